@@ -1,0 +1,52 @@
+# Each target makes what it needs inside .venv; nothing else has to be installed first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint bench screenshots clean
+.DEFAULT_GOAL := demo
+
+$(VENV)/.base: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "unspool needs Python 3.11 or newer: set PYTHON=python3.11 (found $$($(PYTHON) --version))" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
+$(VENV)/.screenshots: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable '.[screenshots]'
+	@touch $@
+
+demo: $(VENV)/.base  ## a small program records itself; the UI follows it live
+	@$(BIN)/unspool demo
+
+test: $(VENV)/.test  ## the whole test suite
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.lint  ## style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.bench  ## measure against peers, side by side
+	$(BIN)/python -m benchmarks
+
+screenshots: $(VENV)/.screenshots  ## draw screenshots/ anew
+	$(BIN)/python screenshots/make.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis snapshot_report.html

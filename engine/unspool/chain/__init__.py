@@ -1,0 +1,1 @@
+"""Full or delta, and when; rebuilding, caching, health."""

@@ -1,0 +1,1 @@
+"""Deltas and states as bytes."""

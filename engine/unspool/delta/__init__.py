@@ -1,0 +1,1 @@
+"""What changed: compute, apply, invert, merge and compare, per atom and inside atoms."""

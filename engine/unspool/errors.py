@@ -1,0 +1,83 @@
+"""The one error tree: everything a person can cause is an `UnspoolError` that names place and remedy."""
+
+from __future__ import annotations
+
+
+class UnspoolError(Exception):
+    """Base of every error that a person can cause; its message names the file, the place and the remedy."""
+
+
+class UnreadableSource(UnspoolError):
+    """A source is missing, unreadable, of an unknown format, or refused."""
+
+
+class CorruptHistory(UnspoolError):
+    """Stored bytes do not mean what they must; `seq` names the entry where that is known."""
+
+    def __init__(self, message: str, *, seq: int | None = None) -> None:
+        super().__init__(message)
+        self.seq = seq
+
+
+class NewerSchema(UnreadableSource):
+    """The file was written by a newer version of unspool."""
+
+
+class HistoryLocked(UnspoolError):
+    """Another writer holds the history file."""
+
+
+class ReadOnlyHistory(UnspoolError):
+    """A write was asked of a history that was opened for reading."""
+
+
+class EntryNotFound(UnspoolError, IndexError):
+    """An entry number or id that this history does not have."""
+
+
+class UnsupportedValue(UnspoolError, TypeError):
+    """A value that no codec can keep exactly; the message names the atom and the path inside it."""
+
+
+class PathSyntaxError(UnspoolError, ValueError):
+    """A path that does not parse; the message names the column."""
+
+
+class DeltaError(UnspoolError):
+    """A delta that cannot be computed, applied, inverted or merged."""
+
+
+class BaseMismatch(DeltaError):
+    """A delta was applied to a snapshot that is not its base."""
+
+
+class ContradictoryDelta(DeltaError):
+    """A delta that says two things about one atom, or does not fit the state it is applied to."""
+
+
+class BrokenChain(CorruptHistory):
+    """A chain whose base or a middle delta is missing or unreadable."""
+
+
+class ConfigError(UnspoolError, ValueError):
+    """A setting or option that cannot be honoured; the message names it and what would be valid."""
+
+
+class MissingExtra(UnspoolError, ImportError):
+    """A feature needs an optional package; the message names the extra to install."""
+
+
+class PersistenceError(UnspoolError):
+    """A record that cannot be stored or read back (the framework name of seeds 001 and 002)."""
+
+
+class DeltaCompressionError(PersistenceError):
+    """A delta compression operation failed (seeds 001 and 002)."""
+
+
+class RegionError(UnspoolError):
+    """A region file, delta or action that cannot be used (seed 003)."""
+
+
+class EventLogError(UnspoolError):
+    """An event, archive or event log that cannot be used (seed 004)."""

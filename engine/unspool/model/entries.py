@@ -1,0 +1,100 @@
+"""Entries, changes and ops: what a history is told in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from unspool.model.paths import Path
+from unspool.model.values import MISSING, Value
+
+NO_META: Final[Mapping[str, Value]] = MappingProxyType({})
+"""The meta of an entry that has none."""
+
+
+class EntryKind(StrEnum):
+    """How an entry is stored."""
+
+    FULL = "full"
+    DELTA = "delta"
+
+
+class ChangeKind(StrEnum):
+    """What happened to an atom."""
+
+    ADDED = "added"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+
+
+class OpKind(StrEnum):
+    """One step inside an atom, named as RFC 6902 names them; `splice` replaces a part of a string."""
+
+    ADD = "add"
+    REMOVE = "remove"
+    REPLACE = "replace"
+    MOVE = "move"
+    SPLICE = "splice"
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One step inside an atom.
+
+    Ops of one change apply in order, each to the result of the one before (RFC 6902 semantics).
+
+    Attributes:
+        kind: what is done.
+        path: where, inside the atom; the empty path is the atom itself.
+        old: the value before (`remove`, `replace`), or the cut text (`splice`).
+        new: the value after (`add`, `replace`), or the put text (`splice`).
+        source: where a moved value comes from (`move` only).
+        index: code point at which a splice starts (`splice` only).
+        key: how the list item at `path`'s last list index is identified (`"sku=A-17"`), for people; may be empty.
+    """
+
+    kind: OpKind
+    path: Path
+    old: Value = MISSING
+    new: Value = MISSING
+    source: Path = ()
+    index: int = 0
+    key: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of a history: what is known of it without rebuilding its state.
+
+    Attributes:
+        seq: 0-based number.
+        id: unique and stable within the history; a source's own id where it has one.
+        kind: full or delta.
+        base_seq: the entry that a delta stands on; None for a full one.
+        timestamp_ns: nanoseconds since the Unix epoch.
+        action: why it happened; may be empty.
+        added: number of atoms added.
+        modified: number of atoms modified.
+        deleted: number of atoms deleted.
+        stored_bytes: bytes of the entry's record as recorded, before block compression.
+        full_bytes: bytes the whole state takes in wire form.
+        meta: free facts from the app or source.
+        parent_seq: the entry this one follows in time; `seq - 1` except after a fork; None for the first.
+    """
+
+    seq: int
+    id: str
+    kind: EntryKind
+    base_seq: int | None
+    timestamp_ns: int
+    action: str
+    added: int
+    modified: int
+    deleted: int
+    stored_bytes: int
+    full_bytes: int
+    meta: Mapping[str, Value] = NO_META
+    parent_seq: int | None = None

@@ -1,0 +1,1 @@
+"""Region deltas: a generated base plus recorded actions (seed 003)."""

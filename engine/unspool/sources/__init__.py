@@ -1,0 +1,1 @@
+"""Foreign formats, watching files, and the one door that opens any history."""

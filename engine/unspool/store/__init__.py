@@ -1,0 +1,1 @@
+"""Entries at rest, behind one small protocol."""
