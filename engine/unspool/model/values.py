@@ -70,10 +70,9 @@ def _equal(left: Value, right: Value, same_leaf: Any) -> bool:
     seen: set[tuple[int, int]] = set()
     while pending:
         one, other = pending.pop()
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            if type(one) is not type(other) or len(one) != len(other):
-                return False
-        elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        if (isinstance(one, Mapping) and isinstance(other, Mapping)) or (
+            isinstance(one, list | tuple) and isinstance(other, list | tuple)
+        ):
             if type(one) is not type(other) or len(one) != len(other):
                 return False
         else:

@@ -1,0 +1,161 @@
+"""Types that msgpack alone would forget, as extension codes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import struct
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from unspool.errors import CorruptHistory
+from unspool.model.values import Value
+
+
+class Tag(IntEnum):
+    """Extension codes of the wire form; a code never changes its meaning."""
+
+    BIG_INT = 0
+    TUPLE = 1
+    SET = 2
+    FROZENSET = 3
+    DATETIME = 4
+    DATE = 5
+    TIME = 6
+    TIMEDELTA = 7
+    DECIMAL = 8
+    UUID = 9
+    PAIRS = 10
+    SURROGATES = 11
+    TAGGED = 12
+    COMPLEX = 13
+    UNREPRESENTABLE = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A value of a type that is kept by name only: an enum, a dataclass, a subclass of a plain type.
+
+    Attributes:
+        type_name: the qualified name the class had in the recorded app; never imported.
+        value: its content as plain values.
+    """
+
+    type_name: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Unrepresentable:
+    """Stands for a value that could not be kept.
+
+    Attributes:
+        type_name: the type it had.
+        reason: why it could not be kept.
+    """
+
+    type_name: str
+    reason: str
+
+
+_TIMEDELTA: Final = struct.Struct(">iiI")
+_COMPLEX: Final = struct.Struct(">dd")
+
+
+def leaf_tag(value: Value) -> tuple[Tag, bytes]:
+    """Return the extension code and payload of a tagged leaf value."""
+    match value:
+        case int():
+            return Tag.BIG_INT, hex(value).encode()
+        case dt.datetime():
+            # The fold bit is not part of the ISO text; a suffix keeps ambiguous wall times apart.
+            return Tag.DATETIME, (value.isoformat() + ("~" if value.fold else "")).encode()
+        case dt.date():
+            return Tag.DATE, value.isoformat().encode()
+        case dt.time():
+            return Tag.TIME, (value.isoformat() + ("~" if value.fold else "")).encode()
+        case dt.timedelta():
+            return Tag.TIMEDELTA, _TIMEDELTA.pack(value.days, value.seconds, value.microseconds)
+        case decimal.Decimal():
+            return Tag.DECIMAL, str(value).encode()
+        case uuid.UUID():
+            return Tag.UUID, value.bytes
+        case complex():
+            return Tag.COMPLEX, _COMPLEX.pack(value.real, value.imag)
+        case str():
+            return Tag.SURROGATES, value.encode("utf-8", "surrogatepass")
+    raise TypeError(type(value).__name__)
+
+
+def _datetime(text: str) -> dt.datetime:
+    moment = dt.datetime.fromisoformat(text.removesuffix("~"))
+    return moment.replace(fold=1) if text.endswith("~") else moment
+
+
+def _time(text: str) -> dt.time:
+    moment = dt.time.fromisoformat(text.removesuffix("~"))
+    return moment.replace(fold=1) if text.endswith("~") else moment
+
+
+_LEAVES: Final[dict[int, Callable[[bytes], Value]]] = {
+    Tag.BIG_INT: lambda data: int(data, 16),
+    Tag.DATETIME: lambda data: _datetime(data.decode()),
+    Tag.DATE: lambda data: dt.date.fromisoformat(data.decode()),
+    Tag.TIME: lambda data: _time(data.decode()),
+    Tag.TIMEDELTA: lambda data: dt.timedelta(*_TIMEDELTA.unpack(data)),
+    Tag.DECIMAL: lambda data: decimal.Decimal(data.decode()),
+    Tag.UUID: lambda data: uuid.UUID(bytes=data),
+    Tag.SURROGATES: lambda data: data.decode("utf-8", "surrogatepass"),
+    Tag.COMPLEX: lambda data: complex(*_COMPLEX.unpack(data)),
+}
+
+
+def from_tag(code: int, payload: bytes, decode: Callable[[bytes], Value]) -> Value:
+    """Rebuild a tagged value.
+
+    Args:
+        code: the extension code.
+        payload: its bytes.
+        decode: how nested wire forms are decoded.
+
+    Raises:
+        CorruptHistory: unknown code or a payload that does not fit it.
+    """
+    try:
+        leaf = _LEAVES.get(code)
+        return leaf(payload) if leaf is not None else compose(code, decode(payload))
+    except (ValueError, TypeError, ArithmeticError, struct.error) as error:
+        raise CorruptHistory(f"a stored value of tag {code} does not decode ({error})") from None
+
+
+def is_leaf_tag(code: int) -> bool:
+    """Say whether a tag's payload is no nested wire form."""
+    return code in _LEAVES
+
+
+def compose(code: int, inner: Value) -> Value:
+    """Build a tagged container from its decoded content.
+
+    Raises:
+        CorruptHistory: unknown code or content that does not fit it.
+    """
+    try:
+        match code:
+            case Tag.TUPLE:
+                return tuple(inner)
+            case Tag.SET:
+                return set(inner)
+            case Tag.FROZENSET:
+                return frozenset(inner)
+            case Tag.PAIRS:
+                return dict(zip(inner[::2], inner[1::2], strict=True))
+            case Tag.TAGGED:
+                return Tagged(str(inner[0]), inner[1])
+            case Tag.UNREPRESENTABLE:
+                return Unrepresentable(str(inner[0]), str(inner[1]))
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        raise CorruptHistory(f"a stored value of tag {code} does not decode ({error})") from None
+    raise CorruptHistory(f"a stored value has the unknown tag {code}; a newer unspool may have written it")
