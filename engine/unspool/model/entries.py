@@ -96,5 +96,5 @@ class Entry:
     deleted: int
     stored_bytes: int
     full_bytes: int
-    meta: Mapping[str, Value] = NO_META
+    meta: Mapping[str, Value] = field(default_factory=lambda: NO_META)
     parent_seq: int | None = None

@@ -1,0 +1,197 @@
+"""Byte patches between two wire forms: what the file store writes for a changed atom when it is smaller.
+
+A patch is a flat msgpack list of triples `skip, length, insert`: move `skip` bytes on from the end of the last copy
+(negative: back), copy `length` bytes of the old form, then write `insert`. It is found along the structure of the
+value (keys, list items paired by identity, lines of text), so it is as small as ops at paths would be, and it is
+applied by joining slices: nothing is decoded, and moved records cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Final
+
+import msgspec
+
+from unspool.delta.align import GONE, align
+from unspool.errors import CorruptHistory
+from unspool.model.encoded import (
+    NotSplittable,
+    Shape,
+    common_prefix,
+    common_suffix,
+    header_size,
+    shape_of,
+    split_list,
+    split_map,
+    text_size,
+)
+
+_SMALLEST: Final = 64
+"""Bytes below which a value is written whole: a patch would not be smaller."""
+_DEEPEST: Final = 24
+"""Levels of structure that are followed; what differs further down is written whole."""
+_NEAR: Final = 48
+"""Bytes of a differing middle that are simply written, without looking at their structure."""
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final[Callable[[bytes], list[int | bytes]]] = msgspec.msgpack.Decoder(list[int | bytes]).decode
+
+
+class _Program:
+    """A patch being written; adjacent copies and inserts merge."""
+
+    __slots__ = ("cost", "items", "source")
+
+    def __init__(self) -> None:
+        self.items: list[int | bytearray] = [0, 0, bytearray()]
+        self.source = 0
+        self.cost = 0
+
+    def copy(self, start: int, end: int) -> None:
+        if start == end:
+            return
+        if start == self.source and not self.items[-1]:
+            self.items[-2] += end - start  # type: ignore[operator]
+        else:
+            self.items += [start - self.source, end - start, bytearray()]
+        self.source = end
+
+    def put(self, data: bytes) -> None:
+        self.items[-1] += data  # type: ignore[operator]
+        self.cost += len(data)
+
+
+def make_patch(old: bytes, new: bytes) -> bytes | None:
+    """Return a patch from one wire form to another, or None when the new form itself is not larger.
+
+    Args:
+        old: wire form of the value before.
+        new: wire form of the value after.
+    """
+    if len(new) < _SMALLEST or len(old) < _SMALLEST:
+        return None
+    program = _Program()
+    _write(program, old, 0, new, 0)
+    items = program.items[3:] if program.items[1] == 0 and not program.items[2] else program.items
+    patch = _encode([bytes(item) if isinstance(item, bytearray) else item for item in items])
+    return patch if len(patch) < len(new) else None
+
+
+def apply_patch(old: bytes, patch: bytes) -> bytes:
+    """Return the wire form that a patch makes of its base.
+
+    Raises:
+        CorruptHistory: the patch is damaged or belongs to another base.
+    """
+    try:
+        items = _decode(patch)
+    except msgspec.DecodeError as error:
+        raise CorruptHistory(f"a patch does not decode ({error})") from None
+    parts: list[bytes] = []
+    position, size = 0, len(old)
+    for index in range(0, len(items) - 2, 3):
+        skip, length, insert = items[index : index + 3]
+        if isinstance(skip, bytes) or isinstance(length, bytes) or isinstance(insert, int):
+            raise CorruptHistory("a patch is malformed")
+        start = position + skip
+        position = start + length
+        if start < 0 or length < 0 or position > size:
+            raise CorruptHistory(f"a patch copies bytes {start}-{position} of a base of {size}")
+        parts += (old[start:position], insert)
+    return b"".join(parts)
+
+
+def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> None:
+    """Write how `new` is made of `old`, which starts at `at` in the base."""
+    shape = shape_of(new)
+    if shape is not shape_of(old) or shape is Shape.LEAF:
+        program.put(new)
+        return
+    old_header, new_header = header_size(old), header_size(new)
+    old_body, new_body = old[old_header:], new[new_header:]
+    limit = min(len(old_body), len(new_body))
+    start = common_prefix(old_body, new_body)
+    end = common_suffix(old_body, new_body, limit - start)
+    middle = len(new_body) - start - end
+    if old[:old_header] == new[:new_header]:
+        program.copy(at, at + old_header)
+    else:
+        program.put(new[:new_header])
+    if middle > _NEAR and depth < _DEEPEST:
+        try:
+            if shape is Shape.MAP:
+                _write_map(program, old, at, new, depth)
+                return
+            if shape is Shape.LIST:
+                _write_list(program, old, at, new, depth)
+                return
+        except NotSplittable:
+            pass
+        else:
+            body_at = at + old_header
+            program.copy(body_at, body_at + start)
+            old_middle = old_body[start : len(old_body) - end]
+            _write_lines(program, old_middle, body_at + start, new_body[start : len(new_body) - end])
+            program.copy(body_at + len(old_body) - end, body_at + len(old_body))
+            return
+    body_at = at + old_header
+    program.copy(body_at, body_at + start)
+    program.put(new_body[start : len(new_body) - end])
+    program.copy(body_at + len(old_body) - end, body_at + len(old_body))
+
+
+def _write_map(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> None:
+    before, after = split_map(old), split_map(new)
+    places: dict[str, int] = {}
+    position = at + header_size(old)
+    for key, value in before.items():
+        places[key] = position
+        position += text_size(key) + len(value)
+    for key, value in after.items():
+        known = before.get(key)
+        if known is None:
+            program.put(_encode(key))
+            program.put(value)
+            continue
+        start = places[key]
+        value_at = start + text_size(key)
+        if known == value:
+            program.copy(start, value_at + len(value))
+        else:
+            program.copy(start, value_at)
+            _write(program, known, value_at, value, depth + 1)
+
+
+def _write_list(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> None:
+    before, after = split_list(old), split_list(new)
+    places = list(accumulate(map(len, before), initial=at + header_size(old)))
+    for value, source in zip(after, align(before, after).sources, strict=True):
+        if source == GONE:
+            program.put(value)
+        elif before[source] == value:
+            program.copy(places[source], places[source + 1])
+        else:
+            _write(program, before[source], places[source], value, depth + 1)
+
+
+def _write_lines(program: _Program, old: bytes, at: int, new: bytes) -> None:
+    """Write the middle of a text line by line: a line that was there is copied, others are put."""
+    if b"\n" not in new or b"\n" not in old:
+        program.put(new)
+        return
+    before = old.splitlines(keepends=True)
+    places = list(accumulate(map(len, before), initial=at))
+    where: defaultdict[bytes, deque[int]] = defaultdict(deque)
+    for index, line in enumerate(before):
+        where[line].append(index)
+    for line in new.splitlines(keepends=True):
+        queue = where.get(line)
+        # A copy costs about six bytes of its own.
+        if queue and len(line) > 6:
+            index = queue.popleft()
+            program.copy(places[index], places[index + 1])
+        else:
+            program.put(line)

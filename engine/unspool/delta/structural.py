@@ -1,0 +1,217 @@
+"""Structural differences inside a value, as ops at paths.
+
+Works on wire forms: parts whose bytes are equal are never decoded, so the cost follows what changed and not the
+size of the value. Lists are compared by identity (`unspool.delta.align`). Nothing recurses.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Final
+
+from unspool.delta.align import GONE, align
+from unspool.model.encoded import NotSplittable, Shape, shape_of, split_list, split_map
+from unspool.model.entries import Op, OpKind
+from unspool.model.paths import Path, format_path
+from unspool.model.values import Value, strict_equal
+from unspool.model.wire import decode, encode
+
+Identity = Mapping[str, str]
+"""Identity keys set by hand: pattern of a list's path (`"cart.items"`, `"orders[*].lines"`) to key name."""
+
+_SPLICE_FROM: Final = 64
+"""Code points from which a text is spliced instead of replaced, where splices are asked for."""
+
+_MOVES_LIMIT: Final = 2_000
+"""Moves beyond which a reordered list is replaced: each move costs a scan of the list."""
+
+
+def diff_values(
+    old: Value, new: Value, *, at: Path = (), identity: Identity | None = None, text_splices: bool = False
+) -> tuple[Op, ...]:
+    """Return the ops that turn one value into another; see `diff_encoded`.
+
+    Raises:
+        UnsupportedValue: a value that has no wire form.
+    """
+    return diff_encoded(encode(old), encode(new), at=at, identity=identity, text_splices=text_splices)
+
+
+def diff_encoded(
+    old: bytes, new: bytes, *, at: Path = (), identity: Identity | None = None, text_splices: bool = False
+) -> tuple[Op, ...]:
+    """Return the ops that turn one value into another.
+
+    Args:
+        old: wire form of the old value.
+        new: wire form of the new value.
+        at: where the value stands, for looking up `identity`; paths of the ops do not include it.
+        identity: identity keys set by hand; others are detected.
+        text_splices: tell changes of long texts as splices of a part instead of whole replacements.
+
+    Returns:
+        Ops to apply in order; paths are relative to the value. Empty when the two are strictly equal (the order of
+        object keys does not count).
+    """
+    ops: list[Op] = []
+    pending: list[tuple[Path, bytes, bytes, str]] = [((), old, new, "")]
+    while pending:
+        path, before, after, label = pending.pop()
+        if before == after:
+            continue
+        shape = shape_of(before)
+        children: list[tuple[Path, bytes, bytes, str]] | None = None
+        if shape is shape_of(after):
+            try:
+                if shape is Shape.MAP:
+                    children = _diff_maps(path, before, after, ops)
+                elif shape is Shape.LIST:
+                    key = _identity_at(identity, at + path)
+                    children = _diff_lists(path, before, after, key, ops)
+            except NotSplittable:
+                children = None
+        if children is None:
+            both_text = shape is Shape.TEXT and shape_of(after) is Shape.TEXT
+            _diff_leaves(path, before, after, label, text_splices and both_text, ops)
+        else:
+            pending.extend(reversed(children))
+    return tuple(ops)
+
+
+def _identity_at(identity: Identity | None, path: Path) -> str | None:
+    if not identity:
+        return None
+    pattern = format_path(tuple(step for step in path if not isinstance(step, int)), root="")
+    starred = format_path(path, root="")
+    return identity.get(starred) or identity.get(pattern) or identity.get(_star(path))
+
+
+def _star(path: Path) -> str:
+    parts = ["[*]" if isinstance(step, int) else format_path((step,), root="") for step in path]
+    return ".".join(parts).replace(".[", "[")
+
+
+def _diff_maps(path: Path, old: bytes, new: bytes, ops: list[Op]) -> list[tuple[Path, bytes, bytes, str]]:
+    before, after = split_map(old), split_map(new)
+    ops.extend(Op(OpKind.REMOVE, (*path, key), old=decode(before[key])) for key in before if key not in after)
+    children = []
+    for key, value in after.items():
+        known = before.get(key)
+        if known is None:
+            ops.append(Op(OpKind.ADD, (*path, key), new=decode(value)))
+        elif known != value:
+            children.append(((*path, key), known, value, ""))
+    return children
+
+
+def _diff_lists(
+    path: Path, old: bytes, new: bytes, key: str | None, ops: list[Op]
+) -> list[tuple[Path, bytes, bytes, str]]:
+    before, after = split_list(old), split_list(new)
+    alignment = align(before, after, key)
+    sources = alignment.sources
+    moves = _moves(len(before), sources)
+    if moves is None:
+        raise NotSplittable
+    kept = set(sources)
+    for index in range(len(before) - 1, -1, -1):
+        if index not in kept:
+            label = _label(before[index], alignment.key)
+            ops.append(Op(OpKind.REMOVE, (*path, index), old=decode(before[index]), key=label))
+    for start, target in moves:
+        ops.append(Op(OpKind.MOVE, (*path, target), source=(*path, start)))
+    children = []
+    for index, source in enumerate(sources):
+        if source == GONE:
+            label = _label(after[index], alignment.key)
+            ops.append(Op(OpKind.ADD, (*path, index), new=decode(after[index]), key=label))
+        elif before[source] != after[index]:
+            label = _label(after[index], alignment.key)
+            children.append(((*path, index), before[source], after[index], label))
+    return children
+
+
+def _label(item: bytes, key: str) -> str:
+    if not key or shape_of(item) is not Shape.MAP:
+        return ""
+    try:
+        value = split_map(item).get(key)
+    except NotSplittable:
+        return ""
+    return "" if value is None else f"{key}={decode(value)}"
+
+
+def _moves(old_size: int, sources: list[int]) -> list[tuple[int, int]] | None:
+    """Return (from, to) moves that bring the kept items into their new order, or None when there are too many.
+
+    Items on a longest increasing run stay; each other one is put right behind its new predecessor.
+    """
+    order = [source for source in sources if source != GONE]
+    if all(one < other for one, other in pairwise(order)):
+        return []
+    staying = _longest_increasing(order)
+    if len(order) - len(staying) > _MOVES_LIMIT:
+        return None
+    current = sorted(order)
+    moves = []
+    for place, item in enumerate(order):
+        if item in staying:
+            continue
+        start = current.index(item)
+        del current[start]
+        target = current.index(order[place - 1]) + 1 if place else 0
+        current.insert(target, item)
+        if start != target:
+            moves.append((start, target))
+    return moves
+
+
+def _longest_increasing(order: list[int]) -> set[int]:
+    tails: list[int] = []
+    tail_places: list[int] = []
+    previous = [GONE] * len(order)
+    for place, item in enumerate(order):
+        length = bisect_left(tails, item)
+        previous[place] = tail_places[length - 1] if length else GONE
+        if length == len(tails):
+            tails.append(item)
+            tail_places.append(place)
+        else:
+            tails[length], tail_places[length] = item, place
+    members = set()
+    place = tail_places[-1]
+    while place != GONE:
+        members.add(order[place])
+        place = previous[place]
+    return members
+
+
+def _diff_leaves(path: Path, old: bytes, new: bytes, label: str, splice: bool, ops: list[Op]) -> None:
+    before, after = decode(old), decode(new)
+    if strict_equal(before, after):
+        return
+    if splice and min(len(before), len(after)) >= _SPLICE_FROM:
+        start, cut, put = splice_of(before, after)
+        if len(cut) + len(put) < len(after):
+            ops.append(Op(OpKind.SPLICE, path, old=cut, new=put, index=start, key=label))
+            return
+    ops.append(Op(OpKind.REPLACE, path, old=before, new=after, key=label))
+
+
+def splice_of(old: str, new: str) -> tuple[int, str, str]:
+    """Return where two texts begin to differ (code points), what is cut there and what is put there."""
+    limit = min(len(old), len(new))
+    start = _shared(old, new, limit, from_end=False)
+    end = _shared(old[start:], new[start:], limit - start, from_end=True)
+    return start, old[start : len(old) - end], new[start : len(new) - end]
+
+
+def _shared(old: str, new: str, limit: int, *, from_end: bool) -> int:
+    low, high = 0, limit + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        same = old[len(old) - middle :] == new[len(new) - middle :] if from_end else old[:middle] == new[:middle]
+        low, high = (middle, high) if same else (low, middle)
+    return low
