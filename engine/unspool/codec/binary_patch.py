@@ -1,0 +1,100 @@
+"""bsdiff4 patches that know which bytes they were made from, and what they must give.
+
+Layout: magic, digest of the base, digest of the result, length of the result, then the patch as bsdiff4 wrote it.
+A bare bsdiff4 patch applies to any base of about the right length and gives rubbish (row F-09); this one refuses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import struct
+from types import ModuleType
+from typing import Final
+
+from unspool.codec.bounded import MAX_DECODED_BYTES, check_bz2, check_size
+from unspool.codec.errors import CorruptRecord, MissingBinaryCodec, PatchBaseMismatch
+
+MAGIC: Final = b"UBP1"
+DIGEST_BYTES: Final = 16
+_HEADER: Final = struct.Struct(f">4s{DIGEST_BYTES}s{DIGEST_BYTES}sQ")
+_BSDIFF_MAGIC: Final = b"BSDIFF40"
+_BSDIFF_HEADER: Final = struct.Struct("<8sqqq")
+_SMALLEST_BZ2: Final = 14
+MIN_PATCH_BYTES: Final = _HEADER.size + _BSDIFF_HEADER.size + 3 * _SMALLEST_BZ2
+"""No binary patch is smaller: both headers and three empty bz2 streams."""
+
+
+def binary_available() -> bool:
+    """Say whether bsdiff4 is installed."""
+    try:
+        return importlib.util.find_spec("bsdiff4") is not None
+    except ValueError:
+        return False
+
+
+def _bsdiff4() -> ModuleType:
+    try:
+        import bsdiff4
+    except ImportError:
+        raise MissingBinaryCodec(
+            "the binary strategy needs bsdiff4, which is not installed; "
+            "run `pip install 'unspool[binary]'`, or choose another strategy"
+        ) from None
+    return bsdiff4  # type: ignore[no-any-return]
+
+
+def digest(data: bytes) -> bytes:
+    """Return the digest that binds a patch to a state."""
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+def make_bound_patch(old: bytes, new: bytes) -> bytes:
+    """Return a patch from `old` to `new` that applies to nothing but `old`.
+
+    Raises:
+        MissingBinaryCodec: bsdiff4 is not installed.
+    """
+    patch = _bsdiff4().diff(old, new)
+    return _HEADER.pack(MAGIC, digest(old), digest(new), len(new)) + bytes(patch)
+
+
+def apply_bound_patch(old: bytes, payload: bytes, *, limit: int = MAX_DECODED_BYTES) -> bytes:
+    """Return what a patch of `make_bound_patch` makes of `old`.
+
+    Raises:
+        PatchBaseMismatch: `old` is not what the patch was made from.
+        CorruptRecord: the patch is damaged.
+        DeltaCompressionError: the result would be larger than `limit` bytes.
+        MissingBinaryCodec: bsdiff4 is not installed.
+    """
+    if len(payload) < MIN_PATCH_BYTES or payload[:4] != MAGIC:
+        raise CorruptRecord("these bytes are no binary patch of unspool")
+    _, base_digest, result_digest, size = _HEADER.unpack_from(payload)
+    if digest(old) != base_digest:
+        raise PatchBaseMismatch(
+            f"the binary patch was made from another state (base {base_digest.hex()}, "
+            f"given {digest(old).hex()}); apply it to the state it was calculated from"
+        )
+    check_size(size, limit)
+    patch = payload[_HEADER.size :]
+    _check_blocks(patch, size)
+    try:
+        result = bytes(_bsdiff4().patch(old, patch))
+    except (ValueError, OSError, EOFError, OverflowError) as error:
+        raise CorruptRecord(f"a binary patch is damaged ({error})") from None
+    if len(result) != size or digest(result) != result_digest:
+        raise CorruptRecord("a binary patch is damaged: its result is not the state it was made for")
+    return result
+
+
+def _check_blocks(patch: bytes, result_size: int) -> None:
+    """See that the three blocks of a bsdiff4 patch are whole and not larger than they need be."""
+    magic, control, diff, size = _BSDIFF_HEADER.unpack_from(patch)
+    extra_start = _BSDIFF_HEADER.size + control + diff
+    if magic != _BSDIFF_MAGIC or size != result_size or control < 0 or diff < 0 or extra_start > len(patch):
+        raise CorruptRecord("a binary patch is damaged: its header does not fit its length")
+    diff_start = _BSDIFF_HEADER.size + control
+    check_bz2(patch[_BSDIFF_HEADER.size : diff_start], MAX_DECODED_BYTES)
+    check_bz2(patch[diff_start:extra_start], result_size)
+    check_bz2(patch[extra_start:], result_size)
