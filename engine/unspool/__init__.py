@@ -1,0 +1,45 @@
+"""unspool: record every state an application goes through, and go back to any of them.
+
+from unspool import Recorder, open_history
+
+with Recorder("app.unspool") as recorder:
+    recorder.record(state, action="add item")
+
+history = open_history("app.unspool")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unspool.delta.calculator import DeltaCalculator
+    from unspool.errors import UnspoolError
+    from unspool.history.history import History
+    from unspool.recorder.recorder import Recorder
+    from unspool.sources.opening import open_history
+
+_HOMES = {
+    "DeltaCalculator": "unspool.delta.calculator",
+    "History": "unspool.history.history",
+    "Recorder": "unspool.recorder.recorder",
+    "UnspoolError": "unspool.errors",
+    "open_history": "unspool.sources.opening",
+}
+
+__all__ = ["DeltaCalculator", "History", "Recorder", "UnspoolError", "open_history"]
+
+
+def __getattr__(name: str) -> object:
+    """Import the public names when they are first used: `import unspool` alone loads nothing else."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'unspool' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted((*globals(), *_HOMES))

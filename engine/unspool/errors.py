@@ -81,3 +81,7 @@ class RegionError(UnspoolError):
 
 class EventLogError(UnspoolError):
     """An event, archive or event log that cannot be used (seed 004)."""
+
+
+class StorageFailed(PersistenceError):
+    """The disk or the database refused a write; the message names the file and the reason."""

@@ -1,0 +1,189 @@
+"""Records: what one entry stores, as bytes.
+
+A full record is a flat msgpack list `atom, value, atom, value, ...`; a delta record is `atom, form, payload, ...`.
+Atoms are small integers that the store interns; values are wire forms kept as binary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+from unspool.delta.patch import apply_patch, make_patch
+from unspool.errors import BrokenChain, CorruptHistory
+from unspool.model.entries import ChangeKind
+
+
+class Form(IntEnum):
+    """How a changed atom is written."""
+
+    ADDED = 0
+    VALUE = 1
+    PATCH = 2
+    DELETED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class AtomWrite:
+    """One atom's part of a delta.
+
+    Attributes:
+        atom: its name.
+        form: how it is written.
+        payload: the wire form (`ADDED`, `VALUE`), a byte patch (`PATCH`), or nothing (`DELETED`).
+    """
+
+    atom: str
+    form: Form
+    payload: bytes = b""
+
+    @property
+    def kind(self) -> ChangeKind:
+        """What happened to the atom."""
+        return _KINDS[self.form]
+
+
+_KINDS: Final = {
+    Form.ADDED: ChangeKind.ADDED,
+    Form.VALUE: ChangeKind.MODIFIED,
+    Form.PATCH: ChangeKind.MODIFIED,
+    Form.DELETED: ChangeKind.DELETED,
+}
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final[Callable[[bytes], list[int | bytes]]] = msgspec.msgpack.Decoder(list[int | bytes]).decode
+
+
+def write_atoms(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[AtomWrite]:
+    """Return the writes that turn one state, given as wire forms by atom, into another.
+
+    A modified atom is written as a patch where that is smaller than its value.
+    """
+    writes = [AtomWrite(atom, Form.DELETED) for atom in old if atom not in new]
+    for atom, value in new.items():
+        known = old.get(atom)
+        if known is None:
+            writes.append(AtomWrite(atom, Form.ADDED, value))
+        elif known != value:
+            writes.append(write_atom(atom, known, value))
+    return writes
+
+
+def write_atom(atom: str, old: bytes, new: bytes) -> AtomWrite:
+    """Return the smaller way to write a modified atom."""
+    patch = make_patch(old, new)
+    return AtomWrite(atom, Form.VALUE, new) if patch is None else AtomWrite(atom, Form.PATCH, patch)
+
+
+def apply_write(state: dict[str, bytes], write: AtomWrite) -> None:
+    """Apply one write to a state in place.
+
+    Raises:
+        BrokenChain: the state has no such atom to change, or has one already.
+        CorruptHistory: the patch does not fit.
+    """
+    known = state.get(write.atom)
+    if (known is None) != (write.form is Form.ADDED):
+        problem = "is missing from" if known is None else "is already in"
+        raise BrokenChain(f"atom {write.atom!r} {problem} the state that a delta stands on; run `unspool doctor`")
+    if write.form is Form.DELETED:
+        del state[write.atom]
+    elif write.form is Form.PATCH and known is not None:
+        state[write.atom] = apply_patch(known, write.payload)
+    else:
+        state[write.atom] = write.payload
+
+
+def encode_delta(writes: Iterable[AtomWrite], intern: Callable[[str], int]) -> bytes:
+    """Return the record of a delta.
+
+    Args:
+        writes: the atoms' parts.
+        intern: gives an atom's number.
+    """
+    items: list[int | bytes] = []
+    for write in writes:
+        items += (intern(write.atom), int(write.form), write.payload)
+    return _encode(items)
+
+
+def decode_delta(record: bytes, name: Callable[[int], str]) -> list[AtomWrite]:
+    """Read the record of a delta.
+
+    Args:
+        record: bytes as `encode_delta` wrote them.
+        name: gives the name of an atom's number.
+
+    Raises:
+        CorruptHistory: the bytes are no delta record.
+    """
+    items = _items(record, 3)
+    try:
+        return [
+            AtomWrite(name(items[at]), Form(items[at + 1]), items[at + 2])  # type: ignore[arg-type]
+            for at in range(0, len(items), 3)
+        ]
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise CorruptHistory(f"a delta record is malformed ({error!r}); run `unspool doctor` on the file") from None
+
+
+def encode_full(state: Mapping[str, bytes], intern: Callable[[str], int]) -> bytes:
+    """Return the record of a full snapshot, given as wire forms by atom."""
+    items: list[int | bytes] = []
+    for atom, value in state.items():
+        items += (intern(atom), value)
+    return _encode(items)
+
+
+def decode_full(record: bytes, name: Callable[[int], str]) -> dict[str, bytes]:
+    """Read the record of a full snapshot.
+
+    Raises:
+        CorruptHistory: the bytes are no full record.
+    """
+    items = _items(record, 2)
+    try:
+        return {name(items[at]): items[at + 1] for at in range(0, len(items), 2)}  # type: ignore[arg-type,misc]
+    except (KeyError, IndexError, TypeError) as error:
+        raise CorruptHistory(f"a full record is malformed ({error!r}); run `unspool doctor` on the file") from None
+
+
+def _items(record: bytes, width: int) -> list[int | bytes]:
+    try:
+        items = _decode(record)
+    except msgspec.DecodeError as error:
+        raise CorruptHistory(f"a record does not decode ({error}); run `unspool doctor` on the file") from None
+    if len(items) % width:
+        raise CorruptHistory("a record ends early; run `unspool doctor` on the file")
+    return items
+
+
+class RecordCodec(IntEnum):
+    """How a record's payload is to be read; a number never changes its meaning (files hold it)."""
+
+    DICT = 0
+    NONE = 1
+    COMPRESS = 2
+    BINARY = 3
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the record holds the whole state."""
+        return self in (RecordCodec.NONE, RecordCodec.COMPRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One entry's stored content.
+
+    Attributes:
+        codec: how the payload is read.
+        payload: its bytes.
+    """
+
+    codec: RecordCodec
+    payload: bytes

@@ -1,0 +1,71 @@
+"""Replaying records: from a run that starts with a full one to the state at an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from unspool.codec import state_codec
+from unspool.codec.records import Record, RecordCodec, apply_write, decode_delta, decode_full
+from unspool.errors import BrokenChain, CorruptHistory, DeltaCompressionError
+
+
+class Run(Protocol):
+    """Records in a row, the first of which is full."""
+
+    @property
+    def first(self) -> int:
+        """Number of the first entry."""
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """Their records."""
+
+
+def replay(run: Run, seq: int, name: Callable[[int], str]) -> dict[str, bytes]:
+    """Return the state at an entry of a run, as wire forms by atom.
+
+    Args:
+        run: records that hold the entry.
+        seq: the entry's number.
+        name: gives the name of an atom's number.
+
+    Raises:
+        CorruptHistory: a record on the way is damaged; names its entry.
+    """
+    place = seq - run.first
+    start = place
+    while not run.records[start].codec.is_full:
+        start -= 1
+        if start < 0:
+            raise BrokenChain(f"entry {run.first} starts a run but is not full; run `unspool doctor`", seq=run.first)
+    state: dict[str, bytes] = {}
+    for at in range(start, place + 1):
+        state = apply_record(state, run.records[at], name, run.first + at)
+    return state
+
+
+def apply_record(state: dict[str, bytes], record: Record, name: Callable[[int], str], seq: int) -> dict[str, bytes]:
+    """Return the state after a record; `state` itself may be changed and reused.
+
+    Raises:
+        CorruptHistory: the record is damaged or does not fit; names the entry.
+    """
+    try:
+        match record.codec:
+            case RecordCodec.DICT:
+                for write in decode_delta(record.payload, name):
+                    apply_write(state, write)
+                return state
+            case RecordCodec.NONE:
+                return decode_full(record.payload, name)
+            case RecordCodec.COMPRESS:
+                return state_codec.decode_full(record.payload)
+            case RecordCodec.BINARY:
+                return state_codec.apply_binary_delta(state, record.payload)
+    except CorruptHistory as error:
+        if error.seq is not None:
+            raise
+        raise type(error)(f"entry {seq}: {error}", seq=seq) from None
+    except DeltaCompressionError as error:
+        raise CorruptHistory(f"entry {seq}: {error}", seq=seq) from None

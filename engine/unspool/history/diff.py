@@ -1,0 +1,114 @@
+"""What changed between two entries, atom by atom; values and ops are worked out when they are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from unspool.delta.structural import Identity, diff_encoded
+from unspool.model.encoded import common_prefix, common_suffix
+from unspool.model.entries import ChangeKind, Op
+from unspool.model.values import MISSING, Value, strict_equal
+from unspool.model.wire import decode
+
+
+class Change:
+    """One atom added, modified or deleted.
+
+    Attributes:
+        atom: its name.
+        kind: what happened to it.
+        old_bytes: wire form before; None when it was added.
+        new_bytes: wire form after; None when it was deleted.
+    """
+
+    def __init__(
+        self, atom: str, old_bytes: bytes | None, new_bytes: bytes | None, identity: Identity | None = None
+    ) -> None:
+        """Describe the change from one wire form to another; one of them may be None."""
+        self.atom = atom
+        self.old_bytes = old_bytes
+        self.new_bytes = new_bytes
+        self._identity = identity
+
+    def __repr__(self) -> str:
+        return f"Change({self.atom!r}, {self.kind.value})"
+
+    @property
+    def kind(self) -> ChangeKind:
+        """What happened to the atom."""
+        if self.old_bytes is None:
+            return ChangeKind.ADDED
+        return ChangeKind.DELETED if self.new_bytes is None else ChangeKind.MODIFIED
+
+    @cached_property
+    def old(self) -> Value:
+        """The value before; `MISSING` when the atom was added."""
+        return MISSING if self.old_bytes is None else decode(self.old_bytes)
+
+    @cached_property
+    def new(self) -> Value:
+        """The value after; `MISSING` when the atom was deleted."""
+        return MISSING if self.new_bytes is None else decode(self.new_bytes)
+
+    @cached_property
+    def ops(self) -> tuple[Op, ...]:
+        """The steps inside a modified atom; empty for an added or deleted one."""
+        if self.old_bytes is None or self.new_bytes is None:
+            return ()
+        return diff_encoded(self.old_bytes, self.new_bytes, at=(self.atom,), identity=self._identity)
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """What changed from one entry to another.
+
+    Attributes:
+        from_seq: the entry looked from; -1 for the empty state before the first entry.
+        to_seq: the entry looked at.
+        changes: the atoms that differ: deleted ones first, then the others in the order of the state.
+        unchanged: number of atoms that are the same.
+    """
+
+    from_seq: int
+    to_seq: int
+    changes: tuple[Change, ...]
+    unchanged: int
+
+
+def diff_states(
+    from_seq: int,
+    to_seq: int,
+    old: Mapping[str, bytes],
+    new: Mapping[str, bytes],
+    identity: Identity | None = None,
+) -> Diff:
+    """Compare two states given as wire forms by atom."""
+    changes = [Change(atom, value, None, identity) for atom, value in old.items() if atom not in new]
+    for atom, value in new.items():
+        known = old.get(atom)
+        if known is None or (known != value and not same_value(known, value)):
+            changes.append(Change(atom, known, value, identity))
+    unchanged = len(old) + len(new) - len(set(old) | set(new)) - sum(c.kind is ChangeKind.MODIFIED for c in changes)
+    return Diff(from_seq, to_seq, tuple(changes), unchanged)
+
+
+_SMALL = 4096
+
+
+def same_value(old: bytes, new: bytes) -> bool:
+    """Say whether two different wire forms hold strictly equal values: objects whose keys only changed order.
+
+    Such forms have the same length and the same bytes in another order, so almost every real change is told apart
+    without decoding anything.
+    """
+    if len(old) != len(new):
+        return False
+    if len(old) > _SMALL:
+        start = common_prefix(old, new)
+        end = common_suffix(old, new, len(old) - start)
+        stop = len(old) - end
+        if sorted(old[start:stop]) != sorted(new[start:stop]):
+            return False
+    return strict_equal(decode(old), decode(new))

@@ -1,0 +1,210 @@
+"""`History`: what every screen, command and question reads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self, overload
+
+from unspool.delta.structural import Identity
+from unspool.errors import EntryNotFound
+from unspool.history.diff import Diff, diff_states
+from unspool.history.feeder import Feeder
+from unspool.history.measure import measure
+from unspool.history.rebuild import CacheStats, Rebuilder
+from unspool.history.stats import HistoryStats
+from unspool.history.verdict import COMPLETE, Verdict
+from unspool.history.view import StateView
+from unspool.model.entries import ChangeKind, Entry
+from unspool.model.values import State
+from unspool.store.protocol import Columns, Store
+
+EMPTY = -1
+"""Number that stands for the empty state before the first entry, where a diff may be taken from it."""
+
+
+class History:
+    """The entries of one store, in order. Reading calls are safe from several threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        feeder: Feeder | None = None,
+        *,
+        identity: Identity | None = None,
+        path: Path | None = None,
+    ) -> None:
+        """Read a store.
+
+        Args:
+            store: where the entries are; closed with the history.
+            feeder: what brings foreign entries into the store.
+            identity: identity keys of lists set by hand.
+            path: the native file, where the history is one.
+        """
+        self._store = store
+        self._feeder = feeder
+        self.identity = identity
+        self._path = path
+        self._rebuilder = Rebuilder(store)
+        self._columns = Columns()
+        self._columns_lock = threading.Lock()
+        self._known = len(store)
+
+    def __len__(self) -> int:
+        """Return the number of entries as of the last `refresh`."""
+        return self._known
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        """Return an entry, or several; negative numbers count from the end.
+
+        Raises:
+            EntryNotFound: there is no such entry.
+        """
+        if isinstance(index, slice):
+            start, stop, step = index.indices(self._known)
+            if step == 1:
+                return self._store.entries(start, stop)
+            return [self[seq] for seq in range(start, stop, step)]
+        seq = self.resolve(index)
+        return self._store.entries(seq, seq + 1)[0]
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield all entries in order, a batch at a time."""
+        for start in range(0, self._known, 256):
+            yield from self._store.entries(start, min(start + 256, self._known))
+
+    def resolve(self, index: int) -> int:
+        """Return the 0-based number that an index, maybe negative, means.
+
+        Raises:
+            EntryNotFound: there is no such entry.
+        """
+        seq = index + self._known if index < 0 else index
+        if not 0 <= seq < self._known:
+            last = f"0 to {self._known - 1}" if self._known else "none"
+            raise EntryNotFound(f"{self.source_name} has no entry {index}: it has {self._known} ({last})")
+        return seq
+
+    def state(self, index: int) -> State:
+        """Return the state at an entry as a dict of atoms that is safe to change.
+
+        Raises:
+            EntryNotFound: there is no such entry.
+            CorruptHistory: the state cannot be rebuilt.
+        """
+        return self.view(index).to_dict()
+
+    def view(self, index: int) -> StateView:
+        """Return the state at an entry to look at; atoms are decoded when they are looked at."""
+        seq = self.resolve(index)
+        return StateView(seq, self._rebuilder.state(seq))
+
+    def diff(self, a: int, b: int) -> Diff:
+        """Return what changed from entry `a` to entry `b`; negative numbers count from the end."""
+        new = self.resolve(b)
+        old = self.resolve(a)
+        return diff_states(old, new, self._rebuilder.state(old), self._rebuilder.state(new), self.identity)
+
+    def changes(self, index: int) -> Diff:
+        """Return what an entry changed: the diff from the entry it follows in time (its parent)."""
+        entry = self[index]
+        new = self._rebuilder.state(entry.seq)
+        if entry.parent_seq is None:
+            return diff_states(EMPTY, entry.seq, {}, new, self.identity)
+        old = self._rebuilder.state(entry.parent_seq)
+        return diff_states(entry.parent_seq, entry.seq, old, new, self.identity)
+
+    def changed_atoms(self, index: int) -> tuple[tuple[str, ChangeKind], ...]:
+        """Return the atoms that an entry changed, without rebuilding anything."""
+        return self._store.changed(self.resolve(index))
+
+    def writes(self, atom: str, start: int = 0, stop: int | None = None) -> Iterator[int]:
+        """Yield the entries from `start` to `stop - 1` that changed an atom, oldest first."""
+        return self._store.writes(atom, start, self._known if stop is None else stop)
+
+    def next_write(self, atom: str, after: int) -> int | None:
+        """Return the first entry after one that changed an atom, or None."""
+        return next(self._store.writes(atom, after + 1, self._known), None)
+
+    def previous_write(self, atom: str, before: int) -> int | None:
+        """Return the last entry before one that changed an atom, or None; ask with `i + 1` to include entry `i`."""
+        return next(self._store.writes(atom, 0, before, backwards=True), None)
+
+    def action(self, index: int) -> str:
+        """Return why an entry happened; may be empty."""
+        return self[index].action
+
+    def columns(self) -> Columns:
+        """Return the flat arrays over all entries, brought up to date; the same object every time."""
+        with self._columns_lock:
+            self._store.fill(self._columns)
+            return self._columns
+
+    def refresh(self) -> int:
+        """Look for new entries; return how many there are. Costs microseconds when there are none."""
+        if self._feeder is not None:
+            self._feeder.pump()
+        self._store.refresh()
+        before, self._known = self._known, len(self._store)
+        return self._known - before
+
+    def stats(self) -> HistoryStats:
+        """Read every record once and return measured facts; damage is told in them, never raised."""
+        return measure(self._store, self.columns(), self._rebuilder, self.verdict)
+
+    def cache_stats(self) -> CacheStats:
+        """Return how the rebuild cache has served so far."""
+        return self._rebuilder.cache_stats()
+
+    def rebuild_times_us(self) -> list[float]:
+        """Return the times of the last rebuilds in microseconds."""
+        return self._rebuilder.rebuild_times_us()
+
+    def file_bytes(self) -> int:
+        """Return the bytes on disk, side files included."""
+        return self._store.file_bytes()
+
+    @property
+    def verdict(self) -> Verdict:
+        """How much of the source could be read."""
+        return COMPLETE if self._feeder is None else self._feeder.verdict
+
+    @property
+    def source_name(self) -> str:
+        """What people call the history."""
+        return self._store.name if self._feeder is None else self._feeder.source_name
+
+    @property
+    def history_id(self) -> str:
+        """Tells this history from all others."""
+        return self._store.history_id
+
+    @property
+    def watch_paths(self) -> tuple[Path, ...]:
+        """Files whose change means that there may be new entries."""
+        if self._feeder is not None:
+            return self._feeder.watch_paths
+        if self._path is None:
+            return ()
+        return (self._path.with_name(self._path.name + "-wal"), self._path)
+
+    def close(self) -> None:
+        """Let go of files; closing twice is fine."""
+        if self._feeder is not None:
+            self._feeder.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

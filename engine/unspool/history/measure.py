@@ -1,0 +1,103 @@
+"""Working out `HistoryStats` from a store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from unspool.codec.records import Record, RecordCodec, decode_delta, decode_full
+from unspool.errors import UnspoolError
+from unspool.history.rebuild import Rebuilder
+from unspool.history.stats import AtomStats, Health, HistoryStats, RebuildTimes
+from unspool.history.verdict import Verdict, VerdictStatus
+from unspool.store.protocol import Columns, Store
+
+_SAMPLES: Final = 24
+"""Entries rebuilt to tell the rebuild time, spread evenly over the history."""
+
+
+def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdict) -> HistoryStats:
+    """Read every record once and return what was found; damage is told in `health`, never raised."""
+    problems: list[str] = []
+    codecs: Counter[str] = Counter()
+    changes: Counter[str] = Counter()
+    spent: Counter[str] = Counter()
+    for seq, record in records(store, problems):
+        codecs[record.codec.name.lower()] += 1
+        try:
+            changes.update(atom for atom, _ in store.changed(seq))
+            for atom, size in atom_sizes(record, store):
+                spent[atom] += size
+        except UnspoolError as error:
+            problems.append(str(error))
+    times = _rebuild_times(rebuilder, len(store), problems)
+    stored, full_bytes = sum(columns.stored), sum(columns.full_bytes)
+    full = sum(columns.kind)
+    health = Health.BROKEN if problems else Health.HEALTHY
+    if health is Health.HEALTHY and verdict.status is not VerdictStatus.COMPLETE:
+        health = Health.DEGRADED
+    return HistoryStats(
+        entries=len(store),
+        full=full,
+        delta=len(store) - full,
+        chains=full,
+        longest_chain=longest_chain(columns),
+        stored_bytes=stored,
+        full_bytes=full_bytes,
+        ratio=full_bytes / stored if stored else 1.0,
+        file_bytes=store.file_bytes(),
+        codecs=dict(codecs),
+        atoms={
+            atom: AtomStats(changes[atom], spent[atom])
+            for atom in sorted({*spent, *changes}, key=lambda a: -spent[a])
+        },
+        rebuild_us=times,
+        cache=rebuilder.cache_stats(),
+        health=health,
+        problems=tuple(dict.fromkeys(problems)),
+        verdict=verdict,
+    )
+
+
+def records(store: Store, problems: list[str]) -> Iterator[tuple[int, Record]]:
+    """Yield every readable record with its entry's number; what cannot be read is told in `problems`."""
+    seq = 0
+    while seq < len(store):
+        try:
+            run = store.run(seq)
+        except UnspoolError as error:
+            problems.append(str(error))
+            seq += 1
+            continue
+        yield from enumerate(run.records[seq - run.first :], start=seq)
+        seq = run.stop
+
+
+def atom_sizes(record: Record, store: Store) -> list[tuple[str, int]]:
+    """Return the atoms a record writes and the bytes each takes; compressed records count as one nameless part."""
+    if record.codec is RecordCodec.DICT:
+        return [(write.atom, len(write.payload)) for write in decode_delta(record.payload, store.atom_name)]
+    if record.codec is RecordCodec.NONE:
+        return [(atom, len(value)) for atom, value in decode_full(record.payload, store.atom_name).items()]
+    return []
+
+
+def longest_chain(columns: Columns) -> int:
+    """Return the most deltas that follow one full snapshot."""
+    kinds = columns.kind.tobytes()
+    return max((len(chain) for chain in kinds.split(b"\x01")), default=0)
+
+
+def _rebuild_times(rebuilder: Rebuilder, count: int, problems: list[str]) -> RebuildTimes:
+    # Only a history nobody has moved through yet is sampled; real moves tell more than samples.
+    if len(rebuilder.rebuild_times_us()) < _SAMPLES:
+        for place in range(min(_SAMPLES, count)):
+            try:
+                rebuilder.state(place * count // min(_SAMPLES, count))
+            except UnspoolError as error:
+                problems.append(str(error))
+    times = sorted(rebuilder.rebuild_times_us())
+    if not times:
+        return RebuildTimes(0.0, 0.0, 0.0)
+    return RebuildTimes(times[len(times) // 2], times[min(len(times) - 1, len(times) * 95 // 100)], times[-1])

@@ -1,0 +1,174 @@
+"""Rebuilding states from a store: one decoded run at a time, stepping either way, a bounded cache."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from unspool.codec.records import RecordCodec, apply_write, decode_delta
+from unspool.codec.replay import apply_record, replay
+from unspool.errors import CorruptHistory
+from unspool.store.protocol import RecordRun, Store
+
+_RUNS_KEPT: Final = 6
+_TIMES_KEPT: Final = 512
+
+EncodedState = dict[str, bytes]
+"""A state as wire forms by atom."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """How the rebuild cache has served.
+
+    Attributes:
+        size: states held.
+        max_size: states it may hold.
+        hits: rebuilds answered from it.
+        misses: rebuilds that had to replay.
+        evictions: states dropped for room.
+    """
+
+    size: int
+    max_size: int
+    hits: int
+    misses: int
+    evictions: int
+
+
+@dataclass(slots=True)
+class _Cursor:
+    """The last rebuilt place in a run, and how to step back from it."""
+
+    run: RecordRun
+    seq: int
+    state: EncodedState
+    undo: list[list[tuple[str, bytes | None]]] = field(default_factory=list)
+
+
+class Rebuilder:
+    """Rebuilds states of one store. Safe to use from several threads."""
+
+    def __init__(self, store: Store, *, max_states: int = 64, max_bytes: int = 64 << 20) -> None:
+        """Make an empty cache over a store.
+
+        Args:
+            store: where the records are.
+            max_states: states kept ready.
+            max_bytes: bytes of wire forms the kept states may name in all; shared atoms count each time.
+        """
+        self._store = store
+        self._max_states = max_states
+        self._max_bytes = max_bytes
+        self._lock = threading.RLock()
+        self._states: OrderedDict[int, EncodedState] = OrderedDict()
+        self._sizes: dict[int, int] = {}
+        self._bytes = 0
+        self._cursors: OrderedDict[int, _Cursor] = OrderedDict()
+        self._hits = self._misses = self._evictions = 0
+        self._times_ns: list[int] = []
+
+    def state(self, seq: int) -> EncodedState:
+        """Return the state at an entry, as wire forms by atom; a dict of its own.
+
+        Raises:
+            EntryNotFound: there is no such entry.
+            CorruptHistory: it cannot be rebuilt; names the entry that is damaged.
+        """
+        with self._lock:
+            known = self._states.get(seq)
+            if known is not None:
+                self._hits += 1
+                self._states.move_to_end(seq)
+                return known.copy()
+            self._misses += 1
+            started = time.perf_counter_ns()
+            state = self._rebuild(seq)
+            self._note_time(time.perf_counter_ns() - started)
+            self._keep(seq, state)
+            return state.copy()
+
+    def _rebuild(self, seq: int) -> EncodedState:
+        cursor = self._cursor(seq)
+        while cursor.seq > seq and cursor.undo:
+            for atom, value in reversed(cursor.undo.pop()):
+                if value is None:
+                    del cursor.state[atom]
+                else:
+                    cursor.state[atom] = value
+            cursor.seq -= 1
+        if cursor.seq > seq:
+            self._rewind(cursor, seq)
+        while cursor.seq < seq:
+            self._step(cursor)
+        return cursor.state.copy()
+
+    def _cursor(self, seq: int) -> _Cursor:
+        for first, cursor in self._cursors.items():
+            if first <= seq < cursor.run.stop:
+                self._cursors.move_to_end(first)
+                return cursor
+        run = self._store.run(seq)
+        cursor = _Cursor(run, run.first - 1, {})
+        self._rewind(cursor, seq)
+        self._cursors[run.first] = cursor
+        self._cursors.move_to_end(run.first)
+        if len(self._cursors) > _RUNS_KEPT:
+            self._cursors.popitem(last=False)
+        return cursor
+
+    def _rewind(self, cursor: _Cursor, seq: int) -> None:
+        """Put a cursor on the nearest full record at or before an entry."""
+        place = seq - cursor.run.first
+        while place > 0 and not cursor.run.records[place].codec.is_full:
+            place -= 1
+        cursor.seq = cursor.run.first + place
+        cursor.state = replay(cursor.run, cursor.seq, self._store.atom_name)
+        cursor.undo.clear()
+
+    def _step(self, cursor: _Cursor) -> None:
+        seq = cursor.seq + 1
+        record = cursor.run.records[seq - cursor.run.first]
+        if record.codec is not RecordCodec.DICT:
+            cursor.state = apply_record(cursor.state, record, self._store.atom_name, seq)
+            cursor.undo.clear()
+        else:
+            undo: list[tuple[str, bytes | None]] = []
+            try:
+                for write in decode_delta(record.payload, self._store.atom_name):
+                    undo.append((write.atom, cursor.state.get(write.atom)))
+                    apply_write(cursor.state, write)
+            except CorruptHistory as error:
+                # The half-changed state must not be built upon.
+                self._cursors.pop(cursor.run.first, None)
+                raise type(error)(f"{self._store.name}: entry {seq}: {error}", seq=seq) from None
+            cursor.undo.append(undo)
+        cursor.seq = seq
+
+    def _keep(self, seq: int, state: EncodedState) -> None:
+        size = sum(map(len, state.values())) + 100 * len(state)
+        self._states[seq] = state
+        self._sizes[seq] = size
+        self._bytes += size
+        while self._states and (len(self._states) > self._max_states or self._bytes > self._max_bytes):
+            dropped, _ = self._states.popitem(last=False)
+            self._bytes -= self._sizes.pop(dropped)
+            self._evictions += 1
+
+    def _note_time(self, elapsed_ns: int) -> None:
+        self._times_ns.append(elapsed_ns)
+        if len(self._times_ns) > _TIMES_KEPT:
+            del self._times_ns[: _TIMES_KEPT // 2]
+
+    def cache_stats(self) -> CacheStats:
+        """Return how the cache has served so far."""
+        with self._lock:
+            return CacheStats(len(self._states), self._max_states, self._hits, self._misses, self._evictions)
+
+    def rebuild_times_us(self) -> list[float]:
+        """Return the times of the last rebuilds that were no cache hits, in microseconds."""
+        with self._lock:
+            return [elapsed / 1000 for elapsed in self._times_ns]

@@ -1,0 +1,254 @@
+"""One atom of a snapshot, and one change of it, captured as wire forms.
+
+Both take their values apart when they are made: what an app does to its own objects afterwards reaches neither,
+and every read hands out a value that nobody else holds. Seed rows N-03 to N-12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from unspool.errors import ContradictoryDelta, UnsupportedValue
+from unspool.model.entries import ChangeKind, Op
+from unspool.model.op_wire import op_from_dict, op_to_dict, pack_ops, unpack_ops
+from unspool.model.paths import Path, parse_pointer, to_pointer
+from unspool.model.values import MISSING, Value
+from unspool.model.wire import decode, encode
+
+PRIMITIVE: Final = "primitive"
+"""The kind of an atom that is told none (the seed knows primitive, computed and writable)."""
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class AtomEntry:
+    """What an atom was at one moment.
+
+    Attributes:
+        encoded: wire form of the value; empty where a change tells the value by ops instead.
+        type: primitive, computed, writable, or the app's own word; "" where a foreign delta does not tell it.
+        name: display name, if it has one.
+        atom_id: id of the atom in its app, if it has one.
+        origin: the very object it was captured from, for detection by reference; `MISSING` once it was stored.
+    """
+
+    encoded: bytes
+    type: str
+    name: str | None
+    atom_id: str | None
+    origin: Value = field(compare=False, repr=False)
+
+    def __init__(
+        self,
+        value: Value,
+        type: str = PRIMITIVE,  # noqa: A002 (the seed's name)
+        name: str | None = None,
+        atom_id: str | None = None,
+    ) -> None:
+        """Capture a value.
+
+        Raises:
+            UnsupportedValue: the value has no wire form, or contains itself.
+        """
+        self._set(encode(value), type, name, atom_id, value)
+
+    def _set(self, encoded: bytes, kind: str, name: str | None, atom_id: str | None, origin: Value) -> None:
+        put = object.__setattr__
+        put(self, "encoded", encoded)
+        put(self, "type", kind)
+        put(self, "name", name)
+        put(self, "atom_id", atom_id)
+        put(self, "origin", origin)
+
+    @classmethod
+    def from_encoded(
+        cls,
+        encoded: bytes,
+        kind: str = PRIMITIVE,
+        name: str | None = None,
+        atom_id: str | None = None,
+        origin: Value = MISSING,
+    ) -> AtomEntry:
+        """Return an entry for a value that is in wire form already."""
+        entry = cls.__new__(cls)
+        entry._set(encoded, kind, name, atom_id, origin)
+        return entry
+
+    @property
+    def value(self) -> Value:
+        """The value, decoded anew at each read; `MISSING` when the entry carries none."""
+        return decode(self.encoded) if self.encoded else MISSING
+
+    def with_encoded(self, encoded: bytes) -> AtomEntry:
+        """Return the same entry with another value, or none for empty bytes."""
+        return AtomEntry.from_encoded(encoded, self.type, self.name, self.atom_id)
+
+    def has_facts_of(self, other: AtomEntry) -> bool:
+        """Say whether kind, display name and id are those of another entry."""
+        return (self.type, self.name, self.atom_id) == (other.type, other.name, other.atom_id)
+
+    def to_dict(self) -> dict[str, Value]:
+        """Return the entry as a JSON object of the seed's shape."""
+        data = {"value": self.value, "type": self.type or PRIMITIVE}
+        if self.name is not None:
+            data["name"] = self.name
+        if self.atom_id is not None:
+            data["atomId"] = self.atom_id
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Value, atom: str) -> AtomEntry:
+        """Read an entry of the seed's shape.
+
+        Args:
+            data: object with `value`, and optionally `type`, `name`, `atomId`.
+            atom: name of the atom, for messages.
+
+        Raises:
+            UnsupportedValue: it is no such object, or its value has no wire form.
+        """
+        if isinstance(data, AtomEntry):
+            return data
+        if not isinstance(data, Mapping):
+            raise UnsupportedValue(
+                f"atom {atom!r} is a {type(data).__name__}, not an entry; "
+                "write {'value': ...}, or use Snapshot.of for plain values"
+            )
+        return cls(data.get("value"), data.get("type") or PRIMITIVE, data.get("name"), data.get("atomId"))
+
+
+@dataclass(frozen=True, slots=True)
+class AtomChange:
+    """One atom added, modified or deleted.
+
+    A modification is told by its old and new value, by ops that lead from one to the other, or by both; stored
+    deltas keep only the smaller form. With ops alone, `old_value` and `new_value` are `MISSING`.
+
+    Attributes:
+        atom_name: key of the atom in the state.
+        kind: what happened to it.
+        old: the entry before; None for an addition.
+        new: the entry after; None for a deletion.
+        packed_ops: the ops inside the atom, packed; empty when none are told.
+        paths: where inside the atom something changed, if that was asked for.
+    """
+
+    atom_name: str
+    kind: ChangeKind
+    old: AtomEntry | None = None
+    new: AtomEntry | None = None
+    packed_ops: bytes = field(default=b"", repr=False)
+    paths: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        told = (self.old is not None, self.new is not None)
+        if told != _SIDES[self.kind]:
+            raise ContradictoryDelta(
+                f"the change of atom {self.atom_name!r} is called {self.kind} but tells "
+                f"{'an' if told[0] else 'no'} old and {'a' if told[1] else 'no'} new entry"
+            )
+        if self.new is not None and not self.new.encoded and not self.packed_ops:
+            raise ContradictoryDelta(f"the change of atom {self.atom_name!r} tells neither a new value nor ops")
+
+    @property
+    def change_type(self) -> str:
+        """The kind by its seed name."""
+        return self.kind.value
+
+    @property
+    def old_value(self) -> Value:
+        """The value before; None for an addition, `MISSING` where only ops are told."""
+        return None if self.old is None else self.old.value
+
+    @property
+    def new_value(self) -> Value:
+        """The value after; None for a deletion, `MISSING` where only ops are told."""
+        return None if self.new is None else self.new.value
+
+    @property
+    def atom_id(self) -> str | None:
+        """Id of the atom in its app, if it has one."""
+        entry = self.new or self.old
+        return entry.atom_id if entry is not None else None
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """The steps inside the atom, unpacked anew at each read."""
+        return unpack_ops(self.packed_ops) if self.packed_ops else ()
+
+    @property
+    def is_incremental(self) -> bool:
+        """Whether only ops tell what happened to the value."""
+        return bool(self.packed_ops) and self.new is not None and not self.new.encoded
+
+    def to_dict(self) -> dict[str, Value]:
+        """Return the change as a JSON object of the seed's shape, with what the seed leaves out added beside it."""
+        data: dict[str, Value] = {"atomId": self.atom_id, "atomName": self.atom_name}
+        if self.is_incremental:
+            data["ops"] = [op_to_dict(op) for op in self.ops]
+        else:
+            data |= {"oldValue": self.old_value, "newValue": self.new_value}
+            if self.old is not None and not self.old.encoded:
+                del data["oldValue"]
+        data["changeType"] = self.change_type
+        if self.paths:
+            data["path"] = [to_pointer(path) for path in self.paths]
+        for side, entry in (("old", self.old), ("new", self.new)):
+            if entry is not None:
+                data |= _facts(side, entry, self.atom_id)
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Value, atom: str) -> AtomChange:
+        """Read a change of the seed's shape.
+
+        Raises:
+            ContradictoryDelta: it is no change, or one that contradicts itself.
+        """
+        if isinstance(data, AtomChange):
+            return data
+        if not isinstance(data, Mapping) or data.get("changeType") not in _KINDS:
+            raise ContradictoryDelta(f"the change of atom {atom!r} is none of {', '.join(_KINDS)}")
+        kind = _KINDS[data["changeType"]]
+        ops = pack_ops(map(op_from_dict, data["ops"])) if data.get("ops") else b""
+        has_old, has_new = _SIDES[kind]
+        old = _side(data, "old", ops) if has_old else None
+        new = _side(data, "new", ops) if has_new else None
+        return cls(atom, kind, old, new, ops, _paths(data.get("path")))
+
+
+_SIDES: Final = {
+    ChangeKind.ADDED: (False, True),
+    ChangeKind.MODIFIED: (True, True),
+    ChangeKind.DELETED: (True, False),
+}
+_KINDS: Final = {kind.value: kind for kind in ChangeKind}
+
+
+def _facts(side: str, entry: AtomEntry, atom_id: str | None) -> dict[str, Value]:
+    data: dict[str, Value] = {}
+    if entry.type:
+        data[f"{side}Type"] = entry.type
+    if entry.name is not None:
+        data[f"{side}Name"] = entry.name
+    if entry.atom_id != atom_id:
+        data[f"{side}AtomId"] = entry.atom_id
+    return data
+
+
+def _side(data: Mapping[str, Value], side: str, ops: bytes) -> AtomEntry:
+    key = f"{side}Value"
+    # JavaScript leaves an undefined value out of JSON; as a new value it can only be read as null.
+    told = key in data or (side == "new" and not ops)
+    encoded = encode(data.get(key)) if told else b""
+    atom_id = data.get(f"{side}AtomId", data.get("atomId"))
+    return AtomEntry.from_encoded(encoded, data.get(f"{side}Type", ""), data.get(f"{side}Name"), atom_id)
+
+
+def _paths(given: Value) -> tuple[Path, ...]:
+    steps = [step for step in given if isinstance(step, str)] if isinstance(given, list | tuple) else []
+    if any(step == "" or step.startswith("/") for step in steps):
+        return tuple(parse_pointer(step) for step in steps if step == "" or step.startswith("/"))
+    # The originals wrote one path as a bare list of keys.
+    return (tuple(steps),) if steps else ()

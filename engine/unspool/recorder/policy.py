@@ -1,0 +1,82 @@
+"""What is written for an entry: which codec, full or delta."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from unspool.chain.strategy import ChainState, FullSnapshotStrategy, strategy_from_name
+from unspool.codec import state_codec
+from unspool.codec.binary_patch import binary_available
+from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, write_atoms
+from unspool.codec.strategy import DeltaStrategy
+from unspool.errors import ConfigError, MissingExtra
+
+CHAIN_LENGTH: Final = 64
+"""Deltas after which `auto` stores a full snapshot: what one block of the file holds."""
+CHAIN_BYTES: Final = 256 * 1024
+"""Delta bytes after which `auto` stores a full snapshot, unless the state itself is larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockStrategy:
+    """Full when a block of the file is due: rebuilding then never replays more than one block."""
+
+    name: str = "auto"
+
+    def wants_full(self, state: ChainState) -> bool:
+        """See `FullSnapshotStrategy`."""
+        too_large = state.delta_bytes + state.candidate_bytes > max(CHAIN_BYTES, state.full_bytes)
+        return state.length >= CHAIN_LENGTH - 1 or too_large
+
+
+def recording_strategy(strategy: str | FullSnapshotStrategy) -> FullSnapshotStrategy:
+    """Return the strategy that an option names.
+
+    Raises:
+        ConfigError: unknown name.
+    """
+    if not isinstance(strategy, str):
+        return strategy
+    return BlockStrategy() if strategy == "auto" else strategy_from_name(strategy)
+
+
+def recording_codec(codec: str | DeltaStrategy) -> DeltaStrategy:
+    """Return the codec that an option names.
+
+    Raises:
+        ConfigError: unknown name.
+        MissingExtra: `binary` without bsdiff4.
+    """
+    try:
+        chosen = DeltaStrategy(codec)
+    except ValueError:
+        names = ", ".join(item.value for item in DeltaStrategy)
+        raise ConfigError(f"codec is {codec!r}; write one of {names}") from None
+    if chosen is DeltaStrategy.BINARY and not binary_available():
+        raise MissingExtra(
+            "codec 'binary' needs bsdiff4; run `pip install 'unspool[binary]'`, or choose another codec"
+        )
+    return chosen
+
+
+def full_record(codec: DeltaStrategy, state: Mapping[str, bytes], intern: Callable[[str], int]) -> Record:
+    """Return the record of a full snapshot."""
+    if codec is DeltaStrategy.COMPRESS:
+        return Record(RecordCodec.COMPRESS, state_codec.compress_full(state))
+    return Record(RecordCodec.NONE, encode_full(state, intern))
+
+
+def delta_record(
+    codec: DeltaStrategy,
+    old: Mapping[str, bytes],
+    new: Mapping[str, bytes],
+    intern: Callable[[str], int],
+) -> Record:
+    """Return the record of an entry that is not wanted full; COMPRESS and NONE always hold the whole state."""
+    if codec in (DeltaStrategy.COMPRESS, DeltaStrategy.NONE):
+        return full_record(codec, new, intern)
+    if codec is DeltaStrategy.BINARY:
+        return Record(RecordCodec.BINARY, state_codec.binary_delta(old, new))
+    return Record(RecordCodec.DICT, encode_delta(write_atoms(old, new), intern))

@@ -1,0 +1,299 @@
+"""`Recorder`: what an app calls. It never hurts its host."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from unspool.chain.strategy import ChainState, FullSnapshotStrategy
+from unspool.codec.records import Record
+from unspool.codec.replay import replay
+from unspool.codec.strategy import DeltaStrategy
+from unspool.errors import ConfigError, EntryNotFound, UnspoolError
+from unspool.model.entries import NO_META, ChangeKind, EntryKind
+from unspool.model.values import Value
+from unspool.recorder.capture import Capture
+from unspool.recorder.policy import delta_record, full_record, recording_codec, recording_strategy
+from unspool.recorder.redact import Redaction
+from unspool.store.file import Durability, FileStore
+from unspool.store.protocol import Draft, Store
+
+OnError = Literal["warn", "raise", "ignore"]
+"""What happens when recording fails: warn once and stop recording, raise, or stop in silence."""
+
+_MAX_NS = 2**63 - 1
+
+
+class RecordingStopped(UserWarning):
+    """Recording failed and has stopped; the app goes on."""
+
+
+class Recorder:
+    """Records the states of a running app.
+
+    Mutable state is safe: what is recorded is a private copy. Calls are safe from several threads. A forked child
+    does not record: its parent goes on writing to the file.
+    """
+
+    def __init__(
+        self,
+        target: str | os.PathLike[str] | Store,
+        *,
+        strategy: str | FullSnapshotStrategy = "auto",
+        codec: str | DeltaStrategy = "auto",
+        durability: Durability = "default",
+        on_error: OnError = "warn",
+        redact: Iterable[str] = (),
+        immutable: bool = False,
+        skip_unchanged: bool = False,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Open a recording; an existing file is continued.
+
+        Args:
+            target: the `.unspool` file, or a store.
+            strategy: when a full snapshot is stored: `auto`, or what `strategy_from_name` reads.
+            codec: how entries are written: `auto`, `dict`, `binary`, `compress` or `none`.
+            durability: see `FileStore.create`.
+            on_error: what happens when a later call fails; opening always raises.
+            redact: patterns of what to leave out; see `Redaction`.
+            immutable: the app never changes a value in place; makes recording cheaper.
+            skip_unchanged: do not record a state that equals the one before.
+            clock: gives nanoseconds since the epoch.
+
+        Raises:
+            UnspoolError: the file cannot be opened, another recorder holds it, or an option is not valid.
+        """
+        if on_error not in ("warn", "raise", "ignore"):
+            raise ConfigError(f"on_error is {on_error!r}; write warn, raise or ignore")
+        patterns = tuple(redact)
+        self._redaction = Redaction(patterns) if patterns else None
+        self._strategy = recording_strategy(strategy)
+        self._codec = recording_codec(codec)
+        self._on_error: OnError = on_error
+        self._skip_unchanged = skip_unchanged
+        self._clock = clock
+        self._capture = Capture(immutable=immutable)
+        self._chain = _Chain()
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._warned_values = False
+        self._owner = os.getpid()
+        is_path = isinstance(target, str | os.PathLike)
+        self.store: Store = FileStore.create(Path(target), durability=durability) if is_path else target  # type: ignore[arg-type,assignment]
+        self._continue()
+        atexit.register(_close_at_exit, weakref.ref(self))
+
+    def _continue(self) -> None:
+        """Compare the first new state with the last recorded one; the first new entry is full all the same."""
+        count = len(self.store)
+        if count:
+            self._capture.keep(replay(self.store.run(count - 1), count - 1, self.store.atom_name))
+
+    @property
+    def recording(self) -> bool:
+        """Whether calls still record: not closed, not failed, not in a forked child."""
+        return not self._stopped and os.getpid() == self._owner
+
+    def record(
+        self,
+        state: Mapping[str, Value],
+        action: str = "",
+        *,
+        timestamp_ns: int | None = None,
+        meta: Mapping[str, Value] | None = None,
+        entry_id: str = "",
+        parent_seq: int | None = None,
+        full: bool = False,
+    ) -> int | None:
+        """Record a state.
+
+        Args:
+            state: atoms by name; may be changed in place afterwards.
+            action: why it happened.
+            timestamp_ns: nanoseconds since the epoch; now when None.
+            meta: free facts.
+            entry_id: an id of the source's own.
+            parent_seq: the entry this one follows in time, when it is not the last one: a fork.
+            full: store a full snapshot whatever the strategy says.
+
+        Returns:
+            The entry's number, or None when nothing was recorded.
+
+        Raises:
+            UnspoolError: recording failed and `on_error` is `raise`.
+        """
+        if not self.recording:
+            return None
+        with self._lock:
+            try:
+                return self._record(state, action, timestamp_ns, meta, entry_id, parent_seq, full)
+            except UnspoolError as error:
+                self._fail(error)
+            except Exception as error:  # noqa: BLE001 - whatever a state's own methods raise must not reach the app
+                self._fail(UnspoolError(f"recording failed: {type(error).__name__}: {error}"))
+        return None
+
+    def _record(
+        self,
+        state: Mapping[str, Value],
+        action: str,
+        timestamp_ns: int | None,
+        meta: Mapping[str, Value] | None,
+        entry_id: str,
+        parent_seq: int | None,
+        full: bool,
+    ) -> int | None:
+        _check_state(state)
+        if self._redaction is not None:
+            state = self._redaction.apply(state)
+        taken, problems = self._capture.take(state, strict=self._on_error == "raise")
+        if problems:
+            self._warn_values(problems)
+        last = len(self.store) - 1
+        forks = parent_seq is not None and parent_seq != last
+        before = self._state_of(parent_seq) if forks and parent_seq is not None else self._capture.state
+        changed = _changes(before, taken)
+        if self._skip_unchanged and not changed and last >= 0 and not full:
+            return None
+        moment = self._clock() if timestamp_ns is None else timestamp_ns
+        if not -_MAX_NS <= moment <= _MAX_NS:
+            raise ConfigError(f"timestamp_ns is {moment}; give nanoseconds since 1970 that fit 64 bits")
+        self._capture.keep(taken)
+        record = self._write(before, taken, len(changed), moment, full or forks or last < 0)
+        entry = self.store.append(
+            Draft(
+                kind=EntryKind.FULL if record.codec.is_full else EntryKind.DELTA,
+                record=record,
+                changed=[(self.store.intern(atom), kind) for atom, kind in changed],
+                timestamp_ns=moment,
+                action=_plain(action),
+                full_bytes=self._capture.size,
+                meta=NO_META if meta is None else meta,
+                entry_id=_plain(entry_id),
+                parent_seq=parent_seq,
+            )
+        )
+        self._chain.add(record, moment, self._capture.size)
+        return entry.seq
+
+    def _write(
+        self, before: Mapping[str, bytes], taken: Mapping[str, bytes], changed: int, moment: int, full: bool
+    ) -> Record:
+        if full or not self._chain.begun:
+            return full_record(self._codec, taken, self.store.intern)
+        record = delta_record(self._codec, before, taken, self.store.intern)
+        if record.codec.is_full:
+            return record
+        # A delta that is no smaller than its state would only make rebuilding slower.
+        is_larger = self._codec is DeltaStrategy.AUTO and len(record.payload) >= self._capture.size
+        if is_larger or self._strategy.wants_full(self._chain.state(record, moment, changed)):
+            return full_record(self._codec, taken, self.store.intern)
+        return record
+
+    def _state_of(self, seq: int) -> dict[str, bytes]:
+        if not 0 <= seq < len(self.store):
+            raise EntryNotFound(f"parent_seq is {seq}; {self.store.name} has entries 0 to {len(self.store) - 1}")
+        return replay(self.store.run(seq), seq, self.store.atom_name)
+
+    def _warn_values(self, problems: list[str]) -> None:
+        if self._on_error == "warn" and not self._warned_values:
+            self._warned_values = True
+            warnings.warn(f"{problems[0]}; recorded as unrepresentable", RecordingStopped, stacklevel=5)
+
+    def _fail(self, error: UnspoolError) -> None:
+        if self._on_error == "raise":
+            raise error
+        self._stopped = True
+        if self._on_error == "warn":
+            warnings.warn(f"unspool stopped recording: {error}", RecordingStopped, stacklevel=4)
+
+    def flush(self) -> None:
+        """Return when all that was recorded is as durable as the file's durability promises; it already is."""
+
+    def close(self) -> None:
+        """Finish the recording; closing twice is fine. In a forked child this leaves the file alone."""
+        if os.getpid() != self._owner:
+            return
+        with self._lock:
+            already, self._stopped = self._stopped, True
+            try:
+                self.store.close()
+            except UnspoolError as error:
+                if not already:
+                    self._fail(error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Chain:
+    """The chain being written, as strategies see it."""
+
+    __slots__ = ("_bytes", "_full", "_length", "_start_ns", "begun")
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._length = self._bytes = self._full = self._start_ns = 0
+
+    def state(self, record: Record, moment: int, changed: int) -> ChainState:
+        return ChainState(
+            length=self._length,
+            age_ms=(moment - self._start_ns) / 1e6,
+            delta_bytes=self._bytes,
+            full_bytes=self._full,
+            changed_atoms=changed,
+            candidate_bytes=len(record.payload),
+        )
+
+    def add(self, record: Record, moment: int, size: int) -> None:
+        if record.codec.is_full:
+            self.begun = True
+            self._length = self._bytes = 0
+            self._start_ns, self._full = moment, size
+        else:
+            self._length += 1
+            self._bytes += len(record.payload)
+
+
+def _changes(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[tuple[str, ChangeKind]]:
+    changed = [(atom, ChangeKind.DELETED) for atom in old if atom not in new]
+    for atom, value in new.items():
+        known = old.get(atom)
+        if known is None:
+            changed.append((atom, ChangeKind.ADDED))
+        elif known is not value and known != value:
+            changed.append((atom, ChangeKind.MODIFIED))
+    return changed
+
+
+def _check_state(state: Mapping[str, Value]) -> None:
+    if not isinstance(state, Mapping):
+        raise ConfigError(f"a state is a dict of atom names to values, not a {type(state).__name__}")
+    for atom in state:
+        if not isinstance(atom, str):
+            raise ConfigError(f"atom names are text; {atom!r} is a {type(atom).__name__}")
+
+
+def _plain(text: str) -> str:
+    """SQLite stores no lone surrogates."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
+
+
+def _close_at_exit(reference: weakref.ref[Recorder]) -> None:
+    recorder = reference()
+    if recorder is not None:
+        recorder.close()

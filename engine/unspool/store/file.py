@@ -1,0 +1,151 @@
+"""`FileStore`: a history in one `.unspool` file, one writer and many readers at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from unspool.errors import ReadOnlyHistory, UnspoolError
+from unspool.model.entries import ChangeKind, Entry
+from unspool.store.protocol import Columns, Draft, RecordRun
+from unspool.store.reader import FileReader
+from unspool.store.schema import connect_reader
+from unspool.store.writer import FileWriter
+
+Durability = Literal["default", "fast", "full"]
+"""What `append` promises when it returns; see `FileStore.create`."""
+
+
+class FileStore:
+    """Entries in an SQLite file; see `unspool.store.schema` for what is in it."""
+
+    def __init__(self, path: Path, reader: FileReader, writer: FileWriter | None) -> None:
+        """Use `open` or `create` instead."""
+        self._path = path
+        self._reader = reader
+        self._writer = writer
+        self._closed = False
+
+    @classmethod
+    def open(cls, path: str | Path) -> FileStore:
+        """Open a file for reading. Needs no writer's help and disturbs none.
+
+        Raises:
+            UnreadableSource: it is missing or no unspool file.
+            NewerSchema: a newer unspool wrote it.
+            CorruptHistory: it is damaged.
+        """
+        place = Path(path)
+        return cls(place, FileReader(connect_reader(place), place), None)
+
+    @classmethod
+    def create(cls, path: str | Path, *, durability: Durability = "default") -> FileStore:
+        """Open a file for appending, creating it where it is missing.
+
+        Args:
+            path: the file.
+            durability: `default`: an entry whose `append` returned survives a kill of the process, and a power cut
+                leaves a consistent file. `fast`: the same without any fsync, so a power cut may damage the file.
+                `full`: an entry whose `append` returned survives a power cut.
+
+        Raises:
+            HistoryLocked: another writer holds the file.
+            UnreadableSource: it cannot be opened, or is no unspool file.
+            ConfigError: an unknown durability.
+        """
+        place = Path(path)
+        writer = FileWriter(place, durability)
+        return cls(place, writer.reader, writer)
+
+    @property
+    def name(self) -> str:
+        """See `Store.name`."""
+        return self._path.name
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self._path
+
+    @property
+    def history_id(self) -> str:
+        """See `Store.history_id`."""
+        return self._reader.history_id
+
+    @property
+    def reader(self) -> FileReader:
+        """The reading half, for rooms that ask more of a file than of other stores."""
+        return self._reader
+
+    @property
+    def sealing_failure(self) -> UnspoolError | None:
+        """Why background sealing stopped, if it did."""
+        return None if self._writer is None else self._writer.sealer.failure
+
+    def __len__(self) -> int:
+        return self._reader.count
+
+    def entries(self, start: int, stop: int) -> list[Entry]:
+        """See `Store.entries`."""
+        return self._reader.entries(start, stop)
+
+    def fill(self, columns: Columns) -> None:
+        """See `Store.fill`."""
+        self._reader.fill(columns)
+
+    def run(self, seq: int) -> RecordRun:
+        """See `Store.run`."""
+        return self._reader.run(seq)
+
+    def changed(self, seq: int) -> tuple[tuple[str, ChangeKind], ...]:
+        """See `Store.changed`."""
+        return self._reader.changed(seq)
+
+    def writes(self, atom: str, start: int, stop: int, *, backwards: bool = False) -> Iterator[int]:
+        """See `Store.writes`."""
+        return self._reader.writes(atom, start, stop, backwards=backwards)
+
+    def intern(self, atom: str) -> int:
+        """See `Store.intern`; only a file opened with `create` gives new numbers."""
+        return self._writing().intern(atom)
+
+    def atom_name(self, number: int) -> str:
+        """See `Store.atom_name`."""
+        return self._reader.atom_name(number) if self._writer is None else self._writer.atom_name(number)
+
+    def append(self, draft: Draft) -> Entry:
+        """See `Store.append`.
+
+        Raises:
+            ReadOnlyHistory: the file was opened for reading.
+            StorageFailed: the disk or the database refused.
+        """
+        return self._writing().append(draft)
+
+    def _writing(self) -> FileWriter:
+        if self._writer is None:
+            raise ReadOnlyHistory(f"{self._path}: opened for reading; use Recorder or FileStore.create to append")
+        return self._writer
+
+    def refresh(self) -> int:
+        """See `Store.refresh`."""
+        return self._reader.refresh()
+
+    def file_bytes(self) -> int:
+        """See `Store.file_bytes`."""
+        total = 0
+        for suffix in ("", "-wal"):
+            side = self._path.with_name(self._path.name + suffix)
+            if side.exists():
+                total += side.stat().st_size
+        return total
+
+    def close(self) -> None:
+        """See `Store.close`; a writer seals what is in the tail first."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._writer is not None:
+            self._writer.close()
+        self._reader.close()

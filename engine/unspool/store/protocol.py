@@ -1,0 +1,143 @@
+"""What every store offers: the few calls that history and recorder stand on."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from unspool.codec.records import Record
+from unspool.model.entries import NO_META, ChangeKind, Entry, EntryKind
+from unspool.model.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry about to be stored; the store gives it its number.
+
+    Attributes:
+        kind: full or delta.
+        record: its content; atoms are numbered by the same store's `intern`.
+        changed: number and kind of each changed atom.
+        timestamp_ns: nanoseconds since the Unix epoch.
+        action: why it happened.
+        full_bytes: bytes of the whole state in wire form.
+        meta: free facts.
+        entry_id: the source's own id, or "" for one made by the store.
+        parent_seq: the entry it follows in time where that is not the one before it.
+    """
+
+    kind: EntryKind
+    record: Record
+    changed: Sequence[tuple[int, ChangeKind]]
+    timestamp_ns: int
+    action: str
+    full_bytes: int
+    meta: Mapping[str, Value] = field(default_factory=lambda: NO_META)
+    entry_id: str = ""
+    parent_seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRun:
+    """Records in a row, the first of which is full.
+
+    Attributes:
+        first: number of the first entry.
+        records: their records, in order.
+    """
+
+    first: int
+    records: Sequence[Record]
+
+    @property
+    def stop(self) -> int:
+        """One past the last entry's number."""
+        return self.first + len(self.records)
+
+
+class Columns:
+    """What a screen needs of every entry, as flat arrays: about 33 bytes an entry and no object each.
+
+    Attributes:
+        timestamp_ns: nanoseconds since the epoch (`q`).
+        kind: 1 for full, 0 for delta (`B`).
+        added: atoms added (`I`).
+        modified: atoms modified (`I`).
+        deleted: atoms deleted (`I`).
+        stored: bytes of the record (`I`).
+        full_bytes: bytes of the whole state (`I`).
+    """
+
+    __slots__ = ("added", "deleted", "full_bytes", "kind", "modified", "stored", "timestamp_ns")
+
+    def __init__(self) -> None:
+        self.timestamp_ns = array("q")
+        self.kind = array("B")
+        self.added = array("I")
+        self.modified = array("I")
+        self.deleted = array("I")
+        self.stored = array("I")
+        self.full_bytes = array("I")
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def append(self, entry: Entry) -> None:
+        """Add one entry's row."""
+        self.timestamp_ns.append(entry.timestamp_ns)
+        self.kind.append(entry.kind is EntryKind.FULL)
+        self.added.append(entry.added)
+        self.modified.append(entry.modified)
+        self.deleted.append(entry.deleted)
+        self.stored.append(min(entry.stored_bytes, 0xFFFFFFFF))
+        self.full_bytes.append(min(entry.full_bytes, 0xFFFFFFFF))
+
+
+class Store(Protocol):
+    """Entries at rest. Reading calls raise `CorruptHistory` for what cannot be read back."""
+
+    @property
+    def name(self) -> str:
+        """What people call it: a file name."""
+
+    @property
+    def history_id(self) -> str:
+        """Tells this history from all others."""
+
+    def __len__(self) -> int:
+        """Number of entries as of the last `refresh` or `append`."""
+
+    def entries(self, start: int, stop: int) -> list[Entry]:
+        """Return the entries `start` to `stop - 1`, clamped to what is there."""
+
+    def fill(self, columns: Columns) -> None:
+        """Append the rows that `columns` does not have yet."""
+
+    def run(self, seq: int) -> RecordRun:
+        """Return a run of records that holds entry `seq` and starts with a full one."""
+
+    def changed(self, seq: int) -> tuple[tuple[str, ChangeKind], ...]:
+        """Return the atoms an entry changed, without reading its record."""
+
+    def writes(self, atom: str, start: int, stop: int, *, backwards: bool = False) -> Iterator[int]:
+        """Yield the entries from `start` to `stop - 1` that changed an atom, in order or backwards."""
+
+    def intern(self, atom: str) -> int:
+        """Return the number of an atom, giving it one if need be."""
+
+    def atom_name(self, number: int) -> str:
+        """Return an atom's name; raises KeyError for a number never given."""
+
+    def append(self, draft: Draft) -> Entry:
+        """Store an entry; when this returns, the entry is as durable as the store promises."""
+
+    def refresh(self) -> int:
+        """Look for entries that others appended; return how many are new."""
+
+    def file_bytes(self) -> int:
+        """Return the bytes the history takes at rest, side files included; 0 where it takes none."""
+
+    def close(self) -> None:
+        """Let go of files and threads. Closing twice is fine."""

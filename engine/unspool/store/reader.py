@@ -1,0 +1,346 @@
+"""Reading an `.unspool` file: sealed blocks and the live tail as one row of entries."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+import zstandard
+
+from unspool.codec.records import Record, RecordCodec, encode_full
+from unspool.codec.replay import replay
+from unspool.errors import CorruptHistory, EntryNotFound
+from unspool.model.entries import ChangeKind, Entry
+from unspool.store import blocks
+from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns
+from unspool.store.protocol import Columns, RecordRun
+from unspool.store.schema import database_error
+from unspool.store.tail import read_rows, row_entry
+
+_COLUMNS_KEPT: Final = 96
+"""Blocks whose metadata stays decoded: a screenful of history and its surroundings."""
+_PREFIXES_KEPT: Final = 4
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class FileReader:
+    """Reads one file over one connection; safe to use from several threads."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        """Take over an open connection.
+
+        Raises:
+            CorruptHistory: the file is damaged.
+        """
+        self._connection = connection
+        self._path = path
+        self._lock = threading.RLock()
+        self._columns: OrderedDict[int, BlockColumns] = OrderedDict()
+        self._prefixes: OrderedDict[int, zstandard.ZstdCompressionDict] = OrderedDict()
+        self._names: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._version = -1
+        self.count = 0
+        self.history_id = str(self.meta("history_id", ""))
+        self.refresh()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view of the file, whatever a writer seals meanwhile."""
+        with self._lock:
+            nested = self._connection.in_transaction
+            try:
+                if not nested:
+                    self._connection.execute("BEGIN")
+                yield self._connection
+            except sqlite3.DatabaseError as error:
+                raise database_error(self._path, error) from None
+            except CorruptHistory as error:
+                raise _located(self._path, error) from None
+            finally:
+                if not nested and self._connection.in_transaction:
+                    self._connection.execute("COMMIT")
+
+    def meta(self, key: str, default: str | int) -> str | int:
+        """Return a fact about the file."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return default if row is None else row[0]
+
+    def refresh(self) -> int:
+        """Look for new entries; return how many there are. Costs microseconds when nothing was written."""
+        try:
+            with self._lock:
+                version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            raise database_error(self._path, error) from None
+        if version == self._version:
+            return 0
+        return self._recount(version)
+
+    def recount(self) -> int:
+        """Look for new entries even where SQLite saw no other writer (its own process may be the writer)."""
+        return self._recount(self._version)
+
+    def _recount(self, version: int) -> int:
+        with self._reading() as connection:
+            last: int | None = connection.execute("SELECT max(seq) FROM tail").fetchone()[0]
+            if last is None:
+                row = connection.execute("SELECT first + count - 1 FROM block ORDER BY first DESC LIMIT 1").fetchone()
+                last = -1 if row is None else row[0]
+            known = len(self._names)
+            fresh = connection.execute("SELECT id, name FROM atom WHERE id >= ? ORDER BY id", (known,))
+            for number, name in fresh.fetchall():
+                if number != len(self._names):
+                    raise CorruptHistory(f"atom {len(self._names)} is missing from the table of names")
+                text = bytes(name).decode("utf-8", "surrogatepass")
+                self._numbers[text] = number
+                self._names.append(text)
+        new = last + 1 - self.count
+        # The writer of this very process may have counted further meanwhile.
+        self.count = max(self.count, last + 1)
+        self._version = version
+        return max(new, 0)
+
+    def atom_name(self, number: int) -> str:
+        """Return an atom's name; raises KeyError for an unknown number."""
+        if number >= len(self._names):
+            self.recount()
+        try:
+            return self._names[number]
+        except IndexError:
+            raise KeyError(number) from None
+
+    def names(self) -> list[str]:
+        """Return the names of all atoms, by number."""
+        return list(self._names)
+
+    def entries(self, start: int, stop: int) -> list[Entry]:
+        """See `Store.entries`."""
+        start, stop = max(start, 0), min(stop, self.count)
+        found: list[Entry] = []
+        with self._reading() as connection:
+            while start < stop:
+                columns = self._columns_at(connection, start)
+                if columns is None:
+                    rows = read_rows(connection, start, stop)
+                    if len(rows) != stop - start:
+                        raise _missing(start + len(rows))
+                    found.extend(row_entry(row, self.history_id) for row in rows)
+                    break
+                end = min(stop, columns.first + len(columns.times))
+                places = range(start - columns.first, end - columns.first)
+                found.extend(columns.entry(at, self.history_id) for at in places)
+                start = end
+        return found
+
+    def fill(self, columns: Columns) -> None:
+        """See `Store.fill`."""
+        with self._reading() as connection:
+            query = "SELECT first, count, columns FROM block WHERE first >= ? ORDER BY first"
+            start = len(columns)
+            held = self._columns_at(connection, start) if start else None
+            if held is not None and held.first < start:
+                for entry in self.entries(start, held.first + len(held.times)):
+                    columns.append(entry)
+            for first, count, data in connection.execute(query, (len(columns),)):
+                if first != len(columns):
+                    raise _missing(len(columns))
+                _extend(columns, blocks.decode_columns(first, count, data))
+            for entry in self.entries(len(columns), self.count):
+                columns.append(entry)
+
+    def _columns_at(self, connection: sqlite3.Connection, seq: int) -> BlockColumns | None:
+        row = connection.execute(
+            "SELECT first, count FROM block WHERE first <= ? ORDER BY first DESC LIMIT 1", (seq,)
+        ).fetchone()
+        if row is None or seq >= row[0] + row[1]:
+            return None
+        return self._block_columns(connection, row[0], row[1])
+
+    def _block_columns(self, connection: sqlite3.Connection, first: int, count: int) -> BlockColumns:
+        known = self._columns.get(first)
+        if known is not None:
+            self._columns.move_to_end(first)
+            return known
+        data = connection.execute("SELECT columns FROM block WHERE first = ?", (first,)).fetchone()[0]
+        columns = self._columns[first] = blocks.decode_columns(first, count, data)
+        if len(self._columns) > _COLUMNS_KEPT:
+            self._columns.popitem(last=False)
+        return columns
+
+    def run(self, seq: int) -> RecordRun:
+        """See `Store.run`."""
+        if not 0 <= seq < self.count:
+            raise EntryNotFound(f"{self._path} has no entry {seq}: it has {self.count}")
+        with self._reading() as connection:
+            columns = self._columns_at(connection, seq)
+            return self._tail_run(connection, seq) if columns is None else self._block_run(connection, columns)
+
+    def _block_run(self, connection: sqlite3.Connection, columns: BlockColumns) -> RecordRun:
+        first = columns.first
+        query = "SELECT data, segment FROM block_data JOIN block USING (first) WHERE first = ?"
+        row = connection.execute(query, (first,)).fetchone()
+        if row is None:
+            raise CorruptHistory(f"the records of the block that starts at entry {first} are missing", seq=first)
+        payloads = blocks.decode_records(first, row[0], self._prefix(connection, row[1], first))
+        if len(payloads) != len(columns.codecs):
+            raise CorruptHistory(f"the block that starts at entry {first} lost records", seq=first)
+        # A block always starts with a plain full record, also where its first entry was recorded as a delta.
+        codecs = [RecordCodec.NONE, *map(RecordCodec, columns.codecs[1:])]
+        return RecordRun(first, [Record(codec, data) for codec, data in zip(codecs, payloads, strict=True)])
+
+    def _prefix(self, connection: sqlite3.Connection, segment: int, first: int) -> zstandard.ZstdCompressionDict:
+        known = self._prefixes.get(segment)
+        if known is None:
+            row = connection.execute("SELECT data FROM segment WHERE id = ?", (segment,)).fetchone()
+            if row is None:
+                raise CorruptHistory(f"the keyframe of segment {segment} is missing", seq=first)
+            known = self._prefixes[segment] = blocks.raw_prefix(blocks.decompress(row[0], first))
+            if len(self._prefixes) > _PREFIXES_KEPT:
+                self._prefixes.popitem(last=False)
+        return known
+
+    def _tail_run(self, connection: sqlite3.Connection, seq: int) -> RecordRun:
+        query = "SELECT max(seq) FROM tail WHERE seq <= ? AND codec IN (?, ?)"
+        full = connection.execute(query, (seq, RecordCodec.NONE, RecordCodec.COMPRESS)).fetchone()[0]
+        if full is not None:
+            return RecordRun(full, [row.record for row in _rows_without_gap(connection, full, seq, self.count)])
+        start = connection.execute("SELECT min(seq) FROM tail").fetchone()[0]
+        if start is None or start == 0:
+            raise _missing(seq if start is None else start)
+        columns = self._columns_at(connection, start - 1)
+        if columns is None:
+            raise _missing(start - 1)
+        # The chain began in a sealed block: its last state stands in for the full record.
+        base = replay(self._block_run(connection, columns), start - 1, self.atom_name)
+        head = Record(RecordCodec.NONE, encode_full(base, self.number_of))
+        rows = _rows_without_gap(connection, start, seq, self.count)
+        return RecordRun(start - 1, [head, *(row.record for row in rows)])
+
+    def number_of(self, atom: str) -> int:
+        """Return an atom's number; raises KeyError for an unknown name."""
+        return self._numbers[atom]
+
+    def changed(self, seq: int) -> tuple[tuple[str, ChangeKind], ...]:
+        """See `Store.changed`."""
+        if not 0 <= seq < self.count:
+            raise EntryNotFound(f"{self._path} has no entry {seq}: it has {self.count}")
+        with self._reading() as connection:
+            columns = self._columns_at(connection, seq)
+            if columns is None:
+                rows = read_rows(connection, seq, seq + 1)
+                if not rows:
+                    raise _missing(seq)
+                postings = rows[0].changed
+            else:
+                postings = columns.postings(seq - columns.first)
+        try:
+            return tuple((self.atom_name(item >> KIND_BITS), CHANGE_KINDS[item & 3]) for item in postings)
+        except (KeyError, IndexError):
+            raise CorruptHistory(f"entry {seq} names an atom that the file does not know", seq=seq) from None
+
+    def writes(self, atom: str, start: int, stop: int, *, backwards: bool = False) -> Iterator[int]:
+        """See `Store.writes`; one batch of blocks is read at a time, so taking only the first hit is cheap."""
+        start, stop = max(start, 0), min(stop, self.count)
+        if atom not in self._numbers:
+            self.recount()
+        if atom not in self._numbers:
+            return
+        number = self._numbers[atom]
+        for first, count in self._spans(number, start, stop, backwards):
+            with self._reading() as connection:
+                if count:
+                    hits = _hits(self._block_columns(connection, first, count), number)
+                else:
+                    hits = [row.seq for row in read_rows(connection, first, stop) if _names(row.changed, number)]
+            for seq in reversed(hits) if backwards else hits:
+                if start <= seq < stop:
+                    yield seq
+
+    def _spans(self, number: int, start: int, stop: int, backwards: bool) -> Iterator[tuple[int, int]]:
+        """Yield the blocks that may name an atom, as (first, count), and the tail as (first, 0)."""
+        order = "DESC" if backwards else "ASC"
+        with self._reading() as connection:
+            sealed = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
+        tail = (sealed[0] if sealed else 0, 0)
+        if backwards and tail[0] < stop:
+            yield tail
+        after, before = start, stop
+        query = (
+            "SELECT first, count, atoms FROM block WHERE first + count > ? AND first < ? "  # noqa: S608 - no user text
+            f"ORDER BY first {order} LIMIT 256"
+        )
+        while True:
+            with self._reading() as connection:
+                found = connection.execute(query, (after, before)).fetchall()
+            yield from ((first, count) for first, count, bitmap in found if blocks.may_name(bitmap, number))
+            if len(found) < 256:
+                break
+            after, before = (after, found[-1][0]) if backwards else (found[-1][0] + found[-1][1], before)
+        if not backwards and tail[0] < stop:
+            yield tail
+
+    def call(self, query: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a query of another room of the store over this connection, in one consistent view."""
+        with self._reading() as connection:
+            return query(connection, *args, **kwargs)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._connection.close()
+
+
+def _extend(columns: Columns, block: BlockColumns) -> None:
+    columns.timestamp_ns.extend(block.times)
+    columns.kind.frombytes(bytes(block.codecs).translate(_IS_FULL))
+    columns.added.extend(block.added)
+    columns.modified.extend(block.modified)
+    columns.deleted.extend(block.deleted)
+    columns.stored.extend(block.stored)
+    columns.full_bytes.extend(block.full)
+
+
+_IS_FULL: Final = bytes(code in (RecordCodec.NONE, RecordCodec.COMPRESS) for code in range(256))
+
+
+def _hits(columns: BlockColumns, number: int) -> list[int]:
+    return [columns.first + at for at in range(len(columns.times)) if _names(columns.postings(at), number)]
+
+
+def _names(postings: object, number: int) -> bool:
+    return any(item >> KIND_BITS == number for item in postings)  # type: ignore[attr-defined]
+
+
+def _rows_without_gap(connection: sqlite3.Connection, start: int, seq: int, stop: int) -> list[blocks.Row]:
+    rows = read_rows(connection, start, stop)
+    for place, row in enumerate(rows):
+        if row.seq != start + place:
+            if start + place <= seq:
+                raise _missing(start + place)
+            return rows[:place]
+    if len(rows) <= seq - start:
+        raise _missing(start + len(rows))
+    return rows
+
+
+def _missing(seq: int) -> CorruptHistory:
+    return CorruptHistory(
+        f"entry {seq} is missing: neither in a block nor in the tail; `unspool doctor` tells what still reads",
+        seq=seq,
+    )
+
+
+def _located(path: Path, error: CorruptHistory) -> CorruptHistory:
+    text = str(error)
+    if str(path) in text:
+        return error
+    return type(error)(f"{path}: {text}", seq=error.seq)

@@ -1,0 +1,157 @@
+"""The `.unspool` file: one SQLite database, and how it is opened.
+
+    tail(seq, ...)                 newest entries, a row each
+    block(first, count, ...)       sealed entries: columnar metadata, zstd
+    block_data(first, data)        their records, zstd against the segment's keyframe
+    segment(id, data)              a full state, the prefix that its blocks are compressed against
+    atom(id, name)                 interned names
+    meta(key, value)               facts about the file
+
+docs/storage.md describes every column.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from unspool.errors import CorruptHistory, NewerSchema, UnreadableSource
+
+APPLICATION_ID: Final = 0x554E5350
+"""`UNSP`: what `file(1)` and SQLite see as the kind of database."""
+SCHEMA_VERSION: Final = 1
+
+_TABLES: Final = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value ANY) WITHOUT ROWID;
+CREATE TABLE atom(id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE);
+CREATE TABLE segment(id INTEGER PRIMARY KEY, size INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE block(
+    first INTEGER PRIMARY KEY, count INTEGER NOT NULL, segment INTEGER NOT NULL,
+    start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, atoms BLOB NOT NULL, columns BLOB NOT NULL);
+CREATE TABLE block_data(first INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE tail(
+    seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, codec INTEGER NOT NULL, full_bytes INTEGER NOT NULL,
+    action TEXT NOT NULL, changed BLOB NOT NULL, extra BLOB, record BLOB NOT NULL, crc INTEGER NOT NULL);
+"""
+
+
+def connect_writer(path: Path, *, synchronous: str) -> sqlite3.Connection:
+    """Open a file for writing, creating it if it is missing or empty.
+
+    Args:
+        path: the file.
+        synchronous: SQLite's setting of that name: OFF, NORMAL or FULL.
+
+    Raises:
+        UnreadableSource: it cannot be opened or is no unspool file.
+        NewerSchema: a newer unspool wrote it.
+    """
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+    except sqlite3.OperationalError as error:
+        raise UnreadableSource(f"{path}: cannot be opened for writing ({error}); check the folder") from None
+    try:
+        if is_empty(connection):
+            _create(connection)
+        check_identity(connection, path)
+        # Checkpoints belong to the background thread: an fsync must never stall the recording app.
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise database_error(path, error) from None
+    except (UnreadableSource, CorruptHistory):
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open a file for reading only; works on read-only media and needs no writer's help.
+
+    Raises:
+        UnreadableSource: it is missing, cannot be opened or is no unspool file.
+        NewerSchema: a newer unspool wrote it.
+        CorruptHistory: it is damaged.
+    """
+    if not path.exists():
+        raise UnreadableSource(f"{path}: no such file")
+    for options in ("mode=ro", "mode=ro&immutable=1"):
+        connection = None
+        try:
+            uri = f"file:{quote(str(path.resolve()))}?{options}"
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10.0)
+            check_identity(connection, path)
+            return connection
+        except sqlite3.OperationalError as error:
+            if connection is not None:
+                connection.close()
+            # Without write access to its folder SQLite cannot make the -shm file; with no -wal to read, an
+            # immutable opening sees all there is.
+            retry = options == "mode=ro" and not path.with_name(path.name + "-wal").exists()
+            if not retry:
+                raise database_error(path, error) from None
+        except sqlite3.DatabaseError as error:
+            if connection is not None:
+                connection.close()
+            raise database_error(path, error) from None
+        except (UnreadableSource, CorruptHistory):
+            if connection is not None:
+                connection.close()
+            raise
+    raise UnreadableSource(f"{path}: cannot be opened for reading")
+
+
+def database_error(path: Path, error: sqlite3.Error) -> UnreadableSource | CorruptHistory:
+    """Return what an SQLite error means for a person."""
+    text = str(error)
+    if "not a database" in text:
+        return UnreadableSource(f"{path}: not an unspool file (no SQLite database); name its format with --format")
+    if "malformed" in text or "corrupt" in text:
+        return CorruptHistory(f"{path}: damaged ({text}); `unspool doctor {path} --repair OUT` keeps what is intact")
+    if "disk I/O error" in text or "full" in text:
+        return CorruptHistory(f"{path}: {text}; check the disk and its free space")
+    return UnreadableSource(f"{path}: cannot be opened ({text}); check its permissions")
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    """Say whether the database has no content at all."""
+    return bool(connection.execute("SELECT count(*) = 0 FROM sqlite_master").fetchone()[0])
+
+
+def check_identity(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse databases of other programs and of newer versions.
+
+    Raises:
+        UnreadableSource: another program's database, or one without content.
+        NewerSchema: a newer unspool wrote it.
+    """
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    if application != APPLICATION_ID:
+        if is_empty(connection):
+            raise UnreadableSource(f"{path}: an empty database; was it copied without its -wal file?")
+        raise UnreadableSource(f"{path}: an SQLite database, but not unspool's (application id {application:#x})")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise NewerSchema(
+            f"{path}: written by a newer unspool (schema {version}, this one reads up to {SCHEMA_VERSION}); upgrade"
+        )
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA page_size = 4096")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    # Two recorders may start on one new file at once; the second finds the tables made.
+    if is_empty(connection):
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        for statement in _TABLES.split(";"):
+            if statement.strip():
+                connection.execute(statement)
+    connection.execute("COMMIT")
+    # The main file alone must already be recognisable, also when it is copied without its -wal.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,116 @@
+"""The background thread of a recording file: seals blocks and checkpoints, so that `append` never waits for either."""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Final
+
+from unspool.errors import CorruptHistory, UnspoolError
+from unspool.store.reader import FileReader
+from unspool.store.schema import connect_writer
+from unspool.store.sealing import Segment, build_block, head_record, load_segment, write_block
+from unspool.store.tail import read_rows
+
+_WAL_PAGES: Final = 1000
+"""WAL pages after which a passive checkpoint is worth its fsync (about 4 MB)."""
+
+
+class Sealer:
+    """Seals runs of tail rows, one after the other, on a thread of its own."""
+
+    def __init__(self, path: Path, write_lock: threading.Lock, reader: FileReader, *, synchronous: str) -> None:
+        """Prepare; the thread starts with the first request.
+
+        Args:
+            path: the file.
+            write_lock: held around every write to the file by this process.
+            reader: reads the same file.
+            synchronous: SQLite's setting for the sealing connection.
+        """
+        self._path = path
+        self._write_lock = write_lock
+        self._reader = reader
+        self._synchronous = synchronous
+        self._requests: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._segment: Segment | None = None
+        self.failure: UnspoolError | None = None
+        """Why sealing stopped, if it did: entries stay readable in the tail."""
+
+    def request(self, start: int, stop: int) -> None:
+        """Ask for the rows `start` to `stop - 1` to become a block."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="unspool-sealer", daemon=True)
+            self._thread.start()
+        self._requests.put((start, stop))
+
+    def seal_now(self, start: int, stop: int) -> None:
+        """Seal rows on the calling thread; only while the thread is not running."""
+        self._seal(self._connect(), start, stop)
+
+    def finish(self) -> None:
+        """Wait for all requests and end the thread."""
+        if self._thread is not None:
+            self._requests.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def close(self) -> None:
+        """Trim free pages, fold the WAL into the file and close."""
+        connection = self._connect()
+        with self._write_lock:
+            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        connection.close()
+        self._connection = None
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = connect_writer(self._path, synchronous=self._synchronous)
+            self._segment = load_segment(self._connection)
+        return self._connection
+
+    def _work(self) -> None:
+        while True:
+            request = self._requests.get()
+            if request is None:
+                return
+            if self.failure is None:
+                self._attempt(*request)
+
+    def _attempt(self, start: int, stop: int) -> None:
+        try:
+            connection = self._connect()
+            self._seal(connection, start, stop)
+            self._checkpoint(connection)
+        except sqlite3.Error as error:
+            self.failure = CorruptHistory(
+                f"{self._path}: sealing stopped at entry {start} ({error}); recording goes on"
+            )
+        except UnspoolError as error:
+            self.failure = error
+
+    def _seal(self, connection: sqlite3.Connection, start: int, stop: int) -> None:
+        rows = read_rows(connection, start, stop)
+        if len(rows) != stop - start:
+            raise CorruptHistory(f"{self._path}: entries {start} to {stop - 1} are not all in the tail", seq=start)
+        self._reader.recount()
+        head = head_record(rows, self._reader.atom_name, self._reader.number_of, self._reader.run)
+        block = build_block(rows, head, self._segment)
+        with self._write_lock:
+            write_block(connection, block)
+        self._segment = block.segment
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        # PASSIVE never waits for readers nor blocks the writer; the fsync happens on this thread.
+        wal = self._path.with_name(self._path.name + "-wal")
+        try:
+            pages = wal.stat().st_size // 4096
+        except OSError:
+            return
+        if pages > _WAL_PAGES:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

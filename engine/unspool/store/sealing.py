@@ -1,0 +1,154 @@
+"""Sealing: turning tail rows into a compressed block, in one transaction that is safe at every step."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+import zstandard
+
+from unspool.codec.records import RecordCodec, encode_full
+from unspool.codec.replay import Run, replay
+from unspool.store import blocks
+from unspool.store.blocks import Row
+from unspool.store.protocol import RecordRun
+
+SEGMENT_BLOCKS: Final = 64
+"""Blocks compressed against one keyframe before a new one is taken."""
+_WORN_SHARE: Final = 0.35
+"""Share of a stand-alone keyframe that a head against the segment's keyframe may take before a new one is due."""
+
+
+@dataclass(slots=True)
+class Segment:
+    """The keyframe that blocks are being compressed against.
+
+    Attributes:
+        number: its id in the file.
+        size: bytes it takes compressed on its own.
+        prefix: its bytes, ready for zstd.
+        blocks: blocks that use it so far.
+    """
+
+    number: int
+    size: int
+    prefix: zstandard.ZstdCompressionDict
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBlock:
+    """A block ready to be written."""
+
+    rows: Sequence[Row]
+    columns: bytes
+    data: bytes
+    atoms: bytes
+    segment: Segment
+    keyframe: bytes | None
+
+
+def load_segment(connection: sqlite3.Connection) -> Segment | None:
+    """Return the newest segment of a file, or None for a file without one."""
+    row = connection.execute("SELECT id, size, data FROM segment ORDER BY id DESC LIMIT 1").fetchone()
+    if row is None:
+        return None
+    used = connection.execute("SELECT count(*) FROM block WHERE segment = ?", (row[0],)).fetchone()[0]
+    return Segment(row[0], row[1], blocks.raw_prefix(blocks.decompress(row[2], 0)), used)
+
+
+def build_block(rows: Sequence[Row], head: bytes, segment: Segment | None) -> SealedBlock:
+    """Compress rows into a block.
+
+    Args:
+        rows: entries in a row.
+        head: plain full record of the first one's state.
+        segment: the current segment; a new one is begun when it is None, used up or worn.
+    """
+    payloads = [head, *(row.record.payload for row in rows[1:])]
+    keyframe = None
+    if segment is None or segment.blocks >= SEGMENT_BLOCKS or _is_worn(head, segment):
+        keyframe = blocks.compress(head)
+        number = 0 if segment is None else segment.number + 1
+        segment = Segment(number, len(keyframe), blocks.raw_prefix(head), 0)
+    return SealedBlock(
+        rows=rows,
+        columns=blocks.encode_columns(rows),
+        data=blocks.encode_records(payloads, segment.prefix),
+        atoms=blocks.atoms_bitmap(chain.from_iterable(row.changed for row in rows)),
+        segment=segment,
+        keyframe=keyframe,
+    )
+
+
+def _is_worn(head: bytes, segment: Segment) -> bool:
+    against_keyframe = len(blocks.compress(head, segment.prefix))
+    # Tiny states never justify a keyframe of their own by this rule alone.
+    return against_keyframe > 256 and against_keyframe > _WORN_SHARE * segment.size
+
+
+def write_block(connection: sqlite3.Connection, block: SealedBlock) -> None:
+    """Move rows from the tail into their block. One transaction: a crash leaves either the rows or the block."""
+    first, count = block.rows[0].seq, len(block.rows)
+    times = [row.time_ns for row in block.rows]
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if block.keyframe is not None:
+            values = (block.segment.number, block.segment.size, block.keyframe)
+            connection.execute("INSERT INTO segment(id, size, data) VALUES (?, ?, ?)", values)
+        connection.execute(
+            "INSERT INTO block(first, count, segment, start_ns, end_ns, atoms, columns) VALUES (?,?,?,?,?,?,?)",
+            (first, count, block.segment.number, min(times), max(times), block.atoms, block.columns),
+        )
+        connection.execute("INSERT INTO block_data(first, data) VALUES (?, ?)", (first, block.data))
+        connection.execute("DELETE FROM tail WHERE seq >= ? AND seq < ?", (first, first + count))
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    block.segment.blocks += 1
+
+
+def head_record(
+    rows: Sequence[Row],
+    name: Callable[[int], str],
+    intern: Callable[[str], int],
+    before: Callable[[int], Run],
+) -> bytes:
+    """Return the plain full record of the first row's state.
+
+    Args:
+        rows: the rows to be sealed.
+        name: gives an atom's name.
+        intern: gives an atom's number.
+        before: gives a run that holds an earlier entry; asked only when the first row is a delta.
+
+    Raises:
+        CorruptHistory: an earlier entry cannot be read.
+    """
+    first = rows[0]
+    if first.record.codec is RecordCodec.NONE:
+        return first.record.payload
+    if first.record.codec is RecordCodec.COMPRESS:
+        return encode_full(replay(RecordRun(first.seq, [first.record]), first.seq, name), intern)
+    run = before(first.seq)
+    return encode_full(replay(run, first.seq, name), intern)
+
+
+def unsealed_runs(connection: sqlite3.Connection, run_rows: int) -> list[tuple[int, int]]:
+    """Return how the rows now in the tail fall into blocks: (start, stop) pairs cut at full records."""
+    codecs = connection.execute("SELECT seq, codec FROM tail ORDER BY seq").fetchall()
+    runs: list[tuple[int, int]] = []
+    if not codecs:
+        return runs
+    start = codecs[0][0]
+    for seq, codec in codecs:
+        if seq - start >= run_rows and RecordCodec(codec).is_full:
+            runs.append((start, seq))
+            start = seq
+    runs.append((start, codecs[-1][0] + 1))
+    return runs

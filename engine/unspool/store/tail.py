@@ -1,0 +1,94 @@
+"""The newest entries, one row each: written by the recorder, read by everyone, sealed into blocks later."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from array import array
+from typing import Final
+
+from unspool.codec.records import Record, RecordCodec
+from unspool.errors import CorruptHistory
+from unspool.model import wire
+from unspool.model.entries import NO_META, Entry, EntryKind
+from unspool.model.values import Value
+from unspool.store.blocks import Row, pack_postings, posting, unpack_postings
+from unspool.store.protocol import Draft
+
+INSERT: Final = "INSERT INTO tail(seq, time_ns, codec, full_bytes, action, changed, extra, record, crc) VALUES (?,?,?,?,?,?,?,?,?)"
+_SELECT: Final = "SELECT seq, time_ns, codec, full_bytes, action, changed, extra, record, crc FROM tail "
+
+
+def row_values(draft: Draft, seq: int) -> tuple[object, ...]:
+    """Return what `INSERT` binds for a draft."""
+    changed = pack_postings(array("I", [posting(number, kind) for number, kind in draft.changed]))
+    extra = _extra(draft, seq)
+    packed = wire.encode(extra) if extra else None
+    record = draft.record.payload
+    crc = _checksum(changed, packed, record)
+    codec = int(draft.record.codec)
+    return (seq, draft.timestamp_ns, codec, draft.full_bytes, draft.action, changed, packed, record, crc)
+
+
+def _extra(draft: Draft, seq: int) -> dict[str, Value]:
+    extra: dict[str, Value] = {}
+    if draft.entry_id:
+        extra["id"] = draft.entry_id
+    if draft.parent_seq is not None and draft.parent_seq != seq - 1:
+        extra["parent"] = draft.parent_seq
+    if draft.meta:
+        extra["meta"] = dict(draft.meta)
+    return extra
+
+
+def _checksum(changed: bytes, extra: bytes | None, record: bytes) -> int:
+    return zlib.crc32(record, zlib.crc32(extra or b"", zlib.crc32(changed)))
+
+
+def read_rows(connection: sqlite3.Connection, start: int, stop: int) -> list[Row]:
+    """Read tail rows `start` to `stop - 1` and verify each.
+
+    Raises:
+        CorruptHistory: a row is damaged; names the entry.
+    """
+    cursor = connection.execute(_SELECT + "WHERE seq >= ? AND seq < ? ORDER BY seq", (start, stop))
+    return [_row(values) for values in cursor]
+
+
+def _row(values: tuple[int, int, int, int, str, bytes, bytes | None, bytes, int]) -> Row:
+    seq, time_ns, codec, full_bytes, action, changed, extra, record, crc = values
+    if _checksum(changed, extra, record) != crc:
+        raise CorruptHistory(
+            f"entry {seq} is damaged (its checksum differs); `unspool doctor FILE --repair OUT` keeps what is intact",
+            seq=seq,
+        )
+    try:
+        known = RecordCodec(codec)
+    except ValueError:
+        raise CorruptHistory(
+            f"entry {seq} has the unknown codec {codec}; a newer unspool wrote it", seq=seq
+        ) from None
+    postings = unpack_postings(changed)
+    return Row(seq, time_ns, Record(known, record), full_bytes, action, postings, wire.decode(extra) if extra else {})
+
+
+def row_entry(row: Row, history_id: str) -> Entry:
+    """Return the entry that a row holds."""
+    kinds = [item & 3 for item in row.changed]
+    is_full = row.record.codec.is_full
+    before = row.seq - 1 if row.seq else None
+    return Entry(
+        seq=row.seq,
+        id=row.extra.get("id") or f"{history_id}-{row.seq}",
+        kind=EntryKind.FULL if is_full else EntryKind.DELTA,
+        base_seq=None if is_full else before,
+        timestamp_ns=row.time_ns,
+        action=row.action,
+        added=kinds.count(0),
+        modified=kinds.count(1),
+        deleted=kinds.count(2),
+        stored_bytes=len(row.record.payload),
+        full_bytes=row.full_bytes,
+        meta=row.extra.get("meta", NO_META),
+        parent_seq=row.extra.get("parent", before),
+    )
