@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -94,21 +96,28 @@ def diff_states(
     return Diff(from_seq, to_seq, tuple(changes), unchanged)
 
 
-_SMALL = 4096
-
-
 def same_value(old: bytes, new: bytes) -> bool:
-    """Say whether two different wire forms hold strictly equal values: objects whose keys only changed order.
+    """Say whether two different wire forms hold strictly equal values.
 
-    Such forms have the same length and the same bytes in another order, so almost every real change is told apart
-    without decoding anything.
+    That is so for objects whose keys only changed order, and for NaN of another bit pattern. The first have the same
+    bytes in another order, the second differ inside one NaN, so almost every real change is told apart undecoded.
     """
     if len(old) != len(new):
         return False
-    if len(old) > _SMALL:
-        start = common_prefix(old, new)
-        end = common_suffix(old, new, len(old) - start)
-        stop = len(old) - end
-        if sorted(old[start:stop]) != sorted(new[start:stop]):
-            return False
+    start = common_prefix(old, new)
+    stop = len(old) - common_suffix(old, new, len(old) - start)
+    if not _only_nan(old, new, start, stop) and sorted(old[start:stop]) != sorted(new[start:stop]):
+        return False
     return strict_equal(decode(old), decode(new))
+
+
+def _only_nan(old: bytes, new: bytes, start: int, stop: int) -> bool:
+    """Say whether two wire forms may differ only inside one NaN."""
+    for at in range(max(0, stop - 9), start):
+        if old[at] == _FLOAT64 and old[at + 1] & 0x7F == 0x7F and new[at + 1] & 0x7F == 0x7F:
+            return math.isnan(_DOUBLE.unpack_from(old, at + 1)[0]) and math.isnan(_DOUBLE.unpack_from(new, at + 1)[0])
+    return False
+
+
+_FLOAT64 = 0xCB
+_DOUBLE = struct.Struct(">d")

@@ -66,6 +66,14 @@ def encode(value: Value) -> bytes:
         return wire_deep.encode_deep(value)
 
 
+def encode_plain(value: Value) -> bytes | None:
+    """Return the wire form where the fast path gives it, or None where `encode` has to."""
+    try:
+        return ormsgpack.packb(value, _tagged, _OPTIONS)
+    except (TypeError, RecursionError):
+        return None
+
+
 def _untag(code: int, payload: memoryview) -> Value:
     return from_tag(code, bytes(payload), decode)
 
@@ -100,4 +108,4 @@ def wire_size(value: Value) -> int:
     return len(encode(value))
 
 
-__all__ = ["Tagged", "decode", "encode", "wire_size"]
+__all__ = ["Tagged", "decode", "encode", "encode_plain", "wire_size"]

@@ -9,9 +9,10 @@ from typing import Final
 from unspool.chain.strategy import ChainState, FullSnapshotStrategy, strategy_from_name
 from unspool.codec import state_codec
 from unspool.codec.binary_patch import binary_available
-from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, write_atoms
+from unspool.codec.records import AtomWrite, Form, Record, RecordCodec, encode_delta, encode_full, write_atom
 from unspool.codec.strategy import DeltaStrategy
 from unspool.errors import ConfigError, MissingExtra
+from unspool.recorder.capture import AtomChange, Base, Taken
 
 CHAIN_LENGTH: Final = 64
 """Deltas after which `auto` stores a full snapshot: what one block of the file holds."""
@@ -68,15 +69,18 @@ def full_record(codec: DeltaStrategy, state: Mapping[str, bytes], intern: Callab
     return Record(RecordCodec.NONE, encode_full(state, intern))
 
 
-def delta_record(
-    codec: DeltaStrategy,
-    old: Mapping[str, bytes],
-    new: Mapping[str, bytes],
-    intern: Callable[[str], int],
-) -> Record:
+def delta_record(codec: DeltaStrategy, old: Base, taken: Taken, intern: Callable[[str], int]) -> Record:
     """Return the record of an entry that is not wanted full; COMPRESS and NONE always hold the whole state."""
     if codec in (DeltaStrategy.COMPRESS, DeltaStrategy.NONE):
-        return full_record(codec, new, intern)
+        return full_record(codec, taken.base.to_dict(), intern)
     if codec is DeltaStrategy.BINARY:
-        return Record(RecordCodec.BINARY, state_codec.binary_delta(old, new))
-    return Record(RecordCodec.DICT, encode_delta(write_atoms(old, new), intern))
+        return Record(RecordCodec.BINARY, state_codec.binary_delta(old.to_dict(), taken.base.to_dict()))
+    return Record(RecordCodec.DICT, encode_delta(map(_write, taken.changes), intern))
+
+
+def _write(change: AtomChange) -> AtomWrite:
+    if change.new is None:
+        return AtomWrite(change.atom, Form.DELETED)
+    if change.old is None:
+        return AtomWrite(change.atom, Form.ADDED, change.new)
+    return write_atom(change.atom, change.old, change.new)

@@ -20,7 +20,7 @@ from unspool.codec.strategy import DeltaStrategy
 from unspool.errors import ConfigError, EntryNotFound, UnspoolError
 from unspool.model.entries import NO_META, ChangeKind, EntryKind
 from unspool.model.values import Value
-from unspool.recorder.capture import Capture
+from unspool.recorder.capture import AtomChange, Base, Capture, Taken, changes_between
 from unspool.recorder.policy import delta_record, full_record, recording_codec, recording_strategy
 from unspool.recorder.redact import Redaction
 from unspool.store.file import Durability, FileStore
@@ -96,7 +96,8 @@ class Recorder:
         """Compare the first new state with the last recorded one; the first new entry is full all the same."""
         count = len(self.store)
         if count:
-            self._capture.keep(replay(self.store.run(count - 1), count - 1, self.store.atom_name))
+            state = replay(self.store.run(count - 1), count - 1, self.store.atom_name)
+            self._capture.keep(Taken([], Base.of(state)))
 
     @property
     def recording(self) -> bool:
@@ -152,51 +153,53 @@ class Recorder:
         parent_seq: int | None,
         full: bool,
     ) -> int | None:
-        _check_state(state)
+        if not isinstance(state, Mapping):
+            raise ConfigError(f"a state is a dict of atom names to values, not a {type(state).__name__}")
         if self._redaction is not None:
             state = self._redaction.apply(state)
-        taken, problems = self._capture.take(state, strict=self._on_error == "raise")
-        if problems:
-            self._warn_values(problems)
+        taken = self._capture.take(state, strict=self._on_error == "raise")
+        if taken.problems:
+            self._warn_values(taken.problems)
         last = len(self.store) - 1
         forks = parent_seq is not None and parent_seq != last
-        before = self._state_of(parent_seq) if forks and parent_seq is not None else self._capture.state
-        changed = _changes(before, taken)
-        if self._skip_unchanged and not changed and last >= 0 and not full:
+        changes = taken.changes
+        if forks and parent_seq is not None:
+            changes = changes_between(self._state_of(parent_seq), taken.base.to_dict())
+        if self._skip_unchanged and not changes and last >= 0 and not full:
             return None
         moment = self._clock() if timestamp_ns is None else timestamp_ns
         if not -_MAX_NS <= moment <= _MAX_NS:
             raise ConfigError(f"timestamp_ns is {moment}; give nanoseconds since 1970 that fit 64 bits")
-        self._capture.keep(taken)
-        record = self._write(before, taken, len(changed), moment, full or forks or last < 0)
+        record = self._write(taken, moment, full or forks or last < 0)
+        size = len(taken.base.blob)
         entry = self.store.append(
             Draft(
                 kind=EntryKind.FULL if record.codec.is_full else EntryKind.DELTA,
                 record=record,
-                changed=[(self.store.intern(atom), kind) for atom, kind in changed],
+                changed=[(self.store.intern(change.atom), _kind(change)) for change in changes],
                 timestamp_ns=moment,
                 action=_plain(action),
-                full_bytes=self._capture.size,
+                full_bytes=size,
                 meta=NO_META if meta is None else meta,
                 entry_id=_plain(entry_id),
                 parent_seq=parent_seq,
             )
         )
-        self._chain.add(record, moment, self._capture.size)
+        # Only what was stored may be built upon: after a failed write the next entry still fits its base.
+        self._capture.keep(taken)
+        self._chain.add(record, moment, size)
         return entry.seq
 
-    def _write(
-        self, before: Mapping[str, bytes], taken: Mapping[str, bytes], changed: int, moment: int, full: bool
-    ) -> Record:
+    def _write(self, taken: Taken, moment: int, full: bool) -> Record:
         if full or not self._chain.begun:
-            return full_record(self._codec, taken, self.store.intern)
-        record = delta_record(self._codec, before, taken, self.store.intern)
+            return full_record(self._codec, taken.base.to_dict(), self.store.intern)
+        record = delta_record(self._codec, self._capture.base, taken, self.store.intern)
         if record.codec.is_full:
             return record
         # A delta that is no smaller than its state would only make rebuilding slower.
-        is_larger = self._codec is DeltaStrategy.AUTO and len(record.payload) >= self._capture.size
-        if is_larger or self._strategy.wants_full(self._chain.state(record, moment, changed)):
-            return full_record(self._codec, taken, self.store.intern)
+        is_larger = self._codec is DeltaStrategy.AUTO and len(record.payload) >= len(taken.base.blob)
+        if is_larger or self._strategy.wants_full(self._chain.state(record, moment, len(taken.changes))):
+            return full_record(self._codec, taken.base.to_dict(), self.store.intern)
         return record
 
     def _state_of(self, seq: int) -> dict[str, bytes]:
@@ -204,7 +207,7 @@ class Recorder:
             raise EntryNotFound(f"parent_seq is {seq}; {self.store.name} has entries 0 to {len(self.store) - 1}")
         return replay(self.store.run(seq), seq, self.store.atom_name)
 
-    def _warn_values(self, problems: list[str]) -> None:
+    def _warn_values(self, problems: tuple[str, ...]) -> None:
         if self._on_error == "warn" and not self._warned_values:
             self._warned_values = True
             warnings.warn(f"{problems[0]}; recorded as unrepresentable", RecordingStopped, stacklevel=5)
@@ -269,28 +272,15 @@ class _Chain:
             self._bytes += len(record.payload)
 
 
-def _changes(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[tuple[str, ChangeKind]]:
-    changed = [(atom, ChangeKind.DELETED) for atom in old if atom not in new]
-    for atom, value in new.items():
-        known = old.get(atom)
-        if known is None:
-            changed.append((atom, ChangeKind.ADDED))
-        elif known is not value and known != value:
-            changed.append((atom, ChangeKind.MODIFIED))
-    return changed
-
-
-def _check_state(state: Mapping[str, Value]) -> None:
-    if not isinstance(state, Mapping):
-        raise ConfigError(f"a state is a dict of atom names to values, not a {type(state).__name__}")
-    for atom in state:
-        if not isinstance(atom, str):
-            raise ConfigError(f"atom names are text; {atom!r} is a {type(atom).__name__}")
+def _kind(change: AtomChange) -> ChangeKind:
+    if change.old is None:
+        return ChangeKind.ADDED
+    return ChangeKind.DELETED if change.new is None else ChangeKind.MODIFIED
 
 
 def _plain(text: str) -> str:
     """SQLite stores no lone surrogates."""
-    return str(text).encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _close_at_exit(reference: weakref.ref[Recorder]) -> None:
