@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unspool.codec.binary_patch import MIN_PATCH_BYTES, apply_bound_patch, make_bound_patch
+from unspool.codec.binary_patch import apply_bound_patch, make_bound_patch
 from unspool.codec.choice import choose
 from unspool.codec.errors import CorruptRecord, MissingBinaryCodec, PatchBaseMismatch
 from unspool.codec.state_codec import (
@@ -130,12 +130,12 @@ def test_f12_auto_takes_the_smallest_and_says_why() -> None:
 
 
 def test_f12_a_small_delta_is_taken_without_trying_the_rest() -> None:
-    old = {f"k{n}": b"v" * 20 for n in range(100)}
+    old = {f"k{n}": b"v" * 200 for n in range(100)}
     choice = choose(old, old | {"k3": b"w"}, dict_size=12)
-    assert choice.strategy is DeltaStrategy.DICT
-    assert choice.payload is None
-    assert f"no patch is under {MIN_PATCH_BYTES} bytes" in choice.reason
-    assert "whole state not tried" in choice.reason
+    assert (choice.strategy, choice.payload) == (DeltaStrategy.DICT, None)
+    assert "12 bytes; nothing else is tried" in choice.reason
+    larger = choose(old, old | {"k3": b"w" * 300}, dict_size=310)
+    assert "whole state not tried" in larger.reason
 
 
 def test_f12_a_first_state_is_written_whole() -> None:
