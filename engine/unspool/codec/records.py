@@ -7,7 +7,6 @@ Atoms are small integers that the store interns; values are wire forms kept as b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
@@ -27,8 +26,7 @@ class Form(IntEnum):
     DELETED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class AtomWrite:
+class AtomWrite(msgspec.Struct, frozen=True, gc=False):
     """One atom's part of a delta.
 
     Attributes:
@@ -176,8 +174,7 @@ class RecordCodec(IntEnum):
         return self in (RecordCodec.NONE, RecordCodec.COMPRESS)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One entry's stored content.
 
     Attributes:

@@ -20,10 +20,9 @@ from unspool.errors import CorruptHistory
 from unspool.model.encoded import (
     NotSplittable,
     Shape,
-    common_prefix,
-    common_suffix,
     header_size,
     shape_of,
+    shared_ends,
     split_list,
     split_map,
     text_size,
@@ -111,36 +110,30 @@ def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> No
         program.put(new)
         return
     old_header, new_header = header_size(old), header_size(new)
-    old_body, new_body = old[old_header:], new[new_header:]
-    limit = min(len(old_body), len(new_body))
-    start = common_prefix(old_body, new_body)
-    end = common_suffix(old_body, new_body, limit - start)
-    middle = len(new_body) - start - end
+    start, end = shared_ends(old, old_header, new, new_header)
+    middle = len(new) - new_header - start - end
     if old[:old_header] == new[:new_header]:
         program.copy(at, at + old_header)
     else:
         program.put(new[:new_header])
-    if middle > _NEAR and depth < _DEEPEST:
+    if middle > _NEAR and depth < _DEEPEST and shape is not Shape.TEXT:
         try:
             if shape is Shape.MAP:
                 _write_map(program, old, at, new, depth)
-                return
-            if shape is Shape.LIST:
+            else:
                 _write_list(program, old, at, new, depth)
-                return
         except NotSplittable:
             pass
         else:
-            body_at = at + old_header
-            program.copy(body_at, body_at + start)
-            old_middle = old_body[start : len(old_body) - end]
-            _write_lines(program, old_middle, body_at + start, new_body[start : len(new_body) - end])
-            program.copy(body_at + len(old_body) - end, body_at + len(old_body))
             return
-    body_at = at + old_header
-    program.copy(body_at, body_at + start)
-    program.put(new_body[start : len(new_body) - end])
-    program.copy(body_at + len(old_body) - end, body_at + len(old_body))
+    old_start, old_end = old_header + start, len(old) - end
+    program.copy(at + old_header, at + old_start)
+    put = new[new_header + start : len(new) - end]
+    if middle > _NEAR and shape is Shape.TEXT:
+        _write_lines(program, old[old_start:old_end], at + old_start, put)
+    else:
+        program.put(put)
+    program.copy(at + old_end, at + len(old))
 
 
 def _write_map(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> None:

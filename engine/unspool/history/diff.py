@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from unspool.delta.structural import Identity, diff_encoded
-from unspool.model.encoded import common_prefix, common_suffix
+from unspool.model.encoded import Shape, shape_of, shared_ends
 from unspool.model.entries import ChangeKind, Op
 from unspool.model.values import MISSING, Value, strict_equal
 from unspool.model.wire import decode
@@ -104,8 +104,11 @@ def same_value(old: bytes, new: bytes) -> bool:
     """
     if len(old) != len(new):
         return False
-    start = common_prefix(old, new)
-    stop = len(old) - common_suffix(old, new, len(old) - start)
+    shape = shape_of(old)
+    if shape is Shape.TEXT or shape is not shape_of(new) or (shape is Shape.LEAF and old[0] not in _MAY_HIDE):
+        return False
+    start, end = shared_ends(old, 0, new, 0)
+    stop = len(old) - end
     if not _only_nan(old, new, start, stop) and sorted(old[start:stop]) != sorted(new[start:stop]):
         return False
     return strict_equal(decode(old), decode(new))
@@ -120,4 +123,6 @@ def _only_nan(old: bytes, new: bytes, start: int, stop: int) -> bool:
 
 
 _FLOAT64 = 0xCB
+_MAY_HIDE = frozenset((_FLOAT64, *range(0xC7, 0xCA), *range(0xD4, 0xD9)))
+"""First bytes of leaves that may be equal in other bytes: floats (NaN) and tagged values."""
 _DOUBLE = struct.Struct(">d")

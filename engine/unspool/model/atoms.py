@@ -6,6 +6,7 @@ and every read hands out a value that nobody else holds. Seed rows N-03 to N-12.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,8 +21,10 @@ from unspool.model.wire import decode, encode
 PRIMITIVE: Final = "primitive"
 """The kind of an atom that is told none (the seed knows primitive, computed and writable)."""
 
+_BRIEF: Final = reprlib.Repr()
 
-@dataclass(frozen=True, slots=True, init=False)
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class AtomEntry:
     """What an atom was at one moment.
 
@@ -52,6 +55,18 @@ class AtomEntry:
             UnsupportedValue: the value has no wire form, or contains itself.
         """
         self._set(encode(value), type, name, atom_id, value)
+
+    def __repr__(self) -> str:
+        told = [_BRIEF.repr(self.value)]
+        told += [
+            f"{fact}={value!r}"
+            for fact, value in (("type", self.type), ("name", self.name), ("atom_id", self.atom_id))
+            if value not in (PRIMITIVE, None)
+        ]
+        return f"AtomEntry({', '.join(told)})"
+
+    def __reduce__(self) -> tuple[Value, ...]:
+        return AtomEntry.from_encoded, (self.encoded, self.type, self.name, self.atom_id)
 
     def _set(self, encoded: bytes, kind: str, name: str | None, atom_id: str | None, origin: Value) -> None:
         put = object.__setattr__

@@ -79,33 +79,71 @@ def text_size(key: str) -> int:
     return size + (1 if size < 32 else 2 if size < 256 else 3 if size < 65536 else 5)
 
 
-def common_prefix(left: bytes, right: bytes) -> int:
-    """Return how many leading bytes two byte strings share; a binary search, so C speed whatever the length."""
-    high = min(len(left), len(right))
-    if left[:high] == right[:high]:
-        return high
+def shared_ends(left: bytes, left_at: int, right: bytes, right_at: int) -> tuple[int, int]:
+    """Return how many leading and trailing bytes two byte strings share from two places on; they never overlap.
+
+    Args:
+        left: one byte string.
+        left_at: where to begin in it.
+        right: the other.
+        right_at: where to begin in that.
+    """
+    start = shared_from(left, left_at, right, right_at)
+    limit = min(len(left) - left_at, len(right) - right_at) - start
+    return start, _shared_end(left, right, limit)
+
+
+def shared_from(left: bytes, left_at: int, right: bytes, right_at: int) -> int:
+    """Return how many bytes two byte strings share from two places on; strides grow, so near ends cost little."""
+    shared, stride = 0, _STRIDE
+    while True:
+        one = left[left_at + shared : left_at + shared + stride]
+        other = right[right_at + shared : right_at + shared + stride]
+        if one != other or len(one) < stride:
+            return shared + _first_difference(one, other)
+        shared += stride
+        stride *= 2
+
+
+def _first_difference(one: bytes, other: bytes) -> int:
+    size = min(len(one), len(other))
     low = 0
-    while high - low > 1:
-        middle = (low + high) // 2
-        if left[low:middle] == right[low:middle]:
+    while size - low > _WORD:
+        middle = (low + size) // 2
+        if one[low:middle] == other[low:middle]:
             low = middle
         else:
-            high = middle
-    return low
+            size = middle
+    # The lowest bit in which two little-endian numbers differ tells the first byte that does.
+    different = int.from_bytes(one[low:size], "little") ^ int.from_bytes(other[low:size], "little")
+    return low + ((different & -different).bit_length() - 1 >> 3) if different else size
 
 
-def common_suffix(left: bytes, right: bytes, limit: int) -> int:
-    """Return how many trailing bytes two byte strings share, at most `limit`."""
-    if limit <= 0:
-        return 0
+def _shared_end(left: bytes, right: bytes, limit: int) -> int:
     left_end, right_end = len(left), len(right)
-    if left[left_end - limit :] == right[right_end - limit :]:
+    shared, stride = 0, _STRIDE
+    while shared < limit:
+        size = min(stride, limit - shared)
+        one = left[left_end - shared - size : left_end - shared]
+        other = right[right_end - shared - size : right_end - shared]
+        if one != other:
+            break
+        shared += size
+        stride *= 2
+    else:
         return limit
-    low, high = 0, limit
-    while high - low > 1:
+    low, high = 0, size
+    while high - low > _WORD:
         middle = (low + high) // 2
-        if left[left_end - middle : left_end - low] == right[right_end - middle : right_end - low]:
+        if one[size - middle : size - low] == other[size - middle : size - low]:
             low = middle
         else:
             high = middle
-    return low
+    different = int.from_bytes(one[size - high : size - low]) ^ int.from_bytes(other[size - high : size - low])
+    return shared + low + ((different & -different).bit_length() - 1 >> 3)
+
+
+_STRIDE: Final = 512
+"""Bytes compared first; further strides double."""
+_WORD: Final = 64
+"""Bytes that are compared as one number."""

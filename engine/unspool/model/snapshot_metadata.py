@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Final, TypeAlias
 
 from unspool.model.entries import NO_META
@@ -26,7 +26,11 @@ class SnapshotMetadata:
     timestamp: Milliseconds = 0
     action: str | None = None
     atom_count: int = 0
-    extra: Mapping[str, Value] = NO_META
+    extra: Mapping[str, Value] = field(default_factory=lambda: NO_META)
+
+    def __reduce__(self) -> tuple[Value, ...]:
+        # A read-only mapping cannot be pickled or copied, a dict can.
+        return type(self), tuple(dict(fact) if isinstance(fact, Mapping) else fact for fact in _facts(self))
 
     def to_dict(self) -> dict[str, Value]:
         """Return the metadata as a JSON object of the seed's shape."""
@@ -69,7 +73,11 @@ class DeltaMetadata:
     original_size: int = 0
     history_index: int | None = None
     merged_from: tuple[str, ...] = ()
-    extra: Mapping[str, Value] = NO_META
+    extra: Mapping[str, Value] = field(default_factory=lambda: NO_META)
+
+    def __reduce__(self) -> tuple[Value, ...]:
+        # A read-only mapping cannot be pickled or copied, a dict can.
+        return type(self), tuple(dict(fact) if isinstance(fact, Mapping) else fact for fact in _facts(self))
 
     def to_dict(self) -> dict[str, Value]:
         """Return the metadata as a JSON object of the seed's shape."""
@@ -100,3 +108,7 @@ _DELTA_KEYS: Final = {
     "originalSize": "original_size",
     "historyIndex": "history_index",
 }
+
+
+def _facts(metadata: SnapshotMetadata | DeltaMetadata) -> tuple[Value, ...]:
+    return tuple(getattr(metadata, item.name) for item in fields(metadata))

@@ -9,24 +9,23 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
+import msgspec
+
 from unspool.errors import ConfigError, UnsupportedValue
 from unspool.history.diff import same_value
-from unspool.model.encoded import common_prefix
+from unspool.model.encoded import shared_from
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
 from unspool.model.wire import encode, encode_plain
 
 _FEW: Final = 24
 """Changed atoms up to which finding them one by one beats looking at every atom."""
-_FIRST_STRIDE: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
-class AtomChange:
+class AtomChange(msgspec.Struct, frozen=True, gc=False):
     """One atom's wire forms before and after; None where there is none."""
 
     atom: str
@@ -34,8 +33,7 @@ class AtomChange:
     new: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """What a capture found.
 
     Attributes:
@@ -97,18 +95,17 @@ class Base(Mapping[str, bytes]):
 
         Args:
             blob: the other byte string.
-            sizes: new sizes of the values, by place.
+            sizes: new sizes of the values by place, in order of place.
         """
         if all(self.ends[place] - self.starts[place] == size for place, size in sizes.items()):
             return Base(blob, self.names, self.starts, self.ends)
         starts, ends = self.starts.copy(), self.ends.copy()
-        shift = 0
-        first = min(sizes)
-        for place in range(first, len(starts)):
-            size = sizes.get(place, ends[place] - starts[place])
-            starts[place] += shift
-            shift += size - (ends[place] - self.starts[place])
-            ends[place] = starts[place] + size
+        # Each change of size moves all that follows it; sizes are given in order of place.
+        for place, size in sizes.items():
+            shift = size - (ends[place] - starts[place])
+            if shift:
+                starts[place + 1 :] = [start + shift for start in starts[place + 1 :]]
+                ends[place:] = [end + shift for end in ends[place:]]
         return Base(blob, self.names, starts, ends)
 
 
@@ -160,7 +157,7 @@ class Capture:
         sizes: dict[int, int] = {}
         old_at = new_at = 0
         while True:
-            same = _shared_from(base.blob, old_at, blob, new_at)
+            same = shared_from(base.blob, old_at, blob, new_at)
             position = old_at + same
             if position == len(base.blob) and new_at + same == len(blob):
                 return Taken(changes, base.moved(blob, sizes))
@@ -223,18 +220,6 @@ def _encode_atom(atom: str, value: Value, strict: bool, problems: list[str]) -> 
             raise UnsupportedValue(text) from None
         problems.append(text)
         return encode(Unrepresentable(type(value).__name__, str(error)))
-
-
-def _shared_from(old: bytes, old_at: int, new: bytes, new_at: int) -> int:
-    """Return how many bytes two byte strings share from two places on; strides grow, so near ends cost little."""
-    shared, stride = 0, _FIRST_STRIDE
-    while True:
-        one = old[old_at + shared : old_at + shared + stride]
-        other = new[new_at + shared : new_at + shared + stride]
-        if one != other or len(one) < stride:
-            return shared + common_prefix(one, other)
-        shared += stride
-        stride *= 2
 
 
 def _map_header(size: int) -> bytes:

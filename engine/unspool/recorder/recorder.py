@@ -18,7 +18,7 @@ from unspool.codec.records import Record
 from unspool.codec.replay import replay
 from unspool.codec.strategy import DeltaStrategy
 from unspool.errors import ConfigError, EntryNotFound, UnspoolError
-from unspool.model.entries import NO_META, ChangeKind, EntryKind
+from unspool.model.entries import ChangeKind, EntryKind
 from unspool.model.values import Value
 from unspool.recorder.capture import AtomChange, Base, Capture, Taken, changes_between
 from unspool.recorder.policy import delta_record, full_record, recording_codec, recording_strategy
@@ -172,7 +172,7 @@ class Recorder:
             raise ConfigError(f"timestamp_ns is {moment}; give nanoseconds since 1970 that fit 64 bits")
         record = self._write(taken, moment, full or forks or last < 0)
         size = len(taken.base.blob)
-        entry = self.store.append(
+        seq = self.store.append(
             Draft(
                 kind=EntryKind.FULL if record.codec.is_full else EntryKind.DELTA,
                 record=record,
@@ -180,7 +180,7 @@ class Recorder:
                 timestamp_ns=moment,
                 action=_plain(action),
                 full_bytes=size,
-                meta=NO_META if meta is None else meta,
+                meta=meta,
                 entry_id=_plain(entry_id),
                 parent_seq=parent_seq,
             )
@@ -188,7 +188,7 @@ class Recorder:
         # Only what was stored may be built upon: after a failed write the next entry still fits its base.
         self._capture.keep(taken)
         self._chain.add(record, moment, size)
-        return entry.seq
+        return seq
 
     def _write(self, taken: Taken, moment: int, full: bool) -> Record:
         if full or not self._chain.begun:

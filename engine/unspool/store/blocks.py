@@ -27,8 +27,7 @@ _LARGEST: Final = 1 << 31
 """Bytes beyond which a stored frame is refused: no block of ours comes near."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One entry as the tail holds it.
 
     Attributes:

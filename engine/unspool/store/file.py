@@ -114,7 +114,7 @@ class FileStore:
         """See `Store.atom_name`."""
         return self._reader.atom_name(number) if self._writer is None else self._writer.atom_name(number)
 
-    def append(self, draft: Draft) -> Entry:
+    def append(self, draft: Draft) -> int:
         """See `Store.append`.
 
         Raises:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from unspool.codec.records import Record
 from unspool.errors import EntryNotFound
-from unspool.model.entries import ChangeKind, Entry, EntryKind
+from unspool.model.entries import NO_META, ChangeKind, Entry, EntryKind
 from unspool.store.protocol import Columns, Draft, RecordRun
 
 
@@ -78,13 +78,13 @@ class MemoryStore:
             raise KeyError(number)
         return self._names[number]
 
-    def append(self, draft: Draft) -> Entry:
+    def append(self, draft: Draft) -> int:
         """See `Store.append`."""
         entry = entry_of(draft, len(self._entries), self.history_id)
         self._entries.append(entry)
         self._records.append(draft.record)
         self._changed.append(tuple((self._names[number], kind) for number, kind in draft.changed))
-        return entry
+        return entry.seq
 
     def refresh(self) -> int:
         """See `Store.refresh`."""
@@ -114,6 +114,6 @@ def entry_of(draft: Draft, seq: int, history_id: str) -> Entry:
         deleted=kinds.count(ChangeKind.DELETED),
         stored_bytes=len(draft.record.payload),
         full_bytes=draft.full_bytes,
-        meta=draft.meta,
+        meta=NO_META if draft.meta is None else draft.meta,
         parent_seq=before if draft.parent_seq is None else draft.parent_seq,
     )

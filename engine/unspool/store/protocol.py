@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from unspool.codec.records import Record
-from unspool.model.entries import NO_META, ChangeKind, Entry, EntryKind
+from unspool.model.entries import ChangeKind, Entry, EntryKind
 from unspool.model.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """An entry about to be stored; the store gives it its number.
 
     Attributes:
@@ -23,7 +24,7 @@ class Draft:
         timestamp_ns: nanoseconds since the Unix epoch.
         action: why it happened.
         full_bytes: bytes of the whole state in wire form.
-        meta: free facts.
+        meta: free facts, or None.
         entry_id: the source's own id, or "" for one made by the store.
         parent_seq: the entry it follows in time where that is not the one before it.
     """
@@ -34,7 +35,7 @@ class Draft:
     timestamp_ns: int
     action: str
     full_bytes: int
-    meta: Mapping[str, Value] = field(default_factory=lambda: NO_META)
+    meta: Mapping[str, Value] | None = None
     entry_id: str = ""
     parent_seq: int | None = None
 
@@ -130,8 +131,8 @@ class Store(Protocol):
     def atom_name(self, number: int) -> str:
         """Return an atom's name; raises KeyError for a number never given."""
 
-    def append(self, draft: Draft) -> Entry:
-        """Store an entry; when this returns, the entry is as durable as the store promises."""
+    def append(self, draft: Draft) -> int:
+        """Store an entry and return its number; it is then as durable as the store promises."""
 
     def refresh(self) -> int:
         """Look for entries that others appended; return how many are new."""

@@ -42,7 +42,8 @@ def _extra(draft: Draft, seq: int) -> dict[str, Value]:
 
 
 def _checksum(changed: bytes, extra: bytes | None, record: bytes) -> int:
-    return zlib.crc32(record, zlib.crc32(extra or b"", zlib.crc32(changed)))
+    seed = zlib.crc32(changed) if extra is None else zlib.crc32(extra, zlib.crc32(changed))
+    return zlib.crc32(record, seed)
 
 
 def read_rows(connection: sqlite3.Connection, start: int, stop: int) -> list[Row]:

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource
-from unspool.model.entries import Entry
-from unspool.store.memory import entry_of
 from unspool.store.protocol import Draft
 from unspool.store.reader import FileReader
 from unspool.store.schema import connect_reader, connect_writer
@@ -87,7 +85,7 @@ class FileWriter:
         except IndexError:
             raise KeyError(number) from None
 
-    def append(self, draft: Draft) -> Entry:
+    def append(self, draft: Draft) -> int:
         """See `Store.append`.
 
         Raises:
@@ -107,7 +105,7 @@ class FileWriter:
         # This process is the only writer, so the reading half need not ask the file for the count.
         self.reader.count = self._next
         self._plan_sealing(draft, seq)
-        return entry_of(draft, seq, self.reader.history_id)
+        return seq
 
     def _append_with_names(self, values: tuple[object, ...]) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
