@@ -11,7 +11,7 @@ from unspool.errors import UnspoolError
 from unspool.history.rebuild import Rebuilder
 from unspool.history.stats import AtomStats, Health, HistoryStats, RebuildTimes
 from unspool.history.verdict import Verdict, VerdictStatus
-from unspool.store.protocol import Columns, Store
+from unspool.store.protocol import HOLE, Columns, Store
 
 _SAMPLES: Final = 24
 """Entries rebuilt to tell the rebuild time, spread evenly over the history."""
@@ -20,11 +20,9 @@ _SAMPLES: Final = 24
 def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdict) -> HistoryStats:
     """Read every record once and return what was found; damage is told in `health`, never raised."""
     problems: list[str] = []
-    codecs: Counter[str] = Counter()
     changes: Counter[str] = Counter()
     spent: Counter[str] = Counter()
     for seq, record in records(store, problems):
-        codecs[record.codec.name.lower()] += 1
         try:
             changes.update(atom for atom, _ in store.changed(seq))
             for atom, size in atom_sizes(record, store):
@@ -47,7 +45,9 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
         full_bytes=full_bytes,
         ratio=full_bytes / stored if stored else 1.0,
         file_bytes=store.file_bytes(),
-        codecs=dict(codecs),
+        codecs={
+            RecordCodec(code).name.lower(): count for code, count in Counter(columns.codec).items() if code != HOLE
+        },
         atoms={
             atom: AtomStats(changes[atom], spent[atom])
             for atom in sorted({*spent, *changes}, key=lambda a: -spent[a])

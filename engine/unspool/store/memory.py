@@ -38,8 +38,8 @@ class MemoryStore:
 
     def fill(self, columns: Columns) -> None:
         """See `Store.fill`."""
-        for entry in self._entries[len(columns) :]:
-            columns.append(entry)
+        for seq in range(len(columns), len(self._entries)):
+            columns.append(self._entries[seq], self._records[seq].codec)
 
     def run(self, seq: int) -> RecordRun:
         """See `Store.run`."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
-from unspool.codec.records import Record
+from unspool.codec.records import Record, RecordCodec
 from unspool.model.entries import ChangeKind, Entry, EntryKind
 from unspool.model.values import Value
 
@@ -58,12 +58,19 @@ class RecordRun:
         return self.first + len(self.records)
 
 
+HOLE: Final = 255
+"""Codec of an entry that cannot be read."""
+
+
 class Columns:
-    """What a screen needs of every entry, as flat arrays: about 33 bytes an entry and no object each.
+    """What a screen needs of every entry, as flat arrays: about 34 bytes an entry and no object each.
+
+    An entry that cannot be read has a row too: its codec is `HOLE`, its time that of the entry before.
 
     Attributes:
         timestamp_ns: nanoseconds since the epoch (`q`).
         kind: 1 for full, 0 for delta (`B`).
+        codec: how the record is written, as `RecordCodec` numbers it (`B`).
         added: atoms added (`I`).
         modified: atoms modified (`I`).
         deleted: atoms deleted (`I`).
@@ -71,11 +78,12 @@ class Columns:
         full_bytes: bytes of the whole state (`I`).
     """
 
-    __slots__ = ("added", "deleted", "full_bytes", "kind", "modified", "stored", "timestamp_ns")
+    __slots__ = ("added", "codec", "deleted", "full_bytes", "kind", "modified", "stored", "timestamp_ns")
 
     def __init__(self) -> None:
         self.timestamp_ns = array("q")
         self.kind = array("B")
+        self.codec = array("B")
         self.added = array("I")
         self.modified = array("I")
         self.deleted = array("I")
@@ -85,8 +93,9 @@ class Columns:
     def __len__(self) -> int:
         return len(self.kind)
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: Entry, codec: RecordCodec) -> None:
         """Add one entry's row."""
+        self.codec.append(codec)
         self.timestamp_ns.append(entry.timestamp_ns)
         self.kind.append(entry.kind is EntryKind.FULL)
         self.added.append(entry.added)
@@ -94,6 +103,17 @@ class Columns:
         self.deleted.append(entry.deleted)
         self.stored.append(min(entry.stored_bytes, 0xFFFFFFFF))
         self.full_bytes.append(min(entry.full_bytes, 0xFFFFFFFF))
+
+    def add_holes(self, stop: int) -> None:
+        """Add rows of entries that cannot be read, up to `stop`."""
+        missing = stop - len(self.kind)
+        if missing <= 0:
+            return
+        self.timestamp_ns.extend([self.timestamp_ns[-1] if self.timestamp_ns else 0] * missing)
+        self.codec.frombytes(bytes((HOLE,)) * missing)
+        self.kind.frombytes(bytes(missing))
+        for counts in (self.added, self.modified, self.deleted, self.stored, self.full_bytes):
+            counts.extend([0] * missing)
 
 
 class Store(Protocol):
@@ -114,7 +134,7 @@ class Store(Protocol):
         """Return the entries `start` to `stop - 1`, clamped to what is there."""
 
     def fill(self, columns: Columns) -> None:
-        """Append the rows that `columns` does not have yet."""
+        """Append the rows that `columns` does not have yet; what cannot be read becomes holes, never an error."""
 
     def run(self, seq: int) -> RecordRun:
         """Return a run of records that holds entry `seq` and starts with a full one."""

@@ -20,7 +20,7 @@ from unspool.store import blocks
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns
 from unspool.store.protocol import Columns, RecordRun
 from unspool.store.schema import database_error
-from unspool.store.tail import read_rows, row_entry
+from unspool.store.tail import read_rows, readable_rows, row_entry
 
 _COLUMNS_KEPT: Final = 96
 """Blocks whose metadata stays decoded: a screenful of history and its surroundings."""
@@ -144,18 +144,22 @@ class FileReader:
     def fill(self, columns: Columns) -> None:
         """See `Store.fill`."""
         with self._reading() as connection:
-            query = "SELECT first, count, columns FROM block WHERE first >= ? ORDER BY first"
             start = len(columns)
             held = self._columns_at(connection, start) if start else None
             if held is not None and held.first < start:
-                for entry in self.entries(start, held.first + len(held.times)):
-                    columns.append(entry)
-            for first, count, data in connection.execute(query, (len(columns),)):
-                if first != len(columns):
-                    raise _missing(len(columns))
-                _extend(columns, blocks.decode_columns(first, count, data))
-            for entry in self.entries(len(columns), self.count):
-                columns.append(entry)
+                for at in range(start - held.first, len(held.times)):
+                    columns.append(held.entry(at, self.history_id), RecordCodec(held.codecs[at]))
+            query = "SELECT first, count, columns FROM block WHERE first >= ? AND first < ? ORDER BY first"
+            for first, count, data in connection.execute(query, (len(columns), self.count)):
+                columns.add_holes(first)
+                try:
+                    _extend(columns, blocks.decode_columns(first, count, data))
+                except CorruptHistory:
+                    columns.add_holes(first + count)
+            for row in readable_rows(connection, len(columns), self.count):
+                columns.add_holes(row.seq)
+                columns.append(row_entry(row, self.history_id), row.record.codec)
+            columns.add_holes(self.count)
 
     def _columns_at(self, connection: sqlite3.Connection, seq: int) -> BlockColumns | None:
         row = connection.execute(
@@ -301,7 +305,8 @@ class FileReader:
 
 def _extend(columns: Columns, block: BlockColumns) -> None:
     columns.timestamp_ns.extend(block.times)
-    columns.kind.frombytes(bytes(block.codecs).translate(_IS_FULL))
+    columns.codec.extend(block.codecs)
+    columns.kind.frombytes(block.codecs.tobytes().translate(_IS_FULL))
     columns.added.extend(block.added)
     columns.modified.extend(block.modified)
     columns.deleted.extend(block.deleted)
@@ -321,14 +326,22 @@ def _names(postings: object, number: int) -> bool:
 
 
 def _rows_without_gap(connection: sqlite3.Connection, start: int, seq: int, stop: int) -> list[blocks.Row]:
-    rows = read_rows(connection, start, stop)
+    """Read the rows that lead to an entry, and those behind it up to the first that cannot be read."""
+    rows = read_rows(connection, start, seq + 1)
     for place, row in enumerate(rows):
         if row.seq != start + place:
-            if start + place <= seq:
-                raise _missing(start + place)
-            return rows[:place]
+            raise _missing(start + place)
     if len(rows) <= seq - start:
         raise _missing(start + len(rows))
+    try:
+        behind = read_rows(connection, seq + 1, stop)
+    except CorruptHistory:
+        # Damage behind the entry is told when somebody goes there.
+        return rows
+    for row in behind:
+        if row.seq != start + len(rows):
+            break
+        rows.append(row)
     return rows
 
 

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from unspool.errors import CorruptHistory, UnspoolError
+from unspool.errors import CorruptHistory, StorageFailed, UnspoolError
 from unspool.store.reader import FileReader
 from unspool.store.schema import connect_writer
 from unspool.store.sealing import Segment, build_block, head_record, load_segment, write_block
@@ -93,6 +93,12 @@ class Sealer:
             )
         except UnspoolError as error:
             self.failure = error
+
+    def _drop_connection(self) -> None:
+        """Let go of a connection that failed, so that no lock of it can hold up the recording."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _seal(self, connection: sqlite3.Connection, start: int, stop: int) -> None:
         rows = read_rows(connection, start, stop)

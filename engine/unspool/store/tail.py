@@ -56,6 +56,17 @@ def read_rows(connection: sqlite3.Connection, start: int, stop: int) -> list[Row
     return [_row(values) for values in cursor]
 
 
+def readable_rows(connection: sqlite3.Connection, start: int, stop: int) -> list[Row]:
+    """Read tail rows `start` to `stop - 1`, leaving out damaged ones."""
+    rows = []
+    for values in connection.execute(_SELECT + "WHERE seq >= ? AND seq < ? ORDER BY seq", (start, stop)):
+        try:
+            rows.append(_row(values))
+        except CorruptHistory:
+            continue
+    return rows
+
+
 def _row(values: tuple[int, int, int, int, str, bytes, bytes | None, bytes, int]) -> Row:
     seq, time_ns, codec, full_bytes, action, changed, extra, record, crc = values
     if _checksum(changed, extra, record) != crc:

@@ -136,8 +136,10 @@ class FileWriter:
             if self.sealer.failure is None:
                 for start, stop in unsealed_runs(self._connection, RUN_ROWS):
                     self.sealer.seal_now(start, stop)
-            self._connection.close()
+            # The last connection to close folds the WAL away, and one opened for reading cannot.
+            self.reader.close()
             self.sealer.close()
+            self._connection.close()
         except sqlite3.Error as error:
             # What was appended stays in the tail and is sealed by the next writer.
             raise StorageFailed(f"{self._path}: could not be folded on closing ({error}); no entry is lost") from None

@@ -1,0 +1,112 @@
+"""Values survive their wire form exactly, whatever they are and however deep they go."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import enum
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.values import json_values, values
+from unspool.errors import CorruptHistory, UnsupportedValue
+from unspool.model.tags import Tagged
+from unspool.model.values import strict_equal
+from unspool.model.wire import decode, encode
+from unspool.model.wire_deep import decode_deep, encode_deep
+
+
+@given(values)
+def test_every_value_comes_back_as_itself(value: Any) -> None:
+    assert strict_equal(decode(encode(value)), value)
+
+
+@given(values)
+def test_the_iterative_path_agrees_with_the_fast_one(value: Any) -> None:
+    assert strict_equal(decode_deep(encode(value)), value)
+    assert strict_equal(decode(encode_deep(value)), value)
+
+
+@given(json_values)
+def test_plain_values_are_plain_msgpack(value: Any) -> None:
+    assert encode_deep(value) == encode(value)
+
+
+@pytest.mark.parametrize("depth", [300, 1_000, 10_000])
+@pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: {"k": v}, lambda v: (v,)], ids=["list", "map", "tuple"])
+def test_depth_is_unlimited(depth: int, wrap: Any) -> None:
+    value: Any = 1
+    for _ in range(depth if wrap(0) != (0,) else depth // 4):
+        value = wrap(value)
+    assert strict_equal(decode(encode(value)), value)
+
+
+class Colour(enum.Enum):
+    RED = "r"
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: list[int]
+
+
+def test_classes_are_kept_by_name_and_never_imported() -> None:
+    assert decode(encode(Point(1, [2]))) == Tagged(f"{__name__}.Point", {"x": 1, "y": [2]})
+    assert decode(encode([Colour.RED])) == [Tagged(f"{__name__}.Colour", ["RED", "r"])]
+    ordered = decode(encode(collections.OrderedDict(a=1)))
+    assert ordered == Tagged("collections.OrderedDict", {"a": 1})
+
+
+def test_types_that_compare_equal_have_different_wire_forms() -> None:
+    forms = [encode(value) for value in (1, True, 1.0, "1", [1], (1,), {1}, {"1": 1}, {1: 1})]
+    assert len(set(forms)) == len(forms)
+
+
+def test_a_cycle_is_refused_with_its_place() -> None:
+    inner: list[Any] = []
+    inner.append(inner)
+    with pytest.raises(UnsupportedValue, match=r"\$\.cart\[0\].*contains itself"):
+        encode({"cart": inner})
+
+
+def test_a_value_that_cannot_be_kept_is_named() -> None:
+    with pytest.raises(UnsupportedValue, match=r"type object at \$\.a\[1\]"):
+        encode({"a": [1, object()]})
+
+
+def test_a_shared_value_is_no_cycle() -> None:
+    shared = [1]
+    assert decode(encode([(shared, {2, 3}), shared])) == [([1], {2, 3}), [1]]
+
+
+@given(st.binary(max_size=60))
+def test_random_bytes_decode_or_are_refused(data: bytes) -> None:
+    try:
+        decode(data)
+    except CorruptHistory:
+        pass
+    else:
+        assert data
+
+
+@given(values, st.data())
+def test_cut_or_flipped_bytes_decode_or_are_refused(value: Any, data: st.DataObject) -> None:
+    form = bytearray(encode(value))
+    place = data.draw(st.integers(0, len(form) - 1))
+    form[place] ^= data.draw(st.integers(1, 255))
+    for damaged in (bytes(form), bytes(form[:place])):
+        for read in (decode, decode_deep):
+            try:
+                read(damaged)
+            except CorruptHistory:
+                continue
+
+
+def test_unknown_tags_are_refused() -> None:
+    with pytest.raises(CorruptHistory, match="unknown tag 99"):
+        decode(msgpack.packb(msgpack.ExtType(99, b"\x01")))

@@ -1,0 +1,216 @@
+"""The recorder keeps what it is given, and never hurts its host."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.values import states
+from unspool.errors import ConfigError, UnsupportedValue
+from unspool.history import History
+from unspool.model.tags import Unrepresentable
+from unspool.model.values import strict_equal
+from unspool.recorder import Recorder, RecordingStopped
+from unspool.store import FileStore, MemoryStore
+
+
+def recorded(*given_states: Any, **options: Any) -> History:
+    store = MemoryStore()
+    recorder = Recorder(store, on_error="raise", **options)
+    for state in given_states:
+        recorder.record(state)
+    return History(store)
+
+
+@given(st.lists(states, min_size=1, max_size=8))
+def test_what_is_recorded_reads_back_exactly(given_states: list[dict[str, Any]]) -> None:
+    history = recorded(*given_states)
+    for seq, state in enumerate(given_states):
+        assert strict_equal(history.state(seq), state)
+
+
+@given(states, st.data())
+def test_mutable_state_is_safe(state: dict[str, Any], data: st.DataObject) -> None:
+    store = MemoryStore()
+    recorder = Recorder(store, on_error="raise")
+    expected = []
+    for _ in range(4):
+        recorder.record(state)
+        expected.append(copy.deepcopy(state))
+        state["list"] = state.get("list", [])
+        state["list"].append(data.draw(st.integers()))
+        state["list"].insert(0, {"nested": [data.draw(st.text(max_size=3))]})
+    history = History(store)
+    assert all(strict_equal(history.state(seq), value) for seq, value in enumerate(expected))
+
+
+PAIRS = [(1, True), (0, False), (1, 1.0), (0.0, -0.0), ([1], (1,)), ({1}, frozenset({1})), ("1", 1)]
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_a_change_of_type_alone_is_recorded(one: Any, other: Any) -> None:
+    history = recorded(
+        {"a": 0, "b": one}, {"a": 0, "b": other}, {"a": 0, "b": {"deep": [one]}}, {"a": 0, "b": {"deep": [other]}}
+    )
+    assert [len(history.changed_atoms(seq)) for seq in range(4)] == [2, 1, 1, 1]
+    assert strict_equal(history.state(3), {"a": 0, "b": {"deep": [other]}})
+
+
+def test_nan_and_key_order_are_no_changes() -> None:
+    history = recorded({"a": {"x": 1, "y": [2]}, "n": math.nan}, {"n": math.inf - math.inf, "a": {"y": [2], "x": 1}})
+    assert history.changed_atoms(1) == ()
+    assert history.changes(1).changes == ()
+
+
+def test_unchanged_states_are_entries_unless_asked_otherwise() -> None:
+    assert len(recorded({"a": 1}, {"a": 1})) == 2
+    assert len(recorded({"a": 1}, {"a": 1}, {"a": 2}, skip_unchanged=True)) == 2
+
+
+def test_immutable_state_is_told_by_identity() -> None:
+    shared = [1]
+    history = recorded({"a": shared, "b": 1}, {"a": shared, "b": 2}, {"a": [1, 2], "b": 2}, immutable=True)
+    assert [history.state(seq) for seq in range(3)] == [{"a": [1], "b": 1}, {"a": [1], "b": 2}, {"a": [1, 2], "b": 2}]
+
+
+def test_secrets_are_left_out_wherever_they_are() -> None:
+    state = {"user": {"name": "Ann", "password": "p"}, "log": [{"password": "q", "token": 1}], "token": {"a": 2}}
+    history = recorded(state, redact=["password", "log.*.token"])
+    assert history.state(0) == {
+        "user": {"name": "Ann", "password": "[redacted]"},
+        "log": [{"password": "[redacted]", "token": "[redacted]"}],
+        "token": {"a": 2},
+    }
+    assert state["user"]["password"] == "p"
+
+
+def test_many_threads_record_into_one_history(tmp_path: Path) -> None:
+    path = tmp_path / "threads.unspool"
+    with Recorder(path, on_error="raise") as recorder:
+
+        def work(number: int) -> None:
+            for step in range(50):
+                recorder.record({"thread": number, "step": step}, f"t{number}")
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    with History(FileStore.open(path)) as history:
+        seen = [(history.state(seq)["thread"], history.state(seq)["step"]) for seq in range(len(history))]
+    assert sorted(seen) == [(number, step) for number in range(4) for step in range(50)]
+    for number in range(4):
+        assert [step for who, step in seen if who == number] == list(range(50))
+
+
+class Hostile(dict):  # type: ignore[type-arg]
+    def items(self) -> Any:
+        raise RuntimeError("boom")
+
+
+@pytest.mark.parametrize("bad", [Hostile(a=1), {1: 2}, [1, 2], None])
+def test_a_state_that_cannot_be_recorded_warns_once_and_the_app_lives(bad: Any) -> None:
+    recorder = Recorder(MemoryStore())
+    recorder.record({"a": 1})
+    with pytest.warns(RecordingStopped, match="stopped recording"):
+        recorder.record(bad)
+    assert not recorder.recording
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert recorder.record({"a": 2}) is None
+    assert len(recorder.store) == 1
+
+
+def test_on_error_raise_raises_and_goes_on() -> None:
+    store = MemoryStore()
+    recorder = Recorder(store, on_error="raise")
+    recorder.record({"a": 1})
+    with pytest.raises(UnsupportedValue, match=r"atom 'b': .*object at \$\.deep\[0\]"):
+        recorder.record({"a": 2, "b": {"deep": [object()]}})
+    recorder.record({"a": 3})
+    assert [History(store).state(seq) for seq in range(2)] == [{"a": 1}, {"a": 3}]
+
+
+def test_an_unrepresentable_value_is_marked_and_the_rest_recorded() -> None:
+    store = MemoryStore()
+    with pytest.warns(RecordingStopped, match="recorded as unrepresentable"):
+        Recorder(store).record({"a": 1, "b": object()})
+    state = History(store).state(0)
+    assert state["a"] == 1
+    assert isinstance(state["b"], Unrepresentable)
+    assert state["b"].type_name == "object"
+
+
+@pytest.mark.parametrize(
+    "options", [{"strategy": "sometimes"}, {"codec": "zip"}, {"on_error": "panic"}, {"durability": "maybe"}]
+)
+def test_options_that_mean_nothing_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        Recorder(tmp_path / "x.unspool", **options)
+
+
+def test_meta_ids_actions_and_times_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "meta.unspool"
+    with Recorder(path, on_error="raise") as recorder:
+        for n in range(130):
+            recorder.record(
+                {"n": n},
+                f"act {n} \u202e\ud800",
+                timestamp_ns=n - 5,
+                meta={"user": (n,)} if n % 3 else None,
+                entry_id=f"id{n}",
+            )
+    with History(FileStore.open(path)) as history:
+        for n in (0, 1, 64, 129):
+            entry = history[n]
+            assert (entry.id, entry.timestamp_ns) == (f"id{n}", n - 5)
+            assert entry.action.startswith(f"act {n} ")
+            assert dict(entry.meta) == ({"user": (n,)} if n % 3 else {})
+
+
+def test_a_forked_child_does_not_record(tmp_path: Path) -> None:
+    path = tmp_path / "fork.unspool"
+    with Recorder(path, on_error="raise") as recorder:
+        recorder.record({"n": 0})
+        child = os.fork()
+        if child == 0:
+            outcome = recorder.record({"n": "child"})
+            recorder.close()
+            os._exit(0 if outcome is None and not recorder.recording else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        recorder.record({"n": 1})
+    with History(FileStore.open(path)) as history:
+        assert [history.state(seq) for seq in range(len(history))] == [{"n": 0}, {"n": 1}]
+
+
+def test_an_app_that_just_ends_leaves_a_folded_file(tmp_path: Path) -> None:
+    path = tmp_path / "exit.unspool"
+    program = """
+        import sys
+        from unspool import Recorder
+        recorder = Recorder(sys.argv[1])
+        for n in range(10):
+            recorder.record({"n": n})
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(path)], check=True)
+    assert [item.name for item in tmp_path.iterdir()] == ["exit.unspool"]
+    with History(FileStore.open(path)) as history:
+        assert history.state(-1) == {"n": 9}
+
+
+def test_the_public_names_load_lazily() -> None:
+    program = "import sys, unspool; assert not [m for m in sys.modules if m.startswith('unspool.')]; unspool.Recorder"
+    subprocess.run([sys.executable, "-c", program], check=True)
