@@ -115,8 +115,9 @@ class Segment:
 
     @property
     def active_length(self) -> int:
-        """How many deltas lead from the base to the last state; a base that follows another segment counts as one."""
-        return (self.first > 0) + (self.merged is not None) + len(self.links) - self.merged_count
+        """How many deltas lead from the base to the last state; a new base counts as one, as in the seed."""
+        has_head = self.merged is not None or self.first > 0
+        return has_head + len(self.links) - self.merged_count
 
     def values_after(self, count: int) -> Mapping[str, Value]:
         """Return the state after the first `count` links; by way of the merged delta where it does not reach past."""

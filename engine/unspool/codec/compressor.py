@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from unspool.codec.checks import require_timestamp
@@ -11,7 +11,7 @@ from unspool.codec.comparison import Comparison, compare_states
 from unspool.codec.delta_info import apply_delta_info, describe_delta
 from unspool.codec.delta_record import DeltaRecord
 from unspool.codec.detach import detach_state
-from unspool.codec.errors import DeltaCompressionError
+from unspool.codec.errors import CodecSettingError, DeltaCompressionError
 from unspool.codec.merge import merge_changes
 from unspool.codec.packing import Packed, pack
 from unspool.codec.payload import make_payload
@@ -152,7 +152,7 @@ class DeltaCompressor:
         return make_record(changes, removed_keys, moment, self._level)
 
     def merge_deltas(
-        self, deltas: Sequence[DeltaRecord], *, order: Literal["time", "chain"] = "time"
+        self, deltas: Iterable[DeltaRecord], *, order: Literal["time", "chain"] = "time"
     ) -> DeltaRecord | None:
         """Return one record with the effect of several; the last operation on a key wins (rows F-22, F-23).
 
@@ -166,15 +166,21 @@ class DeltaCompressor:
         Raises:
             DeltaCompressionError: something that is no record, or a record that contradicts itself.
         """
-        strangers = [type(delta).__name__ for delta in deltas if not isinstance(delta, DeltaRecord)]
+        if order not in ("time", "chain"):
+            raise CodecSettingError(f"there is no order {order!r} of a merge; use 'time' or 'chain'")
+        if not isinstance(deltas, Iterable):
+            raise DeltaCompressionError(f"only delta records can be merged, not a {type(deltas).__name__}")
+        records = list(deltas)
+        strangers = [type(delta).__name__ for delta in records if not isinstance(delta, DeltaRecord)]
         if strangers:
             raise DeltaCompressionError(f"only delta records can be merged, not a {strangers[0]}")
-        if not deltas:
+        if not records:
             return None
-        moments = [require_timestamp(delta.timestamp) for delta in deltas]
-        in_order = deltas if order == "chain" else sorted(deltas, key=lambda delta: delta.timestamp)
-        changes, removed = merge_changes(in_order)
-        return self.create_delta_record(changes, removed, max(moments))
+        latest = max(require_timestamp(delta.timestamp) for delta in records)
+        if order == "time":
+            records.sort(key=lambda delta: delta.timestamp)
+        changes, removed = merge_changes(records)
+        return self.create_delta_record(changes, removed, latest)
 
     def serialize_delta(self, delta: DeltaRecord, form: str = "auto") -> bytes:
         """Return a record as bytes, compressed where that is on and makes them fewer.

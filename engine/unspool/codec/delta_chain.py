@@ -183,6 +183,11 @@ class DeltaChain:
         head = [] if segment.merged is None else [_detached(segment.merged)]
         return head + [_detached(segment.record_at(at)) for at in range(segment.merged_count, len(segment.links))]
 
+    @property
+    def archived_count(self) -> int:
+        """How many states lie before the current base; they stay readable."""
+        return self._segments[-1].first
+
     def active_base(self) -> State:
         """Return a copy of the state that `active_deltas` start from."""
         return detach_state(self._segments[-1].base)
@@ -220,8 +225,7 @@ class DeltaChain:
 
         Returns:
             `chain_length` (deltas from the current base), `rebaseline_count`, `optimization_count`, `total_changes`
-            and `total_removals` (over the whole chain, archived part included); and ours: `total_states`,
-            `archived_states` (readable, but before the current base).
+            and `total_removals` (over the whole chain, archived part included).
         """
         return {
             "chain_length": self._segments[-1].active_length,
@@ -229,8 +233,6 @@ class DeltaChain:
             "optimization_count": self._optimizations,
             "total_changes": self._changes,
             "total_removals": self._removals,
-            "total_states": len(self),
-            "archived_states": self._segments[-1].first,
         }
 
 

@@ -105,5 +105,11 @@ class DeltaRecord:
 
 
 def extract_keys_from_delta(delta: DeltaRecord) -> set[str]:
-    """Return every key that a delta changes or removes (row F-05)."""
+    """Return every key that a delta changes or removes (row F-05).
+
+    Raises:
+        DeltaCompressionError: it is no record.
+    """
+    if not isinstance(delta, DeltaRecord):
+        raise DeltaCompressionError(f"keys are extracted from a delta record, not from a {type(delta).__name__}")
     return {*delta.changes, *delta.removed_keys}

@@ -231,6 +231,12 @@ def test_merging_a_contradiction_or_a_stranger_is_refused() -> None:
         DeltaCompressor().merge_deltas([DeltaRecord(1.0, {"a": 1}, ["a"])])
     with pytest.raises(DeltaCompressionError, match="not a dict"):
         DeltaCompressor().merge_deltas([{"changes": {}}])  # type: ignore[list-item]
+    with pytest.raises(DeltaCompressionError, match="not a NoneType"):
+        DeltaCompressor().merge_deltas(None)  # type: ignore[arg-type]
+    with pytest.raises(DeltaCompressionError, match="no order 'size'"):
+        DeltaCompressor().merge_deltas([], order="size")  # type: ignore[arg-type]
+    with pytest.raises(DeltaCompressionError, match="not from a dict"):
+        extract_keys_from_delta({})  # type: ignore[arg-type]
 
 
 def test_f21_statistics_add_up() -> None:
