@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from unspool.codec.binary_patch import apply_bound_patch
 from unspool.codec.checks import decode_state, encode_state
 from unspool.codec.delta_record import DeltaRecord
 from unspool.codec.recording import RecordedStep
-from unspool.codec.state_codec import WireState, apply_binary_delta, decode_full
+from unspool.codec.state_codec import decode_full, encode_full, expand_full
 from unspool.codec.strategy import DeltaStrategy
 from unspool.model.values import State, Value
 
@@ -34,6 +35,11 @@ class Link:
     data: bytes = b""
     state: Mapping[str, Value] | None = None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the link holds the whole state, so that nothing before it need be read."""
+        return self.strategy in (DeltaStrategy.COMPRESS, DeltaStrategy.NONE)
+
 
 def make_link(step: RecordedStep, state: Mapping[str, Value]) -> Link:
     """Return a step as a link; `state` is the state it leads to."""
@@ -53,22 +59,22 @@ def link_of_record(record: DeltaRecord) -> Link:
 
 
 class Cursor:
-    """A state on its way along a chain, as values or in wire form: whichever the last link left."""
+    """A state on its way along a chain, as values or as canonical bytes: whichever the last link left."""
 
     def __init__(self, values: Mapping[str, Value]) -> None:
         self._values: Mapping[str, Value] | None = values
-        self._wire: WireState | None = None
+        self._full = b""
 
     def values(self) -> Mapping[str, Value]:
         """Return the state as values."""
         if self._values is None:
-            self._values = decode_state(self._wire or {})
+            self._values = decode_state(decode_full(self._full))
         return self._values
 
-    def _encoded(self) -> WireState:
-        if self._wire is None:
-            self._wire = encode_state(self.values(), "a state of the chain")
-        return self._wire
+    def _as_bytes(self) -> bytes:
+        if self._values is None:
+            return self._full
+        return encode_full(encode_state(self._values, "a state of the chain"))
 
     def follow(self, link: Link) -> None:
         """Go to the state after a link.
@@ -78,11 +84,11 @@ class Cursor:
         """
         match link.strategy:
             case DeltaStrategy.BINARY:
-                self._wire, self._values = apply_binary_delta(self._encoded(), link.data), None
+                self._full, self._values = apply_bound_patch(self._as_bytes(), link.data), None
             case DeltaStrategy.COMPRESS:
-                self._wire, self._values = decode_full(link.data), None
+                self._full, self._values = expand_full(link.data), None
             case DeltaStrategy.NONE:
-                self._wire, self._values = None, link.state or {}
+                self._values = link.state or {}
             case _:
                 self._follow_keys(link.record)
 
@@ -92,7 +98,7 @@ class Cursor:
         state: State = {**self.values(), **record.changes}
         for key in record.removed_keys:
             state.pop(key, None)
-        self._wire, self._values = None, state
+        self._values = state
 
 
 @dataclass(slots=True)
@@ -126,7 +132,8 @@ class Segment:
         if self.merged is not None and count >= self.merged_count:
             cursor.follow(link_of_record(self.merged))
             start = self.merged_count
-        for link in self.links[start:count]:
+        nearest_full = (at for at in range(count - 1, start, -1) if self.links[at].is_full)
+        for link in self.links[next(nearest_full, start) : count]:
             cursor.follow(link)
         return cursor.values()
 

@@ -35,14 +35,21 @@ def encode_full(state: WireState, *, limit: int = MAX_DECODED_BYTES) -> bytes:
     Raises:
         DeltaCompressionError: the state is larger than `limit`.
     """
-    parts: list[bytes] = []
-    for name in sorted(state):
-        # Names are bytes here, because text with lone surrogates is no msgpack string.
-        parts.append(name.encode("utf-8", "surrogatepass"))
-        parts.append(state[name])
+    names = sorted(state)
+    parts: list[bytes] = [b""] * (2 * len(names))
+    parts[::2] = _names_as_bytes(names)
+    parts[1::2] = [state[name] for name in names]
     data = ormsgpack.packb(parts)
     check_size(len(data), limit)
     return data
+
+
+def _names_as_bytes(names: list[str]) -> list[bytes]:
+    # Names are bytes here, because text with lone surrogates is no msgpack string; it is rare, and slower to encode.
+    try:
+        return [name.encode() for name in names]
+    except UnicodeEncodeError:
+        return [name.encode("utf-8", "surrogatepass") for name in names]
 
 
 def decode_full(data: bytes, *, limit: int = MAX_DECODED_BYTES) -> dict[str, bytes]:
@@ -56,7 +63,7 @@ def decode_full(data: bytes, *, limit: int = MAX_DECODED_BYTES) -> dict[str, byt
         CorruptRecord: the bytes are no state.
         DeltaCompressionError: the state is larger than `limit`.
     """
-    plain = expand_zstd(data, limit) if data[:4] == ZSTD_MAGIC else data
+    plain = expand_full(data, limit=limit)
     try:
         parts = _read_parts(plain)
         names = [name.decode("utf-8", "surrogatepass") for name in parts[::2]]
@@ -90,6 +97,16 @@ def compress_bytes(data: bytes, level: int = DEFAULT_LEVEL) -> bytes:
     """Return canonical bytes compressed, or as they are where compression would not shrink them."""
     packed = zstandard.ZstdCompressor(level=level).compress(data)
     return packed if len(packed) < len(data) else data
+
+
+def expand_full(data: bytes, *, limit: int = MAX_DECODED_BYTES) -> bytes:
+    """Return the canonical bytes of a state from what `encode_full` or `compress_full` wrote.
+
+    Raises:
+        CorruptRecord: the compressed bytes are damaged.
+        DeltaCompressionError: the state is larger than `limit`.
+    """
+    return expand_zstd(data, limit) if data[:4] == ZSTD_MAGIC else data
 
 
 def is_compressed(data: bytes) -> bool:

@@ -299,7 +299,7 @@ def test_a_state_equal_to_the_one_before_adds_an_empty_delta() -> None:
     assert list(chain) == [{"a": 1}, {"a": 1}]
 
 
-operations = st.lists(
+operations: st.SearchStrategy[list[tuple[str, dict[str, Any]]]] = st.lists(
     st.tuples(st.just("state"), states)
     | st.tuples(st.just("rebaseline"), st.just({}))
     | st.tuples(st.just("delta"), states),

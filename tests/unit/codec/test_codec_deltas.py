@@ -60,7 +60,8 @@ def test_f13_the_keys_of_a_delta_are_those_of_the_seed() -> None:
     assert info["removed_keys"] == ["c"]
     assert (info["unchanged_keys"], info["unchanged"]) == ([], {})
     assert info["is_full_snapshot"] is False
-    assert info["strategy"] == DeltaStrategy.DICT == "dict"
+    assert info["strategy"] is DeltaStrategy.DICT
+    assert str(info["strategy"]) == "dict"
     assert info["compression_ratio"] == info["original_size"] / info["compressed_size"]
     assert info["computation_time"] >= 0
 
