@@ -63,7 +63,8 @@ class Sealer:
         """Trim free pages, fold the WAL into the file and close."""
         connection = self._connect()
         with self._write_lock:
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            # One step frees one page; a script runs to the end.
+            connection.executescript("PRAGMA incremental_vacuum")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         connection.close()
         self._connection = None
