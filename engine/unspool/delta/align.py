@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from unspool.model.encoded import NotSplittable, Shape, shape_of, split_map
@@ -123,17 +124,20 @@ def _pair_by_identity(
 
 
 def _detect_key(old_records: list[dict[str, bytes]], new_records: list[dict[str, bytes]]) -> str:
-    best, best_score = "", (0, 0)
+    by_rank: defaultdict[int, list[str]] = defaultdict(list)
     for name in old_records[0]:
-        old_values = _unique_scalars(old_records, name)
-        new_values = _unique_scalars(new_records, name) if old_values else None
-        if not old_values or not new_values:
-            continue
-        score = (_name_rank(name), len(old_values & new_values))
+        by_rank[_name_rank(name)].append(name)
+    for rank in sorted(by_rank, reverse=True):
+        best, most = "", -1
+        for name in by_rank[rank]:
+            old_values = _unique_scalars(old_records, name)
+            new_values = _unique_scalars(new_records, name) if old_values else None
+            if old_values and new_values and len(old_values & new_values) > most:
+                best, most = name, len(old_values & new_values)
         # A field nobody would call an identity must at least have recognised something.
-        if score > best_score and (score[0] >= 2 or score[1] > 0):
-            best, best_score = name, score
-    return best
+        if best and (rank >= _CLEAR_RANK or most > 0):
+            return best
+    return ""
 
 
 def _unique_scalars(records: list[dict[str, bytes]], name: str) -> set[bytes] | None:
@@ -151,6 +155,11 @@ _NO_IDENTITY: Final = frozenset((0xC0, 0xC2, 0xC3, 0xCA, 0xCB, 0xA0))
 _CONTAINERS: Final = frozenset((Shape.MAP, Shape.LIST))
 
 
+_CLEAR_RANK: Final = 2
+"""Rank from which a name alone makes a unique field the identity."""
+
+
+@lru_cache(maxsize=4096)
 def _name_rank(name: str) -> int:
     folded = name.lower()
     if folded in _EXACT_NAMES:

@@ -8,6 +8,7 @@ applied by joining slices: nothing is decoded, and moved records cost nothing.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from collections.abc import Callable
 from itertools import accumulate
@@ -116,12 +117,14 @@ def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> No
         program.copy(at, at + old_header)
     else:
         program.put(new[:new_header])
-    if middle > _NEAR and depth < _DEEPEST and shape is not Shape.TEXT:
+    replaces = len(old) - old_header - start - end > 0
+    # What was only inserted is written as it is; there is nothing to look for.
+    if replaces and middle > _NEAR and depth < _DEEPEST and shape is not Shape.TEXT:
         try:
             if shape is Shape.MAP:
                 _write_map(program, old, at, new, depth)
             else:
-                _write_list(program, old, at, new, depth)
+                _write_list(program, old, at, new, depth, start, end)
         except NotSplittable:
             pass
         else:
@@ -138,11 +141,20 @@ def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> No
 
 def _write_map(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> None:
     before, after = split_map(old), split_map(new)
-    places: dict[str, int] = {}
-    position = at + header_size(old)
-    for key, value in before.items():
-        places[key] = position
-        position += text_size(key) + len(value)
+    sizes = [text_size(key) + len(value) for key, value in before.items()]
+    starts = list(accumulate(sizes, initial=at + header_size(old)))
+    if list(before) == list(after):
+        copied = starts[0]
+        for place, (key, value) in enumerate(after.items()):
+            earlier = before[key]
+            if earlier != value:
+                value_at = starts[place] + text_size(key)
+                program.copy(copied, value_at)
+                _write(program, earlier, value_at, value, depth + 1)
+                copied = value_at + len(earlier)
+        program.copy(copied, at + len(old))
+        return
+    places = dict(zip(before, starts, strict=False))
     for key, value in after.items():
         known = before.get(key)
         if known is None:
@@ -158,16 +170,31 @@ def _write_map(program: _Program, old: bytes, at: int, new: bytes, depth: int) -
             _write(program, known, value_at, value, depth + 1)
 
 
-def _write_list(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> None:
+def _write_list(program: _Program, old: bytes, at: int, new: bytes, depth: int, start: int, end: int) -> None:
+    """Write how a list is made of another, whose bodies share `start` leading and `end` trailing bytes."""
     before, after = split_list(old), split_list(new)
-    places = list(accumulate(map(len, before), initial=at + header_size(old)))
-    for value, source in zip(after, align(before, after).sources, strict=True):
+    ends = list(accumulate(map(len, before), initial=0))
+    lead = min(bisect_right(ends, start) - 1, len(after))
+    trail = min(len(ends) - bisect_left(ends, ends[-1] - end) - 1, len(before) - lead, len(after) - lead)
+    # Equal leading bytes mean equal leading items; trailing ones may end in the middle of an item.
+    if trail and before[-trail:] != after[-trail:]:
+        pairs = zip(reversed(before), reversed(after), strict=False)
+        trail = next((place for place, (one, other) in enumerate(pairs) if one != other), trail)
+    body = at + header_size(old)
+    program.copy(body, body + ends[lead])
+    stop = len(before) - trail
+    inner = before[lead:stop]
+    fresh = after[lead : len(after) - trail]
+    for value, source in zip(fresh, align(inner, fresh).sources, strict=True):
         if source == GONE:
             program.put(value)
-        elif before[source] == value:
-            program.copy(places[source], places[source + 1])
+            continue
+        known, value_at = inner[source], body + ends[lead + source]
+        if known == value:
+            program.copy(value_at, value_at + len(value))
         else:
-            _write(program, before[source], places[source], value, depth + 1)
+            _write(program, known, value_at, value, depth + 1)
+    program.copy(body + ends[stop], body + ends[-1])
 
 
 def _write_lines(program: _Program, old: bytes, at: int, new: bytes) -> None:

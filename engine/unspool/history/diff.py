@@ -109,9 +109,14 @@ def same_value(old: bytes, new: bytes) -> bool:
         return False
     start, end = shared_ends(old, 0, new, 0)
     stop = len(old) - end
-    if not _only_nan(old, new, start, stop) and sorted(old[start:stop]) != sorted(new[start:stop]):
+    if not _only_nan(old, new, start, stop) and not _same_bytes(old[start:stop], new[start:stop]):
         return False
     return strict_equal(decode(old), decode(new))
+
+
+def _same_bytes(one: bytes, other: bytes) -> bool:
+    """Say whether two byte strings hold the same bytes in whatever order; counting a few tells most apart."""
+    return all(one.count(byte) == other.count(byte) for byte in _COMMON_BYTES) and sorted(one) == sorted(other)
 
 
 def _only_nan(old: bytes, new: bytes, start: int, stop: int) -> bool:
@@ -122,6 +127,7 @@ def _only_nan(old: bytes, new: bytes, start: int, stop: int) -> bool:
     return False
 
 
+_COMMON_BYTES = tuple(bytes((byte,)) for byte in b"e0ati1no 2rs5\x00\xcb\xa5")
 _FLOAT64 = 0xCB
 _MAY_HIDE = frozenset((_FLOAT64, *range(0xC7, 0xCA), *range(0xD4, 0xD9)))
 """First bytes of leaves that may be equal in other bytes: floats (NaN) and tagged values."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -73,6 +74,7 @@ def split_map(data: bytes) -> dict[str, bytes]:
         raise NotSplittable from error
 
 
+@lru_cache(maxsize=4096)
 def text_size(key: str) -> int:
     """Return the bytes a text takes in wire form."""
     size = len(key.encode())

@@ -267,6 +267,9 @@ def decompress(data: bytes, first: int, prefix: zstandard.ZstdCompressionDict | 
     Raises:
         CorruptHistory: it is damaged, or claims an absurd size.
     """
+    if not isinstance(data, bytes):
+        # A damaged page may turn a value into another type.
+        raise _damaged(first, "its bytes are gone")
     try:
         if zstandard.frame_content_size(data) > _LARGEST:
             raise _damaged(first, "it claims an absurd size")
