@@ -1,0 +1,246 @@
+"""What is kept of one region: its address, its base, and what players did (rows R-20, R-21, R-51)."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple, Self
+
+from unspool.model.values import MISSING, Value
+from unspool.regions.actions import STANDARD_ACTION
+from unspool.regions.address import RegionAddress
+from unspool.regions.checks import (
+    Number,
+    freeze_extra,
+    need_number,
+    need_object,
+    need_text,
+    need_whole,
+    present,
+    rest_of,
+    set_frozen,
+)
+from unspool.regions.deltas import RegionDelta, in_tick_order, read_deltas
+from unspool.regions.errors import InvalidRegionValue
+from unspool.regions.frozen import EMPTY, thaw
+
+SNAPSHOT_TEMPLATE: Final = "snapshot"
+"""The `baseTemplate` of a file whose base is a stored snapshot (row R-51)."""
+
+VISIT_FIELDS: Final[Mapping[str, str]] = {
+    "firstVisitTick": "first_visit_tick",
+    "lastVisitTick": "last_visit_tick",
+    "totalTimeSpent": "total_time_spent",
+    "playerVisitCount": "player_visit_count",
+}
+"""The visit fields in JSON and in Python; the seed's JSON sample leaves them out."""
+
+HEAD_FIELDS: Final = ("address", "baseTemplate", "baseSeed", *VISIT_FIELDS, "snapshot")
+"""The fields that files of one player and of many have in common."""
+
+
+class Base(NamedTuple):
+    """What a region is generated from."""
+
+    template: str
+    seed: Number
+
+    def __str__(self) -> str:
+        return f"template {self.template!r}, seed {self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotReference:
+    """Where the snapshot is that a file stands on, and what the region was generated from at first.
+
+    The seed's files say only `"baseTemplate": "snapshot"`, so its loader took them for a mismatch and lost them.
+    """
+
+    key: str
+    original: Base
+
+    def to_json(self) -> dict[str, Value]:
+        """Return the reference as an object."""
+        return {"key": self.key, "baseTemplate": self.original.template, "baseSeed": self.original.seed}
+
+    @classmethod
+    def from_json(cls, raw: Value) -> Self:
+        """Read a reference.
+
+        Raises:
+            InvalidRegionValue: a field is missing or of the wrong type.
+        """
+        fields = need_object("snapshot", raw)
+        key, template = fields.get("key", MISSING), fields.get("baseTemplate", MISSING)
+        need_text("snapshot.key", key)
+        need_text("snapshot.baseTemplate", template)
+        need_number("snapshot.baseSeed", fields.get("baseSeed", MISSING))
+        return cls(key, Base(template, fields["baseSeed"]))
+
+
+def check_head(file: Any) -> None:
+    """Check the fields that all region files have.
+
+    Raises:
+        InvalidRegionValue: one of them does not have the shape it must have.
+    """
+    if not isinstance(file.address, RegionAddress):
+        raise InvalidRegionValue("address must be a RegionAddress")
+    need_text("baseTemplate", file.base_template)
+    need_number("baseSeed", file.base_seed)
+    for name, attribute in VISIT_FIELDS.items():
+        if getattr(file, attribute) is not None:
+            need_whole(name, getattr(file, attribute))
+
+
+def read_head(fields: Mapping[str, Value], lists: tuple[str, ...]) -> dict[str, Any]:
+    """Read the fields that all region files have, as arguments of their constructor.
+
+    Args:
+        fields: the file as an object.
+        lists: the names of its lists of deltas.
+
+    Raises:
+        InvalidRegionValue: a field is missing or of the wrong type.
+    """
+    known = (*HEAD_FIELDS, *lists)
+    extra = rest_of(fields, known)
+    snapshot = fields.get("snapshot")
+    stands_on_snapshot = fields.get("baseTemplate") == SNAPSHOT_TEMPLATE and isinstance(snapshot, Mapping)
+    if "snapshot" in fields and not stands_on_snapshot:
+        extra["snapshot"] = snapshot
+    return {
+        "address": RegionAddress.from_json(fields.get("address", MISSING)),
+        "base_template": fields.get("baseTemplate", MISSING),
+        "base_seed": fields.get("baseSeed", MISSING),
+        **{attribute: fields.get(name) for name, attribute in VISIT_FIELDS.items()},
+        "snapshot": SnapshotReference.from_json(snapshot) if stands_on_snapshot else None,
+        "extra": extra or EMPTY,
+    }
+
+
+def head_fields(file: Any) -> dict[str, Value]:
+    """Return the fields that all region files have and this one says."""
+    visits = {name: getattr(file, attribute) for name, attribute in VISIT_FIELDS.items()}
+    return present(
+        address=file.address.to_json(),
+        baseTemplate=file.base_template,
+        baseSeed=file.base_seed,
+        **visits,
+        snapshot=None if file.snapshot is None else file.snapshot.to_json(),
+    )
+
+
+def freeze_head(file: Any, lists: tuple[str, ...]) -> None:
+    """Check the fields that all region files have, and freeze the extra ones.
+
+    Raises:
+        InvalidRegionValue: one of them does not have the shape it must have.
+    """
+    check_head(file)
+    known = {**head_fields(file), **dict.fromkeys(lists)}
+    set_frozen(file, "extra", freeze_extra("file", file.extra, known))
+
+
+def original_base(template: str, seed: Number, snapshot: SnapshotReference | None) -> Base:
+    """Return what a file's region was generated from, also below a snapshot."""
+    return Base(template, seed) if snapshot is None else snapshot.original
+
+
+@dataclass(frozen=True, slots=True)
+class RegionDeltaFile:
+    """All changes of one region, as one player sees it.
+
+    Attributes:
+        address: which region.
+        base_template: what it was generated from, or `snapshot`.
+        base_seed: what it was generated with.
+        deltas: what players did, in file order.
+        first_visit_tick: tick of the first entry; None where the file does not say, as with the next three.
+        last_visit_tick: tick of the last exit.
+        total_time_spent: ticks inside, over all visits.
+        player_visit_count: how many visits.
+        snapshot: the snapshot the deltas stand on, if any.
+        extra: further fields, kept verbatim.
+
+    Raises:
+        InvalidRegionValue: a field does not have the shape it must have.
+    """
+
+    address: RegionAddress
+    base_template: str
+    base_seed: Number
+    deltas: tuple[RegionDelta, ...] = ()
+    first_visit_tick: int | None = None
+    last_visit_tick: int | None = None
+    total_time_spent: int | None = None
+    player_visit_count: int | None = None
+    snapshot: SnapshotReference | None = None
+    extra: Mapping[str, Value] = EMPTY
+
+    def __post_init__(self) -> None:
+        freeze_head(self, ("deltas",))
+        set_frozen(self, "deltas", tuple(self.deltas))
+
+    @classmethod
+    def from_json(cls, raw: Value, known_actions: Container[str] = STANDARD_ACTION) -> Self:
+        """Read a region file as an object.
+
+        Raises:
+            InvalidRegionValue: a field is missing or malformed; the message says which.
+        """
+        fields = need_object("region file", raw)
+        head = read_head(fields, ("deltas",))
+        return cls(deltas=read_deltas(fields.get("deltas", MISSING), "deltas", known_actions), **head)
+
+    def to_json(self) -> dict[str, Value]:
+        """Return the file as an object."""
+        deltas = [delta.to_json() for delta in self.deltas]
+        return {**head_fields(self), "deltas": deltas, **thaw(self.extra)}
+
+    @property
+    def original(self) -> Base:
+        """What the region was generated from, also below a snapshot."""
+        return original_base(self.base_template, self.base_seed, self.snapshot)
+
+    def with_deltas(self, deltas: Iterable[RegionDelta]) -> Self:
+        """Return the file with more deltas at its end."""
+        return replace(self, deltas=(*self.deltas, *deltas))
+
+    def deltas_for(self, _player: str | None = None) -> tuple[RegionDelta, ...]:
+        """Return the deltas in the order they apply; every player sees the same ones."""
+        return in_tick_order(self.deltas)
+
+    def undo_last(self, count: int = 1) -> tuple[Self, tuple[RegionDelta, ...]]:
+        """Take back the deltas that apply last (row R-58).
+
+        Returns:
+            The file without them, and they themselves, oldest first.
+
+        Raises:
+            InvalidRegionValue: there are fewer.
+        """
+        kept, undone = undo_last(self.deltas, count)
+        return replace(self, deltas=kept), undone
+
+
+def undo_last(deltas: tuple[RegionDelta, ...], count: int) -> tuple[tuple[RegionDelta, ...], tuple[RegionDelta, ...]]:
+    """Split off the deltas that apply last: by tick, and by their place among equal ticks.
+
+    Returns:
+        The others in their file order, and the undone, oldest first.
+
+    Raises:
+        InvalidRegionValue: there are fewer than `count`.
+    """
+    need_whole("count", count)
+    if count > len(deltas):
+        raise InvalidRegionValue(
+            f"cannot undo {count} deltas: there are {len(deltas)}; what a snapshot holds is undone by replaying "
+            "to an earlier tick (RegionStore.region_at)"
+        )
+    order = sorted(range(len(deltas)), key=lambda index: deltas[index].tick)
+    undone = order[len(deltas) - count :]
+    gone = set(undone)
+    kept = tuple(delta for index, delta in enumerate(deltas) if index not in gone)
+    return kept, tuple(deltas[index] for index in undone)

@@ -1,0 +1,137 @@
+"""Region documents on their shelf: files, snapshots, and files set aside, each under a key of its own.
+
+A region's file has the address as its key (`7-23-0-0-0`), its snapshots `7-23-0-0-0.snapshot-1` and on, and files
+that were set aside `7-23-0-0-0.aside-1` and on. Snapshots and files set aside are never written over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from unspool.regions.address import RegionAddress
+from unspool.regions.errors import RegionFileError, SnapshotMissing
+from unspool.regions.formats import FileForm, RegionDocument, decode_region, encode_region
+from unspool.regions.multiplayer import MultiplayerRegionDelta
+from unspool.regions.records import HeaderlessRecords
+from unspool.regions.region_file import RegionDeltaFile
+from unspool.regions.snapshot import RegionSnapshot
+from unspool.regions.storage import RegionStorage
+from unspool.regions.table import ActionTable
+from unspool.regions.visits import StoredFile
+
+_ASIDE: Final = "aside"
+_SNAPSHOT: Final = "snapshot"
+
+
+class RegionShelf:
+    """Documents of regions in a storage."""
+
+    def __init__(self, storage: RegionStorage, actions: ActionTable, form: FileForm) -> None:
+        """Use a storage; `form` is how documents are written, every form is read."""
+        self._storage = storage
+        self._actions = actions
+        self._form = form
+
+    def close(self) -> None:
+        """Let go of the storage."""
+        self._storage.close()
+
+    def place(self, key: str) -> str:
+        """Say where a key lies, for people."""
+        return self._storage.place(key)
+
+    def addresses(self) -> tuple[RegionAddress, ...]:
+        """Return the regions that a file is stored for."""
+        keys = (key for key in self._storage.list_keys() if RegionAddress.is_slug(key))
+        return tuple(sorted(RegionAddress.from_slug(key) for key in keys))
+
+    def read(self, address: RegionAddress) -> StoredFile | None:
+        """Return what is stored of a region, or None.
+
+        Raises:
+            RegionFileError: it is damaged, or no region file.
+            InvalidRegionValue: it is malformed; nothing of it is used.
+        """
+        file = self._read(address.slug)
+        if file is None or isinstance(file, RegionDeltaFile | MultiplayerRegionDelta):
+            return file
+        raise RegionFileError(f"{self.place(address.slug)}: holds something else than a region's deltas")
+
+    def write(self, file: StoredFile) -> None:
+        """Store the file of a region.
+
+        Raises:
+            RegionStorageError: the storage refused; what was stored before is untouched.
+        """
+        self._storage.write(file.address.slug, encode_region(file, self._form))
+
+    def read_snapshot(self, key: str) -> RegionSnapshot:
+        """Return a snapshot.
+
+        Raises:
+            SnapshotMissing: it is not there.
+            RegionFileError: it is damaged.
+        """
+        snapshot = self._read(key)
+        if isinstance(snapshot, RegionSnapshot):
+            return snapshot
+        raise SnapshotMissing(
+            f"{self.place(key)}: a region stands on this snapshot and it is not there; put it back from a backup, "
+            "or start the region anew with set_aside(address)"
+        )
+
+    def write_snapshot(self, address: RegionAddress, snapshot: RegionSnapshot) -> str:
+        """Store a snapshot beside those there are, and return its key."""
+        key = self._next_key(address, _SNAPSHOT)
+        self._storage.write(key, encode_region(snapshot, self._form))
+        return key
+
+    def snapshots(self, file: StoredFile) -> Iterator[RegionSnapshot]:
+        """Yield the snapshots below a file, newest first.
+
+        Raises:
+            SnapshotMissing: one is not there.
+        """
+        key = None if file.snapshot is None else file.snapshot.key
+        seen: set[str] = set()
+        while key is not None and key not in seen:
+            seen.add(key)
+            snapshot = self.read_snapshot(key)
+            yield snapshot
+            key = snapshot.previous
+
+    def set_aside(self, address: RegionAddress) -> str:
+        """Give a region's file a key of its own, and return it."""
+        aside = self._next_key(address, _ASIDE)
+        self._storage.rename(address.slug, aside)
+        return aside
+
+    def files_aside(self, address: RegionAddress) -> tuple[str, ...]:
+        """Return the keys of the files that were set aside for a region."""
+        start = f"{address.slug}.{_ASIDE}-"
+        return tuple(key for key in self._storage.list_keys() if key.startswith(start))
+
+    def restore(self, aside: str) -> RegionAddress:
+        """Put a file that was set aside back in use; the one in its place is set aside in turn.
+
+        Raises:
+            RegionFileError: there is no such file.
+        """
+        address = RegionAddress.from_slug(aside.partition(".")[0])
+        if aside not in self.files_aside(address):
+            raise RegionFileError(f"{self.place(aside)}: no file that was set aside; see files_aside(address)")
+        if self._storage.read(address.slug) is not None:
+            self.set_aside(address)
+        self._storage.rename(aside, address.slug)
+        return address
+
+    def _read(self, key: str) -> RegionDocument | HeaderlessRecords | None:
+        data = self._storage.read(key)
+        return None if data is None else decode_region(data, self.place(key), actions=self._actions)
+
+    def _next_key(self, address: RegionAddress, kind: str) -> str:
+        numbers = (re.fullmatch(rf"{address.slug}\.{kind}-(\d+)", key) for key in self._storage.list_keys())
+        taken = [int(match[1]) for match in numbers if match is not None]
+        return f"{address.slug}.{kind}-{max(taken, default=0) + 1}"

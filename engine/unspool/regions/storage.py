@@ -1,0 +1,112 @@
+"""Where region files lie: one small protocol, and a directory behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Protocol
+
+from unspool.regions.atomic import sync_directory, write_atomically
+from unspool.regions.errors import RegionStorageError
+
+_SUFFIX: Final = ".region"
+
+
+class RegionStorage(Protocol):
+    """Named bytes at rest. A key is a file name without a suffix, such as `7-23-0-0-0`."""
+
+    def read(self, key: str) -> bytes | None:
+        """Return what is stored under a key, or None."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Store bytes under a key, wholly or not at all.
+
+        Raises:
+            RegionStorageError: the storage refused; nothing was changed.
+        """
+
+    def rename(self, key: str, new_key: str) -> None:
+        """Give something another key.
+
+        Raises:
+            RegionStorageError: there is nothing under the key, or something under the new one.
+        """
+
+    def list_keys(self) -> tuple[str, ...]:
+        """Return all keys, in order."""
+
+    def place(self, key: str) -> str:
+        """Say where a key lies, for people."""
+
+    def close(self) -> None:
+        """Let go of what is held open."""
+
+
+class DirectoryStorage:
+    """One file a key, in one directory."""
+
+    def __init__(self, directory: str | Path) -> None:
+        """Use a directory, and make it if it is not there.
+
+        Raises:
+            RegionStorageError: it cannot be made.
+        """
+        self._directory = Path(directory)
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RegionStorageError(f"{directory}: {error.strerror or error}; name another directory") from None
+
+    def read(self, key: str) -> bytes | None:
+        """Return what is stored under a key, or None."""
+        try:
+            return self._path(key).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._refused(key, error) from None
+
+    def write(self, key: str, data: bytes) -> None:
+        """Store bytes under a key, wholly or not at all."""
+        write_atomically(self._path(key), data)
+
+    def rename(self, key: str, new_key: str) -> None:
+        """Give a file another name that is not taken."""
+        path, new_path = self._path(key), self._path(new_key)
+        try:
+            # Creating the new name first makes sure that nobody else's file is replaced.
+            new_path.open("xb").close()
+        except OSError as error:
+            raise self._refused(new_key, error) from None
+        try:
+            path.replace(new_path)
+        except OSError as error:
+            new_path.unlink()
+            raise self._refused(key, error) from None
+        sync_directory(self._directory)
+
+    def list_keys(self) -> tuple[str, ...]:
+        """Return all keys, in order."""
+        try:
+            names = [path.name for path in self._directory.iterdir()]
+        except OSError as error:
+            raise RegionStorageError(f"{self._directory}: {error.strerror or error}") from None
+        return tuple(
+            sorted(
+                name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX) and not name.startswith(".")
+            )
+        )
+
+    def place(self, key: str) -> str:
+        """Return the path of a key."""
+        return str(self._path(key))
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _path(self, key: str) -> Path:
+        if not key or key != Path(key).name or key.startswith("."):
+            raise RegionStorageError(f"{key!r} is no key of a region; a key is a plain file name")
+        return self._directory / f"{key}{_SUFFIX}"
+
+    def _refused(self, key: str, error: OSError) -> RegionStorageError:
+        return RegionStorageError(f"{self._path(key)}: {error.strerror or error}; nothing was changed")

@@ -1,0 +1,288 @@
+"""Many regions at rest: load, save, snapshot, set aside (rows R-03, R-22, R-32, R-33, R-51)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from unspool.regions.address import RegionAddress
+from unspool.regions.apply import Applied, apply_deltas
+from unspool.regions.checks import Number
+from unspool.regions.conservation import Audit, balance
+from unspool.regions.deltas import RegionDelta
+from unspool.regions.effects import Conflict, Movement
+from unspool.regions.errors import RegionFileError, RegionWarning
+from unspool.regions.folding import SNAPSHOT_THRESHOLD, compressed, split_foldable
+from unspool.regions.formats import FileForm
+from unspool.regions.region import Region
+from unspool.regions.region_file import SNAPSHOT_TEMPLATE, Base, RegionDeltaFile, SnapshotReference
+from unspool.regions.shelf import RegionShelf
+from unspool.regions.snapshot import RegionSnapshot
+from unspool.regions.storage import DirectoryStorage, RegionStorage
+from unspool.regions.visits import StoredFile, Visits, with_recorded, with_visits
+from unspool.regions.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRegion:
+    """A region as a player finds it.
+
+    Attributes:
+        region: the region.
+        file: what was stored; None if nothing was, or if it was set aside.
+        conflicts: changes that did not fit their base; they hold nevertheless.
+        notices: what the player should know, in words.
+    """
+
+    region: Region
+    file: StoredFile | None = None
+    conflicts: tuple[Conflict, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+class RegionStore:
+    """The regions of one world, in one directory or one SQLite file; nothing is stored for untouched regions."""
+
+    def __init__(
+        self,
+        storage: RegionStorage | str | Path,
+        world: World,
+        *,
+        form: FileForm | str = FileForm.BINARY,
+        compress_on_save: bool = True,
+        snapshot_threshold: int = SNAPSHOT_THRESHOLD,
+        conservation: bool = False,
+    ) -> None:
+        """Open a store.
+
+        Args:
+            storage: where files lie; a path is a directory.
+            world: the game's rules.
+            form: how files are written; every form is read.
+            compress_on_save: merge repeated deltas when saving.
+            snapshot_threshold: fold a file into a snapshot when it has more deltas.
+            conservation: recorders refuse deltas that take items without a fate.
+
+        Raises:
+            RegionStorageError: the directory cannot be made.
+        """
+        opened = DirectoryStorage(storage) if isinstance(storage, str | Path) else storage
+        self._shelf = RegionShelf(opened, world.actions, FileForm(form))
+        self.world = world
+        self.conservation = conservation
+        self._compress = compress_on_save
+        self._threshold = snapshot_threshold
+        # Visits of regions nobody has changed: a file is not made for them, but they count once there is one.
+        self._unsaved_visits: dict[RegionAddress, Visits] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the storage."""
+        self._shelf.close()
+
+    def addresses(self) -> tuple[RegionAddress, ...]:
+        """Return the regions that something is stored for."""
+        return self._shelf.addresses()
+
+    def read_file(self, address: RegionAddress) -> StoredFile | None:
+        """Return what is stored of a region, or None.
+
+        Raises:
+            RegionFileError: it is damaged, or no region file.
+            InvalidRegionValue: it is malformed; nothing of it is used.
+        """
+        return self._shelf.read(address)
+
+    def load(
+        self,
+        address: RegionAddress,
+        *,
+        template: str | None = None,
+        seed: Number | None = None,
+        player: str | None = None,
+    ) -> LoadedRegion:
+        """Return a region: generated, with everything that players did to it.
+
+        If the stored file was made for another template or seed, it is set aside under a name of its own, a warning
+        says how to use it again, and the region is as generated.
+
+        Args:
+            address: which region.
+            template: what the game generates it from; asked of the world if not given.
+            seed: likewise.
+            player: whose personal deltas to merge in.
+
+        Raises:
+            RegionFileError: the stored file is damaged.
+            SnapshotMissing: it stands on a snapshot that is not there.
+        """
+        base = self.world.base_of(address, template, seed)
+        file, notices = self.matching_file(address, base)
+        if file is None:
+            return LoadedRegion(self.world.pristine(address, base), None, (), notices)
+        applied = self._apply(self.start_of(file), file.deltas_for(player))
+        return LoadedRegion(applied.region, file, applied.conflicts, notices)
+
+    def matching_file(self, address: RegionAddress, base: Base) -> tuple[StoredFile | None, tuple[str, ...]]:
+        """Return the stored file if it was made for a base; set it aside with a warning if it was not."""
+        file = self.read_file(address)
+        if file is None or file.original == base:
+            return file, ()
+        aside = self.set_aside(address)
+        if file.base_template == SNAPSHOT_TEMPLATE and file.snapshot is None:
+            made_for = "stands on a snapshot that it does not name"
+        else:
+            made_for = f"was made for {file.original}, but the game now says {base}"
+        notice = (
+            f"{address}: its file {made_for}; it is kept as {self._shelf.place(aside)} and the region starts as "
+            f"generated; to use it again, restore({aside!r}) and load with what it was made for"
+        )
+        warnings.warn(RegionWarning(notice), stacklevel=3)
+        return None, (notice,)
+
+    def start_of(self, file: StoredFile) -> Region:
+        """Return the region that a file's deltas stand on: its snapshot, or the region as generated.
+
+        Raises:
+            SnapshotMissing: the snapshot is not there.
+        """
+        if file.snapshot is not None:
+            return self._shelf.read_snapshot(file.snapshot.key).region
+        return self.world.pristine(file.address, file.original)
+
+    def save_file(self, file: StoredFile) -> StoredFile:
+        """Store what there is of a region: compressed if so set, folded into a snapshot if it has grown too long.
+
+        Returns:
+            The file as stored.
+
+        Raises:
+            RegionStorageError: the storage refused; what was stored before is untouched.
+        """
+        if self._compress:
+            file = compressed(file, self.world.actions)
+        folded, rest = split_foldable(file, self._threshold)
+        if folded:
+            file = replace(rest, base_template=SNAPSHOT_TEMPLATE, snapshot=self._write_snapshot(file, folded))
+        self._shelf.write(file)
+        return file
+
+    def record_visit(
+        self,
+        address: RegionAddress,
+        base: Base,
+        visits: Visits,
+        shared: Iterable[RegionDelta],
+        personal: Mapping[str, tuple[RegionDelta, ...]],
+    ) -> StoredFile | None:
+        """Add a visit, and what was done in it, to the file of a region.
+
+        Returns:
+            The file as stored; None if nobody ever changed the region, so that nothing is stored.
+
+        Raises:
+            RegionStorageError: the storage refused; the visit may be recorded again.
+        """
+        shared = tuple(shared)
+        earlier = self._unsaved_visits.get(address)
+        visits = visits if earlier is None else earlier.followed_by(visits)
+        file, _ = self.matching_file(address, base)
+        if file is None and not shared and not personal:
+            self._unsaved_visits[address] = visits
+            return None
+        file = file or RegionDeltaFile(address, base.template, base.seed)
+        saved = self.save_file(with_visits(with_recorded(file, shared, personal), visits))
+        self._unsaved_visits.pop(address, None)
+        return saved
+
+    def undo_last(self, address: RegionAddress, count: int = 1) -> tuple[RegionDelta, ...]:
+        """Take back the deltas of a region that apply last, and store the rest.
+
+        Returns:
+            What was undone, oldest first.
+
+        Raises:
+            RegionFileError: nothing is stored, or the file is of many players.
+            InvalidRegionValue: there are fewer deltas.
+        """
+        file = self.read_file(address)
+        if not isinstance(file, RegionDeltaFile):
+            raise RegionFileError(f"{address}: there is no file of a single player to undo in")
+        rest, undone = file.undo_last(count)
+        self._shelf.write(rest)
+        return undone
+
+    def region_at(self, address: RegionAddress, tick: int, *, player: str | None = None) -> Applied:
+        """Return a region as it was at a tick, before snapshots too.
+
+        Raises:
+            RegionFileError: nothing is stored.
+            SnapshotMissing: a snapshot is not there.
+        """
+        return self._replay(self._stored(address), tick, player)
+
+    def audit(self, address: RegionAddress, *, player: str | None = None) -> Audit:
+        """Check that every item of a region, from its first delta on, is there or has a fate.
+
+        Raises:
+            RegionFileError: nothing is stored.
+            SnapshotMissing: a snapshot is not there.
+        """
+        file = self._stored(address)
+        return balance(self.world.pristine(address, file.original), self._replay(file, None, player))
+
+    def set_aside(self, address: RegionAddress) -> str:
+        """Give a region's file a name of its own that nothing ever overwrites, and return it for `restore`."""
+        return self._shelf.set_aside(address)
+
+    def files_aside(self, address: RegionAddress) -> tuple[str, ...]:
+        """Return the names of the files that were set aside for a region."""
+        return self._shelf.files_aside(address)
+
+    def restore(self, aside: str) -> RegionAddress:
+        """Put a file that was set aside back in use; the one in its place is set aside in turn.
+
+        Raises:
+            RegionFileError: there is no such file.
+        """
+        return self._shelf.restore(aside)
+
+    def _stored(self, address: RegionAddress) -> StoredFile:
+        file = self.read_file(address)
+        if file is None:
+            raise RegionFileError(f"{address}: nothing is stored for it")
+        return file
+
+    def _apply(self, region: Region, deltas: Iterable[RegionDelta]) -> Applied:
+        return apply_deltas(region, deltas, actions=self.world.actions, strict=False)
+
+    def _replay(self, file: StoredFile, tick: int | None, player: str | None) -> Applied:
+        """Apply all deltas since the base, snapshot by snapshot, as they were applied then."""
+        region = self.world.pristine(file.address, file.original)
+        folded = tuple(snapshot.folded for snapshot in reversed(list(self._shelf.snapshots(file))))
+        conflicts: list[Conflict] = []
+        movements: list[Movement] = []
+        for deltas in (*folded, file.deltas_for(player)):
+            upto = (delta for delta in deltas if tick is None or delta.tick <= tick)
+            applied = self._apply(region, upto)
+            region = applied.region
+            conflicts += applied.conflicts
+            movements += applied.movements
+        return Applied(region, tuple(conflicts), tuple(movements))
+
+    def _write_snapshot(self, file: StoredFile, folded: tuple[RegionDelta, ...]) -> SnapshotReference:
+        region = self._apply(self.start_of(file), folded).region
+        previous = None if file.snapshot is None else file.snapshot.key
+        key = self._shelf.write_snapshot(file.address, RegionSnapshot(region, folded, previous))
+        return SnapshotReference(key, file.original)
