@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
 from hypothesis import strategies as st
-from support.values import atom_names, json_values, values
 
+from support.values import atom_names, json_values, values
 from unspool.delta import DeltaCalculator
 from unspool.model.snapshots import AtomEntry, DeltaSnapshot, Snapshot
 
@@ -27,7 +28,7 @@ def run_of(states: list[dict[str, Any]]) -> list[Snapshot]:
 def deltas_of(snapshots: list[Snapshot], **options: Any) -> list[DeltaSnapshot]:
     """Return the deltas between neighbours, empty ones too."""
     deltas = []
-    for one, other in zip(snapshots, snapshots[1:], strict=False):
+    for one, other in itertools.pairwise(snapshots):
         delta = CALCULATOR.compute_delta(one, other, skip_empty=False, **options)
         assert delta is not None
         deltas.append(delta)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from support.snapshots import CALCULATOR, atom_states, deltas_of, json_atom_states, run_of, same, snap
 
+from support.snapshots import CALCULATOR, atom_states, deltas_of, json_atom_states, run_of, same, snap
 from unspool.delta.incremental import without_values
 from unspool.delta.packing import pack, packed_size, unpack, unpack_delta, unpack_full
 from unspool.errors import ContradictoryDelta, CorruptHistory, UnreadableSource, UnspoolError, UnsupportedValue
