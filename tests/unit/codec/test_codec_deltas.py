@@ -245,6 +245,19 @@ def test_f16_a_state_that_is_none_is_one_type_of_error(strategy: str, bad: Any) 
             compressor.calculate_delta(old, new)
 
 
+def test_f16_a_base_that_contains_itself_is_refused() -> None:
+    loop: list[Any] = []
+    loop.append({"again": loop})
+    with pytest.raises(DeltaCompressionError, match="key 'a': the value contains itself"):
+        DeltaCompressor().apply_delta({"a": loop}, {"changes": {"b": 1}})
+
+
+def test_f15_a_list_that_appears_twice_is_no_cycle() -> None:
+    shared = [1]
+    result = DeltaCompressor().apply_delta({"a": [shared, shared], "b": shared}, {})
+    assert result == {"a": [[1], [1]], "b": [1]}
+
+
 def test_a_value_kept_by_name_only_stays_itself_under_keys_and_is_refused_as_bytes() -> None:
     new = {"a": OrderedDict(n=1), "text": TEXT}
     info = DeltaCompressor("auto").calculate_delta({}, new)

@@ -65,6 +65,13 @@ def test_f24_the_original_form_is_gzip_when_compression_is_on() -> None:
     assert compressor.serialize_delta(record, form="framework0") == compressor.serialize_delta(record)
 
 
+def test_f18_no_clock_gets_into_the_bytes() -> None:
+    record = DeltaRecord(1.0, {"a": "x" * 300})
+    data = DeltaCompressor().serialize_delta(record)
+    assert data[:4] == b"\x1f\x8b\x08\x00"
+    assert data[4:8] == bytes(4)
+
+
 @pytest.mark.parametrize("form", ["auto", "unspool"])
 @pytest.mark.parametrize("enable_compression", [True, False])
 def test_f25_values_beyond_json_come_back_exactly(form: str, enable_compression: bool) -> None:

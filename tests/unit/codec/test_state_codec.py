@@ -119,6 +119,21 @@ def test_a_patch_whose_blocks_expand_beyond_the_result_is_refused() -> None:
         apply_bound_patch(bytes(10), forged)
 
 
+def test_a_patch_that_gives_another_state_of_the_same_size_is_noticed() -> None:
+    old = bytes(300)
+    honest, other = make_bound_patch(old, b"a" * 300), make_bound_patch(old, b"b" * 300)
+    body = honest.index(b"BSDIFF40")
+    with pytest.raises(CorruptRecord, match="not the state it was made for"):
+        apply_bound_patch(old, honest[:body] + other[body:])
+
+
+def test_f12_no_patch_is_tried_on_a_very_large_state() -> None:
+    old = {"a": b"x" * 300_000, "b": b"y" * 30_000}
+    choice = choose(old, old | {"b": b"z" * 30_000}, dict_size=30_000)
+    assert DeltaStrategy.BINARY not in choice.sizes
+    assert "binary not tried: the state is over 262144 bytes" in choice.reason
+
+
 def test_f12_auto_takes_the_smallest_and_says_why() -> None:
     text = bytes(range(256)) * 40
     old = {"text": text, "n": b"\x01"}
