@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -53,7 +53,7 @@ _KINDS: Final = {
 }
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final[Callable[[bytes], list[int | bytes]]] = msgspec.msgpack.Decoder(list[int | bytes]).decode
+_decode: Final[Callable[[bytes], list[Any]]] = msgspec.msgpack.Decoder(list[int | bytes]).decode
 
 
 def write_atoms(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[AtomWrite]:
@@ -85,9 +85,8 @@ def apply_write(state: dict[str, bytes], write: AtomWrite) -> None:
         CorruptHistory: the patch does not fit.
     """
     known = state.get(write.atom)
-    if (known is None) != (write.form is Form.ADDED):
-        problem = "is missing from" if known is None else "is already in"
-        raise BrokenChain(f"atom {write.atom!r} {problem} the state that a delta stands on; run `unspool doctor`")
+    if (known is None) is not (write.form is Form.ADDED):
+        raise _misfit(write.atom, known)
     if write.form is Form.DELETED:
         del state[write.atom]
     elif write.form is Form.PATCH and known is not None:
@@ -121,12 +120,53 @@ def decode_delta(record: bytes, name: Callable[[int], str]) -> list[AtomWrite]:
     """
     items = _items(record, 3)
     try:
-        return [
-            AtomWrite(name(items[at]), Form(items[at + 1]), items[at + 2])  # type: ignore[arg-type]
-            for at in range(0, len(items), 3)
-        ]
+        return [AtomWrite(name(items[at]), Form(items[at + 1]), items[at + 2]) for at in range(0, len(items), 3)]
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise CorruptHistory(f"a delta record is malformed ({error!r}); run `unspool doctor` on the file") from None
+
+
+def replay_delta(
+    state: dict[str, bytes], record: bytes, name: Callable[[int], str], undo: list[tuple[str, bytes | None]] | None
+) -> None:
+    """Apply the record of a delta to a state in place: `decode_delta` and `apply_write` without objects between.
+
+    Args:
+        state: the state the delta stands on, as wire forms by atom.
+        record: bytes as `encode_delta` wrote them.
+        name: gives the name of an atom's number.
+        undo: where each atom's earlier wire form is noted, in order, if it is wanted.
+
+    Raises:
+        BrokenChain: the delta does not fit the state.
+        CorruptHistory: the bytes are no delta record.
+    """
+    items = iter(_items(record, 3))
+    try:
+        for number, form, payload in zip(items, items, items, strict=False):
+            atom = name(number)
+            known = state.get(atom)
+            if (known is None) is not (form == _ADDED):
+                raise _misfit(atom, known)
+            if undo is not None:
+                undo.append((atom, known))
+            if form == _PATCH:
+                state[atom] = apply_patch(known, payload)  # type: ignore[arg-type]
+            elif form == _DELETED:
+                del state[atom]
+            elif form == _VALUE or form == _ADDED:
+                state[atom] = payload
+            else:
+                raise CorruptHistory(f"a delta record has the unknown form {form}; run `unspool doctor` on the file")
+    except (KeyError, TypeError) as error:
+        raise CorruptHistory(f"a delta record is malformed ({error!r}); run `unspool doctor` on the file") from None
+
+
+_ADDED, _VALUE, _PATCH, _DELETED = int(Form.ADDED), int(Form.VALUE), int(Form.PATCH), int(Form.DELETED)
+
+
+def _misfit(atom: str, known: bytes | None) -> BrokenChain:
+    problem = "is missing from" if known is None else "is already in"
+    return BrokenChain(f"atom {atom!r} {problem} the state that a delta stands on; run `unspool doctor`")
 
 
 def encode_full(state: Mapping[str, bytes], intern: Callable[[str], int]) -> bytes:
@@ -145,12 +185,12 @@ def decode_full(record: bytes, name: Callable[[int], str]) -> dict[str, bytes]:
     """
     items = _items(record, 2)
     try:
-        return {name(items[at]): items[at + 1] for at in range(0, len(items), 2)}  # type: ignore[arg-type,misc]
+        return {name(items[at]): items[at + 1] for at in range(0, len(items), 2)}
     except (KeyError, IndexError, TypeError) as error:
         raise CorruptHistory(f"a full record is malformed ({error!r}); run `unspool doctor` on the file") from None
 
 
-def _items(record: bytes, width: int) -> list[int | bytes]:
+def _items(record: bytes, width: int) -> list[Any]:
     try:
         items = _decode(record)
     except msgspec.DecodeError as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from unspool.codec import state_codec
-from unspool.codec.records import Record, RecordCodec, apply_write, decode_delta, decode_full
+from unspool.codec.records import Record, RecordCodec, decode_full, replay_delta
 from unspool.errors import BrokenChain, CorruptHistory, DeltaCompressionError
 
 
@@ -54,8 +54,7 @@ def apply_record(state: dict[str, bytes], record: Record, name: Callable[[int], 
     try:
         match record.codec:
             case RecordCodec.DICT:
-                for write in decode_delta(record.payload, name):
-                    apply_write(state, write)
+                replay_delta(state, record.payload, name, None)
                 return state
             case RecordCodec.NONE:
                 return decode_full(record.payload, name)

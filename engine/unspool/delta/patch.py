@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -37,7 +37,7 @@ _NEAR: Final = 48
 """Bytes of a differing middle that are simply written, without looking at their structure."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final[Callable[[bytes], list[int | bytes]]] = msgspec.msgpack.Decoder(list[int | bytes]).decode
+_decode: Final[Callable[[bytes], list[Any]]] = msgspec.msgpack.Decoder(list[int | bytes]).decode
 
 
 class _Program:
@@ -91,17 +91,20 @@ def apply_patch(old: bytes, patch: bytes) -> bytes:
     except msgspec.DecodeError as error:
         raise CorruptHistory(f"a patch does not decode ({error})") from None
     parts: list[bytes] = []
+    put = parts.append
     position, size = 0, len(old)
-    for index in range(0, len(items) - 2, 3):
-        skip, length, insert = items[index : index + 3]
-        if isinstance(skip, bytes) or isinstance(length, bytes) or isinstance(insert, int):
-            raise CorruptHistory("a patch is malformed")
-        start = position + skip
-        position = start + length
-        if start < 0 or length < 0 or position > size:
-            raise CorruptHistory(f"a patch copies bytes {start}-{position} of a base of {size}")
-        parts += (old[start:position], insert)
-    return b"".join(parts)
+    steps = iter(items)
+    try:
+        for skip, length, insert in zip(steps, steps, steps, strict=False):
+            start = position + skip
+            position = start + length
+            if not 0 <= start <= position <= size:
+                raise CorruptHistory(f"a patch copies bytes {start}-{position} of a base of {size}")
+            put(old[start:position])
+            put(insert)
+        return b"".join(parts)
+    except TypeError:
+        raise CorruptHistory("a patch is malformed") from None
 
 
 def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> None:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
-from unspool.codec.records import RecordCodec, apply_write, decode_delta
+from unspool.codec.records import RecordCodec, replay_delta
 from unspool.codec.replay import apply_record, replay
 from unspool.errors import CorruptHistory
 from unspool.store.protocol import RecordRun, Store
@@ -138,9 +138,7 @@ class Rebuilder:
         else:
             undo: list[tuple[str, bytes | None]] = []
             try:
-                for write in decode_delta(record.payload, self._store.atom_name):
-                    undo.append((write.atom, cursor.state.get(write.atom)))
-                    apply_write(cursor.state, write)
+                replay_delta(cursor.state, record.payload, self._store.atom_name, undo)
             except CorruptHistory as error:
                 # The half-changed state must not be built upon.
                 self._cursors.pop(cursor.run.first, None)

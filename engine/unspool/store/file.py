@@ -25,6 +25,7 @@ class FileStore:
         self._path = path
         self._reader = reader
         self._writer = writer
+        self._name_of = reader.atom_name if writer is None else writer.atom_name
         self._closed = False
 
     @classmethod
@@ -112,7 +113,7 @@ class FileStore:
 
     def atom_name(self, number: int) -> str:
         """See `Store.atom_name`."""
-        return self._reader.atom_name(number) if self._writer is None else self._writer.atom_name(number)
+        return self._name_of(number)
 
     def append(self, draft: Draft) -> int:
         """See `Store.append`.

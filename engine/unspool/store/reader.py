@@ -111,7 +111,9 @@ class FileReader:
 
     def atom_name(self, number: int) -> str:
         """Return an atom's name; raises KeyError for an unknown number."""
-        if number >= len(self._names):
+        try:
+            return self._names[number]
+        except IndexError:
             self.recount()
         try:
             return self._names[number]
