@@ -172,6 +172,11 @@ class History:
         return self._store.file_bytes()
 
     @property
+    def store(self) -> Store:
+        """The store it reads from, for rooms that ask more of it than a history tells."""
+        return self._store
+
+    @property
     def verdict(self) -> Verdict:
         """How much of the source could be read."""
         return COMPLETE if self._feeder is None else self._feeder.verdict

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
 
-from unspool.chain.strategy import ChainState, FullSnapshotStrategy, strategy_from_name
+from unspool.chain.block_strategy import BlockStrategy
+from unspool.chain.strategy import FullSnapshotStrategy, strategy_from_name
 from unspool.codec import state_codec
 from unspool.codec.binary_patch import binary_available
 from unspool.codec.records import AtomWrite, Form, Record, RecordCodec, encode_delta, encode_full, write_atom
 from unspool.codec.strategy import DeltaStrategy
 from unspool.errors import ConfigError, MissingExtra
 from unspool.recorder.capture import AtomChange, Base, Taken
-
-CHAIN_LENGTH: Final = 64
-"""Deltas after which `auto` stores a full snapshot: what one block of the file holds."""
-CHAIN_BYTES: Final = 256 * 1024
-"""Delta bytes after which `auto` stores a full snapshot, unless the state itself is larger."""
-
-
-@dataclass(frozen=True, slots=True)
-class BlockStrategy:
-    """Full when a block of the file is due: rebuilding then never replays more than one block."""
-
-    name: str = "auto"
-
-    def wants_full(self, state: ChainState) -> bool:
-        """See `FullSnapshotStrategy`."""
-        too_large = state.delta_bytes + state.candidate_bytes > max(CHAIN_BYTES, state.full_bytes)
-        return state.length >= CHAIN_LENGTH - 1 or too_large
 
 
 def recording_strategy(strategy: str | FullSnapshotStrategy) -> FullSnapshotStrategy:
