@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Final, TypeAlias
 
+from unspool.errors import UnreadableSource
 from unspool.model.entries import NO_META
 from unspool.model.values import Value
 
@@ -43,7 +45,7 @@ class SnapshotMetadata:
     def from_dict(cls, data: Mapping[str, Value], atom_count: int) -> SnapshotMetadata:
         """Read metadata of the seed's shape; unknown keys are kept, a missing count is the one given."""
         facts = dict(data)
-        timestamp, action = facts.pop("timestamp", 0), facts.pop("action", None)
+        timestamp, action = _checked_time(facts.pop("timestamp", 0)), facts.pop("action", None)
         return cls(timestamp, action, facts.pop("atomCount", atom_count), facts or NO_META)
 
 
@@ -95,6 +97,9 @@ class DeltaMetadata:
         """Read metadata of the seed's shape; unknown keys are kept."""
         facts = dict(data)
         told = {name: facts.pop(key) for key, name in _DELTA_KEYS.items() if key in facts}
+        for moment in ("timestamp", "base_timestamp"):
+            if told.get(moment) is not None:
+                _checked_time(told[moment])
         return cls(**told, merged_from=tuple(facts.pop("mergedFrom", ())), extra=facts or NO_META)
 
 
@@ -112,3 +117,11 @@ _DELTA_KEYS: Final = {
 
 def _facts(metadata: SnapshotMetadata | DeltaMetadata) -> tuple[Value, ...]:
     return tuple(getattr(metadata, item.name) for item in fields(metadata))
+
+
+def _checked_time(given: Value) -> Milliseconds:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+        raise UnreadableSource(
+            f"a snapshot has the timestamp {given!r}; it must be milliseconds since the Unix epoch"
+        )
+    return given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 Value: TypeAlias = Any
@@ -54,7 +54,19 @@ def _same_strict_leaf(left: Value, right: Value) -> bool:
         return (left != left and right != right) or (
             left == right and math.copysign(1.0, left) == math.copysign(1.0, right)
         )
+    if isinstance(left, set | frozenset):
+        return _typed(left) == _typed(right)
     return bool(left == right)
+
+
+def _typed(members: Iterable[Value]) -> set[tuple[type, Value]]:
+    """Return members with their types: `{1}` and `{True}` are equal to Python."""
+    return {(type(item), repr(item) if isinstance(item, tuple | frozenset) else item) for item in members}
+
+
+def _typed_keys(mapping: Mapping[Value, Value]) -> set[tuple[type, Value]]:
+    """Return the keys that are no text, with their types."""
+    return _typed(key for key in mapping if type(key) is not str)
 
 
 def _same_json_leaf(left: Value, right: Value) -> bool:
@@ -83,7 +95,9 @@ def _equal(left: Value, right: Value, same_leaf: Any) -> bool:
             continue
         # Remembering pairs ends cycles; ids stay valid because both roots are held by the caller.
         seen.add((id(one), id(other)))
-        if isinstance(one, Mapping):
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            if same_leaf is _same_strict_leaf and _typed_keys(one) != _typed_keys(other):
+                return False
             for key, value in one.items():
                 if key not in other:
                     return False

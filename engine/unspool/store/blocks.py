@@ -23,6 +23,8 @@ KIND_BITS: Final = 2
 """Low bits of a posting that tell the kind of change; the rest is the atom's number."""
 CHANGE_CODES: Final = {ChangeKind.ADDED: 0, ChangeKind.MODIFIED: 1, ChangeKind.DELETED: 2}
 CHANGE_KINDS: Final = (ChangeKind.ADDED, ChangeKind.MODIFIED, ChangeKind.DELETED)
+LEVEL: Final = 3
+"""zstd level of live sealing; 9 would save at most 17 % for several times the work."""
 _LARGEST: Final = 1 << 31
 """Bytes beyond which a stored frame is refused: no block of ours comes near."""
 
@@ -38,6 +40,7 @@ class Row(msgspec.Struct, frozen=True):
         action: why it happened.
         changed: postings: atom number and kind of change, as `posting` packs them.
         extra: id, parent and meta where they are not the usual ones.
+        stored: bytes of the record as it was recorded.
     """
 
     seq: int
@@ -47,6 +50,7 @@ class Row(msgspec.Struct, frozen=True):
     action: str
     changed: array[int]
     extra: dict[str, Value]
+    stored: int
 
 
 def posting(number: int, kind: ChangeKind) -> int:
@@ -157,7 +161,7 @@ class BlockColumns:
         return self.changed[self.offsets[at] : self.offsets[at + 1]]
 
 
-def encode_columns(rows: Sequence[Row]) -> bytes:
+def encode_columns(rows: Sequence[Row], level: int = LEVEL) -> bytes:
     """Return the compressed metadata of entries in a row."""
     actions = list(dict.fromkeys(row.action for row in rows))
     places = {action: place for place, action in enumerate(actions)}
@@ -173,14 +177,14 @@ def encode_columns(rows: Sequence[Row]) -> bytes:
         times=_pack(times),
         codecs=bytes(row.record.codec for row in rows),
         counts=_pack(counts),
-        stored=_pack(array("I", [min(len(row.record.payload), 0xFFFFFFFF) for row in rows])),
+        stored=_pack(array("I", [min(row.stored, 0xFFFFFFFF) for row in rows])),
         full=_pack(array("I", [min(row.full_bytes, 0xFFFFFFFF) for row in rows])),
         actions=actions,
         action_of=_pack(array("H", [places[row.action] for row in rows])),
         changed=_pack(changed),
         extras={at: wire.encode(row.extra) for at, row in enumerate(rows) if row.extra},
     )
-    return compress(_encode(columns))
+    return compress(_encode(columns), level=level)
 
 
 def decode_columns(first: int, count: int, data: bytes) -> BlockColumns:
@@ -226,9 +230,11 @@ def may_name(bitmap: bytes, number: int) -> bool:
     return bool(bitmap[place >> 3] >> (place & 7) & 1)
 
 
-def encode_records(payloads: Sequence[bytes], prefix: zstandard.ZstdCompressionDict | None) -> bytes:
+def encode_records(
+    payloads: Sequence[bytes], prefix: zstandard.ZstdCompressionDict | None, level: int = LEVEL
+) -> bytes:
     """Return the compressed records of a block, against its segment's keyframe."""
-    return compress(_encode(list(payloads)), prefix)
+    return compress(_encode(list(payloads)), prefix, level)
 
 
 def decode_records(first: int, data: bytes, prefix: zstandard.ZstdCompressionDict | None) -> list[bytes]:
@@ -241,10 +247,6 @@ def decode_records(first: int, data: bytes, prefix: zstandard.ZstdCompressionDic
         return _decode_records(decompress(data, first, prefix))
     except msgspec.DecodeError as error:
         raise _damaged(first, str(error)) from None
-
-
-LEVEL: Final = 3
-"""zstd level of live sealing; 9 would save at most 17 % for several times the work."""
 
 
 def compress(data: bytes, prefix: zstandard.ZstdCompressionDict | None = None, level: int = LEVEL) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +10,6 @@ from unspool.errors import ReadOnlyHistory, UnspoolError
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store.protocol import Columns, Draft, RecordRun
 from unspool.store.reader import FileReader
-from unspool.store.schema import connect_reader
 from unspool.store.writer import FileWriter
 
 Durability = Literal["default", "fast", "full"]
@@ -38,7 +37,7 @@ class FileStore:
             CorruptHistory: it is damaged.
         """
         place = Path(path)
-        return cls(place, FileReader(connect_reader(place), place), None)
+        return cls(place, FileReader(place), None)
 
     @classmethod
     def create(cls, path: str | Path, *, durability: Durability = "default") -> FileStore:
@@ -124,6 +123,14 @@ class FileStore:
         """
         return self._writing().append(draft)
 
+    def vacuum_into(self, path: Path) -> None:
+        """Write a copy of the file without free pages; only for a file opened with `create`.
+
+        Raises:
+            sqlite3.Error: the disk refused.
+        """
+        self._writing().vacuum_into(path)
+
     def _writing(self) -> FileWriter:
         if self._writer is None:
             raise ReadOnlyHistory(f"{self._path}: opened for reading; use Recorder or FileStore.create to append")
@@ -142,11 +149,15 @@ class FileStore:
                 total += side.stat().st_size
         return total
 
-    def close(self) -> None:
-        """See `Store.close`; a writer seals what is in the tail first."""
+    def close(self, before_unlock: Callable[[], None] | None = None) -> None:
+        """See `Store.close`; a writer seals what is in the tail first.
+
+        Args:
+            before_unlock: what a writer does when all connections are closed and other writers are still locked out.
+        """
         if self._closed:
             return
         self._closed = True
         if self._writer is not None:
-            self._writer.close()
+            self._writer.close(before_unlock)
         self._reader.close()

@@ -17,9 +17,9 @@ from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, EntryNotFound
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store import blocks
-from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns
+from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, Row
 from unspool.store.protocol import Columns, RecordRun
-from unspool.store.schema import database_error
+from unspool.store.schema import connect_reader, database_error, is_live
 from unspool.store.tail import read_rows, readable_rows, row_entry
 
 _COLUMNS_KEPT: Final = 96
@@ -33,14 +33,20 @@ R = TypeVar("R")
 class FileReader:
     """Reads one file over one connection; safe to use from several threads."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        """Take over an open connection.
+    def __init__(self, path: Path, *, live: bool | None = None) -> None:
+        """Open a file.
+
+        Args:
+            path: the file.
+            live: a writer is at work; found out when None.
 
         Raises:
-            CorruptHistory: the file is damaged.
+            UnreadableSource, NewerSchema, CorruptHistory: see `connect_reader`.
         """
-        self._connection = connection
         self._path = path
+        self._live = is_live(path) if live is None else live
+        self._stamp = _stamp(path)
+        self._connection = connect_reader(path, live=self._live)
         self._lock = threading.RLock()
         self._columns: OrderedDict[int, BlockColumns] = OrderedDict()
         self._prefixes: OrderedDict[int, zstandard.ZstdCompressionDict] = OrderedDict()
@@ -58,6 +64,7 @@ class FileReader:
             nested = self._connection.in_transaction
             try:
                 if not nested:
+                    self._follow_writer()
                     self._connection.execute("BEGIN")
                 yield self._connection
             except sqlite3.DatabaseError as error:
@@ -67,6 +74,17 @@ class FileReader:
             finally:
                 if not nested and self._connection.in_transaction:
                     self._connection.execute("COMMIT")
+
+    def _follow_writer(self) -> None:
+        """A file opened at rest is opened anew as soon as somebody writes to it."""
+        if self._live:
+            return
+        live, stamp = is_live(self._path), _stamp(self._path)
+        if live or stamp != self._stamp:
+            fresh = connect_reader(self._path, live=live)
+            self._connection.close()
+            self._connection, self._live, self._stamp = fresh, live, stamp
+            self._version = -1
 
     def meta(self, key: str, default: str | int) -> str | int:
         """Return a fact about the file."""
@@ -78,6 +96,7 @@ class FileReader:
         """Look for new entries; return how many there are. Costs microseconds when nothing was written."""
         try:
             with self._lock:
+                self._follow_writer()
                 version = self._connection.execute("PRAGMA data_version").fetchone()[0]
         except sqlite3.DatabaseError as error:
             raise database_error(self._path, error) from None
@@ -294,6 +313,24 @@ class FileReader:
         if not backwards and tail[0] < stop:
             yield tail
 
+    def rows(self, start: int, run: RecordRun) -> Iterator[Row]:
+        """Yield the entries of a run from `start` on as rows, the way the tail held them.
+
+        The record of a block's first entry comes as the plain full one that the block keeps, whatever its codec was.
+        """
+        with self._reading() as connection:
+            columns = self._columns_at(connection, start)
+            if columns is None:
+                yield from read_rows(connection, start, run.stop)
+                return
+        for at in range(start - columns.first, len(columns.times)):
+            payload = run.records[columns.first + at - run.first].payload
+            yield Row(
+                columns.first + at, columns.times[at], Record(RecordCodec(columns.codecs[at]), payload),
+                columns.full[at], columns.actions[columns.action_of[at]], columns.postings(at),
+                columns.extras.get(at, {}), columns.stored[at],
+            )  # fmt: skip
+
     def call(self, query: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a query of another room of the store over this connection, in one consistent view."""
         with self._reading() as connection:
@@ -303,6 +340,15 @@ class FileReader:
         """Close the connection."""
         with self._lock:
             self._connection.close()
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Return what changes when a file at rest is written to."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _extend(columns: Columns, block: BlockColumns) -> None:

@@ -68,8 +68,13 @@ def connect_writer(path: Path, *, synchronous: str) -> sqlite3.Connection:
     return connection
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
-    """Open a file for reading only; works on read-only media and needs no writer's help.
+def connect_reader(path: Path, *, live: bool) -> sqlite3.Connection:
+    """Open a file for reading; needs no writer's help and leaves nothing behind.
+
+    Args:
+        path: the file.
+        live: a writer may be at work, so its -wal is read too. A file at rest is opened as immutable: that works on
+            read-only media and makes no side files.
 
     Raises:
         UnreadableSource: it is missing, cannot be opened or is no unspool file.
@@ -78,30 +83,39 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     """
     if not path.exists():
         raise UnreadableSource(f"{path}: no such file")
-    for options in ("mode=ro", "mode=ro&immutable=1"):
-        connection = None
-        try:
-            uri = f"file:{quote(str(path.resolve()))}?{options}"
-            connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10.0)
-            check_identity(connection, path)
-            return connection
-        except sqlite3.OperationalError as error:
-            if connection is not None:
-                connection.close()
-            # Without write access to its folder SQLite cannot make the -shm file; with no -wal to read, an
-            # immutable opening sees all there is.
-            retry = options == "mode=ro" and not path.with_name(path.name + "-wal").exists()
-            if not retry:
-                raise database_error(path, error) from None
-        except sqlite3.DatabaseError as error:
-            if connection is not None:
-                connection.close()
-            raise database_error(path, error) from None
-        except (UnreadableSource, CorruptHistory):
-            if connection is not None:
-                connection.close()
-            raise
-    raise UnreadableSource(f"{path}: cannot be opened for reading")
+    if not live:
+        return _connect_uri(path, "mode=ro&immutable=1")
+    try:
+        # With the right to write, the last reader to close folds the -wal away; `query_only` keeps it a reader.
+        return _connect_uri(path, "mode=rw")
+    except UnreadableSource:
+        return _connect_uri(path, "mode=ro")
+
+
+def _connect_uri(path: Path, options: str) -> sqlite3.Connection:
+    connection = None
+    try:
+        uri = f"file:{quote(str(path.resolve()))}?{options}"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10.0)
+        connection.execute("PRAGMA query_only = ON")
+        check_identity(connection, path)
+    except sqlite3.DatabaseError as error:
+        if connection is not None:
+            connection.close()
+        raise database_error(path, error) from None
+    except (UnreadableSource, CorruptHistory):
+        if connection is not None:
+            connection.close()
+        raise
+    return connection
+
+
+def is_live(path: Path) -> bool:
+    """Say whether a writer is at work on a file, or left something in its -wal."""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size > 0
+    except OSError:
+        return False
 
 
 def database_error(path: Path, error: sqlite3.Error) -> UnreadableSource | CorruptHistory:

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from unspool.errors import CorruptHistory, StorageFailed, UnspoolError
+from unspool.errors import CorruptHistory, UnspoolError
 from unspool.store.reader import FileReader
 from unspool.store.schema import connect_writer
 from unspool.store.sealing import Segment, build_block, head_record, load_segment, write_block

@@ -60,24 +60,25 @@ def load_segment(connection: sqlite3.Connection) -> Segment | None:
     return Segment(row[0], row[1], blocks.raw_prefix(blocks.decompress(row[2], 0)), used)
 
 
-def build_block(rows: Sequence[Row], head: bytes, segment: Segment | None) -> SealedBlock:
+def build_block(rows: Sequence[Row], head: bytes, segment: Segment | None, level: int = blocks.LEVEL) -> SealedBlock:
     """Compress rows into a block.
 
     Args:
         rows: entries in a row.
         head: plain full record of the first one's state.
         segment: the current segment; a new one is begun when it is None, used up or worn.
+        level: zstd level.
     """
     payloads = [head, *(row.record.payload for row in rows[1:])]
     keyframe = None
     if segment is None or segment.blocks >= SEGMENT_BLOCKS or _is_worn(head, segment):
-        keyframe = blocks.compress(head)
+        keyframe = blocks.compress(head, level=level)
         number = 0 if segment is None else segment.number + 1
         segment = Segment(number, len(keyframe), blocks.raw_prefix(head), 0)
     return SealedBlock(
         rows=rows,
-        columns=blocks.encode_columns(rows),
-        data=blocks.encode_records(payloads, segment.prefix),
+        columns=blocks.encode_columns(rows, level),
+        data=blocks.encode_records(payloads, segment.prefix, level),
         atoms=blocks.atoms_bitmap(chain.from_iterable(row.changed for row in rows)),
         segment=segment,
         keyframe=keyframe,

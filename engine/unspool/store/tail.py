@@ -81,7 +81,8 @@ def _row(values: tuple[int, int, int, int, str, bytes, bytes | None, bytes, int]
             f"entry {seq} has the unknown codec {codec}; a newer unspool wrote it", seq=seq
         ) from None
     postings = unpack_postings(changed)
-    return Row(seq, time_ns, Record(known, record), full_bytes, action, postings, wire.decode(extra) if extra else {})
+    extras = wire.decode(extra) if extra else {}
+    return Row(seq, time_ns, Record(known, record), full_bytes, action, postings, extras, len(record))
 
 
 def row_entry(row: Row, history_id: str) -> Entry:
@@ -99,7 +100,7 @@ def row_entry(row: Row, history_id: str) -> Entry:
         added=kinds.count(0),
         modified=kinds.count(1),
         deleted=kinds.count(2),
-        stored_bytes=len(row.record.payload),
+        stored_bytes=row.stored,
         full_bytes=row.full_bytes,
         meta=row.extra.get("meta", NO_META),
         parent_seq=row.extra.get("parent", before),

@@ -8,13 +8,14 @@ import secrets
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource
 from unspool.store.protocol import Draft
 from unspool.store.reader import FileReader
-from unspool.store.schema import connect_reader, connect_writer
+from unspool.store.schema import connect_writer
 from unspool.store.sealer import Sealer
 from unspool.store.sealing import unsealed_runs
 from unspool.store.tail import INSERT, row_values
@@ -45,7 +46,7 @@ class FileWriter:
         try:
             self._connection = connect_writer(path, synchronous=_SYNCHRONOUS[durability])
             self._identify()
-            self.reader = FileReader(connect_reader(path), path)
+            self.reader = FileReader(path, live=True)
             self.sealer = Sealer(path, self._lock, self.reader, synchronous=_SYNCHRONOUS[durability])
             self._numbers = {name: number for number, name in enumerate(self.reader.names())}
             self._names = self.reader.names()
@@ -129,7 +130,15 @@ class FileWriter:
             self._run_start, self._run_bytes = seq, 0
         self._run_bytes += len(draft.record.payload)
 
-    def close(self) -> None:
+    def vacuum_into(self, path: Path) -> None:
+        """Write a copy of the file without free pages.
+
+        Raises:
+            sqlite3.Error: the disk refused.
+        """
+        self._connection.execute("VACUUM INTO ?", (str(path),))
+
+    def close(self, before_unlock: Callable[[], None] | None = None) -> None:
         """Seal the tail, fold side files into the file, release it."""
         try:
             self.sealer.finish()
@@ -140,6 +149,8 @@ class FileWriter:
             self.reader.close()
             self.sealer.close()
             self._connection.close()
+            if before_unlock is not None:
+                before_unlock()
         except sqlite3.Error as error:
             # What was appended stays in the tail and is sealed by the next writer.
             raise StorageFailed(f"{self._path}: could not be folded on closing ({error}); no entry is lost") from None

@@ -35,6 +35,14 @@ def test_types_are_part_of_a_value(one: Any, other: Any) -> None:
     assert not strict_equal({"a": [one]}, {"a": [other]})
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [({1}, {True}), ({(1,)}, {(True,)}), ({1: 0}, {True: 0}), ({1: 0}, {1.0: 0})]
+)
+def test_types_count_inside_sets_and_keys(one: Any, other: Any) -> None:
+    assert strict_equal(one, copy.deepcopy(one))
+    assert not strict_equal(one, other)
+
+
 def test_nan_equals_nan_and_key_order_does_not_matter() -> None:
     assert strict_equal({"a": math.nan, "b": 1}, {"b": 1, "a": math.nan})
 

@@ -1,0 +1,203 @@
+"""Re-encoding a finished history for smallest size, and reclaiming free pages; both verify before they replace."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from unspool.codec import state_codec
+from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, write_atoms
+from unspool.codec.replay import replay
+from unspool.errors import CorruptHistory, StorageFailed, UnreadableSource
+from unspool.store.blocks import Row
+from unspool.store.file import FileStore
+from unspool.store.protocol import RecordRun
+from unspool.store.reader import FileReader
+from unspool.store.schema import connect_writer
+from unspool.store.sealing import Segment, build_block, write_block
+
+COMPACT_ROWS: Final = 256
+"""Entries of a compacted block: smaller files, slower random reads."""
+COMPACT_BYTES: Final = 8 << 20
+"""Record bytes of a compacted block, so that reading one entry stays bounded."""
+COMPACT_LEVEL: Final = 19
+
+Progress = Callable[[int, int], None]
+"""Called with entries done and entries in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizeReport:
+    """What compacting or vacuuming came to.
+
+    Attributes:
+        entries: entries kept: all there were.
+        before: bytes of the file before.
+        after: bytes of the file after.
+    """
+
+    entries: int
+    before: int
+    after: int
+
+
+def compact(path: Path, out: Path, progress: Progress | None = None) -> SizeReport:
+    """Write a finished history anew, as small as it gets, and verify every entry of it.
+
+    Args:
+        path: the history; never changed.
+        out: the new file; must not exist.
+        progress: told how far it is.
+
+    Raises:
+        UnreadableSource: `path` cannot be read, or `out` exists.
+        CorruptHistory: an entry of `path` cannot be read, or the new file differs; `out` is not made then.
+        StorageFailed: the disk refused.
+    """
+    if out.exists():
+        raise UnreadableSource(f"{out}: exists already; give a name that is free")
+    partial = out.with_name(out.name + ".partial")
+    _remove(partial)
+    try:
+        with closing(FileReader(path)) as source:
+            _write_compacted(source, partial, progress)
+            with closing(FileReader(partial)) as copy:
+                verify_same(source, copy)
+            entries = source.count
+        partial.replace(out)
+    except (sqlite3.Error, OSError) as error:
+        raise StorageFailed(f"{out}: could not be written ({error})") from None
+    finally:
+        _remove(partial)
+    return SizeReport(entries, path.stat().st_size, out.stat().st_size)
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).unlink()
+
+
+def _write_compacted(source: FileReader, out: Path, progress: Progress | None) -> None:
+    with closing(connect_writer(out, synchronous="OFF")) as connection:
+        facts = source.call(lambda c: c.execute("SELECT key, value FROM meta").fetchall())
+        connection.executemany("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", facts)
+        names = [(number, name.encode("utf-8", "surrogatepass")) for number, name in enumerate(source.names())]
+        connection.executemany("INSERT INTO atom(id, name) VALUES (?, ?)", names)
+        segment: Segment | None = None
+        for rows, head in _batches(source):
+            block = build_block(rows, head, segment, COMPACT_LEVEL)
+            write_block(connection, block)
+            segment = block.segment
+            if progress is not None:
+                progress(rows[-1].seq + 1, source.count)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _batches(source: FileReader) -> Iterator[tuple[list[Row], bytes]]:
+    """Yield the rows of each new block with the full record of its first state.
+
+    Raises:
+        CorruptHistory: an entry cannot be read.
+    """
+    rows: list[Row] = []
+    size = 0
+    head = b""
+    before: RecordRun | None = None
+    seq = 0
+    while seq < source.count:
+        run = source.run(seq)
+        for row in source.rows(seq, run):
+            if rows and (len(rows) >= COMPACT_ROWS or size > COMPACT_BYTES):
+                yield rows, head
+                rows, size = [], 0
+            if not rows:
+                head = encode_full(replay(run, row.seq, source.atom_name), source.number_of)
+            elif row.seq == run.first and before is not None:
+                row = _recorded_again(source, row, before, run)
+            rows.append(row)
+            size += len(row.record.payload)
+        before, seq = run, run.stop
+    if rows:
+        yield rows, head
+
+
+def _recorded_again(source: FileReader, row: Row, before: RecordRun, run: RecordRun) -> Row:
+    """Return the first row of a block, of which only the state is kept, with the record its codec wants."""
+    codec = row.record.codec
+    if codec is RecordCodec.NONE:
+        return row
+    state = replay(run, row.seq, source.atom_name)
+    if codec is RecordCodec.COMPRESS:
+        payload = state_codec.compress_full(state)
+    else:
+        earlier = replay(before, row.seq - 1, source.atom_name)
+        if codec is RecordCodec.BINARY:
+            payload = state_codec.binary_delta(earlier, state)
+        else:
+            payload = encode_delta(write_atoms(earlier, state), source.number_of)
+    return Row(
+        row.seq, row.time_ns, Record(codec, payload), row.full_bytes, row.action, row.changed, row.extra, row.stored
+    )
+
+
+def verify_same(source: FileReader, copy: FileReader) -> None:
+    """Compare two files entry by entry.
+
+    Raises:
+        CorruptHistory: they differ; names the first entry that does.
+    """
+    if source.count != copy.count:
+        raise CorruptHistory(f"the new file has {copy.count} entries instead of {source.count}; the old one is kept")
+    seq = 0
+    while seq < source.count:
+        old, new = source.run(seq), copy.run(seq)
+        stop = min(old.stop, new.stop)
+        if source.entries(seq, stop) != copy.entries(seq, stop):
+            raise CorruptHistory(f"the new file differs at entry {seq}; the old one is kept", seq=seq)
+        for at in range(seq, stop):
+            if replay(old, at, source.atom_name) != replay(new, at, copy.atom_name):
+                raise CorruptHistory(f"the new file differs at entry {at}; the old one is kept", seq=at)
+        seq = stop
+
+
+def vacuum(path: Path) -> SizeReport:
+    """Reclaim free pages of a file; it is replaced only by a copy that was verified.
+
+    Raises:
+        HistoryLocked: a recorder is writing to it.
+        UnreadableSource, CorruptHistory: it cannot be read, or the copy differs.
+        StorageFailed: the disk refused.
+    """
+    before = sum(part.stat().st_size for part in (path, path.with_name(path.name + "-wal")) if part.exists())
+    partial = path.with_name(path.name + ".partial")
+    _remove(partial)
+    # Opening for writing takes the lock, and seals what a crashed recorder left in the tail.
+    store = FileStore.create(path)
+    try:
+        store.vacuum_into(partial)
+        _make_wal(partial)
+        with closing(FileReader(partial)) as copy:
+            verify_same(store.reader, copy)
+        entries = store.reader.count
+        store.close(before_unlock=lambda: _replace(partial, path))
+    except (sqlite3.Error, OSError) as error:
+        raise StorageFailed(f"{path}: could not be vacuumed ({error}); it is unchanged") from None
+    finally:
+        store.close()
+        _remove(partial)
+    return SizeReport(entries, before, path.stat().st_size)
+
+
+def _replace(partial: Path, path: Path) -> None:
+    partial.replace(path)
+
+
+def _make_wal(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
