@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
@@ -18,8 +16,9 @@ from unspool.errors import CorruptHistory, EntryNotFound
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store import blocks
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, Row
+from unspool.store.connection import ReadConnection
+from unspool.store.postings import writes_of
 from unspool.store.protocol import Columns, RecordRun
-from unspool.store.schema import connect_reader, database_error, is_live
 from unspool.store.tail import read_rows, readable_rows, row_entry
 
 _COLUMNS_KEPT: Final = 96
@@ -44,62 +43,25 @@ class FileReader:
             UnreadableSource, NewerSchema, CorruptHistory: see `connect_reader`.
         """
         self._path = path
-        self._live = is_live(path) if live is None else live
-        self._stamp = _stamp(path)
-        self._connection = connect_reader(path, live=self._live)
-        self._lock = threading.RLock()
+        self._file = ReadConnection(path, live=live)
         self._columns: OrderedDict[int, BlockColumns] = OrderedDict()
         self._prefixes: OrderedDict[int, zstandard.ZstdCompressionDict] = OrderedDict()
         self._names: list[str] = []
         self._numbers: dict[str, int] = {}
-        self._version = -1
+        self._version = (-1, -1)
         self.count = 0
         self.history_id = str(self.meta("history_id", ""))
         self.refresh()
 
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """One consistent view of the file, whatever a writer seals meanwhile."""
-        with self._lock:
-            nested = self._connection.in_transaction
-            try:
-                if not nested:
-                    self._follow_writer()
-                    self._connection.execute("BEGIN")
-                yield self._connection
-            except sqlite3.DatabaseError as error:
-                raise database_error(self._path, error) from None
-            except CorruptHistory as error:
-                raise _located(self._path, error) from None
-            finally:
-                if not nested and self._connection.in_transaction:
-                    self._connection.execute("COMMIT")
-
-    def _follow_writer(self) -> None:
-        """A file opened at rest is opened anew as soon as somebody writes to it."""
-        if self._live:
-            return
-        live, stamp = is_live(self._path), _stamp(self._path)
-        if live or stamp != self._stamp:
-            fresh = connect_reader(self._path, live=live)
-            self._connection.close()
-            self._connection, self._live, self._stamp = fresh, live, stamp
-            self._version = -1
-
     def meta(self, key: str, default: str | int) -> str | int:
         """Return a fact about the file."""
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return default if row is None else row[0]
 
     def refresh(self) -> int:
         """Look for new entries; return how many there are. Costs microseconds when nothing was written."""
-        try:
-            with self._lock:
-                self._follow_writer()
-                version = self._connection.execute("PRAGMA data_version").fetchone()[0]
-        except sqlite3.DatabaseError as error:
-            raise database_error(self._path, error) from None
+        version = self._file.version()
         if version == self._version:
             return 0
         return self._recount(version)
@@ -108,8 +70,8 @@ class FileReader:
         """Look for new entries even where SQLite saw no other writer (its own process may be the writer)."""
         return self._recount(self._version)
 
-    def _recount(self, version: int) -> int:
-        with self._reading() as connection:
+    def _recount(self, version: tuple[int, int]) -> int:
+        with self._file.reading() as connection:
             last: int | None = connection.execute("SELECT max(seq) FROM tail").fetchone()[0]
             if last is None:
                 row = connection.execute("SELECT first + count - 1 FROM block ORDER BY first DESC LIMIT 1").fetchone()
@@ -147,7 +109,7 @@ class FileReader:
         """See `Store.entries`."""
         start, stop = max(start, 0), min(stop, self.count)
         found: list[Entry] = []
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             while start < stop:
                 columns = self._columns_at(connection, start)
                 if columns is None:
@@ -164,7 +126,7 @@ class FileReader:
 
     def fill(self, columns: Columns) -> None:
         """See `Store.fill`."""
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             start = len(columns)
             held = self._columns_at(connection, start) if start else None
             if held is not None and held.first < start:
@@ -205,7 +167,7 @@ class FileReader:
         """See `Store.run`."""
         if not 0 <= seq < self.count:
             raise EntryNotFound(f"{self._path} has no entry {seq}: it has {self.count}")
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             columns = self._columns_at(connection, seq)
             return self._tail_run(connection, seq) if columns is None else self._block_run(connection, columns)
 
@@ -258,7 +220,7 @@ class FileReader:
         """See `Store.changed`."""
         if not 0 <= seq < self.count:
             raise EntryNotFound(f"{self._path} has no entry {seq}: it has {self.count}")
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             columns = self._columns_at(connection, seq)
             if columns is None:
                 rows = read_rows(connection, seq, seq + 1)
@@ -274,51 +236,23 @@ class FileReader:
 
     def writes(self, atom: str, start: int, stop: int, *, backwards: bool = False) -> Iterator[int]:
         """See `Store.writes`; one batch of blocks is read at a time, so taking only the first hit is cheap."""
-        start, stop = max(start, 0), min(stop, self.count)
         if atom not in self._numbers:
             self.recount()
-        if atom not in self._numbers:
-            return
-        number = self._numbers[atom]
-        for first, count in self._spans(number, start, stop, backwards):
-            with self._reading() as connection:
-                if count:
-                    hits = _hits(self._block_columns(connection, first, count), number)
-                else:
-                    hits = [row.seq for row in read_rows(connection, first, stop) if _names(row.changed, number)]
-            for seq in reversed(hits) if backwards else hits:
-                if start <= seq < stop:
-                    yield seq
+        number = self._numbers.get(atom)
+        if number is not None:
+            yield from writes_of(self, number, max(start, 0), min(stop, self.count), backwards=backwards)
 
-    def _spans(self, number: int, start: int, stop: int, backwards: bool) -> Iterator[tuple[int, int]]:
-        """Yield the blocks that may name an atom, as (first, count), and the tail as (first, 0)."""
-        order = "DESC" if backwards else "ASC"
-        with self._reading() as connection:
-            sealed = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
-        tail = (sealed[0] if sealed else 0, 0)
-        if backwards and tail[0] < stop:
-            yield tail
-        after, before = start, stop
-        query = (
-            "SELECT first, count, atoms FROM block WHERE first + count > ? AND first < ? "  # noqa: S608 - no user text
-            f"ORDER BY first {order} LIMIT 256"
-        )
-        while True:
-            with self._reading() as connection:
-                found = connection.execute(query, (after, before)).fetchall()
-            yield from ((first, count) for first, count, bitmap in found if blocks.may_name(bitmap, number))
-            if len(found) < 256:
-                break
-            after, before = (after, found[-1][0]) if backwards else (found[-1][0] + found[-1][1], before)
-        if not backwards and tail[0] < stop:
-            yield tail
+    def block_columns(self, first: int, count: int) -> BlockColumns:
+        """Return the metadata of a block."""
+        with self._file.reading() as connection:
+            return self._block_columns(connection, first, count)
 
     def rows(self, start: int, run: RecordRun) -> Iterator[Row]:
         """Yield the entries of a run from `start` on as rows, the way the tail held them.
 
         The record of a block's first entry comes as the plain full one that the block keeps, whatever its codec was.
         """
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             columns = self._columns_at(connection, start)
             if columns is None:
                 yield from read_rows(connection, start, run.stop)
@@ -333,22 +267,12 @@ class FileReader:
 
     def call(self, query: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a query of another room of the store over this connection, in one consistent view."""
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             return query(connection, *args, **kwargs)
 
     def close(self) -> None:
-        """Close the connection."""
-        with self._lock:
-            self._connection.close()
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    """Return what changes when a file at rest is written to."""
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0, 0)
-    return (status.st_ino, status.st_size, status.st_mtime_ns)
+        """Close the file."""
+        self._file.close()
 
 
 def _extend(columns: Columns, block: BlockColumns) -> None:
@@ -363,14 +287,6 @@ def _extend(columns: Columns, block: BlockColumns) -> None:
 
 
 _IS_FULL: Final = bytes(code in (RecordCodec.NONE, RecordCodec.COMPRESS) for code in range(256))
-
-
-def _hits(columns: BlockColumns, number: int) -> list[int]:
-    return [columns.first + at for at in range(len(columns.times)) if _names(columns.postings(at), number)]
-
-
-def _names(postings: object, number: int) -> bool:
-    return any(item >> KIND_BITS == number for item in postings)  # type: ignore[attr-defined]
 
 
 def _rows_without_gap(connection: sqlite3.Connection, start: int, seq: int, stop: int) -> list[blocks.Row]:
@@ -398,10 +314,3 @@ def _missing(seq: int) -> CorruptHistory:
         f"entry {seq} is missing: neither in a block nor in the tail; `unspool doctor` tells what still reads",
         seq=seq,
     )
-
-
-def _located(path: Path, error: CorruptHistory) -> CorruptHistory:
-    text = str(error)
-    if str(path) in text:
-        return error
-    return type(error)(f"{path}: {text}", seq=error.seq)

@@ -183,7 +183,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         FileStore.open(tmp_path / "none.unspool")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x00" * 5000])
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x00" * 5000], ids=["empty", "text", "zeros"])
 def test_files_of_other_kinds_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.unspool"
     path.write_bytes(content)

@@ -1,0 +1,88 @@
+"""When an atom changed: from the postings of blocks and tail, without reading a record."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
+
+from unspool.store.blocks import KIND_BITS, BlockColumns, may_name
+from unspool.store.tail import read_rows
+
+_BATCH: Final = 256
+"""Blocks whose bitmaps are read at a time."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class BlockSource(Protocol):
+    """What is needed of a file's reader."""
+
+    def call(self, query: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a query in one consistent view."""
+
+    def block_columns(self, first: int, count: int) -> BlockColumns:
+        """Return the metadata of a block."""
+
+
+def writes_of(source: BlockSource, number: int, start: int, stop: int, *, backwards: bool) -> Iterator[int]:
+    """Yield the entries from `start` to `stop - 1` that changed an atom, in order or backwards.
+
+    Args:
+        source: the file.
+        number: the atom's number.
+        start: first entry.
+        stop: one past the last entry.
+        backwards: newest first.
+    """
+    for first, count in _spans(source, number, start, stop, backwards):
+        if count:
+            hits = _hits(source.block_columns(first, count), number)
+        else:
+            rows = source.call(read_rows, max(first, start), stop)
+            hits = [row.seq for row in rows if _names(row.changed, number)]
+        for seq in reversed(hits) if backwards else hits:
+            if start <= seq < stop:
+                yield seq
+
+
+def _spans(source: BlockSource, number: int, start: int, stop: int, backwards: bool) -> Iterator[tuple[int, int]]:
+    """Yield the blocks that may name an atom, as (first, count), and the tail as (first, 0)."""
+    tail = (source.call(_sealed_stop), 0)
+    if backwards and tail[0] < stop:
+        yield tail
+    after, before = start, stop
+    while True:
+        found = source.call(_bitmaps, after, before, backwards)
+        yield from ((first, count) for first, count, bitmap in found if may_name(bitmap, number))
+        if len(found) < _BATCH:
+            break
+        last, size, _ = found[-1]
+        after, before = (after, last) if backwards else (last + size, before)
+    if not backwards and tail[0] < stop:
+        yield tail
+
+
+def _sealed_stop(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _bitmaps(
+    connection: sqlite3.Connection, after: int, before: int, backwards: bool
+) -> list[tuple[int, int, bytes]]:
+    order = "DESC" if backwards else "ASC"
+    query = (
+        "SELECT first, count, atoms FROM block WHERE first + count > ? AND first < ? "  # noqa: S608 - no user text
+        f"ORDER BY first {order} LIMIT {_BATCH}"
+    )
+    return connection.execute(query, (after, before)).fetchall()
+
+
+def _hits(columns: BlockColumns, number: int) -> list[int]:
+    return [columns.first + at for at in range(len(columns.times)) if _names(columns.postings(at), number)]
+
+
+def _names(postings: Iterable[int], number: int) -> bool:
+    return any(item >> KIND_BITS == number for item in postings)
