@@ -1,0 +1,191 @@
+"""Snapshots of reduced state, and states at any moment (E-60..E-64)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unspool.errors import UnsupportedValue
+from unspool.events.appending import SpaceRow, find_space
+from unspool.events.canonical import canonical_json, plain_json, sha256_hex
+from unspool.events.config import EventLogConfig
+from unspool.events.database import Database
+from unspool.events.errors import InvalidEvent, InvalidQuery, SnapshotFailed
+from unspool.events.moments import Moment, moment
+from unspool.events.queries import events_after, query_moment
+from unspool.events.records import Event, Snapshot
+from unspool.events.rows import JsonColumn, pack_hash, pack_id, unpack_id
+from unspool.events.schema import place_of, sequence_at
+from unspool.events.validation import check_payload
+from unspool.model.values import Value
+
+CHUNK_EVENTS = 500
+"""So many events are held at once while replaying or verifying."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reduced:
+    """A state, the last event in it, and the latest moment of all events in it (times may be out of order)."""
+
+    state: Value
+    sequence: int
+    latest: Moment
+
+
+def create_snapshot(database: Database, column: JsonColumn, space_id: str, config: EventLogConfig) -> Snapshot:
+    """Reduce a space to its newest event and keep the state.
+
+    Raises:
+        SnapshotFailed: the space has no events, or none since its last snapshot, or the reducer failed.
+    """
+    with database.writing() as connection:
+        space = find_space(database, space_id)
+        if space is None:
+            raise SnapshotFailed(f"space {space_id!r} has no events to snapshot; check the id", space_id=space_id)
+        base = _usable(database, column, space, config, None)
+        if base.sequence == space.head_sequence:
+            raise SnapshotFailed(
+                f"space {space_id!r} has no new events since its snapshot at {base.sequence}", space_id=space_id
+            )
+        reduced, last = _reduce(database, column, space, config, base, None)
+        if last is None:
+            raise SnapshotFailed(f"space {space_id!r} has lost its events; verify the log", space_id=space_id)
+        text, state_hash = _state_text(reduced.state, space_id)
+        snapshot_id = config.id_generator()
+        connection.execute(
+            "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                place_of(space.space, reduced.sequence),
+                pack_id(snapshot_id),
+                last.timestamp,
+                pack_hash(last.hash),
+                reduced.latest,
+                config.reducer_name,
+                pack_hash(state_hash),
+                len(text.encode()),
+                column.pack(text),
+            ),
+        )
+    state = column.unpack(text, "the snapshot")
+    return Snapshot(snapshot_id, space_id, reduced.sequence, last.timestamp, state, state_hash)
+
+
+def snapshot_is_due(database: Database, space_id: str, interval: int) -> bool:
+    """Say whether `interval` events have come since a space's last snapshot (E-62)."""
+    if interval == 0:
+        return False
+    with database.reading():
+        space = find_space(database, space_id)
+        if space is None:
+            return False
+        last = database.value(
+            "SELECT max(place) FROM snapshots WHERE place > ? AND place < ?",
+            (place_of(space.space, 0), place_of(space.space + 1, 0)),
+        )
+    return space.head_sequence - (sequence_at(last) if last else 0) >= interval
+
+
+def list_snapshots(database: Database, column: JsonColumn, space_id: str) -> tuple[Snapshot, ...]:
+    """Return all snapshots of a space, oldest first, whichever reducer made them."""
+    with database.reading() as connection:
+        space = find_space(database, space_id)
+        if space is None:
+            return ()
+        rows = connection.execute(
+            "SELECT place, id, timestamp, hash, state FROM snapshots WHERE place > ? AND place < ? ORDER BY place",
+            (place_of(space.space, 0), place_of(space.space + 1, 0)),
+        ).fetchall()
+        return tuple(
+            Snapshot(
+                unpack_id(packed_id),
+                space_id,
+                sequence_at(place),
+                timestamp,
+                column.unpack(state, f"the snapshot at event {sequence_at(place)} of space {space_id!r}"),
+                state_hash.hex(),
+            )
+            for place, packed_id, timestamp, state_hash, state in rows
+        )
+
+
+def reconstruct_state(
+    database: Database, column: JsonColumn, space_id: str, config: EventLogConfig, at_timestamp: str | None
+) -> Value:
+    """Reduce a space's events, up to a moment (included) where one is given.
+
+    Events count by their own time, wherever they stand in the chain; a snapshot is used only where nothing in it
+    is later than the moment (E-64).
+
+    Raises:
+        InvalidQuery: the space has no events, none up to that moment, or the timestamp is none.
+    """
+    until = None if at_timestamp is None else query_moment(at_timestamp, "atTimestamp")
+    with database.reading():
+        space = find_space(database, space_id)
+        if space is None:
+            raise InvalidQuery(f"space {space_id!r} has no events; check the id", field="spaceId")
+        base = _usable(database, column, space, config, until)
+        reduced, last = _reduce(database, column, space, config, base, until)
+    if last is None and base.sequence == 0:
+        raise InvalidQuery(f"{at_timestamp} is before all events of space {space_id!r}", field="atTimestamp")
+    return reduced.state
+
+
+def _usable(
+    database: Database, column: JsonColumn, space: SpaceRow, config: EventLogConfig, until: Moment | None
+) -> _Reduced:
+    """Find the newest snapshot of this reducer that holds nothing later than `until` and is what it was made as."""
+    with database.reading() as connection:
+        rows = connection.execute(
+            "SELECT snapshots.place, snapshots.latest_moment, snapshots.hash, snapshots.state FROM snapshots"
+            " JOIN events ON events.place = snapshots.place AND events.hash = snapshots.event_hash"
+            " WHERE snapshots.place > ? AND snapshots.place < ? AND reducer = ? AND (? IS NULL OR latest_moment <= ?)"
+            " ORDER BY snapshots.place DESC",
+            (place_of(space.space, 0), place_of(space.space + 1, 0), config.reducer_name, until, until),
+        )
+        for place, latest, state_hash, packed in rows:
+            state = column.unpack(packed, f"the snapshot at event {sequence_at(place)}")
+            if sha256_hex(canonical_json(state)) == state_hash.hex():
+                return _Reduced(state, sequence_at(place), latest)
+    return _Reduced(None, 0, b"")
+
+
+def _reduce(
+    database: Database,
+    column: JsonColumn,
+    space: SpaceRow,
+    config: EventLogConfig,
+    base: _Reduced,
+    until: Moment | None,
+) -> tuple[_Reduced, Event | None]:
+    """Fold the events after a base into its state; also return the last one that was folded in."""
+    state, sequence, latest, last = base.state, base.sequence, base.latest, None
+    while chunk := events_after(database, column, space.space, sequence, CHUNK_EVENTS):
+        for event in chunk:
+            own_moment = moment(event.timestamp)
+            sequence = event.sequence_number
+            if until is None or own_moment <= until:
+                state = _folded(config, state, event)
+                latest, last = max(latest, own_moment), event
+    return _Reduced(state, sequence, latest), last
+
+
+def _folded(config: EventLogConfig, state: Value, event: Event) -> Value:
+    try:
+        return config.state_reducer(state, event)
+    except Exception as error:
+        # The reducer is the caller's own code: whatever it raises becomes the seed's error, with the cause kept.
+        raise SnapshotFailed(
+            f"the reducer {config.reducer_name} failed at event {event.sequence_number} of space"
+            f" {event.space_id!r}: {type(error).__name__}: {error}",
+            space_id=event.space_id,
+        ) from error
+
+
+def _state_text(state: Value, space_id: str) -> tuple[str, str]:
+    try:
+        check_payload({"state": state})
+        return plain_json(state), sha256_hex(canonical_json(state))
+    except (InvalidEvent, UnsupportedValue) as error:
+        raise SnapshotFailed(
+            f"the state of space {space_id!r} is no JSON: {error}; mend the reducer", space_id=space_id
+        ) from error

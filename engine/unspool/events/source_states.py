@@ -1,0 +1,242 @@
+"""Finding the source of a space at a moment: from memory, from a kept state, or by replay from genesis or fork."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import zstandard
+
+from unspool.events.appending import SpaceRow, find_space
+from unspool.events.errors import DatabaseError, InvalidEvent, InvalidQuery
+from unspool.events.log import EventLog
+from unspool.events.moments import Moment, moment
+from unspool.events.queries import events_after
+from unspool.events.records import Event, EventType
+from unspool.events.replay import (
+    ReplayManner,
+    SourceForm,
+    SourceState,
+    evolved_state,
+    genesis_state,
+    model_hash,
+    model_of,
+)
+from unspool.events.rows import event_of, pack_hash
+from unspool.events.schema import place_of
+from unspool.events.snapshots import CHUNK_EVENTS
+
+SOURCE_TYPES: Final = frozenset({EventType.SPACE_CREATED, EventType.SPACE_EVOLVED, EventType.SPACE_FORKED})
+"""The events that make a source what it is; others may stand between them."""
+_MAX_STATE_BYTES: Final = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Leg:
+    """A stretch of one space's chain to replay: the events after `start` up to `last`."""
+
+    space: SpaceRow
+    start: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Replayed:
+    """A source, and how it was found: diffs replayed, the event behind it, that event's space."""
+
+    state: SourceState
+    replayed: int
+    event: Event | None
+    space: int
+
+
+def find_state(log: EventLog, space_id: str, until: Moment | None, manner: ReplayManner) -> SourceState:
+    """Rebuild a space's source at its head, or at a moment.
+
+    At a moment it is the source before the first diff that is later; a diff out of time order behind it cannot count,
+    since it stands on that one.
+
+    Raises:
+        InvalidEvent: there is no genesis to start from, forks go in a circle, or a diff does not fit.
+        InvalidQuery: the moment is before the genesis.
+    """
+    with log.database.reading():
+        found = _find(log, space_id, until, manner)
+    interval = log.config.snapshot_interval
+    if found.event is not None and interval and found.replayed >= interval and not log.database.read_only:
+        _keep_quietly(log, found.space, found.event, found.state)
+    return found.state
+
+
+def remember(log: EventLog, space: SpaceRow, event: Event, state: SourceState) -> None:
+    """Keep the source at a diff just written: in memory, and every so many diffs in the database."""
+    log.source_memory.put(event.hash, state)
+    interval = log.config.snapshot_interval
+    if interval and state.diffs % interval == 0:
+        _keep(log, space.space, event, state, wait=True)
+
+
+def _find(log: EventLog, space_id: str, until: Moment | None, manner: ReplayManner) -> _Replayed:
+    legs: list[_Leg] = []
+    seen: set[str] = set()
+    base: SourceState | None = None
+    while base is None:
+        if space_id in seen:
+            raise InvalidEvent(f"space {space_id!r} is forked from itself, over others", field="sourceSpaceId")
+        seen.add(space_id)
+        space, last = _last_counted(log, space_id, until)
+        base, start = _kept(log, space, last, manner)
+        if base is None:
+            first = _first_source_event(log, space_id, space, last, manner)
+            start = first.sequence_number
+            if first.type is EventType.SPACE_CREATED:
+                base = genesis_state(first)
+            else:
+                space_id, until = fork_origin(first)
+        legs.append(_Leg(space, start, last))
+    replayed = 0
+    event: Event | None = None
+    for leg in reversed(legs):
+        if leg is not legs[-1]:
+            base = replace(base, sequence=leg.start)
+        base, count, event = _replay(log, base, leg, manner)
+        replayed += count
+        if manner != "original":
+            log.source_memory.put(_hash_at(log, leg.space, leg.last), base)
+    return _Replayed(base, replayed, event, legs[0].space.space)
+
+
+def _last_counted(log: EventLog, space_id: str, until: Moment | None) -> tuple[SpaceRow, int]:
+    """Return a space and the number of its last event that counts at a moment."""
+    space = find_space(log.database, space_id)
+    if space is None:
+        raise InvalidEvent(f"space {space_id!r} has no events; write its genesis first", field="spaceId")
+    if until is None or until >= space.latest_moment:
+        return space, space.head_sequence
+    later = log.database.value(
+        "SELECT sequence FROM events WHERE place > ? AND place < ? AND moment > ?"
+        " AND +type IN ('space_created', 'space_evolved', 'space_forked') ORDER BY place LIMIT 1",
+        (place_of(space.space, 0), place_of(space.space + 1, 0), until),
+    )
+    last = space.head_sequence if later is None else later - 1
+    if last == 0:
+        raise InvalidQuery(f"the moment is before the genesis of space {space_id!r}", field="atTimestamp")
+    return space, last
+
+
+def _kept(log: EventLog, space: SpaceRow, last: int, manner: ReplayManner) -> tuple[SourceState | None, int]:
+    """Find the newest kept state up to an event, and the event it is at."""
+    if manner == "original":
+        return None, 0
+    remembered = log.source_memory.get(_hash_at(log, space, last))
+    if remembered is not None and not (manner == "exact" and remembered.damaged):
+        return remembered, last
+    with log.database.reading() as connection:
+        rows = connection.execute(
+            "SELECT chain.*, diffs, form, content FROM source_states JOIN chain USING (place)"
+            " WHERE source_states.place > ? AND source_states.place <= ? AND source_states.event_hash = chain.hash"
+            " ORDER BY source_states.place DESC",
+            (place_of(space.space, 0), place_of(space.space, last)),
+        )
+        for row in rows:
+            *columns, diffs, form, content = row
+            state = _checked(event_of(tuple(columns), log.column), diffs, form, content)
+            if state is not None:
+                return state, state.sequence
+    return None, 0
+
+
+def _checked(event: Event, diffs: int, form: str, content: bytes) -> SourceState | None:
+    """Unpack a kept state; None where it is not the source whose hash its event declares."""
+    try:
+        if zstandard.frame_content_size(content) > _MAX_STATE_BYTES:
+            return None
+        text = zstandard.decompress(content).decode("utf-8", "surrogatepass")
+        state = SourceState(text, SourceForm(form), str(event.payload["sourceHash"]), diffs, event.sequence_number)
+        return state if model_hash(model_of(state)) == state.source_hash else None
+    except (zstandard.ZstdError, ValueError, KeyError):
+        return None
+
+
+def _first_source_event(log: EventLog, space_id: str, space: SpaceRow, last: int, manner: ReplayManner) -> Event:
+    """Return the event a source starts from: the first one, or for the original's archives the first that can be."""
+    starts = (EventType.SPACE_CREATED, EventType.SPACE_FORKED)
+    first: Event | None = None
+    number = 0
+    while first is None and (chunk := events_after(log.database, log.column, space.space, number, CHUNK_EVENTS)):
+        counted = [event for event in chunk if event.sequence_number <= last]
+        number = chunk[-1].sequence_number
+        first = next((event for event in counted if event.type in starts), None)
+        if manner == "exact" or not counted:
+            break
+    if first is None or (manner == "exact" and first.sequence_number != 1):
+        raise InvalidEvent(
+            f"space {space_id!r} does not begin with a genesis (space_created or space_forked): there is no source",
+            field="spaceId",
+        )
+    return first
+
+
+def fork_origin(fork: Event) -> tuple[str, Moment]:
+    """Read a `space_forked` event: the space it was forked from, and the moment.
+
+    Raises:
+        InvalidEvent: the payload names no space, or no moment.
+    """
+    origin, timestamp = fork.payload.get("sourceSpaceId"), fork.payload.get("forkTimestamp")
+    if not isinstance(origin, str) or not origin:
+        raise InvalidEvent(f"the fork {fork.id} of space {fork.space_id!r} names no space", field="sourceSpaceId")
+    try:
+        return origin, moment(timestamp if isinstance(timestamp, str) else "")
+    except ValueError as error:
+        raise InvalidEvent(f"the fork {fork.id} of space {fork.space_id!r}: {error}", field="forkTimestamp") from None
+
+
+def _replay(
+    log: EventLog, state: SourceState, leg: _Leg, manner: ReplayManner
+) -> tuple[SourceState, int, Event | None]:
+    """Apply a leg's diffs; also return how many there were, and the last of them."""
+    count = 0
+    last: Event | None = None
+    number = leg.start
+    while number < leg.last:
+        chunk = events_after(log.database, log.column, leg.space.space, number, min(CHUNK_EVENTS, leg.last - number))
+        if not chunk:
+            break
+        for event in chunk:
+            number = event.sequence_number
+            if event.type is EventType.SPACE_EVOLVED:
+                state = evolved_state(state, event, manner)
+                count, last = count + 1, event
+            elif event.type is EventType.SPACE_CREATED and manner == "exact":
+                raise InvalidEvent(
+                    f"event {number} ({event.id}) of space {event.space_id!r} is a second genesis", field="spaceId"
+                )
+    return state, count, last
+
+
+def _hash_at(log: EventLog, space: SpaceRow, sequence: int) -> str:
+    if sequence == space.head_sequence:
+        return space.head_hash
+    stored = log.database.value("SELECT hash FROM events WHERE place = ?", (place_of(space.space, sequence),))
+    return "" if stored is None else str(stored.hex())
+
+
+def _keep_quietly(log: EventLog, space: int, event: Event, state: SourceState) -> None:
+    """Keep a state found by a long replay, unless another process is writing: then the next reader may."""
+    try:
+        _keep(log, space, event, state, wait=False)
+    except DatabaseError:
+        return
+
+
+def _keep(log: EventLog, space: int, event: Event, state: SourceState, *, wait: bool) -> None:
+    if state.damaged:
+        return
+    content = zstandard.compress(state.text.encode("utf-8", "surrogatepass"))
+    place = place_of(space, event.sequence_number)
+    with log.database.writing(wait=wait) as connection:
+        connection.execute(
+            "INSERT OR REPLACE INTO source_states VALUES (?, ?, ?, ?, ?, ?)",
+            (place, pack_hash(event.hash), pack_hash(state.source_hash), state.diffs, state.form.value, content),
+        )

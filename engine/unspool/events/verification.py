@@ -1,0 +1,139 @@
+"""Verification: recompute everything that the chain, the head pointer and the snapshots promise (E-40, E-41)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from unspool.events.appending import SpaceRow, find_space
+from unspool.events.canonical import canonical_json, sha256_hex
+from unspool.events.database import Database
+from unspool.events.errors import DatabaseError
+from unspool.events.hashing import broken_link
+from unspool.events.queries import events_after
+from unspool.events.records import BrokenLink, Event, Head, IntegrityReport
+from unspool.events.rows import JsonColumn, unpack_text
+from unspool.events.schema import place_of, sequence_at
+from unspool.events.snapshots import CHUNK_EVENTS
+
+
+@dataclass(frozen=True, slots=True)
+class _SpaceCheck:
+    total: int
+    checked: int
+    broken: BrokenLink | None
+
+
+def verify(
+    database: Database,
+    column: JsonColumn,
+    space_id: str | None,
+    heads: Mapping[str, Head],
+    timer: Callable[[], float] = time.perf_counter,
+) -> IntegrityReport:
+    """Check one space, or all: every hash, every link, every number, the head pointer, every snapshot.
+
+    Args:
+        database: the log.
+        column: reads payloads.
+        space_id: the space; None for all.
+        heads: heads kept elsewhere, by space id: the chain must still hold each of them.
+        timer: seconds, for the report's duration.
+    """
+    started = timer()
+    total = checked = 0
+    broken: BrokenLink | None = None
+    with database.reading() as connection:
+        ids = [unpack_text(row[0]) for row in connection.execute("SELECT space_id FROM spaces ORDER BY space")]
+        wanted = [*ids, *(lost for lost in heads if lost not in ids)] if space_id is None else [space_id]
+        for each in wanted:
+            found = _check_space(database, column, each, heads.get(each))
+            total += found.total
+            checked += found.checked
+            broken = broken or found.broken
+        if broken is None and space_id is None:
+            broken = _stray_events(database)
+    return IntegrityReport(broken is None, total, checked, broken, (timer() - started) * 1000)
+
+
+def _check_space(database: Database, column: JsonColumn, space_id: str, kept: Head | None) -> _SpaceCheck:
+    space = find_space(database, space_id)
+    if space is None:
+        if kept is None:
+            return _SpaceCheck(0, 0, None)
+        return _SpaceCheck(0, 0, BrokenLink(space_id, 1, "", "the whole space is missing", kept.hash, None))
+    total = int(
+        database.value(
+            "SELECT count(*) FROM events WHERE place > ? AND place < ?",
+            (place_of(space.space, 0), place_of(space.space + 1, 0)),
+        )
+    )
+    previous: Event | None = None
+    checked = 0
+    try:
+        while chunk := events_after(
+            database, column, space.space, previous.sequence_number if previous else 0, CHUNK_EVENTS
+        ):
+            for event in chunk:
+                checked += 1
+                link = broken_link(event, previous) or _missed_head(event, kept)
+                if link is not None:
+                    return _SpaceCheck(total, checked, link)
+                previous = event
+        broken = _cut_tail(space_id, space, previous, kept) or _bad_snapshot(database, column, space_id, space)
+    except DatabaseError as error:
+        number = previous.sequence_number + 1 if previous else 1
+        broken = BrokenLink(space_id, number, "", f"it cannot be read: {error}", None, None)
+    return _SpaceCheck(total, checked, broken)
+
+
+def _missed_head(event: Event, kept: Head | None) -> BrokenLink | None:
+    """Compare the event at a kept head's number with it: a chain rewritten from scratch is whole, but not the same."""
+    if kept is None or event.sequence_number != kept.sequence_number or event.hash == kept.hash:
+        return None
+    return BrokenLink(
+        event.space_id,
+        event.sequence_number,
+        event.id,
+        "it is not the event whose hash was kept",
+        kept.hash,
+        event.hash,
+    )
+
+
+def _cut_tail(space_id: str, space: SpaceRow, last: Event | None, kept: Head | None) -> BrokenLink | None:
+    ends_at = last.sequence_number if last else 0
+    must_reach = max(space.head_sequence, kept.sequence_number if kept else 0)
+    if ends_at != must_reach:
+        reason = "events are missing at the end" if ends_at < must_reach else "events stand behind the end"
+        return BrokenLink(space_id, min(ends_at, must_reach) + 1, "", reason, str(must_reach), str(ends_at))
+    if last is not None and last.hash != space.head_hash:
+        return BrokenLink(space_id, ends_at, last.id, "it is not what was written last", space.head_hash, last.hash)
+    return None
+
+
+def _bad_snapshot(database: Database, column: JsonColumn, space_id: str, space: SpaceRow) -> BrokenLink | None:
+    with database.reading() as connection:
+        rows = connection.execute(
+            "SELECT snapshots.place, snapshots.hash, snapshots.state, events.hash IS snapshots.event_hash FROM snapshots"
+            " LEFT JOIN events USING (place) WHERE place > ? AND place < ? ORDER BY place",
+            (place_of(space.space, 0), place_of(space.space + 1, 0)),
+        )
+        for place, state_hash, packed, belongs in rows:
+            number = sequence_at(place)
+            state = column.unpack(packed, f"the snapshot at event {number} of space {space_id!r}")
+            actual = sha256_hex(canonical_json(state))
+            if not belongs or actual != state_hash.hex():
+                reason = "the snapshot here does not match its hash" if belongs else "the snapshot here has no event"
+                return BrokenLink(space_id, number, "", reason, state_hash.hex(), actual)
+    return None
+
+
+def _stray_events(database: Database) -> BrokenLink | None:
+    """Find events of a space that the log does not know."""
+    with database.reading() as connection:
+        row = connection.execute(
+            "SELECT sequence FROM events WHERE space NOT IN (SELECT space FROM spaces) LIMIT 1"
+        ).fetchone()
+    return row and BrokenLink("", row[0], "", "it belongs to a space that is missing", None, None)
