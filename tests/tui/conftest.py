@@ -1,0 +1,96 @@
+"""Histories to look at, and no test that reads a developer's home."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unspool.recorder.recorder import Recorder
+
+START_NS = 1_772_366_400 * 10**9
+"""2026-03-01 12:00:00 UTC."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests name the actions they hold to their promise."""
+    config.addinivalue_line("markers", "action(*ids): the actions of the registry that a test presses")
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name in ("WAYLAND_DISPLAY", "DISPLAY", "SSH_TTY", "SSH_CONNECTION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def shop_states(count: int) -> list[tuple[dict[str, Any], str]]:
+    """Return states and actions of a small shop; the same ones every time."""
+    chance = random.Random(7)
+    names = ["Oat milk", "Rye bread", "Espresso beans", "Olive oil", "Green tea"]
+    catalog = {f"sku-{i}": {"name": name, "stock": 40 + i, "price": 2.5 + i} for i, name in enumerate(names)}
+    state: dict[str, Any] = {
+        "cart": {"items": [], "coupon": None, "total": 0.0},
+        "session": {"user_id": None, "open": False},
+        "catalog": catalog,
+        "requests": 0,
+        "banner": "Welcome to the corner shop, we open at eight",
+    }
+    told = []
+    for number in range(count):
+        state["requests"] = number
+        action = "tick"
+        if number % 3 == 1:
+            sku = f"sku-{chance.randrange(5)}"
+            state["cart"]["items"].append({"sku": sku, "qty": 1})
+            catalog[sku]["stock"] -= 1
+            action = "add item"
+        elif number % 7 == 3:
+            state["session"] = {"user_id": 4000 + number, "open": number % 2 == 0}
+            action = "sign in"
+        elif number % 10 == 5:
+            if "draft" in state:
+                del state["draft"]
+            else:
+                state["draft"] = {"text": "Restock before noon", "by": "Mara"}
+            action = "draft"
+        elif number % 11 == 8:
+            state["banner"] = f"Welcome to the corner shop, we open at {'nine' if number % 2 else 'ten'}"
+            action = "edit banner"
+        elif number % 12 == 6:
+            state["cart"]["items"].clear()
+            action = "check out"
+        told.append((_copy(state), action))
+    return told
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value
+
+
+def record(path: Path, states: list[tuple[dict[str, Any], str]], **options: Any) -> Path:
+    """Write a history file, a quarter of a second an entry."""
+    with Recorder(path, **options) as recorder:
+        for number, (state, action) in enumerate(states):
+            recorder.record(state, action, timestamp_ns=START_NS + number * 250_000_000)
+    return path
+
+
+@pytest.fixture(scope="session")
+def shop_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A history of 200 entries of a small shop; not to be written to."""
+    return record(tmp_path_factory.mktemp("shop") / "shop.unspool", shop_states(200))
+
+
+@pytest.fixture
+def clipboard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was sent to the terminal's clipboard, oldest first."""
+    sent: list[str] = []
+    monkeypatch.setattr("textual.app.App.copy_to_clipboard", lambda self, text: sent.append(text))
+    return sent

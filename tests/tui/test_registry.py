@@ -1,0 +1,54 @@
+"""The registry of actions and everything that is made from it."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+from unspool_tui.actions import ACTIONS, BY_ID, GROUPS, HINTS
+from unspool_tui.controls import CONTROLS
+from unspool_tui.keymap import Keymap
+
+
+def _pressed_by_tests() -> set[str]:
+    named: set[str] = set()
+    for path in Path(__file__).parent.glob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "action":
+                named.update(arg.value for arg in node.args if isinstance(arg, ast.Constant))
+    return named
+
+
+def test_every_action_is_pressed_by_a_test() -> None:
+    assert _pressed_by_tests() == set(BY_ID)
+
+
+def test_every_action_does_something() -> None:
+    assert set(CONTROLS) == set(BY_ID)
+
+
+def test_no_key_means_two_things() -> None:
+    keys = Counter(key for action in ACTIONS for key in action.keys)
+    assert [key for key, count in keys.items() if count > 1] == []
+
+
+def test_every_action_has_a_key_a_label_and_one_sentence_of_help() -> None:
+    for action in ACTIONS:
+        assert action.keys
+        assert len(action.label) <= 18
+        assert action.help.endswith(".")
+        assert action.group in GROUPS
+
+
+def test_the_footer_names_only_actions_that_exist() -> None:
+    assert {name for hint in HINTS for name in hint.ids} <= set(BY_ID)
+
+
+def test_remapped_keys_belong_to_their_new_action_alone() -> None:
+    keymap = Keymap({"quit": ("f",)})
+    found = keymap.action("f", "f")
+    assert found is not None
+    assert found.id == "quit"
+    assert keymap.keys("follow") == ()
+    assert keymap.action("q", "q") is None

@@ -1,0 +1,116 @@
+"""Drives the real app without a terminal: keys by the shortest way in, the screen as text, waiting on conditions."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from textual import events
+from textual.keys import _character_to_key
+from textual.pilot import Pilot
+
+from unspool.history.history import History
+from unspool.store.file import FileStore
+from unspool_tui.options import UiOptions
+from unspool_tui.settings import Settings
+from unspool_tui.view.model import Pane, View
+from unspool_tui.window import UnspoolApp
+
+_CHARACTERS = {"space": " ", "tab": "\t", "enter": "\r"}
+PATIENCE = 10.0
+"""Seconds until a condition that does not come true fails the test."""
+
+
+def open_file(path: Path) -> History:
+    """Open a native file as the app would."""
+    return History(FileStore.open(path), path=path)
+
+
+def make_app(history: Any, *, at: int | None = None, follow: bool | None = None, **options: Any) -> UnspoolApp:
+    """Make the app over a history; nothing is remembered and clock times are UTC unless asked otherwise."""
+    settings = options.pop("settings", Settings())
+    options.setdefault("remember", False)
+    chosen = UiOptions(zone=dt.UTC, **options)
+    return UnspoolApp(history, settings, chosen, at=at, follow=at is None if follow is None else follow)
+
+
+class Driver:
+    """One running app."""
+
+    def __init__(self, app: UnspoolApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    @property
+    def view(self) -> View:
+        """What the main screen looks at."""
+        return self.app.main.view
+
+    async def press(self, *keys: str) -> None:
+        """Press keys and wait until everything they caused is on the screen."""
+        for key in keys:
+            character = _CHARACTERS.get(key, key if len(key) == 1 else None)
+            event = events.Key(_character_to_key(key) if len(key) == 1 else key, character)
+            event.set_sender(self.app)
+            self.app.post_message(event)
+            await self.pilot._wait_for_screen()
+        await self.settle()
+
+    async def type(self, text: str) -> None:
+        """Type a text, letter by letter."""
+        await self.press(*("space" if letter == " " else letter for letter in text))
+
+    async def settle(self) -> None:
+        """Wait until no message is under way, the worker is idle and the details are those of the head."""
+        main, quiet, end = self.app.main, 0, monotonic() + PATIENCE
+        while quiet < 2 and not self.app._exit:
+            await self.pilot._wait_for_screen()
+            await asyncio.sleep(0)
+            pumps = [self.app, *self.app.screen_stack, *self.app.screen.walk_children()]
+            waiting = any(pump.message_queue_size for pump in pumps)
+            laid_out = not self.app.screen._layout_required and not self.app.screen._dirty_widgets
+            busy = waiting or not laid_out or not main.desk.idle or main.painter.stale
+            quiet = 0 if busy else quiet + 1
+            if busy:
+                await asyncio.sleep(0.001)
+            assert monotonic() < end, f"the app never came to rest; the screen shows:\n{self.text()}"
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition."""
+        end = monotonic() + PATIENCE
+        while not condition():
+            assert monotonic() < end, f"this never came true; the screen shows:\n{self.text()}"
+            await asyncio.sleep(0.002)
+
+    def text(self) -> str:
+        """Return what the screen shows."""
+        return "\n".join(strip.text for strip in self.app.screen._compositor.render_strips())
+
+    def line(self, number: int) -> str:
+        """Return one line of the screen."""
+        return self.text().split("\n")[number]
+
+    def panel(self, pane: Pane) -> str:
+        """Return what a panel shows."""
+        panel = self.app.main.panels[pane]
+        x, y, width, height = panel.region
+        return "\n".join(line[x : x + width] for line in self.text().split("\n")[y : y + height])
+
+    async def click(self, widget: Any, x: int, y: int, times: int = 1) -> None:
+        """Click at a place of a widget."""
+        await self.pilot.click(widget, offset=(x, y), times=times)
+        await self.settle()
+
+
+@asynccontextmanager
+async def drive(app: UnspoolApp, size: tuple[int, int] = (120, 40)) -> AsyncIterator[Driver]:
+    """Run an app without a terminal."""
+    async with app.run_test(size=size) as pilot:
+        driver = Driver(app, pilot)
+        await driver.settle()
+        yield driver

@@ -1,0 +1,240 @@
+"""The one registry of actions: keys, footer, palette, help, docs and the cheat sheet are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from unspool_tui.view.model import SPEEDS, Against, Pane, View
+
+Reason = Callable[[View], str]
+"""Says why an action does not apply now; empty when it does."""
+
+
+def always(view: View) -> str:
+    """Apply whatever the view."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something a person can do.
+
+    Attributes:
+        id: the name that settings remap it by.
+        keys: the keys that do it, the one shown first.
+        label: two or three words, for footer and palette.
+        help: one sentence.
+        group: heading in help and docs.
+        why_not: why it does not apply now.
+    """
+
+    id: str
+    keys: tuple[str, ...]
+    label: str
+    help: str
+    group: str
+    why_not: Reason = always
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A place in the footer.
+
+    Attributes:
+        ids: the actions whose first keys it shows.
+        label: what they do, in a word or two.
+        panes: panes whose focus it belongs to; empty for all.
+    """
+
+    ids: tuple[str, ...]
+    label: str
+    panes: tuple[Pane, ...] = ()
+
+
+def _some_entries(view: View) -> str:
+    return "" if view.total else "the history is still empty"
+
+
+def _a_selection(view: View) -> str:
+    return "" if view.selected else "select an atom or a path in Changes or Inspect first"
+
+
+def _a_base(view: View) -> str:
+    return "" if view.base is not None else "mark a base first (m)"
+
+
+def _a_search(view: View) -> str:
+    if not view.search.text:
+        return "search for something first (/)"
+    return "" if view.search.found else "nothing found yet"
+
+
+def _jumped(view: View) -> str:
+    return "" if view.jumps.back else "no jump to go back from yet"
+
+
+def _returned(view: View) -> str:
+    return "" if view.jumps.forward else "go back first (ctrl+o)"
+
+
+def _bookmarked(view: View) -> str:
+    return "" if view.bookmarks else "no bookmark yet (b sets one)"
+
+
+def _faster(view: View) -> str:
+    return "" if view.speed < len(SPEEDS) - 1 else "the last speed: real gaps"
+
+
+def _slower(view: View) -> str:
+    return "" if view.speed else "the slowest speed"
+
+
+MOVE: Final = "Move"
+TRAVEL: Final = "Travel in time"
+LOOK: Final = "Look"
+COMPARE: Final = "Compare"
+FIND: Final = "Find"
+SHARE: Final = "Take along"
+APP: Final = "The app"
+GROUPS: Final = (TRAVEL, MOVE, LOOK, COMPARE, FIND, SHARE, APP)
+_DETAILS: Final = (Pane.CHANGES, Pane.INSPECT)
+
+ACTIONS: Final[tuple[Action, ...]] = (
+    Action("step.prev", (",", "shift+left"), "previous", "Go to the entry before.", TRAVEL, _some_entries),
+    Action("step.next", (".", "shift+right"), "next", "Go to the entry after.", TRAVEL, _some_entries),
+    Action(
+        "atom.prev",
+        ("[", "("),
+        "changed before",
+        "Go to the last entry before that changed the selected atom or path.",
+        TRAVEL,
+        _a_selection,
+    ),
+    Action(
+        "atom.next",
+        ("]", ")"),
+        "changed next",
+        "Go to the next entry that changes the selected atom or path.",
+        TRAVEL,
+        _a_selection,
+    ),
+    Action("full.prev", ("<",), "full before", "Go to the full snapshot before.", TRAVEL, _some_entries),
+    Action("full.next", (">",), "full after", "Go to the full snapshot after.", TRAVEL, _some_entries),
+    Action("go.first", ("{",), "first entry", "Go to the first entry.", TRAVEL, _some_entries),
+    Action("go.last", ("}",), "newest entry", "Go to the newest entry.", TRAVEL, _some_entries),
+    Action(
+        "jump.back", ("ctrl+o", "backspace"), "jump back", "Return to where the last jump began.", TRAVEL, _jumped
+    ),
+    Action("jump.forward", ("ctrl+i", "o"), "jump forward", "Undo a jump back.", TRAVEL, _returned),
+    Action("follow", ("f",), "follow", "Follow the newest entry, or stop; moving up stops too.", TRAVEL),
+    Action("play", ("p",), "play", "Let the head move by itself, or stop it.", TRAVEL, _some_entries),
+    Action(
+        "play.faster", ("+", "="), "faster", "Play faster; beyond the fastest, with the real gaps.", TRAVEL, _faster
+    ),
+    Action("play.slower", ("-",), "slower", "Play slower.", TRAVEL, _slower),
+    Action("move.up", ("k", "up"), "up", "Move up in the focused pane.", MOVE),
+    Action("move.down", ("j", "down"), "down", "Move down in the focused pane.", MOVE),
+    Action("move.page_up", ("ctrl+u", "pageup"), "half page up", "Move half a page up.", MOVE),
+    Action("move.page_down", ("ctrl+d", "pagedown"), "half page down", "Move half a page down.", MOVE),
+    Action("move.top", ("g", "home"), "top", "Move to the first row of the focused pane.", MOVE),
+    Action("move.bottom", ("G", "end"), "bottom", "Move to the last row of the focused pane.", MOVE),
+    Action("fold", ("h", "left"), "fold", "Fold the row, or move to what is around it.", MOVE),
+    Action("unfold", ("l", "right"), "unfold", "Unfold the row, or move into it.", MOVE),
+    Action(
+        "open",
+        ("enter",),
+        "open",
+        "Open the row: an entry's changes, a change in Inspect, a value's last writer.",
+        MOVE,
+        _some_entries,
+    ),
+    Action("toggle", ("space",), "fold or unfold", "Fold or unfold the row.", MOVE),
+    Action("pane.next", ("tab",), "next pane", "Focus the next pane.", MOVE),
+    Action("pane.prev", ("shift+tab",), "previous pane", "Focus the pane before.", MOVE),
+    Action("pane.history", ("1",), "History", "Focus History.", MOVE),
+    Action("pane.changes", ("2",), "Changes", "Focus Changes.", MOVE),
+    Action("pane.inspect", ("3",), "Inspect", "Focus Inspect.", MOVE),
+    Action("pane.stats", ("4",), "Stats", "Focus Stats.", MOVE),
+    Action("pane.zoom", ("z",), "zoom", "Give the focused pane the whole screen, or take it back.", LOOK),
+    Action("inspect.mode", ("v",), "tree, JSON, raw", "Show the state as a tree, as JSON or raw.", LOOK),
+    Action("changes.unchanged", ("u",), "unchanged", "List the atoms that did not change, or hide them.", LOOK),
+    Action("changes.words", ("e",), "in words", "Explain the changes in sentences.", LOOK),
+    Action("wrap", ("w",), "wrap", "Give long values in Changes as many lines as they need.", LOOK),
+    Action("history.gaps", ("T",), "gaps", "Show the time since the entry before instead of the clock.", LOOK),
+    Action("base.mark", ("m",), "base", "Mark the head as base and compare against it.", COMPARE, _some_entries),
+    Action("base.clear", ("M",), "clear base", "Forget the base.", COMPARE, _a_base),
+    Action("base.swap", ("x",), "swap base", "Let head and base change places.", COMPARE, _a_base),
+    Action(
+        "against",
+        ("d",),
+        "diff against",
+        "Compare with the previous entry, the base, or live.",
+        COMPARE,
+        _some_entries,
+    ),
+    Action("search", ("/",), "find", "Search keys, values and paths through all entries.", FIND, _some_entries),
+    Action("search.next", ("n",), "next hit", "Go to the next hit.", FIND, _a_search),
+    Action("search.prev", ("N",), "previous hit", "Go to the hit before.", FIND, _a_search),
+    Action(
+        "filter",
+        ("\\",),
+        "filter",
+        "Show only some entries; ! in front of a word turns it round.",
+        FIND,
+        _some_entries,
+    ),
+    Action("bookmark", ("b",), "bookmark", "Set or remove a bookmark on the head.", FIND, _some_entries),
+    Action("bookmark.go", ("'",), "bookmarks", "Choose a bookmark to go to.", FIND, _bookmarked),
+    Action("yank", ("y",), "yank", "Copy the value, key, path, jq path, JSON Patch or a link.", SHARE, _some_entries),
+    Action("export", ("E",), "export", "Write the state, the patch or a picture to a file.", SHARE, _some_entries),
+    Action("palette", (":", "ctrl+p"), "command", "Go to a number, an offset or a time, or run any action.", APP),
+    Action("help", ("?", "f1"), "help", "What can be done here.", APP),
+    Action("theme", ("t",), "theme", "Choose the colours; they show at once.", APP),
+    Action("log", ("!",), "messages", "Read what the app told, warnings and problems included.", APP),
+    Action("reread", ("r",), "re-read", "Look for new entries now.", APP),
+    Action("copy", ("ctrl+c",), "copy", "Copy the selected value.", APP),
+    Action("escape", ("escape",), "leave", "Stop a search or playing, leave zoom, clear search, then filter.", APP),
+    Action("quit", ("q",), "quit", "Leave; the place is remembered.", APP),
+)
+"""Every action of the main screen."""
+
+BY_ID: Final[Mapping[str, Action]] = {action.id: action for action in ACTIONS}
+
+
+def against_name(view: View) -> str:
+    """Return what the head is compared with, for menus."""
+    return {Against.PREVIOUS: "previous", Against.BASE: f"base #{view.base}", Against.LIVE: "live"}[view.against]
+
+
+HINTS: Final[tuple[Hint, ...]] = (
+    Hint(("step.prev", "step.next"), "step"),
+    Hint(("atom.prev", "atom.next"), "value", _DETAILS),
+    Hint(("full.prev", "full.next"), "full", (Pane.HISTORY,)),
+    Hint(("search.prev", "search.next"), "hits"),
+    Hint(("inspect.mode",), "mode", (Pane.INSPECT,)),
+    Hint(("base.mark",), "base"),
+    Hint(("search",), "find"),
+    Hint(("yank",), "yank"),
+    Hint(("follow",), "follow"),
+    Hint(("changes.unchanged",), "unchanged", (Pane.CHANGES,)),
+    Hint(("changes.words",), "in words", (Pane.CHANGES,)),
+    Hint(("against",), "against", (Pane.HISTORY, Pane.CHANGES)),
+    Hint(("filter",), "filter", (Pane.HISTORY,)),
+    Hint(("play",), "play", (Pane.HISTORY,)),
+    Hint(("pane.zoom",), "zoom"),
+    Hint(("palette",), "command"),
+    Hint(("help",), "help"),
+    Hint(("quit",), "quit"),
+)
+"""The footer, most useful first; the last two always find room."""
+
+
+def hints(view: View) -> list[Hint]:
+    """Return what the footer offers: what applies here and now."""
+    return [
+        hint
+        for hint in HINTS
+        if (not hint.panes or view.focus in hint.panes) and not any(BY_ID[name].why_not(view) for name in hint.ids)
+    ]

@@ -1,0 +1,121 @@
+"""The app itself: palette, help, themes, messages, re-reading, leaving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from unspool.errors import UnspoolError
+from unspool_tui.actions import BY_ID
+from unspool_tui.controls import finding, traveling
+from unspool_tui.desk import Kind
+from unspool_tui.view import moves, panes
+from unspool_tui.view.going import find_place, looks_like_place
+
+if TYPE_CHECKING:
+    from unspool_tui.screens.main import MainScreen
+
+
+def palette(main: MainScreen) -> None:
+    """Ask for a place or an action."""
+    from unspool_tui.screens.palette import Palette
+
+    def typed(text: str | None) -> None:
+        if text is None:
+            return
+        if text in BY_ID:
+            main.run(BY_ID[text])
+        else:
+            go_to(main, text)
+
+    main.app.push_screen(Palette(main), typed)
+
+
+def go_to(main: MainScreen, text: str) -> None:
+    """Go to a typed place, or say why it is none."""
+    times = main.scene.ledger.columns.timestamp_ns
+    try:
+        seq = find_place(text, head=main.view.head, times=times[: main.view.total], zone=main.scene.look.zone)
+    except UnspoolError as error:
+        main.flash(str(error), "warning")
+        return
+    move = moves.move_to if looks_like_place(text) and text.strip()[:1] in "+-" else moves.jump_to
+    main.apply(move(main.view, seq))
+
+
+def show_help(main: MainScreen) -> None:
+    """Show what can be done here."""
+    from unspool_tui.present.help_lines import help_rows
+    from unspool_tui.screens.reader import Reader
+
+    main.app.push_screen(Reader("Help", help_rows(main.view, main.keymap, main.pen.glyphs)))
+
+
+def theme(main: MainScreen) -> None:
+    """Choose the colours; each shows as the cursor reaches it, Escape takes it back."""
+    from unspool_tui.screens.menu import Choice, Menu
+
+    app = main.unspool_app
+    before = app.theme
+    choices = [Choice("", name, name, "current" if name == before else "") for name in app.theme_names()]
+
+    def preview(name: str) -> None:
+        app.theme = name
+
+    def chosen(name: str | None) -> None:
+        app.theme = name if name is not None else before
+
+    app.push_screen(Menu("Theme", choices, at=before, preview=preview), chosen)
+
+
+def show_log(main: MainScreen) -> None:
+    """Show what the app told, and what is wrong with the source."""
+    from unspool_tui.present.log_lines import log_rows
+    from unspool_tui.screens.reader import Reader
+
+    rows = log_rows(main.messages.all(), main.scene.history.verdict)
+    main.app.push_screen(Reader("Messages", rows, at_end=True))
+
+
+def reread(main: MainScreen) -> None:
+    """Look for new entries now."""
+    before = main.view.total
+    main.follower.look()
+    main.flash(f"looking for new entries after #{before - 1}" if before else "looking for entries")
+
+
+def escape(main: MainScreen) -> None:
+    """Leave what is innermost: a running search, playing, zoom, the search, the filter."""
+    view = main.view
+    if main.flash_text is not None:
+        main.flash_text = None
+        main.repaint()
+    if view.search.running:
+        main.desk.cancel(Kind.SEARCH)
+        main.apply(replace(view, search=replace(view.search, running=False)))
+        main.flash(f"search stopped after {view.search.looked_at:,} entries")
+    elif view.playing:
+        traveling.stop_playing(main)
+    elif view.zoomed:
+        main.apply(panes.toggle_zoom(view))
+    elif view.search.text:
+        finding.stop_search(main)
+    elif view.filter.text:
+        finding.start_filter(main, "")
+
+
+def leave(main: MainScreen) -> None:
+    """Leave; the place is remembered."""
+    main.app.exit()
+
+
+CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
+    "palette": palette,
+    "help": show_help,
+    "theme": theme,
+    "log": show_log,
+    "reread": reread,
+    "escape": escape,
+    "quit": leave,
+}

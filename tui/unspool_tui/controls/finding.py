@@ -1,0 +1,189 @@
+"""Search through time, the filter of the history list, bookmarks."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from unspool_tui.desk import SLICE_SECONDS, Kind, Reply
+from unspool_tui.present import humane
+from unspool_tui.questions import check_search, search
+from unspool_tui.view import filters, marks, moves
+from unspool_tui.view.filters import Keep
+from unspool_tui.view.model import Filter, Search
+from unspool_tui.view.rows import Rows
+
+if TYPE_CHECKING:
+    from unspool_tui.screens.main import MainScreen
+
+
+def ask_search(main: MainScreen) -> None:
+    """Ask what to look for, and look."""
+    from unspool_tui.screens.prompt import Prompt
+
+    def typed(text: str | None) -> None:
+        if text is not None and text.strip():
+            main.typed["search"].append(text)
+            start_search(main, text.strip())
+        elif text is not None:
+            stop_search(main)
+
+    hint = "words in keys, values and paths; price>3 compares; Enter searches all entries, Esc leaves"
+    main.app.push_screen(Prompt("/", hint, check=check_search, history=main.typed["search"]), typed)
+
+
+def start_search(main: MainScreen, text: str) -> None:
+    """Look through all entries; hits appear as they are found."""
+    hits = array("q")
+    main.view = replace(main.view, search=Search(text, hits, 0, True))
+    started = main.view.head
+
+    def take(reply: Reply) -> None:
+        found = main.view.search
+        if reply.value is not None:
+            new, looked_at = reply.value
+            hits.extend(new)
+            found = replace(found, found=len(hits), looked_at=looked_at)
+        if reply.done:
+            found = replace(found, running=False)
+        first = not main.view.search.found and found.found and main.view.head == started
+        main.apply(replace(main.view, search=found))
+        if first:
+            _to_hit(main, 0 if started == hits[0] else 1)
+        if reply.done and reply.error is None:
+            main.flash(
+                f"{humane.count(found.found, 'entry') if found.found == 1 else f'{found.found:,} entries'} "
+                f"with {text}"
+                if found.found
+                else f"nothing found for {text}"
+            )
+
+    main.ask(Kind.SEARCH, lambda: search(main.scene.history, text), take)
+    main.repaint()
+
+
+def stop_search(main: MainScreen) -> None:
+    """Forget the search, a running one too."""
+    main.desk.cancel(Kind.SEARCH)
+    main.apply(replace(main.view, search=Search()))
+
+
+def search_next(main: MainScreen) -> None:
+    """Go to the next hit."""
+    _to_hit(main, 1)
+
+
+def search_prev(main: MainScreen) -> None:
+    """Go to the hit before."""
+    _to_hit(main, -1)
+
+
+def _to_hit(main: MainScreen, step: int) -> None:
+    seq = moves.next_hit(main.view, step)
+    if seq is not None:
+        main.apply(moves.jump_to(main.view, seq))
+
+
+def ask_filter(main: MainScreen) -> None:
+    """Ask which entries to show."""
+    from unspool_tui.screens.prompt import Prompt
+
+    def check(text: str) -> str:
+        filters.compile_filter(filters.parse_filter(text), main.scene.history)
+        return ""
+
+    def typed(text: str | None) -> None:
+        if text is not None:
+            main.typed["filter"].append(text)
+            start_filter(main, text.strip())
+
+    prompt = Prompt("\\", filters.HELP, text=main.view.filter.text, check=check, history=main.typed["filter"])
+    main.app.push_screen(prompt, typed)
+
+
+def start_filter(main: MainScreen, text: str) -> None:
+    """Show only the entries that pass; without a text show all again."""
+    main.desk.cancel(Kind.FILTER)
+    if not text:
+        main.keep = None
+        main.rows = Rows(main.view.total)
+        main.apply(replace(main.view, filter=Filter()))
+        return
+    keep = filters.compile_filter(filters.parse_filter(text), main.scene.history)
+    total = main.view.total
+    rows = main.rows = Rows(total, array("q"))
+    main.keep = keep
+    main.apply(replace(main.view, filter=Filter(text, 0, True)))
+
+    def take(reply: Reply) -> None:
+        if reply.value is not None:
+            rows.extend(reply.value, total)
+        main.apply(replace(main.view, filter=replace(main.view.filter, count=len(rows), running=not reply.done)))
+        if reply.done:
+            extend_rows(main, total, main.view.total)
+
+    main.ask(Kind.FILTER, lambda: _pass_through(keep, total), take)
+
+
+def _pass_through(keep: Keep, total: int) -> Iterator[list[int] | None]:
+    """Yield the entries that pass, a batch every few milliseconds."""
+    batch: list[int] = []
+    until = perf_counter() + SLICE_SECONDS / 2
+    for seq in range(total):
+        if keep(seq):
+            batch.append(seq)
+        if seq % 64 == 0 and perf_counter() >= until:
+            yield batch
+            batch = []
+            until = perf_counter() + SLICE_SECONDS / 2
+    yield batch
+
+
+def extend_rows(main: MainScreen, before: int, total: int) -> None:
+    """Let the entries from `before` to `total - 1` into the filtered list, those that pass."""
+    keep = main.keep
+    if keep is not None:
+        main.rows.extend((seq for seq in range(before, total) if keep(seq)), total)
+        main.apply(replace(main.view, filter=replace(main.view.filter, count=len(main.rows))))
+
+
+def bookmark(main: MainScreen) -> None:
+    """Set or remove a bookmark on the head."""
+    view = marks.toggle_bookmark(main.view)
+    main.apply(view)
+    main.flash(f"bookmark {'set on' if view.head in view.bookmarks else 'removed from'} #{view.head}")
+
+
+def go_to_bookmark(main: MainScreen) -> None:
+    """Choose a bookmark to go to."""
+    from unspool_tui.screens.menu import Choice, Menu
+
+    times, zone = main.scene.ledger.columns.timestamp_ns, main.scene.look.zone
+    choices = [
+        Choice(
+            str(place + 1) if place < 9 else "",
+            f"#{seq}  {humane.clock(times[seq], zone)}",
+            str(seq),
+            main.scene.book.action(seq)[:40],
+        )
+        for place, seq in enumerate(main.view.bookmarks)
+    ]
+
+    def chosen(seq: str | None) -> None:
+        if seq is not None:
+            main.apply(moves.jump_to(main.view, int(seq)))
+
+    main.app.push_screen(Menu("Bookmarks", choices, at=str(main.view.head)), chosen)
+
+
+CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
+    "search": ask_search,
+    "search.next": search_next,
+    "search.prev": search_prev,
+    "filter": ask_filter,
+    "bookmark": bookmark,
+    "bookmark.go": go_to_bookmark,
+}

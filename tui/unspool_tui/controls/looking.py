@@ -1,0 +1,54 @@
+"""How things are shown: zoom, modes, unchanged atoms, sentences, wrapping, gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from unspool_tui.view import panes
+from unspool_tui.view.model import Pane
+
+if TYPE_CHECKING:
+    from unspool_tui.screens.main import MainScreen
+
+
+def zoom(main: MainScreen) -> None:
+    """Give the focused pane the whole screen, or take it back."""
+    main.apply(panes.toggle_zoom(main.view))
+
+
+def mode(main: MainScreen) -> None:
+    """Show the state as a tree, as JSON or raw."""
+    view = panes.focus(main.view, Pane.INSPECT) if main.view.side is Pane.STATS else main.view
+    main.apply(panes.next_mode(replace(view, inspect_row=0)))
+
+
+def unchanged(main: MainScreen) -> None:
+    """List the atoms that did not change, or hide them."""
+    main.apply(replace(main.view, unchanged=not main.view.unchanged))
+
+
+def words(main: MainScreen) -> None:
+    """Explain the changes in sentences, or show them."""
+    main.apply(replace(main.view, words=not main.view.words, change_row=0))
+
+
+def wrap(main: MainScreen) -> None:
+    """Give long values as many lines as they need, or one."""
+    main.apply(replace(main.view, wrap=not main.view.wrap))
+
+
+def gaps(main: MainScreen) -> None:
+    """Show gaps instead of the clock, or the clock again."""
+    main.apply(replace(main.view, gaps=not main.view.gaps))
+
+
+CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
+    "pane.zoom": zoom,
+    "inspect.mode": mode,
+    "changes.unchanged": unchanged,
+    "changes.words": words,
+    "wrap": wrap,
+    "history.gaps": gaps,
+}

@@ -1,0 +1,172 @@
+"""Moving inside the focused pane: up and down, folding, opening, focus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from unspool_tui.controls import cursors
+from unspool_tui.view import moves, panes
+from unspool_tui.view.change_list import Item, Shown
+from unspool_tui.view.model import Pane, View, Width
+from unspool_tui.view.outline import container_of
+
+if TYPE_CHECKING:
+    from unspool_tui.screens.main import MainScreen
+
+
+def by_rows(main: MainScreen, rows: int) -> None:
+    """Move the cursor of the focused pane; Stats has none and scrolls."""
+    view, pane = main.view, main.view.focus
+    if pane is Pane.STATS:
+        panel = main.panels[pane]
+        main.painter.hand.scroll(pane, view, max(0, min(panel.top + rows, panel.count - panel.page)))
+        main.repaint()
+    elif pane is Pane.HISTORY:
+        main.apply(moves.step(view, main.rows, rows))
+    else:
+        main.apply(cursors.at(main, view, pane, cursors.row(main, pane) + rows))
+
+
+def by_half_page(main: MainScreen, direction: int) -> None:
+    """Move half a page."""
+    by_rows(main, direction * max(1, main.panels[main.view.focus].page // 2))
+
+
+def to_edge(main: MainScreen, *, last: bool) -> None:
+    """Move to the first or last row."""
+    pane = main.view.focus
+    if pane is Pane.HISTORY:
+        main.apply(moves.edge(main.view, main.rows, last=last))
+    else:
+        by_rows(main, cursors.count(main, pane) if last else -cursors.count(main, pane))
+
+
+def fold(main: MainScreen) -> None:
+    """Fold the row; what is folded already moves to what is around it."""
+    view, pane = main.view, main.view.focus
+    if pane is Pane.CHANGES:
+        item = _item(main)
+        if item is not None and item.address:
+            main.apply(panes.set_open(replace(view, selected=item.address[:1]), item.address[:1], open_=False))
+    elif pane is Pane.INSPECT:
+        node = main.scene.inspect.node(cursors.row(main, pane))
+        if node is None:
+            return
+        if node.unfolded and container_of(node.value) is not None:
+            main.apply(panes.set_unfolded(view, node.address, open_=False))
+        elif len(node.address) > 1:
+            main.apply(replace(view, selected=node.address[:-1]))
+
+
+def unfold(main: MainScreen) -> None:
+    """Unfold the row; what is unfolded already moves into it."""
+    view, pane = main.view, main.view.focus
+    if pane is Pane.HISTORY:
+        focus(main, Pane.CHANGES)
+    elif pane is Pane.CHANGES:
+        item = _item(main)
+        if item is not None and item.shown in (Shown.ATOM, Shown.MORE) and not item.open:
+            main.apply(panes.set_open(view, item.address, open_=True))
+        elif item is not None:
+            by_rows(main, 1)
+    elif pane is Pane.INSPECT:
+        node = main.scene.inspect.node(cursors.row(main, pane))
+        if node is None or container_of(node.value) is None:
+            return
+        if node.unfolded:
+            by_rows(main, 1)
+        else:
+            main.apply(panes.set_unfolded(view, node.address, open_=True))
+
+
+def toggle(main: MainScreen) -> None:
+    """Fold what is open, unfold what is not."""
+    view, pane = main.view, main.view.focus
+    if pane is Pane.CHANGES:
+        item = _item(main)
+        if item is not None and item.shown is Shown.COUNT:
+            main.apply(replace(view, unchanged=not view.unchanged))
+        elif item is not None and item.address:
+            opening = item.shown is Shown.MORE or (item.shown is Shown.ATOM and not item.open)
+            main.apply(panes.set_open(view, item.address[:1], open_=opening))
+    elif pane is Pane.INSPECT:
+        node = main.scene.inspect.node(cursors.row(main, pane))
+        if node is not None and container_of(node.value) is not None:
+            main.apply(panes.set_unfolded(view, node.address, open_=not node.unfolded))
+
+
+def open_row(main: MainScreen) -> None:
+    """Go deeper: from an entry to its changes, from a change to the value, from a value to who set it."""
+    view, pane = main.view, main.view.focus
+    if pane is Pane.HISTORY:
+        focus(main, Pane.CHANGES)
+    elif pane is Pane.CHANGES:
+        item = _item(main)
+        if item is None:
+            return
+        if item.shown in (Shown.COUNT, Shown.MORE):
+            toggle(main)
+        elif item.address:
+            main.apply(panes.focus(panes.reveal(view, item.address), Pane.INSPECT))
+    elif pane is Pane.INSPECT:
+        _open_value(main, view)
+
+
+def _open_value(main: MainScreen, view: View) -> None:
+    node = main.scene.inspect.node(cursors.row(main, Pane.INSPECT))
+    if node is None:
+        return
+    if container_of(node.value) is not None:
+        main.apply(panes.set_unfolded(view, node.address, open_=not node.unfolded))
+        return
+    origin = main.scene.inspect.origin(node, view)
+    if origin.seq is None:
+        main.flash("who set this value is still being looked up", "warning")
+    elif origin.seq == view.head:
+        earlier = f"; before that at #{origin.earlier[0]} ([ goes there)" if origin.earlier else ""
+        main.flash(f"this entry set it{earlier}")
+    else:
+        main.apply(moves.jump_to(replace(view, selected=node.address), origin.seq))
+
+
+def _item(main: MainScreen) -> Item | None:
+    items = main.scene.changes.items
+    place = cursors.row(main, Pane.CHANGES)
+    return items[place] if place < len(items) else None
+
+
+def focus(main: MainScreen, pane: Pane) -> None:
+    """Focus a pane."""
+    view = panes.focus(main.view, pane)
+    if pane in (Pane.CHANGES, Pane.INSPECT) and not view.selected:
+        view = cursors.at(main, view, pane, 0)
+    main.apply(view)
+
+
+def cycle(main: MainScreen, by: int) -> None:
+    """Focus the next or previous pane."""
+    width: Width = main.width_class
+    focus(main, panes.cycle_focus(main.view, width, by).focus)
+
+
+CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
+    "move.up": partial(by_rows, rows=-1),
+    "move.down": partial(by_rows, rows=1),
+    "move.page_up": partial(by_half_page, direction=-1),
+    "move.page_down": partial(by_half_page, direction=1),
+    "move.top": partial(to_edge, last=False),
+    "move.bottom": partial(to_edge, last=True),
+    "fold": fold,
+    "unfold": unfold,
+    "toggle": toggle,
+    "open": open_row,
+    "pane.next": partial(cycle, by=1),
+    "pane.prev": partial(cycle, by=-1),
+    "pane.history": partial(focus, pane=Pane.HISTORY),
+    "pane.changes": partial(focus, pane=Pane.CHANGES),
+    "pane.inspect": partial(focus, pane=Pane.INSPECT),
+    "pane.stats": partial(focus, pane=Pane.STATS),
+}

@@ -1,0 +1,140 @@
+"""Moving the head: steps, full snapshots, the entries that changed what is selected, jumps, follow and play."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from unspool_tui.desk import Kind, Reply
+from unspool_tui.scene.story import next_value_write, previous_value_write
+from unspool_tui.view import live, moves
+from unspool_tui.view.model import SPEEDS
+
+if TYPE_CHECKING:
+    from unspool_tui.screens.main import MainScreen
+
+
+def step_prev(main: MainScreen) -> None:
+    """Go one entry back."""
+    main.apply(moves.step(main.view, main.rows, -1))
+
+
+def step_next(main: MainScreen) -> None:
+    """Go one entry forward."""
+    main.apply(moves.step(main.view, main.rows, 1))
+
+
+def full_prev(main: MainScreen) -> None:
+    """Go to the full snapshot before."""
+    _to_full(main, main.scene.ledger.previous_full(main.view.head), "before")
+
+
+def full_next(main: MainScreen) -> None:
+    """Go to the full snapshot after."""
+    _to_full(main, main.scene.ledger.next_full(main.view.head), "after")
+
+
+def _to_full(main: MainScreen, seq: int | None, where: str) -> None:
+    if seq is None:
+        main.flash(f"no full snapshot {where} this one", "warning")
+    else:
+        main.apply(moves.jump_to(main.view, seq))
+
+
+def atom_prev(main: MainScreen) -> None:
+    """Go to the last entry before that changed what is selected."""
+    scene, view = main.scene, main.view
+    _travel(main, lambda: previous_value_write(scene.history, scene.decoded, view.selected, view.head), "before")
+
+
+def atom_next(main: MainScreen) -> None:
+    """Go to the next entry that changes what is selected."""
+    scene, view = main.scene, main.view
+    _travel(main, lambda: next_value_write(scene.history, scene.decoded, view.selected, view.head), "after")
+
+
+def _travel(main: MainScreen, look: Callable[[], Iterator[int | None]], where: str) -> None:
+    arrived = False
+
+    def take(reply: Reply) -> None:
+        nonlocal arrived
+        if reply.value is not None:
+            arrived = True
+            main.apply(moves.jump_to(main.view, reply.value))
+        elif reply.done and not arrived and reply.error is None:
+            main.flash(f"this value is not set {where} this entry", "warning")
+
+    main.ask(Kind.TRAVEL, look, take)
+
+
+def go_first(main: MainScreen) -> None:
+    """Go to the first entry."""
+    main.apply(moves.edge(main.view, main.rows, last=False))
+
+
+def go_last(main: MainScreen) -> None:
+    """Go to the newest entry."""
+    main.apply(moves.edge(main.view, main.rows, last=True))
+
+
+def jump_back(main: MainScreen) -> None:
+    """Return to where the last jump began."""
+    main.apply(moves.jump_back(main.view))
+
+
+def jump_forward(main: MainScreen) -> None:
+    """Undo a jump back."""
+    main.apply(moves.jump_forward(main.view))
+
+
+def follow(main: MainScreen) -> None:
+    """Follow or stop following."""
+    main.apply(live.toggle_follow(main.view))
+
+
+def play(main: MainScreen) -> None:
+    """Start or stop playing."""
+    main.apply(live.toggle_play(main.view))
+    main.follower.schedule(main.view)
+
+
+def play_faster(main: MainScreen) -> None:
+    """Play faster."""
+    _speed(main, 1)
+
+
+def play_slower(main: MainScreen) -> None:
+    """Play slower."""
+    _speed(main, -1)
+
+
+def _speed(main: MainScreen, by: int) -> None:
+    main.apply(live.change_speed(main.view, by))
+    main.follower.schedule(main.view)
+    speed = SPEEDS[main.view.speed]
+    main.flash(f"plays {f'{speed:g} entries a second' if speed else 'with the real gaps'}")
+
+
+def stop_playing(main: MainScreen) -> None:
+    """Stop playing."""
+    main.apply(replace(main.view, playing=False))
+    main.follower.schedule(main.view)
+
+
+CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
+    "step.prev": step_prev,
+    "step.next": step_next,
+    "atom.prev": atom_prev,
+    "atom.next": atom_next,
+    "full.prev": full_prev,
+    "full.next": full_next,
+    "go.first": go_first,
+    "go.last": go_last,
+    "jump.back": jump_back,
+    "jump.forward": jump_forward,
+    "follow": follow,
+    "play": play,
+    "play.faster": play_faster,
+    "play.slower": play_slower,
+}

@@ -1,0 +1,158 @@
+"""One worker thread for everything that asks the history at length; the newest question of a kind wins."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from time import perf_counter
+from typing import Any, Final
+
+SLICE_SECONDS: Final = 0.010
+"""How long a stream of answers runs before more urgent questions get a turn."""
+
+
+class Kind(IntEnum):
+    """Kinds of questions, most urgent first."""
+
+    DETAIL = 0
+    REFRESH = 1
+    TRAVEL = 2
+    ORIGINS = 3
+    STORY = 4
+    FILTER = 5
+    SEARCH = 6
+    STATS = 7
+    TASK = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer on its way to the screen.
+
+    Attributes:
+        kind: which question.
+        ticket: number of the question; a reply to an old one is not looked at.
+        value: the answer, or the next part of it.
+        error: what went wrong; None when nothing did.
+        done: no further part follows.
+    """
+
+    kind: Kind
+    ticket: int
+    value: Any = None
+    error: Exception | None = None
+    done: bool = True
+
+
+@dataclass(slots=True)
+class _Job:
+    ticket: int
+    work: Callable[[], Any]
+    stream: Iterator[Any] | None = None
+
+
+class Desk:
+    """Takes questions, answers the most urgent first, hands replies over.
+
+    A question is a function; when it returns an iterator, its items are parts of the answer, worked off in slices.
+    """
+
+    def __init__(self, deliver: Callable[[Reply], object]) -> None:
+        """Start with nothing to do; `deliver` is called in the worker thread."""
+        self._deliver = deliver
+        self._jobs: dict[Kind, _Job] = {}
+        self._tickets: dict[Kind, int] = {}
+        self._wake = threading.Condition()
+        self._closed = False
+        self._busy: Kind | None = None
+        self._thread = threading.Thread(target=self._run, name="unspool-desk", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def ask(self, kind: Kind, work: Callable[[], Any]) -> int:
+        """Put a question; it replaces an unanswered one of its kind. Returns its ticket."""
+        with self._wake:
+            ticket = self._tickets.get(kind, 0) + 1
+            self._tickets[kind] = ticket
+            self._jobs[kind] = _Job(ticket, work)
+            self._wake.notify()
+        return ticket
+
+    def cancel(self, kind: Kind) -> None:
+        """Withdraw a question; parts still on their way become stale."""
+        with self._wake:
+            self._tickets[kind] = self._tickets.get(kind, 0) + 1
+            self._jobs.pop(kind, None)
+
+    def is_current(self, reply: Reply) -> bool:
+        """Say whether a reply answers the newest question of its kind."""
+        return self._tickets.get(reply.kind) == reply.ticket
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is being answered or waits."""
+        return self._busy is None and not self._jobs
+
+    @property
+    def can_wait(self) -> bool:
+        """The thread works on something that may take long, so that asking beside it would wait for a lock."""
+        return self._busy in (Kind.DETAIL, Kind.REFRESH, Kind.STATS, Kind.TASK)
+
+    def close(self) -> None:
+        """Stop after the slice at hand; never waits for it."""
+        with self._wake:
+            self._closed = True
+            self._jobs.clear()
+            self._wake.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._jobs and not self._closed:
+                    self._wake.wait()
+                if self._closed:
+                    return
+                kind = min(self._jobs)
+                job = self._jobs[kind]
+                if job.stream is None:
+                    del self._jobs[kind]
+                self._busy = kind
+            self._work(kind, job)
+            self._busy = None
+
+    def _work(self, kind: Kind, job: _Job) -> None:
+        try:
+            if job.stream is None:
+                answer = job.work()
+                if not isinstance(answer, Iterator):
+                    self._deliver(Reply(kind, job.ticket, answer))
+                    return
+                job.stream = answer
+            self._slice(kind, job, job.stream)
+        except Exception as error:  # noqa: BLE001 - told where the app can show it; this thread must go on
+            self._drop(kind, job)
+            self._deliver(Reply(kind, job.ticket, error=error))
+
+    def _slice(self, kind: Kind, job: _Job, stream: Iterator[Any]) -> None:
+        until = perf_counter() + SLICE_SECONDS
+        for part in stream:
+            if self._tickets.get(kind) != job.ticket:
+                return
+            if part is not None:
+                self._deliver(Reply(kind, job.ticket, part, done=False))
+            if perf_counter() >= until:
+                with self._wake:
+                    if self._tickets.get(kind) == job.ticket:
+                        self._jobs[kind] = job
+                return
+        self._drop(kind, job)
+        self._deliver(Reply(kind, job.ticket))
+
+    def _drop(self, kind: Kind, job: _Job) -> None:
+        with self._wake:
+            if self._jobs.get(kind) is job:
+                del self._jobs[kind]

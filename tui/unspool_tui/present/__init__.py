@@ -1,0 +1,1 @@
+"""Pure rendering: values to rows, rows to strips; the only place that knows colours and glyphs."""

@@ -1,0 +1,96 @@
+"""The first line: who, where, in which mode, at what cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unspool_tui.present import humane
+from unspool_tui.present.glyphs import Glyphs
+from unspool_tui.present.grid import on_grid
+from unspool_tui.present.line import Row, Span, Spans, crop
+from unspool_tui.view.model import SPEEDS, Against, View
+
+_ROOM_FOR_WORDS = 104
+"""Width from which costs are named, not only numbered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the history costs.
+
+    Attributes:
+        stored: bytes stored.
+        as_full: bytes if every entry were a full snapshot.
+        depth: deltas between the head and its full snapshot.
+    """
+
+    stored: int
+    as_full: int
+    depth: int
+
+
+def header(view: View, source: str, cost: Cost, width: int, glyphs: Glyphs, *, late: bool, wrong: bool) -> Row:
+    """Return the header.
+
+    Args:
+        view: what is looked at.
+        source: name of the source.
+        cost: what the history costs.
+        width: cells there are.
+        glyphs: characters to draw with.
+        late: the panels still wait for the head's state.
+        wrong: the source has problems.
+    """
+    right = _cost(cost, width)
+    name = crop(on_grid(source), max(8, width // 4), glyphs.ellipsis)
+    position = f"{view.head:,}/{view.tip:,}" if view.total else "empty"
+    left: Spans = (
+        (" unspool ", "chip.brand"),
+        (f" {name} ", "strong"),
+        *((("! ", "warning"),) if wrong else ()),
+        (f" {position}", "accent"),
+        (f"{glyphs.ellipsis} " if late else "  ", "warning"),
+        *_modes(view, glyphs),
+    )
+    return Row(left, right, ground="bar")
+
+
+def _modes(view: View, glyphs: Glyphs) -> Spans:
+    chips: list[Span] = []
+    if view.playing:
+        speed = SPEEDS[view.speed]
+        chips.append((f" {glyphs.play} {f'{speed:g}/s' if speed else 'real time'} ", "chip.live"))
+    elif view.follow:
+        chips.append((" LIVE follow ", "chip.live"))
+    elif view.missed:
+        chips.append((f" PAUSED +{view.missed:,} ", "chip.paused"))
+    else:
+        chips.append((" PAUSED ", "chip.paused"))
+    if view.filter.text:
+        shown = f"{view.filter.count:,}" + (glyphs.ellipsis if view.filter.running else "")
+        chips.append((f" FILTER {shown} ", "chip.filter"))
+    if view.search.text:
+        found = f"{view.search.found:,}" + (glyphs.ellipsis if view.search.running else "")
+        chips.append((f" / {found} ", "chip.filter"))
+    if view.against is not Against.PREVIOUS:
+        chips.append((f" vs {view.against} ", "base"))
+    return tuple(piece for chip in chips for piece in (chip, (" ", "text")))
+
+
+def _cost(cost: Cost, width: int) -> Spans:
+    stored, times = humane.size(cost.stored), humane.ratio(cost.as_full, cost.stored)
+    if width < _ROOM_FOR_WORDS:
+        return (
+            (f"{stored}  ", "dim"),
+            (f"{times}  ", "good"),
+            (f"chain {cost.depth} ", "dim"),
+        )
+    return (
+        ("stored ", "faint"),
+        (f"{stored}   ", "text"),
+        ("as full ", "faint"),
+        (f"{humane.size(cost.as_full)}   ", "text"),
+        (f"{times}   ", "good"),
+        ("chain ", "faint"),
+        (f"{cost.depth} ", "text"),
+    )

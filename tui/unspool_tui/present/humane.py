@@ -1,0 +1,56 @@
+"""Sizes, counts, times and durations for people."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Final
+
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_SECOND: Final = 10**9
+_SPANS: Final = (("d", 24 * 3600e9), ("h", 3600e9), ("min", 60e9), ("s", 1e9), ("ms", 1e6), ("µs", 1e3))
+
+
+def size(count: int) -> str:
+    """Return a byte count such as `412 B`, `48.0 KiB`, `41.2 MiB`."""
+    value = float(count)
+    for unit in _UNITS:
+        if abs(value) < 1000 or unit == _UNITS[-1]:
+            return f"{count} B" if unit == "B" else f"{value:.1f} {unit}" if value < 100 else f"{value:.0f} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable: the last unit always returns")
+
+
+def ratio(whole: int, part: int) -> str:
+    """Return how many times smaller a part is than the whole: `9.4x`."""
+    if not part:
+        return "–"
+    times = whole / part
+    return f"{times:.1f}x" if times < 100 else f"{times:,.0f}x"
+
+
+def clock(timestamp_ns: int, zone: dt.tzinfo | None) -> str:
+    """Return the time of day with milliseconds: `12:04:31.120`."""
+    seconds, rest = divmod(timestamp_ns, _SECOND)
+    moment = dt.datetime.fromtimestamp(seconds, tz=zone)
+    return f"{moment.hour:02}:{moment.minute:02}:{moment.second:02}.{rest // 1_000_000:03}"
+
+
+def day(timestamp_ns: int, zone: dt.tzinfo | None) -> str:
+    """Return the date: `2026-03-01`."""
+    return dt.datetime.fromtimestamp(timestamp_ns // _SECOND, tz=zone).strftime("%Y-%m-%d")
+
+
+def duration(nanoseconds: float) -> str:
+    """Return a span of time in its largest unit: `1.9 ms`, `3.2 s`, `4 min`, `2 d`."""
+    sign, value = "-" if nanoseconds < 0 else "", abs(nanoseconds)
+    for unit, length in _SPANS:
+        if value >= length:
+            amount = value / length
+            exact = unit in ("µs", "ms", "s") and amount < 10
+            return f"{sign}{amount:.1f} {unit}" if exact else f"{sign}{amount:.0f} {unit}"
+    return f"{sign}{value:.0f} ns"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a count with its noun: `1 change`, `3 changes`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,0 +1,120 @@
+"""Rows of styled text as plain values: what presenters return and panels compare before they repaint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+
+Span = tuple[str, str]
+"""Text and the name of its style; names are resolved by `unspool_tui.present.palette`."""
+Spans = tuple[Span, ...]
+
+
+class Row(NamedTuple):
+    """One line of a panel.
+
+    Attributes:
+        left: what starts at the left edge; it is cut where the right part begins.
+        right: what ends at the right edge.
+        ground: name of the background; empty for the panel's own.
+        fill: the character between left and right.
+        fill_style: its style.
+        edge: how the edges of a panel look beside it: empty for a line without, else words such as `focus`, `held`.
+    """
+
+    left: Spans = ()
+    right: Spans = ()
+    ground: str = ""
+    fill: str = " "
+    fill_style: str = "text"
+    edge: str = ""
+
+
+BLANK = Row()
+
+
+def width_of(text: str) -> int:
+    """Return the cells a text takes."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def spans_width(spans: Iterable[Span]) -> int:
+    """Return the cells that spans take."""
+    return sum(width_of(text) for text, _ in spans)
+
+
+def crop(text: str, width: int, ellipsis: str = "…") -> str:
+    """Cut a text to a width in cells; a cut shows."""
+    if width <= 0:
+        return ""
+    # A text longer than the width in code points can still fit when it holds marks of no width; measure it then only.
+    if width_of(text) <= width:
+        return text
+    return _cut(text, width - 1) + ellipsis
+
+
+def _cut(text: str, width: int) -> str:
+    if text.isascii():
+        return text[:width]
+    return set_cell_size(text, width)
+
+
+def crop_spans(spans: Spans, width: int, ellipsis: str = "…") -> tuple[Spans, int]:
+    """Cut spans to a width.
+
+    Returns:
+        The spans that fit and the cells they take.
+    """
+    kept: list[Span] = []
+    left = width
+    for index, (text, style) in enumerate(spans):
+        size = width_of(text)
+        if size < left or (size == left and not any(later for later, _ in spans[index + 1 :])):
+            kept.append((text, style))
+            left -= size
+            continue
+        if left > 0:
+            cut = crop(text + (" " if size == left else ""), left, ellipsis)
+            kept.append((cut, style))
+            left -= width_of(cut)
+        break
+    return tuple(kept), width - left
+
+
+def pad(text: str, width: int) -> str:
+    """Pad or cut a text to exactly a width, on the right."""
+    size = width_of(text)
+    return text + " " * (width - size) if size <= width else crop(text, width)
+
+
+def wrap_text(text: str, width: int, most: int) -> tuple[str, ...]:
+    """Break a text into pieces of at most a width in cells, at most `most` of them; spaces are not special.
+
+    What wraps here is data: breaking between any two characters keeps every column meaningful.
+    """
+    pieces: list[str] = []
+    rest = text
+    while rest and len(pieces) < most:
+        piece = _longest(rest, max(1, width))
+        pieces.append(piece)
+        rest = rest[len(piece) :]
+    if rest and pieces:
+        pieces[-1] = crop(pieces[-1] + rest[: width + 1], width)
+    return tuple(pieces)
+
+
+def _longest(text: str, width: int) -> str:
+    piece = text[:width]
+    if piece.isascii():
+        return piece
+    used = 0
+    for index, character in enumerate(text):
+        used += cell_len(character)
+        if used > width:
+            return text[: max(1, index)]
+        if index > 4 * width:
+            # Marks of no width never fill a line; they get a line of their own at this many.
+            return text[:index]
+    return text

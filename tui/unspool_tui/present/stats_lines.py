@@ -1,0 +1,124 @@
+"""Rows of Stats: counts, sizes, chains, where the bytes are, rebuild times, cache, health."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from unspool_tui.present import humane
+from unspool_tui.present.glyphs import Glyphs
+from unspool_tui.present.grid import on_grid
+from unspool_tui.present.line import BLANK, Row, Span, pad
+
+_LABEL = 10
+_MOST_ATOMS = 40
+_ROOM_FOR_CHANGES = 46
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What Stats shows; measured, never estimated.
+
+    Attributes:
+        entries: entries there are.
+        full: full snapshots among them.
+        stored: bytes stored.
+        as_full: bytes if every entry were full.
+        file_bytes: size of the file; 0 where there is none.
+        depth: deltas between the head and its full snapshot.
+        longest: entries of the longest chain.
+        chains: how many chains there are.
+        rebuild: p50, p95 and worst time to rebuild a state, in nanoseconds.
+        cache: states held, most held, hits, misses, evictions.
+        codecs: entries by codec.
+        atoms: bytes and changes by atom, largest first.
+        health: the verdict.
+        problems: what is wrong, one line each.
+    """
+
+    entries: int = 0
+    full: int = 0
+    stored: int = 0
+    as_full: int = 0
+    file_bytes: int = 0
+    depth: int = 0
+    longest: int = 0
+    chains: int = 0
+    rebuild: tuple[float, float, float] | None = None
+    cache: tuple[int, int, int, int, int] | None = None
+    codecs: Mapping[str, int] = field(default_factory=dict)
+    atoms: Sequence[tuple[str, int, int]] = ()
+    health: str = ""
+    problems: tuple[str, ...] = ()
+
+
+def stats_rows(facts: Facts, width: int, glyphs: Glyphs) -> list[Row]:
+    """Return all rows of Stats."""
+    delta = facts.entries - facts.full
+    rows = [
+        _fact("entries", f"{facts.entries:,}"),
+        _fact("", f"{facts.full:,} full", f"{delta:,} delta"),
+        _fact("stored", humane.size(facts.stored), humane.ratio(facts.as_full, facts.stored), "good"),
+        _fact("as full", humane.size(facts.as_full)),
+    ]
+    if facts.file_bytes:
+        rows.append(_fact("file", humane.size(facts.file_bytes)))
+    rows.append(_fact("mean entry", humane.size(facts.stored // max(1, facts.entries))))
+    rows.append(_fact("chain", f"{facts.depth}", f"of {facts.longest:,} at most"))
+    rows.append(_fact("", humane.count(facts.chains, "chain")))
+    if facts.rebuild is not None:
+        middle, slow, worst = (humane.duration(value) for value in facts.rebuild)
+        rows.append(_fact("rebuild", slow, "p95"))
+        rows.append(_fact("", f"{middle} p50", f"{worst} max"))
+    if facts.cache is not None:
+        rows.extend(_cache(*facts.cache))
+    for codec, count in sorted(facts.codecs.items(), key=lambda pair: -pair[1])[:4]:
+        rows.append(_fact("codec", on_grid(codec[:20]), f"{count:,}"))
+    if facts.health:
+        rows.append(_health(facts.health, glyphs))
+    rows.extend(Row(((f"  {on_grid(problem[:400])}", "warning"),)) for problem in facts.problems)
+    return [*rows, *_atoms(facts, width, glyphs)]
+
+
+def _fact(label: str, value: str, more: str = "", more_style: str = "dim") -> Row:
+    return Row((("  ", "text"), (pad(label, _LABEL), "dim"), (f" {value}  ", "text"), (more, more_style)))
+
+
+def _cache(held: int, most: int, hits: int, misses: int, evictions: int) -> list[Row]:
+    asked = hits + misses
+    share = f"{hits * 100 // asked}% hit" if asked else "unused"
+    return [
+        _fact("cache", share, f"{held:,} of {most:,} held"),
+        _fact("", f"{hits:,} hits", f"{misses:,} misses"),
+        _fact("", f"{evictions:,} evicted"),
+    ]
+
+
+def _health(health: str, glyphs: Glyphs) -> Row:
+    style = {"healthy": "good", "complete": "good", "degraded": "warning", "partial": "warning"}.get(health, "error")
+    sign = glyphs.tick if style == "good" else glyphs.cross
+    return Row((("  ", "text"), (pad("health", _LABEL), "dim"), (f" {sign} {health}", style)))
+
+
+def _atoms(facts: Facts, width: int, glyphs: Glyphs) -> list[Row]:
+    if not facts.atoms:
+        return []
+    rows = [BLANK, Row((("  where the bytes are", "title"),))]
+    largest = max(size for _, size, _ in facts.atoms) or 1
+    counted = width >= _ROOM_FOR_CHANGES
+    name_room = max(8, min(20, width // 3))
+    bar_room = max(3, min(40, width - name_room - (24 if counted else 15)))
+    for name, size, changes in facts.atoms[:_MOST_ATOMS]:
+        filled = max(1 if size else 0, size * bar_room // largest)
+        left: tuple[Span, ...] = (
+            ("  ", "text"),
+            (pad(on_grid(name[:100]), name_room), "text"),
+            (" ", "text"),
+            (glyphs.bar_full * filled, "heat"),
+            (glyphs.bar_rest * (bar_room - filled), "border"),
+        )
+        count: tuple[Span, ...] = ((f" {changes:>6,}{glyphs.modified}", "faint"),) if counted else ()
+        rows.append(Row(left, ((f"{humane.size(size):>9}", "dim"), *count, (" ", "text"))))
+    if len(facts.atoms) > _MOST_ATOMS:
+        rows.append(Row(((f"  {glyphs.ellipsis} {len(facts.atoms) - _MOST_ATOMS:,} more atoms", "dim"),)))
+    return rows

@@ -1,0 +1,1 @@
+"""What the panels show: answers of the history kept ready, and turned into rows."""

@@ -1,0 +1,98 @@
+"""The changes at the head, as lines that know which address they are about."""
+
+from __future__ import annotations
+
+from unspool.model.paths import Path, format_path
+from unspool_tui.present import humane
+from unspool_tui.present.change_lines import Sheet, change_row
+from unspool_tui.present.frame import Frame
+from unspool_tui.present.glyphs import Glyphs
+from unspool_tui.present.grid import on_grid
+from unspool_tui.present.line import BLANK, Row
+from unspool_tui.present.values import preview_text
+from unspool_tui.present.wrapping import wrapped
+from unspool_tui.scene.detail import NOTHING, Detail
+from unspool_tui.view.change_list import Item, change_list
+from unspool_tui.view.model import Against, Pane, View
+
+
+class ChangesPane:
+    """Lays the diff out once for each look at it and makes the rows that are seen."""
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        self._glyphs = glyphs
+        self._key: tuple[object, ...] = ()
+        self._detail = NOTHING
+        self._made: dict[tuple[int, int], Row] = {}
+        self.items: list[Item] = []
+
+    def update(self, view: View, detail: Detail, width: int) -> None:
+        """Lay out what the view wants to see of a diff."""
+        key = (view.folded, view.opened, view.unchanged, view.words, view.wrap and width)
+        if detail is self._detail and key == self._key:
+            return
+        self._detail, self._key = detail, key
+        self._made.clear()
+        self.items = [] if detail.problem else change_list(detail.changes, detail.state, view, preview_text)
+        if view.wrap:
+            self.items = wrapped(self.items, width)
+
+    def cursor(self, view: View) -> int | None:
+        """Return the line of the selected address: itself, or the nearest line around it."""
+        items = self.items
+        if not items:
+            return None
+        hint = min(view.change_row, len(items) - 1)
+        if items[hint].address == view.selected or not view.selected:
+            return hint if view.focus is Pane.CHANGES or view.selected else None
+        best: int | None = None
+        for row, item in enumerate(items):
+            if item.address == view.selected:
+                return row
+            if item.address and item.address == view.selected[: len(item.address)]:
+                best = row
+        return best if best is not None or view.focus is not Pane.CHANGES else hint
+
+    def row(self, index: int, width: int) -> Row:
+        """Return a line as a row."""
+        if self._detail.problem:
+            return self._problem_row(index)
+        if not self.items:
+            return Row((("  nothing changed", "dim"),)) if index == 1 else BLANK
+        key = (index, width)
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = change_row(self.items[index], Sheet(width, self._glyphs))
+        return made
+
+    def count(self) -> int:
+        """Return how many rows there are, notices included."""
+        return len(self.items) or 2
+
+    def _problem_row(self, index: int) -> Row:
+        if index == 0:
+            return BLANK
+        return Row(((f"  {self._glyphs.cross} ", "error"), (on_grid(self._detail.problem[:1000]), "error")))
+
+    def frame(self, view: View, *, stale: bool) -> Frame:
+        """Return the frame: which two entries are compared, what is selected."""
+        detail = self._detail
+        arrow = self._glyphs.arrow
+        start = "empty" if detail.from_seq < 0 else f"#{detail.from_seq}"
+        kinds = {Against.PREVIOUS: "", Against.BASE: " base", Against.LIVE: " live"}
+        title = f"{start}{kinds[view.against]} {arrow} #{detail.request.head}" if detail.request.head >= 0 else ""
+        selected = on_grid(format_path(view.selected[-12:])[:200]) if view.selected else ""
+        left = ((humane.count(len(detail.changes), "atom"), "faint"),) if detail.changes else ()
+        return Frame(
+            Pane.CHANGES.value,
+            "Changes",
+            more=((title, "accent"), (f" {self._glyphs.ellipsis}" if stale else "", "warning")),
+            left=left,
+            right=((selected, "dim"),) if selected else (),
+            focused=view.focus is Pane.CHANGES,
+        )
+
+
+def address_of(items: list[Item], row: int) -> Path:
+    """Return the address of a line, or nothing for notes."""
+    return items[row].address if 0 <= row < len(items) else ()

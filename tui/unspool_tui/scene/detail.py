@@ -1,0 +1,106 @@
+"""The state and the diff at the head: what may take time, loaded as one frozen answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Final
+
+from unspool.errors import UnspoolError
+from unspool_tui.scene.states import Decoded, NoState, SharedState
+from unspool_tui.view.change_list import OPEN_BY_ITSELF
+from unspool_tui.view.history_port import AtomChange, HistoryPort, StateView
+from unspool_tui.view.model import View
+
+QUICK_SECONDS: Final = 0.008
+"""A detail that is expected within this time is loaded at once, so that all panels change in one frame."""
+_BYTES_A_SECOND: Final = 150e6
+"""Speed assumed for states of which nothing is known yet: decoding and comparing wire forms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be loaded.
+
+    Attributes:
+        head: the entry looked at.
+        other: the entry to compare with; None for the one it follows.
+        total: entries known; a truncated history must not answer for a longer one.
+    """
+
+    head: int
+    other: int | None
+    total: int
+
+
+def request_of(view: View) -> Request:
+    """Return what a view needs."""
+    return Request(view.head, view.other, view.total)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detail:
+    """The answer to a request.
+
+    Attributes:
+        request: what was asked.
+        state: the state at the head.
+        changes: what changed, atom by atom.
+        from_seq: the entry compared with; -1 for the empty state before the first.
+        problem: why it could not be loaded; empty when it could.
+    """
+
+    request: Request
+    state: StateView = field(default_factory=NoState)
+    changes: Sequence[AtomChange] = ()
+    from_seq: int = -1
+    problem: str = ""
+
+
+NOTHING: Final = Detail(Request(-1, None, 0))
+
+
+def load_detail(history: HistoryPort, decoded: Decoded, request: Request) -> Detail:
+    """Ask the history; what is wrong with an entry is part of the answer."""
+    if not 0 <= request.head < request.total:
+        return Detail(request)
+    try:
+        diff = history.changes(request.head) if request.other is None else history.diff(request.other, request.head)
+        state = SharedState(history.view(request.head), decoded)
+        _prepare(diff.changes)
+    except UnspoolError as error:
+        return Detail(request, problem=str(error))
+    return Detail(request, state, diff.changes, diff.from_seq)
+
+
+def _prepare(changes: Sequence[AtomChange]) -> None:
+    """Work out the steps inside the atoms that will be shown open, here rather than while painting."""
+    lines = 0
+    for change in changes:
+        lines += 1 + len(change.ops)
+        if lines > OPEN_BY_ITSELF:
+            break
+
+
+class Pace:
+    """Foretells how long a detail will take, from those before it."""
+
+    __slots__ = ("_seconds_a_byte",)
+
+    def __init__(self) -> None:
+        self._seconds_a_byte = 1 / _BYTES_A_SECOND
+
+    def expected(self, full_bytes: int) -> float:
+        """Return the seconds that a state of this size will probably take."""
+        return self._seconds_a_byte * full_bytes
+
+    def timed_load(self, history: HistoryPort, decoded: Decoded, request: Request, full_bytes: int) -> Detail:
+        """Load a detail and learn from the time it took."""
+        started = perf_counter()
+        detail = load_detail(history, decoded, request)
+        taken = (perf_counter() - started) / max(4096, full_bytes)
+        # Slowness is believed at once, speed only gradually: one lucky cache hit must not freeze the next key.
+        share = 0.5 if taken > self._seconds_a_byte else 0.15
+        self._seconds_a_byte += (taken - self._seconds_a_byte) * share
+        return detail

@@ -1,0 +1,93 @@
+"""The history list: rows of entries around the head."""
+
+from __future__ import annotations
+
+import datetime as dt
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Final
+
+from unspool_tui.present import humane
+from unspool_tui.present.frame import Frame
+from unspool_tui.present.glyphs import Glyphs
+from unspool_tui.present.history_rows import EntryFacts, history_row, wants_action, wants_atoms
+from unspool_tui.present.line import Row, Span
+from unspool_tui.scene.entries import EntryBook
+from unspool_tui.view.history_port import Columns
+from unspool_tui.view.model import Pane, View
+from unspool_tui.view.rows import Rows
+
+_ROWS_KEPT: Final = 512
+_DAY_ROOM: Final = 22
+"""Cells of the footing that the date and the frame around it take."""
+
+
+class HistoryPane:
+    """Makes rows of the history list; a row that was made stays until what it shows changes."""
+
+    def __init__(self, columns: Columns, book: EntryBook, glyphs: Glyphs, zone: dt.tzinfo | None) -> None:
+        self._columns = columns
+        self._book = book
+        self._glyphs = glyphs
+        self._zone = zone
+        self._made: dict[tuple[object, ...], Row] = {}
+
+    def row(self, view: View, rows: Rows, index: int, width: int) -> Row:
+        """Return the row at a place of the list."""
+        seq = rows[index]
+        digits = len(str(view.tip))
+        key = (seq, seq == view.head, self._mark(view, seq), view.gaps, width, digits)
+        made = self._made.get(key)
+        if made is None:
+            if len(self._made) >= _ROWS_KEPT:
+                self._made.pop(next(iter(self._made)))
+            made = self._made[key] = self._make(view, seq, width)
+        return made
+
+    def forget(self) -> None:
+        """Make all rows anew: the history was cut or replaced."""
+        self._made.clear()
+
+    def _make(self, view: View, seq: int, width: int) -> Row:
+        facts = EntryFacts(
+            seq,
+            action=self._book.action(seq) if wants_action(width) else "",
+            atoms=self._book.atoms(seq) if wants_atoms(width) else (),
+            mark=self._mark(view, seq),
+            head=seq == view.head,
+            gaps=view.gaps,
+        )
+        return history_row(facts, self._columns, view.total, width, self._glyphs, self._zone)
+
+    def _mark(self, view: View, seq: int) -> Span:
+        glyphs = self._glyphs
+        if seq == view.base:
+            return glyphs.base, "base"
+        if view.bookmarks and _holds(view.bookmarks, seq, len(view.bookmarks)):
+            return glyphs.bookmark, "bookmark"
+        if view.search.found and _holds(view.search.hits, seq, view.search.found):
+            return glyphs.hit, "hit"
+        return " ", "text"
+
+    def frame(self, view: View, rows: Rows, width: int) -> Frame:
+        """Return the frame: the day of the head where there is room, its place, and the filter."""
+        position = rows.position(view.head)
+        shown = position < len(rows) and rows[position] == view.head
+        place = f"{position + 1:,}" if shown else "–"
+        place = f"{place} of {len(rows):,}"
+        roomy = view.total and width >= len(place) + _DAY_ROOM
+        day = ((humane.day(self._columns.timestamp_ns[view.head], self._zone), "faint"),) if roomy else ()
+        more = ((f"{view.filter.text[:40]}", "accent"),) if view.filter.text else ()
+        return Frame(
+            Pane.HISTORY.value,
+            "History",
+            more=more,
+            left=day,
+            right=((place, "dim"),),
+            focused=view.focus is Pane.HISTORY,
+        )
+
+
+def _holds(ascending: Sequence[int], seq: int, count: int) -> bool:
+    place = bisect_left(ascending, seq, 0, count)
+    return place < count and ascending[place] == seq

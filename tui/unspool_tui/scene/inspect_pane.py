@@ -1,0 +1,131 @@
+"""The state at the head: a tree that is looked into only where it is unfolded, JSON, or the raw value."""
+
+from __future__ import annotations
+
+from unspool.model.paths import Path, format_path
+from unspool_tui.present import humane
+from unspool_tui.present.frame import Frame
+from unspool_tui.present.glyphs import Glyphs
+from unspool_tui.present.grid import on_grid
+from unspool_tui.present.inspect_lines import UNKNOWN, Origin, inspect_row, story
+from unspool_tui.present.line import BLANK, Row, Spans
+from unspool_tui.present.text_lines import TextLines, json_lines, raw_lines
+from unspool_tui.scene.detail import NOTHING, Detail
+from unspool_tui.scene.origins import OriginBook
+from unspool_tui.view.model import InspectMode, Pane, View
+from unspool_tui.view.outline import Node, Outline, value_at
+
+
+class InspectPane:
+    """Lays the state out for each look at it and makes the rows that are seen."""
+
+    def __init__(self, origins: OriginBook, glyphs: Glyphs) -> None:
+        self._origins = origins
+        self._glyphs = glyphs
+        self._detail = NOTHING
+        self._key: tuple[object, ...] = ()
+        self._outline: Outline | None = None
+        self._text: TextLines | None = None
+        self.story: tuple[Path, int, Origin] = ((), -1, UNKNOWN)
+
+    def update(self, view: View, detail: Detail) -> None:
+        """Lay out what the view wants to see of a state."""
+        if detail.problem:
+            self._detail, self._outline, self._text = detail, None, None
+            return
+        if view.mode is InspectMode.TREE:
+            key: tuple[object, ...] = (view.unfolded,)
+            if detail is not self._detail or key != self._key or self._outline is None:
+                self._outline = Outline(detail.state, view.unfolded)
+                self._text = None
+        else:
+            key = (view.mode, view.selected)
+            if detail is not self._detail or key != self._key or self._text is None:
+                state = detail.state
+                value = value_at(state, view.selected) if view.selected else {name: state[name] for name in state}
+                make = json_lines if view.mode is InspectMode.JSON else raw_lines
+                self._text = make(value)
+                self._outline = None
+        self._detail, self._key = detail, key
+
+    @property
+    def is_tree(self) -> bool:
+        """Rows are values with an address."""
+        return self._outline is not None
+
+    def count(self) -> int:
+        """Return how many rows there are."""
+        if self._outline is not None:
+            return len(self._outline)
+        return 0 if self._text is None else len(self._text)
+
+    def node(self, row: int) -> Node | None:
+        """Return the value on a row of the tree."""
+        return self._outline.node(row) if self._outline is not None and 0 <= row < len(self._outline) else None
+
+    def cursor(self, view: View) -> int | None:
+        """Return the selected row: that of the address, or of what is around it."""
+        if not self.count():
+            return None
+        if self._outline is None:
+            return min(view.inspect_row, self.count() - 1)
+        row = self._outline.row_of(view.selected) if view.selected else None
+        if row is not None:
+            return row
+        return min(view.inspect_row, self.count() - 1) if view.focus is Pane.INSPECT else None
+
+    def row(self, view: View, index: int, width: int) -> Row:
+        """Return a row."""
+        if self._outline is not None:
+            node = self._outline.node(index)
+            return inspect_row(node, self.origin(node, view), view.head, width, self._glyphs)
+        return self._text.row(index, width) if self._text is not None else BLANK
+
+    def origin(self, node: Node, view: View) -> Origin:
+        """Return who last set a value, as far as that is known."""
+        address, head, origin = self.story
+        if address == node.address and head == self._detail.request.head:
+            return origin
+        return self._origins.origin(str(node.address[0]), self._detail.request.head) if node.depth == 0 else UNKNOWN
+
+    def seen_atoms(self, top: int, page: int) -> list[str]:
+        """Return the atoms whose rows are in sight and whose origin is not known yet."""
+        if self._outline is None:
+            return []
+        head = self._detail.request.head
+        nodes = (self._outline.node(row) for row in range(top, min(top + page, len(self._outline))))
+        names = (str(node.address[0]) for node in nodes if node.depth == 0)
+        return [name for name in names if self._origins.origin(name, head).seq is None]
+
+    def frame(self, view: View, *, stale: bool) -> Frame:
+        """Return the frame: which entry, which mode, who last set the selected value."""
+        detail = self._detail
+        modes: list[tuple[str, str]] = []
+        for mode in InspectMode:
+            modes.append(
+                (f"[{mode}]" if mode is view.mode else f" {mode} ", "accent" if mode is view.mode else "faint")
+            )
+        what = on_grid(format_path(view.selected[-6:], root="")[-60:]) if view.selected and not self.is_tree else ""
+        more: Spans = (
+            (f"{what} " if what else "", "text"),
+            (f"@ #{detail.request.head} " if detail.request.head >= 0 else "", "dim"),
+            *modes,
+            (f" {self._glyphs.ellipsis}" if stale else "", "warning"),
+        )
+        address, head, origin = self.story
+        told = story(origin, self._glyphs) if address == view.selected and head == detail.request.head else ()
+        size = self._size(view)
+        return Frame(
+            Pane.INSPECT.value,
+            "Inspect",
+            more=more,
+            left=told,
+            right=((size, "faint"),) if size else (),
+            focused=view.focus is Pane.INSPECT,
+        )
+
+    def _size(self, view: View) -> str:
+        state, atom = self._detail.state, view.selected[:1]
+        if atom and atom[0] in state:
+            return humane.size(len(state.encoded(str(atom[0]))))
+        return humane.count(len(state), "atom") if len(state) else ""

@@ -1,0 +1,75 @@
+"""Which entry last set each atom, remembered with the stretch of history for which it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from unspool.errors import UnspoolError
+from unspool_tui.present.inspect_lines import UNKNOWN, Origin
+from unspool_tui.view.history_port import AtomChange, HistoryPort
+
+
+@dataclass(slots=True)
+class _Stretch:
+    set_by: int
+    until: int
+
+
+class OriginBook:
+    """Answers "last set by" for atoms.
+
+    That entry 12 set an atom and entry 40 still has that value answers for every head from 12 to 40; stepping on
+    stretches it by what the step changed. So only far jumps ask the history.
+    """
+
+    __slots__ = ("_history", "_known")
+
+    def __init__(self, history: HistoryPort) -> None:
+        """Ask a history."""
+        self._history = history
+        self._known: dict[str, _Stretch] = {}
+
+    def origin(self, atom: str, head: int) -> Origin:
+        """Return who last set an atom as of a head, if it is known without asking."""
+        stretch = self._known.get(atom)
+        if stretch is None or not stretch.set_by <= head <= stretch.until:
+            return UNKNOWN
+        return Origin(stretch.set_by)
+
+    def stepped(self, head: int, changes: Sequence[AtomChange]) -> None:
+        """Learn from a diff between an entry and the one before it."""
+        for change in changes:
+            self._known[change.atom] = _Stretch(head, head)
+
+    def extend(self, atoms: Iterable[str], head: int, changed: frozenset[str]) -> None:
+        """Stretch what holds for the entry before `head` to `head`, except for the atoms that it changed."""
+        for atom in atoms:
+            stretch = self._known.get(atom)
+            if stretch is not None and stretch.until == head - 1 and atom not in changed:
+                stretch.until = head
+
+    def look_up(self, atoms: Iterable[str], head: int) -> dict[str, int]:
+        """Ask the history for atoms that are not known; safe in a worker."""
+        found: dict[str, int] = {}
+        for atom in atoms:
+            try:
+                seq = self._history.previous_write(atom, head + 1)
+            except UnspoolError:
+                continue
+            if seq is not None:
+                found[atom] = seq
+        return found
+
+    def learn(self, found: dict[str, int], head: int) -> None:
+        """Take over what `look_up` found."""
+        for atom, seq in found.items():
+            stretch = self._known.get(atom)
+            if stretch is not None and stretch.set_by == seq:
+                stretch.until = max(stretch.until, head)
+            else:
+                self._known[atom] = _Stretch(seq, head)
+
+    def forget(self) -> None:
+        """Ask anew: the history was cut or replaced."""
+        self._known.clear()

@@ -1,0 +1,97 @@
+"""Everything that the main screen shows of one history, ready to be turned into rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from unspool_tui.desk import Desk
+from unspool_tui.present.glyphs import Glyphs
+from unspool_tui.scene.changes_pane import ChangesPane
+from unspool_tui.scene.detail import NOTHING, QUICK_SECONDS, Detail, Pace, request_of
+from unspool_tui.scene.entries import EntryBook
+from unspool_tui.scene.history_pane import HistoryPane
+from unspool_tui.scene.inspect_pane import InspectPane
+from unspool_tui.scene.lanes import Lanes
+from unspool_tui.scene.origins import OriginBook
+from unspool_tui.scene.states import Decoded
+from unspool_tui.scene.stats_pane import StatsPane
+from unspool_tui.view.history_port import HistoryPort
+from unspool_tui.view.ledger import Ledger
+from unspool_tui.view.model import View
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How things are drawn.
+
+    Attributes:
+        glyphs: the characters.
+        zone: time zone of clock times; None is the machine's.
+    """
+
+    glyphs: Glyphs
+    zone: dt.tzinfo | None = None
+
+
+class Scene:
+    """One history, its running facts, and what each panel makes of them."""
+
+    def __init__(self, history: HistoryPort, look: Look) -> None:
+        self.history = history
+        self.look = look
+        self.ledger = Ledger(history.columns())
+        self.ledger.catch_up(len(history))
+        self.book = EntryBook(history)
+        self.origins = OriginBook(history)
+        self.decoded = Decoded()
+        self.pace = Pace()
+        self.detail: Detail = NOTHING
+        self.list = HistoryPane(history.columns(), self.book, look.glyphs, look.zone)
+        self.changes = ChangesPane(look.glyphs)
+        self.inspect = InspectPane(self.origins, look.glyphs)
+        self.stats = StatsPane(self.ledger, look.glyphs)
+        self.lanes = Lanes(history)
+
+    def wrong(self) -> bool:
+        """Say whether the source could not be read completely."""
+        return str(self.history.verdict.status) != "complete"
+
+    def wants_detail(self, view: View) -> bool:
+        """Say whether the detail at hand is not what the view shows."""
+        return self.detail.request != request_of(view)
+
+    def load_now(self, view: View, desk: Desk) -> bool:
+        """Load the detail of a view at once if that is quick; say whether it is there."""
+        if not self.wants_detail(view):
+            return True
+        columns = self.ledger.columns
+        size = columns.full_bytes[view.head] if 0 <= view.head < view.total else 0
+        if desk.can_wait or self.pace.expected(size) > QUICK_SECONDS:
+            return False
+        self.take(self.pace.timed_load(self.history, self.decoded, request_of(view), size))
+        return True
+
+    def load_later(self, view: View) -> Detail:
+        """Load the detail of a view; for the worker."""
+        columns = self.ledger.columns
+        size = columns.full_bytes[view.head] if 0 <= view.head < view.total else 0
+        return self.pace.timed_load(self.history, self.decoded, request_of(view), size)
+
+    def take(self, detail: Detail) -> None:
+        """Show a detail from now on, and learn from it who set what."""
+        head = detail.request.head
+        if detail.request.other is None and not detail.problem and head >= 0:
+            changed = frozenset(change.atom for change in detail.changes)
+            self.origins.extend(detail.state, head, changed)
+            self.origins.stepped(head, detail.changes)
+        self.detail = detail
+
+    def grown(self, total: int, *, cut: bool) -> None:
+        """Take note of new entries; after a cut, forget what was known of the old ones."""
+        if cut:
+            self.book.forget()
+            self.origins.forget()
+            self.list.forget()
+            self.detail = NOTHING
+        self.ledger.catch_up(total)

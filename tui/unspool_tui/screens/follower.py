@@ -1,0 +1,117 @@
+"""Keeps up with a growing source: file events in, at most one look in a while out."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from textual.message import Message
+from textual.timer import Timer
+
+from unspool_tui.desk import Kind
+from unspool_tui.view import live
+from unspool_tui.view.model import View
+
+if TYPE_CHECKING:
+    from unspool.sources.watch import FileWatcher
+    from unspool_tui.screens.main import MainScreen
+
+LEAST_GAP: Final = 0.033
+"""Seconds between two looks at the source; more often than this nobody sees."""
+
+
+class SourceChanged(Message):
+    """The source may hold new entries."""
+
+    def can_replace(self, message: Message) -> bool:
+        """One look finds all that is new."""
+        return isinstance(message, SourceChanged)
+
+
+class Follower:
+    """Watches the files of a history and asks it to refresh; also moves the head while playing."""
+
+    def __init__(self, main: MainScreen) -> None:
+        self._main = main
+        self._watcher: FileWatcher | None = None
+        self._last = 0.0
+        self._waiting = False
+        self._looking = False
+        self._again = False
+        self._step: Timer | None = None
+        self.poll: float | None = None
+        self.enabled = True
+
+    def start(self) -> None:
+        """Begin to watch; a history without files to watch is finished."""
+        paths = self._main.scene.history.watch_paths
+        if not self.enabled or not paths:
+            return
+        from unspool.sources.watch import FileWatcher
+
+        self._watcher = FileWatcher(paths, self._told, poll=self.poll)
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """Stop watching."""
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher = None
+
+    def _told(self) -> None:
+        """Called in the watcher's thread."""
+        self._main.post_message(SourceChanged())
+
+    def changed(self) -> None:
+        """Look at the source, now or when the last look is long enough ago."""
+        if self._looking:
+            self._again = True
+            return
+        wait = self._last + LEAST_GAP - monotonic()
+        if wait > 0:
+            if not self._waiting:
+                self._waiting = True
+                self._main.set_timer(wait, self.look)
+            return
+        self.look()
+
+    def look(self) -> None:
+        """Ask the history for new entries."""
+        self._waiting = False
+        self._looking = True
+        self._last = monotonic()
+        history = self._main.scene.history
+
+        def refresh() -> int:
+            history.refresh()
+            history.columns()
+            return len(history)
+
+        self._main.desk.ask(Kind.REFRESH, refresh)
+
+    def looked(self) -> None:
+        """The look is over; look again if the source changed meanwhile."""
+        self._looking = False
+        if self._again:
+            self._again = False
+            self.changed()
+
+    def schedule(self, view: View) -> None:
+        """While playing, have the next step come when it is due."""
+        if self._step is not None:
+            self._step.stop()
+            self._step = None
+        if view.playing:
+            self._step = self._main.set_timer(self._wait(view), self._play)
+
+    def _wait(self, view: View) -> float:
+        times = self._main.scene.ledger.columns.timestamp_ns
+        after = min(view.head + 1, view.tip)
+        return live.wait_before(view, times[view.head], times[after])
+
+    def _play(self) -> None:
+        self._step = None
+        main = self._main
+        if main.view.playing:
+            main.apply(live.played(main.view, main.rows))
+            self.schedule(main.view)

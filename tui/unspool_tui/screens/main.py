@@ -1,0 +1,231 @@
+"""The main screen: timeline, history, changes, inspect, stats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+from textual import events, getters, on
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.message import Message
+from textual.screen import Screen
+
+from unspool_tui.actions import Action
+from unspool_tui.controls import CONTROLS, cursors, finding
+from unspool_tui.desk import Desk, Kind, Reply
+from unspool_tui.keymap import Keymap
+from unspool_tui.present.paint import Pen
+from unspool_tui.scene.scene import Scene
+from unspool_tui.screens.follower import Follower, SourceChanged
+from unspool_tui.screens.main_paint import Painter
+from unspool_tui.screens.messages import MessageLog
+from unspool_tui.screens.replies import take_reply
+from unspool_tui.view import live, moves, panes
+from unspool_tui.view.filters import Keep
+from unspool_tui.view.model import Pane, View, Width
+from unspool_tui.view.rows import Rows
+from unspool_tui.widgets.lines import Lines
+from unspool_tui.widgets.panel import Framed, Panel
+from unspool_tui.widgets.timeline import Timeline
+
+if TYPE_CHECKING:
+    from unspool_tui.window import UnspoolApp
+
+FLASH_SECONDS: Final = 3.0
+"""How long a passing word stays in the footer."""
+WHEEL_ROWS: Final = 3
+
+
+class Goto(Message):
+    """Show the view as it is now; any number of them in a row is one."""
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest view is worth painting."""
+        return isinstance(message, Goto)
+
+
+class Answered(Message):
+    """The worker has something."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        super().__init__()
+
+
+class MainScreen(Screen[None]):
+    """Holds the view; every key changes the view, and the view alone decides what is painted."""
+
+    AUTO_FOCUS: ClassVar[str | None] = ""
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide"), (160, "-ultra")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-tall")]
+
+    header = getters.query_one("#header", Lines)
+    timeline = getters.query_one("#timeline", Timeline)
+    footer = getters.query_one("#footer", Lines)
+    notice = getters.query_one("#too-small", Lines)
+
+    def __init__(self, scene: Scene, view: View, keymap: Keymap, pen: Pen) -> None:
+        super().__init__()
+        self.scene = scene
+        self.view = view
+        self.rows = Rows(view.total)
+        self.keymap = keymap
+        self.pen = pen
+        self.messages = MessageLog()
+        self.flash_text: tuple[str, str] | None = None
+        self.desk = Desk(lambda reply: self.post_message(Answered(reply)))
+        self.typed: dict[str, list[str]] = {"search": [], "filter": []}
+        self.askers: dict[Kind, Callable[[Reply], None]] = {}
+        self.keep: Keep | None = None
+        self.follower = Follower(self)
+        self.panels = {pane: Panel(pane) for pane in Pane}
+        self.painter = Painter(self)
+
+    def compose(self) -> ComposeResult:
+        """Lay out the lines and the four panels."""
+        yield Lines(id="header")
+        yield Timeline(id="timeline")
+        with Container(id="body"):
+            yield self.panels[Pane.HISTORY]
+            with Container(id="details"):
+                yield self.panels[Pane.CHANGES]
+                yield self.panels[Pane.INSPECT]
+                yield self.panels[Pane.STATS]
+        yield Lines(id="footer")
+        yield Lines(id="too-small")
+
+    def on_mount(self) -> None:
+        """Begin to answer questions and to watch the source."""
+        self.desk.start()
+        self.follower.start()
+        self.use_pen(self.pen)
+
+    def on_unmount(self) -> None:
+        """Stop; what is under way is not waited for."""
+        self.follower.stop()
+        self.desk.close()
+
+    @property
+    def width_class(self) -> Width:
+        """The layout for the terminal's width."""
+        width = self.app.size.width
+        return Width.NARROW if width < 100 else Width.WIDE if width < 160 else Width.ULTRA
+
+    @property
+    def unspool_app(self) -> UnspoolApp:
+        """The app, by its own type."""
+        return cast("UnspoolApp", self.app)
+
+    def use_pen(self, pen: Pen) -> None:
+        """Draw everything with other colours."""
+        self.pen = pen
+        for lines in self.query(Lines):
+            lines.set_pen(pen)
+        self.repaint()
+
+    def apply(self, view: View) -> None:
+        """Make this the view; the screen follows with one paint for all changes that are pending."""
+        if view is not self.view:
+            self.view = view
+            self.post_message(Goto())
+
+    def repaint(self) -> None:
+        """Paint the view again, because something beside it changed."""
+        self.post_message(Goto())
+
+    def ask(self, kind: Kind, work: Callable[[], Any], then: Callable[[Reply], None]) -> None:
+        """Have the worker answer a question; a newer one of the same kind replaces it."""
+        self.askers[kind] = then
+        self.desk.ask(kind, work)
+
+    def grown(self, before: int, total: int) -> None:
+        """Let new entries into a filtered list, when the filter lets them through."""
+        if self.keep is not None and not self.view.filter.running:
+            finding.extend_rows(self, before, total)
+
+    @on(SourceChanged)
+    def _source_changed(self) -> None:
+        self.follower.changed()
+
+    @on(Goto)
+    def _paint(self) -> None:
+        self.painter.paint()
+
+    @on(Lines.Resized)
+    def _resized(self) -> None:
+        self.repaint()
+
+    @on(Answered)
+    def _answered(self, message: Answered) -> None:
+        if self.desk.is_current(message.reply):
+            take_reply(self, message.reply)
+
+    def on_key(self, event: events.Key) -> None:
+        """Do what a key means; keys without a meaning go on to Textual."""
+        if self.take_key(event.key, event.character):
+            event.stop()
+            event.prevent_default()
+
+    def take_key(self, key: str, character: str | None) -> bool:
+        """Do what a key means, or hand it to a screen that the key before it opened; say whether it meant something."""
+        front = self.app.screen
+        if front is not self and not getattr(front, "over", False):
+            # Typed faster than the screen opened: the key was on its way here already.
+            front.post_message(events.Key(key, character))
+            return True
+        action = self.keymap.action(key, character)
+        if action is not None:
+            self.run(action)
+        return action is not None
+
+    def run(self, action: Action) -> None:
+        """Do an action, or say why it does not apply."""
+        reason = action.why_not(self.view)
+        if reason:
+            self.flash(f"{action.label}: {reason}", "warning")
+        else:
+            CONTROLS[action.id](self)
+
+    def flash(self, text: str, style: str = "text") -> None:
+        """Say something in the footer for a moment, and keep it in the message log."""
+        self.messages.add(text, style)
+        self.flash_text = (text, style)
+        self.repaint()
+        self.set_timer(FLASH_SECONDS, lambda: self._end_flash(text))
+
+    def _end_flash(self, text: str) -> None:
+        if self.flash_text is not None and self.flash_text[0] == text:
+            self.flash_text = None
+            self.repaint()
+
+    @on(Framed.Clicked)
+    def _clicked(self, message: Framed.Clicked) -> None:
+        if not isinstance(message.framed, Panel):
+            return
+        pane = message.framed.pane
+        view = panes.focus(self.view, pane)
+        self.apply(view if message.row < 0 else cursors.at(self, view, pane, message.row))
+        if message.twice and message.row >= 0:
+            CONTROLS["open"](self)
+
+    @on(Framed.Wheeled)
+    def _wheeled(self, message: Framed.Wheeled) -> None:
+        if isinstance(message.framed, Panel):
+            panel, view = message.framed, self.view
+            if panel.pane is Pane.HISTORY and view.follow and message.by < 0:
+                # Looking back pauses, or the next entry would pull the list away.
+                view = live.toggle_follow(view)
+            last = max(0, panel.count - panel.page)
+            self.painter.hand.scroll(panel.pane, view, min(last, panel.top + message.by * WHEEL_ROWS))
+            self.view = view
+            self.repaint()
+
+    @on(Timeline.Scrubbed)
+    def _scrubbed(self, message: Timeline.Scrubbed) -> None:
+        move = moves.jump_to if message.jump else moves.move_to
+        self.apply(move(self.view, message.seq))
+
+    @on(Timeline.Turned)
+    def _turned(self, message: Timeline.Turned) -> None:
+        self.apply(moves.step(self.view, self.rows, message.by))

@@ -1,0 +1,173 @@
+"""Painting the main screen: from the view to the rows of every widget, all in one frame."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from unspool.model.paths import Path
+from unspool_tui.actions import hints
+from unspool_tui.desk import Kind
+from unspool_tui.keymap import show_key
+from unspool_tui.present.footer import flash_row, footer
+from unspool_tui.present.header import Cost, header
+from unspool_tui.present.line import BLANK, Row
+from unspool_tui.present.timeline import span
+from unspool_tui.scene.detail import Request, request_of
+from unspool_tui.scene.story import tell
+from unspool_tui.screens.hand import Hand
+from unspool_tui.view import panes
+from unspool_tui.view.model import Pane, View
+from unspool_tui.widgets.panel import Listed, Made
+
+if TYPE_CHECKING:
+    from unspool_tui.screens.main import MainScreen
+
+LATE_SECONDS: Final = 0.08
+"""A detail that takes longer is announced, so that the panels' old content is not taken for the new."""
+_LOOKED_UP_AT_ONCE: Final = 4
+"""Atoms whose last writer is asked for while painting; more of them are left to the worker."""
+_STATS_EVERY: Final = 2.0
+"""Seconds between two measurements of a growing history."""
+
+
+class Painter:
+    """Turns the view into rows."""
+
+    def __init__(self, main: MainScreen) -> None:
+        self._main = main
+        self._classes: frozenset[str] = frozenset()
+        self._asked_at = 0.0
+        self._requested: Request | None = None
+        self._story: tuple[Path, int] = ((), -1)
+        self._measured = (0, 0.0)
+        self.hand = Hand()
+
+    def paint(self) -> None:
+        """Show the view of the main screen."""
+        main = self._main
+        view = main.view
+        self._arrange(view)
+        self._load(view)
+        self._lines(view)
+        for pane in panes.shown_panes(view, main.width_class):
+            self._panel(view, pane)
+        self._look_up(view)
+
+    @property
+    def stale(self) -> bool:
+        """The details shown are not those of the head."""
+        return self._main.scene.wants_detail(self._main.view)
+
+    def _arrange(self, view: View) -> None:
+        main = self._main
+        shown = panes.shown_panes(view, main.width_class)
+        classes = {f"-show-{pane.name.lower()}" for pane in shown}
+        if len(shown) == 1:
+            classes.add("-zoomed")
+        if frozenset(classes) != self._classes:
+            every = [f"-show-{pane.name.lower()}" for pane in Pane] + ["-zoomed"]
+            main.set_classes([name for name in main.classes if name not in every] + sorted(classes))
+            self._classes = frozenset(classes)
+
+    def _load(self, view: View) -> None:
+        main = self._main
+        if main.scene.load_now(view, main.desk):
+            self._asked_at = 0.0
+            return
+        if not self._asked_at:
+            self._asked_at = monotonic()
+            main.set_timer(LATE_SECONDS, main.repaint)
+        wanted = request_of(view)
+        if wanted != self._requested:
+            self._requested = wanted
+            main.desk.ask(Kind.DETAIL, lambda: main.scene.load_later(view))
+
+    def _lines(self, view: View) -> None:
+        main, scene = self._main, self._main.scene
+        width, glyphs = main.size.width, main.pen.glyphs
+        late = bool(self._asked_at) and monotonic() - self._asked_at >= LATE_SECONDS
+        ledger = scene.ledger
+        cost = Cost(ledger.stored, ledger.as_full, ledger.depth(view.head) if view.total else 0)
+        wrong = scene.wrong()
+        source = scene.history.source_name
+        main.header.show_rows([header(view, source, cost, width, glyphs, late=late, wrong=wrong)])
+        room = span(main.timeline.size.width)
+        main.timeline.show(view, ledger.overview, ledger.columns, scene.lanes.rows(view, room))
+        if main.flash_text is not None:
+            main.footer.show_rows([flash_row(*main.flash_text)])
+        else:
+            main.footer.show_rows([footer(self._keys(view), width)])
+        if main.notice.display:
+            main.notice.show_rows(self._too_small())
+
+    def _keys(self, view: View) -> list[tuple[str, str]]:
+        keymap = self._main.keymap
+        pairs = []
+        for hint in hints(view):
+            keys = [show_key(keys[0]) for name in hint.ids if (keys := keymap.keys(name))]
+            if keys:
+                pairs.append((" ".join(keys), hint.label))
+        return pairs
+
+    def _too_small(self) -> list[Row]:
+        size = self._main.app.size
+        words = f"unspool needs 60 columns and 16 lines; this terminal has {size.width} by {size.height}"
+        return [BLANK] * (size.height // 2) + [Row(((f" {words}", "text"),))]
+
+    def _panel(self, view: View, pane: Pane) -> None:
+        main, scene = self._main, self._main.scene
+        panel, top = main.panels[pane], self.hand.top(pane, view)
+        match pane:
+            case Pane.HISTORY:
+                rows = main.rows
+                position = rows.position(view.head)
+                source = Made(len(rows), lambda index, width: scene.list.row(view, rows, index, width))
+                cursor = position if position < len(rows) and rows[position] == view.head else None
+                panel.show(source, scene.list.frame(view, rows, panel.inner_width), cursor, top=top)
+            case Pane.CHANGES:
+                scene.changes.update(view, scene.detail, panel.inner_width)
+                source = Made(scene.changes.count(), scene.changes.row)
+                panel.show(source, scene.changes.frame(view, stale=self.stale), scene.changes.cursor(view), top=top)
+            case Pane.INSPECT:
+                scene.inspect.update(view, scene.detail)
+                source = Made(scene.inspect.count(), lambda index, width: scene.inspect.row(view, index, width))
+                panel.show(source, scene.inspect.frame(view, stale=self.stale), scene.inspect.cursor(view), top=top)
+            case Pane.STATS:
+                self._measure(view)
+                rows_now = scene.stats.rows(view, panel.inner_width)
+                panel.show(Listed(rows_now), scene.stats.frame(view), None, top=top)
+
+    def _measure(self, view: View) -> None:
+        total, when = self._measured
+        now = monotonic()
+        if total == view.total or (total and now - when < _STATS_EVERY):
+            return
+        self._measured = (view.total, now)
+        self._main.desk.ask(Kind.STATS, self._main.scene.history.stats)
+
+    def _look_up(self, view: View) -> None:
+        """Find out who last set what is in sight; what takes long comes later."""
+        main, scene = self._main, self._main.scene
+        if Pane.INSPECT not in panes.shown_panes(view, main.width_class) or self.stale:
+            return
+        head, panel = view.head, main.panels[Pane.INSPECT]
+        unknown = scene.inspect.seen_atoms(panel.top, panel.page)
+        if unknown and len(unknown) <= _LOOKED_UP_AT_ONCE and not main.desk.can_wait:
+            scene.origins.learn(scene.origins.look_up(unknown, head), head)
+            self._panel(view, Pane.INSPECT)
+        elif unknown:
+            main.desk.ask(Kind.ORIGINS, lambda: (head, scene.origins.look_up(unknown, head)))
+        if (
+            view.selected
+            and scene.inspect.story[:2] != (view.selected, head)
+            and self._story != (view.selected, head)
+        ):
+            self._story = (view.selected, head)
+            main.desk.ask(Kind.STORY, lambda: tell(scene.history, scene.decoded, view.selected, head))
+
+    def origins_known(self) -> None:
+        """Paint Inspect again, now that it is known who set its values."""
+        main = self._main
+        if not self.stale and Pane.INSPECT in panes.shown_panes(main.view, main.width_class):
+            self._panel(main.view, Pane.INSPECT)

@@ -1,0 +1,116 @@
+"""A small menu: one key chooses, arrows and Enter too, Escape leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from textual import on
+from textual.app import ComposeResult
+
+from unspool_tui.present.frame import Frame
+from unspool_tui.present.grid import on_grid
+from unspool_tui.present.line import Row, width_of
+from unspool_tui.screens.modal import Modal
+from unspool_tui.widgets.panel import Framed, Made
+
+_MOST_ROWS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One line of a menu.
+
+    Attributes:
+        key: the key that chooses it; empty for none of its own.
+        label: what it says.
+        value: what choosing it means.
+        more: said after the label, dimmer.
+    """
+
+    key: str
+    label: str
+    value: str
+    more: str = ""
+
+
+class Menu(Modal[str | None]):
+    """Shows choices and returns the value of the chosen one."""
+
+    def __init__(
+        self,
+        title: str,
+        choices: Sequence[Choice],
+        *,
+        at: str = "",
+        preview: Callable[[str], None] | None = None,
+    ) -> None:
+        """Make a menu.
+
+        Args:
+            title: what is being chosen.
+            choices: the lines.
+            at: value of the line the cursor starts on.
+            preview: called with the value under the cursor each time it moves.
+        """
+        super().__init__()
+        self._title = title
+        self._choices = list(choices)
+        self._preview = preview
+        self._cursor = next((row for row, choice in enumerate(choices) if choice.value == at), 0)
+
+    def compose(self) -> ComposeResult:
+        """Lay out the list."""
+        box = Framed(id="menu")
+        widest = max((width_of(choice.label) + width_of(choice.more) for choice in self._choices), default=0)
+        box.styles.width = max(len(self._title) + 10, min(90, widest + 12))
+        box.styles.height = min(_MOST_ROWS, len(self._choices)) + 2
+        yield box
+
+    def paint(self) -> None:
+        """Show the choices."""
+        place = f"{self._cursor + 1} of {len(self._choices)}" if len(self._choices) > _MOST_ROWS else ""
+        frame = Frame(0, self._title, right=((place, "dim"),) if place else (), focused=True)
+        self.query_one(Framed).show(Made(len(self._choices), self._row), frame, self._cursor)
+
+    def _row(self, index: int, width: int) -> Row:
+        choice = self._choices[index]
+        left = ((f" {choice.key or ' '} ", "key"), (f" {on_grid(choice.label)}", "text"))
+        return Row(left, ((f"{on_grid(choice.more)} ", "dim"),) if choice.more else ())
+
+    def press(self, key: str, character: str | None) -> bool:
+        """Move, choose, or choose by key."""
+        moves = {"down": 1, "up": -1, "pagedown": 10, "pageup": -10}
+        for row, choice in enumerate(self._choices):
+            if character is not None and choice.key == character:
+                self._choose(row)
+                return True
+        if key in ("j", "k"):
+            self._move(1 if key == "j" else -1)
+        elif key in moves:
+            self._move(moves[key])
+        elif key in ("enter", "space"):
+            self._choose(self._cursor)
+        elif key == "q":
+            self.leave()
+        else:
+            return False
+        return True
+
+    def _move(self, by: int) -> None:
+        self._cursor = max(0, min(self._cursor + by, len(self._choices) - 1))
+        if self._preview is not None and self._choices:
+            self._preview(self._choices[self._cursor].value)
+        self.paint()
+
+    def _choose(self, row: int) -> None:
+        self.dismiss(self._choices[row].value if self._choices else None)
+
+    @on(Framed.Clicked)
+    def _clicked(self, message: Framed.Clicked) -> None:
+        if message.row >= 0:
+            self._choose(message.row)
+
+    @on(Framed.Wheeled)
+    def _wheeled(self, message: Framed.Wheeled) -> None:
+        self._move(message.by)

@@ -1,0 +1,43 @@
+"""What the app told, kept for reading again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+_KEPT: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One message.
+
+    Attributes:
+        at: when.
+        text: what.
+        style: name of its style: `text`, `good`, `warning` or `error`.
+    """
+
+    at: datetime
+    text: str
+    style: str
+
+
+class MessageLog:
+    """The last few hundred messages."""
+
+    def __init__(self, now: Callable[[], datetime] = datetime.now) -> None:
+        self._now = now
+        self._told: deque[Told] = deque(maxlen=_KEPT)
+
+    def add(self, text: str, style: str) -> None:
+        """Keep a message; the same one again and again is kept once."""
+        if not self._told or self._told[-1].text != text:
+            self._told.append(Told(self._now(), text, style))
+
+    def all(self) -> list[Told]:
+        """Return the messages, oldest first."""
+        return list(self._told)

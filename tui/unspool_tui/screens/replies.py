@@ -1,0 +1,68 @@
+"""What happens with each answer of the worker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from unspool.errors import UnspoolError
+from unspool_tui.desk import Kind, Reply
+from unspool_tui.scene.detail import request_of
+from unspool_tui.view import live
+from unspool_tui.view.rows import Rows
+
+if TYPE_CHECKING:
+    from unspool_tui.screens.main import MainScreen
+
+
+def take_reply(main: MainScreen, reply: Reply) -> None:
+    """Let the newest answer of its kind change the view; errors are told, never raised."""
+    if reply.error is not None:
+        _tell(main, reply)
+        return
+    match reply.kind:
+        case Kind.DETAIL:
+            if reply.value.request == request_of(main.view):
+                main.scene.take(reply.value)
+                main.repaint()
+        case Kind.REFRESH:
+            take_total(main, reply.value)
+        case Kind.ORIGINS:
+            head, found = reply.value
+            main.scene.origins.learn(found, head)
+            main.painter.origins_known()
+        case Kind.STATS:
+            main.scene.stats.learn(reply.value)
+            main.repaint()
+        case Kind.STORY:
+            if reply.value is not None:
+                main.scene.inspect.story = reply.value
+                main.painter.origins_known()
+        case Kind.TRAVEL | Kind.FILTER | Kind.SEARCH | Kind.TASK:
+            main.askers[reply.kind](reply)
+
+
+def _tell(main: MainScreen, reply: Reply) -> None:
+    error = reply.error
+    known = isinstance(error, UnspoolError)
+    main.flash(str(error) if known else f"unexpected {type(error).__name__}: {error}", "error")
+    if reply.kind is Kind.REFRESH:
+        main.follower.looked()
+    if reply.kind in main.askers:
+        main.askers[reply.kind](reply)
+
+
+def take_total(main: MainScreen, total: int) -> None:
+    """Show that the history has grown, or was cut."""
+    view = main.view
+    if total != view.total:
+        cut = total < view.total
+        main.scene.grown(total, cut=cut)
+        grown = live.grown(view, total)
+        if cut:
+            grown = replace(grown, search=replace(grown.search, text="", hits=(), found=0, running=False))
+        if not view.filter.text:
+            main.rows = Rows(total)
+        main.apply(grown)
+        main.grown(view.total, total)
+    main.follower.looked()

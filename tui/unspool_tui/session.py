@@ -1,0 +1,167 @@
+"""The remembered place in each source: a small JSON file in the XDG state folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from unspool.errors import PathSyntaxError
+from unspool.model.paths import Path as Address
+from unspool.model.paths import format_path, parse_path
+from unspool_tui.view.model import Against, InspectMode, Jumps, Pane, View
+
+if TYPE_CHECKING:
+    from unspool_tui.view.history_port import HistoryPort
+
+MOST_ADDRESSES: Final = 500
+"""Unfolded places remembered."""
+
+
+class Place(msgspec.Struct, omit_defaults=True):
+    """What is remembered of a view. Addresses are kept by path, so they survive a rewritten source."""
+
+    source: str = ""
+    head: int = 0
+    at_tip: bool = True
+    base: int | None = None
+    against: str = "previous"
+    bookmarks: list[int] = []
+    jumps: list[int] = []
+    focus: int = 1
+    side: int = 2
+    selected: str = ""
+    unfolded: list[str] = []
+    mode: str = "tree"
+    unchanged: bool = False
+    words: bool = False
+    wrap: bool = False
+    gaps: bool = False
+    speed: int = 3
+    pinned: list[str] = []
+    filter: str = ""
+    theme: str = ""
+
+
+@dataclass(slots=True)
+class Session:
+    """One source's remembered place.
+
+    Attributes:
+        path: where it is kept; None when nothing is remembered.
+        source: what the source is called.
+        place: what was remembered at the start.
+    """
+
+    path: Path | None
+    source: str
+    place: Place
+
+    @classmethod
+    def of(cls, history: HistoryPort, folder: Path | None) -> Session:
+        """Read what is remembered of a history; damage means nothing is."""
+        files = sorted(str(path) for path in history.watch_paths)
+        source = files[0] if files else history.source_name
+        if folder is None:
+            return cls(None, source, Place())
+        name = hashlib.sha256("\n".join(files or [source]).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+        path = folder / f"{name}.json"
+        place = Place()
+        with suppress(OSError, msgspec.MsgspecError):
+            place = msgspec.json.decode(path.read_bytes(), type=Place)
+        return cls(path, source, place)
+
+    @property
+    def theme(self) -> str:
+        """The theme used last."""
+        return self.place.theme
+
+    @property
+    def filter(self) -> str:
+        """The filter used last."""
+        return self.place.filter
+
+    def restore(self, view: View, *, at: int | None, follow: bool) -> View:
+        """Return the view with the remembered place, as far as the history still has it."""
+        place, tip = self.place, view.tip
+        head = tip if place.at_tip else min(place.head, tip)
+        if at is not None:
+            head = at
+        base = place.base if place.base is not None and place.base <= tip else None
+        against = Against(place.against) if place.against in set(Against) else Against.PREVIOUS
+        return replace(
+            view,
+            head=max(0, head),
+            follow=follow and head >= tip and at is None,
+            paused_total=view.total,
+            base=base,
+            against=Against.PREVIOUS if against is Against.BASE and base is None else against,
+            bookmarks=tuple(sorted({mark for mark in place.bookmarks if 0 <= mark <= tip})),
+            jumps=Jumps(tuple(seq for seq in place.jumps if 0 <= seq <= tip)),
+            focus=_pane(place.focus),
+            side=_pane(place.side),
+            selected=_address(place.selected),
+            unfolded=frozenset(filter(None, map(_address, place.unfolded))),
+            mode=InspectMode(place.mode) if place.mode in set(InspectMode) else InspectMode.TREE,
+            unchanged=place.unchanged,
+            words=place.words,
+            wrap=place.wrap,
+            gaps=place.gaps,
+            speed=place.speed if 0 <= place.speed <= 6 else 3,
+            pinned=tuple(place.pinned),
+        )
+
+    def save(self, view: View, theme: str) -> None:
+        """Keep the place; a folder that cannot be written is no reason to trouble anyone on the way out."""
+        if self.path is None:
+            return
+        place = Place(
+            source=self.source,
+            head=view.head,
+            at_tip=view.follow or view.head >= view.tip,
+            base=view.base,
+            against=str(view.against),
+            bookmarks=list(view.bookmarks),
+            jumps=list(view.jumps.back[-20:]),
+            focus=view.focus.value,
+            side=view.side.value,
+            selected=format_path(view.selected) if view.selected else "",
+            unfolded=[format_path(address) for address in list(view.unfolded)[:MOST_ADDRESSES]],
+            mode=str(view.mode),
+            unchanged=view.unchanged,
+            words=view.words,
+            wrap=view.wrap,
+            gaps=view.gaps,
+            speed=view.speed,
+            pinned=list(view.pinned),
+            filter=view.filter.text,
+            theme=theme,
+        )
+        with suppress(OSError):
+            _write(self.path, msgspec.json.encode(place))
+
+
+def _pane(number: int) -> Pane:
+    return Pane(number) if number in {pane.value for pane in Pane} else Pane.HISTORY
+
+
+def _address(text: str) -> Address:
+    try:
+        return parse_path(text) if text else ()
+    except PathSyntaxError:
+        return ()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file in one go: a crash leaves the old one or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    Path(temporary).replace(path)

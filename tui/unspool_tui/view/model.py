@@ -1,0 +1,168 @@
+"""The view: everything that decides what the main screen shows, as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+
+from unspool.model.paths import Path
+
+
+class Pane(Enum):
+    """The four panes, by the digit that focuses them."""
+
+    HISTORY = 1
+    CHANGES = 2
+    INSPECT = 3
+    STATS = 4
+
+
+class Against(StrEnum):
+    """What the entry under the head is compared with."""
+
+    PREVIOUS = "previous"
+    BASE = "base"
+    LIVE = "live"
+
+
+class InspectMode(StrEnum):
+    """How Inspect shows the state."""
+
+    TREE = "tree"
+    JSON = "json"
+    RAW = "raw"
+
+
+class Width(Enum):
+    """The layouts by terminal width."""
+
+    NARROW = "narrow"
+    WIDE = "wide"
+    ULTRA = "ultra"
+
+
+@dataclass(frozen=True, slots=True)
+class Jumps:
+    """Where the head came from (`back`, newest last) and where it can return to (`forward`, next last)."""
+
+    back: tuple[int, ...] = ()
+    forward: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which entries the history list shows.
+
+    Attributes:
+        text: the filter as typed; empty shows all.
+        count: how many entries match so far.
+        running: entries are still being looked at.
+    """
+
+    text: str = ""
+    count: int = 0
+    running: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search through time.
+
+    Attributes:
+        text: what is looked for; empty when there is no search.
+        hits: entries that match, ascending; a growing list, of which the first `found` belong to this view.
+        found: how many hits there are.
+        running: the search is still under way.
+        looked_at: entries looked at so far.
+    """
+
+    text: str = ""
+    hits: Sequence[int] = field(default=(), compare=False)
+    found: int = 0
+    running: bool = False
+    looked_at: int = 0
+
+
+SPEEDS: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 0.0)
+"""Entries a second while playing; 0 keeps the real gaps between entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is looked at, marked, filtered and unfolded.
+
+    Attributes:
+        total: entries in the history.
+        head: the entry being looked at; the list's cursor and the diff's title are always this one.
+        follow: the head moves to each new entry.
+        paused_total: how many entries there were when following stopped; counts "+N".
+        base: the entry marked as base.
+        against: what the head is compared with.
+        bookmarks: marked entries, ascending.
+        jumps: the jump list.
+        focus: the pane that takes movement keys.
+        zoomed: only the focused pane is shown.
+        side: what the lower right pane of the middle layouts holds (Changes too when narrow).
+        selected: address (atom first) selected in Changes and Inspect.
+        change_row: line of Changes that the cursor was on; decides where the address alone does not.
+        inspect_row: the same for Inspect.
+        folded: addresses folded in Changes although they would be open.
+        opened: addresses opened in Changes although they would be folded.
+        unfolded: addresses opened in Inspect.
+        unchanged: unchanged atoms are listed in Changes.
+        words: Changes explains itself in sentences.
+        wrap: long values take as many lines as they need.
+        mode: how Inspect shows the state.
+        filter: which entries the list shows.
+        search: the running or last search.
+        playing: the head moves by itself.
+        speed: index into `SPEEDS`.
+        gaps: the list shows the time since the entry before instead of the clock.
+        pinned: atoms that have a lane of their own in the timeline.
+    """
+
+    total: int = 0
+    head: int = 0
+    follow: bool = True
+    paused_total: int = 0
+    base: int | None = None
+    against: Against = Against.PREVIOUS
+    bookmarks: tuple[int, ...] = ()
+    jumps: Jumps = field(default_factory=Jumps)
+    focus: Pane = Pane.HISTORY
+    zoomed: bool = False
+    side: Pane = Pane.CHANGES
+    selected: Path = ()
+    change_row: int = 0
+    inspect_row: int = 0
+    folded: frozenset[Path] = frozenset()
+    opened: frozenset[Path] = frozenset()
+    unfolded: frozenset[Path] = frozenset()
+    unchanged: bool = False
+    words: bool = False
+    wrap: bool = False
+    mode: InspectMode = InspectMode.TREE
+    filter: Filter = field(default_factory=Filter)
+    search: Search = field(default_factory=Search)
+    playing: bool = False
+    speed: int = 3
+    gaps: bool = False
+    pinned: tuple[str, ...] = ()
+
+    @property
+    def tip(self) -> int:
+        """The newest entry; -1 when there is none."""
+        return self.total - 1
+
+    @property
+    def missed(self) -> int:
+        """Entries that arrived since following stopped."""
+        return 0 if self.follow else max(0, self.total - self.paused_total)
+
+    @property
+    def other(self) -> int | None:
+        """The entry that the head is compared with; None for the one it follows in time."""
+        if self.against is Against.BASE:
+            return self.base
+        return self.tip if self.against is Against.LIVE else None

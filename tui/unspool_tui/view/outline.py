@@ -1,0 +1,209 @@
+"""A state as rows of a tree, of which only unfolded parts exist; any size, any depth."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from unspool.model.paths import Path, Step
+from unspool.model.tags import Tagged
+from unspool.model.values import MISSING, Value
+from unspool_tui.view.history_port import StateView
+from unspool_tui.view.spelling import as_step, in_order
+
+MOST_RUNS: Final = 20_000
+"""Unfolded containers looked at; far more than anyone unfolds by hand, few enough to build in an instant."""
+
+
+class Container(Protocol):
+    """A value with children, by position."""
+
+    def __len__(self) -> int: ...
+
+    def step(self, position: int) -> Step: ...
+
+    def value(self, position: int) -> Value: ...
+
+    def find(self, step: Step) -> int | None: ...
+
+
+class _Keyed:
+    """Children of a mapping."""
+
+    __slots__ = ("_keys", "_mapping")
+
+    def __init__(self, mapping: Mapping[Value, Value] | StateView) -> None:
+        self._mapping = mapping
+        self._keys = list(mapping)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def step(self, position: int) -> Step:
+        return as_step(self._keys[position])
+
+    def value(self, position: int) -> Value:
+        return self._mapping[self._keys[position]]
+
+    def find(self, step: Step) -> int | None:
+        if isinstance(step, str) and step in self._mapping:
+            return self._keys.index(step)
+        return next((position for position, key in enumerate(self._keys) if as_step(key) == step), None)
+
+
+class _Listed:
+    """Children of a list, tuple or set."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Sequence[Value]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def step(self, position: int) -> Step:
+        return position
+
+    def value(self, position: int) -> Value:
+        return self._items[position]
+
+    def find(self, step: Step) -> int | None:
+        return step if isinstance(step, int) and 0 <= step < len(self._items) else None
+
+
+def container_of(value: Value) -> Container | None:
+    """Return a value's children, or None for a value without any."""
+    if isinstance(value, Tagged):
+        return container_of(value.value)
+    if isinstance(value, Mapping):
+        return _Keyed(value) if value else None
+    if isinstance(value, list | tuple):
+        return _Listed(value) if value else None
+    if isinstance(value, set | frozenset):
+        return _Listed(in_order(value)) if value else None
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Neighbouring children of one container with no unfolded child between them."""
+
+    first_row: int
+    parent: Path
+    container: Container
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One row of the tree.
+
+    Attributes:
+        address: path from the state, atom first.
+        value: what is there.
+        unfolded: its children follow.
+    """
+
+    address: Path
+    value: Value
+    unfolded: bool
+
+    @property
+    def depth(self) -> int:
+        """How far it is indented."""
+        return len(self.address) - 1
+
+
+class Outline:
+    """The rows of a state under a set of unfolded addresses."""
+
+    __slots__ = ("_count", "_firsts", "_inside", "_runs", "_unfolded")
+
+    def __init__(self, state: StateView, unfolded: frozenset[Path]) -> None:
+        """Lay out a state; only the unfolded containers are looked into."""
+        self._unfolded = unfolded
+        self._runs: list[Run] = []
+        self._inside: dict[Path, list[Run]] = {}
+        self._count = self._lay_out(_Keyed(state))
+        self._firsts = [run.first_row for run in self._runs]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def node(self, row: int) -> Node:
+        """Return the node on a row."""
+        run = self._runs[bisect_right(self._firsts, row) - 1]
+        position = run.start + row - run.first_row
+        address = (*run.parent, run.container.step(position))
+        return Node(address, run.container.value(position), address in self._unfolded)
+
+    def row_of(self, address: Path) -> int | None:
+        """Return the row of an address, or of the nearest visible value around it; None when there is none."""
+        best: int | None = None
+        for depth in range(1, len(address) + 1):
+            row = self._child_row(address[: depth - 1], address[depth - 1])
+            if row is None:
+                break
+            best = row
+            if address[:depth] not in self._unfolded:
+                break
+        return best
+
+    def _child_row(self, parent: Path, step: Step) -> int | None:
+        runs = self._inside.get(parent, [])
+        position = runs[0].container.find(step) if runs else None
+        if position is None:
+            return None
+        run = runs[bisect_right(runs, position, key=lambda run: run.start) - 1]
+        return run.first_row + position - run.start
+
+    def _lay_out(self, root: Container) -> int:
+        steps: dict[Path, list[Step]] = {}
+        for address in self._unfolded:
+            if address:
+                steps.setdefault(address[:-1], []).append(address[-1])
+        row = 0
+        # Each pending part: a container, its address, its unfolded children still to come, and where to go on.
+        pending: list[tuple[Path, Container, list[int], int]] = []
+        pending.append(((), root, self._positions(root, steps.get((), ())), 0))
+        while pending:
+            parent, container, positions, start = pending.pop()
+            if start < len(container):
+                self._add(Run(row, parent, container, start))
+            if not positions or len(self._runs) > MOST_RUNS:
+                row += len(container) - start
+                continue
+            position = positions[0]
+            row += position + 1 - start
+            pending.append((parent, container, positions[1:], position + 1))
+            address = (*parent, container.step(position))
+            child = container_of(container.value(position))
+            if child is not None:
+                pending.append((address, child, self._positions(child, steps.get(address, ())), 0))
+        return row
+
+    def _add(self, run: Run) -> None:
+        self._runs.append(run)
+        self._inside.setdefault(run.parent, []).append(run)
+
+    @staticmethod
+    def _positions(container: Container, steps: Sequence[Step]) -> list[int]:
+        found = (container.find(step) for step in steps)
+        return sorted(position for position in found if position is not None)
+
+
+def value_at(state: StateView, address: Path) -> Value:
+    """Return the value at an address of a state, or MISSING when nothing is there."""
+    if not address or not isinstance(address[0], str) or address[0] not in state:
+        return MISSING
+    value: Value = state[address[0]]
+    for step in address[1:]:
+        container = container_of(value)
+        position = container.find(step) if container is not None else None
+        if container is None or position is None:
+            return MISSING
+        value = container.value(position)
+    return value

@@ -1,0 +1,97 @@
+"""The base of every widget of the main screen: rows in, strips out, only changed lines repainted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from rich.text import Text
+from textual import events
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from unspool_tui.present.line import BLANK, Row
+from unspool_tui.present.paint import Pen, paint_row
+
+_STRIPS_KEPT: Final = 600
+"""Drawn lines kept by a widget. More would only give the garbage collector work."""
+
+
+class Lines(Widget, can_focus=False):
+    """Rows drawn through the Line API without a style cache of Textual's own."""
+
+    ALLOW_SELECT: ClassVar[bool] = False
+    DEFAULT_CSS = "Lines { overflow: hidden; }"
+
+    class Resized(Message):
+        """A widget has a new size, so rows for another width are due."""
+
+        def can_replace(self, message: Message) -> bool:
+            """One paint serves all widgets."""
+            return isinstance(message, Lines.Resized)
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
+        super().__init__(id=id)
+        self._pen = Pen()
+        self._rows: tuple[Row, ...] = ()
+        self._strips: dict[tuple[Row, int], Strip] = {}
+
+    def set_pen(self, pen: Pen) -> None:
+        """Draw with other colours or characters from now on."""
+        if pen is not self._pen:
+            self._pen = pen
+            self._strips.clear()
+            self.refresh()
+
+    @property
+    def pen(self) -> Pen:
+        """What the rows are drawn with."""
+        return self._pen
+
+    def show_rows(self, rows: Sequence[Row]) -> None:
+        """Show these rows from the top; lines that stay the same are not repainted."""
+        new = tuple(rows)
+        old, self._rows = self._rows, new
+        if old == new:
+            return
+        width, height = self.size
+        changed = [
+            Region(0, y, width, 1)
+            for y in range(min(height, max(len(old), len(new))))
+            if (old[y] if y < len(old) else BLANK) != (new[y] if y < len(new) else BLANK)
+        ]
+        if changed:
+            self.refresh(*changed)
+
+    def render(self) -> Text:
+        """Return nothing: `render_lines` does the work."""
+        return Text("")
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return the drawn lines of a part of the widget."""
+        width = self.size.width
+        lines = [self._line(y, width) for y in range(crop.y, crop.bottom)]
+        if crop.x == 0 and crop.width == width:
+            return lines
+        return [line.crop(crop.x, crop.right) for line in lines]
+
+    def _line(self, y: int, width: int) -> Strip:
+        row = self._rows[y] if y < len(self._rows) else BLANK
+        key = (row, width)
+        strip = self._strips.get(key)
+        if strip is None:
+            if len(self._strips) >= _STRIPS_KEPT:
+                self._strips.pop(next(iter(self._strips)))
+            strip = self._strips[key] = self.draw(row, width)
+        return strip
+
+    def draw(self, row: Row, width: int) -> Strip:
+        """Draw one row; called once for each row that is not in the cache."""
+        return paint_row(row, width, self._pen)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Forget lines of the old width and ask for new rows."""
+        self._strips.clear()
+        self.post_message(self.Resized())

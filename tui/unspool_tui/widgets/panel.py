@@ -1,0 +1,169 @@
+"""A framed list of rows with a cursor: the base of the four panels and of the small screens in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+
+from unspool_tui.present.frame import Frame, bottom_row, top_row
+from unspool_tui.present.line import BLANK, Row
+from unspool_tui.present.paint import paint_framed, paint_row
+from unspool_tui.view.model import Pane
+from unspool_tui.view.scroll import keep_visible, thumb
+from unspool_tui.widgets.lines import Lines
+
+_EDGES: Final = {
+    (False, False): "line",
+    (False, True): "line held",
+    (True, False): "focus",
+    (True, True): "focus held",
+}
+"""Focus and scroll bar folded into the row, so that one comparison tells whether a line must be repainted."""
+
+
+class Source(Protocol):
+    """Rows by number, made when they are seen."""
+
+    def __len__(self) -> int: ...
+
+    def row(self, index: int, width: int) -> Row: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Rows that are all there already."""
+
+    rows: list[Row]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def row(self, index: int, width: int) -> Row:
+        """Return a row."""
+        return self.rows[index]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Rows made by a function of number and width."""
+
+    count: int
+    make: Callable[[int, int], Row]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def row(self, index: int, width: int) -> Row:
+        """Make a row."""
+        return self.make(index, width)
+
+
+class Framed(Lines):
+    """A frame with a title, a scrolled list of rows and a cursor.
+
+    It decides only which rows fit; what they say and which one is selected comes from outside.
+    """
+
+    DEFAULT_CSS = "Framed { width: 1fr; height: 1fr; }"
+
+    class Clicked(Message):
+        """A row was clicked (-1: none); a second click on it opens it."""
+
+        def __init__(self, framed: Framed, row: int, *, twice: bool) -> None:
+            self.framed = framed
+            self.row = row
+            self.twice = twice
+            super().__init__()
+
+    class Wheeled(Message):
+        """The wheel turned."""
+
+        def __init__(self, framed: Framed, by: int) -> None:
+            self.framed = framed
+            self.by = by
+            super().__init__()
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
+        super().__init__(id=id)
+        self.top = 0
+        self.count = 0
+
+    @property
+    def page(self) -> int:
+        """How many rows fit."""
+        return max(1, self.size.height - 2)
+
+    @property
+    def inner_width(self) -> int:
+        """Cells of a row between the edges."""
+        return max(1, self.size.width - 2)
+
+    def show(self, source: Source, frame: Frame, cursor: int | None, *, top: int | None = None) -> None:
+        """Show rows of a source.
+
+        Args:
+            source: all rows.
+            frame: title and footing.
+            cursor: the selected row; None where nothing is selected.
+            top: the first visible row, where the panel is scrolled by hand; else the cursor is kept in sight.
+        """
+        height = self.size.height
+        if height < 2:
+            return
+        count, page, width = len(source), self.page, self.inner_width
+        self.count = count
+        self.top = keep_visible(self.top, cursor, page, count) if top is None else max(0, min(top, count - page))
+        ground = "cursor" if frame.focused else "blurred"
+        rows = [top_row(frame, self.pen.glyphs)]
+        first, length = thumb(self.top, page, count)
+        for place in range(page):
+            index = self.top + place
+            row = source.row(index, width) if index < count else BLANK
+            if index == cursor and index < count:
+                row = row._replace(ground=ground)
+            rows.append(row._replace(edge=_EDGES[frame.focused, first <= place < first + length]))
+        rows.append(bottom_row(frame, self.pen.glyphs))
+        self.show_rows(rows)
+
+    def draw(self, row: Row, width: int) -> Strip:
+        """Draw a row between the edges of the frame; the first and last row are the frame itself."""
+        if not row.edge:
+            return paint_row(row, width, self.pen)
+        glyphs = self.pen.glyphs
+        suffix, held = (".focus" if "focus" in row.edge else ""), "held" in row.edge
+        left = (glyphs.vertical, f"border{suffix}")
+        right = (glyphs.thumb, f"thumb{suffix}") if held else left
+        return paint_framed(row, width, self.pen, (left, right))
+
+    def row_at(self, y: int) -> int | None:
+        """Return the row at a line of the widget, or None outside the rows."""
+        index = self.top + y - 1
+        return index if 1 <= y <= self.page and index < self.count else None
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell which row was clicked."""
+        row = self.row_at(event.y)
+        self.post_message(self.Clicked(self, -1 if row is None else row, twice=event.chain > 1))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Tell that the wheel turned."""
+        event.stop()
+        self.post_message(self.Wheeled(self, 1))
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Tell that the wheel turned."""
+        event.stop()
+        self.post_message(self.Wheeled(self, -1))
+
+
+class Panel(Framed):
+    """One of the four panels of the main screen."""
+
+    def __init__(self, pane: Pane) -> None:
+        super().__init__(id=pane.name.lower())
+        self.pane = pane

@@ -1,0 +1,107 @@
+"""What can be copied: the value, its key, its path in two spellings, the patch, a link to this place."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from unspool.delta.json_patch import state_patch
+from unspool.model.json_text import to_json
+from unspool.model.paths import Path, format_path
+from unspool.model.values import MISSING
+from unspool_tui.scene.detail import Detail
+from unspool_tui.view.going import NoSuchPlace
+from unspool_tui.view.history_port import HistoryPort
+from unspool_tui.view.model import View
+from unspool_tui.view.outline import value_at
+
+
+def _always(view: View) -> str:
+    return ""
+
+
+def _selected(view: View) -> str:
+    return "" if view.selected else "select something in Changes or Inspect first"
+
+
+@dataclass(frozen=True, slots=True)
+class Yank:
+    """One line of the yank menu.
+
+    Attributes:
+        key: the key that chooses it.
+        name: what it is called in code.
+        label: what it is called on the screen.
+        why_not: why it does not apply now; empty when it does.
+    """
+
+    key: str
+    name: str
+    label: str
+    why_not: Callable[[View], str]
+
+
+YANKS: Final = (
+    Yank("v", "value", "value", _selected),
+    Yank("k", "key", "key", _selected),
+    Yank("p", "path", "path ($.a.b[0])", _selected),
+    Yank("q", "jq", "jq path (.a.b[0])", _selected),
+    Yank("d", "patch", "JSON Patch of this diff", _always),
+    Yank("s", "state", "whole state as JSON", _always),
+    Yank("l", "link", "command that opens this place", _always),
+)
+
+
+def yank_text(kind: Yank, history: HistoryPort, view: View, detail: Detail) -> str:
+    """Return what a line of the yank menu copies.
+
+    Raises:
+        UnspoolError: there is nothing at the selected address, or an entry cannot be rebuilt.
+    """
+    match kind.name:
+        case "value":
+            return value_text(detail, view.selected)
+        case "key":
+            return str(view.selected[-1])
+        case "path":
+            return format_path(view.selected)
+        case "jq":
+            return jq_path(view.selected)
+        case "patch":
+            return patch_text(history, detail)
+        case "state":
+            return to_json({name: detail.state[name] for name in detail.state}, indent=2)
+    return link(history, view)
+
+
+def value_text(detail: Detail, address: Path) -> str:
+    """Return the value at an address: text as it reads, anything else as JSON."""
+    value = value_at(detail.state, address)
+    if value is MISSING:
+        raise NoSuchPlace(f"{format_path(address[:20])} is not there at #{detail.request.head}")
+    return value if isinstance(value, str) else to_json(value, indent=2)
+
+
+def jq_path(address: Path) -> str:
+    """Spell an address for jq: plain keys with dots, others quoted in brackets."""
+    text = format_path(address, root="")
+    return text if text.startswith("[") and not text.startswith('["') else "." + text.lstrip(".")
+
+
+def patch_text(history: HistoryPort, detail: Detail) -> str:
+    """Return the RFC 6902 JSON Patch that turns the compared state into that of the head."""
+    old = {} if detail.from_seq < 0 else history.state(detail.from_seq)
+    return to_json(state_patch(old, history.state(detail.request.head)), indent=2)
+
+
+def link(history: HistoryPort, view: View) -> str:
+    """Return the command that opens the history at the head."""
+    return f"unspool open {shlex.quote(source_argument(history))} --at {view.head}"
+
+
+def source_argument(history: HistoryPort) -> str:
+    """Return what to call the source on a command line: its file where it has one."""
+    files = [path for path in history.watch_paths if not path.name.endswith(("-wal", "-shm"))]
+    return str(files[0]) if len(files) == 1 else history.source_name
