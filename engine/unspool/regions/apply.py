@@ -160,3 +160,32 @@ def replay_to(
     """
     upto = (delta for delta in deltas if delta.tick <= tick)
     return apply_deltas(region, upto, actions=actions, strict=strict)
+
+
+def apply_parts(
+    region: Region,
+    parts: Iterable[Iterable[RegionDelta]],
+    tick: int | None,
+    *,
+    actions: ActionTable = STANDARD_ACTIONS,
+) -> Applied:
+    """Apply deltas part by part, as they were when each part was folded into a snapshot.
+
+    Args:
+        region: the region before the first part.
+        parts: deltas, oldest part first; each part applies in its own tick order.
+        tick: leave out what happened later; None for all.
+        actions: what each action does.
+
+    Raises:
+        UnknownAction: an action is not in the table.
+    """
+    conflicts: list[Conflict] = []
+    movements: list[Movement] = []
+    for deltas in parts:
+        upto = (delta for delta in deltas if tick is None or delta.tick <= tick)
+        applied = apply_deltas(region, upto, actions=actions, strict=False)
+        region = applied.region
+        conflicts += applied.conflicts
+        movements += applied.movements
+    return Applied(region, tuple(conflicts), tuple(movements))

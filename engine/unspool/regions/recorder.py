@@ -14,10 +14,9 @@ from unspool.regions.deltas import RegionDelta
 from unspool.regions.errors import InvalidRegionValue, NotInRegion, OutOfRange
 from unspool.regions.payloads import Payload, payload_for
 from unspool.regions.region import unknown_region
-from unspool.regions.region_file import Base
 from unspool.regions.store import RegionStore
 from unspool.regions.table import STANDARD_ACTIONS
-from unspool.regions.visits import StoredFile, Visits
+from unspool.regions.visits import OpenVisit, StoredFile
 
 Clock = Callable[[], int]
 """Says the current tick."""
@@ -56,8 +55,9 @@ class DeltaRecorder:
         self._clock = clock
         self._player = player
         self._pending: list[tuple[RegionDelta, bool]] = []
-        self._inside = False
+        self._visit: OpenVisit | None = None
         self._address = address
+        self._entry_tick = 0
         self.enter(address, template=template, seed=seed)
 
     def enter(self, address: RegionAddress, *, template: str | None = None, seed: Number | None = None) -> None:
@@ -66,15 +66,15 @@ class DeltaRecorder:
         Raises:
             NotInRegion: the visit before is not stored yet.
         """
-        if self._inside:
+        if self._visit is not None:
             raise NotInRegion(
                 f"still in {self._address} with {len(self._pending)} unsaved changes; call save_on_region_exit() first"
             )
-        self._address = address
-        self._base: Base = self._store.world.base_of(address, template, seed)
-        self._entry_tick = self._clock()
-        need_whole("tick of the clock", self._entry_tick)
-        self._inside = True
+        entry_tick = self._clock()
+        need_whole("tick of the clock", entry_tick)
+        base = self._store.world.base_of(address, template, seed)
+        self._address, self._entry_tick = address, entry_tick
+        self._visit = self._store.begin_visit(address, base, entry_tick)
 
     @property
     def address(self) -> RegionAddress:
@@ -163,21 +163,22 @@ class DeltaRecorder:
             NotInRegion: there is no visit.
             RegionStorageError: the storage refused; everything pending is kept, call again.
         """
-        self._require_visit()
+        visit = self._require_visit()
         shared = [delta for delta, personal in self._pending if not personal]
         mine = tuple(delta for delta, personal in self._pending if personal)
-        visit = Visits.one(self._entry_tick, self._clock())
         personal = {self._player: mine} if self._player is not None and mine else {}
-        file = self._store.record_visit(self._address, self._base, visit, shared, personal)
+        file = self._store.end_visit(visit, self._clock(), shared, personal)
         self._pending.clear()
-        self._inside = False
+        self._visit = None
         return file
 
     def discard(self) -> tuple[RegionDelta, ...]:
         """End the visit and forget it, and return what was pending."""
         forgotten = self.pending
+        if self._visit is not None:
+            self._store.forget_visit(self._visit)
         self._pending.clear()
-        self._inside = False
+        self._visit = None
         return forgotten
 
     def __enter__(self) -> Self:
@@ -187,9 +188,10 @@ class DeltaRecorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # What a player did is kept even when the game fails in the middle of a visit.
-        if self._inside:
+        if self._visit is not None:
             self.save_on_region_exit()
 
-    def _require_visit(self) -> None:
-        if not self._inside:
+    def _require_visit(self) -> OpenVisit:
+        if self._visit is None:
             raise NotInRegion(f"not in a region; call enter(address) first (the last one was {self._address})")
+        return self._visit

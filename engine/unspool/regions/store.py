@@ -10,11 +10,11 @@ from types import TracebackType
 from typing import Self
 
 from unspool.regions.address import RegionAddress
-from unspool.regions.apply import Applied, apply_deltas
+from unspool.regions.apply import Applied, apply_deltas, apply_parts
 from unspool.regions.checks import Number
 from unspool.regions.conservation import Audit, balance
 from unspool.regions.deltas import RegionDelta
-from unspool.regions.effects import Conflict, Movement
+from unspool.regions.effects import Conflict
 from unspool.regions.errors import RegionFileError, RegionWarning
 from unspool.regions.folding import SNAPSHOT_THRESHOLD, compressed, split_foldable
 from unspool.regions.formats import FileForm
@@ -23,7 +23,7 @@ from unspool.regions.region_file import SNAPSHOT_TEMPLATE, Base, RegionDeltaFile
 from unspool.regions.shelf import RegionShelf
 from unspool.regions.snapshot import RegionSnapshot
 from unspool.regions.storage import DirectoryStorage, RegionStorage
-from unspool.regions.visits import StoredFile, Visits, with_recorded, with_visits
+from unspool.regions.visits import OpenVisit, StoredFile, Visits, with_recorded, with_visits
 from unspool.regions.world import World
 
 
@@ -78,6 +78,7 @@ class RegionStore:
         self._threshold = snapshot_threshold
         # Visits of regions nobody has changed: a file is not made for them, but they count once there is one.
         self._unsaved_visits: dict[RegionAddress, Visits] = {}
+        self._open_visits: list[OpenVisit] = []
 
     def __enter__(self) -> Self:
         return self
@@ -170,40 +171,57 @@ class RegionStore:
         Raises:
             RegionStorageError: the storage refused; what was stored before is untouched.
         """
+        return self._save(file)
+
+    def _save(self, file: StoredFile, leaving: OpenVisit | None = None) -> StoredFile:
+        others = (visit for visit in self._open_visits if visit is not leaving)
+        horizon = min((visit.entry for visit in others if visit.address == file.address), default=None)
         if self._compress:
-            file = compressed(file, self.world.actions)
-        folded, rest = split_foldable(file, self._threshold)
+            file = compressed(file, self.world.actions, horizon)
+        folded, rest = split_foldable(file, self._threshold, horizon)
         if folded:
             file = replace(rest, base_template=SNAPSHOT_TEMPLATE, snapshot=self._write_snapshot(file, folded))
         self._shelf.write(file)
         return file
 
-    def record_visit(
+    def begin_visit(self, address: RegionAddress, base: Base, entry: int) -> OpenVisit:
+        """Note that somebody is in a region: what others do meanwhile is not merged or folded until they leave."""
+        visit = OpenVisit(address, base, entry)
+        self._open_visits.append(visit)
+        return visit
+
+    def forget_visit(self, visit: OpenVisit) -> None:
+        """Note that a visit ended with nothing to store."""
+        self._open_visits.remove(visit)
+
+    def end_visit(
         self,
-        address: RegionAddress,
-        base: Base,
-        visits: Visits,
+        visit: OpenVisit,
+        leave: int,
         shared: Iterable[RegionDelta],
         personal: Mapping[str, tuple[RegionDelta, ...]],
     ) -> StoredFile | None:
-        """Add a visit, and what was done in it, to the file of a region.
+        """Add a visit, and what was done in it, to the file of its region.
 
         Returns:
             The file as stored; None if nobody ever changed the region, so that nothing is stored.
 
         Raises:
-            RegionStorageError: the storage refused; the visit may be recorded again.
+            RegionStorageError: the storage refused; the visit is still open and may be ended again.
         """
-        shared = tuple(shared)
-        earlier = self._unsaved_visits.get(address)
-        visits = visits if earlier is None else earlier.followed_by(visits)
-        file, _ = self.matching_file(address, base)
+        address, shared = visit.address, tuple(shared)
+        visits = Visits.one(visit.entry, leave)
+        if address in self._unsaved_visits:
+            visits = self._unsaved_visits[address].followed_by(visits)
+        file, _ = self.matching_file(address, visit.base)
         if file is None and not shared and not personal:
             self._unsaved_visits[address] = visits
+            self._open_visits.remove(visit)
             return None
-        file = file or RegionDeltaFile(address, base.template, base.seed)
-        saved = self.save_file(with_visits(with_recorded(file, shared, personal), visits))
+        file = file or RegionDeltaFile(address, visit.base.template, visit.base.seed)
+        saved = self._save(with_visits(with_recorded(file, shared, personal), visits), leaving=visit)
         self._unsaved_visits.pop(address, None)
+        self._open_visits.remove(visit)
         return saved
 
     def undo_last(self, address: RegionAddress, count: int = 1) -> tuple[RegionDelta, ...]:
@@ -268,18 +286,9 @@ class RegionStore:
         return apply_deltas(region, deltas, actions=self.world.actions, strict=False)
 
     def _replay(self, file: StoredFile, tick: int | None, player: str | None) -> Applied:
-        """Apply all deltas since the base, snapshot by snapshot, as they were applied then."""
-        region = self.world.pristine(file.address, file.original)
-        folded = tuple(snapshot.folded for snapshot in reversed(list(self._shelf.snapshots(file))))
-        conflicts: list[Conflict] = []
-        movements: list[Movement] = []
-        for deltas in (*folded, file.deltas_for(player)):
-            upto = (delta for delta in deltas if tick is None or delta.tick <= tick)
-            applied = self._apply(region, upto)
-            region = applied.region
-            conflicts += applied.conflicts
-            movements += applied.movements
-        return Applied(region, tuple(conflicts), tuple(movements))
+        folded = (snapshot.folded for snapshot in reversed(list(self._shelf.snapshots(file))))
+        pristine = self.world.pristine(file.address, file.original)
+        return apply_parts(pristine, (*folded, file.deltas_for(player)), tick, actions=self.world.actions)
 
     def _write_snapshot(self, file: StoredFile, folded: tuple[RegionDelta, ...]) -> SnapshotReference:
         region = self._apply(self.start_of(file), folded).region

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
+from unspool.regions.address import RegionAddress
 from unspool.regions.deltas import RegionDelta
 from unspool.regions.multiplayer import MultiplayerRegionDelta
-from unspool.regions.region_file import RegionDeltaFile
+from unspool.regions.region_file import Base, RegionDeltaFile
 
 StoredFile = RegionDeltaFile | MultiplayerRegionDelta
 """What a store keeps of one region."""
@@ -45,6 +46,21 @@ class Visits:
             spent=self.spent + later.spent,
             count=self.count + later.count,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenVisit:
+    """A visit that has begun and is not stored yet; each is itself only.
+
+    Attributes:
+        address: which region.
+        base: what the region is generated from.
+        entry: tick of the entry.
+    """
+
+    address: RegionAddress
+    base: Base
+    entry: int
 
 
 def with_visits(file: StoredFile, visits: Visits) -> StoredFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -118,6 +119,22 @@ def deltas_of(action: DeltaAction) -> st.SearchStrategy[RegionDelta]:
 
 any_delta = st.sampled_from([*DeltaAction, *_COMMON * 4]).flatmap(deltas_of)
 delta_lists = st.lists(any_delta, max_size=25)
+
+meeting_deltas = st.builds(
+    RegionDelta,
+    st.integers(0, 6),
+    st.sampled_from([DeltaAction.ITEM_REMOVED, DeltaAction.ITEM_ADDED, DeltaAction.ITEM_MOVED]),
+    st.sampled_from(TILES[:2]),
+    st.builds(ItemDelta, st.just("wood"), st.integers(1, 3), disposition=st.just(Fate.moved(TILES[1]))),
+).map(
+    lambda delta: (
+        delta
+        if delta.action == DeltaAction.ITEM_MOVED
+        else replace(delta, data=replace(delta.data, disposition=None))
+    )
+)
+"""One item on two tiles: nearly every delta matters to the next."""
+meeting_lists = st.lists(meeting_deltas, max_size=10)
 
 RAY_GUN = RegionDelta(
     150_000,

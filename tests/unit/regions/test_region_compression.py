@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from region_strategies import ADDRESS, TENT, TILES, addition, any_delta, delta_lists, removal
+from region_strategies import ADDRESS, TENT, TILES, addition, any_delta, delta_lists, meeting_lists, removal
 
 from unspool.regions import (
     STANDARD_ACTIONS,
@@ -43,14 +43,14 @@ def dig(tick: int, old: str, new: str, tool: str | None = None) -> RegionDelta:
     return RegionDelta(tick, DeltaAction.TERRAIN_MODIFIED, TILE, TerrainDelta(old, new, tool))
 
 
-@given(delta_lists, st.sampled_from(BASES))
+@given(delta_lists | meeting_lists, st.sampled_from(BASES))
 @settings(max_examples=100, deadline=None)
 def test_r50_compression_never_changes_the_resulting_region(deltas: list[RegionDelta], base: Region) -> None:
     assert outcome(compress_deltas(deltas), base) == outcome(deltas, base)
 
 
-@given(delta_lists, st.sampled_from(BASES), st.integers(0, 12))
-@settings(max_examples=60, deadline=None)
+@given(delta_lists | meeting_lists, st.sampled_from(BASES), st.integers(0, 12))
+@settings(max_examples=100, deadline=None)
 def test_r50_deltas_recorded_after_compression_meet_the_same_region(
     deltas: list[RegionDelta], base: Region, cut: int
 ) -> None:
@@ -125,8 +125,8 @@ def test_r50_deltas_with_fields_of_their_own_are_left_alone() -> None:
     assert len(compress_deltas([marked, removal(2)])) == 2
 
 
-@given(delta_lists, st.lists(any_delta, max_size=8))
-@settings(max_examples=60, deadline=None)
+@given(delta_lists | meeting_lists, st.lists(any_delta, max_size=8) | meeting_lists)
+@settings(max_examples=100, deadline=None)
 def test_r50_compressing_a_multiplayer_file_changes_nobodys_region(
     shared: list[RegionDelta], personal: list[RegionDelta]
 ) -> None:
@@ -134,3 +134,21 @@ def test_r50_compressing_a_multiplayer_file_changes_nobodys_region(
     small = compressed(file, STANDARD_ACTIONS)
     for player in ("a", None):
         assert outcome(small.deltas_for(player), BASES[0]) == outcome(file.deltas_for(player), BASES[0])
+
+
+def test_r50_shared_changes_are_not_merged_across_a_personal_one() -> None:
+    file = MultiplayerRegionDelta(ADDRESS, "t", 1, (addition(1), addition(3)), {"a": (removal(2, quantity=2),)})
+    small = compressed(file, STANDARD_ACTIONS)
+    assert isinstance(small, MultiplayerRegionDelta)
+    assert small.shared_deltas == file.shared_deltas
+    apart = MultiplayerRegionDelta(ADDRESS, "t", 1, (addition(1), addition(2)), {"a": (removal(3),)})
+    merged = compressed(apart, STANDARD_ACTIONS)
+    assert isinstance(merged, MultiplayerRegionDelta)
+    assert merged.shared_deltas == (addition(2, quantity=2),)
+
+
+def test_r50_a_personal_change_at_a_tick_follows_the_shared_ones_of_that_tick() -> None:
+    file = MultiplayerRegionDelta(ADDRESS, "t", 1, (addition(2), addition(3)), {"a": (removal(2, quantity=2),)})
+    small = compressed(file, STANDARD_ACTIONS)
+    assert isinstance(small, MultiplayerRegionDelta)
+    assert small.shared_deltas == file.shared_deltas

@@ -259,3 +259,32 @@ def test_a_games_own_action_is_recorded(tmp_path: Path, clock: Ticks) -> None:
     file = RegionStore(tmp_path, world).read_file(PLATFORM_ADDRESS)
     assert isinstance(file, RegionDeltaFile)
     assert (file.base_template, file.base_seed, file.deltas[0].action) == ("meadow", 4, "spell_cast")
+
+
+def test_r50_what_others_may_still_store_between_is_not_merged_over(store: RegionStore) -> None:
+    mine, other = Ticks(0), Ticks(0)
+    one = DeltaRecorder(store, PLATFORM_ADDRESS, mine)
+    two = DeltaRecorder(store, PLATFORM_ADDRESS, other)
+    for mine.now in (1, 3):
+        one.record_delta("item_added", TILES[0], ItemDelta("gem", 1))
+    other.now = 2
+    two.record_delta("item_removed", TILES[0], ItemDelta("gem", 1))
+    one.save_on_region_exit()
+    two.save_on_region_exit()
+    loaded = store.load(PLATFORM_ADDRESS)
+    assert loaded.conflicts == ()
+    assert loaded.region.quantity_at(TILES[0], "gem") == 1
+
+
+def test_r51_what_others_may_still_store_between_is_not_folded(tmp_path: Path) -> None:
+    store = RegionStore(tmp_path, demo_world(), snapshot_threshold=1)
+    mine, other = Ticks(0), Ticks(2)
+    one = DeltaRecorder(store, PLATFORM_ADDRESS, mine)
+    two = DeltaRecorder(store, PLATFORM_ADDRESS, other)
+    for mine.now in (1, 2, 3):
+        one.record_delta("sign_placed", (mine.now, 1), {"text": str(mine.now)})
+    file = one.save_on_region_exit()
+    assert isinstance(file, RegionDeltaFile)
+    assert [delta.tick for delta in file.deltas] == [2, 3]
+    two.discard()
+    assert len(store.load(PLATFORM_ADDRESS).region.signs) == 3
