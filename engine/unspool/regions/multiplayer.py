@@ -20,6 +20,7 @@ from unspool.regions.region_file import (
     head_fields,
     original_base,
     read_head,
+    undo_last,
 )
 
 
@@ -107,3 +108,18 @@ class MultiplayerRegionDelta:
             return replace(self, shared_deltas=(*self.shared_deltas, *deltas))
         mine = (*self.personal_deltas.get(player, ()), *deltas)
         return replace(self, personal_deltas={**self.personal_deltas, player: mine})
+
+    def undo_last(self, count: int = 1, player: str | None = None) -> tuple[Self, tuple[RegionDelta, ...]]:
+        """Take back the shared deltas that apply last, or a player's personal ones.
+
+        Returns:
+            The file without them, and they themselves, oldest first.
+
+        Raises:
+            InvalidRegionValue: there are fewer.
+        """
+        if player is None:
+            kept, undone = undo_last(self.shared_deltas, count)
+            return replace(self, shared_deltas=kept), undone
+        kept, undone = undo_last(self.personal_deltas.get(player, ()), count)
+        return replace(self, personal_deltas={**self.personal_deltas, player: kept}), undone

@@ -16,7 +16,7 @@ from unspool.model.values import MISSING, Value
 from unspool.regions.actions import STANDARD_ACTION
 from unspool.regions.address import Position, RegionAddress
 from unspool.regions.checks import need_list, need_number, need_object, need_text, need_whole
-from unspool.regions.deltas import RegionDelta, read_deltas
+from unspool.regions.deltas import RegionDelta, in_tick_order, read_deltas
 from unspool.regions.errors import InvalidRegionValue
 from unspool.regions.frozen import freeze
 from unspool.regions.region import Key, Layer, Region
@@ -103,6 +103,10 @@ class RegionSnapshot:
             need_text("previous", previous)
         folded = read_deltas(fields.get("folded", MISSING), "folded", known_actions)
         return cls(_region(fields), folded, previous)
+
+    def deltas_for(self, _player: str | None = None) -> tuple[RegionDelta, ...]:
+        """Return the folded deltas in the order they apply; they stand on `previous`, not on `region`."""
+        return in_tick_order(self.folded)
 
 
 def _cells(cells: Mapping[Key, Any]) -> list[Value]:

@@ -25,7 +25,11 @@ class SqliteStorage:
         self._path = str(path)
         with self._refusing():
             self._connection = sqlite3.connect(self._path, isolation_level=None)
-            self._connection.execute(_TABLE)
+            try:
+                self._connection.execute(_TABLE)
+            except sqlite3.Error:
+                self._connection.close()
+                raise
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:

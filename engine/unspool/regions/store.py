@@ -15,9 +15,10 @@ from unspool.regions.checks import Number
 from unspool.regions.conservation import Audit, balance
 from unspool.regions.deltas import RegionDelta
 from unspool.regions.effects import Conflict
-from unspool.regions.errors import RegionFileError, RegionWarning
+from unspool.regions.errors import InvalidRegionValue, RegionFileError, RegionWarning
 from unspool.regions.folding import SNAPSHOT_THRESHOLD, compressed, split_foldable
 from unspool.regions.formats import FileForm
+from unspool.regions.multiplayer import MultiplayerRegionDelta
 from unspool.regions.region import Region
 from unspool.regions.region_file import SNAPSHOT_TEMPLATE, Base, RegionDeltaFile, SnapshotReference
 from unspool.regions.shelf import RegionShelf
@@ -224,20 +225,31 @@ class RegionStore:
         self._open_visits.remove(visit)
         return saved
 
-    def undo_last(self, address: RegionAddress, count: int = 1) -> tuple[RegionDelta, ...]:
+    def undo_last(
+        self, address: RegionAddress, count: int = 1, *, player: str | None = None
+    ) -> tuple[RegionDelta, ...]:
         """Take back the deltas of a region that apply last, and store the rest.
+
+        Args:
+            address: which region.
+            count: how many.
+            player: whose personal deltas; without it those that everyone sees.
 
         Returns:
             What was undone, oldest first.
 
         Raises:
-            RegionFileError: nothing is stored, or the file is of many players.
+            RegionFileError: nothing is stored.
             InvalidRegionValue: there are fewer deltas.
         """
-        file = self.read_file(address)
-        if not isinstance(file, RegionDeltaFile):
-            raise RegionFileError(f"{address}: there is no file of a single player to undo in")
-        rest, undone = file.undo_last(count)
+        file = self._stored(address)
+        rest: StoredFile
+        if isinstance(file, MultiplayerRegionDelta):
+            rest, undone = file.undo_last(count, player)
+        elif player is None:
+            rest, undone = file.undo_last(count)
+        else:
+            raise InvalidRegionValue(f"{address}: {player!r} has no personal deltas; undo without a player")
         self._shelf.write(rest)
         return undone
 

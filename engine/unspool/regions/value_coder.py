@@ -152,6 +152,7 @@ class _Reader:
         self.offset = 0
 
     def value(self, depth: int) -> Value:
+        """Read one value, nested at most `depth` deep."""
         tag = self._data[self.offset]
         self.offset += 1
         if tag < _SMALL_TEXTS:

@@ -92,5 +92,18 @@ def test_r58_undo_and_replay_of_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RegionFileError, match="nothing is stored"):
         store.region_at(PLATFORM_ADDRESS, 1)
     store.save_file(MultiplayerRegionDelta(PLATFORM_ADDRESS, "t", 1, (TENT,)))
-    with pytest.raises(RegionFileError, match="no file of a single player"):
-        store.undo_last(PLATFORM_ADDRESS)
+    with pytest.raises(InvalidRegionValue, match="there are 1"):
+        store.undo_last(PLATFORM_ADDRESS, 2)
+    store.save_file(RegionDeltaFile(PLATFORM_ADDRESS, "t", 1, (TENT,)))
+    with pytest.raises(InvalidRegionValue, match="'a' has no personal deltas"):
+        store.undo_last(PLATFORM_ADDRESS, player="a")
+
+
+def test_r58_a_players_own_changes_are_undone_apart_from_shared_ones(tmp_path: Path) -> None:
+    store = RegionStore(tmp_path, demo_world())
+    store.save_file(MultiplayerRegionDelta(PLATFORM_ADDRESS, "t", 1, (TENT,), {"a": (addition(1), removal(2))}))
+    assert store.undo_last(PLATFORM_ADDRESS, player="a") == (removal(2),)
+    assert store.undo_last(PLATFORM_ADDRESS) == (TENT,)
+    file = store.read_file(PLATFORM_ADDRESS)
+    assert isinstance(file, MultiplayerRegionDelta)
+    assert (file.shared_deltas, dict(file.personal_deltas)) == ((), {"a": (addition(1),)})

@@ -15,6 +15,7 @@ from unspool.regions import (
     Position,
     RegionDelta,
     RegionDeltaFile,
+    RegionSnapshot,
     UnknownAction,
     apply_deltas,
     generate_region,
@@ -106,3 +107,9 @@ def test_every_moment_of_a_history_equals_the_region_replayed_to_it(deltas: list
         expected = region_state(apply_deltas(BASE, in_order[:count], strict=False).region)
         assert moment.state == expected
         assert moment.state == as_yielded
+
+
+def test_the_deltas_inside_a_snapshot_can_be_scrubbed() -> None:
+    snapshot = RegionSnapshot(apply_deltas(BASE, SEED_EXAMPLES).region, SEED_EXAMPLES)
+    assert [moment.tick for moment in region_history(snapshot, base=BASE)] == [150000, 150500, 151000, 152000]
+    assert list(region_history(snapshot, base=BASE))[-1].state == region_state(snapshot.region)
