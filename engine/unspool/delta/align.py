@@ -159,6 +159,11 @@ _CLEAR_RANK: Final = 2
 """Rank from which a name alone makes a unique field the identity."""
 
 
+def names_identity(field: str) -> bool:
+    """Say whether a field is called what identities are called (`id`, `uuid`, `user_id`, `sku`, ...)."""
+    return _name_rank(field) >= _CLEAR_RANK
+
+
 @lru_cache(maxsize=4096)
 def _name_rank(name: str) -> int:
     folded = name.lower()

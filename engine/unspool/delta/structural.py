@@ -68,7 +68,7 @@ def diff_encoded(
                 if shape is Shape.MAP:
                     children = _diff_maps(path, before, after, ops)
                 elif shape is Shape.LIST:
-                    key = _identity_at(identity, at + path)
+                    key = identity_at(identity, at + path)
                     children = _diff_lists(path, before, after, key, ops)
             except NotSplittable:
                 children = None
@@ -80,7 +80,8 @@ def diff_encoded(
     return tuple(ops)
 
 
-def _identity_at(identity: Identity | None, path: Path) -> str | None:
+def identity_at(identity: Identity | None, path: Path) -> str | None:
+    """Return the identity key set by hand for the list at a path, or None where none is."""
     if not identity:
         return None
     pattern = format_path(tuple(step for step in path if not isinstance(step, int)), root="")
