@@ -1,1 +1,1 @@
-"""Foreign formats, watching files, and the one door that opens any history."""
+"""Foreign formats: one module each, detection by content, watching files, and `open_history` over them all."""

@@ -1,0 +1,159 @@
+"""Files as plain bytes: compressed ones are unfolded on the fly, within bounds."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import zlib
+from pathlib import Path
+from typing import IO, Final, cast
+
+from unspool.errors import UnreadableSource
+from unspool.sources.limits import DEFAULT_LIMITS, Limits
+
+_MAGIC: Final = ((b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\x00", "xz"))
+_MAX_WINDOW: Final = 1 << 31
+"""Largest zstd window that is accepted: what `zstd --long=31` writes."""
+_CHUNK: Final = 1 << 18
+_ZSTD_CHUNK: Final = 2048
+"""Compressed bytes taken at once; four of them can unfold to 128 KiB, so this bounds memory to 64 MiB."""
+
+
+class CutShort(Exception):
+    """Compressed data ends before it is complete; what came before was read."""
+
+
+def compression_of(head: bytes) -> str | None:
+    """Name the compression a file's first bytes tell of: gzip, zstd, xz or None."""
+    return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+
+
+def unreadable(path: Path, error: OSError) -> UnreadableSource:
+    """Put an operating system's refusal into one line with place and remedy."""
+    if isinstance(error, FileNotFoundError):
+        return UnreadableSource(f"{path}: no such file or directory; check the spelling of the path")
+    if isinstance(error, PermissionError):
+        return UnreadableSource(f"{path}: permission denied; ask its owner for read access (chmod +r) and try again")
+    reason = error.strerror or type(error).__name__
+    return UnreadableSource(f"{path}: cannot be read ({reason}); check that it is a regular file or directory")
+
+
+class _Bounded(io.RawIOBase):
+    """An unfolding stream that stops at a limit and says where compressed data is damaged."""
+
+    def __init__(self, inner: IO[bytes], source: IO[bytes], path: Path, limit: int) -> None:
+        super().__init__()
+        self._inner = inner
+        self._source = source
+        self._path = path
+        self._limit = limit
+        self._seen = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        try:
+            data = self._inner.read(len(buffer))
+        except EOFError as error:
+            raise CutShort from error
+        except (OSError, lzma.LZMAError, zlib.error) as error:
+            raise UnreadableSource(
+                f"{self._path}: its compressed data is damaged near byte {self._source.tell()} ({error}); "
+                "decompress it with the tool that wrote it to see what can be saved"
+            ) from None
+        self._seen += len(data)
+        if self._seen > self._limit:
+            raise UnreadableSource(
+                f"{self._path}: unfolds to more than {self._limit} bytes, which is refused; decompress it yourself "
+                "and open the result if you trust it"
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._inner.close()
+            self._source.close()
+        super().close()
+
+
+class _Zstd(io.RawIOBase):
+    """Reads zstd frames one after the other, and tells a frame that is cut short from one that is damaged."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        super().__init__()
+        # zstandard takes some milliseconds to import; most files are not compressed.
+        import zstandard
+
+        self._source = source
+        self._factory = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+        self._frame = self._factory.decompressobj()
+        self._error = zstandard.ZstdError
+        self._ready = b""
+        self._at = 0
+        self._is_inside = False
+
+    def read(self, size: int = -1) -> bytes:
+        while self._at >= len(self._ready):
+            chunk = self._frame.unused_data if self._frame.eof else b""
+            if self._frame.eof:
+                self._frame, self._is_inside = self._factory.decompressobj(), False
+            chunk = chunk or self._source.read(_ZSTD_CHUNK)
+            if not chunk:
+                if self._is_inside:
+                    raise EOFError
+                return b""
+            try:
+                self._ready, self._at, self._is_inside = self._frame.decompress(chunk), 0, True
+            except self._error as error:
+                raise OSError(str(error)) from None
+        piece = self._ready[self._at : self._at + size]
+        self._at += len(piece)
+        return piece
+
+
+def open_bytes(path: Path, limits: Limits = DEFAULT_LIMITS) -> IO[bytes]:
+    """Open a file for reading its plain bytes, whatever compression it carries.
+
+    Raises:
+        UnreadableSource: it cannot be opened; damaged or oversized content raises the same while reading, and
+            content that ends too early raises `CutShort`.
+    """
+    try:
+        source = path.open("rb")
+        head = source.read(8)
+        source.seek(0)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    compression = compression_of(head)
+    if compression is None:
+        return source
+    if compression == "gzip":
+        inner = cast("IO[bytes]", gzip.GzipFile(fileobj=source))
+    elif compression == "xz":
+        inner = cast("IO[bytes]", lzma.LZMAFile(source))  # noqa: SIM115 - closed with the stream around it
+    else:
+        inner = cast("IO[bytes]", _Zstd(source))
+    return io.BufferedReader(_Bounded(inner, source, path, limits.decompressed_bytes), _CHUNK)
+
+
+def read_whole(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """Read a whole document, decompressed.
+
+    Raises:
+        UnreadableSource: it cannot be read, or is larger than a document may be.
+        CutShort: its compressed data ends early.
+    """
+    try:
+        with open_bytes(path, limits) as stream:
+            data = stream.read(limits.document_bytes + 1)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if len(data) > limits.document_bytes:
+        raise UnreadableSource(
+            f"{path}: one document of more than {limits.document_bytes} bytes is refused; "
+            "if it holds many states, store them as JSON Lines, one a line"
+        )
+    return data

@@ -1,0 +1,106 @@
+"""Keeping any source as a native file of one's own."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from unspool.errors import UnreadableSource
+from unspool.history.history import History
+from unspool.history.verdict import Verdict
+from unspool.recorder.recorder import Recorder
+from unspool.sources.foreign import feed
+from unspool.sources.opening import is_native, open_history
+from unspool.sources.selecting import Reading
+
+_PART = ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What a conversion came to.
+
+    Attributes:
+        entries: entries written.
+        verdict: how much of the source could be read.
+    """
+
+    entries: int
+    verdict: Verdict
+
+
+def convert(
+    source: str, out: Path, reading: Reading, *, strategy: str = "auto", codec: str = "auto", replace: bool = False
+) -> Converted:
+    """Write a source into a new native file. The file appears under its name only when it is complete.
+
+    Args:
+        source: any source.
+        out: the file to make.
+        reading: how to read the source.
+        strategy: when a full snapshot is stored; see `Recorder`.
+        codec: how entries are written; see `Recorder`.
+        replace: an existing file is replaced instead of refused.
+
+    Raises:
+        UnreadableSource: the source cannot be read, or the file is there already or cannot be written.
+        ConfigError: an option is not valid.
+    """
+    if out.exists() and not replace:
+        raise UnreadableSource(f"{out}: is there already; name another file, or say --force to replace it")
+    if out.exists() and _is_same_file(source, out):
+        raise UnreadableSource(f"{out}: is the source itself; name another file")
+    part = out.with_name(f".{out.name}{_PART}")
+    _remove(part)
+    try:
+        with ExitStack() as resources:
+            native = is_native(source, reading.format)
+            recorder = Recorder(part, strategy=strategy, codec=codec, durability="fast", on_error="raise")
+            resources.callback(recorder.close)
+            converted = _copy(source, recorder) if native else _feed(source, recorder, reading, resources)
+        os.replace(part, out)  # noqa: PTH105 - replaces in one step, which Path.rename promises on POSIX only
+    except OSError as error:
+        raise UnreadableSource(f"{out}: cannot be written ({error.strerror}); check its folder") from None
+    finally:
+        _remove(part)
+    return converted
+
+
+def _is_same_file(source: str, out: Path) -> bool:
+    try:
+        return out.samefile(source)
+    except OSError:
+        return False
+
+
+def _remove(part: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            part.with_name(part.name + suffix).unlink()
+
+
+def _feed(source: str, recorder: Recorder, reading: Reading, resources: ExitStack) -> Converted:
+    feeder = feed(source, recorder, reading, resources)
+    return Converted(feeder.entries, feeder.verdict)
+
+
+def _copy(source: str, recorder: Recorder) -> Converted:
+    with open_history(source) as history:
+        for entry in history:
+            _copy_entry(history, recorder, entry.seq)
+        return Converted(len(history), history.verdict)
+
+
+def _copy_entry(history: History, recorder: Recorder, seq: int) -> None:
+    entry = history[seq]
+    forks = entry.parent_seq is not None and entry.parent_seq != seq - 1
+    recorder.record(
+        history.state(seq),
+        entry.action,
+        timestamp_ns=entry.timestamp_ns,
+        meta=entry.meta or None,
+        entry_id=entry.id,
+        parent_seq=entry.parent_seq if forks else None,
+    )

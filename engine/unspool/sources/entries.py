@@ -1,0 +1,103 @@
+"""What a reader yields, and the two contracts of this room: reader and interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from unspool.model.entries import NO_META
+from unspool.model.values import State, Value
+from unspool.sources.findings import Findings
+
+VALUE_ATOM: Final = "value"
+"""The atom that holds a state which is no JSON object."""
+TIME_FROM_FILE: Final[Mapping[str, Value]] = {"time_from": "file"}
+"""The meta of an entry whose record names no time: it carries the file's modification time instead."""
+
+
+class UnusableRecord(Exception):
+    """One record of a source cannot be used; the message says why. The reader counts it and goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """One entry of a foreign history.
+
+    Attributes:
+        state: the whole state; it is recorded before the reader goes on, so it may be changed afterwards.
+        timestamp_ns: nanoseconds since the Unix epoch.
+        action: why it happened; may be empty.
+        meta: facts the source gives besides.
+        entry_id: the source's own id, where it has one.
+        parent_id: the source's id of the entry this one follows, where that is not simply the one before.
+        is_full: store the whole state, as the source did.
+    """
+
+    state: State
+    timestamp_ns: int
+    action: str = ""
+    meta: Mapping[str, Value] = field(default_factory=lambda: NO_META)
+    entry_id: str | None = None
+    parent_id: str | None = None
+    is_full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far reading has come.
+
+    Attributes:
+        done: units read (bytes, or items where a format has no bytes to count).
+        total: units there are, as far as known.
+        is_finished: everything that was there has been read; a live source may still grow.
+    """
+
+    done: int
+    total: int
+    is_finished: bool
+
+
+class Reader(Protocol):
+    """Reads a foreign history, and reads on when it has grown."""
+
+    findings: Findings
+    watch_paths: tuple[Path, ...]
+
+    def read(self) -> Iterator[SourceEntry]:
+        """Yield the entries that are new since the last call."""
+
+    def progress(self) -> Progress:
+        """Say how far reading has come."""
+
+    def close(self) -> None:
+        """Let go of files, threads and processes."""
+
+
+class Interpreter(Protocol):
+    """Turns the records of one format (lines of a file, items of a list) into entries, in order."""
+
+    def read(self, record: Value, default_ns: int) -> Iterable[SourceEntry]:
+        """Return the entries one record makes.
+
+        Args:
+            record: the parsed record.
+            default_ns: the time to use where the record names none.
+
+        Raises:
+            UnusableRecord: the record makes no sense here; nothing of it was taken over.
+        """
+
+    def finish(self) -> Iterable[SourceEntry]:
+        """Return entries held back until now; called when all that is there has been read."""
+
+    def notices(self) -> Iterable[tuple[str, bool]]:
+        """Return what must be said about the whole, as (message, is_loss); asked after each reading."""
+
+
+def as_state(value: Value) -> State:
+    """Return a document as a state: an object's keys are its atoms, anything else becomes one atom."""
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return value
+    return {VALUE_ATOM: value}

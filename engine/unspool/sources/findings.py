@@ -1,0 +1,74 @@
+"""What a reader could not read, counted in full and listed as far as a person can use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+LISTED: Final = 200
+"""Findings that are listed one by one; the rest are only counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing a person must know about what was read.
+
+    Attributes:
+        place: file, and line, byte offset, commit or row in it.
+        message: what is wrong there and what was done about it.
+        is_loss: something of the source is not in the history because of it.
+    """
+
+    place: str
+    message: str
+    is_loss: bool = True
+
+
+@dataclass(slots=True)
+class Findings:
+    """The findings of one reader.
+
+    `lasting` ones stay for good. A `pending` one stands for something that may still come right (a file caught
+    half-written) and goes away when it does.
+    """
+
+    lasting: list[Finding] = field(default_factory=list)
+    pending: dict[str, Finding] = field(default_factory=dict)
+    count: int = 0
+    has_loss: bool = False
+
+    def loss(self, place: str, message: str) -> None:
+        """Remember something that could not be read."""
+        self._add(Finding(place, message))
+
+    def notice(self, place: str, message: str) -> None:
+        """Remember something worth knowing that cost nothing."""
+        self._add(Finding(place, message, is_loss=False))
+
+    def _add(self, finding: Finding) -> None:
+        self.count += 1
+        self.has_loss = self.has_loss or finding.is_loss
+        if len(self.lasting) < LISTED:
+            self.lasting.append(finding)
+
+    def wait_for(self, key: str, place: str, message: str) -> None:
+        """Remember something that may still come right."""
+        self.pending[key] = Finding(place, message)
+
+    def came_right(self, key: str) -> None:
+        """Forget what was waited for."""
+        self.pending.pop(key, None)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything in the source is in the history."""
+        return not self.has_loss and not self.pending
+
+    @property
+    def unlisted(self) -> int:
+        """How many findings are counted but not listed."""
+        return self.count - len(self.lasting)
+
+    def listed(self) -> list[Finding]:
+        """Return the findings to show."""
+        return [*self.lasting, *self.pending.values()]

@@ -1,0 +1,81 @@
+"""Foreign sources as histories: read into a temporary native file, at once or from a thread."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from unspool.errors import UnreadableSource
+from unspool.history.history import History
+from unspool.recorder.recorder import Recorder
+from unspool.sources.feeder import SourceFeeder
+from unspool.sources.following import Follower
+from unspool.sources.selecting import Reading, select_reader
+from unspool.sources.sqlite_files import side_files
+from unspool.store.file import FileStore
+
+
+def open_foreign(source: str, reading: Reading, *, identity: Mapping[str, str] | None, wait: bool) -> History:
+    """Open a source that is no native file; see `open_history`."""
+    with ExitStack() as resources:
+        folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="unspool-", ignore_cleanup_errors=True))
+        file = Path(folder) / "history.unspool"
+        recorder = Recorder(file, durability="fast", on_error="raise")
+        resources.callback(recorder.close)
+        feeder = feed(source, recorder, reading, resources, grows=() if wait else side_files(file))
+        history = History(FileStore.open(file), feeder, identity=identity)
+        # From here on closing the history closes the feeder, and the feeder lets go of everything.
+        feeder.resources = resources.pop_all()
+    return history
+
+
+def feed(
+    source: str, recorder: Recorder, reading: Reading, resources: ExitStack, *, grows: tuple[Path, ...] = ()
+) -> SourceFeeder:
+    """Read a foreign source into a recorder.
+
+    Args:
+        source: anything but a native file.
+        recorder: where entries go.
+        reading: how to read.
+        resources: takes what must be let go of in the end: files, threads, processes.
+        grows: the files that the recorder makes grow; when named, a thread reads on after the first entry.
+
+    Raises:
+        UnreadableSource, ConfigError: see `open_history`.
+    """
+    selected = select_reader(source, reading, resources, wait=not grows)
+    resources.callback(selected.reader.close)
+    feeder = SourceFeeder(selected.name, selected.reader, recorder, selected.hidden_path)
+    try:
+        _begin(feeder, reading, resources, grows)
+    except UnreadableSource as error:
+        raise UnreadableSource(feeder.shown(str(error))) from None
+    return feeder
+
+
+def _begin(feeder: SourceFeeder, reading: Reading, resources: ExitStack, target: tuple[Path, ...]) -> None:
+    """Read what is there, here or (where a target is named) from a thread, and see to what comes later."""
+    feeder.target_paths = target
+    if target or (reading.follow and Follower.is_needed(feeder)):
+        follower = Follower(feeder, poll=reading.poll, watches=reading.follow)
+        resources.callback(follower.stop)
+        # A thread that reads a large source must end before it is waited for.
+        resources.callback(feeder.cancel)
+        follower.start(reads_at_once=bool(target))
+    if not target:
+        feeder.read_on()
+    feeder.has_begun.wait()
+    if feeder.entries == 0:
+        raise UnreadableSource(_nothing_read(feeder))
+
+
+def _nothing_read(feeder: SourceFeeder) -> str:
+    if feeder.failure is not None:
+        return str(feeder.failure)
+    problems = feeder.verdict.problems
+    if not problems:
+        return f"{feeder.source_name}: holds no entry; open it again once something has been recorded"
+    return f"{problems[0].place}: {problems[0].message} (no entry could be read)"

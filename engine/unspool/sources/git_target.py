@@ -1,0 +1,71 @@
+"""`git:REPO:PATH[@REV]`, taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from unspool.errors import UnreadableSource
+from unspool.sources.git_commands import Repository
+
+PREFIX: Final = "git:"
+
+
+@dataclass(frozen=True, slots=True)
+class GitTarget:
+    """A file in a repository.
+
+    Attributes:
+        repository: folder of the repository, or any folder inside its working tree.
+        path: the file, from the root of the working tree.
+        revision: where its history ends.
+    """
+
+    repository: Path
+    path: str
+    revision: str = "HEAD"
+
+    @property
+    def name(self) -> str:
+        """The target as a person writes it."""
+        return f"{PREFIX}{self.repository}:{self.path}" + ("" if self.revision == "HEAD" else f"@{self.revision}")
+
+
+def _splits(text: str, mark: str) -> Iterator[tuple[str, str]]:
+    """Yield every way to cut a text in two at a mark, the first mark first."""
+    position = text.find(mark)
+    while position >= 0:
+        yield text[:position], text[position + 1 :]
+        position = text.find(mark, position + 1)
+
+
+def parse_git_target(source: str) -> GitTarget:
+    """Take a source apart. Colons in the folder's name and at-signs in the file's name are fine.
+
+    Raises:
+        UnreadableSource: it is not spelled that way, or there is no such repository, file or revision.
+    """
+    body = source.removeprefix(PREFIX)
+    folders = [(Path(folder).expanduser(), rest) for folder, rest in _splits(body, ":") if folder and rest]
+    if not folders:
+        raise UnreadableSource(f"{source}: write git:REPO:PATH or git:REPO:PATH@REV, such as git:.:data/state.json")
+    folder, rest = next(((folder, rest) for folder, rest in folders if folder.is_dir()), (None, ""))
+    if folder is None:
+        raise UnreadableSource(f"{source}: {folders[0][0]} is no directory; name a git repository before the colon")
+    repository = Repository(folder)
+    path = repository.path_inside(rest)
+    if repository.has_history(path, "HEAD"):
+        return GitTarget(folder, path)
+    for name, revision in _splits(rest, "@"):
+        if name and revision and repository.is_revision(revision):
+            path = repository.path_inside(name)
+            if not repository.has_history(path, revision):
+                raise UnreadableSource(f"{source}: no commit up to {revision} touches {path}; check the path")
+            return GitTarget(folder, path, revision)
+    if "@" in rest:
+        raise UnreadableSource(f"{source}: no such file in the history, or no such revision; check both")
+    raise UnreadableSource(
+        f"{source}: no commit touches {path}; write the path from the repository's root, and commit the file first"
+    )

@@ -1,0 +1,49 @@
+"""A document that holds a whole history: each item of a list is a record for an interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from unspool.model.values import Value
+from unspool.sources.entries import Interpreter, Progress, SourceEntry, UnusableRecord
+from unspool.sources.findings import Findings
+
+
+class ItemsReader:
+    """Reads records that are all there already. Such a document does not grow, so it is not followed."""
+
+    def __init__(
+        self, path: Path, records: Sequence[Value], interpreter: Interpreter, *, mtime_ns: int, place: str = "item"
+    ) -> None:
+        self.findings = Findings()
+        self.watch_paths: tuple[Path, ...] = ()
+        self._path = path
+        self._records = records
+        self._interpreter = interpreter
+        self._mtime_ns = mtime_ns
+        self._place = place
+        self._done = 0
+        self._is_finished = False
+
+    def read(self) -> Iterator[SourceEntry]:
+        """Yield all entries on the first call, and nothing after."""
+        while self._done < len(self._records):
+            number = self._done
+            self._done += 1
+            try:
+                yield from self._interpreter.read(self._records[number], self._mtime_ns)
+            except UnusableRecord as error:
+                self.findings.loss(f"{self._path}: {self._place} {number}", f"{error}; it was left out")
+        if not self._is_finished:
+            self._is_finished = True
+            yield from self._interpreter.finish()
+            for message, is_loss in self._interpreter.notices():
+                (self.findings.loss if is_loss else self.findings.notice)(str(self._path), message)
+
+    def progress(self) -> Progress:
+        """Say how many records have been read."""
+        return Progress(self._done, len(self._records), self._is_finished)
+
+    def close(self) -> None:
+        """Nothing is held open."""

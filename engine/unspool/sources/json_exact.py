@@ -1,0 +1,241 @@
+"""JSON read exactly: integers of any size, 62.0 apart from 62, any depth, repeated keys noticed.
+
+msgspec reads nearly everything. What it refuses or hides takes a slower road: the standard library for NaN,
+lone surrogates, numbers beyond a double and repeated keys; an iterative parser for depth.
+"""
+
+from __future__ import annotations
+
+import codecs
+import decimal
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from unspool.model.values import Value
+from unspool.sources.limits import DEFAULT_LIMITS
+
+_fast: Final[Callable[[bytes], Value]] = msgspec.json.Decoder().decode
+_encode: Final[Callable[[Value], bytes]] = msgspec.json.Encoder().encode
+_scan_string: Final[Callable[[str, int, bool], tuple[str, int]]] = vars(json.decoder)["scanstring"]
+_TOKEN: Final = re.compile(
+    r"[ \t\n\r]*(?:(?P<punctuation>[][{},:])|(?P<quote>\")|(?P<number>-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+    r"|(?P<word>true|false|null|NaN|-?Infinity))",
+    re.ASCII,
+)
+_WORDS: Final = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "NaN": math.nan,
+    "Infinity": math.inf,
+    "-Infinity": -math.inf,
+}
+_MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+                 (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
+
+
+class BrokenText(ValueError):
+    """A text that is not what it should be; `offset` is where, in characters or bytes, or -1."""
+
+    def __init__(self, message: str, offset: int = -1, *, is_cut_short: bool = False) -> None:
+        super().__init__(message)
+        self.offset = offset
+        self.is_cut_short = is_cut_short
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A parsed text.
+
+    Attributes:
+        value: its value.
+        repeated_key: a key that stands twice in one object (the last value counts), or None.
+    """
+
+    value: Value
+    repeated_key: str | None = None
+
+
+def parse(data: bytes, *, max_depth: int = DEFAULT_LIMITS.depth) -> Parsed:
+    """Read one JSON text.
+
+    Raises:
+        BrokenText: the bytes are no JSON; `is_cut_short` tells that more bytes could mend it.
+    """
+    try:
+        value = _fast(data)
+        # A repeated key leaves fewer colons when the value is written again; this costs one fast encode.
+        if data.count(b":") <= _encode(value).count(b":"):
+            return Parsed(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    return _parse_carefully(_decode(data), max_depth)
+
+
+def _decode(data: bytes) -> str:
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        is_cut_short = error.end >= len(data) and "end of data" in error.reason
+        raise BrokenText(
+            f"not {encoding.upper()} text: {error.reason}", error.start, is_cut_short=is_cut_short
+        ) from None
+    return text.removeprefix("\ufeff")
+
+
+class _Builder:
+    """Puts objects together and remembers the first key that repeats."""
+
+    __slots__ = ("repeated",)
+
+    def __init__(self) -> None:
+        self.repeated: str | None = None
+
+    def object_of(self, pairs: list[tuple[str, Value]]) -> dict[str, Value]:
+        built = dict(pairs)
+        if len(built) < len(pairs) and self.repeated is None:
+            seen: set[str] = set()
+            for key, _ in pairs:
+                if key in seen:
+                    self.repeated = key
+                    break
+                seen.add(key)
+        return built
+
+
+def _float(text: str) -> Value:
+    number = float(text)
+    # A number beyond a double would become infinity; a decimal keeps it.
+    return decimal.Decimal(text) if math.isinf(number) else number
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise BrokenText(f"an integer of {len(text)} digits is longer than this reader takes") from None
+
+
+def _parse_carefully(text: str, max_depth: int) -> Parsed:
+    builder = _Builder()
+    try:
+        value = json.loads(
+            text, parse_float=_float, parse_int=_integer, object_pairs_hook=builder.object_of, strict=True
+        )
+    except json.JSONDecodeError as error:
+        is_cut_short = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
+        raise BrokenText(
+            f"{error.msg} at line {error.lineno} column {error.colno}", error.pos, is_cut_short=is_cut_short
+        ) from None
+    except RecursionError:
+        return _DeepParser(text, max_depth).parse()
+    return Parsed(value, builder.repeated)
+
+
+@dataclass(slots=True)
+class _Open:
+    """An object or list being read."""
+
+    is_object: bool
+    items: list[Value] = field(default_factory=list)
+    pairs: list[tuple[str, Value]] = field(default_factory=list)
+    key: str = ""
+
+
+class _DeepParser:
+    """Reads JSON of any depth with an explicit stack."""
+
+    def __init__(self, text: str, max_depth: int) -> None:
+        self._text = text
+        self._max_depth = max_depth
+        self._position = 0
+        self._stack: list[_Open] = []
+        self._builder = _Builder()
+
+    def parse(self) -> Parsed:
+        """Read the whole text.
+
+        Raises:
+            BrokenText: it is no JSON, or nested too deeply.
+        """
+        value = self._value()
+        while self._stack:
+            value = self._after(value)
+        if self._text[self._position :].strip(" \t\n\r"):
+            raise BrokenText("Extra data", self._position)
+        return Parsed(value, self._builder.repeated)
+
+    def _next(self) -> re.Match[str]:
+        match = _TOKEN.match(self._text, self._position)
+        if match is None:
+            at_end = not self._text[self._position :].strip(" \t\n\r")
+            raise BrokenText(f"unexpected text at character {self._position}", self._position, is_cut_short=at_end)
+        self._position = match.end()
+        return match
+
+    def _string(self) -> str:
+        try:
+            text, self._position = _scan_string(self._text, self._position, True)
+        except json.JSONDecodeError as error:
+            cut = error.msg.startswith("Unterminated")
+            raise BrokenText(f"{error.msg} at character {error.pos}", error.pos, is_cut_short=cut) from None
+        return text
+
+    def _key(self, match: re.Match[str]) -> str:
+        if not match["quote"]:
+            raise BrokenText(f"expected a key at character {match.start()}", match.start())
+        key = self._string()
+        if self._next()["punctuation"] != ":":
+            raise BrokenText(f"expected ':' at character {self._position}", self._position)
+        return key
+
+    def _value(self) -> Value:
+        """Read a value, going down as long as it opens containers that are not empty."""
+        match = self._next()
+        while match["punctuation"] in ("{", "["):
+            is_object = match["punctuation"] == "{"
+            opened = _Open(is_object)
+            match = self._next()
+            if match["punctuation"] == ("}" if is_object else "]"):
+                return {} if is_object else []
+            if len(self._stack) >= self._max_depth:
+                raise BrokenText(f"nested deeper than {self._max_depth} levels", self._position)
+            self._stack.append(opened)
+            if is_object:
+                opened.key = self._key(match)
+                match = self._next()
+        return self._leaf(match)
+
+    def _leaf(self, match: re.Match[str]) -> Value:
+        if match["quote"]:
+            return self._string()
+        if match["word"]:
+            return _WORDS[match["word"]]
+        number = match["number"]
+        if number is None:
+            raise BrokenText(f"unexpected {match['punctuation']!r} at character {match.start()}", match.start())
+        return _float(number) if any(mark in number for mark in ".eE") else _integer(number)
+
+    def _after(self, value: Value) -> Value:
+        """Put a finished value into its container; return the next value, which may be that container."""
+        top = self._stack[-1]
+        if top.is_object:
+            top.pairs.append((top.key, value))
+        else:
+            top.items.append(value)
+        mark = self._next()["punctuation"]
+        if mark == ",":
+            if top.is_object:
+                top.key = self._key(self._next())
+            return self._value()
+        if mark != ("}" if top.is_object else "]"):
+            raise BrokenText(f"expected ',' or an end at character {self._position}", self._position)
+        self._stack.pop()
+        return self._builder.object_of(top.pairs) if top.is_object else top.items

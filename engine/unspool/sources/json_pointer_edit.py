@@ -1,0 +1,117 @@
+"""One RFC 6902 operation on a document; the document given is never changed, unchanged parts are shared."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from unspool.model.values import Value, json_equal
+from unspool.sources.entries import UnusableRecord
+
+_INDEX: Final = re.compile(r"0|[1-9][0-9]*", re.ASCII)
+_SLOT: Final = "slot"
+
+
+def _steps(pointer: Value) -> list[str]:
+    if not isinstance(pointer, str) or (pointer and not pointer.startswith("/")):
+        raise UnusableRecord(f"{pointer!r} is no JSON Pointer")
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+
+
+def _index(step: str, length: int, pointer: str, *, may_append: bool) -> int:
+    if may_append and step == "-":
+        return length
+    if not _INDEX.fullmatch(step) or len(step) > 18 or int(step) >= length + may_append:
+        raise UnusableRecord(f"{pointer} does not exist: the list there has {length} items")
+    return int(step)
+
+
+def _child(container: Value, step: str, pointer: str) -> Value:
+    if isinstance(container, dict):
+        if step not in container:
+            raise UnusableRecord(f"{pointer} does not exist; is the state the log starts from missing?")
+        return container[step]
+    if isinstance(container, list):
+        return container[_index(step, len(container), pointer, may_append=False)]
+    raise UnusableRecord(f"{pointer} does not exist: there is no object or list on the way")
+
+
+def _get(document: Value, pointer: Value) -> Value:
+    for step in _steps(pointer):
+        document = _child(document, step, pointer)
+    return document
+
+
+def _copy_to(document: Value, steps: list[str], pointer: str) -> tuple[dict[str, Value], Value]:
+    """Copy the containers on the way to a place.
+
+    Returns:
+        The new document and the (copied) container that holds the place.
+    """
+    root: dict[str, Value] = {_SLOT: document}
+    holder: Value = root
+    key: str | int = _SLOT
+    for number, step in enumerate(steps):
+        current = holder[key]
+        if not isinstance(current, dict | list):
+            raise UnusableRecord(f"{pointer} does not exist: there is no object or list on the way")
+        holder[key] = current.copy()
+        holder = holder[key]
+        if number < len(steps) - 1:
+            _child(holder, step, pointer)
+            key = int(step) if isinstance(holder, list) else step
+    return root, holder
+
+
+def _put(document: Value, pointer: Value, value: Value, *, replaces: bool) -> Value:
+    steps = _steps(pointer)
+    if not steps:
+        return value
+    if replaces:
+        _get(document, pointer)
+    root, holder = _copy_to(document, steps, pointer)
+    if isinstance(holder, dict):
+        holder[steps[-1]] = value
+    elif replaces:
+        holder[_index(steps[-1], len(holder), pointer, may_append=False)] = value
+    else:
+        holder.insert(_index(steps[-1], len(holder), pointer, may_append=True), value)
+    return root[_SLOT]
+
+
+def _remove(document: Value, pointer: Value) -> Value:
+    steps = _steps(pointer)
+    if not steps:
+        return {}
+    _get(document, pointer)
+    root, holder = _copy_to(document, steps, pointer)
+    del holder[steps[-1] if isinstance(holder, dict) else int(steps[-1])]
+    return root[_SLOT]
+
+
+def apply_operation(document: Value, operation: dict[str, Value]) -> Value:
+    """Apply one operation and return the new document.
+
+    Raises:
+        UnusableRecord: the operation does not fit the document, or a test failed.
+    """
+    kind, path = operation.get("op"), operation.get("path")
+    if kind in ("add", "replace", "test") and "value" not in operation:
+        raise UnusableRecord(f"a {kind} operation without a value")
+    if kind == "add" or kind == "replace":
+        return _put(document, path, operation["value"], replaces=kind == "replace")
+    if kind == "remove":
+        return _remove(document, path)
+    if kind == "test":
+        if not json_equal(_get(document, path), operation["value"]):
+            raise UnusableRecord(f"the test at {path!r} fails")
+        return document
+    origin = operation.get("from")
+    value = _get(document, origin)
+    if kind == "move":
+        if isinstance(path, str) and isinstance(origin, str) and path.startswith(f"{origin}/"):
+            raise UnusableRecord(f"{origin!r} cannot be moved into itself")
+        document = _remove(document, origin)
+    elif kind != "copy":
+        raise UnusableRecord(f"{kind!r} is no JSON Patch operation")
+    return _put(document, path, value, replaces=False)

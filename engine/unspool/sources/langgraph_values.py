@@ -1,0 +1,84 @@
+"""Values that LangGraph stored: msgpack with its own extension codes. Nothing named in them is imported or called."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Final
+
+import msgpack
+
+from unspool.model.tags import Tagged, Unrepresentable
+from unspool.model.values import Value
+from unspool.sources.entries import UnusableRecord
+from unspool.sources.json_exact import BrokenText, parse
+
+_CONSTRUCTED: Final = range(6)
+"""Codes 0 to 5: a class by module and name, and what it was made from (one argument, positional ones, keywords, a
+method's argument, pydantic v1, pydantic v2)."""
+_ARRAY, _SNAPSHOT = 6, 7
+SNAPSHOT: Final = "langgraph.DeltaSnapshot"
+"""Marks the value of a channel that is otherwise stored as writes (extension code 7)."""
+_MAX_NESTING: Final = 64
+"""Objects inside objects; each level unpacks one more piece of bytes."""
+
+
+def _unpack(data: bytes, level: int) -> Value:
+    def extension(code: int, payload: bytes) -> Value:
+        if level >= _MAX_NESTING:
+            raise UnusableRecord(f"objects nested deeper than {_MAX_NESTING} levels")
+        return _object(code, payload, level + 1)
+
+    try:
+        return msgpack.unpackb(
+            data, raw=False, strict_map_key=False, ext_hook=extension, timestamp=0, unicode_errors="surrogateescape"
+        )
+    except (msgpack.UnpackException, ValueError, TypeError, RecursionError) as error:
+        raise UnusableRecord(f"its msgpack does not read ({error or type(error).__name__})") from None
+
+
+def _object(code: int, payload: bytes, level: int) -> Value:
+    if code == _SNAPSHOT:
+        return Tagged(SNAPSHOT, _unpack(payload, level))
+    if code == _ARRAY:
+        return Tagged("numpy.ndarray", _array(_unpack(payload, level)))
+    if code not in _CONSTRUCTED:
+        return Tagged(f"msgpack.ext.{code}", payload)
+    parts = _unpack(payload, level)
+    if not isinstance(parts, list | tuple) or len(parts) < 3:
+        return Unrepresentable(f"msgpack.ext.{code}", "not a class, a name and its content")
+    name = f"{parts[0]}.{parts[1]}"
+    if name == "uuid.UUID" and isinstance(parts[2], str):
+        try:
+            return uuid.UUID(parts[2])
+        except ValueError:
+            return Tagged(name, parts[2])
+    return Tagged(name, parts[2])
+
+
+def _array(parts: Value) -> Value:
+    if not isinstance(parts, list | tuple) or len(parts) != 4:
+        return parts
+    return dict(zip(("dtype", "shape", "order", "data"), parts, strict=True))
+
+
+def decode_value(kind: str | None, data: bytes | str | None) -> Value:
+    """Decode one stored value by its type column.
+
+    Raises:
+        UnusableRecord: it does not decode, or is a pickle, which is refused: loading one runs code.
+    """
+    raw = data.encode() if isinstance(data, str) else data or b""
+    if kind == "msgpack":
+        return _unpack(raw, 0)
+    if kind == "json":
+        try:
+            return parse(raw).value
+        except BrokenText as error:
+            raise UnusableRecord(f"its JSON does not read ({error})") from None
+    if kind in (None, "null", "empty"):
+        return None
+    if kind in ("bytes", "bytearray"):
+        return raw
+    if kind == "pickle":
+        raise UnusableRecord("it is a pickle, and loading one would run code; save it again without pickle_fallback")
+    raise UnusableRecord(f"it is stored as {kind!r}, which is not known (encrypted values need their key)")

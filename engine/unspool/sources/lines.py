@@ -1,0 +1,95 @@
+"""JSON Lines: each line of a file is a record for an interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from unspool.model.values import Value
+from unspool.sources.entries import Interpreter, Progress, SourceEntry, UnusableRecord
+from unspool.sources.findings import Findings
+from unspool.sources.json_exact import BrokenText, Parsed, parse
+from unspool.sources.limits import DEFAULT_LIMITS, Limits
+from unspool.sources.tailing import Line, TailedFile
+
+_BLANK: Final = b" \t\r\n\x1e\xef\xbb\xbf"
+
+
+class LinesReader:
+    """Reads a JSON Lines file through an interpreter, and reads on when the file grows.
+
+    A last line without its end is taken when it is a complete object or list; anything else waits for its rest.
+    """
+
+    def __init__(
+        self, path: Path, interpreter: Interpreter, limits: Limits = DEFAULT_LIMITS, *, follows: bool = True
+    ) -> None:
+        self.findings = Findings()
+        self.watch_paths: tuple[Path, ...] = (path,)
+        self._path = path
+        self._interpreter = interpreter
+        self._limits = limits
+        self._follows = follows
+        self._file = TailedFile(path, self.findings, limits)
+        self._is_finished = False
+        self._said: set[str] = set()
+
+    def read(self) -> Iterator[SourceEntry]:
+        """Yield the entries that are new since the last call."""
+        self._is_finished = False
+        for line in self._file.lines():
+            yield from self._entries(line)
+        yield from self._interpreter.finish()
+        for message, is_loss in self._interpreter.notices():
+            if message not in self._said:
+                self._said.add(message)
+                (self.findings.loss if is_loss else self.findings.notice)(str(self._path), message)
+        self._is_finished = True
+
+    def _entries(self, line: Line) -> Iterator[SourceEntry]:
+        where = f"{self._path}:{line.number} (byte {line.offset})"
+        if not line.data:
+            self._file.accept(line)
+            self.findings.loss(where, f"a line of {line.size} bytes; at most {self._limits.line_bytes} are read")
+            return
+        if not line.data.strip(_BLANK):
+            self._file.accept(line)
+            return
+        try:
+            parsed = self._parse(line)
+        except BrokenText as error:
+            if line.is_ended:
+                self._file.accept(line)
+                self.findings.loss(where, f"no JSON ({error}); the line was left out")
+            else:
+                self.findings.wait_for("torn", where, f"the last line is not complete ({error})")
+            return
+        self._file.accept(line)
+        self.findings.came_right("torn")
+        if parsed.repeated_key is not None:
+            self.findings.loss(where, f"the key {parsed.repeated_key!r} stands twice in one object; the last counts")
+        yield from self._interpret(parsed.value, where)
+
+    def _parse(self, line: Line) -> Parsed:
+        parsed = parse(line.data.lstrip(b"\x1e"), max_depth=self._limits.depth)
+        if not line.is_ended and self._follows and not isinstance(parsed.value, dict | list):
+            raise BrokenText("it may still get longer")
+        return parsed
+
+    def _interpret(self, record: Value, where: str) -> Iterator[SourceEntry]:
+        try:
+            yield from self._interpreter.read(record, self._file.mtime_ns)
+        except UnusableRecord as error:
+            self.findings.loss(where, f"{error}; the line was left out")
+
+    def progress(self) -> Progress:
+        """Say how many bytes of the file have been read."""
+        total = self._file.total_bytes
+        if self._is_finished:
+            return Progress(total, total, is_finished=True)
+        return Progress(0 if self._file.is_compressed else self._file.offset, total, is_finished=False)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

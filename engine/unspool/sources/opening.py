@@ -1,0 +1,71 @@
+"""`open_history`: any source as a history."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from unspool.history.history import History
+from unspool.store.file import FileStore
+from unspool.store.schema import APPLICATION_ID
+
+_SQLITE_MAGIC: Final = b"SQLite format 3\x00"
+_APPLICATION_ID_AT: Final = slice(68, 72)
+"""Where an SQLite header keeps the application id."""
+_NATIVE_NAMES: Final = ("unspool", "native")
+
+
+def open_history(
+    source: str | os.PathLike[str],
+    *,
+    format: str | None = None,  # noqa: A002 - the name users know from --format
+    identity: Mapping[str, str] | None = None,
+    poll: float | None = None,
+    follow: bool = True,
+    wait: bool = True,
+    folds: Mapping[str, str] | None = None,
+) -> History:
+    """Open any source as a history.
+
+    A foreign source is read into a temporary native file, which `close` removes. `History.refresh` reads what came
+    since; a file that an app rewrites is followed from a thread, so that no save is missed between two calls.
+
+    Args:
+        source: a path, `-` for standard input, or `git:REPO:PATH[@REV]`.
+        format: name of its format; detected by content when None.
+        identity: keys that tell the records of a list apart, by path pattern, such as `{"Incidents[*]": "UniqueId"}`.
+        poll: look for changes every so many seconds instead of waiting for events (network drives).
+        follow: keep up with a source that grows.
+        wait: return when everything that is there has been read; otherwise after the first entry, and a thread reads on.
+        folds: how LangGraph channels stored as writes are folded: `append`, `merge` or `messages`, by channel.
+
+    Raises:
+        UnreadableSource: it is missing, unreadable, of an unknown format, or nothing in it could be read.
+        ConfigError: an option is not valid.
+        CorruptHistory: a native file is damaged.
+    """
+    name = os.fspath(source)
+    if is_native(name, format):
+        path = Path(name)
+        return History(FileStore.open(path), identity=identity, path=path)
+    # Everything that foreign formats need takes longer to import than a native file takes to open.
+    from unspool.sources.foreign import open_foreign
+    from unspool.sources.selecting import Reading
+
+    reading = Reading(format=format, follow=follow, poll=poll, folds=dict(folds or {}))
+    return open_foreign(name, reading, identity=identity, wait=wait)
+
+
+def is_native(source: str, format_name: str | None) -> bool:
+    """Say whether a source is to be opened as a native file: by its content, or because the user says so."""
+    if format_name is not None:
+        return format_name in _NATIVE_NAMES
+    try:
+        with Path(source).open("rb") as stream:
+            head = stream.read(_APPLICATION_ID_AT.stop)
+    except (OSError, ValueError):
+        # Not a file, or one that cannot be read: why is told where it is opened.
+        return False
+    return head.startswith(_SQLITE_MAGIC) and head[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4)

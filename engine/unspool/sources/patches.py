@@ -1,0 +1,133 @@
+"""RFC 6902 JSON Patch logs: each record one operation, a list of them, or an envelope around a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from unspool.model.entries import NO_META
+from unspool.model.values import Value
+from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord, as_state
+from unspool.sources.items import ItemsReader
+from unspool.sources.json_pointer_edit import apply_operation
+from unspool.sources.lines import LinesReader
+from unspool.sources.probe import Probe, Shape
+from unspool.sources.states import ACTION_KEYS, action_label, is_envelope
+from unspool.sources.timestamps import find_time
+
+OPERATIONS: Final = frozenset(("add", "remove", "replace", "move", "copy", "test"))
+_LIST_KEYS: Final = ("patch", "patches", "ops", "operations", "changes")
+
+
+def is_operation(record: Value) -> bool:
+    """Say whether a record is one JSON Patch operation."""
+    return isinstance(record, dict) and isinstance(record.get("path"), str) and record.get("op") in OPERATIONS
+
+
+def operations_of(record: Value) -> list[Value] | None:
+    """Return the operations a record holds, or None where it is no patch."""
+    if is_operation(record):
+        return [record]
+    is_envelope_of_none = False
+    if isinstance(record, dict):
+        key = next((key for key in _LIST_KEYS if isinstance(record.get(key), list)), None)
+        # A list under its telling name may be empty: a moment in which nothing changed.
+        is_envelope_of_none = key == _LIST_KEYS[0]
+        record = None if key is None else record[key]
+    if isinstance(record, list) and (record or is_envelope_of_none) and all(map(is_operation, record)):
+        return record
+    return None
+
+
+def detect(probe: Probe) -> int:
+    """Score a probe: all records are patches, the first perhaps the state they start from."""
+    records = probe.records
+    patches = sum(operations_of(record) is not None for record in records)
+    if (
+        not patches
+        or len(records) - patches > 1
+        or (patches < len(records) and operations_of(records[0]) is not None)
+    ):
+        return 0
+    is_log = probe.shape is Shape.LINES or isinstance(probe.document, list)
+    return 80 if is_log else 40
+
+
+class PatchRecords:
+    """Applies patches to a state that starts empty, or with the first record that is no patch."""
+
+    def __init__(self) -> None:
+        self._document: Value = {}
+        self._is_first = True
+        self._contradictions = 0
+
+    def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
+        """Return the entry of one patch, or of the state that patches start from.
+
+        Raises:
+            UnusableRecord: the record is no patch, or does not fit the state; the state stays as it was.
+        """
+        operations = operations_of(record)
+        is_first, self._is_first = self._is_first, False
+        if operations is None:
+            if not is_first:
+                raise UnusableRecord("not a JSON Patch")
+            self._document = record["state"] if is_envelope(record) else record
+        else:
+            document = self._document
+            for operation in operations:
+                self._contradictions += self._contradicts(document, operation)
+                document = apply_operation(document, operation)
+            self._document = document
+        yield self._entry(record, operations, default_ns)
+
+    @staticmethod
+    def _contradicts(document: Value, operation: dict[str, Value]) -> bool:
+        """Compare a reversible patch's `oldValue` with what stands there; a missing patch shows here first."""
+        if "oldValue" not in operation or operation["op"] not in ("replace", "remove"):
+            return False
+        try:
+            apply_operation(document, {"op": "test", "path": operation["path"], "value": operation["oldValue"]})
+        except UnusableRecord:
+            return True
+        return False
+
+    def _entry(self, record: Value, operations: list[Value] | None, default_ns: int) -> SourceEntry:
+        facts = record if isinstance(record, dict) else {}
+        found = find_time(facts)
+        label = next((action_label(facts[key]) for key in ACTION_KEYS if key in facts), "")
+        if not label and operations:
+            more = f" +{len(operations) - 1}" if operations[1:] else ""
+            label = f"{operations[0]['op']} {operations[0]['path']}{more}"
+        meta = dict(facts["meta"]) if isinstance(facts.get("meta"), dict) else {}
+        if found is None:
+            meta.update(TIME_FROM_FILE)
+        entry_id = facts.get("id") if operations is None or not is_operation(record) else None
+        return SourceEntry(
+            as_state(self._document),
+            found[1] if found else default_ns,
+            label,
+            meta or NO_META,
+            entry_id if isinstance(entry_id, str) else None,
+        )
+
+    def finish(self) -> Iterable[SourceEntry]:
+        """Nothing is held back."""
+        return ()
+
+    def notices(self) -> Iterable[tuple[str, bool]]:
+        """Tell that patches are missing, where reversible ones contradict the state."""
+        if self._contradictions:
+            yield (
+                "some patches name an old value that is not what stood there: patches before them are missing",
+                True,
+            )
+
+
+def open_reader(probe: Probe) -> Reader:
+    """Read a log of patches."""
+    if probe.shape is Shape.DOCUMENT and isinstance(probe.document, list):
+        records = probe.document
+        # A list of single operations may be one patch, but as a log each step of it can be looked at.
+        return ItemsReader(probe.path, records, PatchRecords(), mtime_ns=probe.status.st_mtime_ns, place="patch")
+    return LinesReader(probe.path, PatchRecords(), probe.limits, follows=probe.follows)

@@ -1,0 +1,188 @@
+"""A first look at a source: what shape it has, without deciding yet what it is."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from unspool.errors import MissingExtra, UnreadableSource
+from unspool.model.values import MISSING, Value
+from unspool.sources.bytestream import CutShort, compression_of, open_bytes, read_whole, unreadable
+from unspool.sources.documents import SUFFIXES, kind_of, parse_document, suffix_of
+from unspool.sources.json_exact import BrokenText, parse
+from unspool.sources.limits import DEFAULT_LIMITS, Limits
+
+_SQLITE_MAGIC: Final = b"SQLite format 3\x00"
+_HEAD_BYTES: Final = 1 << 16
+SAMPLED_LINES: Final = 20
+"""Lines of a JSON Lines file that detection looks at."""
+
+
+class Shape(Enum):
+    """What a source looks like from outside."""
+
+    DIRECTORY = "directory"
+    SQLITE = "sqlite"
+    LINES = "lines"
+    DOCUMENT = "document"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The first lines of a file as far as they are JSON.
+
+    Attributes:
+        records: the parsed lines.
+        broken: lines that are no JSON.
+        is_whole_file: there are no more lines.
+    """
+
+    records: tuple[Value, ...]
+    broken: int
+    is_whole_file: bool
+
+
+@dataclass
+class Probe:
+    """Everything detection may ask about a path; each answer is found out once, and only when asked.
+
+    Attributes:
+        path: the file or directory.
+        limits: bounds of reading.
+        follows: the source will be read on while it grows.
+        folds: how channels that a file stores as writes are folded, by channel name.
+        is_growing: more is known to come (standard input), so one complete line is the first of several.
+    """
+
+    path: Path
+    limits: Limits = DEFAULT_LIMITS
+    follows: bool = True
+    folds: Mapping[str, str] = field(default_factory=dict)
+    is_growing: bool = False
+
+    @cached_property
+    def status(self) -> os.stat_result:
+        """The file's status.
+
+        Raises:
+            UnreadableSource: it is missing, or may not be looked at.
+        """
+        try:
+            return self.path.stat()
+        except OSError as error:
+            raise unreadable(self.path, error) from None
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first bytes as they are on disk."""
+        try:
+            with self.path.open("rb") as stream:
+                return stream.read(_HEAD_BYTES)
+        except OSError as error:
+            raise unreadable(self.path, error) from None
+
+    @cached_property
+    def plain_head(self) -> bytes:
+        """The first bytes, decompressed."""
+        if compression_of(self.head) is None:
+            return self.head
+        with open_bytes(self.path, self.limits) as stream:
+            try:
+                return stream.read(_HEAD_BYTES)
+            except CutShort:
+                raise UnreadableSource(
+                    f"{self.path}: its compressed data ends at once; copy or compress the file again"
+                ) from None
+
+    @cached_property
+    def shape(self) -> Shape:
+        """What the source looks like.
+
+        Raises:
+            UnreadableSource: it is missing, unreadable or empty.
+        """
+        if self.path.is_dir():
+            return Shape.DIRECTORY
+        self._refuse_odd_files()
+        if self.head.startswith(_SQLITE_MAGIC):
+            return Shape.SQLITE
+        if not self.plain_head.strip():
+            raise UnreadableSource(f"{self.path}: is empty; open it again once something has been written to it")
+        kind = kind_of(self.plain_head, self.path.name)
+        if kind in ("json", None):
+            return self._text_shape()
+        is_named_so = SUFFIXES.get(suffix_of(self.path.name)) == kind
+        return Shape.DOCUMENT if is_named_so or self.document is not MISSING else Shape.OTHER
+
+    def _refuse_odd_files(self) -> None:
+        mode = self.status.st_mode
+        if not stat.S_ISREG(mode):
+            raise UnreadableSource(
+                f"{self.path}: is neither a file nor a directory; to read a pipe, use `-` and standard input"
+            )
+
+    def _text_shape(self) -> Shape:
+        sample = self.sample
+        several = len(sample.records) + sample.broken > 1 or not sample.is_whole_file or self.is_growing
+        containers = sum(isinstance(record, dict | list) for record in sample.records)
+        if several and containers and isinstance(sample.records[0], dict | list) and sample.broken == 0:
+            return Shape.LINES
+        if self.document is not MISSING:
+            return Shape.DOCUMENT
+        if several and containers and containers >= sample.broken:
+            return Shape.LINES
+        return Shape.OTHER
+
+    @cached_property
+    def sample(self) -> Sample:
+        """The first lines, parsed where they are JSON."""
+        records: list[Value] = []
+        broken = 0
+        with open_bytes(self.path, self.limits) as stream:
+            try:
+                while len(records) + broken < SAMPLED_LINES:
+                    line = stream.readline(self.limits.line_bytes)
+                    if not line:
+                        return Sample(tuple(records), broken, is_whole_file=True)
+                    if not line.strip(b" \t\r\n\x1e"):
+                        continue
+                    try:
+                        records.append(parse(line.lstrip(b"\x1e"), max_depth=self.limits.depth).value)
+                    except BrokenText:
+                        # A last line without its end may still be being written.
+                        broken += line.endswith(b"\n")
+            except (CutShort, OSError):
+                return Sample(tuple(records), broken, is_whole_file=True)
+        return Sample(tuple(records), broken, is_whole_file=False)
+
+    @cached_property
+    def document(self) -> Value:
+        """The whole file as one document, or MISSING where it is none."""
+        try:
+            data = read_whole(self.path, self.limits)
+            kind = kind_of(data, self.path.name)
+            return MISSING if kind is None else parse_document(data, kind, self.limits).value
+        except (BrokenText, CutShort, UnreadableSource):
+            return MISSING
+        except MissingExtra:
+            # Text that only resembles YAML must not be refused for want of a YAML reader.
+            if SUFFIXES.get(suffix_of(self.path.name)) == "yaml":
+                raise
+            return MISSING
+
+    @cached_property
+    def records(self) -> tuple[Value, ...]:
+        """Records to judge by: sampled lines, or the items of a document that is a list, or the document itself."""
+        if self.shape is Shape.LINES:
+            return self.sample.records
+        if self.shape is Shape.DOCUMENT and self.document is not MISSING:
+            document = self.document
+            return tuple(document[:SAMPLED_LINES]) if isinstance(document, list) else (document,)
+        return ()

@@ -1,0 +1,198 @@
+"""Redux DevTools: exports of both forms, and logs of lifted actions.
+
+Form A, `{payload, preloadedState}`, holds actions over a committed state; the states between need the app's reducer,
+which no file contains. Form B, the lifted state, holds every computed state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from unspool.errors import UnreadableSource
+from unspool.model.entries import NO_META
+from unspool.model.values import State, Value
+from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord, as_state
+from unspool.sources.items import ItemsReader
+from unspool.sources.jsan import revive
+from unspool.sources.json_exact import BrokenText, parse
+from unspool.sources.lines import LinesReader
+from unspool.sources.probe import Probe, Shape
+from unspool.sources.states import action_label
+from unspool.sources.timestamps import to_ns
+
+_LIFTED: Final = {"actionsById", "stagedActionIds"}
+_FLUX_KEYS: Final = frozenset(("type", "payload", "meta", "error"))
+_INIT: Final[dict[str, Value]] = {"type": "@@INIT"}
+"""Form A leaves the first action out; its place shows the state that the actions start from."""
+_NO_REDUCER: Final = "it holds actions but no states between them, and rebuilding those needs the app's own reducer"
+
+
+def _embedded(value: Value) -> Value:
+    """Read JSON that a file keeps as a string; anything else is returned as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse(value.encode("utf-8", "surrogatepass")).value
+    except BrokenText as error:
+        raise UnusableRecord(f"its embedded JSON does not read ({error})") from None
+
+
+def _is_lifted_action(record: Value) -> bool:
+    return (
+        isinstance(record, dict) and record.get("type") == "PERFORM_ACTION" and isinstance(record.get("action"), dict)
+    )
+
+
+def _is_bare_action(record: Value) -> bool:
+    return isinstance(record, dict) and isinstance(record.get("type"), str) and record.keys() <= _FLUX_KEYS
+
+
+def detect(probe: Probe) -> int:
+    """Score a probe: an export of either form, or a list or log of actions."""
+    if probe.shape is Shape.LINES:
+        return 85 if all(map(_is_lifted_action, probe.records)) else 0
+    document = probe.document
+    if isinstance(document, dict):
+        if document.keys() >= _LIFTED and isinstance(document["actionsById"], dict):
+            return 95
+        return 85 if "payload" in document and document.keys() <= {"payload", "preloadedState"} else 0
+    if isinstance(document, list) and document:
+        if all(map(_is_lifted_action, document)):
+            return 85
+        return 35 if len(document) > 1 and all(map(_is_bare_action, document)) else 0
+    return 0
+
+
+class ActionRecords:
+    """Reads actions over one unchanging state."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._actions = 0
+
+    def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
+        """Return the entry of one action, bare or lifted.
+
+        Raises:
+            UnusableRecord: the record is no action.
+        """
+        lifted = record if _is_lifted_action(record) else {"action": record}
+        action = lifted["action"]
+        if not isinstance(action, dict) or not isinstance(action.get("type"), str):
+            raise UnusableRecord("no action: it has no type")
+        self._actions += record is not _INIT
+        yield _entry(self._state, lifted, default_ns, {})
+
+    def finish(self) -> Iterable[SourceEntry]:
+        """Nothing is held back."""
+        return ()
+
+    def notices(self) -> Iterable[tuple[str, bool]]:
+        """Tell that the states are missing."""
+        if self._actions:
+            yield f"{_NO_REDUCER}; the actions are shown over the state it starts from", True
+
+
+def _entry(
+    state: State, lifted: dict[str, Value], default_ns: int, facts: dict[str, Value], entry_id: str | None = None
+) -> SourceEntry:
+    action = lifted.get("action")
+    timestamp_ns = to_ns(lifted.get("timestamp"))
+    meta = dict(facts)
+    if isinstance(action, dict) and len(action) > 1:
+        meta["action"] = {key: value for key, value in action.items() if key != "type"}
+    if isinstance(lifted.get("stack"), str):
+        meta["stack"] = lifted["stack"]
+    if timestamp_ns is None:
+        meta.update(TIME_FROM_FILE)
+    at = default_ns if timestamp_ns is None else timestamp_ns
+    return SourceEntry(state, at, action_label(action), meta or NO_META, entry_id)
+
+
+class LiftedState:
+    """Reads a lifted state (form B): one record, all entries."""
+
+    def __init__(self) -> None:
+        self._said: list[tuple[str, bool]] = []
+
+    def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
+        """Return the entries of a lifted state.
+
+        Raises:
+            UnusableRecord: its parts do not fit together.
+        """
+        try:
+            lifted = revive(record)
+        except BrokenText as error:
+            raise UnusableRecord(str(error)) from None
+        staged, by_id = lifted.get("stagedActionIds"), lifted.get("actionsById")
+        if not isinstance(staged, list) or not isinstance(by_id, dict):
+            raise UnusableRecord("its actionsById is no object, or its stagedActionIds no list")
+        self._tell_committed(staged)
+        computed = lifted.get("computedStates")
+        states = computed if isinstance(computed, list) else []
+        state = as_state(lifted.get("committedState", {}))
+        skipped = lifted.get("skippedActionIds") or []
+        missing = 0
+        for index, action_id in enumerate(staged):
+            result = states[index] if index < len(states) and isinstance(states[index], dict) else {}
+            if "state" in result:
+                state = as_state(result["state"])
+            else:
+                missing += 1
+            facts: dict[str, Value] = {"skipped": True} if action_id in skipped else {}
+            if result.get("error") is not None:
+                facts["error"] = result["error"]
+            yield _entry(state, self._action(by_id, action_id), default_ns, facts, str(action_id))
+        if missing:
+            self._said.append(
+                (f"{missing} of {len(staged)} actions have no computed state; they show the one before", True)
+            )
+
+    def _action(self, by_id: dict[str, Value], action_id: Value) -> dict[str, Value]:
+        action = by_id.get(str(action_id))
+        if isinstance(action, dict):
+            return action
+        self._said.append((f"action {action_id!r} is staged but missing from actionsById", True))
+        return {}
+
+    def _tell_committed(self, staged: list[Value]) -> None:
+        ids = [action_id for action_id in staged if isinstance(action_id, int)]
+        if len(ids) > 1 and ids[0] == 0 and ids[1] > 1:
+            self._said.append(
+                (f"actions 1 to {ids[1] - 1} were committed before the export and are not in the file", True)
+            )
+
+    def finish(self) -> Iterable[SourceEntry]:
+        """Nothing is held back."""
+        return ()
+
+    def notices(self) -> Iterable[tuple[str, bool]]:
+        """Tell what is missing from the export."""
+        return tuple(self._said)
+
+
+def open_reader(probe: Probe) -> Reader:
+    """Read an export of either form, or a log of actions.
+
+    Raises:
+        UnreadableSource: the JSON embedded in the export does not read.
+    """
+    if probe.shape is Shape.LINES:
+        return LinesReader(probe.path, ActionRecords({}), probe.limits, follows=probe.follows)
+    mtime_ns = probe.status.st_mtime_ns
+    document = probe.document
+    try:
+        payload = _embedded(document["payload"]) if isinstance(document, dict) and "payload" in document else document
+        if isinstance(payload, dict):
+            return ItemsReader(probe.path, [payload], LiftedState(), mtime_ns=mtime_ns, place="lifted state")
+        preloaded = _embedded(document.get("preloadedState")) if isinstance(document, dict) else None
+        state = as_state(revive(preloaded)) if preloaded is not None else {}
+        actions = revive(payload)
+    except (UnusableRecord, BrokenText) as error:
+        raise UnreadableSource(f"{probe.path}: no Redux DevTools export: {error}; export it again") from None
+    if not isinstance(actions, list):
+        raise UnreadableSource(f"{probe.path}: no Redux DevTools export: its payload is no list; export it again")
+    records = [_INIT, *actions] if isinstance(document, dict) else actions
+    return ItemsReader(probe.path, records, ActionRecords(state), mtime_ns=mtime_ns, place="action")

@@ -1,0 +1,105 @@
+"""The formats there are, and which of them a source is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Final, Protocol, cast
+
+from unspool.errors import ConfigError, UnreadableSource
+from unspool.sources.entries import Reader
+from unspool.sources.probe import Probe, Shape
+
+
+class FormatModule(Protocol):
+    """What each format's module offers."""
+
+    detect: Callable[[Probe], int]
+    open_reader: Callable[[Probe], Reader]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format.
+
+    Attributes:
+        name: what `--format` takes.
+        title: what it is, in a line.
+        module: its module in this room; None for the native file, which needs no reader.
+        shapes: what a source must look like from outside for this format to be asked.
+        is_live: a source in this format may grow while it is open.
+        aliases: other names `--format` takes.
+    """
+
+    name: str
+    title: str
+    module: str | None
+    shapes: frozenset[Shape]
+    is_live: bool
+    aliases: tuple[str, ...] = ()
+
+    def load(self) -> FormatModule:
+        """Import the format's module; formats that are not asked for are never imported."""
+        if self.module is None:
+            raise ConfigError(f"the format {self.name!r} is read without a reader")
+        return cast("FormatModule", import_module(f"unspool.sources.{self.module}"))
+
+
+def _shapes(*shapes: Shape) -> frozenset[Shape]:
+    return frozenset(shapes)
+
+
+_TEXT: Final = _shapes(Shape.LINES, Shape.DOCUMENT)
+NATIVE: Final = Format("unspool", "an unspool history file", None, _shapes(Shape.SQLITE), True, ("native",))
+GIT: Final = Format("git", "a file's history in git: git:REPO:PATH[@REV]", None, _shapes(), True)
+FORMATS: Final = (
+    NATIVE,
+    Format("jsonl", "JSON Lines of states, with or without {timestamp, action, state}", "states", _TEXT, True,
+           ("ndjson", "json-lines")),
+    Format("json-patch", "RFC 6902 patches, one or several a line", "patches", _TEXT, True, ("patch",)),
+    Format("events", "JSON Lines of events with a payload; no state", "event_lines", _TEXT, True),
+    Format("document", "one JSON, TOML, YAML or msgpack file that an app rewrites", "rewritten", _TEXT, True,
+           ("json", "toml", "yaml", "msgpack")),
+    Format("directory", "a directory of snapshot files, in natural order", "directory", _shapes(Shape.DIRECTORY), True),
+    GIT,
+    Format("redux", "Redux DevTools export, lifted or custom, or a log of actions", "redux", _TEXT, True),
+    Format("nexus", "nexus-state snapshots, deltas and exports, plain or typed", "nexus", _TEXT, True),
+    Format("delta-records", "delta-compression records, alone or as a chain", "delta_records", _TEXT, True),
+    Format("langgraph", "LangGraph checkpoints in SQLite", "langgraph", _shapes(Shape.SQLITE), True),
+    Format("home-assistant", "Home Assistant recorder database", "home_assistant", _shapes(Shape.SQLITE), True),
+    Format("temporal", "Temporal workflow history; events, no state", "temporal", _TEXT, True),
+    Format("xstate", "XState inspection events", "xstate", _TEXT, True),
+    Format("rrweb", "rrweb session recording", "rrweb", _TEXT, True),
+)  # fmt: skip
+
+
+def format_named(name: str) -> Format:
+    """Return a format by its name or another name it goes by.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    for item in FORMATS:
+        if name == item.name or name in item.aliases:
+            return item
+    names = ", ".join(item.name for item in FORMATS)
+    raise ConfigError(f"{name!r} is no format; write one of {names}")
+
+
+def detect(probe: Probe) -> Format:
+    """Say which format a source is in, judged by its content.
+
+    Raises:
+        UnreadableSource: it is missing, unreadable, empty, or in no format known here.
+    """
+    shape = probe.shape
+    scores = [
+        (item.load().detect(probe), item) for item in FORMATS if item.module is not None and shape in item.shapes
+    ]
+    best = max(scores, key=lambda scored: scored[0], default=(0, None))
+    if best[1] is None or best[0] <= 0:
+        raise UnreadableSource(
+            f"{probe.path}: in no format that unspool knows; `unspool formats` lists them, and --format names one"
+        )
+    return best[1]

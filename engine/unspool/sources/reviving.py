@@ -1,0 +1,150 @@
+"""Copying a document with its markers turned into values: the walk that jsan and nexus-state files share.
+
+Iterative, so depth is no matter. What is referred to twice is copied once and shared; a circle is cut where it closes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from unspool.model.tags import Unrepresentable
+from unspool.model.values import Value
+from unspool.sources.json_exact import BrokenText
+from unspool.sources.limits import DEFAULT_LIMITS, Limits
+
+DROP: Final = object()
+"""Stands for an undefined value: no key in an object, a gap in a list."""
+_FREE_LEVELS: Final = 4
+"""Levels above the states (the file, its list of states, one of them): together they may be of any size."""
+_MAX_HOPS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A marker that stands for a finished value."""
+
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A marker that stands for another part of the document."""
+
+    target: Value
+
+
+@dataclass(slots=True)
+class Frame:
+    """A container being copied.
+
+    Attributes:
+        items: keys and values still to be copied.
+        content: the copy so far.
+        wrap: what the finished copy is turned into; None leaves it as it is.
+        source: the container in the document.
+        key: the key being copied.
+        size: values copied so far, shared parts counted in full.
+    """
+
+    items: Iterator[tuple[str | int, Value]]
+    content: Value
+    wrap: Callable[[Value], Value] | None = None
+    source: Value = None
+    key: str | int = 0
+    size: int = 1
+
+    def put(self, value: Value, size: int = 1) -> None:
+        """Store the value of the current key."""
+        self.size += size
+        if isinstance(self.content, list):
+            self.content.append(None if value is DROP else value)
+        elif value is not DROP:
+            self.content[self.key] = value
+
+
+MarkerOf = Callable[[dict[str, Value]], Leaf | Reference | None]
+"""Says what a marker object stands for; None for an ordinary object."""
+Opener = Callable[[Value], Frame]
+"""Begins the copy of an object or list."""
+
+
+def plain_frame(value: Value) -> Frame:
+    """Begin the copy of an ordinary object or list."""
+    if isinstance(value, list):
+        return Frame(iter(enumerate(value)), [])
+    return Frame(iter(value.items()), {})
+
+
+class _Walk:
+    def __init__(self, marker_of: MarkerOf, opener: Opener, limits: Limits) -> None:
+        self._marker_of = marker_of
+        self._opener = opener
+        self._limits = limits
+        self._stack: list[Frame] = []
+        self._active: set[int] = set()
+        self._done: dict[int, tuple[Value, int]] = {}
+
+    def run(self, root: Value) -> Value:
+        holder = Frame(iter(()), [])
+        self._stack.append(holder)
+        self._visit(root)
+        while len(self._stack) > 1:
+            frame = self._stack[-1]
+            member = next(frame.items, None)
+            if member is None:
+                self._finish()
+            else:
+                frame.key = member[0]
+                self._visit(member[1])
+        return holder.content[0]
+
+    def _finish(self) -> None:
+        frame = self._stack.pop()
+        if frame.size > self._limits.nodes and len(self._stack) > _FREE_LEVELS:
+            raise BrokenText(f"its references unfold to more than {self._limits.nodes} values, which is refused")
+        value = frame.content if frame.wrap is None else frame.wrap(frame.content)
+        self._active.discard(id(frame.source))
+        self._done[id(frame.source)] = value, frame.size
+        self._stack[-1].put(value, frame.size)
+
+    def _visit(self, value: Value) -> None:
+        """Hand a value to the frame on top, or put a frame for it on top of that."""
+        top = self._stack[-1]
+        hops = 0
+        while isinstance(value, dict) and (marker := self._marker_of(value)) is not None:
+            hops += 1
+            if isinstance(marker, Leaf):
+                top.put(marker.value)
+                return
+            value = marker.target
+            if hops > _MAX_HOPS:
+                top.put(Unrepresentable("reference", "it leads to nothing but other references"))
+                return
+        if not isinstance(value, dict | list):
+            top.put(value)
+        elif id(value) in self._done:
+            top.put(*self._done[id(value)])
+        elif id(value) in self._active:
+            top.put(Unrepresentable("circular reference", "the value contains itself here"))
+        else:
+            frame = self._opener(value)
+            frame.source = value
+            self._active.add(id(value))
+            self._stack.append(frame)
+
+
+def revive_with(document: Value, marker_of: MarkerOf, opener: Opener, limits: Limits = DEFAULT_LIMITS) -> Value:
+    """Return a copy of a document with its markers turned into values.
+
+    Args:
+        document: the parsed document; not changed, and not shared with the result.
+        marker_of: says which objects are markers, and for what.
+        opener: begins the copy of each other object and list.
+        limits: bounds what shared parts may unfold to inside one state.
+
+    Raises:
+        BrokenText: references unfold to more than a state may hold.
+    """
+    return _Walk(marker_of, opener, limits).run(document)

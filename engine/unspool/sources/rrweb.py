@@ -1,0 +1,199 @@
+"""rrweb recordings: a full copy of a page, then what changed in it.
+
+Atoms: `page` (address and size), `nodes` (the document, a flat object of nodes by id), `inputs`, `scroll`, `mouse`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from unspool.model.entries import NO_META
+from unspool.model.values import State, Value
+from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord
+from unspool.sources.items import ItemsReader
+from unspool.sources.lines import LinesReader
+from unspool.sources.probe import Probe, Shape
+from unspool.sources.timestamps import to_ns
+
+_TYPES: Final = (
+    "DomContentLoaded",
+    "Load",
+    "FullSnapshot",
+    "IncrementalSnapshot",
+    "Meta",
+    "Custom",
+    "Plugin",
+    "Asset",
+)
+_SOURCES: Final = ("Mutation", "MouseMove", "MouseInteraction", "Scroll", "ViewportResize", "Input", "TouchMove",
+                   "MediaInteraction", "StyleSheetRule", "CanvasMutation", "Font", "Log", "Drag", "StyleDeclaration",
+                   "Selection", "AdoptedStyleSheet", "CustomElement")  # fmt: skip
+_FULL, _INCREMENTAL, _META, _CUSTOM = 2, 3, 4, 5
+_CHILDREN: Final = "children"
+
+
+def is_event(record: Value) -> bool:
+    """Say whether a record is an rrweb event."""
+    if not isinstance(record, dict) or "data" not in record:
+        return False
+    kind, timestamp = record.get("type"), record.get("timestamp")
+    return type(kind) is int and 0 <= kind <= 7 and type(timestamp) in (int, float)
+
+
+def detect(probe: Probe) -> int:
+    """Score a probe: all records are rrweb events."""
+    return 85 if probe.records and all(map(is_event, probe.records)) else 0
+
+
+class PageRecords:
+    """Rebuilds a page from a full snapshot and the changes after it."""
+
+    def __init__(self) -> None:
+        self._page: dict[str, Value] = {}
+        self._nodes: dict[str, dict[str, Value]] = {}
+        self._inputs: dict[str, Value] = {}
+        self._scroll: dict[str, Value] = {}
+        self._mouse: Value = None
+        self._lost = 0
+        self._appliers: dict[int, Callable[[dict[str, Value]], None]] = {
+            0: self._mutation, 1: self._move, 3: self._scrolled, 4: self._resize, 5: self._input, 6: self._move,
+        }  # fmt: skip
+
+    def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
+        """Return the entry of one event.
+
+        Raises:
+            UnusableRecord: it is no rrweb event.
+        """
+        if not is_event(record):
+            raise UnusableRecord("no rrweb event")
+        kind, data = record["type"], record["data"] if isinstance(record["data"], dict) else {}
+        label = _TYPES[kind]
+        if kind == _META:
+            self._page.update({key: data[key] for key in ("href", "width", "height") if key in data})
+        elif kind == _FULL:
+            self._nodes = _flatten(data.get("node"))
+            self._inputs, self._scroll = {}, {}
+        elif kind == _CUSTOM:
+            label = f"Custom {data.get('tag', '')}".rstrip()
+        elif kind == _INCREMENTAL:
+            source = data.get("source")
+            label = _SOURCES[source] if type(source) is int and 0 <= source < len(_SOURCES) else f"source {source}"
+            apply = self._appliers.get(source) if type(source) is int else None
+            if apply is not None:
+                apply(data)
+        timestamp_ns = to_ns(record["timestamp"])
+        at = default_ns if timestamp_ns is None else timestamp_ns
+        yield SourceEntry(
+            self._state(), at, label, TIME_FROM_FILE if timestamp_ns is None else NO_META, is_full=kind == _FULL
+        )
+
+    def _state(self) -> State:
+        state: State = {"page": self._page, "nodes": self._nodes, "inputs": self._inputs, "scroll": self._scroll}
+        if self._mouse is not None:
+            state["mouse"] = self._mouse
+        return state
+
+    def _move(self, data: dict[str, Value]) -> None:
+        positions = data.get("positions")
+        if isinstance(positions, list) and positions and isinstance(positions[-1], dict):
+            self._mouse = {key: positions[-1].get(key) for key in ("x", "y")}
+
+    def _scrolled(self, data: dict[str, Value]) -> None:
+        self._scroll[str(data.get("id"))] = {key: data.get(key) for key in ("x", "y")}
+
+    def _resize(self, data: dict[str, Value]) -> None:
+        self._page.update({key: data[key] for key in ("width", "height") if key in data})
+
+    def _input(self, data: dict[str, Value]) -> None:
+        self._inputs[str(data.get("id"))] = {key: data[key] for key in ("text", "isChecked") if key in data}
+
+    def _mutation(self, data: dict[str, Value]) -> None:
+        for change in _objects(data.get("removes")):
+            self._remove(str(change.get("id")), str(change.get("parentId")))
+        for change in _objects(data.get("adds")):
+            self._add(change)
+        for change in _objects(data.get("texts")):
+            node = self._node(change)
+            if node is not None:
+                node["textContent"] = change.get("value")
+        for change in _objects(data.get("attributes")):
+            node, attributes = self._node(change), change.get("attributes")
+            if node is not None and isinstance(attributes, dict):
+                _merge_attributes(node, attributes)
+
+    def _node(self, change: dict[str, Value]) -> dict[str, Value] | None:
+        node = self._nodes.get(str(change.get("id")))
+        self._lost += node is None
+        return node
+
+    def _remove(self, node_id: str, parent_id: str) -> None:
+        parent = self._nodes.get(parent_id)
+        if parent is not None and node_id in parent.get(_CHILDREN, []):
+            parent[_CHILDREN].remove(node_id)
+        pending = [node_id]
+        while pending:
+            node = self._nodes.pop(pending.pop(), None)
+            if node is not None:
+                pending.extend(node.get(_CHILDREN, []))
+
+    def _add(self, change: dict[str, Value]) -> None:
+        parent = self._nodes.get(str(change.get("parentId")))
+        node = change.get("node")
+        if parent is None or not isinstance(node, dict):
+            self._lost += 1
+            return
+        self._nodes.update(_flatten(node))
+        siblings = parent.setdefault(_CHILDREN, [])
+        following = str(change.get("nextId"))
+        place = siblings.index(following) if following in siblings else len(siblings)
+        siblings.insert(place, str(node.get("id")))
+
+    def finish(self) -> Iterable[SourceEntry]:
+        """Nothing is held back."""
+        return ()
+
+    def notices(self) -> Iterable[tuple[str, bool]]:
+        """Tell of changes to nodes that are not there."""
+        if self._lost:
+            yield "some changes are about nodes that the recording never showed; they were left out", True
+
+
+def _objects(value: Value) -> list[dict[str, Value]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _merge_attributes(node: dict[str, Value], changes: dict[str, Value]) -> None:
+    attributes = node.setdefault("attributes", {})
+    for name, value in changes.items():
+        if value is None:
+            attributes.pop(name, None)
+        else:
+            attributes[name] = value
+
+
+def _flatten(root: Value) -> dict[str, dict[str, Value]]:
+    """Return a tree of nodes as a flat object by node id; children are named by their ids."""
+    nodes: dict[str, dict[str, Value]] = {}
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        if not isinstance(node, dict):
+            continue
+        children = _objects(node.get("childNodes"))
+        flat = {key: value for key, value in node.items() if key not in ("childNodes", "id")}
+        if children:
+            flat[_CHILDREN] = [str(child.get("id")) for child in children]
+        nodes[str(node.get("id"))] = flat
+        pending.extend(reversed(children))
+    return nodes
+
+
+def open_reader(probe: Probe) -> Reader:
+    """Read a recording: a list of events, or one a line."""
+    if probe.shape is Shape.DOCUMENT and isinstance(probe.document, list):
+        return ItemsReader(
+            probe.path, probe.document, PageRecords(), mtime_ns=probe.status.st_mtime_ns, place="event"
+        )
+    return LinesReader(probe.path, PageRecords(), probe.limits, follows=probe.follows)

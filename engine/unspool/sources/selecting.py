@@ -1,0 +1,135 @@
+"""From what a user names to the reader for it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+from unspool.errors import ConfigError, UnreadableSource
+from unspool.sources.entries import Reader
+from unspool.sources.limits import DEFAULT_LIMITS, Limits
+from unspool.sources.probe import Probe, Shape
+from unspool.sources.registry import GIT, NATIVE, Format, detect, format_named
+from unspool.sources.standard_input import NAME, Spool, standard_input
+
+GIT_PREFIX: Final = "git:"
+STANDARD_INPUT: Final = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a foreign source is to be read.
+
+    Attributes:
+        format: name of the format; None to detect it.
+        follow: the source may grow, and is kept up with.
+        poll: look for changes every so many seconds instead of waiting for events.
+        folds: how channels that a file stores as writes are folded, by channel (LangGraph).
+        limits: bounds of reading.
+        stdin: read instead of standard input.
+    """
+
+    format: str | None = None
+    follow: bool = True
+    poll: float | None = None
+    folds: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = DEFAULT_LIMITS
+    stdin: IO[bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A reader, and what to call its source.
+
+    Attributes:
+        name: what people call it.
+        reader: its reader.
+        hidden_path: a temporary file whose name must not show; None where the name is the path.
+    """
+
+    name: str
+    reader: Reader
+    hidden_path: Path | None = None
+
+
+def select_reader(source: str, reading: Reading, undo: ExitStack, *, wait: bool) -> Selected:
+    """Return the reader for a source.
+
+    Args:
+        source: a path, `-`, or `git:REPO:PATH[@REV]`.
+        reading: how to read.
+        undo: takes what must be let go of besides the reader.
+        wait: standard input is read to its end first.
+
+    Raises:
+        UnreadableSource: it is missing, unreadable, or of no known format.
+        ConfigError: the user named a format that there is not, or that cannot be read that way.
+    """
+    if source.startswith(GIT_PREFIX):
+        return _git(source, reading)
+    if source == STANDARD_INPUT:
+        return _standard_input(reading, undo, wait=wait)
+    probe = _probe(Path(source), reading)
+    return Selected(source, _chosen(probe, reading).load().open_reader(probe))
+
+
+def _probe(path: Path, reading: Reading, *, is_growing: bool = False) -> Probe:
+    return Probe(path, reading.limits, reading.follow, reading.folds, is_growing)
+
+
+def _chosen(probe: Probe, reading: Reading) -> Format:
+    if reading.format is None:
+        return detect(probe)
+    chosen = format_named(reading.format)
+    if chosen is GIT:
+        raise ConfigError("--format git is for sources written as git:REPO:PATH")
+    if chosen is NATIVE:
+        raise UnreadableSource(f"{probe.path}: no unspool file; leave --format out, or name the format it is in")
+    # Text that looks like nothing may still be read as a text format: its broken lines are then counted.
+    fits = probe.shape in chosen.shapes or (probe.shape is Shape.OTHER and Shape.LINES in chosen.shapes)
+    if not fits:
+        raise UnreadableSource(
+            f"{probe.path}: is {_described(probe.shape)}, which cannot be read as {chosen.name}; leave --format out"
+        )
+    return chosen
+
+
+def _described(shape: Shape) -> str:
+    names = {Shape.DIRECTORY: "a directory", Shape.SQLITE: "an SQLite database", Shape.OTHER: "neither text nor JSON"}
+    return names.get(shape, "a text file")
+
+
+def _git(source: str, reading: Reading) -> Selected:
+    if reading.format is not None and format_named(reading.format) is not GIT:
+        raise ConfigError(f"a git history is read as git; leave --format {reading.format} out")
+    # Starting git takes time that only this format needs.
+    from unspool.sources.git_history import open_git
+    from unspool.sources.git_target import parse_git_target
+
+    target = parse_git_target(source)
+    return Selected(target.name, open_git(target, reading.limits))
+
+
+def _standard_input(reading: Reading, undo: ExitStack, *, wait: bool) -> Selected:
+    stream = reading.stdin if reading.stdin is not None else standard_input()
+    folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="unspool-", ignore_cleanup_errors=True))
+    spool = Spool(stream, Path(folder) / "stdin")
+    undo.callback(spool.stop)
+    if wait or not reading.follow:
+        spool.wait_for_end()
+    else:
+        spool.wait_for_line()
+    probe = _probe(spool.path, reading, is_growing=not spool.has_ended)
+    try:
+        if probe.shape is Shape.OTHER and not spool.has_ended:
+            # A document that spans lines, or compressed data, shows what it is only when it is all there.
+            spool.wait_for_end()
+            probe = _probe(spool.path, reading)
+        reader = _chosen(probe, reading).load().open_reader(probe)
+    except UnreadableSource as error:
+        raise UnreadableSource(str(error).replace(str(spool.path), NAME)) from None
+    return Selected(NAME, reader, spool.path)

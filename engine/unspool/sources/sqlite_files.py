@@ -1,0 +1,54 @@
+"""Foreign SQLite databases, opened so that nothing in them or beside them can change."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from unspool.errors import UnreadableSource
+from unspool.sources.bytestream import unreadable
+
+BUSY_S = 5.0
+"""How long to wait for the app that writes the database."""
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open a database for reading only.
+
+    Raises:
+        UnreadableSource: it cannot be opened or is damaged.
+    """
+    problem = "it cannot be opened"
+    for options in ("mode=ro", "mode=ro&immutable=1"):
+        connection = None
+        try:
+            uri = f"file:{quote(str(path.absolute()))}?{options}"
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return connection
+        except sqlite3.Error as error:
+            problem = str(error)
+            if connection is not None:
+                connection.close()
+            # An immutable opening ignores a -wal file; where there is one, it would show an older state.
+            if path.with_name(f"{path.name}-wal").exists():
+                break
+        except OSError as error:
+            raise unreadable(path, error) from None
+    raise UnreadableSource(f"{path}: no readable SQLite database ({problem}); copy it together with its -wal file")
+
+
+def columns_of(connection: sqlite3.Connection) -> dict[str, set[str]]:
+    """Return the names of a database's tables, each with the names of its columns."""
+    tables = [str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {
+        table: {str(row[0]) for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
+        for table in tables
+    }
+
+
+def side_files(path: Path) -> tuple[Path, ...]:
+    """Return the files whose change means that the database changed."""
+    return path, path.with_name(f"{path.name}-wal")

@@ -1,0 +1,142 @@
+"""Lines that are whole states, bare or in an envelope `{"timestamp", "action", "state"}`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Final
+
+from unspool.model.entries import NO_META
+from unspool.model.values import Value
+from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, as_state
+from unspool.sources.items import ItemsReader
+from unspool.sources.lines import LinesReader
+from unspool.sources.probe import Probe, Shape
+from unspool.sources.timestamps import NS_PER_SECOND, TIME_KEYS, find_time
+
+ACTION_KEYS: Final = ("action", "label", "message", "event", "name", "type")
+_ENVELOPE_KEYS: Final = frozenset(
+    (*TIME_KEYS, *ACTION_KEYS, "state", "id", "seq", "kind", "base_seq", "meta", "parent_seq", "parent_id",
+     "added", "modified", "deleted", "stored_bytes", "full_bytes", "author", "version")
+)  # fmt: skip
+_OWN_COUNTS: Final = frozenset(("seq", "kind", "base_seq", "added", "modified", "deleted", "stored_bytes", "full_bytes",
+                                "parent_seq"))  # fmt: skip
+"""What `unspool export` and `unspool log --json` write besides, and what recording it again works out anew."""
+_TIME_KEYS_OF_BARE_STATES: Final = ("timestamp", "ts", "time", "@timestamp")
+_PLAUSIBLE_NS: Final = range(946_684_800 * NS_PER_SECOND, 4_102_444_800 * NS_PER_SECOND)
+"""The years 2000 to 2099: a bare state's own `time` may be a game clock, which is no time of day."""
+_LINE_SUFFIXES: Final = (".jsonl", ".ndjson", ".jsonlines", ".log", ".jsons", ".json-seq")
+
+
+def is_envelope(record: Value) -> bool:
+    """Say whether a record carries a state in an envelope, and is not itself a state with an atom named `state`."""
+    if not isinstance(record, dict) or "state" not in record or not record.keys() <= _ENVELOPE_KEYS:
+        return False
+    return isinstance(record["state"], dict) or len(record) > 1
+
+
+def action_label(action: Value) -> str:
+    """Return an action as a label: text as it is, an object by its `type` or `name`."""
+    if isinstance(action, dict):
+        action = next((action[key] for key in ("type", "name", "action") if isinstance(action.get(key), str)), "")
+    return action if isinstance(action, str) else "" if action is None else str(action)
+
+
+def looks_like_lines(name: str) -> bool:
+    """Say whether a file's name promises one record a line; asked only when the content leaves it open."""
+    lowered = name.lower()
+    for suffix in (".gz", ".zst", ".zstd", ".xz"):
+        lowered = lowered.removesuffix(suffix)
+    return lowered.endswith(_LINE_SUFFIXES)
+
+
+def detect(probe: Probe) -> int:
+    """Score a probe: lines of objects whose keys recur, or envelopes; one bare line only by the file's name."""
+    records = probe.records
+    if not records:
+        return 0
+    enveloped = sum(map(is_envelope, records))
+    if probe.shape is Shape.LINES:
+        return 60 if enveloped == len(records) else 30 if keys_recur(records) else 5
+    if isinstance(probe.document, list):
+        return 60 if enveloped == len(records) and len(probe.document) > 1 else 0
+    if looks_like_lines(probe.path.name) and probe.sample.records:
+        return 50
+    has_time = isinstance(probe.document, dict) and bool(probe.document.keys() & set(TIME_KEYS))
+    return 45 if enveloped and has_time and len(probe.sample.records) == 1 else 0
+
+
+def keys_recur(records: tuple[Value, ...]) -> bool:
+    """Say whether each record shares at least half of its keys with the one before; lists and scalars do."""
+    for before, after in pairwise(records):
+        if isinstance(before, dict) and isinstance(after, dict):
+            shared = len(before.keys() & after.keys())
+            if 2 * shared < min(len(before), len(after)):
+                return False
+        elif type(before) is not type(after):
+            return False
+    return True
+
+
+class StateRecords:
+    """Reads each record as one whole state."""
+
+    def __init__(self, *, has_envelope: bool) -> None:
+        self._has_envelope = has_envelope
+
+    def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
+        """Return the entry of one record."""
+        if self._has_envelope and is_envelope(record):
+            yield enveloped_entry(record, default_ns)
+        else:
+            yield _bare(record, default_ns)
+
+    def finish(self) -> Iterable[SourceEntry]:
+        """Nothing is held back."""
+        return ()
+
+    def notices(self) -> Iterable[tuple[str, bool]]:
+        """Nothing to say about the whole."""
+        return ()
+
+
+def _bare(record: Value, default_ns: int) -> SourceEntry:
+    if isinstance(record, dict):
+        for key in _TIME_KEYS_OF_BARE_STATES:
+            if key in record:
+                found = find_time({"timestamp": record[key]})
+                if found is not None and found[1] in _PLAUSIBLE_NS:
+                    return SourceEntry(as_state(record), found[1])
+    return SourceEntry(as_state(record), default_ns, meta=TIME_FROM_FILE)
+
+
+def enveloped_entry(record: dict[str, Value], default_ns: int) -> SourceEntry:
+    """Return the entry of a record `{"timestamp", "action", "state", …}`; other keys become meta."""
+    found = find_time(record)
+    action_key = next((key for key in ACTION_KEYS if key in record), None)
+    action = record[action_key] if action_key else ""
+    meta = dict(record["meta"]) if isinstance(record.get("meta"), dict) else {}
+    if isinstance(action, dict):
+        meta["action"] = action
+    used = {"state", "meta", "id", action_key, found[0] if found else None}
+    meta.update({key: value for key, value in record.items() if key not in used and key not in _OWN_COUNTS})
+    if found is None:
+        meta.update(TIME_FROM_FILE)
+    entry_id = record.get("id")
+    return SourceEntry(
+        as_state(record["state"]),
+        found[1] if found else default_ns,
+        action_label(action),
+        meta or NO_META,
+        str(entry_id) if isinstance(entry_id, str | int) else None,
+        is_full=record.get("kind") == "full",
+    )
+
+
+def open_reader(probe: Probe) -> Reader:
+    """Read a JSON Lines file of states, or a document that is a list of enveloped states."""
+    records = probe.records
+    interpreter = StateRecords(has_envelope=any(map(is_envelope, records)))
+    if probe.shape is Shape.DOCUMENT and isinstance(probe.document, list) and not looks_like_lines(probe.path.name):
+        return ItemsReader(probe.path, probe.document, interpreter, mtime_ns=probe.status.st_mtime_ns)
+    return LinesReader(probe.path, interpreter, probe.limits, follows=probe.follows)

@@ -1,0 +1,156 @@
+"""Being told at once when files change: the operating system's events, or looking again and again."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from unspool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from watchdog.events import FileSystemEvent
+    from watchdog.observers.api import BaseObserver
+
+FALLBACK_POLL_S: Final = 0.2
+"""How often files are looked at where the operating system gives no events."""
+
+
+class FileWatcher:
+    """Calls back whenever one of some files may have changed, from a thread of its own.
+
+    The parent directories are watched and events filtered by name, so files that are replaced, or do not exist yet,
+    are seen too; a path that is a directory is watched for changes of what is in it. One change may cause several
+    calls: the callback must be cheap, or hand the work on.
+    """
+
+    def __init__(
+        self, paths: Iterable[str | os.PathLike[str]], on_change: Callable[[], None], *, poll: float | None = None
+    ) -> None:
+        """Prepare to watch.
+
+        Args:
+            paths: files and directories.
+            on_change: called after a change.
+            poll: look every so many seconds instead of asking for events (network drives, containers).
+
+        Raises:
+            ConfigError: `poll` is not a positive number.
+        """
+        if poll is not None and not poll > 0:
+            raise ConfigError(f"poll is {poll!r}; give a number of seconds above 0")
+        self._paths = tuple(Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100 - links are kept as named
+        self._on_change = on_change
+        self._poll = poll
+        self._observer: BaseObserver | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        """Begin; changes from now on are told."""
+        if not self._paths or self._observer is not None or self._thread is not None:
+            return
+        if self._poll is None:
+            self._observer = self._observe()
+        if self._observer is None:
+            self._stopping.clear()
+            signature = self._signature()
+            self._thread = threading.Thread(target=self._look, args=(signature,), name="unspool-poll", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End; when this returns, no further call is made (unless it is called from the callback itself)."""
+        observer, thread = self._observer, self._thread
+        self._observer = self._thread = None
+        self._stopping.set()
+        if observer is not None:
+            observer.stop()
+            if observer is not threading.current_thread():
+                observer.join()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _observe(self) -> BaseObserver | None:
+        """Ask the operating system for events; None where it has none to give."""
+        # watchdog takes a while to import, and commands that do not follow never need it.
+        from watchdog.observers import Observer
+
+        observer = Observer()
+        try:
+            for folder, names in self._folders().items():
+                observer.schedule(_handler(names, self._on_change), str(folder), event_filter=_event_kinds())
+            observer.start()
+        except OSError:
+            # Out of watches, or a folder that cannot be watched: looking is always possible.
+            if observer.is_alive():
+                observer.stop()
+                observer.join()
+            return None
+        return observer
+
+    def _folders(self) -> dict[Path, set[str] | None]:
+        """Group the paths by the folder to watch: the names that matter in it, or None for all."""
+        folders: dict[Path, set[str] | None] = {}
+        for path in self._paths:
+            if path.is_dir():
+                folders[path] = None
+            else:
+                for place in {path, Path(os.path.realpath(path))}:
+                    names = folders.setdefault(place.parent, set())
+                    if names is not None:
+                        names.add(place.name)
+        return folders
+
+    def _signature(self) -> tuple[object, ...]:
+        return tuple(_look_at(path) for path in self._paths)
+
+    def _look(self, before: tuple[object, ...]) -> None:
+        interval = self._poll or FALLBACK_POLL_S
+        while not self._stopping.wait(interval):
+            now = self._signature()
+            if now != before:
+                before = now
+                self._on_change()
+
+
+def _look_at(path: Path) -> object:
+    try:
+        if path.is_dir():
+            with os.scandir(path) as entries:
+                return sorted((entry.name, _stamp(entry.stat())) for entry in entries)
+        return _stamp(path.stat())
+    except OSError:
+        return None
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _event_kinds() -> list[type[FileSystemEvent]]:
+    from watchdog import events
+
+    # Opening and reading are left out: reading the file ourselves must not wake us again.
+    return [events.FileCreatedEvent, events.FileModifiedEvent, events.FileMovedEvent, events.FileDeletedEvent,
+            events.FileClosedEvent]  # fmt: skip
+
+
+def _handler(names: set[str] | None, on_change: Callable[[], None]):  # type: ignore[no-untyped-def]
+    from watchdog.events import FileSystemEventHandler
+
+    class Handler(FileSystemEventHandler):
+        def on_any_event(self, event: FileSystemEvent) -> None:
+            touched = {Path(os.fsdecode(path)).name for path in (event.src_path, event.dest_path) if path}
+            if names is None or touched & names:
+                on_change()
+
+    return Handler()

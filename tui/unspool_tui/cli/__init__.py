@@ -1,0 +1,133 @@
+"""The `unspool` command line: data on standard output, words on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+import click
+
+from unspool.errors import ConfigError, EntryNotFound, PathSyntaxError, UnspoolError
+from unspool_tui.present.inert import visible
+
+COMMANDS: Final = {
+    "open": "opening",
+    "demo": "demo",
+    "log": "log",
+    "show": "show",
+    "diff": "diff",
+    "stats": "stats",
+    "convert": "convert",
+    "export": "export",
+    "formats": "formats",
+    "completion": "completion",
+}
+"""Each command's module in this package, which holds a click command named `command`; imported when it is called."""
+
+FINE, FOUND_PROBLEMS, WRONG_USAGE, UNREADABLE, INTERRUPTED = 0, 1, 2, 3, 130
+_OWN_OPTIONS: Final = ("--help", "-h", "--version")
+_DEFAULT: Final = "open"
+
+
+class CommandLine(click.Group):
+    """A group whose commands are imported when they are called; a source alone means `open`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = import_module(f"unspool_tui.cli.{module}").command
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `open` before a source that stands alone."""
+        if args and args[0] not in COMMANDS and args[0] not in _OWN_OPTIONS:
+            self._refuse_misspelt_command(ctx, args[0])
+            args = [_DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+    @staticmethod
+    def _refuse_misspelt_command(ctx: click.Context, word: str) -> None:
+        if word.startswith("-") or ":" in word or os.path.lexists(word):
+            return
+        import difflib
+
+        near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.7)
+        if near:
+            raise click.UsageError(f"There is no command and no file {word!r}. Did you mean {near[0]!r}?", ctx)
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"unspool {version('unspool')}")
+        ctx.exit()
+
+
+@click.command(
+    cls=CommandLine,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="SOURCE is a file or directory, - for standard input, or git:REPO:PATH[@REV]. "
+    "`unspool SOURCE` is short for `unspool open SOURCE`.",
+)
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version."
+)
+def cli() -> None:
+    """Go back to any state that an application went through."""
+
+
+def exit_code_of(error: UnspoolError) -> int:
+    """Return the exit code for an error: wrong usage, or a source that cannot be read."""
+    return WRONG_USAGE if isinstance(error, ConfigError | EntryNotFound | PathSyntaxError) else UNREADABLE
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Args:
+        args: words after the program's name; those of the process when None.
+    """
+    try:
+        code = cli.main(list(args) if args is not None else None, prog_name="unspool", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        return WRONG_USAGE
+    except click.ClickException as error:
+        click.echo(f"unspool: {visible(error.format_message())}", err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except UnspoolError as error:
+        click.echo(f"unspool: {visible(str(error))}", err=True)
+        return exit_code_of(error)
+    except BrokenPipeError:
+        _let_go_of_standard_output()
+        return FINE
+    return code if isinstance(code, int) else FINE
+
+
+def _let_go_of_standard_output() -> None:
+    """Whoever read our output went away: what is still buffered must not fail again when the interpreter ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    code = run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _let_go_of_standard_output()
+    sys.exit(code)

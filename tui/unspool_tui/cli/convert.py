@@ -1,0 +1,30 @@
+"""`unspool convert`: a foreign history as a native file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from unspool_tui.cli.options import Common, judge, source_command
+from unspool_tui.present.inert import visible
+
+
+@click.command("convert")
+@source_command()
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.unspool")
+@click.option("--strategy", default="auto", metavar="NAME", help="When a full snapshot is stored; auto by default.")
+@click.option(
+    "--codec", default="auto", metavar="NAME", help="How entries are written: auto, dict, binary, compress or none."
+)
+@click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
+def command(common: Common, out: Path, strategy: str, codec: str, force: bool) -> int:
+    """Keep SOURCE as the native file OUT."""
+    from unspool.sources.converting import convert
+    from unspool.sources.selecting import Reading
+
+    reading = Reading(format=common.format, follow=False, folds=common.folds)
+    converted = convert(common.source, out, reading, strategy=strategy, codec=codec, replace=force)
+    if not common.quiet:
+        click.echo(f"unspool: {converted.entries} entries written to {visible(str(out))}", err=True)
+    return judge(common, converted.verdict)

@@ -1,0 +1,111 @@
+"""`unspool diff`: what changed between two entries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from unspool.model.entries import ChangeKind, Op, OpKind
+from unspool.model.paths import format_path
+from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
+from unspool_tui.cli.output import Output, brief
+from unspool_tui.cli.shapes import diff_shape
+from unspool_tui.present.inert import visible
+
+if TYPE_CHECKING:
+    from unspool.history.diff import Change, Diff
+
+_MARKS: Final = {ChangeKind.ADDED: "+", ChangeKind.MODIFIED: "~", ChangeKind.DELETED: "-"}
+_OP_MARKS: Final = {OpKind.ADD: "+", OpKind.REMOVE: "-", OpKind.REPLACE: "~", OpKind.MOVE: "~", OpKind.SPLICE: "~"}
+
+
+@click.command("diff", context_settings={"ignore_unknown_options": True})
+@source_command()
+@click.argument("from_entry", type=int, metavar="A")
+@click.argument("to_entry", type=int, metavar="B")
+@json_option()
+@click.option("--patch", "as_patch", is_flag=True, help="Print an RFC 6902 JSON Patch.")
+@click.option("--explain", "in_words", is_flag=True, help="Tell each change in words.")
+def command(common: Common, from_entry: int, to_entry: int, as_json: bool, as_patch: bool, in_words: bool) -> int:
+    """Show what changed from entry A to entry B; negative numbers count from the end."""
+    if as_json + as_patch + in_words > 1:
+        raise click.UsageError("--json, --patch and --explain exclude each other.")
+    with opened(common) as history:
+        with Output(common) as out:
+            diff = history.diff(from_entry, to_entry)
+            if as_json:
+                out.json(diff_shape(diff))
+            elif as_patch:
+                _print_patch(out, diff)
+            elif in_words:
+                _print_words(out, diff)
+            else:
+                _print_diff(out, diff)
+        return judge(common, history.verdict)
+
+
+def _print_patch(out: Output, diff: Diff) -> None:
+    from unspool.delta.json_patch import encoded_patch
+
+    # Only the changed atoms are compared: the others add nothing to a patch.
+    old = {change.atom: change.old_bytes for change in diff.changes if change.old_bytes is not None}
+    new = {change.atom: change.new_bytes for change in diff.changes if change.new_bytes is not None}
+    out.json(encoded_patch(old, new))
+
+
+def _print_words(out: Output, diff: Diff) -> None:
+    # DeepDiff is slow to import; only this view needs it.
+    from unspool.delta.explain import explain
+
+    if not diff.changes:
+        out.line("nothing changed")
+    for change in diff.changes:
+        name = visible(change.atom)
+        if change.kind is ChangeKind.ADDED:
+            out.line(f"{name} was added: {brief(change.new)}")
+        elif change.kind is ChangeKind.DELETED:
+            out.line(f"{name} was removed: {brief(change.old)}")
+        else:
+            for sentence in explain({change.atom: change.old}, {change.atom: change.new}):
+                out.line(visible(sentence))
+
+
+def _print_diff(out: Output, diff: Diff) -> None:
+    out.line(out.paint(f"entry {diff.from_seq} to {diff.to_seq}: {_summary(diff)}", "head"))
+    for change in diff.changes:
+        mark = _MARKS[change.kind]
+        out.line(f"{out.paint(f'{mark} {visible(change.atom)}', mark)}{_whole(change)}")
+        for op in change.ops:
+            if op.path or op.kind is OpKind.MOVE:
+                _print_op(out, op)
+
+
+def _summary(diff: Diff) -> str:
+    counts = {kind: sum(change.kind is kind for change in diff.changes) for kind in _MARKS}
+    parts = [f"{count} {kind.value}" for kind, count in counts.items() if count]
+    return f"{', '.join(parts) or 'nothing changed'}; {diff.unchanged} unchanged"
+
+
+def _whole(change: Change) -> str:
+    """Return the values of a change that has no steps inside the atom."""
+    if change.kind is ChangeKind.ADDED:
+        return f"  {brief(change.new)}"
+    if change.kind is ChangeKind.DELETED:
+        return f"  {brief(change.old)}"
+    replaced = [op for op in change.ops if not op.path and op.kind is OpKind.REPLACE]
+    return f"  {brief(replaced[0].old)} -> {brief(replaced[0].new)}" if replaced else ""
+
+
+def _print_op(out: Output, op: Op) -> None:
+    mark = _OP_MARKS[op.kind]
+    place = visible(format_path(op.path, root="") + (f" ({op.key})" if op.key else ""))
+    if op.kind is OpKind.ADD:
+        told = brief(op.new)
+    elif op.kind is OpKind.REMOVE:
+        told = brief(op.old)
+    elif op.kind is OpKind.MOVE:
+        told = f"moved from {visible(format_path(op.source, root=''))}"
+    else:
+        told = f"{brief(op.old)} -> {brief(op.new)}"
+    out.line(f"    {out.paint(f'{mark} {place}', mark)}  {told}")

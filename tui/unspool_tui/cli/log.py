@@ -1,0 +1,80 @@
+"""`unspool log`: the entries of a history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from unspool.sources.timestamps import iso_time
+from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
+from unspool_tui.cli.output import Output
+from unspool_tui.cli.shapes import entry_shape
+from unspool_tui.present.inert import visible
+
+if TYPE_CHECKING:
+    from unspool.history.history import History
+    from unspool.model.entries import Entry
+
+
+@click.command("log")
+@source_command()
+@click.option("-n", "--count", type=click.IntRange(min=0), metavar="N", help="Only the newest N of them.")
+@click.option("--atom", metavar="A", help="Only entries that changed this atom.")
+@click.option("--kind", type=click.Choice(["full", "delta"]), help="Only entries stored this way.")
+@json_option("Print JSON Lines.")
+def command(common: Common, count: int | None, atom: str | None, kind: str | None, as_json: bool) -> int:
+    """List the entries, oldest first."""
+    with opened(common) as history:
+        with Output(common) as out:
+            entries = select(history, count, atom, kind)
+            if as_json:
+                for entry in entries:
+                    out.json(entry_shape(entry))
+            else:
+                print_entries(out, entries)
+        return judge(common, history.verdict)
+
+
+def select(
+    history: History, count: int | None = None, atom: str | None = None, kind: str | None = None
+) -> Iterable[Entry]:
+    """Return the entries asked for, oldest first."""
+    if count == 0:
+        return ()
+    if atom is None and kind is None:
+        return iter(history) if count is None else history[max(0, len(history) - count) :]
+    numbers = _matching(history, atom, kind)
+    if count is not None:
+        kept = list(numbers)[-count:]
+        return (history[seq] for seq in kept)
+    return (history[seq] for seq in numbers)
+
+
+def _matching(history: History, atom: str | None, kind: str | None) -> Iterator[int]:
+    numbers: Iterable[int] = range(len(history)) if atom is None else history.writes(atom)
+    if kind is None:
+        yield from numbers
+        return
+    kinds = history.columns().kind
+    wanted = kind == "full"
+    yield from (seq for seq in numbers if bool(kinds[seq]) is wanted)
+
+
+def print_entries(out: Output, entries: Iterable[Entry]) -> None:
+    """Write entries as a table for people."""
+    out.line(
+        out.paint(
+            f"{'seq':>8}  {'time (UTC)':<26} {'kind':<5} {'+':>4} {'~':>4} {'-':>4} {'bytes':>10}  action", "dim"
+        )
+    )
+    for entry in entries:
+        time = iso_time(entry.timestamp_ns)[:-1].replace("T", " ")
+        counts = "".join(
+            " " + out.paint(f"{number or '.':>4}", mark if number else "dim")
+            for number, mark in ((entry.added, "+"), (entry.modified, "~"), (entry.deleted, "-"))
+        )
+        out.line(
+            f"{entry.seq:>8}  {time:<26} {entry.kind.value:<5}{counts} {entry.stored_bytes:>10}  {visible(entry.action)}".rstrip()
+        )

@@ -1,0 +1,164 @@
+"""What all commands that read a source have in common: their options, and opening the source."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from unspool_tui.present.inert import visible
+
+if TYPE_CHECKING:
+    from unspool.history.history import History
+    from unspool.history.verdict import Verdict
+
+_SHOWN_PROBLEMS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The common options of one call.
+
+    Attributes:
+        source: what to open.
+        format: name of its format; None to detect it.
+        identity: keys that tell the records of lists apart, by path pattern.
+        folds: how channels stored as writes are folded (LangGraph).
+        ascii: print plain ASCII only.
+        color: colours may be used.
+        mouse: the terminal UI may use the mouse.
+        poll: seconds between looks at the source; None waits for events.
+        quiet: say nothing on standard error but errors.
+        strict: end with exit code 1 when something of the source could not be read.
+    """
+
+    source: str
+    format: str | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)
+    folds: Mapping[str, str] = field(default_factory=dict)
+    ascii: bool = False
+    color: bool = True
+    mouse: bool = True
+    poll: float | None = None
+    quiet: bool = False
+    strict: bool = False
+
+
+def _pairs(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Take `NAME=VALUE` apart; the last equals sign separates, so names may hold some."""
+    pairs: dict[str, str] = {}
+    for text in given:
+        name, mark, value = text.rpartition("=")
+        if not mark or not value:
+            raise click.BadParameter(f"{text!r} is not written as {getattr(param, 'metavar', None)}", ctx, param)
+        pairs[name] = value
+    return pairs
+
+
+_OPTIONS: Final = (
+    click.option("--identity", multiple=True, callback=_pairs, metavar="PATH=KEY",
+                 help="Tell the records of a list apart by this key; may be given several times."),
+    click.option("--fold", "folds", multiple=True, callback=_pairs, metavar="CHANNEL=HOW",
+                 help="Fold a LangGraph channel stored as writes: append, merge or messages."),
+    click.option("--ascii", is_flag=True, help="Plain ASCII only."),
+    click.option("--no-color", is_flag=True, help="No colours; also when NO_COLOR is set."),
+    click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal."),
+    click.option("--poll", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+                 help="Look for changes every so often instead of waiting for events."),
+    click.option("--strict", is_flag=True, help="Exit with 1 when a part of the source could not be read."),
+    click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors."),
+)  # fmt: skip
+
+
+def source_command(
+    *, format_option: str = "--format"
+) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """Give a command the argument SOURCE and the common options; it gets them as one `Common` first.
+
+    Args:
+        format_option: how the option that names the source's format is called.
+    """
+
+    def decorate(function: Callable[..., int | None]) -> Callable[..., int | None]:
+        @functools.wraps(function)
+        def call(**given: Any) -> int | None:
+            common = _taken_from(given)
+            return function(common, **given)
+
+        decorated: Callable[..., int | None] = call
+        for option in reversed(_OPTIONS):
+            decorated = option(decorated)
+        decorated = click.option(
+            format_option, "source_format", metavar="NAME", help="Format of the source; see `formats`."
+        )(decorated)
+        return click.argument("source")(decorated)
+
+    return decorate
+
+
+def _taken_from(given: dict[str, Any]) -> Common:
+    no_color = given.pop("no_color") or bool(os.environ.get("NO_COLOR"))
+    return Common(
+        source=given.pop("source"),
+        format=given.pop("source_format"),
+        identity=given.pop("identity"),
+        folds=given.pop("folds"),
+        ascii=given.pop("ascii"),
+        color=not no_color,
+        mouse=not given.pop("no_mouse"),
+        poll=given.pop("poll"),
+        quiet=given.pop("quiet"),
+        strict=given.pop("strict"),
+    )
+
+
+def json_option(help_text: str = "Print JSON.") -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """Return the option `--json`, which commands get as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text)
+
+
+@contextmanager
+def opened(common: Common, *, follow: bool = False, wait: bool = True) -> Iterator[History]:
+    """Open the source of a call, and close it in the end.
+
+    Raises:
+        UnspoolError: it cannot be opened.
+    """
+    from unspool.sources.opening import open_history
+
+    history = open_history(
+        common.source,
+        format=common.format,
+        identity=common.identity or None,
+        poll=common.poll,
+        follow=follow,
+        wait=wait,
+        folds=common.folds,
+    )
+    with history:
+        yield history
+
+
+def judge(common: Common, verdict: Verdict) -> int:
+    """Say on standard error what could not be read, and return the exit code that follows from it."""
+    if not common.quiet:
+        for note in verdict.notes[:_SHOWN_PROBLEMS]:
+            click.echo(f"unspool: {visible(note)}", err=True)
+        shown = verdict.problems[:_SHOWN_PROBLEMS]
+        for problem in shown:
+            click.echo(f"unspool: partly read: {visible(problem.place)}: {visible(problem.message)}", err=True)
+        more = len(verdict.problems) + verdict.dropped - len(shown)
+        if more > 0:
+            click.echo(f"unspool: partly read: {more} more problems; `unspool stats --json` lists them", err=True)
+    return 1 if common.strict and verdict.status != "complete" else 0
+
+
+def stdout_is_terminal() -> bool:
+    """Say whether standard output is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
