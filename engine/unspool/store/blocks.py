@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -14,19 +15,16 @@ import msgspec
 import zstandard
 
 from unspool.codec.records import Record, RecordCodec
-from unspool.errors import CorruptHistory
 from unspool.model import wire
 from unspool.model.entries import NO_META, ChangeKind, Entry, EntryKind
 from unspool.model.values import Value
+from unspool.store.frames import LEVEL, compress, damaged, decompress
+from unspool.store.protocol import Columns
 
 KIND_BITS: Final = 2
 """Low bits of a posting that tell the kind of change; the rest is the atom's number."""
 CHANGE_CODES: Final = {ChangeKind.ADDED: 0, ChangeKind.MODIFIED: 1, ChangeKind.DELETED: 2}
 CHANGE_KINDS: Final = (ChangeKind.ADDED, ChangeKind.MODIFIED, ChangeKind.DELETED)
-LEVEL: Final = 3
-"""zstd level of live sealing; 9 would save at most 17 % for several times the work."""
-_LARGEST: Final = 1 << 31
-"""Bytes beyond which a stored frame is refused: no block of ours comes near."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -102,6 +100,33 @@ def unpack_postings(data: bytes) -> array[int]:
     return _unpack("I", data)
 
 
+def extend_columns(columns: Columns, first: int, count: int, data: bytes) -> None:
+    """Append a block's rows to a screen's columns: what `decode_columns` does, without what screens do not need.
+
+    Raises:
+        CorruptHistory: the block is damaged; `columns` is unchanged then.
+    """
+    try:
+        block = _decode_columns(decompress(data, first))
+        counts = _unpack("I", block.counts)
+        fields = (_unpack("q", block.times), _unpack("I", block.stored), _unpack("I", block.full))
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise damaged(first, str(error)) from None
+    if not len(counts) == 3 * count or any(len(field) != count for field in (*fields, block.codecs)):
+        raise damaged(first, "its columns differ in length")
+    columns.timestamp_ns.extend(accumulate(fields[0]))
+    columns.codec.frombytes(block.codecs)
+    columns.kind.frombytes(block.codecs.translate(_IS_FULL))
+    columns.added.extend(counts[0::3])
+    columns.modified.extend(counts[1::3])
+    columns.deleted.extend(counts[2::3])
+    columns.stored.extend(fields[1])
+    columns.full_bytes.extend(fields[2])
+
+
+_IS_FULL: Final = bytes(code in (RecordCodec.NONE, RecordCodec.COMPRESS) for code in range(256))
+
+
 @dataclass(frozen=True, slots=True)
 class BlockColumns:
     """The metadata of the entries of one block, as arrays.
@@ -156,6 +181,20 @@ class BlockColumns:
             parent_seq=extra.get("parent", before),
         )
 
+    def writes_of(self, number: int) -> list[int]:
+        """Return the entries that changed an atom."""
+        hits = []
+        for code in range(len(CHANGE_KINDS)):
+            wanted = number << KIND_BITS | code
+            place = -1
+            while True:
+                try:
+                    place = self.changed.index(wanted, place + 1)
+                except ValueError:
+                    break
+                hits.append(self.first + bisect_right(self.offsets, place) - 1)
+        return sorted(hits)
+
     def postings(self, at: int) -> array[int]:
         """Return the postings of the entry at a place in the block."""
         return self.changed[self.offsets[at] : self.offsets[at + 1]]
@@ -206,9 +245,9 @@ def decode_columns(first: int, count: int, data: bytes) -> BlockColumns:
             {at: wire.decode(extra) for at, extra in columns.extras.items()},
         )  # fmt: skip
     except (msgspec.MsgspecError, ValueError, IndexError, OverflowError) as error:
-        raise _damaged(first, str(error)) from None
+        raise damaged(first, str(error)) from None
     if not len(times) == len(block.action_of) == count or len(block.changed) != offsets[-1]:
-        raise _damaged(first, "its columns differ in length")
+        raise damaged(first, "its columns differ in length")
     return block
 
 
@@ -246,50 +285,4 @@ def decode_records(first: int, data: bytes, prefix: zstandard.ZstdCompressionDic
     try:
         return _decode_records(decompress(data, first, prefix))
     except msgspec.DecodeError as error:
-        raise _damaged(first, str(error)) from None
-
-
-def compress(data: bytes, prefix: zstandard.ZstdCompressionDict | None = None, level: int = LEVEL) -> bytes:
-    """Compress with zstd, with a checksum, against a prefix where one is given."""
-    if prefix is None:
-        return zstandard.ZstdCompressor(level, write_checksum=True).compress(data)
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        level,
-        # The window must span prefix and data, or the prefix goes unseen.
-        window_log=min(27, max(17, (len(data) + len(prefix) + 1024).bit_length())),
-        write_checksum=True,
-        enable_ldm=len(data) > 1 << 20,
-    )
-    return zstandard.ZstdCompressor(dict_data=prefix, compression_params=parameters).compress(data)
-
-
-def decompress(data: bytes, first: int, prefix: zstandard.ZstdCompressionDict | None = None) -> bytes:
-    """Decompress and verify what `compress` made.
-
-    Raises:
-        CorruptHistory: it is damaged, or claims an absurd size.
-    """
-    if not isinstance(data, bytes):
-        # A damaged page may turn a value into another type.
-        raise _damaged(first, "its bytes are gone")
-    try:
-        if zstandard.frame_content_size(data) > _LARGEST:
-            raise _damaged(first, "it claims an absurd size")
-        if prefix is None:
-            return zstandard.ZstdDecompressor(max_window_size=_LARGEST).decompress(data)
-        return zstandard.ZstdDecompressor(dict_data=prefix, max_window_size=_LARGEST).decompress(data)
-    except zstandard.ZstdError as error:
-        raise _damaged(first, str(error)) from None
-
-
-def raw_prefix(state: bytes) -> zstandard.ZstdCompressionDict:
-    """Return a full record as a prefix to compress against."""
-    return zstandard.ZstdCompressionDict(state, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-
-
-def _damaged(first: int, why: str) -> CorruptHistory:
-    return CorruptHistory(
-        f"the block that starts at entry {first} is damaged ({why}); "
-        "`unspool doctor FILE --repair OUT` keeps what is intact",
-        seq=first,
-    )
+        raise damaged(first, str(error)) from None

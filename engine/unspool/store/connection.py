@@ -50,6 +50,9 @@ class ReadConnection:
                 raise database_error(self.path, error) from None
             except CorruptHistory as error:
                 raise _located(self.path, error) from None
+            except (TypeError, UnicodeDecodeError) as error:
+                # SQLite reads a damaged page as values of any type where a number or bytes should be.
+                raise CorruptHistory(f"{self.path}: damaged ({error}); run `unspool doctor` on it") from error
             finally:
                 if not nested and self._connection.in_transaction:
                     self._connection.execute("COMMIT")

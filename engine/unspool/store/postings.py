@@ -38,7 +38,7 @@ def writes_of(source: BlockSource, number: int, start: int, stop: int, *, backwa
     """
     for first, count in _spans(source, number, start, stop, backwards):
         if count:
-            hits = _hits(source.block_columns(first, count), number)
+            hits = source.block_columns(first, count).writes_of(number)
         else:
             rows = source.call(read_rows, max(first, start), stop)
             hits = [row.seq for row in rows if _names(row.changed, number)]
@@ -78,10 +78,6 @@ def _bitmaps(
         f"ORDER BY first {order} LIMIT {_BATCH}"
     )
     return connection.execute(query, (after, before)).fetchall()
-
-
-def _hits(columns: BlockColumns, number: int) -> list[int]:
-    return [columns.first + at for at in range(len(columns.times)) if _names(columns.postings(at), number)]
 
 
 def _names(postings: Iterable[int], number: int) -> bool:

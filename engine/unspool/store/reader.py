@@ -14,7 +14,7 @@ from unspool.codec.records import Record, RecordCodec, encode_full
 from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, EntryNotFound
 from unspool.model.entries import ChangeKind, Entry
-from unspool.store import blocks
+from unspool.store import blocks, frames
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, Row
 from unspool.store.connection import ReadConnection
 from unspool.store.postings import writes_of
@@ -136,7 +136,7 @@ class FileReader:
             for first, count, data in connection.execute(query, (len(columns), self.count)):
                 columns.add_holes(first)
                 try:
-                    _extend(columns, blocks.decode_columns(first, count, data))
+                    blocks.extend_columns(columns, first, count, data)
                 except CorruptHistory:
                     columns.add_holes(first + count)
             for row in readable_rows(connection, len(columns), self.count):
@@ -190,7 +190,7 @@ class FileReader:
             row = connection.execute("SELECT data FROM segment WHERE id = ?", (segment,)).fetchone()
             if row is None:
                 raise CorruptHistory(f"the keyframe of segment {segment} is missing", seq=first)
-            known = self._prefixes[segment] = blocks.raw_prefix(blocks.decompress(row[0], first))
+            known = self._prefixes[segment] = frames.raw_prefix(frames.decompress(row[0], first))
             if len(self._prefixes) > _PREFIXES_KEPT:
                 self._prefixes.popitem(last=False)
         return known
@@ -273,20 +273,6 @@ class FileReader:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def _extend(columns: Columns, block: BlockColumns) -> None:
-    columns.timestamp_ns.extend(block.times)
-    columns.codec.extend(block.codecs)
-    columns.kind.frombytes(block.codecs.tobytes().translate(_IS_FULL))
-    columns.added.extend(block.added)
-    columns.modified.extend(block.modified)
-    columns.deleted.extend(block.deleted)
-    columns.stored.extend(block.stored)
-    columns.full_bytes.extend(block.full)
-
-
-_IS_FULL: Final = bytes(code in (RecordCodec.NONE, RecordCodec.COMPRESS) for code in range(256))
 
 
 def _rows_without_gap(connection: sqlite3.Connection, start: int, seq: int, stop: int) -> list[blocks.Row]:

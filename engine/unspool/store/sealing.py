@@ -12,7 +12,7 @@ import zstandard
 
 from unspool.codec.records import RecordCodec, encode_full
 from unspool.codec.replay import Run, replay
-from unspool.store import blocks
+from unspool.store import blocks, frames
 from unspool.store.blocks import Row
 from unspool.store.protocol import RecordRun
 
@@ -57,10 +57,10 @@ def load_segment(connection: sqlite3.Connection) -> Segment | None:
     if row is None:
         return None
     used = connection.execute("SELECT count(*) FROM block WHERE segment = ?", (row[0],)).fetchone()[0]
-    return Segment(row[0], row[1], blocks.raw_prefix(blocks.decompress(row[2], 0)), used)
+    return Segment(row[0], row[1], frames.raw_prefix(frames.decompress(row[2], 0)), used)
 
 
-def build_block(rows: Sequence[Row], head: bytes, segment: Segment | None, level: int = blocks.LEVEL) -> SealedBlock:
+def build_block(rows: Sequence[Row], head: bytes, segment: Segment | None, level: int = frames.LEVEL) -> SealedBlock:
     """Compress rows into a block.
 
     Args:
@@ -72,9 +72,9 @@ def build_block(rows: Sequence[Row], head: bytes, segment: Segment | None, level
     payloads = [head, *(row.record.payload for row in rows[1:])]
     keyframe = None
     if segment is None or segment.blocks >= SEGMENT_BLOCKS or _is_worn(head, segment):
-        keyframe = blocks.compress(head, level=level)
+        keyframe = frames.compress(head, level=level)
         number = 0 if segment is None else segment.number + 1
-        segment = Segment(number, len(keyframe), blocks.raw_prefix(head), 0)
+        segment = Segment(number, len(keyframe), frames.raw_prefix(head), 0)
     return SealedBlock(
         rows=rows,
         columns=blocks.encode_columns(rows, level),
@@ -86,7 +86,7 @@ def build_block(rows: Sequence[Row], head: bytes, segment: Segment | None, level
 
 
 def _is_worn(head: bytes, segment: Segment) -> bool:
-    against_keyframe = len(blocks.compress(head, segment.prefix))
+    against_keyframe = len(frames.compress(head, segment.prefix))
     # Tiny states never justify a keyframe of their own by this rule alone.
     return against_keyframe > 256 and against_keyframe > _WORN_SHARE * segment.size
 
