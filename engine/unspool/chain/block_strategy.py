@@ -7,8 +7,8 @@ from typing import Final
 
 from unspool.chain.strategy import ChainState
 
-CHAIN_LENGTH: Final = 64
-"""Deltas after which `auto` stores a full snapshot: what one block of the file holds."""
+CHAIN_LENGTH: Final = 32
+"""Entries of a chain under `auto`; two make a block of the file. Longer ones save little and read slower."""
 CHAIN_BYTES: Final = 256 * 1024
 """Delta bytes after which `auto` stores a full snapshot, unless the state itself is larger."""
 

@@ -185,7 +185,7 @@ def decode_full(record: bytes, name: Callable[[int], str]) -> dict[str, bytes]:
     """
     items = _items(record, 2)
     try:
-        return {name(items[at]): items[at + 1] for at in range(0, len(items), 2)}
+        return dict(zip(map(name, items[0::2]), items[1::2], strict=True))
     except (KeyError, IndexError, TypeError) as error:
         raise CorruptHistory(f"a full record is malformed ({error!r}); run `unspool doctor` on the file") from None
 

@@ -123,7 +123,7 @@ class FileWriter:
     def _plan_sealing(self, draft: Draft, seq: int) -> None:
         rows = seq - self._run_start
         is_full = draft.record.codec.is_full
-        enough = rows >= RUN_ROWS // 2 or self._run_bytes > _RUN_BYTES
+        enough = rows >= RUN_ROWS or self._run_bytes > _RUN_BYTES + 2 * draft.full_bytes
         too_much = rows >= _MAX_ROWS or self._run_bytes > 4 * max(_RUN_BYTES, draft.full_bytes)
         if rows and ((is_full and enough) or too_much):
             self.sealer.request(self._run_start, seq)
