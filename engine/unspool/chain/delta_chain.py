@@ -68,8 +68,10 @@ class DeltaChain:
         return self.full_bytes + self.delta_bytes
 
     def age(self, now: Milliseconds) -> Milliseconds:
-        """Milliseconds since the chain was begun."""
-        return now - self.created_at
+        """Milliseconds since the chain was begun, or between the timestamps of its ends where that is longer."""
+        if not self.deltas:
+            return now - self.created_at
+        return max(now - self.created_at, self.deltas[-1].metadata.timestamp - self.base.metadata.timestamp)
 
     def state_for_strategy(self, now: Milliseconds) -> ChainState:
         """Return what a strategy may know of the chain, its last delta standing for the candidate's changes."""
