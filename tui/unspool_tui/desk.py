@@ -23,8 +23,9 @@ class Kind(IntEnum):
     STORY = 4
     FILTER = 5
     SEARCH = 6
-    STATS = 7
-    TASK = 8
+    LEDGER = 7
+    STATS = 8
+    TASK = 9
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,10 @@ COLLECT_AFTER: Final = (20_000, 50, 1_000)
 """Garbage collection thresholds: drawing makes thousands of short-lived strips, which the defaults collect mid-frame."""
 
 
+FREEZE_AFTER: Final = 0.15
+"""Seconds after the start; the first paint must not wait for it."""
+
+
 class UnspoolApp(App[None]):
     """Shows one history."""
 
@@ -63,11 +67,8 @@ class UnspoolApp(App[None]):
         return self.main
 
     def on_ready(self) -> None:
-        """Spare the garbage collector everything that is there to stay."""
-        gc.collect()
-        gc.freeze()
-        gc.enable()
-        gc.set_threshold(*COLLECT_AFTER)
+        """Leave the interpreter's housekeeping for when the first screen stands."""
+        self.set_timer(FREEZE_AFTER, _spare_the_collector)
 
     def on_unmount(self) -> None:
         """Remember the place."""
@@ -93,6 +94,14 @@ class UnspoolApp(App[None]):
             return Pen(MONOCHROME, self._glyphs)
         theme = self.current_theme
         return Pen(palette_from(self.get_css_variables(), dark=theme.dark, ansi=theme.ansi), self._glyphs)
+
+
+def _spare_the_collector() -> None:
+    """Take everything that is there to stay out of the garbage collector's sight."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def _resolved(at: int, total: int) -> int:

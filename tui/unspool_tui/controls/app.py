@@ -34,9 +34,10 @@ def palette(main: MainScreen) -> None:
 
 def go_to(main: MainScreen, text: str) -> None:
     """Go to a typed place, or say why it is none."""
-    times = main.scene.ledger.columns.timestamp_ns
+    view, scene = main.view, main.scene
+    times = scene.ledger.columns.timestamp_ns
     try:
-        seq = find_place(text, head=main.view.head, times=times[: main.view.total], zone=main.scene.look.zone)
+        seq = find_place(text, head=view.head, times=times, total=view.total, zone=scene.look.zone)
     except UnspoolError as error:
         main.flash(str(error), "warning")
         return

@@ -36,7 +36,9 @@ def full_next(main: MainScreen) -> None:
 
 
 def _to_full(main: MainScreen, seq: int | None, where: str) -> None:
-    if seq is None:
+    if not main.scene.ledger.ready:
+        main.flash("the history is still being read", "warning")
+    elif seq is None:
         main.flash(f"no full snapshot {where} this one", "warning")
     else:
         main.apply(moves.jump_to(main.view, seq))

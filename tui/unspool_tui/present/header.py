@@ -29,19 +29,19 @@ class Cost:
     depth: int
 
 
-def header(view: View, source: str, cost: Cost, width: int, glyphs: Glyphs, *, late: bool, wrong: bool) -> Row:
+def header(view: View, source: str, cost: Cost | None, width: int, glyphs: Glyphs, *, late: bool, wrong: bool) -> Row:
     """Return the header.
 
     Args:
         view: what is looked at.
         source: name of the source.
-        cost: what the history costs.
+        cost: what the history costs; None while that is still being read.
         width: cells there are.
         glyphs: characters to draw with.
         late: the panels still wait for the head's state.
         wrong: the source has problems.
     """
-    right = _cost(cost, width)
+    right = _cost(cost, width) if cost is not None else (("reading ", "faint"),)
     name = crop(on_grid(source), max(8, width // 4), glyphs.ellipsis)
     position = f"{view.head:,}/{view.tip:,}" if view.total else "empty"
     left: Spans = (

@@ -27,13 +27,8 @@ class Facts:
         file_bytes: size of the file; 0 where there is none.
         depth: deltas between the head and its full snapshot.
         longest: entries of the longest chain.
-        chains: how many chains there are.
         rebuild: p50, p95 and worst time to rebuild a state, in nanoseconds.
         cache: states held, most held, hits, misses, evictions.
-        codecs: entries by codec.
-        atoms: bytes and changes by atom, largest first.
-        health: the verdict.
-        problems: what is wrong, one line each.
     """
 
     entries: int = 0
@@ -43,16 +38,28 @@ class Facts:
     file_bytes: int = 0
     depth: int = 0
     longest: int = 0
-    chains: int = 0
     rebuild: tuple[float, float, float] | None = None
     cache: tuple[int, int, int, int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What only reading every record tells.
+
+    Attributes:
+        codecs: entries by codec.
+        atoms: bytes and changes by atom, largest first.
+        health: the verdict; empty while nothing was measured.
+        problems: what is wrong, one line each.
+    """
+
     codecs: Mapping[str, int] = field(default_factory=dict)
     atoms: Sequence[tuple[str, int, int]] = ()
     health: str = ""
     problems: tuple[str, ...] = ()
 
 
-def stats_rows(facts: Facts, width: int, glyphs: Glyphs) -> list[Row]:
+def stats_rows(facts: Facts, measured: Measured, width: int, glyphs: Glyphs) -> list[Row]:
     """Return all rows of Stats."""
     delta = facts.entries - facts.full
     rows = [
@@ -65,19 +72,19 @@ def stats_rows(facts: Facts, width: int, glyphs: Glyphs) -> list[Row]:
         rows.append(_fact("file", humane.size(facts.file_bytes)))
     rows.append(_fact("mean entry", humane.size(facts.stored // max(1, facts.entries))))
     rows.append(_fact("chain", f"{facts.depth}", f"of {facts.longest:,} at most"))
-    rows.append(_fact("", humane.count(facts.chains, "chain")))
+    rows.append(_fact("", humane.count(facts.full, "chain")))
     if facts.rebuild is not None:
         middle, slow, worst = (humane.duration(value) for value in facts.rebuild)
         rows.append(_fact("rebuild", slow, "p95"))
         rows.append(_fact("", f"{middle} p50", f"{worst} max"))
     if facts.cache is not None:
         rows.extend(_cache(*facts.cache))
-    for codec, count in sorted(facts.codecs.items(), key=lambda pair: -pair[1])[:4]:
+    for codec, count in sorted(measured.codecs.items(), key=lambda pair: -pair[1])[:4]:
         rows.append(_fact("codec", on_grid(codec[:20]), f"{count:,}"))
-    if facts.health:
-        rows.append(_health(facts.health, glyphs))
-    rows.extend(Row(((f"  {on_grid(problem[:400])}", "warning"),)) for problem in facts.problems)
-    return [*rows, *_atoms(facts, width, glyphs)]
+    if measured.health:
+        rows.append(_health(measured.health, glyphs))
+    rows.extend(Row(((f"  {on_grid(problem[:400])}", "warning"),)) for problem in measured.problems)
+    return [*rows, *_atoms(measured, width, glyphs)]
 
 
 def _fact(label: str, value: str, more: str = "", more_style: str = "dim") -> Row:
@@ -100,15 +107,15 @@ def _health(health: str, glyphs: Glyphs) -> Row:
     return Row((("  ", "text"), (pad("health", _LABEL), "dim"), (f" {sign} {health}", style)))
 
 
-def _atoms(facts: Facts, width: int, glyphs: Glyphs) -> list[Row]:
-    if not facts.atoms:
+def _atoms(measured: Measured, width: int, glyphs: Glyphs) -> list[Row]:
+    if not measured.atoms:
         return []
     rows = [BLANK, Row((("  where the bytes are", "title"),))]
-    largest = max(size for _, size, _ in facts.atoms) or 1
+    largest = max(size for _, size, _ in measured.atoms) or 1
     counted = width >= _ROOM_FOR_CHANGES
     name_room = max(8, min(20, width // 3))
     bar_room = max(3, min(40, width - name_room - (24 if counted else 15)))
-    for name, size, changes in facts.atoms[:_MOST_ATOMS]:
+    for name, size, changes in measured.atoms[:_MOST_ATOMS]:
         filled = max(1 if size else 0, size * bar_room // largest)
         left: tuple[Span, ...] = (
             ("  ", "text"),
@@ -119,6 +126,6 @@ def _atoms(facts: Facts, width: int, glyphs: Glyphs) -> list[Row]:
         )
         count: tuple[Span, ...] = ((f" {changes:>6,}{glyphs.modified}", "faint"),) if counted else ()
         rows.append(Row(left, ((f"{humane.size(size):>9}", "dim"), *count, (" ", "text"))))
-    if len(facts.atoms) > _MOST_ATOMS:
-        rows.append(Row(((f"  {glyphs.ellipsis} {len(facts.atoms) - _MOST_ATOMS:,} more atoms", "dim"),)))
+    if len(measured.atoms) > _MOST_ATOMS:
+        rows.append(Row(((f"  {glyphs.ellipsis} {len(measured.atoms) - _MOST_ATOMS:,} more atoms", "dim"),)))
     return rows

@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.line import Row, Span, Spans
@@ -43,31 +44,37 @@ class Strip:
 def overview_row(view: View, bins: Sequence[int], strip: Strip, width: int, glyphs: Glyphs) -> Row:
     """Return the bars: the largest entry of each bin, on a logarithmic scale, with head and search hits."""
     columns = span(width)
-    heights = _heights(bins, glyphs)
-    head = bin_of(view.head, view.total, columns) if view.total else -1
-    first = bin_of(strip.start, view.total, columns) if view.total else -1
-    last = bin_of(max(0, strip.start + len(strip.kinds) - 1), view.total, columns) if view.total else -1
-    hits = _hit_bins(view, columns)
-    spans: list[Span] = [_label("bytes", width)]
-    for column, bar in enumerate(heights):
-        if column in hits:
-            spans.append((glyphs.hit, "bar.head" if column == head else "hit"))
-        elif column == head:
-            spans.append((bar, "bar.head"))
-        else:
-            spans.append((bar, "bar.window" if first <= column <= last else "bar"))
-    return Row(tuple(spans))
+    heights = _heights(tuple(bins), glyphs.bars)
+    head = bin_of(view.head, view.total, columns)
+    first = bin_of(strip.start, view.total, columns)
+    last = bin_of(max(0, strip.start + len(strip.kinds) - 1), view.total, columns)
+    styles = ["bar"] * first + ["bar.window"] * (last + 1 - first) + ["bar"] * (len(heights) - last - 1)
+    cells = list(heights)
+    for column in _hit_bins(view, columns):
+        cells[column], styles[column] = glyphs.hit, "hit"
+    styles[head] = "bar.head"
+    return Row((_label("bytes", width), *_runs(cells, styles)))
 
 
-def _heights(bins: Sequence[int], glyphs: Glyphs) -> str:
-    if not bins:
-        return ""
+def _runs(cells: Sequence[str], styles: Sequence[str]) -> Spans:
+    """Join neighbouring cells of one style."""
+    spans: list[Span] = []
+    start = 0
+    for place in range(1, len(cells) + 1):
+        if place == len(cells) or styles[place] != styles[start]:
+            spans.append(("".join(cells[start:place]), styles[start]))
+            start = place
+    return tuple(spans)
+
+
+@lru_cache(maxsize=4)
+def _heights(bins: tuple[int, ...], bars: str) -> str:
     low, high = math.log1p(min(bins)), math.log1p(max(bins))
-    steps = len(glyphs.bars) - 1
+    steps = len(bars) - 1
     reach = high - low
     if reach <= 0:
-        return glyphs.bars[steps // 3] * len(bins)
-    return "".join(glyphs.bars[round((math.log1p(size) - low) / reach * steps)] for size in bins)
+        return bars[steps // 3] * len(bins)
+    return "".join(bars[round((math.log1p(size) - low) / reach * steps)] for size in bins)
 
 
 def _hit_bins(view: View, columns: int) -> frozenset[int]:
@@ -89,17 +96,13 @@ def _hit_bins(view: View, columns: int) -> frozenset[int]:
 
 def chain_row(view: View, strip: Strip, width: int, glyphs: Glyphs) -> Row:
     """Return the strip around the head: full snapshots, deltas, base, bookmarks, hits and the head itself."""
-    spans: list[Span] = [_label("chain", width)]
-    marks = _marks(view, strip, glyphs)
-    for offset, kind in enumerate(strip.kinds):
-        seq = strip.start + offset
-        if seq == view.head:
-            spans.append((marks.get(seq, (glyphs.head, ""))[0], "head"))
-        elif seq in marks:
-            spans.append(marks[seq])
-        else:
-            spans.append((glyphs.full, "full") if kind == 1 else (glyphs.delta, "delta"))
-    return Row(tuple(spans))
+    cells = [glyphs.full if kind == 1 else glyphs.delta for kind in strip.kinds]
+    styles = ["full" if kind == 1 else "delta" for kind in strip.kinds]
+    for seq, (glyph, style) in _marks(view, strip, glyphs).items():
+        cells[seq - strip.start], styles[seq - strip.start] = glyph, style
+    place = view.head - strip.start
+    cells[place], styles[place] = glyphs.head, "head"
+    return Row((_label("chain", width), *_runs(cells, styles)))
 
 
 def _marks(view: View, strip: Strip, glyphs: Glyphs) -> dict[int, Span]:
@@ -131,6 +134,6 @@ def _label(text: str, width: int) -> Span:
     return (f" {text[: room - 2]:<{room - 2}} " if room > 1 else " "), "faint"
 
 
-def empty_row(width: int) -> Row:
-    """Return the line under the header while there is no entry yet."""
-    return Row((_label("", width), ("waiting for the first entry", "dim")))
+def waiting_row(text: str, width: int) -> Row:
+    """Return a line that tells what is being waited for."""
+    return Row((_label("", width), (text, "dim")))

@@ -25,14 +25,13 @@ _DAY_ROOM: Final = 22
 class HistoryPane:
     """Makes rows of the history list; a row that was made stays until what it shows changes."""
 
-    def __init__(self, columns: Columns, book: EntryBook, glyphs: Glyphs, zone: dt.tzinfo | None) -> None:
-        self._columns = columns
+    def __init__(self, book: EntryBook, glyphs: Glyphs, zone: dt.tzinfo | None) -> None:
         self._book = book
         self._glyphs = glyphs
         self._zone = zone
         self._made: dict[tuple[object, ...], Row] = {}
 
-    def row(self, view: View, rows: Rows, index: int, width: int) -> Row:
+    def row(self, view: View, rows: Rows, columns: Columns, index: int, width: int) -> Row:
         """Return the row at a place of the list."""
         seq = rows[index]
         digits = len(str(view.tip))
@@ -41,14 +40,14 @@ class HistoryPane:
         if made is None:
             if len(self._made) >= _ROWS_KEPT:
                 self._made.pop(next(iter(self._made)))
-            made = self._made[key] = self._make(view, seq, width)
+            made = self._made[key] = self._make(view, columns, seq, width)
         return made
 
     def forget(self) -> None:
         """Make all rows anew: the history was cut or replaced."""
         self._made.clear()
 
-    def _make(self, view: View, seq: int, width: int) -> Row:
+    def _make(self, view: View, columns: Columns, seq: int, width: int) -> Row:
         facts = EntryFacts(
             seq,
             action=self._book.action(seq) if wants_action(width) else "",
@@ -57,7 +56,7 @@ class HistoryPane:
             head=seq == view.head,
             gaps=view.gaps,
         )
-        return history_row(facts, self._columns, view.total, width, self._glyphs, self._zone)
+        return history_row(facts, columns, view.total, width, self._glyphs, self._zone)
 
     def _mark(self, view: View, seq: int) -> Span:
         glyphs = self._glyphs
@@ -69,14 +68,14 @@ class HistoryPane:
             return glyphs.hit, "hit"
         return " ", "text"
 
-    def frame(self, view: View, rows: Rows, width: int) -> Frame:
+    def frame(self, view: View, rows: Rows, columns: Columns, width: int) -> Frame:
         """Return the frame: the day of the head where there is room, its place, and the filter."""
         position = rows.position(view.head)
         shown = position < len(rows) and rows[position] == view.head
         place = f"{position + 1:,}" if shown else "–"
         place = f"{place} of {len(rows):,}"
         roomy = view.total and width >= len(place) + _DAY_ROOM
-        day = ((humane.day(self._columns.timestamp_ns[view.head], self._zone), "faint"),) if roomy else ()
+        day = ((humane.day(columns.timestamp_ns[view.head], self._zone), "faint"),) if roomy else ()
         more = ((f"{view.filter.text[:40]}", "accent"),) if view.filter.text else ()
         return Frame(
             Pane.HISTORY.value,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from unspool.model.paths import Path, format_path
+from unspool.model.values import Value
 from unspool_tui.present import humane
 from unspool_tui.present.frame import Frame
 from unspool_tui.present.glyphs import Glyphs
@@ -15,6 +18,8 @@ from unspool_tui.scene.origins import OriginBook
 from unspool_tui.view.model import InspectMode, Pane, View
 from unspool_tui.view.outline import Node, Outline, value_at
 
+_ROWS_KEPT: Final = 512
+
 
 class InspectPane:
     """Lays the state out for each look at it and makes the rows that are seen."""
@@ -26,6 +31,7 @@ class InspectPane:
         self._key: tuple[object, ...] = ()
         self._outline: Outline | None = None
         self._text: TextLines | None = None
+        self._made: dict[tuple[object, ...], tuple[Value, Row]] = {}
         self.story: tuple[Path, int, Origin] = ((), -1, UNKNOWN)
 
     def update(self, view: View, detail: Detail) -> None:
@@ -77,9 +83,21 @@ class InspectPane:
     def row(self, view: View, index: int, width: int) -> Row:
         """Return a row."""
         if self._outline is not None:
-            node = self._outline.node(index)
-            return inspect_row(node, self.origin(node, view), view.head, width, self._glyphs)
+            return self._value_row(self._outline.node(index), view, width)
         return self._text.row(index, width) if self._text is not None else BLANK
+
+    def _value_row(self, node: Node, view: View, width: int) -> Row:
+        origin = self.origin(node, view)
+        # While scrubbing, most values are the very objects they were at the entry before.
+        key = (node.address, node.unfolded, origin.seq, origin.seq == view.head, width)
+        made = self._made.get(key)
+        if made is not None and made[0] is node.value:
+            return made[1]
+        row = inspect_row(node, origin, view.head, width, self._glyphs)
+        if len(self._made) >= _ROWS_KEPT:
+            self._made.pop(next(iter(self._made)))
+        self._made[key] = (node.value, row)
+        return row
 
     def origin(self, node: Node, view: View) -> Origin:
         """Return who last set a value, as far as that is known."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 from unspool.errors import UnspoolError
 from unspool_tui.present.inspect_lines import UNKNOWN, Origin
+from unspool_tui.scene.entries import EntryBook
 from unspool_tui.view.history_port import AtomChange, HistoryPort
 
 
@@ -23,11 +25,12 @@ class OriginBook:
     stretches it by what the step changed. So only far jumps ask the history.
     """
 
-    __slots__ = ("_history", "_known")
+    __slots__ = ("_book", "_history", "_known")
 
-    def __init__(self, history: HistoryPort) -> None:
-        """Ask a history."""
+    def __init__(self, history: HistoryPort, book: EntryBook) -> None:
+        """Ask a history; `book` remembers which atoms its entries changed."""
         self._history = history
+        self._book = book
         self._known: dict[str, _Stretch] = {}
 
     def origin(self, atom: str, head: int) -> Origin:
@@ -48,6 +51,25 @@ class OriginBook:
             stretch = self._known.get(atom)
             if stretch is not None and stretch.until == head - 1 and atom not in changed:
                 stretch.until = head
+
+    def look_back(self, atoms: Iterable[str], head: int, until: float) -> None:
+        """Learn about atoms by going back entry by entry from the head, as long as there is time.
+
+        Neighbouring entries answer for most atoms in sight, and their lists of changes are cheap to read.
+
+        Args:
+            atoms: those whose origin is wanted.
+            head: the entry to go back from.
+            until: `perf_counter` time at which to give up.
+        """
+        wanted = set(atoms)
+        for seq in range(head, -1, -1):
+            for atom in self._book.atoms(seq):
+                if atom in wanted:
+                    wanted.discard(atom)
+                    self.learn({atom: seq}, head)
+            if not wanted or perf_counter() > until:
+                return
 
     def look_up(self, atoms: Iterable[str], head: int) -> dict[str, int]:
         """Ask the history for atoms that are not known; safe in a worker."""

@@ -9,6 +9,7 @@ from unspool_tui.desk import Desk
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.scene.changes_pane import ChangesPane
 from unspool_tui.scene.detail import NOTHING, QUICK_SECONDS, Detail, Pace, request_of
+from unspool_tui.scene.early import EARLY_FROM, EarlyColumns
 from unspool_tui.scene.entries import EntryBook
 from unspool_tui.scene.history_pane import HistoryPane
 from unspool_tui.scene.inspect_pane import InspectPane
@@ -40,17 +41,16 @@ class Scene:
     def __init__(self, history: HistoryPort, look: Look) -> None:
         self.history = history
         self.look = look
-        self.ledger = Ledger(history.columns())
-        self.ledger.catch_up(len(history))
+        self.ledger = Ledger(EarlyColumns(history)) if len(history) >= EARLY_FROM else full_ledger(history)
         self.book = EntryBook(history)
-        self.origins = OriginBook(history)
+        self.origins = OriginBook(history, self.book)
         self.decoded = Decoded()
         self.pace = Pace()
         self.detail: Detail = NOTHING
-        self.list = HistoryPane(history.columns(), self.book, look.glyphs, look.zone)
+        self.list = HistoryPane(self.book, look.glyphs, look.zone)
         self.changes = ChangesPane(look.glyphs)
         self.inspect = InspectPane(self.origins, look.glyphs)
-        self.stats = StatsPane(self.ledger, look.glyphs)
+        self.stats = StatsPane(history, look.glyphs)
         self.lanes = Lanes(history)
 
     def wrong(self) -> bool:
@@ -65,18 +65,17 @@ class Scene:
         """Load the detail of a view at once if that is quick; say whether it is there."""
         if not self.wants_detail(view):
             return True
-        columns = self.ledger.columns
-        size = columns.full_bytes[view.head] if 0 <= view.head < view.total else 0
-        if desk.can_wait or self.pace.expected(size) > QUICK_SECONDS:
+        if desk.can_wait or self.pace.expected(self._size(view)) > QUICK_SECONDS:
             return False
-        self.take(self.pace.timed_load(self.history, self.decoded, request_of(view), size))
+        self.take(self.load_later(view))
         return True
 
     def load_later(self, view: View) -> Detail:
-        """Load the detail of a view; for the worker."""
-        columns = self.ledger.columns
-        size = columns.full_bytes[view.head] if 0 <= view.head < view.total else 0
-        return self.pace.timed_load(self.history, self.decoded, request_of(view), size)
+        """Load the detail of a view; safe in the worker."""
+        return self.pace.timed_load(self.history, self.decoded, request_of(view), self._size(view))
+
+    def _size(self, view: View) -> int:
+        return self.ledger.columns.full_bytes[view.head] if 0 <= view.head < view.total else 0
 
     def take(self, detail: Detail) -> None:
         """Show a detail from now on, and learn from it who set what."""
@@ -94,4 +93,13 @@ class Scene:
             self.origins.forget()
             self.list.forget()
             self.detail = NOTHING
-        self.ledger.catch_up(total)
+        if self.ledger.ready:
+            self.ledger.catch_up(total)
+
+
+def full_ledger(history: HistoryPort) -> Ledger:
+    """Read all columns and sum them up; long histories have this done by the worker."""
+    ledger = Ledger(history.columns())
+    ledger.catch_up(len(history))
+    ledger.overview.bins(1)
+    return ledger

@@ -1,62 +1,87 @@
-"""Stats: what is known at once from the columns, and what was measured in a worker."""
+"""Stats: what is known at once, and what was measured in a worker by reading every record."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final
 
 from unspool_tui.present.frame import Frame
 from unspool_tui.present.glyphs import Glyphs
-from unspool_tui.present.line import Row
-from unspool_tui.present.stats_lines import Facts, stats_rows
+from unspool_tui.present.line import Row, Spans
+from unspool_tui.present.stats_lines import Facts, Measured, stats_rows
+from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.ledger import Ledger
 from unspool_tui.view.model import Pane, View
 
+UNASKED: Final = 50_000
+"""Entries up to which everything is measured as soon as Stats shows; a longer history waits for the pane's focus."""
+GROWN: Final = 1.1
+"""How much a history must have grown before it is measured again."""
+LEAST_SECONDS: Final = 5.0
+"""And how long that must have been ago."""
 
+
+@dataclass(slots=True)
 class StatsPane:
     """Rows of Stats."""
 
-    def __init__(self, ledger: Ledger, glyphs: Glyphs) -> None:
-        self._ledger = ledger
-        self._glyphs = glyphs
-        self._measured: Facts | None = None
-        self.scroll = 0
+    history: HistoryPort
+    glyphs: Glyphs
+    _measured: Measured = field(default_factory=Measured)
+    _asked: tuple[int, float] = (0, 0.0)
+
+    def wants_measuring(self, view: View) -> bool:
+        """Say whether to read all records now; saying so counts as doing so."""
+        total, when = self._asked
+        if not view.total or (view.total > UNASKED and view.focus is not Pane.STATS):
+            return False
+        now = monotonic()
+        if total and (view.total < total * GROWN or now - when < LEAST_SECONDS):
+            return False
+        self._asked = (view.total, now)
+        return True
 
     def learn(self, stats: Any) -> None:
         """Take over measured facts (`unspool.history.HistoryStats`)."""
         self._measured = measured_facts(stats)
 
-    def rows(self, view: View, width: int) -> list[Row]:
+    def rows(self, view: View, ledger: Ledger, width: int) -> list[Row]:
         """Return all rows."""
-        return stats_rows(self._facts(view), width, self._glyphs)
+        return stats_rows(self._facts(view, ledger), self._measured, width, self.glyphs)
 
-    def _facts(self, view: View) -> Facts:
-        ledger = self._ledger
-        base = self._measured if self._measured is not None else Facts()
-        return replace(
-            base,
+    def _facts(self, view: View, ledger: Ledger) -> Facts:
+        cache, times = self.history.cache_stats(), sorted(self.history.rebuild_times_us())
+        return Facts(
             entries=view.total,
             full=ledger.full_count(),
             stored=ledger.stored,
             as_full=ledger.as_full,
+            file_bytes=self.history.file_bytes(),
             depth=ledger.depth(view.head) if view.total else 0,
-            chains=ledger.full_count(),
             longest=ledger.longest(),
+            rebuild=_percentiles(times),
+            cache=(cache.size, cache.max_size, cache.hits, cache.misses, cache.evictions),
         )
 
     def frame(self, view: View) -> Frame:
         """Return the frame."""
-        waiting = () if self._measured is not None else (("measuring", "faint"),)
-        return Frame(Pane.STATS.value, "Stats", more=waiting, focused=view.focus is Pane.STATS)
+        more: Spans = ()
+        if not self._measured.health:
+            more = (("measuring" if self._asked[0] else "focus to measure all", "faint"),)
+        return Frame(Pane.STATS.value, "Stats", more=more, focused=view.focus is Pane.STATS)
 
 
-def measured_facts(stats: Any) -> Facts:
+def _percentiles(times: list[float]) -> tuple[float, float, float] | None:
+    """Return p50, p95 and the longest of times in microseconds, as nanoseconds."""
+    if not times:
+        return None
+    return times[len(times) // 2] * 1e3, times[min(len(times) - 1, len(times) * 95 // 100)] * 1e3, times[-1] * 1e3
+
+
+def measured_facts(stats: Any) -> Measured:
     """Read what the engine measured."""
-    times, cache = stats.rebuild_us, stats.cache
-    return Facts(
-        file_bytes=stats.file_bytes,
-        rebuild=(times.p50 * 1e3, times.p95 * 1e3, times.max * 1e3),
-        cache=(cache.size, cache.max_size, cache.hits, cache.misses, cache.evictions),
+    return Measured(
         codecs=dict(stats.codecs),
         atoms=tuple((name, atom.stored_bytes, atom.changes) for name, atom in stats.atoms.items()),
         health=str(stats.health),

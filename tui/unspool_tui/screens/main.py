@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from textual import events, getters, on
 from textual.app import ComposeResult
-from textual.containers import Container
 from textual.message import Message
 from textual.screen import Screen
 
@@ -16,7 +15,7 @@ from unspool_tui.controls import CONTROLS, cursors, finding
 from unspool_tui.desk import Desk, Kind, Reply
 from unspool_tui.keymap import Keymap
 from unspool_tui.present.paint import Pen
-from unspool_tui.scene.scene import Scene
+from unspool_tui.scene.scene import Scene, full_ledger
 from unspool_tui.screens.follower import Follower, SourceChanged
 from unspool_tui.screens.main_paint import Painter
 from unspool_tui.screens.messages import MessageLog
@@ -25,6 +24,7 @@ from unspool_tui.view import live, moves, panes
 from unspool_tui.view.filters import Keep
 from unspool_tui.view.model import Pane, View, Width
 from unspool_tui.view.rows import Rows
+from unspool_tui.widgets.boxes import Box
 from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Framed, Panel
 from unspool_tui.widgets.timeline import Timeline
@@ -56,6 +56,7 @@ class Answered(Message):
 class MainScreen(Screen[None]):
     """Holds the view; every key changes the view, and the view alone decides what is painted."""
 
+    BLANK = True
     AUTO_FOCUS: ClassVar[str | None] = ""
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide"), (160, "-ultra")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-tall")]
@@ -86,9 +87,9 @@ class MainScreen(Screen[None]):
         """Lay out the lines and the four panels."""
         yield Lines(id="header")
         yield Timeline(id="timeline")
-        with Container(id="body"):
+        with Box(id="body"):
             yield self.panels[Pane.HISTORY]
-            with Container(id="details"):
+            with Box(id="details"):
                 yield self.panels[Pane.CHANGES]
                 yield self.panels[Pane.INSPECT]
                 yield self.panels[Pane.STATS]
@@ -98,8 +99,14 @@ class MainScreen(Screen[None]):
     def on_mount(self) -> None:
         """Begin to answer questions and to watch the source."""
         self.desk.start()
-        self.follower.start()
         self.use_pen(self.pen)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """Do what the first paint need not wait for."""
+        self.follower.start()
+        if not self.scene.ledger.ready:
+            self.desk.ask(Kind.LEDGER, lambda: full_ledger(self.scene.history))
 
     def on_unmount(self) -> None:
         """Stop; what is under way is not waited for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Final
 
 from unspool.model.paths import Path
@@ -18,17 +18,15 @@ from unspool_tui.scene.story import tell
 from unspool_tui.screens.hand import Hand
 from unspool_tui.view import panes
 from unspool_tui.view.model import Pane, View
-from unspool_tui.widgets.panel import Listed, Made
+from unspool_tui.widgets.panel import Listed, Made, Panel
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
 
 LATE_SECONDS: Final = 0.08
 """A detail that takes longer is announced, so that the panels' old content is not taken for the new."""
-_LOOKED_UP_AT_ONCE: Final = 4
-"""Atoms whose last writer is asked for while painting; more of them are left to the worker."""
-_STATS_EVERY: Final = 2.0
-"""Seconds between two measurements of a growing history."""
+_LOOK_BACK_SECONDS: Final = 0.0015
+"""Time spent on finding last writers while painting; what is not found by then is left to the worker."""
 
 
 class Painter:
@@ -40,7 +38,6 @@ class Painter:
         self._asked_at = 0.0
         self._requested: Request | None = None
         self._story: tuple[Path, int] = ((), -1)
-        self._measured = (0, 0.0)
         self.hand = Hand()
 
     def paint(self) -> None:
@@ -88,12 +85,12 @@ class Painter:
         width, glyphs = main.size.width, main.pen.glyphs
         late = bool(self._asked_at) and monotonic() - self._asked_at >= LATE_SECONDS
         ledger = scene.ledger
-        cost = Cost(ledger.stored, ledger.as_full, ledger.depth(view.head) if view.total else 0)
+        cost = Cost(ledger.stored, ledger.as_full, ledger.depth(view.head)) if ledger.ready else None
         wrong = scene.wrong()
         source = scene.history.source_name
         main.header.show_rows([header(view, source, cost, width, glyphs, late=late, wrong=wrong)])
         room = span(main.timeline.size.width)
-        main.timeline.show(view, ledger.overview, ledger.columns, scene.lanes.rows(view, room))
+        main.timeline.show(view, ledger, scene.lanes.rows(view, room))
         if main.flash_text is not None:
             main.footer.show_rows([flash_row(*main.flash_text)])
         else:
@@ -122,9 +119,10 @@ class Painter:
             case Pane.HISTORY:
                 rows = main.rows
                 position = rows.position(view.head)
-                source = Made(len(rows), lambda index, width: scene.list.row(view, rows, index, width))
+                columns = scene.ledger.columns
+                source = Made(len(rows), lambda index, width: scene.list.row(view, rows, columns, index, width))
                 cursor = position if position < len(rows) and rows[position] == view.head else None
-                panel.show(source, scene.list.frame(view, rows, panel.inner_width), cursor, top=top)
+                panel.show(source, scene.list.frame(view, rows, columns, panel.inner_width), cursor, top=top)
             case Pane.CHANGES:
                 scene.changes.update(view, scene.detail, panel.inner_width)
                 source = Made(scene.changes.count(), scene.changes.row)
@@ -134,30 +132,18 @@ class Painter:
                 source = Made(scene.inspect.count(), lambda index, width: scene.inspect.row(view, index, width))
                 panel.show(source, scene.inspect.frame(view, stale=self.stale), scene.inspect.cursor(view), top=top)
             case Pane.STATS:
-                self._measure(view)
-                rows_now = scene.stats.rows(view, panel.inner_width)
+                if scene.stats.wants_measuring(view):
+                    main.desk.ask(Kind.STATS, scene.history.stats)
+                rows_now = scene.stats.rows(view, scene.ledger, panel.inner_width)
                 panel.show(Listed(rows_now), scene.stats.frame(view), None, top=top)
-
-    def _measure(self, view: View) -> None:
-        total, when = self._measured
-        now = monotonic()
-        if total == view.total or (total and now - when < _STATS_EVERY):
-            return
-        self._measured = (view.total, now)
-        self._main.desk.ask(Kind.STATS, self._main.scene.history.stats)
 
     def _look_up(self, view: View) -> None:
         """Find out who last set what is in sight; what takes long comes later."""
         main, scene = self._main, self._main.scene
         if Pane.INSPECT not in panes.shown_panes(view, main.width_class) or self.stale:
             return
-        head, panel = view.head, main.panels[Pane.INSPECT]
-        unknown = scene.inspect.seen_atoms(panel.top, panel.page)
-        if unknown and len(unknown) <= _LOOKED_UP_AT_ONCE and not main.desk.can_wait:
-            scene.origins.learn(scene.origins.look_up(unknown, head), head)
-            self._panel(view, Pane.INSPECT)
-        elif unknown:
-            main.desk.ask(Kind.ORIGINS, lambda: (head, scene.origins.look_up(unknown, head)))
+        head = view.head
+        self._find_origins(head, main.panels[Pane.INSPECT])
         if (
             view.selected
             and scene.inspect.story[:2] != (view.selected, head)
@@ -165,6 +151,16 @@ class Painter:
         ):
             self._story = (view.selected, head)
             main.desk.ask(Kind.STORY, lambda: tell(scene.history, scene.decoded, view.selected, head))
+
+    def _find_origins(self, head: int, panel: Panel) -> None:
+        main, scene = self._main, self._main.scene
+        unknown = scene.inspect.seen_atoms(panel.top, panel.page)
+        if unknown and not main.desk.can_wait:
+            scene.origins.look_back(unknown, head, perf_counter() + _LOOK_BACK_SECONDS)
+            self._panel(main.view, Pane.INSPECT)
+            unknown = scene.inspect.seen_atoms(panel.top, panel.page)
+        if unknown:
+            main.desk.ask(Kind.ORIGINS, lambda: (head, scene.origins.look_up(unknown, head)))
 
     def origins_known(self) -> None:
         """Paint Inspect again, now that it is known who set its values."""

@@ -31,6 +31,10 @@ def take_reply(main: MainScreen, reply: Reply) -> None:
             head, found = reply.value
             main.scene.origins.learn(found, head)
             main.painter.origins_known()
+        case Kind.LEDGER:
+            main.scene.ledger = reply.value
+            main.scene.ledger.catch_up(main.view.total)
+            main.repaint()
         case Kind.STATS:
             main.scene.stats.learn(reply.value)
             main.repaint()

@@ -29,7 +29,7 @@ def looks_like_place(text: str) -> bool:
     return text in ("first", "last") or any(shape.match(text) for shape in shapes)
 
 
-def find_place(text: str, *, head: int, times: Sequence[int], zone: dt.tzinfo | None = None) -> int:
+def find_place(text: str, *, head: int, times: Sequence[int], total: int, zone: dt.tzinfo | None = None) -> int:
     """Return the entry that typed text means.
 
     Args:
@@ -37,12 +37,13 @@ def find_place(text: str, *, head: int, times: Sequence[int], zone: dt.tzinfo | 
             a date is given); a time means the first entry at or after it.
         head: the entry the offset and the day are taken from.
         times: nanoseconds since the epoch, one an entry, ascending.
+        total: how many entries there are.
         zone: time zone that clock times are meant in; None is the machine's.
 
     Raises:
         NoSuchPlace: the text names no place, or one beyond the history.
     """
-    text, total = text.strip(), len(times)
+    text = text.strip()
     if not total:
         raise NoSuchPlace("the history is still empty: there is nowhere to go yet")
     if text in ("first", "last"):
@@ -55,7 +56,7 @@ def find_place(text: str, *, head: int, times: Sequence[int], zone: dt.tzinfo | 
         return round(min(float(match[1]), 100.0) / 100 * (total - 1))
     if _CLOCK.match(text) or _DATE.match(text):
         wanted = _moment(text, times[max(0, min(head, total - 1))], zone)
-        return min(bisect_left(times, wanted), total - 1)
+        return min(bisect_left(times, wanted, 0, total), total - 1)
     raise NoSuchPlace(f"{text[:40]!r} is no place in the history: try {SHAPES}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path as FilePath
 from typing import Any, Protocol
 
-from unspool.model.entries import ChangeKind, Op
+from unspool.model.entries import ChangeKind, Entry, Op
 from unspool.model.values import State, Value
 
 
@@ -113,6 +113,25 @@ class Verdict(Protocol):
     def notes(self) -> Sequence[str]: ...
 
 
+class CacheStats(Protocol):
+    """How the rebuild cache has served."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def max_size(self) -> int: ...
+
+    @property
+    def hits(self) -> int: ...
+
+    @property
+    def misses(self) -> int: ...
+
+    @property
+    def evictions(self) -> int: ...
+
+
 class HistoryPort(Protocol):
     """A history as the screens see it; `unspool.history.History` is one."""
 
@@ -126,6 +145,8 @@ class HistoryPort(Protocol):
     def verdict(self) -> Verdict: ...
 
     def __len__(self) -> int: ...
+
+    def __getitem__(self, index: slice, /) -> list[Entry]: ...
 
     def columns(self) -> Columns: ...
 
@@ -150,5 +171,11 @@ class HistoryPort(Protocol):
     def refresh(self) -> int: ...
 
     def stats(self) -> Any: ...
+
+    def cache_stats(self) -> CacheStats: ...
+
+    def rebuild_times_us(self) -> list[float]: ...
+
+    def file_bytes(self) -> int: ...
 
     def close(self) -> None: ...

@@ -11,10 +11,11 @@ _FULL = b"\x01"
 class Ledger:
     """Sums and positions over the columns of a history."""
 
-    __slots__ = ("_columns", "_kinds", "_longest", "_seen", "as_full", "overview", "stored")
+    __slots__ = ("_columns", "_kinds", "_longest", "_seen", "as_full", "overview", "ready", "stored")
 
     def __init__(self, columns: Columns) -> None:
-        """Start with nothing seen; `catch_up` does the rest."""
+        """Start with nothing seen; `catch_up` does the rest, and until then the ledger is not ready."""
+        self.ready = False
         self._columns = columns
         self._kinds = bytearray()
         self._seen = 0
@@ -30,6 +31,7 @@ class Ledger:
 
     def catch_up(self, total: int) -> None:
         """Take note of the entries up to `total`; a shorter history is counted anew."""
+        self.ready = True
         columns = self._columns
         if total < self._seen:
             self._kinds.clear()

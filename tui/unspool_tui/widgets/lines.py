@@ -37,6 +37,9 @@ class Lines(Widget, can_focus=False):
         self._pen = Pen()
         self._rows: tuple[Row, ...] = ()
         self._strips: dict[tuple[Row, int], Strip] = {}
+        # Textual works the size out anew each time it is asked for it; a step asks a thousand times.
+        self.columns = 0
+        self.lines = 0
 
     def set_pen(self, pen: Pen) -> None:
         """Draw with other colours or characters from now on."""
@@ -56,7 +59,7 @@ class Lines(Widget, can_focus=False):
         old, self._rows = self._rows, new
         if old == new:
             return
-        width, height = self.size
+        width, height = self.columns, self.lines
         changed = [
             Region(0, y, width, 1)
             for y in range(min(height, max(len(old), len(new))))
@@ -71,7 +74,7 @@ class Lines(Widget, can_focus=False):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return the drawn lines of a part of the widget."""
-        width = self.size.width
+        width = self.columns
         lines = [self._line(y, width) for y in range(crop.y, crop.bottom)]
         if crop.x == 0 and crop.width == width:
             return lines
@@ -93,5 +96,6 @@ class Lines(Widget, can_focus=False):
 
     def on_resize(self, event: events.Resize) -> None:
         """Forget lines of the old width and ask for new rows."""
+        self.columns, self.lines = event.size
         self._strips.clear()
         self.post_message(self.Resized())

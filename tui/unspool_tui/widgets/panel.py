@@ -96,12 +96,12 @@ class Framed(Lines):
     @property
     def page(self) -> int:
         """How many rows fit."""
-        return max(1, self.size.height - 2)
+        return max(1, self.lines - 2)
 
     @property
     def inner_width(self) -> int:
         """Cells of a row between the edges."""
-        return max(1, self.size.width - 2)
+        return max(1, self.columns - 2)
 
     def show(self, source: Source, frame: Frame, cursor: int | None, *, top: int | None = None) -> None:
         """Show rows of a source.
@@ -112,7 +112,7 @@ class Framed(Lines):
             cursor: the selected row; None where nothing is selected.
             top: the first visible row, where the panel is scrolled by hand; else the cursor is kept in sight.
         """
-        height = self.size.height
+        height = self.lines
         if height < 2:
             return
         count, page, width = len(source), self.page, self.inner_width

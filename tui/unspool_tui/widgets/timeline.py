@@ -8,10 +8,10 @@ from textual import events
 from textual.message import Message
 
 from unspool_tui.present.line import Row
-from unspool_tui.present.timeline import Strip, chain_row, empty_row, lane_row, margin, overview_row, span
-from unspool_tui.view.history_port import Columns
+from unspool_tui.present.timeline import Strip, chain_row, lane_row, margin, overview_row, span, waiting_row
+from unspool_tui.view.ledger import Ledger
 from unspool_tui.view.model import View
-from unspool_tui.view.overview import Overview, entry_at, window_start
+from unspool_tui.view.overview import entry_at, window_start
 from unspool_tui.widgets.lines import Lines
 
 _OVERVIEW_LINE = 0
@@ -47,20 +47,20 @@ class Timeline(Lines):
         self._total = 0
         self._dragged: int | None = None
 
-    def show(
-        self, view: View, overview: Overview, columns: Columns, lanes: Sequence[tuple[str, Sequence[int]]]
-    ) -> None:
+    def show(self, view: View, ledger: Ledger, lanes: Sequence[tuple[str, Sequence[int]]]) -> None:
         """Show a view."""
-        width, glyphs = self.size.width, self.pen.glyphs
+        width, glyphs = self.columns, self.pen.glyphs
         self._total = view.total
         if not view.total:
-            self.show_rows([empty_row(width)])
+            self.show_rows([waiting_row("waiting for the first entry", width)])
             return
         room = span(width)
         self._start = window_start(self._start, view.head, room, view.total)
-        strip = Strip(self._start, columns.kind[self._start : min(view.total, self._start + room)])
+        strip = Strip(self._start, ledger.columns.kind[self._start : min(view.total, self._start + room)])
         rows: list[Row] = [
-            overview_row(view, overview.bins(room), strip, width, glyphs),
+            overview_row(view, ledger.overview.bins(room), strip, width, glyphs)
+            if ledger.ready
+            else waiting_row(f"reading {view.total:,} entries", width),
             chain_row(view, strip, width, glyphs),
         ]
         rows.extend(lane_row(name, counts, width, glyphs) for name, counts in lanes)
@@ -70,7 +70,7 @@ class Timeline(Lines):
         """Return the entry at a place of the timeline; places beside it mean its ends."""
         if not self._total:
             return None
-        width = self.size.width
+        width = self.columns
         column = x - margin(width)
         if line == 1:
             return max(0, min(self._start + column, self._total - 1))
