@@ -17,7 +17,7 @@ from unspool.events.schema import place_of
 from unspool.events.validation import checked_type
 
 Order = Literal["asc", "desc"]
-_PLACE, _SPACE, _MOMENT = 9, 10, 11
+_PLACE, _SPACE, MOMENT_COLUMN = 9, 10, 11
 """Columns of the view `chain` that order a page."""
 _BEYOND = 2**62
 """More than any sequence number."""
@@ -123,7 +123,7 @@ def by_time(database: Database, column: JsonColumn, start: str, end: str, page: 
                 " ORDER BY moment DESC, place DESC LIMIT ?",
                 (low, high, *(after or (high, 0)), page.limit + 1),
             ).fetchall()
-    return _page(rows, column, page, total, [(row[_MOMENT].hex(), row[_PLACE]) for row in rows], question)
+    return _page(rows, column, page, total, [(row[MOMENT_COLUMN].hex(), row[_PLACE]) for row in rows], question)
 
 
 def query_moment(timestamp: object, field: str) -> Moment:
@@ -158,9 +158,14 @@ def _page(
 
 def events_after(database: Database, column: JsonColumn, space: int, sequence: int, limit: int) -> list[Event]:
     """Return up to `limit` events of a space that follow a sequence number, in the order of the chain."""
+    with database.reading():
+        return [event_of(row, column) for row in rows_after(database, space, sequence, limit)]
+
+
+def rows_after(database: Database, space: int, sequence: int, limit: int) -> list[tuple[Any, ...]]:
+    """Return rows of the view `chain` as `events_after` returns events."""
     with database.reading() as connection:
-        rows = connection.execute(
+        return connection.execute(
             "SELECT * FROM chain WHERE place > ? AND place < ? ORDER BY place LIMIT ?",
             (place_of(space, sequence), place_of(space + 1, 0), limit),
         ).fetchall()
-        return [event_of(row, column) for row in rows]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from unspool.events.appending import SpaceRow, find_space
 from unspool.events.canonical import canonical_json, sha256_hex
 from unspool.events.database import Database
 from unspool.events.errors import DatabaseError
 from unspool.events.hashing import broken_link
-from unspool.events.queries import events_after
+from unspool.events.moments import Moment, moment
+from unspool.events.queries import MOMENT_COLUMN, rows_after
 from unspool.events.records import BrokenLink, Event, Head, IntegrityReport
-from unspool.events.rows import JsonColumn, unpack_text
+from unspool.events.rows import JsonColumn, event_of, unpack_text
 from unspool.events.schema import place_of, sequence_at
 from unspool.events.snapshots import CHUNK_EVENTS
 
@@ -70,22 +72,39 @@ def _check_space(database: Database, column: JsonColumn, space_id: str, kept: He
         )
     )
     previous: Event | None = None
+    latest: Moment = b""
     checked = 0
+    number = 0
+    while rows := rows_after(database, space.space, number, CHUNK_EVENTS):
+        for row in rows:
+            number = row[1]
+            checked += 1
+            event, link = _read(row, column, previous)
+            if event is not None and link is None:
+                link = _missed_head(event, kept)
+            if link is not None or event is None:
+                return _SpaceCheck(total, checked, link)
+            previous, latest = event, max(latest, row[MOMENT_COLUMN])
+    broken = _cut_tail(space_id, space, previous, kept)
+    if broken is None and latest != space.latest_moment:
+        broken = BrokenLink(
+            space_id, number, "", "the latest time of the space is not that of its events", None, None
+        )
+    return _SpaceCheck(total, checked, broken or _bad_snapshot(database, column, space_id, space))
+
+
+def _read(row: tuple[Any, ...], column: JsonColumn, previous: Event | None) -> tuple[Event | None, BrokenLink | None]:
+    """Read one event and say what is wrong with it, if anything is."""
     try:
-        while chunk := events_after(
-            database, column, space.space, previous.sequence_number if previous else 0, CHUNK_EVENTS
-        ):
-            for event in chunk:
-                checked += 1
-                link = broken_link(event, previous) or _missed_head(event, kept)
-                if link is not None:
-                    return _SpaceCheck(total, checked, link)
-                previous = event
-        broken = _cut_tail(space_id, space, previous, kept) or _bad_snapshot(database, column, space_id, space)
-    except DatabaseError as error:
-        number = previous.sequence_number + 1 if previous else 1
-        broken = BrokenLink(space_id, number, "", f"it cannot be read: {error}", None, None)
-    return _SpaceCheck(total, checked, broken)
+        event = event_of(row, column)
+        is_filed = row[MOMENT_COLUMN] == moment(event.timestamp)
+    except (DatabaseError, ValueError) as error:
+        return None, BrokenLink(unpack_text(row[0]), row[1], "", f"it cannot be read: {error}", None, None)
+    link = broken_link(event, previous)
+    if link is None and not is_filed:
+        reason = "it is filed under another time than its own"
+        link = BrokenLink(event.space_id, event.sequence_number, event.id, reason, None, None)
+    return event, link
 
 
 def _missed_head(event: Event, kept: Head | None) -> BrokenLink | None:
@@ -122,8 +141,11 @@ def _bad_snapshot(database: Database, column: JsonColumn, space_id: str, space: 
         )
         for place, state_hash, packed, belongs in rows:
             number = sequence_at(place)
-            state = column.unpack(packed, f"the snapshot at event {number} of space {space_id!r}")
-            actual = sha256_hex(canonical_json(state))
+            try:
+                state = column.unpack(packed, f"the snapshot at event {number} of space {space_id!r}")
+                actual = sha256_hex(canonical_json(state))
+            except DatabaseError as error:
+                return BrokenLink(space_id, number, "", f"it cannot be read: {error}", None, None)
             if not belongs or actual != state_hash.hex():
                 reason = "the snapshot here does not match its hash" if belongs else "the snapshot here has no event"
                 return BrokenLink(space_id, number, "", reason, state_hash.hex(), actual)

@@ -16,7 +16,7 @@ def newer_statements(code: str) -> list[Statement] | None:
     try:
         wrapper = MetadataWrapper(libcst.parse_module(code), unsafe_skip_copy=True)
         positions = wrapper.resolve(PositionProvider)
-    except (libcst.ParserSyntaxError, libcst.CSTValidationError, RecursionError):
+    except (libcst.ParserSyntaxError, libcst.CSTValidationError, libcst.CSTLogicError, RecursionError, UnicodeError):
         return None
     found: list[Statement] = []
     pending: list[tuple[Any, list[Statement]]] = [(wrapper.module, found)]

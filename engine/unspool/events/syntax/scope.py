@@ -24,7 +24,7 @@ def scope_of_edits(new: SourceTree, edits: Sequence[Edit]) -> ScopeMetadata:
         path = edit.trail.path()
         if edit.old is None or edit.new is None:
             node = edit.new or edit.old
-            changed += count_nodes(node) if node is not None else 0
+            changed += max(1, count_nodes(node)) if node is not None else 0
             functions.update(dict.fromkeys(_functions_in(path, node)))
         elif path not in modified:
             modified.add(path)

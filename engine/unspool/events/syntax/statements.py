@@ -65,7 +65,7 @@ def statement_tree(text: str, statements: Sequence[Statement]) -> SourceTree:
                 pending.append((draft, first.nested, head_end))
             start = end
         if start < parent.end:
-            parent.children.append(SourceNode(start, start, parent.end, name="tail", is_layout=parent is root))
+            parent.children.append(SourceNode(start, start, parent.end, name="tail"))
     return SourceTree(text, _finished(drafts), PYTHON)
 
 
