@@ -118,7 +118,7 @@ def decode_delta(record: bytes, name: Callable[[int], str]) -> list[AtomWrite]:
     Raises:
         CorruptHistory: the bytes are no delta record.
     """
-    items = _items(record, 3)
+    items = raw_items(record, 3)
     try:
         return [AtomWrite(name(items[at]), Form(items[at + 1]), items[at + 2]) for at in range(0, len(items), 3)]
     except (KeyError, IndexError, ValueError, TypeError) as error:
@@ -140,7 +140,7 @@ def replay_delta(
         BrokenChain: the delta does not fit the state.
         CorruptHistory: the bytes are no delta record.
     """
-    items = iter(_items(record, 3))
+    items = iter(raw_items(record, 3))
     try:
         for number, form, payload in zip(items, items, items, strict=False):
             atom = name(number)
@@ -183,14 +183,19 @@ def decode_full(record: bytes, name: Callable[[int], str]) -> dict[str, bytes]:
     Raises:
         CorruptHistory: the bytes are no full record.
     """
-    items = _items(record, 2)
+    items = raw_items(record, 2)
     try:
         return dict(zip(map(name, items[0::2]), items[1::2], strict=True))
     except (KeyError, IndexError, TypeError) as error:
         raise CorruptHistory(f"a full record is malformed ({error!r}); run `unspool doctor` on the file") from None
 
 
-def _items(record: bytes, width: int) -> list[Any]:
+def raw_items(record: bytes, width: int) -> list[Any]:
+    """Return the flat list a record is, checked for whole groups of `width` only.
+
+    Raises:
+        CorruptHistory: the bytes are no record.
+    """
     try:
         items = _decode(record)
     except msgspec.DecodeError as error:

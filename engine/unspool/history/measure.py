@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Final
 
-from unspool.codec.records import Record, RecordCodec, decode_delta, decode_full
+from unspool.codec.records import RecordCodec
 from unspool.errors import UnspoolError
 from unspool.history.rebuild import Rebuilder
 from unspool.history.stats import AtomStats, Health, HistoryStats, RebuildTimes
@@ -18,17 +17,11 @@ _SAMPLES: Final = 24
 
 
 def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdict) -> HistoryStats:
-    """Read every record once and return what was found; damage is told in `health`, never raised."""
+    """Verify every checksum and return what was found; damage is told in `health`, never raised."""
     problems: list[str] = []
-    changes: Counter[str] = Counter()
-    spent: Counter[str] = Counter()
-    for seq, record in records(store, problems):
-        try:
-            changes.update(atom for atom, _ in store.changed(seq))
-            for atom, size in atom_sizes(record, store):
-                spent[atom] += size
-        except UnspoolError as error:
-            problems.append(str(error))
+    shares = store.shares(problems)
+    if HOLE in columns.codec:
+        problems.append(f"{columns.codec.count(HOLE)} entries cannot be read; run `unspool doctor`")
     times = _rebuild_times(rebuilder, len(store), problems)
     stored, full_bytes = sum(columns.stored), sum(columns.full_bytes)
     full = sum(columns.kind)
@@ -48,39 +41,13 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
         codecs={
             RecordCodec(code).name.lower(): count for code, count in Counter(columns.codec).items() if code != HOLE
         },
-        atoms={
-            atom: AtomStats(changes[atom], spent[atom])
-            for atom in sorted({*spent, *changes}, key=lambda a: -spent[a])
-        },
+        atoms={atom: AtomStats(*shares[atom]) for atom in sorted(shares, key=lambda atom: -shares[atom][1])},
         rebuild_us=times,
         cache=rebuilder.cache_stats(),
         health=health,
         problems=tuple(dict.fromkeys(problems)),
         verdict=verdict,
     )
-
-
-def records(store: Store, problems: list[str]) -> Iterator[tuple[int, Record]]:
-    """Yield every readable record with its entry's number; what cannot be read is told in `problems`."""
-    seq = 0
-    while seq < len(store):
-        try:
-            run = store.run(seq)
-        except UnspoolError as error:
-            problems.append(str(error))
-            seq += 1
-            continue
-        yield from enumerate(run.records[seq - run.first :], start=seq)
-        seq = run.stop
-
-
-def atom_sizes(record: Record, store: Store) -> list[tuple[str, int]]:
-    """Return the atoms a record writes and the bytes each takes; compressed records count as one nameless part."""
-    if record.codec is RecordCodec.DICT:
-        return [(write.atom, len(write.payload)) for write in decode_delta(record.payload, store.atom_name)]
-    if record.codec is RecordCodec.NONE:
-        return [(atom, len(value)) for atom, value in decode_full(record.payload, store.atom_name).items()]
-    return []
 
 
 def longest_chain(columns: Columns) -> int:

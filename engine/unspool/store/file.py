@@ -10,6 +10,7 @@ from unspool.errors import ReadOnlyHistory, UnspoolError
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store.protocol import Columns, Draft, RecordRun
 from unspool.store.reader import FileReader
+from unspool.store.shares import shares_of
 from unspool.store.writer import FileWriter
 
 Durability = Literal["default", "fast", "full"]
@@ -105,6 +106,10 @@ class FileStore:
     def writes(self, atom: str, start: int, stop: int, *, backwards: bool = False) -> Iterator[int]:
         """See `Store.writes`."""
         return self._reader.writes(atom, start, stop, backwards=backwards)
+
+    def shares(self, problems: list[str]) -> dict[str, tuple[int, int]]:
+        """See `Store.shares`."""
+        return shares_of(self._reader, problems)
 
     def intern(self, atom: str) -> int:
         """See `Store.intern`; only a file opened with `create` gives new numbers."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 
 from unspool.codec.records import Record
 from unspool.errors import EntryNotFound
 from unspool.model.entries import NO_META, ChangeKind, Entry, EntryKind
 from unspool.store.protocol import Columns, Draft, RecordRun
+from unspool.store.tally import empty_tally
 
 
 class MemoryStore:
@@ -63,6 +65,15 @@ class MemoryStore:
         for seq in reversed(seqs) if backwards else seqs:
             if any(name == atom for name, _ in self._changed[seq]):
                 yield seq
+
+    def shares(self, problems: list[str]) -> dict[str, tuple[int, int]]:
+        """See `Store.shares`."""
+        changes = Counter(atom for changed in self._changed for atom, _ in changed)
+        tally = empty_tally()
+        for record in self._records:
+            tally.add_record(record)
+        spent = {self._names[number]: size for number, size in tally.spent.items()}
+        return {atom: (changes[atom], spent.get(atom, 0)) for atom in {**spent, **changes}}
 
     def intern(self, atom: str) -> int:
         """See `Store.intern`."""

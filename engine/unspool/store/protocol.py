@@ -151,6 +151,9 @@ class Store(Protocol):
     def atom_name(self, number: int) -> str:
         """Return an atom's name; raises KeyError for a number never given."""
 
+    def shares(self, problems: list[str]) -> dict[str, tuple[int, int]]:
+        """Return each atom's changes and record bytes by name; damage met on the way is told in `problems`."""
+
     def append(self, draft: Draft) -> int:
         """Store an entry and return its number; it is then as durable as the store promises."""
 

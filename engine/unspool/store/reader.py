@@ -247,6 +247,16 @@ class FileReader:
         with self._file.reading() as connection:
             return self._block_columns(connection, first, count)
 
+    def verify(self, first: int, count: int) -> None:
+        """Read a block and throw it away.
+
+        Raises:
+            CorruptHistory: a checksum differs, or the block is not what its metadata says.
+        """
+        with self._file.reading() as connection:
+            data = connection.execute("SELECT columns FROM block WHERE first = ?", (first,)).fetchone()[0]
+            self._block_run(connection, blocks.decode_columns(first, count, data))
+
     def rows(self, start: int, run: RecordRun) -> Iterator[Row]:
         """Yield the entries of a run from `start` on as rows, the way the tail held them.
 

@@ -13,6 +13,7 @@ from unspool.store.reader import FileReader
 from unspool.store.schema import connect_writer
 from unspool.store.sealing import Segment, build_block, head_record, load_segment, write_block
 from unspool.store.tail import read_rows
+from unspool.store.tally import Tally, load_tally
 
 _WAL_PAGES: Final = 1000
 """WAL pages after which a passive checkpoint is worth its fsync (about 4 MB)."""
@@ -38,6 +39,7 @@ class Sealer:
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
         self._segment: Segment | None = None
+        self._tally: Tally | None = None
         self.failure: UnspoolError | None = None
         """Why sealing stopped, if it did: entries stay readable in the tail."""
 
@@ -73,6 +75,7 @@ class Sealer:
         if self._connection is None:
             self._connection = connect_writer(self._path, synchronous=self._synchronous)
             self._segment = load_segment(self._connection)
+            self._tally = load_tally(self._connection)
         return self._connection
 
     def _work(self) -> None:
@@ -108,8 +111,10 @@ class Sealer:
         self._reader.recount()
         head = head_record(rows, self._reader.atom_name, self._reader.number_of, self._reader.run)
         block = build_block(rows, head, self._segment)
+        if self._tally is not None:
+            self._tally.add(rows)
         with self._write_lock:
-            write_block(connection, block)
+            write_block(connection, block, self._tally)
         self._segment = block.segment
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:

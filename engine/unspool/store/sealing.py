@@ -15,6 +15,7 @@ from unspool.codec.replay import Run, replay
 from unspool.store import blocks, frames
 from unspool.store.blocks import Row
 from unspool.store.protocol import RecordRun
+from unspool.store.tally import Tally, save_tally
 
 SEGMENT_BLOCKS: Final = 64
 """Blocks compressed against one keyframe before a new one is taken."""
@@ -91,8 +92,14 @@ def _is_worn(head: bytes, segment: Segment) -> bool:
     return against_keyframe > 256 and against_keyframe > _WORN_SHARE * segment.size
 
 
-def write_block(connection: sqlite3.Connection, block: SealedBlock) -> None:
-    """Move rows from the tail into their block. One transaction: a crash leaves either the rows or the block."""
+def write_block(connection: sqlite3.Connection, block: SealedBlock, tally: Tally | None = None) -> None:
+    """Move rows from the tail into their block. One transaction: a crash leaves either the rows or the block.
+
+    Args:
+        connection: the file.
+        block: what `build_block` made.
+        tally: shares of all sealed entries, this block's included; kept with the file.
+    """
     first, count = block.rows[0].seq, len(block.rows)
     times = [row.time_ns for row in block.rows]
     connection.execute("BEGIN IMMEDIATE")
@@ -106,6 +113,8 @@ def write_block(connection: sqlite3.Connection, block: SealedBlock) -> None:
         )
         connection.execute("INSERT INTO block_data(first, data) VALUES (?, ?)", (first, block.data))
         connection.execute("DELETE FROM tail WHERE seq >= ? AND seq < ?", (first, first + count))
+        if tally is not None:
+            save_tally(connection, tally)
         connection.execute("COMMIT")
     except sqlite3.Error:
         if connection.in_transaction:

@@ -1,0 +1,70 @@
+"""Each atom's share of a file, and a look at every checksum on the way."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from unspool.errors import CorruptHistory
+from unspool.store.reader import FileReader
+from unspool.store.tail import readable_rows
+from unspool.store.tally import Tally, empty_tally, load_tally
+
+
+def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, int]]:
+    """Return each atom's changes and record bytes by name.
+
+    Args:
+        reader: the file.
+        problems: where damage is told, a line each; all checksums are verified.
+    """
+    tally = reader.call(load_tally)
+    sealed = 0 if tally is None else tally.stop
+    if tally is None:
+        tally, sealed = _count_blocks(reader, problems)
+    else:
+        _verify_blocks(reader, problems)
+    rows = reader.call(readable_rows, sealed, reader.count)
+    if len(rows) < reader.count - sealed:
+        problems.append(
+            f"{reader.count - sealed - len(rows)} of the newest entries are damaged; run `unspool doctor`"
+        )
+    tally.add(rows)
+    names = reader.names()
+    known = [number for number in {**tally.spent, **tally.changes} if number < len(names)]
+    return {names[number]: (tally.changes.get(number, 0), tally.spent.get(number, 0)) for number in known}
+
+
+def _verify_blocks(reader: FileReader, problems: list[str]) -> None:
+    expected = 0
+    for first, count in reader.call(_blocks):
+        if first != expected:
+            problems.append(f"entries {expected} to {first - 1} are missing; run `unspool doctor`")
+        expected = first + count
+        try:
+            reader.verify(first, count)
+        except CorruptHistory as error:
+            problems.append(str(error))
+
+
+def _count_blocks(reader: FileReader, problems: list[str]) -> tuple[Tally, int]:
+    """Read every record: for a file that was never tallied, or whose tally is out of step."""
+    tally = empty_tally()
+    stop = 0
+    for first, count in reader.call(_blocks):
+        if first != stop:
+            problems.append(f"entries {stop} to {first - 1} are missing; run `unspool doctor`")
+        stop = first + count
+        try:
+            run = reader.run(first)
+            rows = list(reader.rows(first, run))
+            for row, record in zip(rows, run.records, strict=True):
+                tally.add_record(record)
+                for item in row.changed:
+                    tally.changes[item >> 2] = tally.changes.get(item >> 2, 0) + 1
+        except CorruptHistory as error:
+            problems.append(str(error))
+    return tally, stop
+
+
+def _blocks(connection: sqlite3.Connection) -> list[tuple[int, int]]:
+    return connection.execute("SELECT first, count FROM block ORDER BY first").fetchall()

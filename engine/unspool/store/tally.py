@@ -1,0 +1,89 @@
+"""Each atom's share of a history: how many entries changed it, and how many record bytes it took.
+
+Kept with the file and brought up to date in the transaction that seals a block, so that statistics need not read
+every record.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from unspool.codec.records import Record, RecordCodec, raw_items
+from unspool.store.blocks import KIND_BITS, Row
+
+KEY: Final = "tally"
+"""Where the file's `meta` table holds it."""
+
+
+class Tally(msgspec.Struct, array_like=True):
+    """Shares by atom number.
+
+    Attributes:
+        stop: one past the last entry that is counted.
+        changes: entries that changed the atom.
+        spent: record bytes the atom took.
+    """
+
+    stop: int
+    changes: dict[int, int]
+    spent: dict[int, int]
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Count entries in order.
+
+        Raises:
+            CorruptHistory: a record is malformed.
+        """
+        changes = self.changes
+        for row in rows:
+            for item in row.changed:
+                number = item >> KIND_BITS
+                changes[number] = changes.get(number, 0) + 1
+            self.add_record(row.record)
+            self.stop = row.seq + 1
+
+    def add_record(self, record: Record) -> None:
+        """Count the bytes of a record; a binary or compressed one has no parts to tell apart.
+
+        Raises:
+            CorruptHistory: it is malformed.
+        """
+        width = _WIDTHS.get(record.codec)
+        if width is None:
+            return
+        items = raw_items(record.payload, width)
+        spent = self.spent
+        for number, value in zip(items[::width], items[width - 1 :: width], strict=True):
+            spent[number] = spent.get(number, 0) + len(value)
+
+
+_WIDTHS: Final = {RecordCodec.DICT: 3, RecordCodec.NONE: 2}
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final[Callable[[bytes], Tally]] = msgspec.msgpack.Decoder(Tally).decode
+
+
+def empty_tally() -> Tally:
+    """Return the tally of no entries."""
+    return Tally(0, {}, {})
+
+
+def load_tally(connection: sqlite3.Connection) -> Tally | None:
+    """Return the file's tally of its sealed entries, or None where it has none that can be trusted."""
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (KEY,)).fetchone()
+    sealed = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
+    if row is None:
+        return empty_tally() if sealed is None else None
+    try:
+        tally = _decode(row[0])
+    except (msgspec.MsgspecError, TypeError):
+        return None
+    return tally if tally.stop == (sealed[0] if sealed else 0) else None
+
+
+def save_tally(connection: sqlite3.Connection, tally: Tally) -> None:
+    """Keep a tally in the file; part of the caller's transaction."""
+    connection.execute("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", (KEY, _encode(tally)))
