@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from unspool.errors import CorruptHistory
@@ -55,7 +55,9 @@ class ReadConnection:
                 raise CorruptHistory(f"{self.path}: damaged ({error}); run `unspool doctor` on it") from error
             finally:
                 if not nested and self._connection.in_transaction:
-                    self._connection.execute("COMMIT")
+                    # On a damaged file even the end of a reading fails; what failed first is already on its way.
+                    with suppress(sqlite3.DatabaseError):
+                        self._connection.execute("COMMIT")
 
     def version(self) -> tuple[int, int]:
         """Return what differs as soon as another connection has committed; costs microseconds.
