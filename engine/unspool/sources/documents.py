@@ -10,7 +10,6 @@ from typing import Final
 
 import msgpack
 
-from unspool.errors import MissingExtra
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import Value
 from unspool.sources import json_exact
@@ -19,6 +18,7 @@ from unspool.sources.limits import DEFAULT_LIMITS, Limits
 
 SUFFIXES: Final = {".json": "json", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".msgpack": "msgpack",
                    ".mpk": "msgpack", ".mp": "msgpack"}  # fmt: skip
+LINE_SUFFIXES: Final = (".jsonl", ".ndjson", ".jsonlines", ".log", ".jsons", ".json-seq")
 COMPRESSED_SUFFIXES: Final = (".gz", ".zst", ".zstd", ".xz")
 _TOML_LINE: Final = re.compile(rb"^\s*(\[\[?[^\]]+\]\]?\s*(#.*)?|[\w.\"'-]+\s*=\s*\S.*)$")
 _YAML_LINE: Final = re.compile(rb"^(---|- \S.*|[^\s#\[\]{}&*!|>%@`,][^\n]*:( .*|)|%YAML .*)$")
@@ -29,6 +29,11 @@ def suffix_of(name: str) -> str:
     """Return a file name's suffix in lower case, the one of compression left out."""
     path = PurePath(name.lower())
     return PurePath(path.stem).suffix if path.suffix in COMPRESSED_SUFFIXES else path.suffix
+
+
+def looks_like_lines(name: str) -> bool:
+    """Say whether a file's name promises one record a line; asked only where the content leaves it open."""
+    return suffix_of(name) in LINE_SUFFIXES
 
 
 def kind_of(data: bytes, name: str = "") -> str | None:
@@ -149,5 +154,3 @@ _PARSERS: Final[dict[str, Callable[[bytes, Limits], Parsed]]] = {
     "yaml": _parse_yaml,
     "msgpack": _parse_msgpack,
 }
-
-__all__ = ["COMPRESSED_SUFFIXES", "SUFFIXES", "BrokenText", "MissingExtra", "kind_of", "parse_document", "suffix_of"]

@@ -62,8 +62,12 @@ def is_native(source: str, format_name: str | None) -> bool:
     """Say whether a source is to be opened as a native file: by its content, or because the user says so."""
     if format_name is not None:
         return format_name in _NATIVE_NAMES
+    path = Path(source)
     try:
-        with Path(source).open("rb") as stream:
+        # Opening a pipe would wait for whoever writes to it.
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
             head = stream.read(_APPLICATION_ID_AT.stop)
     except (OSError, ValueError):
         # Not a file, or one that cannot be read: why is told where it is opened.

@@ -14,7 +14,7 @@ from typing import Final
 from unspool.errors import MissingExtra, UnreadableSource
 from unspool.model.values import MISSING, Value
 from unspool.sources.bytestream import CutShort, compression_of, open_bytes, read_whole, unreadable
-from unspool.sources.documents import SUFFIXES, kind_of, parse_document, suffix_of
+from unspool.sources.documents import SUFFIXES, kind_of, looks_like_lines, parse_document, suffix_of
 from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.limits import DEFAULT_LIMITS, Limits
 
@@ -41,11 +41,13 @@ class Sample:
     Attributes:
         records: the parsed lines.
         broken: lines that are no JSON.
+        first_is_broken: the first of all is one of them.
         is_whole_file: there are no more lines.
     """
 
     records: tuple[Value, ...]
     broken: int
+    first_is_broken: bool
     is_whole_file: bool
 
 
@@ -131,26 +133,28 @@ class Probe:
     def _text_shape(self) -> Shape:
         sample = self.sample
         several = len(sample.records) + sample.broken > 1 or not sample.is_whole_file or self.is_growing
+        begins_so = (
+            all(isinstance(record, dict | list) for record in sample.records[:2]) and not sample.first_is_broken
+        )
         containers = sum(isinstance(record, dict | list) for record in sample.records)
-        if several and containers and isinstance(sample.records[0], dict | list) and sample.broken == 0:
+        if several and containers and begins_so and (len(sample.records) > 1 or not sample.broken):
             return Shape.LINES
         if self.document is not MISSING:
             return Shape.DOCUMENT
-        if several and containers and containers >= sample.broken:
-            return Shape.LINES
-        return Shape.OTHER
+        is_mostly_so = containers >= sample.broken or looks_like_lines(self.path.name)
+        return Shape.LINES if several and containers and is_mostly_so else Shape.OTHER
 
     @cached_property
     def sample(self) -> Sample:
         """The first lines, parsed where they are JSON."""
         records: list[Value] = []
         broken = 0
+        first_is_broken = ended = False
         with open_bytes(self.path, self.limits) as stream:
             try:
-                while len(records) + broken < SAMPLED_LINES:
+                while len(records) + broken < SAMPLED_LINES and not ended:
                     line = stream.readline(self.limits.line_bytes)
-                    if not line:
-                        return Sample(tuple(records), broken, is_whole_file=True)
+                    ended = not line
                     if not line.strip(b" \t\r\n\x1e"):
                         continue
                     try:
@@ -158,9 +162,10 @@ class Probe:
                     except BrokenText:
                         # A last line without its end may still be being written.
                         broken += line.endswith(b"\n")
+                        first_is_broken = first_is_broken or not records
             except (CutShort, OSError):
-                return Sample(tuple(records), broken, is_whole_file=True)
-        return Sample(tuple(records), broken, is_whole_file=False)
+                ended = True
+        return Sample(tuple(records), broken, first_is_broken, ended)
 
     @cached_property
     def document(self) -> Value:

@@ -8,6 +8,7 @@ from typing import Final
 
 from unspool.model.entries import NO_META
 from unspool.model.values import Value
+from unspool.sources.documents import looks_like_lines
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, as_state
 from unspool.sources.items import ItemsReader
 from unspool.sources.lines import LinesReader
@@ -25,7 +26,6 @@ _OWN_COUNTS: Final = frozenset(("seq", "kind", "base_seq", "added", "modified", 
 _TIME_KEYS_OF_BARE_STATES: Final = ("timestamp", "ts", "time", "@timestamp")
 _PLAUSIBLE_NS: Final = range(946_684_800 * NS_PER_SECOND, 4_102_444_800 * NS_PER_SECOND)
 """The years 2000 to 2099: a bare state's own `time` may be a game clock, which is no time of day."""
-_LINE_SUFFIXES: Final = (".jsonl", ".ndjson", ".jsonlines", ".log", ".jsons", ".json-seq")
 
 
 def is_envelope(record: Value) -> bool:
@@ -40,14 +40,6 @@ def action_label(action: Value) -> str:
     if isinstance(action, dict):
         action = next((action[key] for key in ("type", "name", "action") if isinstance(action.get(key), str)), "")
     return action if isinstance(action, str) else "" if action is None else str(action)
-
-
-def looks_like_lines(name: str) -> bool:
-    """Say whether a file's name promises one record a line; asked only when the content leaves it open."""
-    lowered = name.lower()
-    for suffix in (".gz", ".zst", ".zstd", ".xz"):
-        lowered = lowered.removesuffix(suffix)
-    return lowered.endswith(_LINE_SUFFIXES)
 
 
 def detect(probe: Probe) -> int:

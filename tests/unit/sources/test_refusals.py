@@ -1,0 +1,161 @@
+"""What cannot be opened is refused in one line that names the place and a remedy."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from unspool import open_history
+from unspool.errors import ConfigError, CorruptHistory, NewerSchema, UnspoolError
+
+
+def refused(path: Path, **options: str) -> str:
+    with pytest.raises(UnspoolError) as caught:
+        open_history(path, **options)  # type: ignore[arg-type]
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    assert "no such file" in refused(tmp_path / "nothing.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"  \n\n \n"])
+def test_an_empty_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "empty.jsonl"
+    path.write_bytes(content)
+    assert "is empty" in refused(path)
+
+
+@pytest.mark.parametrize(
+    "content", [os.urandom(64) + b"\x00" * 64, b"\x89PNG\r\n\x1a\n" + bytes(100), b"hello world\n" * 40]
+)
+def test_a_file_in_no_known_format(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "thing"
+    path.write_bytes(content)
+    assert "--format" in refused(path)
+
+
+def test_a_pipe_or_device(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    assert "standard input" in refused(path)
+    assert "neither a file" in refused(Path("/dev/null"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission(tmp_path: Path) -> None:
+    path = tmp_path / "secret.json"
+    path.write_text("{}")
+    path.chmod(0)
+    assert "permission denied" in refused(path)
+    path.chmod(0o600)
+    tmp_path.chmod(0)
+    try:
+        assert "permission denied" in refused(path)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_permission_error_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "secret.json"
+    path.write_text("{}")
+    original = Path.open
+
+    def refuse(self: Path, *arguments: object, **options: object) -> object:
+        if self == path:
+            raise PermissionError(13, "Permission denied")
+        return original(self, *arguments, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert "ask its owner" in refused(path)
+
+
+def test_a_database_of_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE users(name)")
+    assert "no format" in refused(path)
+
+
+def test_a_damaged_database(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.db"
+    path.write_bytes(b"SQLite format 3\x00" + bytes(2000))
+    refused(path)
+
+
+def test_a_native_file_of_a_newer_version(tmp_path: Path) -> None:
+    from unspool import Recorder
+
+    path = tmp_path / "new.unspool"
+    with Recorder(path) as recorder:
+        recorder.record({"n": 1})
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(NewerSchema, match="upgrade"):
+        open_history(path)
+
+
+def test_a_document_that_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text('{\n "a": [1, 2')
+    os.utime(path, (1, 1))
+    refused(path)
+
+
+def test_lines_of_which_none_reads(tmp_path: Path) -> None:
+    path = tmp_path / "noise.txt"
+    path.write_text("alpha beta\n" * 5)
+    assert "no entry could be read" in refused(path, format="jsonl")
+
+
+def test_a_format_that_does_not_exist_is_wrong_usage(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text("{}")
+    with pytest.raises(ConfigError, match="'nope' is no format"):
+        open_history(path, format="nope")
+    with pytest.raises(ConfigError, match="no way to fold"):
+        open_history(Path(__file__).parents[3] / "fixtures/langgraph/written.sqlite", folds={"log": "sum"})
+
+
+def test_a_directory_is_not_a_file_format(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    assert "is a directory" in refused(tmp_path, format="jsonl")
+
+
+def test_nothing_is_left_behind_by_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tempfile
+
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    path = tmp_path / "noise.txt"
+    path.write_text("alpha beta\n" * 5)
+    refused(path, format="jsonl")
+    assert list(scratch.iterdir()) == []
+    path.write_text('{"a": 1}\n{"a": 2}\n')
+    with open_history(path):
+        assert list(scratch.iterdir()) != []
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_damaged_native_file_is_corrupt_not_empty(tmp_path: Path) -> None:
+    from unspool import Recorder
+
+    path = tmp_path / "app.unspool"
+    with Recorder(path) as recorder:
+        for number in range(200):
+            recorder.record({"n": number, "text": "x" * 200})
+    data = bytearray(path.read_bytes())
+    for place in range(4096, len(data), 512):
+        data[place : place + 64] = bytes(64)
+    path.write_bytes(data)
+    with pytest.raises(CorruptHistory), open_history(path) as history:
+        list(history)
+        for seq in range(len(history)):
+            history.state(seq)
