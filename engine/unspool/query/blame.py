@@ -1,0 +1,162 @@
+"""Who set this: for every value of a state, the entry that last set it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from unspool.history.history import History
+from unspool.history.verdict import Problem
+from unspool.model.paths import Path
+from unspool.model.values import Value
+from unspool.model.wire import decode
+from unspool.query.blame_pending import Pending, step_back
+from unspool.query.lineage import touches_back
+from unspool.query.parts import find, leaves, parts_of
+from unspool.query.path_writes import follow_back
+from unspool.query.reading import Cancelled, StateReader, never
+
+
+@dataclass(frozen=True, slots=True)
+class Blamed:
+    """One value and the entry that last set it.
+
+    Attributes:
+        path: where the value stands: its atom, and steps inside it.
+        encoded: its wire form.
+        seq: the entry that last set it.
+        action: why that entry happened.
+        timestamp_ns: when, in nanoseconds since the epoch.
+        age_ns: how long before the entry asked about.
+        certain: False when entries that cannot be read lie in between, so that one of them may have set it.
+    """
+
+    path: Path
+    encoded: bytes
+    seq: int
+    action: str
+    timestamp_ns: int
+    age_ns: int
+    certain: bool = True
+
+    @property
+    def value(self) -> Value:
+        """The value."""
+        return decode(self.encoded)
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """The values of a state, each with the entry that last set it.
+
+    Attributes:
+        at: the entry asked about.
+        values: leaves in the order of the state.
+        unexplained: leaves nobody was found for because the question was cancelled.
+        problems: entries that could not be read and were stepped over.
+    """
+
+    at: int
+    values: tuple[Blamed, ...]
+    unexplained: tuple[Path, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every value is explained for certain."""
+        return not self.unexplained and not self.problems
+
+
+def blame(
+    history: History, at: int = -1, path: Path = (), *, skip_damaged: bool = False, cancelled: Cancelled = never
+) -> Blame:
+    """Find the entry that last set each value of a state.
+
+    Values are leaves: scalars, empty lists and objects, and what is kept as one piece (tuples, sets, dates). Records
+    of lists keep their past when they move. A write that left a value as it was does not count.
+
+    Args:
+        history: where to look.
+        at: the entry; negative numbers count from the end. Looks back along the line that leads to it.
+        path: only the values at and below this path; an empty path means the whole state.
+        skip_damaged: step over entries that cannot be read instead of raising.
+        cancelled: ends the walk when it says yes; what is not found by then is told in `unexplained`.
+
+    Raises:
+        PathNotFound: nothing is at the path.
+        EntryNotFound: there is no such entry.
+        CorruptHistory: an entry on the way cannot be read.
+    """
+    seq = history.resolve(at)
+    reader = StateReader(history, skip_damaged=skip_damaged)
+    state = history.view(seq).wire
+    if path:
+        path, value = find(state, path, f"entry {seq}")
+        atom = str(path[0])
+        wanted = leaves(value, path)
+        roots = {atom: Pending.along(state[atom], path)}
+    else:
+        wanted = (leaf for atom, value in state.items() for leaf in leaves(value, (atom,)))
+        roots = {atom: Pending(atom, value) for atom, value in state.items()}
+    found = _walk_back(reader, roots, seq, cancelled)
+    if path and not parts_of(value):
+        found = _follow(reader, path, seq, cancelled)
+    writers = {leaf: (writer, certain) for leaf, writer, certain in found}
+    return _report(history, seq, wanted, writers, reader.problems)
+
+
+def _follow(reader: StateReader, path: Path, at: int, cancelled: Cancelled) -> Iterator[tuple[Path, int, bool]]:
+    """Yield one leaf with the entry that set it: following a single one costs less than pairing whole lists."""
+    for write in follow_back(reader, path, at, cancelled=cancelled):
+        yield path, write.seq, write.certain
+        return
+
+
+def _walk_back(
+    reader: StateReader, roots: dict[str, Pending], at: int, cancelled: Cancelled
+) -> Iterator[tuple[Path, int, bool]]:
+    """Yield each leaf with the entry that set it, and whether that is certain."""
+    history = reader.history
+    atoms = list(roots)
+    doubtful: dict[str, int] = {}
+    for entry, parent in touches_back(history, atoms, at, every=reader.skip_damaged):
+        if cancelled():
+            return
+        state = reader.state(parent)
+        for atom in tuple(atoms):
+            root = roots[atom]
+            if state is None:
+                doubtful.setdefault(atom, entry)
+                continue
+            old = state.get(atom)
+            if old == root.value:
+                doubtful.pop(atom, None)
+                continue
+            writer = doubtful.pop(atom, entry)
+            for leaf in step_back(root, old, history.identity):
+                yield leaf, writer, writer == entry
+            if root.done:
+                atoms.remove(atom)
+        if not atoms:
+            return
+
+
+def _report(
+    history: History,
+    at: int,
+    wanted: Iterator[tuple[Path, bytes]],
+    writers: dict[Path, tuple[int, bool]],
+    problems: tuple[Problem, ...],
+) -> Blame:
+    known = {seq: history[seq] for seq in {seq for seq, _ in writers.values()}}
+    now = history[at].timestamp_ns
+    values: list[Blamed] = []
+    unexplained: list[Path] = []
+    for leaf, value in wanted:
+        if leaf not in writers:
+            unexplained.append(leaf)
+            continue
+        seq, certain = writers[leaf]
+        entry = known[seq]
+        values.append(Blamed(leaf, value, seq, entry.action, entry.timestamp_ns, now - entry.timestamp_ns, certain))
+    return Blame(at, tuple(values), tuple(unexplained), problems)

@@ -1,0 +1,156 @@
+"""Which entry follows which: a history with forks as straight stretches.
+
+`parent_seq` tells the entry that another one follows in time. It is the one before except at a fork, and a fork is
+always stored whole, so only full entries have to be asked for their parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from unspool.errors import CorruptHistory
+from unspool.history.history import History
+from unspool.store.protocol import HOLE
+
+_WINDOW: Final = 256
+"""Entries looked at first when walking back; most answers are near."""
+_LARGEST_WINDOW: Final = 1 << 16
+_BATCH: Final = 256
+_CROWDED: Final = 16
+"""Full entries in a batch from which reading the whole batch costs less than reading them one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Entries in a row, each the parent of the next.
+
+    Attributes:
+        first: its first entry.
+        last: its last entry.
+        parent: the entry that the first one follows; None at the beginning of the history.
+    """
+
+    first: int
+    last: int
+    parent: int | None
+
+    def parent_of(self, seq: int) -> int | None:
+        """Return the entry that an entry of the stretch follows."""
+        return self.parent if seq == self.first else seq - 1
+
+
+def forks(history: History, start: int, stop: int) -> Iterator[tuple[int, int | None]]:
+    """Yield each entry from `start` to `stop - 1` that does not follow the one before it, with its parent.
+
+    Entry 0 counts as one; an entry that cannot be read does not.
+    """
+    kinds = history.columns().kind[start:stop].tobytes()
+    for begin in range(0, len(kinds), _BATCH):
+        batch = kinds[begin : begin + _BATCH]
+        full = [start + begin + at for at, kind in enumerate(batch) if kind] if 1 in batch else []
+        for entry in _entries(history, full):
+            if entry[1] is None or entry[1] != entry[0] - 1:
+                yield entry
+
+
+def _entries(history: History, seqs: Sequence[int]) -> list[tuple[int, int | None]]:
+    if len(seqs) >= _CROWDED:
+        try:
+            found = history[seqs[0] : seqs[-1] + 1]
+        except CorruptHistory:
+            codecs = history.columns().codec
+            found = [history[seq] for seq in seqs if codecs[seq] != HOLE]
+    else:
+        found = [history[seq] for seq in seqs]
+    return [(entry.seq, entry.parent_seq) for entry in found]
+
+
+def stretches_back(history: History, at: int) -> Iterator[Stretch]:
+    """Yield the line that leads to an entry, newest part first, a window at a time.
+
+    A stretch may go on in the next one; windows grow, so that near answers are cheap and far ones few.
+    """
+    last: int | None = at
+    size = _WINDOW
+    while last is not None:
+        start = max(0, last - size + 1)
+        found = list(forks(history, start, last + 1))
+        first, parent = found[-1] if found else (start, start - 1 if start else None)
+        yield Stretch(first, last, parent)
+        last = parent
+        size = min(size * 2, _LARGEST_WINDOW)
+
+
+def line_to(history: History, at: int) -> tuple[Stretch, ...]:
+    """Return the line that leads to an entry as the fewest stretches, oldest first."""
+    line: list[Stretch] = []
+    for stretch in stretches_back(history, at):
+        if line and line[-1].parent == stretch.last and line[-1].first == stretch.last + 1:
+            line[-1] = Stretch(stretch.first, line[-1].last, stretch.parent)
+        else:
+            line.append(stretch)
+    return tuple(reversed(line))
+
+
+def all_stretches(history: History, start: int = 0, stop: int | None = None) -> Iterator[Stretch]:
+    """Yield all entries as stretches, in the order they were recorded."""
+    end = len(history) if stop is None else stop
+    if start >= end:
+        return
+    first, parent = start, start - 1 if start else None
+    for fork, follows in forks(history, start, end):
+        if fork > first:
+            yield Stretch(first, fork - 1, parent)
+        first, parent = fork, follows
+    yield Stretch(first, end - 1, parent)
+
+
+def branch_after(history: History, seq: int) -> Iterator[Stretch]:
+    """Yield the entries that were recorded after an entry on its branch, a window at a time, until it ends."""
+    first, total, size = seq + 1, len(history), _WINDOW
+    while first < total:
+        stop = min(first + size, total)
+        end = next((fork for fork, _ in forks(history, first, stop)), stop)
+        if end > first:
+            yield Stretch(first, end - 1, first - 1)
+        if end < stop:
+            return
+        first = end
+        size = min(size * 2, _LARGEST_WINDOW)
+
+
+def touches_back(
+    history: History, atoms: Sequence[str], at: int, *, every: bool = False
+) -> Iterator[tuple[int, int | None]]:
+    """Yield the entries of the line to an entry that changed one of some atoms, newest first, with their parents.
+
+    Args:
+        history: where to look.
+        atoms: names of the atoms; may shrink while this runs.
+        at: where the line ends.
+        every: where what changed cannot be read, yield all entries in question instead of raising.
+    """
+    for stretch in stretches_back(history, at):
+        for seq in sorted(touching(history, atoms, stretch.first, stretch.last + 1, every=every), reverse=True):
+            yield seq, stretch.parent_of(seq)
+
+
+def touching(history: History, atoms: Sequence[str], start: int, stop: int, *, every: bool = False) -> set[int]:
+    """Return the entries from `start` to `stop - 1` that changed one of some atoms; see `touches_back`."""
+    try:
+        if len(atoms) * _ASKING_COST > stop - start:
+            wanted = frozenset(atoms)
+            return {
+                seq for seq in range(start, stop) if any(atom in wanted for atom, _ in history.changed_atoms(seq))
+            }
+        return {seq for atom in atoms for seq in history.writes(atom, start, stop)}
+    except CorruptHistory:
+        if not every:
+            raise
+        return set(range(start, stop))
+
+
+_ASKING_COST: Final = 4
+"""What asking a window for one atom's writes costs, in entries asked for what they changed."""

@@ -1,0 +1,190 @@
+"""Parts of a value by path, on wire forms: what is somewhere, what a value ends in, and how two values differ.
+
+A leaf is what has no parts: a scalar, an empty list or object, and what is kept as one piece (a tuple, a set, a
+value nested too deeply to be taken apart). Nothing here recurses, and only what differs is looked into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from unspool.delta.align import GONE, align
+from unspool.delta.structural import Identity, identity_at
+from unspool.history.diff import same_value
+from unspool.model.encoded import NotSplittable, Shape, shape_of, split_list, split_map
+from unspool.model.paths import Path, Step, format_path
+from unspool.model.values import MISSING, Value
+from unspool.model.wire import decode
+from unspool.query.errors import PathNotFound
+
+Parts = dict[str, bytes] | list[bytes]
+"""The wire forms of an object's values by key, or of a list's items."""
+
+
+def parts_of(value: bytes) -> Parts | None:
+    """Return the parts of a value; None for a leaf that is no list and no object."""
+    shape = shape_of(value)
+    try:
+        if shape is Shape.MAP:
+            return split_map(value)
+        if shape is Shape.LIST:
+            return split_list(value)
+    except NotSplittable:
+        return None
+    return None
+
+
+def children(parts: Parts) -> Iterator[tuple[Step, bytes]]:
+    """Yield parts with the step that leads to each."""
+    yield from parts.items() if isinstance(parts, dict) else enumerate(parts)
+
+
+def leaves(value: bytes, path: Path = ()) -> Iterator[tuple[Path, bytes]]:
+    """Yield the leaves of a value with their paths, in the order of the value."""
+    pending = [(path, value)]
+    while pending:
+        place, part = pending.pop()
+        parts = parts_of(part)
+        if not parts:
+            yield place, part
+            continue
+        pending.extend(reversed([((*place, step), child) for step, child in children(parts)]))
+
+
+def find(state: Mapping[str, bytes], path: Path, where: str) -> tuple[Path, bytes]:
+    """Return what stands at a path in a state, and the path as the state spells it.
+
+    A number also stands for the object key of that name, and negative numbers count a list from its end.
+
+    Args:
+        state: wire forms by atom.
+        path: an atom, and steps inside it.
+        where: which state this is, for the message: `"entry 12"`.
+
+    Raises:
+        PathNotFound: nothing is there.
+    """
+    parts: Parts | None = dict(state)
+    found: list[Step] = []
+    value = b""
+    for depth, step in enumerate(path):
+        part = _child(parts, step)
+        if part is None:
+            raise PathNotFound(
+                f"{where} has nothing at {format_path(path[: depth + 1])}: {_what(found, value, parts)}"
+            )
+        name, value = part
+        found.append(name)
+        parts = parts_of(value)
+    return tuple(found), value
+
+
+def _child(parts: Parts | None, step: Step) -> tuple[Step, bytes] | None:
+    if isinstance(parts, dict):
+        key = str(step)
+        return (key, parts[key]) if key in parts else None
+    if parts is None or isinstance(step, str) or not -len(parts) <= step < len(parts):
+        return None
+    index = step % len(parts)
+    return index, parts[index]
+
+
+def _what(found: list[Step], value: bytes, parts: Parts | None) -> str:
+    place = format_path(tuple(found)) if found else "the state"
+    if isinstance(parts, list):
+        return f"{place} is a list of {len(parts)}"
+    if parts is None:
+        return f"{place} is a {type(decode(value)).__name__}"
+    names = [repr(name) for name in parts]
+    if not names:
+        return f"{place} is empty"
+    return f"{place} has {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A part that two values do not share.
+
+    Attributes:
+        old_path: where it stands in the old value; None when it was added.
+        new_path: where it stands in the new value; None when it was removed.
+        old_bytes: its wire form in the old value, or None.
+        new_bytes: its wire form in the new value, or None.
+    """
+
+    old_path: Path | None
+    new_path: Path | None
+    old_bytes: bytes | None
+    new_bytes: bytes | None
+
+    @property
+    def old(self) -> Value:
+        """The old value; `MISSING` when it was added."""
+        return MISSING if self.old_bytes is None else decode(self.old_bytes)
+
+    @property
+    def new(self) -> Value:
+        """The new value; `MISSING` when it was removed."""
+        return MISSING if self.new_bytes is None else decode(self.new_bytes)
+
+
+def differences(
+    old: bytes | None, new: bytes | None, path: Path = (), identity: Identity | None = None
+) -> Iterator[Difference]:
+    """Yield the smallest parts that differ between two values, in the order of the new one, removed ones first.
+
+    Lists are compared by identity, as every diff in unspool. That items only changed places is no difference.
+
+    Args:
+        old: wire form of the old value; None when there is none.
+        new: wire form of the new value; None when there is none.
+        path: where both stand, from the state on.
+        identity: identity keys of lists set by hand.
+    """
+    pending = [Difference(None if old is None else path, None if new is None else path, old, new)]
+    while pending:
+        item = pending.pop()
+        if item.old_bytes is None or item.new_bytes is None:
+            if item.old_bytes is not item.new_bytes:
+                yield item
+            continue
+        if item.old_bytes == item.new_bytes:
+            continue
+        before, after = parts_of(item.old_bytes), parts_of(item.new_bytes)
+        inner: list[Difference] | None = None
+        if isinstance(before, dict) and isinstance(after, dict):
+            inner = _in_objects(item, before, after)
+        elif isinstance(before, list) and isinstance(after, list):
+            inner = _in_lists(item, before, after, identity)
+        if inner is not None:
+            pending.extend(reversed(inner))
+        elif not same_value(item.old_bytes, item.new_bytes):
+            yield item
+
+
+def _in_objects(item: Difference, old: dict[str, bytes], new: dict[str, bytes]) -> list[Difference]:
+    before, after = item.old_path or (), item.new_path or ()
+    inner = [Difference((*before, key), None, value, None) for key, value in old.items() if key not in new]
+    for key, value in new.items():
+        known = old.get(key)
+        if known is None:
+            inner.append(Difference(None, (*after, key), None, value))
+        elif known != value:
+            inner.append(Difference((*before, key), (*after, key), known, value))
+    return inner
+
+
+def _in_lists(
+    item: Difference, old: Sequence[bytes], new: Sequence[bytes], identity: Identity | None
+) -> list[Difference]:
+    before, after = item.old_path or (), item.new_path or ()
+    sources = align(old, new, identity_at(identity, after)).sources
+    kept = set(sources)
+    inner = [Difference((*before, at), None, value, None) for at, value in enumerate(old) if at not in kept]
+    for at, source in enumerate(sources):
+        if source == GONE:
+            inner.append(Difference(None, (*after, at), None, new[at]))
+        elif old[source] != new[at]:
+            inner.append(Difference((*before, source), (*after, at), old[source], new[at]))
+    return inner

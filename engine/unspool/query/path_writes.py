@@ -1,0 +1,202 @@
+"""Which entries wrote a value: the `git log -L` of application state.
+
+Only entries that touch the value's atom are visited, and of those only what stands on the way to the value is taken
+apart. Records of lists are followed by identity (`unspool.query.path_tracking`), so one that moves keeps its past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from unspool.errors import CorruptHistory
+from unspool.history.history import History
+from unspool.model.paths import Path, format_path
+from unspool.model.values import MISSING, Value
+from unspool.model.wire import decode
+from unspool.query.errors import QuestionError
+from unspool.query.lineage import branch_after, line_to, touches_back
+from unspool.query.parts import find
+from unspool.query.path_tracking import Outcome, Tracker
+from unspool.query.reading import Cancelled, StateReader, never
+
+
+class WriteKind(StrEnum):
+    """What an entry did to a value."""
+
+    ADDED = "added"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class PathWrite:
+    """One entry's write of a value.
+
+    Attributes:
+        seq: the entry.
+        kind: what it did; `unchanged` when it changed the atom but not this value.
+        path: where the value stands after it; where it stood before it when it was deleted.
+        old_bytes: the value's wire form before; None when it was added.
+        new_bytes: its wire form after; None when it was deleted.
+        certain: False when entries that cannot be read lie in between, so that one of them may have done it.
+    """
+
+    seq: int
+    kind: WriteKind
+    path: Path
+    old_bytes: bytes | None
+    new_bytes: bytes | None
+    certain: bool = True
+
+    @property
+    def old(self) -> Value:
+        """The value before; `MISSING` when it was added."""
+        return MISSING if self.old_bytes is None else decode(self.old_bytes)
+
+    @property
+    def new(self) -> Value:
+        """The value after; `MISSING` when it was deleted."""
+        return MISSING if self.new_bytes is None else decode(self.new_bytes)
+
+
+def writes_of(
+    history: History,
+    path: Path,
+    at: int = -1,
+    *,
+    unchanged: bool = False,
+    skip_damaged: bool = False,
+    cancelled: Cancelled = never,
+) -> Iterator[PathWrite]:
+    """Yield the writes of a value at or before an entry, newest first.
+
+    A value that was deleted and came back has writes on both sides of the gap: object keys by name, list items where
+    an identity key tells that it is the same record.
+
+    Args:
+        history: where to look.
+        path: where the value stands at entry `at`: the atom, and steps inside it.
+        at: the entry from which to look back, along the line that leads to it.
+        unchanged: also yield entries that changed the atom and left the value as it was.
+        skip_damaged: step over entries that cannot be read instead of raising.
+        cancelled: ends the walk when it says yes.
+
+    Raises:
+        PathNotFound: nothing is there.
+        EntryNotFound: there is no such entry.
+        CorruptHistory: an entry on the way cannot be read.
+    """
+    seq = history.resolve(at)
+    reader = StateReader(history, skip_damaged=skip_damaged)
+    return follow_back(reader, path, seq, unchanged=unchanged, cancelled=cancelled)
+
+
+def follow_back(
+    reader: StateReader, path: Path, seq: int, *, unchanged: bool = False, cancelled: Cancelled = never
+) -> Iterator[PathWrite]:
+    """Yield what `writes_of` does; what cannot be read is kept by the reader."""
+    tracker = _start(reader, path, seq)
+    atom = str(tracker.path[0])
+    doubtful: int | None = None
+    for entry, parent in touches_back(reader.history, (atom,), seq, every=reader.skip_damaged):
+        if cancelled() or tracker.lost:
+            return
+        state = reader.state(parent)
+        if state is None:
+            doubtful = entry if doubtful is None else doubtful
+            continue
+        where, value = tracker.path, tracker.value
+        outcome = tracker.move(state.get(atom), back=True)
+        if outcome is Outcome.ABSENT or (outcome is Outcome.SAME and not unchanged):
+            doubtful = None
+            continue
+        place = tracker.path if outcome is Outcome.FOUND else where
+        writer = entry if doubtful is None else doubtful
+        yield PathWrite(writer, _BACK[outcome], place, tracker.value, value, doubtful is None)
+        doubtful = None
+
+
+_BACK = {
+    Outcome.SAME: WriteKind.UNCHANGED,
+    Outcome.DIFFERENT: WriteKind.MODIFIED,
+    Outcome.GONE: WriteKind.ADDED,
+    Outcome.FOUND: WriteKind.DELETED,
+}
+"""What an entry did to a value, by what becomes of the value when the entry is undone."""
+
+
+def _start(reader: StateReader, path: Path, seq: int) -> Tracker:
+    if not path:
+        raise QuestionError("a path begins with the name of an atom; `$` alone is the whole state")
+    state = reader.history.view(seq).wire
+    found, _ = find(state, path, f"entry {seq}")
+    return Tracker(found, state.get(str(found[0])), reader.history.identity)
+
+
+def last_write(history: History, path: Path, at: int = -1) -> PathWrite:
+    """Return the write that set the value standing at a path at an entry.
+
+    Args:
+        history: where to look.
+        path: where the value stands at entry `at`.
+        at: the entry.
+
+    Raises:
+        PathNotFound: nothing is there.
+        CorruptHistory: an entry on the way cannot be read.
+    """
+    seq = history.resolve(at)
+    found = next(writes_of(history, path, seq), None)
+    if found is None:
+        raise CorruptHistory(
+            f"{history.source_name} does not know who wrote {format_path(path)}; run `unspool doctor`", seq=seq
+        )
+    return found
+
+
+def previous_write(history: History, path: Path, before: int, *, cancelled: Cancelled = never) -> PathWrite | None:
+    """Return the last write of a value before an entry, or None; `path` is where the value stands at that entry."""
+    seq = history.resolve(before)
+    return next((write for write in writes_of(history, path, seq, cancelled=cancelled) if write.seq < seq), None)
+
+
+def next_write(
+    history: History, path: Path, after: int, *, line: int | None = None, cancelled: Cancelled = never
+) -> PathWrite | None:
+    """Return the first write of a value after an entry, or None.
+
+    Args:
+        history: where to look.
+        path: where the value stands at entry `after`.
+        after: the entry from which to look on.
+        line: an entry to which the line to follow leads; None follows the branch as it was recorded, to its end.
+        cancelled: ends the walk when it says yes.
+
+    Raises:
+        PathNotFound: nothing is there.
+        CorruptHistory: an entry on the way cannot be read.
+    """
+    seq = history.resolve(after)
+    reader = StateReader(history)
+    tracker = _start(reader, path, seq)
+    atom = str(tracker.path[0])
+    ahead = branch_after(history, seq) if line is None else iter(line_to(history, history.resolve(line)))
+    for stretch in ahead:
+        if stretch.last <= seq:
+            continue
+        for entry in history.writes(atom, max(stretch.first, seq + 1), stretch.last + 1):
+            where, value = tracker.path, tracker.value
+            state = None if cancelled() else reader.state(entry)
+            if state is None:
+                return None
+            outcome = tracker.move(state.get(atom), back=False)
+            if outcome in _ONWARD:
+                place = where if outcome is Outcome.GONE else tracker.path
+                return PathWrite(entry, _ONWARD[outcome], place, value, tracker.value)
+    return None
+
+
+_ONWARD = {Outcome.DIFFERENT: WriteKind.MODIFIED, Outcome.GONE: WriteKind.DELETED, Outcome.FOUND: WriteKind.ADDED}

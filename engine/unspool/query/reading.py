@@ -1,0 +1,73 @@
+"""Reading states for a question: damage is named, and stepped over only where that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from unspool.errors import CorruptHistory
+from unspool.history.history import History
+from unspool.history.verdict import Problem
+
+Wire = Mapping[str, bytes]
+"""A state as wire forms by atom."""
+
+EMPTY_STATE: Final[Wire] = {}
+"""The state before the first entry."""
+
+Cancelled = Callable[[], bool]
+"""Asked now and then; when it says yes, a question ends with what it found so far. `Event.is_set` is one."""
+
+
+def never() -> bool:
+    """Say that nobody cancelled."""
+    return False
+
+
+class StateReader:
+    """Reads states of one history for one question, counts them, and keeps what could not be read."""
+
+    def __init__(self, history: History, *, skip_damaged: bool = False) -> None:
+        """Prepare.
+
+        Args:
+            history: where the states are.
+            skip_damaged: note a state that cannot be read and go on, instead of raising.
+        """
+        self.history = history
+        self.skip_damaged = skip_damaged
+        self.rebuilt = 0
+        """States asked for so far."""
+        self._problems: dict[int, Problem] = {}
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What could not be read, in the order of entries."""
+        return tuple(self._problems[seq] for seq in sorted(self._problems))
+
+    def state(self, seq: int | None) -> Wire | None:
+        """Return the state at an entry; the empty one for None, and None for one that cannot be read.
+
+        Raises:
+            CorruptHistory: it cannot be read, and damage is not to be skipped; the message names the entry.
+        """
+        if seq is None:
+            return EMPTY_STATE
+        self.rebuilt += 1
+        try:
+            return self.history.view(seq).wire
+        except CorruptHistory as error:
+            self.note(seq, error)
+            return None
+
+    def note(self, seq: int, error: CorruptHistory) -> None:
+        """Keep a problem, or raise it where damage is not to be skipped.
+
+        Raises:
+            CorruptHistory: damage is not to be skipped.
+        """
+        if not self.skip_damaged:
+            text = str(error)
+            named = text if f"entry {seq}" in text else f"entry {seq} of {self.history.source_name}: {text}"
+            raise type(error)(named, seq=seq) from error
+        self._problems.setdefault(seq, Problem(f"entry {seq}", str(error)))
