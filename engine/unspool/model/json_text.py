@@ -65,10 +65,18 @@ class _Frame:
     def separator(self, depth: int, indent: int | None) -> str:
         comma = "" if self.empty else ","
         self.empty = False
-        return comma if indent is None else f"{comma}\n{' ' * (indent * depth)}"
+        return comma if indent is None else f"{comma}\n{_margin(indent, depth)}"
 
     def end(self, depth: int, indent: int | None) -> str:
-        return self.close if self.empty or indent is None else f"\n{' ' * (indent * depth)}{self.close}"
+        return self.close if self.empty or indent is None else f"\n{_margin(indent, depth)}{self.close}"
+
+
+_DEEPEST_MARGIN: Final = 100
+"""Levels that are indented; deeper ones share a margin, or a deep value would be mostly blanks."""
+
+
+def _margin(indent: int, depth: int) -> str:
+    return " " * (indent * min(depth, _DEEPEST_MARGIN))
 
 
 def _open(value: Value, pieces: list[str], stack: list[_Frame]) -> str | None:

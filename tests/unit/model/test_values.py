@@ -114,3 +114,4 @@ def test_json_text_goes_to_any_depth() -> None:
     for _ in range(10_000):
         value = [value]
     assert to_json(value) == "[" * 10_000 + "1" + "]" * 10_000
+    assert len(to_json(value, indent=2)) < 10_000 * 500
