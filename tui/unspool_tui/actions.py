@@ -189,6 +189,9 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("bookmark.go", ("'",), "bookmarks", "Choose a bookmark to go to.", FIND, _bookmarked),
     Action("yank", ("y",), "yank", "Copy the value, key, path, jq path, JSON Patch or a link.", SHARE, _some_entries),
     Action("export", ("E",), "export", "Write the state, the patch or a picture to a file.", SHARE, _some_entries),
+    Action(
+        "chains", ("c",), "chains", "Look at every chain, have the doctor examine them, repair.", LOOK, _some_entries
+    ),
     Action("palette", (":", "ctrl+p"), "command", "Go to a number, an offset or a time, or run any action.", APP),
     Action("help", ("?", "f1"), "help", "What can be done here.", APP),
     Action("theme", ("t",), "theme", "Choose the colours; they show at once.", APP),

@@ -21,11 +21,12 @@ class Kind(IntEnum):
     TRAVEL = 2
     ORIGINS = 3
     STORY = 4
-    FILTER = 5
-    SEARCH = 6
-    LEDGER = 7
-    STATS = 8
-    TASK = 9
+    LEAVES = 5
+    FILTER = 6
+    SEARCH = 7
+    LEDGER = 8
+    STATS = 9
+    TASK = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Desk:
         self._wake = threading.Condition()
         self._closed = False
         self._busy: Kind | None = None
+        self._ticket = 0
         self._thread = threading.Thread(target=self._run, name="unspool-desk", daemon=True)
 
     def start(self) -> None:
@@ -92,6 +94,11 @@ class Desk:
     def is_current(self, reply: Reply) -> bool:
         """Say whether a reply answers the newest question of its kind."""
         return self._tickets.get(reply.kind) == reply.ticket
+
+    def withdrawn(self) -> bool:
+        """Say whether nobody waits any more for what is being answered; asked by long work in the worker itself."""
+        kind = self._busy
+        return self._closed or (kind is not None and self._tickets.get(kind) != self._ticket)
 
     @property
     def idle(self) -> bool:
@@ -121,7 +128,7 @@ class Desk:
                 job = self._jobs[kind]
                 if job.stream is None:
                     del self._jobs[kind]
-                self._busy = kind
+                self._busy, self._ticket = kind, job.ticket
             self._work(kind, job)
             self._busy = None
 

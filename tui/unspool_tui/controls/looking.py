@@ -44,6 +44,16 @@ def gaps(main: MainScreen) -> None:
     main.apply(replace(main.view, gaps=not main.view.gaps))
 
 
+def chains(main: MainScreen) -> None:
+    """Open the chains screen."""
+    from unspool_tui.screens.chains import ChainsScreen
+
+    if main.scene.ledger.ready:
+        main.app.push_screen(ChainsScreen(main))
+    else:
+        main.flash("the history is still being read", "warning")
+
+
 CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
     "pane.zoom": zoom,
     "inspect.mode": mode,
@@ -51,4 +61,5 @@ CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
     "changes.words": words,
     "wrap": wrap,
     "history.gaps": gaps,
+    "chains": chains,
 }

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from unspool.model.paths import Path
+from unspool_tui import questions
 from unspool_tui.desk import Kind, Reply
-from unspool_tui.scene.story import next_value_write, previous_value_write
 from unspool_tui.view import live, moves
+from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import SPEEDS
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
+
+Look = Callable[[HistoryPort, Path, int, Callable[[], bool]], questions.Arrival | None]
+"""Finds the entry before or after one that sets a value."""
 
 
 def step_prev(main: MainScreen) -> None:
@@ -45,29 +50,28 @@ def _to_full(main: MainScreen, seq: int | None, where: str) -> None:
 
 
 def atom_prev(main: MainScreen) -> None:
-    """Go to the last entry before that changed what is selected."""
-    scene, view = main.scene, main.view
-    _travel(main, lambda: previous_value_write(scene.history, scene.decoded, view.selected, view.head), "before")
+    """Go to the last entry before that set what is selected."""
+    _travel(main, questions.previous_write, "before")
 
 
 def atom_next(main: MainScreen) -> None:
-    """Go to the next entry that changes what is selected."""
-    scene, view = main.scene, main.view
-    _travel(main, lambda: next_value_write(scene.history, scene.decoded, view.selected, view.head), "after")
+    """Go to the next entry that sets what is selected."""
+    _travel(main, questions.next_write, "after")
 
 
-def _travel(main: MainScreen, look: Callable[[], Iterator[int | None]], where: str) -> None:
-    arrived = False
+def _travel(main: MainScreen, look: Look, where: str) -> None:
+    history, address, head, withdrawn = main.scene.history, main.view.selected, main.view.head, main.desk.withdrawn
 
     def take(reply: Reply) -> None:
-        nonlocal arrived
-        if reply.value is not None:
-            arrived = True
-            main.apply(moves.jump_to(main.view, reply.value))
-        elif reply.done and not arrived and reply.error is None:
+        if reply.error is not None:
+            return
+        if reply.value is None:
             main.flash(f"this value is not set {where} this entry", "warning")
+        else:
+            # A record of a list is followed to where it stands there.
+            main.apply(replace(moves.jump_to(main.view, reply.value.seq), selected=reply.value.address))
 
-    main.ask(Kind.TRAVEL, look, take)
+    main.ask(Kind.TRAVEL, lambda: look(history, address, head, withdrawn), take)
 
 
 def go_first(main: MainScreen) -> None:

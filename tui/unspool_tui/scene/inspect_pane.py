@@ -14,6 +14,7 @@ from unspool_tui.present.inspect_lines import UNKNOWN, Origin, inspect_row, stor
 from unspool_tui.present.line import BLANK, Row, Spans
 from unspool_tui.present.text_lines import TextLines, json_lines, raw_lines
 from unspool_tui.scene.detail import NOTHING, Detail
+from unspool_tui.scene.leaf_origins import LeafBook
 from unspool_tui.scene.origins import OriginBook
 from unspool_tui.view.model import InspectMode, Pane, View
 from unspool_tui.view.outline import Node, Outline, value_at
@@ -24,12 +25,14 @@ _ROWS_KEPT: Final = 512
 class InspectPane:
     """Lays the state out for each look at it and makes the rows that are seen."""
 
-    def __init__(self, origins: OriginBook, glyphs: Glyphs) -> None:
+    def __init__(self, origins: OriginBook, leaves: LeafBook, glyphs: Glyphs) -> None:
         self._origins = origins
+        self._leaves = leaves
         self._glyphs = glyphs
         self._detail = NOTHING
         self._key: tuple[object, ...] = ()
         self._outline: Outline | None = None
+        self._unfolded: frozenset[Path] = frozenset()
         self._text: TextLines | None = None
         self._made: dict[tuple[object, ...], tuple[Value, Row]] = {}
         self.story: tuple[Path, int, Origin] = ((), -1, UNKNOWN)
@@ -43,6 +46,7 @@ class InspectPane:
             key: tuple[object, ...] = (view.unfolded,)
             if detail is not self._detail or key != self._key or self._outline is None:
                 self._outline = Outline(detail.state, view.unfolded)
+                self._unfolded = view.unfolded
                 self._text = None
         else:
             key = (view.mode, view.selected)
@@ -104,16 +108,34 @@ class InspectPane:
         address, head, origin = self.story
         if address == node.address and head == self._detail.request.head:
             return origin
-        return self._origins.origin(str(node.address[0]), self._detail.request.head) if node.depth == 0 else UNKNOWN
+        atom = self._origins.origin(str(node.address[0]), self._detail.request.head)
+        if node.depth == 0:
+            return atom
+        writer = self._leaves.writer(node.address, atom.seq)
+        return UNKNOWN if writer is None else Origin(writer)
 
     def seen_atoms(self, top: int, page: int) -> list[str]:
         """Return the atoms whose rows are in sight and whose origin is not known yet."""
         if self._outline is None:
             return []
         head = self._detail.request.head
-        nodes = (self._outline.node(row) for row in range(top, min(top + page, len(self._outline))))
-        names = (str(node.address[0]) for node in nodes if node.depth == 0)
-        return [name for name in names if self._origins.origin(name, head).seq is None]
+        return [name for name in self._in_sight(top, page) if self._origins.origin(name, head).seq is None]
+
+    def unexplained(self, top: int, page: int) -> tuple[str, int] | None:
+        """Return an unfolded atom in sight whose leaves' origins are not known, with the entry that set the atom."""
+        head = self._detail.request.head
+        for name in self._in_sight(top, page):
+            seq = self._origins.origin(name, head).seq
+            if (name,) in self._unfolded and seq is not None and not self._leaves.knows(name, seq):
+                return name, seq
+        return None
+
+    def _in_sight(self, top: int, page: int) -> list[str]:
+        """Return the atoms that have a row in sight."""
+        if self._outline is None:
+            return []
+        rows = range(top, min(top + page, len(self._outline)))
+        return list(dict.fromkeys(str(self._outline.node(row).address[0]) for row in rows))
 
     def frame(self, view: View, *, stale: bool) -> Frame:
         """Return the frame: which entry, which mode, who last set the selected value."""

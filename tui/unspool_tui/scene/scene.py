@@ -14,6 +14,7 @@ from unspool_tui.scene.entries import EntryBook
 from unspool_tui.scene.history_pane import HistoryPane
 from unspool_tui.scene.inspect_pane import InspectPane
 from unspool_tui.scene.lanes import Lanes
+from unspool_tui.scene.leaf_origins import LeafBook
 from unspool_tui.scene.origins import OriginBook
 from unspool_tui.scene.states import Decoded
 from unspool_tui.scene.stats_pane import StatsPane
@@ -44,12 +45,13 @@ class Scene:
         self.ledger = Ledger(EarlyColumns(history)) if len(history) >= EARLY_FROM else full_ledger(history)
         self.book = EntryBook(history)
         self.origins = OriginBook(history, self.book)
+        self.leaves = LeafBook()
         self.decoded = Decoded()
         self.pace = Pace()
         self.detail: Detail = NOTHING
         self.list = HistoryPane(self.book, look.glyphs, look.zone)
         self.changes = ChangesPane(look.glyphs)
-        self.inspect = InspectPane(self.origins, look.glyphs)
+        self.inspect = InspectPane(self.origins, self.leaves, look.glyphs)
         self.stats = StatsPane(history, look.glyphs)
         self.lanes = Lanes(history)
 
@@ -91,6 +93,7 @@ class Scene:
         if cut:
             self.book.forget()
             self.origins.forget()
+            self.leaves.forget()
             self.list.forget()
             self.detail = NOTHING
         if self.ledger.ready:

@@ -13,8 +13,8 @@ from unspool_tui.present.footer import flash_row, footer
 from unspool_tui.present.header import Cost, header
 from unspool_tui.present.line import BLANK, Row
 from unspool_tui.present.timeline import span
+from unspool_tui.questions import leaf_writers, tell_story
 from unspool_tui.scene.detail import Request, request_of
-from unspool_tui.scene.story import tell
 from unspool_tui.screens.hand import Hand
 from unspool_tui.view import panes
 from unspool_tui.view.model import Pane, View
@@ -150,7 +150,7 @@ class Painter:
             and self._story != (view.selected, head)
         ):
             self._story = (view.selected, head)
-            main.desk.ask(Kind.STORY, lambda: tell(scene.history, scene.decoded, view.selected, head))
+            main.desk.ask(Kind.STORY, lambda: tell_story(scene.history, view.selected, head, main.desk.withdrawn))
 
     def _find_origins(self, head: int, panel: Panel) -> None:
         main, scene = self._main, self._main.scene
@@ -161,9 +161,21 @@ class Painter:
             unknown = scene.inspect.seen_atoms(panel.top, panel.page)
         if unknown:
             main.desk.ask(Kind.ORIGINS, lambda: (head, scene.origins.look_up(unknown, head)))
+        self._explain_leaves(head, panel)
+
+    def _explain_leaves(self, head: int, panel: Panel) -> None:
+        main, scene = self._main, self._main.scene
+        wanted = scene.inspect.unexplained(panel.top, panel.page)
+        if wanted is not None:
+            atom, set_by = wanted
+            scene.leaves.asked(atom, set_by)
+            main.desk.ask(
+                Kind.LEAVES, lambda: (atom, set_by, leaf_writers(scene.history, atom, head, main.desk.withdrawn))
+            )
 
     def origins_known(self) -> None:
         """Paint Inspect again, now that it is known who set its values."""
         main = self._main
         if not self.stale and Pane.INSPECT in panes.shown_panes(main.view, main.width_class):
             self._panel(main.view, Pane.INSPECT)
+            self._explain_leaves(main.view.head, main.panels[Pane.INSPECT])

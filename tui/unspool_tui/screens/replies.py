@@ -35,6 +35,9 @@ def take_reply(main: MainScreen, reply: Reply) -> None:
             main.scene.ledger = reply.value
             main.scene.ledger.catch_up(main.view.total)
             main.repaint()
+        case Kind.LEAVES:
+            main.scene.leaves.learn(*reply.value)
+            main.painter.origins_known()
         case Kind.STATS:
             main.scene.stats.learn(reply.value)
             main.repaint()
@@ -48,6 +51,9 @@ def take_reply(main: MainScreen, reply: Reply) -> None:
 
 def _tell(main: MainScreen, reply: Reply) -> None:
     error = reply.error
+    if reply.kind in (Kind.STORY, Kind.LEAVES, Kind.ORIGINS) and isinstance(error, UnspoolError):
+        # Asked unasked, beside what the person does: a value that is not there needs no word.
+        return
     known = isinstance(error, UnspoolError)
     main.flash(str(error) if known else f"unexpected {type(error).__name__}: {error}", "error")
     if reply.kind is Kind.REFRESH:

@@ -44,6 +44,7 @@ class Timeline(Lines):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._start = 0
+        self._room = 0
         self._total = 0
         self._dragged: int | None = None
 
@@ -55,6 +56,8 @@ class Timeline(Lines):
             self.show_rows([waiting_row("waiting for the first entry", width)])
             return
         room = span(width)
+        if room != self._room:
+            self._room, self._start = room, view.head - room // 2
         self._start = window_start(self._start, view.head, room, view.total)
         strip = Strip(self._start, ledger.columns.kind[self._start : min(view.total, self._start + room)])
         rows: list[Row] = [

@@ -1,0 +1,81 @@
+"""Clicks, drags and the wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual import events
+from tui_driver import Driver, drive, make_app, open_file
+
+from unspool_tui.present.timeline import margin
+from unspool_tui.view.model import Pane
+
+
+def _mouse(kind: type[events.MouseEvent], x: int, y: int) -> events.MouseEvent:
+    return kind(None, x, y, 0, 0, 1, False, False, False, screen_x=x, screen_y=y)
+
+
+async def _send(driver: Driver, *happened: events.MouseEvent) -> None:
+    for event in happened:
+        event.set_sender(driver.app)
+        driver.app.post_message(event)
+    await driver.settle()
+
+
+async def test_a_click_on_the_overview_goes_there_and_can_be_taken_back(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=5)) as driver:
+        timeline = driver.app.main.timeline
+        await driver.click(timeline, margin(120), 0)
+        assert driver.view.head == 0
+        await driver.click(timeline, 118, 0)
+        assert driver.view.head == 199
+        await driver.press("ctrl+o", "ctrl+o")
+        assert driver.view.head == 5
+
+
+async def test_a_click_on_the_chain_goes_to_that_very_entry(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=5)) as driver:
+        await driver.click(driver.app.main.timeline, margin(120) + 42, 1)
+        assert driver.view.head == 42
+
+
+async def test_dragging_scrubs_and_letting_go_ends_it(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=0)) as driver:
+        start = margin(120)
+        moves = [_mouse(events.MouseMove, x, 2) for x in range(start, start + 31)]
+        await _send(driver, _mouse(events.MouseDown, start, 2), *moves)
+        assert driver.view.head == 30
+        await _send(driver, _mouse(events.MouseUp, start + 30, 2), _mouse(events.MouseMove, start + 50, 2))
+        assert driver.view.head == 30
+
+
+async def test_the_wheel_over_the_timeline_steps(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=50)) as driver:
+        await _send(driver, _mouse(events.MouseScrollDown, 40, 1), _mouse(events.MouseScrollDown, 40, 1))
+        assert driver.view.head == 52
+        await _send(driver, _mouse(events.MouseScrollUp, 40, 2))
+        assert driver.view.head == 51
+
+
+async def test_clicks_select_rows_and_focus_panes_and_a_second_click_opens(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=100)) as driver:
+        main = driver.app.main
+        row = main.panels[Pane.HISTORY].top + 3
+        await driver.click(main.panels[Pane.HISTORY], 5, 4)
+        assert driver.view.head == row
+        await driver.click(main.panels[Pane.INSPECT], 5, 1)
+        assert driver.view.focus is Pane.INSPECT
+        assert driver.view.selected == ("cart",)
+        await driver.click(main.panels[Pane.INSPECT], 5, 1, times=2)
+        assert ("cart",) in driver.view.unfolded
+
+
+async def test_the_wheel_scrolls_a_panel_without_moving_the_head(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=100)) as driver:
+        panel = driver.app.main.panels[Pane.HISTORY]
+        before = panel.top
+        await _send(driver, _mouse(events.MouseScrollDown, 10, 10))
+        assert panel.top == before + 3
+        assert driver.view.head == 100
+        await driver.press(".")
+        assert ">101" in driver.panel(Pane.HISTORY)
