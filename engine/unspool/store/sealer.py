@@ -64,6 +64,8 @@ class Sealer:
     def close(self) -> None:
         """Trim free pages, fold the WAL into the file and close."""
         connection = self._connect()
+        # A reader in the middle of something may keep the WAL; the app that closes does not wait for it.
+        connection.execute("PRAGMA busy_timeout = 200")
         with self._write_lock:
             # One step frees one page; a script runs to the end.
             connection.executescript("PRAGMA incremental_vacuum")
