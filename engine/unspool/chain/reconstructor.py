@@ -127,6 +127,30 @@ class SnapshotReconstructor:
         )
         return route, known[route.start]
 
+    def reconstruct_range(
+        self,
+        base: SnapshotLike | None,
+        deltas: Sequence[DeltaLike],
+        first: int = 0,
+        last: int | None = None,
+    ) -> list[ReconstructionResult]:
+        """Rebuild the states after the first `first` to `last` deltas, each from the one before.
+
+        Several chains at once are `unspool.chain.parallel.states_of_chains`.
+
+        Args:
+            base: the full snapshot the chain starts from.
+            deltas: what follows, oldest first.
+            first: the first position; 0 is the base.
+            last: the last position; None is the end of the chain.
+
+        Returns:
+            A result for each position; all from the first failing one on are failures.
+        """
+        chain = tuple(deltas)
+        end = len(chain) if last is None else last
+        return [self.reconstruct(base, chain, position) for position in range(first, end + 1)]
+
     def get_reconstruction_path(
         self, base: SnapshotLike, deltas: Sequence[DeltaLike], target_index: int | None = None
     ) -> ReconstructionPath:

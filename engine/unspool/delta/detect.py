@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from unspool.delta.equality import encoded_equal
 from unspool.delta.options import DeltaOptions
 from unspool.model.atoms import AtomEntry
-from unspool.model.values import MISSING, Value, json_equal, strict_equal
+from unspool.model.values import MISSING, Value, strict_equal
 
 _SCALARS: Final = (str, int, float, bool, bytes, type(None))
 
@@ -28,8 +29,7 @@ def same_value(old: AtomEntry, new: AtomEntry, *, strict: bool = False) -> bool:
         return True
     if not old.encoded or not new.encoded:
         return False
-    equal = strict_equal if strict else json_equal
-    return equal(old.value, new.value)
+    return encoded_equal(old.encoded, new.encoded, strict=strict)
 
 
 def same_entry(old: AtomEntry, new: AtomEntry, *, strict: bool = False) -> bool:

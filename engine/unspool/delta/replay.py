@@ -1,7 +1,7 @@
 """Laying deltas on a state, one after the other.
 
-Atoms told by ops stay decoded between deltas, so a run of small changes to one large atom decodes and encodes it
-once.
+Atoms told by ops stay decoded between deltas: a run of small changes to one large atom decodes it once, and encodes
+it when its state is asked for.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from unspool.model.wire import encode
 class Replay:
     """A state under way; after an error it is spoilt and must be dropped."""
 
-    __slots__ = ("_entries", "_open")
+    __slots__ = ("_entries", "_open", "_unsettled")
 
     def __init__(self, state: Mapping[str, AtomEntry]) -> None:
         """Start from a state, which is never changed."""
         self._entries = dict(state)
         self._open: dict[str, Value] = {}
+        self._unsettled: set[str] = set()
 
     def apply(self, delta: DeltaSnapshot, *, validate: bool = True) -> None:
         """Lay one delta on the state.
@@ -51,7 +52,7 @@ class Replay:
             self._check(name, change, before)
         if change.new is None:
             self._entries.pop(name, None)
-            self._open.pop(name, None)
+            self._close(name)
             return
         if not change.new.encoded:
             if before is None:
@@ -60,8 +61,9 @@ class Replay:
                 self._open[name] = before.value
             apply = apply_checked if validate else apply_ops
             self._open[name] = apply(self._open[name], change.ops)
+            self._unsettled.add(name)
         else:
-            self._open.pop(name, None)
+            self._close(name)
         self._entries[name] = _with_facts(change.new, before)
 
     def _check(self, name: str, change: AtomChange, before: AtomEntry | None) -> None:
@@ -74,15 +76,20 @@ class Replay:
         if change.old is not None and change.old.encoded and not same_value(change.old, self._settled(name)):
             raise ContradictoryDelta("the old value it tells is not the one its base has")
 
+    def _close(self, name: str) -> None:
+        self._open.pop(name, None)
+        self._unsettled.discard(name)
+
     def _settled(self, name: str) -> AtomEntry:
-        if name in self._open:
+        if name in self._unsettled:
+            # The decoded value stays: the next ops go on from it, and never change what was handed out.
             self._entries[name] = self._entries[name].with_encoded(encode(self._open[name]))
-            del self._open[name]
+            self._unsettled.discard(name)
         return self._entries[name]
 
     def state(self) -> dict[str, AtomEntry]:
         """Return the entries as they stand, as a dict of the caller's own."""
-        for name in tuple(self._open):
+        for name in tuple(self._unsettled):
             self._settled(name)
         return dict(self._entries)
 
