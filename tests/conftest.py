@@ -28,3 +28,12 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("HOME", str(home))
     for name in ("NO_COLOR", "FORCE_COLOR", "TEXTUAL_THEME", "COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes and long texts are named by their size: workers must agree on names, and people must be able to read them."""
+    if isinstance(val, bytes | bytearray):
+        return f"{len(val)}bytes"
+    if isinstance(val, str) and (len(val) > 60 or not val.isprintable()):
+        return f"{len(val)}chars"
+    return None
