@@ -53,12 +53,13 @@ def connect_writer(path: Path, *, synchronous: str) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         raise UnreadableSource(f"{path}: cannot be opened for writing ({error}); check the folder") from None
     try:
+        # Before anything is written: a file that promises no safety from power cuts must not wait for the disk.
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
         if is_empty(connection):
             _create(connection)
         check_identity(connection, path)
         # Checkpoints belong to the background thread: an fsync must never stall the recording app.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-        connection.execute(f"PRAGMA synchronous = {synchronous}")
     except sqlite3.DatabaseError as error:
         connection.close()
         raise database_error(path, error) from None
