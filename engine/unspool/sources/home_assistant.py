@@ -13,7 +13,7 @@ from unspool.sources.entries import TIME_FROM_FILE, Progress, Reader, SourceEntr
 from unspool.sources.findings import Findings
 from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.probe import Probe, Shape
-from unspool.sources.sqlite_files import columns_of, open_database, side_files
+from unspool.sources.sqlite_files import columns_of, first_look, open_database, side_files
 from unspool.sources.timestamps import to_ns
 
 _KNOWN_SCHEMAS: Final = range(25, 60)
@@ -35,12 +35,9 @@ class RecorderReader:
         self.watch_paths = side_files(path)
         self._path = path
         self._connection = open_database(path)
-        try:
+        with first_look(self._connection, path):
             self._query = _query(columns_of(self._connection), path)
             self._tell_schema()
-        except UnreadableSource:
-            self._connection.close()
-            raise
         self._state: State = {}
         self._attributes: dict[int, Value] = {}
         self._last_id = 0

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from unspool.errors import UnreadableSource
 from unspool.model.entries import NO_META
 from unspool.model.tags import Tagged
 from unspool.model.values import State, Value
@@ -22,7 +23,7 @@ from unspool.sources.findings import Findings
 from unspool.sources.langgraph_channels import Accumulated, WrittenChannels
 from unspool.sources.langgraph_values import SNAPSHOT, decode_value
 from unspool.sources.probe import Probe, Shape
-from unspool.sources.sqlite_files import columns_of, open_database, side_files
+from unspool.sources.sqlite_files import columns_of, first_look, open_database, side_files
 from unspool.sources.timestamps import to_ns
 
 _NEEDED: Final = {
@@ -34,6 +35,7 @@ _NEEDED: Final = {
     "checkpoint",
     "metadata",
 }
+_THREADS: Final = "SELECT DISTINCT thread_id, checkpoint_ns FROM checkpoints LIMIT 2"
 _ORDER: Final = (
     "SELECT rowid FROM checkpoints WHERE rowid > ? AND rowid <= ? ORDER BY checkpoint_id, thread_id, checkpoint_ns"
 )
@@ -67,11 +69,15 @@ class CheckpointReader:
         self.watch_paths = side_files(path)
         self._path = path
         self._connection = open_database(path)
-        writes = columns_of(self._connection).get("writes", set())
-        self._channels = WrittenChannels(self._connection, folds, has_task_path="task_path" in writes)
-        threads = self._connection.execute(
-            "SELECT DISTINCT thread_id, checkpoint_ns FROM checkpoints LIMIT 2"
-        ).fetchall()
+        with first_look(self._connection, path):
+            tables = columns_of(self._connection)
+            if not tables.get("checkpoints", set()) >= _NEEDED:
+                raise UnreadableSource(
+                    f"{path}: no LangGraph checkpoints in it; leave --format out to detect the format"
+                )
+            has_task_path = "task_path" in tables.get("writes", set())
+            self._channels = WrittenChannels(self._connection, folds, has_task_path=has_task_path)
+            threads = self._connection.execute(_THREADS).fetchall()
         self._is_single = len(threads) < 2
         self._first = threads[0] if threads else None
         self._state: State = {}

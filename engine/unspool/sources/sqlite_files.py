@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from unspool.errors import UnreadableSource
+from unspool.errors import UnreadableSource, UnspoolError
 from unspool.sources.bytestream import unreadable
 
 BUSY_S = 5.0
@@ -47,6 +49,23 @@ def columns_of(connection: sqlite3.Connection) -> dict[str, set[str]]:
         table: {str(row[0]) for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
         for table in tables
     }
+
+
+@contextmanager
+def first_look(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """Look at a database for the first time; if that fails the connection is closed.
+
+    Raises:
+        UnreadableSource: it is damaged, or has another layout.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        connection.close()
+        raise UnreadableSource(f"{path}: cannot be read ({error}); check it with `PRAGMA integrity_check`") from None
+    except UnspoolError:
+        connection.close()
+        raise
 
 
 def side_files(path: Path) -> tuple[Path, ...]:
