@@ -1,42 +1,83 @@
-"""An append-only event log with a hash chain, and AST diffs of source text (seed 004)."""
+"""An append-only event log with a hash chain, and AST diffs of source text (seed 004).
 
-from unspool.events.archive import archive_body, pack_archive, unpack_archive
-from unspool.events.canonical import canonical_json, plain_json, sha256_hex
-from unspool.events.config import EventLogConfig, StateReducer, last_write_wins
-from unspool.events.diff_reconstructor import ReconstructedSource, reconstruct_source
-from unspool.events.diff_storage import write_diff_event, write_fork_event, write_genesis_event
-from unspool.events.diff_types import AstDiffOperation, DiffOperationType, ScopeMetadata
-from unspool.events.errors import (
-    DatabaseError,
-    EventLogErrorCode,
-    ImportFailed,
-    IntegrityViolation,
-    InvalidEvent,
-    InvalidQuery,
-    SnapshotFailed,
-    StorageFull,
-)
-from unspool.events.hashing import event_hash
-from unspool.events.histories import EventMetadata, archive_history, archive_spaces, source_history
-from unspool.events.log import EventLog
-from unspool.events.recording import record_file, source_bytes, write_source
-from unspool.events.records import (
-    BrokenLink,
-    CompactionReport,
-    Event,
-    EventDraft,
-    EventPage,
-    EventType,
-    Head,
-    ImportReport,
-    IntegrityReport,
-    Snapshot,
-    SpaceStorage,
-    StorageReport,
-)
-from unspool.events.replay import SourceForm, source_hash
-from unspool.events.storage import StoragePressure, StoragePressureLevel, get_storage_pressure
-from unspool.events.syntax.ast_diff import apply_ast_diff, ast_diff
+`EventLog` keeps events of many spaces in one SQLite file; `write_genesis_event`, `write_diff_event` and
+`reconstruct_source` keep a source in it as a text and what changed since; `ast_diff` finds what changed.
+`replay` states the model of a source, `schema` the file, `archive` the `.rblogs` format.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unspool.errors import EventLogError
+    from unspool.events.archive import archive_body, pack_archive, unpack_archive
+    from unspool.events.canonical import canonical_json, plain_json, sha256_hex
+    from unspool.events.config import EventLogConfig, StateReducer, last_write_wins
+    from unspool.events.diff_reconstructor import ReconstructedSource, reconstruct_source
+    from unspool.events.diff_storage import write_diff_event, write_fork_event, write_genesis_event
+    from unspool.events.diff_types import AstDiffOperation, DiffOperationType, ScopeMetadata
+    from unspool.events.errors import (
+        DatabaseError,
+        EventLogErrorCode,
+        ImportFailed,
+        IntegrityViolation,
+        InvalidEvent,
+        InvalidQuery,
+        SnapshotFailed,
+        StorageFull,
+    )
+    from unspool.events.hashing import event_hash
+    from unspool.events.histories import EventMetadata, archive_history, archive_spaces, source_history
+    from unspool.events.log import EventLog
+    from unspool.events.recording import record_file, source_bytes, write_source
+    from unspool.events.records import (
+        BrokenLink,
+        CompactionReport,
+        Event,
+        EventDraft,
+        EventPage,
+        EventType,
+        Head,
+        ImportReport,
+        IntegrityReport,
+        Snapshot,
+        SpaceStorage,
+        StorageReport,
+    )
+    from unspool.events.replay import SourceForm, source_hash
+    from unspool.events.storage import StoragePressure, StoragePressureLevel, get_storage_pressure
+    from unspool.events.syntax.ast_diff import apply_ast_diff, ast_diff
+
+_MODULES = {
+    "archive": "archive_body pack_archive unpack_archive",
+    "canonical": "canonical_json plain_json sha256_hex",
+    "config": "EventLogConfig StateReducer last_write_wins",
+    "diff_reconstructor": "ReconstructedSource reconstruct_source",
+    "diff_storage": "write_diff_event write_fork_event write_genesis_event",
+    "diff_types": "AstDiffOperation DiffOperationType ScopeMetadata",
+    "errors": "DatabaseError EventLogError EventLogErrorCode ImportFailed IntegrityViolation InvalidEvent InvalidQuery SnapshotFailed StorageFull",
+    "hashing": "event_hash",
+    "histories": "EventMetadata archive_history archive_spaces source_history",
+    "log": "EventLog",
+    "recording": "record_file source_bytes write_source",
+    "records": "BrokenLink CompactionReport Event EventDraft EventPage EventType Head ImportReport IntegrityReport Snapshot SpaceStorage StorageReport",
+    "replay": "SourceForm source_hash",
+    "storage": "StoragePressure StoragePressureLevel get_storage_pressure",
+    "syntax.ast_diff": "apply_ast_diff ast_diff",
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    """Import the public names when they are first used: a command that needs one does not load them all."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'unspool.events' has no attribute {name!r}")
+    value = getattr(import_module(f"unspool.events.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
 
 __all__ = [
     "AstDiffOperation",
@@ -48,6 +89,7 @@ __all__ = [
     "EventDraft",
     "EventLog",
     "EventLogConfig",
+    "EventLogError",
     "EventLogErrorCode",
     "EventMetadata",
     "EventPage",

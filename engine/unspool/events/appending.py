@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from unspool.errors import UnsupportedValue
 from unspool.events.canonical import plain_json
 from unspool.events.database import Database
-from unspool.events.errors import IntegrityViolation, InvalidEvent, StorageFull
+from unspool.events.errors import DatabaseError, IntegrityViolation, InvalidEvent, StorageFull
 from unspool.events.hashing import broken_link, sealed
 from unspool.events.javascript import join_surrogates
 from unspool.events.json_text import parse_json
@@ -37,7 +37,14 @@ def find_space(database: Database, space_id: str) -> SpaceRow | None:
             "SELECT space, head_sequence, head_hash, latest_moment FROM spaces WHERE space_id = ?",
             (pack_text(space_id),),
         ).fetchone()
-    return None if row is None else SpaceRow(row[0], row[1], row[2].hex(), row[3])
+    if row is None:
+        return None
+    if not isinstance(row[1], int) or not isinstance(row[2], bytes) or not isinstance(row[3], bytes):
+        raise DatabaseError(
+            f"{database.path}: space {space_id!r} is damaged; restore the log from a copy or an archive",
+            operation="read",
+        )
+    return SpaceRow(row[0], row[1], row[2].hex(), row[3])
 
 
 def append(
@@ -83,7 +90,7 @@ def checked_end(database: Database, column: JsonColumn, space_id: str) -> Event 
             "SELECT * FROM chain WHERE place > ? AND place < ? ORDER BY place DESC LIMIT 2",
             (place_of(space.space, 0), place_of(space.space + 1, 0)),
         ).fetchall()
-    events = [event_of(row, column) for row in rows]
+        events = [event_of(row, column) for row in rows]
     last = events[0] if events else None
     if last is None or (last.sequence_number, last.hash) != (space.head_sequence, space.head_hash):
         raise IntegrityViolation(

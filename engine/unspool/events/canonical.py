@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
+
+import msgspec
 
 from unspool.errors import UnsupportedValue
 from unspool.events.javascript import (
@@ -19,6 +22,18 @@ from unspool.model.values import Value
 
 PROTO_KEY: Final = "__proto__"
 """The key that an assignment in JavaScript loses, so canonical text never has it."""
+
+_FAST: Final = msgspec.json.Encoder(order="sorted")
+_PECULIAR: Final = re.compile(
+    rb"""__proto__                       # a key that is lost
+       | "(?:0|[1-9][0-9]{0,9})":        # a key that may be an array index
+       | [\xf0-\xf4]                     # a character beyond U+FFFF, which sorts otherwise
+       | [0-9][eE] | \.0[],}] | \.0\Z     # a number with an exponent, or a whole one with a point
+       | (?:\A|[\[,:])-?[0-9]{16}        # a whole number that may be beyond 2^53
+    """,
+    re.VERBOSE,
+)
+"""What may be spelled otherwise; that some of it is only in text does no harm."""
 
 _KeyOrder = Callable[[Iterable[str]], list[str]]
 
@@ -45,6 +60,19 @@ def canonical_json(value: Value) -> str:
         UnsupportedValue: the value is no JSON (a type JSON lacks, a key that is no text, a cycle).
     """
     return _write(value, _canonical_order)
+
+
+def canonical_parsed(value: Value) -> str:
+    """Do what `canonical_json` does, many times faster, for a value that came from JSON text and from nothing else.
+
+    msgspec writes the same text unless a number, a key or a character is of the kinds that JavaScript treats in its
+    own way; where one may be, the slow way is taken.
+    """
+    try:
+        text = _FAST.encode(value)
+    except (UnicodeEncodeError, RecursionError, OverflowError):
+        return canonical_json(value)
+    return canonical_json(value) if _PECULIAR.search(text) else text.decode()
 
 
 def plain_json(value: Value) -> str:

@@ -71,6 +71,7 @@ class _Reader:
         self.position = 0
 
     def token(self) -> re.Match[str]:
+        """Read the next token."""
         match = _TOKEN.match(self.text, self.position)
         if match is None:
             raise ValueError(f"not JSON at character {self.position}")
@@ -78,6 +79,7 @@ class _Reader:
         return match
 
     def refuse(self, match: re.Match[str]) -> NoReturn:
+        """Say that a token stands where it may not."""
         raise ValueError(f"not JSON at character {match.end() - 1}: unexpected {match[0].strip(_BLANK)!r}")
 
 

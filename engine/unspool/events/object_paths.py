@@ -79,7 +79,7 @@ def apply_as_original(tree: dict[str, Value], operations: Sequence[AstDiffOperat
 
 def own_copy(value: Value) -> Value:
     """Copy a JSON value, so that a change of the tree does not reach the operation it came from."""
-    return parse_json(plain_json(value)) if isinstance(value, dict | list | tuple) else value
+    return value if value is None or isinstance(value, str | int | float) else parse_json(plain_json(value))
 
 
 def _walk(tree: Value, steps: Sequence[str], operation: AstDiffOperation, index: int) -> Any:

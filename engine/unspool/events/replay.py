@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from unspool.events.canonical import canonical_json, sha256_hex
+from unspool.events.canonical import canonical_parsed, sha256_hex
 from unspool.events.diff_types import AstDiffOperation, operations_of
 from unspool.events.errors import InvalidEvent
 from unspool.events.json_text import parse_json, parse_json_container
@@ -128,8 +128,8 @@ def source_hash(text: str) -> str:
 
 
 def model_hash(model: Value) -> str:
-    """Hash a model."""
-    return sha256_hex(canonical_json(model))
+    """Hash a model, as it came from a source's text."""
+    return sha256_hex(canonical_parsed(model))
 
 
 def model_of(state: SourceState) -> Value:
@@ -166,7 +166,7 @@ def _changed_as_original(
 
 
 def _finished(state: SourceState, model: Value, declared: str) -> tuple[str, SourceForm]:
-    canonical = canonical_json(model)
+    canonical = canonical_parsed(model)
     actual = sha256_hex(canonical)
     _check_hash(declared, actual, is_same=actual == declared)
     is_wrapper = state.form is SourceForm.TEXT and isinstance(model, Mapping) and list(model) == [SOURCE_KEY]

@@ -90,7 +90,7 @@ class JsonColumn:
         """
         try:
             return parse_json(packed if isinstance(packed, str) else self._text(packed))
-        except (zstandard.ZstdError, ValueError, MemoryError) as error:
+        except (zstandard.ZstdError, ValueError, TypeError, MemoryError) as error:
             raise DatabaseError(
                 f"{place} is damaged ({error}); restore the log from a copy or an archive", operation="read"
             ) from error
@@ -117,7 +117,7 @@ def event_of(row: tuple[Any, ...], column: JsonColumn) -> Event:
             version=version,
             payload=column.unpack(payload, place),
         )
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise DatabaseError(
             f"{place} is damaged ({error}); restore the log from a copy or an archive", operation="read"
         ) from error

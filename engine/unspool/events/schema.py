@@ -1,6 +1,9 @@
 """The database of an event log: what its file is marked with, and its tables.
 
-Everything is in one SQLite file. `place` is a space's number and the event's own number in one integer, so that a
+Everything is in one SQLite file. Events are the log; snapshots and source states are kept for speed alone and can be
+made again. A source state is a zstd frame; where `base` is a place, the source in that event is its dictionary.
+
+`place` is a space's number and the event's own number in one integer, so that a
 space's events lie together in the order of their chain. Ids and texts are packed as `rows` says.
 """
 
@@ -60,6 +63,7 @@ CREATE TABLE source_states (
     source_hash BLOB NOT NULL,
     diffs INTEGER NOT NULL,
     form TEXT NOT NULL,
+    base INTEGER,
     content BLOB NOT NULL
 );
 """

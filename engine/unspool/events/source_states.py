@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-import zstandard
-
 from unspool.events.appending import SpaceRow, find_space
 from unspool.events.errors import DatabaseError, InvalidEvent, InvalidQuery
+from unspool.events.kept_states import MAX_BASE_CHARACTERS, pack_state, unpack_state
 from unspool.events.log import EventLog
 from unspool.events.moments import Moment, moment
 from unspool.events.queries import events_after
 from unspool.events.records import Event, EventType
 from unspool.events.replay import (
+    SOURCE_KEY,
     ReplayManner,
     SourceForm,
     SourceState,
@@ -28,7 +28,10 @@ from unspool.events.snapshots import CHUNK_EVENTS
 
 SOURCE_TYPES: Final = frozenset({EventType.SPACE_CREATED, EventType.SPACE_EVOLVED, EventType.SPACE_FORKED})
 """The events that make a source what it is; others may stand between them."""
-_MAX_STATE_BYTES: Final = 1 << 30
+_TIP_INTERVAL: Final = 10
+"""So many diffs are replayed at most to find a newest source; of the states kept for that only the last one stays."""
+_TIP_CHARACTERS: Final = 16_384
+"""A shorter source is replayed as fast as it is unpacked, so the room is saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,11 @@ def find_state(log: EventLog, space_id: str, until: Moment | None, manner: Repla
 
 
 def remember(log: EventLog, space: SpaceRow, event: Event, state: SourceState) -> None:
-    """Keep the source at a diff just written: in memory, and every so many diffs in the database."""
+    """Keep the source at a diff just written: in memory, and every few diffs in the database."""
     log.source_memory.put(event.hash, state)
     interval = log.config.snapshot_interval
-    if interval and state.diffs % interval == 0:
+    is_tip = state.diffs % _TIP_INTERVAL == 0 and len(state.text) >= _TIP_CHARACTERS
+    if interval and (is_tip or state.diffs % interval == 0):
         _keep(log, space.space, event, state, wait=True)
 
 
@@ -133,29 +137,37 @@ def _kept(log: EventLog, space: SpaceRow, last: int, manner: ReplayManner) -> tu
         return remembered, last
     with log.database.reading() as connection:
         rows = connection.execute(
-            "SELECT chain.*, diffs, form, content FROM source_states JOIN chain USING (place)"
+            "SELECT chain.*, diffs, form, base, content FROM source_states JOIN chain USING (place)"
             " WHERE source_states.place > ? AND source_states.place <= ? AND source_states.event_hash = chain.hash"
             " ORDER BY source_states.place DESC",
             (place_of(space.space, 0), place_of(space.space, last)),
         )
         for row in rows:
-            *columns, diffs, form, content = row
-            state = _checked(event_of(tuple(columns), log.column), diffs, form, content)
+            *columns, diffs, form, base, content = row
+            event = event_of(tuple(columns), log.column)
+            state = _checked(event, diffs, form, unpack_state(content, _source_at(log, base)))
             if state is not None:
                 return state, state.sequence
     return None, 0
 
 
-def _checked(event: Event, diffs: int, form: str, content: bytes) -> SourceState | None:
-    """Unpack a kept state; None where it is not the source whose hash its event declares."""
-    try:
-        if zstandard.frame_content_size(content) > _MAX_STATE_BYTES:
-            return None
-        text = zstandard.decompress(content).decode("utf-8", "surrogatepass")
-        state = SourceState(text, SourceForm(form), str(event.payload["sourceHash"]), diffs, event.sequence_number)
-        return state if model_hash(model_of(state)) == state.source_hash else None
-    except (zstandard.ZstdError, ValueError, KeyError):
+def _checked(event: Event, diffs: int, form: str, text: str | None) -> SourceState | None:
+    """Believe a kept state only if it is the source whose hash its event declares."""
+    if text is None or form not in list(SourceForm):
         return None
+    state = SourceState(text, SourceForm(form), str(event.payload.get("sourceHash")), diffs, event.sequence_number)
+    try:
+        return state if model_hash(model_of(state)) == state.source_hash else None
+    except ValueError:
+        return None
+
+
+def _source_at(log: EventLog, place: int | None) -> str | None:
+    """Return the source in a genesis; None where there is none, or it is too long to serve as a dictionary."""
+    with log.database.reading() as connection:
+        row = connection.execute("SELECT * FROM chain WHERE place = ?", (place,)).fetchone()
+    source = event_of(row, log.column).payload.get(SOURCE_KEY) if row is not None else None
+    return source if isinstance(source, str) and len(source) <= MAX_BASE_CHARACTERS else None
 
 
 def _first_source_event(log: EventLog, space_id: str, space: SpaceRow, last: int, manner: ReplayManner) -> Event:
@@ -233,10 +245,21 @@ def _keep_quietly(log: EventLog, space: int, event: Event, state: SourceState) -
 def _keep(log: EventLog, space: int, event: Event, state: SourceState, *, wait: bool) -> None:
     if state.damaged:
         return
-    content = zstandard.compress(state.text.encode("utf-8", "surrogatepass"))
-    place = place_of(space, event.sequence_number)
     with log.database.writing(wait=wait) as connection:
         connection.execute(
-            "INSERT OR REPLACE INTO source_states VALUES (?, ?, ?, ?, ?, ?)",
-            (place, pack_hash(event.hash), pack_hash(state.source_hash), state.diffs, state.form.value, content),
+            "DELETE FROM source_states WHERE place > ? AND place < ? AND diffs % ? <> 0",
+            (place_of(space, 0), place_of(space + 1, 0), log.config.snapshot_interval),
+        )
+        base = _source_at(log, place_of(space, 1))
+        connection.execute(
+            "INSERT OR REPLACE INTO source_states VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                place_of(space, event.sequence_number),
+                pack_hash(event.hash),
+                pack_hash(state.source_hash),
+                state.diffs,
+                state.form.value,
+                None if base is None else place_of(space, 1),
+                pack_state(state.text, base),
+            ),
         )

@@ -22,6 +22,8 @@ from unspool.events.snapshots import CHUNK_EVENTS
 
 @dataclass(frozen=True, slots=True)
 class _SpaceCheck:
+    """What was found in one space."""
+
     total: int
     checked: int
     broken: BrokenLink | None

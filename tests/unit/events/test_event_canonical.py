@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from unspool.errors import UnsupportedValue
 from unspool.events import canonical_json, event_hash, plain_json, sha256_hex, unpack_archive
+from unspool.events.canonical import canonical_parsed
 from unspool.events.json_text import parse_json, parse_json_container
 from unspool.events.moments import moment
 from unspool.model.values import json_equal
@@ -239,3 +240,21 @@ def test_node_spells_and_hashes_the_same_values_alike() -> None:
         value = parse_json(text)
         assert (canonical_json(value), plain_json(value)) == (canonical, plain)
         assert sha256_hex(canonical) == digest
+
+
+@given(JSON_VALUES | st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers()))
+def test_the_fast_way_to_canonical_text_gives_the_same(value: object) -> None:
+    parsed = parse_json(plain_json(value))
+    assert canonical_parsed(parsed) == canonical_json(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"10":1,"9":2,"a":3}', '{"__proto__":1,"a":2}', "[1.0,-0.0,1e21,1e-7,0.000001,1e16]", '"\\ud800"', "0.0",
+        '{"\U0001f389":1,"\ufffd":2}', "[18446744073709551616]", "-18446744073709551616", "[" * 5000 + "]" * 5000,
+        '{"b":1,"a":{"d":[],"c":"\x7f\u2028/"}}', "1e400",
+    ],
+)  # fmt: skip
+def test_the_fast_way_leaves_what_is_peculiar_to_the_slow_one(text: str) -> None:
+    assert canonical_parsed(parse_json(text)) == canonical_json(parse_json(text))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 import uuid
 from multiprocessing import get_context
@@ -13,6 +15,7 @@ from event_samples import at, fill, genesis, steady_config
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unspool import events
 from unspool.errors import ConfigError, EventLogError
 from unspool.events import (
     DatabaseError,
@@ -381,3 +384,14 @@ def tamper(path: Path, statement: str) -> None:
     connection.execute(statement)
     connection.commit()
     connection.close()
+
+
+def test_every_public_name_is_there_and_loading_the_room_loads_nothing_else() -> None:
+    for name in events.__all__:
+        assert getattr(events, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        events.nothing  # noqa: B018
+    code = (
+        "import sys, unspool.events; sys.exit(any(name in sys.modules for name in ('zstandard', 'sqlite3', 'ast')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

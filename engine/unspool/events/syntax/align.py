@@ -25,23 +25,11 @@ def common_blocks(old: Sequence[str], new: Sequence[str]) -> list[Block]:
     pending = [(0, len(old), 0, len(new))]
     while pending:
         old_start, old_end, new_start, new_end = pending.pop()
-        head = 0
-        while (
-            old_start + head < old_end
-            and new_start + head < new_end
-            and old[old_start + head] == new[new_start + head]
-        ):
-            head += 1
+        head = _alike(old, new, range(old_start, old_end), range(new_start, new_end))
         if head:
             blocks.append((old_start, new_start, head))
         old_start, new_start = old_start + head, new_start + head
-        tail = 0
-        while (
-            old_start < old_end - tail
-            and new_start < new_end - tail
-            and old[old_end - tail - 1] == new[new_end - tail - 1]
-        ):
-            tail += 1
+        tail = _alike(old, new, range(old_end - 1, old_start - 1, -1), range(new_end - 1, new_start - 1, -1))
         if tail:
             blocks.append((old_end - tail, new_end - tail, tail))
         old_end, new_end = old_end - tail, new_end - tail
@@ -59,6 +47,16 @@ def common_blocks(old: Sequence[str], new: Sequence[str]) -> list[Block]:
             )
     blocks.sort()
     return blocks
+
+
+def _alike(old: Sequence[str], new: Sequence[str], lefts: range, rights: range) -> int:
+    """Count how far two stretches are alike, walking them in the given direction."""
+    count = 0
+    for left, right in zip(lefts, rights, strict=False):
+        if old[left] != new[right]:
+            break
+        count += 1
+    return count
 
 
 def gaps(blocks: Sequence[Block], old_length: int, new_length: int) -> list[tuple[int, int, int, int]]:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from unspool.errors import ConfigError
-from unspool.events.canonical import canonical_json
+from unspool.events.canonical import canonical_parsed
 from unspool.events.diff_types import AstDiffOperation, DiffOperationType, ScopeMetadata, operations_of
 from unspool.events.errors import InvalidEvent
 from unspool.events.json_text import parse_json, parse_json_container
@@ -22,9 +22,9 @@ from unspool.events.text_edits import apply_text_operations
 from unspool.model.values import MISSING, Value
 
 LANGUAGES: Final = (PYTHON, JSON, TEXT)
-MAX_TREE_CHARACTERS: Final = 2_000_000
+MAX_TREE_CHARACTERS: Final = 1_000_000
 """A longer source is compared by lines."""
-_TREES_KEPT: Final = 8
+_TREES_KEPT: Final = 4
 _SHORT_VALUE: Final = 200
 """A JSON value up to this length is told as a value besides its text; a longer one as text alone."""
 
@@ -82,9 +82,10 @@ def apply_ast_diff(old_source: str, operations: Iterable[AstDiffOperation | Mapp
     if model is None:
         model = {"source": old_source}
         apply_operations(model, checked)
-        return model["source"] if list(model) == ["source"] else canonical_json(model)
+        is_text = list(model) == ["source"] and isinstance(model["source"], str)
+        return model["source"] if is_text else canonical_parsed(model)
     apply_operations(model, checked)
-    return canonical_json(model)
+    return canonical_parsed(model)
 
 
 def _rules(old: str, new: str, language: str | None) -> Sequence[str]:
@@ -111,6 +112,8 @@ def _operations(old: SourceTree, new: SourceTree, edits: Sequence[Edit]) -> tupl
 
 def _value_operations(old: SourceTree, new: SourceTree, edits: Sequence[Edit]) -> tuple[AstDiffOperation, ...] | None:
     """Spell edits of a JSON document as values alone, where both versions are in canonical form and no value is long."""
+    if not _may_be_canonical(new):
+        return None
     if any(
         max(edit.end - edit.start, edit.new_end - edit.new_start) > _SHORT_VALUE and not edit.is_whole
         for edit in edits
@@ -127,6 +130,12 @@ def _value_operations(old: SourceTree, new: SourceTree, edits: Sequence[Edit]) -
     except InvalidEvent:
         return None
     return checked if is_exact else None
+
+
+def _may_be_canonical(tree: SourceTree) -> bool:
+    """Say whether a document's first lines look like canonical form; the full check costs as much as writing it."""
+    first = tree.root.children[0]
+    return "\n" not in tree.text and not tree.text[first.start : first.body].endswith((" ", "\t"))
 
 
 def _text_operation(old: SourceTree, new: SourceTree, edit: Edit) -> AstDiffOperation:
