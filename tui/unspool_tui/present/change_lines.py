@@ -20,7 +20,9 @@ from unspool_tui.view.words import Part, Parts, word_diff
 SPLIT_FROM = 110
 """Width from which old and new value stand side by side."""
 _BEFORE_CHANGE = 12
-"""Characters kept before the first difference of a long string."""
+"""Characters kept before the first difference of a long string, where there is room for as many."""
+_SIZES = 18
+"""Cells of the sizes at the right edge; side by side they are kept free on every line, so that columns align."""
 _KINDS = {ChangeKind.ADDED: "added", ChangeKind.MODIFIED: "modified", ChangeKind.DELETED: "removed"}
 
 
@@ -40,6 +42,11 @@ class Sheet:
     def split(self) -> bool:
         """Old and new stand side by side."""
         return self.width >= SPLIT_FROM
+
+    @property
+    def value_room(self) -> int:
+        """Cells of the column of values."""
+        return self.width - self.name_room - 5 - (_SIZES if self.split else 1)
 
     @property
     def name_room(self) -> int:
@@ -90,7 +97,7 @@ def _atom_row(item: Item, change: AtomChange, sheet: Sheet) -> Row:
     )
     right = _sizes(change, glyphs)
     if whole is not None:
-        room = sheet.width - spans_width(left) - spans_width(right) - 2
+        room = sheet.value_room if sheet.split else sheet.value_room - spans_width(right)
         return Row((*left, *_old_new(whole.old, whole.new, room, sheet)), right)
     said = str(change.kind)
     if change.kind is ChangeKind.MODIFIED:
@@ -125,8 +132,8 @@ def _op_row(address: Path, op: Op, sheet: Sheet) -> Row:
     }
     sign, style = signs.get(op.kind, (glyphs.modified, "modified"))
     label = path_spans(address[1:], op.key, sheet.name_room - 2)
-    left: Spans = (("    ", "text"), (f"{sign} ", style), *label, ("  ", "text"))
-    room = sheet.width - spans_width(left) - 1
+    left: Spans = (("    ", "text"), (f"{sign} ", style), *label, (" ", "text"))
+    room = sheet.value_room
     match op.kind:
         case OpKind.ADD:
             return Row((*left, *_one_side(op.new, room, "new", sheet)))
@@ -197,18 +204,22 @@ def _word_spans(parts: Parts, style: str, room: int) -> Spans:
 
 
 def _around_change(parts: Parts, room: int) -> Parts:
-    """Drop what is far before the first difference, when all of it would not fit."""
-    if sum(len(part.text) for part in parts) <= room or not parts or parts[0].changed:
+    """Drop what is far before the first difference and after the last, when all of it would not fit."""
+    if sum(len(part.text) for part in parts) + 2 <= room or len(parts) < 2:
         return tuple(Part(part.text[: room + 1], part.changed) for part in parts)
-    first, *rest = parts
-    kept = Part("…" + first.text[-_BEFORE_CHANGE:], False) if len(first.text) > _BEFORE_CHANGE + 1 else first
-    return (kept, *(Part(part.text[: room + 1], part.changed) for part in rest))
+    near = max(3, min(_BEFORE_CHANGE, room // 4))
+    first, *middle, last = parts
+    if not first.changed and len(first.text) > near + 1:
+        first = Part("…" + first.text[-near:], False)
+    if not last.changed and len(last.text) > near + 1:
+        last = Part(last.text[:near] + "…", False)
+    return (first, *(Part(part.text[: room + 1], part.changed) for part in middle), last)
 
 
 def _child_row(item: Item, sheet: Sheet) -> Row:
     kind = item.change.kind if item.change is not None else ChangeKind.ADDED
     sign, style = _sign(kind, sheet.glyphs)
     label = path_spans(item.address[1:], "", sheet.name_room - 2)
-    left: Spans = (("    ", "text"), (f"{sign} ", style), *label, ("  ", "text"))
+    left: Spans = (("    ", "text"), (f"{sign} ", style), *label, (" ", "text"))
     side = "old" if kind is ChangeKind.DELETED else "new"
-    return Row((*left, *_one_side(item.value, sheet.width - spans_width(left) - 1, side, sheet)))
+    return Row((*left, *_one_side(item.value, sheet.value_room, side, sheet)))

@@ -95,26 +95,25 @@ def wrap_text(text: str, width: int, most: int) -> tuple[str, ...]:
     What wraps here is data: breaking between any two characters keeps every column meaningful.
     """
     pieces: list[str] = []
-    rest = text
-    while rest and len(pieces) < most:
-        piece = _longest(rest, max(1, width))
+    place, room = 0, max(1, width)
+    while place < len(text) and len(pieces) < most:
+        piece = _longest(text, place, room)
         pieces.append(piece)
-        rest = rest[len(piece) :]
-    if rest and pieces:
-        pieces[-1] = crop(pieces[-1] + rest[: width + 1], width)
+        place += len(piece)
+    if place < len(text) and pieces:
+        pieces[-1] = crop(pieces[-1] + text[place : place + width + 1], width)
     return tuple(pieces)
 
 
-def _longest(text: str, width: int) -> str:
-    piece = text[:width]
+def _longest(text: str, start: int, width: int) -> str:
+    piece = text[start : start + width]
     if piece.isascii():
         return piece
     used = 0
-    for index, character in enumerate(text):
+    # Marks of no width never fill a line; they get a line of their own at this many.
+    window = text[start : start + 4 * width]
+    for index, character in enumerate(window):
         used += cell_len(character)
         if used > width:
-            return text[: max(1, index)]
-        if index > 4 * width:
-            # Marks of no width never fill a line; they get a line of their own at this many.
-            return text[:index]
-    return text
+            return window[: max(1, index)]
+    return window
