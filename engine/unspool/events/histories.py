@@ -66,7 +66,7 @@ def source_history(log: EventLog, space_id: str) -> Iterator[tuple[EventMetadata
     space = find_space(log.database, space_id)
     if space is None:
         raise InvalidQuery(f"space {space_id!r} has no events; check the id", field="spaceId")
-    return _told(_events(log, space.space), lambda fork: _base_in_log(log, fork))
+    return _told(_events(log, space.space), lambda fork: base_in_log(log, fork))
 
 
 def archive_history(
@@ -103,17 +103,22 @@ def archive_spaces(path: str | Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> t
 
 def _told_all(spaces: Mapping[str, Iterable[Event]], wanted: Iterable[str]) -> Iterator[tuple[EventMetadata, State]]:
     for space_id in wanted:
-        yield from _told(spaces[space_id], lambda fork: _base_in_archive(spaces, fork))
+        yield from _told(spaces[space_id], lambda fork: base_in_archive(spaces, fork))
 
 
 def _told(events: Iterable[Event], fork_base: ForkBase) -> Iterator[tuple[EventMetadata, State]]:
     source: SourceState | None = None
     for event in events:
-        source = _next_source(source, event, fork_base)
-        yield _metadata(event, source), dict(event.payload) if source is None else _atoms(source)
+        source = next_source(source, event, fork_base)
+        yield event_metadata(event, source), shown_state(event, source)
 
 
-def _next_source(source: SourceState | None, event: Event, fork_base: ForkBase) -> SourceState | None:
+def next_source(source: SourceState | None, event: Event, fork_base: ForkBase) -> SourceState | None:
+    """Return the source after an event; None as long as a space has none.
+
+    Raises:
+        InvalidEvent: the event's diff does not fit; the source stays as it was.
+    """
     if source is not None:
         return evolved_state(source, event, "either") if event.type is EventType.SPACE_EVOLVED else source
     if event.type is EventType.SPACE_CREATED and isinstance(event.payload.get(SOURCE_KEY), str):
@@ -121,12 +126,16 @@ def _next_source(source: SourceState | None, event: Event, fork_base: ForkBase) 
     return fork_base(event) if event.type is EventType.SPACE_FORKED else None
 
 
-def _atoms(source: SourceState) -> State:
+def shown_state(event: Event, source: SourceState | None) -> State:
+    """Return what a space looks like after an event: its source if it has one, else the event's payload."""
+    if source is None:
+        return dict(event.payload)
     document: Value = parse_json_container(source.text) if source.form is SourceForm.DOCUMENT else None
     return document if isinstance(document, dict) else {SOURCE_KEY: source.text}
 
 
-def _metadata(event: Event, source: SourceState | None) -> EventMetadata:
+def event_metadata(event: Event, source: SourceState | None) -> EventMetadata:
+    """Return an event without its payload."""
     return EventMetadata(
         event.id,
         event.type,
@@ -158,15 +167,19 @@ def _events(log: EventLog, space: int) -> Iterator[Event]:
         number = chunk[-1].sequence_number
 
 
-def _base_in_log(log: EventLog, fork: Event) -> SourceState | None:
+def base_in_log(log: EventLog, fork: Event) -> SourceState | None:
+    """Find the source that a fork in a log starts from; None where it is out of reach."""
     try:
         return find_state(log, *fork_origin(fork), "either")
     except (InvalidEvent, InvalidQuery):
         return None
 
 
-def _base_in_archive(spaces: Mapping[str, Iterable[Event]], fork: Event) -> SourceState | None:
-    """Follow forks within an archive back to a genesis, then replay forwards to the moment of each fork."""
+def base_in_archive(spaces: Mapping[str, Iterable[Event]], fork: Event) -> SourceState | None:
+    """Find the source that a fork in an archive starts from; None where it is out of reach.
+
+    Forks are followed back to a genesis; then diffs are replayed forwards, up to the moment of each fork.
+    """
     origins: list[tuple[str, Moment]] = []
     current: Event | None = fork
     while current is not None and current.type is EventType.SPACE_FORKED:
@@ -190,5 +203,5 @@ def _source_until(events: Iterable[Event], until: Moment, base: SourceState | No
     for event in events:
         if event.type in SOURCE_TYPES and moment(event.timestamp) > until:
             break
-        source = _next_source(source, event, lambda _: base)
+        source = next_source(source, event, lambda _: base)
     return source
