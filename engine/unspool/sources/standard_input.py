@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final
 
@@ -46,7 +48,7 @@ class Spool:
         self._has_line.wait()
 
     def _copy(self) -> None:
-        read = getattr(self._stream, "read1", self._stream.read)
+        read = _reader(self._stream)
         try:
             while not self._is_stopping and (chunk := read(_CHUNK)):
                 self._out.write(chunk)
@@ -63,6 +65,18 @@ class Spool:
     def stop(self) -> None:
         """Copy no more; a read that is under way is left to end with the process."""
         self._is_stopping = True
+
+
+def _reader(stream: IO[bytes]) -> Callable[[int], bytes]:
+    """Return what reads a stream, past its buffer where it has a descriptor.
+
+    A thread that waits inside a buffered stream holds its lock, and an interpreter that ends meanwhile aborts.
+    """
+    try:
+        descriptor = stream.fileno()
+    except OSError:
+        return stream.read
+    return lambda size: os.read(descriptor, size)
 
 
 def standard_input() -> IO[bytes]:

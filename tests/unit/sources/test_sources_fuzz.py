@@ -90,7 +90,7 @@ def look_at_everything(path: Path, format_name: str | None = None) -> None:
 
 
 @pytest.mark.parametrize("fixture", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
-@settings(max_examples=40)
+@settings(max_examples=settings().max_examples * 2 // 3)
 @given(edits=mutations())
 def test_a_mutated_file_gives_a_verdict_or_a_typed_error(
     fixture: Path, edits: list[tuple[str, float, float, bytes]], tmp_path_factory: pytest.TempPathFactory
@@ -106,7 +106,7 @@ def test_a_file_forced_into_any_format_gives_a_verdict_or_a_typed_error(fixture:
     look_at_everything(fixture, format_name)
 
 
-@settings(max_examples=60)
+@settings()
 @given(data=st.binary(max_size=200))
 @example(data=b"\x81\xa1a\xc1")
 @example(data=b"\x80")
@@ -123,7 +123,7 @@ def test_random_bytes_give_a_verdict_or_a_typed_error(
     look_at_everything(path)
 
 
-@settings(max_examples=60)
+@settings()
 @given(
     data=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),

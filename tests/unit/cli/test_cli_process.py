@@ -1,0 +1,127 @@
+"""The command line as a process: pipes, imports, signals, the demo."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.waiting import wait_until
+from unspool import Recorder, open_history
+
+FIXTURES = Path(__file__).parents[3] / "fixtures"
+SOURCE = str(FIXTURES / "states" / "envelope.jsonl")
+PROGRAM = (sys.executable, "-m", "unspool_tui.cli")
+
+
+def test_whoever_stops_reading_causes_no_complaint(tmp_path: Path) -> None:
+    path = tmp_path / "long.unspool"
+    with Recorder(path) as recorder:
+        for number in range(3000):
+            recorder.record({"n": number}, "x" * 100)
+    process = subprocess.Popen([*PROGRAM, "log", str(path), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "unwanted"),
+    [
+        (("stats", SOURCE), ("textual", "rich", "deepdiff", "numpy", "libcst", "watchdog")),
+        (("log", SOURCE, "-n", "10", "--json"), ("textual", "rich", "deepdiff", "numpy", "libcst", "watchdog")),
+        (("diff", SOURCE, "0", "1"), ("textual", "rich", "deepdiff", "numpy")),
+        (("formats",), ("textual", "rich", "deepdiff", "sqlite3")),
+        (("--help",), ("textual", "rich", "deepdiff", "sqlite3", "msgspec")),
+    ],
+)
+def test_commands_import_no_more_than_they_need(words: tuple[str, ...], unwanted: tuple[str, ...]) -> None:
+    done = subprocess.run([sys.executable, "-X", "importtime", *PROGRAM[1:], *words], capture_output=True, check=True)
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.decode().splitlines()}
+    assert imported & set(unwanted) == set()
+
+
+def test_the_entry_point_is_installed() -> None:
+    done = subprocess.run([Path(sys.executable).with_name("unspool"), "--version"], capture_output=True, check=True)
+    assert done.stdout.startswith(b"unspool ")
+
+
+def test_interrupting_ends_quietly() -> None:
+    reading, writing = os.pipe()
+    process = subprocess.Popen([*PROGRAM, "log", "-"], stdin=reading, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    os.close(reading)
+    os.write(writing, b'{"a": 1}\n')
+    task = Path(f"/proc/{process.pid}/task")
+    wait_until(lambda: len(list(task.iterdir())) > 1, "the thread that reads standard input")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    os.close(writing)
+    assert (process.returncode, out, err.strip()) == (130, b"", b"")
+
+
+def test_the_demo_records_itself_and_stops(tmp_path: Path) -> None:
+    path = tmp_path / "shop.unspool"
+    words = ("demo", "--rate", "50", "--seconds", "0.5", "--file", str(path), "--seed", "3")
+    done = subprocess.run([*PROGRAM, *words], capture_output=True, check=True)
+    assert b"open the shop" in done.stdout
+    with open_history(path) as history:
+        assert len(history) == 26
+        assert set(history.state(-1)) == {"stock", "sessions", "carts", "orders", "till", "settings"}
+        assert len({entry.action for entry in history}) > 5
+
+
+def test_a_day_in_the_shop_depends_on_the_seed_only() -> None:
+    from unspool_tui.demo_app import Shop
+
+    days = []
+    for seed in (1, 1, 2):
+        shop = Shop(seed)
+        days.append(([shop.step() for _ in range(300)], json.dumps(shop.state)))
+    assert days[0] == days[1] != days[2]
+
+
+def test_the_example_program_is_the_demo(tmp_path: Path) -> None:
+    path = tmp_path / "shop.unspool"
+    example = Path(__file__).parents[3] / "examples" / "shop.py"
+    subprocess.run([sys.executable, example, "--file", path, "--rate", "100", "--seconds", "0.05"], check=True)
+    with open_history(path) as history:
+        assert history[0].action == "open the shop"
+        assert len(history) == 6
+
+
+def test_the_demo_program_ends_with_its_parent(tmp_path: Path) -> None:
+    path = tmp_path / "shop.unspool"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "unspool_tui.demo_app", "--file", path, "--rate", "100", "--parent", "1"]
+    )
+    assert process.wait(20) == 0
+
+
+def test_stopping_the_program_leaves_a_sound_file(tmp_path: Path) -> None:
+    path = tmp_path / "shop.unspool"
+    process = subprocess.Popen([sys.executable, "-m", "unspool_tui.demo_app", "--file", path, "--rate", "200"])
+    wait_until(path.exists)
+    wait_until(lambda: _length(path) > 3)
+    process.terminate()
+    assert process.wait(20) == 0
+    with open_history(path) as history:
+        assert len(history) > 3
+        assert history.stats().health == "healthy"
+
+
+def _length(path: Path) -> int:
+    from unspool.errors import UnspoolError
+
+    try:
+        with open_history(path) as history:
+            return len(history)
+    except UnspoolError:
+        return 0
