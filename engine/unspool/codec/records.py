@@ -71,9 +71,9 @@ def write_atoms(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[Atom
     return writes
 
 
-def write_atom(atom: str, old: bytes, new: bytes) -> AtomWrite:
-    """Return the smaller way to write a modified atom."""
-    patch = make_patch(old, new)
+def write_atom(atom: str, old: bytes, new: bytes, ends: tuple[int, int] | None = None) -> AtomWrite:
+    """Return the smaller way to write a modified atom; `ends` as for `make_patch`."""
+    patch = make_patch(old, new, ends)
     return AtomWrite(atom, Form.VALUE, new) if patch is None else AtomWrite(atom, Form.PATCH, patch)
 
 

@@ -64,19 +64,27 @@ class _Program:
         self.cost += len(data)
 
 
-def make_patch(old: bytes, new: bytes) -> bytes | None:
+def make_patch(old: bytes, new: bytes, ends: tuple[int, int] | None = None) -> bytes | None:
     """Return a patch from one wire form to another, or None when the new form itself is not larger.
 
     Args:
         old: wire form of the value before.
         new: wire form of the value after.
+        ends: leading and trailing bytes they share, where that is known.
     """
     if len(new) < _SMALLEST or len(old) < _SMALLEST:
         return None
-    program = _Program()
-    _write(program, old, 0, new, 0)
-    items = program.items[3:] if program.items[1] == 0 and not program.items[2] else program.items
-    patch = _encode([bytes(item) if isinstance(item, bytearray) else item for item in items])
+    start, end = shared_ends(old, 0, new, 0) if ends is None else ends
+    middle = len(new) - start - end
+    if middle <= _NEAR or start + end == len(old):
+        # One small edit, or a pure insertion: no structure could tell it shorter.
+        items: list[Any] = [0, start, new[start : start + middle], len(old) - end - start, end, b""]
+    else:
+        program = _Program()
+        _write(program, old, 0, new, 0)
+        items = program.items[3:] if program.items[1] == 0 and not program.items[2] else program.items
+        items = [bytes(item) if isinstance(item, bytearray) else item for item in items]
+    patch = _encode(items)
     return patch if len(patch) < len(new) else None
 
 

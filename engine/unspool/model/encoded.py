@@ -92,7 +92,7 @@ def shared_ends(left: bytes, left_at: int, right: bytes, right_at: int) -> tuple
     """
     start = shared_from(left, left_at, right, right_at)
     limit = min(len(left) - left_at, len(right) - right_at) - start
-    return start, _shared_end(left, right, limit)
+    return start, shared_end(left, right, limit)
 
 
 def shared_from(left: bytes, left_at: int, right: bytes, right_at: int) -> int:
@@ -121,7 +121,8 @@ def _first_difference(one: bytes, other: bytes) -> int:
     return low + ((different & -different).bit_length() - 1 >> 3) if different else size
 
 
-def _shared_end(left: bytes, right: bytes, limit: int) -> int:
+def shared_end(left: bytes, right: bytes, limit: int) -> int:
+    """Return how many trailing bytes two byte strings share, at most `limit`."""
     left_end, right_end = len(left), len(right)
     shared, stride = 0, _STRIDE
     while shared < limit:

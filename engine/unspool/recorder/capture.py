@@ -16,7 +16,7 @@ import msgspec
 
 from unspool.errors import ConfigError, UnsupportedValue
 from unspool.history.diff import same_value
-from unspool.model.encoded import shared_from
+from unspool.model.encoded import shared_end, shared_from
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
 from unspool.model.wire import encode, encode_plain
@@ -26,11 +26,19 @@ _FEW: Final = 24
 
 
 class AtomChange(msgspec.Struct, frozen=True, gc=False):
-    """One atom's wire forms before and after; None where there is none."""
+    """One atom's wire forms before and after; None where there is none.
+
+    Attributes:
+        atom: its name.
+        old: before.
+        new: after.
+        ends: leading and trailing bytes the two share, where that is known.
+    """
 
     atom: str
     old: bytes | None
     new: bytes | None
+    ends: tuple[int, int] | None = None
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -95,17 +103,16 @@ class Base(Mapping[str, bytes]):
 
         Args:
             blob: the other byte string.
-            sizes: new sizes of the values by place, in order of place.
+            sizes: new sizes of the values whose size changed by place, in order of place.
         """
-        if all(self.ends[place] - self.starts[place] == size for place, size in sizes.items()):
+        if not sizes:
             return Base(blob, self.names, self.starts, self.ends)
         starts, ends = self.starts.copy(), self.ends.copy()
         # Each change of size moves all that follows it; sizes are given in order of place.
         for place, size in sizes.items():
             shift = size - (ends[place] - starts[place])
-            if shift:
-                starts[place + 1 :] = [start + shift for start in starts[place + 1 :]]
-                ends[place:] = [end + shift for end in ends[place:]]
+            starts[place + 1 :] = [start + shift for start in starts[place + 1 :]]
+            ends[place:] = [end + shift for end in ends[place:]]
         return Base(blob, self.names, starts, ends)
 
 
@@ -166,10 +173,15 @@ class Capture:
                 return None
             start = new_at + base.starts[place] - old_at
             old, new = base.value(place), self._value_at(base, place, blob, start, state)
-            if new is None or same_value(old, new):
+            if new is None:
                 return None
-            changes.append(AtomChange(base.names[place], old, new))
-            sizes[place] = len(new)
+            lead = position - base.starts[place]
+            ends = (lead, shared_end(old, new, min(len(old), len(new)) - lead))
+            if same_value(old, new, ends):
+                return None
+            changes.append(AtomChange(base.names[place], old, new, ends))
+            if len(new) != len(old):
+                sizes[place] = len(new)
             old_at, new_at = base.ends[place], start + len(new)
 
     def _value_at(self, base: Base, place: int, blob: bytes, start: int, state: Mapping[str, Value]) -> bytes | None:

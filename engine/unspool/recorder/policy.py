@@ -65,4 +65,4 @@ def _write(change: AtomChange) -> AtomWrite:
         return AtomWrite(change.atom, Form.DELETED)
     if change.old is None:
         return AtomWrite(change.atom, Form.ADDED, change.new)
-    return write_atom(change.atom, change.old, change.new)
+    return write_atom(change.atom, change.old, change.new, change.ends)

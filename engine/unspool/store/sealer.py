@@ -15,8 +15,9 @@ from unspool.store.sealing import Segment, build_block, head_record, load_segmen
 from unspool.store.tail import read_rows
 from unspool.store.tally import Tally, load_tally
 
-_WAL_PAGES: Final = 1000
-"""WAL pages after which a passive checkpoint is worth its fsync (about 4 MB)."""
+_WAL_PAGES: Final = 4000
+"""WAL pages after which a checkpoint is due (16 MB): when a WAL begins anew, SQLite syncs its header inside the next
+commit, the one fsync a recording app can feel, so it should be rare."""
 
 
 class Sealer:
