@@ -26,6 +26,7 @@ def open_history(
     follow: bool = True,
     wait: bool = True,
     folds: Mapping[str, str] | None = None,
+    select: Mapping[str, str] | None = None,
 ) -> History:
     """Open any source as a history.
 
@@ -40,6 +41,8 @@ def open_history(
         follow: keep up with a source that grows.
         wait: return when everything that is there has been read; otherwise after the first entry, and a thread reads on.
         folds: how LangGraph channels stored as writes are folded: `append`, `merge` or `messages`, by channel.
+        select: which part of a file that holds several is wanted: `{"player": "alice"}` (region files), `{"space": id}`
+            (event logs), `{"order": "little"}` (region records without a header).
 
     Raises:
         UnreadableSource: it is missing, unreadable, of an unknown format, or nothing in it could be read.
@@ -54,7 +57,7 @@ def open_history(
     from unspool.sources.foreign import open_foreign
     from unspool.sources.selecting import Reading
 
-    reading = Reading(format=format, follow=follow, poll=poll, folds=dict(folds or {}))
+    reading = Reading(format=format, follow=follow, poll=poll, folds=dict(folds or {}), select=dict(select or {}))
     return open_foreign(name, reading, identity=identity, wait=wait)
 
 

@@ -61,6 +61,7 @@ class Probe:
         follows: the source will be read on while it grows.
         folds: how channels that a file stores as writes are folded, by channel name.
         is_growing: more is known to come (standard input), so one complete line is the first of several.
+        select: which part of a file that holds several is wanted, such as `{"player": "alice"}`.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class Probe:
     follows: bool = True
     folds: Mapping[str, str] = field(default_factory=dict)
     is_growing: bool = False
+    select: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def status(self) -> os.stat_result:

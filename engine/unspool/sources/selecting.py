@@ -31,6 +31,7 @@ class Reading:
         folds: how channels that a file stores as writes are folded, by channel (LangGraph).
         limits: bounds of reading.
         stdin: read instead of standard input.
+        select: which part of a file that holds several is wanted: a player, a space, a byte order.
     """
 
     format: str | None = None
@@ -39,6 +40,7 @@ class Reading:
     folds: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = DEFAULT_LIMITS
     stdin: IO[bytes] | None = None
+    select: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def select_reader(source: str, reading: Reading, undo: ExitStack, *, wait: bool)
 
 
 def _probe(path: Path, reading: Reading, *, is_growing: bool = False) -> Probe:
-    return Probe(path, reading.limits, reading.follow, reading.folds, is_growing)
+    return Probe(path, reading.limits, reading.follow, reading.folds, is_growing, reading.select)
 
 
 def _chosen(probe: Probe, reading: Reading) -> Format:

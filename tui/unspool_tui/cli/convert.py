@@ -23,7 +23,7 @@ def command(common: Common, out: Path, strategy: str, codec: str, force: bool) -
     from unspool.sources.converting import convert
     from unspool.sources.selecting import Reading
 
-    reading = Reading(format=common.format, follow=False, folds=common.folds)
+    reading = Reading(format=common.format, follow=False, folds=common.folds, select=common.select)
     converted = convert(common.source, out, reading, strategy=strategy, codec=codec, replace=force)
     if not common.quiet:
         click.echo(f"unspool: {converted.entries} entries written to {visible(str(out))}", err=True)

@@ -30,6 +30,7 @@ class Common:
         format: name of its format; None to detect it.
         identity: keys that tell the records of lists apart, by path pattern.
         folds: how channels stored as writes are folded (LangGraph).
+        select: which part of a file that holds several is wanted, by name.
         ascii: print plain ASCII only.
         color: colours may be used.
         mouse: the terminal UI may use the mouse.
@@ -42,6 +43,7 @@ class Common:
     format: str | None = None
     identity: Mapping[str, str] = field(default_factory=dict)
     folds: Mapping[str, str] = field(default_factory=dict)
+    select: Mapping[str, str] = field(default_factory=dict)
     ascii: bool = False
     color: bool = True
     mouse: bool = True
@@ -61,11 +63,24 @@ def _pairs(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -
     return pairs
 
 
+def _choices(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Take `WHAT=NAME` apart; the first equals sign separates, since it is the names that may hold some."""
+    choices: dict[str, str] = {}
+    for text in given:
+        what, mark, name = text.partition("=")
+        if not mark or not what:
+            raise click.BadParameter(f"{text!r} is not written as {getattr(param, 'metavar', None)}", ctx, param)
+        choices[what] = name
+    return choices
+
+
 _OPTIONS: Final = (
     click.option("--identity", multiple=True, callback=_pairs, metavar="PATH=KEY",
                  help="Tell the records of a list apart by this key; may be given several times."),
     click.option("--fold", "folds", multiple=True, callback=_pairs, metavar="CHANNEL=HOW",
                  help="Fold a LangGraph channel stored as writes: append, merge or messages."),
+    click.option("--select", multiple=True, callback=_choices, metavar="WHAT=NAME",
+                 help="Which part of a file that holds several: player=NAME, space=ID or order=little|big."),
     click.option("--ascii", is_flag=True, help="Plain ASCII only."),
     click.option("--no-color", is_flag=True, help="No colours; also when NO_COLOR is set."),
     click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal."),
@@ -109,6 +124,7 @@ def _taken_from(given: dict[str, Any]) -> Common:
         format=given.pop("source_format"),
         identity=given.pop("identity"),
         folds=given.pop("folds"),
+        select=given.pop("select"),
         ascii=given.pop("ascii"),
         color=not no_color,
         mouse=not given.pop("no_mouse"),
@@ -140,6 +156,7 @@ def opened(common: Common, *, follow: bool = False, wait: bool = True) -> Iterat
         follow=follow,
         wait=wait,
         folds=common.folds,
+        select=common.select,
     )
     with history:
         yield history
