@@ -1,0 +1,226 @@
+"""Expressions over a state: JMESPath, with comparisons written as people write them.
+
+`cart.total > 100`, `user.name == "bob"`, `items[?qty > 3]`, `length(cart.items) > 2 && !cart.paid`. Beyond JMESPath,
+what stands right of a comparison may be a bare number, `true`, `false`, `null` or a text in double quotes (plain
+JMESPath wants backticks round them), a path may begin with `$.`, and `!a.b` means `!(a.b)`.
+
+What holds: everything except null, false, an empty text, an empty list and an empty object; 0 holds. This is
+JMESPath's rule. Where a function is given what it cannot take, as `length` of null, the answer does not hold.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import jmespath
+from jmespath.exceptions import EmptyExpressionError, JMESPathError, LexerError, ParseError
+from jmespath.functions import Functions
+from jmespath.visitor import TreeInterpreter
+
+from unspool.model.values import Value
+from unspool.query.errors import ExpressionError
+from unspool.query.expression_values import plain
+from unspool.query.reading import Wire
+
+_DEEPEST: Final = 100
+"""Levels of an expression beyond which evaluating it might exhaust the stack."""
+
+_TERM: Final = re.compile(
+    r"""(?P<kept>'(?:[^'\\]|\\.)*' | `(?:[^`\\]|\\.)*`)
+      | (?P<sign>==|!=|<=|>=|<|>) (?P<gap>\s*)
+        (?P<bare>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.\[])
+          | (?:true|false|null)(?![\w.\[(])
+          | "(?:[^"\\]|\\.)*"(?!\s*[.\[(]))
+      | !(?!=)\s*(?P<chain>(?:[A-Za-z_]\w*|"(?:[^"\\]|\\.)*")(?:\.(?:[A-Za-z_]\w*|"(?:[^"\\]|\\.)*")|\[-?\d+\])+)
+      | (?P<quoted>"(?:[^"\\]|\\.)*")
+      | (?P<root>(?<![\w"])\$\.)""",
+    re.VERBOSE,
+)
+_HINTS: Final = {"=": "write ==", "and": "write &&", "or": "write ||", "not": "write !", "&": "write &&"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of asking one state.
+
+    Attributes:
+        value: the result; None where there was none.
+        holds: whether it counts as true.
+        reads: the atoms it depends on; None when it may depend on any.
+        failure: why the question could not be answered; empty when it could.
+    """
+
+    value: Value
+    holds: bool
+    reads: frozenset[str] | None
+    failure: str = ""
+
+
+class Predicate(Protocol):
+    """Something that can be asked of every state."""
+
+    @property
+    def reads(self) -> frozenset[str] | None:
+        """The atoms that answers depend on; None when that is not known before asking."""
+
+    def ask(self, state: Wire) -> Answer:
+        """Ask one state."""
+
+
+class Expression:
+    """A compiled expression."""
+
+    def __init__(self, text: str) -> None:
+        """Compile an expression.
+
+        Args:
+            text: as the module describes.
+
+        Raises:
+            ExpressionError: it does not parse; the message names the column.
+        """
+        self.text = text
+        rewritten, starts, origins = _rewrite(text)
+        try:
+            self._tree: Any = jmespath.compile(rewritten).parsed
+        except EmptyExpressionError:
+            raise ExpressionError("the expression is empty; write something like cart.total > 100") from None
+        except ParseError as error:
+            place = max(bisect_right(starts, error.lex_position) - 1, 0)
+            column = origins[place] + error.lex_position - starts[place] + 1
+            raise ExpressionError(_explain(text, min(column, len(text) + 1), error)) from None
+        except RecursionError:
+            raise ExpressionError(_too_deep(text)) from None
+        except ValueError as error:
+            raise ExpressionError(f"{text[:80]!r} does not parse: {error}") from None
+        _check(self._tree, text)
+        self.reads = _atoms_read(self._tree)
+        self._interpreter = TreeInterpreter()
+        self._decoded: dict[str, tuple[bytes, Value]] = {}
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+    def ask(self, state: Wire) -> Answer:
+        """See `Predicate.ask`."""
+        wanted = state if self.reads is None else [atom for atom in state if atom in self.reads]
+        values = {atom: self._value(atom, state[atom]) for atom in wanted}
+        try:
+            value = self._interpreter.visit(self._tree, values)
+        except (JMESPathError, TypeError, ArithmeticError, RecursionError) as error:
+            return Answer(None, False, self.reads, str(error) or type(error).__name__)
+        return Answer(value, holds(value), self.reads)
+
+    def _value(self, atom: str, encoded: bytes) -> Value:
+        known = self._decoded.get(atom)
+        if known is None or known[0] != encoded:
+            known = self._decoded[atom] = (encoded, plain(encoded))
+        return known[1]
+
+
+def holds(value: Value) -> bool:
+    """Say whether the result of an expression counts as true; see the module."""
+    return not (value is None or value is False or (isinstance(value, str | list | dict) and not value))
+
+
+def _rewrite(text: str) -> tuple[str, list[int], list[int]]:
+    """Turn bare literals into JMESPath's; also return where pieces start in the result and in the text."""
+    pieces: list[str] = []
+    starts, origins = [0], [0]
+    size = last = 0
+
+    def put(piece: str, start: int, end: int) -> None:
+        nonlocal size, last
+        for part, origin in ((text[last:start], last), (piece, start)):
+            starts.append(size)
+            origins.append(origin)
+            pieces.append(part)
+            size += len(part)
+        last = end
+
+    for match in _TERM.finditer(text):
+        if match["bare"] is not None:
+            put(f"`{match['bare'].replace('`', chr(92) + '`')}`", match.start("bare"), match.end("bare"))
+        elif match["root"] is not None:
+            put("", match.start(), match.end())
+        elif match["chain"] is not None:
+            put("(", match.start("chain"), match.start("chain"))
+            put(")", match.end("chain"), match.end("chain"))
+    put("", len(text), len(text))
+    return "".join(pieces), starts, origins
+
+
+def _explain(text: str, column: int, error: ParseError) -> str:
+    token = str(error.token_value or "")
+    reason = error.message if isinstance(error, LexerError) else f"{token!r} is not expected there"
+    if column > len(text):
+        reason = "it ends too early"
+    hint = f"; {_HINTS[token]}" if token in _HINTS else ""
+    if token.startswith("-"):
+        hint = '; names with other signs than letters, digits and _ are written in double quotes: "a-b"'
+    elif token.isdigit():
+        hint = "; a number stands right of a comparison"
+    return f"{text[:80]!r} does not parse at column {column}: {reason}{hint}"
+
+
+def _too_deep(text: str) -> str:
+    return f"{text[:40]!r}... is nested more than {_DEEPEST} levels deep; ask simpler questions one by one"
+
+
+def _check(tree: dict[str, Any], text: str) -> None:
+    """Refuse what would fail at every state: unknown functions, and expressions nested too deeply."""
+    pending: list[tuple[dict[str, Any], int]] = [(tree, 1)]
+    while pending:
+        node, depth = pending.pop()
+        if depth > _DEEPEST:
+            raise ExpressionError(_too_deep(text))
+        if node["type"] == "function_expression":
+            _check_call(node, text)
+        pending.extend((child, depth + 1) for child in node["children"] if isinstance(child, dict))
+
+
+def _check_call(node: dict[str, Any], text: str) -> None:
+    name, given = node["value"], len(node["children"])
+    found = re.search(rf"\b{re.escape(name)}\s*\(", text)
+    column = found.start() + 1 if found else 1
+    known = Functions.FUNCTION_TABLE.get(name)
+    if known is None:
+        names = ", ".join(sorted(Functions.FUNCTION_TABLE))
+        raise ExpressionError(f"{text[:80]!r}: no function is called {name!r} (column {column}); there are {names}")
+    takes = known["signature"]
+    variadic = bool(takes) and bool(takes[-1].get("variadic"))
+    if given != len(takes) and not (variadic and given >= len(takes)):
+        raise ExpressionError(f"{text[:80]!r}: {name} (column {column}) takes {len(takes)} arguments, not {given}")
+
+
+_PASSES_ON: Final = frozenset(
+    ("subexpression", "pipe", "index_expression", "projection", "value_projection", "filter_projection")
+)
+"""Nodes whose first part is asked of what they are asked of, and whose other parts of what it gives."""
+_WHOLE: Final = frozenset(("current", "identity"))
+
+
+def _atoms_read(tree: dict[str, Any]) -> frozenset[str] | None:
+    """Return the atoms that an expression may read; None when it may read any."""
+    found: set[str] = set()
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        kind, inner = node["type"], node["children"]
+        if kind in _WHOLE or (kind == "value_projection" and inner[0]["type"] in _WHOLE):
+            return None
+        if kind == "field":
+            found.add(node["value"])
+        elif kind in _PASSES_ON:
+            # `@.a` reads what `a` reads: what stands first gives the whole state on.
+            whole = kind in ("subexpression", "pipe") and inner[0]["type"] in _WHOLE and len(inner) > 1
+            if whole:
+                pending.append({"type": kind, "children": inner[1:]} if len(inner) > 2 else inner[1])
+            else:
+                pending.append(inner[0])
+        elif kind != "expref":
+            pending.extend(child for child in inner if isinstance(child, dict))
+    return frozenset(found)
