@@ -1,0 +1,166 @@
+"""The doctor: every chain, every checksum, every entry against the one before; what is wrong, and what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from unspool.chain.block_strategy import BlockStrategy
+from unspool.chain.strategy import FullSnapshotStrategy, strategy_from_name
+from unspool.history.history import History
+from unspool.history.stats import Health
+from unspool.history.verdict import Verdict, VerdictStatus
+from unspool.query.doctor_chains import ChainBook, ChainRow, ChainVerdict, ChecksumState, Limits
+from unspool.query.doctor_checks import EntryChecks
+from unspool.query.doctor_file import FileWalk
+from unspool.query.doctor_findings import Code, Finding, Ledger, Severity
+from unspool.query.doctor_steps import ChainedSource
+from unspool.query.doctor_store import StoreWalk
+from unspool.query.doctor_structure import check_database, check_leftovers
+from unspool.store.file import FileStore
+
+Progress = Callable[[int, int], None]
+"""Called with entries done and entries in all."""
+Cancelled = Callable[[], bool]
+"""Asked now and then; True ends the work early."""
+
+_STRIDE: Final = 256
+"""Entries between two calls of progress and of cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the doctor found.
+
+    Attributes:
+        source: what people call the history.
+        verdict: healthy, degraded or broken.
+        findings: what was found, worst first; at most 100 of one code.
+        counts: entries by what was found of them, listed or not; 1 for each finding about the file.
+        unlisted: findings by code beyond those listed.
+        entries: entries there should be.
+        readable: entries whose state reads.
+        chains: a row for each chain, oldest first; of very many, the newest and those that need something done.
+        chain_count: chains in all.
+        strategy: whose rule chains were measured by.
+        doubtful: entries, as first and last, whose states read but may not be what was recorded.
+        complete: everything was looked at; False after a cancel.
+    """
+
+    source: str
+    verdict: Health
+    findings: tuple[Finding, ...]
+    counts: Mapping[str, int]
+    unlisted: Mapping[str, int]
+    entries: int
+    readable: int
+    chains: tuple[ChainRow, ...]
+    chain_count: int
+    strategy: str
+    doubtful: tuple[tuple[int, int], ...]
+    complete: bool
+
+
+def diagnose(
+    target: History | ChainedSource | str | os.PathLike[str],
+    *,
+    strategy: str | None = None,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> Diagnosis:
+    """Examine a history. Reads every stored byte once, holds one block at a time, changes nothing.
+
+    Args:
+        target: an open history, the path of a native file, or any other source with chains.
+        strategy: whose rule chains are measured by, as `strategy_from_name` reads it; the recorder's own when None.
+        progress: told how far it is.
+        cancelled: asked whether to stop; what was found so far is returned then.
+
+    Raises:
+        UnreadableSource, NewerSchema, CorruptHistory: a file cannot be opened at all.
+        ConfigError: an unknown strategy.
+    """
+    rule = BlockStrategy() if strategy in (None, "auto") else strategy_from_name(str(strategy))
+    ledger = Ledger()
+    stop = cancelled or _never
+    if isinstance(target, History):
+        _add_verdict(target.verdict, ledger)
+    source = _source_of(target, ledger)
+    try:
+        return examine(source, ledger, rule, is_given=strategy is not None, progress=progress, cancelled=stop)
+    finally:
+        source.close()
+
+
+def _source_of(target: History | ChainedSource | str | os.PathLike[str], ledger: Ledger) -> ChainedSource:
+    if isinstance(target, History):
+        store = target.store
+        return FileWalk(store.path, ledger.add) if isinstance(store, FileStore) else StoreWalk(store)
+    if isinstance(target, str | os.PathLike):
+        return FileWalk(Path(target), ledger.add)
+    return target
+
+
+def examine(
+    source: ChainedSource,
+    ledger: Ledger,
+    rule: FullSnapshotStrategy,
+    *,
+    is_given: bool,
+    progress: Progress | None,
+    cancelled: Cancelled,
+) -> Diagnosis:
+    """Walk over an open source and return what was found; see `diagnose`."""
+    if isinstance(source, FileWalk):
+        check_database(source.connection, ledger.add, cancelled)
+        check_leftovers(source.connection, source.keys, ledger.add)
+    checks = EntryChecks(source, ledger)
+    book = ChainBook(ledger, rule, is_given=is_given)
+    readable = 0
+    complete = True
+    for place, step in enumerate(source.steps()):
+        if place % _STRIDE == 0:
+            if cancelled():
+                complete = False
+                break
+            if progress is not None:
+                progress(step.seq, source.total)
+        checks.see(step)
+        book.see(step)
+        readable += step.state is not None
+    for number in sorted(source.names.unknown):
+        ledger.add(Code.UNKNOWN_ATOM, None, None, f"the name of atom {number} is missing")
+    chains = book.rows()
+    if progress is not None and complete:
+        progress(source.total, source.total)
+    return Diagnosis(
+        source.name, ledger.health(), ledger.findings(), _plain(ledger.counts), _plain(ledger.unlisted),
+        source.total, readable, chains, book.count, rule.name, tuple(checks.doubtful), complete,
+    )  # fmt: skip
+
+
+def _plain(counts: Mapping[Code, int]) -> dict[str, int]:
+    return {code.value: counts[code] for code in Code if counts.get(code)}
+
+
+def _add_verdict(verdict: Verdict, ledger: Ledger) -> None:
+    """A foreign source that could be read only in part is a finding too."""
+    if verdict.status is VerdictStatus.COMPLETE:
+        return
+    for problem in verdict.problems:
+        ledger.add(Code.SOURCE_PARTIAL, None, None, f"{problem.place}: {problem.message}")
+    if verdict.dropped or not verdict.problems:
+        ledger.add(Code.SOURCE_PARTIAL, None, None, f"{verdict.dropped} more problems of the source")
+
+
+def _never() -> bool:
+    return False
+
+
+__all__ = [
+    "Cancelled", "ChainRow", "ChainVerdict", "ChainedSource", "ChecksumState", "Code", "Diagnosis", "Finding",
+    "Health", "Limits", "Progress", "Severity", "diagnose", "examine",
+]  # fmt: skip

@@ -1,0 +1,201 @@
+"""Chains as the doctor sees them: how long, how old, how large against their limits, and whether they read."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from unspool.chain.block_strategy import CHAIN_BYTES, CHAIN_LENGTH, BlockStrategy
+from unspool.chain.strategy import (
+    AdaptiveStrategy,
+    ChainState,
+    ChangesStrategy,
+    CompositeStrategy,
+    FullSnapshotStrategy,
+    SizeStrategy,
+    TimeStrategy,
+)
+from unspool.query.doctor_findings import Code, Ledger, Severity
+from unspool.query.doctor_steps import Facts, Fault, Step
+
+CHAINS_LISTED: Final = 10_000
+"""Chains that are listed: the newest ones, and as many of those that need something done."""
+
+
+class ChainVerdict(StrEnum):
+    """What should become of a chain."""
+
+    KEEP = "keep"
+    CREATE_BASE = "create base"
+    BROKEN = "broken"
+
+
+class ChecksumState(StrEnum):
+    """What checking a chain's stored bytes came to."""
+
+    INTACT = "intact"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a strategy ends a chain; None where it does not look at that.
+
+    Attributes:
+        deltas: most deltas.
+        bytes: most bytes of deltas.
+        age_ms: greatest age in milliseconds.
+    """
+
+    deltas: int | None = None
+    bytes: int | None = None
+    age_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRow:
+    """One chain: a full snapshot and the deltas that follow it.
+
+    Attributes:
+        first: number of the full snapshot, or of the first entry where that is lost.
+        last: number of the last delta.
+        length: deltas.
+        age_ms: milliseconds from the full snapshot to the last delta.
+        full_bytes: bytes of the full snapshot's state.
+        delta_bytes: bytes of the deltas' records as recorded.
+        limits: where its strategy would have ended it.
+        checksums: what checking its stored bytes came to.
+        verdict: what should become of it.
+        reason: why.
+    """
+
+    first: int
+    last: int
+    length: int
+    age_ms: float
+    full_bytes: int
+    delta_bytes: int
+    limits: Limits
+    checksums: ChecksumState
+    verdict: ChainVerdict
+    reason: str
+
+
+class ChainBook:
+    """Follows the entries and keeps one row for each chain."""
+
+    def __init__(self, ledger: Ledger, strategy: FullSnapshotStrategy, *, is_given: bool) -> None:
+        """Start before the first entry.
+
+        Args:
+            ledger: where findings go.
+            strategy: whose rule chains are measured by.
+            is_given: somebody asked for this very strategy, so breaking it is more than a note.
+        """
+        self._ledger = ledger
+        self._strategy = strategy
+        self._severity = Severity.WARNING if is_given else Severity.NOTE
+        self._open: _Open | None = None
+        self._healthy: deque[ChainRow] = deque(maxlen=CHAINS_LISTED)
+        self._others: deque[ChainRow] = deque(maxlen=CHAINS_LISTED)
+        self.count = 0
+        """Chains seen, listed or not."""
+
+    def see(self, step: Step) -> None:
+        """Take the next entry."""
+        facts = step.facts
+        if self._open is None or facts is None or facts.codec.is_full:
+            self._close()
+            self._open = _Open(step, facts)
+        else:
+            self._measure(self._open, step, facts)
+        if step.fault is not None and self._open.fault is None:
+            self._open.fault = (step.seq, step.fault)
+
+    def _measure(self, chain: _Open, step: Step, facts: Facts) -> None:
+        state = ChainState(
+            length=chain.length,
+            age_ms=(facts.time_ns - chain.start_ns) / 1e6,
+            delta_bytes=chain.delta_bytes,
+            full_bytes=chain.full_bytes,
+            changed_atoms=len(facts.changed),
+            candidate_bytes=facts.stored,
+        )
+        if chain.over_at is None and self._strategy.wants_full(state):
+            chain.over_at = step.seq
+        chain.last = step.last
+        chain.length += 1
+        chain.delta_bytes += facts.stored
+        chain.age_ms = state.age_ms
+
+    def _close(self) -> None:
+        if self._open is None:
+            return
+        row = self._row(self._open)
+        self.count += 1
+        if row.verdict is ChainVerdict.CREATE_BASE:
+            self._ledger.add(Code.OVER_LIMIT, row.first, row.last, row.reason, self._severity)
+        (self._healthy if row.verdict is ChainVerdict.KEEP else self._others).append(row)
+
+    def _row(self, chain: _Open) -> ChainRow:
+        verdict, reason = ChainVerdict.KEEP, "within its limits"
+        if chain.fault is not None:
+            at, fault = chain.fault
+            verdict, reason = ChainVerdict.BROKEN, f"entry {at}: {fault.text}"
+        elif chain.over_at is not None:
+            verdict = ChainVerdict.CREATE_BASE
+            reason = f"{self._strategy.name} wants a full snapshot at entry {chain.over_at}"
+        return ChainRow(
+            chain.first, chain.last, chain.length, chain.age_ms, chain.full_bytes, chain.delta_bytes,
+            limits_of(self._strategy, chain.full_bytes),
+            ChecksumState.INTACT if chain.fault is None else ChecksumState.DAMAGED, verdict, reason,
+        )  # fmt: skip
+
+    def rows(self) -> tuple[ChainRow, ...]:
+        """Close the last chain and return the rows in order."""
+        self._close()
+        self._open = None
+        return tuple(sorted((*self._healthy, *self._others), key=lambda row: row.first))
+
+
+class _Open:
+    """A chain that may still grow."""
+
+    __slots__ = ("age_ms", "delta_bytes", "fault", "first", "full_bytes", "last", "length", "over_at", "start_ns")
+
+    def __init__(self, step: Step, facts: Facts | None) -> None:
+        self.first, self.last = step.seq, step.last
+        self.start_ns = 0 if facts is None else facts.time_ns
+        self.full_bytes = 0 if facts is None else facts.full_bytes
+        self.length = self.delta_bytes = 0
+        self.age_ms = 0.0
+        self.over_at: int | None = None
+        self.fault: tuple[int, Fault] | None = None
+
+
+def limits_of(strategy: FullSnapshotStrategy, full_bytes: int) -> Limits:
+    """Return where a strategy ends a chain that starts with a full snapshot of that many bytes."""
+    match strategy:
+        case BlockStrategy():
+            return Limits(deltas=CHAIN_LENGTH - 1, bytes=max(CHAIN_BYTES, full_bytes))
+        case ChangesStrategy(max_deltas=most):
+            return Limits(deltas=most)
+        case SizeStrategy(max_bytes=most):
+            return Limits(bytes=most)
+        case TimeStrategy(max_age_ms=age):
+            return Limits(age_ms=age)
+        case AdaptiveStrategy(max_growth=growth):
+            return Limits(bytes=int(growth * max(full_bytes, 1)))
+        case CompositeStrategy(parts=parts):
+            return _tightest([limits_of(part, full_bytes) for part in parts])
+    return Limits()
+
+
+def _tightest(limits: list[Limits]) -> Limits:
+    return Limits(
+        min((one.deltas for one in limits if one.deltas is not None), default=None),
+        min((one.bytes for one in limits if one.bytes is not None), default=None),
+        min((one.age_ms for one in limits if one.age_ms is not None), default=None),
+    )

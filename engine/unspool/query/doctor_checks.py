@@ -1,0 +1,161 @@
+"""What the doctor asks of each entry: does it follow from the one before, in time and in content?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from unspool.history.diff import same_value
+from unspool.query.doctor_findings import Code, Ledger
+from unspool.query.doctor_steps import ChainedSource, EncodedState, Facts, Step, Touched
+from unspool.store.blocks import KIND_BITS
+
+ADDED, MODIFIED, DELETED = 0, 1, 2
+_KIND_MASK: Final = (1 << KIND_BITS) - 1
+HOLE_META: Final = "unspool.hole"
+"""Key in the meta of an entry that stands for a lost one, in a repaired file."""
+DOUBT_META: Final = "unspool.doubtful"
+"""Key in the meta of an entry whose state is not certain, in a repaired file."""
+
+Changes = dict[str, int]
+"""What happened to each atom: `ADDED`, `MODIFIED` or `DELETED`."""
+
+
+class EntryChecks:
+    """Looks at entries one after the other and notes what is out of order."""
+
+    def __init__(self, source: ChainedSource, ledger: Ledger) -> None:
+        """Prepare.
+
+        Args:
+            source: where states of earlier entries come from.
+            ledger: where findings go.
+        """
+        self._source = source
+        self._ledger = ledger
+        self._time: int | None = None
+        self._certain_from = 0
+        self.doubtful: list[tuple[int, int]] = []
+        """Entries, as first and last, that a full snapshot after them or their own parent puts in doubt."""
+
+    def see(self, step: Step) -> None:
+        """Check the next entry."""
+        if step.fault is not None:
+            self._ledger.add(step.fault.code, step.seq, step.last, step.fault.text)
+        facts = step.facts
+        if facts is None:
+            return
+        if self._time is not None and facts.time_ns < self._time:
+            self._ledger.add(Code.CLOCK_BACKWARDS, step.seq, step.seq, "older than the entry before it")
+        self._time = facts.time_ns
+        self._look_at_marks(step, facts)
+        if not facts.changed and step.seq and step.fault is None:
+            self._ledger.add(Code.NO_OP, step.seq, step.seq, "changed nothing")
+        if step.state is not None:
+            self._check_content(step, facts)
+
+    def _look_at_marks(self, step: Step, facts: Facts) -> None:
+        """Tell of what an earlier repair left in the meta."""
+        meta = facts.extra.get("meta")
+        if not isinstance(meta, Mapping):
+            return
+        if HOLE_META in meta:
+            self._ledger.add(Code.HOLE, step.seq, step.seq, "lost before the file was repaired")
+        if DOUBT_META in meta:
+            self._ledger.add(Code.DOUBTFUL, step.seq, step.seq, "put in doubt when the file was repaired")
+
+    def _check_content(self, step: Step, facts: Facts) -> None:
+        seq = step.seq
+        told = self._told(step, facts)
+        if told is None:
+            return
+        parent = facts.extra.get("parent", seq - 1)
+        if parent == seq - 1:
+            self._check_against_previous(step, told)
+        elif type(parent) is not int or not 0 <= parent < seq:
+            self._ledger.add(
+                Code.FORK_WITHOUT_PARENT, seq, seq, f"follows entry {parent!r}, which is no earlier entry"
+            )
+        else:
+            self._check_fork(step, told, parent)
+
+    def _told(self, step: Step, facts: Facts) -> Changes | None:
+        """Return what the entry says it changed."""
+        names = self._source.names
+        try:
+            told = {names[item >> KIND_BITS]: item & _KIND_MASK for item in facts.changed}
+        except KeyError:
+            told = {"": _KIND_MASK}
+        if _KIND_MASK in told.values():
+            text = "the list of what it changed names an impossible atom or kind"
+            self._ledger.add(Code.UNKNOWN_ATOM, step.seq, step.seq, text)
+            return None
+        return told
+
+    def _check_against_previous(self, step: Step, told: Changes) -> None:
+        if step.touched is not None and step.state is not None:
+            if told != _written(step.touched, step.state) and not _all_same(told, step.touched, step.state):
+                text = "the list of changed atoms differs from what its delta changes"
+                self._ledger.add(Code.WRONG_INDEX, step.seq, step.seq, text)
+            return
+        if step.before is not None and step.state is not None:
+            wrong = differing(told, step.before, step.state)
+            if wrong:
+                self._doubt(step.seq, wrong)
+        self._certain_from = step.seq
+
+    def _doubt(self, seq: int, wrong: list[str]) -> None:
+        """Between the last full snapshot that fits and this one, something is not as it was recorded."""
+        first = min(self._certain_from + 1, seq)
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        text = f"the full snapshot at entry {seq} does not follow from the deltas before it: atom {wrong[0]!r}{more}"
+        self._ledger.add(Code.REPLAY_DIFFERS, first, seq, text)
+        self.doubtful.append((first, seq))
+
+    def _check_fork(self, step: Step, told: Changes, parent: int) -> None:
+        seq = step.seq
+        self._certain_from = seq
+        origin = self._source.state_at(parent)
+        if origin is None:
+            self._ledger.add(Code.FORK_WITHOUT_PARENT, seq, seq, f"follows entry {parent}, which does not read")
+        elif step.state is not None and differing(told, origin, step.state):
+            before = self._source.state_at(seq - 1) if step.before is None else step.before
+            fits = before is not None and not differing(told, before, step.state)
+            hint = f"it fits entry {seq - 1}" if fits else "it fits neither that nor the one before it"
+            text = f"says it follows entry {parent}, but what it changed does not fit: {hint}"
+            self._ledger.add(Code.FORK_WRONG_BRANCH, seq, seq, text)
+            self.doubtful.append((seq, seq))
+
+
+def differing(told: Changes, old: EncodedState, new: EncodedState) -> list[str]:
+    """Return the atoms for which a list of changes does not say what the two states say."""
+    wrong = []
+    for atom, value in new.items():
+        known = old.get(atom)
+        said = told.get(atom)
+        if known is None:
+            if said != ADDED:
+                wrong.append(atom)
+        elif known == value:
+            if said is not None:
+                wrong.append(atom)
+        elif said != MODIFIED and not (said is None and same_value(known, value)):
+            wrong.append(atom)
+    wrong.extend(atom for atom in old if atom not in new and told.get(atom) != DELETED)
+    wrong.extend(atom for atom in told if atom not in new and atom not in old)
+    return wrong
+
+
+def _written(touched: Touched, state: EncodedState) -> Changes:
+    return {atom: ADDED if old is None else MODIFIED if atom in state else DELETED for atom, old in touched}
+
+
+def _all_same(told: Changes, touched: Touched, state: EncodedState) -> bool:
+    """Say whether a delta and its list of changes differ only in atoms whose value stayed the same."""
+    written = _written(touched, state)
+    old = dict(touched)
+    odd = {atom for atom in written.keys() | told.keys() if written.get(atom) != told.get(atom)}
+    return all(
+        written.get(atom) == MODIFIED and atom not in told and same_value(old[atom] or b"", state[atom])
+        for atom in odd
+    )

@@ -1,0 +1,166 @@
+"""Walking over a native file piece by piece, so that damage in one piece never hides another."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from unspool.errors import CorruptHistory
+from unspool.query.doctor_blocks import BlockReader
+from unspool.query.doctor_findings import Code
+from unspool.query.doctor_lookup import StateLookup, silent
+from unspool.query.doctor_replay import Replayer, reason
+from unspool.query.doctor_steps import EncodedState, Facts, Fault, Names, Report, Step
+from unspool.query.doctor_structure import BlockKey, block_keys, check_tables, last_entry, read_names, tail_seqs
+from unspool.store.blocks import Row
+from unspool.store.schema import connect_reader, is_live
+from unspool.store.tail import read_rows
+
+_TAIL_BATCH: Final = 256
+
+
+class FileWalk:
+    """A native file as a `ChainedSource`. Holds one block at a time, however large the file is."""
+
+    def __init__(self, path: Path, report: Report) -> None:
+        """Open a file.
+
+        Args:
+            path: the file.
+            report: told what is found besides faults of entries.
+
+        Raises:
+            UnreadableSource, NewerSchema, CorruptHistory: it cannot be opened at all.
+        """
+        self.path = path
+        self.name = path.name
+        self._report = report
+        self.connection = connect_reader(path, live=is_live(path))
+        try:
+            check_tables(self.connection, path)
+        except CorruptHistory:
+            self.connection.close()
+            raise
+        self._names = read_names(self.connection, report)
+        self.keys = block_keys(self.connection, report)
+        self.total = last_entry(self.connection, self.keys) + 1
+        self._blocks = BlockReader(self.connection, report)
+        self._lookup = StateLookup(self.connection, self._names)
+
+    @property
+    def names(self) -> Names:
+        """See `ChainedSource.names`."""
+        return self._names
+
+    def steps(self) -> Iterator[Step]:
+        """See `ChainedSource.steps`."""
+        replayer = Replayer(self._names.__getitem__)
+        cursor = 0
+        keys = self.keys
+        while True:
+            for key, stop in _bounded(keys, self.total):
+                for step in self._block(key, stop, cursor, replayer):
+                    yield step
+                    cursor = step.last + 1
+            with self._view():
+                # A writer may have sealed rows of the tail meanwhile; both are looked at in one view.
+                keys = [key for key in block_keys(self.connection, silent) if cursor <= key.first < self.total]
+                rows = [] if keys else self._tail(cursor)
+            if not keys and not rows:
+                break
+            for step in _in_order(rows, cursor, self.total, replayer):
+                yield step
+                cursor = step.last + 1
+        if cursor < self.total:
+            yield _gap(cursor, self.total - 1, replayer)
+
+    @contextmanager
+    def _view(self) -> Iterator[None]:
+        self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            # Nothing was written; a damaged page fails the end of a view as it failed the reading in it.
+            with suppress(sqlite3.DatabaseError):
+                self.connection.execute("ROLLBACK")
+
+    def _block(self, key: BlockKey, stop: int, cursor: int, replayer: Replayer) -> Iterator[Step]:
+        """Yield the entries of a block from `cursor` on, and the gap before it."""
+        if cursor < key.first:
+            yield _gap(cursor, key.first - 1, replayer)
+            cursor = key.first
+        if stop <= cursor:
+            return
+        block = self._blocks.read(key, stop)
+        if block.facts is None:
+            replayer.lose(key.first)
+            yield Step(cursor, stop - 1, fault=block.fault)
+            return
+        for at, facts in enumerate(block.facts):
+            seq = key.first + at
+            if block.fault is not None:
+                replayer.lose(seq)
+                step = Step(seq, seq, facts, block.fault)
+            else:
+                step = replayer.step(seq, facts, block.records[at])
+            if cursor <= seq < self.total:
+                yield step
+
+    def _tail(self, start: int) -> list[tuple[int, Row | Fault]]:
+        seqs = tail_seqs(self.connection, start, _TAIL_BATCH, self._report)
+        return [(seq, self._tail_row(seq)) for seq in seqs if seq < self.total]
+
+    def _tail_row(self, seq: int) -> Row | Fault:
+        try:
+            row = read_rows(self.connection, seq, seq + 1)[0]
+        except CorruptHistory as error:
+            is_newer = "codec" in str(error)
+            return Fault(Code.MALFORMED if is_newer else Code.CHECKSUM, "the entry in the tail is damaged")
+        except (sqlite3.Error, TypeError, ValueError, IndexError) as error:
+            return Fault(Code.CHECKSUM, f"the entry in the tail is damaged ({reason(error)})")
+        if not isinstance(row.extra, dict) or not isinstance(row.action, str):
+            return Fault(Code.MALFORMED, "the entry in the tail is malformed")
+        return row
+
+    def state_at(self, seq: int) -> EncodedState | None:
+        """See `ChainedSource.state_at`."""
+        return self._lookup.state(seq)
+
+    def close(self) -> None:
+        """See `ChainedSource.close`."""
+        self.connection.close()
+
+
+def _bounded(keys: list[BlockKey], total: int) -> Iterator[tuple[BlockKey, int]]:
+    """Yield blocks, each with where it ends: a damaged count must not swallow the block that follows."""
+    for place, key in enumerate(keys):
+        following = keys[place + 1].first if place + 1 < len(keys) else total
+        stop = key.first + key.count
+        yield key, min(stop, following) if stop > key.first else key.first
+
+
+def _in_order(rows: list[tuple[int, Row | Fault]], cursor: int, total: int, replayer: Replayer) -> Iterator[Step]:
+    for seq, row in rows:
+        if seq > cursor:
+            yield _gap(cursor, seq - 1, replayer)
+        cursor = seq + 1
+        if isinstance(row, Fault):
+            replayer.lose(seq)
+            yield Step(seq, seq, fault=row)
+        else:
+            yield replayer.step(seq, facts_of(row), row.record)
+
+
+def facts_of(row: Row) -> Facts:
+    """Return what a tail row tells besides its record."""
+    record = row.record
+    size = len(record.payload)
+    return Facts(row.time_ns, record.codec, row.action, row.changed, row.extra, size, row.full_bytes)
+
+
+def _gap(first: int, last: int, replayer: Replayer) -> Step:
+    replayer.lose(last)
+    return Step(first, last, fault=Fault(Code.MISSING_ENTRIES, "in no block and not in the tail"))

@@ -1,0 +1,179 @@
+"""What the doctor can find, what each finding means for a person, and the ledger findings are kept in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from unspool.history.stats import Health
+
+
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    ERROR = "error"
+    """Something that was recorded does not read, or is not certain."""
+    WARNING = "warning"
+    """All states read, but an answer may be wrong or something is out of order."""
+    NOTE = "note"
+    """Worth knowing; nothing is wrong."""
+
+
+class Code(StrEnum):
+    """What was found."""
+
+    SQLITE_DAMAGE = "sqlite-damage"
+    CHECKSUM = "checksum-mismatch"
+    MALFORMED = "malformed-record"
+    SEVERED_BASE = "severed-base"
+    REPLAY_DIFFERS = "replay-differs"
+    MISSING_ENTRIES = "missing-entries"
+    MISSING_RECORDS = "missing-records"
+    MISSING_KEYFRAME = "missing-keyframe"
+    UNKNOWN_ATOM = "unknown-atom"
+    FORK_WITHOUT_PARENT = "fork-without-parent"
+    FORK_WRONG_BRANCH = "fork-on-wrong-branch"
+    DUPLICATE = "duplicate-entries"
+    UNREACHABLE = "unreachable-records"
+    WRONG_INDEX = "wrong-index"
+    CLOCK_BACKWARDS = "clock-backwards"
+    SOURCE_PARTIAL = "source-partial"
+    HOLE = "hole"
+    DOUBTFUL = "doubtful"
+    OVER_LIMIT = "chain-over-limit"
+    NO_OP = "no-op"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found.
+
+    Attributes:
+        code: what it is.
+        severity: how much it matters.
+        first: the first entry it concerns; None where it concerns the file.
+        last: the last one.
+        meaning: what is the matter, in one line.
+        still_reads: what can be read all the same.
+        remedy: what to do about it.
+    """
+
+    code: Code
+    severity: Severity
+    first: int | None
+    last: int | None
+    meaning: str
+    still_reads: str
+    remedy: str
+
+    @property
+    def place(self) -> str:
+        """The entries it concerns, for people."""
+        if self.first is None or self.last is None:
+            return "the file"
+        return f"entry {self.first}" if self.first == self.last else f"entries {self.first} to {self.last}"
+
+
+_REPAIR: Final = "`unspool doctor FILE --repair OUT` writes a new file with all that is intact"
+_OTHERS: Final = "every other entry"
+_ALL: Final = "every entry"
+
+_KINDS: Final[Mapping[Code, tuple[Severity, str, str]]] = {
+    Code.SQLITE_DAMAGE: (Severity.ERROR, "what no other finding names", f"check the disk; {_REPAIR}"),
+    Code.CHECKSUM: (Severity.ERROR, _OTHERS, _REPAIR),
+    Code.MALFORMED: (Severity.ERROR, _OTHERS, _REPAIR),
+    Code.SEVERED_BASE: (Severity.ERROR, "what they changed, not their states", _REPAIR),
+    Code.REPLAY_DIFFERS: (
+        Severity.ERROR,
+        "every state, but those of the deltas before it are not certain",
+        f"{_REPAIR} and marks these entries as doubtful",
+    ),
+    Code.MISSING_ENTRIES: (Severity.ERROR, _OTHERS, _REPAIR),
+    Code.MISSING_RECORDS: (Severity.ERROR, "when they happened and what they changed, not their states", _REPAIR),
+    Code.MISSING_KEYFRAME: (Severity.ERROR, "when they happened and what they changed, not their states", _REPAIR),
+    Code.UNKNOWN_ATOM: (Severity.ERROR, "entries that do not name the atom", f"{_REPAIR}, the atom under its number"),
+    Code.FORK_WITHOUT_PARENT: (Severity.ERROR, "the state; not what it changed", _REPAIR),
+    Code.FORK_WRONG_BRANCH: (Severity.ERROR, "the state; what it is said to have changed is wrong", _REPAIR),
+    Code.DUPLICATE: (Severity.WARNING, "the sealed copy", _REPAIR),
+    Code.UNREACHABLE: (Severity.WARNING, _ALL, _REPAIR),
+    Code.WRONG_INDEX: (
+        Severity.WARNING,
+        "every state; questions such as `when did this atom change` may miss entries",
+        f"{_REPAIR} and a right index",
+    ),
+    Code.CLOCK_BACKWARDS: (
+        Severity.WARNING,
+        _ALL,
+        "go to entries by number; check the clock of the machine that recorded",
+    ),
+    Code.SOURCE_PARTIAL: (
+        Severity.WARNING,
+        "what could be read of the source",
+        "repair the source and open it again",
+    ),
+    Code.HOLE: (Severity.WARNING, "the entries around it", "look for a backup of the file it was repaired from"),
+    Code.DOUBTFUL: (
+        Severity.WARNING,
+        "the state, which may not be what was recorded",
+        "look for a backup of the file it was repaired from",
+    ),
+    Code.OVER_LIMIT: (
+        Severity.NOTE,
+        _ALL,
+        "`unspool simulate FILE` tells which strategy would suit; `unspool convert FILE OUT --strategy NAME` applies it",
+    ),
+    Code.NO_OP: (Severity.NOTE, _ALL, "none needed; Recorder(..., skip_unchanged=True) leaves such entries out"),
+}
+
+LISTED: Final = 100
+"""Findings of one code that are listed; the others are counted."""
+
+
+class Ledger:
+    """Findings in the order they come: neighbours that say the same are one, and no code floods the others."""
+
+    def __init__(self) -> None:
+        """Start with nothing found."""
+        self._findings: list[Finding] = []
+        self._open: dict[Code, int] = {}
+        self._listed: Counter[Code] = Counter()
+        self.counts: Counter[Code] = Counter()
+        """Entries by what was found of them; 1 for each finding about the file."""
+        self.unlisted: Counter[Code] = Counter()
+        """Findings beyond those listed."""
+
+    def add(
+        self, code: Code, first: int | None, last: int | None, meaning: str, severity: Severity | None = None
+    ) -> None:
+        """Note a finding; `meaning` should not name the entries, so that neighbours can be joined."""
+        self.counts[code] += 1 if first is None or last is None else last - first + 1
+        place = self._open.get(code)
+        if place is not None:
+            known = self._findings[place]
+            if known.meaning == meaning and known.last is not None and known.last + 1 == first:
+                self._findings[place] = replace(known, last=last)
+                return
+        if self._listed[code] >= LISTED:
+            self.unlisted[code] += 1
+            return
+        usual, still_reads, remedy = _KINDS[code]
+        self._listed[code] += 1
+        self._open[code] = len(self._findings)
+        self._findings.append(Finding(code, severity or usual, first, last, meaning, still_reads, remedy))
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Return the findings, worst first, then in the order of entries."""
+        rank = list(Severity)
+        return tuple(
+            sorted(self._findings, key=lambda f: (rank.index(f.severity), -1 if f.first is None else f.first))
+        )
+
+    def health(self) -> Health:
+        """Return what the findings come to: errors break a history, warnings degrade it, notes do nothing."""
+        severities = {finding.severity for finding in self._findings}
+        if Severity.ERROR in severities:
+            return Health.BROKEN
+        return Health.DEGRADED if Severity.WARNING in severities else Health.HEALTHY

@@ -1,0 +1,162 @@
+"""What the tables of a native file say for themselves: names, blocks, tail, and SQLite's own check."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from unspool.errors import CorruptHistory
+from unspool.query.doctor_findings import Code
+from unspool.query.doctor_steps import FARTHEST_ATOM, Names, Report
+
+_MOST_ENTRIES: Final = 1 << 20
+"""A block of more entries than this is not ours."""
+_CHECKED: Final = 100
+"""Lines of SQLite's own check that are listed."""
+_TABLES: Final = {
+    "meta": "key, value",
+    "atom": "id, name",
+    "segment": "id, size, data",
+    "block": "first, count, segment, start_ns, end_ns, atoms, columns",
+    "block_data": "first, data",
+    "tail": "seq, time_ns, codec, full_bytes, action, changed, extra, record, crc",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BlockKey:
+    """Where a block starts, and how many entries it says it holds."""
+
+    first: int
+    count: int
+
+
+def check_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """See that the tables of a native file are there, with their columns.
+
+    Raises:
+        CorruptHistory: one is not, so that nothing can be read of it.
+    """
+    for table, columns in _TABLES.items():
+        try:
+            connection.execute(f"SELECT {columns} FROM {table} LIMIT 0").fetchall()  # noqa: S608 - our own names
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            raise CorruptHistory(
+                f"{path}: the table {table!r} is missing or damaged ({error}); restore the file from a backup"
+            ) from None
+
+
+def check_database(connection: sqlite3.Connection, report: Report, cancelled: Callable[[], bool]) -> None:
+    """Run SQLite's own check of the file; every line of it is a finding."""
+    connection.set_progress_handler(lambda: int(cancelled()), 100_000)
+    try:
+        for (line,) in connection.execute(f"PRAGMA integrity_check({_CHECKED})"):
+            if line != "ok":
+                report(Code.SQLITE_DAMAGE, None, None, f"SQLite's own check says: {' '.join(str(line).split())}")
+    except sqlite3.OperationalError as error:
+        if "interrupted" not in str(error):
+            report(Code.SQLITE_DAMAGE, None, None, f"SQLite cannot check the file ({error})")
+    except sqlite3.DatabaseError as error:
+        report(Code.SQLITE_DAMAGE, None, None, f"SQLite cannot check the file ({error})")
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
+def read_names(connection: sqlite3.Connection, report: Report) -> Names:
+    """Read the names of atoms; a name that is lost or damaged gets a placeholder."""
+    known: dict[int, str] = {}
+    lost: set[int] = set()
+    rows = _both_ways(connection, "SELECT id, name FROM atom ORDER BY id", "atom", report)
+    for number, name in rows:
+        if not 0 <= number < len(rows) + FARTHEST_ATOM:
+            report(Code.UNKNOWN_ATOM, None, None, f"the table of names has a row numbered {number}")
+            continue
+        try:
+            known[number] = name.decode("utf-8", "surrogatepass")
+        except (UnicodeDecodeError, AttributeError):
+            lost.add(number)
+            report(Code.UNKNOWN_ATOM, None, None, f"the name of atom {number} is damaged")
+    stop = max((*known, *lost), default=-1) + 1
+    missing = [number for number in range(stop) if number not in known and number not in lost]
+    for number in missing:
+        # Readers refuse a file with a gap among its names, whether an entry uses the name or not.
+        report(Code.UNKNOWN_ATOM, None, None, f"the name of atom {number} is missing")
+    return Names(known, [*sorted(lost), *missing])
+
+
+def block_keys(connection: sqlite3.Connection, report: Report) -> list[BlockKey]:
+    """Return all blocks that can be found, in order; what cannot be one is told and left out."""
+    found: dict[int, BlockKey] = {}
+    for first, count in _both_ways(connection, "SELECT first, count FROM block ORDER BY first", "block", report):
+        if type(count) is not int or first < 0 or not 0 < count <= _MOST_ENTRIES:
+            report(Code.MALFORMED, None, None, f"a block says it starts at entry {first} and holds {count}")
+            continue
+        found[first] = BlockKey(first, count)
+    keys = [found[first] for first in sorted(found)]
+    reached = 0
+    for key in keys:
+        if key.first < reached:
+            last = min(reached, key.first + key.count) - 1
+            report(Code.DUPLICATE, key.first, last, "two blocks hold these entries")
+        reached = max(reached, key.first + key.count)
+    return keys
+
+
+def tail_seqs(connection: sqlite3.Connection, start: int, most: int, report: Report) -> list[int]:
+    """Return the numbers of the first entries in the tail from `start` on."""
+    query = f"SELECT seq FROM tail WHERE seq >= {start} ORDER BY seq"  # noqa: S608 - a number
+    return sorted({seq for (seq,) in _both_ways(connection, query, "tail", report, most)})[:most]
+
+
+def last_entry(connection: sqlite3.Connection, keys: list[BlockKey]) -> int:
+    """Return the number of the last entry that the file claims; -1 for none."""
+    sealed = max((key.first + key.count - 1 for key in keys), default=-1)
+    try:
+        live = connection.execute("SELECT max(seq) FROM tail").fetchone()[0]
+    except sqlite3.DatabaseError:
+        live = None
+    return max(sealed, live if type(live) is int else -1)
+
+
+def check_leftovers(connection: sqlite3.Connection, keys: list[BlockKey], report: Report) -> None:
+    """Tell of entries that are in the tail and in a block, and of rows that nothing leads to."""
+    try:
+        for key in keys:
+            query = "SELECT seq FROM tail WHERE seq >= ? AND seq < ? ORDER BY seq"
+            for (seq,) in connection.execute(query, (key.first, key.first + key.count)):
+                report(Code.DUPLICATE, seq, seq, "in a block and in the tail too")
+        if connection.execute("SELECT 1 FROM tail WHERE seq < 0 LIMIT 1").fetchone():
+            report(Code.UNREACHABLE, None, None, "the tail holds entries with negative numbers")
+        orphans = "SELECT count(*) FROM block_data WHERE first NOT IN (SELECT first FROM block)"
+        if lost := connection.execute(orphans).fetchone()[0]:
+            report(Code.UNREACHABLE, None, None, f"records of {lost} blocks are there, but not the blocks")
+        unused = "SELECT count(*) FROM segment WHERE id NOT IN (SELECT segment FROM block)"
+        if spare := connection.execute(unused).fetchone()[0]:
+            report(Code.UNREACHABLE, None, None, f"{spare} keyframes are used by no block")
+    except sqlite3.DatabaseError as error:
+        report(Code.SQLITE_DAMAGE, None, None, f"leftovers cannot be looked for ({error})")
+
+
+def _both_ways(
+    connection: sqlite3.Connection, query: str, table: str, report: Report, most: int = -1
+) -> list[tuple[Any, ...]]:
+    """Run an ordered query; where a damaged page stops it, run it backwards too and return what both give."""
+    rows: list[tuple[Any, ...]] = []
+    try:
+        for row in connection.execute(f"{query} LIMIT {most}"):
+            rows.append(row)
+        return rows
+    except sqlite3.DatabaseError as error:
+        report(Code.SQLITE_DAMAGE, None, None, f"the table {table!r} cannot be read throughout ({error})")
+    known = {row[0] for row in rows}
+    try:
+        for row in connection.execute(f"{query} DESC"):
+            if row[0] not in known:
+                rows.append(row)
+    except sqlite3.DatabaseError:
+        # Both ends are read as far as they go.
+        return rows
+    return rows
