@@ -68,14 +68,8 @@ def _begin(feeder: SourceFeeder, reading: Reading, resources: ExitStack, target:
     if not target:
         feeder.read_on()
     feeder.has_begun.wait()
-    if feeder.entries == 0:
-        raise UnreadableSource(_nothing_read(feeder))
-
-
-def _nothing_read(feeder: SourceFeeder) -> str:
     if feeder.failure is not None:
-        return str(feeder.failure)
+        raise feeder.failure
     problems = feeder.verdict.problems
-    if not problems:
-        return f"{feeder.source_name}: holds no entry; open it again once something has been recorded"
-    return f"{problems[0].place}: {problems[0].message} (no entry could be read)"
+    if feeder.entries == 0 and problems:
+        raise UnreadableSource(f"{problems[0].place}: {problems[0].message} (no entry could be read)")

@@ -31,6 +31,7 @@ DETECTED = {
     "seeds/nexus-history-export.json": "nexus",
     "seeds/framework0-record.json": "delta-records",
     "seeds/framework0-record.json.gz": "delta-records",
+    "seeds/ri-source-space.rblogs": "event-log",
     "langgraph/agent.sqlite": "langgraph",
     "home_assistant/home.db": "home-assistant",
     "temporal/order.json": "temporal",
@@ -243,3 +244,46 @@ def test_numbers_are_read_as_they_are_written() -> None:
     assert [type(value).__name__ for value in values] == ["int", "float", "float", "int", "Decimal", "float", "float"]
     assert values[3] == 2**64
     assert math.copysign(1, values[2]) == -1
+
+
+def test_an_event_archive_shows_the_source_after_each_event() -> None:
+    with opened("seeds/ri-source-space.rblogs") as history:
+        assert len(history) == 4
+        assert history.state(3)["functions"]["main"] == {"body": "return 42"}
+        assert history[0].timestamp_ns == 1_771_027_200_000_000_000
+        assert history.verdict.status == "complete"
+
+
+def test_an_archive_without_events_is_an_empty_history() -> None:
+    with opened("seeds/ri-empty.rblogs") as history:
+        assert len(history) == 0
+        assert history.verdict.status == "complete"
+
+
+def test_an_event_log_is_followed(tmp_path: Path) -> None:
+    from unspool.events import EventLog, write_source
+
+    path = tmp_path / "log.db"
+    with EventLog(path) as log:
+        write_source(log, "main.py", "2024-01-01T00:00:00.000Z", "a = 1\n", "python")
+        with open_history(path) as history:
+            assert history.state(0) == {"source": "a = 1\n"}
+            write_source(log, "main.py", "2024-01-01T00:00:01.000Z", "a = 2\n", "python")
+            assert history.refresh() == 1
+            assert history.state(1) == {"source": "a = 2\n"}
+            write_source(log, "other.py", "2024-01-01T00:00:02.000Z", "b = 1\n", "python")
+            history.refresh()
+            assert history.state(2) == {"main.py source": "a = 2\n", "other.py source": "b = 1\n"}
+
+
+def test_one_space_of_a_log_can_be_selected(tmp_path: Path) -> None:
+    from unspool.events import EventLog, write_source
+
+    path = tmp_path / "log.db"
+    with EventLog(path) as log:
+        for name in ("a.py", "b.py"):
+            write_source(log, name, "2024-01-01T00:00:00.000Z", f"x = {name!r}\n", "python")
+    with open_history(path, follow=False, select={"space": "b.py"}) as history:
+        assert history.state(-1) == {"source": "x = 'b.py'\n"}
+    with pytest.raises(UnreadableSource, match="no space 'c.py'"):
+        open_history(path, select={"space": "c.py"})

@@ -29,7 +29,7 @@ FILES = sorted(
         "xstate",
     )
     for path in (FIXTURES / folder).iterdir()
-) + sorted((FIXTURES / "seeds").glob("*.json*"))
+) + sorted((FIXTURES / "seeds").iterdir())
 NASTY = (
     b"\x00",
     b"\xff",
@@ -82,10 +82,9 @@ def look_at_everything(path: Path, format_name: str | None = None) -> None:
             assert "\n" not in str(error)
             return
         with history:
-            assert len(history) > 0
             for entry in history:
                 history.state(entry.seq)
-            assert history.verdict.status in (VerdictStatus.COMPLETE, VerdictStatus.PARTIAL)
+            assert history.verdict.status is VerdictStatus.COMPLETE or (history.verdict.problems and len(history))
             assert history.refresh() == 0
 
 
