@@ -51,6 +51,7 @@ def _shapes(*shapes: Shape) -> frozenset[Shape]:
 
 
 _TEXT: Final = _shapes(Shape.LINES, Shape.DOCUMENT)
+_BYTES_OR_JSON: Final = _shapes(Shape.DOCUMENT, Shape.OTHER)
 _DATABASE_OR_BYTES: Final = _shapes(Shape.SQLITE, Shape.OTHER)
 NATIVE: Final = Format("unspool", "an unspool history file", None, _shapes(Shape.SQLITE), True, ("native",))
 GIT: Final = Format("git", "a file's history in git: git:REPO:PATH[@REV]", None, _shapes(), True)
@@ -67,7 +68,10 @@ FORMATS: Final = (
     Format("redux", "Redux DevTools export, lifted or custom, or a log of actions", "redux", _TEXT, True),
     Format("nexus", "nexus-state snapshots, deltas and exports, plain or typed", "nexus", _TEXT, True),
     Format("delta-records", "delta-compression records, alone or as a chain", "delta_records", _TEXT, True),
-    Format("event-log", "event log database or .rblogs archive", "event_log", _DATABASE_OR_BYTES, True, ("rblogs",)),
+    Format("region", "region files: JSON, binary, multiplayer, component or snapshot", "region_files", _BYTES_OR_JSON,
+           True),
+    Format("event-log", "event archives (.rblogs) and event-log databases", "event_archives", _DATABASE_OR_BYTES, True,
+           ("rblogs",)),
     Format("langgraph", "LangGraph checkpoints in SQLite", "langgraph", _shapes(Shape.SQLITE), True),
     Format("home-assistant", "Home Assistant recorder database", "home_assistant", _shapes(Shape.SQLITE), True),
     Format("temporal", "Temporal workflow history; events, no state", "temporal", _TEXT, True),

@@ -1,0 +1,150 @@
+"""Event-log databases, read as far as they go and followed while they grow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from unspool.errors import EventLogError, UnreadableSource
+from unspool.events.appending import find_space
+from unspool.events.hashing import broken_link
+from unspool.events.histories import base_in_log
+from unspool.events.log import EventLog
+from unspool.events.queries import rows_after
+from unspool.events.records import Event, Head
+from unspool.events.rows import event_of
+from unspool.sources.entries import Progress, SourceEntry
+from unspool.sources.event_spaces import SpaceTeller, chosen_spaces, in_time_order, place_of
+from unspool.sources.findings import Findings
+from unspool.sources.sqlite_files import BUSY_S, side_files
+
+_CHUNK: Final = 64
+"""Events read at once: with many spaces one chunk of each is held while they are merged by time."""
+_SEQUENCE: Final = 1
+"""The column of the view `chain` that numbers events."""
+
+
+@dataclass(slots=True)
+class _Chain:
+    """How far a space has been read."""
+
+    number: int = 0
+    last: Event | None = None
+    is_broken: bool = False
+
+
+class EventLogReader:
+    """Reads the events of a log's database, and later those that were written since."""
+
+    def __init__(self, path: Path, chosen: str | None) -> None:
+        """Open the log.
+
+        Raises:
+            UnreadableSource: it cannot be opened, or a space was chosen that there is not.
+        """
+        self.findings = Findings()
+        self.watch_paths = side_files(path)
+        self._path = path
+        self._chosen = chosen
+        self._chains: dict[str, _Chain] = {}
+        self._version: object = None
+        self._done = 0
+        self._is_finished = False
+        try:
+            self._log = EventLog(path, read_only=True, timeout=BUSY_S)
+        except EventLogError as error:
+            raise UnreadableSource(str(error)) from None
+        try:
+            is_single = len(self._wanted()) < 2
+        except EventLogError as error:
+            self._log.close()
+            raise UnreadableSource(str(error)) from None
+        except UnreadableSource:
+            self._log.close()
+            raise
+        self._teller = SpaceTeller(
+            path,
+            self.findings,
+            lambda fork: base_in_log(self._log, fork),
+            lambda: path.stat().st_mtime_ns,
+            is_single=is_single,
+        )
+
+    def _wanted(self) -> tuple[str, ...]:
+        return chosen_spaces(self._path, self._log.spaces(), self._chosen)
+
+    def read(self) -> Iterator[SourceEntry]:
+        """Yield an entry for each event since the last call."""
+        try:
+            version = self._log.database.value("PRAGMA data_version")
+            if version == self._version:
+                return
+            self._is_finished = False
+            wanted = self._wanted()
+            heads = [head for space_id in wanted if (head := self._log.head(space_id)) is not None]
+            if len(wanted) > 1:
+                self._teller.become_many()
+            for event in in_time_order([self._events(space_id) for space_id in wanted]):
+                self._done += 1
+                yield self._teller.entry(event)
+            for head in heads:
+                self._check_end(head)
+            self._version = version
+        except EventLogError as error:
+            self.findings.loss(str(self._path), f"{error}; reading stopped there")
+        self._is_finished = True
+
+    def _events(self, space_id: str) -> Iterator[Event]:
+        """Yield a space's events that are new; a damaged one costs itself and nothing else."""
+        space = find_space(self._log.database, space_id)
+        if space is None:
+            return
+        chain = self._chains.setdefault(space_id, _Chain())
+        while rows := rows_after(self._log.database, space.space, chain.number, _CHUNK):
+            for row in rows:
+                chain.number = row[_SEQUENCE]
+                event = self._event(row, space_id)
+                if event is not None:
+                    self._check_link(event, chain)
+                    chain.last = event
+                    yield event
+
+    def _event(self, row: tuple[Any, ...], space_id: str) -> Event | None:
+        try:
+            return event_of(row, self._log.column)
+        except (EventLogError, TypeError) as error:
+            place = f"{self._path}: event {row[_SEQUENCE]} of space {space_id!r}"
+            self.findings.loss(place, f"{error}; it was left out")
+            return None
+
+    def _check_link(self, event: Event, chain: _Chain) -> None:
+        """Compare an event with its hash and its predecessor; the first break of a chain is told."""
+        link = None if chain.is_broken else broken_link(event, chain.last)
+        if link is not None:
+            chain.is_broken = True
+            message = f"{link.reason}; it and what follows are shown as they are; `unspool events verify` tells more"
+            self.findings.loss(place_of(self._path, event), message)
+
+    def _check_end(self, head: Head) -> None:
+        """Compare where a chain ends with where the log says it does."""
+        chain = self._chains[head.space_id]
+        if chain.is_broken or chain.number > head.sequence_number:
+            return
+        if chain.number < head.sequence_number:
+            problem = f"events {chain.number + 1} to {head.sequence_number} are missing at its end"
+        elif chain.last is not None and chain.last.hash != head.hash:
+            problem = "its last event is not the one that was written last"
+        else:
+            return
+        chain.is_broken = True
+        self.findings.loss(f"{self._path}: space {head.space_id!r}", f"{problem}; restore the log from a copy")
+
+    def progress(self) -> Progress:
+        """Say how many events were read."""
+        return Progress(self._done, self._done, self._is_finished)
+
+    def close(self) -> None:
+        """Close the log."""
+        self._log.close()
