@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from unspool.delta.equality import encoded_equal
 from unspool.delta.ops import apply_ops, invert_ops
+from unspool.delta.options import DeltaOptions
 from unspool.delta.structural import Identity, diff_encoded
 from unspool.errors import ContradictoryDelta
-from unspool.model.atoms import AtomChange, AtomEntry
-from unspool.model.entries import Op
+from unspool.model.atom_changes import AtomChange
+from unspool.model.atoms import AtomEntry
+from unspool.model.entries import Op, OpKind
 from unspool.model.op_wire import pack_ops
 from unspool.model.paths import Path
 from unspool.model.snapshots import DeltaSnapshot
@@ -18,6 +21,38 @@ from unspool.model.wire import encode
 
 _SMALLEST: Final = 64
 """Bytes of old and new value together below which ops cannot pay."""
+
+
+def difference(old: bytes, new: bytes, options: DeltaOptions, atom: str) -> bytes | None:
+    """Return what tells how one wire form became another, found by structure.
+
+    Args:
+        old: the wire form before.
+        new: the wire form after.
+        options: what counts as equal, and whether ops are wanted.
+        atom: name of the atom, for looking up identity keys.
+
+    Returns:
+        None when the values are equal; else packed ops, or nothing where both values take no more bytes.
+    """
+    if old == new:
+        return None
+    whole = len(old) + len(new)
+    if not options.incremental or whole < _SMALLEST:
+        return None if encoded_equal(old, new, strict=options.strict) else b""
+    ops = diff_encoded(old, new, at=(atom,), identity=options.identity, text_splices=True)
+    if not ops or (not options.strict and _tells_nothing(ops, old, new)):
+        return None
+    packed = pack_ops(ops)
+    return packed if len(packed) < whole else b""
+
+
+def _tells_nothing(ops: tuple[Op, ...], old: bytes, new: bytes) -> bool:
+    """Say whether strict ops only exchange numbers that are equal as JSON compares them."""
+    if all(op.kind is OpKind.REPLACE for op in ops):
+        return all(json_equal(op.old, op.new) for op in ops)
+    # With items added, removed or moved the ops may pair equal numbers of two places: only the values tell.
+    return all(op.kind is not OpKind.SPLICE for op in ops) and encoded_equal(old, new)
 
 
 def ops_if_smaller(old: bytes, new: bytes, identity: Identity | None, atom: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import Final
 
 from unspool.delta.ops import invert_ops
 from unspool.errors import ContradictoryDelta
-from unspool.model.atoms import AtomChange
+from unspool.model.atom_changes import AtomChange
 from unspool.model.entries import ChangeKind
 from unspool.model.op_wire import pack_ops
 from unspool.model.snapshots import DeltaSnapshot

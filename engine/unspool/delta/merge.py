@@ -9,7 +9,8 @@ from unspool.delta.detect import same_entry
 from unspool.delta.incremental import apply_checked, ops_if_smaller
 from unspool.delta.ops import invert_ops
 from unspool.errors import BaseMismatch, ContradictoryDelta
-from unspool.model.atoms import AtomChange, AtomEntry
+from unspool.model.atom_changes import AtomChange
+from unspool.model.atoms import AtomEntry
 from unspool.model.entries import ChangeKind
 from unspool.model.op_wire import pack_ops
 from unspool.model.snapshots import DeltaMetadata, DeltaSnapshot

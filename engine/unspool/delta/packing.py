@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from unspool.errors import CorruptHistory, DeltaError
-from unspool.model.atoms import PRIMITIVE, AtomChange, AtomEntry
+from unspool.model.atom_changes import AtomChange
+from unspool.model.atoms import AtomEntry, entries_of, entry_of, row_of, rows_of
 from unspool.model.entries import NO_META, ChangeKind
 from unspool.model.snapshot_metadata import DeltaMetadata, SnapshotMetadata
 from unspool.model.snapshots import AnySnapshot, DeltaSnapshot, Snapshot
@@ -18,7 +19,9 @@ from unspool.model.values import Value
 from unspool.model.wire import decode, encode
 
 _FULL, _DELTA = 0, 1
-_CODES: Final = {ChangeKind.ADDED: 0, ChangeKind.MODIFIED: 1, ChangeKind.DELETED: 2}
+_DELTA_PARTS: Final = 5
+_ADDED, _MODIFIED, _DELETED = 0, 1, 2
+_CODES: Final = {ChangeKind.ADDED: _ADDED, ChangeKind.MODIFIED: _MODIFIED, ChangeKind.DELETED: _DELETED}
 _KINDS: Final = {code: kind for kind, code in _CODES.items()}
 
 
@@ -30,7 +33,7 @@ def pack(snapshot: AnySnapshot) -> bytes:
         return encode([_DELTA, snapshot.id, ids, _delta_row(snapshot.metadata), changes])
     meta = snapshot.metadata
     facts = [meta.timestamp, meta.action, meta.atom_count, dict(meta.extra) or None, snapshot.base_snapshot_id]
-    return encode([_FULL, snapshot.id, facts, {name: _entry_row(entry) for name, entry in snapshot.state.items()}])
+    return encode([_FULL, snapshot.id, facts, rows_of(snapshot.state)])
 
 
 def unpack(data: bytes) -> AnySnapshot:
@@ -74,22 +77,41 @@ def unpack_delta(data: bytes) -> DeltaSnapshot:
     return snapshot
 
 
+def unpack_changes(data: bytes) -> dict[str, list[Value]]:
+    """Return the changes of a packed delta as rows, for `target_of`: all a trusted replay needs of it.
+
+    Raises:
+        CorruptHistory: the bytes are no delta.
+    """
+    row = decode(data)
+    if not isinstance(row, list) or len(row) != _DELTA_PARTS or row[0] != _DELTA or not isinstance(row[-1], dict):
+        raise CorruptHistory("a stored delta does not unpack")
+    return row[-1]
+
+
 def packed_size(snapshot: AnySnapshot) -> int:
     """Return the measured bytes of a full or delta snapshot."""
     return len(pack(snapshot))
 
 
-def _entry_row(entry: AtomEntry) -> Value:
-    facts = [entry.type, entry.name, entry.atom_id]
-    if facts == [PRIMITIVE, None, None]:
-        return entry.encoded
-    while facts[-1] is None:
-        facts.pop()
-    return [entry.encoded, *facts]
+def full_overhead(snapshot: Snapshot) -> int:
+    """Return the bytes a packed full snapshot takes besides its atoms."""
+    bare = len(pack(Snapshot(snapshot.id, {}, snapshot.metadata, snapshot.base_snapshot_id)))
+    count = len(snapshot.state)
+    return bare + (0 if count < _SMALL_MAP else 2 if count < _LARGE_MAP else 4)
 
 
-def _entry(row: Value) -> AtomEntry:
-    return AtomEntry.from_encoded(row) if type(row) is bytes else AtomEntry.from_encoded(*row)
+def atom_size(name: str, entry: AtomEntry) -> int:
+    """Return the bytes an atom takes in a packed full snapshot."""
+    row = row_of(entry)
+    if not isinstance(row, bytes):
+        return len(encode(name)) + len(encode(row))
+    size = len(row)
+    return len(encode(name)) + size + (2 if size < _SMALL_BIN else 3 if size < _LARGE_MAP else 5)
+
+
+_SMALL_MAP, _LARGE_MAP, _SMALL_BIN = 16, 1 << 16, 1 << 8
+"""Where msgpack's headers grow."""
 
 
 def _change_row(change: AtomChange) -> list[Value]:
@@ -97,11 +119,11 @@ def _change_row(change: AtomChange) -> list[Value]:
     row: list[Value] = [_CODES[change.kind]]
     if change.kind is ChangeKind.MODIFIED and old is not None and new is not None:
         # True: kind, name and id did not change.
-        row.append([old.encoded, True] if old.has_facts_of(new) else [_entry_row(old), False])
-        row.append(_entry_row(new))
+        row.append([old.encoded, True] if old.has_facts_of(new) else [row_of(old), False])
+        row.append(row_of(new))
     else:
         entry = old or new
-        row.append(None if entry is None else _entry_row(entry))
+        row.append(None if entry is None else row_of(entry))
     if change.packed_ops or change.paths:
         row.append(change.packed_ops)
     if change.paths:
@@ -111,17 +133,33 @@ def _change_row(change: AtomChange) -> list[Value]:
 
 def _change(name: str, row: list[Value]) -> AtomChange:
     kind = _KINDS[row[0]]
-    if kind is not ChangeKind.MODIFIED:
-        entry = _entry(row[1])
-        old, new = (entry, None) if kind is ChangeKind.DELETED else (None, entry)
-        rest = row[2:]
-    else:
-        new, rest = _entry(row[2]), row[3:]
-        old_row, same_facts = row[1]
-        old = new.with_encoded(old_row) if same_facts else _entry(old_row)
-    ops = rest[0] if rest else b""
+    old, new = target_of(row, forward=False), target_of(row, forward=True)
+    rest = row[3:] if kind is ChangeKind.MODIFIED else row[2:]
     paths = tuple(tuple(path) for path in rest[1]) if len(rest) > 1 else ()
-    return AtomChange(name, kind, old, new, ops, paths)
+    return AtomChange(name, kind, old, new, rest[0] if rest else b"", paths)
+
+
+def target_of(row: list[Value], *, forward: bool) -> AtomEntry | None:
+    """Return the entry a packed change leads to, or the one it comes from; None where the atom is not there.
+
+    An entry without a wire form has its value told by `ops_of`.
+    """
+    code = row[0]
+    if code == _MODIFIED:
+        new = row[2]
+        if forward:
+            return entry_of(new)
+        old, has_same_facts = row[1]
+        if not has_same_facts or type(new) is bytes:
+            return entry_of(old)
+        return entry_of(new).with_encoded(old)
+    return entry_of(row[1]) if (code == _ADDED) is forward else None
+
+
+def ops_of(row: list[Value]) -> bytes:
+    """Return the packed ops of a packed modification."""
+    ops: bytes = row[3]
+    return ops
 
 
 _PLAIN_FACTS: Final = (
@@ -149,4 +187,4 @@ def _delta(identity: str, ids: list[str], facts: list[Value], changes: Mapping[s
 def _full(identity: str, facts: list[Value], state: Mapping[str, Value]) -> Snapshot:
     timestamp, action, count, extra, base = facts
     meta = SnapshotMetadata(timestamp, action, count, extra or NO_META)
-    return Snapshot(identity, {name: _entry(row) for name, row in state.items()}, meta, base)
+    return Snapshot(identity, entries_of(state), meta, base)

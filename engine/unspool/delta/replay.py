@@ -12,7 +12,8 @@ from unspool.delta.detect import same_value
 from unspool.delta.incremental import apply_checked
 from unspool.delta.ops import apply_ops
 from unspool.errors import ContradictoryDelta
-from unspool.model.atoms import PRIMITIVE, AtomChange, AtomEntry
+from unspool.model.atom_changes import AtomChange
+from unspool.model.atoms import PRIMITIVE, AtomEntry
 from unspool.model.entries import ChangeKind
 from unspool.model.snapshots import DeltaSnapshot
 from unspool.model.values import Value

@@ -138,8 +138,7 @@ class DeltaAwareHistoryManager:
     def get_delta_snapshots(self) -> list[DeltaSnapshot]:
         """Return the entries that are deltas, as they are stored, in the order they were written."""
         with self._lock:
-            writer = self._store.writer
-            return [writer.delta(node.record) for node in self._store.timeline if not node.record.is_full]
+            return [self._store.delta_of(node) for node in self._store.timeline if not node.record.is_full]
 
     def get_current(self) -> Snapshot | None:
         """Return the full state of the current entry, or None in an empty history."""
@@ -244,7 +243,7 @@ class DeltaAwareHistoryManager:
             node = self._node(index)
             deltas = []
             while not node.record.is_full:
-                deltas.append(self._store.writer.delta(node.record))
+                deltas.append(self._store.delta_of(node))
                 assert node.parent is not None, "a delta always has its parent kept"
                 node = node.parent
             base = self._store.writer.full(node.record)

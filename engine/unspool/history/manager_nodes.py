@@ -19,6 +19,7 @@ class Node:
         metadata: time, action, count.
         record: what is kept of it.
         full_bytes: bytes of its full snapshot before compressing.
+        atom_bytes: the part of these that its atoms take.
         parent: the entry it follows; None for the first, and once that one was evicted.
         chain: what it stands on; shared by all entries on one full snapshot.
         depth: entries before it in its line, evicted ones too.
@@ -32,6 +33,7 @@ class Node:
     metadata: SnapshotMetadata
     record: Record
     full_bytes: int
+    atom_bytes: int
     parent: Node | None
     chain: ChainRoot
     depth: int

@@ -65,7 +65,7 @@ class RecordWriter:
         Raises:
             CorruptHistory: the bytes are none.
         """
-        return unpack_full(self._bytes(record))
+        return unpack_full(self.bytes_of(record))
 
     def delta(self, record: Record) -> DeltaSnapshot:
         """Return the delta of a record.
@@ -73,9 +73,14 @@ class RecordWriter:
         Raises:
             CorruptHistory: the bytes are none.
         """
-        return unpack_delta(self._bytes(record))
+        return unpack_delta(self.bytes_of(record))
 
-    def _bytes(self, record: Record) -> bytes:
+    def bytes_of(self, record: Record) -> bytes:
+        """Return the packed bytes of a record.
+
+        Raises:
+            CorruptHistory: they do not decompress.
+        """
         if not record.is_squeezed:
             return record.data
         try:

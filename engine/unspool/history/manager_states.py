@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from unspool.chain.cache import CacheStats, ReconstructionCache
 from unspool.chain.lineage import state_bytes
 from unspool.chain.strategy import DELTA_OVERHEAD_BYTES
-from unspool.delta.invert import invert_delta
-from unspool.delta.replay import Replay
+from unspool.delta.net import lay_on
 from unspool.history.config import IncrementalSnapshotConfig
 from unspool.history.manager_nodes import Node
 from unspool.history.manager_records import RecordWriter
@@ -72,7 +72,8 @@ class States:
         cached = self._cache.get(node.serial)
         if cached is None:
             cached = self._rebuilt(node)
-            self._cache.put(node.serial, cached, state_bytes(cached))
+            if self._cache.max_size:
+                self._cache.put(node.serial, cached, state_bytes(cached))
         return cached
 
     def once(self, node: Node) -> Snapshot:
@@ -91,7 +92,8 @@ class States:
         return None if self._pinned is None else self._pinned.get(node.serial)
 
     def _known(self, node: Node) -> Snapshot | None:
-        return self._at_hand(node) or self._cache.peek(node.serial)
+        at_hand = self._at_hand(node)
+        return self._cache.peek(node.serial) if at_hand is None and node.serial in self._cache else at_hand
 
     def _rebuilt(self, node: Node) -> Snapshot:
         way: list[Node] = []
@@ -107,12 +109,17 @@ class States:
         if known is None:
             cost += here.record.packed_bytes
         back = self._way_back(node, cost)
-        if back is not None:
-            return self._undone(node, back)
-        replay = Replay((known or self._writer.full(here.record)).state)
-        for step in reversed(way):
-            replay.apply(self._writer.delta(step.record), validate=False)
-        return Snapshot(node.id, replay.state(), node.metadata)
+        if back is None:
+            start = known or self._writer.full(here.record)
+            state = lay_on(start.state, self._packed(way), forward=True)
+        else:
+            ahead = self._known(back[-1])
+            assert ahead is not None, "the way back ends at a known state"
+            state = lay_on(ahead.state, self._packed(back), forward=False)
+        return Snapshot(node.id, state, node.metadata)
+
+    def _packed(self, way: list[Node]) -> Iterator[bytes]:
+        return (self._writer.bytes_of(step.record) for step in way)
 
     def _way_back(self, node: Node, limit: int) -> list[Node] | None:
         """Find a known state ahead from which turning deltas round is cheaper than `limit`."""
@@ -127,11 +134,3 @@ class States:
             if self._known(here) is not None:
                 return way
         return None
-
-    def _undone(self, node: Node, way: list[Node]) -> Snapshot:
-        start = self._known(way[-1])
-        assert start is not None
-        replay = Replay(start.state)
-        for step in reversed(way):
-            replay.apply(invert_delta(self._writer.delta(step.record)), validate=False)
-        return Snapshot(node.id, replay.state(), node.metadata)

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Final
 
 from unspool.chain.strategy import ChainState, ChangesStrategy, FullSnapshotStrategy
-from unspool.delta.compute import delta_between
+from unspool.delta.compute import delta_between, with_sizes
 from unspool.delta.options import DeltaOptions
+from unspool.delta.packing import atom_size, full_overhead
 from unspool.history.config import IncrementalSnapshotConfig, strategy_of
 from unspool.history.manager_nodes import ChainRoot, Node, Timeline, stand_on
 from unspool.history.manager_records import Record, RecordWriter
@@ -56,21 +57,22 @@ class EntryStore:
         Returns:
             The entry, and its state as it will be read back.
         """
-        full = self.writer.packed(snapshot)
-        stored: Record | None = None
         if parent is not None and before is not None and self.config.enabled:
-            delta = delta_between(before, snapshot, self._options)
+            delta = delta_between(before, snapshot, self._options, measured=False)
             assert delta is not None, "an empty delta was asked for"
             packed = self.writer.packed(delta)
-            if len(packed) < len(full) and not self._is_due(parent, snapshot, delta, len(packed)):
-                stored = self.writer.record(packed, is_full=False)
-                snapshot = self._as_read_back(before, snapshot, delta)
-        node = self._node(snapshot, parent, stored or self.writer.record(full, is_full=True), len(full))
-        self.timeline.append(node)
-        self.states.added(node, snapshot)
-        return node, snapshot
+            atom_bytes = parent.atom_bytes + _growth(delta, before, snapshot)
+            full_bytes = atom_bytes + full_overhead(snapshot)
+            if len(packed) < full_bytes and not self._is_due(parent, snapshot, delta, len(packed)):
+                record = self.writer.record(packed, is_full=False)
+                return self._add(self._as_read_back(before, snapshot, delta), parent, record, full_bytes, atom_bytes)
+        full = self.writer.packed(snapshot)
+        record = self.writer.record(full, is_full=True)
+        return self._add(snapshot, parent, record, len(full), len(full) - full_overhead(snapshot))
 
-    def _node(self, snapshot: Snapshot, parent: Node | None, record: Record, full_bytes: int) -> Node:
+    def _add(
+        self, snapshot: Snapshot, parent: Node | None, record: Record, full_bytes: int, atom_bytes: int
+    ) -> tuple[Node, Snapshot]:
         depth = parent.depth + 1 if parent else 0
         bytes_before = parent.bytes_before if parent else 0
         if record.is_full or parent is None:
@@ -78,12 +80,23 @@ class EntryStore:
         else:
             chain = parent.chain
             bytes_before += record.packed_bytes
-        metadata = replace(snapshot.metadata, atom_count=len(snapshot.state))
-        serial = self.timeline.next_serial
-        node = Node(serial, snapshot.id, metadata, record, full_bytes, parent, chain, depth, bytes_before)
+        node = Node(
+            serial=self.timeline.next_serial,
+            id=snapshot.id,
+            metadata=replace(snapshot.metadata, atom_count=len(snapshot.state)),
+            record=record,
+            full_bytes=full_bytes,
+            atom_bytes=atom_bytes,
+            parent=parent,
+            chain=chain,
+            depth=depth,
+            bytes_before=bytes_before,
+        )
         if record.is_full:
             chain.full = node
-        return node
+        self.timeline.append(node)
+        self.states.added(node, snapshot)
+        return node, snapshot
 
     def _is_due(self, parent: Node, snapshot: Snapshot, delta: DeltaSnapshot, delta_bytes: int) -> bool:
         config, full = self.config, parent.chain.full
@@ -161,3 +174,14 @@ class EntryStore:
         for gone in dropped:
             self.states.forget(gone)
         return len(dropped)
+
+    def delta_of(self, node: Node) -> DeltaSnapshot:
+        """Return an entry stored as a delta, its sizes told."""
+        return with_sizes(self.writer.delta(node.record), node.record.packed_bytes, node.full_bytes)
+
+
+def _growth(delta: DeltaSnapshot, before: Snapshot, after: Snapshot) -> int:
+    """Return by how many bytes a packed state grows over a delta."""
+    gone = sum(atom_size(name, before.state[name]) for name, change in delta.changes.items() if change.old)
+    come = sum(atom_size(name, after.state[name]) for name, change in delta.changes.items() if change.new)
+    return come - gone

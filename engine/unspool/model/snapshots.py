@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from unspool.errors import ContradictoryDelta, UnreadableSource, UnsupportedValue
-from unspool.model.atoms import AtomChange, AtomEntry
+from unspool.model.atom_changes import AtomChange
+from unspool.model.atoms import AtomEntry, values_of
 from unspool.model.snapshot_metadata import DeltaMetadata, Milliseconds, SnapshotMetadata
 from unspool.model.values import State, Value
 
@@ -78,7 +79,7 @@ class Snapshot:
 
     def to_state(self) -> State:
         """Return the state as plain values by atom name; safe to mutate."""
-        return {name: entry.value for name, entry in self.state.items()}
+        return values_of(self.state)
 
     def to_dict(self) -> dict[str, Value]:
         """Return the snapshot as a JSON object of the seed's shape."""

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from support.snapshots import CALCULATOR, atom_states, deltas_of, run_of, same, snap
 from unspool.delta import invert_delta, merge_deltas
 from unspool.delta.incremental import without_ops, without_values
-from unspool.delta.packing import pack, unpack_delta
-from unspool.errors import BaseMismatch, ContradictoryDelta
+from unspool.delta.net import lay_on
+from unspool.delta.packing import atom_size, full_overhead, pack, packed_size, unpack_delta
+from unspool.errors import BaseMismatch, ContradictoryDelta, CorruptHistory
 from unspool.model.entries import ChangeKind
 from unspool.model.snapshots import AtomChange, AtomEntry, DeltaMetadata, DeltaSnapshot, Snapshot
 
@@ -68,6 +69,37 @@ def test_merging_a_whole_run_is_replaying_it(states: list[dict], form) -> None:
     for delta in rest:
         merged = merge_deltas(merged, delta)
     assert same(CALCULATOR.apply_delta(run[0], merged, validate=bool(merged.changes)), run[-1])
+
+
+@given(st.lists(atom_states, min_size=1, max_size=6), forms)
+def test_the_net_effect_of_a_run_is_its_replay_in_both_directions(states: list[dict], form) -> None:
+    run = snapshots(*states)
+    packed = [pack(form(delta)) for delta in deltas_of(run, strict=True)]
+    there = Snapshot("x", lay_on(run[0].state, reversed(packed), forward=True))
+    assert same(there, run[-1])
+    back = Snapshot("x", lay_on(run[-1].state, packed, forward=False))
+    assert same(back, run[0])
+
+
+@given(atom_states)
+def test_n17_sizes_are_told_without_packing(state: dict) -> None:
+    snapshot = Snapshot.of("s", state, timestamp=3, action="x")
+    assert full_overhead(snapshot) + sum(atom_size(name, entry) for name, entry in state.items()) == packed_size(
+        snapshot
+    )
+    many = Snapshot.of("m", {f"k{n}": "v" * (n % 300) for n in range(len(state) * 70)})
+    assert full_overhead(many) + sum(atom_size(name, entry) for name, entry in many.state.items()) == packed_size(
+        many
+    )
+
+
+def test_a_net_effect_that_does_not_fit_is_refused() -> None:
+    one, other = run_of([{"log": list(range(99))}, {"log": list(range(100))}])
+    packed = pack(without_values(deltas_of([one, other])[0]))
+    with pytest.raises(ContradictoryDelta):
+        lay_on({}, [packed], forward=True)
+    with pytest.raises(CorruptHistory):
+        lay_on(one.state, [pack(one)], forward=True)
 
 
 def test_what_cancels_out_merges_to_nothing_and_applies() -> None:

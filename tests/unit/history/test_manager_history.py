@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from support.snapshots import counters_load, run_of, same, snap
+from unspool.delta.packing import packed_size
 from unspool.errors import ConfigError, DeltaError, EntryNotFound, UnreadableSource, UnsupportedValue
 from unspool.history.config import IncrementalSnapshotConfig
 from unspool.history.manager import DeltaAwareHistoryManager
@@ -138,6 +139,23 @@ def test_n54_statistics_are_measured() -> None:
     assert 0 < stats.memory_efficiency < 0.3
     assert stats.delta == manager.get_delta_stats()
     assert filled(30, enabled=False)[0].get_stats().memory_efficiency == 1
+
+
+def test_n54_the_bytes_of_full_snapshots_are_those_of_packing_them() -> None:
+    rng = random.Random(8)
+    state: dict[str, Any] = dict(BALLAST)
+    states = []
+    for number in range(40):
+        state = {**state, f"k{rng.randrange(30)}": AtomEntry("v" * rng.randrange(300), "computed", "Name")}
+        state.pop(f"k{rng.randrange(30)}", None)
+        states.append({**state, "n": number})
+    manager = DeltaAwareHistoryManager()
+    run = run_of(states)
+    manager.add_all(run)
+    assert manager.get_delta_stats().full_bytes == sum(map(packed_size, run))
+    delta = manager.get_delta_snapshots()[0]
+    assert delta.metadata.compressed_size > 0
+    assert delta.metadata.original_size == packed_size(manager.get_by_id(delta.target_id) or run[0])
 
 
 def test_n55_forcing_full_snapshots_keeps_every_entry_and_the_position() -> None:
