@@ -11,7 +11,6 @@ from unspool.errors import UnreadableSource
 from unspool.history.history import History
 from unspool.recorder.recorder import Recorder
 from unspool.sources.feeder import SourceFeeder
-from unspool.sources.following import Follower
 from unspool.sources.selecting import Reading, select_reader
 from unspool.sources.sqlite_files import side_files
 from unspool.store.file import FileStore
@@ -59,12 +58,8 @@ def feed(
 def _begin(feeder: SourceFeeder, reading: Reading, resources: ExitStack, target: tuple[Path, ...]) -> None:
     """Read what is there, here or (where a target is named) from a thread, and see to what comes later."""
     feeder.target_paths = target
-    if target or (reading.follow and Follower.is_needed(feeder)):
-        follower = Follower(feeder, poll=reading.poll, watches=reading.follow)
-        resources.callback(follower.stop)
-        # A thread that reads a large source must end before it is waited for.
-        resources.callback(feeder.cancel)
-        follower.start(reads_at_once=bool(target))
+    if target or reading.follow:
+        _follow(feeder, reading, resources)
     if not target:
         feeder.read_on()
     feeder.has_begun.wait()
@@ -73,3 +68,15 @@ def _begin(feeder: SourceFeeder, reading: Reading, resources: ExitStack, target:
     problems = feeder.verdict.problems
     if feeder.entries == 0 and problems:
         raise UnreadableSource(f"{problems[0].place}: {problems[0].message} (no entry could be read)")
+
+
+def _follow(feeder: SourceFeeder, reading: Reading, resources: ExitStack) -> None:
+    # Commands that look once never need threads and watches.
+    from unspool.sources.following import Follower
+
+    if feeder.target_paths or Follower.is_needed(feeder):
+        follower = Follower(feeder, poll=reading.poll, watches=reading.follow)
+        resources.callback(follower.stop)
+        # A thread that reads a large source must end before it is waited for.
+        resources.callback(feeder.cancel)
+        follower.start(reads_at_once=bool(feeder.target_paths))
