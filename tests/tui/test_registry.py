@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from unspool_tui.actions import ACTIONS, BY_ID, GROUPS, HINTS
+from unspool_tui.cheatsheet import keys_markdown
 from unspool_tui.controls import CONTROLS
 from unspool_tui.keymap import Keymap
 
@@ -52,3 +53,9 @@ def test_remapped_keys_belong_to_their_new_action_alone() -> None:
     assert found.id == "quit"
     assert keymap.keys("follow") == ()
     assert keymap.action("q", "q") is None
+
+
+def test_the_cheat_sheet_is_not_stale() -> None:
+    assert (Path(__file__).parents[2] / "docs" / "keys.md").read_text("utf-8") == keys_markdown(), (
+        "run python -m unspool_tui.cheatsheet > docs/keys.md"
+    )

@@ -189,6 +189,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("bookmark.go", ("'",), "bookmarks", "Choose a bookmark to go to.", FIND, _bookmarked),
     Action("yank", ("y",), "yank", "Copy the value, key, path, jq path, JSON Patch or a link.", SHARE, _some_entries),
     Action("export", ("E",), "export", "Write the state, the patch or a picture to a file.", SHARE, _some_entries),
+    Action("plot", ("s",), "plot", "Draw the selected number over the whole history.", LOOK, _a_selection),
+    Action(
+        "pin", ("P",), "pin", "Give the selected atom a lane in the timeline, or take it away.", LOOK, _a_selection
+    ),
     Action(
         "chains", ("c",), "chains", "Look at every chain, have the doctor examine them, repair.", LOOK, _some_entries
     ),

@@ -29,7 +29,7 @@ def palette(main: MainScreen) -> None:
         else:
             go_to(main, text)
 
-    main.app.push_screen(Palette(main), typed)
+    main.open(Palette(main), typed)
 
 
 def go_to(main: MainScreen, text: str) -> None:
@@ -50,7 +50,7 @@ def show_help(main: MainScreen) -> None:
     from unspool_tui.present.help_lines import help_rows
     from unspool_tui.screens.reader import Reader
 
-    main.app.push_screen(Reader("Help", help_rows(main.view, main.keymap, main.pen.glyphs)))
+    main.open(Reader("Help", help_rows(main.view, main.keymap, main.pen.glyphs)))
 
 
 def theme(main: MainScreen) -> None:
@@ -67,7 +67,7 @@ def theme(main: MainScreen) -> None:
     def chosen(name: str | None) -> None:
         app.theme = name if name is not None else before
 
-    app.push_screen(Menu("Theme", choices, at=before, preview=preview), chosen)
+    main.open(Menu("Theme", choices, at=before, preview=preview), chosen)
 
 
 def show_log(main: MainScreen) -> None:
@@ -76,7 +76,7 @@ def show_log(main: MainScreen) -> None:
     from unspool_tui.screens.reader import Reader
 
     rows = log_rows(main.messages.all(), main.scene.history.verdict)
-    main.app.push_screen(Reader("Messages", rows, at_end=True))
+    main.open(Reader("Messages", rows, at_end=True))
 
 
 def reread(main: MainScreen) -> None:

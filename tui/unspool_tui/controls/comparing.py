@@ -42,7 +42,7 @@ def against(main: MainScreen) -> None:
         if name is not None:
             main.apply(marks.compare_against(main.view, Against(name)))
 
-    main.app.push_screen(Menu("Compare with", choices, at=str(view.against)), chosen)
+    main.open(Menu("Compare with", choices, at=str(view.against)), chosen)
 
 
 CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {

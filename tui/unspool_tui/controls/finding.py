@@ -32,7 +32,7 @@ def ask_search(main: MainScreen) -> None:
             stop_search(main)
 
     hint = "words in keys, values and paths; price>3 compares; Enter searches all entries, Esc leaves"
-    main.app.push_screen(Prompt("/", hint, check=check_search, history=main.typed["search"]), typed)
+    main.open(Prompt("/", hint, check=check_search, history=main.typed["search"]), typed)
 
 
 def start_search(main: MainScreen, text: str) -> None:
@@ -101,7 +101,7 @@ def ask_filter(main: MainScreen) -> None:
             start_filter(main, text.strip())
 
     prompt = Prompt("\\", filters.HELP, text=main.view.filter.text, check=check, history=main.typed["filter"])
-    main.app.push_screen(prompt, typed)
+    main.open(prompt, typed)
 
 
 def start_filter(main: MainScreen, text: str) -> None:
@@ -176,7 +176,7 @@ def go_to_bookmark(main: MainScreen) -> None:
         if seq is not None:
             main.apply(moves.jump_to(main.view, int(seq)))
 
-    main.app.push_screen(Menu("Bookmarks", choices, at=str(main.view.head)), chosen)
+    main.open(Menu("Bookmarks", choices, at=str(main.view.head)), chosen)
 
 
 CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from unspool_tui.view import panes
+from unspool_tui.scene.lanes import MOST_LANES
+from unspool_tui.view import marks, panes
 from unspool_tui.view.model import Pane
+from unspool_tui.view.outline import value_at
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
@@ -44,12 +46,30 @@ def gaps(main: MainScreen) -> None:
     main.apply(replace(main.view, gaps=not main.view.gaps))
 
 
+def plot(main: MainScreen) -> None:
+    """Draw the selected number over the history."""
+    from unspool_tui.screens.plot import PlotScreen
+
+    value = value_at(main.scene.detail.state, main.view.selected)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        main.flash("plot: only a number can be drawn; select one in Changes or Inspect", "warning")
+    else:
+        main.open(PlotScreen(main, main.view.selected))
+
+
+def pin(main: MainScreen) -> None:
+    """Give the selected atom a lane in the timeline, or take it away."""
+    atom = str(main.view.selected[0])
+    main.apply(marks.toggle_pin(main.view, atom, MOST_LANES))
+    main.flash(f"{'pinned' if atom in main.view.pinned else 'no longer pinned'}: {atom}")
+
+
 def chains(main: MainScreen) -> None:
     """Open the chains screen."""
     from unspool_tui.screens.chains import ChainsScreen
 
     if main.scene.ledger.ready:
-        main.app.push_screen(ChainsScreen(main))
+        main.open(ChainsScreen(main))
     else:
         main.flash("the history is still being read", "warning")
 
@@ -62,4 +82,6 @@ CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
     "wrap": wrap,
     "history.gaps": gaps,
     "chains": chains,
+    "plot": plot,
+    "pin": pin,
 }

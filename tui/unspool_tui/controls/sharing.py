@@ -24,7 +24,7 @@ def yank(main: MainScreen) -> None:
         if name is not None:
             yank_kind(main, name)
 
-    main.app.push_screen(Menu("Copy", choices), chosen)
+    main.open(Menu("Copy", choices), chosen)
 
 
 def yank_kind(main: MainScreen, name: str) -> None:

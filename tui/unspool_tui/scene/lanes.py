@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
+
 from unspool.errors import UnspoolError
 from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import View
-from unspool_tui.view.overview import bin_of
 
 MOST_LANES = 6
 
@@ -15,26 +17,33 @@ class Lanes:
 
     def __init__(self, history: HistoryPort) -> None:
         self._history = history
-        self._writes: dict[str, list[int]] = {}
+        self._writes: dict[str, array[int]] = {}
         self._asked: dict[str, int] = {}
+        self._counts: dict[str, tuple[tuple[int, int], tuple[int, ...]]] = {}
 
-    def rows(self, view: View, width: int) -> list[tuple[str, list[int]]]:
+    def rows(self, view: View, width: int) -> list[tuple[str, tuple[int, ...]]]:
         """Return the name and the counts of each pinned atom."""
-        return [(atom, self._counts(atom, view.total, width)) for atom in view.pinned]
+        return [(atom, self._count(atom, view.total, width)) for atom in view.pinned]
 
-    def _counts(self, atom: str, total: int, width: int) -> list[int]:
-        known = self._writes.setdefault(atom, [])
+    def _count(self, atom: str, total: int, width: int) -> tuple[int, ...]:
+        key = (total, width)
+        known = self._counts.get(atom)
+        if known is None or known[0] != key:
+            writes, bins = self._all_writes(atom, total), min(width, total)
+            edges = [bisect_left(writes, place * total // bins) for place in range(bins)] + [len(writes)]
+            known = self._counts[atom] = (key, tuple(edges[place + 1] - edges[place] for place in range(bins)))
+        return known[1]
+
+    def _all_writes(self, atom: str, total: int) -> array[int]:
+        writes = self._writes.setdefault(atom, array("q"))
         asked = self._asked.get(atom, 0)
         if asked > total:
-            known.clear()
+            del writes[:]
             asked = 0
         if asked < total:
             try:
-                known.extend(self._history.writes(atom, asked, total))
+                writes.extend(self._history.writes(atom, asked, total))
             except UnspoolError:
-                return []
+                return writes
             self._asked[atom] = total
-        counts = [0] * min(width, total)
-        for seq in known:
-            counts[bin_of(seq, total, width)] += 1
-        return counts
+        return writes

@@ -153,7 +153,7 @@ class ChainsScreen(Modal[None]):
 
         hint = "repair writes a new file with all that is intact; the old one is never changed"
         proposal = f"{files[0].stem}-repaired.unspool"
-        self.app.push_screen(Prompt("R", hint, text=proposal, check=check_target), typed)
+        self._main.open(Prompt("R", hint, text=proposal, check=check_target), typed)
 
     def _repaired(self, report: Any) -> None:
         self._main.flash(

@@ -89,7 +89,7 @@ def ask_export(main: MainScreen) -> None:
             text = export.make(main) if export.on_screen else None
             _ask_where(main, export, text)
 
-    main.app.push_screen(Menu("Export", choices), chosen)
+    main.open(Menu("Export", choices), chosen)
 
 
 def _ask_where(main: MainScreen, export: Export, text: str | None) -> None:
@@ -101,7 +101,7 @@ def _ask_where(main: MainScreen, export: Export, text: str | None) -> None:
             _write(main, export, target(name), text)
 
     hint = f"{export.label}: where to? Enter writes, Esc leaves; a file that is there stays"
-    main.app.push_screen(Prompt("E", hint, text=proposal, check=check_target), typed)
+    main.open(Prompt("E", hint, text=proposal, check=check_target), typed)
 
 
 def _safe(stem: str) -> str:

@@ -19,6 +19,7 @@ from unspool_tui.scene.scene import Scene, full_ledger
 from unspool_tui.screens.follower import Follower, SourceChanged
 from unspool_tui.screens.main_paint import Painter
 from unspool_tui.screens.messages import MessageLog
+from unspool_tui.screens.modal import Modal, Result
 from unspool_tui.screens.replies import take_reply
 from unspool_tui.view import live, moves, panes
 from unspool_tui.view.filters import Keep
@@ -193,6 +194,11 @@ class MainScreen(Screen[None]):
             self.flash(f"{action.label}: {reason}", "warning")
         else:
             CONTROLS[action.id](self)
+
+    def open(self, modal: Modal[Result], then: Callable[[Result | None], None] | None = None) -> None:
+        """Put a small screen in front; `then` takes what it returns, None when it was left with Escape."""
+        modal.then = then
+        self.app.push_screen(modal)
 
     def flash(self, text: str, style: str = "text") -> None:
         """Say something in the footer for a moment, and keep it in the message log."""

@@ -23,6 +23,8 @@ from unspool_tui.widgets.panel import Listed, Made, Panel
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
 
+_ROOM_FOR_LANES: Final = 100
+"""Width from which pinned atoms get their lanes."""
 LATE_SECONDS: Final = 0.08
 """A detail that takes longer is announced, so that the panels' old content is not taken for the new."""
 _LOOK_BACK_SECONDS: Final = 0.0015
@@ -89,8 +91,12 @@ class Painter:
         wrong = scene.wrong()
         source = scene.history.source_name
         main.header.show_rows([header(view, source, cost, width, glyphs, late=late, wrong=wrong)])
-        room = span(main.timeline.size.width)
-        main.timeline.show(view, ledger, scene.lanes.rows(view, room))
+        timeline = main.timeline
+        lanes = scene.lanes.rows(view, span(timeline.columns)) if width >= _ROOM_FOR_LANES else []
+        if timeline.lanes != len(lanes):
+            timeline.lanes = len(lanes)
+            timeline.styles.height = 2 + len(lanes)
+        timeline.show(view, ledger, lanes)
         if main.flash_text is not None:
             main.footer.show_rows([flash_row(*main.flash_text)])
         else:

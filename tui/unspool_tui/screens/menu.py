@@ -34,7 +34,7 @@ class Choice:
     more: str = ""
 
 
-class Menu(Modal[str | None]):
+class Menu(Modal[str]):
     """Shows choices and returns the value of the chosen one."""
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual import events, on
@@ -24,6 +25,8 @@ class Modal(ModalScreen[Result]):
     AUTO_FOCUS: ClassVar[str | None] = ""
     over = False
     """The result is given; keys that still come here belong to the screen behind."""
+    then: Callable[[Result | None], None] | None = None
+    """Takes the result at once. Textual's own callbacks come after keys that were typed ahead, which is too late."""
 
     @property
     def unspool_app(self) -> UnspoolApp:
@@ -81,9 +84,12 @@ class Modal(ModalScreen[Result]):
         return True
 
     def dismiss(self, result: Result | None = None) -> AwaitComplete:
-        """Close with a result, once."""
+        """Close with a result."""
         self.over = True
-        return super().dismiss(result)
+        closing = super().dismiss(result)
+        if self.then is not None:
+            self.then(result)
+        return closing
 
     def leave(self) -> None:
         """Close without a result."""

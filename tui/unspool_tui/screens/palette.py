@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
 
 
-class Palette(Modal[str | None]):
+class Palette(Modal[str]):
     """Returns what was typed when it is a place, else the id of the chosen action."""
 
     AUTO_FOCUS = "Input"

@@ -19,7 +19,7 @@ Check = Callable[[str], str]
 """Returns a hint for what is typed so far, or raises an UnspoolError that says what is wrong with it."""
 
 
-class Prompt(Modal[str | None]):
+class Prompt(Modal[str]):
     """Asks for a line of text; what was typed before comes back with the arrow keys."""
 
     AUTO_FOCUS = "Input"

@@ -47,6 +47,7 @@ class Timeline(Lines):
         self._room = 0
         self._total = 0
         self._dragged: int | None = None
+        self.lanes = 0
 
     def show(self, view: View, ledger: Ledger, lanes: Sequence[tuple[str, Sequence[int]]]) -> None:
         """Show a view."""

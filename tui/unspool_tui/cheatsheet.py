@@ -1,0 +1,50 @@
+"""docs/keys.md, made from the registry: `python -m unspool_tui.cheatsheet > docs/keys.md`."""
+
+from __future__ import annotations
+
+import sys
+
+from unspool_tui.actions import ACTIONS, GROUPS
+from unspool_tui.view.filters import HELP as FILTER_HELP
+from unspool_tui.view.going import SHAPES
+from unspool_tui.yanking import YANKS
+
+_HEAD = """# Keys
+
+Made from the registry of actions by `python -m unspool_tui.cheatsheet > docs/keys.md`; a test fails when it is stale.
+The names in the last column are those that the settings file remaps: see [tui.md](tui.md#settings).
+"""
+_TAIL = """
+## The mouse
+
+| Where | What |
+|---|---|
+| overview, chain strip | click or drag scrubs; the wheel steps, with Shift or Ctrl by ten |
+| a row | click selects it, a second click opens it |
+| a panel | the wheel scrolls it and leaves head and cursor where they are |
+"""
+
+
+def keys_markdown() -> str:
+    """Return the cheat sheet."""
+    parts = [_HEAD]
+    for group in GROUPS:
+        parts.append(f"\n## {group}\n\n| Key | Does | Name |\n|---|---|---|")
+        for action in ACTIONS:
+            if action.group == group:
+                keys = " ".join(_code(key) for key in action.keys)
+                parts.append(f"| {keys} | {action.help} | `{action.id}` |")
+    parts.append("\n## Typed lines\n")
+    parts.append(f"- `:` goes to {SHAPES}, and finds every action by name.")
+    parts.append(f"- `\\` filters: {FILTER_HELP}.")
+    letters = ", ".join(f"`{kind.key}` {kind.label}" for kind in YANKS)
+    parts.append(f"- `y` copies, with one more letter: {letters}.")
+    return "\n".join(parts) + "\n" + _TAIL
+
+
+def _code(key: str) -> str:
+    return f"`` {key} ``" if key == "`" else f"`{key}`" if key != "|" else "`\\|`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(keys_markdown())
