@@ -12,8 +12,9 @@ from unspool.sources.entries import Progress, Reader, SourceEntry
 from unspool.sources.findings import Findings
 from unspool.sources.git_commands import Blobs, Commit, Repository
 from unspool.sources.git_target import GitTarget
-from unspool.sources.json_exact import BrokenText
+from unspool.sources.json_exact import BrokenText, Parsed
 from unspool.sources.limits import DEFAULT_LIMITS, Limits
+from unspool.sources.source_text import is_document_by_name, is_text_by_name, text_state
 from unspool.sources.timestamps import NS_PER_SECOND
 
 _REFERENCES: Final = ("HEAD", "logs/HEAD", "packed-refs")
@@ -34,6 +35,8 @@ class GitReader:
         self._repository = Repository(target.repository)
         self.watch_paths: tuple[Path, ...] = self._watched()
         self._tip: str | None = None
+        self._is_text = is_text_by_name(target.path)
+        self._is_document = is_document_by_name(target.path)
         self._done = 0
         self._total = 0
         self._is_finished = False
@@ -78,8 +81,10 @@ class GitReader:
             yield SourceEntry({}, timestamp_ns, commit.subject, meta, commit.hash)
             return
         try:
-            kind = kind_of(data, self._target.path) or "json"
-            parsed = parse_document(data, kind, self._limits)
+            parsed = None if self._is_text else self._document(data)
+            if parsed is None:
+                yield SourceEntry(text_state(data), timestamp_ns, commit.subject, meta, commit.hash)
+                return
         except BrokenText as error:
             place = f"{self._target.name} at {commit.hash[:12]}"
             self.findings.loss(place, f"not readable ({error}); this version was left out")
@@ -89,6 +94,23 @@ class GitReader:
             self.findings.loss(place, f"the key {parsed.repeated_key!r} stands twice in one object; the last counts")
         entry = document_entry(parsed.value, timestamp_ns)
         yield SourceEntry(entry.state, timestamp_ns, commit.subject, {**entry.meta, **meta}, commit.hash)
+
+    def _document(self, data: bytes) -> Parsed | None:
+        """Read a version as a document; None where the file turns out to be text, which its first version decides.
+
+        Raises:
+            BrokenText: it is no document, and the file's name or an earlier version says it must be.
+        """
+        kind = kind_of(data, self._target.path) or "json"
+        try:
+            parsed = parse_document(data, kind, self._limits)
+        except BrokenText:
+            if self._is_document:
+                raise
+            self._is_text = True
+            return None
+        self._is_document = True
+        return parsed
 
     def progress(self) -> Progress:
         """Say how many commits were read."""

@@ -15,27 +15,23 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import ConfigError, RegionError, UnreadableSource
-from unspool.model.values import State, Value
+from unspool.model.values import Value
 from unspool.regions.binary_form import MAGIC
 from unspool.regions.component import COMPONENT_SCHEMA, COMPONENT_TYPE
-from unspool.regions.deltas import RegionDelta
-from unspool.regions.formats import RegionDocument
 from unspool.regions.multiplayer import MultiplayerRegionDelta
-from unspool.regions.records import RECORD_HEAD_SIZE, RECORD_HEADS, ByteOrder, HeaderlessRecords
+from unspool.regions.records import RECORD_HEAD_SIZE, RECORD_HEADS, ByteOrder
 from unspool.regions.snapshot import SNAPSHOT_FORM, RegionSnapshot
 from unspool.regions.state import RegionMoment, region_history, region_state
 from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.entries import TIME_FROM_FILE, Progress, Reader, SourceEntry
 from unspool.sources.findings import Findings
 from unspool.sources.probe import Probe, Shape
+from unspool.sources.region_players import Told, in_order, moments
 from unspool.sources.region_salvage import ACTIONS, RegionSource, Salvaged, read_region
 
 _ACTION_COUNT: Final = 19
 _TELLING_KEYS: Final = (b'"baseTemplate"', b'"sharedDeltas"', b'"personalDeltas"')
 _NO_BASE: Final = "the generated land is not in the file; what is shown is what its deltas tell"
-
-Told = tuple[tuple[str | None, RegionDelta], ...]
-"""Deltas in the order they apply, each with the player whose personal one it is."""
 
 
 def detect(probe: Probe) -> int:
@@ -187,69 +183,6 @@ def _byte_order(chosen: str | None) -> ByteOrder | None:
     if chosen is None or chosen in RECORD_HEADS:
         return chosen
     raise ConfigError(f"{chosen!r} is no byte order; write --select order=little or order=big")
-
-
-def in_order(document: RegionDocument | HeaderlessRecords, player: str | None) -> Told:
-    """Return the deltas to tell: of a multiplayer file those of one player, or of all."""
-    if not isinstance(document, MultiplayerRegionDelta):
-        return tuple((None, delta) for delta in document.deltas_for())
-    told: list[tuple[str | None, RegionDelta]] = [(None, delta) for delta in document.shared_deltas]
-    for owner, deltas in document.personal_deltas.items():
-        if player in (None, owner):
-            told.extend((owner, delta) for delta in deltas)
-    return tuple(sorted(told, key=lambda item: item[1].tick))
-
-
-def moments(document: RegionSource, deltas: Told, player: str | None) -> Iterator[RegionMoment]:
-    """Yield the region after each delta, as one player sees it, or as everyone does with each player's layers beside."""
-    if player is not None or not isinstance(document, MultiplayerRegionDelta):
-        yield from region_history(document, actions=ACTIONS, player=player)
-        return
-    shared = region_history(document, actions=ACTIONS)
-    views = {name: _PlayerView(document, name) for name in document.players}
-    state = region_state_before(document)
-    for owner, _ in deltas:
-        if owner is None:
-            moment = next(shared)
-            state = moment.state
-            for view in views.values():
-                view.follow()
-        else:
-            moment = views[owner].act()
-        beside = {name: value for view in views.values() for name, value in view.layers().items()}
-        yield moment._replace(state={**state, **beside})
-
-
-def region_state_before(document: RegionSource) -> State:
-    """Return what is known of a region before its first delta."""
-    return next(region_history(document, actions=ACTIONS, include_base=True)).state
-
-
-class _PlayerView:
-    """The region as one player sees it, delta by delta."""
-
-    def __init__(self, document: MultiplayerRegionDelta, player: str) -> None:
-        self._moments = region_history(document, actions=ACTIONS, player=player)
-        self._player = player
-        self._state = region_state_before(document)
-        self._own: dict[str, None] = {}
-
-    def follow(self) -> None:
-        """Go on by a delta that everyone sees."""
-        self._state = next(self._moments).state
-
-    def act(self) -> RegionMoment:
-        """Go on by a delta of the player's own; the layers it touches are the player's from here on."""
-        moment = next(self._moments)
-        names = {**self._state, **moment.state}
-        # Layers that a delta leaves alone are the same objects before and after it.
-        self._own.update({name: None for name in names if self._state.get(name) is not moment.state.get(name)})
-        self._state = moment.state
-        return moment
-
-    def layers(self) -> State:
-        """Return the player's own layers, under the player's name."""
-        return {f"{self._player} {name}": self._state[name] for name in self._own if name in self._state}
 
 
 def open_reader(probe: Probe) -> Reader:
