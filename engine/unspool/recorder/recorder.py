@@ -30,6 +30,7 @@ OnError = Literal["warn", "raise", "ignore"]
 """What happens when recording fails: warn once and stop recording, raise, or stop in silence."""
 
 _MAX_NS = 2**63 - 1
+_TINY = 1024
 
 
 class RecordingStopped(UserWarning):
@@ -196,11 +197,19 @@ class Recorder:
         record = delta_record(self._codec, self._capture.base, taken, self.store.intern)
         if record.codec.is_full:
             return record
-        # A delta that is no smaller than its state would only make rebuilding slower.
-        is_larger = self._codec is DeltaStrategy.AUTO and len(record.payload) >= len(taken.base.blob)
-        if is_larger or self._strategy.wants_full(self._chain.state(record, moment, len(taken.changes))):
+        if self._is_pointless(record, taken) or self._strategy.wants_full(self._chain.state(record, moment, len(taken.changes))):
             return full_record(self._codec, taken.base.to_dict(), self.store.intern)
         return record
+
+    def _is_pointless(self, record: Record, taken: Taken) -> bool:
+        """Say whether a delta would be no smaller than its state and tell no more either.
+
+        A tiny state of which only a part changed stays a delta: its few bytes say what changed.
+        """
+        size = len(taken.base.blob)
+        if self._codec is not DeltaStrategy.AUTO or len(record.payload) < size:
+            return False
+        return size > _TINY or len(taken.changes) >= len(taken.base)
 
     def _state_of(self, seq: int) -> dict[str, bytes]:
         if not 0 <= seq < len(self.store):
