@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from textual.app import App
 
-from unspool.errors import EntryNotFound
+from unspool.errors import ConfigError, EntryNotFound
 from unspool_tui.keymap import Keymap
 from unspool_tui.options import UiOptions
 from unspool_tui.places import config_folder, state_folder
@@ -19,7 +19,7 @@ from unspool_tui.scene.scene import Look, Scene
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.screens.modal import Modal
 from unspool_tui.session import Session
-from unspool_tui.settings import Settings
+from unspool_tui.settings import Settings, nearest
 from unspool_tui.themes import DEFAULT, UNSPOOL, UNSPOOL_LIGHT, user_themes
 from unspool_tui.view.model import View
 
@@ -56,11 +56,14 @@ class UnspoolApp(App[None]):
         view = self.session.restore(View(total=len(history)), at=place, follow=follow)
         for theme in (UNSPOOL, UNSPOOL_LIGHT, *user_themes(config_folder() / "themes")):
             self.register_theme(theme)
+        if settings.theme not in self.available_themes:
+            raise ConfigError(f"there is no theme {settings.theme!r}: {nearest(settings.theme, self.theme_names())}")
         self.theme = self.session.theme if self.session.theme in self.available_themes else settings.theme
         self.pen = self._make_pen()
         self.main = MainScreen(scene, view, Keymap(settings.keys), self.pen)
         self.main.follower.poll = options.poll if options.poll is not None else settings.poll or None
         self.main.follower.enabled = follow
+        self.main.first_filter = self.session.filter if at is None else ""
 
     def get_default_screen(self) -> MainScreen:
         """Begin with the main screen."""

@@ -128,6 +128,15 @@ def start_filter(main: MainScreen, text: str) -> None:
     main.ask(Kind.FILTER, lambda: _pass_through(keep, total), take)
 
 
+def restore_filter(main: MainScreen, text: str) -> None:
+    """Filter as when the source was left; a remembered filter that no longer parses is forgotten."""
+    try:
+        filters.compile_filter(filters.parse_filter(text), main.scene.history)
+    except filters.FilterSyntaxError:
+        return
+    start_filter(main, text)
+
+
 def _pass_through(keep: Keep, total: int) -> Iterator[list[int] | None]:
     """Yield the entries that pass, a batch every few milliseconds."""
     batch: list[int] = []

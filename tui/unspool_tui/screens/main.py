@@ -80,6 +80,7 @@ class MainScreen(Screen[None]):
         self.typed: dict[str, list[str]] = {"search": [], "filter": []}
         self.askers: dict[Kind, Callable[[Reply], None]] = {}
         self.keep: Keep | None = None
+        self.first_filter = ""
         self.follower = Follower(self)
         self.panels = {pane: Panel(pane) for pane in Pane}
         self.painter = Painter(self)
@@ -106,6 +107,8 @@ class MainScreen(Screen[None]):
     def _begin(self) -> None:
         """Do what the first paint need not wait for."""
         self.follower.start()
+        if self.first_filter:
+            finding.restore_filter(self, self.first_filter)
         if not self.scene.ledger.ready:
             self.desk.ask(Kind.LEDGER, lambda: full_ledger(self.scene.history))
 

@@ -43,6 +43,7 @@ class PlotScreen(Modal[None]):
         self._address = address
         self._points: list[Point] = []
         self._cursor: int | None = None
+        self._shown = 0
         self._done = False
 
     def compose(self) -> ComposeResult:
@@ -68,7 +69,7 @@ class PlotScreen(Modal[None]):
         width = max(1, framed.inner_width - AXIS - 1)
         head = bin_of(view.head, view.total, width)
         cursor = head if self._cursor is None else max(0, min(self._cursor, width - 1))
-        self._cursor = cursor
+        self._shown = cursor
         columns = spread(self._points, view.total, width)
         rows = plot_rows(Plot(columns, cursor, head), framed.page, self.pen.glyphs)
         seq = entry_at(cursor, view.total, width)
@@ -98,11 +99,11 @@ class PlotScreen(Modal[None]):
             "end": 9999,
         }
         if key in steps:
-            self._cursor = max(0, (self._cursor or 0) + steps[key])
+            self._cursor = max(0, self._shown + steps[key])
             self.paint()
         elif key == "enter":
             width = max(1, self.query_one(Framed).inner_width - AXIS - 1)
-            seq = entry_at(self._cursor or 0, self._main.view.total, width)
+            seq = entry_at(self._shown, self._main.view.total, width)
             self._main.apply(moves.jump_to(self._main.view, seq))
             self.leave()
         elif key == "q":
@@ -113,7 +114,7 @@ class PlotScreen(Modal[None]):
 
     @on(Framed.Wheeled)
     def _wheeled(self, message: Framed.Wheeled) -> None:
-        self._cursor = max(0, (self._cursor or 0) + message.by)
+        self._cursor = max(0, self._shown + message.by)
         self.paint()
 
 

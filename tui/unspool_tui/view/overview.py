@@ -66,7 +66,7 @@ def entry_at(column: int, total: int, width: int) -> int:
     """
     count = min(width, total)
     if count <= 1:
-        return 0
+        return max(0, total - 1) if column > 0 else 0
     place = max(0, min(column, count - 1))
     if place == count - 1:
         return total - 1

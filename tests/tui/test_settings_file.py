@@ -1,0 +1,126 @@
+"""The settings file, themes of one's own, the remembered place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tui_driver import drive, make_app, open_file
+
+from conftest import record, shop_states
+from unspool.errors import ConfigError
+from unspool_tui.places import config_folder, state_folder
+from unspool_tui.settings import Settings, load_settings
+from unspool_tui.themes import user_themes
+
+
+def _settings(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    return load_settings(path)
+
+
+def test_no_file_means_the_defaults() -> None:
+    assert load_settings() == Settings()
+
+
+def test_every_setting_is_read(tmp_path: Path) -> None:
+    text = 'theme = "nord"\nascii = true\ncolor = false\nmouse = false\npoll = 0.5\nremember = false\n'
+    read = _settings(tmp_path, text + '[keys]\n"step.next" = ["n", "right"]\n"quit" = "x"\n')
+    assert (read.theme, read.ascii, read.color, read.mouse, read.poll, read.remember) == (
+        "nord", True, False, False, 0.5, False
+    )  # fmt: skip
+    assert read.keys == {"step.next": ("n", "right"), "quit": ("x",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('thme = "nord"', "there is no setting 'thme': did you mean theme?"),
+        ("ascii = 3", "ascii is 3; it must be true or false"),
+        ("poll = true", "poll is True; it must be a number"),
+        ("poll = -1", "poll is -1"),
+        ('[keys]\n"step.nxt" = "n"', "names no action 'step.nxt': did you mean step.next?"),
+        ('[keys]\n"quit" = 3', "quit is 3; write a key"),
+        ('[keys]\n"quit" = "x"\n"help" = "x"', "gives 'x' to quit and to help"),
+        ("keys = 1", "keys is a table"),
+        ("theme = ", "cannot be read as settings"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_file_and_what_would_be_right(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _settings(tmp_path, text)
+    assert str(caught.value).startswith(str(tmp_path / "config.toml"))
+    assert said in str(caught.value)
+
+
+def test_a_settings_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such settings file"):
+        load_settings(tmp_path / "none.toml")
+
+
+async def test_remapped_keys_work_and_show_in_the_footer(shop_file: Path, tmp_path: Path) -> None:
+    settings = _settings(tmp_path, '[keys]\n"step.next" = "right"\n"unfold" = []\n')
+    async with drive(make_app(open_file(shop_file), at=10, settings=settings)) as driver:
+        await driver.press("right")
+        assert driver.view.head == 11
+        assert ", → step" in driver.line(-1)
+        await driver.press(".")
+        assert driver.view.head == 11
+
+
+async def test_a_theme_of_ones_own_is_named_after_its_file(shop_file: Path) -> None:
+    folder = config_folder() / "themes"
+    folder.mkdir(parents=True)
+    (folder / "dusk.toml").write_text('primary = "#ff8800"\nbackground = "#201020"\n')
+    async with drive(make_app(open_file(shop_file), settings=Settings(theme="dusk"))) as driver:
+        assert driver.app.theme == "dusk"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('primry = "#ff8800"', "did you mean primary?"),
+        ('primary = "no colour"', "is no colour"),
+        ('background = "#201020"', "needs at least primary"),
+        ("primary", "cannot be read as a theme"),
+    ],
+)
+def test_a_wrong_theme_is_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(ConfigError, match="mine.toml") as caught:
+        list(user_themes(tmp_path))
+    assert said in str(caught.value)
+
+
+async def test_an_unknown_theme_is_named_with_the_nearest_one(shop_file: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean nord"):
+        make_app(open_file(shop_file), settings=Settings(theme="nrd"))
+
+
+async def test_place_unfolded_values_filter_and_base_survive_a_rewritten_source(tmp_path: Path) -> None:
+    path = record(tmp_path / "shop.unspool", shop_states(80))
+    async with drive(make_app(open_file(path), at=30, remember=True)) as driver:
+        await driver.press("m", ".", ".", "3", "g", "l", "j")
+        await driver.press("\\")
+        await driver.type("changes>0")
+        await driver.press("enter", "q")
+    path.unlink()
+    record(path, shop_states(120))
+    async with drive(make_app(open_file(path), remember=True)) as driver:
+        view = driver.view
+        assert (view.head, view.base, view.total) == (32, 30, 120)
+        assert ("cart",) in view.unfolded
+        assert view.selected == ("cart", "items")
+        assert view.filter.text == "changes>0"
+        assert not view.follow
+
+
+async def test_damaged_memory_is_forgotten(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=30, remember=True)) as driver:
+        await driver.press("q")
+    (kept,) = state_folder().glob("*.json")
+    kept.write_text('{"head": "three"')
+    async with drive(make_app(open_file(shop_file), remember=True)) as driver:
+        assert driver.view.head == 199
+        assert driver.view.follow
