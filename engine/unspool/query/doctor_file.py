@@ -12,9 +12,10 @@ from unspool.errors import CorruptHistory
 from unspool.query.doctor_blocks import BlockReader
 from unspool.query.doctor_findings import Code
 from unspool.query.doctor_lookup import StateLookup, silent
+from unspool.query.doctor_names import read_names
 from unspool.query.doctor_replay import Replayer, reason
 from unspool.query.doctor_steps import EncodedState, Facts, Fault, Names, Report, Step
-from unspool.query.doctor_structure import BlockKey, block_keys, check_tables, last_entry, read_names, tail_seqs
+from unspool.query.doctor_structure import BlockKey, block_keys, check_tables, last_entry, tail_seqs
 from unspool.store.blocks import Row
 from unspool.store.schema import connect_reader, is_live
 from unspool.store.tail import read_rows

@@ -39,6 +39,7 @@ class Code(StrEnum):
     DUPLICATE = "duplicate-entries"
     UNREACHABLE = "unreachable-records"
     WRONG_INDEX = "wrong-index"
+    IDENTITY_LOST = "identity-lost"
     CLOCK_BACKWARDS = "clock-backwards"
     SOURCE_PARTIAL = "source-partial"
     HOLE = "hole"
@@ -103,6 +104,11 @@ _KINDS: Final[Mapping[Code, tuple[Severity, str, str]]] = {
         Severity.WARNING,
         "every state; questions such as `when did this atom change` may miss entries",
         f"{_REPAIR} and a right index",
+    ),
+    Code.IDENTITY_LOST: (
+        Severity.WARNING,
+        "every entry, under an id that may differ from what it was",
+        f"{_REPAIR} and a new identity",
     ),
     Code.CLOCK_BACKWARDS: (
         Severity.WARNING,

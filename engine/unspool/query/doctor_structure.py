@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from unspool.errors import CorruptHistory
 from unspool.query.doctor_findings import Code
-from unspool.query.doctor_steps import FARTHEST_ATOM, Names, Report
+from unspool.query.doctor_steps import Report
 
 _MOST_ENTRIES: Final = 1 << 20
 """A block of more entries than this is not ours."""
@@ -65,32 +65,20 @@ def check_database(connection: sqlite3.Connection, report: Report, cancelled: Ca
         connection.set_progress_handler(None, 0)
 
 
-def read_names(connection: sqlite3.Connection, report: Report) -> Names:
-    """Read the names of atoms; a name that is lost or damaged gets a placeholder."""
-    known: dict[int, str] = {}
-    lost: set[int] = set()
-    rows = _both_ways(connection, "SELECT id, name FROM atom ORDER BY id", "atom", report)
-    for number, name in rows:
-        if not 0 <= number < len(rows) + FARTHEST_ATOM:
-            report(Code.UNKNOWN_ATOM, None, None, f"the table of names has a row numbered {number}")
-            continue
-        try:
-            known[number] = name.decode("utf-8", "surrogatepass")
-        except (UnicodeDecodeError, AttributeError):
-            lost.add(number)
-            report(Code.UNKNOWN_ATOM, None, None, f"the name of atom {number} is damaged")
-    stop = max((*known, *lost), default=-1) + 1
-    missing = [number for number in range(stop) if number not in known and number not in lost]
-    for number in missing:
-        # Readers refuse a file with a gap among its names, whether an entry uses the name or not.
-        report(Code.UNKNOWN_ATOM, None, None, f"the name of atom {number} is missing")
-    return Names(known, [*sorted(lost), *missing])
+def check_identity(connection: sqlite3.Connection, report: Report) -> None:
+    """See that the file says which history it is: ids of entries are made of that."""
+    try:
+        row = connection.execute("SELECT value FROM meta WHERE key = 'history_id'").fetchone()
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
+        row = None
+    if row is None or row[0] in (None, "", b""):
+        report(Code.IDENTITY_LOST, None, None, "the file does not say which history it is")
 
 
 def block_keys(connection: sqlite3.Connection, report: Report) -> list[BlockKey]:
     """Return all blocks that can be found, in order; what cannot be one is told and left out."""
     found: dict[int, BlockKey] = {}
-    for first, count in _both_ways(connection, "SELECT first, count FROM block ORDER BY first", "block", report):
+    for first, count in read_both_ways(connection, "SELECT first, count FROM block ORDER BY first", "block", report):
         if type(count) is not int or first < 0 or not 0 < count <= _MOST_ENTRIES:
             report(Code.MALFORMED, None, None, f"a block says it starts at entry {first} and holds {count}")
             continue
@@ -108,7 +96,8 @@ def block_keys(connection: sqlite3.Connection, report: Report) -> list[BlockKey]
 def tail_seqs(connection: sqlite3.Connection, start: int, most: int, report: Report) -> list[int]:
     """Return the numbers of the first entries in the tail from `start` on."""
     query = f"SELECT seq FROM tail WHERE seq >= {start} ORDER BY seq"  # noqa: S608 - a number
-    return sorted({seq for (seq,) in _both_ways(connection, query, "tail", report, most)})[:most]
+    # A damaged tree may answer with rows that were not asked for.
+    return sorted({seq for (seq,) in read_both_ways(connection, query, "tail", report, most) if seq >= start})[:most]
 
 
 def last_entry(connection: sqlite3.Connection, keys: list[BlockKey]) -> int:
@@ -140,21 +129,22 @@ def check_leftovers(connection: sqlite3.Connection, keys: list[BlockKey], report
         report(Code.SQLITE_DAMAGE, None, None, f"leftovers cannot be looked for ({error})")
 
 
-def _both_ways(
+def read_both_ways(
     connection: sqlite3.Connection, query: str, table: str, report: Report, most: int = -1
 ) -> list[tuple[Any, ...]]:
     """Run an ordered query; where a damaged page stops it, run it backwards too and return what both give."""
     rows: list[tuple[Any, ...]] = []
     try:
         for row in connection.execute(f"{query} LIMIT {most}"):
-            rows.append(row)
+            if type(row[0]) is int:
+                rows.append(row)
         return rows
     except sqlite3.DatabaseError as error:
         report(Code.SQLITE_DAMAGE, None, None, f"the table {table!r} cannot be read throughout ({error})")
     known = {row[0] for row in rows}
     try:
         for row in connection.execute(f"{query} DESC"):
-            if row[0] not in known:
+            if type(row[0]) is int and row[0] not in known:
                 rows.append(row)
     except sqlite3.DatabaseError:
         # Both ends are read as far as they go.
