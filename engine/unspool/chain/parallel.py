@@ -8,7 +8,6 @@ ops inside large atoms, which are decoded and encoded anew at each step, are dea
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing import get_context
@@ -42,13 +41,14 @@ def chain_states(chain: DeltaChain) -> list[Snapshot]:
 
 
 def states_of_chains(
-    chains: Sequence[DeltaChain], *, workers: int | None = None, executor: Executor | None = None
+    chains: Sequence[DeltaChain], *, workers: int = 1, executor: Executor | None = None
 ) -> list[list[Snapshot]]:
     """Return every state of every chain, in order.
 
     Args:
         chains: the chains.
-        workers: processes to use; the number of processors when None. They are used only where that pays.
+        workers: processes to use where that pays. Starting them imports the caller's main module anew, so a script
+            that asks for more than one must keep its own work under `if __name__ == "__main__"`.
         executor: where to walk the chains; given one, it is used without asking whether that pays.
 
     Raises:
@@ -56,7 +56,7 @@ def states_of_chains(
     """
     if executor is not None:
         return _walked_by(executor, chains)
-    count = min(workers or os.cpu_count() or 1, len(chains))
+    count = min(workers, len(chains))
     if not pays(chains, count):
         return [chain_states(chain) for chain in chains]
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:

@@ -118,6 +118,9 @@ class DeltaAwareHistoryManager:
         with self._lock:
             return self._store.states.of(self._node(index))
 
+    def __getitem__(self, index: int) -> Snapshot:
+        return self.get_snapshot(index)
+
     def _node(self, index: int) -> Node:
         node = self._store.timeline.at(index)
         if node is None:

@@ -76,6 +76,7 @@ def test_n51_undo_redo_jump_and_current_give_full_states() -> None:
         assert same(manager.redo(), entry)
     assert manager.redo() is None
     assert same(manager.jump_to(4), run[4])
+    assert same(manager[-1], run[-1])
     assert same(manager.jump_to(-1), run[-1])
     with pytest.raises(EntryNotFound, match="15"):
         manager.jump_to(15)
