@@ -91,6 +91,7 @@ def open_reader(probe: Probe) -> Reader:
     """
     chosen = probe.select.get("space")
     if probe.shape is Shape.SQLITE:
+        open_database(probe.path).close()
         return EventLogReader(probe.path, chosen)
     try:
         data = read_whole(probe.path, probe.limits)

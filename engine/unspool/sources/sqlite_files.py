@@ -30,7 +30,8 @@ def open_database(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             return connection
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            # SQLite quotes a damaged name as it stands, and Python cannot read the message then.
             problem = str(error)
             if connection is not None:
                 connection.close()
