@@ -51,7 +51,7 @@ class Sheet:
     @property
     def name_room(self) -> int:
         """Cells of the column of names and paths."""
-        return max(14, min(34, self.width * 3 // 10))
+        return max(14, min(36, self.width * 36 // 100))
 
 
 def change_row(item: Item, sheet: Sheet) -> Row:

@@ -27,6 +27,7 @@ class EntryFacts:
         mark: base, bookmark or hit, as glyph and style.
         head: it is the entry being looked at.
         gaps: show the time since the entry before.
+        days: the history goes over days, so the clock alone would not tell when.
     """
 
     seq: int
@@ -35,6 +36,7 @@ class EntryFacts:
     mark: Span = (" ", "text")
     head: bool = False
     gaps: bool = False
+    days: bool = False
 
 
 def wants_atoms(width: int) -> bool:
@@ -73,7 +75,7 @@ def history_row(
 def _when(facts: EntryFacts, columns: Columns, zone: dt.tzinfo | None) -> str:
     time = columns.timestamp_ns[facts.seq]
     if not facts.gaps:
-        return humane.clock(time, zone)
+        return humane.day_and_clock(time, zone) if facts.days else humane.clock(time, zone)
     before = columns.timestamp_ns[facts.seq - 1] if facts.seq else time
     return f"{'+' if time >= before else ''}{humane.duration(time - before):<11}"
 

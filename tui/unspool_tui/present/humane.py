@@ -35,6 +35,11 @@ def clock(timestamp_ns: int, zone: dt.tzinfo | None) -> str:
     return f"{moment.hour:02}:{moment.minute:02}:{moment.second:02}.{rest // 1_000_000:03}"
 
 
+def day_and_clock(timestamp_ns: int, zone: dt.tzinfo | None) -> str:
+    """Return month, day and time of day, for histories that go over days: `03-01 12:04:31`."""
+    return dt.datetime.fromtimestamp(timestamp_ns // _SECOND, tz=zone).strftime("%m-%d %H:%M:%S")
+
+
 def day(timestamp_ns: int, zone: dt.tzinfo | None) -> str:
     """Return the date: `2026-03-01`."""
     return dt.datetime.fromtimestamp(timestamp_ns // _SECOND, tz=zone).strftime("%Y-%m-%d")

@@ -49,7 +49,7 @@ def inspect_row(node: Node, origin: Origin, head: int, width: int, glyphs: Glyph
         *deep,
         (f"{fold} ", "dim"),
         *(((glyphs.modified if fresh else " ", "modified"),) if node.depth == 0 else ()),
-        (pad(key, max(_KEY_ROOM, len(key[:24]))), "json.index" if isinstance(step, int) else _key_style(node)),
+        (pad(key, max(_key_room(width), len(key[:24]))), "json.index" if isinstance(step, int) else _key_style(node)),
         (" ", "text"),
     )
     right = _origin(origin, head)
@@ -60,6 +60,10 @@ def inspect_row(node: Node, origin: Origin, head: int, width: int, glyphs: Glyph
         () if node.unfolded else (("  ", "text"), *_dimmed(preview(node.value, max(8, width - indent - 24))))
     )
     return Row((*left, (shape(node.value), "json.type"), *held), right)
+
+
+def _key_room(width: int) -> int:
+    return max(_KEY_ROOM, min(24, width * 3 // 10))
 
 
 def _key_style(node: Node) -> str:

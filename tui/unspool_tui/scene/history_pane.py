@@ -18,6 +18,8 @@ from unspool_tui.view.model import Pane, View
 from unspool_tui.view.rows import Rows
 
 _ROWS_KEPT: Final = 512
+_ONE_DAY: Final = 20 * 3600 * 10**9
+"""Nanoseconds from which a history goes over days; less than a day, so that one over midnight counts."""
 _DAY_ROOM: Final = 22
 """Cells of the footing that the date and the frame around it take."""
 
@@ -35,7 +37,8 @@ class HistoryPane:
         """Return the row at a place of the list."""
         seq = rows[index]
         digits = len(str(view.tip))
-        key = (seq, seq == view.head, self._mark(view, seq), view.gaps, width, digits)
+        days = self._goes_over_days(view, columns)
+        key = (seq, seq == view.head, self._mark(view, seq), view.gaps, days, width, digits)
         made = self._made.get(key)
         if made is None:
             if len(self._made) >= _ROWS_KEPT:
@@ -55,8 +58,13 @@ class HistoryPane:
             mark=self._mark(view, seq),
             head=seq == view.head,
             gaps=view.gaps,
+            days=self._goes_over_days(view, columns),
         )
         return history_row(facts, columns, view.total, width, self._glyphs, self._zone)
+
+    @staticmethod
+    def _goes_over_days(view: View, columns: Columns) -> bool:
+        return columns.timestamp_ns[view.tip] - columns.timestamp_ns[0] > _ONE_DAY
 
     def _mark(self, view: View, seq: int) -> Span:
         glyphs = self._glyphs
