@@ -33,6 +33,9 @@ _FOOTER_BYTES: Final = 64
 _CHUNK_BYTES: Final = 1 << 20
 _HASH: Final = re.compile(r"[0-9a-f]{64}\Z")
 _NO_ID: Final = "unknown"
+_FIELDS: Final = frozenset(
+    ("id", "type", "spaceId", "timestamp", "sequenceNumber", "hash", "previousHash", "version", "payload")
+)
 
 
 def pack_archive(events: Sequence[Event]) -> bytes:
@@ -147,9 +150,13 @@ def _shape_fault(value: Value) -> str | None:
     """Say what is wrong with an event's shape; None where nothing is."""
     if not isinstance(value, Mapping):
         return "it is no JSON object"
+    if unknown := [key for key in value if key not in _FIELDS]:
+        return f"it has the field {unknown[0][:80]!r}, which no event has"
     for field in ("id", "type", "spaceId", "timestamp", "hash"):
-        if not isinstance(value.get(field), str) or not value[field].strip():
-            return f"{field} must be text that is not blank"
+        if not isinstance(value.get(field), str) or not value[field]:
+            return f"{field} must be text that is not empty"
+    if not value["spaceId"].strip():
+        return "spaceId must be text that is not blank"
     if value["type"] not in list(EventType):
         return f"{value['type']!r} is no event type"
     for field in ("sequenceNumber", "version"):

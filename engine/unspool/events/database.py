@@ -55,9 +55,9 @@ class Database:
         connection = self._open(f"{address}?mode=ro", uri=True)
         try:
             connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
-        except sqlite3.OperationalError:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             connection.close()
-            if Path(f"{self.path}-wal").exists():
+            if not isinstance(error, sqlite3.OperationalError) or Path(f"{self.path}-wal").exists():
                 raise
             # Nobody writes and the folder takes no lock file: the bytes are all there is.
             return self._open(f"{address}?mode=ro&immutable=1", uri=True)
@@ -191,6 +191,11 @@ class Database:
                     f"{self.path}: the disk is full; free some space", used_bytes=size, max_bytes=size
                 ) from error
             raise DatabaseError(f"{self.path}: {_explained(error, code)}", operation=operation) from error
+        except UnicodeDecodeError as error:
+            # SQLite's own message quoted damaged text.
+            raise DatabaseError(
+                f"{self.path}: it is damaged; restore it from a copy or an archive", operation=operation
+            ) from error
 
 
 def _primary(error: sqlite3.Error) -> int:

@@ -84,7 +84,7 @@ def archive_history(
         InvalidQuery: it has no such space.
         InvalidEvent: a diff does not fit; what came before has been yielded.
     """
-    spaces = unpack_archive(read_archive(Path(path)), name=str(path), max_bytes=max_bytes)
+    spaces = unpack_archive(read_archive(path), name=str(path), max_bytes=max_bytes)
     if space_id is not None and space_id not in spaces:
         raise InvalidQuery(
             f"{path}: it has no space {space_id!r}; it has {', '.join(map(repr, spaces))}", field="spaceId"
@@ -98,7 +98,7 @@ def archive_spaces(path: str | Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> t
     Raises:
         ImportFailed: the archive is damaged or forged.
     """
-    return tuple(unpack_archive(read_archive(Path(path)), name=str(path), max_bytes=max_bytes))
+    return tuple(unpack_archive(read_archive(path), name=str(path), max_bytes=max_bytes))
 
 
 def _told_all(spaces: Mapping[str, Iterable[Event]], wanted: Iterable[str]) -> Iterator[tuple[EventMetadata, State]]:

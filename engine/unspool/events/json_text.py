@@ -15,7 +15,7 @@ _BLANK: Final = " \t\n\r"
 _TOKEN: Final = re.compile(
     r"""[ \t\n\r]*(?:
         (?P<mark>[\[\]{},:])
-      | (?P<text>"(?:[^"\\\x00-\x1f]|\\.)*")
+      | (?P<text>"(?:[^"\\\x00-\x1f]|\\.)*+")
       | (?P<word>true|false|null)
       | (?P<number>-?(?:0|[1-9][0-9]*)(?P<rest>(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?))
     )""",

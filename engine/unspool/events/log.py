@@ -216,17 +216,17 @@ class EventLog:
         """
         return export_space(self.database, self.column, space_id, before_date)
 
-    def import_archive(self, archive: bytes | Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> ImportReport:
+    def import_archive(self, archive: bytes | str | Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> ImportReport:
         """Read a `.rblogs` archive into the log: all of it, or nothing.
 
         Args:
-            archive: its bytes, or its file.
+            archive: its bytes, or the path of its file.
             max_bytes: what its body may unpack to.
 
         Raises:
             ImportFailed: it is damaged, forged, too large, or contradicts the log.
         """
-        name = str(archive) if isinstance(archive, Path) else "the archive"
+        name = str(archive) if isinstance(archive, str | Path) else "the archive"
         spaces = unpack_archive(read_archive(archive), name=name, max_bytes=max_bytes)
         report = import_spaces(self.database, self.column, spaces, name, self.config.max_bytes)
         for space_id in spaces:
@@ -234,15 +234,15 @@ class EventLog:
         return report
 
 
-def read_archive(archive: bytes | Path) -> bytes:
+def read_archive(archive: bytes | str | Path) -> bytes:
     """Return an archive's bytes.
 
     Raises:
         ImportFailed: the file cannot be read.
     """
-    if isinstance(archive, Path):
+    if isinstance(archive, str | Path):
         try:
-            return archive.read_bytes()
+            return Path(archive).read_bytes()
         except OSError as error:
             raise ImportFailed(f"{archive}: {error.strerror}; check the path") from error
     return bytes(archive)

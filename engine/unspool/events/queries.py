@@ -17,7 +17,7 @@ from unspool.events.schema import place_of
 from unspool.events.validation import checked_type
 
 Order = Literal["asc", "desc"]
-_PLACE, _SPACE, MOMENT_COLUMN = 9, 10, 11
+PLACE_COLUMN, _SPACE, MOMENT_COLUMN = 9, 10, 11
 """Columns of the view `chain` that order a page."""
 _BEYOND = 2**62
 """More than any sequence number."""
@@ -67,7 +67,7 @@ def by_space(database: Database, column: JsonColumn, space_id: str, page: PageRe
                 "SELECT * FROM chain WHERE place > ? AND place < ? ORDER BY place DESC LIMIT ?",
                 (low, min(place, high), page.limit + 1),
             ).fetchall()
-        return _page(rows, column, page, space.head_sequence, [("", row[_PLACE]) for row in rows], question)
+        return _page(rows, column, page, space.head_sequence, [("", row[PLACE_COLUMN]) for row in rows], question)
 
 
 def by_type(database: Database, column: JsonColumn, event_type: str, page: PageRequest) -> EventPage:
@@ -123,7 +123,9 @@ def by_time(database: Database, column: JsonColumn, start: str, end: str, page: 
                 " ORDER BY moment DESC, place DESC LIMIT ?",
                 (low, high, *(after or (high, 0)), page.limit + 1),
             ).fetchall()
-        return _page(rows, column, page, total, [(row[MOMENT_COLUMN].hex(), row[_PLACE]) for row in rows], question)
+        return _page(
+            rows, column, page, total, [(row[MOMENT_COLUMN].hex(), row[PLACE_COLUMN]) for row in rows], question
+        )
 
 
 def query_moment(timestamp: object, field: str) -> Moment:

@@ -15,8 +15,9 @@ import zstandard
 from unspool.events.errors import DatabaseError
 from unspool.events.javascript import has_lone_surrogate, join_surrogates
 from unspool.events.json_text import parse_json
+from unspool.events.moments import moment
 from unspool.events.records import Event, EventType
-from unspool.events.schema import PAYLOAD_WORDS
+from unspool.events.schema import PAYLOAD_WORDS, place_of
 from unspool.model.values import Value
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
@@ -38,7 +39,13 @@ def pack_text(text: str) -> Packed:
 
 
 def unpack_text(packed: Packed) -> str:
-    """Undo `pack_text`."""
+    """Undo `pack_text`.
+
+    Raises:
+        DatabaseError: the column holds neither text nor bytes.
+    """
+    if not isinstance(packed, str | bytes):
+        raise _damaged("an id", f"{packed!r} is no text")
     return packed if isinstance(packed, str) else packed[_UUID_BYTES:].decode("utf-8", "surrogatepass")
 
 
@@ -91,9 +98,7 @@ class JsonColumn:
         try:
             return parse_json(packed if isinstance(packed, str) else self._text(packed))
         except (zstandard.ZstdError, ValueError, TypeError, MemoryError) as error:
-            raise DatabaseError(
-                f"{place} is damaged ({error}); restore the log from a copy or an archive", operation="read"
-            ) from error
+            raise _damaged(place, error) from error
 
     def _text(self, frame: bytes) -> str:
         if zstandard.frame_content_size(frame) > _MAX_CONTENT_BYTES:
@@ -102,11 +107,16 @@ class JsonColumn:
 
 
 def event_of(row: tuple[Any, ...], column: JsonColumn) -> Event:
-    """Build an event from a row of the view `chain`."""
+    """Build an event from a row of the view `chain`.
+
+    Raises:
+        DatabaseError: the row cannot be an event, or contradicts its own place or time.
+    """
     space_id, sequence, packed_id, event_type, timestamp, version, previous_hash, own_hash, payload, *_ = row
-    place = f"event {sequence} of space {unpack_text(space_id)!r}"
+    place = f"event {sequence} of space {space_id!r}"
     try:
-        return Event(
+        fault = _misfiled(row)
+        event = Event(
             id=unpack_id(packed_id),
             type=EventType(event_type),
             space_id=unpack_text(space_id),
@@ -118,6 +128,21 @@ def event_of(row: tuple[Any, ...], column: JsonColumn) -> Event:
             payload=column.unpack(payload, place),
         )
     except (ValueError, AttributeError, TypeError) as error:
-        raise DatabaseError(
-            f"{place} is damaged ({error}); restore the log from a copy or an archive", operation="read"
-        ) from error
+        raise _damaged(place, error) from error
+    if fault is not None:
+        raise _damaged(place, fault)
+    return event
+
+
+def _misfiled(row: tuple[Any, ...]) -> str | None:
+    """Say whether a row stands where another belongs: reading goes on from place to place, and by time."""
+    _, sequence, _, _, timestamp, _, _, _, _, place, space, filed, *_ = row
+    if place != place_of(space, sequence):
+        return "it stands at another event's place"
+    return None if filed == moment(timestamp) else "it is filed under another time than its own"
+
+
+def _damaged(place: str, reason: object) -> DatabaseError:
+    return DatabaseError(
+        f"{place} is damaged ({reason}); restore the log from a copy or an archive", operation="read"
+    )

@@ -12,8 +12,8 @@ from unspool.events.canonical import canonical_json, sha256_hex
 from unspool.events.database import Database
 from unspool.events.errors import DatabaseError
 from unspool.events.hashing import broken_link
-from unspool.events.moments import Moment, moment
-from unspool.events.queries import MOMENT_COLUMN, rows_after
+from unspool.events.moments import Moment
+from unspool.events.queries import MOMENT_COLUMN, PLACE_COLUMN, rows_after
 from unspool.events.records import BrokenLink, Event, Head, IntegrityReport
 from unspool.events.rows import JsonColumn, event_of, unpack_text
 from unspool.events.schema import place_of, sequence_at
@@ -79,7 +79,7 @@ def _check_space(database: Database, column: JsonColumn, space_id: str, kept: He
     number = 0
     while rows := rows_after(database, space.space, number, CHUNK_EVENTS):
         for row in rows:
-            number = row[1]
+            number = sequence_at(row[PLACE_COLUMN])
             checked += 1
             event, link = _read(row, column, previous)
             if event is not None and link is None:
@@ -99,14 +99,10 @@ def _read(row: tuple[Any, ...], column: JsonColumn, previous: Event | None) -> t
     """Read one event and say what is wrong with it, if anything is."""
     try:
         event = event_of(row, column)
-        is_filed = row[MOMENT_COLUMN] == moment(event.timestamp)
-    except (DatabaseError, ValueError) as error:
-        return None, BrokenLink(unpack_text(row[0]), row[1], "", f"it cannot be read: {error}", None, None)
-    link = broken_link(event, previous)
-    if link is None and not is_filed:
-        reason = "it is filed under another time than its own"
-        link = BrokenLink(event.space_id, event.sequence_number, event.id, reason, None, None)
-    return event, link
+    except DatabaseError as error:
+        number = sequence_at(row[PLACE_COLUMN])
+        return None, BrokenLink(unpack_text(row[0]), number, "", f"it cannot be read: {error}", None, None)
+    return event, broken_link(event, previous)
 
 
 def _missed_head(event: Event, kept: Head | None) -> BrokenLink | None:

@@ -415,7 +415,7 @@ def test_libcst_is_not_loaded_for_plain_grammar() -> None:
     import subprocess
 
     code = (
-        "import sys; from unspool.events import ast_diff; ast_diff('x = 1\\n', 'x = 2\\n');"
+        "import sys; from unspool.events import ast_diff; ast_diff('x = 1\\n', 'x = 2\\n'); ast_diff('a b', 'a c');"
         " sys.exit('libcst' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -129,7 +129,7 @@ def test_e72_a_changed_payload_is_not_exported(tmp_path: Path) -> None:
 
 def test_e73_an_import_is_idempotent_and_skips_what_is_there(tmp_path: Path) -> None:
     with EventLog(tmp_path / "log.db") as log:
-        first = log.import_archive(GOLDEN)
+        first = log.import_archive(str(GOLDEN))
         again = log.import_archive(GOLDEN.read_bytes())
         assert (first.imported_events, first.skipped_duplicates) == (4, 0)
         assert (again.imported_events, again.skipped_duplicates) == (0, 4)
@@ -226,6 +226,7 @@ def start_late(events: list[RawEvent]) -> None:
         (lambda events: events[2].update(spaceId="  "), "spaceId must be text"),
         (lambda events: events[2].update(timestamp="Feb 14 2026"), "timestamp"),
         (lambda events: events.insert(0, "text"), "no JSON object"),
+        (lambda events: events[1].update(note="more"), "the field 'note'"),
     ],
 )
 def test_e75_a_forged_or_broken_event_refuses_the_whole_archive(

@@ -230,6 +230,8 @@ def test_any_text_is_an_id(space_id: str, event_id: str) -> None:
         assert (event.id, event.space_id) == (event_id, space_id)
         assert log.spaces() == (space_id,)
         assert log.verify_integrity().valid
+        with EventLog(":memory:") as copy:
+            assert copy.import_archive(log.export_archive(space_id)).imported_events == 1
 
 
 @pytest.mark.parametrize("odd", ["\ud800", "a\udfffb", "\ud83c\udf89", "\x00", "'; DROP TABLE events; --"])

@@ -7,14 +7,20 @@ running Python's goes to libcst. Either tells only which lines belong together; 
 from __future__ import annotations
 
 import ast
+import re
 import warnings
+from typing import Final
 
 from unspool.events.syntax.newer_python import newer_statements
 from unspool.events.syntax.shallow import is_shallow
 from unspool.events.syntax.statements import Statement, statement_tree
 from unspool.events.syntax.tree import SourceTree
 
-_BYTE_ORDER_MARK = "\ufeff"
+_BYTE_ORDER_MARK: Final = "\ufeff"
+_LOOKS_LIKE_PYTHON: Final = re.compile(
+    r"^[ \t]*(?:async def|def|class|import|from|type|match|try|with) ?\b", re.MULTILINE
+)
+"""Any other text that does not parse is spared a second parser."""
 
 
 def python_tree(text: str) -> SourceTree | None:
@@ -23,7 +29,7 @@ def python_tree(text: str) -> SourceTree | None:
     if not is_shallow(code):
         return None
     statements = _statements(code)
-    if statements is None:
+    if statements is None and _LOOKS_LIKE_PYTHON.search(code):
         statements = newer_statements(code)
     return None if statements is None else statement_tree(text, statements)
 
