@@ -25,8 +25,8 @@ def row_values(draft: Draft, seq: int) -> tuple[object, ...]:
     extra = _extra(draft, seq)
     packed = wire.encode(extra) if extra else None
     record = draft.record.payload
-    crc = _checksum(changed, packed, record)
     codec = int(draft.record.codec)
+    crc = row_checksum(draft.timestamp_ns, codec, draft.full_bytes, draft.action, changed, packed, record)
     return (seq, draft.timestamp_ns, codec, draft.full_bytes, draft.action, changed, packed, record, crc)
 
 
@@ -41,9 +41,13 @@ def _extra(draft: Draft, seq: int) -> dict[str, Value]:
     return extra
 
 
-def _checksum(changed: bytes, extra: bytes | None, record: bytes) -> int:
-    seed = zlib.crc32(changed) if extra is None else zlib.crc32(extra, zlib.crc32(changed))
-    return zlib.crc32(record, seed)
+def row_checksum(
+    time_ns: int, codec: int, full_bytes: int, action: str, changed: bytes, extra: bytes | None, record: bytes
+) -> int:
+    """Return the CRC-32 of all that a row holds besides its number."""
+    facts = f"{time_ns},{codec},{full_bytes},{action}".encode()
+    seed = zlib.crc32(changed, zlib.crc32(facts))
+    return zlib.crc32(record, seed if extra is None else zlib.crc32(extra, seed))
 
 
 def read_rows(connection: sqlite3.Connection, start: int, stop: int) -> list[Row]:
@@ -69,7 +73,7 @@ def readable_rows(connection: sqlite3.Connection, start: int, stop: int) -> list
 
 def _row(values: tuple[int, int, int, int, str, bytes, bytes | None, bytes, int]) -> Row:
     seq, time_ns, codec, full_bytes, action, changed, extra, record, crc = values
-    if _checksum(changed, extra, record) != crc:
+    if row_checksum(time_ns, codec, full_bytes, action, changed, extra, record) != crc:
         raise CorruptHistory(
             f"entry {seq} is damaged (its checksum differs); `unspool doctor FILE --repair OUT` keeps what is intact",
             seq=seq,

@@ -19,7 +19,7 @@ from unspool.query.doctor_findings import Code
 from unspool.recorder import Recorder
 from unspool.store import FileStore
 from unspool.store.blocks import pack_postings, posting
-from unspool.store.tail import _checksum
+from unspool.store.tail import row_checksum
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -87,19 +87,14 @@ def blocks_of(path: Path) -> list[tuple[int, int]]:
     return ask(path, "SELECT first, count FROM block ORDER BY first")
 
 
-def rewrite_tail(
-    path: Path, seq: int, *, changed: bytes | None = None, extra: Any = None, record: Any = None
-) -> None:
-    """Change a tail row and give it a checksum that fits, as a bug in a writer would."""
-    row = ask(path, "SELECT changed, extra, record FROM tail WHERE seq = ?", seq)[0]
-    parts = (changed or row[0], row[1] if extra is None else wire.encode(extra), row[2] if record is None else record)
-    change(
-        path,
-        (
-            "UPDATE tail SET changed = ?, extra = ?, record = ?, crc = ? WHERE seq = ?",
-            (*parts, _checksum(*parts), seq),
-        ),
-    )
+def rewrite_tail(path: Path, seq: int, **columns: Any) -> None:
+    """Change columns of a tail row and give it a checksum that fits, as a bug in a writer would."""
+    names = ("time_ns", "codec", "full_bytes", "action", "changed", "extra", "record")
+    row = dict(zip(names, ask(path, f"SELECT {', '.join(names)} FROM tail WHERE seq = ?", seq)[0], strict=True))
+    row.update(columns)
+    settings = ", ".join(f"{name} = ?" for name in names)
+    values = (*row.values(), row_checksum(**row), seq)
+    change(path, (f"UPDATE tail SET {settings}, crc = ? WHERE seq = ?", values))
 
 
 # --- the damages -----------------------------------------------------------------------------------------------------
@@ -178,6 +173,11 @@ def swap_records(path: Path) -> set[int]:
     return set(span(path, 1)) | set(span(path, 2))
 
 
+def alter_tail_time(path: Path) -> set[int]:
+    change(path, ("UPDATE tail SET time_ns = time_ns + 1 WHERE seq = 5", ()))
+    return set(range(5, LIVE_ENTRIES))
+
+
 def flip_tail(path: Path) -> set[int]:
     flip(path, "tail", "record", "seq = 5")
     return set(range(5, LIVE_ENTRIES))
@@ -195,7 +195,7 @@ def lose_tail_base(path: Path) -> set[int]:
 
 
 def unknown_codec(path: Path) -> set[int]:
-    change(path, ("UPDATE tail SET codec = 77 WHERE seq = 6", ()))
+    rewrite_tail(path, 6, codec=77)
     return set(range(6, LIVE_ENTRIES))
 
 
@@ -236,8 +236,8 @@ def unused_keyframe(path: Path) -> set[int]:
 
 def tail_over_block(path: Path) -> set[int]:
     seq = span(path, 1).start + 2
-    row = (seq, START, int(RecordCodec.NONE), 1, "twice", b"", None, b"\x90", _checksum(b"", None, b"\x90"))
-    change(path, ("INSERT INTO tail VALUES (?,?,?,?,?,?,?,?,?)", row))
+    row = (START, int(RecordCodec.NONE), 1, "twice", b"", None, b"\x90")
+    change(path, ("INSERT INTO tail VALUES (?,?,?,?,?,?,?,?,?)", (seq, *row, row_checksum(*row))))
     return set()
 
 
@@ -274,6 +274,7 @@ CASES = [
     Case(recorded, empty_records, {Code.CHECKSUM}),
     Case(recorded, text_records, {Code.CHECKSUM}),
     Case(live, flip_tail, {Code.CHECKSUM, Code.SEVERED_BASE}, {"strategy": "manual"}),
+    Case(live, alter_tail_time, {Code.CHECKSUM, Code.SEVERED_BASE}, {"strategy": "manual"}),
     Case(live, lose_tail_row, {Code.MISSING_ENTRIES, Code.SEVERED_BASE}, {"strategy": "manual"}),
     Case(live, lose_tail_base, {Code.MISSING_ENTRIES, Code.SEVERED_BASE}, {"strategy": "manual"}),
     Case(live, unknown_codec, {Code.MALFORMED, Code.SEVERED_BASE}, {"strategy": "manual"}),
