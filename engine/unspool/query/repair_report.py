@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unspool.errors import UnspoolError
+from unspool.errors import ConfigError
 from unspool.history.stats import Health
 from unspool.query.doctor import Diagnosis
 
 
-class RepairRefused(UnspoolError):
+class RepairRefused(ConfigError):
     """A repair that would overwrite something, or has nowhere to write; the message names the file."""
 
 

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "stats": "stats",
     "convert": "convert",
     "export": "export",
+    "doctor": "doctor",
     "formats": "formats",
     "completion": "completion",
 }

@@ -1,0 +1,108 @@
+"""`unspool doctor`: what it prints, and with which exit code it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from health_damage import blocks_of, change, recorded
+
+from support.recording import record_shop
+from unspool_tui.cli import run
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    file = recorded(tmp_path / "x.unspool")
+    change(file.path, ("DELETE FROM block_data WHERE first = ?", (blocks_of(file.path)[1][0],)))
+    return file.path
+
+
+def test_a_healthy_file_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "shop.unspool"
+    record_shop(path, 30)
+    assert run(["doctor", str(path)]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("shop.unspool: healthy\n  30 entries, all read; ")
+    assert said.err == ""
+
+
+def test_problems_end_with_1_and_name_entries_meaning_and_remedy(
+    damaged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, count = blocks_of(damaged)[1]
+    assert run(["doctor", str(damaged)]) == 1
+    said = capsys.readouterr().out
+    assert f"error   entries {first} to {first + count - 1}: the records of their block are missing" in said
+    assert "still reads: when they happened" in said
+    assert f"remedy: `unspool doctor {damaged} --repair OUT`" in said
+
+
+def test_json_has_findings_and_chains(damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", str(damaged), "--json"]) == 1
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (told["verdict"], told["entries"]) == ("broken", 300)
+    (finding,) = [finding for finding in told["findings"] if finding["severity"] == "error"]
+    assert finding["code"] == "missing-records"
+    assert set(finding) == {"code", "severity", "first", "last", "meaning", "still_reads", "remedy"}
+    assert {chain["verdict"] for chain in told["chains"]} == {"keep", "broken"}
+    assert set(told["chains"][0]["limits"]) == {"deltas", "bytes", "age_ms"}
+
+
+def test_repair_writes_a_new_file_and_tells_what_was_lost(
+    damaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, count = blocks_of(damaged)[1]
+    out = tmp_path / "out.unspool"
+    before = damaged.read_bytes()
+    assert run(["doctor", str(damaged), "--repair", str(out)]) == 1
+    said = capsys.readouterr().out
+    assert f"repaired: {out}: degraded" in said
+    assert f"{300 - count} entries kept, {count} holes" in said
+    assert f"{first} to {first + count - 1}: the records of their block are missing" in said
+    assert damaged.read_bytes() == before
+    assert run(["doctor", str(out), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["verdict"] == "degraded"
+
+
+def test_repair_json_accounts_for_everything(
+    damaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["doctor", str(damaged), "--json", "--repair", str(tmp_path / "out.unspool")]) == 1
+    told = json.loads(capsys.readouterr().out)["repair"]
+    lost = sum(hole["last"] - hole["first"] + 1 for hole in told["holes"])
+    assert told["kept"] + lost == told["entries"] == 300
+
+
+def test_an_existing_file_is_refused_as_wrong_usage(damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", str(damaged), "--repair", str(damaged)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "exists already" in said.err
+
+
+def test_what_cannot_be_read_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", str(tmp_path / "none.unspool")]) == 3
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+
+
+def test_a_given_strategy_makes_long_chains_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "shop.unspool"
+    record_shop(path, 60)
+    assert run(["doctor", str(path), "--strategy", "changes:5"]) == 1
+    assert "changes:5 wants a full snapshot" in capsys.readouterr().out
+    assert run(["doctor", str(path), "--strategy", "sometimes"]) == 2
+
+
+def test_a_foreign_source_is_examined_too_and_not_repaired(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "states.jsonl"
+    path.write_text("".join(json.dumps({"timestamp": n, "action": "a", "state": {"n": n}}) + "\n" for n in range(9)))
+    assert run(["doctor", str(path)]) == 0
+    assert "9 entries, all read" in capsys.readouterr().out
+    assert run(["doctor", str(path), "--repair", str(tmp_path / "out.unspool")]) == 2

@@ -1,0 +1,128 @@
+"""`unspool doctor`: verify every chain and checksum, and repair into a new file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from unspool_tui.cli.health_shapes import diagnosis_shape, repair_shape
+from unspool_tui.cli.options import Common, json_option, opened, source_command
+from unspool_tui.cli.output import Output
+from unspool_tui.present.inert import visible
+
+if TYPE_CHECKING:
+    from unspool.query.doctor import Diagnosis, Finding, Progress
+    from unspool.query.repair import RepairReport
+
+_ROLES: Final = {"error": "-", "warning": "~", "note": "dim"}
+_HOLES_SHOWN: Final = 20
+
+
+@click.command("doctor")
+@source_command()
+@click.option("--strategy", metavar="NAME", help="Whose rule chains are measured by; the recorder's own by default.")
+@click.option(
+    "--repair", "out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT",
+    help="Write all that is intact to the new file OUT; SOURCE is never changed.",
+)  # fmt: skip
+@json_option()
+def command(common: Common, strategy: str | None, out: Path | None, as_json: bool) -> int:
+    """Verify every chain and checksum of SOURCE; exit with 1 when something is wrong."""
+    from unspool.query.doctor import Health
+
+    report = None
+    if out is not None:
+        report = _repair(common, out)
+    diagnosis = _diagnose(common, strategy)
+    with Output(common) as output:
+        if as_json:
+            output.json(diagnosis_shape(diagnosis) | ({} if report is None else {"repair": repair_shape(report)}))
+        else:
+            _print_diagnosis(output, diagnosis, common.source)
+            if report is not None:
+                _print_repair(output, report)
+    return 0 if diagnosis.verdict is Health.HEALTHY else 1
+
+
+def _diagnose(common: Common, strategy: str | None) -> Diagnosis:
+    from unspool.query.doctor import diagnose
+    from unspool.sources.opening import is_native
+
+    with shown_progress(common) as progress:
+        # A damaged native file may not open as a history and can be examined all the same.
+        if is_native(common.source, common.format):
+            return diagnose(common.source, strategy=strategy, progress=progress)
+        with opened(common) as history:
+            return diagnose(history, strategy=strategy, progress=progress)
+
+
+def _repair(common: Common, out: Path) -> RepairReport:
+    from unspool.query.repair import repair
+    from unspool.sources.opening import is_native
+
+    if not is_native(common.source, common.format):
+        raise click.UsageError("--repair is for native files; `unspool convert SOURCE OUT` makes one of any source.")
+    with shown_progress(common) as progress:
+        return repair(common.source, out, progress=progress)
+
+
+class shown_progress:  # noqa: N801 - used like a function
+    """Shows how far something is on standard error, where that is a terminal; gives what to call."""
+
+    def __init__(self, common: Common) -> None:
+        """Show nothing yet."""
+        self._is_shown = not common.quiet and sys.stderr is not None and sys.stderr.isatty()
+        self._last = -1
+
+    def __enter__(self) -> Progress:
+        return self._show
+
+    def _show(self, done: int, total: int) -> None:
+        share = done * 100 // total if total else 100
+        if self._is_shown and share != self._last:
+            self._last = share
+            click.echo(f"\r{share:3d} %", err=True, nl=False)
+
+    def __exit__(self, *error: object) -> None:
+        if self._last >= 0:
+            click.echo("\r     \r", err=True, nl=False)
+
+
+def _print_diagnosis(out: Output, diagnosis: Diagnosis, source: str) -> None:
+    out.line(out.paint(f"{visible(diagnosis.source)}: {diagnosis.verdict.value}", "head"))
+    read = "all read" if diagnosis.readable == diagnosis.entries else f"{diagnosis.readable} read"
+    out.line(
+        f"  {diagnosis.entries} entries, {read}; {diagnosis.chain_count} chains, measured by {diagnosis.strategy}"
+    )
+    for finding in diagnosis.findings:
+        _print_finding(out, finding, source)
+    for code, count in diagnosis.unlisted.items():
+        out.line(f"  and {count} more of {code}")
+
+
+def _print_finding(out: Output, finding: Finding, source: str) -> None:
+    label = out.paint(f"{finding.severity.value:<7}", _ROLES[finding.severity.value])
+    out.line(f"  {label} {finding.place}: {visible(finding.meaning)} [{finding.code.value}]")
+    out.line(f"          still reads: {finding.still_reads}")
+    out.line(f"          remedy: {finding.remedy.replace('FILE', visible(source))}")
+
+
+def _print_repair(out: Output, report: RepairReport) -> None:
+    out.line(out.paint(f"repaired: {visible(report.out)}: {report.health.value}", "head"))
+    out.line(f"  {report.kept} entries kept, {report.entries - report.kept} holes")
+    for hole in report.holes[:_HOLES_SHOWN]:
+        kept = "; when and what changed is kept" if hole.facts_kept else ""
+        out.line(f"  {out.paint('lost', '-')}     {hole.first} to {hole.last}: {visible(hole.why)}{kept}")
+    if len(report.holes) > _HOLES_SHOWN:
+        out.line(f"  and {len(report.holes) - _HOLES_SHOWN} more; --json lists them")
+    for first, last in report.doubtful[:_HOLES_SHOWN]:
+        out.line(f"  {out.paint('doubtful', '~')} {first} to {last}: kept and marked")
+    if report.lost_names:
+        out.line(f"  {len(report.lost_names)} atoms lost their name; they are called atom#NUMBER")
+    if report.reindexed:
+        out.line(f"  {report.reindexed} entries got a new list of what they changed")
+    if report.renumbered_from is not None:
+        out.line(f"  entries from {report.renumbered_from} on have new numbers; their ids tell the old ones")

@@ -1,0 +1,51 @@
+"""The JSON shapes of `doctor`, `simulate` and `check`; docs/health.md and docs/simulator.md describe them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from unspool.model.values import Value
+
+if TYPE_CHECKING:
+    from unspool.query.doctor import Diagnosis
+    from unspool.query.repair import RepairReport
+
+
+def diagnosis_shape(diagnosis: Diagnosis) -> dict[str, Value]:
+    """Return what `doctor --json` prints."""
+    return {
+        "source": diagnosis.source,
+        "verdict": diagnosis.verdict.value,
+        "entries": diagnosis.entries,
+        "readable": diagnosis.readable,
+        "findings": [_plain(asdict(finding)) for finding in diagnosis.findings],
+        "counts": dict(diagnosis.counts),
+        "unlisted": dict(diagnosis.unlisted),
+        "doubtful": [list(pair) for pair in diagnosis.doubtful],
+        "chains": [_plain(asdict(row)) for row in diagnosis.chains],
+        "chain_count": diagnosis.chain_count,
+        "strategy": diagnosis.strategy,
+        "complete": diagnosis.complete,
+    }
+
+
+def repair_shape(report: RepairReport) -> dict[str, Value]:
+    """Return what `doctor --repair --json` prints of the repair."""
+    return {
+        "out": report.out,
+        "health": report.health.value,
+        "entries": report.entries,
+        "kept": report.kept,
+        "holes": [_plain(asdict(hole)) for hole in report.holes],
+        "doubtful": [list(pair) for pair in report.doubtful],
+        "reindexed": report.reindexed,
+        "lost_names": list(report.lost_names),
+        "renumbered_from": report.renumbered_from,
+        "complete": report.complete,
+    }
+
+
+def _plain(fields: dict[str, Value]) -> dict[str, Value]:
+    """Spell enums as their values."""
+    return {name: str(value) if isinstance(value, str) else value for name, value in fields.items()}
