@@ -13,6 +13,7 @@ from unspool.sources.findings import Findings
 
 VALUE_ATOM: Final = "value"
 """The atom that holds a state which is no JSON object."""
+_TEXT_ONLY: Final = frozenset((str,))
 TIME_FROM_FILE: Final[Mapping[str, Value]] = {"time_from": "file"}
 """The meta of an entry whose record names no time: it carries the file's modification time instead."""
 
@@ -98,6 +99,6 @@ class Interpreter(Protocol):
 
 def as_state(value: Value) -> State:
     """Return a document as a state: an object's keys are its atoms, anything else becomes one atom."""
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+    if isinstance(value, dict) and {*map(type, value)} <= _TEXT_ONLY:
         return value
     return {VALUE_ATOM: value}

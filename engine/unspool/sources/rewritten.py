@@ -123,6 +123,8 @@ class SavesReader:
                 self.findings.loss(str(self._path), f"a save was no {self._kind.upper()} ({error}) and was left out")
             else:
                 message = f"caught half-written ({error}); the last good state is kept and the file is watched"
+                if str(error).startswith("Extra data"):
+                    message = f"more than one document ({error}); if it holds one a line, open it with --format jsonl"
                 self.findings.wait_for("torn", str(self._path), message)
             return None
         self.findings.came_right("torn")
