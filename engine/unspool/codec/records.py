@@ -153,7 +153,7 @@ def replay_delta(
                 state[atom] = apply_patch(known, payload)  # type: ignore[arg-type]
             elif form == _DELETED:
                 del state[atom]
-            elif form == _VALUE or form == _ADDED:
+            elif form in (_VALUE, _ADDED):
                 state[atom] = payload
             else:
                 raise CorruptHistory(f"a delta record has the unknown form {form}; run `unspool doctor` on the file")

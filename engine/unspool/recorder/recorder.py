@@ -197,7 +197,9 @@ class Recorder:
         record = delta_record(self._codec, self._capture.base, taken, self.store.intern)
         if record.codec.is_full:
             return record
-        if self._is_pointless(record, taken) or self._strategy.wants_full(self._chain.state(record, moment, len(taken.changes))):
+        if self._is_pointless(record, taken) or self._strategy.wants_full(
+            self._chain.state(record, moment, len(taken.changes))
+        ):
             return full_record(self._codec, taken.base.to_dict(), self.store.intern)
         return record
 
