@@ -11,7 +11,7 @@ from typing import Self, overload
 from unspool.delta.structural import Identity
 from unspool.errors import EntryNotFound
 from unspool.history.diff import Diff, diff_states
-from unspool.history.feeder import Feeder
+from unspool.history.feeder import FINISHED, Feeder, Progress
 from unspool.history.measure import measure
 from unspool.history.rebuild import CacheStats, Rebuilder
 from unspool.history.stats import HistoryStats
@@ -180,6 +180,16 @@ class History:
     def verdict(self) -> Verdict:
         """How much of the source could be read."""
         return COMPLETE if self._feeder is None else self._feeder.verdict
+
+    @property
+    def progress(self) -> Progress:
+        """How far reading a foreign source has come; finished for a native file."""
+        return FINISHED if self._feeder is None else self._feeder.progress
+
+    def cancel_reading(self) -> None:
+        """Read no further from a foreign source; what has arrived stays, and the verdict says so."""
+        if self._feeder is not None:
+            self._feeder.cancel()
 
     @property
     def source_name(self) -> str:

@@ -72,6 +72,10 @@ class _Bounded(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
+    def position(self) -> int:
+        """Return how many bytes of the compressed file were taken."""
+        return 0 if self._source.closed else self._source.tell()
+
     def close(self) -> None:
         if not self.closed:
             self._inner.close()
@@ -137,6 +141,12 @@ def open_bytes(path: Path, limits: Limits = DEFAULT_LIMITS) -> IO[bytes]:
     else:
         inner = cast("IO[bytes]", _Zstd(source))
     return io.BufferedReader(_Bounded(inner, source, path, limits.decompressed_bytes), _CHUNK)
+
+
+def position_of(stream: IO[bytes]) -> int:
+    """Return how many bytes of the file on disk a stream from `open_bytes` has taken."""
+    raw = getattr(stream, "raw", None)
+    return raw.position() if isinstance(raw, _Bounded) else stream.tell()
 
 
 def read_whole(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+from unspool.history.feeder import Progress
 from unspool.model.entries import NO_META
 from unspool.model.values import State, Value
 from unspool.sources.findings import Findings
+
+__all__ = ["Interpreter", "Progress", "Reader", "SourceEntry", "UnusableRecord", "as_state"]
 
 VALUE_ATOM: Final = "value"
 """The atom that holds a state which is no JSON object."""
@@ -43,21 +46,6 @@ class SourceEntry:
     entry_id: str | None = None
     parent_id: str | None = None
     is_full: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far reading has come.
-
-    Attributes:
-        done: units read (bytes, or items where a format has no bytes to count).
-        total: units there are, as far as known.
-        is_finished: everything that was there has been read; a live source may still grow.
-    """
-
-    done: int
-    total: int
-    is_finished: bool
 
 
 class Reader(Protocol):

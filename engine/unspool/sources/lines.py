@@ -88,7 +88,7 @@ class LinesReader:
         total = self._file.total_bytes
         if self._is_finished:
             return Progress(total, total, is_finished=True)
-        return Progress(0 if self._file.is_compressed else self._file.offset, total, is_finished=False)
+        return Progress(self._file.position, total, is_finished=False)
 
     def close(self) -> None:
         """Close the file."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from unspool.sources.bytestream import CutShort, compression_of, open_bytes, unreadable
+from unspool.sources.bytestream import CutShort, compression_of, open_bytes, position_of, unreadable
 from unspool.sources.findings import Findings
 from unspool.sources.limits import DEFAULT_LIMITS, Limits
 
@@ -64,14 +64,9 @@ class TailedFile:
         self._signature: tuple[int, ...] = ()
 
     @property
-    def is_compressed(self) -> bool:
-        """Whether the file is unfolded while reading."""
-        return self._place is not None and self._place.is_compressed
-
-    @property
-    def offset(self) -> int:
-        """How many bytes have been taken, decompressed."""
-        return 0 if self._place is None else self._place.offset
+    def position(self) -> int:
+        """How many bytes of the file on disk have been read."""
+        return 0 if self._place is None or self._place.stream.closed else position_of(self._place.stream)
 
     def lines(self) -> Iterator[Line]:
         """Yield what is new since the last call.
