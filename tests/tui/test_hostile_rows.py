@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import math
 import unicodedata
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from unspool.history.diff import diff_states
 from unspool.history.view import StateView

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from array import array
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from unspool_tui.view import live, marks, moves, panes
 from unspool_tui.view.going import NoSuchPlace, find_place

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from unspool_tui.view.model import SPEEDS, Against, Pane, View
 
@@ -17,8 +18,7 @@ def always(view: View) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """Something a person can do.
 
     Attributes:
@@ -38,8 +38,7 @@ class Action:
     why_not: Reason = always
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(Struct, frozen=True):
     """A place in the footer.
 
     Attributes:

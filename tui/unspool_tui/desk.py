@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from time import perf_counter
 from typing import Any, Final
+
+from msgspec import Struct
 
 SLICE_SECONDS: Final = 0.010
 """How long a stream of answers runs before more urgent questions get a turn."""
@@ -29,8 +30,7 @@ class Kind(IntEnum):
     TASK = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """An answer on its way to the screen.
 
     Attributes:
@@ -48,8 +48,7 @@ class Reply:
     done: bool = True
 
 
-@dataclass(slots=True)
-class _Job:
+class _Job(Struct):
     ticket: int
     work: Callable[[], Any]
     stream: Iterator[Any] | None = None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class UiOptions:
+
+class UiOptions(Struct, frozen=True):
     """Options of the terminal app; what is left None is taken from the settings file.
 
     Attributes:

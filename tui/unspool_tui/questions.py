@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
+
+from msgspec import Struct
 
 from unspool.model.paths import Path
 from unspool.model.values import MISSING
@@ -27,8 +28,7 @@ def _asked(history: HistoryPort) -> History:
     return cast("History", history)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """Where a question about a value leads.
 
     Attributes:

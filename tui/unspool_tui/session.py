@@ -6,11 +6,12 @@ import hashlib
 import os
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from unspool.errors import PathSyntaxError
 from unspool.model.paths import Path as Address
@@ -49,8 +50,7 @@ class Place(msgspec.Struct, omit_defaults=True):
     theme: str = ""
 
 
-@dataclass(slots=True)
-class Session:
+class Session(Struct):
     """One source's remembered place.
 
     Attributes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from unspool.errors import ConfigError
 from unspool_tui.actions import BY_ID
@@ -15,8 +16,7 @@ from unspool_tui.places import config_folder
 from unspool_tui.themes import DEFAULT
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What a person settled once.
 
     Attributes:

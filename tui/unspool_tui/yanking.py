@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from unspool.delta.json_patch import state_patch
 from unspool.model.json_text import to_json
@@ -26,8 +27,7 @@ def _selected(view: View) -> str:
     return "" if view.selected else "select something in Changes or Inspect first"
 
 
-@dataclass(frozen=True, slots=True)
-class Yank:
+class Yank(Struct, frozen=True):
     """One line of the yank menu.
 
     Attributes:

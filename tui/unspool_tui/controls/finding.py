@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from unspool_tui.desk import SLICE_SECONDS, Kind, Reply
 from unspool_tui.present import humane

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
@@ -12,8 +12,7 @@ from unspool_tui.present.line import Row, Spans, pad
 _BAR = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """One chain.
 
     Attributes:

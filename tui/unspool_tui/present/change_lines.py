@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import Path, format_path
@@ -26,8 +26,7 @@ _SIZES = 18
 _KINDS = {ChangeKind.ADDED: "added", ChangeKind.MODIFIED: "modified", ChangeKind.DELETED: "removed"}
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
+class Sheet(Struct, frozen=True):
     """How the columns of Changes are laid out.
 
     Attributes:

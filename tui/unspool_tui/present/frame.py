@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.line import Row, Span, Spans
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """What is written on a panel's frame.
 
     Attributes:

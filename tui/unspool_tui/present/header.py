@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
@@ -14,8 +14,7 @@ _ROOM_FOR_WORDS = 104
 """Width from which costs are named, not only numbered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """What the history costs.
 
     Attributes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
@@ -16,8 +17,7 @@ _ROOM_FOR_ACTION = 44
 _ROOM_FOR_ATOMS = 56
 
 
-@dataclass(frozen=True, slots=True)
-class EntryFacts:
+class EntryFacts(Struct, frozen=True):
     """What a history row shows besides its columns.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.grid import on_grid
@@ -14,8 +14,7 @@ _INDENT = 2
 _KEY_ROOM = 14
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Who last set a value.
 
     Attributes:

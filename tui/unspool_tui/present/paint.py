@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -13,8 +12,7 @@ from unspool_tui.present.line import Row, crop_spans
 from unspool_tui.present.palette import MONOCHROME, Palette
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pen:
+class Pen(Struct, frozen=True, eq=False):
     """What everything is drawn with; a new theme makes a new pen, so strips can be cached by it.
 
     Attributes:

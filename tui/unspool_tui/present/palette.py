@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
 from rich.color import Color as RichColor
 from rich.style import Style
 from textual.color import Color
@@ -47,8 +47,7 @@ _ATTRIBUTES: Final[Mapping[str, str]] = {
 _GROUND_ATTRIBUTES: Final[Mapping[str, str]] = {"cursor": "reverse", "blurred": "bold", "bar": ""}
 
 
-@dataclass(frozen=True, slots=True)
-class Ink:
+class Ink(Struct, frozen=True):
     """Colours of one style name: names of theme colours, with an optional share mixed in from another."""
 
     fore: str

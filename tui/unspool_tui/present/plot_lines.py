@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.line import Row, Span
@@ -12,8 +13,7 @@ AXIS = 12
 """Cells of the numbers at the left."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plot:
+class Plot(Struct, frozen=True):
     """What is drawn.
 
     Attributes:

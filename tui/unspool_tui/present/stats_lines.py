@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
@@ -15,8 +16,7 @@ _MOST_ATOMS = 40
 _ROOM_FOR_CHANGES = 46
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What Stats shows; measured, never estimated.
 
     Attributes:
@@ -42,8 +42,7 @@ class Facts:
     cache: tuple[int, int, int, int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """What only reading every record tells.
 
     Attributes:

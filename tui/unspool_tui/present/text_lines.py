@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from unspool.model.json_text import to_json
 from unspool.model.values import MISSING, Value
@@ -19,8 +20,7 @@ _LINE: Final = 100
 _HEX_ROW: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class TextLines:
+class TextLines(Struct, frozen=True):
     """Lines of text with one style, or told apart as JSON.
 
     Attributes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.line import Row, Span, Spans
@@ -28,8 +29,7 @@ def span(width: int) -> int:
     return max(1, width - margin(width) - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Strip:
+class Strip(Struct, frozen=True):
     """The part of the chain that is shown entry by entry.
 
     Attributes:

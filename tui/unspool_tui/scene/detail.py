@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
+
+from msgspec import Struct, field
 
 from unspool.errors import UnspoolError
 from unspool_tui.scene.states import Decoded, NoState, SharedState
@@ -19,8 +20,7 @@ _BYTES_A_SECOND: Final = 150e6
 """Speed assumed for states of which nothing is known yet: decoding and comparing wire forms."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What is to be loaded.
 
     Attributes:
@@ -39,8 +39,7 @@ def request_of(view: View) -> Request:
     return Request(view.head, view.other, view.total)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Detail:
+class Detail(Struct, frozen=True, eq=False):
     """The answer to a request.
 
     Attributes:

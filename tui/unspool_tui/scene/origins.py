@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from time import perf_counter
+
+from msgspec import Struct
 
 from unspool.errors import UnspoolError
 from unspool_tui.present.inspect_lines import UNKNOWN, Origin
@@ -12,8 +13,7 @@ from unspool_tui.scene.entries import EntryBook
 from unspool_tui.view.history_port import AtomChange, HistoryPort
 
 
-@dataclass(slots=True)
-class _Stretch:
+class _Stretch(Struct):
     set_by: int
     until: int
 

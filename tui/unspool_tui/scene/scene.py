@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from unspool_tui.desk import Desk
 from unspool_tui.present.glyphs import Glyphs
@@ -23,8 +24,7 @@ from unspool_tui.view.ledger import Ledger
 from unspool_tui.view.model import View
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """How things are drawn.
 
     Attributes:

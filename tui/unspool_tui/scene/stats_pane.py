@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from unspool_tui.present.frame import Frame
 from unspool_tui.present.glyphs import Glyphs
@@ -22,8 +23,7 @@ LEAST_SECONDS: Final = 5.0
 """And how long that must have been ago."""
 
 
-@dataclass(slots=True)
-class StatsPane:
+class StatsPane(Struct):
     """Rows of Stats."""
 
     history: HistoryPort

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -192,8 +192,7 @@ class ChainsScreen(Modal[None]):
         self._move(message.by * 3)
 
 
-@dataclass(slots=True)
-class _Progress:
+class _Progress(Struct):
     """How far the worker is; written there, read here."""
 
     seen: tuple[int, int] = field(default=(0, 0))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from unspool.errors import UnspoolError
 from unspool.model.json_text import to_json
@@ -25,8 +26,7 @@ class ExportRefused(UnspoolError, ValueError):
     """A file name that cannot be written to; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
+class Export(Struct, frozen=True):
     """One kind of export.
 
     Attributes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from msgspec import Struct
 
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import Path
@@ -36,8 +37,7 @@ class Shown(Enum):
     TEXT = "text"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Item:
+class Item(Struct, frozen=True, eq=False):
     """One line of Changes.
 
     Attributes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
+
+from msgspec import Struct
 
 from unspool.errors import UnspoolError
 from unspool_tui.view.history_port import Columns, HistoryPort
@@ -28,8 +29,7 @@ class FilterSyntaxError(UnspoolError, ValueError):
     """A filter that does not parse; the message names the word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """One word of a filter.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from unspool_tui.view.model import SPEEDS, View
 from unspool_tui.view.moves import move_to

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+
+from msgspec import Struct, field
 
 from unspool.model.paths import Path
 
@@ -42,16 +43,14 @@ class Width(Enum):
     ULTRA = "ultra"
 
 
-@dataclass(frozen=True, slots=True)
-class Jumps:
+class Jumps(Struct, frozen=True):
     """Where the head came from (`back`, newest last) and where it can return to (`forward`, next last)."""
 
     back: tuple[int, ...] = ()
     forward: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(Struct, frozen=True):
     """Which entries the history list shows.
 
     Attributes:
@@ -65,8 +64,7 @@ class Filter:
     running: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(Struct, frozen=True):
     """A search through time.
 
     Attributes:
@@ -78,7 +76,7 @@ class Search:
     """
 
     text: str = ""
-    hits: Sequence[int] = field(default=(), compare=False)
+    hits: Sequence[int] = ()
     found: int = 0
     running: bool = False
     looked_at: int = 0
@@ -88,8 +86,7 @@ SPEEDS: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 0.0)
 """Entries a second while playing; 0 keeps the real gaps between entries."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """What is looked at, marked, filtered and unfolded.
 
     Attributes:

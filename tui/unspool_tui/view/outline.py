@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from unspool.model.paths import Path, Step
 from unspool.model.tags import Tagged
@@ -87,8 +88,7 @@ def container_of(value: Value) -> Container | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """Neighbouring children of one container with no unfolded child between them."""
 
     first_row: int
@@ -97,8 +97,7 @@ class Run:
     start: int
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """One row of the tree.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from unspool.model.paths import Path
 from unspool_tui.view.model import InspectMode, Pane, View, Width

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
+from msgspec import Struct
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
@@ -34,8 +34,7 @@ class Source(Protocol):
     def row(self, index: int, width: int) -> Row: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """Rows that are all there already."""
 
     rows: list[Row]
@@ -48,8 +47,7 @@ class Listed:
         return self.rows[index]
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """Rows made by a function of number and width."""
 
     count: int
