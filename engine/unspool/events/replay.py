@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from unspool.events.canonical import canonical_parsed, sha256_hex
+from unspool.events.canonical import canonical_json, canonical_parsed, sha256_hex
 from unspool.events.diff_types import AstDiffOperation, operations_of
 from unspool.events.errors import InvalidEvent
 from unspool.events.json_text import parse_json, parse_json_container
@@ -124,12 +124,22 @@ def changed(
 def source_hash(text: str) -> str:
     """Hash a source as a diff event declares it: over the canonical form of its model."""
     container = parse_json_container(text)
-    return model_hash({SOURCE_KEY: text} if container is None else container)
+    return _text_hash(text) if container is None else model_hash(container)
+
+
+def state_hash(state: SourceState) -> str:
+    """Hash the model of a state."""
+    return _text_hash(state.text) if state.form is SourceForm.TEXT else model_hash(parse_json(state.text))
 
 
 def model_hash(model: Value) -> str:
-    """Hash a model, as it came from a source's text."""
+    """Hash a model that came from the text of a JSON document."""
     return sha256_hex(canonical_parsed(model))
+
+
+def _text_hash(text: str) -> str:
+    """Hash the model of plain text."""
+    return sha256_hex(canonical_json({SOURCE_KEY: text}))
 
 
 def model_of(state: SourceState) -> Value:
@@ -144,7 +154,7 @@ def _changed_text(
     container = parse_json_container(text)
     if container is not None and model_hash(container) == declared:
         return text, SourceForm.DOCUMENT
-    wrapped = model_hash({SOURCE_KEY: text})
+    wrapped = _text_hash(text)
     _check_hash(declared, wrapped if container is None else model_hash(container), is_same=wrapped == declared)
     return text, SourceForm.TEXT
 

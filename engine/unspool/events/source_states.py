@@ -19,8 +19,7 @@ from unspool.events.replay import (
     SourceState,
     evolved_state,
     genesis_state,
-    model_hash,
-    model_of,
+    state_hash,
 )
 from unspool.events.rows import event_of, pack_hash
 from unspool.events.schema import place_of
@@ -157,7 +156,7 @@ def _checked(event: Event, diffs: int, form: str, text: str | None) -> SourceSta
         return None
     state = SourceState(text, SourceForm(form), str(event.payload.get("sourceHash")), diffs, event.sequence_number)
     try:
-        return state if model_hash(model_of(state)) == state.source_hash else None
+        return state if state_hash(state) == state.source_hash else None
     except ValueError:
         return None
 
