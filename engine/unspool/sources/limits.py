@@ -21,7 +21,7 @@ class Limits:
         files: most files of a directory of snapshots.
     """
 
-    line_bytes: int = 128 * MIB
+    line_bytes: int = 256 * MIB
     document_bytes: int = 256 * MIB
     decompressed_bytes: int = 32 * 1024 * MIB
     depth: int = 100_000

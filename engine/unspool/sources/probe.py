@@ -42,12 +42,14 @@ class Sample:
         records: the parsed lines.
         broken: lines that are no JSON.
         first_is_broken: the first of all is one of them.
+        first_is_oversized: the first of all is longer than a line may be.
         is_whole_file: there are no more lines.
     """
 
     records: tuple[Value, ...]
     broken: int
     first_is_broken: bool
+    first_is_oversized: bool
     is_whole_file: bool
 
 
@@ -82,6 +84,8 @@ class Probe:
             return self.path.stat()
         except OSError as error:
             raise unreadable(self.path, error) from None
+        except ValueError as error:
+            raise UnreadableSource(f"{str(self.path)!r}: is no path ({error}); check the spelling") from None
 
     @cached_property
     def head(self) -> bytes:
@@ -112,7 +116,7 @@ class Probe:
         Raises:
             UnreadableSource: it is missing, unreadable or empty.
         """
-        if self.path.is_dir():
+        if stat.S_ISDIR(self.status.st_mode):
             return Shape.DIRECTORY
         self._refuse_odd_files()
         if self.head.startswith(_SQLITE_MAGIC):
@@ -143,6 +147,11 @@ class Probe:
             return Shape.LINES
         if self.document is not MISSING:
             return Shape.DOCUMENT
+        if sample.first_is_oversized:
+            raise UnreadableSource(
+                f"{self.path}: its first line is longer than {self.limits.line_bytes} bytes, which is refused; "
+                "store one state a line"
+            )
         is_mostly_so = containers >= sample.broken or looks_like_lines(self.path.name)
         return Shape.LINES if several and containers and is_mostly_so else Shape.OTHER
 
@@ -151,12 +160,15 @@ class Probe:
         """The first lines, parsed where they are JSON."""
         records: list[Value] = []
         broken = 0
-        first_is_broken = ended = False
+        first_is_broken = first_is_oversized = ended = False
         with open_bytes(self.path, self.limits) as stream:
             try:
                 while len(records) + broken < SAMPLED_LINES and not ended:
                     line = stream.readline(self.limits.line_bytes)
                     ended = not line
+                    if len(line) == self.limits.line_bytes:
+                        first_is_oversized = not records and not broken
+                        break
                     if not line.strip(b" \t\r\n\x1e"):
                         continue
                     try:
@@ -167,7 +179,7 @@ class Probe:
                         first_is_broken = first_is_broken or not records
             except (CutShort, OSError):
                 ended = True
-        return Sample(tuple(records), broken, first_is_broken, ended)
+        return Sample(tuple(records), broken, first_is_broken, first_is_oversized, ended)
 
     @cached_property
     def document(self) -> Value:

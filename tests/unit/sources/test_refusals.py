@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from unspool import open_history
-from unspool.errors import ConfigError, CorruptHistory, NewerSchema, UnspoolError
+from unspool.errors import ConfigError, CorruptHistory, NewerSchema, UnreadableSource, UnspoolError
+from unspool.sources.limits import Limits
+from unspool.sources.probe import Probe
+from unspool.sources.registry import detect
 
 
 def refused(path: Path, **options: str) -> str:
@@ -74,6 +77,20 @@ def test_a_permission_error_names_the_remedy(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(Path, "open", refuse)
     assert "ask its owner" in refused(path)
+
+
+def test_a_first_line_that_is_too_long(tmp_path: Path) -> None:
+    path = tmp_path / "huge"
+    path.write_bytes(b'{"a": "' + b"x" * 5000)
+    with pytest.raises(UnreadableSource, match="first line is longer than 1000 bytes"):
+        detect(Probe(path, Limits(line_bytes=1000, document_bytes=1000)))
+
+
+def test_a_name_that_no_file_can_have() -> None:
+    with pytest.raises(UnreadableSource, match="is no path"):
+        open_history("a\0b")
+    with pytest.raises(UnreadableSource, match="name too long"):
+        open_history("x" * 5000)
 
 
 def test_a_database_of_another_program(tmp_path: Path) -> None:
