@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,8 @@ class Follower:
     def __init__(self, main: MainScreen) -> None:
         self._main = main
         self._watcher: FileWatcher | None = None
+        self._starting = threading.Lock()
+        self._stopped = False
         self._last = 0.0
         self._waiting = False
         self._looking = False
@@ -44,19 +47,29 @@ class Follower:
 
     def start(self) -> None:
         """Begin to watch; a history without files to watch is finished."""
-        paths = self._main.scene.history.watch_paths
-        if not self.enabled or not paths:
-            return
+        if self.enabled and self._main.scene.history.watch_paths:
+            # The watcher takes longer to import than the whole main screen: no key should wait for it.
+            threading.Thread(target=self._watch, name="unspool-watch", daemon=True).start()
+
+    def _watch(self) -> None:
         from unspool.sources.watch import FileWatcher
 
-        self._watcher = FileWatcher(paths, self._told, poll=self.poll)
-        self._watcher.start()
+        watcher = FileWatcher(self._main.scene.history.watch_paths, self._told, poll=self.poll)
+        with self._starting:
+            if self._stopped:
+                return
+            watcher.start()
+            self._watcher = watcher
+        # Something may have been written while the watcher was not there yet.
+        self._told()
 
     def stop(self) -> None:
         """Stop watching."""
-        if self._watcher is not None:
-            self._watcher.stop()
-            self._watcher = None
+        with self._starting:
+            self._stopped = True
+            watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.stop()
 
     def _told(self) -> None:
         """Called in the watcher's thread."""
