@@ -71,7 +71,11 @@ def write_source(
         if head is None:
             if not source:
                 return None
-            return write_genesis_event(log, space_id, timestamp, source, sha256_hex(source), NO_COMPILED_OUTPUT)
+            with log.database.writing():
+                if log.head(space_id) is None:
+                    digest = sha256_hex(source)
+                    return write_genesis_event(log, space_id, timestamp, source, digest, NO_COMPILED_OUTPUT)
+            continue
         state = find_state(log, space_id, None, "either")
         if state.text == source:
             return None
