@@ -39,7 +39,7 @@ def test_whoever_stops_reading_causes_no_complaint(tmp_path: Path) -> None:
         (("stats", SOURCE), ("textual", "rich", "deepdiff", "numpy", "libcst", "watchdog")),
         (("log", SOURCE, "-n", "10", "--json"), ("textual", "rich", "deepdiff", "numpy", "libcst", "watchdog")),
         (("diff", SOURCE, "0", "1"), ("textual", "rich", "deepdiff", "numpy")),
-        (("formats",), ("textual", "rich", "deepdiff", "sqlite3")),
+        (("formats",), ("textual", "rich", "deepdiff")),
         (("--help",), ("textual", "rich", "deepdiff", "sqlite3", "msgspec")),
     ],
 )
