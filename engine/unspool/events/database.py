@@ -71,10 +71,15 @@ class Database:
             self._check_marks(empty_is_fine=False)
             return
         self._connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        self._check_marks(empty_is_fine=True)
+        is_new = self._check_marks(empty_is_fine=True)
         self._use_wal()
         # WAL with NORMAL never corrupts; a power cut may take the last commits, tail and head pointer alike.
         self._connection.execute("PRAGMA synchronous = NORMAL")
+        if is_new:
+            self._make_tables()
+
+    def _make_tables(self) -> None:
+        """Make the tables, unless another process has done so meanwhile."""
         with self.writing():
             if self._check_marks(empty_is_fine=True):
                 for statement in TABLES.split(";\n"):
@@ -84,10 +89,13 @@ class Database:
 
     def _check_marks(self, *, empty_is_fine: bool) -> bool:
         """Refuse a file that is no event log of ours; say whether it is still empty."""
-        mark, version = self.value("PRAGMA application_id"), self.value("PRAGMA user_version")
+        with self.reading():
+            # One view for all three: another process may be making the tables right now.
+            mark, version = self.value("PRAGMA application_id"), self.value("PRAGMA user_version")
+            tables = self.value("SELECT count(*) FROM sqlite_schema")
         if mark == APPLICATION_ID and 1 <= version <= SCHEMA_VERSION:
             return False
-        is_empty = mark == 0 and version == 0 and self.value("SELECT count(*) FROM sqlite_schema") == 0
+        is_empty = mark == 0 and version == 0 and tables == 0
         if is_empty and empty_is_fine:
             return True
         if mark == APPLICATION_ID and version > SCHEMA_VERSION:

@@ -305,6 +305,22 @@ def write_from_elsewhere(path: Path, name: str) -> None:
             log.write_event("state_changed", "shared", at(index), {"from": name})
 
 
+def test_many_openers_of_a_new_log_agree(tmp_path: Path) -> None:
+    def open_and_write(path: Path) -> None:
+        with EventLog(path) as log:
+            fill(log, "s", 1)
+
+    for number in range(5):
+        path = tmp_path / f"{number}.db"
+        threads = [threading.Thread(target=open_and_write, args=(path,)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with EventLog(path) as log:
+            assert log.query_by_space("s").total == 6
+
+
 def test_another_program_that_writes_is_named_when_waiting_ends(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     with EventLog(path, timeout=0.05) as log:
