@@ -57,15 +57,21 @@ class RecorderReader:
         self._is_finished = False
         while rows := self._connection.execute(self._query, (self._last_id, _BATCH)).fetchall():
             for row in rows:
+                if type(row[0]) is not int or row[0] <= self._last_id:
+                    # A damaged index can lead round in circles.
+                    self.findings.loss(
+                        f"{self._path}: state {row[0]}", "the database is damaged; reading stopped there"
+                    )
+                    self._is_finished = True
+                    return
                 self._last_id = row[0]
                 self._done += 1
                 yield self._entry(*row)
         self._is_finished = True
 
-    def _entry(
-        self, state_id: int, entity: str | None, state: str | None, updated: Value, attributes: str | None
-    ) -> SourceEntry:
-        name = entity or f"unknown entity of state {state_id}"
+    def _entry(self, state_id: int, entity: Value, state: Value, updated: Value, attributes: Value) -> SourceEntry:
+        # A damaged or foreign database may hold any type in any column.
+        name = str(entity) if entity is not None else f"unknown entity of state {state_id}"
         if entity is None:
             self.findings.loss(f"{self._path}: state {state_id}", "its entity has no name in states_meta")
         if state in _UNAVAILABLE and attributes is None:
@@ -80,14 +86,15 @@ class RecorderReader:
             return SourceEntry(self._state, mtime_ns, label, TIME_FROM_FILE, str(state_id))
         return SourceEntry(self._state, timestamp_ns, label, entry_id=str(state_id))
 
-    def _read_attributes(self, state_id: int, text: str | None) -> Value:
-        if not text:
+    def _read_attributes(self, state_id: int, stored: Value) -> Value:
+        if not stored:
             return {}
+        data = stored if isinstance(stored, bytes) else str(stored).encode("utf-8", "surrogatepass")
         try:
-            return parse(text.encode("utf-8", "surrogatepass")).value
+            return parse(data).value
         except BrokenText as error:
             self.findings.loss(f"{self._path}: state {state_id}", f"its attributes are no JSON ({error})")
-            return text
+            return stored
 
     def progress(self) -> Progress:
         """Say how many state changes were read."""

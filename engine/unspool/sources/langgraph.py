@@ -51,8 +51,8 @@ class _Row:
     namespace: str
     id: str
     parent: str | None
-    kind: str | None
-    data: bytes
+    kind: Value
+    data: Value
     metadata: dict[str, Value]
 
 
@@ -105,15 +105,16 @@ class CheckpointReader:
             message = f"the channel {channel!r} is stored as writes, and how they fold is known to the app only"
             self.findings.notice(str(self._path), f"{message}; choose with --fold {channel}=append|merge|messages")
 
-    def _entry(self, columns: tuple[str, str, str, str | None, str | None, bytes, bytes]) -> Iterator[SourceEntry]:
+    def _entry(self, columns: tuple[Value, ...]) -> Iterator[SourceEntry]:
         place = f"{self._path}: checkpoint {columns[2]}"
         try:
-            row = _Row(*columns[:6], _metadata(columns[6]))
+            row = _row(columns)
             checkpoint = _checkpoint(row)
         except UnusableRecord as error:
             self.findings.loss(place, f"{error}; it was left out")
             return
         values = self._values(row, checkpoint)
+        self._first = self._first or (row.thread, row.namespace)
         if self._is_single and (row.thread, row.namespace) != self._first:
             self._become_many()
         self._replace(row, values)
@@ -171,6 +172,13 @@ class CheckpointReader:
         self._connection.close()
 
 
+def _row(columns: tuple[Value, ...]) -> _Row:
+    # A damaged or foreign database may hold any type in any column.
+    thread, namespace, identity, parent, kind, data, metadata = columns
+    follows = None if parent is None else str(parent)
+    return _Row(str(thread), str(namespace or ""), str(identity), follows, kind, data, _metadata(metadata))
+
+
 def _checkpoint(row: _Row) -> dict[str, Value]:
     checkpoint = decode_value(row.kind, row.data)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("channel_values") or {}, dict):
@@ -178,10 +186,10 @@ def _checkpoint(row: _Row) -> dict[str, Value]:
     return checkpoint
 
 
-def _metadata(data: bytes | str | None) -> dict[str, Value]:
+def _metadata(data: Value) -> dict[str, Value]:
     try:
         metadata = json.loads(data) if data else {}
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         return {}
     return metadata if isinstance(metadata, dict) else {}
 

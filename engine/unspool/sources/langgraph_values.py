@@ -61,13 +61,14 @@ def _array(parts: Value) -> Value:
     return dict(zip(("dtype", "shape", "order", "data"), parts, strict=True))
 
 
-def decode_value(kind: str | None, data: bytes | str | None) -> Value:
+def decode_value(kind: Value, data: Value) -> Value:
     """Decode one stored value by its type column.
 
     Raises:
         UnusableRecord: it does not decode, or is a pickle, which is refused: loading one runs code.
     """
-    raw = data.encode() if isinstance(data, str) else data or b""
+    # A damaged or foreign database may hold any type in any column.
+    raw = data if isinstance(data, bytes) else b"" if data is None else str(data).encode("utf-8", "surrogatepass")
     if kind == "msgpack":
         return _unpack(raw, 0)
     if kind == "json":

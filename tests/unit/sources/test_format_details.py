@@ -246,6 +246,40 @@ def test_a_second_langgraph_thread_renames_the_atoms_of_the_first(tmp_path: Path
     connection.close()
 
 
+def test_a_checkpoint_database_may_be_opened_before_its_first_checkpoint(tmp_path: Path) -> None:
+    import make_databases as make
+
+    path = tmp_path / "agent.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(make.LANGGRAPH)
+    with open_history(path) as history:
+        assert len(history) == 0
+        make.put(connection, "a", 0, None, {"n": 1}, source="input", step=-1)
+        connection.commit()
+        assert history.refresh() == 1
+        assert history.state(0) == {"n": 1}
+    connection.close()
+
+
+def test_a_database_that_holds_odd_types_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    agent, home = tmp_path / "agent.sqlite", tmp_path / "home.db"
+    shutil.copy(FIXTURES / "langgraph" / "threads.sqlite", agent)
+    shutil.copy(FIXTURES / "home_assistant" / "home.db", home)
+    with sqlite3.connect(agent) as connection:
+        connection.execute(
+            "UPDATE checkpoints SET thread_id = x'ff', metadata = 7, type = 3 WHERE checkpoint_id LIKE '%8002%'"
+        )
+        connection.execute("UPDATE checkpoints SET checkpoint = 5 WHERE checkpoint_id LIKE '%8001%'")
+    with sqlite3.connect(home) as connection:
+        connection.execute("UPDATE states_meta SET entity_id = 5 WHERE metadata_id = 1")
+        connection.execute("UPDATE state_attributes SET shared_attrs = x'ff00'")
+        connection.execute("UPDATE states SET last_updated_ts = 'soon', state = x'00'")
+    for path, entries in ((agent, 1), (home, 4)):
+        with opened(path) as history:
+            assert len(history) == entries
+            assert history.verdict.status == "partial"
+
+
 @pytest.mark.parametrize(("fold", "expected"), [("append", ["a", "b"]), ("messages", ["a", "b"]), ("merge", {})])
 def test_langgraph_folds(tmp_path: Path, fold: str, expected: Any) -> None:
     with opened(FIXTURES / "langgraph" / "written.sqlite", folds={"log": fold}) as history:
