@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "convert": "convert",
     "export": "export",
     "doctor": "doctor",
+    "simulate": "simulate",
     "formats": "formats",
     "completion": "completion",
 }

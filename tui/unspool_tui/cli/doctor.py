@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,10 +10,11 @@ import click
 from unspool_tui.cli.health_shapes import diagnosis_shape, repair_shape
 from unspool_tui.cli.options import Common, json_option, opened, source_command
 from unspool_tui.cli.output import Output
+from unspool_tui.cli.progress import shown_progress
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
-    from unspool.query.doctor import Diagnosis, Finding, Progress
+    from unspool.query.doctor import Diagnosis, Finding
     from unspool.query.repair import RepairReport
 
 _ROLES: Final = {"error": "-", "warning": "~", "note": "dim"}
@@ -67,28 +67,6 @@ def _repair(common: Common, out: Path) -> RepairReport:
         raise click.UsageError("--repair is for native files; `unspool convert SOURCE OUT` makes one of any source.")
     with shown_progress(common) as progress:
         return repair(common.source, out, progress=progress)
-
-
-class shown_progress:  # noqa: N801 - used like a function
-    """Shows how far something is on standard error, where that is a terminal; gives what to call."""
-
-    def __init__(self, common: Common) -> None:
-        """Show nothing yet."""
-        self._is_shown = not common.quiet and sys.stderr is not None and sys.stderr.isatty()
-        self._last = -1
-
-    def __enter__(self) -> Progress:
-        return self._show
-
-    def _show(self, done: int, total: int) -> None:
-        share = done * 100 // total if total else 100
-        if self._is_shown and share != self._last:
-            self._last = share
-            click.echo(f"\r{share:3d} %", err=True, nl=False)
-
-    def __exit__(self, *error: object) -> None:
-        if self._last >= 0:
-            click.echo("\r     \r", err=True, nl=False)
 
 
 def _print_diagnosis(out: Output, diagnosis: Diagnosis, source: str) -> None:

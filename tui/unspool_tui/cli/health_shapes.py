@@ -10,6 +10,7 @@ from unspool.model.values import Value
 if TYPE_CHECKING:
     from unspool.query.doctor import Diagnosis
     from unspool.query.repair import RepairReport
+    from unspool.query.simulator import Candidate, Simulation
 
 
 def diagnosis_shape(diagnosis: Diagnosis) -> dict[str, Value]:
@@ -44,6 +45,27 @@ def repair_shape(report: RepairReport) -> dict[str, Value]:
         "renumbered_from": report.renumbered_from,
         "complete": report.complete,
     }
+
+
+def simulation_shape(simulation: Simulation) -> dict[str, Value]:
+    """Return what `simulate --json` prints."""
+    best = simulation.recommended
+    return {
+        "source": simulation.source,
+        "entries": simulation.entries,
+        "sampled": simulation.sampled,
+        "windows": [list(window) for window in simulation.windows],
+        "candidates": [_candidate_shape(candidate) for candidate in simulation.candidates],
+        "recommended": None if best is None else _candidate_shape(best),
+        "reason": simulation.reason,
+        "line": simulation.line,
+        "notes": list(simulation.notes),
+        "complete": simulation.complete,
+    }
+
+
+def _candidate_shape(candidate: Candidate) -> dict[str, Value]:
+    return {**asdict(candidate), "line": candidate.line}
 
 
 def _plain(fields: dict[str, Value]) -> dict[str, Value]:
