@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import pathlib
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
 
+from support.recording import record_shop
 from support.values import json_values
 from unspool.delta.structural import diff_values
 from unspool.history import History
@@ -140,11 +143,11 @@ def histories(draw: st.DrawFn, *, wild: bool = True) -> Told:
 
 
 class _Object(dict[str, Any]):
-    changed = -1
+    changed = made = -1
 
 
 class _List(list[Any]):
-    changed = -1
+    changed = made = -1
 
 
 @dataclass
@@ -159,7 +162,7 @@ def _shadow(value: Any, seq: int) -> Any:
         made = _List(_shadow(item, seq) for item in value)
     else:
         return _Leaf(seq)
-    made.changed = seq
+    made.changed = made.made = seq
     return made
 
 
@@ -187,8 +190,8 @@ def _holder(root: list[Any], path: Path, seq: int) -> Any:
     return holder
 
 
-def brute_blame(told: Told, at: int) -> dict[Path, int]:
-    """Every leaf of a state with the entry that last set it: ops of each entry replayed on a shadow of the state."""
+def _shadow_at(told: Told, at: int) -> Iterator[tuple[Path, Any]]:
+    """Leaves of a state, with shadows that know who set them: ops of each entry replayed on a shadow of the state."""
     shadow: dict[str, Any] = {}
     for seq in told.line(at):
         old, new = told.before(seq), told.states[seq]
@@ -202,11 +205,27 @@ def brute_blame(told: Told, at: int) -> dict[Path, int]:
             _apply(holder, diff_values(old[atom], value), seq)
             shadow[atom] = holder[0]
         shadow = {atom: shadow[atom] for atom in new}
-    found = {}
     for atom, value in shadow.items():
-        for path, leaf in shadow_leaves(value, (atom,)):
-            found[path] = leaf.changed
-    return found
+        yield from shadow_leaves(value, (atom,))
+
+
+def brute_blame(told: Told, at: int) -> dict[Path, int]:
+    """Every leaf of a state with the entry that last set it."""
+    return {path: leaf.changed for path, leaf in _shadow_at(told, at)}
+
+
+def brute_changed(told: Told, at: int) -> list[Path]:
+    """Leaves that an entry added or gave another value; what became empty because its parts went is none."""
+    return [
+        path for path, leaf in _shadow_at(told, at) if (leaf.changed if isinstance(leaf, _Leaf) else leaf.made) == at
+    ]
+
+
+def value_at(state: Any, path: Path) -> Any:
+    """What stands at a path."""
+    for step in path:
+        state = state[step]
+    return state
 
 
 def shadow_leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
@@ -216,3 +235,16 @@ def shadow_leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
     else:
         for step, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from shadow_leaves(item, (*path, step))
+
+
+def damaged_shop(path: pathlib.Path) -> tuple[list[dict[str, Any]], range]:
+    """A file of 300 entries one block of which does not read; returns the states and the entries of that block."""
+    states = record_shop(path, 300)
+    connection = sqlite3.connect(path)
+    firsts = [row[0] for row in connection.execute("SELECT first FROM block ORDER BY first")]
+    data = bytearray(connection.execute("SELECT data FROM block_data WHERE first = ?", (firsts[2],)).fetchone()[0])
+    data[len(data) // 2] ^= 0x5A
+    connection.execute("UPDATE block_data SET data = ? WHERE first = ?", (bytes(data), firsts[2]))
+    connection.commit()
+    connection.close()
+    return states, range(firsts[2], firsts[3])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from question_histories import Told, histories, tell
+from question_histories import Told, damaged_shop, histories, tell
 
-from support.recording import record_shop
 from unspool.errors import CorruptHistory
 from unspool.history import History
 from unspool.model.values import MISSING, strict_equal
@@ -182,21 +180,9 @@ def test_the_whole_state_is_no_path_to_a_value() -> None:
         last_write(told.history, ("b",))
 
 
-def _damaged_shop(path: Path) -> tuple[list[dict[str, Any]], range]:
-    states = record_shop(path, 300)
-    connection = sqlite3.connect(path)
-    firsts = [row[0] for row in connection.execute("SELECT first FROM block ORDER BY first")]
-    data = bytearray(connection.execute("SELECT data FROM block_data WHERE first = ?", (firsts[2],)).fetchone()[0])
-    data[len(data) // 2] ^= 0x5A
-    connection.execute("UPDATE block_data SET data = ? WHERE first = ?", (bytes(data), firsts[2]))
-    connection.commit()
-    connection.close()
-    return states, range(firsts[2], firsts[3])
-
-
 def test_damage_on_the_way_is_named_and_stepped_over_when_asked(tmp_path: Path) -> None:
     path = tmp_path / "shop.unspool"
-    _, hole = _damaged_shop(path)
+    _, hole = damaged_shop(path)
     with History(FileStore.open(path)) as history:
         at = hole.stop + 3
         with pytest.raises(CorruptHistory, match=rf"entry {hole.start}|entry {hole.stop - 1}"):

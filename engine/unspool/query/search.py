@@ -1,0 +1,119 @@
+"""Search through time: where in all entries keys, values or paths match.
+
+A hit is told at the entry where what matches appears or changes, not at every entry that still holds it: after the
+first entry only what differs from the entry before is looked at. Going away is no hit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from unspool.history.history import History
+from unspool.history.verdict import Problem
+from unspool.query.expressions import Expression
+from unspool.query.lineage import all_stretches
+from unspool.query.reading import EMPTY_STATE, Cancelled, StateReader, Wire, never
+from unspool.query.search_hits import Hit, HitKind, Look, ResultLook, TextLook
+from unspool.query.search_queries import PatternQuery, Query, TextQuery, parse_query
+
+_WINDOW: Final = 256
+"""Entries whose forks are looked for at once: the first hits must not wait for the last entries."""
+
+
+class Search:
+    """A running search: iterate over it for hits, oldest first.
+
+    Attributes:
+        looked_at: entries looked at so far.
+        complete: whether all entries asked for were looked at, and could be read.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        look: Look,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        skip_damaged: bool = False,
+        cancelled: Cancelled = never,
+    ) -> None:
+        """Prepare; nothing is read before the first hit is asked for. See `search`."""
+        self.looked_at = 0
+        self.complete = False
+        self._look = look
+        self._range = (start, len(history) if stop is None else min(stop, len(history)))
+        self._reader = StateReader(history, skip_damaged=skip_damaged)
+        self._cancelled = cancelled
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Entries that could not be read and were stepped over."""
+        return self._reader.problems
+
+    def __iter__(self) -> Iterator[Hit]:
+        for _, hits in self.by_entry():
+            yield from hits
+
+    def by_entry(self) -> Iterator[tuple[int, list[Hit]]]:
+        """Yield every entry looked at with its hits, so that a caller can show progress.
+
+        Raises:
+            CorruptHistory: an entry cannot be read, and damage is not to be skipped.
+        """
+        last: tuple[int, Wire] = (-1, EMPTY_STATE)
+        for seq, parent in self._entries():
+            if self._cancelled():
+                return
+            new = self._reader.state(seq)
+            if new is None:
+                yield seq, []
+                continue
+            # Behind a gap, what was read last stands in for the state before.
+            base = last[1] if parent == last[0] else self._reader.state(parent)
+            hits = self._look.hits(seq, last[1] if base is None else base, new)
+            last = (seq, new)
+            self.looked_at += 1
+            yield seq, hits
+        self.complete = not self.problems
+
+    def _entries(self) -> Iterator[tuple[int, int | None]]:
+        start, stop = self._range
+        for first in range(start, stop, _WINDOW):
+            for stretch in all_stretches(self._reader.history, first, min(first + _WINDOW, stop)):
+                for seq in range(stretch.first, stretch.last + 1):
+                    yield seq, stretch.parent_of(seq)
+
+
+def search(
+    history: History,
+    query: Query | Expression | str,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    skip_damaged: bool = False,
+    cancelled: Cancelled = never,
+) -> Search:
+    """Look for something in all entries.
+
+    Args:
+        history: where to look.
+        query: a text, a `PatternQuery`, what `parse_query` reads, or an `Expression`: then its results that hold and
+            were not there before are the hits.
+        start: the first entry to look at; what it holds counts only where it differs from the entry before.
+        stop: one past the last entry to look at.
+        skip_damaged: step over entries that cannot be read instead of raising.
+        cancelled: ends the search when it says yes; `complete` then stays False.
+
+    Raises:
+        QuestionError: there is nothing to look for.
+    """
+    if isinstance(query, Expression):
+        look: Look = ResultLook(query)
+    else:
+        look = TextLook(TextQuery(query) if isinstance(query, str) else query, history.identity)
+    return Search(history, look, start=start, stop=stop, skip_damaged=skip_damaged, cancelled=cancelled)
+
+
+__all__ = ["Hit", "HitKind", "PatternQuery", "Search", "TextQuery", "parse_query", "search"]
