@@ -19,6 +19,10 @@ from unspool.model.snapshots import DeltaSnapshot, Snapshot
 _NO_ORIGINS: Final = "deep"
 
 
+_TINY: Final = 1024
+"""Bytes of a state up to which a delta need not be smaller."""
+
+
 class EntryStore:
     """The entries of one history, each whole or as a delta on its parent."""
 
@@ -63,7 +67,10 @@ class EntryStore:
             packed = self.writer.packed(delta)
             atom_bytes = parent.atom_bytes + _growth(delta, before, snapshot)
             full_bytes = atom_bytes + full_overhead(snapshot)
-            if len(packed) < full_bytes and not self._is_due(parent, snapshot, delta, len(packed)):
+            is_partial = len(delta.changes) < len(snapshot.state)
+            # A tiny state of which only a part changed stays a delta: its few bytes say what changed.
+            pays = len(packed) < full_bytes or (is_partial and full_bytes <= _TINY)
+            if pays and not self._is_due(parent, snapshot, delta, len(packed)):
                 record = self.writer.record(packed, is_full=False)
                 return self._add(self._as_read_back(before, snapshot, delta), parent, record, full_bytes, atom_bytes)
         full = self.writer.packed(snapshot)
