@@ -129,25 +129,25 @@ class Desk:
                     del self._jobs[kind]
                 self._busy, self._ticket = kind, job.ticket
             self._work(kind, job)
-            self._busy = None
 
     def _work(self, kind: Kind, job: _Job) -> None:
         try:
             if job.stream is None:
                 answer = job.work()
                 if not isinstance(answer, Iterator):
-                    self._deliver(Reply(kind, job.ticket, answer))
+                    self._hand_over(Reply(kind, job.ticket, answer))
                     return
                 job.stream = answer
             self._slice(kind, job, job.stream)
         except Exception as error:  # noqa: BLE001 - told where the app can show it; this thread must go on
             self._drop(kind, job)
-            self._deliver(Reply(kind, job.ticket, error=error))
+            self._hand_over(Reply(kind, job.ticket, error=error))
 
     def _slice(self, kind: Kind, job: _Job, stream: Iterator[Any]) -> None:
         until = perf_counter() + SLICE_SECONDS
         for part in stream:
             if self._tickets.get(kind) != job.ticket:
+                self._busy = None
                 return
             if part is not None:
                 self._deliver(Reply(kind, job.ticket, part, done=False))
@@ -155,9 +155,15 @@ class Desk:
                 with self._wake:
                     if self._tickets.get(kind) == job.ticket:
                         self._jobs[kind] = job
+                    self._busy = None
                 return
         self._drop(kind, job)
-        self._deliver(Reply(kind, job.ticket))
+        self._hand_over(Reply(kind, job.ticket))
+
+    def _hand_over(self, reply: Reply) -> None:
+        """Deliver the last part of an answer; whoever gets it finds the worker free already."""
+        self._busy = None
+        self._deliver(reply)
 
     def _drop(self, kind: Kind, job: _Job) -> None:
         with self._wake:

@@ -10,6 +10,8 @@ from unspool_tui.view.history_port import HistoryPort
 
 T = TypeVar("T")
 _KEPT: Final = 4096
+_AT_ONCE: Final = 40
+"""Entries read together; about a screenful."""
 
 
 class EntryBook:
@@ -27,12 +29,23 @@ class EntryBook:
         """Return why an entry happened; damage reads as nothing, the panes that need the entry tell it."""
         known = self._actions.get(seq)
         if known is None:
-            try:
-                known = self._history.action(seq)
-            except UnspoolError:
-                known = ""
-            _keep(self._actions, seq, known)
+            self._read_actions(seq)
+            known = self._actions.get(seq, "")
         return known
+
+    def _read_actions(self, start: int) -> None:
+        """Read a run of entries at once: rows are asked for in order, and one question costs what forty do."""
+        stop = start + 1
+        while stop < start + _AT_ONCE and stop not in self._actions:
+            stop += 1
+        try:
+            entries = self._history[start:stop]
+        except UnspoolError:
+            entries = []
+        for entry in entries:
+            _keep(self._actions, entry.seq, entry.action)
+        if start not in self._actions:
+            _keep(self._actions, start, "")
 
     def atoms(self, seq: int) -> tuple[str, ...]:
         """Return the atoms an entry changed."""

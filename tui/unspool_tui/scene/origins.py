@@ -64,12 +64,19 @@ class OriginBook:
         """
         wanted = set(atoms)
         for seq in range(head, -1, -1):
+            for atom in [atom for atom in wanted if self._holds_at(atom, seq)]:
+                wanted.discard(atom)
+                self._known[atom].until = head
             for atom in self._book.atoms(seq):
                 if atom in wanted:
                     wanted.discard(atom)
                     self.learn({atom: seq}, head)
             if not wanted or perf_counter() > until:
                 return
+
+    def _holds_at(self, atom: str, seq: int) -> bool:
+        stretch = self._known.get(atom)
+        return stretch is not None and stretch.set_by <= seq <= stretch.until
 
     def look_up(self, atoms: Iterable[str], head: int) -> dict[str, int]:
         """Ask the history for atoms that are not known; safe in a worker."""

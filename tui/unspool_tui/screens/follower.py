@@ -37,6 +37,7 @@ class Follower:
         self._watcher: FileWatcher | None = None
         self._starting = threading.Lock()
         self._stopped = False
+        self._notified = False
         self._last = 0.0
         self._waiting = False
         self._looking = False
@@ -72,21 +73,25 @@ class Follower:
             watcher.stop()
 
     def _told(self) -> None:
-        """Called in the watcher's thread."""
-        self._main.post_message(SourceChanged())
+        """Called in the watcher's thread, for every write; one word to the screen is enough for all of them."""
+        if not self._notified:
+            self._notified = True
+            self._main.post_message(SourceChanged())
 
     def changed(self) -> None:
         """Look at the source, now or when the last look is long enough ago."""
+        self._notified = False
         if self._looking:
             self._again = True
             return
+        if self._waiting:
+            return
         wait = self._last + LEAST_GAP - monotonic()
         if wait > 0:
-            if not self._waiting:
-                self._waiting = True
-                self._main.set_timer(wait, self.look)
-            return
-        self.look()
+            self._waiting = True
+            self._main.set_timer(wait, self.look)
+        else:
+            self.look()
 
     def look(self) -> None:
         """Ask the history for new entries."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _ROOM_FOR_LANES: Final = 100
 """Width from which pinned atoms get their lanes."""
+_CALM_SECONDS: Final = 0.1
+"""Between two heads while following; shorter gaps count as a rush."""
 LATE_SECONDS: Final = 0.08
 """A detail that takes longer is announced, so that the panels' old content is not taken for the new."""
 _LOOK_BACK_SECONDS: Final = 0.0015
@@ -40,6 +42,8 @@ class Painter:
         self._asked_at = 0.0
         self._requested: Request | None = None
         self._story: tuple[Path, int] = ((), -1)
+        self._last_origins = (-1, 0.0)
+        self._calming = False
         self.hand = Hand()
 
     def paint(self) -> None:
@@ -161,6 +165,8 @@ class Painter:
     def _find_origins(self, head: int, panel: Panel) -> None:
         main, scene = self._main, self._main.scene
         unknown = scene.inspect.seen_atoms(panel.top, panel.page)
+        if unknown and self._hurries(head):
+            return
         if unknown and not main.desk.can_wait:
             scene.origins.look_back(unknown, head, perf_counter() + _LOOK_BACK_SECONDS)
             self._panel(main.view, Pane.INSPECT)
@@ -168,6 +174,22 @@ class Painter:
         if unknown:
             main.desk.ask(Kind.ORIGINS, lambda: (head, scene.origins.look_up(unknown, head)))
         self._explain_leaves(head, panel)
+
+    def _hurries(self, head: int) -> bool:
+        """Say whether entries arrive faster than anyone reads; last writers are looked up when that calms down."""
+        now = monotonic()
+        last_head, last_time = self._last_origins
+        self._last_origins = (head, now)
+        hurries = self._main.view.follow and head - last_head > 1 and now - last_time < _CALM_SECONDS
+        if hurries and not self._calming:
+            self._calming = True
+            self._main.set_timer(2 * _CALM_SECONDS, self._calm)
+        return hurries
+
+    def _calm(self) -> None:
+        self._calming = False
+        self._last_origins = (-1, 0.0)
+        self._main.repaint()
 
     def _explain_leaves(self, head: int, panel: Panel) -> None:
         main, scene = self._main, self._main.scene
