@@ -182,9 +182,9 @@ class DeltaAwareHistoryManager:
         """
         with self._lock:
             node = self._node(index)
-            # Redo from the entries before it leads here again.
+            # Redo from every entry before it leads here again.
             step = node
-            while step.parent is not None and step.parent.redo is not step:
+            while step.parent is not None:
                 step.parent.redo = step
                 step = step.parent
             state, event = self._go(node, "jump")

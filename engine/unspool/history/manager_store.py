@@ -18,9 +18,10 @@ from unspool.model.snapshots import DeltaSnapshot, Snapshot
 
 _NO_ORIGINS: Final = "deep"
 
-
 _TINY: Final = 1024
 """Bytes of a state up to which a delta need not be smaller."""
+_FEW: Final = 3
+"""Atoms up to which changing all of them is an ordinary small change."""
 
 
 class EntryStore:
@@ -67,15 +68,22 @@ class EntryStore:
             packed = self.writer.packed(delta)
             atom_bytes = parent.atom_bytes + _growth(delta, before, snapshot)
             full_bytes = atom_bytes + full_overhead(snapshot)
-            is_partial = len(delta.changes) < len(snapshot.state)
-            # A tiny state of which only a part changed stays a delta: its few bytes say what changed.
-            pays = len(packed) < full_bytes or (is_partial and full_bytes <= _TINY)
-            if pays and not self._is_due(parent, snapshot, delta, len(packed)):
+            if self._pays(delta, snapshot, len(packed), full_bytes) and not self._is_due(
+                parent, snapshot, delta, len(packed)
+            ):
                 record = self.writer.record(packed, is_full=False)
                 return self._add(self._as_read_back(before, snapshot, delta), parent, record, full_bytes, atom_bytes)
         full = self.writer.packed(snapshot)
         record = self.writer.record(full, is_full=True)
         return self._add(snapshot, parent, record, len(full), len(full) - full_overhead(snapshot))
+
+    @staticmethod
+    def _pays(delta: DeltaSnapshot, snapshot: Snapshot, delta_bytes: int, full_bytes: int) -> bool:
+        if delta_bytes < full_bytes:
+            return True
+        # A tiny state stays a delta unless much of it is wholly new: its few bytes say what changed.
+        is_partial = len(delta.changes) < len(snapshot.state) or len(snapshot.state) <= _FEW
+        return is_partial and full_bytes <= _TINY
 
     def _add(
         self, snapshot: Snapshot, parent: Node | None, record: Record, full_bytes: int, atom_bytes: int

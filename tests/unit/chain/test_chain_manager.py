@@ -358,3 +358,28 @@ def test_a_damaged_chain_is_never_read_as_something_else(states: list[dict[str, 
     with pytest.raises(UnspoolError):
         manager.add_delta(deltas[lost + 1])
     assert same(manager.reconstruct("s0"), run[lost])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10**6), atom_states), min_size=1, max_size=12),
+    st.integers(1, 4),
+    st.booleans(),
+    st.booleans(),
+)
+def test_every_state_reads_back_whatever_state_its_delta_stands_on(
+    steps: list[tuple[int, dict[str, AtomEntry]]], length: int, told: bool, timed: bool
+) -> None:
+    known = [Snapshot.of("s0", {"n": AtomEntry(0)}, timestamp=0)]
+    manager = DeltaChainManager(max_delta_chain_length=length, full_snapshot_strategy="manual")
+    manager.add_base(known[0])
+    for number, (choice, state) in enumerate(steps, start=1):
+        base = known[choice % len(known)]
+        target = Snapshot.of(f"s{number}", state, timestamp=number if timed else 0)
+        (delta,) = deltas_of([base, target], strict=True)
+        if not told:
+            delta = dataclasses.replace(delta, id=target.id, snapshot_id=None)
+        manager.add_delta(delta)
+        known.append(target)
+    for entry in known:
+        assert same(manager.reconstruct("s0", entry.id), entry)
+    assert all(manager.validate_chain(chain).action != "reconstruct" for chain in manager.get_all_chains())

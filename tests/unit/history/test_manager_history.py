@@ -246,6 +246,19 @@ def test_writing_after_an_undo_forks_and_loses_nothing() -> None:
     assert same(manager.redo(), run[3])
 
 
+def test_redo_leads_to_the_future_last_visited_from_any_entry_before_it() -> None:
+    manager, run = filled(5)
+    manager.jump_to(1)
+    manager.add(Snapshot.of("other", {**BALLAST, "n": "other"}))
+    for target in (4, 5, 3):
+        manager.jump_to(target)
+        manager.jump_to(0)
+        visited = [manager.redo() for _ in range(2)]
+        assert same(visited[0], run[1])
+        assert visited[1] is not None
+        assert visited[1].id == ("other" if target == 5 else "s2")
+
+
 def test_writing_after_an_undo_truncates_when_asked_to() -> None:
     manager, run = filled(6, on_write_after_undo="truncate")
     for _ in range(4):
@@ -478,6 +491,18 @@ def test_n65_rare_large_changes_cost_no_more_than_full_storage() -> None:
         for manager in (with_deltas, whole):
             manager.add_all(run)
         assert with_deltas.get_delta_stats().kept_bytes <= 1.02 * whole.get_delta_stats().kept_bytes
+
+
+def test_a_tiny_state_stays_a_delta_unless_it_is_wholly_new() -> None:
+    def kinds_of(states: list[dict[str, Any]]) -> str:
+        manager = DeltaAwareHistoryManager()
+        manager.add_all(run_of(states))
+        assert [entry.to_state() for entry in manager.get_all()] == states
+        return kinds(manager)
+
+    assert kinds_of([{"counter": n} for n in range(4)]) == "Fddd"
+    assert kinds_of([{"n": n, "a": 0, "b": 0, "c": 0, "d": 0} for n in range(4)]) == "Fddd"
+    assert kinds_of([{name: n for name in "abcdef"} for n in range(4)]) == "FFFF"
 
 
 def test_n70_a_change_inside_a_large_atom_stores_only_that() -> None:
