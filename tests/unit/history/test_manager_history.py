@@ -502,7 +502,7 @@ def test_a_tiny_state_stays_a_delta_unless_it_is_wholly_new() -> None:
 
     assert kinds_of([{"counter": n} for n in range(4)]) == "Fddd"
     assert kinds_of([{"n": n, "a": 0, "b": 0, "c": 0, "d": 0} for n in range(4)]) == "Fddd"
-    assert kinds_of([{name: n for name in "abcdef"} for n in range(4)]) == "FFFF"
+    assert kinds_of([dict.fromkeys("abcdef", n) for n in range(4)]) == "FFFF"
 
 
 def test_n70_a_change_inside_a_large_atom_stores_only_that() -> None:
