@@ -6,9 +6,11 @@ always stored whole, so only full entries have to be asked for their parent.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import accumulate
+from typing import Final, overload
 
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
@@ -105,6 +107,44 @@ def all_stretches(history: History, start: int = 0, stop: int | None = None) -> 
             yield Stretch(first, fork - 1, parent)
         first, parent = fork, follows
     yield Stretch(first, end - 1, parent)
+
+
+class Places(Sequence[int]):
+    """The entries of a line by their place in it, oldest first."""
+
+    def __init__(self, line: Sequence[Stretch]) -> None:
+        """Number the entries of a line, as `line_to` returns it."""
+        self._line = line
+        self._ends = list(accumulate(stretch.last - stretch.first + 1 for stretch in line))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[int]: ...
+    def __getitem__(self, place: int | slice) -> int | list[int]:
+        if isinstance(place, slice):
+            return [self[at] for at in range(*place.indices(len(self)))]
+        at = place + len(self) if place < 0 else place
+        if not 0 <= at < len(self):
+            raise IndexError(place)
+        which = bisect_right(self._ends, at)
+        return self._line[which].last - (self._ends[which] - 1 - at)
+
+    def pieces(self, size: int) -> Iterator[Stretch]:
+        """Yield the line in pieces of at most `size` entries."""
+        for stretch in self._line:
+            for first in range(stretch.first, stretch.last + 1, size):
+                yield Stretch(first, min(first + size - 1, stretch.last), stretch.parent_of(first))
+
+
+def windows(history: History, start: int = 0, stop: int | None = None, size: int = _WINDOW) -> Iterator[Stretch]:
+    """Yield what `all_stretches` does in pieces of at most `size` entries, each as soon as it is known."""
+    end = len(history) if stop is None else stop
+    for first in range(start, end, size):
+        yield from all_stretches(history, first, min(first + size, end))
 
 
 def branch_after(history: History, seq: int) -> Iterator[Stretch]:

@@ -7,18 +7,14 @@ first entry only what differs from the entry before is looked at. Going away is 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.query.expressions import Expression
-from unspool.query.lineage import all_stretches
+from unspool.query.lineage import windows
 from unspool.query.reading import EMPTY_STATE, Cancelled, StateReader, Wire, never
 from unspool.query.search_hits import Hit, HitKind, Look, ResultLook, TextLook
 from unspool.query.search_queries import PatternQuery, Query, TextQuery, parse_query
-
-_WINDOW: Final = 256
-"""Entries whose forks are looked for at once: the first hits must not wait for the last entries."""
 
 
 class Search:
@@ -79,11 +75,9 @@ class Search:
         self.complete = not self.problems
 
     def _entries(self) -> Iterator[tuple[int, int | None]]:
-        start, stop = self._range
-        for first in range(start, stop, _WINDOW):
-            for stretch in all_stretches(self._reader.history, first, min(first + _WINDOW, stop)):
-                for seq in range(stretch.first, stretch.last + 1):
-                    yield seq, stretch.parent_of(seq)
+        for stretch in windows(self._reader.history, *self._range):
+            for seq in range(stretch.first, stretch.last + 1):
+                yield seq, stretch.parent_of(seq)
 
 
 def search(

@@ -239,7 +239,11 @@ def shadow_leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 
 def damaged_shop(path: pathlib.Path) -> tuple[list[dict[str, Any]], range]:
     """A file of 300 entries one block of which does not read; returns the states and the entries of that block."""
-    states = record_shop(path, 300)
+    return record_shop(path, 300), damage_a_block(path)
+
+
+def damage_a_block(path: pathlib.Path) -> range:
+    """Flip a byte in the third block of a finished file; returns the entries of that block."""
     connection = sqlite3.connect(path)
     firsts = [row[0] for row in connection.execute("SELECT first FROM block ORDER BY first")]
     data = bytearray(connection.execute("SELECT data FROM block_data WHERE first = ?", (firsts[2],)).fetchone()[0])
@@ -247,4 +251,4 @@ def damaged_shop(path: pathlib.Path) -> tuple[list[dict[str, Any]], range]:
     connection.execute("UPDATE block_data SET data = ? WHERE first = ?", (bytes(data), firsts[2]))
     connection.commit()
     connection.close()
-    return states, range(firsts[2], firsts[3])
+    return range(firsts[2], firsts[3])

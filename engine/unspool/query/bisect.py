@@ -1,0 +1,202 @@
+"""Where a question about the state changes its answer: first, last and every entry at which it flips.
+
+Every entry is compared with the one it follows, forks included. Only entries that change an atom the question reads
+are rebuilt. Who knows that the answer flips once may say so: then a binary search does with a few entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Final
+
+from unspool.errors import CorruptHistory
+from unspool.history.history import History
+from unspool.query.bisect_callable import Function, FunctionPredicate
+from unspool.query.bisect_flips import Bisection, Flip
+from unspool.query.expressions import Answer, Expression, Predicate
+from unspool.query.lineage import Places, Stretch, line_to, touching, windows
+from unspool.query.reading import Cancelled, StateReader, never
+
+Progress = Callable[[int, int], None]
+"""Told how many entries of how many are done."""
+_WINDOW: Final = 1024
+"""Entries whose changed atoms are looked up at once."""
+
+
+class _Asking:
+    """One question put to entries of one history, with what came of it."""
+
+    def __init__(self, history: History, predicate: Predicate, skip_damaged: bool) -> None:
+        self.history = history
+        self.predicate = predicate
+        self.reader = StateReader(history, skip_damaged=skip_damaged)
+        self.flips: list[Flip] = []
+        self.failures = 0
+        self.failure = ""
+        self.first: Answer | None = None
+        self.last: Answer | None = None
+
+    def ask(self, seq: int) -> Answer | None:
+        state = self.reader.state(seq)
+        if state is None:
+            return None
+        answer = self.predicate.ask(state)
+        if answer.failure:
+            self.failures += 1
+            self.failure = self.failure or f"entry {seq}: {answer.failure}"
+        self.first = self.first or answer
+        self.last = answer
+        return answer
+
+    def result(self, entries: int, complete: bool, *, single: bool = False) -> Bisection:
+        asked, problems = self.reader.rebuilt, self.reader.problems
+        return Bisection(
+            flips=tuple(self.flips),
+            holds_first=None if self.first is None else self.first.holds,
+            holds_last=None if self.last is None else self.last.holds,
+            asked=asked,
+            avoided=max(0, entries - asked),
+            complete=complete and not problems,
+            single=single,
+            failures=self.failures,
+            failure=self.failure,
+            problems=problems,
+        )
+
+
+def bisect(
+    history: History,
+    question: Expression | Function | str,
+    *,
+    at: int | None = None,
+    assume_single_flip: bool = False,
+    skip_damaged: bool = False,
+    progress: Progress | None = None,
+    cancelled: Cancelled = never,
+) -> Bisection:
+    """Find the entries at which the answer to a question about the state changes.
+
+    Args:
+        history: where to look.
+        question: an expression, or a function of the state that always answers the same for the same state.
+        at: look only along the line that leads to this entry; None means all entries, forks included, or for a
+            single flip the line to the last one.
+        assume_single_flip: take for granted that the answer flips once between the first and the last entry of the
+            line, and search in halves. If it flips more often, one of the flips is found.
+        skip_damaged: step over entries that cannot be read instead of raising.
+        progress: told how many entries of how many are done.
+        cancelled: ends the search when it says yes; `complete` is then False.
+
+    Raises:
+        ExpressionError: the expression does not parse.
+        EntryNotFound: there is no such entry.
+        CorruptHistory: an entry cannot be read.
+    """
+    if isinstance(question, str):
+        question = Expression(question)
+    predicate: Predicate = question if isinstance(question, Expression) else FunctionPredicate(question)
+    asking = _Asking(history, predicate, skip_damaged)
+    if at is not None:
+        line = line_to(history, history.resolve(at))
+    elif assume_single_flip and len(history):
+        line = line_to(history, len(history) - 1)
+    else:
+        complete = _scan(asking, windows(history, size=_WINDOW), len(history), progress, cancelled)
+        return asking.result(len(history), complete)
+    places = Places(line)
+    if assume_single_flip:
+        return asking.result(len(places), _halve(asking, places, cancelled), single=True)
+    return asking.result(len(places), _scan(asking, places.pieces(_WINDOW), len(places), progress, cancelled))
+
+
+def _scan(
+    asking: _Asking,
+    stretches: Iterator[Stretch],
+    entries: int,
+    progress: Progress | None,
+    cancelled: Cancelled,
+) -> bool:
+    """Ask all entries that may answer otherwise than the one they follow; say whether all were."""
+    before: Answer | None = None
+    certain = True
+    last, done = -1, 0
+    for stretch in stretches:
+        if stretch.parent is not None and stretch.parent != last:
+            before, certain = asking.ask(stretch.parent), True
+        for seq in _candidates(asking, stretch):
+            if cancelled():
+                return False
+            if before is not None and not _may_differ(asking, before, seq):
+                continue
+            answer = asking.ask(seq)
+            if answer is None:
+                certain = False
+                continue
+            if before is not None and before.holds is not answer.holds:
+                parent = stretch.parent_of(seq)
+                asking.flips.append(Flip(seq, parent, answer.holds, before.value, answer.value, certain))
+            before, certain = answer, True
+        last = stretch.last
+        done += last - stretch.first + 1
+        if progress is not None:
+            progress(done, entries)
+    asking.last = before
+    return True
+
+
+def _candidates(asking: _Asking, stretch: Stretch) -> Iterable[int]:
+    """Return the entries of a stretch that may have to be asked."""
+    reads = asking.predicate.reads
+    if reads is None:
+        return range(stretch.first, stretch.last + 1)
+    history, every = asking.history, asking.reader.skip_damaged
+    found = touching(history, tuple(reads), stretch.first, stretch.last + 1, every=every)
+    return sorted(found | {stretch.first} if asking.first is None else found)
+
+
+def _may_differ(asking: _Asking, before: Answer, seq: int) -> bool:
+    """Say whether an entry may answer otherwise than the one it follows, as far as what it changed tells."""
+    if asking.predicate.reads is not None:
+        return True
+    try:
+        changed = asking.history.changed_atoms(seq)
+    except CorruptHistory:
+        return True
+    return bool(changed) if before.reads is None else any(atom in before.reads for atom, _ in changed)
+
+
+def _halve(asking: _Asking, line: Places, cancelled: Cancelled) -> bool:
+    """Search for one flip between the first and the last entry of a line that can be read."""
+    low, before = _nearest(asking, line, range(len(line)))
+    high, after = _nearest(asking, line, range(len(line) - 1, low, -1))
+    asking.first, asking.last = before, after or before
+    if before is None or after is None or before.holds is after.holds:
+        return True
+    while high - low > 1:
+        if cancelled():
+            return False
+        middle = (low + high) // 2
+        place, answer = _nearest(asking, line, chain(range(middle, low, -1), range(middle + 1, high)))
+        if answer is None:
+            break
+        if answer.holds is before.holds:
+            low, before = place, answer
+        else:
+            high, after = place, answer
+    seq, parent = line[high], line[high - 1]
+    asking.flips.append(Flip(seq, parent, after.holds, before.value, after.value, high - low == 1))
+    return True
+
+
+def _nearest(asking: _Asking, line: Places, places: Iterable[int]) -> tuple[int, Answer | None]:
+    """Return the first of some places that can be read, with its answer."""
+    place = -1
+    for place in places:
+        answer = asking.ask(line[place])
+        if answer is not None:
+            return place, answer
+    return place, None
+
+
+__all__ = ["Bisection", "Flip", "Progress", "bisect"]
