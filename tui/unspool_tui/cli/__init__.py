@@ -16,6 +16,7 @@ from unspool_tui.present.inert import visible
 COMMANDS: Final = {
     "open": "opening",
     "demo": "demo",
+    "serve": "serve",
     "log": "log",
     "show": "show",
     "diff": "diff",
@@ -24,6 +25,7 @@ COMMANDS: Final = {
     "export": "export",
     "doctor": "doctor",
     "simulate": "simulate",
+    "check": "check",
     "formats": "formats",
     "completion": "completion",
 }

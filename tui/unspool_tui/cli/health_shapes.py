@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from unspool.model.values import Value
 
 if TYPE_CHECKING:
+    from unspool.query.checkers import CheckReport
     from unspool.query.doctor import Diagnosis
     from unspool.query.repair import RepairReport
     from unspool.query.simulator import Candidate, Simulation
@@ -61,6 +62,18 @@ def simulation_shape(simulation: Simulation) -> dict[str, Value]:
         "line": simulation.line,
         "notes": list(simulation.notes),
         "complete": simulation.complete,
+    }
+
+
+def check_shape(report: CheckReport) -> dict[str, Value]:
+    """Return what `check --json` prints."""
+    return {
+        "source": report.source,
+        "entries": report.entries,
+        "findings": [asdict(finding) for finding in report.findings],
+        "counts": dict(report.counts),
+        "problems": list(report.problems),
+        "complete": report.complete,
     }
 
 

@@ -1,0 +1,160 @@
+"""Checkers: what a history tells about its app's own faults, without knowing the app."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+from unspool.errors import ConfigError, UnspoolError
+from unspool.history.history import History
+from unspool.query.checkers_findings import Checker, CheckFinding
+from unspool.query.checkers_moments import moments
+from unspool.query.rules import BUILT_IN, DEFAULT_RULES, Rule, checker_of, read_rules
+
+Plugin = Callable[[History, Mapping[str, Any]], Iterable[CheckFinding]]
+"""A checker of a user's own: takes the history and the rule's options, gives findings."""
+PLUGIN_GROUP: Final = "unspool.checkers"
+"""Entry point group under which packages offer checkers."""
+LISTED: Final = 1000
+"""Findings of one rule that are listed; the others are counted."""
+_STRIDE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What checking came to.
+
+    Attributes:
+        source: what people call the history.
+        entries: entries looked at.
+        findings: what was found, in the order of entries; at most 1000 of one rule.
+        counts: findings by rule, listed or not.
+        problems: what could not be looked at, and why.
+        complete: everything was looked at; False after a cancel.
+    """
+
+    source: str
+    entries: int
+    findings: tuple[CheckFinding, ...]
+    counts: Mapping[str, int]
+    problems: tuple[str, ...]
+    complete: bool
+
+
+def check(
+    history: History,
+    rules: Sequence[Rule] | None = None,
+    *,
+    plugins: Mapping[str, Plugin] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> CheckReport:
+    """Run checkers over a history; one pass serves them all.
+
+    Args:
+        history: what is looked at.
+        rules: which checkers, and how; the built-in ones and all installed ones when None.
+        plugins: checkers besides the built-in ones, by name; those that are installed when None.
+        progress: told how far it is.
+        cancelled: asked whether to stop; what was found so far is returned then.
+
+    Raises:
+        ConfigError: a rule names an unknown checker or option.
+    """
+    own = installed_checkers() if plugins is None else plugins
+    wanted = (*DEFAULT_RULES, *(Rule(name, name, {}) for name in own)) if rules is None else tuple(rules)
+    _refuse_unknown(wanted, own)
+    book = _Book()
+    checkers = [checker_of(rule) for rule in wanted if rule.check in BUILT_IN]
+    seen, complete = _run_built_in(history, checkers, book, progress, cancelled)
+    for rule in wanted:
+        if complete and rule.check not in BUILT_IN:
+            book.take(_from_plugin(rule, own[rule.check], history, book.problems))
+    return CheckReport(
+        history.source_name, seen, book.findings(), dict(book.counts), tuple(dict.fromkeys(book.problems)), complete
+    )
+
+
+def _refuse_unknown(rules: Iterable[Rule], plugins: Mapping[str, Plugin]) -> None:
+    for rule in rules:
+        if rule.check not in BUILT_IN and rule.check not in plugins:
+            known = ", ".join((*BUILT_IN, *plugins))
+            raise ConfigError(f"there is no checker {rule.check!r}; there are {known}")
+
+
+class _Book:
+    """Findings as they come."""
+
+    def __init__(self) -> None:
+        self._findings: list[CheckFinding] = []
+        self.counts: Counter[str] = Counter()
+        self.problems: list[str] = []
+
+    def take(self, findings: Iterable[CheckFinding]) -> None:
+        for finding in findings:
+            self.counts[finding.checker] += 1
+            if self.counts[finding.checker] <= LISTED:
+                self._findings.append(finding)
+
+    def findings(self) -> tuple[CheckFinding, ...]:
+        return tuple(sorted(self._findings, key=lambda finding: finding.seq))
+
+
+def _run_built_in(
+    history: History,
+    checkers: Sequence[Checker],
+    book: _Book,
+    progress: Callable[[int, int], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> tuple[int, bool]:
+    """Return how many entries were looked at, and whether that was all."""
+    seen = 0
+    for place, moment in enumerate(moments(history, book.problems) if checkers else ()):
+        if place % _STRIDE == 0:
+            if cancelled is not None and cancelled():
+                return seen, False
+            if progress is not None:
+                progress(moment.entry.seq, len(history))
+        for checker in checkers:
+            try:
+                book.take(checker.see(moment))
+            except UnspoolError as error:
+                book.problems.append(str(error))
+        seen += 1
+    for checker in checkers:
+        book.take(checker.finish())
+    if progress is not None:
+        progress(len(history), len(history))
+    return seen, cancelled is None or not cancelled()
+
+
+def _from_plugin(rule: Rule, plugin: Plugin, history: History, problems: list[str]) -> Iterator[CheckFinding]:
+    try:
+        yield from plugin(history, rule.options)
+    except Exception as error:  # noqa: BLE001 - a user's own checker may fail in any way; the others go on
+        problems.append(f"the checker {rule.check!r} failed: {type(error).__name__}: {error}")
+
+
+def installed_checkers() -> dict[str, Plugin]:
+    """Return the checkers that installed packages offer in the entry point group `unspool.checkers`."""
+    return {point.name: _load_when_called(point.name) for point in entry_points(group=PLUGIN_GROUP)}
+
+
+def _load_when_called(name: str) -> Plugin:
+    """A checker that cannot be imported is told like one that fails."""
+
+    def call(history: History, options: Mapping[str, Any]) -> Iterable[CheckFinding]:
+        (point,) = entry_points(group=PLUGIN_GROUP, name=name)
+        plugin: Plugin = point.load()
+        return plugin(history, options)
+
+    return call
+
+
+__all__ = [
+    "BUILT_IN", "DEFAULT_RULES", "CheckFinding", "CheckReport", "Plugin", "Rule", "check", "installed_checkers",
+    "read_rules",
+]  # fmt: skip

@@ -1,0 +1,118 @@
+"""Checkers of whole atoms: written again and again for nothing, growing without end."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from unspool.model.paths import Path
+from unspool.query.checkers_findings import CheckFinding, Scope
+from unspool.query.checkers_moments import Moment
+from unspool.query.checkers_patterns import spell
+from unspool.query.parts import children, parts_of
+
+_SMALL: Final = 256
+"""Bytes by which a value must have grown at least to be worth telling."""
+_MOSTLY: Final = 0.6
+"""Share of a value's bytes that a part must hold for the value to be mostly that."""
+
+
+class Thrash:
+    """Finds atoms written many times in a short while that end up as they began."""
+
+    def __init__(self, scope: Scope, *, writes: int = 8, within: int = 50) -> None:
+        """Prepare.
+
+        Args:
+            scope: what is looked at.
+            writes: how many writes it takes.
+            within: entries within which they must come.
+        """
+        self._scope, self._writes, self._within = scope, writes, within
+        self._recent: dict[str, deque[tuple[int, int]]] = {}
+
+    def see(self, moment: Moment) -> Iterator[CheckFinding]:
+        """See `Checker.see`."""
+        seq = moment.entry.seq
+        for change in moment.diff.changes:
+            if change.old_bytes is None or change.new_bytes is None or not self._scope.holds_atom(change.atom):
+                self._recent.pop(change.atom, None)
+                continue
+            recent = self._recent.setdefault(change.atom, deque(maxlen=self._writes))
+            recent.append((seq, hash(change.old_bytes)))
+            since, before = recent[0]
+            if len(recent) == self._writes and seq - since < self._within and before == hash(change.new_bytes):
+                text = f"written {self._writes} times and the same as before"
+                yield CheckFinding(self._scope.name, seq, spell((change.atom,)), text, since)
+                recent.clear()
+
+    def finish(self) -> Iterator[CheckFinding]:
+        """See `Checker.finish`."""
+        return iter(())
+
+
+@dataclass(slots=True)
+class _Growth:
+    since: int
+    seq: int
+    first: int
+    value: bytes
+    times: int = 0
+    shrank: bool = False
+
+
+class Leak:
+    """Finds atoms that only ever grow."""
+
+    def __init__(self, scope: Scope, *, growths: int = 20, factor: float = 2.0) -> None:
+        """Prepare.
+
+        Args:
+            scope: what is looked at.
+            growths: how often an atom must have grown.
+            factor: how many times its first size it must have reached.
+        """
+        self._scope, self._growths, self._factor = scope, growths, factor
+        self._atoms: dict[str, _Growth] = {}
+
+    def see(self, moment: Moment) -> Iterator[CheckFinding]:
+        """See `Checker.see`."""
+        seq = moment.entry.seq
+        for change in moment.diff.changes:
+            if change.new_bytes is None:
+                self._atoms.pop(change.atom, None)
+                continue
+            if not self._scope.holds_atom(change.atom):
+                continue
+            growth = self._atoms.get(change.atom)
+            if growth is None:
+                self._atoms[change.atom] = _Growth(seq, seq, len(change.new_bytes), change.new_bytes)
+                continue
+            growth.shrank = growth.shrank or len(change.new_bytes) < len(growth.value)
+            growth.times += len(change.new_bytes) > len(growth.value)
+            growth.seq, growth.value = seq, change.new_bytes
+        return iter(())
+
+    def finish(self) -> Iterator[CheckFinding]:
+        """See `Checker.finish`."""
+        for atom, growth in self._atoms.items():
+            size = len(growth.value)
+            grew = size >= self._factor * growth.first and size - growth.first >= _SMALL
+            if growth.times >= self._growths and not growth.shrank and grew:
+                text = f"grew {growth.times} times from {growth.first} to {size} bytes and never shrank"
+                place = spell(largest_part((atom,), growth.value))
+                yield CheckFinding(self._scope.name, growth.seq, place, text, growth.since)
+
+
+def largest_part(path: Path, value: bytes) -> Path:
+    """Return the deepest part that a value, given in wire form, mostly consists of."""
+    while True:
+        parts = parts_of(value)
+        if not parts:
+            return path
+        step, part = max(children(parts), key=lambda item: len(item[1]))
+        if len(part) < _MOSTLY * len(value):
+            return path
+        path, value = (*path, step), part

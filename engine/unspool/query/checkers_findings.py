@@ -1,0 +1,60 @@
+"""What a checker found, and what a checker is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from unspool.query.checkers_moments import Moment
+from unspool.query.checkers_patterns import Pattern, covers
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFinding:
+    """One thing a checker found.
+
+    Attributes:
+        checker: the checker's name, or the rule's where it has one.
+        seq: the entry it shows at.
+        path: the value it concerns.
+        message: what is the matter, in one line.
+        since: the entry it began at.
+    """
+
+    checker: str
+    seq: int
+    path: str
+    message: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a rule looks at.
+
+    Attributes:
+        name: what its findings are called by.
+        path: only values here and below; None for all.
+    """
+
+    name: str
+    path: Pattern | None = None
+
+    def holds(self, path: tuple[str | int, ...]) -> bool:
+        """Say whether a value is looked at."""
+        return self.path is None or covers(self.path, path)
+
+    def holds_atom(self, atom: str) -> bool:
+        """Say whether something of an atom may be looked at."""
+        return self.path is None or covers(self.path[:1], (atom,))
+
+
+class Checker(Protocol):
+    """Looks at the entries of a history in order."""
+
+    def see(self, moment: Moment) -> Iterator[CheckFinding]:
+        """Take the next entry and yield what shows at it."""
+
+    def finish(self) -> Iterator[CheckFinding]:
+        """Yield what shows only at the end."""

@@ -1,0 +1,79 @@
+"""What checkers look at: each entry with what it changed, down to the values inside atoms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from unspool.errors import UnspoolError
+from unspool.history.diff import Diff
+from unspool.history.history import History
+from unspool.history.view import StateView
+from unspool.model.entries import Entry, OpKind
+from unspool.model.paths import Path
+from unspool.model.values import MISSING, Value
+from unspool.query.checkers_patterns import spell, spell_in
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """One value that an entry set, changed or took away.
+
+    Attributes:
+        path: where, from the state's root.
+        place: the same for people; records of lists by their key, so that it stays the same when they move.
+        old: the value before; `MISSING` when there was none.
+        new: the value after; `MISSING` when it went.
+    """
+
+    path: Path
+    place: str
+    old: Value
+    new: Value
+
+
+class Moment:
+    """One entry, and what it changed."""
+
+    def __init__(self, entry: Entry, diff: Diff, history: History) -> None:
+        """Describe an entry; nothing inside atoms is worked out before it is asked for."""
+        self.entry = entry
+        self.diff = diff
+        self._history = history
+
+    @cached_property
+    def touches(self) -> tuple[Touch, ...]:
+        """The values it set, changed or took away."""
+        return tuple(self._touches())
+
+    def _touches(self) -> Iterator[Touch]:
+        for change in self.diff.changes:
+            root: Path = (change.atom,)
+            if change.old_bytes is None or change.new_bytes is None:
+                yield Touch(root, spell(root), change.old, change.new)
+                continue
+            for op in change.ops:
+                if op.kind is OpKind.MOVE:
+                    continue
+                path = root + op.path
+                holder = change.old if op.kind is OpKind.REMOVE else change.new
+                yield Touch(path, spell_in(path, holder), op.old, op.new)
+
+    @cached_property
+    def view(self) -> StateView:
+        """The state at the entry."""
+        return self._history.view(self.entry.seq)
+
+
+def moments(history: History, problems: list[str]) -> Iterator[Moment]:
+    """Yield every entry that reads; what does not is told in `problems`."""
+    for seq in range(len(history)):
+        try:
+            entry = history[seq]
+            yield Moment(entry, history.changes(seq), history)
+        except UnspoolError as error:
+            problems.append(str(error))
+
+
+__all__ = ["MISSING", "Moment", "Touch", "moments"]

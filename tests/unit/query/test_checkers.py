@@ -1,0 +1,363 @@
+"""Checkers find each fault they are for, where it is, and nothing in a history that has none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from health_damage import blocks_of, change, recorded
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.values import json_states
+from unspool.errors import ConfigError, UnreadableSource
+from unspool.history import History
+from unspool.query import checkers
+from unspool.query.checkers import CheckFinding, Rule, check, read_rules
+from unspool.query.checkers_patterns import covers, found, parse_pattern, spell_in
+from unspool.query.errors import ExpressionError
+from unspool.recorder import Recorder
+from unspool.store import FileStore, MemoryStore
+from unspool_tui.cli import run
+
+MILLISECOND = 1_000_000
+
+
+def history_of(states: list[dict[str, Any]], actions: list[str] | None = None, step_ms: float = 1000) -> History:
+    store = MemoryStore()
+    recorder = Recorder(store, on_error="raise")
+    for place, state in enumerate(states):
+        action = "" if actions is None else actions[place]
+        recorder.record(state, action, timestamp_ns=int(place * step_ms * MILLISECOND))
+    return History(store)
+
+
+def findings(history: History, name: str, **options: Any) -> list[tuple[int, str, int]]:
+    report = check(history, [Rule(name, name, options)])
+    assert report.problems == ()
+    return [(finding.seq, finding.path, finding.since) for finding in report.findings]
+
+
+# --- oscillation -----------------------------------------------------------------------------------------------------
+
+
+def test_a_value_that_goes_to_and_fro_is_found_once() -> None:
+    history = history_of([{"mode": mode, "n": n} for n, mode in enumerate(["a", "b", "a", "b", "a", "b", "c", "d"])])
+    assert findings(history, "oscillation") == [(3, "mode", 1)]
+    (report,) = check(history, [Rule("oscillation", "flicker", {})]).findings
+    assert (report.checker, report.message) == ("flicker", "goes to and fro between 'b' and 'a'")
+
+
+def test_a_value_that_comes_back_once_or_slowly_is_fine() -> None:
+    assert findings(history_of([{"m": m} for m in "abacd"]), "oscillation") == []
+    slow = [{"m": "ab"[n // 20 % 2]} for n in range(120)]
+    assert findings(history_of(slow), "oscillation") == []
+    assert findings(history_of(slow), "oscillation", within=30)
+
+
+def test_booleans_are_looked_at_only_when_asked() -> None:
+    history = history_of([{"open": n % 2 == 0} for n in range(8)])
+    assert findings(history, "oscillation") == []
+    assert findings(history, "oscillation", booleans=True)
+
+
+def test_a_record_is_followed_by_its_key_when_it_moves() -> None:
+    states = []
+    for n in range(6):
+        items = [{"id": 1, "q": n % 2}, {"id": 2, "q": 9}]
+        states.append({"items": items if n % 2 else items[::-1]})
+    assert findings(history_of(states), "oscillation") == [(3, "items[id=1].q", 1)]
+
+
+def test_only_what_a_rule_names_is_looked_at() -> None:
+    history = history_of([{"a": {"x": n % 2, "y": n % 2}, "b": n % 2} for n in range(6)])
+    assert [path for _, path, _ in findings(history, "oscillation")] == ["a.x", "a.y", "b"]
+    assert [path for _, path, _ in findings(history, "oscillation", path="a.*")] == ["a.x", "a.y"]
+    assert [path for _, path, _ in findings(history, "oscillation", path="$.a.y")] == ["a.y"]
+
+
+# --- thrash, leak ----------------------------------------------------------------------------------------------------
+
+
+def test_many_writes_for_nothing_are_found() -> None:
+    history = history_of([{"cache": [n % 8], "n": n} for n in range(9)])
+    assert findings(history, "thrash") == [(8, "cache", 1)]
+
+
+def test_many_writes_that_lead_somewhere_are_fine() -> None:
+    assert findings(history_of([{"n": n} for n in range(60)]), "thrash") == []
+    assert findings(history_of([{"n": n // 10 % 8} for n in range(120)]), "thrash", within=20) == []
+
+
+def test_an_atom_that_only_grows_is_found_and_the_part_that_grows_is_named() -> None:
+    history = history_of([{"log": {"size": n, "lines": [f"line {i}" for i in range(n)]}} for n in range(60)])
+    ((seq, path, since),) = findings(history, "leak")
+    assert (seq, path, since) == (59, "log.lines", 0)
+
+
+def test_growth_that_ends_or_is_small_is_fine() -> None:
+    assert findings(history_of([{"a": "x" * (n % 40 * 50)} for n in range(80)]), "leak") == []
+    assert findings(history_of([{"a": "x" * n} for n in range(80)]), "leak") == []
+    assert findings(history_of([{"a": "x" * n * 100} for n in range(15)]), "leak") == []
+
+
+# --- overwrite, drift ------------------------------------------------------------------------------------------------
+
+
+def test_a_value_set_twice_by_one_action_is_found() -> None:
+    states = [{"total": 0, "n": 0}, {"total": 5, "n": 0}, {"total": 7, "n": 0}, {"total": 7, "n": 1}]
+    actions = ["start", "checkout", "checkout", "checkout"]
+    assert findings(history_of(states, actions, step_ms=5), "overwrite") == [(2, "total", 1)]
+
+
+def test_actions_of_one_name_that_are_apart_are_two_actions() -> None:
+    states = [{"tick": n} for n in range(10)]
+    assert findings(history_of(states, ["tick"] * 10, step_ms=1000), "overwrite") == []
+    assert findings(history_of(states, [""] * 10, step_ms=1), "overwrite") == []
+
+
+def test_an_action_id_tells_actions_apart() -> None:
+    store = MemoryStore()
+    recorder = Recorder(store, on_error="raise")
+    for place, (value, action_id) in enumerate([(1, "a"), (2, "a"), (3, "b"), (4, "c")]):
+        recorder.record({"v": value}, "save", meta={"action_id": action_id}, timestamp_ns=place)
+    assert findings(History(store), "overwrite") == [(1, "v", 0)]
+
+
+def test_a_path_that_changes_its_type_is_found_once_for_each_type() -> None:
+    rows: list[Any] = [[{"qty": 1}], [{"qty": 2.5}], [{"qty": None}], [{"qty": "3"}], [{"qty": "4"}], [{"qty": [5]}]]
+    history = history_of([{"items": row} for row in rows])
+    report = check(history, [Rule("drift", "drift", {})])
+    assert [(f.seq, f.path, f.message) for f in report.findings] == [
+        (3, "items[*].qty", "was number, now text"),
+        (5, "items[*].qty", "was number, now list"),
+    ]
+
+
+# --- orphans ---------------------------------------------------------------------------------------------------------
+
+ORPHAN = {"from": "cart*.items[*].sku", "to": "stock[*].sku"}
+
+
+def test_a_reference_to_what_is_not_there_is_found_when_it_breaks() -> None:
+    cart = {"items": [{"sku": "A"}, {"sku": "B"}]}
+    states = [
+        {"cart1": cart, "stock": [{"sku": "A"}, {"sku": "B"}]},
+        {"cart1": cart, "stock": [{"sku": "A"}]},
+        {"cart1": cart, "stock": [{"sku": "A"}], "other": 1},
+        {"cart1": cart, "stock": [{"sku": "A"}, {"sku": "B"}]},
+        {"cart1": cart, "stock": [{"sku": "A"}]},
+    ]
+    assert findings(history_of(states), "orphan", **ORPHAN) == [
+        (1, "cart1.items[1].sku", 1),
+        (4, "cart1.items[1].sku", 4),
+    ]
+
+
+def test_ids_of_another_type_are_not_the_same() -> None:
+    history = history_of([{"a": [1, True, None], "b": ["1", True]}])
+    assert findings(history, "orphan", **{"from": "a[*]", "to": "b[*]"}) == [(0, "a[0]", 0)]
+
+
+# --- patterns --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "paths"),
+    [
+        ("a.b", [("a", "b")]),
+        ("$.a.*", [("a", "b"), ("a", "c d")]),
+        ('a["c d"]', [("a", "c d")]),
+        ("l[*].id", [("l", 0, "id"), ("l", 1, "id")]),
+        ("l[1].id", [("l", 1, "id")]),
+        ("*", [("a",), ("l",)]),
+        ("nothing.here", []),
+    ],
+)
+def test_a_pattern_finds_its_places(pattern: str, paths: list[Any]) -> None:
+    state = {"a": {"b": 1, "c d": 2}, "l": [{"id": 1}, {"id": 2}, 3]}
+    parsed = parse_pattern(pattern)
+    assert [path for path, _ in found(parsed, state)] == paths
+    for path in paths:
+        assert covers(parsed, path)
+        assert covers(parsed, (*path, "below"))
+
+
+@pytest.mark.parametrize("text", ["a[", "a]]", "a[x]", "a..b", '["open'])
+def test_what_is_no_pattern_is_refused_with_its_column(text: str) -> None:
+    with pytest.raises(ExpressionError, match="column"):
+        parse_pattern(text)
+
+
+def test_records_are_spelled_by_their_key() -> None:
+    value = [{"sku": "A-1", "qty": 2}, {"qty": 3}]
+    assert spell_in(("stock", 0, "qty"), value) == "stock[sku='A-1'].qty"
+    assert spell_in(("stock", 1, "qty"), value) == "stock[1].qty"
+    assert spell_in(("stock", 7), value) == "stock[7]"
+
+
+# --- rules files -----------------------------------------------------------------------------------------------------
+
+
+def rules_file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "rules.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_rules_file_replaces_the_usual_rules_or_adds_to_them(tmp_path: Path) -> None:
+    text = '[[rule]]\ncheck = "orphan"\nname = "in stock"\nfrom = "cart.items[*].sku"\nto = "stock[*].sku"\n'
+    (rule,) = read_rules(rules_file(tmp_path, text))
+    assert (rule.check, rule.name, rule.options["to"]) == ("orphan", "in stock", "stock[*].sku")
+    assert read_rules(rules_file(tmp_path, "defaults = true\n" + text)) == (*checkers.DEFAULT_RULES, rule)
+    assert read_rules(rules_file(tmp_path, "")) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[rule]", "TOML"),
+        ("[[rules]]\n", "'rules'"),
+        ("rule = 3", "tables"),
+        ("[[rule]]\nwithin = 3", "rule 1: check is missing"),
+        ('[[rule]]\ncheck = "leak"\n[[rule]]\ncheck = "leak"\nname = 3', "rule 2: name"),
+        ('[[rule]]\ncheck = "leak"\nwithin = 3', "no option 'within'"),
+        ('[[rule]]\ncheck = "leak"\ngrowths = "many"', "growths is 'many'"),
+        ('[[rule]]\ncheck = "leak"\ngrowths = 0', "above 0"),
+        ('[[rule]]\ncheck = "leak"\ngrowths = true', "whole number"),
+        ('[[rule]]\ncheck = "oscillation"\nbooleans = 1', "true or false"),
+        ('[[rule]]\ncheck = "drift"\npath = "a["', "column"),
+        ('[[rule]]\ncheck = "drift"\npath = 4', "path is 4"),
+        ('[[rule]]\ncheck = "orphan"\nfrom = "a"', "from and to"),
+    ],
+)
+def test_a_wrong_rule_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = rules_file(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        read_rules(path)
+    assert str(path) in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_a_missing_rules_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableSource, match="none.toml"):
+        read_rules(tmp_path / "none.toml")
+
+
+# --- checkers of a user's own ----------------------------------------------------------------------------------------
+
+
+def big_numbers(history: History, options: Mapping[str, Any]) -> Iterator[CheckFinding]:
+    for entry in history:
+        if history.state(entry.seq)["n"] > options.get("over", 7):
+            yield CheckFinding("big", entry.seq, "n", "too big", entry.seq)
+
+
+def failing(history: History, options: Mapping[str, Any]) -> Iterator[CheckFinding]:
+    yield CheckFinding("failing", 0, "n", "before it failed", 0)
+    raise RuntimeError("oh no")
+
+
+def test_a_checker_of_ones_own_runs_and_may_fail_alone() -> None:
+    history = history_of([{"n": n} for n in range(10)])
+    report = check(history, plugins={"big": big_numbers, "failing": failing})
+    assert [finding.seq for finding in report.findings] == [0, 8, 9]
+    assert report.problems == ("the checker 'failing' failed: RuntimeError: oh no",)
+    report = check(history, [Rule("big", "big", {"over": 8})], plugins={"big": big_numbers})
+    assert report.counts == {"big": 1}
+
+
+def test_installed_checkers_are_found_by_their_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "mine-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[unspool.checkers]\nalways = mine_checker:always\nbroken = not_there:nothing\n"
+    )
+    (tmp_path / "mine_checker.py").write_text(
+        "from unspool.query.checkers import CheckFinding\n"
+        "def always(history, options):\n    yield CheckFinding('always', 0, 'n', 'always', 0)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    report = check(history_of([{"n": 1}]))
+    assert [finding.checker for finding in report.findings] == ["always"]
+    assert len(report.problems) == 1
+    assert "'broken' failed: ModuleNotFoundError" in report.problems[0]
+
+
+def test_an_unknown_checker_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="oscillation, thrash"):
+        check(history_of([{"n": 1}]), [Rule("magic", "magic", {})])
+
+
+# --- the whole -------------------------------------------------------------------------------------------------------
+
+
+def test_entries_that_do_not_read_are_told_and_the_rest_is_checked(tmp_path: Path) -> None:
+    file = recorded(tmp_path / "x.unspool")
+    first, count = blocks_of(file.path)[1]
+    change(file.path, ("DELETE FROM block_data WHERE first = ?", (first,)))
+    with History(FileStore.open(file.path)) as history:
+        report = check(history)
+    # The entry after the lost ones has nothing to be compared with.
+    assert report.entries == len(file.states) - count - 1
+    assert report.problems
+
+
+def test_one_rule_never_floods_the_others() -> None:
+    history = history_of([{"n": n} for n in range(3)])
+
+    def flood(_: History, __: Mapping[str, Any]) -> Iterator[CheckFinding]:
+        for n in range(5000):
+            yield CheckFinding("flood", n, "n", "again", n)
+
+    report = check(history, plugins={"flood": flood})
+    assert (len(report.findings), report.counts) == (1000, {"flood": 5000})
+
+
+def test_progress_and_cancel() -> None:
+    history = history_of([{"n": n} for n in range(300)])
+    seen: list[tuple[int, int]] = []
+    assert check(history, progress=lambda *told: seen.append(told)).complete
+    assert seen == sorted(seen)
+    assert seen[-1] == (300, 300)
+    report = check(history, cancelled=lambda: True)
+    assert (report.complete, report.entries) == (False, 0)
+
+
+@settings(max_examples=40)
+@given(st.lists(json_states, max_size=12))
+def test_checkers_bear_any_state(states: list[dict[str, Any]]) -> None:
+    orphan = Rule("orphan", "orphan", {"from": "*[*]", "to": "*.*"})
+    report = check(history_of(states), [*checkers.DEFAULT_RULES, orphan], plugins={})
+    assert report.complete
+    assert all(finding.message.count("\n") == 0 for finding in report.findings)
+
+
+def test_depth_is_no_obstacle() -> None:
+    deep: Any = "bottom"
+    for _ in range(10_000):
+        deep = [deep]
+    assert check(history_of([{"a": deep, "n": 1}, {"a": [deep], "n": "x"}, {"a": deep, "n": 1}])).complete
+
+
+def test_the_command_ends_with_1_when_something_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.unspool"
+    with Recorder(path, on_error="raise") as recorder:
+        for n in range(8):
+            recorder.record({"mode": "ab"[n % 2], "n": n})
+    assert run(["check", str(path)]) == 1
+    assert "3 since 1  oscillation  mode: goes to and fro" in capsys.readouterr().out
+    assert run(["check", str(path), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["findings"][0] == {
+        "checker": "oscillation", "seq": 3, "path": "mode", "since": 1,
+        "message": "goes to and fro between 'b' and 'a'",
+    }  # fmt: skip
+    none = rules_file(tmp_path, '[[rule]]\ncheck = "leak"\n')
+    assert run(["check", str(path), "--rules", str(none)]) == 0
+    assert "no findings in 8 entries" in capsys.readouterr().out
+    assert run(["check", str(path), "--rules", str(rules_file(tmp_path, '[[rule]]\ncheck = "magic"\n'))]) == 2

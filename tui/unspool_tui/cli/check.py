@@ -1,0 +1,55 @@
+"""`unspool check`: what a history tells about faults of the app that made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from unspool_tui.cli.health_shapes import check_shape
+from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
+from unspool_tui.cli.output import Output
+from unspool_tui.cli.progress import shown_progress
+from unspool_tui.present.inert import visible
+
+if TYPE_CHECKING:
+    from unspool.query.checkers import CheckReport
+
+
+@click.command("check")
+@source_command()
+@click.option(
+    "--rules", "rules_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="A TOML file of rules; without it the usual checkers run with their usual limits.",
+)  # fmt: skip
+@json_option()
+def command(common: Common, rules_file: Path | None, as_json: bool) -> int:
+    """Look for oscillation, thrash, leaks, overwritten values and drifting types; exit with 1 when some are found."""
+    from unspool.query.checkers import check, read_rules
+
+    rules = None if rules_file is None else read_rules(rules_file)
+    with opened(common) as history:
+        with shown_progress(common) as progress:
+            report = check(history, rules, progress=progress)
+        with Output(common) as out:
+            if as_json:
+                out.json(check_shape(report))
+            else:
+                _print_report(out, report)
+        return max(1 if report.findings else 0, judge(common, history.verdict))
+
+
+def _print_report(out: Output, report: CheckReport) -> None:
+    total = sum(report.counts.values())
+    out.line(out.paint(f"{visible(report.source)}: {total or 'no'} findings in {report.entries} entries", "head"))
+    for finding in report.findings:
+        begun = "" if finding.since == finding.seq else f" since {finding.since}"
+        place = out.paint(visible(finding.path), "name")
+        out.line(f"  {finding.seq}{begun}  {visible(finding.checker)}  {place}: {visible(finding.message)}")
+    for name, count in report.counts.items():
+        listed = sum(finding.checker == name for finding in report.findings)
+        if count > listed:
+            out.line(f"  and {count - listed} more of {visible(name)}")
+    for problem in report.problems:
+        out.line(f"  {out.paint('not checked', '-')}: {visible(problem)}")
