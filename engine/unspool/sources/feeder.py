@@ -15,6 +15,7 @@ from unspool.history.verdict import Problem, Verdict, VerdictStatus
 from unspool.recorder.recorder import Recorder
 from unspool.sources.entries import Progress, Reader, SourceEntry
 from unspool.sources.findings import Findings
+from unspool.sources.sqlite_files import one_line
 
 _REMEMBERED_IDS: Final = 100_000
 """Ids of the source that can be named as parents; older ones are forgotten."""
@@ -109,7 +110,9 @@ class SourceFeeder:
                 if self._is_cancelled:
                     return
         except sqlite3.Error as error:
-            self.reader.findings.loss(self.source_name, f"the database is damaged ({error}); reading stopped there")
+            self.reader.findings.loss(
+                self.source_name, f"the database is damaged ({one_line(error)}); reading stopped there"
+            )
 
     def _record(self, entry: SourceEntry) -> None:
         parent = None

@@ -15,6 +15,11 @@ BUSY_S = 5.0
 """How long to wait for the app that writes the database."""
 
 
+def one_line(error: sqlite3.Error) -> str:
+    """Return SQLite's own words without the line breaks of a schema that they may quote."""
+    return " ".join(str(error).split())
+
+
 def open_database(path: Path) -> sqlite3.Connection:
     """Open a database for reading only.
 
@@ -32,7 +37,7 @@ def open_database(path: Path) -> sqlite3.Connection:
             return connection
         except (sqlite3.Error, UnicodeDecodeError) as error:
             # SQLite quotes a damaged name as it stands, and Python cannot read the message then.
-            problem = str(error)
+            problem = one_line(error)
             if connection is not None:
                 connection.close()
             # An immutable opening ignores a -wal file; where there is one, it would show an older state.
@@ -63,7 +68,9 @@ def first_look(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         connection.close()
-        raise UnreadableSource(f"{path}: cannot be read ({error}); check it with `PRAGMA integrity_check`") from None
+        raise UnreadableSource(
+            f"{path}: cannot be read ({one_line(error)}); check it with `PRAGMA integrity_check`"
+        ) from None
     except UnspoolError:
         connection.close()
         raise

@@ -106,6 +106,15 @@ def test_a_damaged_database(tmp_path: Path) -> None:
     refused(path)
 
 
+def test_a_database_whose_schema_is_damaged_is_refused_in_one_line(tmp_path: Path) -> None:
+    source = Path(__file__).parents[3] / "fixtures" / "langgraph" / "written.sqlite"
+    data = source.read_bytes()
+    place = int(len(data) * 0.1875)
+    path = tmp_path / "damaged.sqlite"
+    path.write_bytes(data[:place] + b"[" + data[place + 1 :])
+    refused(path)
+
+
 def test_a_native_file_of_a_newer_version(tmp_path: Path) -> None:
     from unspool import Recorder
 
