@@ -37,7 +37,8 @@ def test_the_reference_names_everything_that_is_public() -> None:
 
 
 def test_the_coverage_table_names_tests_that_exist() -> None:
-    text = (DOCS / "seed-coverage-compression.md").read_text()
+    lines = (DOCS / "seed-coverage.md").read_text().splitlines()
+    text = "\n".join(line for line in lines if line.startswith("| F-"))
     tests = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     prefixes = [name.removesuffix("*") for name in re.findall(r"`(test_(?!codec_|state_|docs_)\w+\*?)`", text)]
     assert len(prefixes) > 30

@@ -15,7 +15,7 @@ from unspool.history import DeltaAwareHistoryManager, IncrementalSnapshotConfig
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "docs" / "api-delta-snapshots.md"
-COVERAGE = ROOT / "docs" / "seed-coverage-snapshots.md"
+COVERAGE = ROOT / "docs" / "seed-coverage.md"
 
 
 def test_the_examples_of_the_reference_run_as_written() -> None:
