@@ -12,8 +12,17 @@ TABLE = (ROOT / "docs" / "seed-coverage.md").read_text()
 ROWS = {
     "N": [*range(1, 20), *range(20, 28), *range(30, 36), *range(40, 47), *range(50, 68), *range(70, 76)],
     "F": [*range(1, 26), *range(30, 46)],
-    "R": [*range(1, 9), 10, *range(20, 24), *range(30, 35), *range(40, 45), *range(50, 53), *range(54, 59)]
-    + [*range(60, 66), 70],
+    "R": [
+        *range(1, 9),
+        10,
+        *range(20, 24),
+        *range(30, 35),
+        *range(40, 45),
+        *range(50, 53),
+        *range(54, 59),
+        *range(60, 66),
+        70,
+    ],  # fmt: skip
     "E": [*range(1, 9), *range(10, 28), *range(30, 37), 40, 41, *range(50, 54), *range(60, 67), *range(70, 76)],
 }
 
