@@ -121,3 +121,35 @@ async def test_a_place_beyond_the_history_is_refused_in_words(shop_file: Path) -
         await driver.press("enter")
         assert "there is no entry 999: the history has entries 0 to 199" in driver.line(-1)
         assert driver.view.head == 100
+
+
+async def test_a_comparison_finds_where_a_value_passes_it_and_selects_it(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=0)) as driver:
+        await driver.press("/")
+        await driver.type("requests > 150")
+        await driver.press("enter")
+        assert driver.view.head == 151
+        assert driver.view.selected == ("requests",)
+
+
+@action("bisect")
+async def test_bisect_lists_the_entries_at_which_an_answer_changes(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=199)) as driver:
+        await driver.press("B")
+        await driver.type("requests > ")
+        await driver.press("enter")
+        assert "column" in driver.text()
+        await driver.type("`120`")
+        await driver.press("enter")
+        await driver.until(lambda: "Where this changes" in driver.text())
+        assert "#121  holds" in driver.text()
+        await driver.press("enter")
+        assert driver.view.head == 121
+        assert driver.view.search.found == 1
+
+
+@action("check")
+async def test_checkers_tell_what_they_find_and_lead_there(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=0)) as driver:
+        await driver.press("K")
+        await driver.until(lambda: "findings" in driver.text() or "found nothing" in driver.text())

@@ -184,6 +184,12 @@ ACTIONS: Final[tuple[Action, ...]] = (
         FIND,
         _some_entries,
     ),
+    Action(
+        "bisect", ("B",), "bisect", "Find the entries at which the answer to a question changes.", FIND, _some_entries
+    ),
+    Action(
+        "check", ("K",), "check", "Have the checkers look for faults: leaks, thrashing, drift.", FIND, _some_entries
+    ),
     Action("bookmark", ("b",), "bookmark", "Set or remove a bookmark on the head.", FIND, _some_entries),
     Action("bookmark.go", ("'",), "bookmarks", "Choose a bookmark to go to.", FIND, _bookmarked),
     Action("yank", ("y",), "yank", "Copy the value, key, path, jq path, JSON Patch or a link.", SHARE, _some_entries),
@@ -192,6 +198,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         "pin", ("P",), "pin", "Give the selected atom a lane in the timeline, or take it away.", LOOK, _a_selection
     ),
+    Action("simulate", ("S",), "simulate", "Try every strategy and codec on this history.", LOOK, _some_entries),
     Action(
         "chains", ("c",), "chains", "Look at every chain, have the doctor examine them, repair.", LOOK, _some_entries
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct
@@ -16,8 +17,11 @@ from unspool_tui.view.history_port import HistoryPort
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.query.doctor import Diagnosis
+    from unspool.query.simulator import Simulation
 
 Cancelled = Callable[[], bool]
+PART_SECONDS: Final = 0.006
+"""How long a search looks before it hands over what it found; shorter than the worker's slices."""
 EARLIER: Final = 4
 """Earlier writers of a value that are told; there is no room for more."""
 Story = tuple[Path, int, Origin]
@@ -106,21 +110,124 @@ def repair_file(source: str, out: str, progress: Callable[[int, int], None], can
     return repair(source, out, progress=progress, cancelled=cancelled)
 
 
+def simulate_all(history: HistoryPort, progress: Callable[[int, int], None], cancelled: Cancelled) -> Simulation:
+    """Try each strategy and codec on a history."""
+    from unspool.query.simulator import simulate
+
+    return simulate(_asked(history), progress=progress, cancelled=cancelled)
+
+
 def check_search(text: str) -> str:
-    """Return a hint for a search as typed so far."""
-    return ""
+    """Return a hint for a search as typed so far.
+
+    Raises:
+        UnspoolError: it cannot be looked for.
+    """
+    from unspool.query.search import TextQuery, parse_query
+
+    compares = not isinstance(parse_query(text.strip()), TextQuery)
+    return "compares the value at that path; Enter searches all entries" if compares else ""
 
 
-def search(history: HistoryPort, text: str) -> Iterator[tuple[list[int], int]]:
-    """Yield new hits and how many entries were looked at."""
-    wanted = text.encode()
-    hits: list[int] = []
-    for seq in range(len(history)):
-        state = history.view(seq)
-        atoms = [atom for atom, _ in history.changed_atoms(seq) if atom in state]
-        if any(wanted in state.encoded(atom) or text in atom for atom in atoms):
-            hits.append(seq)
-        if seq % 32 == 0:
-            yield hits, seq + 1
-            hits = []
-    yield hits, len(history)
+class Found(Struct, frozen=True):
+    """A part of the answer to a search.
+
+    Attributes:
+        seqs: entries with hits.
+        paths: where the first hit of each stands.
+        looked_at: entries looked at so far.
+    """
+
+    seqs: list[int]
+    paths: list[Path]
+    looked_at: int
+
+
+def search(history: HistoryPort, text: str, cancelled: Cancelled) -> Iterator[Found]:
+    """Yield hits as they are found, a few milliseconds' worth at a time."""
+    from unspool.query.search import parse_query
+    from unspool.query.search import search as start
+
+    running = start(_asked(history), parse_query(text), skip_damaged=True, cancelled=cancelled)
+    seqs: list[int] = []
+    paths: list[Path] = []
+    until = perf_counter() + PART_SECONDS
+    for seq, hits in running.by_entry():
+        if hits:
+            seqs.append(seq)
+            paths.append(hits[0].path)
+        if perf_counter() >= until:
+            yield Found(seqs, paths, running.looked_at)
+            seqs, paths = [], []
+            until = perf_counter() + PART_SECONDS
+    yield Found(seqs, paths, running.looked_at)
+
+
+class Turn(Struct, frozen=True):
+    """An entry at which the answer to a question changes.
+
+    Attributes:
+        seq: the entry.
+        holds: the answer from there on.
+        old: the result before, as text.
+        new: the result there, as text.
+    """
+
+    seq: int
+    holds: bool
+    old: str
+    new: str
+
+
+def check_question(text: str) -> str:
+    """Return a hint for a question as typed so far.
+
+    Raises:
+        UnspoolError: it does not parse; the message names the column.
+    """
+    from unspool.query.expressions import Expression
+
+    reads = Expression(text.strip()).reads
+    return f"reads {', '.join(sorted(reads))[:80]}" if reads else ""
+
+
+def turns(history: HistoryPort, text: str, cancelled: Cancelled) -> list[Turn]:
+    """Return the entries at which the answer to a question changes.
+
+    Raises:
+        UnspoolError: the question does not parse, or an entry cannot be read.
+    """
+    from unspool.query.bisect import bisect
+
+    found = bisect(_asked(history), text, skip_damaged=True, cancelled=cancelled)
+    return [
+        Turn(flip.seq, flip.holds, preview_text(flip.old, 30), preview_text(flip.new, 30)) for flip in found.flips
+    ]
+
+
+class Fault(Struct, frozen=True):
+    """Something a checker found.
+
+    Attributes:
+        seq: the entry it shows at.
+        checker: who found it.
+        path: the value it concerns.
+        message: what is the matter.
+    """
+
+    seq: int
+    checker: str
+    path: str
+    message: str
+
+
+def faults(history: HistoryPort, cancelled: Cancelled) -> list[Fault]:
+    """Return what the checkers find in a history.
+
+    Raises:
+        UnspoolError: an installed checker cannot be used.
+    """
+    from unspool.query.checkers import check
+
+    report = check(_asked(history), cancelled=cancelled)
+    return [Fault(one.seq, one.checker, one.path, one.message) for one in report.findings]

@@ -11,14 +11,17 @@ from msgspec.structs import replace
 
 from unspool_tui.desk import SLICE_SECONDS, Kind, Reply
 from unspool_tui.present import humane
-from unspool_tui.questions import check_search, search
-from unspool_tui.view import filters, marks, moves
+from unspool_tui.questions import Fault, Turn, check_question, check_search, faults, search, turns
+from unspool_tui.view import filters, marks, moves, panes
 from unspool_tui.view.filters import Keep
 from unspool_tui.view.model import Filter, Search
 from unspool_tui.view.rows import Rows
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
+
+_MOST_LISTED: Final = 500
+"""Lines of a menu of places; all of them are ticks in the timeline."""
 
 
 def ask_search(main: MainScreen) -> None:
@@ -37,33 +40,33 @@ def ask_search(main: MainScreen) -> None:
 
 
 def start_search(main: MainScreen, text: str) -> None:
-    """Look through all entries; hits appear as they are found."""
+    """Look through all entries; hits appear as they are found, and the head goes to the first."""
     hits = array("q")
+    main.hit_paths = {}
     main.view = replace(main.view, search=Search(text, hits, 0, True))
     started = main.view.head
 
     def take(reply: Reply) -> None:
         found = main.view.search
         if reply.value is not None:
-            new, looked_at = reply.value
-            hits.extend(new)
-            found = replace(found, found=len(hits), looked_at=looked_at)
-        if reply.done:
-            found = replace(found, running=False)
-        first = not main.view.search.found and found.found and main.view.head == started
-        main.apply(replace(main.view, search=found))
+            hits.extend(reply.value.seqs)
+            main.hit_paths.update(zip(reply.value.seqs, reply.value.paths, strict=True))
+            found = replace(found, found=len(hits), looked_at=reply.value.looked_at)
+        first = found.found and not main.view.search.found and main.view.head == started
+        main.apply(replace(main.view, search=replace(found, running=not reply.done)))
         if first:
-            _to_hit(main, 0 if started == hits[0] else 1)
+            _to_hit(main, 0)
         if reply.done and reply.error is None:
-            main.flash(
-                f"{humane.count(found.found, 'entry') if found.found == 1 else f'{found.found:,} entries'} "
-                f"with {text}"
-                if found.found
-                else f"nothing found for {text}"
-            )
+            main.flash(_told(found.found, text))
 
-    main.ask(Kind.SEARCH, lambda: search(main.scene.history, text), take)
+    main.ask(Kind.SEARCH, lambda: search(main.scene.history, text, main.desk.withdrawn), take)
     main.repaint()
+
+
+def _told(found: int, text: str) -> str:
+    if not found:
+        return f"nothing found for {text}"
+    return f"{text}: " + ("1 entry" if found == 1 else f"{found:,} entries")
 
 
 def stop_search(main: MainScreen) -> None:
@@ -83,9 +86,82 @@ def search_prev(main: MainScreen) -> None:
 
 
 def _to_hit(main: MainScreen, step: int) -> None:
-    seq = moves.next_hit(main.view, step)
+    """Go to the next (+1) or previous (-1) hit, or to one at or after the head (0)."""
+    view = main.view
+    seq = moves.next_hit(replace(view, head=view.head - 1) if step == 0 else view, step or 1)
+    if seq is None:
+        return
+    moved = moves.jump_to(view, seq)
+    path = main.hit_paths.get(seq, ())
+    main.apply(panes.reveal(moved, path) if path else moved)
+
+
+def ask_bisect(main: MainScreen) -> None:
+    """Ask a question about the state, and find the entries at which its answer changes."""
+    from unspool_tui.screens.prompt import Prompt
+
+    def typed(text: str | None) -> None:
+        if text is not None and text.strip():
+            main.typed["bisect"].append(text)
+            start_bisect(main, text.strip())
+
+    hint = "where does this change? such as cart.total > `100` or length(cart.items)"
+    main.open(Prompt("?", hint, check=check_question, history=main.typed["bisect"]), typed)
+
+
+def start_bisect(main: MainScreen, text: str) -> None:
+    """Find where the answer to a question changes; the places become hits to travel between."""
+
+    def take(reply: Reply) -> None:
+        if reply.error is not None:
+            return
+        found: list[Turn] = reply.value
+        hits = array("q", (turn.seq for turn in found))
+        main.hit_paths = {}
+        main.apply(replace(main.view, search=Search(f"? {text}", hits, len(hits)) if found else Search()))
+        if not found:
+            main.flash(f"{text}: the answer never changes")
+        else:
+            _choose_turn(main, text, found)
+
+    main.flash(f"asking every entry: {text}")
+    main.ask(Kind.SEARCH, lambda: turns(main.scene.history, text, main.desk.withdrawn), take)
+
+
+def _choose_turn(main: MainScreen, text: str, found: list[Turn]) -> None:
+    from unspool_tui.screens.menu import Choice, Menu
+
+    choices = [
+        Choice("", f"#{turn.seq}  {'holds' if turn.holds else 'no longer'}", str(turn.seq), f"{turn.old} → {turn.new}")
+        for turn in found[:_MOST_LISTED]
+    ]
+    main.open(Menu(f"Where this changes: {text[:60]}", choices), lambda seq: _go(main, seq))
+
+
+def ask_checks(main: MainScreen) -> None:
+    """Have the checkers look for faults of the app that recorded."""
+    from unspool_tui.screens.menu import Choice, Menu
+
+    def take(reply: Reply) -> None:
+        if reply.error is not None:
+            return
+        found: list[Fault] = reply.value
+        if not found:
+            main.flash("the checkers found nothing", "good")
+            return
+        choices = [
+            Choice("", f"#{one.seq}  {one.checker}  {one.path[:30]}", str(one.seq), one.message[:60])
+            for one in found[:_MOST_LISTED]
+        ]
+        main.open(Menu(f"{len(found):,} findings", choices), lambda seq: _go(main, seq))
+
+    main.flash("checking every entry")
+    main.ask(Kind.TASK, lambda: faults(main.scene.history, main.desk.withdrawn), take)
+
+
+def _go(main: MainScreen, seq: str | None) -> None:
     if seq is not None:
-        main.apply(moves.jump_to(main.view, seq))
+        main.apply(moves.jump_to(main.view, int(seq)))
 
 
 def ask_filter(main: MainScreen) -> None:
@@ -182,11 +258,7 @@ def go_to_bookmark(main: MainScreen) -> None:
         for place, seq in enumerate(main.view.bookmarks)
     ]
 
-    def chosen(seq: str | None) -> None:
-        if seq is not None:
-            main.apply(moves.jump_to(main.view, int(seq)))
-
-    main.open(Menu("Bookmarks", choices, at=str(main.view.head)), chosen)
+    main.open(Menu("Bookmarks", choices, at=str(main.view.head)), lambda seq: _go(main, seq))
 
 
 CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
@@ -194,6 +266,8 @@ CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
     "search.next": search_next,
     "search.prev": search_prev,
     "filter": ask_filter,
+    "bisect": ask_bisect,
+    "check": ask_checks,
     "bookmark": bookmark,
     "bookmark.go": go_to_bookmark,
 }

@@ -75,6 +75,13 @@ def chains(main: MainScreen) -> None:
         main.flash("the history is still being read", "warning")
 
 
+def simulate(main: MainScreen) -> None:
+    """Open the simulator."""
+    from unspool_tui.screens.simulator import SimulatorScreen
+
+    main.open(SimulatorScreen(main))
+
+
 CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
     "pane.zoom": zoom,
     "inspect.mode": mode,
@@ -83,6 +90,7 @@ CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
     "wrap": wrap,
     "history.gaps": gaps,
     "chains": chains,
+    "simulate": simulate,
     "plot": plot,
     "pin": pin,
 }

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.screen import Screen
 
+from unspool.model.paths import Path
 from unspool_tui.actions import Action
 from unspool_tui.controls import CONTROLS, cursors, finding
 from unspool_tui.desk import Desk, Kind, Reply
@@ -77,8 +78,9 @@ class MainScreen(Screen[None]):
         self.messages = MessageLog()
         self.flash_text: tuple[str, str] | None = None
         self.desk = Desk(lambda reply: self.post_message(Answered(reply)))
-        self.typed: dict[str, list[str]] = {"search": [], "filter": []}
+        self.typed: dict[str, list[str]] = {"search": [], "filter": [], "bisect": []}
         self.askers: dict[Kind, Callable[[Reply], None]] = {}
+        self.hit_paths: dict[int, Path] = {}
         self.keep: Keep | None = None
         self.first_filter = ""
         self.follower = Follower(self)

@@ -1,0 +1,171 @@
+"""The base of whole pages beside the main screen: something told above, a list, keys below, work with progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from unspool_tui.desk import Kind, Reply
+from unspool_tui.present.chain_lines import progress_row
+from unspool_tui.present.footer import footer
+from unspool_tui.present.frame import Frame
+from unspool_tui.present.line import Row
+from unspool_tui.screens.modal import Modal
+from unspool_tui.widgets.lines import Lines
+from unspool_tui.widgets.panel import Framed, Made
+
+if TYPE_CHECKING:
+    from unspool_tui.screens.main import MainScreen
+
+Tell = Callable[[int, int], None]
+"""Says how much of how much is done."""
+_LOOK_EVERY: Final = 0.1
+"""Seconds between two looks at how far the worker is."""
+
+
+class Progress(Struct):
+    """How far the worker is; written there, read here."""
+
+    seen: tuple[int, int] = (0, 0)
+
+    def tell(self, done: int, total: int) -> None:
+        """Take note."""
+        self.seen = (done, total)
+
+
+class Page(Modal[None]):
+    """A page with a list; Escape stops the work, then leaves."""
+
+    TITLE_OF_LIST = ""
+    KEYS: Sequence[tuple[str, str]] = ()
+
+    def __init__(self, main: MainScreen) -> None:
+        super().__init__()
+        self.main_screen = main
+        self.cursor = 0
+        self._progress: tuple[int, int] | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out what is told, the heading, the list and the keys."""
+        with Vertical(classes="page"):
+            yield Lines(id="told")
+            yield Lines(id="heading")
+            yield Framed(id="list")
+            yield Lines(id="keys")
+
+    def count(self) -> int:
+        """Return how many rows the list has."""
+        raise NotImplementedError
+
+    def row(self, index: int, width: int) -> Row:
+        """Return a row of the list."""
+        raise NotImplementedError
+
+    def told(self, width: int) -> list[Row]:
+        """Return what is told above the list."""
+        raise NotImplementedError
+
+    def heading(self, width: int) -> Row:
+        """Return the names of the columns."""
+        raise NotImplementedError
+
+    def choose(self) -> None:
+        """Do what Enter does on the row under the cursor."""
+
+    def letter(self, character: str) -> bool:
+        """Handle a letter of the page's own; say whether it meant something."""
+        return False
+
+    def paint(self) -> None:
+        """Show what is known so far."""
+        width, above = self.app.size.width, self.query_one("#told", Lines)
+        rows = self.told(width) if self._progress is None else [progress_row(*self._progress, width, self.pen.glyphs)]
+        above.styles.height = len(rows)
+        above.show_rows(rows)
+        self.query_one("#heading", Lines).show_rows([self.heading(width)])
+        place = f"{self.cursor + 1:,} of {self.count():,}" if self.count() else "none"
+        frame = Frame(0, self.TITLE_OF_LIST, right=((place, "dim"),), focused=True)
+        self.query_one(Framed).show(Made(self.count(), self.row), frame, self.cursor)
+        self.query_one("#keys", Lines).show_rows([footer([("j k", "move"), *self.KEYS, ("Esc", "back")], width)])
+
+    def press(self, key: str, character: str | None) -> bool:
+        """Move, choose, or do what the page's own letters do."""
+        page, most = self.query_one(Framed).page, self.count()
+        steps = {
+            "j": 1,
+            "down": 1,
+            "k": -1,
+            "up": -1,
+            "pagedown": page,
+            "pageup": -page,
+            "ctrl+d": page // 2,
+            "ctrl+u": -(page // 2),
+            "g": -most,
+            "home": -most,
+            "end": most,
+        }
+        if character == "G":
+            self.move(most)
+        elif character is not None and self.letter(character):
+            return True
+        elif key in steps:
+            self.move(steps[key])
+        elif key == "enter":
+            self.choose()
+        elif key == "q":
+            self.leave()
+        else:
+            return False
+        return True
+
+    def move(self, by: int) -> None:
+        """Move the cursor."""
+        self.cursor = max(0, min(self.cursor + by, self.count() - 1))
+        self.paint()
+
+    def leave(self) -> None:
+        """Stop the work, or go back."""
+        if self._progress is not None:
+            self.main_screen.desk.cancel(Kind.TASK)
+            self._progress = None
+            self.paint()
+        else:
+            self.dismiss(None)
+
+    def work(self, work: Callable[[Tell], Any], then: Callable[[Any], None]) -> None:
+        """Have the worker do something long, show how far it is, and take what comes of it."""
+        progress = Progress()
+
+        def take(reply: Reply) -> None:
+            self._progress = None
+            if reply.error is None:
+                then(reply.value)
+            if self.is_current:
+                self.paint()
+
+        def watch() -> None:
+            if self._progress is not None and self.is_attached:
+                self._progress = progress.seen
+                self.paint()
+                self.set_timer(_LOOK_EVERY, watch)
+
+        self._progress = (0, self.main_screen.view.total)
+        self.main_screen.ask(Kind.TASK, lambda: work(progress.tell), take)
+        watch()
+
+    @on(Framed.Clicked)
+    def _clicked(self, message: Framed.Clicked) -> None:
+        if message.row >= 0:
+            self.cursor = message.row
+            self.paint()
+            if message.twice:
+                self.choose()
+
+    @on(Framed.Wheeled)
+    def _wheeled(self, message: Framed.Wheeled) -> None:
+        self.move(message.by * 3)
