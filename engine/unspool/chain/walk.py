@@ -2,13 +2,16 @@
 
 A delta may name the delta before it, the snapshot before it, or the chain's full snapshot. The last is written in two
 senses: "the change since the snapshot before", filed under the full one, and "all that changed since the full one".
-The base timestamp tells which, and where it is silent, the old values do: they must be what stands there.
+The base timestamp tells which. Where it is silent, the old values do: they must be what stands there. Where these fit
+both, our own deltas (which name the snapshot they lead to) mean what matches the number of atoms and the bytes they
+tell of it, else the full snapshot; foreign ones mean the snapshot before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from unspool.delta.packing import packed_size
 from unspool.delta.replay import Replay
 from unspool.errors import BaseMismatch, ContradictoryDelta
 from unspool.model.snapshot_metadata import SnapshotMetadata
@@ -97,19 +100,16 @@ class ChainWalk:
 
     def _step_from_root(self, delta: DeltaSnapshot, root: Snapshot) -> None:
         told, here, then = delta.metadata.base_timestamp, self._facts.metadata.timestamp, root.metadata.timestamp
-        from_root = Replay(root.state)
+        since_root, since_here = Replay(root.state), Replay(self._replay.state())
         if told is not None and here != then and told in (here, then):
-            if told == then:
-                self._replay = from_root
+            self._replay = since_root if told == then else since_here
             self._replay.apply(delta)
             return
-        trial = Replay(self._replay.state())
-        try:
-            trial.apply(delta)
-        except ContradictoryDelta:
-            trial = from_root
-            trial.apply(delta)
-        self._replay = trial
+        # A delta that names the snapshot it leads to is our own, and means its base as it says.
+        is_own = delta.snapshot_id is not None
+        fitting = _fitting(delta, (since_root, since_here) if is_own else (since_here, since_root))
+        matching = (replay for replay in fitting if is_own and _leads_to_target(delta, replay))
+        self._replay = next(matching, fitting[0])
 
     def snapshot(self) -> Snapshot:
         """Return the full snapshot the walk stands at."""
@@ -122,6 +122,32 @@ def snapshot_at(facts: Snapshot | DeltaSnapshot, replay: Replay) -> Snapshot:
     meta = facts.metadata
     identity = facts.target_id if isinstance(facts, DeltaSnapshot) else facts.id
     return Snapshot(identity, state, SnapshotMetadata(meta.timestamp, meta.action, len(state), meta.extra))
+
+
+def _fitting(delta: DeltaSnapshot, candidates: tuple[Replay, Replay]) -> list[Replay]:
+    """Lay a delta on each state, and return those it fits.
+
+    Raises:
+        ContradictoryDelta: it fits neither.
+    """
+    fitting: list[Replay] = []
+    problems: list[ContradictoryDelta] = []
+    for candidate in candidates:
+        try:
+            candidate.apply(delta)
+        except ContradictoryDelta as error:
+            problems.append(error)
+        else:
+            fitting.append(candidate)
+    if not fitting:
+        raise problems[0]
+    return fitting
+
+
+def _leads_to_target(delta: DeltaSnapshot, replay: Replay) -> bool:
+    """Say whether a state has the number of atoms and the bytes the delta tells of its target."""
+    result, meta = snapshot_at(delta, replay), delta.metadata
+    return len(result.state) == meta.atom_count and meta.original_size in (0, packed_size(result))
 
 
 def _names(facts: Snapshot | DeltaSnapshot) -> tuple[str, ...]:
