@@ -247,6 +247,14 @@ def test_a_missing_rules_file_is_named(tmp_path: Path) -> None:
         read_rules(tmp_path / "none.toml")
 
 
+def test_the_rules_file_in_the_documentation_reads_and_every_checker_is_documented(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "health.md").read_text()
+    example = text.split("```toml\n")[1].split("```")[0]
+    rules = read_rules(rules_file(tmp_path, example))
+    assert [rule.name for rule in rules[-2:]] == ["cart items are in stock", "oscillation"]
+    assert all(f"| `{name}` |" in text for name in checkers.BUILT_IN)
+
+
 # --- checkers of a user's own ----------------------------------------------------------------------------------------
 
 

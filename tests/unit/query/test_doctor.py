@@ -381,6 +381,16 @@ def test_one_code_never_floods_the_others() -> None:
     assert (ledger.counts[Code.NO_OP], ledger.unlisted[Code.NO_OP]) == (5000, 4900)
 
 
+def test_every_finding_is_documented_with_its_severity() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "health.md").read_text()
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
+    severities = {name.strip(" `"): row[2].split()[0].rstrip(";") for row in rows for name in row[1].split(",")}
+    for code in Code:
+        ledger = Ledger()
+        ledger.add(code, 1, 1, "x")
+        assert severities[code.value] == ledger.findings()[0].severity.value, code
+
+
 # --- whatever is recorded, whatever is flipped -----------------------------------------------------------------------
 
 
