@@ -12,7 +12,8 @@ from unspool.sources.items import ItemsReader
 from unspool.sources.json_pointer_edit import apply_operation
 from unspool.sources.lines import LinesReader
 from unspool.sources.probe import Probe, Shape
-from unspool.sources.states import ACTION_KEYS, action_label, is_envelope
+from unspool.sources.states import ACTION_KEYS, action_label, is_envelope, state_of
+from unspool.sources.tagged_values import TAGGED, from_tagged
 from unspool.sources.timestamps import find_time
 
 OPERATIONS: Final = frozenset(("add", "remove", "replace", "move", "copy", "test"))
@@ -68,11 +69,15 @@ class PatchRecords:
             UnusableRecord: the record is no patch, or does not fit the state; the state stays as it was.
         """
         operations = operations_of(record)
+        if operations is not None and isinstance(record, dict) and record.get(TAGGED) is True:
+            operations = [
+                {**item, "value": from_tagged(item["value"])} if "value" in item else item for item in operations
+            ]
         is_first, self._is_first = self._is_first, False
         if operations is None:
             if not is_first:
                 raise UnusableRecord("not a JSON Patch")
-            self._document = record["state"] if is_envelope(record) else record
+            self._document = state_of(record) if is_envelope(record) else record
         else:
             document = self._document
             for operation in operations:

@@ -15,7 +15,7 @@ BUSY_S = 5.0
 """How long to wait for the app that writes the database."""
 
 
-def one_line(error: sqlite3.Error) -> str:
+def one_line(error: sqlite3.Error | UnicodeDecodeError) -> str:
     """Return SQLite's own words without the line breaks of a schema that they may quote."""
     return " ".join(str(error).split())
 

@@ -13,15 +13,17 @@ from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, as_stat
 from unspool.sources.items import ItemsReader
 from unspool.sources.lines import LinesReader
 from unspool.sources.probe import Probe, Shape
+from unspool.sources.tagged_values import TAGGED, from_tagged
 from unspool.sources.timestamps import NS_PER_SECOND, TIME_KEYS, find_time
 
 ACTION_KEYS: Final = ("action", "label", "message", "event", "name", "type")
 _ENVELOPE_KEYS: Final = frozenset(
     (*TIME_KEYS, *ACTION_KEYS, "state", "id", "seq", "kind", "base_seq", "meta", "parent_seq", "parent_id",
-     "added", "modified", "deleted", "stored_bytes", "full_bytes", "author", "version")
+     "added", "modified", "deleted", "stored_bytes", "full_bytes", "author", "version",
+     TAGGED)
 )  # fmt: skip
 _OWN_COUNTS: Final = frozenset(("seq", "kind", "base_seq", "added", "modified", "deleted", "stored_bytes", "full_bytes",
-                                "parent_seq"))  # fmt: skip
+                                "parent_seq", TAGGED))  # fmt: skip
 """What `unspool export` and `unspool log --json` write besides, and what recording it again works out anew."""
 _TIME_KEYS_OF_BARE_STATES: Final = ("timestamp", "ts", "time", "@timestamp")
 _PLAUSIBLE_NS: Final = range(946_684_800 * NS_PER_SECOND, 4_102_444_800 * NS_PER_SECOND)
@@ -102,6 +104,18 @@ def _bare(record: Value, default_ns: int) -> SourceEntry:
     return SourceEntry(as_state(record), default_ns, meta=TIME_FROM_FILE)
 
 
+def state_of(record: dict[str, Value]) -> Value:
+    """Return the state in an envelope; where the record says so, tags in it stand for values that JSON lacks.
+
+    Raises:
+        UnusableRecord: a tag does not hold what it must.
+    """
+    state = record["state"]
+    if record.get(TAGGED) is not True or not isinstance(state, dict):
+        return state
+    return {atom: from_tagged(value) for atom, value in state.items()}
+
+
 def enveloped_entry(record: dict[str, Value], default_ns: int) -> SourceEntry:
     """Return the entry of a record `{"timestamp", "action", "state", …}`; other keys become meta."""
     found = find_time(record)
@@ -116,7 +130,7 @@ def enveloped_entry(record: dict[str, Value], default_ns: int) -> SourceEntry:
         meta.update(TIME_FROM_FILE)
     entry_id = record.get("id")
     return SourceEntry(
-        as_state(record["state"]),
+        as_state(state_of(record)),
         found[1] if found else default_ns,
         action_label(action),
         meta or NO_META,

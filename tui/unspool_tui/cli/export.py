@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -19,14 +20,30 @@ from unspool_tui.present.inert import visible
 @source_command(format_option="--from")
 @click.argument("out", metavar="OUT")
 @click.option(
-    "--format", "target_format", default="jsonl", metavar="NAME", help="jsonl, json-patch or nexus; jsonl by default."
+    "--format",
+    "target_format",
+    metavar="NAME",
+    help="jsonl, json-patch, nexus, redux, csv or html; told by OUT's ending where it can be, else jsonl.",
 )
-def command(common: Common, out: str, target_format: str) -> int:
+@click.option("--path", "paths", multiple=True, metavar="P", help="csv: a column for this value; several times.")
+@click.option(
+    "--max-bytes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="html: about how large the report may get; 8388608 by default. Entries are sampled to fit.",
+)
+def command(
+    common: Common, out: str, target_format: str | None, paths: tuple[str, ...], max_bytes: int | None
+) -> int:
     """Write SOURCE to the file OUT; - is standard output."""
-    from unspool.sources.exporting import export_lines
+    from unspool.sources.exports.options import DEFAULT_REPORT_BYTES, ExportOptions
+    from unspool.sources.exports.registry import export_for, export_lines
 
+    refuse_same_file(common.source, out)
+    name = target_format or export_for(out).name
+    options = ExportOptions(paths, max_bytes or DEFAULT_REPORT_BYTES, time.time_ns())
     with opened(common) as history:
-        lines = export_lines(history, target_format)
+        lines = export_lines(history, name, options)
         if out == "-":
             with Output(common) as output:
                 for line in lines:
@@ -34,8 +51,19 @@ def command(common: Common, out: str, target_format: str) -> int:
         else:
             write_file(Path(out), lines)
             if not common.quiet:
-                click.echo(f"unspool: {len(history)} entries written to {visible(out)}", err=True)
+                click.echo(f"unspool: {len(history)} entries written to {visible(out)} as {name}", err=True)
         return judge(common, history.verdict)
+
+
+def refuse_same_file(source: str, out: str) -> None:
+    """Refuse to write over what is being read.
+
+    Raises:
+        UnreadableSource: both names mean one file.
+    """
+    with suppress(OSError, ValueError):
+        if Path(out).samefile(source):
+            raise UnreadableSource(f"{out}: is the source itself; name another file")
 
 
 def write_file(path: Path, lines: Iterable[str]) -> None:
@@ -46,7 +74,8 @@ def write_file(path: Path, lines: Iterable[str]) -> None:
     """
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="\n") as stream:
+        # JSON escapes what has no UTF-8; a table or a page spells it out.
+        with part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
             stream.writelines(f"{line}\n" for line in lines)
         os.replace(part, path)  # noqa: PTH105 - replaces in one step, which Path.rename promises on POSIX only
     except OSError as error:

@@ -1,0 +1,100 @@
+"""A table of chosen values over time, for spreadsheets and plots (RFC 4180)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+from unspool.errors import ConfigError
+from unspool.history.history import History
+from unspool.history.view import StateView
+from unspool.model.json_text import to_json
+from unspool.model.paths import Path, format_path, parse_path
+from unspool.model.values import MISSING, Value
+from unspool.sources.exports.facts import entries_of, exact_time
+from unspool.sources.exports.options import ExportOptions
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""Text that begins so would run as a formula in a spreadsheet."""
+_HINTS: Final = 4
+_LOOKED_AT: Final = 10_000
+"""Values looked at to find numbers worth naming."""
+
+
+def lines(history: History, options: ExportOptions) -> Iterator[str]:
+    """Yield a header and a row an entry: `seq,timestamp,action`, then a column a path.
+
+    Numbers are written as they are, text as it is (with an apostrophe before what a spreadsheet would take for a
+    formula), true and false as such, containers as JSON; a cell is empty where the path leads nowhere.
+
+    Raises:
+        ConfigError: no path was chosen; the message names some that hold numbers.
+        PathSyntaxError: a path does not parse.
+    """
+    if not options.paths:
+        raise ConfigError(f"a table needs paths: --path {_hint(history)}")
+    paths = [parse_path(text) for text in options.paths]
+    return _rows(history, paths)
+
+
+def _rows(history: History, paths: list[Path]) -> Iterator[str]:
+    yield _row(["seq", "timestamp", "action", *(_safe(format_path(path, root="")) for path in paths)])
+    for entry in entries_of(history, len(history)):
+        view = history.view(entry.seq)
+        cells = [_cell(_value_at(view, path)) for path in paths]
+        yield _row([str(entry.seq), exact_time(entry.timestamp_ns), _safe(entry.action), *cells])
+
+
+def _row(cells: list[str]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(cells)
+    return buffer.getvalue()
+
+
+def _value_at(view: StateView, path: Path) -> Value:
+    """Return the value a path leads to, or MISSING."""
+    if not path:
+        return view.to_dict()
+    # A name of digits is an index inside a list and a key elsewhere.
+    value: Value = view.get(str(path[0]), MISSING)
+    for step in path[1:]:
+        if isinstance(value, dict):
+            value = value.get(step, value.get(str(step), MISSING))
+        elif isinstance(value, list | tuple) and isinstance(step, int) and -len(value) <= step < len(value):
+            value = value[step]
+        else:
+            return MISSING
+    return value
+
+
+def _cell(value: Value) -> str:
+    if value is MISSING or value is None:
+        return ""
+    return _safe(value) if isinstance(value, str) else to_json(value)
+
+
+def _safe(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _hint(history: History) -> str:
+    """Name some paths that hold numbers in the last state."""
+    found: list[str] = []
+    pending: deque[tuple[Path, Value]] = deque()
+    if len(history):
+        view = history.view(-1)
+        pending.extend(((name,), view[name]) for name in view)
+    for _ in range(_LOOKED_AT):
+        if not pending or len(found) == _HINTS:
+            break
+        path, value = pending.popleft()
+        if isinstance(value, dict):
+            pending.extend(((*path, key), item) for key, item in value.items() if isinstance(key, str))
+        elif isinstance(value, list):
+            pending.extend(((*path, index), item) for index, item in enumerate(value[:_HINTS]))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found.append(format_path(path, root=""))
+    return " or --path ".join(found) or "cart.total"

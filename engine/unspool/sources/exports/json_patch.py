@@ -1,0 +1,28 @@
+"""A log of RFC 6902 patches: what changed from entry to entry, and nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from unspool.delta.json_patch import encoded_patch
+from unspool.history.history import History
+from unspool.model.json_text import to_json
+from unspool.sources.exports.facts import entries_of, entry_facts
+from unspool.sources.exports.options import ExportOptions
+from unspool.sources.exports.state_texts import StateTexts, tagged_member
+from unspool.sources.tagged_values import to_tagged
+
+
+def lines(history: History, _options: ExportOptions) -> Iterator[str]:
+    """Yield the first state, then one patch an entry: `{"id", "timestamp", "action", "meta"?, "tagged"?, "patch"}`."""
+    before: Mapping[str, bytes] = {}
+    for entry in entries_of(history, len(history)):
+        view = history.view(entry.seq)
+        if entry.seq == 0:
+            content, is_tagged = StateTexts(tagged_member).text(view)
+        else:
+            patch, is_tagged = to_tagged(encoded_patch(before, view.wire, history.identity))
+            content = to_json(patch)
+        facts = to_json(entry_facts(entry, is_tagged=is_tagged))
+        yield f'{facts[:-1]},"{"patch" if entry.seq else "state"}":{content}}}'
+        before = view.wire

@@ -1,0 +1,20 @@
+"""JSON Lines of whole states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from unspool.history.history import History
+from unspool.model.json_text import to_json
+from unspool.sources.exports.facts import entries_of, entry_facts
+from unspool.sources.exports.options import ExportOptions
+from unspool.sources.exports.state_texts import StateTexts, tagged_member
+
+
+def lines(history: History, _options: ExportOptions) -> Iterator[str]:
+    """Yield one line an entry: `{"seq", "id", "timestamp", "action", "meta"?, "tagged"?, "state"}`."""
+    texts = StateTexts(tagged_member)
+    for entry in entries_of(history, len(history)):
+        state, is_tagged = texts.text(history.view(entry.seq))
+        facts = to_json({"seq": entry.seq, **entry_facts(entry, is_tagged=is_tagged)})
+        yield f'{facts[:-1]},"state":{state}}}'

@@ -1,0 +1,86 @@
+"""The formats there are to export to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import PurePath
+from typing import Final, Protocol, cast
+
+from unspool.errors import ConfigError
+from unspool.history.history import History
+from unspool.sources.exports.options import DEFAULT_OPTIONS, ExportOptions
+
+
+class ExportModule(Protocol):
+    """What each format's module offers."""
+
+    lines: Callable[[History, ExportOptions], Iterator[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A format to export to.
+
+    Attributes:
+        name: what `--format` takes.
+        title: what it is, in a line.
+        module: its module in this room.
+        suffix: how files of this format alone end; empty where others end so too.
+        opens_again: unspool opens what was written, with equal states.
+    """
+
+    name: str
+    title: str
+    module: str
+    suffix: str = ""
+    opens_again: bool = True
+
+    def load(self) -> ExportModule:
+        """Import the format's module."""
+        return cast("ExportModule", import_module(f"unspool.sources.exports.{self.module}"))
+
+
+EXPORTS: Final = (
+    Export("jsonl", "JSON Lines of states, one entry a line", "jsonl", ".jsonl"),
+    Export("json-patch", "the first state, then an RFC 6902 patch a line", "json_patch"),
+    Export("nexus", "nexus-state export list 1.0 of full snapshots", "nexus"),
+    Export("redux", "Redux DevTools lifted state, for its Import button", "redux"),
+    Export("csv", "a table of chosen paths over time", "csv_table", ".csv", opens_again=False),
+    Export(
+        "html", "a report in one file, for any browser, without network", "html_report", ".html", opens_again=False
+    ),
+)
+"""The formats to export to; the first is the default."""
+
+
+def export_named(name: str) -> Export:
+    """Return a format by its name.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    for item in EXPORTS:
+        if item.name == name:
+            return item
+    names = ", ".join(item.name for item in EXPORTS)
+    raise ConfigError(f"{name!r} is no format to export to; write one of {names}")
+
+
+def export_for(file_name: str) -> Export:
+    """Return the format that a file's name tells of, or the default one."""
+    suffix = PurePath(file_name).suffix.lower()
+    return next((item for item in EXPORTS if item.suffix and item.suffix == suffix), EXPORTS[0])
+
+
+def export_lines(history: History, name: str, options: ExportOptions = DEFAULT_OPTIONS) -> Iterator[str]:
+    """Yield a history as the lines of a text file, without their ends.
+
+    Entries that arrive meanwhile are not written.
+
+    Raises:
+        ConfigError: there is no such format, or an option is not valid for it.
+        CorruptHistory: a state cannot be rebuilt; raised while lines are drawn.
+    """
+    return export_named(name).load().lines(history, options)

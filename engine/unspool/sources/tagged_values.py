@@ -1,0 +1,116 @@
+"""Values beyond JSON inside JSON, both ways: the tags of `unspool.model.json_text`, so that an export loses no type.
+
+A record that uses tags says so (`"tagged": true`); nothing is guessed where that is missing. An object of the app's own
+that looks like a tag is written as `{"$pairs": …}`, so that it comes back as itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import decimal
+import uuid
+from collections.abc import Callable
+from typing import Final
+
+from unspool.model.json_text import to_json
+from unspool.model.tags import Tagged, Unrepresentable
+from unspool.model.values import Value
+from unspool.sources.entries import UnusableRecord
+from unspool.sources.exports.rewriting import Part, list_part, object_part, rewritten
+
+TAGGED: Final = "tagged"
+"""The key of a record that says its values carry tags."""
+_PLAIN: Final = (str, bool, int, type(None))
+_PAIRS: Final = "$pairs"
+
+
+def to_tagged(value: Value) -> tuple[Value, bool]:
+    """Return a value as JSON with tags, and whether there are any."""
+    is_tagged = False
+
+    def part_of(member: Value) -> Part | Value:
+        nonlocal is_tagged
+        kind = type(member)
+        if kind in _PLAIN or (kind is float and member - member == 0):
+            # Integers of thousands of digits are the only plain values that JSON text tags.
+            is_tagged = is_tagged or (kind is int and to_json(member).startswith("{"))
+            return member
+        if kind is list:
+            return list_part(member)
+        if kind is dict and all(type(key) is str for key in member):
+            if not any(key.startswith("$") for key in member):
+                return object_part(list(member), iter(member.values()))
+            is_tagged = True
+            return _pairs(member)
+        is_tagged = True
+        return _tagged_part(member)
+
+    return rewritten(value, part_of), is_tagged
+
+
+def _pairs(value: dict[Value, Value]) -> Part:
+    return Part(iter([[key, item] for key, item in value.items()]), lambda done: {_PAIRS: done})
+
+
+def _tagged_part(value: Value) -> Part | Value:
+    match value:
+        case tuple():
+            return Part(iter(value), lambda done: {"$tuple": done})
+        case set() | frozenset():
+            name = "$set" if isinstance(value, set) else "$frozenset"
+            return Part(iter(sorted(value, key=repr)), lambda done: {name: done})
+        case dict():
+            return _pairs(value)
+        case Tagged():
+            return Part(iter((value.value,)), lambda done: {"$type": value.type_name, "value": done[0]})
+        case dt.datetime() | dt.time() if value.fold:
+            return {f"${type(value).__name__}": f"{value.isoformat()}~"}
+    return value
+
+
+_LEAVES: Final[dict[str, Callable[[Value], Value]]] = {
+    "$float": float,
+    "$int": lambda text: int(text, 16),
+    "$bytes": lambda text: base64.b64decode(text, validate=True),
+    "$tuple": tuple,
+    "$set": set,
+    "$frozenset": frozenset,
+    _PAIRS: dict,
+    "$datetime": lambda text: dt.datetime.fromisoformat(text.removesuffix("~")).replace(fold=int(text.endswith("~"))),
+    "$date": dt.date.fromisoformat,
+    "$time": lambda text: dt.time.fromisoformat(text.removesuffix("~")).replace(fold=int(text.endswith("~"))),
+    "$timedelta": lambda parts: dt.timedelta(*parts),
+    "$decimal": decimal.Decimal,
+    "$uuid": uuid.UUID,
+    "$complex": complex,
+}
+
+
+def from_tagged(value: Value) -> Value:
+    """Return a value whose tags are turned back into what they stand for.
+
+    Raises:
+        UnusableRecord: a tag does not hold what it must.
+    """
+    try:
+        return rewritten(value, _untagged_part)
+    except (ValueError, TypeError, ArithmeticError, AttributeError, binascii.Error) as error:
+        raise UnusableRecord(f"a tagged value does not read ({error})") from None
+
+
+def _untagged_part(value: Value) -> Part | Value:
+    if isinstance(value, list):
+        return list_part(value)
+    if not isinstance(value, dict):
+        return value
+    keys = list(value)
+    if len(keys) == 1 and keys[0] in _LEAVES:
+        restore = _LEAVES[keys[0]]
+        return Part(iter((value[keys[0]],)), lambda done: restore(done[0]))
+    if keys == ["$type", "value"]:
+        return Part(iter((value["value"],)), lambda done: Tagged(str(value["$type"]), done[0]))
+    if keys == ["$unrepresentable", "reason"]:
+        return Unrepresentable(str(value["$unrepresentable"]), str(value["reason"]))
+    return object_part(keys, iter(value.values()))
