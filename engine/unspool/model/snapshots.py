@@ -99,11 +99,12 @@ class Snapshot:
             UnreadableSource: it is no such object.
             UnsupportedValue: a value has no wire form.
         """
+        data = _object(data, "a full snapshot")
         identity, state = data.get("id"), data.get("state")
         if not isinstance(identity, str) or not isinstance(state, Mapping) or data.get("type", "full") != "full":
             raise UnreadableSource(f"a full snapshot needs an id and a state; this object has {_keys(data)}")
         entries = {name: AtomEntry.from_dict(entry, name) for name, entry in state.items()}
-        metadata = SnapshotMetadata.from_dict(data.get("metadata") or {}, len(entries))
+        metadata = SnapshotMetadata.from_dict(_object(data.get("metadata") or {}, "metadata"), len(entries))
         return cls(identity, entries, metadata, data.get("baseSnapshotId"))
 
 
@@ -172,11 +173,12 @@ class DeltaSnapshot:
             UnreadableSource: it is no such object, or its changes were lost by plain JSON writing (row N-01).
             ContradictoryDelta: a change contradicts itself.
         """
+        data = _object(data, "a delta")
         identity, base = data.get("id"), data.get("baseSnapshotId")
         if not isinstance(identity, str) or not isinstance(base, str):
             raise UnreadableSource(f"a delta needs an id and a baseSnapshotId; this object has {_keys(data)}")
         changes = {name: AtomChange.from_dict(change, name) for name, change in _pairs(data.get("changes"), identity)}
-        metadata = DeltaMetadata.from_dict(data.get("metadata") or {})
+        metadata = DeltaMetadata.from_dict(_object(data.get("metadata") or {}, "metadata"))
         if metadata.change_count and not changes:
             raise UnreadableSource(
                 f"delta {identity!r} says it has {metadata.change_count} changes and holds none: a Map was written "
@@ -196,6 +198,13 @@ def _pairs(changes: Value, identity: str) -> Iterable[tuple[str, Value]]:
         raise UnreadableSource(
             f"the changes of delta {identity!r} are neither an object nor a list of pairs"
         ) from None
+
+
+def _object(data: Value, what: str) -> Mapping[str, Value]:
+    if isinstance(data, Mapping):
+        return data
+    hint = " (compute_delta gives None when nothing changed)" if data is None and what == "a delta" else ""
+    raise UnreadableSource(f"{what} is due here, as a value or a JSON object, and not {type(data).__name__}{hint}")
 
 
 def _keys(data: Mapping[str, Value]) -> str:
@@ -222,5 +231,6 @@ def snapshot_from_dict(data: Mapping[str, Value]) -> AnySnapshot:
     Raises:
         UnreadableSource: it is neither.
     """
+    data = _object(data, "a snapshot")
     is_delta = data.get("type") == "delta" or ("type" not in data and "changes" in data)
     return DeltaSnapshot.from_dict(data) if is_delta else Snapshot.from_dict(data)

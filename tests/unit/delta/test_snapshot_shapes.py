@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 
 from support.snapshots import CALCULATOR, atom_states, deltas_of, json_atom_states, run_of, same, snap
+from unspool.chain import DeltaChainManager, SnapshotReconstructor
 from unspool.delta.incremental import without_values
 from unspool.delta.packing import pack, packed_size, unpack, unpack_delta, unpack_full
 from unspool.errors import ContradictoryDelta, CorruptHistory, UnreadableSource, UnspoolError, UnsupportedValue
+from unspool.history import DeltaAwareHistoryManager
 from unspool.model.entries import ChangeKind
 from unspool.model.snapshots import (
     AtomChange,
@@ -185,11 +187,29 @@ def test_a_state_of_plain_values_is_refused_where_entries_are_due() -> None:
 @pytest.mark.parametrize(
     "data",
     [{}, {"id": "a"}, {"id": 3, "state": {}}, {"id": "a", "type": "delta"}, {"id": "a", "state": {}, "type": "odd"},
-     {"id": "a", "type": "delta", "baseSnapshotId": "b", "changes": [1]}],
+     {"id": "a", "type": "delta", "baseSnapshotId": "b", "changes": [1]}, None, 5, "text", [],
+     {"id": "a", "state": {}, "metadata": 5}, {"id": "a", "state": {}, "metadata": {"timestamp": "now"}},
+     {"id": "a", "type": "delta", "baseSnapshotId": "b", "metadata": {"baseTimestamp": float("nan")}}],
 )  # fmt: skip
-def test_an_object_that_is_no_snapshot_is_refused(data: dict[str, Any]) -> None:
+def test_an_object_that_is_no_snapshot_is_refused(data: Any) -> None:
     with pytest.raises(UnreadableSource):
         snapshot_from_dict(data)
+
+
+def test_what_is_no_snapshot_is_refused_wherever_one_is_due() -> None:
+    known, history = snap("a", n=1), DeltaAwareHistoryManager()
+    for odd in (None, 5, "text", []):
+        for ask in (
+            lambda odd=odd: CALCULATOR.compute_delta(known, odd),
+            lambda odd=odd: CALCULATOR.apply_delta(known, odd),
+            lambda odd=odd: DeltaChainManager().add_base(odd),
+            lambda odd=odd: DeltaChainManager().add_delta(odd),
+            lambda odd=odd: history.add(odd),
+        ):
+            with pytest.raises(UnreadableSource, match="is due here"):
+                ask()
+    result = SnapshotReconstructor().reconstruct(known, [None])  # type: ignore[list-item]
+    assert isinstance(result.error, UnreadableSource)
 
 
 @pytest.mark.parametrize(
