@@ -22,7 +22,7 @@ ROWS = {
         *range(54, 59),
         *range(60, 66),
         70,
-    ],  # fmt: skip
+    ],
     "E": [*range(1, 9), *range(10, 28), *range(30, 37), 40, 41, *range(50, 54), *range(60, 67), *range(70, 76)],
 }
 
