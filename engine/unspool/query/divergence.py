@@ -1,0 +1,216 @@
+"""Where two histories part: two runs of one program, a run and its replay, before and after a change.
+
+Entries are aligned by what they hold. Entries that change nothing are passed over on both sides, so that one run may
+record more often than the other. The first entries that hold something else are named, with what differs and who set
+it in each; then both are searched for the first states that are the same again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+from unspool.delta.structural import Identity
+from unspool.history.diff import same_value
+from unspool.history.history import History
+from unspool.model.paths import Path
+from unspool.query.checkers_patterns import Pattern, covers, parse_pattern
+from unspool.query.divergence_facts import Divergence, PathDifference, Relation, Side
+from unspool.query.lineage import Places, line_to
+from unspool.query.parts import Difference, differences
+from unspool.query.path_writes import PathWrite, follow_back
+from unspool.query.reading import EMPTY_STATE, Cancelled, StateReader, Wire, never
+
+Ignored = tuple[Pattern, ...]
+_RENAMED: Final = 100
+_LOOK_AHEAD: Final = 2_000
+"""Entries behind the difference in which both are searched for a common state."""
+
+
+class _Walk:
+    """A place in the line of one history."""
+
+    def __init__(self, history: History, at: int | None, ignored: Ignored, skip_damaged: bool) -> None:
+        self._ignored = ignored
+        self.reader = StateReader(history, skip_damaged=skip_damaged)
+        self.history = history
+        tip = history.resolve(-1 if at is None else at) if len(history) or at is not None else None
+        self.line: Sequence[int] = Places(line_to(history, tip)) if tip is not None else ()
+        self.place = -1
+        self.state = EMPTY_STATE
+        self.unchanging = 0
+        self.last_common: int | None = None
+        self.advance()
+
+    @property
+    def seq(self) -> int | None:
+        return self.line[self.place] if self.place < len(self.line) else None
+
+    def action(self) -> str:
+        return "" if self.seq is None else self.history.action(self.seq)
+
+    def advance(self) -> None:
+        """Go to the next entry that can be read and changes something."""
+        before = self.state
+        while True:
+            self.place += 1
+            seq = self.seq
+            if seq is None:
+                return
+            state = self.reader.state(seq)
+            if state is None:
+                continue
+            self.state = state
+            if not _same(before, state, self._ignored):
+                return
+            self.unchanging += 1
+
+    def side(self) -> Side:
+        return Side(self.seq, self.action(), self.last_common, self.unchanging)
+
+
+def compare(
+    first: History,
+    second: History,
+    *,
+    first_at: int | None = None,
+    second_at: int | None = None,
+    ignore: Iterable[str] = (),
+    most: int = 20,
+    skip_damaged: bool = False,
+    cancelled: Cancelled = never,
+) -> Divergence:
+    """Find where two histories part.
+
+    Args:
+        first: one history.
+        second: the other.
+        first_at: the entry of the first to which the line to look along leads; the last one when None.
+        second_at: the same for the second.
+        ignore: patterns of paths whose differences do not count, such as `clock` or `rows[*].updated`.
+        most: how many differing parts are looked into; the others are counted.
+        skip_damaged: pass over entries that cannot be read instead of raising.
+        cancelled: ends the comparison when it says yes; `complete` is then False.
+
+    Raises:
+        ExpressionError: an ignored path is no pattern.
+        EntryNotFound: there is no such entry.
+        CorruptHistory: an entry cannot be read.
+    """
+    ignored = tuple(parse_pattern(text) for text in ignore)
+    one, other = _Walk(first, first_at, ignored, skip_damaged), _Walk(second, second_at, ignored, skip_damaged)
+    common = 0
+    renamed: list[tuple[int, int]] = []
+    complete = True
+    while one.seq is not None and other.seq is not None and _same(one.state, other.state, ignored):
+        if cancelled():
+            complete = False
+            break
+        common += 1
+        if len(renamed) < _RENAMED and one.action() != other.action():
+            renamed.append((one.seq, other.seq))
+        one.last_common, other.last_common = one.seq, other.seq
+        one.advance()
+        other.advance()
+    problems = one.reader.problems + other.reader.problems
+    found = Divergence(None, common, one.side(), other.side(), tuple(renamed), complete=False, problems=problems)
+    if not complete:
+        return found
+    relation = _relation(one, other, common)
+    parts, more = _differing(one, other, ignored, most)
+    again = _meeting(one, other, ignored, cancelled) if relation is Relation.DIVERGED else None
+    problems = one.reader.problems + other.reader.problems
+    return replace(
+        found,
+        relation=relation,
+        differences=parts,
+        more=more,
+        meet_again=again,
+        complete=not problems,
+        problems=problems,
+    )
+
+
+def _relation(one: _Walk, other: _Walk, common: int) -> Relation:
+    if one.seq is None or other.seq is None:
+        if one.seq is other.seq:
+            return Relation.SAME
+        return Relation.FIRST_ENDS if one.seq is None else Relation.SECOND_ENDS
+    if common:
+        return Relation.DIVERGED
+    return Relation.UNRELATED if one.state.keys().isdisjoint(other.state) else Relation.DIFFERENT
+
+
+def _same(left: Wire, right: Wire, ignored: Ignored) -> bool:
+    """Say whether two states hold the same, leaving out what is ignored."""
+    if left == right:
+        return True
+    if not ignored:
+        return left.keys() == right.keys() and all(
+            value == right[atom] or same_value(value, right[atom]) for atom, value in left.items()
+        )
+    return next(_parts(left, right, ignored, None), None) is None
+
+
+def _parts(left: Wire, right: Wire, ignored: Ignored, identity: Identity | None) -> Iterator[Difference]:
+    """Yield the parts that differ between two states, leaving out what is ignored."""
+    for atom in (*left, *(atom for atom in right if atom not in left)):
+        for part in differences(left.get(atom), right.get(atom), (atom,), identity):
+            path = part.new_path or part.old_path or ()
+            if not any(covers(pattern, path) for pattern in ignored):
+                yield part
+
+
+def _differing(one: _Walk, other: _Walk, ignored: Ignored, most: int) -> tuple[tuple[PathDifference, ...], int]:
+    """Return the parts that differ, the first ones with who set them, and how many more there are."""
+    parts = _parts(one.state, other.state, ignored, one.history.identity)
+    shown = [
+        PathDifference(
+            part.old_path,
+            part.new_path,
+            part.old_bytes,
+            part.new_bytes,
+            _writer(one, part.old_path),
+            _writer(other, part.new_path),
+        )
+        for part in islice(parts, most)
+    ]
+    return tuple(shown), sum(1 for _ in parts)
+
+
+def _writer(walk: _Walk, path: Path | None) -> PathWrite | None:
+    """Return who last set a value where two histories part, or where the one that ends has ended."""
+    seq = walk.last_common if walk.seq is None else walk.seq
+    if path is None or seq is None:
+        return None
+    return next(follow_back(walk.reader, path, seq), None)
+
+
+def _meeting(one: _Walk, other: _Walk, ignored: Ignored, cancelled: Cancelled) -> tuple[int, int] | None:
+    """Return the first entries behind the difference that hold the same, as numbers in both histories."""
+    seen: tuple[dict[int, int], dict[int, int]] = ({}, {})
+    walks = (one, other)
+    for step in range(_LOOK_AHEAD):
+        if cancelled() or all(walk.place + step >= len(walk.line) for walk in walks):
+            return None
+        for here, walk in enumerate(walks):
+            seq = walk.line[walk.place + step] if walk.place + step < len(walk.line) else None
+            state = None if seq is None else walk.reader.state(seq)
+            if seq is None or state is None:
+                continue
+            key = _key(state, ignored)
+            seen[here].setdefault(key, seq)
+            if key in seen[0] and key in seen[1]:
+                found = seen[0][key], seen[1][key]
+                states = [walk.reader.state(at) for walk, at in zip(walks, found, strict=True)]
+                if None not in states and _same(states[0] or {}, states[1] or {}, ignored):
+                    return found
+    return None
+
+
+def _key(state: Wire, ignored: Ignored) -> int:
+    """Return a number that is the same for states that are, leaving out atoms in which anything is ignored."""
+    kept = (item for item in state.items() if not any(covers(pattern[:1], item[:1]) for pattern in ignored))
+    return hash(frozenset(kept))
