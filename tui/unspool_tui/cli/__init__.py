@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "doctor": "doctor",
     "simulate": "simulate",
     "check": "check",
+    "mcp": "mcp",
     "formats": "formats",
     "completion": "completion",
 }
