@@ -90,9 +90,14 @@ def diagnose(
         _add_verdict(target.verdict, ledger)
     source = _source_of(target, ledger)
     try:
-        return examine(source, ledger, rule, is_given=strategy is not None, progress=progress, cancelled=stop)
+        found = examine(source, ledger, rule, is_given=strategy is not None, progress=progress, cancelled=stop)
+        moved = isinstance(source, FileWalk) and source.moved
     finally:
         source.close()
+    if moved and found.verdict is Health.BROKEN:
+        # A recorder began on the file meanwhile; opened anew, it is read as a live one.
+        return diagnose(target, strategy=strategy, progress=progress, cancelled=cancelled)
+    return found
 
 
 def _source_of(target: History | ChainedSource | str | os.PathLike[str], ledger: Ledger) -> ChainedSource:

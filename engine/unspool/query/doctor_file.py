@@ -39,7 +39,8 @@ class FileWalk:
         self.path = path
         self.name = path.name
         self._report = report
-        self.connection = connect_reader(path, live=is_live(path))
+        self._stamp = _stamp(path)
+        self.connection = connect_reader(path, live=self._stamp[0])
         try:
             check_tables(self.connection, path)
         except CorruptHistory:
@@ -130,9 +131,20 @@ class FileWalk:
         """See `ChainedSource.state_at`."""
         return self._lookup.state(seq)
 
+    @property
+    def moved(self) -> bool:
+        """Whether a writer began on a file that was opened at rest, so that what was read may be of two minds."""
+        return not self._stamp[0] and _stamp(self.path) != self._stamp
+
     def close(self) -> None:
         """See `ChainedSource.close`."""
         self.connection.close()
+
+
+def _stamp(path: Path) -> tuple[bool, int, int]:
+    """Return whether a writer is at work, and what changes when a file at rest is written to."""
+    status = path.stat() if path.exists() else None
+    return (is_live(path), 0 if status is None else status.st_size, 0 if status is None else status.st_mtime_ns)
 
 
 def _bounded(keys: list[BlockKey], total: int) -> Iterator[tuple[BlockKey, int]]:

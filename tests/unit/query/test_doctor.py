@@ -311,6 +311,24 @@ def test_entries_recorded_meanwhile_do_not_disturb(tmp_path: Path) -> None:
     assert diagnosis.readable == diagnosis.entries == 200
 
 
+def test_a_recorder_that_begins_meanwhile_does_not_make_a_file_look_broken(tmp_path: Path) -> None:
+    path = tmp_path / "x.unspool"
+    record_shop(path, 700)
+    begun: list[int] = []
+
+    def begin(done: int, total: int) -> None:
+        if not begun:
+            begun.append(total)
+            with Recorder(path, on_error="raise") as recorder:
+                for state in shop_states(700, seed=8):
+                    recorder.record(state)
+
+    diagnosis = diagnose(path, progress=begin)
+    assert begun
+    assert diagnosis.verdict in ("healthy", "degraded"), diagnosis.findings
+    assert diagnosis.readable == diagnosis.entries
+
+
 def test_progress_goes_up_and_cancel_gives_what_was_found_so_far(tmp_path: Path) -> None:
     path = tmp_path / "x.unspool"
     record_shop(path, 1000)
