@@ -57,7 +57,7 @@ def after(*keys: str) -> Callable[[Pilot[None]], Awaitable[None]]:
 
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40", "200x50"])
 def test_main_screen(snap_compare: Compare, shop_file: Path, size: tuple[int, int]) -> None:
-    assert snap_compare(steady(shop_file, at=137), terminal_size=size, run_before=after("2", "j"))
+    assert snap_compare(steady(shop_file, at=136), terminal_size=size, run_before=after("2", "j"))
 
 
 def test_following(snap_compare: Compare, shop_file: Path) -> None:
@@ -82,37 +82,37 @@ def test_search_hits_and_filter(snap_compare: Compare, shop_file: Path) -> None:
 
 
 def test_palette(snap_compare: Compare, shop_file: Path) -> None:
-    assert snap_compare(steady(shop_file, at=137), terminal_size=(120, 40), run_before=after(":", *"dif"))
+    assert snap_compare(steady(shop_file, at=136), terminal_size=(120, 40), run_before=after(":", *"dif"))
 
 
 def test_help(snap_compare: Compare, shop_file: Path) -> None:
-    assert snap_compare(steady(shop_file, at=137), terminal_size=(120, 40), run_before=after("?"))
+    assert snap_compare(steady(shop_file, at=136), terminal_size=(120, 40), run_before=after("?"))
 
 
 def test_yank_menu(snap_compare: Compare, shop_file: Path) -> None:
-    assert snap_compare(steady(shop_file, at=137), terminal_size=(80, 24), run_before=after("2", "j", "y"))
+    assert snap_compare(steady(shop_file, at=136), terminal_size=(80, 24), run_before=after("2", "j", "y"))
 
 
 def test_chains(snap_compare: Compare, shop_file: Path) -> None:
-    assert snap_compare(steady(shop_file, at=137), terminal_size=(120, 30), run_before=after("c", "D"))
+    assert snap_compare(steady(shop_file, at=136), terminal_size=(120, 30), run_before=after("c", "D"))
 
 
 def test_ascii_only(snap_compare: Compare, shop_file: Path) -> None:
     assert snap_compare(
-        steady(shop_file, at=137, ascii=True), terminal_size=(80, 24), run_before=after("b", "escape")
+        steady(shop_file, at=136, ascii=True), terminal_size=(80, 24), run_before=after("b", "escape")
     )
 
 
 def test_without_colour(snap_compare: Compare, shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    assert snap_compare(steady(shop_file, at=137), terminal_size=(80, 24), run_before=after("2"))
+    assert snap_compare(steady(shop_file, at=136), terminal_size=(80, 24), run_before=after("2"))
 
 
 @pytest.mark.parametrize("theme", ["unspool-light", "ansi-dark"])
 def test_themes(snap_compare: Compare, shop_file: Path, theme: str) -> None:
-    app = steady(shop_file, at=137, settings=Settings(theme=theme))
+    app = steady(shop_file, at=136, settings=Settings(theme=theme))
     assert snap_compare(app, terminal_size=(120, 40), run_before=after("2", "j"))
 
 
 def test_a_terminal_that_is_too_small(snap_compare: Compare, shop_file: Path) -> None:
-    assert snap_compare(steady(shop_file, at=137), terminal_size=(58, 14), run_before=after())
+    assert snap_compare(steady(shop_file, at=136), terminal_size=(58, 14), run_before=after())

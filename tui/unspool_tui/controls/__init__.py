@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from unspool_tui.controls import app, comparing, finding, looking, moving, sharing, traveling
+from unspool_tui.controls import app, asking, comparing, finding, looking, moving, sharing, traveling
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
@@ -18,6 +18,7 @@ CONTROLS: Final[Mapping[str, Control]] = {
     **looking.CONTROLS,
     **comparing.CONTROLS,
     **finding.CONTROLS,
+    **asking.CONTROLS,
     **sharing.CONTROLS,
     **app.CONTROLS,
 }

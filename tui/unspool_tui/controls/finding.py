@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from unspool_tui.desk import SLICE_SECONDS, Kind, Reply
 from unspool_tui.present import humane
-from unspool_tui.questions import Fault, Turn, check_question, check_search, faults, search, turns
+from unspool_tui.questions import check_search, search
 from unspool_tui.view import filters, marks, moves, panes
 from unspool_tui.view.filters import Keep
 from unspool_tui.view.model import Filter, Search
@@ -19,10 +19,6 @@ from unspool_tui.view.rows import Rows
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
-
-_MOST_LISTED: Final = 500
-"""Lines of a menu of places; all of them are ticks in the timeline."""
-
 
 def ask_search(main: MainScreen) -> None:
     """Ask what to look for, and look."""
@@ -45,16 +41,19 @@ def start_search(main: MainScreen, text: str) -> None:
     main.hit_paths = {}
     main.view = replace(main.view, search=Search(text, hits, 0, True))
     started = main.view.head
+    arrived = False
 
     def take(reply: Reply) -> None:
+        nonlocal arrived
         found = main.view.search
         if reply.value is not None:
             hits.extend(reply.value.seqs)
             main.hit_paths.update(zip(reply.value.seqs, reply.value.paths, strict=True))
             found = replace(found, found=len(hits), looked_at=reply.value.looked_at)
-        first = found.found and not main.view.search.found and main.view.head == started
         main.apply(replace(main.view, search=replace(found, running=not reply.done)))
-        if first:
+        # The first hit from the head on; only when all is searched is there none and the beginning comes next.
+        if not arrived and hits and (hits[-1] >= started or reply.done) and main.view.head == started:
+            arrived = True
             _to_hit(main, 0)
         if reply.done and reply.error is None:
             main.flash(_told(found.found, text))
@@ -96,70 +95,8 @@ def _to_hit(main: MainScreen, step: int) -> None:
     main.apply(panes.reveal(moved, path) if path else moved)
 
 
-def ask_bisect(main: MainScreen) -> None:
-    """Ask a question about the state, and find the entries at which its answer changes."""
-    from unspool_tui.screens.prompt import Prompt
-
-    def typed(text: str | None) -> None:
-        if text is not None and text.strip():
-            main.typed["bisect"].append(text)
-            start_bisect(main, text.strip())
-
-    hint = "where does this change? such as cart.total > `100` or length(cart.items)"
-    main.open(Prompt("?", hint, check=check_question, history=main.typed["bisect"]), typed)
-
-
-def start_bisect(main: MainScreen, text: str) -> None:
-    """Find where the answer to a question changes; the places become hits to travel between."""
-
-    def take(reply: Reply) -> None:
-        if reply.error is not None:
-            return
-        found: list[Turn] = reply.value
-        hits = array("q", (turn.seq for turn in found))
-        main.hit_paths = {}
-        main.apply(replace(main.view, search=Search(f"? {text}", hits, len(hits)) if found else Search()))
-        if not found:
-            main.flash(f"{text}: the answer never changes")
-        else:
-            _choose_turn(main, text, found)
-
-    main.flash(f"asking every entry: {text}")
-    main.ask(Kind.SEARCH, lambda: turns(main.scene.history, text, main.desk.withdrawn), take)
-
-
-def _choose_turn(main: MainScreen, text: str, found: list[Turn]) -> None:
-    from unspool_tui.screens.menu import Choice, Menu
-
-    choices = [
-        Choice("", f"#{turn.seq}  {'holds' if turn.holds else 'no longer'}", str(turn.seq), f"{turn.old} → {turn.new}")
-        for turn in found[:_MOST_LISTED]
-    ]
-    main.open(Menu(f"Where this changes: {text[:60]}", choices), lambda seq: _go(main, seq))
-
-
-def ask_checks(main: MainScreen) -> None:
-    """Have the checkers look for faults of the app that recorded."""
-    from unspool_tui.screens.menu import Choice, Menu
-
-    def take(reply: Reply) -> None:
-        if reply.error is not None:
-            return
-        found: list[Fault] = reply.value
-        if not found:
-            main.flash("the checkers found nothing", "good")
-            return
-        choices = [
-            Choice("", f"#{one.seq}  {one.checker}  {one.path[:30]}", str(one.seq), one.message[:60])
-            for one in found[:_MOST_LISTED]
-        ]
-        main.open(Menu(f"{len(found):,} findings", choices), lambda seq: _go(main, seq))
-
-    main.flash("checking every entry")
-    main.ask(Kind.TASK, lambda: faults(main.scene.history, main.desk.withdrawn), take)
-
-
-def _go(main: MainScreen, seq: str | None) -> None:
+def go(main: MainScreen, seq: str | None) -> None:
+    """Go to the entry that a menu returned."""
     if seq is not None:
         main.apply(moves.jump_to(main.view, int(seq)))
 
@@ -258,7 +195,7 @@ def go_to_bookmark(main: MainScreen) -> None:
         for place, seq in enumerate(main.view.bookmarks)
     ]
 
-    main.open(Menu("Bookmarks", choices, at=str(main.view.head)), lambda seq: _go(main, seq))
+    main.open(Menu("Bookmarks", choices, at=str(main.view.head)), lambda seq: go(main, seq))
 
 
 CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
@@ -266,8 +203,6 @@ CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
     "search.next": search_next,
     "search.prev": search_prev,
     "filter": ask_filter,
-    "bisect": ask_bisect,
-    "check": ask_checks,
     "bookmark": bookmark,
     "bookmark.go": go_to_bookmark,
 }

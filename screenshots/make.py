@@ -1,0 +1,149 @@
+"""Draws screenshots/ anew: the real app over a day in the demo's shop, as SVG and PNG.
+
+Run it with `make screenshots`. The day is the same every time; only measured times in the pictures differ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from unspool import Recorder
+
+FOLDER: Final = Path(__file__).parent
+ENTRIES: Final = 900
+START: Final = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+SHORT: Final = 0.05
+FONTS: Final = "'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas, monospace"
+PNG_FONT: Final = "DejaVu Sans Mono"
+PNG_SCALE: Final = 1.0
+REST: Final = "rest"
+"""Stands among keys for a moment in which everything comes to rest."""
+
+
+class Scene(NamedTuple):
+    """One picture.
+
+    Attributes:
+        name: of its files.
+        size: columns and lines of the terminal.
+        keys: what is pressed before it is taken; words in angle brackets are typed.
+        at: the entry to begin at; None follows the newest.
+        theme: the colours.
+        plain: plain ASCII without colour.
+    """
+
+    name: str
+    size: tuple[int, int]
+    keys: Sequence[str]
+    at: int | None = None
+    theme: str = "unspool"
+    plain: bool = False
+
+
+SCENES: Final = (
+    Scene("main", (120, 36), ("2", "j", "j"), 424),
+    Scene("narrow", (80, 24), (REST,)),
+    Scene("last-set-by", (120, 36), ("3", "g", "l", "j", "l", "j", "j"), 424),
+    Scene("base", (120, 36), ("m", ":", "<470>", "enter", REST, "2", "j"), 424),
+    Scene("search", (120, 36), ("/", "<kettle>", "enter", REST, "n", "n", REST), 300),
+    Scene("ultra", (200, 50), ("2", "j"), 424),
+    Scene("words", (120, 36), ("e", "2"), 424),
+    Scene("over-time", (120, 36), ("/", "<revenue>", "enter", REST, "P", "s", REST, "right"), 424),
+    Scene("chains", (120, 36), ("c", "D", REST), 424),
+    Scene("simulator", (120, 40), ("S", REST, REST), 424),
+    Scene("palette", (120, 36), (":", "<diff>"), 424),
+    Scene("help", (120, 36), ("?",), 424),
+    Scene("light", (120, 36), ("2", "j", "j"), 424, theme="unspool-light"),
+    Scene("ascii", (80, 24), ("2", "j"), 424, plain=True),
+)
+
+
+def record_a_day(path: Path) -> None:
+    """Record the demo's shop, with times that are the same on every run."""
+    from unspool_tui.demo_app import Shop
+
+    shop = Shop(seed=7)
+    moment = int(START.timestamp()) * 10**9
+    with Recorder(path) as recorder:
+        recorder.record(shop.state, "open", timestamp_ns=moment)
+        for number in range(1, ENTRIES):
+            action = shop.step()
+            moment += (137 + number * 7919 % 463) * 1_000_000
+            recorder.record(shop.state, action, timestamp_ns=moment)
+
+
+async def draw(scene: Scene, path: Path) -> str:
+    """Run the app, press the scene's keys, and return the picture."""
+    from unspool.sources.opening import open_history
+    from unspool_tui.options import UiOptions
+    from unspool_tui.settings import Settings
+    from unspool_tui.window import UnspoolApp
+
+    options = UiOptions(remember=False, zone=dt.UTC, ascii=scene.plain, no_color=scene.plain)
+    with open_history(path) as history:
+        app = UnspoolApp(history, Settings(theme=scene.theme), options, at=scene.at, follow=scene.at is None)
+        async with app.run_test(size=scene.size) as pilot:
+            await rest(app)
+            for key in scene.keys:
+                if key == REST:
+                    await rest(app)
+                elif key.startswith("<") and len(key) > 1:
+                    await pilot.press(*key[1:-1])
+                else:
+                    await pilot.press(key)
+            await rest(app)
+            app.main.flash_text = None
+            app.main.repaint()
+            await pilot.pause(SHORT)
+            return app.export_screenshot(title=f"unspool open {path.name}", simplify=True)
+
+
+async def rest(app: object) -> None:
+    """Wait until nothing is under way."""
+    main = app.main  # type: ignore[attr-defined]
+    quiet = 0
+    while quiet < 4:
+        await asyncio.sleep(SHORT)
+        busy = not main.desk.idle or main.painter.stale
+        quiet = 0 if busy else quiet + 1
+
+
+def local_fonts(svg: str) -> str:
+    """Take the fonts that are there: a picture fetches nothing."""
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    return svg.replace("Fira Code, monospace", FONTS)
+
+
+def png(svg: str) -> bytes:
+    """Return the picture as PNG; cairo takes one font name only."""
+    import cairosvg
+
+    drawn: bytes = cairosvg.svg2png(bytestring=svg.replace(FONTS, PNG_FONT).encode(), scale=PNG_SCALE)
+    return drawn
+
+
+def main(wanted: Sequence[str]) -> None:
+    """Draw all pictures, or those named."""
+    with tempfile.TemporaryDirectory(prefix="unspool-pictures-") as folder:
+        os.environ["XDG_CONFIG_HOME"] = folder
+        path = Path(folder) / "shop.unspool"
+        record_a_day(path)
+        for scene in SCENES:
+            if wanted and scene.name not in wanted:
+                continue
+            svg = local_fonts(asyncio.run(draw(scene, path)))
+            (FOLDER / f"{scene.name}.svg").write_text(svg, "utf-8")
+            (FOLDER / f"{scene.name}.png").write_bytes(png(svg))
+            sys.stdout.write(f"{scene.name}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
