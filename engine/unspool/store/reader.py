@@ -19,7 +19,7 @@ from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, Row
 from unspool.store.connection import ReadConnection
 from unspool.store.postings import writes_of
 from unspool.store.protocol import Columns, RecordRun
-from unspool.store.tail import read_rows, readable_rows, row_entry
+from unspool.store.tail import check_leap, read_rows, readable_rows, row_entry
 
 _COLUMNS_KEPT: Final = 96
 """Blocks whose metadata stays decoded: a screenful of history and its surroundings."""
@@ -76,6 +76,7 @@ class FileReader:
             if last is None:
                 row = connection.execute("SELECT first + count - 1 FROM block ORDER BY first DESC LIMIT 1").fetchone()
                 last = -1 if row is None else row[0]
+            check_leap(connection, self.count, last)
             known = len(self._names)
             fresh = connection.execute("SELECT id, name FROM atom WHERE id >= ? ORDER BY id", (known,))
             for number, name in fresh.fetchall():

@@ -109,3 +109,26 @@ def row_entry(row: Row, history_id: str) -> Entry:
         meta=row.extra.get("meta", NO_META),
         parent_seq=row.extra.get("parent", before),
     )
+
+
+_LEAP: Final = 1_000_000
+"""New entries at once from which their number is checked: a damaged page may claim any."""
+
+
+def check_leap(connection: sqlite3.Connection, known: int, last: int) -> None:
+    """Refuse a file that claims far more entries than it can hold.
+
+    Args:
+        connection: the file.
+        known: entries known before.
+        last: number of the last entry it claims.
+
+    Raises:
+        CorruptHistory: it claims too many.
+    """
+    if last - known < _LEAP:
+        return
+    held = connection.execute("SELECT ifnull((SELECT sum(count) FROM block), 0) + (SELECT count(*) FROM tail)")
+    count = held.fetchone()[0]
+    if last > 2 * count + _LEAP:
+        raise CorruptHistory(f"it claims {last + 1} entries but holds {count}; run `unspool doctor`")

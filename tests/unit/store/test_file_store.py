@@ -315,3 +315,14 @@ def test_a_draft_of_a_reader_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReadOnlyHistory):
         store.append(Draft("full", record, [], 0, "", 0))  # type: ignore[arg-type]
     store.close()
+
+
+def test_a_file_that_claims_absurdly_many_entries_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "shop.unspool"
+    record_shop(path, 100)
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE block SET first = 9000000000000000 WHERE first = (SELECT max(first) FROM block)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(CorruptHistory, match="claims 9"):
+        FileStore.open(path)
