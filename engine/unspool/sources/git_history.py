@@ -14,7 +14,7 @@ from unspool.sources.git_commands import Blobs, Commit, Repository
 from unspool.sources.git_target import GitTarget
 from unspool.sources.json_exact import BrokenText, Parsed
 from unspool.sources.limits import DEFAULT_LIMITS, Limits
-from unspool.sources.source_text import is_document_by_name, is_text_by_name, text_state
+from unspool.sources.source_text import guessed_document, is_document_by_name, is_text_by_name, text_state
 from unspool.sources.timestamps import NS_PER_SECOND
 
 _REFERENCES: Final = ("HEAD", "logs/HEAD", "packed-refs")
@@ -102,14 +102,10 @@ class GitReader:
             BrokenText: it is no document, and the file's name or an earlier version says it must be.
         """
         kind = kind_of(data, self._target.path) or "json"
-        try:
-            parsed = parse_document(data, kind, self._limits)
-        except BrokenText:
-            if self._is_document:
-                raise
-            self._is_text = True
-            return None
-        self._is_document = True
+        if self._is_document:
+            return parse_document(data, kind, self._limits)
+        parsed = guessed_document(data, kind, self._target.path, self._limits)
+        self._is_text, self._is_document = parsed is None, parsed is not None
         return parsed
 
     def progress(self) -> Progress:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from unspool.model.values import State
-from unspool.sources.documents import SUFFIXES, suffix_of
-from unspool.sources.json_exact import BrokenText
+from unspool.sources.documents import SUFFIXES, parse_document, suffix_of
+from unspool.sources.json_exact import BrokenText, Parsed
+from unspool.sources.limits import Limits
 
 SOURCE_ATOM: Final = "source"
 """The atom that holds a file's text, as in event logs."""
@@ -30,6 +31,20 @@ def is_text_by_name(name: str) -> bool:
 def is_document_by_name(name: str) -> bool:
     """Say whether a file's name promises a document, so that one that does not parse is a broken one."""
     return suffix_of(name) in SUFFIXES
+
+
+def guessed_document(data: bytes, kind: str, name: str, limits: Limits) -> Parsed | None:
+    """Return a file as a document where its content leaves no doubt, though its name does not say so; else None.
+
+    Much code reads as YAML (`def f():`) or as TOML (`x = 1`), so those are believed of lock files only.
+    """
+    if kind not in ("json", "msgpack") and not name.endswith(".lock"):
+        return None
+    try:
+        parsed = parse_document(data, kind, limits)
+    except BrokenText:
+        return None
+    return parsed if isinstance(parsed.value, dict | list) else None
 
 
 def text_state(data: bytes) -> State:

@@ -72,11 +72,24 @@ def write_file(path: Path, lines: Iterable[str]) -> None:
     Raises:
         UnreadableSource: it cannot be written.
     """
+    # JSON escapes what has no UTF-8; a table or a page spells it out.
+    _write(path, (f"{line}\n".encode("utf-8", "backslashreplace") for line in lines))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes to a file that appears under its name only when it is complete.
+
+    Raises:
+        UnreadableSource: it cannot be written.
+    """
+    _write(path, (data,))
+
+
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
-        # JSON escapes what has no UTF-8; a table or a page spells it out.
-        with part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
-            stream.writelines(f"{line}\n" for line in lines)
+        with part.open("wb") as stream:
+            stream.writelines(pieces)
         os.replace(part, path)  # noqa: PTH105 - replaces in one step, which Path.rename promises on POSIX only
     except OSError as error:
         raise UnreadableSource(f"{path}: cannot be written ({error.strerror}); check its folder") from None

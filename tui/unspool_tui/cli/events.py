@@ -1,0 +1,145 @@
+"""`unspool events`: event logs of source files: record, verify, export, import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from unspool_tui.cli.events_record import record
+from unspool_tui.cli.export import write_bytes
+from unspool_tui.cli.options import json_option
+from unspool_tui.cli.output import Output
+from unspool_tui.present.inert import visible
+
+if TYPE_CHECKING:
+    from unspool.events.log import EventLog
+    from unspool.events.records import IntegrityReport
+    from unspool.model.values import Value
+
+_NAMED: Final = 5
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group("events")
+def command() -> None:
+    """Keep the history of source files, and verify, export and import event logs.
+
+    `unspool LOG` opens one.
+    """
+
+
+command.add_command(record)
+
+
+@command.command("verify")
+@click.argument("log", type=_FILE, metavar="LOG")
+@click.option("--space", metavar="ID", help="Only this space.")
+@json_option()
+def verify(log: Path, space: str | None, as_json: bool) -> int:
+    """Recompute every hash and link of LOG; exit with 1 where one does not hold."""
+    from unspool.events.log import EventLog
+
+    with EventLog(log, read_only=True) as events:
+        if space is not None:
+            _known_space(events, log, space)
+        report = events.verify_integrity(space)
+    with Output() as out:
+        if as_json:
+            out.json(_report_shape(report))
+        else:
+            out.line(f"{visible(str(log))}: {_report_words(report)}")
+    return 0 if report.valid else 1
+
+
+def _report_words(report: IntegrityReport) -> str:
+    link = report.first_broken_link
+    if link is None:
+        return f"{report.total_events} events, every hash and link holds"
+    return (
+        f"broken at event {link.sequence_number} of space {visible(repr(link.space_id))}: {visible(link.reason)}"
+        f" ({report.checked_events} of {report.total_events} events checked)"
+    )
+
+
+def _report_shape(report: IntegrityReport) -> dict[str, Value]:
+    link = report.first_broken_link
+    broken = None
+    if link is not None:
+        broken = {
+            "space": link.space_id,
+            "sequence": link.sequence_number,
+            "event": link.event_id,
+            "reason": link.reason,
+            "expected": link.expected,
+            "actual": link.actual,
+        }
+    return {
+        "valid": report.valid,
+        "total_events": report.total_events,
+        "checked_events": report.checked_events,
+        "first_broken_link": broken,
+        "duration_ms": report.duration,
+    }
+
+
+@command.command("export")
+@click.argument("log", type=_FILE, metavar="LOG")
+@click.argument("out", type=_FILE, metavar="OUT.rblogs")
+@click.option("--space", metavar="ID", help="The space to export; needed where LOG has several.")
+@click.option("--before", metavar="DATE", help="Only events before this ISO 8601 time.")
+@click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
+@click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
+def export(log: Path, out: Path, space: str | None, before: str | None, force: bool, quiet: bool) -> None:
+    """Write one space of LOG to the archive OUT; every hash is recomputed first."""
+    from unspool.errors import UnreadableSource
+    from unspool.events.log import EventLog
+
+    if out.exists() and (not force or (log.exists() and out.samefile(log))):
+        raise UnreadableSource(f"{out}: is there already; name another file, or say --force to replace it")
+    with EventLog(log, read_only=True) as events:
+        chosen = _only_space(events, log) if space is None else _known_space(events, log, space)
+        archive = events.export_archive(chosen, before)
+    write_bytes(out, archive)
+    if not quiet:
+        click.echo(f"unspool: {visible(repr(chosen))} written to {visible(str(out))}", err=True)
+
+
+def _only_space(events: EventLog, log: Path) -> str:
+    spaces = events.spaces()
+    if len(spaces) == 1:
+        return spaces[0]
+    names = ", ".join(visible(repr(name)) for name in spaces[:_NAMED]) or "none"
+    more = f" and {len(spaces) - _NAMED} more" if len(spaces) > _NAMED else ""
+    raise click.UsageError(f"{visible(str(log))} has {names}{more}; say which with --space.")
+
+
+def _known_space(events: EventLog, log: Path, space: str) -> str:
+    from unspool.sources.event_spaces import chosen_spaces
+
+    return chosen_spaces(log, events.spaces(), space)[0]
+
+
+@command.command("import")
+@click.argument("archives", type=_FILE, nargs=-1, required=True, metavar="ARCHIVE...")
+@click.argument("log", type=_FILE, metavar="LOG")
+@json_option()
+@click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
+def import_archives(archives: tuple[Path, ...], log: Path, as_json: bool, quiet: bool) -> None:
+    """Read archives into LOG, each of them wholly or not at all; events that are there already are skipped."""
+    from unspool.events.log import EventLog
+
+    shapes: list[Value] = []
+    with EventLog(log) as events:
+        for archive in archives:
+            report = events.import_archive(archive)
+            shapes.append(
+                {"archive": str(archive), "imported": report.imported_events, "skipped": report.skipped_duplicates}
+            )
+            if not quiet and not as_json:
+                counts = f"{report.imported_events} events imported, {report.skipped_duplicates} already there"
+                click.echo(f"unspool: {visible(str(archive))}: {counts}", err=True)
+    if as_json:
+        with Output() as out:
+            out.json(shapes)
