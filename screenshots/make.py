@@ -112,7 +112,7 @@ async def rest(app: object) -> None:
     quiet = 0
     while quiet < 4:
         await asyncio.sleep(SHORT)
-        busy = not main.desk.idle or main.painter.stale
+        busy = not main.desk.idle or main.painter.stale or main.painter.unsettled
         quiet = 0 if busy else quiet + 1
 
 

@@ -74,7 +74,7 @@ class Driver:
             pumps = [self.app, *self.app.screen_stack, *self.app.screen.walk_children()]
             waiting = any(pump.message_queue_size for pump in pumps)
             laid_out = not self.app.screen._layout_required and not self.app.screen._dirty_widgets
-            busy = waiting or not laid_out or not main.desk.idle or main.painter.stale
+            busy = waiting or not laid_out or not main.desk.idle or main.painter.stale or main.painter.unsettled
             quiet = 0 if busy else quiet + 1
             if busy:
                 await asyncio.sleep(0.001)

@@ -57,7 +57,7 @@ def _some_entries(view: View) -> str:
 
 
 def _a_selection(view: View) -> str:
-    return "" if view.selected else "select an atom or a path in Changes or Inspect first"
+    return "" if view.selected else "select a value first"
 
 
 def _a_base(view: View) -> str:

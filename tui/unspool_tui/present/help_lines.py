@@ -49,5 +49,6 @@ def help_rows(view: View, keymap: Keymap, glyphs: Glyphs) -> list[Row]:
             keys = " ".join(show_key(key) for key in keymap.keys(action.id)) or "(no key)"
             why = action.why_not(view)
             said = (action.help, "faint" if why else "text")
-            rows.append(Row(((f"  {pad(keys, _KEYS)} ", "key"), said, (f"  {why}" if why else "", "warning"))))
+            right = ((f"{why} ", "warning"),) if why else ()
+            rows.append(Row(((f"  {pad(keys, _KEYS)} ", "key"), said), right))
     return rows

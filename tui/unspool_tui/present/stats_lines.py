@@ -75,7 +75,8 @@ def stats_rows(facts: Facts, measured: Measured, width: int, glyphs: Glyphs) -> 
     if facts.rebuild is not None:
         middle, slow, worst = (humane.duration(value) for value in facts.rebuild)
         rows.append(_fact("rebuild", slow, "p95"))
-        rows.append(_fact("", f"{middle} p50", f"{worst} max"))
+        rows.append(_fact("", middle, "p50"))
+        rows.append(_fact("", worst, "longest"))
     if facts.cache is not None:
         rows.extend(_cache(*facts.cache))
     for codec, count in sorted(measured.codecs.items(), key=lambda pair: -pair[1])[:4]:
@@ -94,7 +95,7 @@ def _cache(held: int, most: int, hits: int, misses: int, evictions: int) -> list
     asked = hits + misses
     share = f"{hits * 100 // asked}% hit" if asked else "unused"
     return [
-        _fact("cache", share, f"{held:,} of {most:,} held"),
+        _fact("cache", share, f"{held:,} of {most:,}"),
         _fact("", f"{hits:,} hits", f"{misses:,} misses"),
         _fact("", f"{evictions:,} evicted"),
     ]

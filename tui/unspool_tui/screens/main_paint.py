@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _ROOM_FOR_LANES: Final = 100
 """Width from which pinned atoms get their lanes."""
+_REST_SECONDS: Final = 0.06
+"""How long a value must be selected before its story is looked up."""
 _CALM_SECONDS: Final = 0.1
 """Between two heads while following; shorter gaps count as a rush."""
 LATE_SECONDS: Final = 0.08
@@ -44,6 +46,7 @@ class Painter:
         self._story: tuple[Path, int] = ((), -1)
         self._last_origins = (-1, 0.0)
         self._calming = False
+        self._telling = False
         self.hand = Hand()
 
     def paint(self) -> None:
@@ -61,6 +64,13 @@ class Painter:
     def stale(self) -> bool:
         """The details shown are not those of the head."""
         return self._main.scene.wants_detail(self._main.view)
+
+    @property
+    def unsettled(self) -> bool:
+        """Something about what is in sight is still to be looked up."""
+        view, told = self._main.view, self._main.scene.inspect.story[:2]
+        waiting = self._story == (view.selected, view.head) and self._telling
+        return self._calming or (waiting and told != self._story)
 
     def _arrange(self, view: View) -> None:
         main = self._main
@@ -154,13 +164,18 @@ class Painter:
             return
         head = view.head
         self._find_origins(head, main.panels[Pane.INSPECT])
-        if (
-            view.selected
-            and scene.inspect.story[:2] != (view.selected, head)
-            and self._story != (view.selected, head)
-        ):
-            self._story = (view.selected, head)
-            main.desk.ask(Kind.STORY, lambda: tell_story(scene.history, view.selected, head, main.desk.withdrawn))
+        wanted = (view.selected, head)
+        if view.selected and wanted not in (scene.inspect.story[:2], self._story):
+            self._story, self._telling = wanted, True
+            main.set_timer(_REST_SECONDS, lambda: self._tell_story(view.selected, head))
+
+    def _tell_story(self, address: Path, head: int) -> None:
+        """Look up who set the selected value, if it is still selected: nobody reads it while moving past."""
+        main = self._main
+        self._telling = False
+        if (main.view.selected, main.view.head) == (address, head):
+            history = main.scene.history
+            main.desk.ask(Kind.STORY, lambda: tell_story(history, address, head, main.desk.withdrawn))
 
     def _find_origins(self, head: int, panel: Panel) -> None:
         main, scene = self._main, self._main.scene
