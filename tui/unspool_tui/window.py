@@ -40,7 +40,7 @@ class UnspoolApp(App[None]):
     TITLE = "unspool"
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
-    CSS_PATH = ["styles/main.tcss", "styles/modal.tcss"]
+    CSS_PATH = "styles/main.tcss"
 
     def __init__(
         self, history: HistoryPort, settings: Settings, options: UiOptions, *, at: int | None, follow: bool

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from textual import events, getters, on
@@ -55,6 +56,17 @@ class Answered(Message):
         super().__init__()
 
 
+def width_class(width: int) -> Width:
+    """Return the layout for a number of columns; the same steps as the screen's breakpoints."""
+    return Width.NARROW if width < 100 else Width.WIDE if width < 160 else Width.ULTRA
+
+
+def pane_classes(shown: Iterable[Pane]) -> list[str]:
+    """Return the style classes that make panes show."""
+    names = [f"-show-{pane.name.lower()}" for pane in shown]
+    return [*names, "-zoomed"] if len(names) == 1 else names
+
+
 class MainScreen(Screen[None]):
     """Holds the view; every key changes the view, and the view alone decides what is painted."""
 
@@ -69,7 +81,9 @@ class MainScreen(Screen[None]):
     notice = getters.query_one("#too-small", Lines)
 
     def __init__(self, scene: Scene, view: View, keymap: Keymap, pen: Pen) -> None:
-        super().__init__()
+        width = shutil.get_terminal_size().columns
+        shown = panes.shown_panes(view, width_class(width))
+        super().__init__(classes=" ".join((f"-{width_class(width).value}", "-tall", *pane_classes(shown))))
         self.scene = scene
         self.view = view
         self.rows = Rows(view.total)
@@ -122,13 +136,17 @@ class MainScreen(Screen[None]):
     @property
     def width_class(self) -> Width:
         """The layout for the terminal's width."""
-        width = self.app.size.width
-        return Width.NARROW if width < 100 else Width.WIDE if width < 160 else Width.ULTRA
+        return width_class(self.app.size.width)
 
     @property
     def unspool_app(self) -> UnspoolApp:
         """The app, by its own type."""
         return cast("UnspoolApp", self.app)
+
+    @staticmethod
+    def classes_of(shown: Iterable[Pane]) -> list[str]:
+        """Return the style classes that make panes show."""
+        return pane_classes(shown)
 
     def use_pen(self, pen: Pen) -> None:
         """Draw everything with other colours."""

@@ -40,7 +40,7 @@ class Painter:
 
     def __init__(self, main: MainScreen) -> None:
         self._main = main
-        self._classes: frozenset[str] = frozenset()
+        self._classes: list[str] = []
         self._asked_at = 0.0
         self._requested: Request | None = None
         self._story: tuple[Path, int] = ((), -1)
@@ -74,14 +74,11 @@ class Painter:
 
     def _arrange(self, view: View) -> None:
         main = self._main
-        shown = panes.shown_panes(view, main.width_class)
-        classes = {f"-show-{pane.name.lower()}" for pane in shown}
-        if len(shown) == 1:
-            classes.add("-zoomed")
-        if frozenset(classes) != self._classes:
-            every = [f"-show-{pane.name.lower()}" for pane in Pane] + ["-zoomed"]
-            main.set_classes([name for name in main.classes if name not in every] + sorted(classes))
-            self._classes = frozenset(classes)
+        wanted = main.classes_of(panes.shown_panes(view, main.width_class))
+        if wanted != self._classes:
+            every = set(main.classes_of(Pane)) | {"-zoomed"}
+            main.set_classes([name for name in main.classes if name not in every] + wanted)
+            self._classes = wanted
 
     def _load(self, view: View) -> None:
         main = self._main

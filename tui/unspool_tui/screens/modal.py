@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 class Modal(ModalScreen[Result]):
     """A small screen that paints rows like the main one does."""
 
+    CSS_PATH = "../styles/modal.tcss"
     AUTO_FOCUS: ClassVar[str | None] = ""
     over = False
     """The result is given; keys that still come here belong to the screen behind."""
