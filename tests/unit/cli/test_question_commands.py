@@ -1,0 +1,281 @@
+"""`blame`, `search`, `bisect`, `compare` and `bytes`: what they print, and with which exit code they end."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from unspool.recorder import Recorder
+from unspool_tui.cli import asking, run
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def unspool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+    def call(*words: object, terminal: bool = False) -> Ran:
+        streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", newline="\n") for _ in range(2)]
+        for name, stream in zip(("stdout", "stderr"), streams, strict=True):
+            monkeypatch.setattr(f"sys.{name}", stream)
+        if terminal:
+            monkeypatch.setattr(streams[0], "isatty", lambda: True, raising=False)
+        code = run([str(word) for word in words])
+        texts = []
+        for stream in streams:
+            stream.flush()
+            assert isinstance(stream.buffer, io.BytesIO)
+            texts.append(stream.buffer.getvalue().decode())
+        return Ran(code, *texts)
+
+    return call
+
+
+def record(path: Path, states: list[dict[str, Any]]) -> Path:
+    with Recorder(path, on_error="raise") as recorder:
+        for step, state in enumerate(states):
+            recorder.record(state, f"step {step}", timestamp_ns=1_700_000_000_000_000_000 + step * 10**9)
+    return path
+
+
+@pytest.fixture
+def cart(tmp_path: Path) -> Path:
+    pen, cup = {"sku": "pen", "qty": 1}, {"sku": "cup", "qty": 2}
+    return record(
+        tmp_path / "cart.unspool",
+        [
+            {"cart": {"items": [pen], "total": 3}},
+            {"cart": {"items": [cup, pen], "total": 9}},
+            {"cart": {"items": [cup, pen | {"qty": 4}], "total": 18}, "note": "\x1b[31mred"},
+            {"cart": {"items": [cup], "total": 6}, "note": "\x1b[31mred"},
+        ],
+    )
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    path = record(tmp_path / "damaged.unspool", [{"n": n, "text": f"number {n} " * 9, "kept": 1} for n in range(300)])
+    connection = sqlite3.connect(path)
+    first = connection.execute("SELECT first FROM block ORDER BY first LIMIT 1 OFFSET 2").fetchone()[0]
+    data = bytearray(connection.execute("SELECT data FROM block_data WHERE first = ?", (first,)).fetchone()[0])
+    data[len(data) // 2] ^= 0x5A
+    connection.execute("UPDATE block_data SET data = ? WHERE first = ?", (bytes(data), first))
+    connection.commit()
+    connection.close()
+    return path
+
+
+Unspool = Callable[..., Ran]
+
+
+def test_blame_names_the_entry_that_last_set_each_value(unspool: Unspool, cart: Path) -> None:
+    ran = unspool("blame", cart, "--at", -2, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert (ran.json["at"], ran.json["complete"], ran.json["problems"]) == (2, True, [])
+    values = {value["path"]: value for value in ran.json["values"]}
+    assert {path: value["seq"] for path, value in values.items()} == {
+        "$.cart.items[0].sku": 1, "$.cart.items[0].qty": 1, "$.cart.items[1].sku": 0, "$.cart.items[1].qty": 2,
+        "$.cart.total": 2, "$.note": 2,
+    }  # fmt: skip
+    assert values["$.cart.items[1].sku"] == {
+        "path": "$.cart.items[1].sku", "seq": 0, "timestamp": "2023-11-14T22:13:20.000000Z", "action": "step 0",
+        "age_ns": 2_000_000_000, "certain": True, "value": "pen",
+    }  # fmt: skip
+
+
+def test_blame_for_people_tells_entry_age_value_and_action(unspool: Unspool, cart: Path) -> None:
+    ran = unspool("blame", cart, "cart.items[1]", "--at", 2)
+    assert ran.code == 0
+    assert "entry 2: 2 values" in ran.out
+    assert '       0     2.0 s  cart.items[1].sku = "pen"  step 0' in ran.out
+    assert "\x1b" not in unspool("blame", cart).out
+
+
+def test_blame_lists_all_writes_of_a_path(unspool: Unspool, cart: Path) -> None:
+    ran = unspool("blame", cart, "/cart/items/1/qty", "--at", 2, "--writes", "--json")
+    writes = [(write["seq"], write["kind"], write["path"]) for write in ran.json["writes"]]
+    assert writes == [(2, "modified", "$.cart.items[1].qty"), (0, "added", "$.cart.items[0].qty")]
+    assert (ran.json["writes"][0]["old"], ran.json["writes"][0]["new"]) == (1, 4)
+    assert "old" not in ran.json["writes"][1]
+    told = unspool("blame", cart, "cart.items[1].qty", "--at", 2, "--writes", "--unchanged").out
+    assert [line.split()[0] for line in told.splitlines()[1:]] == ["2", "1", "0"]
+
+
+def test_search_prints_hits_as_json_lines(unspool: Unspool, cart: Path) -> None:
+    ran = unspool("search", cart, "cup", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.lines == [
+        {"seq": 1, "kind": "value", "atom": "cart", "path": "$.cart.items[0].sku", "text": "cup", "span": [0, 3]}
+    ]
+    assert [line["seq"] for line in unspool("search", cart, "qty > 1", "--json").lines] == [1, 2]
+    assert [line["seq"] for line in unspool("search", cart, "--expr", "cart.total > 5", "--json").lines] == [1]
+    assert [line["text"] for line in unspool("search", cart, "^.u.$", "--regex", "--json").lines] == ["cup"]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_search_for_people_shows_what_matched_and_how_much_was_looked_at(
+    unspool: Unspool, cart: Path, terminal: bool
+) -> None:
+    ran = unspool("search", cart, "pen", "--no-color", terminal=terminal)
+    assert ran.out.splitlines() == ["       0  value   cart.items[0].sku  pen"]
+    assert ran.err == "unspool: 1 hit in 4 of 4 entries\n"
+    assert unspool("search", cart, "red", terminal=terminal).out.count("\x1b[31mred") == 0
+    assert len(unspool("search", cart, "sku", "--limit", 1).out.splitlines()) == 1
+    assert unspool("search", cart, "nowhere", "--quiet") == (0, "", "")
+
+
+def test_bisect_tells_first_last_and_all_flips(unspool: Unspool, cart: Path) -> None:
+    ran = unspool("bisect", cart, "cart.total > 8", "--json")
+    assert ran.code == 0
+    assert [(flip["seq"], flip["holds"]) for flip in ran.json["flips"]] == [(1, True), (3, False)]
+    assert ran.json["first"] == ran.json["flips"][0]
+    assert ran.json["last"]["seq"] == 3
+    assert ran.json["last"]["action"] == "step 3"
+    assert (ran.json["holds_first"], ran.json["holds_last"], ran.json["asked"]) == (False, False, 4)
+    assert unspool("bisect", cart, "cart.total > 8", "--at", 2, "--single", "--json").json["asked"] <= 4
+    told = unspool("bisect", cart, "length(note) > 3").out
+    assert "       2  2023-11-14T22:13:22.000000Z  holds " in told
+    assert "not answered at 1 entry: entry 0: In function length()" in told
+    assert "does not hold at every entry" in unspool("bisect", cart, "nothing.there").out
+
+
+def test_compare_names_where_two_histories_part(unspool: Unspool, cart: Path, tmp_path: Path) -> None:
+    other = record(
+        tmp_path / "other.unspool",
+        [
+            {"cart": {"items": [{"sku": "pen", "qty": 1}], "total": 3}},
+            {"cart": {"items": [{"sku": "cup", "qty": 2}, {"sku": "pen", "qty": 1}], "total": 10}},
+        ],
+    )
+    ran = unspool("compare", cart, other, "--json")
+    assert ran.code == 0
+    assert (ran.json["relation"], ran.json["common"], ran.json["same_action"]) == ("diverged", 1, True)
+    assert ran.json["a"] == {"seq": 1, "action": "step 1", "last_common": 0, "unchanging": 0}
+    (part,) = ran.json["differences"]
+    assert (part["a"]["value"], part["b"]["value"]) == (9, 10)
+    assert part["a"]["set_by"]["seq"] == part["b"]["set_by"]["seq"] == 1
+    told = unspool("compare", cart, other).out
+    assert "they part after entries they have in common" in told
+    assert "A 9  set at 1" in told
+    assert unspool("compare", cart, other, "--ignore", "cart.total", "--json").json["relation"] == "second ends"
+    assert "both go through the same states" in unspool("compare", cart, cart).out
+
+
+def test_bytes_tells_where_they_are_and_what_leaving_out_saves(unspool: Unspool, cart: Path) -> None:
+    ran = unspool("bytes", cart, "--exclude", "cart.total", "--exclude", "nowhere", "--json")
+    assert ran.code == 0
+    assert [atom["name"] for atom in ran.json["atoms"]] == ["cart", "note"]
+    assert sum(codec["stored_bytes"] for codec in ran.json["codecs"]) == ran.json["stored_bytes"]
+    assert ran.json["exclusions"][0]["matched"] == 1
+    assert {path["name"] for path in ran.json["paths"]} == {
+        "cart.items[*].sku",
+        "cart.items[*].qty",
+        "cart.total",
+        "note",
+    }
+    told = unspool("bytes", cart, "--exclude", "nowhere", "--top", 1).out
+    assert "and 1 more" in told
+    assert "without nowhere: nothing is at such a path" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["blame", "$CART", "cart.gone"], r"entry 3 has nothing at $.cart.gone: $.cart has 'items', 'total'"),
+        (["blame", "$CART", "cart["], "column"),
+        (["blame", "$CART", "--at", "9"], "has no entry 9"),
+        (["blame", "$CART", "--writes"], "--writes needs a PATH"),
+        (["blame", "$CART", "cart", "--unchanged"], "--unchanged goes with --writes"),
+        (["blame", "$CART", "$", "--writes"], "name an atom"),
+        (["search", "$CART"], "Give either TEXT or --expr E"),
+        (["search", "$CART", ""], "nothing to look for"),
+        (["search", "$CART", "x", "--expr", "y"], "Give either TEXT or --expr E"),
+        (["search", "$CART", "--expr", "y", "--regex"], "--regex goes with TEXT"),
+        (["search", "$CART", "(", "--regex"], "column 1"),
+        (["search", "$CART", "--expr", "a = 1"], "column 3"),
+        (["bisect", "$CART", "cart.total >"], "column 13"),
+        (["bisect", "$CART", "sum(1,2)"], "column"),
+        (["compare", "$CART", "$CART", "--ignore", "a["], "column 2"),
+        (["bytes", "$CART", "--exclude", "a["], "column 2"),
+    ],
+)
+def test_questions_that_cannot_be_asked_exit_with_2_and_one_line(
+    unspool: Unspool, cart: Path, words: list[str], says: str
+) -> None:
+    ran = unspool(*(str(cart) if word == "$CART" else word for word in words))
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
+
+
+@pytest.mark.parametrize("words", [["blame"], ["search", "a"], ["bisect", "a"], ["compare", "x"], ["bytes"]])
+def test_a_source_that_is_missing_exits_with_3(unspool: Unspool, tmp_path: Path, words: list[str]) -> None:
+    ran = unspool(words[0], tmp_path / "none.unspool", *words[1:])
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.count("\n") == 1
+    assert "none.unspool" in ran.err
+
+
+@pytest.mark.parametrize(
+    "words", [["blame"], ["search", "number"], ["bisect", "n > 200"], ["compare", "$SELF"], ["bytes"]]
+)
+def test_damage_exits_with_3_and_stepped_over_with_1(unspool: Unspool, damaged: Path, words: list[str]) -> None:
+    words = [str(damaged) if word == "$SELF" else word for word in words]
+    refused = unspool(words[0], damaged, *words[1:])
+    assert (refused.code, refused.out) == (3, "")
+    assert "entry" in refused.err
+    assert refused.err.count("\n") == 1
+    stepped = unspool(words[0], damaged, *words[1:], "--skip-damaged", "--json")
+    assert stepped.code == 1
+    assert "stepped over entry" in stepped.err
+    assert stepped.out
+
+
+def test_an_interrupt_prints_what_was_found_and_says_that_it_is_partial(
+    unspool: Unspool, cart: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Impatient(asking.Interruption):
+        def __call__(self) -> bool:
+            if not self.came:
+                self.asked = getattr(self, "asked", 0) + 1
+                if self.asked == 3:
+                    os.kill(os.getpid(), signal.SIGINT)
+            return super().__call__()
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(asking, "Interruption", Impatient)
+    for words in (["search", cart, "qty"], ["bisect", cart, "cart"], ["bytes", cart], ["compare", cart, cart]):
+        ran = unspool(*words, "--json")
+        assert ran.code == 130
+        assert ran.out
+        assert "interrupted: the answer is partial" in ran.err
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_empty_histories_have_answers_too(unspool: Unspool, tmp_path: Path) -> None:
+    empty = record(tmp_path / "empty.unspool", [])
+    one = record(tmp_path / "one.unspool", [{"a": 1}])
+    assert unspool("search", empty, "x", "--json") == (0, "", "")
+    assert unspool("bisect", empty, "a").out.splitlines() == ["a", "no entries"]
+    assert unspool("bytes", empty, "--json").json["entries"] == 0
+    assert unspool("compare", empty, one, "--json").json["relation"] == "first ends"
+    assert unspool("blame", empty).code == 2
+    assert [value["seq"] for value in unspool("blame", one, "--json").json["values"]] == [0]

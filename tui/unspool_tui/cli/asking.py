@@ -1,0 +1,98 @@
+"""What the commands that ask a whole history have in common: damage, interruption, partial answers."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from unspool.model.values import MISSING, Value
+from unspool_tui.cli.options import Common
+from unspool_tui.present.inert import visible
+
+if TYPE_CHECKING:
+    from unspool.history.verdict import Problem
+    from unspool.query.path_writes import PathWrite
+
+_SHOWN: Final = 3
+_FOUND_PROBLEMS: Final = 1
+_INTERRUPTED: Final = 130
+
+
+class Interruption:
+    """Says whether the user interrupted; asked now and then by what runs long."""
+
+    def __init__(self) -> None:
+        """Start uninterrupted."""
+        self.came = False
+
+    def __call__(self) -> bool:
+        """Say whether the user interrupted."""
+        return self.came
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Turn the first interrupt from the keyboard into a wish to stop; the second one ends the program as ever."""
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interruption.came = True
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interruption
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def skip_damaged_option(function: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Add the option `--skip-damaged`."""
+    return click.option(
+        "--skip-damaged", is_flag=True, help="Step over entries that cannot be read, name them, and exit with 1."
+    )(function)
+
+
+def conclude(common: Common, code: int, problems: Sequence[Problem], interruption: Interruption) -> int:
+    """Say on standard error why an answer is partial, and return the exit code that follows."""
+    if not common.quiet:
+        for problem in problems[:_SHOWN]:
+            click.echo(f"unspool: stepped over {visible(problem.place)}: {visible(problem.message)}", err=True)
+        if len(problems) > _SHOWN:
+            click.echo(f"unspool: stepped over {entries(len(problems) - _SHOWN)} more", err=True)
+    if interruption.came:
+        click.echo("unspool: interrupted: the answer is partial", err=True)
+        return _INTERRUPTED
+    return max(code, _FOUND_PROBLEMS if problems else 0)
+
+
+def entries(count: int) -> str:
+    """Spell a number of entries: `1 entry`, `2,575 entries`."""
+    return f"{count:,} {'entry' if count == 1 else 'entries'}"
+
+
+def problem_shapes(problems: Sequence[Problem]) -> list[Value]:
+    """Return problems for JSON."""
+    return [{"place": problem.place, "message": problem.message} for problem in problems]
+
+
+def write_shape(write: PathWrite) -> dict[str, Value]:
+    """Return one write of a value for JSON."""
+    from unspool.model.paths import format_path
+
+    shape: dict[str, Value] = {"seq": write.seq, "kind": write.kind.value, "path": format_path(write.path)}
+    if write.old is not MISSING:
+        shape["old"] = write.old
+    if write.new is not MISSING:
+        shape["new"] = write.new
+    return shape if write.certain else {**shape, "certain": False}

@@ -1,0 +1,111 @@
+"""`unspool bisect`: first, last and all entries where a predicate flips."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from unspool.model.values import Value
+from unspool.sources.timestamps import iso_time
+from unspool_tui.cli.asking import conclude, entries, interruptible, problem_shapes, skip_damaged_option
+from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
+from unspool_tui.cli.output import Output, brief
+from unspool_tui.cli.progress import shown_progress
+from unspool_tui.present.inert import visible
+
+if TYPE_CHECKING:
+    from unspool.history.history import History
+    from unspool.query.bisect import Bisection, Flip
+
+
+@click.command("bisect")
+@source_command()
+@click.argument("expression", metavar="EXPR")
+@click.option("--at", "at_entry", type=int, metavar="N", help="Look only along the line that leads to this entry.")
+@click.option("--single", is_flag=True, help="It flips once: search in halves.")
+@skip_damaged_option
+@json_option()
+def command(
+    common: Common, expression: str, at_entry: int | None, single: bool, skip_damaged: bool, as_json: bool
+) -> int:
+    """Find the entries at which EXPR begins or ceases to hold.
+
+    EXPR is JMESPath over the state: `cart.total > 100`, `user.name == "bob"`, `length(cart.items) > 2 && !cart.paid`.
+    Null, false and what is empty do not hold; everything else does.
+    """
+    from unspool.query.bisect import bisect
+    from unspool.query.expressions import Expression
+
+    question = Expression(expression)
+    with opened(common) as history, interruptible() as interruption:
+        with shown_progress(common) as progress:
+            found = bisect(
+                history,
+                question,
+                at=at_entry,
+                assume_single_flip=single,
+                skip_damaged=skip_damaged,
+                progress=progress,
+                cancelled=interruption,
+            )
+        with Output(common) as out:
+            if as_json:
+                out.json(bisection_shape(found, history, expression))
+            else:
+                _print_bisection(out, found, history, expression)
+        return conclude(common, judge(common, history.verdict), found.problems, interruption)
+
+
+def bisection_shape(found: Bisection, history: History, expression: str) -> dict[str, Value]:
+    """Return what `bisect --json` prints."""
+    flips = [_flip_shape(flip, history) for flip in found.flips]
+    return {
+        "expression": expression,
+        "holds_first": found.holds_first,
+        "holds_last": found.holds_last,
+        "first": flips[0] if flips else None,
+        "last": flips[-1] if flips else None,
+        "flips": flips,
+        "asked": found.asked,
+        "avoided": found.avoided,
+        "single": found.single,
+        "failures": found.failures,
+        "failure": found.failure,
+        "complete": found.complete,
+        "problems": problem_shapes(found.problems),
+    }
+
+
+def _flip_shape(flip: Flip, history: History) -> dict[str, Value]:
+    entry = history[flip.seq]
+    return {
+        "seq": flip.seq,
+        "parent_seq": flip.parent_seq,
+        "holds": flip.holds,
+        "old": flip.old,
+        "new": flip.new,
+        "certain": flip.certain,
+        "timestamp": iso_time(entry.timestamp_ns),
+        "action": entry.action,
+    }
+
+
+def _print_bisection(out: Output, found: Bisection, history: History, expression: str) -> None:
+    out.line(out.paint(visible(expression), "head"))
+    if found.holds_first is None:
+        out.line("no entries")
+        return
+    if not found.flips:
+        holds = "holds" if found.holds_first else "does not hold"
+        ends = "at the first and the last entry" if found.single else "at every entry"
+        out.line(f"{holds} {ends if found.complete else 'as far as it was asked'}")
+    for flip in found.flips:
+        entry = history[flip.seq]
+        mark = out.paint("holds " if flip.holds else "ceases", "+" if flip.holds else "-")
+        seq = f"{flip.seq}{'' if flip.certain else '?'}"
+        values = f"{brief(flip.old, 30)} -> {brief(flip.new, 30)}"
+        out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {mark}  {values}  {visible(entry.action)}".rstrip())
+    if found.failures:
+        out.line(f"not answered at {entries(found.failures)}: {visible(found.failure)}")
+    out.line(out.paint(f"{entries(found.asked)} rebuilt, {found.avoided:,} left out", "dim"))

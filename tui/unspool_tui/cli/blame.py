@@ -1,0 +1,147 @@
+"""`unspool blame`: the entry that last set each value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from unspool.errors import ConfigError
+from unspool.model.paths import Path, format_path, parse_path
+from unspool.model.values import MISSING, Value
+from unspool.sources.timestamps import iso_time
+from unspool_tui.cli.asking import (
+    Interruption,
+    conclude,
+    interruptible,
+    problem_shapes,
+    skip_damaged_option,
+    write_shape,
+)
+from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
+from unspool_tui.cli.output import Output, brief
+from unspool_tui.present import humane
+from unspool_tui.present.inert import visible
+
+if TYPE_CHECKING:
+    from unspool.history.history import History
+    from unspool.query.blame import Blame
+    from unspool.query.path_writes import PathWrite
+
+_MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "dim"}
+
+
+@click.command("blame")
+@source_command()
+@click.argument("path_text", metavar="[PATH]", required=False)
+@click.option(
+    "--at", "at_entry", type=int, default=-1, metavar="N", help="The entry to look back from; the last one."
+)
+@click.option("--writes", "all_writes", is_flag=True, help="List every write of the value at PATH, newest first.")
+@click.option(
+    "--unchanged", is_flag=True, help="With --writes: also entries that changed its atom and not the value."
+)
+@skip_damaged_option
+@json_option()
+def command(
+    common: Common,
+    path_text: str | None,
+    at_entry: int,
+    all_writes: bool,
+    unchanged: bool,
+    skip_damaged: bool,
+    as_json: bool,
+) -> int:
+    """Name the entry that last set each value of the state, or each one at and below PATH."""
+    if all_writes and path_text is None:
+        raise click.UsageError("--writes needs a PATH, such as cart.items[2].qty.")
+    if unchanged and not all_writes:
+        raise click.UsageError("--unchanged goes with --writes.")
+    path = () if path_text is None else parse_path(path_text)
+    with opened(common) as history, interruptible() as interruption, Output(common) as out:
+        if all_writes:
+            _writes(out, history, path, at_entry, unchanged, skip_damaged, as_json, interruption)
+            return conclude(common, judge(common, history.verdict), (), interruption)
+        from unspool.query.blame import blame
+
+        found = blame(history, at_entry, path, skip_damaged=skip_damaged, cancelled=interruption)
+        if as_json:
+            out.json(blame_shape(found))
+        else:
+            _print_blame(out, found)
+        return conclude(common, judge(common, history.verdict), found.problems, interruption)
+
+
+def blame_shape(found: Blame) -> dict[str, Value]:
+    """Return what `blame --json` prints."""
+    values = [
+        {
+            "path": format_path(value.path),
+            "seq": value.seq,
+            "timestamp": iso_time(value.timestamp_ns),
+            "action": value.action,
+            "age_ns": value.age_ns,
+            "certain": value.certain,
+            "value": value.value,
+        }
+        for value in found.values
+    ]
+    return {
+        "at": found.at,
+        "complete": found.complete,
+        "values": values,
+        "unexplained": [format_path(path) for path in found.unexplained],
+        "problems": problem_shapes(found.problems),
+    }
+
+
+def _print_blame(out: Output, found: Blame) -> None:
+    out.line(out.paint(f"entry {found.at}: {humane.count(len(found.values), 'value')}", "head"))
+    out.line(out.paint(f"{'set at':>8}  {'before':>8}  value", "dim"))
+    for value in found.values:
+        seq = f"{value.seq}{'' if value.certain else '?'}"
+        path = out.paint(visible(format_path(value.path, root="")), "name")
+        action = out.paint(f"  {visible(value.action)}", "dim") if value.action else ""
+        out.line(f"{seq:>8}  {humane.duration(value.age_ns):>8}  {path} = {brief(value.value)}{action}")
+    for unexplained in found.unexplained:
+        out.line(f"{'unknown':>8}  {'':>8}  {visible(format_path(unexplained, root=''))}")
+
+
+def _writes(
+    out: Output,
+    history: History,
+    path: Path,
+    at_entry: int,
+    unchanged: bool,
+    skip_damaged: bool,
+    as_json: bool,
+    interruption: Interruption,
+) -> None:
+    from unspool.query.path_writes import writes_of
+
+    if not path:
+        raise ConfigError("the whole state is no value that is written; name an atom, or a path inside one")
+    found = writes_of(history, path, at_entry, unchanged=unchanged, skip_damaged=skip_damaged, cancelled=interruption)
+    writes = list(found)
+    if as_json:
+        shapes = [_dated(history, write) for write in writes]
+        out.json({"at": history.resolve(at_entry), "path": format_path(path), "writes": shapes})
+        return
+    out.line(out.paint(f"{format_path(path)}: {humane.count(len(writes), 'write')}", "head"))
+    for write in writes:
+        _print_write(out, history, write)
+
+
+def _dated(history: History, write: PathWrite) -> dict[str, Value]:
+    entry = history[write.seq]
+    return {**write_shape(write), "timestamp": iso_time(entry.timestamp_ns), "action": entry.action}
+
+
+def _print_write(out: Output, history: History, write: PathWrite) -> None:
+    entry = history[write.seq]
+    values = [brief(value) for value in (write.old, write.new) if value is not MISSING]
+    kind = out.paint(f"{write.kind.value:<9}", _MARKS[write.kind.value])
+    place = visible(format_path(write.path, root=""))
+    told = values[-1] if write.kind.value == "unchanged" else " -> ".join(values)
+    seq = f"{write.seq}{'' if write.certain else '?'}"
+    out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {kind}  {place}  {told}  {visible(entry.action)}".rstrip())
