@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -70,7 +69,9 @@ class Session(Struct):
         source = files[0] if files else history.source_name
         if folder is None:
             return cls(None, source, Place())
-        name = hashlib.sha256("\n".join(files or [source]).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+        # A file name, no secret: two sums together tell sources apart, and cost no import.
+        text = "\n".join(files or [source]).encode("utf-8", "surrogateescape")
+        name = f"{zlib.crc32(text):08x}{zlib.adler32(text):08x}-{len(text)}"
         path = folder / f"{name}.json"
         place = Place()
         with suppress(OSError, msgspec.MsgspecError):
@@ -160,6 +161,8 @@ def _address(text: str) -> Address:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file in one go: a crash leaves the old one or the new one, never half of it."""
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
     with os.fdopen(handle, "wb") as file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -62,12 +61,14 @@ def load_settings(path: Path | None = None) -> Settings:
             and the nearest valid name.
     """
     place = settings_file() if path is None else path
+    if not place.exists():
+        if path is not None:
+            raise ConfigError(f"{place}: there is no such settings file")
+        return Settings()
+    import tomllib
+
     try:
         content = tomllib.loads(place.read_text("utf-8"))
-    except FileNotFoundError:
-        if path is not None:
-            raise ConfigError(f"{place}: there is no such settings file") from None
-        return Settings()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{place}: cannot be read as settings: {error}") from None
     return check_settings(content, place)

@@ -13,7 +13,6 @@ from textual.screen import Screen
 
 from unspool.model.paths import Path
 from unspool_tui.actions import Action
-from unspool_tui.controls import CONTROLS, cursors, finding
 from unspool_tui.desk import Desk, Kind, Reply
 from unspool_tui.keymap import Keymap
 from unspool_tui.present.paint import Pen
@@ -122,8 +121,12 @@ class MainScreen(Screen[None]):
 
     def _begin(self) -> None:
         """Do what the first paint need not wait for."""
+        import unspool_tui.controls  # noqa: F401 - see `do`
+
         self.follower.start()
         if self.first_filter:
+            from unspool_tui.controls import finding
+
             finding.restore_filter(self, self.first_filter)
         if not self.scene.ledger.ready:
             self.desk.ask(Kind.LEDGER, lambda: full_ledger(self.scene.history))
@@ -173,6 +176,8 @@ class MainScreen(Screen[None]):
     def grown(self, before: int, total: int) -> None:
         """Let new entries into a filtered list, when the filter lets them through."""
         if self.keep is not None and not self.view.filter.running:
+            from unspool_tui.controls import finding
+
             finding.extend_rows(self, before, total)
 
     @on(SourceChanged)
@@ -216,7 +221,14 @@ class MainScreen(Screen[None]):
         if reason:
             self.flash(f"{action.label}: {reason}", "warning")
         else:
-            CONTROLS[action.id](self)
+            self.do(action.id)
+
+    def do(self, action_id: str) -> None:
+        """Do an action without asking whether it applies."""
+        # What keys do is loaded with the first of them, or right after the first paint; neither waits for the other.
+        from unspool_tui.controls import CONTROLS
+
+        CONTROLS[action_id](self)
 
     def open(self, modal: Modal[Result], then: Callable[[Result | None], None] | None = None) -> None:
         """Put a small screen in front; `then` takes what it returns, None when it was left with Escape."""
@@ -241,9 +253,11 @@ class MainScreen(Screen[None]):
             return
         pane = message.framed.pane
         view = panes.focus(self.view, pane)
+        from unspool_tui.controls import cursors
+
         self.apply(view if message.row < 0 else cursors.at(self, view, pane, message.row))
         if message.twice and message.row >= 0:
-            CONTROLS["open"](self)
+            self.do("open")
 
     @on(Framed.Wheeled)
     def _wheeled(self, message: Framed.Wheeled) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from rich.text import Text
 from textual import events
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -37,9 +37,26 @@ class Lines(Widget, can_focus=False):
         self._pen = Pen()
         self._rows: tuple[Row, ...] = ()
         self._strips: dict[tuple[Row, int], Strip] = {}
+        self._known: Size | None = None
+
+    @property
+    def columns(self) -> int:
+        """Cells of a line."""
+        return self._measured().width
+
+    @property
+    def lines(self) -> int:
+        """Lines there are."""
+        return self._measured().height
+
+    def _measured(self) -> Size:
         # Textual works the size out anew each time it is asked for it; a step asks a thousand times.
-        self.columns = 0
-        self.lines = 0
+        if self._known is None:
+            size = self.size
+            if size.width and size.height:
+                self._known = size
+            return size
+        return self._known
 
     def set_pen(self, pen: Pen) -> None:
         """Draw with other colours or characters from now on."""
@@ -96,6 +113,7 @@ class Lines(Widget, can_focus=False):
 
     def on_resize(self, event: events.Resize) -> None:
         """Forget lines of the old width and ask for new rows."""
-        self.columns, self.lines = event.size
-        self._strips.clear()
+        if event.size != self._known:
+            self._known = event.size
+            self._strips.clear()
         self.post_message(self.Resized())
