@@ -8,12 +8,15 @@ from unspool_tui.present.change_lines import Sheet, change_row
 from unspool_tui.present.frame import Frame
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import BLANK, Row
+from unspool_tui.present.line import BLANK, Row, wrap_text
 from unspool_tui.present.values import preview_text
 from unspool_tui.present.wrapping import wrapped
 from unspool_tui.scene.detail import NOTHING, Detail
 from unspool_tui.view.change_list import Item, change_list
 from unspool_tui.view.model import Against, Pane, View
+
+_PROBLEM_ROWS = 12
+"""Rows that the story of what is wrong with an entry may take."""
 
 
 class ChangesPane:
@@ -56,7 +59,7 @@ class ChangesPane:
     def row(self, index: int, width: int) -> Row:
         """Return a line as a row."""
         if self._detail.problem:
-            return self._problem_row(index)
+            return self._problem_row(index, width)
         if not self.items:
             return Row((("  nothing changed", "dim"),)) if index == 1 else BLANK
         key = (index, width)
@@ -67,12 +70,14 @@ class ChangesPane:
 
     def count(self) -> int:
         """Return how many rows there are, notices included."""
-        return len(self.items) or 2
+        return _PROBLEM_ROWS if self._detail.problem else len(self.items) or 2
 
-    def _problem_row(self, index: int) -> Row:
-        if index == 0:
+    def _problem_row(self, index: int, width: int) -> Row:
+        lines = wrap_text(on_grid(self._detail.problem[:1000]), max(8, width - 6), _PROBLEM_ROWS - 1)
+        if not 1 <= index <= len(lines):
             return BLANK
-        return Row(((f"  {self._glyphs.cross} ", "error"), (on_grid(self._detail.problem[:1000]), "error")))
+        sign = self._glyphs.cross if index == 1 else " "
+        return Row(((f"  {sign} ", "error"), (lines[index - 1], "error")))
 
     def frame(self, view: View, *, stale: bool) -> Frame:
         """Return the frame: which two entries are compared, what is selected."""
