@@ -15,6 +15,8 @@ from unspool.store.protocol import RecordRun, Store
 
 _RUNS_KEPT: Final = 6
 _TIMES_KEPT: Final = 512
+_DICT_BYTES: Final = 100
+"""What an atom takes in a state's dict, its bytes aside."""
 
 EncodedState = dict[str, bytes]
 """A state as wire forms by atom."""
@@ -58,7 +60,7 @@ class Rebuilder:
         Args:
             store: where the records are.
             max_states: states kept ready.
-            max_bytes: bytes of wire forms the kept states may name in all; shared atoms count each time.
+            max_bytes: bytes the kept states may take in all; atoms shared with a neighbour count once.
         """
         self._store = store
         self._max_states = max_states
@@ -67,12 +69,13 @@ class Rebuilder:
         self._states: OrderedDict[int, EncodedState] = OrderedDict()
         self._sizes: dict[int, int] = {}
         self._bytes = 0
+        self._fresh_bytes = 0
         self._cursors: OrderedDict[int, _Cursor] = OrderedDict()
         self._hits = self._misses = self._evictions = 0
         self._times_ns: list[int] = []
 
     def state(self, seq: int) -> EncodedState:
-        """Return the state at an entry, as wire forms by atom; a dict of its own.
+        """Return the state at an entry, as wire forms by atom; shared with others, not to be changed.
 
         Raises:
             EntryNotFound: there is no such entry.
@@ -83,15 +86,16 @@ class Rebuilder:
             if known is not None:
                 self._hits += 1
                 self._states.move_to_end(seq)
-                return known.copy()
+                return known
             self._misses += 1
             started = time.perf_counter_ns()
             state = self._rebuild(seq)
             self._note_time(time.perf_counter_ns() - started)
             self._keep(seq, state)
-            return state.copy()
+            return state
 
     def _rebuild(self, seq: int) -> EncodedState:
+        self._fresh_bytes = 0
         cursor = self._cursor(seq)
         while cursor.seq > seq and cursor.undo:
             for atom, value in reversed(cursor.undo.pop()):
@@ -128,6 +132,7 @@ class Rebuilder:
         cursor.seq = cursor.run.first + place
         cursor.state = replay(cursor.run, cursor.seq, self._store.atom_name)
         cursor.undo.clear()
+        self._fresh_bytes += sum(map(len, cursor.state.values()))
 
     def _step(self, cursor: _Cursor) -> None:
         seq = cursor.seq + 1
@@ -135,6 +140,7 @@ class Rebuilder:
         if record.codec is not RecordCodec.DICT:
             cursor.state = apply_record(cursor.state, record, self._store.atom_name, seq)
             cursor.undo.clear()
+            self._fresh_bytes += sum(map(len, cursor.state.values()))
         else:
             undo: list[tuple[str, bytes | None]] = []
             try:
@@ -144,10 +150,12 @@ class Rebuilder:
                 self._cursors.pop(cursor.run.first, None)
                 raise type(error)(f"{self._store.name}: entry {seq}: {error}", seq=seq) from None
             cursor.undo.append(undo)
+            self._fresh_bytes += sum(len(cursor.state.get(atom, b"")) for atom, _ in undo)
         cursor.seq = seq
 
     def _keep(self, seq: int, state: EncodedState) -> None:
-        size = sum(map(len, state.values())) + 100 * len(state)
+        # A step shares all atoms but the changed ones with its neighbour; only those are new bytes.
+        size = _DICT_BYTES * len(state) + self._fresh_bytes
         self._states[seq] = state
         self._sizes[seq] = size
         self._bytes += size
