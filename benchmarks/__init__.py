@@ -1,0 +1,1 @@
+"""Measurements against peers, side by side: `make bench`, or `python -m benchmarks --help`."""

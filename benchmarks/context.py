@@ -1,0 +1,118 @@
+"""What parts share in one run: the loads, files already recorded, and how long things may take."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.loads import Load, State
+from benchmarks.peers.git import GitRepository
+from unspool import Recorder
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A load recorded into a file.
+
+    Attributes:
+        path: the file, closed.
+        live_bytes: bytes of the file and its -wal just before closing.
+    """
+
+    path: Path
+    live_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ManyEntries:
+    """A synthetic history of many entries.
+
+    Attributes:
+        path: the file.
+        count: entries in it.
+        seconds: how long recording took.
+        peak_mb: largest resident memory of the recording process.
+    """
+
+    path: Path
+    count: int
+    seconds: float
+    peak_mb: float
+
+
+@dataclass(slots=True)
+class Context:
+    """One run.
+
+    Attributes:
+        loads: what is recorded.
+        folder: where files go; removed afterwards.
+        quick: whether to take short cuts where a result only gets less exact.
+        seconds: length of recordings that are about stalls.
+        sizes: numbers of entries of the synthetic histories, ascending.
+    """
+
+    loads: list[Load]
+    folder: Path
+    quick: bool
+    seconds: float
+    sizes: tuple[int, ...]
+    _recorded: dict[str, Recorded] = field(default_factory=dict)
+    _many: dict[int, ManyEntries] = field(default_factory=dict)
+    _git: dict[str, GitRepository] = field(default_factory=dict)
+
+    def telling_loads(self) -> list[Load]:
+        """Return the loads for parts that take long with each: the first one, and the first one from a file."""
+        return [self.loads[0], *[load for load in self.loads if load.from_file][:1]]
+
+    def recorded(self, load: Load) -> Recorded:
+        """Return a load's file, recorded once a run with the options a user gets unasked, without fsync."""
+        known = self._recorded.get(load.name)
+        if known is None:
+            known = self._recorded[load.name] = record_load(load.states(), self.folder / f"{load.name}.unspool")
+        return known
+
+    def many(self, count: int) -> ManyEntries:
+        """Return a synthetic history of some entries, recorded once a run by a process of its own."""
+        known = self._many.get(count)
+        if known is None:
+            path = self.folder / f"many-{count}.unspool"
+            facts = run_module("benchmarks.many", str(path), str(count))
+            known = self._many[count] = ManyEntries(path, count, facts["seconds"], facts["peak_mb"])
+        return known
+
+    def git(self, load: Load) -> GitRepository:
+        """Return a load's git repository, packed once a run.
+
+        Raises:
+            PeerAbsent: git is not installed.
+        """
+        known = self._git.get(load.name)
+        if known is None:
+            known = GitRepository(self.folder / f"{load.name}.git")
+            known.fill(load.states())
+            self._git[load.name] = known
+        return known
+
+
+def record_load(states: Iterable[State], path: Path) -> Recorded:
+    """Record states into a new file and close it."""
+    with Recorder(path, durability="fast", on_error="raise") as recorder:
+        for state in states:
+            recorder.record(state)
+        live = recorder.store.file_bytes()
+    return Recorded(path, live)
+
+
+def run_module(module: str, *arguments: str) -> dict[str, float]:
+    """Run a module of ours in a fresh interpreter and return the JSON object it prints last."""
+    command = (sys.executable, "-m", module, *arguments)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    facts: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return facts
