@@ -1,1 +1,5 @@
-"""Questions over a history: who set this, where does it flip, where is it, where are the bytes."""
+"""Questions over a history: who set this, where does it flip, where is it, where are the bytes.
+
+`blame` and `path_writes`, `search`, `bisect`, `divergence`, `footprint`; `doctor` and `repair`, `simulator`, `checkers`.
+Each module holds the function that asks; nothing is imported before it is asked for.
+"""
