@@ -20,7 +20,7 @@ from unspool_tui.present.footer import flash_row
 from unspool_tui.present.frame import Frame, bottom_row, top_row
 from unspool_tui.present.glyphs import ASCII, UNICODE
 from unspool_tui.present.grid import on_grid
-from unspool_tui.present.header import Cost, header
+from unspool_tui.present.header import Cost, Marks, header
 from unspool_tui.present.history_rows import EntryFacts, history_row
 from unspool_tui.present.inspect_lines import Origin, inspect_row, story
 from unspool_tui.present.line import Row, width_of
@@ -134,7 +134,7 @@ def test_json_and_raw_show_any_value_harmlessly(value: Any, width: int) -> None:
 @given(texts, texts, widths)
 def test_names_and_actions_are_inert(name: str, action: str, width: int) -> None:
     view = View(total=3, head=1, selected=(name,), pinned=(name,))
-    assert_harmless(header(view, name, Cost(1, 2, 3), width, UNICODE, late=True, wrong=True), width)
+    assert_harmless(header(view, name, Cost(1, 2, 3), width, UNICODE, Marks(True, True, "3%")), width)
     columns = EarlyColumns.__new__(EarlyColumns)
     for column in ("timestamp_ns", "kind", "added", "modified", "deleted", "stored", "full_bytes"):
         setattr(columns, column, [0, 1, 2])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tui_driver import drive, make_app, open_file
 
 from conftest import START_NS
 from unspool.recorder.recorder import Recorder
+from unspool.sources.opening import open_history
 from unspool_tui.view.model import Pane
 
 
@@ -90,3 +92,38 @@ async def test_wheeling_the_list_up_pauses_following(tmp_path: Path) -> None:
             await driver.until(lambda: driver.view.total == 121)
             await driver.settle()
             assert panel.top == top
+
+
+def _lines(start: int, stop: int) -> str:
+    states = ({"timestamp": 1_700_000_000 + n, "action": f"a{n}", "state": {"n": n}} for n in range(start, stop))
+    return "".join(json.dumps(state) + "\n" for state in states)
+
+
+async def test_a_foreign_file_that_grows_and_is_then_cut_back_keeps_the_place(tmp_path: Path) -> None:
+    path = tmp_path / "app.jsonl"
+    path.write_text(_lines(0, 50))
+    with open_history(path) as history:
+        async with drive(make_app(history)) as driver:
+            assert " app.jsonl " in driver.line(0)
+            with path.open("a") as file:
+                file.write(_lines(50, 60))
+            await driver.until(lambda: driver.view.total == 60)
+            await driver.press(",", ",")
+            path.write_text(_lines(0, 5))
+            await driver.until(lambda: driver.view.total == 65)
+            await driver.settle()
+            assert driver.view.head == 57
+            await driver.press("!")
+            assert "the file was cut back or replaced" in driver.text()
+
+
+async def test_a_source_that_is_still_being_read_shows_how_far_and_escape_stops_it(tmp_path: Path) -> None:
+    path = tmp_path / "app.jsonl"
+    path.write_text(_lines(0, 30_000))
+    with open_history(path, wait=False) as history:
+        async with drive(make_app(history, follow=False)) as driver:
+            await driver.until(lambda: history.progress.is_finished or "READING" in driver.line(0))
+            await driver.press("escape")
+            await driver.until(lambda: history.progress.is_finished)
+            await driver.until(lambda: "READING" not in driver.line(0))
+            await driver.until(lambda: driver.view.total == len(history))

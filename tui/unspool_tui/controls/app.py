@@ -88,7 +88,7 @@ def reread(main: MainScreen) -> None:
 
 
 def escape(main: MainScreen) -> None:
-    """Leave what is innermost: a running search, playing, zoom, the search, the filter."""
+    """Leave what is innermost: a running search, playing, zoom, reading the source, the search, the filter."""
     view = main.view
     if main.flash_text is not None:
         main.flash_text = None
@@ -101,6 +101,9 @@ def escape(main: MainScreen) -> None:
         traveling.stop_playing(main)
     elif view.zoomed:
         main.apply(panes.toggle_zoom(view))
+    elif not main.scene.history.progress.is_finished:
+        main.scene.history.cancel_reading()
+        main.flash("reading stopped; what has arrived stays", "warning")
     elif view.search.text:
         finding.stop_search(main)
     elif view.filter.text:

@@ -56,7 +56,9 @@ def _choose_turn(main: MainScreen, text: str, found: list[Turn]) -> None:
     from unspool_tui.screens.menu import Choice, Menu
 
     choices = [
-        Choice("", f"#{turn.seq}  {'holds' if turn.holds else 'no longer'}", str(turn.seq), f"{turn.old} → {turn.new}")
+        Choice(
+            "", f"#{turn.seq}  {'holds' if turn.holds else 'no longer'}", str(turn.seq), f"{turn.old} → {turn.new}"
+        )
         for turn in found[:_MOST_LISTED]
     ]
     main.open(Menu(f"Where this changes: {text[:60]}", choices), lambda seq: go(main, seq))

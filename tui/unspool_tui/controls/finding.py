@@ -20,6 +20,7 @@ from unspool_tui.view.rows import Rows
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
 
+
 def ask_search(main: MainScreen) -> None:
     """Ask what to look for, and look."""
     from unspool_tui.screens.prompt import Prompt

@@ -28,7 +28,21 @@ class Cost(Struct, frozen=True):
     depth: int
 
 
-def header(view: View, source: str, cost: Cost | None, width: int, glyphs: Glyphs, *, late: bool, wrong: bool) -> Row:
+class Marks(Struct, frozen=True):
+    """What the header tells besides.
+
+    Attributes:
+        late: the panels still wait for the head's state.
+        wrong: the source could not be read completely.
+        reading: how far reading the source has come, `34%`; empty when it is read.
+    """
+
+    late: bool = False
+    wrong: bool = False
+    reading: str = ""
+
+
+def header(view: View, source: str, cost: Cost | None, width: int, glyphs: Glyphs, marks: Marks) -> Row:
     """Return the header.
 
     Args:
@@ -37,21 +51,26 @@ def header(view: View, source: str, cost: Cost | None, width: int, glyphs: Glyph
         cost: what the history costs; None while that is still being read.
         width: cells there are.
         glyphs: characters to draw with.
-        late: the panels still wait for the head's state.
-        wrong: the source has problems.
+        marks: what else there is to tell.
     """
     right = _cost(cost, width) if cost is not None else (("reading ", "faint"),)
-    name = crop(on_grid(source), max(8, width // 4), glyphs.ellipsis)
+    name = crop(on_grid(short_name(source)), max(8, width // 4), glyphs.ellipsis)
     position = f"{view.head:,}/{view.tip:,}" if view.total else "empty"
     left: Spans = (
         (" unspool ", "chip.brand"),
         (f" {name} ", "strong"),
-        *((("! ", "warning"),) if wrong else ()),
+        *((("! ", "warning"),) if marks.wrong else ()),
         (f" {position}", "accent"),
-        (f"{glyphs.ellipsis} " if late else "  ", "warning"),
+        (f"{glyphs.ellipsis} " if marks.late else "  ", "warning"),
+        *(((f" READING {marks.reading} ", "chip.filter"), (" ", "text")) if marks.reading else ()),
         *_modes(view, glyphs),
     )
     return Row(left, right, ground="bar")
+
+
+def short_name(source: str) -> str:
+    """Return the last part of a path; a name that is none stays."""
+    return source.rsplit("/", 1)[-1] if source.startswith(("/", "./", "../", "~")) else source
 
 
 def _modes(view: View, glyphs: Glyphs) -> Spans:

@@ -59,6 +59,13 @@ class Scene:
         """Say whether the source could not be read completely."""
         return str(self.history.verdict.status) != "complete"
 
+    def reading(self) -> str:
+        """Return how far reading the source has come; empty when it is read."""
+        progress = self.history.progress
+        if progress.is_finished:
+            return ""
+        return f"{min(99, progress.done * 100 // progress.total)}%" if progress.total else "…"
+
     def wants_detail(self, view: View) -> bool:
         """Say whether the detail at hand is not what the view shows."""
         return self.detail.request != request_of(view)

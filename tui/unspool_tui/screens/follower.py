@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LEAST_GAP: Final = 0.033
 """Seconds between two looks at the source; more often than this nobody sees."""
 
+READING_GAP: Final = 0.1
+"""Seconds between two looks while a source is still being read."""
+
 
 class SourceChanged(Message):
     """The source may hold new entries."""
@@ -38,6 +41,7 @@ class Follower:
         self._starting = threading.Lock()
         self._stopped = False
         self._notified = False
+        self._reading = True
         self._last = 0.0
         self._waiting = False
         self._looking = False
@@ -51,6 +55,15 @@ class Follower:
         if self.enabled and self._main.scene.history.watch_paths:
             # The watcher takes longer to import than the whole main screen: no key should wait for it.
             threading.Thread(target=self._watch, name="unspool-watch", daemon=True).start()
+
+    def read_on(self) -> None:
+        """While a foreign source is still being read, look what has arrived; nobody else tells."""
+        if not self._main.scene.history.progress.is_finished:
+            self.changed()
+            self._main.set_timer(READING_GAP, self.read_on)
+        elif self._reading:
+            self._reading = False
+            self.changed()
 
     def _watch(self) -> None:
         from unspool.sources.watch import FileWatcher

@@ -93,6 +93,7 @@ class MainScreen(Screen[None]):
         self.desk = Desk(lambda reply: self.post_message(Answered(reply)))
         self.typed: dict[str, list[str]] = {"search": [], "filter": [], "bisect": []}
         self.askers: dict[Kind, Callable[[Reply], None]] = {}
+        self.problems_told = 0
         self.hit_paths: dict[int, Path] = {}
         self.keep: Keep | None = None
         self.first_filter = ""
@@ -124,6 +125,7 @@ class MainScreen(Screen[None]):
         import unspool_tui.controls  # noqa: F401 - see `do`
 
         self.follower.start()
+        self.follower.read_on()
         if self.first_filter:
             from unspool_tui.controls import finding
 

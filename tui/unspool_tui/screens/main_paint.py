@@ -10,7 +10,7 @@ from unspool_tui.actions import hints
 from unspool_tui.desk import Kind
 from unspool_tui.keymap import show_key
 from unspool_tui.present.footer import flash_row, footer
-from unspool_tui.present.header import Cost, header
+from unspool_tui.present.header import Cost, Marks, header
 from unspool_tui.present.line import BLANK, Row
 from unspool_tui.present.timeline import span
 from unspool_tui.questions import leaf_writers, tell_story
@@ -99,9 +99,8 @@ class Painter:
         late = bool(self._asked_at) and monotonic() - self._asked_at >= LATE_SECONDS
         ledger = scene.ledger
         cost = Cost(ledger.stored, ledger.as_full, ledger.depth(view.head)) if ledger.ready else None
-        wrong = scene.wrong()
-        source = scene.history.source_name
-        main.header.show_rows([header(view, source, cost, width, glyphs, late=late, wrong=wrong)])
+        marks = Marks(late, scene.wrong(), scene.reading())
+        main.header.show_rows([header(view, scene.history.source_name, cost, width, glyphs, marks)])
         timeline = main.timeline
         lanes = scene.lanes.rows(view, span(timeline.columns)) if width >= _ROOM_FOR_LANES else []
         if timeline.lanes != len(lanes):

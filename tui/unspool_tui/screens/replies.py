@@ -77,3 +77,18 @@ def take_total(main: MainScreen, total: int) -> None:
         main.apply(grown)
         main.grown(view.total, total)
     main.follower.looked()
+    tell_problems(main)
+
+
+def tell_problems(main: MainScreen) -> None:
+    """Say once what could not be read, as soon as it is known; all of it is in the message log."""
+    verdict = main.scene.history.verdict
+    count = len(verdict.problems) + len(verdict.notes)
+    if count <= main.problems_told:
+        return
+    told = [f"{problem.place}: {problem.message}" for problem in verdict.problems] + list(verdict.notes)
+    for text in told[main.problems_told :]:
+        main.messages.add(text, "warning")
+    main.problems_told = count
+    more = f"  ({count} in all: ! lists them)" if count > 1 else ""
+    main.flash(told[-1] + more, "warning")

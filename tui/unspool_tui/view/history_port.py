@@ -113,6 +113,19 @@ class Verdict(Protocol):
     def notes(self) -> Sequence[str]: ...
 
 
+class Progress(Protocol):
+    """How far reading a foreign source has come."""
+
+    @property
+    def done(self) -> int: ...
+
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def is_finished(self) -> bool: ...
+
+
 class CacheStats(Protocol):
     """How the rebuild cache has served."""
 
@@ -143,6 +156,11 @@ class HistoryPort(Protocol):
 
     @property
     def verdict(self) -> Verdict: ...
+
+    @property
+    def progress(self) -> Progress: ...
+
+    def cancel_reading(self) -> None: ...
 
     def __len__(self) -> int: ...
 
