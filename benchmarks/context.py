@@ -8,10 +8,13 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.loads import Load, State
-from benchmarks.peers.git import GitRepository
 from unspool import Recorder
+
+if TYPE_CHECKING:
+    from benchmarks.peers.git import GitRepository
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -93,6 +96,9 @@ class Context:
         Raises:
             PeerAbsent: git is not installed.
         """
+        # Peers need packages that the project itself does without.
+        from benchmarks.peers.git import GitRepository
+
         known = self._git.get(load.name)
         if known is None:
             known = GitRepository(self.folder / f"{load.name}.git")

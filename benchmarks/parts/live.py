@@ -22,7 +22,7 @@ _MANNERS = (("poll", "reader asks every 5 ms"), ("events", "reader waits for fil
 
 def run(context: Context) -> list[Row]:
     """Measure both ways of following."""
-    seconds = 3.0 if context.quick else 10.0
+    seconds = min(10.0, context.seconds / 2)
     rows: list[Row] = []
     for manner, title in _MANNERS:
         rows.extend(_one_manner(context.folder / f"live-{manner}.unspool", seconds, manner, title))

@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Callable
 from typing import Any
 
-import orjson
+import msgspec
 
 from benchmarks.loads import State
 from benchmarks.peers import PeerAbsent
@@ -27,4 +27,4 @@ def patch_maker() -> Callable[[State, State], Any]:
 
 def patch_bytes(old: State, new: State) -> bytes:
     """Return a patch as compact JSON, as a log would keep it."""
-    return orjson.dumps(patch_maker()(old, new).patch)
+    return msgspec.json.encode(patch_maker()(old, new).patch)
