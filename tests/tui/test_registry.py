@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -59,3 +61,8 @@ def test_the_cheat_sheet_is_not_stale() -> None:
     assert (Path(__file__).parents[2] / "docs" / "keys.md").read_text("utf-8") == keys_markdown(), (
         "run python -m unspool_tui.cheatsheet > docs/keys.md"
     )
+
+
+def test_textual_is_not_imported_before_the_app_has_tuned_it() -> None:
+    code = "import sys, unspool_tui.app; sys.exit('textual' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,7 +8,6 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from unspool_tui.options import UiOptions
-from unspool_tui.settings import load_settings
 
 if TYPE_CHECKING:
     from unspool_tui.view.history_port import HistoryPort
@@ -39,6 +38,9 @@ def run_app(
     """
     gc.disable()
     os.environ.setdefault("TEXTUAL_FPS", FRAMES_A_SECOND)
+    # Nothing above may import Textual: it reads the variable when it is imported, and imports faster uncollected.
+    from unspool_tui.settings import load_settings
+
     settings = load_settings(options.config)
     if options.no_color or not settings.color:
         # Textual reads the variable when an app is made.
