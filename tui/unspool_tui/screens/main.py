@@ -210,7 +210,10 @@ class MainScreen(Screen[None]):
         front = self.app.screen
         if front is not self and not getattr(front, "over", False):
             # Typed faster than the screen opened: the key was on its way here already.
-            front.post_message(events.Key(key, character))
+            if isinstance(front, Modal):
+                front.take_ahead(key, character)
+            else:
+                front.post_message(events.Key(key, character))
             return True
         action = self.keymap.action(key, character)
         if action is not None:

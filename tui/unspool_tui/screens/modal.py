@@ -24,6 +24,9 @@ class Modal(ModalScreen[Result]):
 
     CSS_PATH = "../styles/modal.tcss"
     AUTO_FOCUS: ClassVar[str | None] = ""
+    up = False
+    """The screen is mounted; keys typed before that wait in `ahead`."""
+    ahead: tuple[tuple[str, str | None], ...] = ()
     over = False
     """The result is given; keys that still come here belong to the screen behind."""
     then: Callable[[Result | None], None] | None = None
@@ -40,8 +43,23 @@ class Modal(ModalScreen[Result]):
         return self.unspool_app.pen
 
     def on_mount(self) -> None:
-        """Draw in the app's colours."""
+        """Draw in the app's colours, then take the keys that were typed ahead, before the line can have the focus."""
         self.use_pen(self.pen)
+        self.up = True
+        waiting, self.ahead = self.ahead, ()
+        for key, character in waiting:
+            self.take_ahead(key, character)
+
+    def take_ahead(self, key: str, character: str | None) -> None:
+        """Take a key that went to the screen behind because this one was not up yet, in the order of typing."""
+        if self.over:
+            self.unspool_app.main.take_key(key, character)
+        elif not self.up:
+            self.ahead = (*self.ahead, (key, character))
+        elif key == "escape":
+            self.leave()
+        elif not self.press(key, character):
+            self._write(key, character)
 
     def use_pen(self, pen: Pen) -> None:
         """Draw in other colours."""
@@ -76,12 +94,17 @@ class Modal(ModalScreen[Result]):
 
     def _into_line(self, event: events.Key) -> bool:
         line = self.query(Input).first() if self.query(Input) else None
-        if line is None or line.has_focus:
+        return line is not None and not line.has_focus and self._write(event.key, event.character)
+
+    def _write(self, key: str, character: str | None) -> bool:
+        """Type a key into the line, if there is one."""
+        line = self.query(Input).first() if self.query(Input) else None
+        if line is None:
             return False
-        if event.key == "enter":
+        if key == "enter":
             self.enter(line.value)
-        elif event.character is not None and event.is_printable:
-            line.insert_text_at_cursor(event.character)
+        elif character is not None and character.isprintable():
+            line.insert_text_at_cursor(character)
         return True
 
     def dismiss(self, result: Result | None = None) -> AwaitComplete:
