@@ -23,7 +23,7 @@ from unspool_tui.present.grid import on_grid
 from unspool_tui.present.header import Cost, Marks, header
 from unspool_tui.present.history_rows import EntryFacts, history_row
 from unspool_tui.present.inspect_lines import Origin, inspect_row, story
-from unspool_tui.present.line import Row, width_of
+from unspool_tui.present.line import Row, differs_until, width_of
 from unspool_tui.present.page import html_page
 from unspool_tui.present.paint import Pen, paint_row
 from unspool_tui.present.stats_lines import Facts, Measured, stats_rows
@@ -34,6 +34,7 @@ from unspool_tui.scene.early import EarlyColumns
 from unspool_tui.view.change_list import change_list
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import Outline
+from unspool_tui.widgets.panel import Framed
 
 HOSTILE_TEXTS = (
     "[bold red]markup[/]",
@@ -196,3 +197,21 @@ def test_unfolding_10000_levels_one_by_one_stays_flat_in_the_stack() -> None:
     last = outline.node(len(outline) - 1)
     assert last.depth >= 1_500
     assert_harmless(inspect_row(last, Origin(), 0, 80, UNICODE), 80)
+
+
+spans = st.lists(
+    st.tuples(st.sampled_from(["ab", "c", "日本", "wide ", ""]), st.sampled_from(["text", "dim"])), max_size=6
+)
+
+
+@given(spans, spans, spans, st.integers(4, 40), st.booleans())
+def test_cells_beyond_the_difference_of_two_rows_are_the_same(
+    one: list[tuple[str, str]], other: list[tuple[str, str]], right: list[tuple[str, str]], width: int, framed: bool
+) -> None:
+    edge = "line" if framed else ""
+    before, after = (Row(tuple(left), tuple(right), edge=edge) for left in (one, other))
+    until = differs_until(before, after, width)
+    panel = Framed()
+    drawn = [panel.draw(row, width) for row in (before, after)]
+    beyond = [strip.crop(min(until, width), width).simplify() for strip in drawn]
+    assert beyond[0] == beyond[1]

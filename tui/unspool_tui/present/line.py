@@ -45,6 +45,26 @@ def spans_width(spans: Iterable[Span]) -> int:
     return sum(width_of(text) for text, _ in spans)
 
 
+def differs_until(before: Row, after: Row, width: int) -> int:
+    """Return how many cells from the left can differ between two rows; those to the right need no repaint.
+
+    Stepping moves one cell of the timeline and a few digits of the header: most of their cells stay.
+    """
+    if before[1:] != after[1:]:
+        return width
+    old, new = before.left, after.left
+    old_width, new_width = spans_width(old), spans_width(new)
+    edge = 1 if after.edge else 0
+    if old_width != new_width or old_width + spans_width(after.right) + edge >= width:
+        return width
+    same = 0
+    for one, other in zip(reversed(old), reversed(new), strict=False):
+        if one != other:
+            break
+        same += width_of(one[0])
+    return new_width - same + edge
+
+
 def crop(text: str, width: int, ellipsis: str = "…") -> str:
     """Cut a text to a width in cells; a cut shows."""
     if width <= 0:

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from unspool_tui.present.line import BLANK, Row
+from unspool_tui.present.line import BLANK, Row, differs_until
 from unspool_tui.present.paint import Pen, paint_row
 
 _STRIPS_KEPT: Final = 600
@@ -77,11 +77,11 @@ class Lines(Widget, can_focus=False):
         if old == new:
             return
         width, height = self.columns, self.lines
-        changed = [
-            Region(0, y, width, 1)
-            for y in range(min(height, max(len(old), len(new))))
-            if (old[y] if y < len(old) else BLANK) != (new[y] if y < len(new) else BLANK)
-        ]
+        changed = []
+        for y in range(min(height, max(len(old), len(new)))):
+            before, after = (old[y] if y < len(old) else BLANK), (new[y] if y < len(new) else BLANK)
+            if before != after:
+                changed.append(Region(0, y, min(width, differs_until(before, after, width)), 1))
         if changed:
             self.refresh(*changed)
 
