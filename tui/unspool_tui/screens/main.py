@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from textual import events, getters, on
@@ -17,12 +17,13 @@ from unspool_tui.desk import Desk, Kind, Reply
 from unspool_tui.keymap import Keymap
 from unspool_tui.present.paint import Pen
 from unspool_tui.scene.scene import Scene, full_ledger
+from unspool_tui.screens import mouse
 from unspool_tui.screens.follower import Follower, SourceChanged
-from unspool_tui.screens.main_paint import Painter
+from unspool_tui.screens.main_paint import Painter, pane_classes
 from unspool_tui.screens.messages import MessageLog
 from unspool_tui.screens.modal import Modal, Result
 from unspool_tui.screens.replies import take_reply
-from unspool_tui.view import live, moves, panes
+from unspool_tui.view import moves, panes
 from unspool_tui.view.filters import Keep
 from unspool_tui.view.model import Pane, View, Width
 from unspool_tui.view.rows import Rows
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 FLASH_SECONDS: Final = 3.0
 """How long a passing word stays in the footer."""
-WHEEL_ROWS: Final = 3
 
 
 class Goto(Message):
@@ -55,17 +55,6 @@ class Answered(Message):
         super().__init__()
 
 
-def width_class(width: int) -> Width:
-    """Return the layout for a number of columns; the same steps as the screen's breakpoints."""
-    return Width.NARROW if width < 100 else Width.WIDE if width < 160 else Width.ULTRA
-
-
-def pane_classes(shown: Iterable[Pane]) -> list[str]:
-    """Return the style classes that make panes show."""
-    names = [f"-show-{pane.name.lower()}" for pane in shown]
-    return [*names, "-zoomed"] if len(names) == 1 else names
-
-
 class MainScreen(Screen[None]):
     """Holds the view; every key changes the view, and the view alone decides what is painted."""
 
@@ -81,8 +70,8 @@ class MainScreen(Screen[None]):
 
     def __init__(self, scene: Scene, view: View, keymap: Keymap, pen: Pen) -> None:
         width = shutil.get_terminal_size().columns
-        shown = panes.shown_panes(view, width_class(width))
-        super().__init__(classes=" ".join((f"-{width_class(width).value}", "-tall", *pane_classes(shown))))
+        shown = panes.shown_panes(view, panes.width_for(width))
+        super().__init__(classes=" ".join((f"-{panes.width_for(width).value}", "-tall", *pane_classes(shown))))
         self.scene = scene
         self.view = view
         self.rows = Rows(view.total)
@@ -141,17 +130,12 @@ class MainScreen(Screen[None]):
     @property
     def width_class(self) -> Width:
         """The layout for the terminal's width."""
-        return width_class(self.app.size.width)
+        return panes.width_for(self.app.size.width)
 
     @property
     def unspool_app(self) -> UnspoolApp:
         """The app, by its own type."""
         return cast("UnspoolApp", self.app)
-
-    @staticmethod
-    def classes_of(shown: Iterable[Pane]) -> list[str]:
-        """Return the style classes that make panes show."""
-        return pane_classes(shown)
 
     def use_pen(self, pen: Pen) -> None:
         """Draw everything with other colours."""
@@ -254,27 +238,13 @@ class MainScreen(Screen[None]):
 
     @on(Framed.Clicked)
     def _clicked(self, message: Framed.Clicked) -> None:
-        if not isinstance(message.framed, Panel):
-            return
-        pane = message.framed.pane
-        view = panes.focus(self.view, pane)
-        from unspool_tui.controls import cursors
-
-        self.apply(view if message.row < 0 else cursors.at(self, view, pane, message.row))
-        if message.twice and message.row >= 0:
-            self.do("open")
+        if isinstance(message.framed, Panel):
+            mouse.click(self, message.framed.pane, message.row, twice=message.twice)
 
     @on(Framed.Wheeled)
     def _wheeled(self, message: Framed.Wheeled) -> None:
         if isinstance(message.framed, Panel):
-            panel, view = message.framed, self.view
-            if panel.pane is Pane.HISTORY and view.follow and message.by < 0:
-                # Looking back pauses, or the next entry would pull the list away.
-                view = live.toggle_follow(view)
-            last = max(0, panel.count - panel.page)
-            self.painter.hand.scroll(panel.pane, view, min(last, panel.top + message.by * WHEEL_ROWS))
-            self.view = view
-            self.repaint()
+            mouse.wheel(self, message.framed, message.by)
 
     @on(Timeline.Scrubbed)
     def _scrubbed(self, message: Timeline.Scrubbed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,12 @@ LATE_SECONDS: Final = 0.08
 """A detail that takes longer is announced, so that the panels' old content is not taken for the new."""
 _LOOK_BACK_SECONDS: Final = 0.0015
 """Time spent on finding last writers while painting; what is not found by then is left to the worker."""
+
+
+def pane_classes(shown: Iterable[Pane]) -> list[str]:
+    """Return the style classes of the screen that make panes show."""
+    names = [f"-show-{pane.name.lower()}" for pane in shown]
+    return [*names, "-zoomed"] if len(names) == 1 else names
 
 
 class Painter:
@@ -74,9 +81,9 @@ class Painter:
 
     def _arrange(self, view: View) -> None:
         main = self._main
-        wanted = main.classes_of(panes.shown_panes(view, main.width_class))
+        wanted = pane_classes(panes.shown_panes(view, main.width_class))
         if wanted != self._classes:
-            every = set(main.classes_of(Pane)) | {"-zoomed"}
+            every = set(pane_classes(Pane)) | {"-zoomed"}
             main.set_classes([name for name in main.classes if name not in every] + wanted)
             self._classes = wanted
 

@@ -10,6 +10,11 @@ from unspool_tui.view.model import InspectMode, Pane, View, Width
 _MODES = tuple(InspectMode)
 
 
+def width_for(columns: int) -> Width:
+    """Return the layout for a number of columns; the same steps as the main screen's breakpoints."""
+    return Width.NARROW if columns < 100 else Width.WIDE if columns < 160 else Width.ULTRA
+
+
 def shown_panes(view: View, width: Width) -> tuple[Pane, ...]:
     """Return the panes on the screen, in reading order."""
     if view.zoomed:
