@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Final, Self
+from typing import Final
 
 from unspool.errors import UnreadableSource
-from unspool.sources.limits import DEFAULT_LIMITS, Limits
 
 _SAFE: Final = ("-c", "core.fsmonitor=false", "-c", "log.showSignature=false", "-c", "core.quotePath=false")
 """A repository's own settings may name programs to run; these are the ones reading could reach."""
 _ELSEWHERE: Final = frozenset(("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR",
-                               "GIT_NAMESPACE", "GIT_PREFIX"))  # fmt: skip
-"""Set inside hooks; they would make git look into another repository than the one that was named."""
-_FORMAT: Final = "--format=%H%x00%ct%x00%an%x00%s%x00"
-_AHEAD_BYTES: Final = 32_768
-"""Bytes of requests sent before the first answer is read; they fit any pipe, so neither side can block the other."""
-_SKIP_BYTES: Final = 1 << 20
+                               "GIT_NAMESPACE", "GIT_PREFIX", "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS",
+                               "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"))  # fmt: skip
+"""Set inside hooks, or by a user; they would make git look into another repository, or read paths in another way."""
+_FORMAT: Final = "--format=%H%x00%P%x00%ct%x00%an%x00%s%x00"
+_FIELDS: Final = 6
+"""Fields of a record: those of the format, and the empty one between the last and the terminator that -z adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +28,25 @@ class Commit:
 
     Attributes:
         hash: its full hash.
+        parents: the commits before it that touched the file too; one that did not may stand in where listing ended.
         time_s: committer time, seconds since the epoch.
         author: author's name.
         subject: first line of its message.
+        path: what the file was called there.
+        old_path: what it was called before, where this commit renamed it.
     """
 
     hash: str
+    parents: tuple[str, ...]
     time_s: int
     author: str
     subject: str
+    path: str
+    old_path: str | None = None
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Return the environment git runs in: it asks nobody, locks nothing and looks nowhere else."""
     kept = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     return {
         **kept,
@@ -79,7 +84,7 @@ class Repository:
                 self.command(*arguments),
                 capture_output=True,
                 check=False,
-                env=_environment(),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
             )
         except FileNotFoundError:
@@ -121,9 +126,7 @@ class Repository:
         """Say whether any commit up to a revision touched a path."""
         if not self.is_revision(revision):
             return False
-        arguments = ("log", "-1", "--format=%H", "--end-of-options", revision, "--", f":(top,literal){path}")
-        result = self._run(*arguments)
-        return result.returncode == 0 and bool(result.stdout.strip())
+        return self.last_touch(path, self.resolve(revision)) is not None
 
     def branch(self) -> str | None:
         """Return the full name of the branch that is checked out, if one is."""
@@ -139,97 +142,47 @@ class Repository:
         result = self._run("merge-base", one, other)
         return result.stdout.decode().strip() or None
 
-    def commits(self, path: str, tip: str, since: str | None = None) -> list[Commit]:
-        """Return the commits that touched a path, oldest first, those up to `since` left out."""
-        span = tip if since is None else f"{since}..{tip}"
-        listed = self._ask("log", "--reverse", "-z", _FORMAT, span, "--", f":(top,literal){path}")
+    def commits(self, path: str, tips: Sequence[str], without: Sequence[str] = ()) -> list[Commit]:
+        """Return the commits that touched a path, parents before children.
+
+        Args:
+            path: the file, from the root.
+            tips: whose history is listed.
+            without: what is left out, with all before it.
+        """
+        listed = self._log(_FORMAT, "--parents", path=path, tips=tips, without=without)
         fields = listed.split("\0")
-        # Each record is four fields and the terminator of its own that -z adds.
         return [
-            Commit(fields[at], int(fields[at + 1] or 0), _text(fields[at + 2]), _text(fields[at + 3]))
-            for at in range(0, len(fields) - 4, 5)
+            Commit(
+                fields[at],
+                tuple(fields[at + 1].split()),
+                int(fields[at + 2] or 0),
+                _text(fields[at + 3]),
+                _text(fields[at + 4]),
+                path,
+            )
+            for at in range(0, len(fields) - _FIELDS + 1, _FIELDS)
         ]
 
-    def blobs(self, path: str, limits: Limits = DEFAULT_LIMITS) -> Blobs:
-        """Return a reader of a path's versions."""
-        return Blobs(self.command("cat-file", "--batch"), path, limits)
+    def additions(self, path: str, tips: Sequence[str], without: Sequence[str] = ()) -> list[str]:
+        """Return the hashes of commits that made a path where it was not, newest last; see `commits`."""
+        return self._log("--format=%H", "--diff-filter=A", path=path, tips=tips, without=without).split("\0")[:-1]
 
+    def _log(self, *options: str, path: str, tips: Sequence[str], without: Sequence[str]) -> str:
+        excluded = [f"^{revision}" for revision in without]
+        order = ("log", "--reverse", "--date-order", "-z", "--no-renames")
+        return self._ask(*order, *options, *tips, *excluded, "--", f":(top,literal){path}")
 
-class Blobs:
-    """One `git cat-file --batch` that hands out versions of one file.
+    def last_touch(self, path: str, revision: str) -> str | None:
+        """Return the newest commit up to a revision that touched a path, or None."""
+        arguments = ("log", "-1", "--format=%H", revision, "--", f":(top,literal){path}")
+        result = self._run(*arguments)
+        return result.stdout.decode().strip() or None
 
-    Attributes:
-        problem: why the last version had no content although the file was there; None where it simply was not.
-    """
-
-    def __init__(self, command: list[str], path: str, limits: Limits) -> None:
-        self.problem: str | None = None
-        self._path = path
-        self._limits = limits
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()
+    def renames(self, commit: str) -> dict[str, str]:
+        """Return what a commit renamed: old names by new ones. A merge renames nothing itself."""
+        result = self._run(
+            "diff-tree", "-r", "-z", "-M", "--diff-filter=R", "--name-status", "--no-commit-id", commit
         )
-
-    def contents(self, commits: Sequence[Commit]) -> Iterator[tuple[Commit, bytes | None]]:
-        """Yield each commit with the file's content there, or None.
-
-        Raises:
-            UnreadableSource: git ended too early, or the path cannot be asked for.
-        """
-        if "\n" in self._path:
-            raise UnreadableSource(
-                f"{self._path!r}: git cannot be asked for a name with a line break; rename the file"
-            )
-        asked = 0
-        ahead = max(1, _AHEAD_BYTES // (len(self._path.encode(errors="surrogateescape")) + 42))
-        for number, commit in enumerate(commits):
-            while asked < min(number + ahead, len(commits)):
-                self._send(commits[asked])
-                asked += 1
-            yield commit, self._receive(commit)
-
-    def _send(self, commit: Commit) -> None:
-        stdin = self._pipe(self._process.stdin)
-        stdin.write(f"{commit.hash}:{self._path}\n".encode(errors="surrogateescape"))
-        stdin.flush()
-
-    def _receive(self, commit: Commit) -> bytes | None:
-        stdout = self._pipe(self._process.stdout)
-        header = stdout.readline()
-        if not header:
-            raise UnreadableSource(f"git ended while reading {commit.hash[:12]}; run `git fsck` on the repository")
-        self.problem = None
-        fields = header.split()
-        if len(fields) != 3 or not fields[2].isdigit():
-            return None
-        kind, size = fields[1].decode(), int(fields[2])
-        if kind != "blob" or size > self._limits.document_bytes:
-            self._skip(stdout, size + 1)
-            self.problem = f"it is a {kind} there, no file" if kind != "blob" else f"{size} bytes are too many"
-            return None
-        data = stdout.read(size)
-        stdout.read(1)
-        return data
-
-    @staticmethod
-    def _skip(stream: IO[bytes], count: int) -> None:
-        while count > 0:
-            count -= len(stream.read(min(count, _SKIP_BYTES))) or count
-
-    @staticmethod
-    def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-        if stream is None:
-            raise UnreadableSource("git: its output cannot be read")
-        return stream
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
+        fields = result.stdout.decode(errors="surrogateescape").split("\0")
+        return {fields[at + 2]: fields[at + 1] for at in range(0, len(fields) - 3, 3)}

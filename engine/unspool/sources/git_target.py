@@ -1,4 +1,4 @@
-"""`git:REPO:PATH[@REV]`, taken apart."""
+"""`git:REPO:PATH[@REV]`, taken apart; REV may be a range, `A..B`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from unspool.errors import UnreadableSource
 from unspool.sources.git_commands import Repository
 
 PREFIX: Final = "git:"
+_RANGE: Final = ".."
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +22,19 @@ class GitTarget:
         repository: folder of the repository, or any folder inside its working tree.
         path: the file, from the root of the working tree.
         revision: where its history ends.
+        since: a revision whose history is left out.
     """
 
     repository: Path
     path: str
     revision: str = "HEAD"
+    since: str | None = None
 
     @property
     def name(self) -> str:
         """The target as a person writes it."""
-        return f"{PREFIX}{self.repository}:{self.path}" + ("" if self.revision == "HEAD" else f"@{self.revision}")
+        span = self.revision if self.since is None else f"{self.since}{_RANGE}{self.revision}"
+        return f"{PREFIX}{self.repository}:{self.path}" + ("" if span == "HEAD" else f"@{span}")
 
 
 def _splits(text: str, mark: str) -> Iterator[tuple[str, str]]:
@@ -59,11 +63,13 @@ def parse_git_target(source: str) -> GitTarget:
     if repository.has_history(path, "HEAD"):
         return GitTarget(folder, path)
     for name, revision in _splits(rest, "@"):
-        if name and revision and repository.is_revision(revision):
+        since, dots, end = revision.rpartition(_RANGE)
+        end = end or "HEAD"
+        if name and revision and repository.is_revision(end) and (not dots or repository.is_revision(since)):
             path = repository.path_inside(name)
-            if not repository.has_history(path, revision):
-                raise UnreadableSource(f"{source}: no commit up to {revision} touches {path}; check the path")
-            return GitTarget(folder, path, revision)
+            if not repository.has_history(path, end):
+                raise UnreadableSource(f"{source}: no commit up to {end} touches {path}; check the path")
+            return GitTarget(folder, path, end, since if dots else None)
     if "@" in rest:
         raise UnreadableSource(f"{source}: no such file in the history, or no such revision; check both")
     raise UnreadableSource(

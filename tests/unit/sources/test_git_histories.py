@@ -2,58 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from support.git_repo import Repo
 from unspool import open_history
 from unspool.errors import ConfigError, UnreadableSource
-
-ENVIRONMENT = {
-    "GIT_AUTHOR_NAME": "Ada",
-    "GIT_AUTHOR_EMAIL": "ada@example.org",
-    "GIT_COMMITTER_NAME": "Ada",
-    "GIT_COMMITTER_EMAIL": "ada@example.org",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_NOSYSTEM": "1",
-}
-
-
-class Repo:
-    """A repository with a clock of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.time = 1_700_000_000
-        self.git("init", "--quiet", "--initial-branch=main", str(folder))
-
-    def git(self, *arguments: str) -> str:
-        stamp = f"{self.time} +0000"
-        environment = {**os.environ, **ENVIRONMENT, "GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
-        done = subprocess.run(
-            ["git", *arguments], cwd=self.folder, check=True, capture_output=True, text=True, env=environment
-        )
-        return done.stdout.strip()
-
-    def commit(self, path: str, content: Any, subject: str) -> str:
-        self.time += 60
-        place = self.folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(content if isinstance(content, str) else json.dumps(content, indent=1))
-        self.git("add", path)
-        self.git("commit", "--quiet", "-m", subject)
-        return self.git("rev-parse", "HEAD")
 
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Repo:
-    folder = tmp_path / "repo"
-    folder.mkdir()
-    return Repo(folder)
+    return Repo(tmp_path / "repo")
 
 
 def test_each_commit_that_touched_the_file_is_an_entry(repo: Repo) -> None:
@@ -102,7 +62,6 @@ def test_a_revision_ends_the_history(repo: Repo) -> None:
 
 def test_names_may_hold_at_signs_colons_and_spaces(tmp_path: Path) -> None:
     folder = tmp_path / "a:b c"
-    folder.mkdir()
     repo = Repo(folder)
     repo.commit("pkg@1/st ate.json", {"n": 1}, "one")
     with open_history(f"git:{folder}:pkg@1/st ate.json", follow=False) as history:
