@@ -39,11 +39,11 @@ def _under_one_name(
 ) -> tuple[list[Commit], dict[str, tuple[str, ...]]]:
     """Return the commits back to the renames that made a name, and where the older names' histories end."""
     renamed = {}
-    for commit in repository.additions(name, tips, without):
-        old = repository.renames(commit).get(name)
+    for added in repository.additions(name, tips, without):
+        old = repository.renames(added).get(name)
         if old is not None:
-            renamed[commit] = old
-    before = [f"{commit}^@" for commit in renamed]
+            renamed[added] = old
+    before = [f"{added}^@" for added in renamed]
     commits = repository.commits(name, tips, (*without, *before))
     sources: dict[str, tuple[str, ...]] = {}
     for commit in commits:
