@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from unspool.chain.block_strategy import BlockStrategy
-from unspool.chain.strategy import FullSnapshotStrategy, strategy_from_name
 from unspool.history.history import History
 from unspool.history.stats import Health
 from unspool.history.verdict import Verdict, VerdictStatus
@@ -17,6 +15,7 @@ from unspool.query.doctor_chains import ChainBook, ChainRow, ChainVerdict, Check
 from unspool.query.doctor_checks import EntryChecks
 from unspool.query.doctor_file import FileWalk
 from unspool.query.doctor_findings import Code, Finding, Ledger, Severity
+from unspool.query.doctor_rules import ChainRules, RuleSource, given_rules, rules_in, rules_of
 from unspool.query.doctor_steps import ChainedSource
 from unspool.query.doctor_store import StoreWalk
 from unspool.query.doctor_structure import check_database, check_identity, check_leftovers
@@ -46,6 +45,7 @@ class Diagnosis:
         chains: a row for each chain, oldest first; of very many, the newest and those that need something done.
         chain_count: chains in all.
         strategy: whose rule chains were measured by.
+        strategy_from: who said so: `given`, the `file` itself, or `usual` where it does not say.
         doubtful: entries, as first and last, whose states read but may not be what was recorded.
         complete: everything was looked at; False after a cancel.
     """
@@ -60,6 +60,7 @@ class Diagnosis:
     chains: tuple[ChainRow, ...]
     chain_count: int
     strategy: str
+    strategy_from: RuleSource
     doubtful: tuple[tuple[int, int], ...]
     complete: bool
 
@@ -75,7 +76,8 @@ def diagnose(
 
     Args:
         target: an open history, the path of a native file, or any other source with chains.
-        strategy: whose rule chains are measured by, as `strategy_from_name` reads it; the recorder's own when None.
+        strategy: whose rule chains are measured by, as `strategy_from_name` reads it; when None the one that the file
+            was recorded with, or the recorder's own where the file does not say.
         progress: told how far it is.
         cancelled: asked whether to stop; what was found so far is returned then.
 
@@ -83,14 +85,14 @@ def diagnose(
         UnreadableSource, NewerSchema, CorruptHistory: a file cannot be opened at all.
         ConfigError: an unknown strategy.
     """
-    rule = BlockStrategy() if strategy in (None, "auto") else strategy_from_name(str(strategy))
+    rules = None if strategy is None else given_rules(strategy)
     ledger = Ledger()
     stop = cancelled or _never
     if isinstance(target, History):
         _add_verdict(target.verdict, ledger)
     source = _source_of(target, ledger)
     try:
-        found = examine(source, ledger, rule, is_given=strategy is not None, progress=progress, cancelled=stop)
+        found = examine(source, ledger, rules or rules_for(source), progress=progress, cancelled=stop)
         moved = isinstance(source, FileWalk) and source.moved
     finally:
         source.close()
@@ -109,12 +111,16 @@ def _source_of(target: History | ChainedSource | str | os.PathLike[str], ledger:
     return target
 
 
+def rules_for(source: ChainedSource) -> ChainRules:
+    """Return the rules that a source's chains were recorded by."""
+    return rules_in(source.connection) if isinstance(source, FileWalk) else rules_of(())
+
+
 def examine(
     source: ChainedSource,
     ledger: Ledger,
-    rule: FullSnapshotStrategy,
+    rules: ChainRules,
     *,
-    is_given: bool,
     progress: Progress | None,
     cancelled: Cancelled,
 ) -> Diagnosis:
@@ -124,7 +130,7 @@ def examine(
         check_identity(source.connection, ledger.add)
         check_leftovers(source.connection, source.keys, ledger.add)
     checks = EntryChecks(source, ledger)
-    book = ChainBook(ledger, rule, is_given=is_given)
+    book = ChainBook(ledger, rules)
     readable = 0
     complete = True
     for place, step in enumerate(source.steps()):
@@ -144,7 +150,7 @@ def examine(
         progress(source.total, source.total)
     return Diagnosis(
         source.name, ledger.health(), ledger.findings(), _plain(ledger.counts), _plain(ledger.unlisted),
-        source.total, readable, chains, book.count, rule.name, tuple(checks.doubtful), complete,
+        source.total, readable, chains, book.count, rules.name, rules.source, tuple(checks.doubtful), complete,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from unspool.chain.strategy import (
     TimeStrategy,
 )
 from unspool.query.doctor_findings import Code, Ledger, Severity
+from unspool.query.doctor_rules import ChainRules
 from unspool.query.doctor_steps import Facts, Fault, Step
 
 CHAINS_LISTED: Final = 10_000
@@ -86,17 +87,16 @@ class ChainRow:
 class ChainBook:
     """Follows the entries and keeps one row for each chain."""
 
-    def __init__(self, ledger: Ledger, strategy: FullSnapshotStrategy, *, is_given: bool) -> None:
+    def __init__(self, ledger: Ledger, rules: ChainRules) -> None:
         """Start before the first entry.
 
         Args:
             ledger: where findings go.
-            strategy: whose rule chains are measured by.
-            is_given: somebody asked for this very strategy, so breaking it is more than a note.
+            rules: what chains are measured by.
         """
         self._ledger = ledger
-        self._strategy = strategy
-        self._severity = Severity.WARNING if is_given else Severity.NOTE
+        self._rules = rules
+        self._severity = Severity.WARNING if rules.is_binding else Severity.NOTE
         self._open: _Open | None = None
         self._healthy: deque[ChainRow] = deque(maxlen=CHAINS_LISTED)
         self._others: deque[ChainRow] = deque(maxlen=CHAINS_LISTED)
@@ -108,7 +108,7 @@ class ChainBook:
         facts = step.facts
         if self._open is None or facts is None or facts.codec.is_full:
             self._close()
-            self._open = _Open(step, facts)
+            self._open = _Open(step, facts, self._rules.at(step.seq))
         else:
             self._measure(self._open, step, facts)
         if step.fault is not None and self._open.fault is None:
@@ -123,7 +123,7 @@ class ChainBook:
             changed_atoms=len(facts.changed),
             candidate_bytes=facts.stored,
         )
-        if chain.over_at is None and self._strategy.wants_full(state):
+        if chain.over_at is None and chain.rule.wants_full(state):
             chain.over_at = step.seq
         chain.last = step.last
         chain.length += 1
@@ -146,10 +146,10 @@ class ChainBook:
             verdict, reason = ChainVerdict.BROKEN, f"entry {at}: {fault.text}"
         elif chain.over_at is not None:
             verdict = ChainVerdict.CREATE_BASE
-            reason = f"{self._strategy.name} wants a full snapshot at entry {chain.over_at}"
+            reason = f"{chain.rule.name} wants a full snapshot at entry {chain.over_at}"
         return ChainRow(
             chain.first, chain.last, chain.length, chain.age_ms, chain.full_bytes, chain.delta_bytes,
-            limits_of(self._strategy, chain.full_bytes),
+            limits_of(chain.rule, chain.full_bytes),
             ChecksumState.INTACT if chain.fault is None else ChecksumState.DAMAGED, verdict, reason,
         )  # fmt: skip
 
@@ -163,9 +163,12 @@ class ChainBook:
 class _Open:
     """A chain that may still grow."""
 
-    __slots__ = ("age_ms", "delta_bytes", "fault", "first", "full_bytes", "last", "length", "over_at", "start_ns")
+    __slots__ = (
+        "age_ms", "delta_bytes", "fault", "first", "full_bytes", "last", "length", "over_at", "rule", "start_ns",
+    )  # fmt: skip
 
-    def __init__(self, step: Step, facts: Facts | None) -> None:
+    def __init__(self, step: Step, facts: Facts | None, rule: FullSnapshotStrategy) -> None:
+        self.rule = rule
         self.first, self.last = step.seq, step.last
         self.start_ns = 0 if facts is None else facts.time_ns
         self.full_bytes = 0 if facts is None else facts.full_bytes

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from unspool.chain.block_strategy import BlockStrategy
 from unspool.errors import StorageFailed
-from unspool.query.doctor import Cancelled, Diagnosis, Progress, diagnose, examine
+from unspool.query.doctor import Cancelled, Diagnosis, Progress, diagnose, examine, rules_for
 from unspool.query.doctor_file import FileWalk
 from unspool.query.doctor_findings import Ledger
 from unspool.query.repair_report import Hole, RepairRefused, RepairReport
 from unspool.query.repair_writer import RepairWriter
 from unspool.store.file import FileStore
+from unspool.store.recordings import recordings_among, row_of
 
 _STRIDE: Final = 256
+_KEPT: Final = ("history_id", "created_ns")
 
 
 def repair(
@@ -51,7 +54,7 @@ def repair(
     partial = target.with_name(target.name + ".partial")
     _remove(partial)
     try:
-        before = examine(walk, ledger, BlockStrategy(), is_given=False, progress=_half(progress, 0), cancelled=stop)
+        before = examine(walk, ledger, rules_for(walk), progress=_half(progress, 0), cancelled=stop)
         report = _write(walk, before, partial, target, _half(progress, 1), stop)
         if report.complete:
             partial.replace(target)
@@ -80,7 +83,7 @@ def _write(
                     progress(step.seq, walk.total)
             writer.take(step)
         entries = len(store)
-    _take_over(partial, facts, walk.name)
+    _take_over(partial, facts, walk.name, writer.number_of)
     after = diagnose(partial, cancelled=cancelled)
     return RepairReport(
         source=str(walk.path),
@@ -105,12 +108,14 @@ def _facts(walk: FileWalk) -> dict[str, object]:
         return {}
 
 
-def _take_over(path: Path, facts: dict[str, object], source: str) -> None:
+def _take_over(path: Path, facts: dict[str, object], source: str, number_of: Callable[[int], int]) -> None:
     """The new file is the same history: ids of entries, and links to them, go on meaning the same."""
-    kept = {key: value for key, value in facts.items() if key in ("history_id", "created_ns")}
+    kept = [(key, value) for key, value in facts.items() if key in _KEPT]
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        recordings = (replace(one, first=number_of(one.first)) for one in recordings_among(facts.items()))
         connection.executemany(
-            "INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", [*kept.items(), ("repaired_from", source)]
+            "INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)",
+            [*kept, *map(row_of, recordings), ("repaired_from", source)],
         )
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

@@ -137,6 +137,10 @@ class RepairWriter:
             )
         )
 
+    def number_of(self, seq: int) -> int:
+        """Return the number that an entry has in the new file."""
+        return max(seq - self._shift(seq), 0)
+
     def _shift(self, seq: int) -> int:
         """Return by how much an entry's number is smaller in the new file."""
         return next((by for first, by in reversed(self._shifts) if first <= seq), 0)

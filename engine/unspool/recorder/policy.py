@@ -25,6 +25,14 @@ def recording_strategy(strategy: str | FullSnapshotStrategy) -> FullSnapshotStra
     return BlockStrategy() if strategy == "auto" else strategy_from_name(strategy)
 
 
+def strategy_name(strategy: FullSnapshotStrategy) -> str:
+    """Return the name that a strategy can be made from again; "" where its settings are more than its name tells."""
+    try:
+        return strategy.name if recording_strategy(strategy.name) == strategy else ""
+    except (ConfigError, AttributeError):
+        return ""
+
+
 def recording_codec(codec: str | DeltaStrategy) -> DeltaStrategy:
     """Return the codec that an option names.
 

@@ -21,7 +21,7 @@ from unspool.errors import ConfigError, EntryNotFound, UnspoolError
 from unspool.model.entries import ChangeKind, EntryKind
 from unspool.model.values import Value
 from unspool.recorder.capture import AtomChange, Base, Capture, Taken, changes_between
-from unspool.recorder.policy import delta_record, full_record, recording_codec, recording_strategy
+from unspool.recorder.policy import delta_record, full_record, recording_codec, recording_strategy, strategy_name
 from unspool.recorder.redact import Redaction
 from unspool.store.file import Durability, FileStore
 from unspool.store.protocol import Draft, Store
@@ -90,6 +90,8 @@ class Recorder:
         self._owner = os.getpid()
         is_path = isinstance(target, str | os.PathLike)
         self.store: Store = FileStore.create(Path(target), durability=durability) if is_path else target  # type: ignore[arg-type,assignment]
+        if isinstance(self.store, FileStore):
+            self.store.note_recording(strategy_name(self._strategy), self._codec.value)
         self._continue()
         atexit.register(_close_at_exit, weakref.ref(self))
 

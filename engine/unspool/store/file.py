@@ -10,6 +10,7 @@ from unspool.errors import ReadOnlyHistory, UnspoolError
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store.protocol import Columns, Draft, RecordRun
 from unspool.store.reader import FileReader
+from unspool.store.recordings import Recording, read_recordings
 from unspool.store.shares import shares_of
 from unspool.store.writer import FileWriter
 
@@ -127,6 +128,18 @@ class FileStore:
             StorageFailed: the disk or the database refused.
         """
         return self._writing().append(draft)
+
+    def note_recording(self, strategy: str, codec: str) -> None:
+        """Keep the settings that entries from here on are written with; see `Recording`.
+
+        Raises:
+            ReadOnlyHistory, StorageFailed: see `append`.
+        """
+        self._writing().note_recording(strategy, codec)
+
+    def recordings(self) -> tuple[Recording, ...]:
+        """Return with which settings the file was recorded; nothing where it does not say."""
+        return self._reader.call(read_recordings)
 
     def vacuum_into(self, path: Path) -> None:
         """Write a copy of the file without free pages; only for a file opened with `create`.

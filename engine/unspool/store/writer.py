@@ -15,6 +15,7 @@ from typing import Final
 from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource
 from unspool.store.protocol import Draft
 from unspool.store.reader import FileReader
+from unspool.store.recordings import Recording, note_recording
 from unspool.store.schema import connect_writer
 from unspool.store.sealer import Sealer
 from unspool.store.sealing import unsealed_runs
@@ -129,6 +130,18 @@ class FileWriter:
             self.sealer.request(self._run_start, seq)
             self._run_start, self._run_bytes = seq, 0
         self._run_bytes += len(draft.record.payload)
+
+    def note_recording(self, strategy: str, codec: str) -> None:
+        """Keep the settings that entries from here on are written with.
+
+        Raises:
+            StorageFailed: the disk or the database refused.
+        """
+        try:
+            with self._lock:
+                note_recording(self._connection, Recording(self._next, strategy, codec))
+        except sqlite3.Error as error:
+            raise StorageFailed(f"{self._path}: its settings could not be written ({error})") from None
 
     def vacuum_into(self, path: Path) -> None:
         """Write a copy of the file without free pages.

@@ -222,10 +222,12 @@ def test_chains_are_measured_by_the_rule_that_is_asked_for(tmp_path: Path) -> No
         diagnose(path, strategy="sometimes")
 
 
-def test_without_a_given_rule_long_chains_are_a_note_only(tmp_path: Path) -> None:
+def test_where_no_rule_is_known_long_chains_are_a_note_only(tmp_path: Path) -> None:
     path = tmp_path / "x.unspool"
     record_shop(path, 200, strategy="manual")
+    change(path, ("DELETE FROM meta WHERE key GLOB 'recording:*'", ()))
     diagnosis = diagnose(path)
+    assert (diagnosis.strategy, diagnosis.strategy_from) == ("auto", "usual")
     assert diagnosis.verdict == "healthy"
     assert [(f.code, f.severity) for f in diagnosis.findings] == [(Code.OVER_LIMIT, Severity.NOTE)]
 

@@ -23,7 +23,7 @@ _HOLES_SHOWN: Final = 20
 
 @click.command("doctor")
 @source_command()
-@click.option("--strategy", metavar="NAME", help="Whose rule chains are measured by; the recorder's own by default.")
+@click.option("--strategy", metavar="NAME", help="Whose rule chains are measured by; by default the one it was recorded with.")
 @click.option(
     "--repair", "out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT",
     help="Write all that is intact to the new file OUT; SOURCE is never changed.",
@@ -72,9 +72,9 @@ def _repair(common: Common, out: Path) -> RepairReport:
 def _print_diagnosis(out: Output, diagnosis: Diagnosis, source: str) -> None:
     out.line(out.paint(f"{visible(diagnosis.source)}: {diagnosis.verdict.value}", "head"))
     read = "all read" if diagnosis.readable == diagnosis.entries else f"{diagnosis.readable} read"
-    out.line(
-        f"  {diagnosis.entries} entries, {read}; {diagnosis.chain_count} chains, measured by {diagnosis.strategy}"
-    )
+    chains = f"{diagnosis.chain_count} chains, measured by {visible(diagnosis.strategy)}"
+    recorded = ", as it was recorded" if diagnosis.strategy_from == "file" else ""
+    out.line(f"  {diagnosis.entries} entries, {read}; {chains}{recorded}")
     for finding in diagnosis.findings:
         _print_finding(out, finding, source)
     for code, count in diagnosis.unlisted.items():

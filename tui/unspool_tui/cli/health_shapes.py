@@ -28,6 +28,7 @@ def diagnosis_shape(diagnosis: Diagnosis) -> dict[str, Value]:
         "chains": [_plain(asdict(row)) for row in diagnosis.chains],
         "chain_count": diagnosis.chain_count,
         "strategy": diagnosis.strategy,
+        "strategy_from": diagnosis.strategy_from.value,
         "complete": diagnosis.complete,
     }
 

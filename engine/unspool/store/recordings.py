@@ -1,0 +1,75 @@
+"""With which settings a file was recorded, kept in its meta: one row for each entry from which others applied."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+PREFIX: Final = "recording:"
+"""Key in the table `meta`, followed by the number of the first entry that the settings apply to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Settings of a recorder, and from where on they apply.
+
+    Attributes:
+        first: number of the first entry written with them.
+        strategy: when a full snapshot was stored, as `Recorder` reads it; "" for a rule that no name tells.
+        codec: how entries were written, as `Recorder` reads it.
+    """
+
+    first: int
+    strategy: str
+    codec: str
+
+
+def read_recordings(connection: sqlite3.Connection) -> tuple[Recording, ...]:
+    """Return what the file says, in the order of entries; rows that make no sense are passed over.
+
+    Raises:
+        sqlite3.DatabaseError: the table cannot be read.
+    """
+    return recordings_among(connection.execute("SELECT key, value FROM meta WHERE key GLOB ?", (PREFIX + "*",)))
+
+
+def recordings_among(rows: Iterable[tuple[object, object]]) -> tuple[Recording, ...]:
+    """Return what rows of the table `meta` say, in the order of entries."""
+    found = [_recording(str(key), value) for key, value in rows if str(key).startswith(PREFIX)]
+    return tuple(sorted((one for one in found if one is not None), key=lambda one: one.first))
+
+
+def _recording(key: str, value: object) -> Recording | None:
+    try:
+        first, settings = int(key.removeprefix(PREFIX)), json.loads(str(value))
+    except (ValueError, RecursionError):
+        return None
+    if first < 0 or not isinstance(settings, dict):
+        return None
+    strategy, codec = settings.get("strategy"), settings.get("codec")
+    return Recording(first, strategy, codec) if isinstance(strategy, str) and isinstance(codec, str) else None
+
+
+def row_of(recording: Recording) -> tuple[str, str]:
+    """Return key and value of the row that keeps some settings."""
+    return f"{PREFIX}{recording.first}", json.dumps({"strategy": recording.strategy, "codec": recording.codec})
+
+
+def note_recording(connection: sqlite3.Connection, recording: Recording) -> None:
+    """Keep from which entry on which settings apply; nothing is written where they are those before.
+
+    Raises:
+        sqlite3.Error: the file refused.
+    """
+    known = read_recordings(connection)
+    earlier = [one for one in known if one.first < recording.first]
+    same = earlier and (earlier[-1].strategy, earlier[-1].codec) == (recording.strategy, recording.codec)
+    # Settings of a recorder that opened the file and recorded nothing are forgotten.
+    idle = [(f"{PREFIX}{one.first}",) for one in known if one.first >= recording.first and one != recording]
+    if idle:
+        connection.executemany("DELETE FROM meta WHERE key = ?", idle)
+    if not same and recording not in known:
+        connection.execute("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", row_of(recording))
