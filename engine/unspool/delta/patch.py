@@ -29,7 +29,7 @@ from unspool.model.encoded import (
     text_size,
 )
 
-_SMALLEST: Final = 64
+SMALLEST_PATCHED: Final = 64
 """Bytes below which a value is written whole: a patch would not be smaller."""
 _DEEPEST: Final = 24
 """Levels of structure that are followed; what differs further down is written whole."""
@@ -72,7 +72,7 @@ def make_patch(old: bytes, new: bytes, ends: tuple[int, int] | None = None) -> b
         new: wire form of the value after.
         ends: leading and trailing bytes they share, where that is known.
     """
-    if len(new) < _SMALLEST or len(old) < _SMALLEST:
+    if len(new) < SMALLEST_PATCHED or len(old) < SMALLEST_PATCHED:
         return None
     start, end = shared_ends(old, 0, new, 0) if ends is None else ends
     middle = len(new) - start - end

@@ -35,6 +35,8 @@ _HEADER_BYTES: Final = {0xD9: 2, 0xDA: 3, 0xDB: 5, 0xDC: 3, 0xDD: 5, 0xDE: 3, 0x
 _split_list: Final[Callable[[bytes], list[msgspec.Raw]]] = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _split_map: Final[Callable[[bytes], dict[str, msgspec.Raw]]] = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 
+_skip: Final[Callable[[bytes], msgspec.Raw]] = msgspec.msgpack.Decoder(msgspec.Raw).decode
+
 
 class NotSplittable(Exception):
     """A wire form that is nested too deeply to be taken apart by the fast path."""
@@ -68,10 +70,28 @@ def split_map(data: bytes) -> dict[str, bytes]:
     Raises:
         NotSplittable: nested too deeply, or keys that are no text.
     """
+    return {key: bytes(item) for key, item in map_views(data).items()}
+
+
+def map_views(data: bytes) -> dict[str, memoryview]:
+    """Return views of the wire forms of a map's values by key.
+
+    Raises:
+        NotSplittable: nested too deeply, or keys that are no text.
+    """
     try:
-        return {key: bytes(item) for key, item in _split_map(data).items()}
+        return _split_map(data)  # type: ignore[return-value]
     except (RecursionError, msgspec.DecodeError) as error:
         raise NotSplittable from error
+
+
+def is_one_value(data: bytes) -> bool:
+    """Say whether bytes are exactly one wire form, without decoding it; False where that cannot be told quickly."""
+    try:
+        _skip(data)
+    except (RecursionError, msgspec.DecodeError):
+        return False
+    return True
 
 
 @lru_cache(maxsize=4096)

@@ -8,21 +8,24 @@ the cost is that of one encoding however many atoms there are.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
-from itertools import accumulate
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from unspool.delta.patch import SMALLEST_PATCHED
 from unspool.errors import ConfigError, UnsupportedValue
 from unspool.history.diff import same_value
-from unspool.model.encoded import shared_end, shared_from
+from unspool.model.encoded import NotSplittable, is_one_value, map_views, shared_end, shared_from
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
 from unspool.model.wire import encode, encode_plain
+from unspool.recorder.base import Base
 
 _FEW: Final = 24
 """Changed atoms up to which finding them one by one beats looking at every atom."""
+_LARGE: Final = 2048
+"""Bytes from which taking the encoded state apart beats encoding one value again."""
 
 
 class AtomChange(msgspec.Struct, frozen=True, gc=False):
@@ -53,67 +56,6 @@ class Taken(msgspec.Struct, frozen=True):
     changes: list[AtomChange]
     base: Base
     problems: tuple[str, ...] = ()
-
-
-class Base(Mapping[str, bytes]):
-    """A captured state as one byte string, and where each atom's value stands in it."""
-
-    __slots__ = ("blob", "ends", "names", "starts")
-
-    def __init__(self, blob: bytes, names: list[str], starts: list[int], ends: list[int]) -> None:
-        self.blob = blob
-        self.names = names
-        self.starts = starts
-        self.ends = ends
-
-    @classmethod
-    def of(cls, state: Mapping[str, bytes]) -> Base:
-        """Lay a state, given as wire forms by atom, out as the encoder would."""
-        header = _map_header(len(state))
-        names = list(state)
-        keys = [encode(name) for name in names]
-        parts = [part for pair in zip(keys, state.values(), strict=True) for part in pair]
-        places = list(accumulate(map(len, parts), initial=len(header)))
-        return cls(b"".join((header, *parts)), names, places[1:-1:2], places[2::2])
-
-    def __getitem__(self, atom: str) -> bytes:
-        try:
-            place = self.names.index(atom)
-        except ValueError:
-            raise KeyError(atom) from None
-        return self.value(place)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def value(self, place: int) -> bytes:
-        """Return the wire form of the atom at a place."""
-        return self.blob[self.starts[place] : self.ends[place]]
-
-    def to_dict(self) -> dict[str, bytes]:
-        """Return wire forms by atom."""
-        blob = self.blob
-        return {name: blob[start:end] for name, start, end in zip(self.names, self.starts, self.ends, strict=True)}
-
-    def moved(self, blob: bytes, sizes: Mapping[int, int]) -> Base:
-        """Return the layout of another byte string that differs only in the values at some places.
-
-        Args:
-            blob: the other byte string.
-            sizes: new sizes of the values whose size changed by place, in order of place.
-        """
-        if not sizes:
-            return Base(blob, self.names, self.starts, self.ends)
-        starts, ends = self.starts.copy(), self.ends.copy()
-        # Each change of size moves all that follows it; sizes are given in order of place.
-        for place, size in sizes.items():
-            shift = size - (ends[place] - starts[place])
-            starts[place + 1 :] = [start + shift for start in starts[place + 1 :]]
-            ends[place:] = [end + shift for end in ends[place:]]
-        return Base(blob, self.names, starts, ends)
 
 
 class Capture:
@@ -162,36 +104,33 @@ class Capture:
             return Taken([], base)
         changes: list[AtomChange] = []
         sizes: dict[int, int] = {}
+        parts = _Parts(state, blob)
         old_at = new_at = 0
-        while True:
-            same = shared_from(base.blob, old_at, blob, new_at)
-            position = old_at + same
-            if position == len(base.blob) and new_at + same == len(blob):
-                return Taken(changes, base.moved(blob, sizes))
+        while old_at < len(base.blob) or new_at < len(blob):
+            position = old_at + shared_from(base.blob, old_at, blob, new_at)
             place = bisect_right(base.starts, position) - 1
             if place < 0 or position >= base.ends[place] or len(changes) == _FEW:
                 return None
-            start = new_at + base.starts[place] - old_at
-            old, new = base.value(place), self._value_at(base, place, blob, start, state)
+            begin, end = base.starts[place], base.ends[place]
+            start = new_at + begin - old_at
+            new = _last_value(base.blob, end, blob, start)
+            is_last = new is not None
             if new is None:
+                new = parts.value(base.names[place], end - begin)
+                if new is None or not blob.startswith(new, start):
+                    return None
+            change = _changed_atom(base.names[place], base.blob[begin:end], new, position - begin)
+            if change is None:
                 return None
-            lead = position - base.starts[place]
-            ends = (lead, shared_end(old, new, min(len(old), len(new)) - lead))
-            if same_value(old, new, ends):
-                return None
-            changes.append(AtomChange(base.names[place], old, new, ends))
-            if len(new) != len(old):
+            changes.append(change)
+            if len(new) != end - begin:
                 sizes[place] = len(new)
-            old_at, new_at = base.ends[place], start + len(new)
-
-    def _value_at(self, base: Base, place: int, blob: bytes, start: int, state: Mapping[str, Value]) -> bytes | None:
-        rest = len(base.blob) - base.ends[place]
-        end = len(blob) - rest
-        # When all that follows is the same, the value ends where it begins to be; no second encoding is needed.
-        if end > start and base.blob[base.ends[place] :] == blob[end:]:
-            return blob[start:end]
-        new = encode_plain(state[base.names[place]])
-        return new if new is not None and blob.startswith(new, start) else None
+            if is_last:
+                break
+            old_at, new_at = end, start + len(new)
+            if len(base.blob) - old_at == len(blob) - new_at and blob.endswith(memoryview(base.blob)[old_at:]):
+                break
+        return Taken(changes, base.moved(blob, sizes))
 
     def _compare_atoms(self, state: Mapping[str, Value], strict: bool) -> Taken:
         known = self.base.to_dict()
@@ -213,6 +152,55 @@ class Capture:
         return Taken(changes_between(known, taken), Base.of(taken), tuple(problems))
 
 
+class _Parts:
+    """The wire forms of single atoms of a state that is encoded already."""
+
+    __slots__ = ("_blob", "_state", "_values")
+
+    def __init__(self, state: Mapping[str, Value], blob: bytes) -> None:
+        self._state = state
+        self._blob = blob
+        self._values: dict[str, memoryview] | None = None
+
+    def value(self, atom: str, size: int) -> bytes | None:
+        """Return an atom's wire form, of about `size` bytes, or None where the fast path does not give it."""
+        if size < _LARGE:
+            return encode_plain(self._state[atom])
+        if self._values is None:
+            try:
+                self._values = map_views(self._blob)
+            except NotSplittable:
+                return encode_plain(self._state[atom])
+        return bytes(self._values[atom])
+
+
+def _last_value(old: bytes, end: int, blob: bytes, start: int) -> bytes | None:
+    """Return the value that starts at a place if all that follows it is what followed its predecessor, else None.
+
+    That spares a second encoding of the value.
+
+    Args:
+        old: the byte string before.
+        end: where the predecessor ends in it.
+        blob: the byte string now.
+        start: where the value starts in it.
+    """
+    stop = len(blob) - (len(old) - end)
+    if stop <= start or not blob.endswith(memoryview(old)[end:]):
+        return None
+    value = blob[start:stop]
+    # What follows may look the same by chance, inside a later value that ends like the old bytes.
+    return value if end == len(old) or is_one_value(value) else None
+
+
+def _changed_atom(atom: str, old: bytes, new: bytes, lead: int) -> AtomChange | None:
+    """Return the change of an atom whose wire forms share `lead` bytes, or None where its value is the same."""
+    if len(new) < SMALLEST_PATCHED or len(old) < SMALLEST_PATCHED:
+        return None if same_value(old, new) else AtomChange(atom, old, new)
+    ends = (lead, shared_end(old, new, min(len(old), len(new)) - lead))
+    return None if same_value(old, new, ends) else AtomChange(atom, old, new, ends)
+
+
 def changes_between(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[AtomChange]:
     """Return the atoms that differ between two states given as wire forms by atom; deleted ones first."""
     changes = [AtomChange(atom, value, None) for atom, value in old.items() if atom not in new]
@@ -232,9 +220,3 @@ def _encode_atom(atom: str, value: Value, strict: bool, problems: list[str]) -> 
             raise UnsupportedValue(text) from None
         problems.append(text)
         return encode(Unrepresentable(type(value).__name__, str(error)))
-
-
-def _map_header(size: int) -> bytes:
-    if size < 16:
-        return bytes((0x80 | size,))
-    return b"\xde" + size.to_bytes(2) if size < 65536 else b"\xdf" + size.to_bytes(4)

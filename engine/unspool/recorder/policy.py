@@ -11,7 +11,8 @@ from unspool.codec.binary_patch import binary_available
 from unspool.codec.records import AtomWrite, Form, Record, RecordCodec, encode_delta, encode_full, write_atom
 from unspool.codec.strategy import DeltaStrategy
 from unspool.errors import ConfigError, MissingExtra
-from unspool.recorder.capture import AtomChange, Base, Taken
+from unspool.recorder.base import Base
+from unspool.recorder.capture import AtomChange, Taken
 
 
 def recording_strategy(strategy: str | FullSnapshotStrategy) -> FullSnapshotStrategy:

@@ -20,7 +20,8 @@ from unspool.codec.strategy import DeltaStrategy
 from unspool.errors import ConfigError, EntryNotFound, UnspoolError
 from unspool.model.entries import ChangeKind, EntryKind
 from unspool.model.values import Value
-from unspool.recorder.capture import AtomChange, Base, Capture, Taken, changes_between
+from unspool.recorder.base import Base
+from unspool.recorder.capture import AtomChange, Capture, Taken, changes_between
 from unspool.recorder.policy import delta_record, full_record, recording_codec, recording_strategy, strategy_name
 from unspool.recorder.redact import Redaction
 from unspool.store.file import Durability, FileStore

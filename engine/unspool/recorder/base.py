@@ -1,0 +1,78 @@
+"""The last captured state, as the byte string the next one is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import accumulate, pairwise
+
+from unspool.model.wire import encode
+
+
+class Base(Mapping[str, bytes]):
+    """A captured state as one byte string, and where each atom's value stands in it."""
+
+    __slots__ = ("blob", "ends", "names", "starts")
+
+    def __init__(self, blob: bytes, names: list[str], starts: list[int], ends: list[int]) -> None:
+        self.blob = blob
+        self.names = names
+        self.starts = starts
+        self.ends = ends
+
+    @classmethod
+    def of(cls, state: Mapping[str, bytes]) -> Base:
+        """Lay a state, given as wire forms by atom, out as the encoder would."""
+        header = _map_header(len(state))
+        names = list(state)
+        keys = [encode(name) for name in names]
+        parts = [part for pair in zip(keys, state.values(), strict=True) for part in pair]
+        places = list(accumulate(map(len, parts), initial=len(header)))
+        return cls(b"".join((header, *parts)), names, places[1:-1:2], places[2::2])
+
+    def __getitem__(self, atom: str) -> bytes:
+        try:
+            place = self.names.index(atom)
+        except ValueError:
+            raise KeyError(atom) from None
+        return self.value(place)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def value(self, place: int) -> bytes:
+        """Return the wire form of the atom at a place."""
+        return self.blob[self.starts[place] : self.ends[place]]
+
+    def to_dict(self) -> dict[str, bytes]:
+        """Return wire forms by atom."""
+        blob = self.blob
+        return {name: blob[start:end] for name, start, end in zip(self.names, self.starts, self.ends, strict=True)}
+
+    def moved(self, blob: bytes, sizes: Mapping[int, int]) -> Base:
+        """Return the layout of another byte string that differs only in the values at some places.
+
+        Args:
+            blob: the other byte string.
+            sizes: new sizes of the values whose size changed by place, in order of place.
+        """
+        if not sizes:
+            return Base(blob, self.names, self.starts, self.ends)
+        starts, ends = self.starts, self.ends
+        places = [*sizes, len(starts)]
+        # What lies before the first such value stays; each change of size moves all that follows it.
+        new_starts, new_ends = starts[: places[0] + 1], ends[: places[0]]
+        shift = 0
+        for place, following in pairwise(places):
+            shift += sizes[place] - (ends[place] - starts[place])
+            new_starts += [start + shift for start in starts[place + 1 : following + 1]]
+            new_ends += [end + shift for end in ends[place:following]]
+        return Base(blob, self.names, new_starts, new_ends)
+
+
+def _map_header(size: int) -> bytes:
+    if size < 16:
+        return bytes((0x80 | size,))
+    return b"\xde" + size.to_bytes(2) if size < 65536 else b"\xdf" + size.to_bytes(4)
