@@ -25,7 +25,7 @@ def lineage(repository: Repository, path: str, tip: str, since: str | None = Non
     """
     without = () if since is None else (since,)
     parts: list[list[Commit]] = []
-    waiting = [(path, (tip,))]
+    waiting: list[tuple[str, tuple[str, ...]]] = [(path, (tip,))]
     while waiting and len(parts) < _MOST_NAMES:
         name, tips = waiting.pop(0)
         commits, sources = _under_one_name(repository, name, tips, without)
