@@ -38,9 +38,8 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
         full_bytes=full_bytes,
         ratio=full_bytes / stored if stored else 1.0,
         file_bytes=store.file_bytes(),
-        codecs={
-            RecordCodec(code).name.lower(): count for code, count in Counter(columns.codec).items() if code != HOLE
-        },
+        codecs={_codec(code): count for code, count in Counter(columns.codec).items() if code != HOLE},
+        codec_ratios=_ratios(columns),
         atoms={atom: AtomStats(*shares[atom]) for atom in sorted(shares, key=lambda atom: -shares[atom][1])},
         rebuild_us=times,
         cache=rebuilder.cache_stats(),
@@ -48,6 +47,19 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
         problems=tuple(dict.fromkeys(problems)),
         verdict=verdict,
     )
+
+
+def _codec(code: int) -> str:
+    return RecordCodec(code).name.lower()
+
+
+def _ratios(columns: Columns) -> dict[str, float]:
+    whole: Counter[int] = Counter()
+    stored: Counter[int] = Counter()
+    for code, full_bytes, size in zip(columns.codec, columns.full_bytes, columns.stored, strict=True):
+        whole[code] += full_bytes
+        stored[code] += size
+    return {_codec(code): whole[code] / size for code, size in stored.items() if code != HOLE and size}
 
 
 def longest_chain(columns: Columns) -> int:

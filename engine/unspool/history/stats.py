@@ -55,6 +55,7 @@ class HistoryStats:
         ratio: `full_bytes / stored_bytes`; 1.0 for an empty history.
         file_bytes: bytes on disk, side files included.
         codecs: entries by codec.
+        codec_ratios: by codec, the bytes that its entries would take stored whole over those they take.
         atoms: each atom's share, by name.
         rebuild_us: rebuild times.
         cache: how the cache has served.
@@ -73,6 +74,7 @@ class HistoryStats:
     ratio: float
     file_bytes: int
     codecs: Mapping[str, int]
+    codec_ratios: Mapping[str, float]
     atoms: Mapping[str, AtomStats]
     rebuild_us: RebuildTimes
     cache: CacheStats
