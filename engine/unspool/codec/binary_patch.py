@@ -6,8 +6,6 @@ A bare bsdiff4 patch applies to any base of about the right length and gives rub
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import struct
 from types import ModuleType
 from typing import Final
@@ -27,8 +25,10 @@ MIN_PATCH_BYTES: Final = _HEADER.size + _BSDIFF_HEADER.size + 3 * _SMALLEST_BZ2
 
 def binary_available() -> bool:
     """Say whether bsdiff4 is installed."""
+    from importlib.util import find_spec
+
     try:
-        return importlib.util.find_spec("bsdiff4") is not None
+        return find_spec("bsdiff4") is not None
     except ValueError:
         return False
 
@@ -46,7 +46,10 @@ def _bsdiff4() -> ModuleType:
 
 def digest(data: bytes) -> bytes:
     """Return the digest that binds a patch to a state."""
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+    # Reading a history hardly ever needs a digest, and OpenSSL takes longer to load than a file to open.
+    from hashlib import blake2b
+
+    return blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
 def make_bound_patch(old: bytes, new: bytes) -> bytes:

@@ -6,20 +6,21 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self, overload
+from typing import TYPE_CHECKING, Self, overload
 
 from unspool.delta.structural import Identity
 from unspool.errors import EntryNotFound
 from unspool.history.diff import Diff, diff_states
 from unspool.history.feeder import FINISHED, Feeder, Progress
-from unspool.history.measure import measure
 from unspool.history.rebuild import CacheStats, Rebuilder
-from unspool.history.stats import HistoryStats
 from unspool.history.verdict import COMPLETE, Verdict
 from unspool.history.view import StateView
 from unspool.model.entries import ChangeKind, Entry
 from unspool.model.values import State
 from unspool.store.protocol import Columns, Store
+
+if TYPE_CHECKING:
+    from unspool.history.stats import HistoryStats
 
 EMPTY = -1
 """Number that stands for the empty state before the first entry, where a diff may be taken from it."""
@@ -157,6 +158,8 @@ class History:
 
     def stats(self) -> HistoryStats:
         """Read every record once and return measured facts; damage is told in them, never raised."""
+        from unspool.history.measure import measure
+
         return measure(self._store, self.columns(), self._rebuilder, self.verdict)
 
     def cache_stats(self) -> CacheStats:

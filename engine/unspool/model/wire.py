@@ -18,7 +18,6 @@ import msgspec
 import ormsgpack
 
 from unspool.errors import CorruptHistory
-from unspool.model import wire_deep
 from unspool.model.tags import Tag, Tagged, from_tag, leaf_tag
 from unspool.model.values import Value
 
@@ -33,6 +32,19 @@ _OPTIONS: Final = (
 )
 
 _LEAVES: Final = (int, dt.datetime, dt.date, dt.time, dt.timedelta, decimal.Decimal, uuid.UUID, complex)
+
+
+# Most histories never need the iterative path, and every start of the app would wait for its import.
+def _encode_deep(value: Value) -> bytes:
+    from unspool.model.wire_deep import encode_deep
+
+    return encode_deep(value)
+
+
+def _decode_deep(data: bytes) -> Value:
+    from unspool.model.wire_deep import decode_deep
+
+    return decode_deep(data)
 
 
 def _tagged(value: Value) -> ormsgpack.Ext:
@@ -63,7 +75,7 @@ def encode(value: Value) -> bytes:
     try:
         return ormsgpack.packb(value, _tagged, _OPTIONS)
     except (TypeError, RecursionError):
-        return wire_deep.encode_deep(value)
+        return _encode_deep(value)
 
 
 def encode_plain(value: Value) -> bytes | None:
@@ -92,10 +104,10 @@ def decode(data: bytes) -> Value:
     try:
         return _decode(data)
     except RecursionError:
-        return wire_deep.decode_deep(data)
+        return _decode_deep(data)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError) as error:
         if isinstance(error, msgspec.DecodeError) and "hashable" in str(error):
-            return wire_deep.decode_deep(data)
+            return _decode_deep(data)
         raise CorruptHistory(f"a stored value does not decode ({error}); run `unspool doctor` on the file") from None
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from unspool.errors import ReadOnlyHistory, UnspoolError
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store.protocol import Columns, Draft, RecordRun
 from unspool.store.reader import FileReader
-from unspool.store.recordings import Recording, read_recordings
 from unspool.store.shares import shares_of
-from unspool.store.writer import FileWriter
+
+if TYPE_CHECKING:
+    from unspool.store.recordings import Recording
+    from unspool.store.writer import FileWriter
 
 Durability = Literal["default", "fast", "full"]
 """What `append` promises when it returns; see `FileStore.create`."""
@@ -56,6 +58,9 @@ class FileStore:
             UnreadableSource: it cannot be opened, or is no unspool file.
             ConfigError: an unknown durability.
         """
+        # Readers, which are started far more often, do without what only writers need.
+        from unspool.store.writer import FileWriter
+
         place = Path(path)
         writer = FileWriter(place, durability)
         return cls(place, writer.reader, writer)
@@ -139,6 +144,8 @@ class FileStore:
 
     def recordings(self) -> tuple[Recording, ...]:
         """Return with which settings the file was recorded; nothing where it does not say."""
+        from unspool.store.recordings import read_recordings
+
         return self._reader.call(read_recordings)
 
     def vacuum_into(self, path: Path) -> None:
