@@ -6,9 +6,9 @@ Atoms are small integers that the store interns; values are wire forms kept as b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, Self, overload
 
 import msgspec
 
@@ -229,3 +229,46 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     codec: RecordCodec
     payload: bytes
+
+
+class PackedRecords(Sequence[Record]):
+    """Records in a row as their two columns: a run is read far more often than each of its records is looked at.
+
+    Attributes:
+        codecs: how each payload is read, as `RecordCodec` numbers it.
+        payloads: their bytes.
+    """
+
+    __slots__ = ("codecs", "payloads")
+
+    def __init__(self, codecs: Sequence[int], payloads: Sequence[bytes]) -> None:
+        """Take over two columns of the same length."""
+        self.codecs = codecs
+        self.payloads = payloads
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Self:
+        """Pack records."""
+        kept = list(records)
+        return cls([record.codec for record in kept], [record.payload for record in kept])
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+    @overload
+    def __getitem__(self, place: slice) -> PackedRecords: ...
+    def __getitem__(self, place: int | slice) -> Record | PackedRecords:
+        if isinstance(place, slice):
+            return PackedRecords(self.codecs[place], self.payloads[place])
+        return Record(RecordCodec(self.codecs[place]), self.payloads[place])
+
+    def full_at_or_before(self, place: int) -> int:
+        """Return the place of the nearest full record at or before one, or -1 where there is none."""
+        while place >= 0 and self.codecs[place] not in _FULL:
+            place -= 1
+        return place
+
+
+_FULL: Final = frozenset(int(codec) for codec in RecordCodec if codec.is_full)

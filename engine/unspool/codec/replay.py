@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from unspool.codec import state_codec
-from unspool.codec.records import Record, RecordCodec, decode_full, replay_delta
+from unspool.codec.records import PackedRecords, Record, RecordCodec, decode_full, replay_delta
 from unspool.errors import BrokenChain, CorruptHistory, DeltaCompressionError
 
 
@@ -18,7 +18,7 @@ class Run(Protocol):
         """Number of the first entry."""
 
     @property
-    def records(self) -> Sequence[Record]:
+    def records(self) -> PackedRecords:
         """Their records."""
 
 
@@ -34,11 +34,9 @@ def replay(run: Run, seq: int, name: Callable[[int], str]) -> dict[str, bytes]:
         CorruptHistory: a record on the way is damaged; names its entry.
     """
     place = seq - run.first
-    start = place
-    while not run.records[start].codec.is_full:
-        start -= 1
-        if start < 0:
-            raise BrokenChain(f"entry {run.first} starts a run but is not full; run `unspool doctor`", seq=run.first)
+    start = run.records.full_at_or_before(place)
+    if start < 0:
+        raise BrokenChain(f"entry {run.first} starts a run but is not full; run `unspool doctor`", seq=run.first)
     state: dict[str, bytes] = {}
     for at in range(start, place + 1):
         state = apply_record(state, run.records[at], name, run.first + at)

@@ -106,8 +106,8 @@ class Rebuilder:
             cursor.seq -= 1
         if cursor.seq > seq:
             self._rewind(cursor, seq)
-        while cursor.seq < seq:
-            self._step(cursor)
+        if cursor.seq < seq:
+            self._advance(cursor, seq)
         return cursor.state.copy()
 
     def _cursor(self, seq: int) -> _Cursor:
@@ -126,32 +126,34 @@ class Rebuilder:
 
     def _rewind(self, cursor: _Cursor, seq: int) -> None:
         """Put a cursor on the nearest full record at or before an entry."""
-        place = seq - cursor.run.first
-        while place > 0 and not cursor.run.records[place].codec.is_full:
-            place -= 1
+        place = max(0, cursor.run.records.full_at_or_before(seq - cursor.run.first))
         cursor.seq = cursor.run.first + place
         cursor.state = replay(cursor.run, cursor.seq, self._store.atom_name)
         cursor.undo.clear()
         self._fresh_bytes += sum(map(len, cursor.state.values()))
 
-    def _step(self, cursor: _Cursor) -> None:
-        seq = cursor.seq + 1
-        record = cursor.run.records[seq - cursor.run.first]
-        if record.codec is not RecordCodec.DICT:
-            cursor.state = apply_record(cursor.state, record, self._store.atom_name, seq)
-            cursor.undo.clear()
-            self._fresh_bytes += sum(map(len, cursor.state.values()))
-        else:
-            undo: list[tuple[str, bytes | None]] = []
-            try:
-                replay_delta(cursor.state, record.payload, self._store.atom_name, undo)
-            except CorruptHistory as error:
-                # The half-changed state must not be built upon.
-                self._cursors.pop(cursor.run.first, None)
-                raise type(error)(f"{self._store.name}: entry {seq}: {error}", seq=seq) from None
-            cursor.undo.append(undo)
-            self._fresh_bytes += sum(len(cursor.state.get(atom, b"")) for atom, _ in undo)
-        cursor.seq = seq
+    def _advance(self, cursor: _Cursor, seq: int) -> None:
+        """Replay records until a cursor stands on an entry, noting how to step back."""
+        first, records, name = cursor.run.first, cursor.run.records, self._store.atom_name
+        touched: set[str] = set()
+        for at in range(cursor.seq + 1, seq + 1):
+            place = at - first
+            if records.codecs[place] != RecordCodec.DICT:
+                cursor.state = apply_record(cursor.state, records[place], name, at)
+                cursor.undo.clear()
+                touched.update(cursor.state)
+            else:
+                undo: list[tuple[str, bytes | None]] = []
+                try:
+                    replay_delta(cursor.state, records.payloads[place], name, undo)
+                except CorruptHistory as error:
+                    # The half-changed state must not be built upon.
+                    self._cursors.pop(first, None)
+                    raise type(error)(f"{self._store.name}: entry {at}: {error}", seq=at) from None
+                cursor.undo.append(undo)
+                touched.update([atom for atom, _ in undo])
+            cursor.seq = at
+        self._fresh_bytes += sum(len(cursor.state.get(atom, b"")) for atom in touched)
 
     def _keep(self, seq: int, state: EncodedState) -> None:
         # A step shares all atoms but the changed ones with its neighbour; only those are new bytes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from unspool.model.values import State, Value
-from unspool.model.wire import decode
+from unspool.model.wire import decode, decode_all
 
 
 class StateView(Mapping[str, Value]):
@@ -46,4 +46,4 @@ class StateView(Mapping[str, Value]):
 
     def to_dict(self) -> State:
         """Return the state as a dict that is safe to change."""
-        return {atom: decode(value) for atom, value in self._encoded.items()}
+        return dict(zip(self._encoded, decode_all(self._encoded.values()), strict=True))

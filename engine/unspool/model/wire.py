@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
@@ -111,6 +111,19 @@ def decode(data: bytes) -> Value:
         raise CorruptHistory(f"a stored value does not decode ({error}); run `unspool doctor` on the file") from None
 
 
+def decode_all(forms: Collection[bytes]) -> list[Value]:
+    """Rebuild many values; they share nothing with each other.
+
+    Raises:
+        CorruptHistory: one of them is no wire form.
+    """
+    try:
+        return list(map(_decode, forms))
+    except (RecursionError, msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError):
+        # One by one, the slow path is taken for those that need it, and what is damaged is told.
+        return [decode(form) for form in forms]
+
+
 def wire_size(value: Value) -> int:
     """Return the number of bytes the value takes in wire form.
 
@@ -120,4 +133,4 @@ def wire_size(value: Value) -> int:
     return len(encode(value))
 
 
-__all__ = ["Tagged", "decode", "encode", "encode_plain", "wire_size"]
+__all__ = ["Tagged", "decode", "decode_all", "encode", "encode_plain", "wire_size"]

@@ -48,7 +48,7 @@ class BlockReader:
         """Prepare; damage that costs no entry is told to `report`."""
         self._connection = connection
         self._report = report
-        self._prefixes: OrderedDict[int, zstandard.ZstdCompressionDict | Fault] = OrderedDict()
+        self._prefixes: OrderedDict[int, zstandard.ZstdDecompressor | Fault] = OrderedDict()
         self.bytes_read = 0
         """Stored bytes read so far."""
 
@@ -90,7 +90,7 @@ class BlockReader:
         records = tuple(map(Record, codecs, payloads))
         return ReadBlock(facts, records)
 
-    def _prefix(self, segment: object) -> zstandard.ZstdCompressionDict | Fault:
+    def _prefix(self, segment: object) -> zstandard.ZstdDecompressor | Fault:
         if type(segment) is not int:
             return Fault(Code.MISSING_KEYFRAME, "their block names no segment")
         known = self._prefixes.get(segment)
@@ -100,7 +100,7 @@ class BlockReader:
                 self._prefixes.popitem(last=False)
         return known
 
-    def _load_prefix(self, segment: int) -> zstandard.ZstdCompressionDict | Fault:
+    def _load_prefix(self, segment: int) -> zstandard.ZstdDecompressor | Fault:
         try:
             row = self._connection.execute("SELECT size, data FROM segment WHERE id = ?", (segment,)).fetchone()
             if row is None:
@@ -111,7 +111,7 @@ class BlockReader:
         self.bytes_read += len(row[1])
         if row[0] != len(row[1]):
             self._report(Code.WRONG_INDEX, None, None, f"segment {segment} tells a wrong size of its keyframe")
-        return frames.raw_prefix(plain)
+        return frames.decompressor(frames.raw_prefix(plain))
 
     def _check_index(self, key: BlockKey, columns: BlockColumns, start: object, end: object, atoms: object) -> None:
         last = key.first + key.count - 1

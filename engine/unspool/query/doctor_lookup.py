@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from typing import Final
 
-from unspool.codec.records import Record, RecordCodec, encode_full
+from unspool.codec.records import PackedRecords, Record, RecordCodec, encode_full
 from unspool.codec.replay import replay
 from unspool.errors import UnspoolError
 from unspool.query.doctor_blocks import BlockReader, ReadBlock
@@ -58,7 +58,7 @@ class StateLookup:
                 self._blocks.popitem(last=False)
         if not block.records:
             return None
-        return replay(RecordRun(key.first, block.records), seq, self._names.__getitem__)
+        return replay(RecordRun(key.first, PackedRecords.of(block.records)), seq, self._names.__getitem__)
 
     def _live(self, seq: int) -> EncodedState | None:
         full = self._connection.execute(
@@ -77,9 +77,8 @@ class StateLookup:
         rows = read_rows(self._connection, first, seq + 1)
         if [row.seq for row in rows] != list(range(first, seq + 1)):
             return None
-        return replay(
-            RecordRun(first - len(head), [*head, *(row.record for row in rows)]), seq, self._names.__getitem__
-        )
+        records = PackedRecords.of([*head, *(row.record for row in rows)])
+        return replay(RecordRun(first - len(head), records), seq, self._names.__getitem__)
 
     def _number_of(self, state: EncodedState) -> dict[str, int]:
         return {name: number for number, name in self._names.items() if name in state}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from unspool.codec.records import Form, Record, RecordCodec, decode_delta
+from unspool.codec.records import Form, PackedRecords, Record, RecordCodec, decode_delta
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
 from unspool.query.checkers_patterns import Pattern, covers
@@ -29,7 +29,7 @@ class Records:
     def __init__(self, history: History) -> None:
         """Read records of a history."""
         self._store = history.store
-        self._run = RecordRun(0, ())
+        self._run = RecordRun(0, PackedRecords((), ()))
 
     def writes(self, seq: int) -> dict[str, tuple[Form, int]] | None:
         """Return how a key-wise delta writes each atom and the bytes that takes; None for any other record.

@@ -276,13 +276,13 @@ def encode_records(
     return compress(_encode(list(payloads)), prefix, level)
 
 
-def decode_records(first: int, data: bytes, prefix: zstandard.ZstdCompressionDict | None) -> list[bytes]:
-    """Read the records of a block.
+def decode_records(first: int, data: bytes, decompressor: zstandard.ZstdDecompressor) -> list[bytes]:
+    """Read the records of a block with its segment's decompressor.
 
     Raises:
         CorruptHistory: they are damaged.
     """
     try:
-        return _decode_records(decompress(data, first, prefix))
+        return _decode_records(decompress(data, first, decompressor))
     except msgspec.DecodeError as error:
         raise damaged(first, str(error)) from None

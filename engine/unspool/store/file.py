@@ -20,6 +20,18 @@ Durability = Literal["default", "fast", "full"]
 """What `append` promises when it returns; see `FileStore.create`."""
 
 
+class _Names(dict[int, str]):
+    """The names of atoms asked for so far: a number never changes its name."""
+
+    def __init__(self, ask: Callable[[int], str]) -> None:
+        super().__init__()
+        self._ask = ask
+
+    def __missing__(self, number: int) -> str:
+        name = self[number] = self._ask(number)
+        return name
+
+
 class FileStore:
     """Entries in an SQLite file; see `unspool.store.schema` for what is in it."""
 
@@ -28,7 +40,10 @@ class FileStore:
         self._path = path
         self._reader = reader
         self._writer = writer
-        self._name_of = reader.atom_name if writer is None else writer.atom_name
+        self.atom_name: Callable[[int], str] = _Names(
+            reader.atom_name if writer is None else writer.atom_name
+        ).__getitem__
+        """See `Store.atom_name`; asked for every atom of every record that is replayed."""
         self._closed = False
 
     @classmethod
@@ -120,10 +135,6 @@ class FileStore:
     def intern(self, atom: str) -> int:
         """See `Store.intern`; only a file opened with `create` gives new numbers."""
         return self._writing().intern(atom)
-
-    def atom_name(self, number: int) -> str:
-        """See `Store.atom_name`."""
-        return self._name_of(number)
 
     def append(self, draft: Draft) -> int:
         """See `Store.append`.

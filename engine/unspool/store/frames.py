@@ -29,7 +29,12 @@ def compress(data: bytes, prefix: zstandard.ZstdCompressionDict | None = None, l
     return zstandard.ZstdCompressor(dict_data=prefix, compression_params=parameters).compress(data)
 
 
-def decompress(data: bytes, first: int, prefix: zstandard.ZstdCompressionDict | None = None) -> bytes:
+def decompressor(prefix: zstandard.ZstdCompressionDict) -> zstandard.ZstdDecompressor:
+    """Return what reads frames that were compressed against a prefix; not to be used by two threads at once."""
+    return zstandard.ZstdDecompressor(dict_data=prefix, max_window_size=_LARGEST)
+
+
+def decompress(data: bytes, first: int, with_prefix: zstandard.ZstdDecompressor | None = None) -> bytes:
     """Decompress and verify what `compress` made.
 
     Raises:
@@ -41,9 +46,7 @@ def decompress(data: bytes, first: int, prefix: zstandard.ZstdCompressionDict | 
     try:
         if zstandard.frame_content_size(data) > _LARGEST:
             raise damaged(first, "it claims an absurd size")
-        if prefix is None:
-            return _plain_decompressor().decompress(data)
-        return zstandard.ZstdDecompressor(dict_data=prefix, max_window_size=_LARGEST).decompress(data)
+        return (with_prefix or _plain_decompressor()).decompress(data)
     except zstandard.ZstdError as error:
         raise damaged(first, str(error)) from None
 

@@ -6,7 +6,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator
 
-from unspool.codec.records import Record
+from unspool.codec.records import PackedRecords, Record
 from unspool.errors import EntryNotFound
 from unspool.model.entries import NO_META, ChangeKind, Entry, EntryKind
 from unspool.store.protocol import Columns, Draft, RecordRun
@@ -53,7 +53,7 @@ class MemoryStore:
         stop = seq + 1
         while stop < len(self._entries) and self._entries[stop].kind is not EntryKind.FULL:
             stop += 1
-        return RecordRun(first, self._records[first:stop])
+        return RecordRun(first, PackedRecords.of(self._records[first:stop]))
 
     def changed(self, seq: int) -> tuple[tuple[str, ChangeKind], ...]:
         """See `Store.changed`."""

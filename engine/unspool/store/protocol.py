@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from unspool.codec.records import Record, RecordCodec
+from unspool.codec.records import PackedRecords, Record, RecordCodec
 from unspool.model.entries import ChangeKind, Entry, EntryKind
 from unspool.model.values import Value
 
@@ -50,7 +50,7 @@ class RecordRun:
     """
 
     first: int
-    records: Sequence[Record]
+    records: PackedRecords
 
     @property
     def stop(self) -> int:
@@ -148,7 +148,7 @@ class Store(Protocol):
     def intern(self, atom: str) -> int:
         """Return the number of an atom, giving it one if need be."""
 
-    def atom_name(self, number: int) -> str:
+    def atom_name(self, number: int, /) -> str:
         """Return an atom's name; raises KeyError for a number never given."""
 
     def shares(self, problems: list[str]) -> dict[str, tuple[int, int]]:

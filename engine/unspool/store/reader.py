@@ -10,7 +10,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import zstandard
 
-from unspool.codec.records import Record, RecordCodec, encode_full
+from unspool.codec.records import PackedRecords, Record, RecordCodec, encode_full
 from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, EntryNotFound
 from unspool.model.entries import ChangeKind, Entry
@@ -23,7 +23,7 @@ from unspool.store.tail import check_leap, read_rows, readable_rows, row_entry
 
 _COLUMNS_KEPT: Final = 96
 """Blocks whose metadata stays decoded: a screenful of history and its surroundings."""
-_PREFIXES_KEPT: Final = 4
+_SEGMENTS_KEPT: Final = 4
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,7 +45,7 @@ class FileReader:
         self._path = path
         self._file = ReadConnection(path, live=live)
         self._columns: OrderedDict[int, BlockColumns] = OrderedDict()
-        self._prefixes: OrderedDict[int, zstandard.ZstdCompressionDict] = OrderedDict()
+        self._segments: OrderedDict[int, zstandard.ZstdDecompressor] = OrderedDict()
         self._names: list[str] = []
         self._numbers: dict[str, int] = {}
         self._version = (-1, -1)
@@ -178,29 +178,33 @@ class FileReader:
         row = connection.execute(query, (first,)).fetchone()
         if row is None:
             raise CorruptHistory(f"the records of the block that starts at entry {first} are missing", seq=first)
-        payloads = blocks.decode_records(first, row[0], self._prefix(connection, row[1], first))
+        payloads = blocks.decode_records(first, row[0], self._decompressor(connection, row[1], first))
         if len(payloads) != len(columns.codecs):
             raise CorruptHistory(f"the block that starts at entry {first} lost records", seq=first)
         # A block always starts with a plain full record, also where its first entry was recorded as a delta.
-        codecs = [RecordCodec.NONE, *map(RecordCodec, columns.codecs[1:])]
-        return RecordRun(first, [Record(codec, data) for codec, data in zip(codecs, payloads, strict=True)])
+        codecs = columns.codecs[:]
+        codecs[0] = RecordCodec.NONE
+        return RecordRun(first, PackedRecords(codecs, payloads))
 
-    def _prefix(self, connection: sqlite3.Connection, segment: int, first: int) -> zstandard.ZstdCompressionDict:
-        known = self._prefixes.get(segment)
+    def _decompressor(self, connection: sqlite3.Connection, segment: int, first: int) -> zstandard.ZstdDecompressor:
+        """Return what reads a segment's blocks; only to be used while the connection is held."""
+        known = self._segments.get(segment)
         if known is None:
             row = connection.execute("SELECT data FROM segment WHERE id = ?", (segment,)).fetchone()
             if row is None:
                 raise CorruptHistory(f"the keyframe of segment {segment} is missing", seq=first)
-            known = self._prefixes[segment] = frames.raw_prefix(frames.decompress(row[0], first))
-            if len(self._prefixes) > _PREFIXES_KEPT:
-                self._prefixes.popitem(last=False)
+            keyframe = frames.raw_prefix(frames.decompress(row[0], first))
+            known = self._segments[segment] = frames.decompressor(keyframe)
+            if len(self._segments) > _SEGMENTS_KEPT:
+                self._segments.popitem(last=False)
         return known
 
     def _tail_run(self, connection: sqlite3.Connection, seq: int) -> RecordRun:
         query = "SELECT max(seq) FROM tail WHERE seq <= ? AND codec IN (?, ?)"
         full = connection.execute(query, (seq, RecordCodec.NONE, RecordCodec.COMPRESS)).fetchone()[0]
         if full is not None:
-            return RecordRun(full, [row.record for row in _rows_without_gap(connection, full, seq, self.count)])
+            rows = _rows_without_gap(connection, full, seq, self.count)
+            return RecordRun(full, PackedRecords.of(row.record for row in rows))
         start = connection.execute("SELECT min(seq) FROM tail").fetchone()[0]
         if start is None or start == 0:
             raise _missing(seq if start is None else start)
@@ -211,7 +215,7 @@ class FileReader:
         base = replay(self._block_run(connection, columns), start - 1, self.atom_name)
         head = Record(RecordCodec.NONE, encode_full(base, self.number_of))
         rows = _rows_without_gap(connection, start, seq, self.count)
-        return RecordRun(start - 1, [head, *(row.record for row in rows)])
+        return RecordRun(start - 1, PackedRecords.of([head, *(row.record for row in rows)]))
 
     def number_of(self, atom: str) -> int:
         """Return an atom's number; raises KeyError for an unknown name."""

@@ -12,6 +12,7 @@ docs/storage.md describes every column.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -114,7 +115,8 @@ def _connect_uri(path: Path, options: str) -> sqlite3.Connection:
 def is_live(path: Path) -> bool:
     """Say whether a writer is at work on a file, or left something in its -wal."""
     try:
-        return path.with_name(path.name + "-wal").stat().st_size > 0
+        # Asked before every reading: joining text costs a tenth of what a Path does.
+        return os.stat(f"{path}-wal").st_size > 0  # noqa: PTH116
     except OSError:
         return False
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import zstandard
 
-from unspool.codec.records import RecordCodec, encode_full
+from unspool.codec.records import PackedRecords, RecordCodec, encode_full
 from unspool.codec.replay import Run, replay
 from unspool.store import blocks, frames
 from unspool.store.blocks import Row
@@ -144,7 +144,7 @@ def head_record(
     if first.record.codec is RecordCodec.NONE:
         return first.record.payload
     if first.record.codec is RecordCodec.COMPRESS:
-        return encode_full(replay(RecordRun(first.seq, [first.record]), first.seq, name), intern)
+        return encode_full(replay(RecordRun(first.seq, PackedRecords.of([first.record])), first.seq, name), intern)
     run = before(first.seq)
     return encode_full(replay(run, first.seq, name), intern)
 
