@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections import Counter
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ class MemoryStore:
             history_id: its identity; random when None.
         """
         self.name = name
-        self.history_id = secrets.token_hex(4) if history_id is None else history_id
+        self.history_id = os.urandom(4).hex() if history_id is None else history_id
         self._entries: list[Entry] = []
         self._records: list[Record] = []
         self._changed: list[tuple[tuple[str, ChangeKind], ...]] = []

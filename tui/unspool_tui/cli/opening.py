@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unspool.errors import ConfigError
-from unspool_tui.cli.log import print_entries
 from unspool_tui.cli.options import Common, judge, opened, source_command, stdout_is_terminal
-from unspool_tui.cli.output import Output
-from unspool_tui.cli.stats import print_stats
 
 if TYPE_CHECKING:
     from unspool.history.history import History
@@ -40,6 +37,11 @@ def command(common: Common, at_entry: int | None, no_follow: bool) -> int:
 
 def print_all(common: Common, history: History, at_entry: int | None = None) -> None:
     """Print what `stats` and `log` print."""
+    # The screen, which is what most calls are for, should not wait for these.
+    from unspool_tui.cli.log import print_entries
+    from unspool_tui.cli.output import Output
+    from unspool_tui.cli.stats import print_stats
+
     with Output(common) as out:
         if at_entry is not None:
             history.resolve(at_entry)

@@ -10,7 +10,6 @@ from typing import Final, Self
 
 import click
 
-from unspool.model.json_text import to_json
 from unspool.model.values import Value
 from unspool_tui.cli.options import Common, stdout_is_terminal
 from unspool_tui.present.inert import visible, visible_json
@@ -35,6 +34,8 @@ class Output:
 
     def json(self, value: Value, *, indent: int | None = None) -> None:
         """Write a value as JSON, on a line of its own."""
+        from unspool.model.json_text import to_json
+
         text = to_json(value, indent=indent)
         self.raw(visible_json(text) if self.is_terminal else text)
 
@@ -70,5 +71,7 @@ class Output:
 
 def brief(value: Value, limit: int = 60) -> str:
     """Return a value in a few characters, inert."""
+    from unspool.model.json_text import to_json
+
     text = visible(to_json(value))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
