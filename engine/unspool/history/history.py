@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
@@ -36,6 +36,7 @@ class History:
         *,
         identity: Identity | None = None,
         path: Path | None = None,
+        watch: Callable[[], tuple[Path, ...]] | None = None,
     ) -> None:
         """Read a store.
 
@@ -44,11 +45,13 @@ class History:
             feeder: what brings foreign entries into the store.
             identity: identity keys of lists set by hand.
             path: the native file, where the history is one.
+            watch: gives the files whose change means that there may be new entries, where the store knows better.
         """
         self._store = store
         self._feeder = feeder
         self.identity = identity
         self._path = path
+        self._watch = watch
         self._rebuilder = Rebuilder(store)
         self._columns = Columns()
         self._columns_lock = threading.Lock()
@@ -210,7 +213,7 @@ class History:
         if self._feeder is not None:
             return self._feeder.watch_paths
         if self._path is None:
-            return ()
+            return () if self._watch is None else self._watch()
         return (self._path.with_name(self._path.name + "-wal"), self._path)
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from unspool.codec.records import Record
 from unspool.codec.replay import replay
 from unspool.codec.strategy import DeltaStrategy
 from unspool.errors import ConfigError, EntryNotFound, UnspoolError
+from unspool.model.addresses import is_postgres
 from unspool.model.entries import ChangeKind, EntryKind
 from unspool.model.values import Value
 from unspool.recorder.base import Base
@@ -61,7 +62,7 @@ class Recorder:
         """Open a recording; an existing file is continued.
 
         Args:
-            target: the `.unspool` file, or a store.
+            target: the `.unspool` file, `postgresql://USER@HOST/DATABASE?history=NAME`, or a store.
             strategy: when a full snapshot is stored: `auto`, or what `strategy_from_name` reads.
             codec: how entries are written: `auto`, `dict`, `binary`, `compress` or `none`.
             durability: see `FileStore.create`.
@@ -89,8 +90,8 @@ class Recorder:
         self._stopped = False
         self._warned_values = False
         self._owner = os.getpid()
-        is_path = isinstance(target, str | os.PathLike)
-        self.store: Store = FileStore.create(Path(target), durability=durability) if is_path else target  # type: ignore[arg-type,assignment]
+        is_place = isinstance(target, str | os.PathLike)
+        self.store: Store = _store_at(os.fspath(target), durability) if is_place else target  # type: ignore[arg-type,assignment]
         if isinstance(self.store, FileStore):
             self.store.note_recording(strategy_name(self._strategy), self._codec.value)
         self._continue()
@@ -255,6 +256,15 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _store_at(target: str, durability: Durability) -> Store:
+    if not is_postgres(target):
+        return FileStore.create(Path(target), durability=durability)
+    # Its driver is an extra that only those who record there have.
+    from unspool.store.postgres import PostgresStore
+
+    return PostgresStore.create(target, durability=durability)
 
 
 class _Chain:

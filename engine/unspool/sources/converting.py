@@ -12,7 +12,7 @@ from unspool.history.history import History
 from unspool.history.verdict import Verdict
 from unspool.recorder.recorder import Recorder
 from unspool.sources.foreign import feed
-from unspool.sources.opening import is_native, open_history
+from unspool.sources.opening import is_in_postgres, is_native, open_history
 from unspool.sources.selecting import Reading
 
 _PART = ".part"
@@ -56,7 +56,7 @@ def convert(
     _remove(part)
     try:
         with ExitStack() as resources:
-            native = is_native(source, reading.format)
+            native = is_native(source, reading.format) or is_in_postgres(source, reading.format)
             recorder = Recorder(part, strategy=strategy, codec=codec, durability="fast", on_error="raise")
             resources.callback(recorder.close)
             converted = _copy(source, recorder) if native else _feed(source, recorder, reading, resources)

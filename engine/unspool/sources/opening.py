@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.history.history import History
+from unspool.model.addresses import is_postgres
 from unspool.store.file import FileStore
 from unspool.store.schema import APPLICATION_ID
 
@@ -34,7 +35,8 @@ def open_history(
     since; a file that an app rewrites is followed from a thread, so that no save is missed between two calls.
 
     Args:
-        source: a path, `-` for standard input, or `git:REPO:PATH[@REV]`.
+        source: a path, `-` for standard input, `git:REPO:PATH[@REV]`, or `postgresql://USER@HOST/DATABASE`, with
+            `?history=NAME` for one that a recorder keeps there.
         format: name of its format; detected by content when None.
         identity: keys that tell the records of a list apart, by path pattern, such as `{"Incidents[*]": "UniqueId"}`.
         poll: look for changes every so many seconds instead of waiting for events (network drives).
@@ -50,6 +52,8 @@ def open_history(
         CorruptHistory: a native file is damaged.
     """
     name = os.fspath(source)
+    if is_in_postgres(name, format):
+        return _open_postgres(name, identity)
     if is_native(name, format):
         path = Path(name)
         return History(FileStore.open(path), identity=identity, path=path)
@@ -63,7 +67,7 @@ def open_history(
 
 def is_native(source: str, format_name: str | None) -> bool:
     """Say whether a source is to be opened as a native file: by its content, or because the user says so."""
-    if format_name is not None:
+    if format_name is not None and not is_postgres(source):
         return format_name in _NATIVE_NAMES
     path = Path(source)
     try:
@@ -76,3 +80,26 @@ def is_native(source: str, format_name: str | None) -> bool:
         # Not a file, or one that cannot be read: why is told where it is opened.
         return False
     return head.startswith(_SQLITE_MAGIC) and head[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4)
+
+
+def is_in_postgres(source: str, format_name: str | None) -> bool:
+    """Say whether a source is a history that a recorder keeps in PostgreSQL.
+
+    Raises:
+        UnreadableSource, MissingExtra: its server cannot be asked.
+    """
+    if not is_postgres(source):
+        return False
+    if format_name is not None:
+        return format_name in _NATIVE_NAMES
+    from unspool.sources.postgres_source import holds_histories
+
+    return holds_histories(source)
+
+
+def _open_postgres(address: str, identity: Mapping[str, str] | None) -> History:
+    # Its driver is an extra, and only such addresses need it.
+    from unspool.store.postgres import PostgresStore
+
+    store = PostgresStore.open(address)
+    return History(store, identity=identity, watch=lambda: store.watch_paths)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from unspool.errors import ConfigError, UnreadableSource
+from unspool.model.addresses import is_postgres
 from unspool.sources.entries import Reader
 from unspool.sources.limits import DEFAULT_LIMITS, Limits
 from unspool.sources.probe import Probe, Shape
@@ -62,7 +63,7 @@ def select_reader(source: str, reading: Reading, undo: ExitStack, *, wait: bool)
     """Return the reader for a source.
 
     Args:
-        source: a path, `-`, or `git:REPO:PATH[@REV]`.
+        source: a path, `-`, `git:REPO:PATH[@REV]`, or a PostgreSQL address.
         reading: how to read.
         undo: takes what must be let go of besides the reader.
         wait: standard input is read to its end first.
@@ -73,6 +74,11 @@ def select_reader(source: str, reading: Reading, undo: ExitStack, *, wait: bool)
     """
     if source.startswith(GIT_PREFIX):
         return _git(source, reading)
+    if is_postgres(source):
+        # Its driver is an extra, and only such addresses need it.
+        from unspool.sources.postgres_source import open_checkpoints
+
+        return Selected(*open_checkpoints(source, reading.format, reading.folds, reading.select))
     if source == STANDARD_INPUT:
         return _standard_input(reading, undo, wait=wait)
     probe = _probe(Path(source), reading)

@@ -57,7 +57,7 @@ def read_rows(connection: sqlite3.Connection, start: int, stop: int) -> list[Row
         CorruptHistory: a row is damaged; names the entry.
     """
     cursor = connection.execute(_SELECT + "WHERE seq >= ? AND seq < ? ORDER BY seq", (start, stop))
-    return [_row(values) for values in cursor]
+    return [checked_row(values) for values in cursor]
 
 
 def readable_rows(connection: sqlite3.Connection, start: int, stop: int) -> list[Row]:
@@ -65,13 +65,18 @@ def readable_rows(connection: sqlite3.Connection, start: int, stop: int) -> list
     rows = []
     for values in connection.execute(_SELECT + "WHERE seq >= ? AND seq < ? ORDER BY seq", (start, stop)):
         try:
-            rows.append(_row(values))
+            rows.append(checked_row(values))
         except CorruptHistory:
             continue
     return rows
 
 
-def _row(values: tuple[int, int, int, int, str, bytes, bytes | None, bytes, int]) -> Row:
+def checked_row(values: tuple[int, int, int, int, str, bytes, bytes | None, bytes, int]) -> Row:
+    """Return one row as it was selected, after comparing its checksum.
+
+    Raises:
+        CorruptHistory: it is damaged; names the entry.
+    """
     seq, time_ns, codec, full_bytes, action, changed, extra, record, crc = values
     if row_checksum(time_ns, codec, full_bytes, action, changed, extra, record) != crc:
         raise CorruptHistory(

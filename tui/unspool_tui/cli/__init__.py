@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from unspool.errors import ConfigError, EntryNotFound, PathSyntaxError, UnspoolError
+from unspool.model.addresses import without_password
 from unspool_tui.present.inert import visible
 
 COMMANDS: Final = {
@@ -92,7 +93,8 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.command(
     cls=CommandLine,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="SOURCE is a file or directory, - for standard input, or git:REPO:PATH[@REV]. "
+    epilog="SOURCE is a file or directory, - for standard input, git:REPO:PATH[@REV], or "
+    "postgresql://USER@HOST/DATABASE[?history=NAME]. "
     "`unspool SOURCE` is short for `unspool open SOURCE`.",
 )
 @click.option(
@@ -124,7 +126,7 @@ def run(args: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except UnspoolError as error:
-        click.echo(f"unspool: {visible(str(error))}", err=True)
+        click.echo(f"unspool: {visible(without_password(str(error)))}", err=True)
         return exit_code_of(error)
     except BrokenPipeError:
         _let_go_of_standard_output()

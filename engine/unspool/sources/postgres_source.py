@@ -1,0 +1,45 @@
+"""A PostgreSQL address as a source: a history that a recorder keeps there, or LangGraph's checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from unspool.errors import ConfigError, UnreadableSource
+from unspool.sources.entries import Reader
+from unspool.store.postgres_link import Link
+from unspool.store.postgres_schema import has_tables
+from unspool.store.postgres_target import parse_target
+
+_LANGGRAPH = "langgraph"
+
+
+def holds_histories(address: str) -> bool:
+    """Say whether an address is that of a recorded history: it names one, or its database holds nothing else.
+
+    Raises:
+        UnreadableSource, MissingExtra: the server cannot be reached.
+    """
+    target = parse_target(address)
+    if target.history is not None:
+        return True
+    link = Link(target, read_only=True)
+    try:
+        has_checkpoints = link.fetch("SELECT to_regclass('checkpoints')")[0][0] is not None
+        return not has_checkpoints and link.call(has_tables)
+    finally:
+        link.close()
+
+
+def open_checkpoints(
+    address: str, format_name: str | None, folds: Mapping[str, str], select: Mapping[str, str]
+) -> tuple[str, Reader]:
+    """Return what to call LangGraph's checkpoints in a database, and their reader.
+
+    Raises:
+        UnreadableSource: there are none, or the server cannot be reached.
+        ConfigError: another format was asked for.
+    """
+    target = parse_target(address)
+    if format_name not in (None, _LANGGRAPH):
+        raise ConfigError(f"a PostgreSQL database is read as unspool or langgraph; leave --format {format_name} out")
+    raise UnreadableSource(f"{target.shown}: no history and no LangGraph checkpoints in this database")

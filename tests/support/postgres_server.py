@@ -1,0 +1,119 @@
+"""A private PostgreSQL server for tests: its own folder, a socket and no network."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+_PLACES = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt/postgresql", "/usr/pgsql")
+PASSWORD = "s3cret/word@x:1"
+
+
+def why_not() -> str | None:
+    """Return why no server can be started here, or None."""
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        return "psycopg is not installed (pip install 'unspool[postgres]')"
+    if _binaries() is None:
+        return "no PostgreSQL server is installed"
+    if os.geteuid() == 0 and (_other_user() is None or shutil.which("setpriv") is None):
+        return "PostgreSQL does not run as root, and there is no other user to run it as"
+    return None
+
+
+def _binaries() -> Path | None:
+    found = [path.parent for place in _PLACES for path in Path(place).glob("**/bin/postgres")]
+    found += [Path(place).parent for name in ("postgres",) if (place := shutil.which(name)) is not None]
+    with_tools = [folder for folder in found if (folder / "initdb").exists() and (folder / "pg_ctl").exists()]
+    return max(with_tools, default=None)
+
+
+def _other_user() -> pwd.struct_passwd | None:
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    return None
+
+
+class Server:
+    """A running server.
+
+    Attributes:
+        folder: where its socket is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._data = folder / "data"
+        binaries = _binaries()
+        assert binaries is not None
+        self._binaries = binaries
+        self._databases = 0
+
+    def _run(self, *arguments: str) -> None:
+        command = [str(self._binaries / arguments[0]), *arguments[1:]]
+        if os.geteuid() == 0:
+            user = _other_user()
+            assert user is not None
+            command = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *command]
+        subprocess.run(command, check=True, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.STDOUT, env={**os.environ, "LC_ALL": "C.UTF-8"})  # fmt: skip
+
+    def make(self) -> None:
+        """Make the cluster: users log in with a password."""
+        if os.geteuid() == 0:
+            user = _other_user()
+            assert user is not None
+            os.chown(self.folder, user.pw_uid, user.pw_gid)
+        secret = self.folder / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        options = ("--auth=scram-sha-256", f"--pwfile={secret}", "--username=ada", "--no-sync", "--encoding=UTF8")
+        self._run("initdb", "-D", str(self._data), *options)
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        settings = f"-k {self.folder} -c listen_addresses='' -c fsync=off -c max_connections=40"
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-l", str(self.folder / "log"), "-o", settings, "start")
+
+    def stop(self) -> None:
+        """Stop the server at once; whoever is connected is thrown out."""
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-m", "immediate", "stop")
+
+    def address(self, database: str = "postgres", **options: str) -> str:
+        """Return the address of a database."""
+        query = "&".join(
+            f"{key}={quote(value, safe='')}" for key, value in {"host": str(self.folder), **options}.items()
+        )
+        return f"postgresql://ada:{quote(PASSWORD, safe='')}@/{database}?{query}"
+
+    def new_database(self) -> str:
+        """Make a database and return its name."""
+        import psycopg
+
+        self._databases += 1
+        name = f"test{self._databases}"
+        with psycopg.connect(self.address(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return name
+
+
+@contextmanager
+def running_server(folder: Path) -> Iterator[Server]:
+    """Run a server in a folder, which must have a short name: sockets allow about a hundred characters."""
+    server = Server(folder)
+    server.make()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
