@@ -1,7 +1,7 @@
 """Which entry follows which: a history with forks as straight stretches.
 
-`parent_seq` tells the entry that another one follows in time. It is the one before except at a fork, and a fork is
-always stored whole, so only full entries have to be asked for their parent.
+`parent_seq` tells the entry that another one follows in time. It is the one before except at a fork, and the store
+tells the forks of a range without reading its entries one by one.
 """
 
 from __future__ import annotations
@@ -14,14 +14,11 @@ from typing import Final, overload
 
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
-from unspool.store.protocol import HOLE
+from unspool.store.forks import forks_of
 
 _WINDOW: Final = 256
 """Entries looked at first when walking back; most answers are near."""
 _LARGEST_WINDOW: Final = 1 << 16
-_BATCH: Final = 256
-_CROWDED: Final = 16
-"""Full entries in a batch from which reading the whole batch costs less than reading them one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +45,7 @@ def forks(history: History, start: int, stop: int) -> Iterator[tuple[int, int | 
 
     Entry 0 counts as one; an entry that cannot be read does not.
     """
-    kinds = history.columns().kind[start:stop].tobytes()
-    for begin in range(0, len(kinds), _BATCH):
-        batch = kinds[begin : begin + _BATCH]
-        full = [start + begin + at for at, kind in enumerate(batch) if kind] if 1 in batch else []
-        for entry in _entries(history, full):
-            if entry[1] is None or entry[1] != entry[0] - 1:
-                yield entry
-
-
-def _entries(history: History, seqs: Sequence[int]) -> list[tuple[int, int | None]]:
-    if len(seqs) >= _CROWDED:
-        try:
-            found = history[seqs[0] : seqs[-1] + 1]
-        except CorruptHistory:
-            codecs = history.columns().codec
-            found = [history[seq] for seq in seqs if codecs[seq] != HOLE]
-    else:
-        found = [history[seq] for seq in seqs]
-    return [(entry.seq, entry.parent_seq) for entry in found]
+    yield from forks_of(history.store, start, stop)
 
 
 def stretches_back(history: History, at: int) -> Iterator[Stretch]:

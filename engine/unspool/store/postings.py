@@ -73,9 +73,11 @@ def _bitmaps(
     connection: sqlite3.Connection, after: int, before: int, backwards: bool
 ) -> list[tuple[int, int, bytes]]:
     order = "DESC" if backwards else "ASC"
+    # The first condition finds the place in the index; without it every block from the beginning on is looked at.
     query = (
-        "SELECT first, count, atoms FROM block WHERE first + count > ? AND first < ? "  # noqa: S608 - no user text
-        f"ORDER BY first {order} LIMIT {_BATCH}"
+        "SELECT first, count, atoms FROM block "  # noqa: S608 - no user text
+        "WHERE first >= ifnull((SELECT max(first) FROM block WHERE first <= ?1), ?1) AND first + count > ?1 "
+        f"AND first < ?2 ORDER BY first {order} LIMIT {_BATCH}"
     )
     return connection.execute(query, (after, before)).fetchall()
 

@@ -1,0 +1,118 @@
+"""Which entries do not follow the one before them, told without making an object of every entry.
+
+A block says in its metadata what is unusual about its entries; a parent is part of that only at a fork. So a block
+without forks costs decompressing its metadata and one search in it, whatever else its entries carry.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from unspool.errors import CorruptHistory
+from unspool.model import wire
+from unspool.store.file import FileStore
+from unspool.store.frames import decompress
+from unspool.store.protocol import HOLE, Columns, Store
+from unspool.store.tail import readable_rows
+
+Fork = tuple[int, int | None]
+"""An entry, and the one it follows."""
+
+_BATCH: Final = 1024
+"""Entries that are asked for at once where a store tells nothing but whole entries."""
+
+
+class _Unusual(msgspec.Struct, array_like=True):
+    """A block's metadata as `blocks` packs it, with only the last column looked at."""
+
+    times: msgspec.Raw
+    codecs: msgspec.Raw
+    counts: msgspec.Raw
+    stored: msgspec.Raw
+    full: msgspec.Raw
+    actions: msgspec.Raw
+    action_of: msgspec.Raw
+    changed: msgspec.Raw
+    extras: msgspec.Raw
+
+
+_decode: Final = msgspec.msgpack.Decoder(_Unusual).decode
+_decode_extras: Final = msgspec.msgpack.Decoder(dict[int, bytes]).decode
+_PARENT: Final = b"parent"
+_BLOCKS: Final = (
+    "SELECT first, columns FROM block WHERE first >= ifnull((SELECT max(first) FROM block WHERE first <= ?1), ?1) "
+    "AND first < ?2 ORDER BY first"
+)
+
+
+def forks_of(store: Store, start: int, stop: int) -> list[Fork]:
+    """Return each entry from `start` to `stop - 1` that does not follow the one before it, with its parent.
+
+    Entry 0 counts as one; an entry that cannot be read does not.
+
+    Args:
+        store: where the entries are.
+        start: the first entry to look at.
+        stop: one past the last one.
+    """
+    start, stop = max(start, 0), min(stop, len(store))
+    if start >= stop:
+        return []
+    if isinstance(store, FileStore):
+        return store.reader.call(_in_file, start, stop)
+    return [fork for first in range(start, stop, _BATCH) for fork in _in_entries(store, first, stop)]
+
+
+def _in_file(connection: sqlite3.Connection, start: int, stop: int) -> list[Fork]:
+    found: list[Fork] = [(0, None)] if start == 0 and _reads_first(connection) else []
+    sealed = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
+    for first, data in connection.execute(_BLOCKS, (start, stop)):
+        found.extend(fork for fork in _in_block(first, data) if start <= fork[0] < stop)
+    tail = start if sealed is None else max(start, sealed[0])
+    if tail < stop:
+        found.extend(
+            (row.seq, row.extra["parent"]) for row in readable_rows(connection, tail, stop) if "parent" in row.extra
+        )
+    return found
+
+
+def _reads_first(connection: sqlite3.Connection) -> bool:
+    """Say whether entry 0 can be read."""
+    row = connection.execute("SELECT columns FROM block WHERE first = 0").fetchone()
+    if row is None:
+        return bool(readable_rows(connection, 0, 1))
+    try:
+        _decode(decompress(row[0], 0))
+    except (CorruptHistory, msgspec.MsgspecError):
+        return False
+    return True
+
+
+def _in_block(first: int, data: bytes) -> Iterator[Fork]:
+    try:
+        extras = _decode(decompress(data, first)).extras
+        if _PARENT not in bytes(extras):
+            return
+        unusual = {at: wire.decode(extra) for at, extra in _decode_extras(extras).items() if _PARENT in extra}
+    except (CorruptHistory, msgspec.MsgspecError, ValueError):
+        return
+    for at, extra in sorted(unusual.items()):
+        if "parent" in extra:
+            yield first + at, extra["parent"]
+
+
+def _in_entries(store: Store, start: int, stop: int) -> Iterator[Fork]:
+    stop = min(start + _BATCH, stop)
+    try:
+        entries = store.entries(start, stop)
+    except CorruptHistory:
+        columns = Columns()
+        store.fill(columns)
+        entries = [store.entries(seq, seq + 1)[0] for seq in range(start, stop) if columns.codec[seq] != HOLE]
+    for entry in entries:
+        if entry.parent_seq is None or entry.parent_seq != entry.seq - 1:
+            yield entry.seq, entry.parent_seq
