@@ -23,6 +23,9 @@ from unspool.errors import CorruptHistory, NewerSchema, UnreadableSource
 APPLICATION_ID: Final = 0x554E5350
 """`UNSP`: what `file(1)` and SQLite see as the kind of database."""
 SCHEMA_VERSION: Final = 1
+_PAGE_BYTES: Final = 1024
+"""Of a new file. A sealed block is one row of a few KB: larger pages would leave a third of each empty, and every commit
+would write one of them whole."""
 
 _TABLES: Final = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -158,7 +161,7 @@ def check_identity(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA page_size = 4096")
+    connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN IMMEDIATE")

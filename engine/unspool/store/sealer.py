@@ -15,9 +15,9 @@ from unspool.store.sealing import Segment, build_block, head_record, load_segmen
 from unspool.store.tail import read_rows
 from unspool.store.tally import Tally, load_tally
 
-_WAL_PAGES: Final = 4000
-"""WAL pages after which a checkpoint is due (16 MB): when a WAL begins anew, SQLite syncs its header inside the next
-commit, the one fsync a recording app can feel, so it should be rare."""
+_WAL_BYTES: Final = 16 << 20
+"""Size of the WAL at which a checkpoint is due: when a WAL begins anew, SQLite syncs its header inside the next commit,
+the one fsync a recording app can feel, so it should be rare."""
 
 
 class Sealer:
@@ -124,8 +124,8 @@ class Sealer:
         # PASSIVE never waits for readers nor blocks the writer; the fsync happens on this thread.
         wal = self._path.with_name(self._path.name + "-wal")
         try:
-            pages = wal.stat().st_size // 4096
+            size = wal.stat().st_size
         except OSError:
             return
-        if pages > _WAL_PAGES:
+        if size > _WAL_BYTES:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
