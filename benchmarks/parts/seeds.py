@@ -11,7 +11,7 @@ from benchmarks.report import Row, absent, alone
 
 TITLE = "The seed systems' loads (targets of the seeds stand in the names)"
 
-_SCRIPTS = ("snapshots_load", "compression_load", "regions_load", "events_load", "questions", "health")
+_SCRIPTS = ("snapshots_load", "compression_load", "regions_load", "events_load", "health")
 _QUICK_SCRIPTS = ("compression_load", "regions_load")
 """Those that take a second or two."""
 
