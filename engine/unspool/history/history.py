@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self, overload
 
 from unspool.delta.structural import Identity
 from unspool.errors import EntryNotFound
+from unspool.history.chain_faults import Cancelled, ChainExaminer, ChainFault
 from unspool.history.diff import Diff, diff_states
 from unspool.history.feeder import FINISHED, Feeder, Progress
 from unspool.history.rebuild import CacheStats, Rebuilder
@@ -186,6 +187,16 @@ class History:
     def verdict(self) -> Verdict:
         """How much of the source could be read."""
         return COMPLETE if self._feeder is None else self._feeder.verdict
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is read from a source that is no native file."""
+        return self._feeder is not None
+
+    def chain_faults(self, cancelled: Cancelled) -> Iterator[ChainFault]:
+        """Yield what is wrong with the chains of a foreign source, in its own terms; nothing for a native file."""
+        if isinstance(self._feeder, ChainExaminer):
+            yield from self._feeder.chain_faults(cancelled)
 
     @property
     def progress(self) -> Progress:

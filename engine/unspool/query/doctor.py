@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from unspool.history.history import History
 from unspool.history.stats import Health
-from unspool.history.verdict import Verdict, VerdictStatus
 from unspool.query.doctor_chains import ChainBook, ChainRow, ChainVerdict, ChecksumState, Limits
 from unspool.query.doctor_checks import EntryChecks
 from unspool.query.doctor_file import FileWalk
 from unspool.query.doctor_findings import Code, Finding, Ledger, Severity
 from unspool.query.doctor_rules import ChainRules, RuleSource, given_rules, rules_in, rules_of
+from unspool.query.doctor_sources import add_source_findings, doubted
 from unspool.query.doctor_steps import ChainedSource
 from unspool.query.doctor_store import StoreWalk
 from unspool.query.doctor_structure import check_database, check_identity, check_leftovers
@@ -88,8 +88,9 @@ def diagnose(
     rules = None if strategy is None else given_rules(strategy)
     ledger = Ledger()
     stop = cancelled or _never
+    doubtful: tuple[tuple[int, int], ...] = ()
     if isinstance(target, History):
-        _add_verdict(target.verdict, ledger)
+        doubtful = doubted(add_source_findings(target, ledger, stop))
     source = _source_of(target, ledger)
     try:
         found = examine(source, ledger, rules or rules_for(source), progress=progress, cancelled=stop)
@@ -99,7 +100,7 @@ def diagnose(
     if moved and found.verdict is Health.BROKEN:
         # A recorder began on the file meanwhile; opened anew, it is read as a live one.
         return diagnose(target, strategy=strategy, progress=progress, cancelled=cancelled)
-    return found
+    return replace(found, doubtful=(*found.doubtful, *doubtful)) if doubtful else found
 
 
 def _source_of(target: History | ChainedSource | str | os.PathLike[str], ledger: Ledger) -> ChainedSource:
@@ -156,16 +157,6 @@ def examine(
 
 def _plain(counts: Mapping[Code, int]) -> dict[str, int]:
     return {code.value: counts[code] for code in Code if counts.get(code)}
-
-
-def _add_verdict(verdict: Verdict, ledger: Ledger) -> None:
-    """A foreign source that could be read only in part is a finding too."""
-    if verdict.status is VerdictStatus.COMPLETE:
-        return
-    for problem in verdict.problems:
-        ledger.add(Code.SOURCE_PARTIAL, None, None, f"{problem.place}: {problem.message}")
-    if verdict.dropped or not verdict.problems:
-        ledger.add(Code.SOURCE_PARTIAL, None, None, f"{verdict.dropped} more problems of the source")
 
 
 def _never() -> bool:

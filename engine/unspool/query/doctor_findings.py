@@ -34,6 +34,9 @@ class Code(StrEnum):
     MISSING_RECORDS = "missing-records"
     MISSING_KEYFRAME = "missing-keyframe"
     UNKNOWN_ATOM = "unknown-atom"
+    CONTRADICTS = "contradicts-base"
+    HASH_CHAIN = "hash-chain-broken"
+    CYCLE = "parent-cycle"
     FORK_WITHOUT_PARENT = "fork-without-parent"
     FORK_WRONG_BRANCH = "fork-on-wrong-branch"
     DUPLICATE = "duplicate-entries"
@@ -60,6 +63,7 @@ class Finding:
         meaning: what is the matter, in one line.
         still_reads: what can be read all the same.
         remedy: what to do about it.
+        where: the place in a foreign source's own file; "" where the entries say it all.
     """
 
     code: Code
@@ -69,12 +73,13 @@ class Finding:
     meaning: str
     still_reads: str
     remedy: str
+    where: str = ""
 
     @property
     def place(self) -> str:
         """The entries it concerns, for people."""
         if self.first is None or self.last is None:
-            return "the file"
+            return self.where or "the file"
         return f"entry {self.first}" if self.first == self.last else f"entries {self.first} to {self.last}"
 
 
@@ -96,6 +101,17 @@ _KINDS: Final[Mapping[Code, tuple[Severity, str, str]]] = {
     Code.MISSING_RECORDS: (Severity.ERROR, "when they happened and what they changed, not their states", _REPAIR),
     Code.MISSING_KEYFRAME: (Severity.ERROR, "when they happened and what they changed, not their states", _REPAIR),
     Code.UNKNOWN_ATOM: (Severity.ERROR, "entries that do not name the atom", f"{_REPAIR}, the atom under its number"),
+    Code.CONTRADICTS: (
+        Severity.ERROR,
+        "every state; this one and its base are not certain",
+        f"{_REPAIR} and marks these entries as doubtful",
+    ),
+    Code.HASH_CHAIN: (
+        Severity.ERROR,
+        "every event as it stands; from here on they may not be what was written",
+        f"restore the log from a copy; {_REPAIR} and marks what is not certain",
+    ),
+    Code.CYCLE: (Severity.ERROR, "every entry, in the order it was stored", _REPAIR),
     Code.FORK_WITHOUT_PARENT: (Severity.ERROR, "the state; not what it changed", _REPAIR),
     Code.FORK_WRONG_BRANCH: (Severity.ERROR, "the state; what it is said to have changed is wrong", _REPAIR),
     Code.DUPLICATE: (Severity.WARNING, "the sealed copy", _REPAIR),
@@ -134,6 +150,12 @@ _KINDS: Final[Mapping[Code, tuple[Severity, str, str]]] = {
     Code.NO_OP: (Severity.NOTE, _ALL, "none needed; Recorder(..., skip_unchanged=True) leaves such entries out"),
 }
 
+
+def usual_severity(code: Code) -> Severity:
+    """Return how much a finding usually matters."""
+    return _KINDS[code][0]
+
+
 LISTED: Final = 100
 """Findings of one code that are listed; the others are counted."""
 
@@ -152,14 +174,22 @@ class Ledger:
         """Findings beyond those listed."""
 
     def add(
-        self, code: Code, first: int | None, last: int | None, meaning: str, severity: Severity | None = None
+        self,
+        code: Code,
+        first: int | None,
+        last: int | None,
+        meaning: str,
+        severity: Severity | None = None,
+        *,
+        where: str = "",
     ) -> None:
         """Note a finding; `meaning` should not name the entries, so that neighbours can be joined."""
         self.counts[code] += 1 if first is None or last is None else last - first + 1
         place = self._open.get(code)
         if place is not None:
             known = self._findings[place]
-            if known.meaning == meaning and known.last is not None and known.last + 1 == first:
+            same = (known.meaning, known.where) == (meaning, where)
+            if same and known.last is not None and known.last + 1 == first:
                 self._findings[place] = replace(known, last=last)
                 return
         if self._listed[code] >= LISTED:
@@ -168,7 +198,7 @@ class Ledger:
         usual, still_reads, remedy = _KINDS[code]
         self._listed[code] += 1
         self._open[code] = len(self._findings)
-        self._findings.append(Finding(code, severity or usual, first, last, meaning, still_reads, remedy))
+        self._findings.append(Finding(code, severity or usual, first, last, meaning, still_reads, remedy, where))
 
     def findings(self) -> tuple[Finding, ...]:
         """Return the findings, worst first, then in the order of entries."""

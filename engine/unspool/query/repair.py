@@ -6,15 +6,19 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from unspool.errors import StorageFailed
+from unspool.errors import StorageFailed, UnspoolError
+from unspool.history.history import History
 from unspool.query.doctor import Cancelled, Diagnosis, Progress, diagnose, examine, rules_for
 from unspool.query.doctor_file import FileWalk
 from unspool.query.doctor_findings import Ledger
+from unspool.query.doctor_sources import add_source_findings, doubted
+from unspool.query.doctor_steps import ChainedSource
 from unspool.query.repair_report import Hole, RepairRefused, RepairReport
+from unspool.query.repair_sources import WithGaps, left_out
 from unspool.query.repair_writer import RepairWriter
 from unspool.store.file import FileStore
 from unspool.store.recordings import recordings_among, row_of
@@ -24,7 +28,7 @@ _KEPT: Final = ("history_id", "created_ns")
 
 
 def repair(
-    path: str | os.PathLike[str],
+    target: History | str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
     progress: Progress | None = None,
@@ -33,67 +37,109 @@ def repair(
     """Write a new file with all that is intact in a damaged one; docs/health.md tells what stands for the rest.
 
     Args:
-        path: the damaged file; never changed.
+        target: the damaged file, or an open history of any source; never changed.
         out: the new file; must not exist.
         progress: told how far it is; entries are counted twice, once examined and once written.
         cancelled: asked whether to stop; the new file is not made then.
 
     Raises:
-        RepairRefused: `out` exists, or its folder does not.
-        UnreadableSource, NewerSchema, CorruptHistory: `path` cannot be opened at all.
+        RepairRefused: `out` exists, or its folder does not, or the history is in memory only.
+        UnreadableSource, NewerSchema, CorruptHistory: the file cannot be opened at all.
         StorageFailed: the disk refused.
     """
-    target = Path(out)
-    if target.exists():
-        raise RepairRefused(f"{target}: exists already; a repair writes a new file only, so give a free name")
-    if not target.parent.is_dir():
-        raise RepairRefused(f"{target}: its folder does not exist; make it first")
+    place = Path(out)
+    if place.exists():
+        raise RepairRefused(f"{place}: exists already; a repair writes a new file only, so give a free name")
+    if not place.parent.is_dir():
+        raise RepairRefused(f"{place}: its folder does not exist; make it first")
     stop = cancelled or _never
-    ledger = Ledger()
-    walk = FileWalk(Path(path), ledger.add)
-    partial = target.with_name(target.name + ".partial")
+    patient = _examined(target, _half(progress, 0), stop)
+    partial = place.with_name(place.name + ".partial")
     _remove(partial)
     try:
-        before = examine(walk, ledger, rules_for(walk), progress=_half(progress, 0), cancelled=stop)
-        report = _write(walk, before, partial, target, _half(progress, 1), stop)
+        report = _write(patient, partial, place, _half(progress, 1), stop)
         if report.complete:
-            partial.replace(target)
+            partial.replace(place)
     except (sqlite3.Error, OSError) as error:
-        raise StorageFailed(f"{target}: could not be written ({error}); nothing was changed") from None
+        raise StorageFailed(f"{place}: could not be written ({error}); nothing was changed") from None
     finally:
-        walk.close()
+        patient.walk.close()
         _remove(partial)
     return report
 
 
+@dataclass(frozen=True, slots=True)
+class _Patient:
+    """What is to be repaired.
+
+    Attributes:
+        name: what people call it.
+        walk: the native file that its entries are read from.
+        source: the same with gaps for what a foreign source lost.
+        before: what the doctor found.
+        doubtful: entries to be marked, by their numbers in `source`.
+        left_out: what is lost without a place among the entries.
+    """
+
+    name: str
+    walk: FileWalk
+    source: ChainedSource
+    before: Diagnosis
+    doubtful: tuple[tuple[int, int], ...]
+    left_out: tuple[str, ...] = ()
+
+
+def _examined(target: History | str | os.PathLike[str], progress: Progress | None, cancelled: Cancelled) -> _Patient:
+    ledger = Ledger()
+    if isinstance(target, History) and not isinstance(target.store, FileStore):
+        raise RepairRefused(f"{target.source_name}: has no file to repair; record it into one first")
+    path = target.store.path if isinstance(target, History) and isinstance(target.store, FileStore) else Path(target)  # type: ignore[arg-type]
+    faults = add_source_findings(target, ledger, cancelled) if isinstance(target, History) else ()
+    walk = FileWalk(path, ledger.add)
+    try:
+        before = examine(walk, ledger, rules_for(walk), progress=progress, cancelled=cancelled)
+    except (sqlite3.Error, UnspoolError):
+        walk.close()
+        raise
+    if not isinstance(target, History) or not target.is_foreign:
+        return _Patient(str(path), walk, walk, before, before.doubtful)
+    before = replace(before, source=target.source_name, doubtful=(*before.doubtful, *doubted(faults)))
+    source = WithGaps(walk, faults)
+    return _Patient(
+        target.source_name, walk, source, before, source.spans(before.doubtful), left_out(target.verdict, faults)
+    )
+
+
 def _write(
-    walk: FileWalk, before: Diagnosis, partial: Path, out: Path, progress: Progress | None, cancelled: Cancelled
+    patient: _Patient, partial: Path, out: Path, progress: Progress | None, cancelled: Cancelled
 ) -> RepairReport:
-    facts = _facts(walk)
+    before, source = patient.before, patient.source
+    facts = _facts(patient.walk)
     store = FileStore.create(partial, durability="fast")
     complete = before.complete
     with closing(store):
-        writer = RepairWriter(store, walk, before.doubtful, str(facts.get("history_id", "")))
-        for place, step in enumerate(walk.steps() if complete else ()):
+        writer = RepairWriter(store, source, patient.doubtful, str(facts.get("history_id", "")))
+        for place, step in enumerate(source.steps() if complete else ()):
             if place % _STRIDE == 0:
                 if cancelled():
                     complete = False
                     break
                 if progress is not None:
-                    progress(step.seq, walk.total)
+                    progress(step.seq, source.total)
             writer.take(step)
         entries = len(store)
-    _take_over(partial, facts, walk.name, writer.number_of)
+    _take_over(partial, facts, Path(patient.name).name, writer.number_of)
     after = diagnose(partial, cancelled=cancelled)
     return RepairReport(
-        source=str(walk.path),
+        source=patient.name,
         out=str(out),
         entries=entries,
         kept=writer.kept,
         holes=tuple(writer.holes),
-        doubtful=before.doubtful,
+        doubtful=patient.doubtful,
+        left_out=patient.left_out,
         reindexed=writer.reindexed,
-        lost_names=tuple(sorted(walk.names.lost)),
+        lost_names=tuple(sorted(source.names.lost)),
         renumbered_from=writer.renumbered_from,
         before=before,
         health=after.verdict,

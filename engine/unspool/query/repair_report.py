@@ -43,6 +43,7 @@ class RepairReport:
         kept: entries that are as they were recorded.
         holes: what was lost, in order; complete, however much it is.
         doubtful: entries, as first and last, that read but may not be what was recorded; they are marked.
+        left_out: what of a foreign source is lost without a place among the entries.
         reindexed: entries whose list of changed atoms was made anew.
         lost_names: numbers of atoms whose name was lost; they are called `atom#NUMBER`.
         renumbered_from: first entry with another number than before; None when all keep theirs.
@@ -57,6 +58,7 @@ class RepairReport:
     kept: int
     holes: tuple[Hole, ...]
     doubtful: tuple[tuple[int, int], ...]
+    left_out: tuple[str, ...]
     reindexed: int
     lost_names: tuple[int, ...]
     renumbered_from: int | None

@@ -39,7 +39,8 @@ class RepairWriter:
         """
         self._store = store
         self._source = source
-        self._doubtful = doubtful
+        self._doubtful = sorted(doubtful)
+        self._doubt = 0
         self._history_id = history_id
         for number in range(max(source.names, default=-1) + 1):
             store.intern(source.names.get(number, PLACEHOLDER.format(number=number)))
@@ -86,7 +87,7 @@ class RepairWriter:
         if parent != seq - 1 and (type(parent) is not int or not 0 <= parent < seq):
             meta[DOUBT_META] = f"followed entry {parent!r}, which never was"
             parent = seq - 1
-        if any(first <= seq <= last for first, last in self._doubtful):
+        if self._is_doubtful(seq):
             meta[DOUBT_META] = "this state, or one near it, does not follow from what it is said to follow"
         before = self._state
         origin = (before or {}) if parent == seq - 1 else self._state_in_new_file(parent)
@@ -99,6 +100,12 @@ class RepairWriter:
         self._append(seq, facts, kept, told, meta, parent, facts.full_bytes)
         self._state, self._in_hole = state.copy(), False
         self.kept += 1
+
+    def _is_doubtful(self, seq: int) -> bool:
+        """Say whether an entry is to be marked; asked in the order of entries."""
+        while self._doubt < len(self._doubtful) and self._doubtful[self._doubt][1] < seq:
+            self._doubt += 1
+        return self._doubt < len(self._doubtful) and self._doubtful[self._doubt][0] <= seq
 
     def _hole(self, seq: int, facts: Facts | None, fault: Fault, count: int) -> None:
         before = self._state

@@ -9,7 +9,9 @@ from typing import Final
 
 from unspool.model.entries import NO_META
 from unspool.model.values import State, Value
-from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord, as_state
+from unspool.sources.chains import RecordExaminer
+from unspool.sources.delta_chains import NO_BASE, DeltaChains, unfit_records
+from unspool.sources.entries import TIME_FROM_FILE, Interpreter, Reader, SourceEntry, UnusableRecord, as_state
 from unspool.sources.items import ItemsReader
 from unspool.sources.lines import LinesReader
 from unspool.sources.probe import Probe, Shape
@@ -97,12 +99,9 @@ class DeltaRecords:
     def notices(self) -> Iterable[tuple[str, bool]]:
         """Tell of a missing base and of records whose checksum does not fit."""
         if self._state is not None and not self._has_base:
-            yield "the base state is not in the file: only the atoms that the records change are known", True
+            yield NO_BASE, True
         if self._mismatches:
-            yield (
-                f"{self._mismatches} records do not fit their own checksum; their changes are shown as they are",
-                True,
-            )
+            yield unfit_records(self._mismatches), True
 
 
 def checksum_fits(record: dict[str, Value]) -> bool:
@@ -123,10 +122,15 @@ def checksum_fits(record: dict[str, Value]) -> bool:
     return bool(hashlib.sha256(text.encode()).hexdigest()[:16] == checksum)
 
 
+def _chains() -> tuple[Interpreter, RecordExaminer]:
+    return DeltaRecords(), DeltaChains(is_delta_record, checksum_fits)
+
+
 def open_reader(probe: Probe) -> Reader:
     """Read records from a document or from lines."""
     if probe.shape is Shape.LINES:
-        return LinesReader(probe.path, DeltaRecords(), probe.limits, follows=probe.follows)
+        return LinesReader(probe.path, DeltaRecords(), probe.limits, follows=probe.follows, chains=_chains)
     document = probe.document
     records = _chain(document) or (document if isinstance(document, list) else [document])
-    return ItemsReader(probe.path, records, DeltaRecords(), mtime_ns=probe.status.st_mtime_ns, place="record")
+    mtime_ns = probe.status.st_mtime_ns
+    return ItemsReader(probe.path, records, DeltaRecords(), mtime_ns=mtime_ns, place="record", chains=_chains)

@@ -16,8 +16,11 @@ from unspool.events.archive import MAGIC, unpack_archive
 from unspool.events.histories import base_in_archive
 from unspool.events.records import Event
 from unspool.events.schema import APPLICATION_ID
+from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.sources.bytestream import CutShort, read_whole
+from unspool.sources.chains import SeqOf
 from unspool.sources.entries import Progress, Reader, SourceEntry
+from unspool.sources.event_chains import misfits
 from unspool.sources.event_databases import EventLogReader
 from unspool.sources.event_spaces import SpaceTeller, chosen_spaces, in_time_order
 from unspool.sources.findings import Findings
@@ -54,11 +57,13 @@ class ArchiveReader:
         self.findings = Findings()
         self.watch_paths: tuple[Path, ...] = ()
         wanted = chosen_spaces(path, spaces, chosen)
+        self._path = path
         self._chains = [spaces[space_id] for space_id in wanted]
+        self._fork_base = lambda fork: base_in_archive(spaces, fork)
         self._teller = SpaceTeller(
             path,
             self.findings,
-            lambda fork: base_in_archive(spaces, fork),
+            self._fork_base,
             lambda: mtime_ns,
             is_single=len(wanted) < 2,
         )
@@ -73,6 +78,15 @@ class ArchiveReader:
         for event in in_time_order(self._chains):
             self._done += 1
             yield self._teller.entry(event)
+
+    def chain_faults(self, seq_of: SeqOf, total: int, cancelled: Cancelled) -> Iterator[ChainFault]:
+        """See `ChainedReader.chain_faults`; hashes, links and numbers were verified before anything was read."""
+
+        def place_of(space_id: str, number: int) -> str:
+            return f"{self._path}: event {number} of space {space_id!r}"
+
+        for chain in self._chains:
+            yield from misfits(chain, self._fork_base, place_of, seq_of, total, cancelled)
 
     def progress(self) -> Progress:
         """Say how many events were read."""

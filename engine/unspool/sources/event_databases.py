@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,10 @@ from unspool.events.log import EventLog
 from unspool.events.queries import rows_after
 from unspool.events.records import Event, Head
 from unspool.events.rows import event_of
+from unspool.history.chain_faults import Cancelled, ChainFault
+from unspool.sources.chains import SeqOf
 from unspool.sources.entries import Progress, SourceEntry
+from unspool.sources.event_chains import broken_links, misfits
 from unspool.sources.event_spaces import SpaceTeller, chosen_spaces, in_time_order, place_of
 from unspool.sources.findings import Findings
 from unspool.sources.sqlite_files import BUSY_S, side_files
@@ -115,8 +119,7 @@ class EventLogReader:
         try:
             return event_of(row, self._log.column)
         except (EventLogError, TypeError) as error:
-            place = f"{self._path}: event {row[_SEQUENCE]} of space {space_id!r}"
-            self.findings.loss(place, f"{error}; it was left out")
+            self.findings.loss(self._place_of(space_id, row[_SEQUENCE]), f"{error}; it was left out")
             return None
 
     def _check_link(self, event: Event, chain: _Chain) -> None:
@@ -139,7 +142,36 @@ class EventLogReader:
         else:
             return
         chain.is_broken = True
-        self.findings.loss(f"{self._path}: space {head.space_id!r}", f"{problem}; restore the log from a copy")
+        number = min(chain.number + 1, head.sequence_number)
+        self.findings.loss(self._place_of(head.space_id, number), f"{problem}; restore the log from a copy")
+
+    def chain_faults(self, seq_of: SeqOf, total: int, cancelled: Cancelled) -> Iterator[ChainFault]:
+        """See `ChainedReader.chain_faults`."""
+        wanted = self._wanted()
+
+        def seq_at(space_id: str, number: int) -> int | None:
+            later = (seq_of(event.id) for event in self._readable_events(space_id, number - 1))
+            return next((seq for seq in later if seq is not None), None)
+
+        yield from broken_links(self._log, wanted, self._place_of, seq_at, total, cancelled)
+        for space_id in wanted:
+            events = self._readable_events(space_id)
+            yield from misfits(
+                events, lambda fork: base_in_log(self._log, fork), self._place_of, seq_of, total, cancelled
+            )
+
+    def _readable_events(self, space_id: str, number: int = 0) -> Iterator[Event]:
+        """Yield the events of a space behind a number, as far as they read."""
+        space = find_space(self._log.database, space_id)
+        while space is not None and (rows := rows_after(self._log.database, space.space, number, _CHUNK)):
+            for row in rows:
+                number = row[_SEQUENCE]
+                # One that does not read is told where the chain is verified.
+                with suppress(EventLogError, TypeError):
+                    yield event_of(row, self._log.column)
+
+    def _place_of(self, space_id: str, number: int) -> str:
+        return f"{self._path}: event {number} of space {space_id!r}"
 
     def progress(self) -> Progress:
         """Say how many events were read."""

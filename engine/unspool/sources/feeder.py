@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import UnspoolError, UnsupportedValue
+from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.history.verdict import Problem, Verdict, VerdictStatus
 from unspool.recorder.recorder import Recorder
+from unspool.sources.chains import ChainedReader
 from unspool.sources.entries import Progress, Reader, SourceEntry
 from unspool.sources.findings import Findings
 from unspool.sources.sqlite_files import one_line
@@ -64,6 +66,17 @@ class SourceFeeder:
     def shown(self, text: str) -> str:
         """Return a message as people may see it: without the name of a temporary file."""
         return text if self._hidden is None else text.replace(self._hidden, self.source_name)
+
+    def chain_faults(self, cancelled: Cancelled) -> Iterator[ChainFault]:
+        """See `ChainExaminer.chain_faults`."""
+        if not isinstance(self.reader, ChainedReader):
+            return
+        with self._lock:
+            try:
+                for fault in self.reader.chain_faults(self._seqs.get, self.entries, cancelled):
+                    yield replace(fault, place=self.shown(fault.place), message=self.shown(fault.message))
+            except (UnspoolError, sqlite3.Error) as error:
+                yield ChainFault("sqlite-damage", self.source_name, f"cannot be examined: {' '.join(str(error).split())}")
 
     @property
     def watch_paths(self) -> tuple[Path, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.model.values import Value
+from unspool.sources.chains import Chains, SeqOf, examine_records
 from unspool.sources.entries import Interpreter, Progress, SourceEntry, UnusableRecord
 from unspool.sources.findings import Findings
 
@@ -14,7 +16,14 @@ class ItemsReader:
     """Reads records that are all there already. Such a document does not grow, so it is not followed."""
 
     def __init__(
-        self, path: Path, records: Sequence[Value], interpreter: Interpreter, *, mtime_ns: int, place: str = "item"
+        self,
+        path: Path,
+        records: Sequence[Value],
+        interpreter: Interpreter,
+        *,
+        mtime_ns: int,
+        place: str = "item",
+        chains: Chains | None = None,
     ) -> None:
         self.findings = Findings()
         self.watch_paths: tuple[Path, ...] = ()
@@ -23,6 +32,7 @@ class ItemsReader:
         self._interpreter = interpreter
         self._mtime_ns = mtime_ns
         self._place = place
+        self._chains = chains
         self._done = 0
         self._is_finished = False
 
@@ -40,6 +50,14 @@ class ItemsReader:
             yield from self._interpreter.finish()
             for message, is_loss in self._interpreter.notices():
                 (self.findings.loss if is_loss else self.findings.notice)(str(self._path), message)
+
+    def chain_faults(self, seq_of: SeqOf, total: int, cancelled: Cancelled) -> Iterator[ChainFault]:
+        """See `ChainedReader.chain_faults`."""
+        if self._chains is not None:
+            placed = (
+                (f"{self._path}: {self._place} {number}", item, "") for number, item in enumerate(self._records)
+            )
+            yield from examine_records(placed, self._chains, cancelled)
 
     def progress(self) -> Progress:
         """Say how many records have been read."""

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import UnreadableSource
+from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.model.entries import NO_META
 from unspool.model.tags import Tagged
 from unspool.model.values import State, Value
+from unspool.sources.chains import SeqOf
 from unspool.sources.entries import TIME_FROM_FILE, Progress, Reader, SourceEntry, UnusableRecord
 from unspool.sources.findings import Findings
+from unspool.sources.langgraph_chains import Checkpoint, CheckpointChains, broken_parents, key_of, stray_writes
 from unspool.sources.langgraph_channels import Accumulated, WrittenChannels
 from unspool.sources.langgraph_values import SNAPSHOT, decode_value
 from unspool.sources.probe import Probe, Shape
@@ -75,6 +78,7 @@ class CheckpointReader:
                 raise UnreadableSource(
                     f"{path}: no LangGraph checkpoints in it; leave --format out to detect the format"
                 )
+            self._has_writes = "writes" in tables
             has_task_path = "task_path" in tables.get("writes", set())
             self._channels = WrittenChannels(self._connection, folds, has_task_path=has_task_path)
             threads = self._connection.execute(_THREADS).fetchall()
@@ -106,7 +110,7 @@ class CheckpointReader:
             self.findings.notice(str(self._path), f"{message}; choose with --fold {channel}=append|merge|messages")
 
     def _entry(self, columns: tuple[Value, ...]) -> Iterator[SourceEntry]:
-        place = f"{self._path}: checkpoint {columns[2]}"
+        place = self._place_of(str(columns[2]))
         try:
             row = _row(columns)
             checkpoint = _checkpoint(row)
@@ -125,11 +129,8 @@ class CheckpointReader:
 
     def _values(self, row: _Row, checkpoint: dict[str, Value]) -> State:
         stored = checkpoint.get("channel_values") or {}
-        versions = checkpoint.get("channel_versions")
-        counters = row.metadata.get("counters_since_delta_snapshot")
-        named = set(counters) if isinstance(counters, dict) else set()
-        known = set(versions) if isinstance(versions, dict) else set()
-        channels = self._channels.after(row.thread, row.namespace, row.parent, (named & known) - set(stored))
+        written = _written(row, checkpoint)
+        channels = self._channels.after(row.thread, row.namespace, row.parent, written - set(stored))
         values: State = {}
         for name, value in stored.items():
             if isinstance(value, Tagged) and value.type_name == SNAPSHOT:
@@ -163,6 +164,22 @@ class CheckpointReader:
         kept = {name: value for name, value in self._state.items() if not name.startswith(prefix)}
         self._state = {**kept, **{prefix + name: value for name, value in values.items()}}
 
+    def chain_faults(self, seq_of: SeqOf, total: int, cancelled: Cancelled) -> Iterator[ChainFault]:
+        """See `ChainedReader.chain_faults`."""
+        yield from broken_parents(self._connection, self._place_of, seq_of, cancelled)
+        chains = CheckpointChains(self._place_of, seq_of)
+        for (number,) in self._connection.execute(_ORDER, (0, self._last_row)):
+            if cancelled():
+                return
+            columns = self._connection.execute(_ROW, (number,)).fetchone()
+            if columns is not None:
+                yield from chains.see(_links(_row(columns)))
+        if self._has_writes:
+            yield from stray_writes(self._connection, self._place_of)
+
+    def _place_of(self, identity: str) -> str:
+        return f"{self._path}: checkpoint {identity}"
+
     def progress(self) -> Progress:
         """Say how many checkpoints were read."""
         return Progress(self._done, self._total, self._is_finished)
@@ -184,6 +201,26 @@ def _checkpoint(row: _Row) -> dict[str, Value]:
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("channel_values") or {}, dict):
         raise UnusableRecord("it holds no channel values")
     return checkpoint
+
+
+def _written(row: _Row, checkpoint: dict[str, Value]) -> set[str]:
+    """Return the channels that are stored as writes, with a snapshot now and then."""
+    versions = checkpoint.get("channel_versions")
+    counters = row.metadata.get("counters_since_delta_snapshot")
+    named = set(counters) if isinstance(counters, dict) else set()
+    return named & (set(versions) if isinstance(versions, dict) else set())
+
+
+def _links(row: _Row) -> Checkpoint:
+    """Return what of a checkpoint matters to those that follow it."""
+    key = key_of(row.thread, row.namespace, row.id)
+    parent = None if row.parent is None else key_of(row.thread, row.namespace, row.parent)
+    try:
+        checkpoint = _checkpoint(row)
+    except UnusableRecord as error:
+        return Checkpoint(key, parent, frozenset(), frozenset(), str(error))
+    stored = frozenset(checkpoint.get("channel_values") or {})
+    return Checkpoint(key, parent, stored, frozenset(_written(row, checkpoint)))
 
 
 def _metadata(data: Value) -> dict[str, Value]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.model.values import Value
+from unspool.sources.chains import Chains, SeqOf, examine_records
 from unspool.sources.entries import Interpreter, Progress, SourceEntry, UnusableRecord
 from unspool.sources.findings import Findings
 from unspool.sources.json_exact import BrokenText, Parsed, parse
@@ -23,7 +26,13 @@ class LinesReader:
     """
 
     def __init__(
-        self, path: Path, interpreter: Interpreter, limits: Limits = DEFAULT_LIMITS, *, follows: bool = True
+        self,
+        path: Path,
+        interpreter: Interpreter,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        follows: bool = True,
+        chains: Chains | None = None,
     ) -> None:
         self.findings = Findings()
         self.watch_paths: tuple[Path, ...] = (path,)
@@ -31,6 +40,7 @@ class LinesReader:
         self._interpreter = interpreter
         self._limits = limits
         self._follows = follows
+        self._chains = chains
         self._file = TailedFile(path, self.findings, limits)
         self._is_finished = False
         self._said: set[str] = set()
@@ -82,6 +92,26 @@ class LinesReader:
             yield from self._interpreter.read(record, self._file.mtime_ns)
         except UnusableRecord as error:
             self.findings.loss(where, f"{error}; the line was left out")
+
+    def chain_faults(self, seq_of: SeqOf, total: int, cancelled: Cancelled) -> Iterator[ChainFault]:
+        """See `ChainedReader.chain_faults`."""
+        if self._chains is not None:
+            yield from examine_records(self._again(), self._chains, cancelled)
+
+    def _again(self) -> Iterator[tuple[str, Value, str]]:
+        """Read the whole file anew; yield place, record and why it is none."""
+        with closing(TailedFile(self._path, Findings(), self._limits)) as file:
+            for line in file.lines():
+                where = f"{self._path}:{line.number} (byte {line.offset})"
+                file.accept(line)
+                if not line.data:
+                    yield where, None, f"a line of {line.size} bytes; at most {self._limits.line_bytes} are read"
+                elif line.data.strip(_BLANK):
+                    try:
+                        yield where, self._parse(line).value, ""
+                    except BrokenText as error:
+                        if line.is_ended:
+                            yield where, None, f"no JSON ({error})"
 
     def progress(self) -> Progress:
         """Say how many bytes of the file have been read."""

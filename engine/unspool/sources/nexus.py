@@ -9,10 +9,12 @@ from unspool.errors import UnreadableSource
 from unspool.model.entries import NO_META
 from unspool.model.tags import Tagged
 from unspool.model.values import State, Value
-from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord
+from unspool.sources.chains import Chains, RecordExaminer
+from unspool.sources.entries import TIME_FROM_FILE, Interpreter, Reader, SourceEntry, UnusableRecord
 from unspool.sources.items import ItemsReader
 from unspool.sources.json_exact import BrokenText
 from unspool.sources.lines import LinesReader
+from unspool.sources.nexus_chains import NexusChains
 from unspool.sources.nexus_typed import MAP, revive_typed
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.timestamps import to_ns
@@ -130,6 +132,20 @@ class SnapshotRecords:
         facts["baseSnapshotId"] = base_id
         yield _entry(delta, facts, state, default_ns, is_full=False)
 
+    def state_of(self, identity: str) -> State | None:
+        """Return the state at the newest snapshot or delta of an id that was read."""
+        return self._states.get(identity)
+
+    def contents(self, record: Value) -> tuple[dict[str, Value], dict[str, dict[str, Value]]]:
+        """Return metadata and changes of a delta.
+
+        Raises:
+            UnusableRecord: its changes do not read.
+        """
+        delta = record if self._is_revived else self._revived(record)
+        metadata = delta.get("metadata") if isinstance(delta, dict) else None
+        return (metadata if isinstance(metadata, dict) else {}), _changes(delta.get("changes"))
+
     def finish(self) -> Iterable[SourceEntry]:
         """Nothing is held back."""
         return ()
@@ -194,6 +210,16 @@ def _entry(
     return SourceEntry(dict(state), at, label, facts or NO_META, snapshot["id"], is_full=is_full)
 
 
+def _chains(revived_with_losses: int | None = None) -> Chains:
+    """Return what examines the chains of a list or a log of snapshots."""
+
+    def again() -> tuple[Interpreter, RecordExaminer]:
+        records = SnapshotRecords(revived_with_losses)
+        return records, NexusChains(records.state_of, records.contents)
+
+    return again
+
+
 def open_reader(probe: Probe) -> Reader:
     """Read snapshots and deltas from a document or from lines.
 
@@ -201,7 +227,7 @@ def open_reader(probe: Probe) -> Reader:
         UnreadableSource: the document holds neither.
     """
     if probe.shape is Shape.LINES:
-        return LinesReader(probe.path, SnapshotRecords(), probe.limits, follows=probe.follows)
+        return LinesReader(probe.path, SnapshotRecords(), probe.limits, follows=probe.follows, chains=_chains())
     try:
         document, lost = revive_typed(probe.document, probe.limits)
     except BrokenText as error:
@@ -212,4 +238,6 @@ def open_reader(probe: Probe) -> Reader:
     if not records:
         raise UnreadableSource(f"{probe.path}: an export without snapshots; record something and export again")
     mtime_ns = probe.status.st_mtime_ns
-    return ItemsReader(probe.path, records, SnapshotRecords(lost), mtime_ns=mtime_ns, place="snapshot")
+    return ItemsReader(
+        probe.path, records, SnapshotRecords(lost), mtime_ns=mtime_ns, place="snapshot", chains=_chains(lost)
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import ConfigError, RegionError, UnreadableSource
+from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.model.values import Value
 from unspool.regions.binary_form import MAGIC
 from unspool.regions.component import COMPONENT_SCHEMA, COMPONENT_TYPE
@@ -23,9 +24,11 @@ from unspool.regions.records import RECORD_HEAD_SIZE, RECORD_HEADS, ByteOrder
 from unspool.regions.snapshot import SNAPSHOT_FORM, RegionSnapshot
 from unspool.regions.state import RegionMoment, region_history, region_state
 from unspool.sources.bytestream import CutShort, read_whole
+from unspool.sources.chains import SeqOf
 from unspool.sources.entries import TIME_FROM_FILE, Progress, Reader, SourceEntry
 from unspool.sources.findings import Findings
 from unspool.sources.probe import Probe, Shape
+from unspool.sources.region_chains import conflicts, document_deltas, lost_deltas, out_of_order
 from unspool.sources.region_players import Told, in_order, moments
 from unspool.sources.region_salvage import ACTIONS, RegionSource, Salvaged, read_region
 
@@ -136,8 +139,8 @@ class RegionReader:
         self._check_player(salvaged.document)
         self._signature, self._mtime_ns = signature, status.st_mtime_ns
         self.findings.came_right("torn")
-        for place, message in salvaged.losses:
-            self.findings.loss(place, message)
+        for loss in salvaged.losses:
+            self.findings.loss(loss.place, loss.message)
         return salvaged.document
 
     def _salvaged(self) -> Salvaged:
@@ -170,6 +173,18 @@ class RegionReader:
         if owner is not None:
             meta["player"] = owner
         return SourceEntry(moment.state, self._mtime_ns, moment.action, meta, is_full=is_full)
+
+    def chain_faults(self, seq_of: SeqOf, total: int, cancelled: Cancelled) -> Iterator[ChainFault]:
+        """See `ChainedReader.chain_faults`."""
+        salvaged = self._salvaged()
+        document, path = salvaged.document, str(self._path)
+        listed = [] if isinstance(document, MultiplayerRegionDelta) else document_deltas(document)
+        disorder = list(out_of_order(listed, path))
+        in_one_order = not disorder and not isinstance(document, MultiplayerRegionDelta)
+        yield from lost_deltas(salvaged.losses, total, in_order=in_one_order)
+        yield from disorder
+        if not cancelled():
+            yield from conflicts(moments(document, in_order(document, self._player), self._player), path)
 
     def progress(self) -> Progress:
         """Say how many deltas were read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from unspool.errors import RegionError
 from unspool.model.values import Value
@@ -27,8 +27,20 @@ ACTIONS: Final = STANDARD_ACTIONS.keeping_unknown()
 """Other games have other actions: those are kept and shown, and do nothing to the region."""
 
 RegionSource = RegionDocument | HeaderlessRecords
-Loss = tuple[str, str]
-"""A place, and what was left out there and why."""
+
+
+class Loss(NamedTuple):
+    """A delta that was left out.
+
+    Attributes:
+        place: where it stands.
+        message: what is wrong with it.
+        before: deltas before it in its list that were kept.
+    """
+
+    place: str
+    message: str
+    before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +93,7 @@ def _without_malformed(data: bytes, name: str) -> Salvaged | None:
             try:
                 RegionDelta.from_json(item)
             except InvalidRegionValue as error:
-                losses.append((f"{name}: {place}[{index}]", f"{error}; the delta was left out"))
+                losses.append(Loss(f"{name}: {place}[{index}]", f"{error}; the delta was left out", len(kept)))
             else:
                 kept.append(item)
         deltas[:] = kept
@@ -121,8 +133,9 @@ def _records(data: bytes, name: str, order: ByteOrder) -> Salvaged:
                 deltas += read_records(data[record.offset : end], order, name).deltas
             except RegionError as error:
                 reason = str(error).removeprefix(f"{name}: record at byte 0: ")
-                losses.append((f"{name}: record at byte {record.offset}", f"{reason}; the record was left out"))
+                place = f"{name}: record at byte {record.offset}"
+                losses.append(Loss(place, f"{reason}; the record was left out", len(deltas)))
     except RegionError as error:
         reason = str(error).removeprefix(f"{name}: ")
-        losses.append((f"{name}: byte {end}", f"{reason}; nothing from here on was read"))
+        losses.append(Loss(f"{name}: byte {end}", f"{reason}; nothing from here on was read", len(deltas)))
     return Salvaged(HeaderlessRecords(tuple(deltas), order), tuple(losses))

@@ -377,7 +377,7 @@ def test_what_could_not_be_read_of_a_foreign_source_is_a_finding(tmp_path: Path)
     with History(FileStore.open(path), PartialFeeder()) as history:
         diagnosis = diagnose(history)
     assert diagnosis.verdict == "degraded"
-    assert diagnosis.findings[0].meaning == "app.jsonl:7: no JSON; left out"
+    assert (diagnosis.findings[0].where, diagnosis.findings[0].meaning) == ("app.jsonl:7", "no JSON; left out")
 
 
 # --- the ledger ------------------------------------------------------------------------------------------------------

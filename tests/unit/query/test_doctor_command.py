@@ -46,7 +46,7 @@ def test_json_has_findings_and_chains(damaged: Path, capsys: pytest.CaptureFixtu
     assert (told["verdict"], told["entries"]) == ("broken", 300)
     (finding,) = [finding for finding in told["findings"] if finding["severity"] == "error"]
     assert finding["code"] == "missing-records"
-    assert set(finding) == {"code", "severity", "first", "last", "meaning", "still_reads", "remedy"}
+    assert set(finding) == {"code", "severity", "first", "last", "meaning", "still_reads", "remedy", "where"}
     assert {chain["verdict"] for chain in told["chains"]} == {"keep", "broken"}
     assert set(told["chains"][0]["limits"]) == {"deltas", "bytes", "age_ms"}
 
@@ -98,11 +98,12 @@ def test_a_given_strategy_makes_long_chains_a_warning(tmp_path: Path, capsys: py
     assert run(["doctor", str(path), "--strategy", "sometimes"]) == 2
 
 
-def test_a_foreign_source_is_examined_too_and_not_repaired(
+def test_a_foreign_source_is_examined_and_repaired_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "states.jsonl"
     path.write_text("".join(json.dumps({"timestamp": n, "action": "a", "state": {"n": n}}) + "\n" for n in range(9)))
     assert run(["doctor", str(path)]) == 0
     assert "9 entries, all read" in capsys.readouterr().out
-    assert run(["doctor", str(path), "--repair", str(tmp_path / "out.unspool")]) == 2
+    assert run(["doctor", str(path), "--repair", str(tmp_path / "out.unspool")]) == 0
+    assert "9 entries kept, 0 holes" in capsys.readouterr().out

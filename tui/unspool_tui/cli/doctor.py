@@ -23,7 +23,9 @@ _HOLES_SHOWN: Final = 20
 
 @click.command("doctor")
 @source_command()
-@click.option("--strategy", metavar="NAME", help="Whose rule chains are measured by; by default the one it was recorded with.")
+@click.option(
+    "--strategy", metavar="NAME", help="Whose rule chains are measured by; by default the one it was recorded with."
+)
 @click.option(
     "--repair", "out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT",
     help="Write all that is intact to the new file OUT; SOURCE is never changed.",
@@ -63,10 +65,11 @@ def _repair(common: Common, out: Path) -> RepairReport:
     from unspool.query.repair import repair
     from unspool.sources.opening import is_native
 
-    if not is_native(common.source, common.format):
-        raise click.UsageError("--repair is for native files; `unspool convert SOURCE OUT` makes one of any source.")
     with shown_progress(common) as progress:
-        return repair(common.source, out, progress=progress)
+        if is_native(common.source, common.format):
+            return repair(common.source, out, progress=progress)
+        with opened(common) as history:
+            return repair(history, out, progress=progress)
 
 
 def _print_diagnosis(out: Output, diagnosis: Diagnosis, source: str) -> None:
@@ -83,7 +86,9 @@ def _print_diagnosis(out: Output, diagnosis: Diagnosis, source: str) -> None:
 
 def _print_finding(out: Output, finding: Finding, source: str) -> None:
     label = out.paint(f"{finding.severity.value:<7}", _ROLES[finding.severity.value])
-    out.line(f"  {label} {finding.place}: {visible(finding.meaning)} [{finding.code.value}]")
+    out.line(f"  {label} {visible(finding.place)}: {visible(finding.meaning)} [{finding.code.value}]")
+    if finding.where and finding.where != finding.place:
+        out.line(f"          in the source: {visible(finding.where)}")
     out.line(f"          still reads: {finding.still_reads}")
     out.line(f"          remedy: {finding.remedy.replace('FILE', visible(source))}")
 
@@ -98,6 +103,8 @@ def _print_repair(out: Output, report: RepairReport) -> None:
         out.line(f"  and {len(report.holes) - _HOLES_SHOWN} more; --json lists them")
     for first, last in report.doubtful[:_HOLES_SHOWN]:
         out.line(f"  {out.paint('doubtful', '~')} {first} to {last}: kept and marked")
+    for lost in report.left_out[:_HOLES_SHOWN]:
+        out.line(f"  {out.paint('left out', '-')} {visible(lost)}")
     if report.lost_names:
         out.line(f"  {len(report.lost_names)} atoms lost their name; they are called atom#NUMBER")
     if report.reindexed:

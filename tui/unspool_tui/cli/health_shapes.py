@@ -42,6 +42,7 @@ def repair_shape(report: RepairReport) -> dict[str, Value]:
         "kept": report.kept,
         "holes": [_plain(asdict(hole)) for hole in report.holes],
         "doubtful": [list(pair) for pair in report.doubtful],
+        "left_out": list(report.left_out),
         "reindexed": report.reindexed,
         "lost_names": list(report.lost_names),
         "renumbered_from": report.renumbered_from,
