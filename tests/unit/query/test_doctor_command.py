@@ -98,9 +98,7 @@ def test_a_given_strategy_makes_long_chains_a_warning(tmp_path: Path, capsys: py
     assert run(["doctor", str(path), "--strategy", "sometimes"]) == 2
 
 
-def test_a_foreign_source_is_examined_and_repaired_too(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_foreign_source_is_examined_and_repaired_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "states.jsonl"
     path.write_text("".join(json.dumps({"timestamp": n, "action": "a", "state": {"n": n}}) + "\n" for n in range(9)))
     assert run(["doctor", str(path)]) == 0
