@@ -32,7 +32,8 @@ def _date(text: str) -> Value:
 
 def _regular_expression(text: str) -> Value:
     flags, _, source = text.partition(",")
-    return Tagged("RegExp", {"source": source, "flags": flags})
+    # JavaScript tells flags in the order of the alphabet, whatever order they were written in.
+    return Tagged("RegExp", {"source": source, "flags": "".join(sorted(flags))})
 
 
 def _nested(type_name: str) -> Callable[[str], Value]:

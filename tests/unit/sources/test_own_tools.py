@@ -1,0 +1,73 @@
+"""What a format's own tool reads from a fixture is what we show of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import jsonpatch
+
+from unspool import open_history
+from unspool.model.tags import Tagged, Unrepresentable
+
+FIXTURES = Path(__file__).parents[3] / "fixtures"
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def spelled(value: Any) -> Any:
+    """Spell a value as `make_web_answers.mjs` does."""
+    if isinstance(value, Unrepresentable):
+        return {"is": "circle"}
+    if isinstance(value, Tagged):
+        return _tagged(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        text = {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
+        return {"is": "number", "text": text}
+    if isinstance(value, dt.datetime):
+        return {"is": "Date", "ms": (value - _EPOCH) // dt.timedelta(milliseconds=1)}
+    if isinstance(value, dict):
+        return {key: spelled(item) for key, item in value.items()}
+    return [spelled(item) for item in value] if isinstance(value, list) else value
+
+
+def _tagged(value: Tagged) -> Any:
+    if value.type_name in ("Map", "Set"):
+        return {"is": value.type_name, "items": spelled(value.value)}
+    if value.type_name == "RegExp":
+        return {"is": "RegExp", **value.value}
+    if value.type_name == "Error":
+        return {"is": "Error", "text": value.value}
+    return {"is": {"Symbol": "symbol", "Symbol.for": "symbol", "Function": "function"}[value.type_name]}
+
+
+def without_undefined(value: Any) -> Any:
+    """JSON-like states have no key whose value is undefined."""
+    if isinstance(value, dict):
+        return {key: without_undefined(item) for key, item in value.items() if item != {"is": "undefined"}}
+    return [without_undefined(item) for item in value] if isinstance(value, list) else value
+
+
+def test_a_redux_export_shows_what_jsan_reads_from_it() -> None:
+    answers = json.loads((FIXTURES / "redux" / "instrument.expected.json").read_text())
+    with open_history(FIXTURES / "redux" / "instrument.json", follow=False) as history:
+        assert len(history) == len(answers)
+        for seq, answer in enumerate(answers):
+            entry = history[seq]
+            assert spelled(history.state(seq)) == without_undefined(answer["state"])
+            assert entry.action == answer["action"]
+            assert entry.timestamp_ns == answer["time"] * 1_000_000
+            assert entry.meta.get("skipped", False) is answer["skipped"]
+
+
+def test_patches_lead_where_jsonpatch_leads() -> None:
+    records = [json.loads(line) for line in (FIXTURES / "patches" / "cart.jsonl").read_text().splitlines()]
+    document = records[0]
+    with open_history(FIXTURES / "patches" / "cart.jsonl", follow=False) as history:
+        assert history.state(0) == document
+        for seq, record in enumerate(records[1:], start=1):
+            operations = record if isinstance(record, list) else [record]
+            document = jsonpatch.apply_patch(document, operations)
+            assert history.state(seq) == document
