@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -19,7 +18,6 @@ from unspool.model import wire
 from unspool.model.entries import NO_META, ChangeKind, Entry, EntryKind
 from unspool.model.values import Value
 from unspool.store.frames import LEVEL, compress, damaged, decompress
-from unspool.store.protocol import Columns
 
 KIND_BITS: Final = 2
 """Low bits of a posting that tell the kind of change; the rest is the atom's number."""
@@ -56,7 +54,7 @@ def posting(number: int, kind: ChangeKind) -> int:
     return number << KIND_BITS | CHANGE_CODES[kind]
 
 
-class _Columns(msgspec.Struct, array_like=True):
+class PackedColumns(msgspec.Struct, array_like=True):
     """The metadata of a block; arrays are little-endian."""
 
     times: bytes
@@ -71,7 +69,7 @@ class _Columns(msgspec.Struct, array_like=True):
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_columns: Final = msgspec.msgpack.Decoder(_Columns).decode
+_decode_columns: Final = msgspec.msgpack.Decoder(PackedColumns).decode
 _decode_records: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
@@ -82,7 +80,8 @@ def _pack(values: array[int]) -> bytes:
     return values.tobytes()
 
 
-def _unpack(typecode: str, data: bytes) -> array[int]:
+def unpack_numbers(typecode: str, data: bytes) -> array[int]:
+    """Read an array of little-endian numbers; raises ValueError for a broken length."""
     values = array(typecode)
     values.frombytes(data)
     if sys.byteorder == "big":
@@ -97,34 +96,19 @@ def pack_postings(postings: array[int]) -> bytes:
 
 def unpack_postings(data: bytes) -> array[int]:
     """Read postings from little-endian bytes."""
-    return _unpack("I", data)
+    return unpack_numbers("I", data)
 
 
-def extend_columns(columns: Columns, first: int, count: int, data: bytes) -> None:
-    """Append a block's rows to a screen's columns: what `decode_columns` does, without what screens do not need.
+def unpack_columns(first: int, data: bytes) -> PackedColumns:
+    """Read the metadata of a block no further than to its arrays' bytes.
 
     Raises:
-        CorruptHistory: the block is damaged; `columns` is unchanged then.
+        CorruptHistory: it is damaged.
     """
     try:
-        block = _decode_columns(decompress(data, first))
-        counts = _unpack("I", block.counts)
-        fields = (_unpack("q", block.times), _unpack("I", block.stored), _unpack("I", block.full))
-    except (msgspec.MsgspecError, ValueError) as error:
+        return _decode_columns(decompress(data, first))
+    except msgspec.MsgspecError as error:
         raise damaged(first, str(error)) from None
-    if not len(counts) == 3 * count or any(len(field) != count for field in (*fields, block.codecs)):
-        raise damaged(first, "its columns differ in length")
-    columns.timestamp_ns.extend(accumulate(fields[0]))
-    columns.codec.frombytes(block.codecs)
-    columns.kind.frombytes(block.codecs.translate(_IS_FULL))
-    columns.added.extend(counts[0::3])
-    columns.modified.extend(counts[1::3])
-    columns.deleted.extend(counts[2::3])
-    columns.stored.extend(fields[1])
-    columns.full_bytes.extend(fields[2])
-
-
-_IS_FULL: Final = bytes(code in (RecordCodec.NONE, RecordCodec.COMPRESS) for code in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,20 +165,6 @@ class BlockColumns:
             parent_seq=extra.get("parent", before),
         )
 
-    def writes_of(self, number: int) -> list[int]:
-        """Return the entries that changed an atom."""
-        hits = []
-        for code in range(len(CHANGE_KINDS)):
-            wanted = number << KIND_BITS | code
-            place = -1
-            while True:
-                try:
-                    place = self.changed.index(wanted, place + 1)
-                except ValueError:
-                    break
-                hits.append(self.first + bisect_right(self.offsets, place) - 1)
-        return sorted(hits)
-
     def postings(self, at: int) -> array[int]:
         """Return the postings of the entry at a place in the block."""
         return self.changed[self.offsets[at] : self.offsets[at + 1]]
@@ -212,7 +182,7 @@ def encode_columns(rows: Sequence[Row], level: int = LEVEL) -> bytes:
         counts.extend((kinds.count(0), kinds.count(1), kinds.count(2)))
     times = array("q", [rows[0].time_ns])
     times.extend(later.time_ns - earlier.time_ns for earlier, later in pairwise(rows))
-    columns = _Columns(
+    columns = PackedColumns(
         times=_pack(times),
         codecs=bytes(row.record.codec for row in rows),
         counts=_pack(counts),
@@ -233,15 +203,15 @@ def decode_columns(first: int, count: int, data: bytes) -> BlockColumns:
         CorruptHistory: it is damaged.
     """
     try:
-        columns = _decode_columns(decompress(data, first))
-        times = array("q", accumulate(_unpack("q", columns.times)))
-        counts = _unpack("I", columns.counts)
+        columns = unpack_columns(first, data)
+        times = array("q", accumulate(unpack_numbers("q", columns.times)))
+        counts = unpack_numbers("I", columns.counts)
         added, modified, deleted = counts[0::3], counts[1::3], counts[2::3]
         offsets = list(accumulate(map(add, map(add, added, modified), deleted), initial=0))
         block = BlockColumns(
             first, times, array("B", columns.codecs), added, modified, deleted,
-            _unpack("I", columns.stored), _unpack("I", columns.full), columns.actions,
-            _unpack("H", columns.action_of), _unpack("I", columns.changed), offsets,
+            unpack_numbers("I", columns.stored), unpack_numbers("I", columns.full), columns.actions,
+            unpack_numbers("H", columns.action_of), unpack_numbers("I", columns.changed), offsets,
             {at: wire.decode(extra) for at, extra in columns.extras.items()},
         )  # fmt: skip
     except (msgspec.MsgspecError, ValueError, IndexError, OverflowError) as error:

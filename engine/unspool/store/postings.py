@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
-from unspool.store.blocks import KIND_BITS, BlockColumns, may_name
+from unspool.store.blocks import KIND_BITS, may_name
 from unspool.store.tail import read_rows
 
 _BATCH: Final = 256
@@ -22,8 +22,8 @@ class BlockSource(Protocol):
     def call(self, query: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a query in one consistent view."""
 
-    def block_columns(self, first: int, count: int) -> BlockColumns:
-        """Return the metadata of a block."""
+    def writes_in(self, first: int, count: int, number: int) -> list[int]:
+        """Return the entries of a block that changed an atom."""
 
 
 def writes_of(source: BlockSource, number: int, start: int, stop: int, *, backwards: bool) -> Iterator[int]:
@@ -38,7 +38,7 @@ def writes_of(source: BlockSource, number: int, start: int, stop: int, *, backwa
     """
     for first, count in _spans(source, number, start, stop, backwards):
         if count:
-            hits = source.block_columns(first, count).writes_of(number)
+            hits = source.writes_in(first, count, number)
         else:
             rows = source.call(read_rows, max(first, start), stop)
             hits = [row.seq for row in rows if _names(row.changed, number)]

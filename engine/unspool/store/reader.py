@@ -17,6 +17,7 @@ from unspool.model.entries import ChangeKind, Entry
 from unspool.store import blocks, frames
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, Row
 from unspool.store.connection import ReadConnection
+from unspool.store.filling import fill_from_blocks, writes_in_block
 from unspool.store.postings import writes_of
 from unspool.store.protocol import Columns, RecordRun
 from unspool.store.tail import check_leap, read_rows, readable_rows, row_entry
@@ -134,12 +135,7 @@ class FileReader:
                 for at in range(start - held.first, len(held.times)):
                     columns.append(held.entry(at, self.history_id), RecordCodec(held.codecs[at]))
             query = "SELECT first, count, columns FROM block WHERE first >= ? AND first < ? ORDER BY first"
-            for first, count, data in connection.execute(query, (len(columns), self.count)):
-                columns.add_holes(first)
-                try:
-                    blocks.extend_columns(columns, first, count, data)
-                except CorruptHistory:
-                    columns.add_holes(first + count)
+            fill_from_blocks(columns, connection.execute(query, (len(columns), self.count)))
             for row in readable_rows(connection, len(columns), self.count):
                 columns.add_holes(row.seq)
                 columns.append(row_entry(row, self.history_id), row.record.codec)
@@ -247,10 +243,11 @@ class FileReader:
         if number is not None:
             yield from writes_of(self, number, max(start, 0), min(stop, self.count), backwards=backwards)
 
-    def block_columns(self, first: int, count: int) -> BlockColumns:
-        """Return the metadata of a block."""
+    def writes_in(self, first: int, count: int, number: int) -> list[int]:
+        """Return the entries of a block that changed an atom."""
+        query = "SELECT columns FROM block WHERE first = ?"
         with self._file.reading() as connection:
-            return self._block_columns(connection, first, count)
+            return writes_in_block(first, count, connection.execute(query, (first,)).fetchone()[0], number)
 
     def verify(self, first: int, count: int) -> None:
         """Read a block and throw it away.

@@ -1,0 +1,136 @@
+"""Reading the metadata of many blocks at once, no further than a question needs it.
+
+A screen wants eight numbers of every entry, and "when did this atom change" wants one atom's places: neither takes
+blocks apart as `blocks.decode_columns` does, which at a million entries is the difference between a blink and a wait.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import accumulate
+from typing import Final
+
+from unspool.codec.records import RecordCodec
+from unspool.errors import CorruptHistory
+from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, PackedColumns, unpack_columns, unpack_numbers
+from unspool.store.frames import damaged
+from unspool.store.protocol import Columns
+
+_BLOCKS_HELD: Final = 1024
+"""Blocks gathered before they are appended in one go."""
+_IS_FULL: Final = bytes(code in (RecordCodec.NONE, RecordCodec.COMPRESS) for code in range(256))
+
+
+def fill_from_blocks(columns: Columns, rows: Iterable[tuple[int, int, bytes]]) -> None:
+    """Append blocks to a screen's columns.
+
+    Args:
+        columns: what is extended; entries that no block holds or that a damaged block held become holes.
+        rows: each block's first entry, number of entries and packed metadata, in order of entries.
+    """
+    gathered = _Gathered()
+    stop = len(columns)
+    for first, count, data in rows:
+        if first > stop or gathered.blocks == _BLOCKS_HELD:
+            gathered.append_to(columns)
+            columns.add_holes(first)
+        stop = max(stop, first + count)
+        try:
+            gathered.add(first, count, data)
+        except CorruptHistory:
+            gathered.append_to(columns)
+            columns.add_holes(stop)
+    gathered.append_to(columns)
+
+
+class _Gathered:
+    """Blocks checked and ready to be appended: the bytes of a thousand small arrays are joined once."""
+
+    __slots__ = ("_codecs", "_counts", "_full", "_stored", "_times", "blocks")
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self.blocks = 0
+        self._codecs: list[bytes] = []
+        self._counts: list[bytes] = []
+        self._stored: list[bytes] = []
+        self._full: list[bytes] = []
+        self._times: list[int] = []
+
+    def add(self, first: int, count: int, data: bytes) -> None:
+        """Take a block.
+
+        Raises:
+            CorruptHistory: it is damaged; nothing of it was taken.
+        """
+        block = unpack_columns(first, data)
+        _check_sizes(block, first, count)
+        self.blocks += 1
+        self._codecs.append(block.codecs)
+        self._counts.append(block.counts)
+        self._stored.append(block.stored)
+        self._full.append(block.full)
+        self._times += accumulate(unpack_numbers("q", block.times))
+
+    def append_to(self, columns: Columns) -> None:
+        """Append all that was taken, and begin anew."""
+        codecs = b"".join(self._codecs)
+        counts = unpack_numbers("I", b"".join(self._counts))
+        columns.timestamp_ns.extend(self._times)
+        columns.codec.frombytes(codecs)
+        columns.kind.frombytes(codecs.translate(_IS_FULL))
+        columns.added.extend(counts[0::3])
+        columns.modified.extend(counts[1::3])
+        columns.deleted.extend(counts[2::3])
+        columns.stored.extend(unpack_numbers("I", b"".join(self._stored)))
+        columns.full_bytes.extend(unpack_numbers("I", b"".join(self._full)))
+        self._clear()
+
+
+def _check_sizes(block: PackedColumns, first: int, count: int) -> None:
+    sizes = (len(block.times) // 8, len(block.codecs), len(block.counts) // 12, len(block.stored) // 4)
+    odd = len(block.times) % 8 or len(block.counts) % 12 or len(block.stored) % 4 or len(block.full) != 4 * count
+    if odd or sizes != (count,) * 4:
+        raise damaged(first, "its columns differ in length")
+
+
+def writes_in_block(first: int, count: int, data: bytes, number: int) -> list[int]:
+    """Return the entries of a block that changed an atom, in order.
+
+    Args:
+        first: the block's first entry.
+        count: its number of entries.
+        data: its packed metadata.
+        number: the atom's number.
+
+    Raises:
+        CorruptHistory: the block is damaged.
+    """
+    block = unpack_columns(first, data)
+    try:
+        changed, counts = unpack_numbers("I", block.changed), unpack_numbers("I", block.counts)
+    except ValueError as error:
+        raise damaged(first, str(error)) from None
+    places = []
+    for code in range(len(CHANGE_KINDS)):
+        wanted = number << KIND_BITS | code
+        place = -1
+        while True:
+            try:
+                place = changed.index(wanted, place + 1)
+            except ValueError:
+                break
+            places.append(place)
+    if not places:
+        return []
+    # Three counts an entry: the running total after each third is where the next entry's postings start.
+    ends = list(accumulate(counts))[2::3]
+    if len(ends) != count or ends[-1] != len(changed):
+        raise damaged(first, "its columns differ in length")
+    return [first + bisect_right(ends, place) for place in sorted(places)]
+
+
+__all__ = ["fill_from_blocks", "writes_in_block"]
