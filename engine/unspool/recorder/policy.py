@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from unspool.chain.block_strategy import BlockStrategy
-from unspool.chain.strategy import FullSnapshotStrategy, strategy_from_name
+from unspool.chain.strategy import ChainState, FullSnapshotStrategy, strategy_from_name
 from unspool.codec import state_codec
 from unspool.codec.binary_patch import binary_available
 from unspool.codec.records import AtomWrite, Form, Record, RecordCodec, encode_delta, encode_full, write_atom
@@ -75,3 +75,39 @@ def _write(change: AtomChange) -> AtomWrite:
     if change.old is None:
         return AtomWrite(change.atom, Form.ADDED, change.new)
     return write_atom(change.atom, change.old, change.new, change.ends)
+
+
+class RecordedChain:
+    """The chain being written, as strategies see it.
+
+    Attributes:
+        begun: whether there is a full snapshot to build on.
+    """
+
+    __slots__ = ("_bytes", "_full", "_length", "_start_ns", "begun")
+
+    def __init__(self) -> None:
+        """Begin without a full snapshot."""
+        self.begun = False
+        self._length = self._bytes = self._full = self._start_ns = 0
+
+    def state(self, record: Record, moment: int, changed: int) -> ChainState:
+        """Return the chain as it stands, with the entry about to be written."""
+        return ChainState(
+            length=self._length,
+            age_ms=(moment - self._start_ns) / 1e6,
+            delta_bytes=self._bytes,
+            full_bytes=self._full,
+            changed_atoms=changed,
+            candidate_bytes=len(record.payload),
+        )
+
+    def add(self, record: Record, moment: int, size: int) -> None:
+        """Take note of a written entry."""
+        if record.codec.is_full:
+            self.begun = True
+            self._length = self._bytes = 0
+            self._start_ns, self._full = moment, size
+        else:
+            self._length += 1
+            self._bytes += len(record.payload)

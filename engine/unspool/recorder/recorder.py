@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 import warnings
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from unspool.chain.strategy import ChainState, FullSnapshotStrategy
+from unspool.chain.strategy import FullSnapshotStrategy
 from unspool.codec.records import Record
 from unspool.codec.replay import replay
 from unspool.codec.strategy import DeltaStrategy
@@ -22,8 +23,16 @@ from unspool.model.addresses import is_postgres
 from unspool.model.entries import ChangeKind, EntryKind
 from unspool.model.values import Value
 from unspool.recorder.base import Base
+from unspool.recorder.calling import CallerNotes
 from unspool.recorder.capture import AtomChange, Capture, Taken, changes_between
-from unspool.recorder.policy import delta_record, full_record, recording_codec, recording_strategy, strategy_name
+from unspool.recorder.policy import (
+    RecordedChain,
+    delta_record,
+    full_record,
+    recording_codec,
+    recording_strategy,
+    strategy_name,
+)
 from unspool.recorder.redact import Redaction
 from unspool.store.file import Durability, FileStore
 from unspool.store.protocol import Draft, Store
@@ -57,6 +66,7 @@ class Recorder:
         redact: Iterable[str] = (),
         immutable: bool = False,
         skip_unchanged: bool = False,
+        caller: bool = False,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         """Open a recording; an existing file is continued.
@@ -70,6 +80,7 @@ class Recorder:
             redact: patterns of what to leave out; see `Redaction`.
             immutable: the app never changes a value in place; makes recording cheaper.
             skip_unchanged: do not record a state that equals the one before.
+            caller: keep file, line and function of whoever calls `record`, in each entry's meta.
             clock: gives nanoseconds since the epoch.
 
         Raises:
@@ -84,8 +95,9 @@ class Recorder:
         self._on_error: OnError = on_error
         self._skip_unchanged = skip_unchanged
         self._clock = clock
+        self._callers = CallerNotes() if caller else None
         self._capture = Capture(immutable=immutable)
-        self._chain = _Chain()
+        self._chain = RecordedChain()
         self._lock = threading.Lock()
         self._stopped = False
         self._warned_values = False
@@ -119,6 +131,7 @@ class Recorder:
         entry_id: str = "",
         parent_seq: int | None = None,
         full: bool = False,
+        stacklevel: int = 1,
     ) -> int | None:
         """Record a state.
 
@@ -130,6 +143,7 @@ class Recorder:
             entry_id: an id of the source's own.
             parent_seq: the entry this one follows in time, when it is not the last one: a fork.
             full: store a full snapshot whatever the strategy says.
+            stacklevel: whose place `caller` keeps: 1 the caller's, 2 that of the caller's caller, and so on.
 
         Returns:
             The entry's number, or None when nothing was recorded.
@@ -141,6 +155,8 @@ class Recorder:
             return None
         with self._lock:
             try:
+                if self._callers is not None:
+                    meta = self._callers.added_to(meta, sys._getframe(1), stacklevel - 1)
                 return self._record(state, action, timestamp_ns, meta, entry_id, parent_seq, full)
             except UnspoolError as error:
                 self._fail(error)
@@ -265,35 +281,6 @@ def _store_at(target: str, durability: Durability) -> Store:
     from unspool.store.postgres import PostgresStore
 
     return PostgresStore.create(target, durability=durability)
-
-
-class _Chain:
-    """The chain being written, as strategies see it."""
-
-    __slots__ = ("_bytes", "_full", "_length", "_start_ns", "begun")
-
-    def __init__(self) -> None:
-        self.begun = False
-        self._length = self._bytes = self._full = self._start_ns = 0
-
-    def state(self, record: Record, moment: int, changed: int) -> ChainState:
-        return ChainState(
-            length=self._length,
-            age_ms=(moment - self._start_ns) / 1e6,
-            delta_bytes=self._bytes,
-            full_bytes=self._full,
-            changed_atoms=changed,
-            candidate_bytes=len(record.payload),
-        )
-
-    def add(self, record: Record, moment: int, size: int) -> None:
-        if record.codec.is_full:
-            self.begun = True
-            self._length = self._bytes = 0
-            self._start_ns, self._full = moment, size
-        else:
-            self._length += 1
-            self._bytes += len(record.payload)
 
 
 def _kind(change: AtomChange) -> ChangeKind:
