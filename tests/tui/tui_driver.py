@@ -67,8 +67,9 @@ class Driver:
 
     async def settle(self) -> None:
         """Wait until no message is under way, the worker is idle and the details are those of the head."""
-        main, quiet, end = self.app.main, 0, monotonic() + PATIENCE
+        quiet, end = 0, monotonic() + PATIENCE
         while quiet < 2 and not self.app._exit:
+            main = self.app.main
             await self.pilot._wait_for_screen()
             await asyncio.sleep(0)
             pumps = [self.app, *self.app.screen_stack, *self.app.screen.walk_children()]

@@ -82,6 +82,10 @@ def _bookmarked(view: View) -> str:
     return "" if view.bookmarks else "no bookmark yet (b sets one)"
 
 
+def _other_tabs(view: View) -> str:
+    return "" if view.tabs > 1 else "only one source is open (unspool open A B)"
+
+
 def _faster(view: View) -> str:
     return "" if view.speed < len(SPEEDS) - 1 else "the last speed: real gaps"
 
@@ -96,8 +100,9 @@ LOOK: Final = "Look"
 COMPARE: Final = "Compare"
 FIND: Final = "Find"
 SHARE: Final = "Take along"
+SOURCES: Final = "Sources"
 APP: Final = "The app"
-GROUPS: Final = (TRAVEL, MOVE, LOOK, COMPARE, FIND, SHARE, APP)
+GROUPS: Final = (TRAVEL, MOVE, LOOK, COMPARE, FIND, SHARE, SOURCES, APP)
 _DETAILS: Final = (Pane.CHANGES, Pane.INSPECT)
 
 ACTIONS: Final[tuple[Action, ...]] = (
@@ -202,6 +207,26 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         "chains", ("c",), "chains", "Look at every chain, have the doctor examine them, repair.", LOOK, _some_entries
     ),
+    Action(
+        "tab.next", ("L", "ctrl+pagedown"), "next tab", "Bring the next source to the front.", SOURCES, _other_tabs
+    ),
+    Action(
+        "tab.prev",
+        ("H", "ctrl+pageup"),
+        "previous tab",
+        "Bring the source before to the front.",
+        SOURCES,
+        _other_tabs,
+    ),
+    Action("tab.go", ("`",), "tabs", "Choose a source; digits go to the first nine.", SOURCES, _other_tabs),
+    Action(
+        "tab.compare",
+        ("C",),
+        "compare tabs",
+        "Find where this history and that of the next tab part.",
+        SOURCES,
+        _other_tabs,
+    ),
     Action("palette", (":", "ctrl+p"), "command", "Go to a number, an offset or a time, or run any action.", APP),
     Action("help", ("?", "f1"), "help", "What can be done here.", APP),
     Action("theme", ("t",), "theme", "Choose the colours; they show at once.", APP),
@@ -225,6 +250,7 @@ HINTS: Final[tuple[Hint, ...]] = (
     Hint(("step.prev", "step.next"), "step"),
     Hint(("atom.prev", "atom.next"), "value", _DETAILS),
     Hint(("full.prev", "full.next"), "full", (Pane.HISTORY,)),
+    Hint(("tab.prev", "tab.next"), "tab"),
     Hint(("search.prev", "search.next"), "hits"),
     Hint(("inspect.mode",), "mode", (Pane.INSPECT,)),
     Hint(("base.mark",), "base"),

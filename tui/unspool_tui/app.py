@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from unspool_tui.options import UiOptions
 
 if TYPE_CHECKING:
+    from unspool_tui.tabs import Tabs
     from unspool_tui.view.history_port import HistoryPort
 
 __all__ = ["UiOptions", "run_app"]
@@ -22,15 +25,21 @@ SWITCH_SECONDS: Final = 0.0005
 
 
 def run_app(
-    history: HistoryPort, *, at: int | None = None, follow: bool = True, options: UiOptions = DEFAULTS
+    history: HistoryPort,
+    *,
+    at: int | None = None,
+    follow: bool = True,
+    options: UiOptions = DEFAULTS,
+    tabs: Tabs | None = None,
 ) -> None:
-    """Show a history in the terminal until the person leaves.
+    """Show a history, or several as tabs, in the terminal until the person leaves.
 
     Args:
-        history: what is shown; an `unspool.history.History`. It is not closed.
+        history: what is shown first; an `unspool.history.History`. It is not closed.
         at: the entry to begin at, negative ones from the end; None begins where the person left, or at the newest.
         follow: keep up with new entries.
         options: see `UiOptions`.
+        tabs: all sources, where there are several; they are not closed either.
 
     Raises:
         ConfigError: the settings file or a theme is not valid.
@@ -39,6 +48,8 @@ def run_app(
     gc.disable()
     os.environ.setdefault("TEXTUAL_FPS", FRAMES_A_SECOND)
     # Nothing above may import Textual: it reads the variable when it is imported, and imports faster uncollected.
+    with _without_tls():
+        import textual.app  # noqa: F401
     from unspool_tui.settings import load_settings
 
     settings = load_settings(options.config)
@@ -49,9 +60,25 @@ def run_app(
 
     switching = sys.getswitchinterval()
     try:
-        app = UnspoolApp(history, settings, options, at=at, follow=follow)
+        app = UnspoolApp(history, settings, options, at=at, follow=follow, tabs=tabs)
         sys.setswitchinterval(SWITCH_SECONDS)
         app.run(mouse=app.wants_mouse)
     finally:
         sys.setswitchinterval(switching)
         gc.enable()
+
+
+@contextmanager
+def _without_tls() -> Iterator[None]:
+    """Let asyncio do without TLS, which a terminal app never speaks: OpenSSL costs 4 MB and a part of the start.
+
+    asyncio makes do by itself where Python has no `ssl`; whoever imports that module later gets it as always.
+    """
+    if "ssl" in sys.modules:
+        yield
+        return
+    sys.modules["ssl"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["ssl"]

@@ -27,6 +27,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "plus": "+",
     "minus": "-",
     "equals_sign": "=",
+    "grave_accent": "`",
 }
 _SHOWN: Final[Mapping[str, str]] = {
     "up": "↑",
@@ -46,6 +47,8 @@ _SHOWN: Final[Mapping[str, str]] = {
     "home": "Home",
     "end": "End",
     "f1": "F1",
+    "ctrl+pageup": "^PgUp",
+    "ctrl+pagedown": "^PgDn",
 }
 
 

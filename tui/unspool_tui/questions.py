@@ -16,6 +16,7 @@ from unspool_tui.view.history_port import HistoryPort
 
 if TYPE_CHECKING:
     from unspool.history.history import History
+    from unspool.query.divergence_facts import Divergence
     from unspool.query.doctor import Diagnosis
     from unspool.query.simulator import Simulation
 
@@ -24,6 +25,8 @@ PART_SECONDS: Final = 0.006
 """How long a search looks before it hands over what it found; shorter than the worker's slices."""
 EARLIER: Final = 4
 """Earlier writers of a value that are told; there is no room for more."""
+_MOST_PARTS: Final = 200
+"""Values that are told where two histories part."""
 Story = tuple[Path, int, Origin]
 """A value's address, the entry it was looked at, and who set it."""
 
@@ -115,6 +118,23 @@ def simulate_all(history: HistoryPort, progress: Callable[[int, int], None], can
     from unspool.query.simulator import simulate
 
     return simulate(_asked(history), progress=progress, cancelled=cancelled)
+
+
+def part(
+    first: HistoryPort, second: HistoryPort, progress: Callable[[int], None], cancelled: Cancelled
+) -> Divergence:
+    """Find where two histories part; `progress` gets the number of entries found to be the same."""
+    from unspool.query.divergence import compare
+
+    same = 0
+
+    def look() -> bool:
+        nonlocal same
+        same += 1
+        progress(same)
+        return cancelled()
+
+    return compare(_asked(first), _asked(second), most=_MOST_PARTS, skip_damaged=True, cancelled=look)
 
 
 def check_search(text: str) -> str:

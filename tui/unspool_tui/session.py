@@ -63,16 +63,21 @@ class Session(Struct):
     place: Place
 
     @classmethod
-    def of(cls, history: HistoryPort, folder: Path | None) -> Session:
-        """Read what is remembered of a history; damage means nothing is."""
+    def of(cls, history: HistoryPort, folder: Path | None, key: str | None = None) -> Session:
+        """Read what is remembered of a history; damage means nothing is.
+
+        Args:
+            history: the history.
+            folder: where places are kept; None remembers nothing.
+            key: the source as it is called wherever it is named from; empty where there is no way back to it. None
+                takes the history's own files.
+        """
         files = sorted(str(path) for path in history.watch_paths)
-        source = files[0] if files else history.source_name
-        if folder is None:
+        source = key or (files[0] if files else history.source_name)
+        if folder is None or key == "":
             return cls(None, source, Place())
-        # A file name, no secret: two sums together tell sources apart, and cost no import.
-        text = "\n".join(files or [source]).encode("utf-8", "surrogateescape")
-        name = f"{zlib.crc32(text):08x}{zlib.adler32(text):08x}-{len(text)}"
-        path = folder / f"{name}.json"
+        own = "\n".join(files or [source])
+        path = folder / f"{file_name(own if key is None else key)}.json"
         place = Place()
         with suppress(OSError, msgspec.MsgspecError):
             place = msgspec.json.decode(path.read_bytes(), type=Place)
@@ -87,6 +92,12 @@ class Session(Struct):
     def filter(self) -> str:
         """The filter used last."""
         return self.place.filter
+
+    @property
+    def furthest(self) -> int:
+        """The last entry that the remembered place speaks of."""
+        place = self.place
+        return max(-1 if place.at_tip else place.head, -1 if place.base is None else place.base, *place.bookmarks, -1)
 
     def restore(self, view: View, *, at: int | None, follow: bool) -> View:
         """Return the view with the remembered place, as far as the history still has it."""
@@ -146,6 +157,13 @@ class Session(Struct):
         )
         with suppress(OSError):
             _write(self.path, msgspec.json.encode(place))
+
+
+def file_name(key: str) -> str:
+    """Return the file name for what a source is remembered under."""
+    # No secret: two sums together tell sources apart, and cost no import.
+    text = key.encode("utf-8", "surrogateescape")
+    return f"{zlib.crc32(text):08x}{zlib.adler32(text):08x}-{len(text)}"
 
 
 def _pane(number: int) -> Pane:

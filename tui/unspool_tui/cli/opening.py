@@ -4,35 +4,53 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import click
 
-from unspool.errors import ConfigError
-from unspool_tui.cli.options import Common, judge, opened, source_command, stdout_is_terminal
+from unspool.errors import ConfigError, EntryNotFound, UnspoolError
+from unspool_tui.cli.options import Common, judge, opened, source_command, source_of, stdout_is_terminal
+from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History
+    from unspool.history.verdict import Verdict
+    from unspool_tui.tabs import Tabs
+
+_FOUND_PROBLEMS, _UNREADABLE = 1, 3
+_STANDARD_INPUT = "-"
 
 
 @click.command("open")
-@source_command()
+@source_command(many=True)
 @click.option(
-    "--at", "at_entry", type=int, metavar="N", help="Begin at this entry; negative numbers count from the end."
+    "--at",
+    "at_entries",
+    type=int,
+    multiple=True,
+    metavar="N",
+    help="Begin at this entry; negative numbers count from the end. Given again, it is for the next SOURCE.",
 )
-@click.option("--no-follow", is_flag=True, help="Do not keep up with a source that grows.")
-def command(common: Common, at_entry: int | None, no_follow: bool) -> int:
-    """Open SOURCE in the terminal UI."""
+@click.option("--no-follow", is_flag=True, help="Do not keep up with sources that grow.")
+def command(common: Common, sources: tuple[str, ...], at_entries: tuple[int, ...], no_follow: bool) -> int:
+    """Open each SOURCE in the terminal UI, side by side as tabs."""
+    if len(at_entries) > len(sources):
+        raise click.UsageError(f"--at is given {len(at_entries)} times, for {len(sources)} source(s)")
+    if sources.count(_STANDARD_INPUT) > 1:
+        raise click.UsageError("standard input can be read once only; name - once")
+    places = [*at_entries, *[None] * (len(sources) - len(at_entries))]
     if not stdout_is_terminal():
-        with opened(common) as history:
-            print_all(common, history, at_entry)
-            return judge(common, history.verdict)
-    if common.source == "-":
+        return _print_each([replace(common, source=source) for source in sources], places)
+    if _STANDARD_INPUT in sources:
         _give_the_keyboard_back()
-    # An entry asked for by number must be there before the screen is.
-    with opened(common, follow=not no_follow, wait=at_entry is not None) as history:
-        show(common, history, at_entry, follow=not no_follow)
-        return judge(common, history.verdict)
+    if len(sources) == 1:
+        # An entry asked for by number must be there before the screen is.
+        with opened(common, follow=not no_follow, wait=bool(at_entries)) as history:
+            show(common, history, places[0], follow=not no_follow)
+            return judge(common, history.verdict)
+    return _show_tabs(common, sources, places, follow=not no_follow)
 
 
 def print_all(common: Common, history: History, at_entry: int | None = None) -> None:
@@ -50,11 +68,40 @@ def print_all(common: Common, history: History, at_entry: int | None = None) -> 
         print_entries(out, iter(history))
 
 
-def show(common: Common, history: History, at_entry: int | None, *, follow: bool) -> None:
-    """Show a history in the terminal UI until the user leaves."""
+def _print_each(commons: Sequence[Common], places: Sequence[int | None]) -> int:
+    """Print one source after the other, each under its name; those that are refused are told on standard error."""
+    codes = []
+    refused = 0
+    for number, (common, at_entry) in enumerate(zip(commons, places, strict=True)):
+        try:
+            with opened(common) as history:
+                if number > refused:
+                    click.echo()
+                print_all(common, history, at_entry)
+                codes.append(judge(common, history.verdict))
+        except (ConfigError, EntryNotFound):
+            # What the person asked for is wrong, not a source.
+            raise
+        except UnspoolError as error:
+            if len(commons) == 1:
+                raise
+            refused += 1
+            _tell_refused(str(error))
+    if refused == len(commons):
+        return _UNREADABLE
+    return max([*codes, _FOUND_PROBLEMS if refused else 0])
+
+
+def _tell_refused(error: str) -> None:
+    click.echo(f"unspool: {visible(error)}", err=True)
+
+
+def show(common: Common, history: History, at_entry: int | None, *, follow: bool, tabs: Tabs | None = None) -> None:
+    """Show a history, or several as tabs, in the terminal UI until the user leaves."""
     # Textual takes long to import, and no other command needs it.
     from unspool_tui.app import run_app
     from unspool_tui.options import UiOptions
+    from unspool_tui.tabs import Tab, Tabs
 
     options = UiOptions(
         ascii=common.ascii or None,
@@ -62,7 +109,30 @@ def show(common: Common, history: History, at_entry: int | None, *, follow: bool
         no_mouse=None if common.mouse else True,
         poll=common.poll,
     )
-    run_app(history, at=at_entry, follow=follow, options=options)
+    alone = Tab(source_of(common, follow=follow), at_entry, history)
+    run_app(history, at=at_entry, follow=follow, options=options, tabs=tabs or Tabs([alone]))
+
+
+def _show_tabs(common: Common, sources: Sequence[str], places: Sequence[int | None], *, follow: bool) -> int:
+    """Open the first source that can be opened; the screen opens the others."""
+    from unspool_tui.tabs import Tab, Tabs
+
+    tabs = [
+        Tab(source_of(replace(common, source=source), follow=follow), at)
+        for source, at in zip(sources, places, strict=True)
+    ]
+    front = next((number for number, tab in enumerate(tabs) if tab.open()), None)
+    if front is None:
+        for tab in tabs:
+            _tell_refused(tab.error)
+        return _UNREADABLE
+    side_by_side = Tabs(tabs, front)
+    try:
+        show(common, cast("History", tabs[front].history), tabs[front].at, follow=follow, tabs=side_by_side)
+        verdicts = [tab.history.verdict for tab in tabs if tab.history is not None]
+        return max(judge(common, cast("Verdict", verdict)) for verdict in verdicts)
+    finally:
+        side_by_side.close()
 
 
 def _give_the_keyboard_back() -> None:

@@ -17,6 +17,7 @@ from unspool_tui.present.inert import visible
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.history.verdict import Verdict
+    from unspool_tui.source import Source
 
 _SHOWN_PROBLEMS: Final = 3
 
@@ -92,17 +93,20 @@ _OPTIONS: Final = (
 
 
 def source_command(
-    *, format_option: str = "--format"
+    *, format_option: str = "--format", many: bool = False
 ) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
     """Give a command the argument SOURCE and the common options; it gets them as one `Common` first.
 
     Args:
         format_option: how the option that names the source's format is called.
+        many: several sources may be named; the command gets them as `sources` too, and the first one in its `Common`.
     """
 
     def decorate(function: Callable[..., int | None]) -> Callable[..., int | None]:
         @functools.wraps(function)
         def call(**given: Any) -> int | None:
+            if many:
+                given["source"] = given["sources"][0]
             common = _taken_from(given)
             return function(common, **given)
 
@@ -112,6 +116,8 @@ def source_command(
         decorated = click.option(
             format_option, "source_format", metavar="NAME", help="Format of the source; see `formats`."
         )(decorated)
+        if many:
+            return click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)(decorated)
         return click.argument("source")(decorated)
 
     return decorate
@@ -146,20 +152,23 @@ def opened(common: Common, *, follow: bool = False, wait: bool = True) -> Iterat
     Raises:
         UnspoolError: it cannot be opened.
     """
-    from unspool.sources.opening import open_history
+    with source_of(common, follow=follow).open(wait=wait) as history:
+        yield history
 
-    history = open_history(
+
+def source_of(common: Common, *, follow: bool) -> Source:
+    """Return the source of a call, as it is opened."""
+    from unspool_tui.source import Source
+
+    return Source(
         common.source,
         format=common.format,
-        identity=common.identity or None,
-        poll=common.poll,
-        follow=follow,
-        wait=wait,
+        identity=common.identity,
         folds=common.folds,
         select=common.select,
+        poll=common.poll,
+        follow=follow,
     )
-    with history:
-        yield history
 
 
 def judge(common: Common, verdict: Verdict) -> int:

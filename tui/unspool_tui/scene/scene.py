@@ -95,6 +95,14 @@ class Scene:
             self.origins.stepped(head, detail.changes)
         self.detail = detail
 
+    def say(self, problem: str, view: View) -> None:
+        """Tell in Changes why there is nothing to show."""
+        self.detail = Detail(request_of(view), problem=problem)
+
+    def spare(self) -> None:
+        """Let go of what can be had again, while nobody looks."""
+        self.decoded = Decoded()
+
     def grown(self, total: int, *, cut: bool) -> None:
         """Take note of new entries; after a cut, forget what was known of the old ones."""
         if cut:

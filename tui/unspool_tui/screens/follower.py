@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LEAST_GAP: Final = 0.033
 """Seconds between two looks at the source; more often than this nobody sees."""
 
+BEHIND_GAP: Final = 0.25
+"""Seconds between two looks while another tab is in front; only a number in a label shows them."""
 READING_GAP: Final = 0.1
 """Seconds between two looks while a source is still being read."""
 
@@ -99,7 +101,8 @@ class Follower:
             return
         if self._waiting:
             return
-        wait = self._last + LEAST_GAP - monotonic()
+        gap = LEAST_GAP if self._main.unspool_app.main is self._main else BEHIND_GAP
+        wait = self._last + gap - monotonic()
         if wait > 0:
             self._waiting = True
             self._main.set_timer(wait, self.look)

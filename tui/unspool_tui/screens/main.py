@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
+from msgspec.structs import replace
 from textual import events, getters, on
 from textual.app import ComposeResult
 from textual.message import Message
@@ -30,9 +31,11 @@ from unspool_tui.view.rows import Rows
 from unspool_tui.widgets.boxes import Box
 from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Framed, Panel
+from unspool_tui.widgets.tab_line import TabChosen, TabLine
 from unspool_tui.widgets.timeline import Timeline
 
 if TYPE_CHECKING:
+    from unspool_tui.returning import Returning
     from unspool_tui.window import UnspoolApp
 
 FLASH_SECONDS: Final = 3.0
@@ -86,12 +89,15 @@ class MainScreen(Screen[None]):
         self.hit_paths: dict[int, Path] = {}
         self.keep: Keep | None = None
         self.first_filter = ""
+        self.returning: Returning | None = None
         self.follower = Follower(self)
         self.panels = {pane: Panel(pane) for pane in Pane}
         self.painter = Painter(self)
 
     def compose(self) -> ComposeResult:
         """Lay out the lines and the four panels."""
+        if self.view.tabs > 1:
+            yield TabLine(id="tabs")
         yield Lines(id="header")
         yield Timeline(id="timeline")
         with Box(id="body"):
@@ -124,8 +130,19 @@ class MainScreen(Screen[None]):
 
     def on_unmount(self) -> None:
         """Stop; what is under way is not waited for."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop watching and answering; stopping twice is fine."""
         self.follower.stop()
         self.desk.close()
+
+    def go_behind(self) -> None:
+        """Let another tab come to the front: the head stays where it is, unless it follows."""
+        if self.view.playing:
+            self.apply(replace(self.view, playing=False))
+            self.follower.schedule(self.view)
+        self.scene.spare()
 
     @property
     def width_class(self) -> Width:
@@ -172,7 +189,18 @@ class MainScreen(Screen[None]):
 
     @on(Goto)
     def _paint(self) -> None:
-        self.painter.paint()
+        app = self.unspool_app
+        if app.main is self:
+            self.painter.paint()
+        else:
+            # Nobody sees it; its label in the line of tabs is what may have changed.
+            app.main.repaint()
+
+    def on_screen_resume(self) -> None:
+        """Paint what changed while another tab was in front."""
+        if self.view.tabs > 1:
+            self.unspool_app.settle()
+            self.repaint()
 
     @on(Lines.Resized)
     def _resized(self) -> None:
@@ -245,6 +273,10 @@ class MainScreen(Screen[None]):
     def _wheeled(self, message: Framed.Wheeled) -> None:
         if isinstance(message.framed, Panel):
             mouse.wheel(self, message.framed, message.by)
+
+    @on(TabChosen)
+    def _tab_chosen(self, message: TabChosen) -> None:
+        self.unspool_app.show_tab(message.tab)
 
     @on(Timeline.Scrubbed)
     def _scrubbed(self, message: Timeline.Scrubbed) -> None:

@@ -84,7 +84,8 @@ class Painter:
         wanted = pane_classes(panes.shown_panes(view, main.width_class))
         if wanted != self._classes:
             every = set(pane_classes(Pane)) | {"-zoomed"}
-            main.set_classes([name for name in main.classes if name not in every] + wanted)
+            if main.classes & every != set(wanted):
+                main.set_classes([name for name in main.classes if name not in every] + wanted)
             self._classes = wanted
 
     def _load(self, view: View) -> None:
@@ -108,6 +109,8 @@ class Painter:
         cost = Cost(ledger.stored, ledger.as_full, ledger.depth(view.head)) if ledger.ready else None
         marks = Marks(late, scene.wrong(), scene.reading())
         main.header.show_rows([header(view, scene.history.source_name, cost, width, glyphs, marks)])
+        if view.tabs > 1:
+            main.unspool_app.show_tab_line()
         timeline = main.timeline
         lanes = scene.lanes.rows(view, span(timeline.columns)) if width >= _ROOM_FOR_LANES else []
         if timeline.lanes != len(lanes):

@@ -76,6 +76,8 @@ def take_total(main: MainScreen, total: int) -> None:
             main.rows = Rows(total)
         main.apply(grown)
         main.grown(view.total, total)
+    if main.returning is not None and main.returning.arrived(main):
+        main.returning = None
     main.follower.looked()
     tell_problems(main)
 

@@ -117,6 +117,7 @@ class View(Struct, frozen=True):
         speed: index into `SPEEDS`.
         gaps: the list shows the time since the entry before instead of the clock.
         pinned: atoms that have a lane of their own in the timeline.
+        tabs: sources that are open side by side.
     """
 
     total: int = 0
@@ -146,6 +147,7 @@ class View(Struct, frozen=True):
     speed: int = 3
     gaps: bool = False
     pinned: tuple[str, ...] = ()
+    tabs: int = 1
 
     @property
     def tip(self) -> int:

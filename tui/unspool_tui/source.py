@@ -1,0 +1,84 @@
+"""A source as a person named it, and how it is opened: what a tab needs to open it later, or once more."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
+
+if TYPE_CHECKING:
+    from unspool.history.history import History
+
+STANDARD_INPUT: Final = "-"
+_GIT: Final = "git:"
+UNASKED_BYTES: Final = 16 * 1024 * 1024
+"""Size up to which a file is read before anyone looks at it; a larger one that needs reading waits for that."""
+
+
+class Source(Struct, frozen=True):
+    """What to open and how.
+
+    Attributes:
+        name: a path, `-`, or `git:REPO:PATH[@REV]`.
+        format: name of its format; None to detect it.
+        identity: keys that tell the records of lists apart, by path pattern.
+        folds: how channels stored as writes are folded (LangGraph).
+        select: which part of a file that holds several is wanted.
+        poll: seconds between looks; None waits for events.
+        follow: keep up with it.
+    """
+
+    name: str
+    format: str | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)
+    folds: Mapping[str, str] = field(default_factory=dict)
+    select: Mapping[str, str] = field(default_factory=dict)
+    poll: float | None = None
+    follow: bool = True
+
+    @property
+    def key(self) -> str:
+        """What it is remembered under: the same wherever it is named from; empty for what has no name to return to."""
+        if self.name == STANDARD_INPUT:
+            return ""
+        if self.name.startswith(_GIT):
+            return f"{self.name}\n{Path.cwd()}" if self.name.startswith((f"{_GIT}.", f"{_GIT}:")) else self.name
+        return os.path.realpath(self.name)
+
+    def open(self, *, wait: bool) -> History:
+        """Open it.
+
+        Args:
+            wait: return when all that is there has been read; otherwise a thread reads on after the first entry.
+
+        Raises:
+            UnspoolError: it cannot be opened.
+        """
+        from unspool.sources.opening import open_history
+
+        return open_history(
+            self.name,
+            format=self.format,
+            identity=self.identity or None,
+            poll=self.poll,
+            follow=self.follow,
+            wait=wait,
+            folds=self.folds,
+            select=self.select,
+        )
+
+    def is_cheap(self) -> bool:
+        """Say whether it may be opened before anyone looks at it: it is small, or what is missed would be lost."""
+        from unspool.sources.opening import is_native
+
+        if self.name.startswith(_GIT):
+            return False
+        try:
+            status = os.stat(self.name)  # noqa: PTH116 - a name that is no path must not raise anything else
+        except (OSError, ValueError):
+            # Standard input, or something that is refused at once.
+            return True
+        return status.st_size <= UNASKED_BYTES or is_native(self.name, self.format)

@@ -1,0 +1,166 @@
+"""Several sources side by side: what is known of each, and opening those that nobody looks at yet."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from unspool.errors import UnspoolError
+from unspool_tui.present.tab_row import Label
+from unspool_tui.source import STANDARD_INPUT, Source
+from unspool_tui.view.tab_names import distinct_names
+
+if TYPE_CHECKING:
+    from unspool_tui.lookout import Lookout
+    from unspool_tui.screens.main import MainScreen
+    from unspool_tui.session import Session
+    from unspool_tui.view.history_port import HistoryPort
+
+
+@dataclass(slots=True, eq=False)
+class Tab:
+    """One source.
+
+    Attributes:
+        source: how it is opened; None for a history that was handed over open.
+        at: the entry to begin at; None begins where the person left.
+        history: the open history; None before it was opened, and when it was refused.
+        error: why it was refused.
+        opening: a thread is opening it.
+        main: its screen, once it was looked at.
+        session: its remembered place, once it was looked at.
+        total: entries, as far as known while it has no screen.
+        seen: entries there were when it was last looked at.
+    """
+
+    source: Source | None
+    at: int | None = None
+    history: HistoryPort | None = None
+    error: str = ""
+    opening: bool = False
+    main: MainScreen | None = None
+    session: Session | None = None
+    total: int = 0
+    seen: int = 0
+
+    @property
+    def name(self) -> str:
+        """What the person called it."""
+        if self.source is not None:
+            return self.source.name
+        return self.history.source_name if self.history is not None else ""
+
+    @property
+    def new(self) -> int:
+        """Entries that arrived since it was last looked at."""
+        if self.history is None:
+            return 0
+        total = self.total if self.main is None else self.main.view.total
+        return max(0, total - self.seen)
+
+    def open(self) -> bool:
+        """Open the source and say whether it is open; what it is refused for is kept.
+
+        Never raises: a source that breaks while it is opened must not take the others with it.
+        """
+        if self.source is None or self.history is not None:
+            return self.history is not None
+        self.error = ""
+        try:
+            self.history = self.source.open(wait=self.at is not None)
+        except UnspoolError as error:
+            self.error = str(error)
+        except Exception as error:  # noqa: BLE001 - told in the tab; this thread has nobody else to tell
+            self.error = f"{self.source.name}: cannot be opened ({type(error).__name__}: {error})"
+        return self.history is not None
+
+
+class Tabs:
+    """All sources, in the order in which they were named."""
+
+    def __init__(self, tabs: Sequence[Tab], front: int = 0) -> None:
+        """Hold tabs; the one in front is open already, or refused.
+
+        Args:
+            tabs: at least one.
+            front: number of the one in front.
+        """
+        self.all = list(tabs)
+        self.front = front
+        self._names = distinct_names([tab.name for tab in self.all])
+        self._one_by_one = threading.Lock()
+        self._tell: Callable[[Tab], object] = lambda tab: None
+        self._lookout: Lookout | None = None
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    @property
+    def front_tab(self) -> Tab:
+        """The tab in front."""
+        return self.all[self.front]
+
+    def name(self, number: int) -> str:
+        """Return a name that tells a tab from the others."""
+        return self._names[number]
+
+    def labels(self) -> list[Label]:
+        """Return what the line of tabs says of each."""
+        return [
+            Label(name, tab.new if number != self.front else 0, tab.opening, bool(tab.error))
+            for number, (name, tab) in enumerate(zip(self._names, self.all, strict=True))
+        ]
+
+    def begin(self, tell: Callable[[Tab], object]) -> None:
+        """Open, one after the other and beside the screen, what is cheap to open; `tell` is called from threads."""
+        self._tell = tell
+        if len(self.all) > 1:
+            threading.Thread(target=self._open_cheap, name="unspool-tabs", daemon=True).start()
+
+    def _open_cheap(self) -> None:
+        for tab in self.all:
+            if tab.history is None and not tab.error and tab.source is not None and tab.source.is_cheap():
+                self.want(tab)
+
+    def want(self, tab: Tab) -> None:
+        """Have a tab opened, unless it is open or being opened; safe from any thread."""
+        if tab.history is None and not tab.opening and not self._closed:
+            tab.opening = True
+            threading.Thread(target=self._open, args=(tab,), name="unspool-open", daemon=True).start()
+
+    def _open(self, tab: Tab) -> None:
+        waits_for_input = tab.source is not None and tab.source.name == STANDARD_INPUT
+        # Two large files at once would only take turns; standard input may keep silent for ever.
+        with nullcontext() if waits_for_input else self._one_by_one:
+            if not self._closed:
+                tab.open()
+        tab.opening = False
+        if self._closed and tab.history is not None:
+            tab.history.close()
+        self._tell(tab)
+
+    def watch(self, tab: Tab) -> None:
+        """Count the entries that arrive in a tab that has no screen yet."""
+        if self._lookout is None:
+            from unspool_tui.lookout import Lookout
+
+            self._lookout = Lookout(self._tell)
+        self._lookout.watch(tab)
+
+    def release(self, tab: Tab) -> None:
+        """Leave the counting to the tab's screen."""
+        if self._lookout is not None:
+            self._lookout.release(tab)
+
+    def close(self) -> None:
+        """Let go of everything that is open; what is just being opened is closed as soon as it is."""
+        self._closed = True
+        if self._lookout is not None:
+            self._lookout.close()
+        for tab in self.all:
+            if tab.history is not None:
+                tab.history.close()
