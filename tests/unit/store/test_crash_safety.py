@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from support.recording import shop_states
 from support.values import json_states
+from unspool.errors import StorageFailed
 from unspool.history import History
 from unspool.model.values import strict_equal
 from unspool.recorder import Recorder, RecordingStopped
@@ -176,6 +177,28 @@ class FileAgainstList(RuleBasedStateMachine):
         abandon(self.recorder)
         self.recorder = Recorder(self.path, on_error="raise")
 
+    @rule(step=st.integers(0, 9), count=st.integers(1, 140), seed=st.integers(0, 5))
+    def crash_while_sealing(self, step: int, count: int, seed: int) -> None:
+        sealer: Sealer = self.recorder.store._writer.sealer  # type: ignore[attr-defined]
+        sealer.finish()
+        sealer._connection = FailingConnection(sealer._connect(), step)  # type: ignore[assignment]
+        self.record_many(count, seed)
+        self.crash()
+
+    @rule(step=st.integers(0, 4), state=json_states)
+    def fail_while_appending(self, step: int, state: dict[str, Any]) -> None:
+        """The entry is either kept whole or not at all, and the recorder knows which."""
+        writer: FileWriter = self.recorder.store._writer  # type: ignore[attr-defined]
+        connection = writer._connection
+        writer._connection = FailingConnection(connection, step)  # type: ignore[assignment]
+        try:
+            self.recorder.record({**state, f"new in step {step}": step})
+        except StorageFailed:
+            pass
+        else:
+            self.states.append({**state, f"new in step {step}": step})
+        writer._connection = connection
+
     @precondition(lambda self: hasattr(self, "states"))
     @rule(data=st.data())
     def look(self, data: st.DataObject) -> None:
@@ -201,4 +224,4 @@ class FileAgainstList(RuleBasedStateMachine):
 
 
 TestFileAgainstList = FileAgainstList.TestCase
-TestFileAgainstList.settings = settings(max_examples=25, stateful_step_count=20)
+TestFileAgainstList.settings = settings(max_examples=30, stateful_step_count=20)
