@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,15 @@ def record(path: Path, states: list[tuple[dict[str, Any], str]], **options: Any)
     with Recorder(path, **options) as recorder:
         for number, (state, action) in enumerate(states):
             recorder.record(state, action, timestamp_ns=START_NS + number * 250_000_000)
+    return path
+
+
+def hurt(path: Path) -> Path:
+    """Damage the first sealed block of a history file, as a bad disk would."""
+    with closing(sqlite3.connect(path)) as connection:
+        (first,) = connection.execute("SELECT min(first) FROM block_data").fetchone()
+        connection.execute("UPDATE block_data SET data = zeroblob(length(data)) WHERE first = ?", (first,))
+        connection.commit()
     return path
 
 

@@ -146,7 +146,7 @@ def test_names_and_actions_are_inert(name: str, action: str, width: int) -> None
     frame = Frame(3, "Inspect", left=story(origin, UNICODE), right=((on_grid(name), "dim"),))
     assert_harmless(top_row(frame, UNICODE), width)
     assert_harmless(bottom_row(frame, UNICODE), width)
-    measured = Measured({name: 1}, ((name, 10, 2),), "broken", (action,))
+    measured = Measured({name: (1, 2.0)}, ((name, 10, 2),), "broken", (action,))
     for row in stats_rows(Facts(entries=3), measured, width, UNICODE):
         assert_harmless(row, width)
 

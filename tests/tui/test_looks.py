@@ -1,19 +1,24 @@
-"""How the app looks, as pictures at three sizes; `--snapshot-update` draws them anew."""
+"""How every screen looks, as pictures at three sizes; `--snapshot-update` draws them anew."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from looks_scenes import LOOKS, SIMULATION, Look
 from textual.pilot import Pilot
 from tui_driver import Driver, make_app
 
+from conftest import hurt, record, shop_states
 from unspool.history.history import History
 from unspool.history.rebuild import CacheStats
 from unspool.store.file import FileStore
+from unspool_tui import questions
+from unspool_tui.screens.messages import MessageLog
 from unspool_tui.settings import Settings
 from unspool_tui.window import UnspoolApp
 
@@ -39,80 +44,86 @@ class SteadyHistory(History):
 
 
 def steady(path: Path, **options: Any) -> UnspoolApp:
-    return make_app(SteadyHistory(FileStore.open(path), path=path), **options)
+    app = make_app(SteadyHistory(FileStore.open(path), path=path), **options)
+    app.main.messages = MessageLog(lambda: datetime(2026, 3, 1, 12, 30))
+    return app
 
 
-def after(*keys: str) -> Callable[[Pilot[None]], Awaitable[None]]:
-    """Press keys and let everything come to rest before the picture; an empty key is a rest in between."""
+async def _see(driver: Driver, text: str) -> None:
+    await driver.until(lambda: text in driver.text())
+
+
+def after(look: Look) -> Callable[[Pilot[None]], Awaitable[None]]:
+    """Press keys and let everything come to rest before the picture; see `Look.keys`."""
 
     async def run(pilot: Pilot[None]) -> None:
         driver = Driver(pilot.app, pilot)  # type: ignore[arg-type]
         await driver.settle()
-        for key in keys:
-            await (driver.press(key) if key else driver.settle())
+        for key in look.keys:
+            if key.startswith("see:"):
+                await _see(driver, key.removeprefix("see:"))
+            else:
+                await (driver.press(key) if key else driver.settle())
         await driver.settle()
 
     return run
 
 
+@pytest.fixture(autouse=True)
+def _the_same_everywhere(shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: shop_file.parents[1])
+    monkeypatch.setattr(questions, "simulate_all", lambda *asked: SIMULATION)
+
+
+@pytest.fixture(scope="session")
+def hurt_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A history of which one block cannot be read any more."""
+    return hurt(record(tmp_path_factory.mktemp("hurt") / "shop.unspool", shop_states(500)))
+
+
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40", "200x50"])
-def test_main_screen(snap_compare: Compare, shop_file: Path, size: tuple[int, int]) -> None:
-    assert snap_compare(steady(shop_file, at=136), terminal_size=size, run_before=after("2", "j"))
+@pytest.mark.parametrize("name", LOOKS)
+def test_screen(
+    snap_compare: Compare,
+    shop_file: Path,
+    hurt_file: Path,
+    name: str,
+    size: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look = LOOKS[name]
+    path = hurt_file if look.hurt else shop_file
+    # What is wrong with a file is told with its path, which is another on every run.
+    monkeypatch.chdir(path.parent)
+    app = steady(Path(path.name), at=look.at, follow=look.at is None)
+    app.main.follower.enabled = False
+    assert snap_compare(app, terminal_size=size, run_before=after(look))
 
 
-def test_following(snap_compare: Compare, shop_file: Path) -> None:
-    app = steady(shop_file, follow=False)
-    assert snap_compare(app, terminal_size=(120, 40), run_before=after("f"))
+@pytest.mark.parametrize("look", ["main", "changes zoomed and split", "chains examined"])
+def test_ascii_only(snap_compare: Compare, shop_file: Path, look: str) -> None:
+    app = steady(shop_file, at=LOOKS[look].at, ascii=True)
+    assert snap_compare(app, terminal_size=(120, 40), run_before=after(LOOKS[look]))
 
 
-def test_inspecting_against_a_base(snap_compare: Compare, shop_file: Path) -> None:
-    keys = ("m", *["."] * 20, "b", "3", "g", "l", "j", "l", "j")
-    assert snap_compare(steady(shop_file, at=100), terminal_size=(120, 40), run_before=after(*keys))
-
-
-def test_split_view_of_a_zoomed_diff(snap_compare: Compare, shop_file: Path) -> None:
-    keys = ("m", "}", "2", "z")
-    assert snap_compare(steady(shop_file, at=20), terminal_size=(160, 30), run_before=after(*keys))
-
-
-def test_search_hits_and_filter(snap_compare: Compare, shop_file: Path) -> None:
-    keys = ("/", *"Restock", "enter", "\\", *"changes>1", "enter", "escape", "escape")
-    keys = ("/", *"Restock", "enter", "", "n")
-    assert snap_compare(steady(shop_file, at=0), terminal_size=(120, 40), run_before=after(*keys))
-
-
-def test_palette(snap_compare: Compare, shop_file: Path) -> None:
-    assert snap_compare(steady(shop_file, at=136), terminal_size=(120, 40), run_before=after(":", *"dif"))
-
-
-def test_help(snap_compare: Compare, shop_file: Path) -> None:
-    assert snap_compare(steady(shop_file, at=136), terminal_size=(120, 40), run_before=after("?"))
-
-
-def test_yank_menu(snap_compare: Compare, shop_file: Path) -> None:
-    assert snap_compare(steady(shop_file, at=136), terminal_size=(80, 24), run_before=after("2", "j", "y"))
-
-
-def test_chains(snap_compare: Compare, shop_file: Path) -> None:
-    assert snap_compare(steady(shop_file, at=136), terminal_size=(120, 30), run_before=after("c", "D"))
-
-
-def test_ascii_only(snap_compare: Compare, shop_file: Path) -> None:
-    assert snap_compare(
-        steady(shop_file, at=136, ascii=True), terminal_size=(80, 24), run_before=after("b", "escape")
-    )
-
-
-def test_without_colour(snap_compare: Compare, shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("look", ["main", "search", "palette"])
+def test_without_colour(snap_compare: Compare, shop_file: Path, monkeypatch: pytest.MonkeyPatch, look: str) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    assert snap_compare(steady(shop_file, at=136), terminal_size=(80, 24), run_before=after("2"))
+    app = steady(shop_file, at=LOOKS[look].at)
+    assert snap_compare(app, terminal_size=(80, 24), run_before=after(LOOKS[look]))
 
 
-@pytest.mark.parametrize("theme", ["unspool-light", "ansi-dark"])
+@pytest.mark.parametrize("theme", ["unspool-light", "ansi-dark", "ansi-light", "nord"])
 def test_themes(snap_compare: Compare, shop_file: Path, theme: str) -> None:
-    app = steady(shop_file, at=136, settings=Settings(theme=theme))
-    assert snap_compare(app, terminal_size=(120, 40), run_before=after("2", "j"))
+    app = steady(shop_file, at=LOOKS["base"].at, settings=Settings(theme=theme))
+    assert snap_compare(app, terminal_size=(120, 40), run_before=after(LOOKS["base"]))
 
 
-def test_a_terminal_that_is_too_small(snap_compare: Compare, shop_file: Path) -> None:
-    assert snap_compare(steady(shop_file, at=136), terminal_size=(58, 14), run_before=after())
+def test_a_light_modal(snap_compare: Compare, shop_file: Path) -> None:
+    app = steady(shop_file, at=LOOKS["palette"].at, settings=Settings(theme="unspool-light"))
+    assert snap_compare(app, terminal_size=(120, 40), run_before=after(LOOKS["palette"]))
+
+
+@pytest.mark.parametrize("size", [(58, 14), (60, 16), (300, 80)], ids=["58x14", "60x16", "300x80"])
+def test_the_smallest_and_the_largest_terminal(snap_compare: Compare, shop_file: Path, size: tuple[int, int]) -> None:
+    assert snap_compare(steady(shop_file, at=136), terminal_size=size, run_before=after(LOOKS["main"]))

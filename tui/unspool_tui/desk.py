@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from enum import IntEnum
 from time import perf_counter
 from typing import Any, Final
@@ -28,6 +28,7 @@ class Kind(IntEnum):
     LEDGER = 8
     STATS = 9
     TASK = 10
+    EXPORT = 11
 
 
 class Reply(Struct, frozen=True):
@@ -65,6 +66,7 @@ class Desk:
         self._deliver = deliver
         self._jobs: dict[Kind, _Job] = {}
         self._tickets: dict[Kind, int] = {}
+        self._dropped: list[_Job] = []
         self._wake = threading.Condition()
         self._closed = False
         self._busy: Kind | None = None
@@ -80,6 +82,7 @@ class Desk:
         with self._wake:
             ticket = self._tickets.get(kind, 0) + 1
             self._tickets[kind] = ticket
+            self._forget(kind)
             self._jobs[kind] = _Job(ticket, work)
             self._wake.notify()
         return ticket
@@ -88,7 +91,14 @@ class Desk:
         """Withdraw a question; parts still on their way become stale."""
         with self._wake:
             self._tickets[kind] = self._tickets.get(kind, 0) + 1
-            self._jobs.pop(kind, None)
+            self._forget(kind)
+            self._wake.notify()
+
+    def _forget(self, kind: Kind) -> None:
+        """Drop an unanswered question; what it holds open is let go by the thread that opened it."""
+        job = self._jobs.pop(kind, None)
+        if job is not None:
+            self._dropped.append(job)
 
     def is_current(self, reply: Reply) -> bool:
         """Say whether a reply answers the newest question of its kind."""
@@ -113,22 +123,33 @@ class Desk:
         """Stop after the slice at hand; never waits for it."""
         with self._wake:
             self._closed = True
+            self._dropped.extend(self._jobs.values())
             self._jobs.clear()
             self._wake.notify()
 
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not self._jobs and not self._closed:
+                while not self._jobs and not self._closed and not self._dropped:
                     self._wake.wait()
+                self._let_go()
                 if self._closed:
                     return
+                if not self._jobs:
+                    continue
                 kind = min(self._jobs)
                 job = self._jobs[kind]
                 if job.stream is None:
                     del self._jobs[kind]
                 self._busy, self._ticket = kind, job.ticket
             self._work(kind, job)
+
+    def _let_go(self) -> None:
+        """Close the streams of questions that nobody waits for: a half-written file goes with its stream."""
+        while self._dropped:
+            stream = self._dropped.pop().stream
+            if isinstance(stream, Generator):
+                stream.close()
 
     def _work(self, kind: Kind, job: _Job) -> None:
         try:

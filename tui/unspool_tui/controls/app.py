@@ -51,7 +51,8 @@ def show_help(main: MainScreen) -> None:
     from unspool_tui.present.help_lines import help_rows
     from unspool_tui.screens.reader import Reader
 
-    main.open(Reader("Help", help_rows(main.view, main.keymap, main.pen.glyphs)))
+    view, keymap, glyphs = main.view, main.keymap, main.pen.glyphs
+    main.open(Reader("Help", lambda width: help_rows(view, keymap, glyphs, width)))
 
 
 def theme(main: MainScreen) -> None:
@@ -76,8 +77,8 @@ def show_log(main: MainScreen) -> None:
     from unspool_tui.present.log_lines import log_rows
     from unspool_tui.screens.reader import Reader
 
-    rows = log_rows(main.messages.all(), main.scene.history.verdict)
-    main.open(Reader("Messages", rows, at_end=True))
+    told, verdict = main.messages.all(), main.scene.history.verdict
+    main.open(Reader("Messages", lambda width: log_rows(told, verdict, width), at_end=True))
 
 
 def reread(main: MainScreen) -> None:
@@ -97,6 +98,8 @@ def escape(main: MainScreen) -> None:
         main.desk.cancel(Kind.SEARCH)
         main.apply(replace(view, search=replace(view.search, running=False)))
         main.flash(f"search stopped after {view.search.looked_at:,} entries")
+    elif main.work.stop():
+        return
     elif view.playing:
         traveling.stop_playing(main)
     elif view.zoomed:

@@ -45,11 +45,14 @@ def start_bisect(main: MainScreen, text: str) -> None:
         main.apply(replace(main.view, search=Search(f"? {text}", hits, len(hits)) if found else Search()))
         if not found:
             main.flash(f"{text}: the answer never changes")
+        elif main.app.screen is not main:
+            # Whoever types into something else by now must not lose keys to a menu.
+            main.flash(f"{text}: changes at {len(found):,} entries; n and N travel between them", "good")
         else:
             _choose_turn(main, text, found)
 
-    main.flash(f"asking every entry: {text}")
-    main.ask(Kind.SEARCH, lambda: turns(main.scene.history, text, main.desk.withdrawn), take)
+    told = f"asking every entry: {text}"
+    main.ask(Kind.SEARCH, lambda: turns(main.scene.history, text, main.desk.withdrawn), take, told=told)
 
 
 def _choose_turn(main: MainScreen, text: str, found: list[Turn]) -> None:
@@ -75,14 +78,17 @@ def ask_checks(main: MainScreen) -> None:
         if not found:
             main.flash("the checkers found nothing", "good")
             return
+        if main.app.screen is not main:
+            main.flash(f"{len(found):,} findings; K lists them", "warning")
+            return
         choices = [
             Choice("", f"#{one.seq}  {one.checker}  {one.path[:30]}", str(one.seq), one.message[:60])
             for one in found[:_MOST_LISTED]
         ]
         main.open(Menu(f"{len(found):,} findings", choices), lambda seq: go(main, seq))
 
-    main.flash("checking every entry")
-    main.ask(Kind.TASK, lambda: faults(main.scene.history, main.desk.withdrawn), take)
+    told = "checking every entry"
+    main.ask(Kind.TASK, lambda: faults(main.scene.history, main.desk.withdrawn), take, told=told)
 
 
 CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {"bisect": ask_bisect, "check": ask_checks}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from unspool_tui.scene.lanes import MOST_LANES
+from unspool_tui.scene.lanes import MOST_LANES, ROOM_FOR_LANES
 from unspool_tui.view import marks, panes
 from unspool_tui.view.model import Pane
 from unspool_tui.view.outline import value_at
@@ -62,7 +62,12 @@ def pin(main: MainScreen) -> None:
     """Give the selected atom a lane in the timeline, or take it away."""
     atom = str(main.view.selected[0])
     main.apply(marks.toggle_pin(main.view, atom, MOST_LANES))
-    main.flash(f"{'pinned' if atom in main.view.pinned else 'no longer pinned'}: {atom}")
+    if atom not in main.view.pinned:
+        main.flash(f"no longer pinned: {atom}")
+    elif main.size.width < ROOM_FOR_LANES:
+        main.flash(f"pinned: {atom}; its lane shows from {ROOM_FOR_LANES} columns on", "warning")
+    else:
+        main.flash(f"pinned: {atom}")
 
 
 def chains(main: MainScreen) -> None:

@@ -35,7 +35,7 @@ def yank_kind(main: MainScreen, name: str) -> None:
         main.flash(f"{kind.label}: {reason}", "warning")
         return
     try:
-        text = yank_text(kind, main.scene.history, main.view, main.scene.detail)
+        text = yank_text(kind, main.scene.history, main.view, main.scene.current(main.view))
     except UnspoolError as error:
         main.flash(str(error), "error")
         return

@@ -7,9 +7,19 @@ from msgspec import Struct
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row, Spans, pad
+from unspool_tui.present.line import Row, Spans, pad, wrap_words
 
-_BAR = 12
+_BAR = 9
+_NAME = 17
+_CHECKED = 11
+_VERDICT = 11
+_ROOM_FOR_ALL = 104
+"""Width of the terminal from which age and both sizes are shown."""
+_ROOM_FOR_REASON = 90
+"""Width of a row from which the verdict's reason is told."""
+_VERDICTS = {"broken": "error", "create base": "warning"}
+_MOST_LINES = 3
+"""Lines that one finding may take."""
 
 
 class Chain(Struct, frozen=True):
@@ -44,26 +54,37 @@ class Chain(Struct, frozen=True):
 
 def chain_heading(width: int) -> Row:
     """Return the names of the columns."""
-    text = f" {'entries':<17} {'deltas':>7}  {'age':>8}  {'full':>9}  {'deltas':>9}  {'of its limit':<{_BAR}}"
-    return Row(((text, "faint"), ("  checksums  verdict", "faint")), ground="bar")
+    roomy = width >= _ROOM_FOR_ALL
+    text = f"  {'entries':<{_NAME}} {'deltas':>7}  "
+    text += f"{'age':>8}  {'full size':>10}  {'delta size':>10}  " if roomy else f"{'size':>9}  "
+    text += f"{'of limit':<{_BAR}}  {'checksums':<{_CHECKED}}  verdict"
+    return Row(((text, "faint"),), ground="bar")
 
 
 def chain_row(chain: Chain, width: int, glyphs: Glyphs) -> Row:
-    """Return the line of one chain."""
-    style = {"broken": "error", "create base": "warning"}.get(chain.verdict, "good")
+    """Return the line of one chain; a narrow one leaves out what matters less than its verdict."""
+    style = _VERDICTS.get(chain.verdict, "good")
     checks = {"": ("not checked", "faint"), "damaged": (f"{glyphs.cross} damaged", "error")}
     checked = checks.get(chain.checksums, (f"{glyphs.tick} intact", "good"))
+    reason: Spans = (
+        ((f"  {on_grid(chain.reason[:200])}", "dim"),) if chain.reason and width >= _ROOM_FOR_REASON else ()
+    )
+    sizes: Spans = ((f"{humane.size(chain.full_bytes + chain.delta_bytes):>9}  ", "dim"),)
+    if width + 2 >= _ROOM_FOR_ALL:
+        sizes = (
+            (f"{humane.duration(chain.age_ns):>8}  ", "dim"),
+            (f"{humane.size(chain.full_bytes):>10}  ", "full"),
+            (f"{humane.size(chain.delta_bytes):>10}  ", "dim"),
+        )
     return Row(
         (
-            (f" {pad(f'#{chain.first:,}–{chain.last:,}', 17)} ", "text"),
+            (f" {pad(f'#{chain.first:,}–{chain.last:,}', _NAME)} ", "text"),
             (f"{chain.deltas:>7,}  ", "dim"),
-            (f"{humane.duration(chain.age_ns):>8}  ", "dim"),
-            (f"{humane.size(chain.full_bytes):>9}  ", "full"),
-            (f"{humane.size(chain.delta_bytes):>9}  ", "dim"),
+            *sizes,
             *_share(chain, glyphs),
-            (f"  {pad(checked[0], 11)}", checked[1]),
-            (f"{chain.verdict}", style),
-            (f"  {on_grid(chain.reason[:200])}" if chain.reason else "", "dim"),
+            (f"  {pad(checked[0], _CHECKED)}", checked[1]),
+            (f"  {pad(chain.verdict, _VERDICT)}", style),
+            *reason,
         )
     )
 
@@ -78,17 +99,18 @@ def _share(chain: Chain, glyphs: Glyphs) -> Spans:
         return ((pad("", _BAR), "text"),)
     share = min(1.0, max(shares))
     filled = round(share * _BAR)
-    style = "good" if share < 0.8 else "warning" if share < 1 else "error"
+    style = _VERDICTS.get(chain.verdict, "good")
     return ((glyphs.bar_full * filled, style), (glyphs.bar_rest * (_BAR - filled), "border"))
 
 
-def finding_row(severity: str, place: str, meaning: str, remedy: str, glyphs: Glyphs) -> list[Row]:
-    """Return the lines of one thing that the doctor found."""
+def finding_rows(severity: str, place: str, meaning: str, remedy: str, width: int, glyphs: Glyphs) -> list[Row]:
+    """Return the lines of one thing that the doctor found: what it is, then what helps."""
     style = {"error": "error", "warning": "warning"}.get(severity, "dim")
-    return [
-        Row(((f" {glyphs.dot} {place}: ", style), (on_grid(meaning[:400]), "text"))),
-        Row((("   ", "text"), (on_grid(remedy[:400]), "dim"))),
-    ]
+    lines = wrap_words(on_grid(f"{place}: {meaning}"[:400]), width - 4, _MOST_LINES)
+    signs = (f" {glyphs.dot} ", *["   "] * len(lines))
+    told = [Row(((sign, style), (line, style))) for sign, line in zip(signs, lines, strict=False)]
+    helps = wrap_words(on_grid(remedy[:400]), width - 4, _MOST_LINES)
+    return [*told, *(Row((("   ", "text"), (line, "dim"))) for line in helps)]
 
 
 def progress_row(done: int, total: int, width: int, glyphs: Glyphs) -> Row:

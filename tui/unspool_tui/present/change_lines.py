@@ -66,7 +66,7 @@ def change_row(item: Item, sheet: Sheet) -> Row:
             note = f"      {sheet.glyphs.ellipsis} {item.count:,} more {item.text}"
             return Row(((note, "dim"),), (("Enter opens all ", "faint"),))
         case Shown.SENTENCE:
-            return Row(((f" {sheet.glyphs.dot} ", "accent"), (f"{on_grid(item.text[:400])}.", "text")))
+            return Row(((f" {item.sign or sheet.glyphs.dot} ", "accent"), (on_grid(item.text[:400]), "text")))
         case Shown.TEXT:
             return text_row(item)
         case Shown.COUNT:
@@ -100,7 +100,9 @@ def _atom_row(item: Item, change: AtomChange, sheet: Sheet) -> Row:
         return Row((*left, *_old_new(whole.old, whole.new, room, sheet)), right)
     said = str(change.kind)
     if change.kind is ChangeKind.MODIFIED:
-        said = f"{said}  {humane.count(len(change.ops), 'change')}"
+        counted = f"{said}  {humane.count(len(change.ops), 'change')}"
+        if spans_width(left) + len(counted) + spans_width(right) < sheet.width:
+            said = counted
     elif not item.open:
         room = sheet.width - spans_width(left) - spans_width(right) - len(said) - 4
         return Row((*left, (f"{said}  ", style), *_held(change, room)), right)

@@ -76,6 +76,10 @@ ASCII: Final = Glyphs(
 )
 
 
+PLAIN: Final = str.maketrans("…→←↑↓–·µ×", "~><^v-.ux")
+"""What stands in texts of the app itself, as ASCII; each takes the one cell that it took before."""
+
+
 def glyphs(*, ascii_only: bool) -> Glyphs:
     """Return the set to draw with."""
     return ASCII if ascii_only else UNICODE

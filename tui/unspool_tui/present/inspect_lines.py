@@ -95,11 +95,11 @@ def story(origin: Origin, glyphs: Glyphs) -> Spans:
     spans: list[Span] = [("set ", "faint"), (f"#{origin.seq}", "accent")]
     if origin.action:
         spans.append((f" {on_grid(origin.action[:40])}", "dim"))
+    if origin.before:
+        spans += [("  was ", "faint"), (origin.before, "old")]
     if origin.earlier:
         earlier = " ".join(f"#{seq}" for seq in origin.earlier)
         spans += [("  earlier ", "faint"), (earlier + (glyphs.ellipsis if origin.more else ""), "dim")]
-    if origin.before:
-        spans += [("  was ", "faint"), (origin.before, "old")]
     return tuple(spans)
 
 

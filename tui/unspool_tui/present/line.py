@@ -125,6 +125,31 @@ def wrap_text(text: str, width: int, most: int) -> tuple[str, ...]:
     return tuple(pieces)
 
 
+def wrap_words(text: str, width: int, most: int) -> tuple[str, ...]:
+    """Break a sentence between words into lines of at most a width in cells, at most `most` of them.
+
+    A word that is too long for a line breaks where the line ends, as a path does.
+    """
+    room = max(1, width)
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line else word
+        if width_of(longer) <= room:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        *whole, line = wrap_text(word, room, most) or ("",)
+        lines.extend(whole)
+        if len(lines) > most:
+            break
+    lines.append(line)
+    if len(lines) > most:
+        lines[most - 1] = crop(f"{lines[most - 1]} {lines[most]}", room)
+    return tuple(lines[:most])
+
+
 def _longest(text: str, start: int, width: int) -> str:
     piece = text[start : start + width]
     if piece.isascii():

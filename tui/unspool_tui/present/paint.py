@@ -7,7 +7,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from unspool_tui.present.glyphs import UNICODE, Glyphs
+from unspool_tui.present.glyphs import ASCII, PLAIN, UNICODE, Glyphs
 from unspool_tui.present.line import Row, crop_spans
 from unspool_tui.present.palette import MONOCHROME, Palette
 
@@ -51,6 +51,8 @@ def segments(row: Row, width: int, pen: Pen) -> list[Segment]:
     left, left_width = crop_spans(row.left, width - right_width - (1 if right else 0), ellipsis)
     gap = width - left_width - right_width
     spans = (*left, (row.fill * gap, row.fill_style), *right)
+    if pen.glyphs is ASCII:
+        spans = tuple((text.translate(PLAIN), name) for text, name in spans)
     drawn: list[Segment] = []
     pending, pending_style = "", None
     for text, name in spans:

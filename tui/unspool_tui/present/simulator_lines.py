@@ -8,9 +8,14 @@ from typing import Protocol
 
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
-from unspool_tui.present.line import Row, pad
+from unspool_tui.present.grid import on_grid
+from unspool_tui.present.line import Row, pad, wrap_words
 
 _AXIS = 11
+_ROOM_FOR_ALL = 104
+"""Width of the terminal from which every column is shown."""
+_MOST_LINES = 3
+"""Lines that one sentence may take."""
 
 
 class Timing(Protocol):
@@ -48,30 +53,44 @@ class Candidate(Protocol):
     def on_front(self) -> bool: ...
 
 
-def simulator_heading() -> Row:
+def simulator_heading(width: int) -> Row:
     """Return the names of the columns."""
-    text = (
-        f"   {'configuration':<40} {'file':>10}  {'larger':>8}  {'rebuild p95':>12}  {'record p50':>11}  {'chain':>6}"
-    )
+    roomy = width >= _ROOM_FOR_ALL
+    text = f"    {'configuration':<{_name_room(width)}} {'file':>10}  {'larger':>8}  {'rebuild p95':>12}  "
+    text += f"{'record p50':>11}  {'chain':>6}" if roomy else f"{'chain':>6}"
     return Row(((text, "faint"),), ground="bar")
 
 
-def candidate_row(one: Candidate, smallest: int, glyphs: Glyphs, *, recommended: bool) -> Row:
+def _name_room(width: int) -> int:
+    return 40 if width >= _ROOM_FOR_ALL else 22
+
+
+def candidate_row(one: Candidate, smallest: int, width: int, glyphs: Glyphs, *, recommended: bool) -> Row:
     """Return the line of one configuration."""
     mark = (glyphs.tick, "good") if recommended else (glyphs.dot, "accent") if one.on_front else (" ", "text")
     style = "strong" if recommended else "text" if one.on_front else "dim"
     larger = one.projected_bytes / smallest if smallest else 1.0
+    record = ((f"{humane.duration(one.record_us.p50 * 1e3):>11}  ", "dim"),) if width + 2 >= _ROOM_FOR_ALL else ()
     return Row(
         (
             (f" {pad(mark[0], 2)}", mark[1]),
-            (f"{pad(one.name, 40)} ", style),
+            (f"{pad(on_grid(one.name[:80]), _name_room(width + 2))} ", style),
             (f"{humane.size(one.projected_bytes):>10}  ", style),
             (f"{f'{larger:.2f}x':>8}  ", "dim"),
             (f"{humane.duration(one.rebuild_us.p95 * 1e3):>12}  ", style),
-            (f"{humane.duration(one.record_us.p50 * 1e3):>11}  ", "dim"),
+            *record,
             (f"{one.longest_chain:>6,}", "dim"),
         )
     )
+
+
+def advice_rows(line: str, reason: str, notes: Sequence[str], width: int) -> list[Row]:
+    """Return the recommended line, why it is recommended, and what was left out."""
+    rows = [Row(((" use ", "dim"), (on_grid(line[:400]), "good")))]
+    rows += [Row(((f"     {said}", "dim"),)) for said in wrap_words(on_grid(reason[:400]), width - 6, _MOST_LINES)]
+    for note in notes:
+        rows += [Row(((f" {said}", "faint"),)) for said in wrap_words(on_grid(note[:400]), width - 2, _MOST_LINES)]
+    return rows
 
 
 def scatter_rows(

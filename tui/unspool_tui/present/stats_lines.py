@@ -9,9 +9,13 @@ from msgspec import Struct, field
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import BLANK, Row, Span, pad
+from unspool_tui.present.line import BLANK, Row, Span, pad, wrap_words
 
 _LABEL = 10
+_MOST_LINES = 6
+"""Lines that one problem may take."""
+_WIDEST = 96
+"""Cells beyond which sizes would stand too far from their names."""
 _MOST_ATOMS = 40
 _ROOM_FOR_CHANGES = 46
 
@@ -22,6 +26,7 @@ class Facts(Struct, frozen=True):
     Attributes:
         entries: entries there are.
         full: full snapshots among them.
+        delta_bytes: bytes of the deltas' records.
         stored: bytes stored.
         as_full: bytes if every entry were full.
         file_bytes: size of the file; 0 where there is none.
@@ -33,6 +38,7 @@ class Facts(Struct, frozen=True):
 
     entries: int = 0
     full: int = 0
+    delta_bytes: int = 0
     stored: int = 0
     as_full: int = 0
     file_bytes: int = 0
@@ -46,13 +52,13 @@ class Measured(Struct, frozen=True):
     """What only reading every record tells.
 
     Attributes:
-        codecs: entries by codec.
+        codecs: by codec, how many entries and how many times smaller they are than stored whole.
         atoms: bytes and changes by atom, largest first.
         health: the verdict; empty while nothing was measured.
         problems: what is wrong, one line each.
     """
 
-    codecs: Mapping[str, int] = field(default_factory=dict)
+    codecs: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     atoms: Sequence[tuple[str, int, int]] = ()
     health: str = ""
     problems: tuple[str, ...] = ()
@@ -69,7 +75,8 @@ def stats_rows(facts: Facts, measured: Measured, width: int, glyphs: Glyphs) -> 
     ]
     if facts.file_bytes:
         rows.append(_fact("file", humane.size(facts.file_bytes)))
-    rows.append(_fact("mean entry", humane.size(facts.stored // max(1, facts.entries))))
+    rows.append(_fact("mean", humane.size(facts.delta_bytes // max(1, delta)), "a delta"))
+    rows.append(_fact("", humane.size((facts.stored - facts.delta_bytes) // max(1, facts.full)), "a full"))
     rows.append(_fact("chain", f"{facts.depth}", f"of {facts.longest:,} at most"))
     rows.append(_fact("", humane.count(facts.full, "chain")))
     if facts.rebuild is not None:
@@ -79,11 +86,13 @@ def stats_rows(facts: Facts, measured: Measured, width: int, glyphs: Glyphs) -> 
         rows.append(_fact("", worst, "longest"))
     if facts.cache is not None:
         rows.extend(_cache(*facts.cache))
-    for codec, count in sorted(measured.codecs.items(), key=lambda pair: -pair[1])[:4]:
-        rows.append(_fact("codec", on_grid(codec[:20]), f"{count:,}"))
+    for codec, (count, ratio) in sorted(measured.codecs.items(), key=lambda pair: -pair[1][0])[:4]:
+        rows.append(_fact("codec", f"{on_grid(codec[:20])} {ratio:.1f}x", f"{count:,}"))
     if measured.health:
         rows.append(_health(measured.health, glyphs))
-    rows.extend(Row(((f"  {on_grid(problem[:400])}", "warning"),)) for problem in measured.problems)
+    for problem in measured.problems:
+        lines = wrap_words(on_grid(problem[:400]), width - 3, _MOST_LINES)
+        rows.extend(Row(((f"  {line}", "warning"),)) for line in lines)
     return [*rows, *_atoms(measured, width, glyphs)]
 
 
@@ -112,6 +121,8 @@ def _atoms(measured: Measured, width: int, glyphs: Glyphs) -> list[Row]:
         return []
     rows = [BLANK, Row((("  where the bytes are", "title"),))]
     largest = max(size for _, size, _ in measured.atoms) or 1
+    beyond = max(0, width - _WIDEST)
+    width -= beyond
     counted = width >= _ROOM_FOR_CHANGES
     name_room = max(8, min(20, width // 3))
     bar_room = max(3, min(40, width - name_room - (24 if counted else 15)))
@@ -125,7 +136,7 @@ def _atoms(measured: Measured, width: int, glyphs: Glyphs) -> list[Row]:
             (glyphs.bar_rest * (bar_room - filled), "border"),
         )
         count: tuple[Span, ...] = ((f" {changes:>6,}{glyphs.modified}", "faint"),) if counted else ()
-        rows.append(Row(left, ((f"{humane.size(size):>9}", "dim"), *count, (" ", "text"))))
+        rows.append(Row(left, ((f"{humane.size(size):>9}", "dim"), *count, (" " * (1 + beyond), "text"))))
     if len(measured.atoms) > _MOST_ATOMS:
         rows.append(Row(((f"  {glyphs.ellipsis} {len(measured.atoms) - _MOST_ATOMS:,} more atoms", "dim"),)))
     return rows

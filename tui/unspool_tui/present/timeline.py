@@ -10,7 +10,8 @@ from functools import lru_cache
 from msgspec import Struct
 
 from unspool_tui.present.glyphs import Glyphs
-from unspool_tui.present.line import Row, Span, Spans
+from unspool_tui.present.grid import on_grid
+from unspool_tui.present.line import Row, Span, Spans, pad
 from unspool_tui.view.model import View
 from unspool_tui.view.overview import bin_of
 
@@ -131,7 +132,7 @@ def lane_row(name: str, counts: Sequence[int], width: int, glyphs: Glyphs) -> Ro
 
 def _label(text: str, width: int) -> Span:
     room = margin(width)
-    return (f" {text[: room - 2]:<{room - 2}} " if room > 1 else " "), "faint"
+    return (f" {pad(on_grid(text[:60]), room - 2)} " if room > 1 else " "), "faint"
 
 
 def waiting_row(text: str, width: int) -> Row:

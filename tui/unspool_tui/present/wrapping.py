@@ -9,7 +9,7 @@ from typing import Final
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.values import MISSING, Value
 from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row, width_of, wrap_text
+from unspool_tui.present.line import Row, width_of, wrap_text, wrap_words
 from unspool_tui.present.values import preview_text
 from unspool_tui.view.change_list import Item, Shown, whole_value_op
 
@@ -26,9 +26,19 @@ def wrapped(items: Sequence[Item], width: int) -> list[Item]:
     room = max(16, width - _INDENT - 2)
     spread: list[Item] = []
     for item in items:
+        if item.shown is Shown.SENTENCE:
+            spread.extend(_sentence(item, max(16, width - 4)))
+            continue
         spread.append(item)
         spread.extend(_below(item, room))
     return spread
+
+
+def _sentence(item: Item, room: int) -> Iterator[Item]:
+    first, *rest = wrap_words(on_grid(item.text[:400]), room, 12)
+    yield Item(Shown.SENTENCE, item.address, item.change, text=first)
+    for line in rest:
+        yield Item(Shown.SENTENCE, item.address, item.change, text=line, sign=" ")
 
 
 def text_row(item: Item) -> Row:

@@ -8,14 +8,14 @@ from unspool_tui.present.change_lines import Sheet, change_row
 from unspool_tui.present.frame import Frame
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import BLANK, Row, wrap_text
+from unspool_tui.present.line import BLANK, Row, wrap_words
 from unspool_tui.present.values import preview_text
 from unspool_tui.present.wrapping import wrapped
 from unspool_tui.scene.detail import NOTHING, Detail
 from unspool_tui.view.change_list import Item, change_list
 from unspool_tui.view.model import Against, Pane, View
 
-_PROBLEM_ROWS = 12
+PROBLEM_ROWS = 12
 """Rows that the story of what is wrong with an entry may take."""
 
 
@@ -31,13 +31,13 @@ class ChangesPane:
 
     def update(self, view: View, detail: Detail, width: int) -> None:
         """Lay out what the view wants to see of a diff."""
-        key = (view.folded, view.opened, view.unchanged, view.words, view.wrap and width)
+        key = (view.folded, view.opened, view.unchanged, view.words, view.wrap, (view.wrap or view.words) and width)
         if detail is self._detail and key == self._key:
             return
         self._detail, self._key = detail, key
         self._made.clear()
         self.items = [] if detail.problem else change_list(detail.changes, detail.state, view, preview_text)
-        if view.wrap:
+        if view.wrap or view.words:
             self.items = wrapped(self.items, width)
 
     def cursor(self, view: View) -> int | None:
@@ -70,14 +70,11 @@ class ChangesPane:
 
     def count(self) -> int:
         """Return how many rows there are, notices included."""
-        return _PROBLEM_ROWS if self._detail.problem else len(self.items) or 2
+        return PROBLEM_ROWS if self._detail.problem else len(self.items) or 2
 
     def _problem_row(self, index: int, width: int) -> Row:
-        lines = wrap_text(on_grid(self._detail.problem[:1000]), max(8, width - 6), _PROBLEM_ROWS - 1)
-        if not 1 <= index <= len(lines):
-            return BLANK
-        sign = self._glyphs.cross if index == 1 else " "
-        return Row(((f"  {sign} ", "error"), (lines[index - 1], "error")))
+        rows = problem_rows(self._detail.problem, width, self._glyphs)
+        return rows[index] if index < len(rows) else BLANK
 
     def frame(self, view: View, *, stale: bool) -> Frame:
         """Return the frame: which two entries are compared, what is selected."""
@@ -96,6 +93,14 @@ class ChangesPane:
             right=((selected, "dim"),) if selected else (),
             focused=view.focus is Pane.CHANGES,
         )
+
+
+def problem_rows(problem: str, width: int, glyphs: Glyphs) -> list[Row]:
+    """Return the story of what is wrong with an entry."""
+    lines = wrap_words(on_grid(problem[:1000]), max(8, width - 6), PROBLEM_ROWS - 1)
+    signs = [glyphs.cross, *" " * len(lines)]
+    rows = [Row(((f"  {sign} ", "error"), (line, "error"))) for sign, line in zip(signs, lines, strict=False)]
+    return [BLANK, *rows]
 
 
 def address_of(items: list[Item], row: int) -> Path:

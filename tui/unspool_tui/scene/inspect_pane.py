@@ -13,6 +13,7 @@ from unspool_tui.present.grid import on_grid
 from unspool_tui.present.inspect_lines import UNKNOWN, Origin, inspect_row, story
 from unspool_tui.present.line import BLANK, Row, Spans
 from unspool_tui.present.text_lines import TextLines, json_lines, raw_lines
+from unspool_tui.scene.changes_pane import PROBLEM_ROWS, problem_rows
 from unspool_tui.scene.detail import NOTHING, Detail
 from unspool_tui.scene.leaf_origins import LeafBook
 from unspool_tui.scene.origins import OriginBook
@@ -88,7 +89,14 @@ class InspectPane:
         """Return a row."""
         if self._outline is not None:
             return self._value_row(self._outline.node(index), view, width)
-        return self._text.row(index, width) if self._text is not None else BLANK
+        if self._text is not None:
+            return self._text.row(index, width)
+        rows = problem_rows(self._detail.problem, width, self._glyphs)
+        return rows[index] if index < len(rows) else BLANK
+
+    def shown(self) -> int:
+        """Return how many rows there are to show: those of the state, or of what is wrong with it."""
+        return PROBLEM_ROWS if self._detail.problem else self.count()
 
     def _value_row(self, node: Node, view: View, width: int) -> Row:
         origin = self.origin(node, view)

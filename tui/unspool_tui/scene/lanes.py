@@ -10,6 +10,8 @@ from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import View
 
 MOST_LANES = 6
+ROOM_FOR_LANES = 100
+"""Columns of the terminal from which pinned atoms get their lanes."""
 
 
 class Lanes:

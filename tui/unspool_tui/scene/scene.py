@@ -86,6 +86,10 @@ class Scene:
     def _size(self, view: View) -> int:
         return self.ledger.columns.full_bytes[view.head] if 0 <= view.head < view.total else 0
 
+    def current(self, view: View) -> Detail:
+        """Return the detail of a view, loaded now where the panes have not caught up with it yet."""
+        return self.load_later(view) if self.wants_detail(view) else self.detail
+
     def take(self, detail: Detail) -> None:
         """Show a detail from now on, and learn from it who set what."""
         head = detail.request.head

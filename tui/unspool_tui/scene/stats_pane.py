@@ -55,6 +55,7 @@ class StatsPane(Struct):
         return Facts(
             entries=view.total,
             full=ledger.full_count(),
+            delta_bytes=ledger.delta_bytes,
             stored=ledger.stored,
             as_full=ledger.as_full,
             file_bytes=self.history.file_bytes(),
@@ -82,7 +83,7 @@ def _percentiles(times: list[float]) -> tuple[float, float, float] | None:
 def measured_facts(stats: Any) -> Measured:
     """Read what the engine measured."""
     return Measured(
-        codecs=dict(stats.codecs),
+        codecs={name: (count, stats.codec_ratios.get(name, 1.0)) for name, count in stats.codecs.items()},
         atoms=tuple((name, atom.stored_bytes, atom.changes) for name, atom in stats.atoms.items()),
         health=str(stats.health),
         problems=tuple(stats.problems)[:20],

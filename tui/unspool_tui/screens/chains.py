@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unspool_tui import questions
-from unspool_tui.present.chain_lines import Chain, chain_heading, chain_row, finding_row, summary_row
+from unspool_tui.present.chain_lines import Chain, chain_heading, chain_row, finding_rows, summary_row
 from unspool_tui.present.line import Row
 from unspool_tui.screens.page import Page
 from unspool_tui.view import moves
@@ -22,7 +22,7 @@ class ChainsScreen(Page):
     """All chains, their limits, and what the doctor says of them."""
 
     TITLE_OF_LIST = "Chains"
-    KEYS = (("Enter", "go to the full snapshot"), ("D", "doctor"), ("R", "repair into a new file"))
+    KEYS = (("D", "doctor"), ("R", "repair into a new file"), ("Enter", "go there"))
 
     def __init__(self, main: MainScreen) -> None:
         super().__init__(main)
@@ -51,8 +51,8 @@ class ChainsScreen(Page):
         # Notes are about single chains, whose lines tell them already.
         serious = [finding for finding in found.findings if str(finding.severity) != "note"]
         for finding in serious[:_MOST_FINDINGS]:
-            rows += finding_row(
-                str(finding.severity), finding.place, finding.meaning, finding.remedy, self.pen.glyphs
+            rows += finding_rows(
+                str(finding.severity), finding.place, finding.meaning, finding.remedy, width, self.pen.glyphs
             )
         left = len(serious) - _MOST_FINDINGS
         return [*rows, Row(((f" {left:,} more findings; `unspool doctor` lists them", "dim"),))] if left > 0 else rows
@@ -84,8 +84,8 @@ class ChainsScreen(Page):
         self.cursor = min(self.cursor, max(0, len(self._chains) - 1))
 
     def _ask_repair(self) -> None:
-        from unspool_tui.screens.exporting import check_target, target
         from unspool_tui.screens.prompt import Prompt
+        from unspool_tui.writing import check_target, target
 
         main = self.main_screen
         files = [path for path in main.scene.history.watch_paths if path.suffix == ".unspool"]

@@ -24,6 +24,7 @@ from unspool_tui.screens.main_paint import Painter, pane_classes
 from unspool_tui.screens.messages import MessageLog
 from unspool_tui.screens.modal import Modal, Result
 from unspool_tui.screens.replies import take_reply
+from unspool_tui.screens.work import Work
 from unspool_tui.view import moves, panes
 from unspool_tui.view.filters import Keep
 from unspool_tui.view.model import Pane, View, Width
@@ -85,6 +86,7 @@ class MainScreen(Screen[None]):
         self.desk = Desk(lambda reply: self.post_message(Answered(reply)))
         self.typed: dict[str, list[str]] = {"search": [], "filter": [], "bisect": []}
         self.askers: dict[Kind, Callable[[Reply], None]] = {}
+        self.work = Work(self)
         self.problems_told = 0
         self.hit_paths: dict[int, Path] = {}
         self.keep: Keep | None = None
@@ -171,8 +173,8 @@ class MainScreen(Screen[None]):
         """Paint the view again, because something beside it changed."""
         self.post_message(Goto())
 
-    def ask(self, kind: Kind, work: Callable[[], Any], then: Callable[[Reply], None]) -> None:
-        """Have the worker answer a question; a newer one of the same kind replaces it."""
+    def ask(self, kind: Kind, work: Callable[[], Any], then: Callable[[Reply], None], *, told: str = "") -> None:
+        """Have the worker answer a question; a newer one of the same kind replaces it, and Escape what is `told`."""
         self.askers[kind] = then
         self.desk.ask(kind, work)
 
@@ -182,6 +184,7 @@ class MainScreen(Screen[None]):
             from unspool_tui.controls import finding
 
             finding.extend_rows(self, before, total)
+        self.work.begin(kind, told)
 
     @on(SourceChanged)
     def _source_changed(self) -> None:

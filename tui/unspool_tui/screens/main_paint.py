@@ -16,6 +16,7 @@ from unspool_tui.present.line import BLANK, Row
 from unspool_tui.present.timeline import span
 from unspool_tui.questions import leaf_writers, tell_story
 from unspool_tui.scene.detail import Request, request_of
+from unspool_tui.scene.lanes import ROOM_FOR_LANES
 from unspool_tui.screens.hand import Hand
 from unspool_tui.view import panes
 from unspool_tui.view.model import Pane, View
@@ -24,8 +25,6 @@ from unspool_tui.widgets.panel import Listed, Made, Panel
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
 
-_ROOM_FOR_LANES: Final = 100
-"""Width from which pinned atoms get their lanes."""
 _REST_SECONDS: Final = 0.06
 """How long a value must be selected before its story is looked up."""
 _CALM_SECONDS: Final = 0.1
@@ -112,7 +111,7 @@ class Painter:
         if view.tabs > 1:
             main.unspool_app.show_tab_line()
         timeline = main.timeline
-        lanes = scene.lanes.rows(view, span(timeline.columns)) if width >= _ROOM_FOR_LANES else []
+        lanes = scene.lanes.rows(view, span(timeline.columns)) if width >= ROOM_FOR_LANES else []
         if timeline.lanes != len(lanes):
             timeline.lanes = len(lanes)
             timeline.styles.height = 2 + len(lanes)
@@ -155,7 +154,7 @@ class Painter:
                 panel.show(source, scene.changes.frame(view, stale=self.stale), scene.changes.cursor(view), top=top)
             case Pane.INSPECT:
                 scene.inspect.update(view, scene.detail)
-                source = Made(scene.inspect.count(), lambda index, width: scene.inspect.row(view, index, width))
+                source = Made(scene.inspect.shown(), lambda index, width: scene.inspect.row(view, index, width))
                 panel.show(source, scene.inspect.frame(view, stale=self.stale), scene.inspect.cursor(view), top=top)
             case Pane.STATS:
                 if scene.stats.wants_measuring(view):

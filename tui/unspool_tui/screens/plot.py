@@ -21,7 +21,7 @@ from unspool_tui.screens.modal import Modal
 from unspool_tui.view import moves
 from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.outline import value_at
-from unspool_tui.view.overview import bin_of, entry_at
+from unspool_tui.view.overview import bin_of
 from unspool_tui.widgets.panel import Framed, Listed
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class PlotScreen(Modal[None]):
         self._shown = cursor
         columns = spread(self._points, view.total, width)
         rows = plot_rows(Plot(columns, cursor, head), framed.page, self.pen.glyphs)
-        seq = entry_at(cursor, view.total, width)
+        seq = last_of(cursor, view.total, width)
         value = columns[cursor] if cursor < len(columns) else None
         told = "nothing" if value is None else f"{value:.10g}"
         time = humane.clock(self._main.scene.ledger.columns.timestamp_ns[seq], self._main.scene.look.zone)
@@ -103,7 +103,7 @@ class PlotScreen(Modal[None]):
             self.paint()
         elif key == "enter":
             width = max(1, self.query_one(Framed).inner_width - AXIS - 1)
-            seq = entry_at(self._shown, self._main.view.total, width)
+            seq = last_of(self._shown, self._main.view.total, width)
             self._main.apply(moves.jump_to(self._main.view, seq))
             self.leave()
         elif key == "q":
@@ -138,6 +138,12 @@ def _number(history: HistoryPort, decoded: Decoded, address: Path, seq: int) -> 
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def last_of(column: int, total: int, width: int) -> int:
+    """Return the entry of a column whose number is shown: its last."""
+    count = max(1, min(width, total))
+    return max(0, (min(column, count - 1) + 1) * total // count - 1)
 
 
 def spread(points: list[Point], total: int, width: int) -> list[float | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from textual import on
 from textual.app import ComposeResult
@@ -16,18 +16,21 @@ from unspool_tui.widgets.panel import Framed, Listed
 class Reader(Modal[None]):
     """Shows rows: help, the message log."""
 
-    def __init__(self, title: str, rows: Sequence[Row], *, at_end: bool = False) -> None:
+    def __init__(self, title: str, make: Callable[[int], list[Row]], *, at_end: bool = False) -> None:
         """Make a reader.
 
         Args:
             title: what there is to read.
-            rows: the lines.
+            make: returns the lines for a width, so that none is cut.
             at_end: begin with the last lines.
         """
         super().__init__()
         self._title = title
-        self._lines = list(rows)
-        self._top = len(self._lines) if at_end else 0
+        self._make = make
+        self._at_end = at_end
+        self._lines: list[Row] = []
+        self._width = 0
+        self._top = 0
 
     def compose(self) -> ComposeResult:
         """Lay out the frame."""
@@ -36,6 +39,11 @@ class Reader(Modal[None]):
     def paint(self) -> None:
         """Show the rows from where the reader is."""
         framed = self.query_one(Framed)
+        if framed.inner_width != self._width:
+            self._width = framed.inner_width
+            self._lines = self._make(self._width)
+            if self._at_end:
+                self._top = len(self._lines)
         self._top = max(0, min(self._top, len(self._lines) - framed.page))
         frame = Frame(0, self._title, right=(("Esc leaves", "faint"),), focused=True)
         framed.show(Listed(self._lines), frame, None, top=self._top)
@@ -68,6 +76,7 @@ class Reader(Modal[None]):
         return True
 
     def _scroll(self, by: int) -> None:
+        self._at_end = False
         self._top += by
         self.paint()
 

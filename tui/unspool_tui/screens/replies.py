@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 def take_reply(main: MainScreen, reply: Reply) -> None:
     """Let the newest answer of its kind change the view; errors are told, never raised."""
+    if reply.done:
+        main.work.end(reply.kind)
     if reply.error is not None:
         _tell(main, reply)
         return
@@ -46,7 +48,7 @@ def take_reply(main: MainScreen, reply: Reply) -> None:
             if reply.value is not None:
                 main.scene.inspect.story = reply.value
                 main.painter.origins_known()
-        case Kind.TRAVEL | Kind.FILTER | Kind.SEARCH | Kind.TASK:
+        case Kind.TRAVEL | Kind.FILTER | Kind.SEARCH | Kind.TASK | Kind.EXPORT:
             main.askers[reply.kind](reply)
 
 

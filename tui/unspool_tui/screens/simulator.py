@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from unspool_tui import questions
 from unspool_tui.clipboard import copy_text
-from unspool_tui.present.grid import on_grid
 from unspool_tui.present.line import Row
-from unspool_tui.present.simulator_lines import candidate_row, scatter_rows, simulator_heading
+from unspool_tui.present.simulator_lines import advice_rows, candidate_row, scatter_rows, simulator_heading
 from unspool_tui.screens.page import Page
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ class SimulatorScreen(Page):
     """Tries configurations and shows bytes against rebuild time."""
 
     TITLE_OF_LIST = "Configurations, smallest file first"
-    KEYS = (("S", "simulate"), ("y", "copy the recommended line"), ("Y", "copy the line of this row"))
+    KEYS = (("y", "copy the recommended line"), ("Y", "copy this row"), ("S", "simulate"))
 
     def __init__(self, main: MainScreen) -> None:
         super().__init__(main)
@@ -46,11 +45,11 @@ class SimulatorScreen(Page):
             return Row()
         smallest = found.candidates[0].projected_bytes
         one = found.candidates[index]
-        return candidate_row(one, smallest, self.pen.glyphs, recommended=one is found.recommended)
+        return candidate_row(one, smallest, width, self.pen.glyphs, recommended=one is found.recommended)
 
     def heading(self, width: int) -> Row:
         """See `Page.heading`."""
-        return simulator_heading()
+        return simulator_heading(width)
 
     def told(self, width: int) -> list[Row]:
         """Return the recommendation, and the scatter of bytes against rebuild time."""
@@ -59,8 +58,7 @@ class SimulatorScreen(Page):
             return [
                 Row(((" stopped: ", "dim"), ("S", "key"), (" tries each strategy and codec on this history", "dim")))
             ]
-        rows = [Row(((" use ", "dim"), (on_grid(found.line), "good"), (f"   {on_grid(found.reason)}", "dim")))]
-        rows += [Row(((f" {on_grid(note[:300])}", "faint"),)) for note in found.notes]
+        rows = advice_rows(found.line, found.reason, found.notes, width)
         if self.app.size.height >= _ROOM_FOR_SCATTER and len(found.candidates) > 1:
             chosen = found.candidates[self.cursor] if self.cursor < len(found.candidates) else None
             rows += scatter_rows(found.candidates, found.recommended, chosen, width, _SCATTER_LINES, self.pen.glyphs)

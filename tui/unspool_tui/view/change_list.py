@@ -47,7 +47,7 @@ class Item(Struct, frozen=True, eq=False):
         op: the step (`OP`).
         value: the child (`CHILD`).
         text: the words (`SENTENCE`, `MORE`), or a line of a long value (`TEXT`).
-        sign: side of a line of a long value: `-`, `+` or blank (`TEXT`).
+        sign: side of a line of a long value: `-`, `+` or blank (`TEXT`); blank where a sentence goes on (`SENTENCE`).
         count: how many are left out (`MORE`) or unchanged (`COUNT`).
         open: the lines inside follow (`ATOM`).
     """
@@ -69,7 +69,8 @@ def change_list(changes: Sequence[AtomChange], state: StateView, view: View, spe
     if view.words:
         for change in changes:
             lines.extend(
-                Item(Shown.SENTENCE, (change.atom,), change, text=text) for text in explain_change(change, spell)
+                Item(Shown.SENTENCE, (change.atom,), change, text=f"{text}.")
+                for text in explain_change(change, spell)
             )
     else:
         for change in changes:

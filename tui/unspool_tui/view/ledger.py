@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import compress
+
 from unspool_tui.view.history_port import Columns
 from unspool_tui.view.overview import Overview
 
 _FULL = b"\x01"
+_IS_FULL = (1).__eq__
 
 
 class Ledger:
     """Sums and positions over the columns of a history."""
 
-    __slots__ = ("_columns", "_kinds", "_longest", "_seen", "as_full", "overview", "ready", "stored")
+    __slots__ = ("_columns", "_kinds", "_longest", "_seen", "as_full", "full_stored", "overview", "ready", "stored")
 
     def __init__(self, columns: Columns) -> None:
         """Start with nothing seen; `catch_up` does the rest, and until then the ledger is not ready."""
@@ -22,6 +25,7 @@ class Ledger:
         self._longest = (-1, 0)
         self.stored = 0
         self.as_full = 0
+        self.full_stored = 0
         self.overview = Overview(columns.stored)
 
     @property
@@ -35,12 +39,19 @@ class Ledger:
         columns = self._columns
         if total < self._seen:
             self._kinds.clear()
-            self._seen = self.stored = self.as_full = 0
+            self._seen = self.stored = self.as_full = self.full_stored = 0
             self.overview = Overview(columns.stored)
-        self._kinds.extend(columns.kind[self._seen : total])
-        self.stored += sum(columns.stored[self._seen : total])
+        kinds, stored = columns.kind[self._seen : total], columns.stored[self._seen : total]
+        self._kinds.extend(kinds)
+        self.stored += sum(stored)
+        self.full_stored += sum(compress(stored, map(_IS_FULL, kinds)))
         self.as_full += sum(columns.full_bytes[self._seen : total])
         self._seen = total
+
+    @property
+    def delta_bytes(self) -> int:
+        """Bytes stored of entries that are no full snapshots."""
+        return self.stored - self.full_stored
 
     def previous_full(self, seq: int) -> int | None:
         """Return the nearest full snapshot before an entry."""

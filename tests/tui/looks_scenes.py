@@ -1,0 +1,108 @@
+"""The screens that pictures are taken of: where each begins and which keys lead there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from unspool.query.simulator import Simulation
+from unspool.query.simulator_choice import Candidate
+from unspool.query.simulator_trial import Timing
+
+
+class Look(NamedTuple):
+    """One screen.
+
+    Attributes:
+        keys: what is pressed; an empty key is a rest in between, and `see:` waits until the screen shows a text.
+        at: the entry to begin at; None follows the newest.
+        hurt: of the damaged history.
+    """
+
+    keys: tuple[str, ...]
+    at: int | None = 136
+    hurt: bool = False
+
+
+def _typed(text: str) -> tuple[str, ...]:
+    return tuple("space" if letter == " " else letter for letter in text)
+
+
+_EXAMINED = ("c", "D", "see: entries read ")
+_NUMBER = ("/", *_typed("requests > 149"), "enter", "")
+
+LOOKS = {
+    "main": Look(("2", "j")),
+    "following": Look((), None),
+    "base": Look(("m", *["."] * 20, "b", "3", "g", "l", "j", "l", "j"), 100),
+    "changes zoomed and split": Look(("m", "}", "2", "z"), 20),
+    "inspect as json": Look(("3", "v", "j", "j")),
+    "stats zoomed": Look(("4", "z", "see:healthy")),
+    "words": Look(("e", "2")),
+    "search": Look(("/", *_typed("Restock"), "enter", "", "n"), 0),
+    "search prompt": Look(("/", *_typed("price > 3"))),
+    "filter": Look(("\\", *_typed("changes>2"), "enter", "")),
+    "filter prompt refused": Look(("\\", *_typed("atm:cart"))),
+    "palette": Look((":", *_typed("dif"))),
+    "go to": Look((":", *_typed("12:00:20"))),
+    "help": Look(("?",)),
+    "yank menu": Look(("2", "j", "y")),
+    "against menu": Look(("m", ".", "d")),
+    "bookmarks menu": Look(("b", *["."] * 7, "b", "{", "b", "'")),
+    "export menu": Look(("E",)),
+    "export prompt": Look(("E", "s", "see:writes ~")),
+    "bisect prompt": Look(("B", *_typed("cart.total > `0`"))),
+    "bisect answer": Look(("B", *_typed("requests > `120`"), "enter", "see:Where this changes")),
+    "theme preview": Look(("t", "down")),
+    "plot": Look((*_NUMBER, "s", ""), 0),
+    "lanes": Look((*_NUMBER, "P", "2", "g", "P", ""), 0),
+    "messages": Look(("b", ".", "m", "M", "M", "!")),
+    "chains": Look(("c",)),
+    "chains examined": Look(_EXAMINED),
+    "chains with findings": Look(_EXAMINED, 499, hurt=True),
+    "repair prompt": Look((*_EXAMINED, "R", "see:writes ~"), 499, hurt=True),
+    "simulator": Look(("S", "", "j")),
+    "playing faster": Look(("+", "+")),
+    "unreadable entry": Look(("{",), 499, hurt=True),
+}
+
+
+def _candidate(
+    codec: str, strategy: str, size: int, longest: int, rebuild: float, *, best: bool = False
+) -> Candidate:
+    return Candidate(
+        strategy,
+        codec,
+        size,
+        size,
+        size * 2,
+        200 // (longest + 1),
+        longest,
+        Timing(rebuild / 3, rebuild),
+        Timing(40.0, 90.0),
+        on_front=best,
+    )
+
+
+_BEST = _candidate("auto", "auto", 18_400, 64, 410.0, best=True)
+_ALL = (
+    _BEST,
+    _candidate("dict", "changes:100", 19_900, 100, 640.0),
+    _candidate("dict", "changes:50", 22_300, 50, 330.0, best=True),
+    _candidate("dict", "adaptive", 26_100, 34, 260.0, best=True),
+    _candidate("dict", "changes:10", 48_800, 10, 120.0, best=True),
+    _candidate("compress", "auto", 61_000, 0, 95.0, best=True),
+    _candidate("none", "auto", 240_000, 0, 60.0, best=True),
+)
+SIMULATION = Simulation(
+    "shop.unspool",
+    200,
+    200,
+    ((0, 199),),
+    _ALL,
+    _BEST,
+    "the smallest file of those that rebuild within 5 ms",
+    'Recorder(path, strategy="auto", codec="auto")',
+    ("binary was not tried: it needs bsdiff4 (`pip install 'unspool[binary]'`)",),
+    complete=True,
+)
+"""What a simulation told once; measured times would make every picture another."""
