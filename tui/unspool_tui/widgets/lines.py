@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
 from rich.text import Text
@@ -38,6 +38,9 @@ class Lines(Widget, can_focus=False):
         self._rows: tuple[Row, ...] = ()
         self._strips: dict[tuple[Row, int], Strip] = {}
         self._known: Size | None = None
+        self._seen = False
+        self.rows_due: Callable[[], object] | None = None
+        """Makes the rows when they are wanted for the first time: so the first frame is no empty one."""
 
     @property
     def columns(self) -> int:
@@ -74,7 +77,8 @@ class Lines(Widget, can_focus=False):
         """Show these rows from the top; lines that stay the same are not repainted."""
         new = tuple(rows)
         old, self._rows = self._rows, new
-        if old == new:
+        if old == new or not self._seen:
+            # What was never drawn will be drawn whole.
             return
         width, height = self.columns, self.lines
         changed = []
@@ -91,6 +95,9 @@ class Lines(Widget, can_focus=False):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return the drawn lines of a part of the widget."""
+        if self.rows_due is not None:
+            self.rows_due()
+        self._seen = True
         width = self.columns
         lines = [self._line(y, width) for y in range(crop.y, crop.bottom)]
         if crop.x == 0 and crop.width == width:
