@@ -88,6 +88,9 @@ class DirectoryReader:
 
 def _document(path: Path, limits: Limits) -> Value:
     data = read_whole(path, limits)
+    if not data.strip():
+        # A file is empty for a moment before its first bytes are written, and an empty text is valid TOML.
+        raise BrokenText("it is empty")
     kind = SUFFIXES.get(suffix_of(path.name)) or kind_of(data, path.name) or "json"
     return parse_document(data, kind, limits).value
 

@@ -20,6 +20,8 @@ from unspool.sources.limits import DEFAULT_LIMITS, Limits
 
 _SQLITE_MAGIC: Final = b"SQLite format 3\x00"
 _HEAD_BYTES: Final = 1 << 16
+_WHOLE_HISTORIES: Final = frozenset(("actionsById", "preloadedState", "snapshots", "events", "deltas"))
+"""Keys of documents that hold a whole history, which may stand on one line."""
 SAMPLED_LINES: Final = 20
 """Lines of a JSON Lines file that detection looks at."""
 
@@ -138,7 +140,7 @@ class Probe:
 
     def _text_shape(self) -> Shape:
         sample = self.sample
-        several = len(sample.records) + sample.broken > 1 or not sample.is_whole_file or self.is_growing
+        several = len(sample.records) + sample.broken > 1 or not sample.is_whole_file or self._is_first_of_lines()
         begins_so = (
             all(isinstance(record, dict | list) for record in sample.records[:2]) and not sample.first_is_broken
         )
@@ -154,6 +156,14 @@ class Probe:
             )
         is_mostly_so = containers >= sample.broken or looks_like_lines(self.path.name)
         return Shape.LINES if several and containers and is_mostly_so else Shape.OTHER
+
+    def _is_first_of_lines(self) -> bool:
+        """Say whether one line is the first of several, as far as anybody can know."""
+        records = self.sample.records
+        if self.is_growing or not records:
+            return self.is_growing
+        first = records[0]
+        return looks_like_lines(self.path.name) and isinstance(first, dict) and not first.keys() & _WHOLE_HISTORIES
 
     @cached_property
     def sample(self) -> Sample:

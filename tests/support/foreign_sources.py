@@ -1,0 +1,148 @@
+"""A source in every format that opens: the fixtures, and those that are made on the spot."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import lzma
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import zstandard
+
+from support.git_repo import Repo
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+_FOLDERS = ("events", "home_assistant", "langgraph", "patches", "redux", "rrweb", "states", "temporal", "xstate")
+FILES = sorted(
+    path for folder in _FOLDERS for path in (FIXTURES / folder).iterdir() if not path.name.endswith(".expected.json")
+)
+STATES: list[dict[str, Any]] = [
+    {"n": n, "cart": [{"sku": f"a{k}", "qty": n} for k in range(n + 1)]} for n in range(4)
+]
+Maker = Callable[[Path], str]
+
+
+def _lines(states: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(state) + "\n" for state in states).encode()
+
+
+def _toml(state: dict[str, Any]) -> bytes:
+    rows = "".join(f'[[cart]]\nsku = "{row["sku"]}"\nqty = {row["qty"]}\n' for row in state["cart"])
+    return f"n = {state['n']}\n{rows}".encode()
+
+
+def _yaml(state: dict[str, Any]) -> bytes:
+    rows = "".join(f"- sku: {row['sku']}\n  qty: {row['qty']}\n" for row in state["cart"])
+    return f"n: {state['n']}\ncart:\n{rows}".encode()
+
+
+WRITTEN: dict[str, Callable[[dict[str, Any]], bytes]] = {
+    "json": lambda state: json.dumps(state, indent=1).encode(),
+    "toml": _toml,
+    "yaml": _yaml,
+    "msgpack": msgpack.packb,
+}
+"""How a state is written as a document, by the ending of its name."""
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "xz": lzma.compress,
+    "zst": lambda data: zstandard.ZstdCompressor().compress(data),
+}
+"""How data is compressed, by the ending of its name."""
+
+
+def _document(kind: str) -> Maker:
+    def make(folder: Path) -> str:
+        path = folder / f"state.{kind}"
+        path.write_bytes(WRITTEN[kind](STATES[-1]))
+        return str(path)
+
+    return make
+
+
+def _directory(kind: str) -> Maker:
+    def make(folder: Path) -> str:
+        place = folder / f"snapshots-{kind}"
+        place.mkdir()
+        for number, state in enumerate(STATES):
+            (place / f"state{number}.{kind}").write_bytes(WRITTEN[kind](state))
+        return str(place)
+
+    return make
+
+
+def _packed(kind: str) -> Maker:
+    def make(folder: Path) -> str:
+        path = folder / f"states.jsonl.{kind}"
+        path.write_bytes(PACKED[kind](_lines(STATES)))
+        return str(path)
+
+    return make
+
+
+def _git(kind: str) -> Maker:
+    def make(folder: Path) -> str:
+        repo = Repo(folder / f"repo-{kind}")
+        for number, state in enumerate(STATES):
+            repo.commit(f"data/state.{kind}", WRITTEN[kind](state).decode(), f"commit {number}")
+        return f"git:{repo.folder}:data/state.{kind}"
+
+    return make
+
+
+def _git_text(folder: Path) -> str:
+    repo = Repo(folder / "repo-text")
+    for number in range(4):
+        repo.commit("notes.md", "\n".join(f"line {line}" for line in range(number + 1)), f"commit {number}")
+    return f"git:{repo.folder}:notes.md"
+
+
+def _event_log(folder: Path) -> str:
+    from unspool.events import EventLog, write_source
+
+    path = folder / "log.db"
+    with EventLog(path) as log:
+        for number in range(4):
+            write_source(log, "main.py", f"2024-01-01T00:00:0{number}.000Z", f"a = {number}\n", "python")
+    return str(path)
+
+
+MADE: dict[str, Maker] = {
+    **{f"one {kind} file": _document(kind) for kind in WRITTEN},
+    **{f"a directory of {kind}": _directory(kind) for kind in WRITTEN},
+    **{f"lines in {kind}": _packed(kind) for kind in PACKED},
+    **{f"git of {kind}": _git(kind) for kind in ("json", "toml", "yaml")},
+    "git of text": _git_text,
+    "an event log": _event_log,
+}
+"""Sources that are made in a folder, by what they are; each returns what to open."""
+
+
+def records_of(path: Path) -> list[Any]:
+    """Return the records of a fixture that is JSON Lines, or a list of what may as well stand a line each."""
+    text = path.read_text()
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in text.splitlines()]
+    document = json.loads(text)
+    records: list[Any] = document if isinstance(document, list) else document.get("snapshots", [document])
+    return records
+
+
+def standard_input(data: bytes) -> io.BytesIO:
+    """Return what stands in for a pipe."""
+    return io.BytesIO(data)
+
+
+def rows_of(path: Path, table: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return the columns and rows of a database's table."""
+    connection = sqlite3.connect(path)
+    try:
+        cursor = connection.execute(f"SELECT * FROM {table} ORDER BY rowid")
+        return [item[0] for item in cursor.description], cursor.fetchall()
+    finally:
+        connection.close()
