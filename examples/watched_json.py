@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from unspool_tui.demo_app import Shop
+from unspool_tui.demo_shop import Shop
 
 
 def main() -> None:

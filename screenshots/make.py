@@ -38,6 +38,7 @@ class Scene(NamedTuple):
         at: the entry to begin at; None follows the newest.
         theme: the colours.
         plain: plain ASCII without colour.
+        day: "usual", or "bug" for that of docs/story.md.
     """
 
     name: str
@@ -46,12 +47,31 @@ class Scene(NamedTuple):
     at: int | None = None
     theme: str = "unspool"
     plain: bool = False
+    day: str = "usual"
 
 
 SCENES: Final = (
     Scene("main", (120, 36), ("2", "j", "j"), 424),
     Scene("narrow", (80, 24), (REST,)),
     Scene("last-set-by", (120, 36), ("3", "g", "l", "j", "l", "j", "j"), 424),
+    Scene(
+        "story",
+        (120, 36),
+        (
+            "B",
+            "<orders[?total > sum(items[].amount)]>",
+            "enter",
+            REST,
+            "enter",
+            "2",
+            "j",
+            "j",
+            "enter",
+            REST,
+            "enter",
+        ),
+        day="bug",
+    ),
     Scene("base", (120, 36), ("m", ":", "<470>", "enter", REST, "2", "j"), 424),
     Scene("search", (120, 36), ("/", "<kettle>", "enter", REST, "n", "n", REST), 300),
     Scene("ultra", (200, 50), ("2", "j"), 424),
@@ -68,7 +88,7 @@ SCENES: Final = (
 
 def record_a_day(path: Path) -> None:
     """Record the demo's shop, with times that are the same on every run."""
-    from unspool_tui.demo_app import Shop
+    from unspool_tui.demo_shop import Shop
 
     shop = Shop(seed=7)
     moment = int(START.timestamp()) * 10**9
@@ -132,14 +152,19 @@ def png(svg: str) -> bytes:
 
 def main(wanted: Sequence[str]) -> None:
     """Draw all pictures, or those named."""
+    from unspool_tui.demo_app import run_at_once
+
     with tempfile.TemporaryDirectory(prefix="unspool-pictures-") as folder:
         os.environ["XDG_CONFIG_HOME"] = folder
-        path = Path(folder) / "shop.unspool"
-        record_a_day(path)
+        days = {day: Path(folder) / day / "shop.unspool" for day in ("usual", "bug")}
+        for path in days.values():
+            path.parent.mkdir()
+        record_a_day(days["usual"])
+        run_at_once(str(days["bug"]), rate=5.0, steps=120, seed=0, bug=True)
         for scene in SCENES:
             if wanted and scene.name not in wanted:
                 continue
-            svg = local_fonts(asyncio.run(draw(scene, path)))
+            svg = local_fonts(asyncio.run(draw(scene, days[scene.day])))
             (FOLDER / f"{scene.name}.svg").write_text(svg, "utf-8")
             (FOLDER / f"{scene.name}.png").write_bytes(png(svg))
             sys.stdout.write(f"{scene.name}\n")

@@ -1,186 +1,30 @@
 """A small shop that records itself: carts, stock and sessions, several moments a second.
 
-It is an ordinary program with ordinary mutable state; the two lines that matter are `Recorder(…)` and `record(…)`.
-Run it with `python -m unspool_tui.demo_app --file shop.unspool`, and `unspool open shop.unspool` beside it.
+It is an ordinary program with ordinary mutable state; the two lines that matter are `Recorder(…)` here and `record(…)`
+in the shop. Run it with `python -m unspool_tui.demo_app --file shop.unspool`, and `unspool open shop.unspool` beside it.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import os
-import random
 import signal
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from itertools import count
+from typing import Final
 
 from unspool import Recorder
+from unspool_tui.demo_bug import HastyShop
+from unspool_tui.demo_shop import Shop
 
-CATALOG: Final = {
-    "tea": ("Sencha, 100 g", 12.5),
-    "mug": ("Stoneware mug", 18.0),
-    "kettle": ("Kettle, 0.8 l", 64.9),
-    "whisk": ("Bamboo whisk", 9.75),
-    "tray": ("Cedar tray", 31.0),
-    "cups": ("Set of two cups", 26.4),
-}
-NAMES: Final = ("ada", "brook", "chidi", "dana", "emil", "farah", "goro", "hana")
-PAGES: Final = ("/", "/teas", "/ware", "/about", "/cart")
-STOCK_AT_START: Final = 24
-RESTOCK_BELOW: Final = 4
-KEPT_ORDERS: Final = 12
+NOON: Final = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+"""When a day begins that is recorded at once."""
 
 
-class Shop:
-    """A shop whose whole state is one plain dict, changed in place as programs do."""
-
-    def __init__(self, seed: int = 0) -> None:
-        """Open the shop.
-
-        Args:
-            seed: the same seed gives the same day.
-        """
-        self._random = random.Random(seed)  # noqa: S311 - a day in a shop is no secret
-        self._orders = 0
-        self._visits = 0
-        self.state: dict[str, Any] = {
-            "stock": {
-                sku: {"name": name, "price": price, "left": STOCK_AT_START} for sku, (name, price) in CATALOG.items()
-            },
-            "sessions": {},
-            "carts": {},
-            "orders": [],
-            "till": {"revenue": 0.0, "orders": 0, "items": 0},
-            "settings": {"currency": "EUR", "free_shipping_from": 60.0, "sale": None},
-        }
-
-    def step(self) -> str:
-        """Let one thing happen.
-
-        Returns:
-            What happened, as a label.
-        """
-        sessions = self.state["sessions"]
-        acts: list[tuple[int, Callable[[], str]]] = [(2 if len(sessions) < len(NAMES) else 0, self._arrive)]
-        if sessions:
-            acts += [
-                (6, self._browse),
-                (7, self._put_into_cart),
-                (2, self._take_out),
-                (3, self._check_out),
-                (1, self._leave),
-            ]
-        acts += [(1, self._change_sale), (3 if self._short() else 0, self._restock)]
-        weights, choices = zip(*acts, strict=True)
-        return str(self._random.choices(choices, weights)[0]())
-
-    def _someone(self) -> str:
-        name: str = self._random.choice(sorted(self.state["sessions"]))
-        return name
-
-    def _short(self) -> list[str]:
-        return [sku for sku, item in self.state["stock"].items() if item["left"] < RESTOCK_BELOW]
-
-    def _arrive(self) -> str:
-        name = self._random.choice([name for name in NAMES if name not in self.state["sessions"]])
-        self._visits += 1
-        self.state["sessions"][name] = {"visit": self._visits, "page": "/", "pages_seen": 1, "device": self._device()}
-        self.state["carts"][name] = {"items": [], "total": 0.0, "coupon": None}
-        return f"{name} arrives"
-
-    def _device(self) -> str:
-        return self._random.choice(("phone", "laptop", "tablet"))
-
-    def _browse(self) -> str:
-        name = self._someone()
-        session = self.state["sessions"][name]
-        session["page"] = self._random.choice(PAGES)
-        session["pages_seen"] += 1
-        return f"{name} opens {session['page']}"
-
-    def _put_into_cart(self) -> str:
-        name = self._someone()
-        sku = self._random.choice(list(CATALOG))
-        item = self.state["stock"][sku]
-        if item["left"] == 0:
-            return f"{name} finds no {sku} left"
-        item["left"] -= 1
-        cart = self.state["carts"][name]
-        line = next((line for line in cart["items"] if line["sku"] == sku), None)
-        if line is None:
-            cart["items"].append({"sku": sku, "qty": 1, "price": item["price"]})
-        else:
-            line["qty"] += 1
-        self._add_up(cart)
-        return f"{name} takes {sku}"
-
-    def _take_out(self) -> str:
-        name = self._someone()
-        cart = self.state["carts"][name]
-        if not cart["items"]:
-            cart["coupon"] = None if cart["coupon"] else "WELCOME5"
-            self._add_up(cart)
-            return f"{name} tries a coupon"
-        line = self._random.choice(cart["items"])
-        line["qty"] -= 1
-        self.state["stock"][line["sku"]]["left"] += 1
-        if line["qty"] == 0:
-            cart["items"].remove(line)
-        self._add_up(cart)
-        return f"{name} puts {line['sku']} back"
-
-    def _add_up(self, cart: dict[str, Any]) -> None:
-        total = sum(line["qty"] * line["price"] for line in cart["items"])
-        sale = self.state["settings"]["sale"]
-        if sale is not None:
-            total *= 1 - sale["percent"] / 100
-        cart["total"] = round(max(0.0, total - (5 if cart["coupon"] else 0)), 2)
-
-    def _check_out(self) -> str:
-        name = self._someone()
-        cart = self.state["carts"][name]
-        if not cart["items"]:
-            return f"{name} looks at an empty cart"
-        self._orders += 1
-        quantity = sum(line["qty"] for line in cart["items"])
-        order = {
-            "id": f"o-{self._orders:04}",
-            "who": name,
-            "items": cart["items"],
-            "total": cart["total"],
-            "paid": True,
-        }
-        self.state["orders"] = [*self.state["orders"], order][-KEPT_ORDERS:]
-        till = self.state["till"]
-        till["revenue"] = round(till["revenue"] + cart["total"], 2)
-        till["orders"] += 1
-        till["items"] += quantity
-        self.state["carts"][name] = {"items": [], "total": 0.0, "coupon": None}
-        return f"{name} pays {order['total']:.2f} for {order['id']}"
-
-    def _leave(self) -> str:
-        name = self._someone()
-        for line in self.state["carts"].pop(name)["items"]:
-            self.state["stock"][line["sku"]]["left"] += line["qty"]
-        del self.state["sessions"][name]
-        return f"{name} leaves"
-
-    def _restock(self) -> str:
-        sku = self._random.choice(self._short())
-        self.state["stock"][sku]["left"] += STOCK_AT_START
-        return f"restock {sku}"
-
-    def _change_sale(self) -> str:
-        settings = self.state["settings"]
-        settings["sale"] = (
-            None if settings["sale"] else {"percent": self._random.choice((5, 10, 20)), "name": "Tea week"}
-        )
-        for cart in self.state["carts"].values():
-            self._add_up(cart)
-        return "sale begins" if settings["sale"] else "sale ends"
-
-
-def run(file: str, *, rate: float, seconds: float | None, seed: int, parent: int | None = None) -> None:
+def run(
+    file: str, *, rate: float, seconds: float | None, seed: int, bug: bool = False, parent: int | None = None
+) -> None:
     """Run the shop and record every step.
 
     Args:
@@ -188,19 +32,31 @@ def run(file: str, *, rate: float, seconds: float | None, seed: int, parent: int
         rate: steps a second.
         seconds: how long; None runs until stopped.
         seed: see `Shop`.
+        bug: let it be the shop with a mistake in it.
         parent: process to end with.
     """
-    shop = Shop(seed)
     start = time.monotonic()
-    with Recorder(file) as recorder:
-        recorder.record(shop.state, action="open the shop")
+    with Recorder(file, caller=True) as recorder:
+        shop = (HastyShop if bug else Shop)(seed, recorder)
+        shop.open()
         step = 0
         while seconds is None or step < rate * seconds:
             step += 1
             time.sleep(max(0.0, start + step / rate - time.monotonic()))
             if parent is not None and os.getppid() != parent:
                 return
-            recorder.record(shop.state, action=shop.step())
+            shop.step()
+
+
+def run_at_once(file: str, *, rate: float, steps: int, seed: int, bug: bool = False) -> None:
+    """Record a day without waiting, dated from noon of a fixed day on; see `run`."""
+    moments = count()
+    start = int(NOON.timestamp()) * 10**9
+    with Recorder(file, caller=True, clock=lambda: start + int(next(moments) / rate * 1e9)) as recorder:
+        shop = (HastyShop if bug else Shop)(seed, recorder)
+        shop.open()
+        for _ in range(steps):
+            shop.step()
 
 
 def _stop(*_: object) -> None:
@@ -214,13 +70,18 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=5.0, metavar="HZ", help="steps a second (5)")
     parser.add_argument("--seconds", type=float, default=None, help="how long (until stopped)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same day (0)")
+    parser.add_argument("--steps", type=int, default=None, metavar="N", help="N steps at once, without waiting")
+    parser.add_argument("--bug", action="store_true", help="the shop with a mistake in it")
     parser.add_argument("--parent", type=int, default=None, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.rate <= 0:
         parser.error("--rate must be above 0")
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
-    run(given.file, rate=given.rate, seconds=given.seconds, seed=given.seed, parent=given.parent)
+    if given.steps is not None:
+        run_at_once(given.file, rate=given.rate, steps=given.steps, seed=given.seed, bug=given.bug)
+    else:
+        run(given.file, rate=given.rate, seconds=given.seconds, seed=given.seed, bug=given.bug, parent=given.parent)
 
 
 if __name__ == "__main__":

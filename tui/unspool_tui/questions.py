@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import PurePath as FilePath
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct
 
+from unspool.model.caller import caller_of
 from unspool.model.paths import Path
 from unspool.model.values import MISSING
 from unspool_tui.present.inspect_lines import Origin
@@ -62,7 +64,10 @@ def tell_story(history: HistoryPort, address: Path, head: int, cancelled: Cancel
         first, *earlier = writes
         seqs = tuple(write.seq for write in earlier[:EARLIER])
         before = preview_text(first.old, 40) if first.old is not MISSING else ""
-        yield address, head, Origin(first.seq, history.action(first.seq), seqs, len(earlier) > EARLIER, before)
+        (entry,) = history[first.seq : first.seq + 1]
+        caller = caller_of(entry.meta)
+        place = "" if caller is None else f"{FilePath(caller.file).name}:{caller.line}"
+        yield address, head, Origin(first.seq, entry.action, seqs, len(earlier) > EARLIER, before, place)
 
 
 def previous_write(history: HistoryPort, address: Path, before: int, cancelled: Cancelled) -> Arrival | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from unspool.history.history import History
 from unspool.history.verdict import Problem
+from unspool.model.caller import Caller, caller_of
 from unspool.model.paths import Path
 from unspool.model.values import Value
 from unspool.model.wire import decode
@@ -29,6 +30,7 @@ class Blamed:
         timestamp_ns: when, in nanoseconds since the epoch.
         age_ns: how long before the entry asked about.
         certain: False when entries that cannot be read lie in between, so that one of them may have set it.
+        caller: the line of code that recorded the entry, where the recording kept it.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class Blamed:
     timestamp_ns: int
     age_ns: int
     certain: bool = True
+    caller: Caller | None = None
 
     @property
     def value(self) -> Value:
@@ -148,7 +151,8 @@ def _report(
     writers: dict[Path, tuple[int, bool]],
     problems: tuple[Problem, ...],
 ) -> Blame:
-    known = {seq: history[seq] for seq in {seq for seq, _ in writers.values()}}
+    entries = [history[seq] for seq in {seq for seq, _ in writers.values()}]
+    known = {entry.seq: (entry, caller_of(entry.meta)) for entry in entries}
     now = history[at].timestamp_ns
     values: list[Blamed] = []
     unexplained: list[Path] = []
@@ -157,6 +161,7 @@ def _report(
             unexplained.append(leaf)
             continue
         seq, certain = writers[leaf]
-        entry = known[seq]
-        values.append(Blamed(leaf, value, seq, entry.action, entry.timestamp_ns, now - entry.timestamp_ns, certain))
+        entry, caller = known[seq]
+        age_ns = now - entry.timestamp_ns
+        values.append(Blamed(leaf, value, seq, entry.action, entry.timestamp_ns, age_ns, certain, caller))
     return Blame(at, tuple(values), tuple(unexplained), problems)

@@ -79,7 +79,7 @@ def test_the_demo_records_itself_and_stops(tmp_path: Path) -> None:
 
 
 def test_a_day_in_the_shop_depends_on_the_seed_only() -> None:
-    from unspool_tui.demo_app import Shop
+    from unspool_tui.demo_shop import Shop
 
     days = []
     for seed in (1, 1, 2):

@@ -98,7 +98,7 @@ def test_blame_names_the_entry_that_last_set_each_value(unspool: Unspool, cart: 
     }  # fmt: skip
     assert values["$.cart.items[1].sku"] == {
         "path": "$.cart.items[1].sku", "seq": 0, "timestamp": "2023-11-14T22:13:20.000000Z", "action": "step 0",
-        "age_ns": 2_000_000_000, "certain": True, "value": "pen",
+        "caller": None, "age_ns": 2_000_000_000, "certain": True, "value": "pen",
     }  # fmt: skip
 
 
@@ -108,6 +108,23 @@ def test_blame_for_people_tells_entry_age_value_and_action(unspool: Unspool, car
     assert "entry 2: 2 values" in ran.out
     assert '       0     2.0 s  cart.items[1].sku = "pen"  step 0' in ran.out
     assert "\x1b" not in unspool("blame", cart).out
+
+
+def test_blame_and_bisect_name_the_line_of_code_where_the_recording_kept_it(unspool: Unspool, tmp_path: Path) -> None:
+    path = tmp_path / "traced.unspool"
+    with Recorder(path, caller=True) as recorder:
+        for number in range(3):
+            recorder.record({"n": number // 2}, "tick")
+    line = next(
+        number for number, text in enumerate(Path(__file__).read_text().splitlines(), 1) if 'n": number // 2' in text
+    )
+    place = unspool("blame", path, "--json").json["values"][0]["caller"]
+    assert (Path(place["file"]).name, place["line"]) == (Path(__file__).name, line)
+    assert unspool("blame", path, "n", "--writes", "--json").json["writes"][0]["caller"] == place
+    assert unspool("bisect", path, "n > 0", "--json").json["first"]["caller"] == place
+    told = f"tick  {place['file']}:{line} in {place['function']}\n"
+    for words in (["blame", path], ["blame", path, "n", "--writes"], ["bisect", path, "n > 0"]):
+        assert told in unspool(*words).out
 
 
 def test_blame_lists_all_writes_of_a_path(unspool: Unspool, cart: Path) -> None:

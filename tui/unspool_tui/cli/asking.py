@@ -17,6 +17,8 @@ from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
     from unspool.history.verdict import Problem
+    from unspool.model.caller import Caller
+    from unspool.model.entries import Entry
     from unspool.query.path_writes import PathWrite
 
 _SHOWN: Final = 3
@@ -84,6 +86,28 @@ def entries(count: int) -> str:
 def problem_shapes(problems: Sequence[Problem]) -> list[Value]:
     """Return problems for JSON."""
     return [{"place": problem.place, "message": problem.message} for problem in problems]
+
+
+def caller_shape(caller: Caller | None) -> dict[str, Value] | None:
+    """Return the line of code behind an entry for JSON; null where the recording kept none."""
+    return None if caller is None else caller.to_meta()
+
+
+def happened(action: str, caller: Caller | None) -> str:
+    """Return why an entry happened, and the line of code behind it, as the inert end of a line."""
+    return "".join(f"  {visible(part)}" for part in (action, str(caller or "")) if part)
+
+
+def dated(entry: Entry) -> dict[str, Value]:
+    """Return when and why an entry happened for JSON."""
+    from unspool.model.caller import caller_of
+    from unspool.sources.timestamps import iso_time
+
+    return {
+        "timestamp": iso_time(entry.timestamp_ns),
+        "action": entry.action,
+        "caller": caller_shape(caller_of(entry.meta)),
+    }
 
 
 def write_shape(write: PathWrite) -> dict[str, Value]:

@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from unspool.model.caller import caller_of
 from unspool.model.values import Value
 from unspool.sources.timestamps import iso_time
-from unspool_tui.cli.asking import conclude, entries, interruptible, problem_shapes, skip_damaged_option
+from unspool_tui.cli.asking import (
+    conclude,
+    dated,
+    entries,
+    happened,
+    interruptible,
+    problem_shapes,
+    skip_damaged_option,
+)
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output, brief
 from unspool_tui.cli.progress import shown_progress
@@ -78,7 +87,6 @@ def bisection_shape(found: Bisection, history: History, expression: str) -> dict
 
 
 def _flip_shape(flip: Flip, history: History) -> dict[str, Value]:
-    entry = history[flip.seq]
     return {
         "seq": flip.seq,
         "parent_seq": flip.parent_seq,
@@ -86,8 +94,7 @@ def _flip_shape(flip: Flip, history: History) -> dict[str, Value]:
         "old": flip.old,
         "new": flip.new,
         "certain": flip.certain,
-        "timestamp": iso_time(entry.timestamp_ns),
-        "action": entry.action,
+        **dated(history[flip.seq]),
     }
 
 
@@ -105,7 +112,8 @@ def _print_bisection(out: Output, found: Bisection, history: History, expression
         mark = out.paint("holds " if flip.holds else "ceases", "+" if flip.holds else "-")
         seq = f"{flip.seq}{'' if flip.certain else '?'}"
         values = f"{brief(flip.old, 30)} -> {brief(flip.new, 30)}"
-        out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {mark}  {values}  {visible(entry.action)}".rstrip())
+        why = happened(entry.action, caller_of(entry.meta))
+        out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {mark}  {values}{why}")
     if found.failures:
         out.line(f"not answered at {entries(found.failures)}: {visible(found.failure)}")
     out.line(out.paint(f"{entries(found.asked)} rebuilt, {found.avoided:,} left out", "dim"))

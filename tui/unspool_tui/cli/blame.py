@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from unspool.errors import ConfigError
+from unspool.model.caller import caller_of
 from unspool.model.paths import Path, format_path, parse_path
 from unspool.model.values import MISSING, Value
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.asking import (
     Interruption,
+    caller_shape,
     conclude,
+    dated,
+    happened,
     interruptible,
     problem_shapes,
     skip_damaged_option,
@@ -80,6 +84,7 @@ def blame_shape(found: Blame) -> dict[str, Value]:
             "seq": value.seq,
             "timestamp": iso_time(value.timestamp_ns),
             "action": value.action,
+            "caller": caller_shape(value.caller),
             "age_ns": value.age_ns,
             "certain": value.certain,
             "value": value.value,
@@ -101,7 +106,7 @@ def _print_blame(out: Output, found: Blame) -> None:
     for value in found.values:
         seq = f"{value.seq}{'' if value.certain else '?'}"
         path = out.paint(visible(format_path(value.path, root="")), "name")
-        action = out.paint(f"  {visible(value.action)}", "dim") if value.action else ""
+        action = out.paint(happened(value.action, value.caller), "dim")
         out.line(f"{seq:>8}  {humane.duration(value.age_ns):>8}  {path} = {brief(value.value)}{action}")
     for unexplained in found.unexplained:
         out.line(f"{'unknown':>8}  {'':>8}  {visible(format_path(unexplained, root=''))}")
@@ -124,17 +129,12 @@ def _writes(
     found = writes_of(history, path, at_entry, unchanged=unchanged, skip_damaged=skip_damaged, cancelled=interruption)
     writes = list(found)
     if as_json:
-        shapes = [_dated(history, write) for write in writes]
+        shapes = [{**write_shape(write), **dated(history[write.seq])} for write in writes]
         out.json({"at": history.resolve(at_entry), "path": format_path(path), "writes": shapes})
         return
     out.line(out.paint(f"{format_path(path)}: {humane.count(len(writes), 'write')}", "head"))
     for write in writes:
         _print_write(out, history, write)
-
-
-def _dated(history: History, write: PathWrite) -> dict[str, Value]:
-    entry = history[write.seq]
-    return {**write_shape(write), "timestamp": iso_time(entry.timestamp_ns), "action": entry.action}
 
 
 def _print_write(out: Output, history: History, write: PathWrite) -> None:
@@ -144,4 +144,5 @@ def _print_write(out: Output, history: History, write: PathWrite) -> None:
     place = visible(format_path(write.path, root=""))
     told = values[-1] if write.kind.value == "unchanged" else " -> ".join(values)
     seq = f"{write.seq}{'' if write.certain else '?'}"
-    out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {kind}  {place}  {told}  {visible(entry.action)}".rstrip())
+    why = happened(entry.action, caller_of(entry.meta))
+    out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {kind}  {place}  {told}{why}")

@@ -35,6 +35,8 @@ _SHORT_RUN_S: Final = 2.0
 )
 @click.option("--seconds", type=click.FloatRange(min=0), default=None, help="Stop the program after so long.")
 @click.option("--seed", type=int, default=0, help="The same seed gives the same day.")
+@click.option("--steps", type=click.IntRange(min=0), metavar="N", help="Record N moments at once, then look at them.")
+@click.option("--bug", is_flag=True, help="A shop with a mistake in it; docs/story.md finds it.")
 @click.option(
     "--file", "file", type=click.Path(path_type=Path, dir_okay=False), help="Keep the history in this file."
 )
@@ -47,6 +49,8 @@ def command(
     rate: float,
     seconds: float | None,
     seed: int,
+    steps: int | None,
+    bug: bool,
     file: Path | None,
     ascii: bool,  # noqa: A002 - named by the option
     no_color: bool,
@@ -55,27 +59,32 @@ def command(
     quiet: bool,
 ) -> int:
     """Watch a small shop that records itself live."""
+    if steps is not None and seconds is not None:
+        raise click.UsageError("--steps records at once; --seconds says how long to go on. Give one of them.")
     color = not no_color and not os.environ.get("NO_COLOR")
     common = Common("", ascii=ascii, color=color, mouse=not no_mouse, poll=poll, quiet=quiet)
     is_shown = stdout_is_terminal()
-    if not is_shown and seconds is None:
+    if not is_shown and seconds is None and steps is None:
         seconds = _SHORT_RUN_S
     with tempfile.TemporaryDirectory(prefix="unspool-demo-") as folder:
         path = file or Path(folder) / "shop.unspool"
         common = replace(common, source=str(path))
-        with shop_running(path, rate=rate, seconds=seconds, seed=seed) as process:
-            if not is_shown:
+        with shop_running(path, rate=rate, seconds=seconds, seed=seed, steps=steps, bug=bug) as process:
+            live = is_shown and steps is None
+            if not live:
                 process.wait()
-            with opened(common, follow=True) as history:
+            with opened(common, follow=live) as history:
                 if is_shown:
-                    show(common, history, None, follow=True)
+                    show(common, history, None, follow=live)
                 else:
                     print_all(common, history)
                 return judge(common, history.verdict)
 
 
 @contextmanager
-def shop_running(path: Path, *, rate: float, seconds: float | None, seed: int) -> Iterator[subprocess.Popen[bytes]]:
+def shop_running(
+    path: Path, *, rate: float, seconds: float | None, seed: int, steps: int | None = None, bug: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run the shop as a process of its own, from its first entry on; it ends with this block.
 
     Raises:
@@ -84,6 +93,10 @@ def shop_running(path: Path, *, rate: float, seconds: float | None, seed: int) -
     arguments = ["--file", str(path), "--rate", str(rate), "--seed", str(seed), "--parent", str(os.getpid())]
     if seconds is not None:
         arguments += ["--seconds", str(seconds)]
+    if steps is not None:
+        arguments += ["--steps", str(steps)]
+    if bug:
+        arguments.append("--bug")
     before = len_of(path)
     process = subprocess.Popen(
         [sys.executable, "-m", "unspool_tui.demo_app", *arguments],
@@ -122,7 +135,7 @@ def len_of(path: Path) -> int:
 def _wait_for_entry(process: subprocess.Popen[bytes], path: Path, before: int) -> None:
     deadline = time.monotonic() + _START_LIMIT_S
     while len_of(path) <= before:
-        if process.poll() is not None:
+        if process.poll() is not None and len_of(path) <= before:
             said = process.stderr.read().decode(errors="replace").strip() if process.stderr is not None else ""
             raise UnreadableSource(
                 f"{path}: the demo program ended at once ({said.splitlines()[-1:] or 'no word why'})"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from unspool_tui.controls import cursors
+from unspool_tui.controls import cursors, traveling
 from unspool_tui.view import moves, panes
 from unspool_tui.view.change_list import Item, Shown
 from unspool_tui.view.model import Pane, View, Width
@@ -127,8 +127,9 @@ def _open_value(main: MainScreen, view: View) -> None:
     if origin.seq is None:
         main.flash("who set this value is still being looked up", "warning")
     elif origin.seq == view.head:
-        earlier = f"; before that at #{origin.earlier[0]} ([ goes there)" if origin.earlier else ""
-        main.flash(f"this entry set it{earlier}")
+        # Enter again goes on to the write before.
+        main.apply(replace(view, selected=node.address))
+        traveling.atom_prev(main)
     else:
         main.apply(moves.jump_to(replace(view, selected=node.address), origin.seq))
 

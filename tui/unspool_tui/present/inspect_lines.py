@@ -23,6 +23,7 @@ class Origin(Struct, frozen=True):
         earlier: entries that set it before, newest first; only looked up for the selected value.
         more: there are still earlier ones.
         before: the value before, as text; only looked up for the selected value.
+        caller: the line of code that recorded the entry, where the recording kept it; likewise.
     """
 
     seq: int | None = None
@@ -30,6 +31,7 @@ class Origin(Struct, frozen=True):
     earlier: tuple[int, ...] = ()
     more: bool = False
     before: str = ""
+    caller: str = ""
 
 
 UNKNOWN = Origin()
@@ -95,6 +97,8 @@ def story(origin: Origin, glyphs: Glyphs) -> Spans:
     spans: list[Span] = [("set ", "faint"), (f"#{origin.seq}", "accent")]
     if origin.action:
         spans.append((f" {on_grid(origin.action[:40])}", "dim"))
+    if origin.caller:
+        spans.append((f"  {on_grid(origin.caller)}", "accent"))
     if origin.before:
         spans += [("  was ", "faint"), (origin.before, "old")]
     if origin.earlier:
