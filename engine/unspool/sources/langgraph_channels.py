@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,9 +12,8 @@ from unspool.model.values import Value
 from unspool.sources.entries import UnusableRecord
 from unspool.sources.langgraph_values import decode_value
 
-_WRITES: Final = (
-    "SELECT channel, type, value FROM writes WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?"
-)
+Writes = Callable[[str, str, str], Iterable[tuple[str, str | None, bytes]]]
+"""Gives what was written at a checkpoint, in order: channel, type and value; by thread, namespace and id."""
 _KEPT: Final = 4096
 """Checkpoints whose channels are remembered, so that the next one only adds its own writes."""
 
@@ -91,12 +89,10 @@ def check_folds(folds: Mapping[str, str]) -> None:
 class WrittenChannels:
     """Follows the channels that are stored as writes along the tree of checkpoints."""
 
-    def __init__(self, connection: sqlite3.Connection, folds: Mapping[str, str], *, has_task_path: bool) -> None:
+    def __init__(self, writes: Writes, folds: Mapping[str, str]) -> None:
         check_folds(folds)
-        self._connection = connection
+        self._writes = writes
         self._folds = folds
-        path = "task_path" if has_task_path else "''"
-        self._writes_query = _WRITES + f" ORDER BY {path}, task_id, idx"
         self._known: dict[tuple[str, str, str], dict[str, Accumulated]] = {}
         self.unfolded: set[str] = set()
 
@@ -106,7 +102,7 @@ class WrittenChannels:
             return {}
         before = self._known.get((thread, namespace, parent), {})
         result = {name: Accumulated(known.seed, known.has_seed, list(known.writes)) for name, known in before.items()}
-        for channel, kind, data in self._connection.execute(self._writes_query, (thread, namespace, parent)):
+        for channel, kind, data in self._writes(thread, namespace, parent):
             if channel in names or channel in result:
                 result.setdefault(channel, Accumulated()).writes.append(self._decode(kind, data))
         return result

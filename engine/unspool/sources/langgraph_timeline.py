@@ -1,0 +1,187 @@
+"""Checkpoints of LangGraph as entries, wherever they are stored: channels are atoms, threads and namespaces share one state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from unspool.errors import ConfigError
+from unspool.model.entries import NO_META
+from unspool.model.tags import Tagged
+from unspool.model.values import State, Value
+from unspool.sources.entries import TIME_FROM_FILE, SourceEntry, UnusableRecord
+from unspool.sources.langgraph_channels import Accumulated, WrittenChannels
+from unspool.sources.langgraph_values import SNAPSHOT
+from unspool.sources.timestamps import to_ns
+
+_SELECTABLE: Final = {"thread": "thread_id", "namespace": "checkpoint_ns"}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRow:
+    """A checkpoint without its content.
+
+    Attributes:
+        thread: its thread.
+        namespace: the subgraph it belongs to; "" for the graph itself.
+        id: its id.
+        parent: the checkpoint it follows, if any.
+        metadata: what LangGraph tells besides.
+    """
+
+    thread: str
+    namespace: str
+    id: str
+    parent: str | None
+    metadata: dict[str, Value]
+
+
+class Timeline:
+    """Puts checkpoints together to one history.
+
+    One thread shows its channels by name. With several the state is that of all, and atoms are named `thread channel`.
+    """
+
+    def __init__(self, channels: WrittenChannels, threads: list[tuple[str, str]]) -> None:
+        """Begin.
+
+        Args:
+            channels: follows channels that are stored as writes.
+            threads: threads and namespaces there are already; two are enough to know that there are several.
+        """
+        self._channels = channels
+        self._is_single = len(threads) < 2
+        self._first = threads[0] if threads else None
+        self._state: State = {}
+        self._said: set[str] = set()
+
+    def entry(self, row: CheckpointRow, checkpoint: dict[str, Value], default_ns: int) -> SourceEntry:
+        """Return the entry of the next checkpoint.
+
+        Args:
+            row: which it is.
+            checkpoint: its content.
+            default_ns: the time to use where it names none.
+
+        Raises:
+            UnusableRecord: it holds no channel values.
+        """
+        values = self._values(row, checkpoint)
+        self._first = self._first or (row.thread, row.namespace)
+        if self._is_single and (row.thread, row.namespace) != self._first:
+            self._become_many()
+        self._replace(row, values)
+        timestamp_ns = to_ns(checkpoint.get("ts"))
+        meta = _meta(row, timestamp_ns is None)
+        at = default_ns if timestamp_ns is None else timestamp_ns
+        return SourceEntry(dict(self._state), at, _label(row.metadata), meta, row.id, row.parent)
+
+    def _values(self, row: CheckpointRow, checkpoint: dict[str, Value]) -> State:
+        stored = stored_values(checkpoint)
+        written = written_names(row, checkpoint)
+        channels = self._channels.after(row.thread, row.namespace, row.parent, written - set(stored))
+        values: State = {}
+        for name, value in stored.items():
+            if isinstance(value, Tagged) and value.type_name == SNAPSHOT:
+                channels[name] = Accumulated(value.value, has_seed=True)
+                values[name] = value.value
+            else:
+                channels.pop(name, None)
+                values[name] = value
+        for name, accumulated in channels.items():
+            if name not in values:
+                values[name] = self._channels.value(name, accumulated)
+        self._channels.remember(row.thread, row.namespace, row.id, channels)
+        return values
+
+    def _become_many(self) -> None:
+        """A second thread appeared: from here on atoms carry their thread's name."""
+        self._is_single = False
+        if self._first is not None:
+            prefix = _prefix(*self._first)
+            self._state = {prefix + name: value for name, value in self._state.items()}
+
+    def _replace(self, row: CheckpointRow, values: State) -> None:
+        """Put a thread's channels in the place of those it had before."""
+        if self._is_single:
+            self._state = values
+            return
+        prefix = _prefix(row.thread, row.namespace)
+        kept = {name: value for name, value in self._state.items() if not name.startswith(prefix)}
+        self._state = {**kept, **{prefix + name: value for name, value in values.items()}}
+
+    def notices(self) -> Iterator[str]:
+        """Yield what must be said about the whole and was not said yet."""
+        for channel in sorted(self._channels.unfolded - self._said):
+            self._said.add(channel)
+            message = f"the channel {channel!r} is stored as writes, and how they fold is known to the app only"
+            yield f"{message}; choose with --fold {channel}=append|merge|messages"
+
+
+def stored_values(checkpoint: Value) -> dict[str, Value]:
+    """Return the channels that a checkpoint holds.
+
+    Raises:
+        UnusableRecord: it holds none at all, or something else.
+    """
+    values = checkpoint.get("channel_values") or {} if isinstance(checkpoint, dict) else None
+    if not isinstance(values, dict):
+        raise UnusableRecord("it holds no channel values")
+    return values
+
+
+def written_names(row: CheckpointRow, checkpoint: dict[str, Value]) -> set[str]:
+    """Return the channels that are stored as writes, with a snapshot now and then."""
+    versions = checkpoint.get("channel_versions")
+    counters = row.metadata.get("counters_since_delta_snapshot")
+    named = set(counters) if isinstance(counters, dict) else set()
+    return named & (set(versions) if isinstance(versions, dict) else set())
+
+
+def metadata_of(data: Value) -> dict[str, Value]:
+    """Read a checkpoint's metadata; what is no JSON object tells nothing."""
+    try:
+        metadata = json.loads(data) if data else {}
+    except (ValueError, TypeError, RecursionError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def selection(select: Mapping[str, str], mark: str) -> tuple[str, tuple[str, ...]]:
+    """Return the SQL condition for what a user selected, and its values.
+
+    Args:
+        select: `{"thread": …, "namespace": …}`, both optional.
+        mark: how the database's driver spells a parameter.
+
+    Raises:
+        ConfigError: something else is selected.
+    """
+    for name in select:
+        if name not in _SELECTABLE:
+            raise ConfigError(f"LangGraph checkpoints have no {name!r}; write --select {'|'.join(_SELECTABLE)}=NAME")
+    conditions = [f"{_SELECTABLE[name]} = {mark}" for name in select]
+    return " AND ".join(["TRUE", *conditions]), tuple(select.values())
+
+
+def _prefix(thread: str, namespace: str) -> str:
+    return f"{thread}|{namespace} " if namespace else f"{thread} "
+
+
+def _label(metadata: dict[str, Value]) -> str:
+    source, step = metadata.get("source"), metadata.get("step")
+    return " ".join(str(part) for part in (source, None if step is None else f"step {step}") if part is not None)
+
+
+def _meta(row: CheckpointRow, has_no_time: bool) -> dict[str, Value]:
+    meta: dict[str, Value] = {"thread": row.thread, "checkpoint": row.id}
+    if row.namespace:
+        meta["namespace"] = row.namespace
+    if row.parent is not None:
+        meta["parent"] = row.parent
+    meta.update({key: value for key, value in row.metadata.items() if value not in (None, {}, [])})
+    if has_no_time:
+        meta.update(TIME_FROM_FILE)
+    return meta or dict(NO_META)
