@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from unspool.errors import ConfigError, UnspoolError
 from unspool.history.history import History
-from unspool.query.checkers_findings import Checker, CheckFinding
+from unspool.query.checkers_findings import Checker, CheckFinding, together
 from unspool.query.checkers_moments import moments
 from unspool.query.rules import BUILT_IN, DEFAULT_RULES, Rule, checker_of, read_rules
 
@@ -156,5 +156,5 @@ def _load_when_called(name: str) -> Plugin:
 
 __all__ = [
     "BUILT_IN", "DEFAULT_RULES", "CheckFinding", "CheckReport", "Plugin", "Rule", "check", "installed_checkers",
-    "read_rules",
+    "read_rules", "together",
 ]  # fmt: skip

@@ -32,6 +32,7 @@ class Thrash:
         """
         self._scope, self._writes, self._within = scope, writes, within
         self._recent: dict[str, deque[tuple[int, int]]] = {}
+        self._told: dict[str, int] = {}
 
     def see(self, moment: Moment) -> Iterator[CheckFinding]:
         """See `Checker.see`."""
@@ -44,8 +45,11 @@ class Thrash:
             recent.append((seq, hash(change.old_bytes)))
             since, before = recent[0]
             if len(recent) == self._writes and seq - since < self._within and before == hash(change.new_bytes):
-                text = f"written {self._writes} times and the same as before"
-                yield CheckFinding(self._scope.name, seq, spell((change.atom,)), text, since)
+                # An atom that goes on like that is told once, until it has been quiet for a while.
+                if seq - self._told.get(change.atom, -self._within) >= self._within:
+                    text = f"written {self._writes} times and the same as before"
+                    yield CheckFinding(self._scope.name, seq, spell((change.atom,)), text, since)
+                self._told[change.atom] = seq
                 recent.clear()
 
     def finish(self) -> Iterator[CheckFinding]:

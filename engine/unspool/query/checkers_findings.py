@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +27,14 @@ class CheckFinding:
     path: str
     message: str
     since: int
+
+
+def together(findings: Iterable[CheckFinding]) -> list[list[CheckFinding]]:
+    """Return findings in groups of one checker at one entry, in order: what happens at once is often one fault."""
+    groups: dict[tuple[int, str], list[CheckFinding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.seq, finding.checker), []).append(finding)
+    return list(groups.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from unspool.query.checkers_words import brief, type_name
 
 _PLACES: Final = 50_000
 """Values followed at once; the one longest untouched is forgotten first."""
+_STREAM: Final = 8
+"""Entries of one name in a row that are still taken for one action."""
 _PARTS: Final = 20_000
 """Parts of one value that are looked at for their type."""
 
@@ -33,7 +35,7 @@ class _Swing:
 class Oscillation:
     """Finds A to B and back to A, again and again."""
 
-    def __init__(self, scope: Scope, *, within: int = 10, times: int = 2, booleans: bool = False) -> None:
+    def __init__(self, scope: Scope, *, within: int = 10, times: int = 3, booleans: bool = False) -> None:
         """Prepare.
 
         Args:
@@ -71,7 +73,8 @@ class Overwrite:
     """Finds values set twice within one action: the first one was for nothing, or is lost.
 
     Entries belong to one action when their meta has the same `action_id`, or where there is none, when they carry
-    the same action and follow each other within a few milliseconds.
+    the same action and follow each other within a few milliseconds. Many entries in a row with one name are no action
+    but a stream of them, such as the ticks of a game; a name tells nothing there.
     """
 
     def __init__(self, scope: Scope, *, within_ms: float = 50.0) -> None:
@@ -83,24 +86,39 @@ class Overwrite:
         """
         self._scope, self._within_ns = scope, within_ms * 1e6
         self._group: tuple[str, Value, int] | None = None
+        self._entries = 0
         self._set: dict[str, tuple[int, Value]] = {}
+        self._pending: list[CheckFinding] = []
 
     def see(self, moment: Moment) -> Iterator[CheckFinding]:
         """See `Checker.see`."""
         entry = moment.entry
-        if not self._continues(entry.action, entry.meta.get("action_id", MISSING), entry.timestamp_ns):
+        identity = entry.meta.get("action_id", MISSING)
+        if not self._continues(entry.action, identity, entry.timestamp_ns):
+            yield from self.finish()
+        self._group = (entry.action, identity, entry.timestamp_ns)
+        self._entries += 1
+        if self._entries > _STREAM and identity is MISSING:
             self._set.clear()
-        self._group = (entry.action, entry.meta.get("action_id", MISSING), entry.timestamp_ns)
-        if not entry.action:
-            return
+            self._pending.clear()
+        elif entry.action:
+            self._look(moment)
+        if identity is not MISSING:
+            # Who names its actions is believed, however many entries one has.
+            pending, self._pending = self._pending, []
+            yield from pending
+
+    def _look(self, moment: Moment) -> None:
+        seq, action = moment.entry.seq, moment.entry.action
         for touch in moment.touches:
             if touch.new is MISSING or not self._scope.holds(touch.path):
                 continue
             earlier = self._set.get(touch.place)
-            self._set[touch.place] = (entry.seq, touch.new)
+            if earlier is not None or len(self._set) < _PLACES:
+                self._set[touch.place] = (seq, touch.new)
             if earlier is not None and not strict_equal(earlier[1], touch.new):
-                text = f"set to {brief(earlier[1])}, then to {brief(touch.new)} by the same action {entry.action!r}"
-                yield CheckFinding(self._scope.name, entry.seq, touch.place, text, earlier[0])
+                text = f"set to {brief(earlier[1])}, then to {brief(touch.new)} by the same action {action!r}"
+                self._pending.append(CheckFinding(self._scope.name, seq, touch.place, text, earlier[0]))
 
     def _continues(self, action: str, action_id: Value, time_ns: int) -> bool:
         if self._group is None or self._group[0] != action:
@@ -110,8 +128,11 @@ class Overwrite:
         return 0 <= time_ns - self._group[2] <= self._within_ns
 
     def finish(self) -> Iterator[CheckFinding]:
-        """See `Checker.finish`."""
-        return iter(())
+        """See `Checker.finish`: what was found in an action is told when it has ended."""
+        pending, self._pending = self._pending, []
+        self._entries = 0
+        self._set.clear()
+        return iter(pending)
 
 
 class Drift:

@@ -24,7 +24,7 @@ from unspool.store.file import FileStore
 from unspool.store.recordings import recordings_among, row_of
 
 _STRIDE: Final = 256
-_KEPT: Final = ("history_id", "created_ns")
+_KEPT: Final = ("history_id", "created_ns", "identity")
 
 
 def repair(

@@ -194,4 +194,4 @@ def _never() -> bool:
     return False
 
 
-__all__ = ["CODECS", "STRATEGIES", "Candidate", "Simulation", "Timing", "simulate"]
+__all__ = ["CODECS", "DEFAULT_ENTRIES", "STRATEGIES", "Candidate", "Simulation", "Timing", "simulate"]

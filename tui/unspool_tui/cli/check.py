@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from unspool_tui.cli.asking import conclude, interruptible
 from unspool_tui.cli.health_shapes import check_shape
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
@@ -15,6 +16,9 @@ from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
     from unspool.query.checkers import CheckReport
+
+_SHOWN_TOGETHER: Final = 3
+"""Findings of one checker at one entry that are printed; `--json` has them all."""
 
 
 @click.command("check")
@@ -30,23 +34,30 @@ def command(common: Common, rules_file: Path | None, as_json: bool) -> int:
 
     rules = None if rules_file is None else read_rules(rules_file)
     with opened(common) as history:
-        with shown_progress(common) as progress:
-            report = check(history, rules, progress=progress)
+        with shown_progress(common) as progress, interruptible() as interruption:
+            report = check(history, rules, progress=progress, cancelled=interruption)
         with Output(common) as out:
             if as_json:
                 out.json(check_shape(report))
             else:
                 _print_report(out, report)
-        return max(1 if report.findings else 0, judge(common, history.verdict))
+        return conclude(common, max(1 if report.findings else 0, judge(common, history.verdict)), (), interruption)
 
 
 def _print_report(out: Output, report: CheckReport) -> None:
+    from unspool.query.checkers import together
+
     total = sum(report.counts.values())
     out.line(out.paint(f"{visible(report.source)}: {total or 'no'} findings in {report.entries} entries", "head"))
-    for finding in report.findings:
-        begun = "" if finding.since == finding.seq else f" since {finding.since}"
-        place = out.paint(visible(finding.path), "name")
-        out.line(f"  {finding.seq}{begun}  {visible(finding.checker)}  {place}: {visible(finding.message)}")
+    for group in together(report.findings):
+        for finding in group[:_SHOWN_TOGETHER]:
+            begun = "" if finding.since == finding.seq else f" since {finding.since}"
+            place = out.paint(visible(finding.path), "name")
+            out.line(f"  {finding.seq}{begun}  {visible(finding.checker)}  {place}: {visible(finding.message)}")
+        if len(group) > _SHOWN_TOGETHER:
+            out.line(
+                f"  {group[0].seq}  and {len(group) - _SHOWN_TOGETHER} more of {visible(group[0].checker)} there"
+            )
     for name, count in report.counts.items():
         listed = sum(finding.checker == name for finding in report.findings)
         if count > listed:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from unspool_tui.cli.asking import Interruption, conclude, interruptible
 from unspool_tui.cli.health_shapes import diagnosis_shape, repair_shape
 from unspool_tui.cli.options import Common, json_option, opened, source_command
 from unspool_tui.cli.output import Output
@@ -36,9 +37,10 @@ def command(common: Common, strategy: str | None, out: Path | None, as_json: boo
     from unspool.query.doctor import Health
 
     report = None
-    if out is not None:
-        report = _repair(common, out)
-    diagnosis = _diagnose(common, strategy)
+    with interruptible() as interruption:
+        if out is not None:
+            report = _repair(common, out, interruption)
+        diagnosis = _diagnose(common, strategy, interruption)
     with Output(common) as output:
         if as_json:
             output.json(diagnosis_shape(diagnosis) | ({} if report is None else {"repair": repair_shape(report)}))
@@ -46,30 +48,30 @@ def command(common: Common, strategy: str | None, out: Path | None, as_json: boo
             _print_diagnosis(output, diagnosis, common.source)
             if report is not None:
                 _print_repair(output, report)
-    return 0 if diagnosis.verdict is Health.HEALTHY else 1
+    return conclude(common, 0 if diagnosis.verdict is Health.HEALTHY else 1, (), interruption)
 
 
-def _diagnose(common: Common, strategy: str | None) -> Diagnosis:
+def _diagnose(common: Common, strategy: str | None, cancelled: Interruption) -> Diagnosis:
     from unspool.query.doctor import diagnose
     from unspool.sources.opening import is_native
 
     with shown_progress(common) as progress:
         # A damaged native file may not open as a history and can be examined all the same.
         if is_native(common.source, common.format):
-            return diagnose(common.source, strategy=strategy, progress=progress)
+            return diagnose(common.source, strategy=strategy, progress=progress, cancelled=cancelled)
         with opened(common) as history:
-            return diagnose(history, strategy=strategy, progress=progress)
+            return diagnose(history, strategy=strategy, progress=progress, cancelled=cancelled)
 
 
-def _repair(common: Common, out: Path) -> RepairReport:
+def _repair(common: Common, out: Path, cancelled: Interruption) -> RepairReport:
     from unspool.query.repair import repair
     from unspool.sources.opening import is_native
 
     with shown_progress(common) as progress:
         if is_native(common.source, common.format):
-            return repair(common.source, out, progress=progress)
+            return repair(common.source, out, progress=progress, cancelled=cancelled)
         with opened(common) as history:
-            return repair(history, out, progress=progress)
+            return repair(history, out, progress=progress, cancelled=cancelled)
 
 
 def _print_diagnosis(out: Output, diagnosis: Diagnosis, source: str) -> None:
@@ -94,6 +96,9 @@ def _print_finding(out: Output, finding: Finding, source: str) -> None:
 
 
 def _print_repair(out: Output, report: RepairReport) -> None:
+    if not report.complete:
+        out.line(out.paint(f"not repaired: interrupted; {visible(report.out)} was not made", "head"))
+        return
     out.line(out.paint(f"repaired: {visible(report.out)}: {report.health.value}", "head"))
     out.line(f"  {report.kept} entries kept, {report.entries - report.kept} holes")
     for hole in report.holes[:_HOLES_SHOWN]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from unspool_tui.cli.asking import conclude, interruptible
 from unspool_tui.cli.health_shapes import simulation_shape
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
@@ -27,20 +28,19 @@ _HEADING = (
 @json_option()
 def command(common: Common, entries: int | None, as_json: bool) -> int:
     """Print what each strategy and codec would cost on SOURCE, and which to use."""
-    from unspool.query.simulator import simulate
+    from unspool.query.simulator import DEFAULT_ENTRIES, simulate
 
     with opened(common) as history:
-        with shown_progress(common) as progress:
-            if entries is None:
-                simulation = simulate(history, progress=progress)
-            else:
-                simulation = simulate(history, most_entries=entries, progress=progress)
+        with shown_progress(common) as progress, interruptible() as interruption:
+            simulation = simulate(
+                history, most_entries=entries or DEFAULT_ENTRIES, progress=progress, cancelled=interruption
+            )
         with Output(common) as out:
             if as_json:
                 out.json(simulation_shape(simulation))
             else:
                 _print_simulation(out, simulation)
-        return judge(common, history.verdict)
+        return conclude(common, judge(common, history.verdict), (), interruption)
 
 
 def _print_simulation(out: Output, simulation: Simulation) -> None:

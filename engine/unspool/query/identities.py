@@ -1,0 +1,114 @@
+"""Whether identity keys set by hand have anything to tell apart: a misspelt path would be obeyed in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from itertools import islice
+from typing import Final
+
+from unspool.delta.identity import Steps, canonical_identity, pattern_steps, spell_pattern
+from unspool.errors import CorruptHistory
+from unspool.history.history import History
+from unspool.model.values import Value
+
+_LOOKED_AT: Final = 12
+"""Entries in which a list is looked for: the newest, the first, and some between."""
+_MOST_VALUES: Final = 20_000
+"""Values of one state that are gone through to name the lists there are."""
+_NAMED: Final = 4
+
+
+def unmatched(history: History, identity: Mapping[str, str] | None) -> tuple[str, ...]:
+    """Return a sentence for each identity key that tells nothing apart: no such list, or no record with such a key.
+
+    Args:
+        history: where to look; an empty history has nothing to say yet.
+        identity: keys by pattern of a list's path.
+
+    Raises:
+        PathSyntaxError: a pattern is no path.
+    """
+    wanted = {pattern: key for pattern, key in canonical_identity(identity).items() if key}
+    if not wanted or not len(history):
+        return ()
+    return tuple(filter(None, (_told(history, pattern, key) for pattern, key in wanted.items())))
+
+
+def _told(history: History, pattern: str, key: str) -> str:
+    steps = pattern_steps(pattern)
+    met_list = False
+    fields: dict[str, None] = {}
+    seqs = _spread(len(history))
+    for seq in seqs:
+        for items in _lists(history, seq, steps):
+            met_list = True
+            records = [item for item in items if isinstance(item, Mapping)]
+            if any(key in record for record in records):
+                return ""
+            fields.update(dict.fromkeys(str(name) for record in records[:_NAMED] for name in record))
+    if met_list:
+        known = f"they have {', '.join(list(fields)[:_NAMED])}" if fields else "it holds no records"
+        return f"no record of {pattern}[*] has a key {key!r}; {known}"
+    return f"there is no list at {pattern} in {_entries(len(seqs))}{_hint(history, pattern)}"
+
+
+def _entries(count: int) -> str:
+    return "the one entry looked at" if count == 1 else f"the {count} entries looked at"
+
+
+def _spread(total: int) -> list[int]:
+    """Return the newest entry, the first, and some between."""
+    places = {round(place * (total - 1) / (_LOOKED_AT - 1)) for place in range(_LOOKED_AT)}
+    return sorted(places, reverse=True)
+
+
+def _lists(history: History, seq: int, steps: Steps) -> Iterator[list[Value]]:
+    """Yield the lists that a pattern names in a state; one that cannot be read has none."""
+    try:
+        state = history.view(seq)
+        atom = steps[0]
+        pending = [(state[str(atom)], 1)] if atom is not None and str(atom) in state else []
+    except CorruptHistory:
+        return
+    while pending:
+        value, depth = pending.pop()
+        if depth == len(steps):
+            if isinstance(value, list):
+                yield value
+            continue
+        step = steps[depth]
+        if isinstance(value, list):
+            # Numbers may be left out of a pattern: `orders.lines` is the lines of every order.
+            deeper = depth + 1 if step is None or isinstance(step, int) else depth
+            pending.extend((item, deeper) for item in value if isinstance(item, list | Mapping))
+        elif isinstance(value, Mapping) and step in value:
+            pending.append((value[step], depth + 1))
+
+
+def _hint(history: History, pattern: str) -> str:
+    names = list(dict.fromkeys(islice(_all_lists(history), 200)))
+    if not names:
+        return "; the newest has no list of records at all"
+    near = get_close_matches(pattern, names, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else f"; lists of records are at {', '.join(names[:_NAMED])}"
+
+
+def _all_lists(history: History) -> Iterator[str]:
+    """Yield the patterns of the lists of records in the newest state, outer ones first."""
+    try:
+        state = history.view(-1)
+        pending: list[tuple[Steps, Value]] = [((name,), state[name]) for name in state]
+    except CorruptHistory:
+        return
+    for place, (steps, value) in enumerate(pending):
+        if place == _MOST_VALUES:
+            return
+        if isinstance(value, list):
+            records = [item for item in value if isinstance(item, Mapping)]
+            if records:
+                yield spell_pattern(steps)
+            pending.extend(((*steps, None), item) for item in records[:_NAMED])
+        elif isinstance(value, Mapping):
+            inner = [(key, item) for key, item in value.items() if isinstance(item, list | Mapping)]
+            pending.extend(((*steps, str(key)), item) for key, item in inner)
