@@ -40,7 +40,13 @@ def diff_values(
 
 
 def diff_encoded(
-    old: bytes, new: bytes, *, at: Path = (), identity: Identity | None = None, text_splices: bool = False
+    old: bytes,
+    new: bytes,
+    *,
+    at: Path = (),
+    identity: Identity | None = None,
+    text_splices: bool = False,
+    keys: dict[Path, str] | None = None,
 ) -> tuple[Op, ...]:
     """Return the ops that turn one value into another.
 
@@ -50,6 +56,7 @@ def diff_encoded(
         at: where the value stands, for looking up `identity`; paths of the ops do not include it.
         identity: identity keys set by hand; others are detected.
         text_splices: tell changes of long texts as splices of a part instead of whole replacements.
+        keys: takes the key by which the records of each list were told apart, by the list's path in the new value.
 
     Returns:
         Ops to apply in order; paths are relative to the value. Empty when the two are strictly equal (the order of
@@ -69,7 +76,9 @@ def diff_encoded(
                     children = _diff_maps(path, before, after, ops)
                 elif shape is Shape.LIST:
                     key = identity_at(identity, at + path)
-                    children = _diff_lists(path, before, after, key, ops)
+                    children, used = _diff_lists(path, before, after, key, ops)
+                    if used and keys is not None:
+                        keys[at + path] = used
             except NotSplittable:
                 children = None
         if children is None:
@@ -86,7 +95,7 @@ def identity_at(identity: Identity | None, path: Path) -> str | None:
         return None
     pattern = format_path(tuple(step for step in path if not isinstance(step, int)), root="")
     starred = format_path(path, root="")
-    return identity.get(starred) or identity.get(pattern) or identity.get(_star(path))
+    return identity.get(starred) or identity.get(pattern) or identity.get(_star(path)) or None
 
 
 def _star(path: Path) -> str:
@@ -109,7 +118,7 @@ def _diff_maps(path: Path, old: bytes, new: bytes, ops: list[Op]) -> list[tuple[
 
 def _diff_lists(
     path: Path, old: bytes, new: bytes, key: str | None, ops: list[Op]
-) -> list[tuple[Path, bytes, bytes, str]]:
+) -> tuple[list[tuple[Path, bytes, bytes, str]], str]:
     before, after = split_list(old), split_list(new)
     alignment = align(before, after, key)
     sources = alignment.sources
@@ -131,7 +140,7 @@ def _diff_lists(
         elif before[source] != after[index]:
             label = _label(after[index], alignment.key)
             children.append(((*path, index), before[source], after[index], label))
-    return children
+    return children, alignment.key
 
 
 def _label(item: bytes, key: str) -> str:

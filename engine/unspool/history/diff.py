@@ -11,6 +11,7 @@ from functools import cached_property
 from unspool.delta.structural import Identity, diff_encoded
 from unspool.model.encoded import Shape, shape_of, shared_ends
 from unspool.model.entries import ChangeKind, Op
+from unspool.model.paths import Path
 from unspool.model.values import MISSING, Value, strict_equal
 from unspool.model.wire import decode
 
@@ -33,6 +34,7 @@ class Change:
         self.old_bytes = old_bytes
         self.new_bytes = new_bytes
         self._identity = identity
+        self._keys: dict[Path, str] = {}
 
     def __repr__(self) -> str:
         return f"Change({self.atom!r}, {self.kind.value})"
@@ -59,7 +61,12 @@ class Change:
         """The steps inside a modified atom; empty for an added or deleted one."""
         if self.old_bytes is None or self.new_bytes is None:
             return ()
-        return diff_encoded(self.old_bytes, self.new_bytes, at=(self.atom,), identity=self._identity)
+        return diff_encoded(self.old_bytes, self.new_bytes, at=(self.atom,), identity=self._identity, keys=self._keys)
+
+    @property
+    def list_keys(self) -> Mapping[Path, str]:
+        """The key by which the records of each list were told apart, by the list's path; known once `ops` is."""
+        return self._keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from unspool.chain.strategy import FullSnapshotStrategy
 from unspool.codec.records import Record
 from unspool.codec.replay import replay
 from unspool.codec.strategy import DeltaStrategy
+from unspool.delta.identity import canonical_identity
 from unspool.errors import ConfigError, EntryNotFound, UnspoolError
 from unspool.model.addresses import is_postgres
 from unspool.model.entries import ChangeKind, EntryKind
@@ -64,6 +65,7 @@ class Recorder:
         durability: Durability = "default",
         on_error: OnError = "warn",
         redact: Iterable[str] = (),
+        identity: Mapping[str, str] | None = None,
         immutable: bool = False,
         skip_unchanged: bool = False,
         caller: bool = False,
@@ -78,6 +80,8 @@ class Recorder:
             durability: see `FileStore.create`.
             on_error: what happens when a later call fails; opening always raises.
             redact: patterns of what to leave out; see `Redaction`.
+            identity: keys that tell the records of lists apart, by path pattern, such as `{"orders[*]": "number"}`; kept
+                in the file, whose lists are compared by them from then on. None leaves what the file has.
             immutable: the app never changes a value in place; makes recording cheaper.
             skip_unchanged: do not record a state that equals the one before.
             caller: keep file, line and function of whoever calls `record`, in each entry's meta.
@@ -88,6 +92,7 @@ class Recorder:
         """
         if on_error not in ("warn", "raise", "ignore"):
             raise ConfigError(f"on_error is {on_error!r}; write warn, raise or ignore")
+        keys = None if identity is None else canonical_identity(identity)
         patterns = tuple(redact)
         self._redaction = Redaction(patterns) if patterns else None
         self._strategy = recording_strategy(strategy)
@@ -106,6 +111,8 @@ class Recorder:
         self.store: Store = _store_at(os.fspath(target), durability) if is_place else target  # type: ignore[arg-type,assignment]
         if isinstance(self.store, FileStore):
             self.store.note_recording(strategy_name(self._strategy), self._codec.value)
+            if keys is not None:
+                self.store.note_identity(keys)
         self._continue()
         atexit.register(_close_at_exit, weakref.ref(self))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from unspool.recorder.recorder import Recorder
 from unspool.sources.foreign import feed
 from unspool.sources.opening import is_in_postgres, is_native, open_history
 from unspool.sources.selecting import Reading
+from unspool.store.file import FileStore
 
 _PART = ".part"
 
@@ -32,7 +34,14 @@ class Converted:
 
 
 def convert(
-    source: str, out: Path, reading: Reading, *, strategy: str = "auto", codec: str = "auto", replace: bool = False
+    source: str,
+    out: Path,
+    reading: Reading,
+    *,
+    strategy: str = "auto",
+    codec: str = "auto",
+    identity: Mapping[str, str] | None = None,
+    replace: bool = False,
 ) -> Converted:
     """Write a source into a new native file. The file appears under its name only when it is complete.
 
@@ -42,6 +51,8 @@ def convert(
         reading: how to read the source.
         strategy: when a full snapshot is stored; see `Recorder`.
         codec: how entries are written; see `Recorder`.
+        identity: keys that tell the records of lists apart, by path pattern; kept in the new file, beside those that
+            a native source was told.
         replace: an existing file is replaced instead of refused.
 
     Raises:
@@ -57,9 +68,11 @@ def convert(
     try:
         with ExitStack() as resources:
             native = is_native(source, reading.format) or is_in_postgres(source, reading.format)
-            recorder = Recorder(part, strategy=strategy, codec=codec, durability="fast", on_error="raise")
+            recorder = Recorder(
+                part, strategy=strategy, codec=codec, durability="fast", on_error="raise", identity=identity
+            )
             resources.callback(recorder.close)
-            converted = _copy(source, recorder) if native else _feed(source, recorder, reading, resources)
+            converted = _copy(source, recorder, identity) if native else _feed(source, recorder, reading, resources)
         os.replace(part, out)  # noqa: PTH105 - replaces in one step, which Path.rename promises on POSIX only
     except OSError as error:
         raise UnreadableSource(f"{out}: cannot be written ({error.strerror}); check its folder") from None
@@ -86,8 +99,10 @@ def _feed(source: str, recorder: Recorder, reading: Reading, resources: ExitStac
     return Converted(feeder.entries, feeder.verdict)
 
 
-def _copy(source: str, recorder: Recorder) -> Converted:
-    with open_history(source) as history:
+def _copy(source: str, recorder: Recorder, identity: Mapping[str, str] | None) -> Converted:
+    with open_history(source, identity=identity) as history:
+        if isinstance(recorder.store, FileStore):
+            recorder.store.note_identity(history.identity or {})
         for entry in history:
             _copy_entry(history, recorder, entry.seq)
         return Converted(len(history), history.verdict)

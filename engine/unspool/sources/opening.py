@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from unspool.delta.identity import canonical_identity
 from unspool.history.history import History
 from unspool.model.addresses import is_postgres
 from unspool.store.file import FileStore
@@ -38,7 +39,8 @@ def open_history(
         source: a path, `-` for standard input, `git:REPO:PATH[@REV]`, or `postgresql://USER@HOST/DATABASE`, with
             `?history=NAME` for one that a recorder keeps there.
         format: name of its format; detected by content when None.
-        identity: keys that tell the records of a list apart, by path pattern, such as `{"Incidents[*]": "UniqueId"}`.
+        identity: keys that tell the records of a list apart, by path pattern, such as `{"Incidents[*]": "UniqueId"}`;
+            they go before those that a native file was recorded with, and an empty key leaves the list to detection.
         poll: look for changes every so many seconds instead of waiting for events (network drives).
         follow: keep up with a source that grows.
         wait: return when everything that is there has been read; otherwise after the first entry, and a thread reads on.
@@ -49,20 +51,24 @@ def open_history(
     Raises:
         UnreadableSource: it is missing, unreadable, of an unknown format, or nothing in it could be read.
         ConfigError: an option is not valid.
+        PathSyntaxError: an identity key's path is none.
         CorruptHistory: a native file is damaged.
     """
     name = os.fspath(source)
+    keys = canonical_identity(identity)
     if is_in_postgres(name, format):
-        return _open_postgres(name, identity)
+        return _open_postgres(name, keys)
     if is_native(name, format):
         path = Path(name)
-        return History(FileStore.open(path), identity=identity, path=path)
+        store = FileStore.open(path)
+        # What the caller says goes before what the file was told; an empty key leaves a list to detection again.
+        return History(store, identity={**store.identity(), **keys}, path=path)
     # Everything that foreign formats need takes longer to import than a native file takes to open.
     from unspool.sources.foreign import open_foreign
     from unspool.sources.selecting import Reading
 
     reading = Reading(format=format, follow=follow, poll=poll, folds=dict(folds or {}), select=dict(select or {}))
-    return open_foreign(name, reading, identity=identity, wait=wait)
+    return open_foreign(name, reading, identity=keys, wait=wait)
 
 
 def is_native(source: str, format_name: str | None) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unspool.errors import ReadOnlyHistory, UnspoolError
 from unspool.model.entries import ChangeKind, Entry
+from unspool.store.file_identity import KEY as IDENTITY
+from unspool.store.file_identity import identity_in
 from unspool.store.protocol import Columns, Draft, RecordRun
 from unspool.store.reader import FileReader
 from unspool.store.shares import shares_of
@@ -158,6 +160,18 @@ class FileStore:
         from unspool.store.recordings import read_recordings
 
         return self._reader.call(read_recordings)
+
+    def note_identity(self, identity: Mapping[str, str]) -> None:
+        """Keep the identity keys of lists that were set by hand, in place of those kept before.
+
+        Raises:
+            ReadOnlyHistory, StorageFailed: see `append`.
+        """
+        self._writing().note_identity(identity)
+
+    def identity(self) -> dict[str, str]:
+        """Return the identity keys that the file was told to compare its lists by; nothing where it does not say."""
+        return identity_in(self._reader.meta(IDENTITY, ""))
 
     def vacuum_into(self, path: Path) -> None:
         """Write a copy of the file without free pages; only for a file opened with `create`.

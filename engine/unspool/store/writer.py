@@ -8,11 +8,12 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource
+from unspool.store.file_identity import note_identity
 from unspool.store.protocol import Draft
 from unspool.store.reader import FileReader
 from unspool.store.recordings import Recording, note_recording
@@ -142,6 +143,18 @@ class FileWriter:
                 note_recording(self._connection, Recording(self._next, strategy, codec))
         except sqlite3.Error as error:
             raise StorageFailed(f"{self._path}: its settings could not be written ({error})") from None
+
+    def note_identity(self, identity: Mapping[str, str]) -> None:
+        """Keep the identity keys of lists that were set by hand.
+
+        Raises:
+            StorageFailed: the disk or the database refused.
+        """
+        try:
+            with self._lock:
+                note_identity(self._connection, identity)
+        except sqlite3.Error as error:
+            raise StorageFailed(f"{self._path}: its identity keys could not be written ({error})") from None
 
     def vacuum_into(self, path: Path) -> None:
         """Write a copy of the file without free pages.

@@ -1,0 +1,36 @@
+"""Identity keys set by hand, kept in the file's meta: whoever opens it later compares its lists by them unasked."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Final
+
+KEY: Final = "identity"
+"""Key in the table `meta`; a file without such a row has none set by hand."""
+
+
+def identity_in(text: str | int) -> dict[str, str]:
+    """Return what the row says; one that makes no sense says nothing."""
+    try:
+        found = json.loads(str(text)) if text else {}
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {pattern: key for pattern, key in found.items() if isinstance(key, str)}
+
+
+def note_identity(connection: sqlite3.Connection, identity: Mapping[str, str]) -> None:
+    """Keep identity keys in place of those that were kept before.
+
+    Raises:
+        sqlite3.Error: the file refused.
+    """
+    kept = {pattern: key for pattern, key in sorted(identity.items()) if key}
+    if kept:
+        text = json.dumps(kept, ensure_ascii=True)
+        connection.execute("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", (KEY, text))
+    else:
+        connection.execute("DELETE FROM meta WHERE key = ?", (KEY,))
