@@ -58,7 +58,7 @@ def _one_load(context: Context, load: Load) -> list[Row]:
         stack.enter_context(_one_processor())
         contenders: dict[str, Callable[[_Read], Any]] = {
             "full": lambda read: read.full.state(read.seq),
-            "lazy": lambda read: read.lazy.view(read.seq)[read.atom],
+            "lazy": lambda read: read.lazy.value(read.seq, read.atom),
             "decode": lambda read: _decode(read.encoded),
         }
         try:

@@ -161,6 +161,30 @@ def replay_delta(
         raise CorruptHistory(f"a delta record is malformed ({error!r}); run `unspool doctor` on the file") from None
 
 
+def apply_form(atom: str, known: bytes | None, form: int, payload: bytes) -> bytes | None:
+    """Return an atom's wire form after one write of a delta record, or None where that deletes it.
+
+    Args:
+        atom: its name, for messages.
+        known: its wire form before; None where the state has no such atom.
+        form: how it is written, as `Form` numbers it.
+        payload: what is written.
+
+    Raises:
+        BrokenChain: the write does not fit.
+        CorruptHistory: the form is unknown, or the patch does not fit.
+    """
+    if (known is None) is not (form == _ADDED):
+        raise _misfit(atom, known)
+    if form == _PATCH and known is not None:
+        return apply_patch(known, payload)
+    if form == _DELETED:
+        return None
+    if form in (_VALUE, _ADDED):
+        return payload
+    raise CorruptHistory(f"a delta record has the unknown form {form}; run `unspool doctor` on the file")
+
+
 _ADDED, _VALUE, _PATCH, _DELETED = int(Form.ADDED), int(Form.VALUE), int(Form.PATCH), int(Form.DELETED)
 
 

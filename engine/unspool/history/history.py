@@ -17,7 +17,8 @@ from unspool.history.rebuild import CacheStats, Rebuilder
 from unspool.history.verdict import COMPLETE, Verdict
 from unspool.history.view import StateView
 from unspool.model.entries import ChangeKind, Entry
-from unspool.model.values import State
+from unspool.model.values import State, Value
+from unspool.model.wire import decode
 from unspool.store.protocol import Columns, Store
 
 if TYPE_CHECKING:
@@ -110,6 +111,19 @@ class History:
         """Return the state at an entry to look at; atoms are decoded when they are looked at."""
         seq = self.resolve(index)
         return StateView(seq, self._rebuilder.state(seq))
+
+    def value(self, index: int, atom: str) -> Value:
+        """Return one atom's value at an entry, safe to change; the rest of the state is not rebuilt.
+
+        Raises:
+            EntryNotFound: there is no such entry.
+            KeyError: the state has no such atom.
+            CorruptHistory: the atom cannot be rebuilt.
+        """
+        form = self._rebuilder.atom(self.resolve(index), atom)
+        if form is None:
+            raise KeyError(atom)
+        return decode(form)
 
     def diff(self, a: int, b: int) -> Diff:
         """Return what changed from entry `a` to entry `b`; negative numbers count from the end."""

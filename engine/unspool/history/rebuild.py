@@ -8,8 +8,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
-from unspool.codec.records import RecordCodec, replay_delta
+from unspool.codec.records import PackedRecords, RecordCodec, replay_delta
 from unspool.codec.replay import apply_record, replay
+from unspool.codec.replay_atom import replay_atom, stands_apart
 from unspool.errors import CorruptHistory
 from unspool.store.protocol import RecordRun, Store
 
@@ -71,6 +72,7 @@ class Rebuilder:
         self._bytes = 0
         self._fresh_bytes = 0
         self._cursors: OrderedDict[int, _Cursor] = OrderedDict()
+        self._spare = RecordRun(0, PackedRecords((), ()))
         self._hits = self._misses = self._evictions = 0
         self._times_ns: list[int] = []
 
@@ -94,6 +96,35 @@ class Rebuilder:
             self._keep(seq, state)
             return state
 
+    def atom(self, seq: int, atom: str) -> bytes | None:
+        """Return one atom's wire form at an entry, or None where the state has no such atom.
+
+        A far entry costs no more than this atom's own changes: nothing else of the state is rebuilt or kept.
+
+        Raises:
+            EntryNotFound, CorruptHistory: as `state`.
+        """
+        with self._lock:
+            if seq in self._states:
+                return self.state(seq).get(atom)
+            cursor = self._find(seq)
+            if cursor is not None and cursor.seq == seq:
+                return cursor.state.get(atom)
+            run = cursor.run if cursor is not None else self._spare_run(seq)
+            if not stands_apart(run, seq):
+                return self.state(seq).get(atom)
+            number = self._store.atom_number(atom)
+            try:
+                return None if number is None else replay_atom(run, seq, number, atom)
+            except CorruptHistory as error:
+                raise type(error)(f"{self._store.name}: {error}", seq=error.seq) from None
+
+    def _spare_run(self, seq: int) -> RecordRun:
+        """Return the run that holds an entry, without replaying any of it; the last one is kept."""
+        if not self._spare.first <= seq < self._spare.stop:
+            self._spare = self._store.run(seq)
+        return self._spare
+
     def _rebuild(self, seq: int) -> EncodedState:
         self._fresh_bytes = 0
         cursor = self._cursor(seq)
@@ -110,12 +141,18 @@ class Rebuilder:
             self._advance(cursor, seq)
         return cursor.state.copy()
 
-    def _cursor(self, seq: int) -> _Cursor:
+    def _find(self, seq: int) -> _Cursor | None:
         for first, cursor in self._cursors.items():
             if first <= seq < cursor.run.stop:
                 self._cursors.move_to_end(first)
                 return cursor
-        run = self._store.run(seq)
+        return None
+
+    def _cursor(self, seq: int) -> _Cursor:
+        known = self._find(seq)
+        if known is not None:
+            return known
+        run = self._spare_run(seq)
         cursor = _Cursor(run, run.first - 1, {})
         self._rewind(cursor, seq)
         self._cursors[run.first] = cursor

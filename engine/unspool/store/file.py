@@ -138,6 +138,10 @@ class FileStore:
         """See `Store.intern`; only a file opened with `create` gives new numbers."""
         return self._writing().intern(atom)
 
+    def atom_number(self, atom: str) -> int | None:
+        """See `Store.atom_number`."""
+        return (self._writer or self._reader).atom_number(atom)
+
     def append(self, draft: Draft) -> int:
         """See `Store.append`.
 

@@ -83,6 +83,10 @@ class MemoryStore:
             self._names.append(atom)
         return number
 
+    def atom_number(self, atom: str) -> int | None:
+        """See `Store.atom_number`."""
+        return self._numbers.get(atom)
+
     def atom_name(self, number: int) -> str:
         """See `Store.atom_name`."""
         if not 0 <= number < len(self._names):

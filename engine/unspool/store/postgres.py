@@ -235,6 +235,10 @@ class PostgresStore:
         """See `Store.intern`; only a history opened with `create` gives new numbers."""
         return self._writing().intern(atom)
 
+    def atom_number(self, atom: str) -> int | None:
+        """See `Store.atom_number`."""
+        return self._numbers.get(atom)
+
     def atom_name(self, number: int) -> str:
         """See `Store.atom_name`."""
         try:

@@ -148,6 +148,9 @@ class Store(Protocol):
     def intern(self, atom: str) -> int:
         """Return the number of an atom, giving it one if need be."""
 
+    def atom_number(self, atom: str) -> int | None:
+        """Return the number of an atom, or None where no entry has such an atom."""
+
     def atom_name(self, number: int, /) -> str:
         """Return an atom's name; raises KeyError for a number never given."""
 

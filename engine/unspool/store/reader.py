@@ -92,6 +92,12 @@ class FileReader:
         self._version = version
         return max(new, 0)
 
+    def atom_number(self, atom: str) -> int | None:
+        """See `Store.atom_number`."""
+        if atom not in self._numbers:
+            self.recount()
+        return self._numbers.get(atom)
+
     def atom_name(self, number: int) -> str:
         """Return an atom's name; raises KeyError for an unknown number."""
         try:
@@ -237,9 +243,7 @@ class FileReader:
 
     def writes(self, atom: str, start: int, stop: int, *, backwards: bool = False) -> Iterator[int]:
         """See `Store.writes`; one batch of blocks is read at a time, so taking only the first hit is cheap."""
-        if atom not in self._numbers:
-            self.recount()
-        number = self._numbers.get(atom)
+        number = self.atom_number(atom)
         if number is not None:
             yield from writes_of(self, number, max(start, 0), min(stop, self.count), backwards=backwards)
 

@@ -81,6 +81,10 @@ class FileWriter:
             self._fresh.append((number, atom.encode("utf-8", "surrogatepass")))
         return number
 
+    def atom_number(self, atom: str) -> int | None:
+        """See `Store.atom_number`."""
+        return self._numbers.get(atom)
+
     def atom_name(self, number: int) -> str:
         """See `Store.atom_name`."""
         try:

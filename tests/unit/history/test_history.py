@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.recording import record_shop, shop_states
@@ -205,3 +205,37 @@ def test_a_patch_between_entries_is_what_the_command_line_prints() -> None:
         {"op": "add", "path": "/a/0", "value": {"id": 2, "n": 1}},
         {"op": "replace", "path": "/a/1/n", "value": 2},
     ]
+
+
+@given(st.lists(states, min_size=1, max_size=12), st.data())
+@settings(max_examples=60)
+def test_one_atom_reads_as_it_does_in_the_whole_state(
+    given_states: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    store = history_of(given_states, codec=data.draw(st.sampled_from(["auto", "compress", "none"]))).store
+    names = [*sorted({name for state in given_states for name in state}), "never an atom"]
+    seqs = st.sampled_from(range(len(given_states)))
+    for seq, name in data.draw(st.lists(st.tuples(seqs, st.sampled_from(names)), max_size=20)):
+        # Some are asked of a history that has rebuilt states already, some of a fresh one.
+        history = History(store)
+        if data.draw(st.booleans()):
+            history.state(data.draw(seqs))
+        if name in given_states[seq]:
+            assert strict_equal(history.value(seq, name), given_states[seq][name])
+        else:
+            with pytest.raises(KeyError):
+                history.value(seq, name)
+
+
+def test_one_atom_of_a_sealed_file_reads_without_the_rest(tmp_path: Path) -> None:
+    states = list(shop_states(200, seed=4))
+    with Recorder(tmp_path / "atoms.unspool") as recorder:
+        for state in states:
+            recorder.record(state)
+    with History(FileStore.open(tmp_path / "atoms.unspool")) as history:
+        for seq in (0, 63, 64, 130, 199, 1):
+            for name, value in states[seq].items():
+                assert strict_equal(history.value(seq, name), value)
+        assert history.cache_stats().misses == 0
+        with pytest.raises(KeyError):
+            history.value(5, "never an atom")
