@@ -184,6 +184,7 @@ class MainScreen(Screen[None]):
     def ask(self, kind: Kind, work: Callable[[], Any], then: Callable[[Reply], None], *, told: str = "") -> None:
         """Have the worker answer a question; a newer one of the same kind replaces it, and Escape what is `told`."""
         self.askers[kind] = then
+        self.work.begin(kind, told)
         self.desk.ask(kind, work)
 
     def grown(self, before: int, total: int) -> None:
@@ -192,7 +193,6 @@ class MainScreen(Screen[None]):
             from unspool_tui.controls import finding
 
             finding.extend_rows(self, before, total)
-        self.work.begin(kind, told)
 
     @on(SourceChanged)
     def _source_changed(self) -> None:
