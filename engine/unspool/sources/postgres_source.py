@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from unspool.errors import ConfigError, UnreadableSource
+from unspool.errors import ConfigError
 from unspool.sources.entries import Reader
+from unspool.sources.langgraph_postgres import PostgresCheckpointReader
 from unspool.store.postgres_link import Link
 from unspool.store.postgres_schema import has_tables
 from unspool.store.postgres_target import parse_target
@@ -42,4 +43,4 @@ def open_checkpoints(
     target = parse_target(address)
     if format_name not in (None, _LANGGRAPH):
         raise ConfigError(f"a PostgreSQL database is read as unspool or langgraph; leave --format {format_name} out")
-    raise UnreadableSource(f"{target.shown}: no history and no LangGraph checkpoints in this database")
+    return target.shown, PostgresCheckpointReader(target, folds, select)

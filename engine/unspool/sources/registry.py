@@ -53,7 +53,7 @@ def _shapes(*shapes: Shape) -> frozenset[Shape]:
 _TEXT: Final = _shapes(Shape.LINES, Shape.DOCUMENT)
 _BYTES_OR_JSON: Final = _shapes(Shape.DOCUMENT, Shape.OTHER)
 _DATABASE_OR_BYTES: Final = _shapes(Shape.SQLITE, Shape.OTHER)
-NATIVE: Final = Format("unspool", "an unspool history file", None, _shapes(Shape.SQLITE), True, ("native",))
+NATIVE: Final = Format("unspool", "an unspool history file, or postgresql://USER@HOST/DATABASE?history=NAME", None, _shapes(Shape.SQLITE), True, ("native",))
 GIT: Final = Format("git", "a file's history in git: git:REPO:PATH[@REV]", None, _shapes(), True)
 FORMATS: Final = (
     NATIVE,
@@ -72,7 +72,7 @@ FORMATS: Final = (
            True),
     Format("event-log", "event archives (.rblogs) and event-log databases", "event_archives", _DATABASE_OR_BYTES, True,
            ("rblogs",)),
-    Format("langgraph", "LangGraph checkpoints in SQLite", "langgraph", _shapes(Shape.SQLITE), True),
+    Format("langgraph", "LangGraph checkpoints in SQLite, or at postgresql://USER@HOST/DATABASE", "langgraph", _shapes(Shape.SQLITE), True),
     Format("home-assistant", "Home Assistant recorder database", "home_assistant", _shapes(Shape.SQLITE), True),
     Format("temporal", "Temporal workflow history; events, no state", "temporal", _TEXT, True),
     Format("xstate", "XState inspection events", "xstate", _TEXT, True),
