@@ -73,9 +73,9 @@ class EntryChecks:
         if parent == seq - 1:
             self._check_against_previous(step, told)
         elif type(parent) is not int or not 0 <= parent < seq:
-            self._ledger.add(
-                Code.FORK_WITHOUT_PARENT, seq, seq, f"follows entry {parent!r}, which is no earlier entry"
-            )
+            text = f"follows entry {parent!r}, which is no earlier entry"
+            self._ledger.add(Code.FORK_WITHOUT_PARENT, seq, seq, text)
+            self.doubtful.append((seq, seq))
         else:
             self._check_fork(step, told, parent)
 

@@ -88,7 +88,7 @@ class RepairWriter:
             meta[DOUBT_META] = f"followed entry {parent!r}, which never was"
             parent = seq - 1
         if self._is_doubtful(seq):
-            meta[DOUBT_META] = "this state, or one near it, does not follow from what it is said to follow"
+            meta.setdefault(DOUBT_META, "this state, or one near it, does not follow from what it is said to follow")
         before = self._state
         origin = (before or {}) if parent == seq - 1 else self._state_in_new_file(parent)
         told = told_changes(facts, self._source.names)
