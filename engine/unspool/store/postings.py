@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, repeat
 from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from unspool.store.blocks import KIND_BITS, may_name
 from unspool.store.tail import read_rows
 
-_BATCH: Final = 256
-"""Blocks whose bitmaps are read at a time."""
+_BATCHES: Final = (8, 32, 256)
+"""Blocks whose bitmaps are read at a time; few at first, since whoever wants the nearest write finds it there."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,13 +54,13 @@ def _spans(source: BlockSource, number: int, start: int, stop: int, backwards: b
     if backwards and tail[0] < stop:
         yield tail
     after, before = start, stop
-    while True:
-        found = source.call(_bitmaps, after, before, backwards)
+    for size in chain(_BATCHES, repeat(_BATCHES[-1])):
+        found = source.call(_bitmaps, after, before, backwards, size)
         yield from ((first, count) for first, count, bitmap in found if may_name(bitmap, number))
-        if len(found) < _BATCH:
+        if len(found) < size:
             break
-        last, size, _ = found[-1]
-        after, before = (after, last) if backwards else (last + size, before)
+        last, count, _ = found[-1]
+        after, before = (after, last) if backwards else (last + count, before)
     if not backwards and tail[0] < stop:
         yield tail
 
@@ -70,16 +71,16 @@ def _sealed_stop(connection: sqlite3.Connection) -> int:
 
 
 def _bitmaps(
-    connection: sqlite3.Connection, after: int, before: int, backwards: bool
+    connection: sqlite3.Connection, after: int, before: int, backwards: bool, most: int
 ) -> list[tuple[int, int, bytes]]:
     order = "DESC" if backwards else "ASC"
     # The first condition finds the place in the index; without it every block from the beginning on is looked at.
     query = (
         "SELECT first, count, atoms FROM block "  # noqa: S608 - no user text
         "WHERE first >= ifnull((SELECT max(first) FROM block WHERE first <= ?1), ?1) AND first + count > ?1 "
-        f"AND first < ?2 ORDER BY first {order} LIMIT {_BATCH}"
+        f"AND first < ?2 ORDER BY first {order} LIMIT ?3"
     )
-    return connection.execute(query, (after, before)).fetchall()
+    return connection.execute(query, (after, before, most)).fetchall()
 
 
 def _names(postings: Iterable[int], number: int) -> bool:
