@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
 
+from unspool.model.addresses import is_postgres, without_password
+
 if TYPE_CHECKING:
     from unspool.history.history import History
 
 STANDARD_INPUT: Final = "-"
 _GIT: Final = "git:"
+_ADDRESS: Final = "://"
 UNASKED_BYTES: Final = 16 * 1024 * 1024
 """Size up to which a file is read before anyone looks at it; a larger one that needs reading waits for that."""
+
+
+def without_password(name: str) -> str:
+    """Return a source's name as it may be shown and kept: the address of a store without the password in it."""
+    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1@", name)
 
 
 class Source(Struct, frozen=True):
@@ -46,6 +55,8 @@ class Source(Struct, frozen=True):
             return ""
         if self.name.startswith(_GIT):
             return f"{self.name}\n{Path.cwd()}" if self.name.startswith((f"{_GIT}.", f"{_GIT}:")) else self.name
+        if is_postgres(self.name):
+            return without_password(self.name)
         return os.path.realpath(self.name)
 
     def open(self, *, wait: bool) -> History:
@@ -74,7 +85,7 @@ class Source(Struct, frozen=True):
         """Say whether it may be opened before anyone looks at it: it is small, or what is missed would be lost."""
         from unspool.sources.opening import is_native
 
-        if self.name.startswith(_GIT):
+        if self.name.startswith(_GIT) or is_postgres(self.name):
             return False
         try:
             status = os.stat(self.name)  # noqa: PTH116 - a name that is no path must not raise anything else

@@ -35,7 +35,8 @@ class Pulse:
             fingerprint: a query and its values; what it returns differs once there is more.
         """
         self._folder = tempfile.TemporaryDirectory(prefix="unspool-", ignore_cleanup_errors=True)
-        self.path = Path(self._folder.name) / "pulse"
+        # Named like a database's side file, so that nobody takes it for the history itself.
+        self.path = Path(self._folder.name) / "pulse-wal"
         self.path.touch()
         self._target = target
         self._channel = channel

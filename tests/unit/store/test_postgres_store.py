@@ -207,14 +207,12 @@ def test_a_server_that_was_restarted_loses_nothing(server: Server) -> None:
 
 def test_an_app_goes_on_when_its_server_does_not(server: Server) -> None:
     address = server.address(server.new_database(), history="h")
-    with (
-        pytest.warns(UserWarning, match="stopped recording.*could not be written") as warned,
-        Recorder(address) as recorder,
-    ):
+    with Recorder(address) as recorder:
         recorder.record({"n": 0})
         server.stop()
         try:
-            assert recorder.record({"n": 1}) is None
+            with pytest.warns(UserWarning, match="stopped recording.*could not be written") as warned:
+                assert recorder.record({"n": 1}) is None
             assert recorder.record({"n": 2}) is None
         finally:
             server.start()
@@ -333,3 +331,19 @@ for attempt in (unspool.Recorder, unspool.open_history):
             check=True, capture_output=True, text=True, env=dict(os.environ),
         )  # fmt: skip
     assert done.stdout.count("unspool[postgres]") == 2
+
+
+async def test_the_app_follows_it_and_remembers_no_password(address: str, tmp_path: Path) -> None:
+    from tui.tui_driver import drive, make_app
+    from unspool_tui.source import Source
+    from unspool_tui.view.tab_names import distinct_names
+
+    with Recorder(address, on_error="raise") as recorder:
+        recorder.record({"n": 0}, "begin")
+        with open_history(address) as history:
+            async with drive(make_app(history, follow=True)) as driver:
+                assert "begin" in driver.text()
+                recorder.record({"n": 1}, "onward")
+                await driver.until(lambda: "onward" in driver.text())
+                assert "s3cret" not in driver.text()
+    assert "s3cret" not in Source(address).key + distinct_names([address])[0]

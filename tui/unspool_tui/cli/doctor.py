@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from unspool.model.addresses import without_password
 from unspool_tui.cli.asking import Interruption, conclude, interruptible
 from unspool_tui.cli.health_shapes import diagnosis_shape, repair_shape
 from unspool_tui.cli.options import Common, json_option, opened, source_command
@@ -45,7 +46,7 @@ def command(common: Common, strategy: str | None, out: Path | None, as_json: boo
         if as_json:
             output.json(diagnosis_shape(diagnosis) | ({} if report is None else {"repair": repair_shape(report)}))
         else:
-            _print_diagnosis(output, diagnosis, common.source)
+            _print_diagnosis(output, diagnosis, without_password(common.source))
             if report is not None:
                 _print_repair(output, report)
     return conclude(common, 0 if diagnosis.verdict is Health.HEALTHY else 1, (), interruption)

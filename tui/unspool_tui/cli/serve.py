@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from unspool.errors import MissingExtra
+from unspool.model.addresses import without_password
 from unspool_tui.cli.options import Common, opened, source_command
 
 _LOOPBACK_NAMES: Final = ("localhost", "ip6-localhost")
@@ -30,13 +31,17 @@ def command(common: Common, host: str, port: int, no_follow: bool) -> int:
     with opened(common, follow=True):
         pass
     _tell(common, host, port)
-    Server(_app_command(common, no_follow), host=host, port=port, title=f"unspool {common.source}").serve()
+    Server(
+        _app_command(common, no_follow), host=host, port=port, title=f"unspool {without_password(common.source)}"
+    ).serve()
     return 0
 
 
 def _tell(common: Common, host: str, port: int) -> None:
     if not common.quiet:
-        click.echo(f"unspool: serving {common.source} at http://{host}:{port} (ctrl+c ends it)", err=True)
+        click.echo(
+            f"unspool: serving {without_password(common.source)} at http://{host}:{port} (ctrl+c ends it)", err=True
+        )
     if not is_loopback(host):
         click.echo(
             f"unspool: {host} can be reached from other machines, and whoever reaches it sees this history; "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from unspool.model.addresses import is_postgres, without_password
+
 
 def distinct_names(sources: Sequence[str]) -> list[str]:
     """Return a short name for each source; two that end alike get the folders that differ, the same one a number."""
@@ -25,6 +27,11 @@ def _parts(source: str) -> list[str]:
         return ["stdin"]
     if source.startswith("git:"):
         return [source]
+    if "://" in source:
+        # What stands before an @ may be a password.
+        source = source.partition("://")[2].rpartition("@")[2]
+    if is_postgres(source):
+        return [without_password(source)]
     return [part for part in source.split("/") if part not in ("", ".")] or [source]
 
 
