@@ -33,6 +33,8 @@ SMALLEST_PATCHED: Final = 64
 """Bytes below which a value is written whole: a patch would not be smaller."""
 _DEEPEST: Final = 24
 """Levels of structure that are followed; what differs further down is written whole."""
+_LARGE: Final = 16_384
+"""Bytes from which a view of a value costs less than a copy of a part."""
 _NEAR: Final = 48
 """Bytes of a differing middle that are simply written, without looking at their structure."""
 
@@ -99,6 +101,8 @@ def apply_patch(old: bytes, patch: bytes) -> bytes:
     except msgspec.DecodeError as error:
         raise CorruptHistory(f"a patch does not decode ({error})") from None
     size = len(old)
+    # Slices of a large value are joined without copying them first.
+    base = memoryview(old) if size > _LARGE else old
     try:
         if len(items) == 6:
             # One edit inside: nearly every patch.
@@ -107,8 +111,8 @@ def apply_patch(old: bytes, patch: bytes) -> bytes:
             back = end + skip
             position = back + rest
             if 0 <= start <= end <= size and 0 <= back <= position <= size:
-                return b"".join((old[start:end], insert, old[back:position], last))
-        parts: list[bytes] = []
+                return b"".join((base[start:end], insert, base[back:position], last))
+        parts: list[bytes | memoryview] = []
         put = parts.append
         position = 0
         steps = iter(items)
@@ -117,7 +121,7 @@ def apply_patch(old: bytes, patch: bytes) -> bytes:
             position = start + length
             if not 0 <= start <= position <= size:
                 raise CorruptHistory(f"a patch copies bytes {start}-{position} of a base of {size}")
-            put(old[start:position])
+            put(base[start:position])
             put(insert)
         return b"".join(parts)
     except TypeError:
@@ -128,7 +132,7 @@ def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> No
     """Write how `new` is made of `old`, which starts at `at` in the base."""
     shape = shape_of(new)
     if shape is not shape_of(old) or shape is Shape.LEAF:
-        program.put(new)
+        _write_bytes(program, old, at, new)
         return
     old_header, new_header = header_size(old), header_size(new)
     start, end = shared_ends(old, old_header, new, new_header)
@@ -157,6 +161,17 @@ def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> No
     else:
         program.put(put)
     program.copy(at + old_end, at + len(old))
+
+
+def _write_bytes(program: _Program, old: bytes, at: int, new: bytes) -> None:
+    """Write a value without structure of its own: what it shares with its predecessor at either end is copied."""
+    start, end = shared_ends(old, 0, new, 0)
+    if start + end < _NEAR:
+        program.put(new)
+        return
+    program.copy(at, at + start)
+    program.put(new[start : len(new) - end])
+    program.copy(at + len(old) - end, at + len(old))
 
 
 def _write_map(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> None:
