@@ -164,14 +164,20 @@ def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> No
 
 
 def _write_bytes(program: _Program, old: bytes, at: int, new: bytes) -> None:
-    """Write a value without structure of its own: what it shares with its predecessor at either end is copied."""
-    start, end = shared_ends(old, 0, new, 0)
+    """Write a value without structure of its own: what its content shares with its predecessor's ends is copied."""
+    old_header, new_header = _LEAF_HEADERS.get(old[0], 1), _LEAF_HEADERS.get(new[0], 1)
+    start, end = shared_ends(old, old_header, new, new_header)
     if start + end < _NEAR:
         program.put(new)
         return
-    program.copy(at, at + start)
-    program.put(new[start : len(new) - end])
+    program.put(new[:new_header])
+    program.copy(at + old_header, at + old_header + start)
+    program.put(new[new_header + start : len(new) - end])
     program.copy(at + len(old) - end, at + len(old))
+
+
+_LEAF_HEADERS: Final = {0xC4: 2, 0xC5: 3, 0xC6: 5, 0xC7: 3, 0xC8: 4, 0xC9: 6}
+"""Bytes before the content of binary and tagged values: their size, which differs when the content grows."""
 
 
 def _write_map(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> None:
