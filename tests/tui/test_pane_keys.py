@@ -90,6 +90,9 @@ async def test_enter_leads_from_an_entry_to_the_change_to_the_value_to_its_write
         await driver.press("enter")
         assert driver.view.head == writer
         assert f"set #{writer}" in driver.panel(Pane.INSPECT)
+        await driver.press(".")
+        assert f"set #{writer} edit banner 250 ms ago" in driver.panel(Pane.INSPECT)
+        await driver.press(",")
         await driver.press("ctrl+o")
         assert driver.view.head == 100
 

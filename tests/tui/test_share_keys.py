@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 from tui_driver import Driver, drive, make_app, open_file
 
 from conftest import START_NS
+from unspool.model.paths import parse_path
 from unspool.sources.exports.options import ExportOptions
 from unspool.sources.exports.registry import EXPORTS, Export, export_lines
 from unspool_tui.clipboard import MOST_ENCODED, copy_text
 from unspool_tui.screens import exporting
+from unspool_tui.view.model import Pane
 from unspool_tui.view.panes import select
 from unspool_tui.writing import ExportRefused, check_target, write_new
 
@@ -49,7 +52,18 @@ async def test_the_yank_menu_copies_value_key_path_jq_state_and_link(shop_file: 
         await driver.press("y", "s")
         assert json.loads(clipboard[-1]) == history.state(100)
         await driver.press("y", "l")
-        assert clipboard[-1] == f"unspool open {shop_file} --at 100"
+        assert clipboard[-1] == f"unspool open {shop_file} --at 100 --atom catalog.sku-1.name"
+
+
+async def test_the_copied_command_opens_at_the_same_value(shop_file: Path, clipboard: list[str]) -> None:
+    history = open_file(shop_file)
+    async with drive(make_app(history, at=100)) as driver:
+        await _select(driver, "catalog", "sku-1", "name")
+        await driver.press("y", "l")
+    *_, at, _, address = shlex.split(clipboard[-1])
+    async with drive(make_app(history, at=int(at), select=parse_path(address)), size=(80, 24)) as driver:
+        assert (driver.view.head, driver.view.selected) == (100, ("catalog", "sku-1", "name"))
+        assert '"Rye bread"' in driver.panel(Pane.INSPECT)
 
 
 @action("copy")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from unspool.model.paths import Path as Address
+
 
 class UiOptions(Struct, frozen=True):
     """Options of the terminal app; what is left None is taken from the settings file.
@@ -19,6 +21,7 @@ class UiOptions(Struct, frozen=True):
         config: settings file to read instead of the usual one.
         remember: keep and restore the place in each source.
         zone: time zone of clock times; None is the machine's.
+        select: address (atom first) to show in Inspect at first; empty leaves what was selected.
     """
 
     ascii: bool | None = None
@@ -28,3 +31,4 @@ class UiOptions(Struct, frozen=True):
     config: Path | None = None
     remember: bool = True
     zone: dt.tzinfo | None = None
+    select: Address = ()

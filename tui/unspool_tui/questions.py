@@ -67,7 +67,9 @@ def tell_story(history: HistoryPort, address: Path, head: int, cancelled: Cancel
         (entry,) = history[first.seq : first.seq + 1]
         caller = caller_of(entry.meta)
         place = "" if caller is None else f"{FilePath(caller.file).name}:{caller.line}"
-        yield address, head, Origin(first.seq, entry.action, seqs, len(earlier) > EARLIER, before, place)
+        (now,) = history[head : head + 1]
+        age = now.timestamp_ns - entry.timestamp_ns
+        yield address, head, Origin(first.seq, entry.action, seqs, len(earlier) > EARLIER, before, place, age)
 
 
 def previous_write(history: HistoryPort, address: Path, before: int, cancelled: Cancelled) -> Arrival | None:

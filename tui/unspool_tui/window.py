@@ -27,7 +27,8 @@ from unspool_tui.session import Session
 from unspool_tui.settings import Settings, nearest
 from unspool_tui.tabs import Tab, Tabs
 from unspool_tui.themes import DEFAULT, UNSPOOL, UNSPOOL_LIGHT, user_themes
-from unspool_tui.view.model import View
+from unspool_tui.view import panes
+from unspool_tui.view.model import Pane, View
 
 if TYPE_CHECKING:
     from unspool_tui.view.history_port import HistoryPort
@@ -98,6 +99,8 @@ class UnspoolApp(App[None]):
         self._begin_with(session.theme if session.theme in self.available_themes else settings.theme)
         self.pen = self._make_pen()
         self.main = tab.main = self._screen_for(tab, history, session)
+        if options.select:
+            self.main.view = panes.focus(panes.reveal(self.main.view, options.select), Pane.INSPECT)
         self._modes_of = {self.main: self.DEFAULT_MODE}
 
     def _session_of(self, tab: Tab, history: HistoryPort) -> Session:

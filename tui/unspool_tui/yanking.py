@@ -93,12 +93,13 @@ def jq_path(address: Path) -> str:
 def patch_text(history: HistoryPort, detail: Detail) -> str:
     """Return the RFC 6902 JSON Patch that turns the compared state into that of the head."""
     old = {} if detail.from_seq < 0 else history.state(detail.from_seq)
-    return to_json(state_patch(old, history.state(detail.request.head)), indent=2)
+    return to_json(state_patch(old, history.state(detail.request.head), history.identity), indent=2)
 
 
 def link(history: HistoryPort, view: View) -> str:
-    """Return the command that opens the history at the head."""
-    return f"unspool open {shlex.quote(source_argument(history))} --at {view.head}"
+    """Return the command that opens the history at the head, with the selected value in Inspect."""
+    chosen = f" --atom {shlex.quote(format_path(view.selected, root=''))}" if view.selected else ""
+    return f"unspool open {shlex.quote(source_argument(history))} --at {view.head}{chosen}"
 
 
 def source_argument(history: HistoryPort) -> str:

@@ -6,21 +6,26 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 import click
 
 from unspool.errors import ConfigError, EntryNotFound, UnspoolError
+from unspool.model.paths import parse_path
 from unspool_tui.cli.options import Common, judge, opened, source_command, source_of, stdout_is_terminal
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.history.verdict import Verdict
+    from unspool.model.paths import Path
     from unspool_tui.tabs import Tabs
 
 _FOUND_PROBLEMS, _UNREADABLE = 1, 3
 _STANDARD_INPUT = "-"
+_MOST_NAMES = 100
+"""Atoms among which one of a like name is looked for."""
 
 
 @click.command("open")
@@ -33,24 +38,28 @@ _STANDARD_INPUT = "-"
     metavar="N",
     help="Begin at this entry; negative numbers count from the end. Given again, it is for the next SOURCE.",
 )
+@click.option("--atom", "address", metavar="PATH", help="Show this value in Inspect, such as cart.items[0].qty.")
 @click.option("--no-follow", is_flag=True, help="Do not keep up with sources that grow.")
-def command(common: Common, sources: tuple[str, ...], at_entries: tuple[int, ...], no_follow: bool) -> int:
+def command(
+    common: Common, sources: tuple[str, ...], at_entries: tuple[int, ...], address: str | None, no_follow: bool
+) -> int:
     """Open each SOURCE in the terminal UI, side by side as tabs."""
     if len(at_entries) > len(sources):
         raise click.UsageError(f"--at is given {len(at_entries)} times, for {len(sources)} source(s)")
     if sources.count(_STANDARD_INPUT) > 1:
         raise click.UsageError("standard input can be read once only; name - once")
     places = [*at_entries, *[None] * (len(sources) - len(at_entries))]
+    select = parse_path(address) if address else ()
     if not stdout_is_terminal():
         return _print_each([replace(common, source=source) for source in sources], places)
     if _STANDARD_INPUT in sources:
         _give_the_keyboard_back()
     if len(sources) == 1:
-        # An entry asked for by number must be there before the screen is.
-        with opened(common, follow=not no_follow, wait=bool(at_entries)) as history:
-            show(common, history, places[0], follow=not no_follow)
+        # An entry or a value asked for by name must be there before the screen is.
+        with opened(common, follow=not no_follow, wait=bool(at_entries or select)) as history:
+            show(common, history, places[0], follow=not no_follow, select=select)
             return judge(common, history.verdict)
-    return _show_tabs(common, sources, places, follow=not no_follow)
+    return _show_tabs(common, sources, places, follow=not no_follow, select=select)
 
 
 def print_all(common: Common, history: History, at_entry: int | None = None) -> None:
@@ -96,8 +105,18 @@ def _tell_refused(error: str) -> None:
     click.echo(f"unspool: {visible(error)}", err=True)
 
 
-def show(common: Common, history: History, at_entry: int | None, *, follow: bool, tabs: Tabs | None = None) -> None:
+def show(
+    common: Common,
+    history: History,
+    at_entry: int | None,
+    *,
+    follow: bool,
+    tabs: Tabs | None = None,
+    select: Path = (),
+) -> None:
     """Show a history, or several as tabs, in the terminal UI until the user leaves."""
+    if select:
+        _check_atom(history, -1 if at_entry is None else at_entry, str(select[0]))
     # Textual takes long to import, and no other command needs it.
     from unspool_tui.app import run_app
     from unspool_tui.options import UiOptions
@@ -108,12 +127,31 @@ def show(common: Common, history: History, at_entry: int | None, *, follow: bool
         no_color=None if common.color else True,
         no_mouse=None if common.mouse else True,
         poll=common.poll,
+        select=select,
     )
     alone = Tab(source_of(common, follow=follow), at_entry, history)
     run_app(history, at=at_entry, follow=follow, options=options, tabs=tabs or Tabs([alone]))
 
 
-def _show_tabs(common: Common, sources: Sequence[str], places: Sequence[int | None], *, follow: bool) -> int:
+def _check_atom(history: History, entry: int, atom: str) -> None:
+    """Refuse a name that no atom has.
+
+    Raises:
+        EntryNotFound: the state there has no such atom; the message names the one that is most like it.
+    """
+    from unspool_tui.settings import nearest
+
+    if not len(history):
+        return
+    state = history.view(entry)
+    if atom not in state:
+        names = list(islice(state, _MOST_NAMES))
+        raise EntryNotFound(f"--atom {atom}: entry {history.resolve(entry)} has no such atom: {nearest(atom, names)}")
+
+
+def _show_tabs(
+    common: Common, sources: Sequence[str], places: Sequence[int | None], *, follow: bool, select: Path
+) -> int:
     """Open the first source that can be opened; the screen opens the others."""
     from unspool_tui.tabs import Tab, Tabs
 
@@ -128,7 +166,14 @@ def _show_tabs(common: Common, sources: Sequence[str], places: Sequence[int | No
         return _UNREADABLE
     side_by_side = Tabs(tabs, front)
     try:
-        show(common, cast("History", tabs[front].history), tabs[front].at, follow=follow, tabs=side_by_side)
+        show(
+            common,
+            cast("History", tabs[front].history),
+            tabs[front].at,
+            follow=follow,
+            tabs=side_by_side,
+            select=select,
+        )
         verdicts = [tab.history.verdict for tab in tabs if tab.history is not None]
         return max(judge(common, cast("Verdict", verdict)) for verdict in verdicts)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.grid import on_grid
 from unspool_tui.present.line import Row, Span, Spans, pad, spans_width
@@ -24,6 +25,7 @@ class Origin(Struct, frozen=True):
         more: there are still earlier ones.
         before: the value before, as text; only looked up for the selected value.
         caller: the line of code that recorded the entry, where the recording kept it; likewise.
+        age_ns: how long before the head it was set; likewise.
     """
 
     seq: int | None = None
@@ -32,6 +34,7 @@ class Origin(Struct, frozen=True):
     more: bool = False
     before: str = ""
     caller: str = ""
+    age_ns: int = 0
 
 
 UNKNOWN = Origin()
@@ -97,6 +100,8 @@ def story(origin: Origin, glyphs: Glyphs) -> Spans:
     spans: list[Span] = [("set ", "faint"), (f"#{origin.seq}", "accent")]
     if origin.action:
         spans.append((f" {on_grid(origin.action[:40])}", "dim"))
+    if origin.age_ns:
+        spans.append((f" {humane.duration(origin.age_ns)} ago", "faint"))
     if origin.caller:
         spans.append((f"  {on_grid(origin.caller)}", "accent"))
     if origin.before:

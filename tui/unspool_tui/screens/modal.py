@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual import events, on
 from textual.await_complete import AwaitComplete
+from textual.css.query import NoMatches
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
@@ -65,7 +67,9 @@ class Modal(ModalScreen[Result]):
         """Draw in other colours."""
         for lines in self.query(Lines):
             lines.set_pen(pen)
-        self.paint()
+        # An app that is left while a screen opens takes parts of it down before all of them are up.
+        with suppress(NoMatches):
+            self.paint()
 
     @on(Lines.Resized)
     def _resized(self) -> None:
