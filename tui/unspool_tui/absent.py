@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -43,7 +43,7 @@ class AbsentHistory:
         """Stand in for a source; `retry` is called when someone looks for news, from any thread."""
         self.source_name = name
         self.watch_paths: Sequence[Path] = ()
-        self.identity = None
+        self.identity: Mapping[str, str] | None = None
         self._retry = retry
         self._error = ""
 

@@ -66,7 +66,9 @@ class HistoryTools:
         """Tell what changed from entry a to entry b, atom by atom; with patch, as an RFC 6902 JSON Patch."""
         history = self._now()
         if patch:
-            return _answer(state_patch(history.state(a), history.state(b)), "entries that are closer")
+            return _answer(
+                state_patch(history.state(a), history.state(b), history.identity), "entries that are closer"
+            )
         return _answer(diff_shape(history.diff(a, b)), "entries that are closer")
 
     def blame(self, path: str = "", entry: int = -1) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +13,7 @@ from msgspec.structs import replace
 from unspool.errors import PathSyntaxError
 from unspool.model.paths import Path as Address
 from unspool.model.paths import format_path, parse_path
+from unspool_tui.places import file_name, write_whole
 from unspool_tui.view.model import Against, InspectMode, Jumps, Pane, View
 
 if TYPE_CHECKING:
@@ -156,14 +155,7 @@ class Session(Struct):
             theme=theme,
         )
         with suppress(OSError):
-            _write(self.path, msgspec.json.encode(place))
-
-
-def file_name(key: str) -> str:
-    """Return the file name for what a source is remembered under."""
-    # No secret: two sums together tell sources apart, and cost no import.
-    text = key.encode("utf-8", "surrogateescape")
-    return f"{zlib.crc32(text):08x}{zlib.adler32(text):08x}-{len(text)}"
+            write_whole(self.path, msgspec.json.encode(place))
 
 
 def _pane(number: int) -> Pane:
@@ -175,14 +167,3 @@ def _address(text: str) -> Address:
         return parse_path(text) if text else ()
     except PathSyntaxError:
         return ()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file in one go: a crash leaves the old one or the new one, never half of it."""
-    import tempfile
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    Path(temporary).replace(path)

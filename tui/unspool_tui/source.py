@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,14 +16,8 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT: Final = "-"
 _GIT: Final = "git:"
-_ADDRESS: Final = "://"
 UNASKED_BYTES: Final = 16 * 1024 * 1024
 """Size up to which a file is read before anyone looks at it; a larger one that needs reading waits for that."""
-
-
-def without_password(name: str) -> str:
-    """Return a source's name as it may be shown and kept: the address of a store without the password in it."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1@", name)
 
 
 class Source(Struct, frozen=True):
@@ -54,7 +47,8 @@ class Source(Struct, frozen=True):
         if self.name == STANDARD_INPUT:
             return ""
         if self.name.startswith(_GIT):
-            return f"{self.name}\n{Path.cwd()}" if self.name.startswith((f"{_GIT}.", f"{_GIT}:")) else self.name
+            # A repository is named by a path too, which means another one in another folder.
+            return f"{self.name}\n{Path.cwd()}"
         if is_postgres(self.name):
             return without_password(self.name)
         return os.path.realpath(self.name)

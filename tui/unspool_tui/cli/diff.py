@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from unspool.delta.identity import Steps, spell_pattern
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import format_path
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
@@ -14,6 +15,7 @@ from unspool_tui.cli.shapes import diff_shape
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
+    from unspool.delta.structural import Identity
     from unspool.history.diff import Change, Diff
 
 _MARKS: Final = {ChangeKind.ADDED: "+", ChangeKind.MODIFIED: "~", ChangeKind.DELETED: "-"}
@@ -37,7 +39,7 @@ def command(common: Common, from_entry: int, to_entry: int, as_json: bool, as_pa
             if as_json:
                 out.json(diff_shape(diff))
             elif as_patch:
-                _print_patch(out, diff)
+                _print_patch(out, diff, history.identity)
             elif in_words:
                 _print_words(out, diff)
             else:
@@ -45,13 +47,13 @@ def command(common: Common, from_entry: int, to_entry: int, as_json: bool, as_pa
         return judge(common, history.verdict)
 
 
-def _print_patch(out: Output, diff: Diff) -> None:
+def _print_patch(out: Output, diff: Diff, identity: Identity | None) -> None:
     from unspool.delta.json_patch import encoded_patch
 
     # Only the changed atoms are compared: the others add nothing to a patch.
     old = {change.atom: change.old_bytes for change in diff.changes if change.old_bytes is not None}
     new = {change.atom: change.new_bytes for change in diff.changes if change.new_bytes is not None}
-    out.json(encoded_patch(old, new))
+    out.json(encoded_patch(old, new, identity))
 
 
 def _print_words(out: Output, diff: Diff) -> None:
@@ -76,9 +78,19 @@ def _print_diff(out: Output, diff: Diff) -> None:
     for change in diff.changes:
         mark = _MARKS[change.kind]
         out.line(f"{out.paint(f'{mark} {visible(change.atom)}', mark)}{_whole(change)}")
+        for address, key in _shown_keys(change).items():
+            out.line(f"    {out.paint(f'{visible(spell_pattern(address))} by {visible(key)}', 'dim')}")
         for op in change.ops:
             if op.path or op.kind is OpKind.MOVE:
                 _print_op(out, op)
+
+
+def _shown_keys(change: Change) -> dict[Steps, str]:
+    """Return the keys by which records were told apart, with all records of one list of lists told once."""
+    return {
+        (*(None if isinstance(step, int) else step for step in path), None): key
+        for path, key in (change.list_keys.items() if change.ops else ())
+    }
 
 
 def _summary(diff: Diff) -> str:

@@ -64,6 +64,25 @@ def _pairs(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -
     return pairs
 
 
+def _identity(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Take `PATH=KEY` apart; an empty key takes back what was set before.
+
+    Raises:
+        PathSyntaxError: a path is none.
+    """
+    if not given:
+        return {}
+    from unspool.delta.identity import canonical_identity
+
+    pairs: dict[str, str] = {}
+    for text in given:
+        path, mark, key = text.rpartition("=")
+        if not mark or not path:
+            raise click.BadParameter(f"{text!r} is not written as {getattr(param, 'metavar', None)}", ctx, param)
+        pairs[path] = key
+    return canonical_identity(pairs)
+
+
 def _choices(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     """Take `WHAT=NAME` apart; the first equals sign separates, since it is the names that may hold some."""
     choices: dict[str, str] = {}
@@ -76,8 +95,8 @@ def _choices(ctx: click.Context, param: click.Parameter, given: tuple[str, ...])
 
 
 _OPTIONS: Final = (
-    click.option("--identity", multiple=True, callback=_pairs, metavar="PATH=KEY",
-                 help="Tell the records of a list apart by this key; may be given several times."),
+    click.option("--identity", multiple=True, callback=_identity, metavar="PATH=KEY",
+                 help="Tell the records of a list apart by this key, now and later; PATH= takes it back; repeatable."),
     click.option("--fold", "folds", multiple=True, callback=_pairs, metavar="CHANNEL=HOW",
                  help="Fold a LangGraph channel stored as writes: append, merge or messages."),
     click.option("--select", multiple=True, callback=_choices, metavar="WHAT=NAME",
@@ -153,14 +172,27 @@ def opened(common: Common, *, follow: bool = False, wait: bool = True) -> Iterat
         UnspoolError: it cannot be opened.
     """
     with source_of(common, follow=follow).open(wait=wait) as history:
+        if wait:
+            tell_unmatched(common, history)
         yield history
 
 
+def tell_unmatched(common: Common, history: History) -> None:
+    """Say which identity keys that were given tell nothing apart: a misspelt one would be obeyed in silence."""
+    if not common.identity or common.quiet:
+        return
+    from unspool.query.identities import unmatched
+
+    for sentence in unmatched(history, common.identity):
+        click.echo(f"unspool: --identity: {visible(sentence)}", err=True)
+
+
 def source_of(common: Common, *, follow: bool) -> Source:
-    """Return the source of a call, as it is opened."""
+    """Return the source of a call as it is opened: with the identity keys that are remembered of it."""
+    from unspool_tui.remembered import with_identity
     from unspool_tui.source import Source
 
-    return Source(
+    source = Source(
         common.source,
         format=common.format,
         identity=common.identity,
@@ -169,6 +201,7 @@ def source_of(common: Common, *, follow: bool) -> Source:
         poll=common.poll,
         follow=follow,
     )
+    return with_identity(source)
 
 
 def judge(common: Common, verdict: Verdict) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, Protocol
 
 from unspool.model.entries import ChangeKind, Entry, Op
+from unspool.model.paths import Path
 from unspool.model.values import State, Value
 
 
@@ -53,7 +54,7 @@ class StateView(Protocol):
 
 
 class AtomChange(Protocol):
-    """One atom added, modified or deleted; `ops` is worked out when first asked for."""
+    """One atom added, modified or deleted; `ops` is worked out when first asked for, and `list_keys` is known then."""
 
     @property
     def atom(self) -> str: ...
@@ -75,6 +76,9 @@ class AtomChange(Protocol):
 
     @property
     def ops(self) -> Sequence[Op]: ...
+
+    @property
+    def list_keys(self) -> Mapping[Path, str]: ...
 
 
 class StateDiff(Protocol):
@@ -159,6 +163,9 @@ class HistoryPort(Protocol):
 
     @property
     def progress(self) -> Progress: ...
+
+    identity: Mapping[str, str] | None
+    """Keys set by hand that tell the records of lists apart, by path pattern; may be set while it is open."""
 
     def cancel_reading(self) -> None: ...
 
