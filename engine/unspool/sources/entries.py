@@ -52,7 +52,10 @@ class Reader(Protocol):
     """Reads a foreign history, and reads on when it has grown."""
 
     findings: Findings
-    watch_paths: tuple[Path, ...]
+
+    @property
+    def watch_paths(self) -> tuple[Path, ...]:
+        """Files whose change means that there may be more."""
 
     def read(self) -> Iterator[SourceEntry]:
         """Yield the entries that are new since the last call."""

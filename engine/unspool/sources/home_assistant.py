@@ -1,16 +1,17 @@
-"""Home Assistant's recorder database: one entry a state change, one atom an entity."""
+"""Home Assistant's recorder database: one entry a state change or event, one atom an entity."""
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from unspool.errors import UnreadableSource
 from unspool.model.values import State, Value
 from unspool.sources.entries import TIME_FROM_FILE, Progress, Reader, SourceEntry
 from unspool.sources.findings import Findings
+from unspool.sources.home_assistant_rows import events_query, states_query
 from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.sqlite_files import columns_of, first_look, open_database, side_files
@@ -20,10 +21,11 @@ _KNOWN_SCHEMAS: Final = range(25, 60)
 """Versions whose `states` table has a layout read here; the newest read in full is 41."""
 _BATCH: Final = 1000
 _UNAVAILABLE: Final = ("", None)
+_STATE, _EVENT = "state", "event"
 
 
 class RecorderReader:
-    """Reads state changes in the order in which the recorder wrote them."""
+    """Reads state changes and events in the order of their times, each kind in the order it was written."""
 
     def __init__(self, path: Path) -> None:
         """Open the database.
@@ -36,11 +38,14 @@ class RecorderReader:
         self._path = path
         self._connection = open_database(path)
         with first_look(self._connection, path):
-            self._query = _query(columns_of(self._connection), path)
+            tables = columns_of(self._connection)
+            self._queries = {_STATE: states_query(tables, path)}
+            events = events_query(tables)
+            if events is not None:
+                self._queries[_EVENT] = events
             self._tell_schema()
         self._state: State = {}
-        self._attributes: dict[int, Value] = {}
-        self._last_id = 0
+        self._last = dict.fromkeys(self._queries, 0)
         self._done = 0
         self._is_finished = False
 
@@ -53,23 +58,32 @@ class RecorderReader:
             self.findings.notice(str(self._path), f"recorder schema {version} is newer than what was tried here")
 
     def read(self) -> Iterator[SourceEntry]:
-        """Yield an entry for each state change since the last call."""
+        """Yield an entry for each state change and event since the last call."""
         self._is_finished = False
-        while rows := self._connection.execute(self._query, (self._last_id, _BATCH)).fetchall():
-            for row in rows:
-                if type(row[0]) is not int or row[0] <= self._last_id:
-                    # A damaged index can lead round in circles.
-                    self.findings.loss(
-                        f"{self._path}: state {row[0]}", "the database is damaged; reading stopped there"
-                    )
-                    self._is_finished = True
-                    return
-                self._last_id = row[0]
-                self._done += 1
-                yield self._entry(*row)
+        rows = heapq.merge(*map(self._rows, self._queries), key=lambda row: row[0])
+        for moment, kind, columns in rows:
+            self._done += 1
+            identity, _, *values = columns
+            yield (
+                self._change(moment, identity, *values) if kind == _STATE else self._event(moment, identity, *values)
+            )
         self._is_finished = True
 
-    def _entry(self, state_id: int, entity: Value, state: Value, updated: Value, attributes: Value) -> SourceEntry:
+    def _rows(self, kind: str) -> Iterator[tuple[int, str, tuple[Any, ...]]]:
+        """Yield the new rows of a table with their times; one without a time goes with the one before."""
+        moment = 0
+        while rows := self._connection.execute(self._queries[kind], (self._last[kind], _BATCH)).fetchall():
+            for columns in rows:
+                if type(columns[0]) is not int or columns[0] <= self._last[kind]:
+                    # A damaged index can lead round in circles.
+                    place = f"{self._path}: {kind} {columns[0]}"
+                    self.findings.loss(place, f"the database is damaged; reading of {kind}s stopped there")
+                    return
+                self._last[kind] = columns[0]
+                moment = to_ns(columns[1]) or moment
+                yield moment, kind, columns
+
+    def _change(self, moment: int, state_id: int, entity: Value, state: Value, attributes: Value) -> SourceEntry:
         # A damaged or foreign database may hold any type in any column.
         name = str(entity) if entity is not None else f"unknown entity of state {state_id}"
         if entity is None:
@@ -78,58 +92,40 @@ class RecorderReader:
             self._state.pop(name, None)
             label = f"{name} removed"
         else:
-            self._state[name] = {"state": state, "attributes": self._read_attributes(state_id, attributes)}
+            self._state[name] = {
+                "state": state,
+                "attributes": self._json(f"state {state_id}", "attributes", attributes),
+            }
             label = f"{name} → {state}"
-        timestamp_ns = to_ns(updated)
-        if timestamp_ns is None:
-            mtime_ns = self._path.stat().st_mtime_ns
-            return SourceEntry(self._state, mtime_ns, label, TIME_FROM_FILE, str(state_id))
-        return SourceEntry(self._state, timestamp_ns, label, entry_id=str(state_id))
+        return self._entry(moment, label, {}, str(state_id))
 
-    def _read_attributes(self, state_id: int, stored: Value) -> Value:
+    def _event(self, moment: int, event_id: int, kind: Value, data: Value) -> SourceEntry:
+        content = self._json(f"event {event_id}", "data", data)
+        return self._entry(moment, str(kind or "event"), {"data": content} if content else {}, f"event {event_id}")
+
+    def _entry(self, moment: int, label: str, meta: dict[str, Value], identity: str) -> SourceEntry:
+        if moment:
+            return SourceEntry(self._state, moment, label, meta, identity)
+        mtime_ns = self._path.stat().st_mtime_ns
+        return SourceEntry(self._state, mtime_ns, label, {**meta, **TIME_FROM_FILE}, identity)
+
+    def _json(self, place: str, what: str, stored: Value) -> Value:
         if not stored:
             return {}
         data = stored if isinstance(stored, bytes) else str(stored).encode("utf-8", "surrogatepass")
         try:
             return parse(data).value
         except BrokenText as error:
-            self.findings.loss(f"{self._path}: state {state_id}", f"its attributes are no JSON ({error})")
+            self.findings.loss(f"{self._path}: {place}", f"its {what} are no JSON ({error})")
             return stored
 
     def progress(self) -> Progress:
-        """Say how many state changes were read."""
+        """Say how many rows were read."""
         return Progress(self._done, self._done, self._is_finished)
 
     def close(self) -> None:
         """Close the database."""
         self._connection.close()
-
-
-def _query(tables: dict[str, set[str]], path: Path) -> str:
-    """Spell the query for the layout of this database: names and attributes moved to tables of their own over time."""
-    states = tables.get("states", set())
-    if "state_id" not in states or "state" not in states:
-        raise UnreadableSource(f"{path}: no Home Assistant recorder database: its table `states` is missing columns")
-    joins = ""
-    entity = "states.entity_id"
-    if "metadata_id" in states and "states_meta" in tables:
-        joins += " LEFT JOIN states_meta ON states_meta.metadata_id = states.metadata_id"
-        entity = (
-            "coalesce(states_meta.entity_id, states.entity_id)" if "entity_id" in states else "states_meta.entity_id"
-        )
-    attributes = "states.attributes" if "attributes" in states else "NULL"
-    if "attributes_id" in states and "state_attributes" in tables:
-        joins += " LEFT JOIN state_attributes ON state_attributes.attributes_id = states.attributes_id"
-        inline = ", states.attributes" if "attributes" in states else ""
-        attributes = f"coalesce(state_attributes.shared_attrs{inline})" if inline else "state_attributes.shared_attrs"
-    times = [f"states.{name}" for name in ("last_updated_ts", "last_updated", "last_changed_ts") if name in states]
-    if not times:
-        raise UnreadableSource(f"{path}: its table `states` names no time; this recorder layout is not known")
-    updated = f"coalesce({', '.join(times)})" if len(times) > 1 else times[0]
-    return (
-        f"SELECT states.state_id, {entity}, states.state, {updated}, {attributes} FROM states{joins} "  # noqa: S608
-        "WHERE states.state_id > ? ORDER BY states.state_id LIMIT ?"
-    )
 
 
 def detect(probe: Probe) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 from unspool.errors import UnreadableSource, UnspoolError
 from unspool.sources.bytestream import unreadable
 
+_LENIENT = partial(str, encoding="utf-8", errors="surrogateescape")
 BUSY_S = 5.0
 """How long to wait for the app that writes the database."""
 
@@ -33,6 +35,8 @@ def open_database(path: Path) -> sqlite3.Connection:
             uri = f"file:{quote(str(path.absolute()))}?{options}"
             connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
             connection.execute("PRAGMA trusted_schema = OFF")
+            # One damaged text must not cost the rows behind it.
+            connection.text_factory = _LENIENT
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             return connection
         except (sqlite3.Error, UnicodeDecodeError) as error:

@@ -7,6 +7,7 @@ import json
 import shutil
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +309,49 @@ def test_home_assistant_states_that_come_later_become_entries(tmp_path: Path) ->
         connection.close()
         assert history.refresh() == 1
         assert history[-1].action == "light.kitchen → on"
+
+
+def test_home_assistant_events_are_actions_between_the_states() -> None:
+    with open_history(FIXTURES / "home_assistant" / "events.db", follow=False) as history:
+        assert [entry.action for entry in history] == [
+            "call_service", "light.kitchen → on", "sensor.power → 120.5", "call_service", "light.kitchen → off",
+            "sensor.power removed",
+        ]  # fmt: skip
+        assert [entry.timestamp_ns for entry in history] == sorted(entry.timestamp_ns for entry in history)
+        assert history[3].meta["data"]["service"] == "turn_off"
+        assert history.changes(3).changes == ()
+        assert history.verdict.status == "complete"
+
+
+def test_events_kept_as_older_recorders_kept_them_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE schema_changes (schema_version INTEGER);"
+            "CREATE TABLE states (state_id INTEGER PRIMARY KEY, entity_id TEXT, state TEXT, attributes TEXT, last_updated TEXT);"
+            "CREATE TABLE events (event_id INTEGER PRIMARY KEY, event_type TEXT, event_data TEXT, time_fired TEXT);"
+            "INSERT INTO states VALUES (1, 'a.b', 'on', '{}', '2022-01-01 10:00:01');"
+            "INSERT INTO events VALUES (1, 'state_changed', '{}', '2022-01-01 10:00:01');"
+            "INSERT INTO events VALUES (2, 'ring', '{\"n\": 1}', '2022-01-01 10:00:00');"
+            "INSERT INTO events VALUES (3, 'odd', 'no json', NULL);"
+        )
+    with open_history(path) as history:
+        assert [entry.action for entry in history] == ["ring", "odd", "a.b → on"]
+        assert "its data are no JSON" in history.verdict.problems[0].message
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("INSERT INTO events VALUES (4, 'later', NULL, '2022-01-01 10:00:02')")
+        assert history.refresh() == 1
+        assert history[-1].action == "later"
+
+
+def test_a_text_that_is_no_text_costs_no_other_row(tmp_path: Path) -> None:
+    path = tmp_path / "home.db"
+    shutil.copy(FIXTURES / "home_assistant" / "home.db", path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE states SET state = CAST(x'6fff' AS TEXT) WHERE state_id = 2")
+    with open_history(path, follow=False) as history:
+        assert len(history) == 4
+        assert history.state(1)["sensor.power"]["state"] == "o\udcff"
 
 
 def test_an_older_recorder_layout_is_read(tmp_path: Path) -> None:
