@@ -42,7 +42,10 @@ def width_of(text: str) -> int:
 
 def spans_width(spans: Iterable[Span]) -> int:
     """Return the cells that spans take."""
-    return sum(width_of(text) for text, _ in spans)
+    total = 0
+    for text, _ in spans:
+        total += len(text) if text.isascii() else cell_len(text)
+    return total
 
 
 def differs_until(before: Row, after: Row, width: int) -> int:
@@ -87,6 +90,9 @@ def crop_spans(spans: Spans, width: int, ellipsis: str = "…") -> tuple[Spans, 
     Returns:
         The spans that fit and the cells they take.
     """
+    used = spans_width(spans)
+    if used <= width:
+        return spans, used
     kept: list[Span] = []
     left = width
     for index, (text, style) in enumerate(spans):

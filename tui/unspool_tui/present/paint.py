@@ -8,6 +8,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from unspool_tui.present.glyphs import ASCII, PLAIN, UNICODE, Glyphs
+from unspool_tui.present.lean import LeanStrip
 from unspool_tui.present.line import Row, crop_spans
 from unspool_tui.present.palette import MONOCHROME, Palette
 
@@ -26,7 +27,7 @@ class Pen(Struct, frozen=True, eq=False):
 
 def paint_row(row: Row, width: int, pen: Pen) -> Strip:
     """Draw a row over a whole width."""
-    return Strip(segments(row, width, pen), width)
+    return LeanStrip(segments(row, width, pen), width)
 
 
 def paint_framed(row: Row, width: int, pen: Pen, edges: tuple[tuple[str, str], tuple[str, str]]) -> Strip:
@@ -41,7 +42,7 @@ def paint_framed(row: Row, width: int, pen: Pen, edges: tuple[tuple[str, str], t
     (left, left_style), (right, right_style) = edges
     inside = segments(row, width - 2, pen)
     style = pen.palette.style
-    return Strip([Segment(left, style(left_style)), *inside, Segment(right, style(right_style))], width)
+    return LeanStrip([Segment(left, style(left_style)), *inside, Segment(right, style(right_style))], width)
 
 
 def segments(row: Row, width: int, pen: Pen) -> list[Segment]:
