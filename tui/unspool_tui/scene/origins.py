@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from time import perf_counter
+from typing import Final
 
 from msgspec import Struct
 
@@ -11,6 +12,9 @@ from unspool.errors import UnspoolError
 from unspool_tui.present.inspect_lines import UNKNOWN, Origin
 from unspool_tui.scene.entries import EntryBook
 from unspool_tui.view.history_port import AtomChange, HistoryPort
+
+_NEIGHBOURS: Final = 24
+"""Entries before the head whose changes are looked at one by one."""
 
 
 class _Stretch(Struct):
@@ -53,9 +57,10 @@ class OriginBook:
                 stretch.until = head
 
     def look_back(self, atoms: Iterable[str], head: int, until: float) -> None:
-        """Learn about atoms by going back entry by entry from the head, as long as there is time.
+        """Learn about atoms as long as there is time.
 
-        Neighbouring entries answer for most atoms in sight, and their lists of changes are cheap to read.
+        Entries just before the head answer for most atoms in sight, and their lists of changes are cheap to read;
+        then the history is asked atom by atom.
 
         Args:
             atoms: those whose origin is wanted.
@@ -63,7 +68,7 @@ class OriginBook:
             until: `perf_counter` time at which to give up.
         """
         wanted = set(atoms)
-        for seq in range(head, -1, -1):
+        for seq in range(head, max(-1, head - _NEIGHBOURS), -1):
             for atom in [atom for atom in wanted if self._holds_at(atom, seq)]:
                 wanted.discard(atom)
                 self._known[atom].until = head
@@ -73,6 +78,9 @@ class OriginBook:
                     self.learn({atom: seq}, head)
             if not wanted or perf_counter() > until:
                 return
+        for atom in atoms:
+            if atom in wanted and perf_counter() < until:
+                self.learn(self.look_up((atom,), head), head)
 
     def _holds_at(self, atom: str, seq: int) -> bool:
         stretch = self._known.get(atom)

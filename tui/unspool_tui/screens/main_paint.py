@@ -31,7 +31,7 @@ _CALM_SECONDS: Final = 0.1
 """Between two heads while following; shorter gaps count as a rush."""
 LATE_SECONDS: Final = 0.08
 """A detail that takes longer is announced, so that the panels' old content is not taken for the new."""
-_LOOK_BACK_SECONDS: Final = 0.0015
+_LOOK_BACK_SECONDS: Final = 0.002
 """Time spent on finding last writers while painting; what is not found by then is left to the worker."""
 
 
@@ -62,9 +62,13 @@ class Painter:
         self._arrange(view)
         self._load(view)
         self._lines(view)
-        for pane in panes.shown_panes(view, main.width_class):
+        shown = panes.shown_panes(view, main.width_class)
+        explains = Pane.INSPECT in shown and not self.stale
+        unknown = self._look_back(view) if explains else []
+        for pane in shown:
             self._panel(view, pane)
-        self._look_up(view)
+        if explains:
+            self._look_up(view, unknown)
 
     @property
     def stale(self) -> bool:
@@ -162,13 +166,30 @@ class Painter:
                 rows_now = scene.stats.rows(view, scene.ledger, panel.inner_width)
                 panel.show(Listed(rows_now), scene.stats.frame(view), None, top=top)
 
-    def _look_up(self, view: View) -> None:
-        """Find out who last set what is in sight; what takes long comes later."""
-        main, scene = self._main, self._main.scene
-        if Pane.INSPECT not in panes.shown_panes(view, main.width_class) or self.stale:
-            return
-        head = view.head
-        self._find_origins(head, main.panels[Pane.INSPECT])
+    def _look_back(self, view: View) -> list[str] | None:
+        """Find out who last set what will be in sight, before it is drawn.
+
+        Returns:
+            The atoms left to the worker; None where entries arrive too fast for anyone to read this.
+        """
+        main, scene, panel = self._main, self._main.scene, self._main.panels[Pane.INSPECT]
+        scene.inspect.update(view, scene.detail)
+        panel.place(scene.inspect.shown(), scene.inspect.cursor(view), top=self.hand.top(Pane.INSPECT, view))
+        unknown = scene.inspect.seen_atoms(panel.top, panel.page)
+        if unknown and self._hurries(view.head):
+            return None
+        if unknown and not main.desk.can_wait:
+            scene.origins.look_back(unknown, view.head, perf_counter() + _LOOK_BACK_SECONDS)
+            unknown = scene.inspect.seen_atoms(panel.top, panel.page)
+        return unknown
+
+    def _look_up(self, view: View, unknown: list[str] | None) -> None:
+        """Have the worker find out what takes longer."""
+        main, scene, head = self._main, self._main.scene, view.head
+        if unknown:
+            main.desk.ask(Kind.ORIGINS, lambda: (head, scene.origins.look_up(unknown, head)))
+        if unknown is not None:
+            self._explain_leaves(head, main.panels[Pane.INSPECT])
         wanted = (view.selected, head)
         if view.selected and wanted not in (scene.inspect.story[:2], self._story):
             self._story, self._telling = wanted, True
@@ -181,19 +202,6 @@ class Painter:
         if (main.view.selected, main.view.head) == (address, head):
             history = main.scene.history
             main.desk.ask(Kind.STORY, lambda: tell_story(history, address, head, main.desk.withdrawn))
-
-    def _find_origins(self, head: int, panel: Panel) -> None:
-        main, scene = self._main, self._main.scene
-        unknown = scene.inspect.seen_atoms(panel.top, panel.page)
-        if unknown and self._hurries(head):
-            return
-        if unknown and not main.desk.can_wait:
-            scene.origins.look_back(unknown, head, perf_counter() + _LOOK_BACK_SECONDS)
-            self._panel(main.view, Pane.INSPECT)
-            unknown = scene.inspect.seen_atoms(panel.top, panel.page)
-        if unknown:
-            main.desk.ask(Kind.ORIGINS, lambda: (head, scene.origins.look_up(unknown, head)))
-        self._explain_leaves(head, panel)
 
     def _hurries(self, head: int) -> bool:
         """Say whether entries arrive faster than anyone reads; last writers are looked up when that calms down."""

@@ -114,8 +114,7 @@ class Framed(Lines):
         if height < 2:
             return
         count, page, width = len(source), self.page, self.inner_width
-        self.count = count
-        self.top = keep_visible(self.top, cursor, page, count) if top is None else max(0, min(top, count - page))
+        self.place(count, cursor, top=top)
         ground = "cursor" if frame.focused else "blurred"
         rows = [top_row(frame, self.pen.glyphs)]
         first, length = thumb(self.top, page, count)
@@ -127,6 +126,12 @@ class Framed(Lines):
             rows.append(row._replace(edge=_EDGES[frame.focused, first <= place < first + length]))
         rows.append(bottom_row(frame, self.pen.glyphs))
         self.show_rows(rows)
+
+    def place(self, count: int, cursor: int | None, *, top: int | None = None) -> None:
+        """Decide which of `count` rows are in sight, without drawing them; see `show`."""
+        page = self.page
+        self.count = count
+        self.top = keep_visible(self.top, cursor, page, count) if top is None else max(0, min(top, count - page))
 
     def draw(self, row: Row, width: int) -> Strip:
         """Draw a row between the edges of the frame; the first and last row are the frame itself."""
