@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,14 +12,18 @@ from unspool.codec.binary_patch import binary_available
 from unspool.codec.strategy import DeltaStrategy, parse_strategy
 from unspool.errors import ConfigError
 from unspool.history.history import History
+from unspool.query.doctor_rules import rule_named
 from unspool.query.simulator_choice import Candidate, front, recommend
+from unspool.query.simulator_projection import Reference, reference_of
 from unspool.query.simulator_records import Differences, RecordMaker
 from unspool.query.simulator_sample import DEFAULT_BYTES, DEFAULT_ENTRIES, Sample, take_sample
-from unspool.query.simulator_trial import Timing, Trial, rule_of, try_out
+from unspool.query.simulator_trial import Timing, Trial, try_out
 
 Progress = Callable[[int, int], None]
 """Called with configurations done and configurations in all."""
 Cancelled = Callable[[], bool]
+Key = tuple[str, str]
+"""Codec and strategy."""
 
 STRATEGIES: Final = (
     "auto", "changes:10", "changes:20", "changes:50", "changes:100", "adaptive", "adaptive:4", "size:65536",
@@ -96,16 +100,35 @@ def simulate(
     plan = list(_plan(strategies, codecs, notes))
     sample = take_sample(history, most_entries, most_bytes, stop)
     notes.extend(_notes_on(sample))
-    candidates, complete = _try_all(sample, plan, notes, progress, stop)
+    reference = None if sample.is_whole else reference_of(history)
+    trials, complete = _try_all(sample, _with_reference(plan, reference), notes, progress, stop)
     if not complete:
-        notes.append(f"stopped early: {len(candidates)} of {len(plan)} configurations were tried")
+        notes.append(f"stopped early: {len(trials)} of {len(plan)} configurations were tried")
+    factor = _factor(trials, reference)
+    candidates = [_candidate(key, trial, sample, factor) for key, trial in trials.items() if key in plan]
     return _conclude(history, sample, candidates, notes, complete=complete)
 
 
-def _plan(strategies: Sequence[str], codecs: Sequence[str], notes: list[str]) -> Iterator[tuple[str, str]]:
+def _with_reference(plan: list[Key], reference: Reference | None) -> list[Key]:
+    """Put the settings that the history was recorded with first, whether somebody asked for them or not."""
+    if reference is None:
+        return plan
+    known = (reference.codec, reference.strategy)
+    return [known, *(key for key in plan if key != known)]
+
+
+def _factor(trials: Mapping[Key, Trial], reference: Reference | None) -> float:
+    """Return how many times as much an entry takes in the whole history as in the sample."""
+    if reference is None or (reference.codec, reference.strategy) not in trials:
+        return 1.0
+    sampled = trials[reference.codec, reference.strategy].density.per_entry
+    return reference.density.per_entry / sampled if sampled else 1.0
+
+
+def _plan(strategies: Sequence[str], codecs: Sequence[str], notes: list[str]) -> Iterator[Key]:
     """Yield the configurations to try, as codec and strategy."""
     for name in strategies:
-        rule_of(name)
+        rule_named(name)
     for codec in codecs:
         match parse_strategy(codec):
             case DeltaStrategy.DICT:
@@ -121,12 +144,12 @@ def _plan(strategies: Sequence[str], codecs: Sequence[str], notes: list[str]) ->
 
 
 def _try_all(
-    sample: Sample, plan: list[tuple[str, str]], notes: list[str], progress: Progress | None, cancelled: Cancelled
-) -> tuple[list[Candidate], bool]:
+    sample: Sample, plan: list[Key], notes: list[str], progress: Progress | None, cancelled: Cancelled
+) -> tuple[dict[Key, Trial], bool]:
     """Try configurations; return what they cost, and whether all were tried."""
-    candidates: list[Candidate] = []
+    trials: dict[Key, Trial] = {}
     if not sample.entries:
-        return candidates, not cancelled()
+        return trials, not cancelled()
     differences = Differences(sample.entries)
     makers: dict[str, RecordMaker] = {}
     plan = _without_slow(plan, makers, differences, notes)
@@ -136,19 +159,19 @@ def _try_all(
                 progress(place, len(plan))
             maker = makers.setdefault(codec, RecordMaker(DeltaStrategy(codec), differences))
             path = Path(folder) / f"{place}.unspool"
-            trial = None if cancelled() else try_out(sample.entries, maker, rule_of(strategy), path, cancelled)
+            trial = None if cancelled() else try_out(sample.entries, maker, rule_named(strategy), path, cancelled)
             if trial is None:
-                return candidates, False
+                return trials, False
             path.unlink()
-            candidates.append(_candidate(codec, strategy, trial, sample))
+            trials[codec, strategy] = trial
     if progress is not None:
         progress(len(plan), len(plan))
-    return candidates, True
+    return trials, True
 
 
 def _without_slow(
-    plan: list[tuple[str, str]], makers: dict[str, RecordMaker], differences: Differences, notes: list[str]
-) -> list[tuple[str, str]]:
+    plan: list[Key], makers: dict[str, RecordMaker], differences: Differences, notes: list[str]
+) -> list[Key]:
     """Leave binary patches out where one takes so long that no app would bear it."""
     if all(codec != DeltaStrategy.BINARY for codec, _ in plan):
         return plan
@@ -160,9 +183,11 @@ def _without_slow(
     return [(codec, strategy) for codec, strategy in plan if codec != DeltaStrategy.BINARY]
 
 
-def _candidate(codec: str, strategy: str, trial: Trial, sample: Sample) -> Candidate:
+def _candidate(key: Key, trial: Trial, sample: Sample, factor: float) -> Candidate:
+    codec, strategy = key
+    whole = trial.empty_bytes + int(trial.file_bytes * factor * sample.total / len(sample.entries))
     return Candidate(
-        strategy, codec, trial.file_bytes, trial.file_bytes * sample.total // len(sample.entries), trial.record_bytes,
+        strategy, codec, trial.file_bytes, whole, trial.record_bytes,
         trial.full, trial.longest_chain, trial.rebuild, trial.record,
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ class Candidate:
         strategy: when a full snapshot is stored, as `Recorder` reads it.
         codec: how entries are written, as `Recorder` reads it.
         file_bytes: bytes of the file for the sample, beyond those of an empty file.
-        projected_bytes: the same for the whole history, in proportion.
+        projected_bytes: bytes that the file of the whole history would have.
         record_bytes: bytes of the sample's records before blocks are compressed.
         full: entries of the sample that are stored whole.
         longest_chain: deltas of the longest chain.

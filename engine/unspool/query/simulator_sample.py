@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from unspool.errors import UnspoolError
 from unspool.history.history import History
+from unspool.history.view import StateView
+from unspool.model.entries import Entry
+from unspool.model.values import Value
 
-DEFAULT_ENTRIES: Final = 600
+DEFAULT_ENTRIES: Final = 2000
 """Entries sampled unless the caller says otherwise."""
 DEFAULT_BYTES: Final = 64 << 20
 """Bytes of whole states sampled at most."""
@@ -30,6 +33,9 @@ class SampleEntry:
         state: its state; unchanged atoms are shared with its neighbours.
         size: bytes of the whole state.
         begins: it begins a window, so what came before is not looked at.
+        is_fork: it follows another entry than the one before, and is stored whole therefore.
+        meta: facts kept with it; None where there are none.
+        entry_id: the source's own id; "" where it has none.
     """
 
     time_ns: int
@@ -37,6 +43,9 @@ class SampleEntry:
     state: EncodedState
     size: int
     begins: bool
+    is_fork: bool = False
+    meta: Mapping[str, Value] | None = None
+    entry_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +94,23 @@ def take_sample(history: History, most: int, most_bytes: int, cancelled: Callabl
                 unreadable += 1
                 begins = True
                 continue
-            state = dict(view.wire)
-            entries.append(SampleEntry(entry.timestamp_ns, entry.action, state, entry.full_bytes, begins))
+            entries.append(_sampled(entry, view, history.history_id, begins=begins))
             begins = False
         taken.append((first, last))
     return Sample(tuple(entries), tuple(taken), total, unreadable)
+
+
+def _sampled(entry: Entry, view: StateView, history_id: str, *, begins: bool) -> SampleEntry:
+    return SampleEntry(
+        entry.timestamp_ns,
+        entry.action,
+        dict(view.wire),
+        entry.full_bytes,
+        begins,
+        is_fork=entry.parent_seq is not None and entry.parent_seq != entry.seq - 1,
+        meta=entry.meta or None,
+        entry_id="" if entry.id == f"{history_id}-{entry.seq}" else entry.id,
+    )
 
 
 def plan_windows(total: int, most: int) -> list[tuple[int, int]]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from unspool.chain.block_strategy import BlockStrategy
-from unspool.chain.strategy import ChainState, FullSnapshotStrategy, strategy_from_name
+from unspool.chain.strategy import ChainState, FullSnapshotStrategy
 from unspool.history.rebuild import Rebuilder
 from unspool.model.entries import EntryKind
+from unspool.query.simulator_projection import Density, density_of
 from unspool.query.simulator_records import RecordMaker
 from unspool.query.simulator_sample import SampleEntry
 from unspool.store.file import FileStore
@@ -44,6 +44,8 @@ class Trial:
 
     Attributes:
         file_bytes: bytes of the finished file, beyond those of an empty one.
+        empty_bytes: bytes of an empty one.
+        density: what its blocks hold.
         record_bytes: bytes of the records before blocks were compressed.
         full: entries stored whole.
         longest_chain: deltas of the longest chain.
@@ -52,20 +54,13 @@ class Trial:
     """
 
     file_bytes: int
+    empty_bytes: int
+    density: Density
     record_bytes: int
     full: int
     longest_chain: int
     rebuild: Timing
     record: Timing
-
-
-def rule_of(name: str) -> FullSnapshotStrategy:
-    """Return the rule that `Recorder` follows for a strategy's name.
-
-    Raises:
-        ConfigError: an unknown name.
-    """
-    return BlockStrategy() if name == "auto" else strategy_from_name(name)
 
 
 def try_out(
@@ -88,7 +83,14 @@ def try_out(
     with closing(FileStore.open(path)) as reading:
         rebuild = _rebuild_times(reading, len(entries))
     return Trial(
-        max(path.stat().st_size - empty, 0), book.bytes, book.full, book.longest, rebuild, timing(book.times)
+        max(path.stat().st_size - empty, 0),
+        empty,
+        density_of(path),
+        book.bytes,
+        book.full,
+        book.longest,
+        rebuild,
+        timing(book.times),
     )
 
 
@@ -106,7 +108,7 @@ class _Book:
         """Append an entry, whole or as a delta."""
         record, spent = maker.delta(place)
         changed = maker.changed(place)
-        whole = record is None or entry.begins
+        whole = record is None or entry.begins or entry.is_fork
         if record is not None and not whole:
             state = ChainState(
                 self._length, (entry.time_ns - self._start_ns) / 1e6, self._delta_bytes, self._full_bytes,
@@ -120,7 +122,7 @@ class _Book:
         store.append(
             Draft(
                 EntryKind.FULL if record.codec.is_full else EntryKind.DELTA, record, changed, entry.time_ns,
-                entry.action, entry.size,
+                entry.action, entry.size, entry.meta, entry.entry_id,
             )
         )  # fmt: skip
         self.times.append((time.perf_counter_ns() - started) / 1000 + spent)

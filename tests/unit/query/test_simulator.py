@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,62 @@ def test_a_long_history_is_sampled_at_its_beginning_middle_and_end_and_that_is_s
     assert simulation.windows == ((0, 9), (70, 79), (140, 149))
     assert simulation.sampled == 30
     assert "30 of 150 entries" in simulation.notes[0]
-    (one,) = simulation.candidates
-    assert one.projected_bytes == one.file_bytes * 5
+
+
+def busy_in_the_middle(count: int) -> Iterator[dict[str, Any]]:
+    """States of which a third changes far more than the others."""
+    chance = random.Random(5)
+    rows = [{"id": place, "text": "x" * 40, "n": 0} for place in range(60)]
+    for step in range(count):
+        for _ in range(25 if count // 3 < step < count // 2 else 1):
+            row = chance.randrange(len(rows))
+            rows[row] = {"id": row, "text": str(chance.random()) * 3, "n": step}
+        yield {"rows": list(rows), "step": step}
+
+
+LOADS: dict[str, Callable[[int], Iterable[dict[str, Any]]]] = {"shop": shop_states, "busy": busy_in_the_middle}
+
+
+def write(path: Path, load: str, **options: Any) -> int:
+    with Recorder(path, on_error="raise", durability="fast", **options) as recorder:
+        for step, state in enumerate(LOADS[load](900)):
+            recorder.record(state, f"step {step % 5}", timestamp_ns=1_700_000_000_000_000_000 + step * 10**9)
+    return path.stat().st_size
+
+
+@pytest.mark.parametrize("load", LOADS)
+def test_the_whole_is_told_within_a_few_percent_of_what_recording_it_takes(tmp_path: Path, load: str) -> None:
+    path = tmp_path / "x.unspool"
+    write(path, load)
+    strategies, codecs = ["auto", "changes:10", "changes:50"], ["dict", "none", "compress"]
+    with open_file(path) as history:
+        simulation = simulate(history, strategies=strategies, codecs=codecs, most_entries=450)
+    assert simulation.sampled == 450
+    for one in simulation.candidates:
+        real = write(tmp_path / f"{one.name}.unspool", load, strategy=one.strategy, codec=one.codec)
+        # Sizes of files go in pages of 4 KiB, of which a small file has few.
+        assert abs(one.projected_bytes - real) <= max(0.06 * real, 3 * 4096), one.name
+
+
+def test_a_whole_sample_needs_no_projection(shop: Path) -> None:
+    with open_file(shop) as history:
+        (one,) = simulate(history, strategies=["changes:9"], codecs=["dict"]).candidates
+    empty = shop.with_name("nothing.unspool")
+    FileStore.create(empty).close()
+    assert one.projected_bytes == one.file_bytes + empty.stat().st_size
+
+
+def test_forks_ids_and_facts_are_written_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "x.unspool"
+    with Recorder(path, on_error="raise") as recorder:
+        for n, state in enumerate(shop_states(120)):
+            parent = n - 3 if n > 20 and n % 10 == 0 else None
+            recorder.record(state, parent_seq=parent, entry_id=f"own-{n}", meta={"why": "x" * 200, "n": n})
+    with open_file(path) as history:
+        stats = history.stats()
+        (told,) = simulate(history, strategies=["auto"], codecs=["dict"]).candidates
+    assert told.full == stats.full
+    assert abs(told.projected_bytes - path.stat().st_size) <= 2 * 4096
 
 
 def test_large_states_make_the_sample_smaller(shop: Path) -> None:

@@ -24,7 +24,7 @@ _HEADING = (
 
 @click.command("simulate")
 @source_command()
-@click.option("--entries", type=click.IntRange(min=1), metavar="N", help="Entries to try on; 600 by default.")
+@click.option("--entries", type=click.IntRange(min=1), metavar="N", help="Entries to try on; 2,000 by default.")
 @json_option()
 def command(common: Common, entries: int | None, as_json: bool) -> int:
     """Print what each strategy and codec would cost on SOURCE, and which to use."""
