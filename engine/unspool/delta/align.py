@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from unspool.model.encoded import NotSplittable, Shape, shape_of, split_map
+import msgspec
+
+from unspool.model.encoded import NotSplittable, Shape, map_views, shape_of
 
 GONE: Final = -1
 """The old index of an item that no old item became."""
@@ -90,13 +92,13 @@ def _pair_equal(
     return sorted(index for queue in places.values() for index in queue), new_left
 
 
-def _records(items: Sequence[bytes], indices: list[int]) -> list[dict[str, bytes]] | None:
+def _records(items: Sequence[bytes], indices: list[int]) -> list[dict[str, msgspec.Raw]] | None:
     records = []
     for index in indices:
         if shape_of(items[index]) is not Shape.MAP:
             return None
         try:
-            records.append(split_map(items[index]))
+            records.append(map_views(items[index]))
         except NotSplittable:
             return None
     return records
@@ -116,14 +118,15 @@ def _pair_by_identity(
     chosen = key if key is not None else _detect_key(old_records, new_records)
     if not chosen:
         return ""
-    by_identity = {record.get(chosen): index for record, index in zip(old_records, old_left, strict=True)}
-    by_identity.pop(None, None)
+    places = zip(old_records, old_left, strict=True)
+    by_identity = {bytes(record[chosen]): index for record, index in places if chosen in record}
     for record, index in zip(new_records, new_left, strict=True):
-        sources[index] = by_identity.pop(record.get(chosen), GONE)
+        if chosen in record:
+            sources[index] = by_identity.pop(bytes(record[chosen]), GONE)
     return chosen
 
 
-def _detect_key(old_records: list[dict[str, bytes]], new_records: list[dict[str, bytes]]) -> str:
+def _detect_key(old_records: list[dict[str, msgspec.Raw]], new_records: list[dict[str, msgspec.Raw]]) -> str:
     by_rank: defaultdict[int, list[str]] = defaultdict(list)
     for name in old_records[0]:
         by_rank[_name_rank(name)].append(name)
@@ -140,12 +143,14 @@ def _detect_key(old_records: list[dict[str, bytes]], new_records: list[dict[str,
     return ""
 
 
-def _unique_scalars(records: list[dict[str, bytes]], name: str) -> set[bytes] | None:
+def _unique_scalars(records: list[dict[str, msgspec.Raw]], name: str) -> set[bytes] | None:
     values: set[bytes] = set()
     for record in records:
-        value = record.get(name)
+        if name not in record:
+            return None
+        value = bytes(record[name])
         # nil, booleans and floats tell nothing apart; containers are no identity.
-        if value is None or value[0] in _NO_IDENTITY or value in values or shape_of(value) in _CONTAINERS:
+        if value[0] in _NO_IDENTITY or value in values or shape_of(value) in _CONTAINERS:
             return None
         values.add(value)
     return values

@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from collections.abc import Callable
 from itertools import accumulate
+from operator import add
 from typing import Any, Final
 
 import msgspec
@@ -22,10 +23,10 @@ from unspool.model.encoded import (
     NotSplittable,
     Shape,
     header_size,
+    list_views,
+    map_views,
     shape_of,
     shared_ends,
-    split_list,
-    split_map,
     text_size,
 )
 
@@ -181,17 +182,16 @@ _LEAF_HEADERS: Final = {0xC4: 2, 0xC5: 3, 0xC6: 5, 0xC7: 3, 0xC8: 4, 0xC9: 6}
 
 
 def _write_map(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> None:
-    before, after = split_map(old), split_map(new)
-    sizes = [text_size(key) + len(value) for key, value in before.items()]
+    before, after = map_views(old), map_views(new)
+    sizes = map(add, map(text_size, before), map(len, before.values()))
     starts = list(accumulate(sizes, initial=at + header_size(old)))
     if list(before) == list(after):
         copied = starts[0]
-        for place, (key, value) in enumerate(after.items()):
-            earlier = before[key]
+        for start, (key, value), earlier in zip(starts, after.items(), before.values(), strict=False):
             if earlier != value:
-                value_at = starts[place] + text_size(key)
+                value_at = start + text_size(key)
                 program.copy(copied, value_at)
-                _write(program, earlier, value_at, value, depth + 1)
+                _write(program, bytes(earlier), value_at, bytes(value), depth + 1)
                 copied = value_at + len(earlier)
         program.copy(copied, at + len(old))
         return
@@ -200,7 +200,7 @@ def _write_map(program: _Program, old: bytes, at: int, new: bytes, depth: int) -
         known = before.get(key)
         if known is None:
             program.put(_encode(key))
-            program.put(value)
+            program.put(bytes(value))
             continue
         start = places[key]
         value_at = start + text_size(key)
@@ -208,12 +208,12 @@ def _write_map(program: _Program, old: bytes, at: int, new: bytes, depth: int) -
             program.copy(start, value_at + len(value))
         else:
             program.copy(start, value_at)
-            _write(program, known, value_at, value, depth + 1)
+            _write(program, bytes(known), value_at, bytes(value), depth + 1)
 
 
 def _write_list(program: _Program, old: bytes, at: int, new: bytes, depth: int, start: int, end: int) -> None:
     """Write how a list is made of another, whose bodies share `start` leading and `end` trailing bytes."""
-    before, after = split_list(old), split_list(new)
+    before, after = list_views(old), list_views(new)
     ends = list(accumulate(map(len, before), initial=0))
     lead = min(bisect_right(ends, start) - 1, len(after))
     trail = min(len(ends) - bisect_left(ends, ends[-1] - end) - 1, len(before) - lead, len(after) - lead)
@@ -224,8 +224,8 @@ def _write_list(program: _Program, old: bytes, at: int, new: bytes, depth: int, 
     body = at + header_size(old)
     program.copy(body, body + ends[lead])
     stop = len(before) - trail
-    inner = before[lead:stop]
-    fresh = after[lead : len(after) - trail]
+    inner = [bytes(item) for item in before[lead:stop]]
+    fresh = [bytes(item) for item in after[lead : len(after) - trail]]
     for value, source in zip(fresh, align(inner, fresh).sources, strict=True):
         if source == GONE:
             program.put(value)

@@ -58,8 +58,17 @@ def split_list(data: bytes) -> list[bytes]:
     Raises:
         NotSplittable: nested too deeply.
     """
+    return [bytes(item) for item in list_views(data)]
+
+
+def list_views(data: bytes) -> list[msgspec.Raw]:
+    """Return views of the wire forms of a list's items: they have a length and compare, and `bytes` copies them.
+
+    Raises:
+        NotSplittable: nested too deeply.
+    """
     try:
-        return [bytes(item) for item in _split_list(data)]
+        return _split_list(data)
     except (RecursionError, msgspec.DecodeError) as error:
         raise NotSplittable from error
 
@@ -73,14 +82,14 @@ def split_map(data: bytes) -> dict[str, bytes]:
     return {key: bytes(item) for key, item in map_views(data).items()}
 
 
-def map_views(data: bytes) -> dict[str, memoryview]:
-    """Return views of the wire forms of a map's values by key.
+def map_views(data: bytes) -> dict[str, msgspec.Raw]:
+    """Return views of the wire forms of a map's values by key; see `list_views`.
 
     Raises:
         NotSplittable: nested too deeply, or keys that are no text.
     """
     try:
-        return _split_map(data)  # type: ignore[return-value]
+        return _split_map(data)
     except (RecursionError, msgspec.DecodeError) as error:
         raise NotSplittable from error
 

@@ -160,7 +160,7 @@ class _Parts:
     def __init__(self, state: Mapping[str, Value], blob: bytes) -> None:
         self._state = state
         self._blob = blob
-        self._values: dict[str, memoryview] | None = None
+        self._values: Mapping[str, bytes] | None = None
 
     def value(self, atom: str, size: int) -> bytes | None:
         """Return an atom's wire form, of about `size` bytes, or None where the fast path does not give it."""
