@@ -71,6 +71,14 @@ class CommandLine(click.Group):
             args = [_DEFAULT, *args]
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; whoever stops reading its output is no error, which click would exit with 1 for."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _let_go_of_standard_output()
+            return FINE
+
     @staticmethod
     def _refuse_misspelt_command(ctx: click.Context, word: str) -> None:
         if word.startswith("-") or ":" in word or os.path.lexists(word):
@@ -128,9 +136,6 @@ def run(args: Sequence[str] | None = None) -> int:
     except UnspoolError as error:
         click.echo(f"unspool: {visible(without_password(str(error)))}", err=True)
         return exit_code_of(error)
-    except BrokenPipeError:
-        _let_go_of_standard_output()
-        return FINE
     return code if isinstance(code, int) else FINE
 
 
