@@ -220,6 +220,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action("tab.go", ("`",), "tabs", "Choose a source; digits go to the first nine.", SOURCES, _other_tabs),
     Action(
+        "identity",
+        ("I",),
+        "identity key",
+        "Say which key tells the records of a list apart; it is remembered for the source.",
+        SOURCES,
+        _some_entries,
+    ),
+    Action(
         "tab.compare",
         ("C",),
         "compare tabs",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from unspool.errors import UnspoolError
@@ -34,6 +34,7 @@ class Tab:
         session: its remembered place, once it was looked at.
         total: entries, as far as known while it has no screen.
         seen: entries there were when it was last looked at.
+        given: identity keys that were given just now; what they do not match is told once the source is read.
     """
 
     source: Source | None
@@ -45,6 +46,7 @@ class Tab:
     session: Session | None = None
     total: int = 0
     seen: int = 0
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

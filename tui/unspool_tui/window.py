@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -122,6 +123,7 @@ class UnspoolApp(App[None]):
         main.follower.poll = poll if poll is not None else self._settings.poll or None
         main.follower.enabled = self._follow
         main.first_filter = session.filter if tab.at is None else ""
+        main.unchecked = tab.given
         if waits:
             main.returning = Returning(session, view, follow=self._follow)
         return main
@@ -240,6 +242,14 @@ class UnspoolApp(App[None]):
             absent.refused(tab.error)  # type: ignore[attr-defined]
             tab.main.scene.say(tab.error, tab.main.view)
             tab.main.repaint()
+
+    def remember_identity(self, identity: Mapping[str, str]) -> None:
+        """Keep identity keys for the source in front."""
+        source = self.tabs.front_tab.source
+        if source is not None and self._options.remember and self._settings.remember:
+            from unspool_tui.remembered import keep_identity
+
+            keep_identity(source, identity)
 
     def show_tab_line(self) -> None:
         """Draw the line of tabs."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from unspool.errors import PathSyntaxError
-from unspool.model.paths import Step, format_path, parse_path
+from unspool.model.paths import Path, Step, format_path, parse_path
 
 ANY: Final = "[*]"
 """Stands for every item of a list."""
@@ -66,6 +66,11 @@ def spell_pattern(steps: Steps) -> str:
     """Spell a pattern in the form in which lists are looked up."""
     parts = [ANY if step is None else format_path((step,), root="") for step in steps]
     return ".".join(parts).replace(".[", "[")
+
+
+def pattern_of(path: Path) -> str:
+    """Return the pattern of the lists that stand where one does: `orders[*].lines` for `orders[3].lines`."""
+    return spell_pattern(tuple(None if isinstance(step, int) else step for step in path))
 
 
 def canonical_identity(given: Mapping[str, str] | None) -> dict[str, str]:

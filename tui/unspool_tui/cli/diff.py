@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from unspool.delta.identity import Steps, spell_pattern
+from unspool.delta.identity import pattern_of
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import format_path
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
@@ -78,19 +78,16 @@ def _print_diff(out: Output, diff: Diff) -> None:
     for change in diff.changes:
         mark = _MARKS[change.kind]
         out.line(f"{out.paint(f'{mark} {visible(change.atom)}', mark)}{_whole(change)}")
-        for address, key in _shown_keys(change).items():
-            out.line(f"    {out.paint(f'{visible(spell_pattern(address))} by {visible(key)}', 'dim')}")
+        for pattern, key in _shown_keys(change).items():
+            out.line(f"    {out.paint(f'{visible(pattern)}[*] by {visible(key)}', 'dim')}")
         for op in change.ops:
             if op.path or op.kind is OpKind.MOVE:
                 _print_op(out, op)
 
 
-def _shown_keys(change: Change) -> dict[Steps, str]:
+def _shown_keys(change: Change) -> dict[str, str]:
     """Return the keys by which records were told apart, with all records of one list of lists told once."""
-    return {
-        (*(None if isinstance(step, int) else step for step in path), None): key
-        for path, key in (change.list_keys.items() if change.ops else ())
-    }
+    return {pattern_of(path): key for path, key in (change.list_keys.items() if change.ops else ())}
 
 
 def _summary(diff: Diff) -> str:

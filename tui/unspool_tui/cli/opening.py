@@ -129,7 +129,7 @@ def show(
         poll=common.poll,
         select=select,
     )
-    alone = Tab(source_of(common, follow=follow), at_entry, history)
+    alone = Tab(source_of(common, follow=follow), at_entry, history, given=common.identity)
     run_app(history, at=at_entry, follow=follow, options=options, tabs=tabs or Tabs([alone]))
 
 
@@ -156,7 +156,7 @@ def _show_tabs(
     from unspool_tui.tabs import Tab, Tabs
 
     tabs = [
-        Tab(source_of(replace(common, source=source), follow=follow), at)
+        Tab(source_of(replace(common, source=source), follow=follow), at, given=common.identity)
         for source, at in zip(sources, places, strict=True)
     ]
     front = next((number for number, tab in enumerate(tabs) if tab.open()), None)

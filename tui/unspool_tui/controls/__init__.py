@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from unspool_tui.controls import app, asking, comparing, finding, looking, moving, sharing, tabbing, traveling
+from unspool_tui.controls import (
+    app,
+    asking,
+    comparing,
+    finding,
+    identity,
+    looking,
+    moving,
+    sharing,
+    tabbing,
+    traveling,
+)
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
@@ -21,6 +32,7 @@ CONTROLS: Final[Mapping[str, Control]] = {
     **asking.CONTROLS,
     **sharing.CONTROLS,
     **tabbing.CONTROLS,
+    **identity.CONTROLS,
     **app.CONTROLS,
 }
 """Every action id with what it does; a test holds it to the registry."""

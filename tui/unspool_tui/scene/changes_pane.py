@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from unspool.delta.identity import pattern_of
+from unspool.delta.structural import identity_at
 from unspool.model.paths import Path, format_path
 from unspool_tui.present import humane
 from unspool_tui.present.change_lines import Sheet, change_row
 from unspool_tui.present.frame import Frame
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import BLANK, Row, wrap_words
+from unspool_tui.present.line import BLANK, Row, Spans, crop, wrap_words
 from unspool_tui.present.values import preview_text
 from unspool_tui.present.wrapping import wrapped
 from unspool_tui.scene.detail import NOTHING, Detail
 from unspool_tui.view.change_list import Item, change_list
 from unspool_tui.view.model import Against, Pane, View
 
+_LONGEST_PATTERN = 40
+"""Cells that the path of a list, and the key that tells its records apart, may take in the frame."""
 PROBLEM_ROWS = 12
 """Rows that the story of what is wrong with an entry may take."""
 
@@ -28,6 +34,8 @@ class ChangesPane:
         self._detail = NOTHING
         self._made: dict[tuple[int, int], Row] = {}
         self.items: list[Item] = []
+        self.identity: Mapping[str, str] | None = None
+        """Keys set by hand."""
 
     def update(self, view: View, detail: Detail, width: int) -> None:
         """Lay out what the view wants to see of a diff."""
@@ -88,11 +96,37 @@ class ChangesPane:
         return Frame(
             Pane.CHANGES.value,
             "Changes",
-            more=((title, "accent"), (f" {self._glyphs.ellipsis}" if stale else "", "warning")),
+            more=(
+                (title, "accent"),
+                (f" {self._glyphs.ellipsis}" if stale else "", "warning"),
+                *self._key_told(view),
+            ),
             left=left,
             right=((selected, "dim"),) if selected else (),
             focused=view.focus is Pane.CHANGES,
         )
+
+    def aligned(self, view: View) -> tuple[Path, str]:
+        """Return the list around the selected place, or else the first that changed, and the key that told its records
+        apart; nothing where no list was compared by one.
+        """
+        first: tuple[Path, str] = ((), "")
+        around: tuple[Path, str] = ((), "")
+        for change in self._detail.changes:
+            for path, key in change.list_keys.items():
+                if view.selected[: len(path)] == path and len(path) > len(around[0]):
+                    around = (path, key)
+                if not first[0] and (not view.selected or path[: len(view.selected)] == view.selected):
+                    first = (path, key)
+        return around if around[0] else first
+
+    def _key_told(self, view: View) -> Spans:
+        path, key = self.aligned(view)
+        if not path:
+            return ()
+        by_hand = " (set)" if identity_at(self.identity, path) == key else ""
+        pattern = crop(on_grid(pattern_of(path[-12:])), _LONGEST_PATTERN, self._glyphs.ellipsis)
+        return ((f"  {pattern}[*] by {on_grid(key[:_LONGEST_PATTERN])}{by_hand}", "faint"),)
 
 
 def problem_rows(problem: str, width: int, glyphs: Glyphs) -> list[Row]:

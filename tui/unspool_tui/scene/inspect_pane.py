@@ -22,6 +22,9 @@ from unspool_tui.view.outline import Node, Outline, value_at
 
 _ROWS_KEPT: Final = 512
 
+NO_STORY: Final[tuple[Path, int, Origin]] = ((), -1, UNKNOWN)
+"""Nobody was asked about."""
+
 
 class InspectPane:
     """Lays the state out for each look at it and makes the rows that are seen."""
@@ -36,7 +39,7 @@ class InspectPane:
         self._unfolded: frozenset[Path] = frozenset()
         self._text: TextLines | None = None
         self._made: dict[tuple[object, ...], tuple[Value, Row]] = {}
-        self.story: tuple[Path, int, Origin] = ((), -1, UNKNOWN)
+        self.story = NO_STORY
 
     def update(self, view: View, detail: Detail) -> None:
         """Lay out what the view wants to see of a state."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -13,7 +14,7 @@ from unspool_tui.scene.detail import NOTHING, QUICK_SECONDS, Detail, Pace, reque
 from unspool_tui.scene.early import EARLY_FROM, EarlyColumns
 from unspool_tui.scene.entries import EntryBook
 from unspool_tui.scene.history_pane import HistoryPane
-from unspool_tui.scene.inspect_pane import InspectPane
+from unspool_tui.scene.inspect_pane import NO_STORY, InspectPane
 from unspool_tui.scene.lanes import Lanes
 from unspool_tui.scene.leaf_origins import LeafBook
 from unspool_tui.scene.origins import OriginBook
@@ -54,6 +55,7 @@ class Scene:
         self.inspect = InspectPane(self.origins, self.leaves, look.glyphs)
         self.stats = StatsPane(history, look.glyphs)
         self.lanes = Lanes(history)
+        self.changes.identity = history.identity
 
     def wrong(self) -> bool:
         """Say whether the source could not be read completely."""
@@ -98,6 +100,14 @@ class Scene:
             self.origins.extend(detail.state, head, changed)
             self.origins.stepped(head, detail.changes)
         self.detail = detail
+
+    def identify(self, identity: Mapping[str, str]) -> None:
+        """Tell the records of lists apart by other keys; what was found out by the old ones is forgotten."""
+        self.history.identity = self.changes.identity = identity
+        self.origins.forget()
+        self.leaves.forget()
+        self.inspect.story = NO_STORY
+        self.detail = NOTHING
 
     def say(self, problem: str, view: View) -> None:
         """Tell in Changes why there is nothing to show."""

@@ -66,6 +66,7 @@ class Follower:
         elif self._reading:
             self._reading = False
             self.changed()
+            self._main.is_read()
 
     def _watch(self) -> None:
         from unspool.sources.watch import FileWatcher

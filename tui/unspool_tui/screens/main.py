@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from msgspec.structs import replace
@@ -92,6 +92,7 @@ class MainScreen(Screen[None]):
         self.keep: Keep | None = None
         self.first_filter = ""
         self.returning: Returning | None = None
+        self.unchecked: Mapping[str, str] = {}
         self.follower = Follower(self)
         self.panels = {pane: Panel(pane) for pane in Pane}
         self.painter = Painter(self)
@@ -186,6 +187,13 @@ class MainScreen(Screen[None]):
         self.askers[kind] = then
         self.work.begin(kind, told)
         self.desk.ask(kind, work)
+
+    def is_read(self) -> None:
+        """Say which identity keys that were given match nothing, now that all that is there is read."""
+        if self.unchecked:
+            from unspool_tui.controls import identity
+
+            identity.check(self, self.unchecked)
 
     def grown(self, before: int, total: int) -> None:
         """Let new entries into a filtered list, when the filter lets them through."""
