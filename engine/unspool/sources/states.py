@@ -124,17 +124,18 @@ def enveloped_entry(record: dict[str, Value], default_ns: int) -> SourceEntry:
     meta = dict(record["meta"]) if isinstance(record.get("meta"), dict) else {}
     if isinstance(action, dict):
         meta["action"] = action
-    used = {"state", "meta", "id", action_key, found[0] if found else None}
+    used = {"state", "meta", "id", "parent_id", action_key, found[0] if found else None}
     meta.update({key: value for key, value in record.items() if key not in used and key not in _OWN_COUNTS})
     if found is None:
         meta.update(TIME_FROM_FILE)
-    entry_id = record.get("id")
+    entry_id, parent_id = record.get("id"), record.get("parent_id")
     return SourceEntry(
         as_state(state_of(record)),
         found[1] if found else default_ns,
         action_label(action),
         meta or NO_META,
         str(entry_id) if isinstance(entry_id, str | int) else None,
+        str(parent_id) if isinstance(parent_id, str | int) else None,
         is_full=record.get("kind") == "full",
     )
 

@@ -23,6 +23,7 @@ from unspool.model.tags import Tagged
 from unspool.model.values import json_equal, strict_equal
 from unspool.sources.exports.options import ExportOptions
 from unspool.sources.exports.registry import EXPORTS, export_for, export_lines
+from unspool_tui.cli import run
 
 START_NS = 1_700_000_000_000_000_000
 ODD_KEYS = st.sampled_from(
@@ -289,3 +290,34 @@ def test_a_state_of_any_depth_is_exported_and_read_back(name: str, tmp_path: Pat
         path = written(history, name, tmp_path / "export")
     with open_history(path, follow=False) as again:
         assert strict_equal(again.state(1), {"deep": [deep]})
+
+
+def forked(path: Path) -> Path:
+    with Recorder(path, on_error="raise") as recorder:
+        for n in range(4):
+            recorder.record({"n": n})
+        recorder.record({"n": 10}, "back", parent_seq=1)
+        recorder.record({"n": 11})
+        recorder.record({"n": 30}, "again", parent_seq=3)
+    return path
+
+
+def test_lines_keep_forks(tmp_path: Path) -> None:
+    path, out = forked(tmp_path / "f.unspool"), tmp_path / "f.jsonl"
+    assert run(["export", str(path), str(out), "-q"]) == 0
+    with open_history(path) as history, open_history(out, follow=False) as again:
+        assert [entry.parent_seq for entry in again] == [entry.parent_seq for entry in history]
+        assert [again.state(seq) for seq in range(7)] == [history.state(seq) for seq in range(7)]
+        assert [entry.meta for entry in again] == [{}] * 7
+
+
+@pytest.mark.parametrize("name", ["json-patch", "nexus", "redux", "csv"])
+def test_a_format_without_forks_says_what_it_loses(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = forked(tmp_path / "f.unspool")
+    chosen = ["--path", "n"] if name == "csv" else []
+    assert run(["export", str(path), str(tmp_path / "out"), "--format", name, *chosen]) == 0
+    assert f"2 entries follow an earlier one than the one before, which {name} cannot say" in capsys.readouterr().err
+    assert run(["export", str(path), str(tmp_path / "out"), "--format", "html"]) == 0
+    assert "cannot say" not in capsys.readouterr().err

@@ -219,3 +219,28 @@ def test_numbers_that_javascript_would_change_are_kept_as_text(tmp_path: Path) -
     with open_history(tmp_path / "x.unspool") as history:
         base = report(history).data["base"]
     assert base == {"big": {"$int": str(2**60)}, "whole": {"$float": "1.0"}, "small": 7, "part": 0.5}
+
+
+@settings(max_examples=30)
+@given(parents=st.lists(st.integers(0, 11), min_size=1, max_size=12), most=st.sampled_from((3, 50)))
+def test_in_a_forked_history_each_entry_is_compared_with_the_one_it_follows(
+    parents: list[int], most: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("forks")
+    with Recorder(folder / "f.unspool", on_error="raise") as recorder:
+        recorder.record({"n": 0})
+        for seq, parent in enumerate(parents, start=1):
+            recorder.record({"n": seq, f"at {seq % 4}": seq}, parent_seq=min(parent, seq - 1))
+    with open_history(folder / "f.unspool") as history, pytest.MonkeyPatch.context() as patching:
+        patching.setattr("unspool.sources.exports.html_data.MOST_ENTRIES", most)
+        data = report(history).data
+        for place, seq in enumerate(data["seqs"][1:], start=1):
+            base = data["seqs"][data["follows"][place]]
+            ancestor = history[seq].parent_seq
+            while ancestor not in data["seqs"]:
+                ancestor = history[ancestor].parent_seq
+            assert base == ancestor
+            state: Any = history.state(base)
+            for operation in data["patches"][place]:
+                state = apply_operation(state, operation)
+            assert json_equal(state, history.state(seq))

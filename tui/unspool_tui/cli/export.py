@@ -37,7 +37,7 @@ def command(
 ) -> int:
     """Write SOURCE to the file OUT; - is standard output."""
     from unspool.sources.exports.options import DEFAULT_REPORT_BYTES, ExportOptions
-    from unspool.sources.exports.registry import export_for, export_lines
+    from unspool.sources.exports.registry import export_for, export_lines, losses
 
     refuse_same_file(common.source, out)
     name = target_format or export_for(out).name
@@ -52,6 +52,9 @@ def command(
             write_file(Path(out), lines)
             if not common.quiet:
                 click.echo(f"unspool: {len(history)} entries written to {visible(out)} as {name}", err=True)
+        lost = "" if common.quiet else losses(history, name)
+        if lost:
+            click.echo(f"unspool: {lost}", err=True)
         return judge(common, history.verdict)
 
 

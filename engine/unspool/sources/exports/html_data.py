@@ -13,6 +13,7 @@ from unspool.model.json_text import to_json
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
 from unspool.model.wire import decode, encode
+from unspool.query.lineage import forks
 from unspool.sources.exports.html_text import script_json
 from unspool.sources.exports.rewriting import Part, list_part, object_part, rewritten
 
@@ -32,13 +33,15 @@ class ReportData:
     Attributes:
         seqs: the entries shown.
         base: the state at the first of them.
-        patches: the RFC 6902 patch to each from the one shown before it; an empty one for the first.
+        patches: the RFC 6902 patch to each from the one it follows; an empty one for the first.
+        follows: which of the entries shown each one follows, by its place: its nearest ancestor among them.
         left_out: changes of values that are too large to be shown.
     """
 
     seqs: tuple[int, ...]
     base: str
     patches: tuple[str, ...]
+    follows: tuple[int, ...] = ()
     left_out: int = 0
 
 
@@ -49,18 +52,33 @@ def report_data(history: History, max_bytes: int) -> ReportData:
     Values are left out only where two states alone would be too large.
     """
     total = len(history)
+    parents = dict(forks(history, 0, total))
     step = max(1, math.ceil(total / MOST_ENTRIES))
     limit = max(_SMALLEST_LIMIT, max_bytes // _LARGEST_SHARE)
     while True:
         seqs = tuple(sorted({*range(0, total, step), *((total - 1,) if total else ())}))
+        follows = _ancestors(seqs, parents)
         collector = _Collector(history, limit, max_bytes)
-        reached = collector.collect(seqs)
+        reached = collector.collect(seqs, follows)
         if reached == len(seqs) or (len(seqs) <= 2 and limit <= _SMALLEST_LIMIT):
-            return ReportData(seqs[:reached], collector.base, tuple(collector.patches), collector.left_out)
+            patches = tuple(collector.patches)
+            return ReportData(seqs[:reached], collector.base, patches, follows[:reached], collector.left_out)
         if len(seqs) > 2:
             step *= 2
         else:
             limit = max(_SMALLEST_LIMIT, limit // _LARGEST_SHARE)
+
+
+def _ancestors(seqs: tuple[int, ...], parents: Mapping[int, int | None]) -> tuple[int, ...]:
+    """Return for each entry shown the place of its nearest ancestor that is shown too; its own for the first."""
+    places = {seq: place for place, seq in enumerate(seqs)}
+    follows = []
+    for seq in seqs:
+        parent = parents.get(seq, seq - 1)
+        while parent is not None and parent not in places:
+            parent = parents.get(parent, parent - 1)
+        follows.append(0 if parent is None else places[parent])
+    return tuple(follows)
 
 
 class _Collector:
@@ -74,11 +92,13 @@ class _Collector:
         self._limit = limit
         self._room = max_bytes
 
-    def collect(self, seqs: tuple[int, ...]) -> int:
-        """Take the entries; return how many found room."""
-        before: Mapping[str, bytes] = {}
+    def collect(self, seqs: tuple[int, ...], follows: tuple[int, ...]) -> int:
+        """Take the entries, each with the place of the one it follows; return how many found room."""
+        last: Mapping[str, bytes] = {}
         for number, seq in enumerate(seqs):
-            after = self._trimmed(self._history.view(seq).wire)
+            before = last if follows[number] == number - 1 else self._trimmed(seqs[follows[number]])
+            after = last = self._trimmed(seq)
+            self.left_out += sum(after[atom] is not data for atom, data in self._history.view(seq).wire.items())
             if number == 0:
                 text = self.base = page_json({atom: decode(data) for atom, data in after.items()})
                 self.patches.append("[]")
@@ -88,14 +108,12 @@ class _Collector:
             self._room -= len(text)
             if self._room < 0 and number < len(seqs) - 1:
                 return number
-            before = after
         return len(seqs) if self._room >= 0 or self._limit <= _SMALLEST_LIMIT else 0
 
-    def _trimmed(self, wire: Mapping[str, bytes]) -> dict[str, bytes]:
+    def _trimmed(self, seq: int) -> dict[str, bytes]:
         kept: dict[str, bytes] = {}
-        for atom, data in wire.items():
+        for atom, data in self._history.view(seq).wire.items():
             if len(data) > self._limit:
-                self.left_out += 1
                 data = encode(Unrepresentable("left out", f"{len(data)} bytes are too many for this report"))
             kept[atom] = data
         return kept

@@ -87,7 +87,7 @@ def _notes(verdict: Verdict, data: ReportData, total: int) -> Iterator[str]:
     if len(data.seqs) < total:
         yield (
             f'<p class="note">This report shows {len(data.seqs):,} of {total:,} entries, evenly chosen, to stay small. '
-            "Changes are those since the entry shown before.</p>"
+            "Changes are those since the nearest one it follows that is shown.</p>"
         )
     if data.left_out:
         yield '<p class="note">Some values are too large for this report and are marked as left out.</p>'
@@ -117,6 +117,7 @@ def _embedded(entries: list[Entry], data: ReportData) -> Iterator[str]:
     yield f'"full":{page_json([int(entry.kind is EntryKind.FULL) for entry in entries])},'
     yield f'"meta":{page_json(meta)},'
     yield f'"base":{data.base},'
+    yield f'"follows":{page_json(list(data.follows))},'
     yield '"patches":['
     for number, patch in enumerate(data.patches):
         yield patch + ("," if number < len(data.patches) - 1 else "")

@@ -10,6 +10,7 @@ from typing import Final, Protocol, cast
 
 from unspool.errors import ConfigError
 from unspool.history.history import History
+from unspool.query.lineage import forks
 from unspool.sources.exports.options import DEFAULT_OPTIONS, ExportOptions
 
 
@@ -29,6 +30,7 @@ class Export:
         module: its module in this room.
         suffix: how files of this format alone end; empty where others end so too.
         opens_again: unspool opens what was written, with equal states.
+        keeps_forks: it says which entry another one follows; other formats know one line only.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Export:
     module: str
     suffix: str = ""
     opens_again: bool = True
+    keeps_forks: bool = False
 
     def load(self) -> ExportModule:
         """Import the format's module."""
@@ -43,15 +46,14 @@ class Export:
 
 
 EXPORTS: Final = (
-    Export("jsonl", "JSON Lines of states, one entry a line", "jsonl", ".jsonl"),
+    Export("jsonl", "JSON Lines of states, one entry a line", "jsonl", ".jsonl", keeps_forks=True),
     Export("json-patch", "the first state, then an RFC 6902 patch a line", "json_patch"),
     Export("nexus", "nexus-state export list 1.0 of full snapshots", "nexus"),
     Export("redux", "Redux DevTools lifted state, for its Import button", "redux"),
     Export("csv", "a table of chosen paths over time", "csv_table", ".csv", opens_again=False),
-    Export(
-        "html", "a report in one file, for any browser, without network", "html_report", ".html", opens_again=False
-    ),
-)
+    Export("html", "a report in one file, for any browser, without network", "html_report", ".html",
+           opens_again=False, keeps_forks=True),
+)  # fmt: skip
 """The formats to export to; the first is the default."""
 
 
@@ -84,3 +86,15 @@ def export_lines(history: History, name: str, options: ExportOptions = DEFAULT_O
         CorruptHistory: a state cannot be rebuilt; raised while lines are drawn.
     """
     return export_named(name).load().lines(history, options)
+
+
+def losses(history: History, name: str) -> str:
+    """Say what of a history a format has no words for, or return "" where it tells everything."""
+    if export_named(name).keeps_forks:
+        return ""
+    # The first entry follows none.
+    count = sum(1 for _ in forks(history, 0, len(history))) - 1
+    if count <= 0:
+        return ""
+    which = "1 entry follows" if count == 1 else f"{count} entries follow"
+    return f"{which} an earlier one than the one before, which {name} cannot say: all stand in one line"

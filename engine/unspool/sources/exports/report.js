@@ -86,7 +86,7 @@
     return edited(edited(state, from, drop), path, put(at(state, from)));
   };
   const stateAt = (index) => {
-    for (let next = states.length; next <= index; next++) states[next] = data.patches[next].reduce(applied, states[next - 1]);
+    for (let next = states.length; next <= index; next++) states[next] = data.patches[next].reduce(applied, states[data.follows[next]]);
     return states[index];
   };
 
@@ -274,7 +274,7 @@
     head = next;
     rows[head].className = "on";
     rows[head].scrollIntoView({ block: "nearest" });
-    $("where").textContent = head ? `#${data.seqs[head - 1]} → #${data.seqs[head]}` : `#${data.seqs[head]}`;
+    $("where").textContent = head ? `#${data.seqs[data.follows[head]]} → #${data.seqs[head]}` : `#${data.seqs[head]}`;
     $("at").textContent = `@ #${data.seqs[head]}`;
     const facts = data.meta[head];
     const said = facts ? [about(facts)] : [];
