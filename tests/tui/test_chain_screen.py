@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from tui_driver import Driver, drive, make_app, open_file
 
 from conftest import record, shop_states
+from unspool import open_history
 
 action = pytest.mark.action
 
@@ -49,3 +51,47 @@ async def test_damage_is_named_and_repaired_into_a_new_file_only(
         await driver.until(lambda: (tmp_path / "hurt-repaired.unspool").exists())
         await driver.settle()
     assert path.read_bytes() == before
+
+
+@action("chains")
+async def test_findings_are_listed_marked_and_jumped_to(tmp_path: Path) -> None:
+    path = record(tmp_path / "hurt.unspool", shop_states(400))
+    with closing(sqlite3.connect(path)) as connection:
+        first, count = connection.execute("SELECT first, count FROM block ORDER BY first LIMIT 1 OFFSET 1").fetchone()
+        connection.execute("DELETE FROM block_data WHERE first = ?", (first,))
+        connection.commit()
+    async with drive(make_app(open_file(path), at=399)) as driver:
+        await driver.press("c", "F")
+        await driver.until(lambda: " entries read " in driver.line(0))
+        await driver.press("g")
+        assert f"entries {first} to {first + count - 1}" in driver.text()
+        assert "the records of their block are missing" in driver.text()
+        assert list(driver.view.search.hits) == [first]
+        await driver.press("enter")
+        assert driver.view.head == first
+        await driver.press("g", "n")
+        assert driver.view.head == first
+
+
+async def test_chains_stand_against_the_limits_they_were_recorded_with(tmp_path: Path) -> None:
+    path = record(tmp_path / "x.unspool", shop_states(60), strategy="changes:12")
+    app = make_app(open_file(path), at=0)
+    async with drive(app) as driver:
+        await driver.press("c")
+        chains = driver.app.screen._chains  # type: ignore[attr-defined]
+        assert {chain.most_deltas for chain in chains} == {12}
+
+
+async def test_a_foreign_source_is_repaired_into_a_native_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "states.jsonl"
+    lines = [json.dumps({"timestamp": n, "action": "a", "state": {"n": n}}) for n in range(9)]
+    path.write_text("\n".join([*lines[:4], "{broken", *lines[4:]]) + "\n")
+    async with drive(make_app(open_history(path, follow=False), at=0)) as driver:
+        await driver.press("c", "R", "enter")
+        await driver.until(lambda: (tmp_path / "states-repaired.unspool").exists())
+        await driver.settle()
+    with open_history(tmp_path / "states-repaired.unspool") as history:
+        assert [history.state(seq) for seq in range(len(history))] == [{"n": n} for n in range(9)]

@@ -11,7 +11,9 @@ from typing import Final
 
 from unspool.chain.block_strategy import BlockStrategy
 from unspool.chain.strategy import FullSnapshotStrategy, strategy_from_name
-from unspool.errors import ConfigError
+from unspool.errors import ConfigError, UnspoolError
+from unspool.history.history import History
+from unspool.store.file import FileStore
 from unspool.store.recordings import Recording, read_recordings
 
 USUAL: Final = "auto"
@@ -96,6 +98,17 @@ def rules_in(connection: sqlite3.Connection) -> ChainRules:
         return rules_of(read_recordings(connection), is_repaired=repaired is not None)
     except (sqlite3.DatabaseError, UnicodeDecodeError):
         # That the table is damaged is told where its other rows are read.
+        return _USUAL_RULES
+
+
+def rules_of_history(history: History) -> ChainRules:
+    """Return the rules that the chains of an open history were recorded by."""
+    store = history.store
+    if not isinstance(store, FileStore):
+        return _USUAL_RULES
+    try:
+        return store.reader.call(rules_in)
+    except UnspoolError:
         return _USUAL_RULES
 
 

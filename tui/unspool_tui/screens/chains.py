@@ -1,18 +1,23 @@
-"""The chains: one line a chain; D has the doctor examine them, R writes a repaired copy."""
+"""The chains: one line a chain; D has the doctor examine them, F lists what it found, R writes a repaired copy."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unspool_tui import questions
+from unspool_tui import health, questions
+from unspool_tui.controls.marking import mark_entries
 from unspool_tui.present.chain_lines import Chain, chain_heading, chain_row, finding_rows, summary_row
+from unspool_tui.present.finding_lines import finding_heading, finding_line
+from unspool_tui.present.grid import on_grid
 from unspool_tui.present.line import Row
 from unspool_tui.screens.page import Page
 from unspool_tui.view import moves
 from unspool_tui.view.ledger import Ledger
 
 if TYPE_CHECKING:
-    from unspool.query.doctor import Diagnosis
+    from unspool.query.doctor import Diagnosis, Finding
     from unspool_tui.screens.main import MainScreen
 
 _MOST_FINDINGS = 6
@@ -22,25 +27,33 @@ class ChainsScreen(Page):
     """All chains, their limits, and what the doctor says of them."""
 
     TITLE_OF_LIST = "Chains"
-    KEYS = (("D", "doctor"), ("R", "repair into a new file"), ("Enter", "go there"))
+    KEYS = (("D", "doctor"), ("F", "findings"), ("R", "repair"), ("Enter", "go there"))
 
     def __init__(self, main: MainScreen) -> None:
         super().__init__(main)
-        self._chains = chains_of(main.scene.ledger)
+        self._chains = chains_of(main.scene.ledger, health.limits(main.scene.history))
         self.cursor = next((row for row, chain in enumerate(self._chains) if chain.last >= main.view.head), 0)
         self._diagnosis: Diagnosis | None = None
+        self._lists_findings = False
+
+    @property
+    def _findings(self) -> Sequence[Finding]:
+        return () if self._diagnosis is None else self._diagnosis.findings
 
     def count(self) -> int:
         """See `Page.count`."""
-        return len(self._chains)
+        return len(self._findings if self._lists_findings else self._chains)
 
     def row(self, index: int, width: int) -> Row:
         """See `Page.row`."""
-        return chain_row(self._chains[index], width, self.pen.glyphs)
+        if not self._lists_findings:
+            return chain_row(self._chains[index], width, self.pen.glyphs)
+        found = self._findings[index]
+        return finding_line(str(found.severity), found.place, found.meaning, found.where, self.pen.glyphs)
 
     def heading(self, width: int) -> Row:
         """See `Page.heading`."""
-        return chain_heading(width)
+        return finding_heading() if self._lists_findings else chain_heading(width)
 
     def told(self, width: int) -> list[Row]:
         """Return the doctor's verdict, or how to ask for it."""
@@ -48,6 +61,8 @@ class ChainsScreen(Page):
         if found is None:
             return [Row(((" not examined yet: ", "dim"), ("D", "key"), (" has the doctor check every entry", "dim")))]
         rows = [summary_row(str(found.verdict), found.entries, found.readable, found.chain_count)]
+        if self._lists_findings:
+            return [*rows, Row(((f" {on_grid(self._findings[self.cursor].remedy[:400])}", "dim"),))]
         # Notes are about single chains, whose lines tell them already.
         serious = [finding for finding in found.findings if str(finding.severity) != "note"]
         for finding in serious[:_MOST_FINDINGS]:
@@ -55,7 +70,7 @@ class ChainsScreen(Page):
                 str(finding.severity), finding.place, finding.meaning, finding.remedy, width, self.pen.glyphs
             )
         left = len(serious) - _MOST_FINDINGS
-        return [*rows, Row(((f" {left:,} more findings; `unspool doctor` lists them", "dim"),))] if left > 0 else rows
+        return [*rows, Row(((f" {left:,} more findings; F lists them", "dim"),))] if left > 0 else rows
 
     def letter(self, character: str) -> bool:
         """Examine or repair."""
@@ -63,43 +78,61 @@ class ChainsScreen(Page):
             self.examine()
         elif character == "R":
             self._ask_repair()
+        elif character == "F":
+            self._turn_to_findings()
         else:
             return False
         return True
 
     def choose(self) -> None:
-        """Go to the chain's full snapshot."""
-        if self._chains:
-            self.main_screen.apply(moves.jump_to(self.main_screen.view, self._chains[self.cursor].first))
-            self.dismiss(None)
+        """Go to the chain's full snapshot, or to the entry that a finding is about."""
+        if not self.count():
+            return
+        seq = self._findings[self.cursor].first if self._lists_findings else self._chains[self.cursor].first
+        if seq is None:
+            self.main_screen.flash("this finding is about no entry", "warning")
+            return
+        self.main_screen.apply(moves.jump_to(self.main_screen.view, seq))
+        self.dismiss(None)
 
-    def examine(self) -> None:
-        """Have the doctor look at every entry."""
+    def _turn_to_findings(self) -> None:
+        """List what the doctor found, or the chains again; whoever did not ask the doctor yet does so now."""
+        if self._diagnosis is None:
+            self.examine(then_list=True)
+        elif self._findings:
+            self._lists_findings = not self._lists_findings
+            self.cursor = 0
+            self.paint()
+
+    def examine(self, *, then_list: bool = False) -> None:
+        """Have the doctor look at every entry, and list what it found where that is wanted."""
         history, withdrawn = self.main_screen.scene.history, self.main_screen.desk.withdrawn
-        self.work(lambda tell: questions.examine(history, tell, withdrawn), self._examined)
+        self.work(
+            lambda tell: questions.examine(history, tell, withdrawn), lambda found: self._examined(found, then_list)
+        )
 
-    def _examined(self, found: Diagnosis) -> None:
+    def _examined(self, found: Diagnosis, then_list: bool) -> None:
         self._diagnosis = found
+        self._lists_findings = then_list and bool(found.findings)
+        serious = [one.first for one in found.findings if str(one.severity) != "note" and one.first is not None]
+        mark_entries(self.main_screen, f"doctor: {found.verdict}", serious)
         self._chains = [examined_chain(row) for row in found.chains]
-        self.cursor = min(self.cursor, max(0, len(self._chains) - 1))
+        self.cursor = min(self.cursor, max(0, self.count() - 1))
 
     def _ask_repair(self) -> None:
         from unspool_tui.screens.prompt import Prompt
         from unspool_tui.writing import check_target, target
 
         main = self.main_screen
-        files = [path for path in main.scene.history.watch_paths if path.suffix == ".unspool"]
-        if not files:
-            main.flash("only a native .unspool file can be repaired; this is read from another source", "warning")
-            return
+        history = main.scene.history
 
         def typed(name: str | None) -> None:
             if name is not None and name.strip():
                 withdrawn, out = main.desk.withdrawn, str(target(name))
-                self.work(lambda tell: questions.repair_file(str(files[0]), out, tell, withdrawn), self._repaired)
+                self.work(lambda tell: health.repair_into(history, out, tell, withdrawn), self._repaired)
 
         hint = "repair writes a new file with all that is intact; the old one is never changed"
-        proposal = f"{files[0].stem}-repaired.unspool"
+        proposal = f"{Path(history.source_name).stem or 'history'}-repaired.unspool"
         main.open(Prompt("R", hint, text=proposal, check=check_target), typed)
 
     def _repaired(self, report: Any) -> None:
@@ -107,12 +140,13 @@ class ChainsScreen(Page):
         self.main_screen.flash(f"{report.out}: {kept}", "good")
 
 
-def chains_of(ledger: Ledger) -> list[Chain]:
-    """Return the chains as the columns tell them, before anyone examined them."""
+def chains_of(ledger: Ledger, limits: health.LimitsOf) -> list[Chain]:
+    """Return the chains as the columns tell them, before anyone examined them, against the limits of their rule."""
     columns = ledger.columns
     found = []
     for first, count in ledger.chains() if ledger.ready else ():
         last = first + count - 1
+        most = limits(first, columns.full_bytes[first])
         found.append(
             Chain(
                 first,
@@ -121,6 +155,8 @@ def chains_of(ledger: Ledger) -> list[Chain]:
                 columns.timestamp_ns[last] - columns.timestamp_ns[first],
                 columns.stored[first],
                 sum(columns.stored[first + 1 : last + 1]),
+                most.deltas,
+                most.bytes,
             )
         )
     return found

@@ -1,0 +1,36 @@
+"""Rows of the doctor's findings: one finding a line."""
+
+from __future__ import annotations
+
+from unspool_tui.present.glyphs import Glyphs
+from unspool_tui.present.grid import on_grid
+from unspool_tui.present.line import Row, pad
+
+_LONGEST = 400
+
+
+def finding_heading() -> Row:
+    """Return the names of the columns."""
+    return Row(((f"   {'where':<24} {'severity':<9} what", "faint"),), ground="bar")
+
+
+def finding_line(severity: str, place: str, meaning: str, where: str, glyphs: Glyphs) -> Row:
+    """Return the line of one finding.
+
+    Args:
+        severity: how much it matters.
+        place: the entries it concerns.
+        meaning: what is the matter.
+        where: the place in a foreign source; "" where the entries say it all.
+        glyphs: how to draw.
+    """
+    style = {"error": "error", "warning": "warning"}.get(severity, "dim")
+    told = f"{meaning}  ({where})" if where and where != place else meaning
+    return Row(
+        (
+            (f" {glyphs.dot} ", style),
+            (f"{pad(on_grid(place[:_LONGEST]), 24)} ", "text"),
+            (f"{severity:<9} ", style),
+            (on_grid(told[:_LONGEST]), "text"),
+        )
+    )
