@@ -127,3 +127,41 @@ async def test_a_source_that_is_still_being_read_shows_how_far_and_escape_stops_
             await driver.until(lambda: history.progress.is_finished)
             await driver.until(lambda: "READING" not in driver.line(0))
             await driver.until(lambda: driver.view.total == len(history))
+
+
+async def test_a_torn_write_is_told_while_the_last_good_state_stays_and_forgotten_with_the_next_good_one(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.json"
+    path.write_text('{"cart": {"items": [1, 2, 3]}}')
+    with open_history(path, wait=False) as history:
+        async with drive(make_app(history)) as driver:
+            await driver.until(lambda: driver.view.total == 1)
+            path.write_text('{"cart": {"items": [1, 2')
+            await driver.until(lambda: "caught half-written" in driver.line(-1))
+            assert "line 1 column 25" in driver.line(-1)
+            await driver.settle()
+            assert "state.json !" in driver.line(0)
+            assert "items" in driver.panel(Pane.CHANGES)
+            assert driver.view.total == 1
+            path.write_text('{"cart": {"items": [1, 2, 4]}}')
+            await driver.until(lambda: driver.view.total == 2)
+            await driver.until(lambda: "state.json !" not in driver.line(0))
+            path.write_text("")
+            await driver.until(lambda: "it ends early" in driver.line(-1))
+            assert driver.view.total == 2
+
+
+async def test_a_source_that_is_deleted_is_told_to_be_gone_and_read_again_when_it_is_back(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text('{"n": 1}')
+    with open_history(path, wait=False) as history:
+        async with drive(make_app(history)) as driver:
+            await driver.until(lambda: driver.view.total == 1)
+            path.unlink()
+            await driver.until(lambda: "the file is gone" in driver.line(-1))
+            path.write_text('{"n": 2}')
+            await driver.until(lambda: driver.view.total == 2)
+            await driver.settle()
+            assert "state.json !" not in driver.line(0)
+            assert "1 → 2" in driver.panel(Pane.CHANGES)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -93,6 +94,14 @@ class SourceFeeder:
     def cancel(self) -> None:
         """Read no further; what has arrived stays."""
         self._is_cancelled = self._entries is not None
+
+    def nudge(self) -> None:
+        """Have whoever watches the target look again: what cannot be read changed, although no entry came."""
+        # The log beside the database: to close the database itself would take SQLite's locks away.
+        for path in self.target_paths[1:]:
+            with suppress(OSError):
+                os.close(os.open(path, os.O_WRONLY))
+                os.utime(path)
 
     def pump(self) -> None:
         """Read what is new, unless a thread does so in the background.

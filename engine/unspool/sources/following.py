@@ -77,11 +77,15 @@ class Follower:
             self._wake.clear()
             if self._is_stopping:
                 return
+            before = self._feeder.verdict
             try:
                 self._feeder.read_on()
+                if self._feeder.verdict != before:
+                    self._feeder.nudge()
             except UnspoolError as error:
                 self._feeder.failure = error
                 reader.findings.loss(self._feeder.source_name, f"reading stopped: {error}")
+                self._feeder.nudge()
                 return
             if not self._watches:
                 return

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from unspool.errors import UnspoolError
 from unspool_tui.desk import Kind, Reply
+from unspool_tui.present.header import short_name
 from unspool_tui.scene.detail import request_of
 from unspool_tui.view import live
 from unspool_tui.view.rows import Rows
@@ -88,11 +89,22 @@ def tell_problems(main: MainScreen) -> None:
     """Say once what could not be read, as soon as it is known; all of it is in the message log."""
     verdict = main.scene.history.verdict
     count = len(verdict.problems) + len(verdict.notes)
-    if count <= main.problems_told:
+    if count == main.problems_told:
+        return
+    # The header tells it too, for as long as it holds.
+    main.repaint()
+    if count < main.problems_told:
+        main.problems_told = count
         return
     told = [f"{problem.place}: {problem.message}" for problem in verdict.problems] + list(verdict.notes)
     for text in told[main.problems_told :]:
         main.messages.add(text, "warning")
     main.problems_told = count
     more = f"  ({count} in all: ! lists them)" if count > 1 else ""
-    main.flash(told[-1] + more, "warning")
+    main.flash(_brief(told[-1]) + more, "warning")
+
+
+def _brief(text: str) -> str:
+    """Leave folders out of the place that a message begins with: the footer has one line, the message log all of it."""
+    place, sign, message = text.partition(": ")
+    return f"{short_name(place)}{sign}{message}"
