@@ -66,9 +66,7 @@ LOOKS = {
 }
 
 
-def _candidate(
-    codec: str, strategy: str, size: int, longest: int, rebuild: float, *, best: bool = False
-) -> Candidate:
+def candidate(codec: str, strategy: str, size: int, longest: int, rebuild: float, *, best: bool = False) -> Candidate:
     return Candidate(
         strategy,
         codec,
@@ -83,15 +81,15 @@ def _candidate(
     )
 
 
-_BEST = _candidate("auto", "auto", 18_400, 64, 410.0, best=True)
+_BEST = candidate("auto", "auto", 18_400, 64, 410.0, best=True)
 _ALL = (
     _BEST,
-    _candidate("dict", "changes:100", 19_900, 100, 640.0),
-    _candidate("dict", "changes:50", 22_300, 50, 330.0, best=True),
-    _candidate("dict", "adaptive", 26_100, 34, 260.0, best=True),
-    _candidate("dict", "changes:10", 48_800, 10, 120.0, best=True),
-    _candidate("compress", "auto", 61_000, 0, 95.0, best=True),
-    _candidate("none", "auto", 240_000, 0, 60.0, best=True),
+    candidate("dict", "changes:100", 19_900, 100, 640.0),
+    candidate("dict", "changes:50", 22_300, 50, 330.0, best=True),
+    candidate("dict", "adaptive", 26_100, 34, 260.0, best=True),
+    candidate("dict", "changes:10", 48_800, 10, 120.0, best=True),
+    candidate("compress", "auto", 61_000, 0, 95.0, best=True),
+    candidate("none", "auto", 240_000, 0, 60.0, best=True),
 )
 SIMULATION = Simulation(
     "shop.unspool",

@@ -21,7 +21,7 @@ def footer(keys: Sequence[tuple[str, str]], width: int) -> Row:
     gap = "   " if width >= _WIDE else "  "
     spans: list[Span] = [(" ", "text")]
     used = 1
-    wanted = list(keys)
+    wanted = [(on_grid(key), on_grid(label)) for key, label in keys]
     always = wanted[-2:]
     room = width - sum(_size(pair, gap) for pair in always) - 1
     shown = []

@@ -42,6 +42,11 @@ def visible(text: str) -> str:
     return _ACTIVE.sub(_spell, text)
 
 
+def without_active(text: str) -> str:
+    """Return a text without everything that acts instead of showing; for lines that a person types or pastes."""
+    return _ACTIVE.sub("", text)
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     if match[0] == "\n":

@@ -157,7 +157,7 @@ def _picture(main: MainScreen) -> str:
 def _ask_where(main: MainScreen, export: Export, picture: str) -> None:
     stem = Path(main.scene.history.source_name).stem or "history"
     view = main.view
-    proposal = _safe(stem) + export.ending.format(head=view.head)
+    proposal = safe_stem(stem) + export.ending.format(head=view.head)
 
     def typed(name: str | None) -> None:
         if name is not None and name.strip():
@@ -167,7 +167,8 @@ def _ask_where(main: MainScreen, export: Export, picture: str) -> None:
     main.open(Prompt("E", hint, text=proposal, check=check_target), typed)
 
 
-def _safe(stem: str) -> str:
+def safe_stem(stem: str) -> str:
+    """Return the name of a source as the beginning of a file name that every file system takes."""
     kept = "".join(letter if (letter.isascii() and letter.isalnum()) or letter in "-_." else "-" for letter in stem)
     return kept.lstrip(".-")[:60] or "history"
 

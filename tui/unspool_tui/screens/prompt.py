@@ -10,6 +10,7 @@ from textual.containers import Horizontal
 from textual.widgets import Input
 
 from unspool.errors import UnspoolError
+from unspool_tui.present.grid import on_grid
 from unspool_tui.present.line import Row
 from unspool_tui.screens.modal import Modal
 from unspool_tui.widgets.line_input import LineInput
@@ -66,9 +67,9 @@ class Prompt(Modal[str]):
         valid = True
         try:
             said = self._check(text) if self._check is not None and text.strip() else ""
-            self._said = (said or self._hint, "text" if said else "dim")
+            self._said = (on_grid(said) or self._hint, "text" if said else "dim")
         except UnspoolError as error:
-            self._said = (str(error), "warning")
+            self._said = (on_grid(str(error)), "warning")
             valid = False
         self.paint()
         return valid

@@ -6,12 +6,18 @@ from textual import events
 from textual.message import Message
 from textual.widgets import Input
 
+from unspool_tui.present.inert import without_active
+
 
 class LineInput(Input):
     """Hands Enter over at once: Textual's own way goes round through the app, and keys typed right after it come first."""
 
     class Entered(Message):
         """Enter was pressed."""
+
+    def validate_value(self, value: str) -> str:
+        """Let nothing in that acts on the terminal: what is pasted may come from anywhere."""
+        return without_active(value)
 
     async def _on_key(self, event: events.Key) -> None:
         from unspool_tui.screens.modal import Modal
