@@ -54,6 +54,9 @@ def _tagged(value: Value) -> ormsgpack.Ext:
     if kind in _LEAVES:
         code, payload = leaf_tag(value)
         return ormsgpack.Ext(code, payload)
+    if kind is Tagged:
+        # Whole conversations are made of these.
+        return ormsgpack.Ext(Tag.TAGGED, ormsgpack.packb([value.type_name, value.value], _tagged, _OPTIONS))
     # Sets, dataclasses and the rest are rare: the iterative path knows them and can name the place of a failure.
     raise TypeError
 
