@@ -18,6 +18,8 @@ from unspool.query.doctor_structure import BlockKey
 from unspool.store import blocks, frames
 from unspool.store.blocks import BlockColumns
 
+_CODECS: Final = tuple(RecordCodec)
+"""Codecs by number; looked up for every entry, and a call of the enumeration takes its time."""
 _PREFIXES_KEPT: Final = 2
 """Keyframes held: a block uses the one before it or the next."""
 _QUERY: Final = (
@@ -81,8 +83,8 @@ class BlockReader:
             return ReadBlock(facts, fault=prefix)
         try:
             payloads = blocks.decode_records(key.first, _blob(data), prefix)
-            codecs = [RecordCodec.NONE, *map(RecordCodec, columns.codecs[1:])]
-        except (CorruptHistory, ValueError, TypeError) as error:
+            codecs = [RecordCodec.NONE, *map(_CODECS.__getitem__, columns.codecs[1:])]
+        except (CorruptHistory, IndexError, ValueError, TypeError) as error:
             text = f"the records of their block are damaged ({reason(error)})"
             return ReadBlock(facts, fault=Fault(Code.CHECKSUM, _without_place(text)))
         if len(payloads) != len(codecs):
@@ -129,7 +131,7 @@ def _blob(value: object) -> bytes:
 
 def _facts(columns: BlockColumns, at: int) -> Facts:
     return Facts(
-        columns.times[at], RecordCodec(columns.codecs[at]), columns.actions[columns.action_of[at]],
+        columns.times[at], _CODECS[columns.codecs[at]], columns.actions[columns.action_of[at]],
         columns.postings(at), columns.extras.get(at, {}), columns.stored[at], columns.full[at],
     )  # fmt: skip
 

@@ -129,21 +129,20 @@ class EntryChecks:
 
 def differing(told: Changes, old: EncodedState, new: EncodedState) -> list[str]:
     """Return the atoms for which a list of changes does not say what the two states say."""
-    wrong = []
-    for atom, value in new.items():
-        known = old.get(atom)
-        said = told.get(atom)
-        if known is None:
-            if said != ADDED:
-                wrong.append(atom)
-        elif known == value:
-            if said is not None:
-                wrong.append(atom)
-        elif said != MODIFIED and not (said is None and same_value(known, value)):
-            wrong.append(atom)
-    wrong.extend(atom for atom in old if atom not in new and told.get(atom) != DELETED)
-    wrong.extend(atom for atom in told if atom not in new and atom not in old)
+    get = old.get
+    changed = {atom: MODIFIED if atom in old else ADDED for atom, value in new.items() if get(atom) != value}
+    if len(new) - len(old) != sum(kind == ADDED for kind in changed.values()):
+        changed.update((atom, DELETED) for atom in old.keys() - new.keys())
+    if changed == told:
+        return []
+    wrong = [atom for atom, kind in changed.items() if told.get(atom) != kind and not _is_same(atom, told, old, new)]
+    wrong.extend(atom for atom in told if atom not in changed)
     return wrong
+
+
+def _is_same(atom: str, told: Changes, old: EncodedState, new: EncodedState) -> bool:
+    """Say whether an atom that nothing is told of holds the same value in other bytes."""
+    return atom not in told and atom in old and atom in new and same_value(old[atom], new[atom])
 
 
 def _written(touched: Touched, state: EncodedState) -> Changes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from unspool.codec import state_codec
 from unspool.codec.errors import MissingBinaryCodec
@@ -10,6 +11,8 @@ from unspool.codec.records import Record, RecordCodec, decode_full, replay_delta
 from unspool.errors import CorruptHistory, DeltaCompressionError
 from unspool.query.doctor_findings import Code
 from unspool.query.doctor_steps import EncodedState, Facts, Fault, Step, Touched
+
+_BYTES: Final = frozenset((bytes,))
 
 
 class Replayer:
@@ -70,8 +73,9 @@ class Replayer:
             case RecordCodec.DICT:
                 touched: Touched = []
                 replay_delta(state, record.payload, name, touched)
-                if any(type(state.get(atom, b"")) is not bytes for atom, _ in touched):
-                    raise CorruptHistory("a value is no wire form")
+                for atom, _ in touched:
+                    if type(state.get(atom, b"")) is not bytes:
+                        raise CorruptHistory("a value is no wire form")
                 return touched
             case RecordCodec.NONE:
                 self.state = decode_full(record.payload, name)
@@ -79,7 +83,7 @@ class Replayer:
                 self.state = state_codec.decode_full(record.payload)
             case RecordCodec.BINARY:
                 self.state = state_codec.apply_binary_delta(state, record.payload)
-        if self.state is None or any(type(value) is not bytes for value in self.state.values()):
+        if self.state is None or not _BYTES.issuperset(map(type, self.state.values())):
             raise CorruptHistory("a value is no wire form")
         return None
 

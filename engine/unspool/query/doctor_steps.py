@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+import msgspec
+
 from unspool.codec.records import Record, RecordCodec
 from unspool.model.values import Value
 from unspool.query.doctor_findings import Code
@@ -62,8 +64,7 @@ class Fault:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """What is known of an entry besides its state.
 
     Attributes:

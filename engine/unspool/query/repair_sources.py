@@ -6,6 +6,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import msgspec
+
 from unspool.history.chain_faults import ChainFault
 from unspool.history.verdict import Verdict
 from unspool.query.doctor_findings import Code
@@ -72,7 +74,7 @@ class WithGaps:
         parent = facts.extra.get("parent")
         if not self._at or type(parent) is not int or parent < 0:
             return facts
-        return replace(facts, extra={**facts.extra, "parent": self.number_of(parent)})
+        return msgspec.structs.replace(facts, extra={**facts.extra, "parent": self.number_of(parent)})
 
     def state_at(self, seq: int) -> EncodedState | None:
         """See `ChainedSource.state_at`."""
