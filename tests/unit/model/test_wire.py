@@ -110,3 +110,10 @@ def test_cut_or_flipped_bytes_decode_or_are_refused(value: Any, data: st.DataObj
 def test_unknown_tags_are_refused() -> None:
     with pytest.raises(CorruptHistory, match="unknown tag 99"):
         decode(msgpack.packb(msgpack.ExtType(99, b"\x01")))
+
+
+@given(values)
+def test_a_value_with_a_type_name_takes_the_fast_path_to_the_same_bytes(value: Any) -> None:
+    nested = [Tagged("some.Type", {"content": [Tagged("other.Type", value)]}), (Tagged("t", value),)]
+    assert encode_deep(nested) == encode(nested)
+    assert strict_equal(decode(encode(nested)), decode(encode_deep(nested)))
