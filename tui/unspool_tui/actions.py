@@ -124,6 +124,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
         TRAVEL,
         _a_selection,
     ),
+    Action(
+        "writes",
+        ("W",),
+        "all writes",
+        "List the entries that wrote the selected value, and those that left it as it was.",
+        TRAVEL,
+        _a_selection,
+    ),
     Action("full.prev", ("<",), "full before", "Go to the full snapshot before.", TRAVEL, _some_entries),
     Action("full.next", (">",), "full after", "Go to the full snapshot after.", TRAVEL, _some_entries),
     Action("go.first", ("{",), "first entry", "Go to the first entry.", TRAVEL, _some_entries),
@@ -150,7 +158,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "open",
         ("enter",),
         "open",
-        "Open the row: an entry's changes, a change in Inspect, a value's last writer.",
+        "Open the row: an entry's changes, a change in Inspect, a value's last write; again, the write before.",
         MOVE,
         _some_entries,
     ),
@@ -202,6 +210,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("plot", ("s",), "plot", "Draw the selected number over the whole history.", LOOK, _a_selection),
     Action(
         "pin", ("P",), "pin", "Give the selected atom a lane in the timeline, or take it away.", LOOK, _a_selection
+    ),
+    Action(
+        "bytes",
+        ("U",),
+        "bytes",
+        "Tell which atoms, paths, actions and codecs the bytes go to.",
+        LOOK,
+        _some_entries,
     ),
     Action("simulate", ("S",), "simulate", "Try every strategy and codec on this history.", LOOK, _some_entries),
     Action(

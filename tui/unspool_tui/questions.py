@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import PurePath as FilePath
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct
@@ -20,20 +20,24 @@ if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.query.divergence_facts import Divergence
     from unspool.query.doctor import Diagnosis
+    from unspool.query.footprint_facts import Footprint
     from unspool.query.simulator import Simulation
 
 Cancelled = Callable[[], bool]
-PART_SECONDS: Final = 0.006
-"""How long a search looks before it hands over what it found; shorter than the worker's slices."""
 EARLIER: Final = 4
 """Earlier writers of a value that are told; there is no room for more."""
+MOST_WRITES: Final = 500
+"""Writes of a value that are listed."""
+MOST_KINDS: Final = 200
+"""Kinds of paths whose bytes are listed."""
 _MOST_PARTS: Final = 200
 """Values that are told where two histories part."""
 Story = tuple[Path, int, Origin]
 """A value's address, the entry it was looked at, and who set it."""
 
 
-def _asked(history: HistoryPort) -> History:
+def asked(history: HistoryPort) -> History:
+    """Return a history as `unspool.query` takes it."""
     return cast("History", history)
 
 
@@ -54,7 +58,7 @@ def tell_story(history: HistoryPort, address: Path, head: int, cancelled: Cancel
     from unspool.query.path_writes import writes_of
 
     writes = []
-    for write in writes_of(_asked(history), address, head, unchanged=True, skip_damaged=True, cancelled=cancelled):
+    for write in writes_of(asked(history), address, head, unchanged=True, skip_damaged=True, cancelled=cancelled):
         if write.kind != "unchanged":
             writes.append(write)
         if len(writes) > EARLIER + 1:
@@ -78,7 +82,7 @@ def previous_write(history: HistoryPort, address: Path, before: int, cancelled: 
     from unspool.query.errors import PathNotFound
 
     try:
-        found = path_writes.previous_write(_asked(history), address, before, cancelled=cancelled)
+        found = path_writes.previous_write(asked(history), address, before, cancelled=cancelled)
     except PathNotFound:
         seq = history.previous_write(str(address[0]), before)
         return None if seq is None else Arrival(seq, address)
@@ -91,7 +95,7 @@ def next_write(history: HistoryPort, address: Path, after: int, cancelled: Cance
     from unspool.query.errors import PathNotFound
 
     try:
-        found = path_writes.next_write(_asked(history), address, after, cancelled=cancelled)
+        found = path_writes.next_write(asked(history), address, after, cancelled=cancelled)
     except PathNotFound:
         seq = history.next_write(str(address[0]), after)
         return None if seq is None else Arrival(seq, address)
@@ -102,7 +106,7 @@ def leaf_writers(history: HistoryPort, atom: str, head: int, cancelled: Cancelle
     """Return the entry that last set each leaf of an atom."""
     from unspool.query.blame import blame
 
-    answer = blame(_asked(history), head, (atom,), skip_damaged=True, cancelled=cancelled)
+    answer = blame(asked(history), head, (atom,), skip_damaged=True, cancelled=cancelled)
     return {value.path: value.seq for value in answer.values}
 
 
@@ -110,7 +114,7 @@ def examine(history: HistoryPort, progress: Callable[[int, int], None], cancelle
     """Run the doctor."""
     from unspool.query.doctor import diagnose
 
-    return diagnose(_asked(history), progress=progress, cancelled=cancelled)
+    return diagnose(asked(history), progress=progress, cancelled=cancelled)
 
 
 def repair_file(source: str, out: str, progress: Callable[[int, int], None], cancelled: Cancelled) -> Any:
@@ -124,7 +128,7 @@ def simulate_all(history: HistoryPort, progress: Callable[[int, int], None], can
     """Try each strategy and codec on a history."""
     from unspool.query.simulator import simulate
 
-    return simulate(_asked(history), progress=progress, cancelled=cancelled)
+    return simulate(asked(history), progress=progress, cancelled=cancelled)
 
 
 def part(
@@ -141,95 +145,57 @@ def part(
         progress(same)
         return cancelled()
 
-    return compare(_asked(first), _asked(second), most=_MOST_PARTS, skip_damaged=True, cancelled=look)
+    return compare(asked(first), asked(second), most=_MOST_PARTS, skip_damaged=True, cancelled=look)
 
 
-def check_search(text: str) -> str:
-    """Return a hint for a search as typed so far.
-
-    Raises:
-        UnspoolError: it cannot be looked for.
-    """
-    from unspool.query.search import TextQuery, parse_query
-
-    compares = not isinstance(parse_query(text.strip()), TextQuery)
-    return "compares the value at that path; Enter searches all entries" if compares else ""
-
-
-class Found(Struct, frozen=True):
-    """A part of the answer to a search.
-
-    Attributes:
-        seqs: entries with hits.
-        paths: where the first hit of each stands.
-        looked_at: entries looked at so far.
-    """
-
-    seqs: list[int]
-    paths: list[Path]
-    looked_at: int
-
-
-def search(history: HistoryPort, text: str, cancelled: Cancelled) -> Iterator[Found]:
-    """Yield hits as they are found, a few milliseconds' worth at a time."""
-    from unspool.query.search import parse_query
-    from unspool.query.search import search as start
-
-    running = start(_asked(history), parse_query(text), skip_damaged=True, cancelled=cancelled)
-    seqs: list[int] = []
-    paths: list[Path] = []
-    until = perf_counter() + PART_SECONDS
-    for seq, hits in running.by_entry():
-        if hits:
-            seqs.append(seq)
-            paths.append(hits[0].path)
-        if perf_counter() >= until:
-            yield Found(seqs, paths, running.looked_at)
-            seqs, paths = [], []
-            until = perf_counter() + PART_SECONDS
-    yield Found(seqs, paths, running.looked_at)
-
-
-class Turn(Struct, frozen=True):
-    """An entry at which the answer to a question changes.
+class Write(Struct, frozen=True):
+    """An entry that wrote a value, or its atom and not the value.
 
     Attributes:
         seq: the entry.
-        holds: the answer from there on.
-        old: the result before, as text.
-        new: the result there, as text.
+        kind: `added`, `modified`, `deleted` or `unchanged`.
+        address: where the value stands there.
+        told: the value before and after, as text.
+        action: why.
     """
 
     seq: int
-    holds: bool
-    old: str
-    new: str
+    kind: str
+    address: Path
+    told: str
+    action: str
 
 
-def check_question(text: str) -> str:
-    """Return a hint for a question as typed so far.
-
-    Raises:
-        UnspoolError: it does not parse; the message names the column.
-    """
-    from unspool.query.expressions import Expression
-
-    reads = Expression(text.strip()).reads
-    return f"reads {', '.join(sorted(reads))[:80]}" if reads else ""
-
-
-def turns(history: HistoryPort, text: str, cancelled: Cancelled) -> list[Turn]:
-    """Return the entries at which the answer to a question changes.
+def writes(history: HistoryPort, address: Path, head: int, cancelled: Cancelled) -> list[Write]:
+    """Return the writes of a value at or before an entry, newest first, with those that left it as it was.
 
     Raises:
-        UnspoolError: the question does not parse, or an entry cannot be read.
+        UnspoolError: nothing stands there.
     """
-    from unspool.query.bisect import bisect
+    from unspool.query.path_writes import writes_of
 
-    found = bisect(_asked(history), text, skip_damaged=True, cancelled=cancelled)
-    return [
-        Turn(flip.seq, flip.holds, preview_text(flip.old, 30), preview_text(flip.new, 30)) for flip in found.flips
-    ]
+    running = writes_of(asked(history), address, head, unchanged=True, skip_damaged=True, cancelled=cancelled)
+    found = []
+    for write in islice(running, MOST_WRITES):
+        values = [preview_text(value, 30) for value in (write.old, write.new) if value is not MISSING]
+        told = values[-1] if write.kind == "unchanged" else " → ".join(values)
+        found.append(Write(write.seq, str(write.kind), write.path, told, history.action(write.seq)))
+    return found
+
+
+def bytes_of(history: HistoryPort, progress: Callable[[int, int], None], cancelled: Cancelled) -> Footprint:
+    """Find where the bytes of a history are."""
+    from unspool.query.footprint import footprint
+
+    total, seen = len(history), 0
+
+    def look() -> bool:
+        nonlocal seen
+        seen += 1
+        progress(min(seen, total), total)
+        return cancelled()
+
+    return footprint(asked(history), top=MOST_KINDS, skip_damaged=True, cancelled=look)
 
 
 class Fault(Struct, frozen=True):
@@ -256,5 +222,5 @@ def faults(history: HistoryPort, cancelled: Cancelled) -> list[Fault]:
     """
     from unspool.query.checkers import check
 
-    report = check(_asked(history), cancelled=cancelled)
+    report = check(asked(history), cancelled=cancelled)
     return [Fault(one.seq, one.checker, one.path, one.message) for one in report.findings]

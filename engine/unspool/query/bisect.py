@@ -65,6 +65,63 @@ class _Asking:
         )
 
 
+class Bisecting:
+    """A running bisection: go through `steps`, then take the `result`; what was found so far is there at any time."""
+
+    def __init__(
+        self,
+        history: History,
+        question: Expression | Function | str,
+        *,
+        at: int | None = None,
+        assume_single_flip: bool = False,
+        skip_damaged: bool = False,
+        cancelled: Cancelled = never,
+    ) -> None:
+        """Prepare; see `bisect` for arguments and what is raised."""
+        if isinstance(question, str):
+            question = Expression(question)
+        predicate: Predicate = question if isinstance(question, Expression) else FunctionPredicate(question)
+        self._asking = _Asking(history, predicate, skip_damaged)
+        self._single = assume_single_flip
+        self._cancelled = cancelled
+        self._complete = False
+        self._line: Places | None = None
+        if at is not None:
+            self._line = Places(line_to(history, history.resolve(at)))
+        elif assume_single_flip and len(history):
+            self._line = Places(line_to(history, len(history) - 1))
+        self.entries = len(history) if self._line is None else len(self._line)
+        """Entries in question."""
+
+    def steps(self) -> Iterator[int]:
+        """Yield now and then how many entries are done.
+
+        Raises:
+            CorruptHistory: an entry cannot be read, and damage is not to be skipped.
+        """
+        asking, line = self._asking, self._line
+        if self._single and line is not None:
+            self._complete = _halve(asking, line, self._cancelled)
+            yield self.entries
+            return
+        stretches = windows(asking.history, size=_WINDOW) if line is None else line.pieces(_WINDOW)
+        for done in _scan(asking, stretches):
+            if self._cancelled():
+                return
+            yield done
+        self._complete = True
+
+    @property
+    def flips(self) -> list[Flip]:
+        """Flips found so far, in the order of entries; grows."""
+        return self._asking.flips
+
+    def result(self) -> Bisection:
+        """Return what came of it so far."""
+        return self._asking.result(self.entries, self._complete, single=self._single and self._line is not None)
+
+
 def bisect(
     history: History,
     question: Expression | Function | str,
@@ -93,31 +150,22 @@ def bisect(
         EntryNotFound: there is no such entry.
         CorruptHistory: an entry cannot be read.
     """
-    if isinstance(question, str):
-        question = Expression(question)
-    predicate: Predicate = question if isinstance(question, Expression) else FunctionPredicate(question)
-    asking = _Asking(history, predicate, skip_damaged)
-    if at is not None:
-        line = line_to(history, history.resolve(at))
-    elif assume_single_flip and len(history):
-        line = line_to(history, len(history) - 1)
-    else:
-        complete = _scan(asking, windows(history, size=_WINDOW), len(history), progress, cancelled)
-        return asking.result(len(history), complete)
-    places = Places(line)
-    if assume_single_flip:
-        return asking.result(len(places), _halve(asking, places, cancelled), single=True)
-    return asking.result(len(places), _scan(asking, places.pieces(_WINDOW), len(places), progress, cancelled))
+    running = Bisecting(
+        history,
+        question,
+        at=at,
+        assume_single_flip=assume_single_flip,
+        skip_damaged=skip_damaged,
+        cancelled=cancelled,
+    )
+    for done in running.steps():
+        if progress is not None:
+            progress(done, running.entries)
+    return running.result()
 
 
-def _scan(
-    asking: _Asking,
-    stretches: Iterator[Stretch],
-    entries: int,
-    progress: Progress | None,
-    cancelled: Cancelled,
-) -> bool:
-    """Ask all entries that may answer otherwise than the one they follow; say whether all were."""
+def _scan(asking: _Asking, stretches: Iterator[Stretch]) -> Iterator[int]:
+    """Ask all entries that may answer otherwise than the one they follow; yield how far it is before each of them."""
     before: Answer | None = None
     certain = True
     last, done = -1, 0
@@ -125,8 +173,7 @@ def _scan(
         if stretch.parent is not None and stretch.parent != last:
             before, certain = asking.ask(stretch.parent), True
         for seq in _candidates(asking, stretch):
-            if cancelled():
-                return False
+            yield done + seq - stretch.first
             if before is not None and not _may_differ(asking, before, seq):
                 continue
             answer = asking.ask(seq)
@@ -139,10 +186,8 @@ def _scan(
             before, certain = answer, True
         last = stretch.last
         done += last - stretch.first + 1
-        if progress is not None:
-            progress(done, entries)
+        yield done
     asking.last = before
-    return True
 
 
 def _candidates(asking: _Asking, stretch: Stretch) -> Iterable[int]:
@@ -199,4 +244,4 @@ def _nearest(asking: _Asking, line: Places, places: Iterable[int]) -> tuple[int,
     return place, None
 
 
-__all__ = ["Bisection", "Flip", "Progress", "bisect"]
+__all__ = ["Bisecting", "Bisection", "Flip", "Progress", "bisect"]

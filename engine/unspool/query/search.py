@@ -110,4 +110,14 @@ def search(
     return Search(history, look, start=start, stop=stop, skip_damaged=skip_damaged, cancelled=cancelled)
 
 
-__all__ = ["Hit", "HitKind", "PatternQuery", "Search", "TextQuery", "parse_query", "search"]
+def parse_search(text: str) -> Query | Expression:
+    """Read what a person types where there is one line for it: `= E` asks an expression, else see `parse_query`.
+
+    Raises:
+        QuestionError: it is empty, or the expression does not parse; the message names the column.
+    """
+    stripped = text.lstrip()
+    return Expression(stripped[1:].strip()) if stripped.startswith("=") else parse_query(text)
+
+
+__all__ = ["Hit", "HitKind", "PatternQuery", "Search", "TextQuery", "parse_query", "parse_search", "search"]

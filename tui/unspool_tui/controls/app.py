@@ -96,8 +96,10 @@ def escape(main: MainScreen) -> None:
         main.repaint()
     if view.search.running:
         main.desk.cancel(Kind.SEARCH)
+        main.work.end(Kind.SEARCH)
         main.apply(replace(view, search=replace(view.search, running=False)))
-        main.flash(f"search stopped after {view.search.looked_at:,} entries")
+        looked_at = f"{view.search.looked_at:,} of {view.total:,} entries"
+        main.flash(f"stopped after {looked_at}; what was found so far is partial", "warning")
     elif main.work.stop():
         return
     elif view.playing:

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from unspool.model.paths import format_path
 from unspool_tui.controls.finding import go
 from unspool_tui.desk import Kind, Reply
-from unspool_tui.questions import Fault, Turn, check_question, faults, turns
+from unspool_tui.questions import MOST_WRITES, Fault, faults, writes
+from unspool_tui.questions import Write as ValueWrite
+from unspool_tui.seeking import Turn, check_question, turns
+from unspool_tui.view import moves
 from unspool_tui.view.model import Search
 
 if TYPE_CHECKING:
@@ -29,26 +33,33 @@ def ask_bisect(main: MainScreen) -> None:
             main.typed["bisect"].append(text)
             start_bisect(main, text.strip())
 
-    hint = "where does this change? such as cart.total > `100` or length(cart.items)"
+    hint = "where does this change? such as cart.total > 100 or length(cart.items)"
     main.open(Prompt("?", hint, check=check_question, history=main.typed["bisect"]), typed)
 
 
 def start_bisect(main: MainScreen, text: str) -> None:
-    """Find where the answer to a question changes; the places become hits to travel between."""
+    """Find where the answer to a question changes; the places become hits to travel between, as they are found."""
+    hits = array("q")
+    found: list[Turn] = []
+    main.hit_paths = {}
+    main.view = replace(main.view, search=Search(f"? {text}", hits, 0, True))
 
     def take(reply: Reply) -> None:
-        if reply.error is not None:
-            return
-        found: list[Turn] = reply.value
-        hits = array("q", (turn.seq for turn in found))
-        main.hit_paths = {}
-        main.apply(replace(main.view, search=Search(f"? {text}", hits, len(hits)) if found else Search()))
-        if not found:
-            main.flash(f"{text}: the answer never changes")
-        elif main.app.screen is not main:
-            # Whoever types into something else by now must not lose keys to a menu.
-            main.flash(f"{text}: changes at {len(found):,} entries; n and N travel between them", "good")
-        else:
+        search, told, complete = main.view.search, "", True
+        if reply.value is not None:
+            found.extend(reply.value.turns)
+            hits.extend(turn.seq for turn in reply.value.turns)
+            search = replace(search, found=len(hits), looked_at=reply.value.looked_at)
+            told, complete = reply.value.told, reply.value.complete
+        if reply.done and not found:
+            search = Search()
+        main.apply(replace(main.view, search=replace(search, running=not reply.done)))
+        if told:
+            many = "1 entry" if len(found) == 1 else f"{len(found):,} entries"
+            where = f"changes at {many}" if found else "the answer never changes"
+            main.flash(f"{text}: {where}; {told}", "text" if complete else "warning")
+        # Whoever types into something else by now must not lose keys to a menu; n and N travel between the places.
+        if reply.done and found and reply.error is None and main.app.screen is main:
             _choose_turn(main, text, found)
 
     told = f"asking every entry: {text}"
@@ -65,6 +76,37 @@ def _choose_turn(main: MainScreen, text: str, found: list[Turn]) -> None:
         for turn in found[:_MOST_LISTED]
     ]
     main.open(Menu(f"Where this changes: {text[:60]}", choices), lambda seq: go(main, seq))
+
+
+_MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "="}
+
+
+def list_writes(main: MainScreen) -> None:
+    """List the entries that wrote the selected value up to the head, those that left it as it was too."""
+    from unspool_tui.screens.menu import Choice, Menu
+
+    history, address, head, withdrawn = main.scene.history, main.view.selected, main.view.head, main.desk.withdrawn
+
+    def take(reply: Reply) -> None:
+        if reply.error is not None:
+            return
+        found: list[ValueWrite] = reply.value
+        by_seq = {str(write.seq): write for write in found}
+        choices = [
+            Choice("", f"#{write.seq} {_MARKS[write.kind]} {write.told[:40]}", str(write.seq), write.action[:30])
+            for write in found
+        ]
+
+        def chosen(seq: str | None) -> None:
+            if seq is not None:
+                write = by_seq[seq]
+                main.apply(replace(moves.jump_to(main.view, write.seq), selected=write.address))
+
+        more = ", the newest" if len(found) == MOST_WRITES else ""
+        title = f"Writes of {format_path(address[-3:], root='')[:40]}{more}"
+        main.open(Menu(title, choices, at=str(head)), chosen)
+
+    main.ask(Kind.TRAVEL, lambda: writes(history, address, head, withdrawn), take)
 
 
 def ask_checks(main: MainScreen) -> None:
@@ -91,4 +133,8 @@ def ask_checks(main: MainScreen) -> None:
     main.ask(Kind.TASK, lambda: faults(main.scene.history, main.desk.withdrawn), take, told=told)
 
 
-CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {"bisect": ask_bisect, "check": ask_checks}
+CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
+    "bisect": ask_bisect,
+    "check": ask_checks,
+    "writes": list_writes,
+}

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from unspool_tui.desk import SLICE_SECONDS, Kind, Reply
 from unspool_tui.present import humane
-from unspool_tui.questions import check_search, search
+from unspool_tui.seeking import check_search, search
 from unspool_tui.view import filters, marks, moves, panes
 from unspool_tui.view.filters import Keep
 from unspool_tui.view.model import Filter, Search
@@ -32,7 +32,7 @@ def ask_search(main: MainScreen) -> None:
         elif text is not None:
             stop_search(main)
 
-    hint = "words in keys, values and paths; price>3 compares; Enter searches all entries, Esc leaves"
+    hint = "words in keys, values, paths; price>3 compares; = items[?qty > 3] asks; Enter searches, Esc leaves"
     main.open(Prompt("/", hint, check=check_search, history=main.typed["search"]), typed)
 
 
@@ -42,22 +42,23 @@ def start_search(main: MainScreen, text: str) -> None:
     main.hit_paths = {}
     main.view = replace(main.view, search=Search(text, hits, 0, True))
     started = main.view.head
-    arrived = False
+    arrived, unread = False, ""
 
     def take(reply: Reply) -> None:
-        nonlocal arrived
+        nonlocal arrived, unread
         found = main.view.search
         if reply.value is not None:
             hits.extend(reply.value.seqs)
             main.hit_paths.update(zip(reply.value.seqs, reply.value.paths, strict=True))
             found = replace(found, found=len(hits), looked_at=reply.value.looked_at)
+            unread = reply.value.unread
         main.apply(replace(main.view, search=replace(found, running=not reply.done)))
         # The first hit from the head on; only when all is searched is there none and the beginning comes next.
         if not arrived and hits and (hits[-1] >= started or reply.done) and main.view.head == started:
             arrived = True
             _to_hit(main, 0)
         if reply.done and reply.error is None:
-            main.flash(_told(found.found, text))
+            main.flash(_told(found.found, text) + (f"; {unread}" if unread else ""), "warning" if unread else "text")
 
     main.ask(Kind.SEARCH, lambda: search(main.scene.history, text, main.desk.withdrawn), take)
     main.repaint()

@@ -87,6 +87,13 @@ def simulate(main: MainScreen) -> None:
     main.open(SimulatorScreen(main))
 
 
+def footprint(main: MainScreen) -> None:
+    """Open the page that tells where the bytes are."""
+    from unspool_tui.screens.footprint import FootprintScreen
+
+    main.open(FootprintScreen(main))
+
+
 CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
     "pane.zoom": zoom,
     "inspect.mode": mode,
@@ -96,6 +103,7 @@ CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
     "history.gaps": gaps,
     "chains": chains,
     "simulate": simulate,
+    "bytes": footprint,
     "plot": plot,
     "pin": pin,
 }

@@ -124,10 +124,8 @@ def _open_value(main: MainScreen, view: View) -> None:
         main.apply(panes.set_unfolded(view, node.address, open_=not node.unfolded))
         return
     origin = main.scene.inspect.origin(node, view)
-    if origin.seq is None:
-        main.flash("who set this value is still being looked up", "warning")
-    elif origin.seq == view.head:
-        # Enter again goes on to the write before.
+    if origin.seq is None or origin.seq == view.head:
+        # Not looked up yet, or set here: then Enter goes on to the write before.
         main.apply(replace(view, selected=node.address))
         traveling.atom_prev(main)
     else:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from unspool.model.paths import Path
 from unspool_tui import questions
 from unspool_tui.desk import Kind, Reply
-from unspool_tui.view import live, moves
+from unspool_tui.view import live, moves, panes
 from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import SPEEDS
 
@@ -60,19 +60,52 @@ def atom_next(main: MainScreen) -> None:
     _travel(main, questions.next_write, "after")
 
 
-def _travel(main: MainScreen, look: Look, where: str) -> None:
-    history, address, head, withdrawn = main.scene.history, main.view.selected, main.view.head, main.desk.withdrawn
+class _Journey:
+    """Going from write to write: keys typed faster than the history answers are gone through one after the other."""
 
-    def take(reply: Reply) -> None:
-        if reply.error is not None:
-            return
-        if reply.value is None:
+    def __init__(self, main: MainScreen) -> None:
+        self._main = main
+        self._ahead: list[tuple[Look, str]] = []
+        self.under_way = False
+
+    def go(self, look: Look, where: str) -> None:
+        """Ask for the next place, or remember to ask for it."""
+        self._ahead.append((look, where))
+        if not self.under_way:
+            self._ask()
+
+    def _ask(self) -> None:
+        main = self._main
+        history, address, head, withdrawn = (
+            main.scene.history,
+            main.view.selected,
+            main.view.head,
+            main.desk.withdrawn,
+        )
+        look, _ = self._ahead[0]
+        self.under_way = True
+        main.ask(Kind.TRAVEL, lambda: look(history, address, head, withdrawn), self)
+
+    def __call__(self, reply: Reply) -> None:
+        """Go where the answer leads, and on from there."""
+        main, (_, where) = self._main, self._ahead.pop(0)
+        self.under_way = False
+        if reply.error is not None or reply.value is None:
+            self._ahead.clear()
+        if reply.error is None and reply.value is None:
             main.flash(f"this value is not set {where} this entry", "warning")
-        else:
+        elif reply.error is None:
             # A record of a list is followed to where it stands there.
-            main.apply(replace(moves.jump_to(main.view, reply.value.seq), selected=reply.value.address))
+            main.apply(panes.reveal(moves.jump_to(main.view, reply.value.seq), reply.value.address))
+        if self._ahead:
+            self._ask()
 
-    main.ask(Kind.TRAVEL, lambda: look(history, address, head, withdrawn), take)
+
+def _travel(main: MainScreen, look: Look, where: str) -> None:
+    journey = main.askers.get(Kind.TRAVEL)
+    if not isinstance(journey, _Journey) or not journey.under_way:
+        journey = _Journey(main)
+    journey.go(look, where)
 
 
 def go_first(main: MainScreen) -> None:
