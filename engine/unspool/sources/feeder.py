@@ -77,7 +77,9 @@ class SourceFeeder:
                 for fault in self.reader.chain_faults(self._seqs.get, self.entries, cancelled):
                     yield replace(fault, place=self.shown(fault.place), message=self.shown(fault.message))
             except (UnspoolError, sqlite3.Error) as error:
-                yield ChainFault("sqlite-damage", self.source_name, f"cannot be examined: {' '.join(str(error).split())}")
+                yield ChainFault(
+                    "sqlite-damage", self.source_name, f"cannot be examined: {' '.join(str(error).split())}"
+                )
 
     @property
     def watch_paths(self) -> tuple[Path, ...]:
@@ -131,7 +133,8 @@ class SourceFeeder:
                 self.has_begun.set()
                 if self._is_cancelled:
                     return
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            # SQLite's own message may quote damaged text, and Python cannot read it then.
             self.reader.findings.loss(
                 self.source_name, f"the database is damaged ({one_line(error)}); reading stopped there"
             )

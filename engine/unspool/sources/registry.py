@@ -53,8 +53,15 @@ def _shapes(*shapes: Shape) -> frozenset[Shape]:
 _TEXT: Final = _shapes(Shape.LINES, Shape.DOCUMENT)
 _BYTES_OR_JSON: Final = _shapes(Shape.DOCUMENT, Shape.OTHER)
 _DATABASE_OR_BYTES: Final = _shapes(Shape.SQLITE, Shape.OTHER)
-NATIVE: Final = Format("unspool", "an unspool history file, or postgresql://USER@HOST/DATABASE?history=NAME", None, _shapes(Shape.SQLITE), True, ("native",))
-GIT: Final = Format("git", "a file's history in git: git:REPO:PATH[@REV]", None, _shapes(), True)
+NATIVE: Final = Format(
+    "unspool",
+    "an unspool history file, or postgresql://USER@HOST/DATABASE?history=NAME",
+    None,
+    _shapes(Shape.SQLITE),
+    True,
+    ("native",),
+)
+GIT: Final = Format("git", "a file's history in git: git:REPO:PATH[@REV] or @A..B", None, _shapes(), True)
 FORMATS: Final = (
     NATIVE,
     Format("jsonl", "JSON Lines of states, with or without {timestamp, action, state}", "states", _TEXT, True,
