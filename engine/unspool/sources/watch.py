@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
     from watchdog.observers.api import BaseObserver
 
+    from unspool.sources.inotify import FolderEvents
+
 FALLBACK_POLL_S: Final = 0.2
 """How often files are looked at where the operating system gives no events."""
 
@@ -44,7 +46,7 @@ class FileWatcher:
         self._paths = tuple(Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100 - links are kept as named
         self._on_change = on_change
         self._poll = poll
-        self._observer: BaseObserver | None = None
+        self._observer: FolderEvents | BaseObserver | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
 
@@ -79,8 +81,18 @@ class FileWatcher:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _observe(self) -> BaseObserver | None:
+    def _observe(self) -> FolderEvents | BaseObserver | None:
         """Ask the operating system for events; None where it has none to give."""
+        from unspool.sources.inotify import FolderEvents
+
+        try:
+            events = FolderEvents(self._folders(), self._on_change)
+        except (OSError, AttributeError):
+            return self._observe_by_library()
+        events.start()
+        return events
+
+    def _observe_by_library(self) -> BaseObserver | None:
         # watchdog takes a while to import, and commands that do not follow never need it.
         from watchdog.observers import Observer
 

@@ -85,7 +85,9 @@ class ReadConnection:
             self._reopened += 1
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; a reading that another thread has begun is broken off, not waited for."""
+        with suppress(sqlite3.Error):
+            self._connection.interrupt()
         with self._lock:
             self._connection.close()
 

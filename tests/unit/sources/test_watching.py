@@ -86,6 +86,26 @@ def test_a_folder_that_is_missing_is_looked_for(tmp_path: Path) -> None:
         wait_until(lambda: told.count > 0)
 
 
+def test_two_names_of_one_folder_are_both_heard(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    told = Told()
+    with FileWatcher([tmp_path / "real" / "one.json", tmp_path / "link" / "two.json"], told):
+        for name in ("one.json", "two.json"):
+            before = told.count
+            (tmp_path / "real" / name).write_text("1")
+            wait_until(lambda before=before: told.count > before)  # type: ignore[misc]
+
+
+def test_ten_thousand_writes_are_told_a_few_times_only(tmp_path: Path) -> None:
+    path, told = tmp_path / "busy.log", Told()
+    with FileWatcher([path], told), path.open("ab", buffering=0) as busy:
+        for _ in range(10_000):
+            busy.write(b".")
+        wait_until(lambda: told.count > 0)
+    assert told.count < 1_000
+
+
 def test_nothing_is_told_after_stopping(tmp_path: Path) -> None:
     path, told = tmp_path / "state.json", Told()
     watcher = FileWatcher([path], told)

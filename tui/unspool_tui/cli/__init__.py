@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
@@ -154,4 +154,15 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _let_go_of_standard_output()
+    if "unspool_tui.window" in sys.modules:
+        _leave_at_once(code)
     sys.exit(code)
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """End the process after a screen: nobody waits for what its worker is in the middle of, or for memory to be freed."""
+    import atexit
+
+    atexit._run_exitfuncs()
+    sys.stderr.flush()
+    os._exit(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 from typing import Final
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -31,8 +32,14 @@ def ratio(whole: int, part: int) -> str:
 def clock(timestamp_ns: int, zone: dt.tzinfo | None) -> str:
     """Return the time of day with milliseconds: `12:04:31.120`."""
     seconds, rest = divmod(timestamp_ns, _SECOND)
+    return f"{_time_of_day(seconds, zone)}.{rest // 1_000_000:03}"
+
+
+@lru_cache(maxsize=256)
+def _time_of_day(seconds: int, zone: dt.tzinfo | None) -> str:
+    # Where the zone is the machine's own, the system reads its file again for each moment.
     moment = dt.datetime.fromtimestamp(seconds, tz=zone)
-    return f"{moment.hour:02}:{moment.minute:02}:{moment.second:02}.{rest // 1_000_000:03}"
+    return f"{moment.hour:02}:{moment.minute:02}:{moment.second:02}"
 
 
 def day_and_clock(timestamp_ns: int, zone: dt.tzinfo | None) -> str:
