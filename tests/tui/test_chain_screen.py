@@ -95,3 +95,16 @@ async def test_a_foreign_source_is_repaired_into_a_native_file(
         await driver.settle()
     with open_history(tmp_path / "states-repaired.unspool") as history:
         assert [history.state(seq) for seq in range(len(history))] == [{"n": n} for n in range(9)]
+
+
+@action("check")
+async def test_what_checkers_find_is_listed_marked_and_jumped_to(tmp_path: Path) -> None:
+    states = [({"mode": "ab"[number % 2], "n": number}, "flip") for number in range(8)]
+    async with drive(make_app(open_file(record(tmp_path / "x.unspool", states)), at=0)) as driver:
+        await driver.press("K")
+        await driver.until(lambda: "1 finding" in driver.text())
+        assert "oscillation" in driver.text()
+        assert "goes to and fro" in driver.text()
+        assert list(driver.view.search.hits) == [4]
+        await driver.press("enter")
+        assert driver.view.head == 4

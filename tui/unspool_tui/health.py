@@ -1,4 +1,4 @@
-"""What the app asks about the health of a history: by which rule its chains are measured, and a repaired copy."""
+"""What the app asks about the health of a history: the rule of its chains, what checkers find, a repaired copy."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from unspool_tui.view.history_port import HistoryPort
 
 if TYPE_CHECKING:
     from unspool.history.history import History
+    from unspool.query.checkers import CheckReport
     from unspool.query.doctor import Limits
     from unspool.query.repair import RepairReport
 
@@ -32,3 +33,16 @@ def repair_into(
     from unspool.query.repair import repair
 
     return repair(cast("History", history), out, progress=progress, cancelled=cancelled)
+
+
+def check_all(
+    history: HistoryPort, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
+) -> CheckReport:
+    """Return what the checkers find in a history.
+
+    Raises:
+        UnspoolError: an installed checker cannot be used.
+    """
+    from unspool.query.checkers import check
+
+    return check(cast("History", history), progress=progress, cancelled=cancelled)

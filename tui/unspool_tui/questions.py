@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import PurePath as FilePath
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from msgspec import Struct
 
@@ -117,13 +117,6 @@ def examine(history: HistoryPort, progress: Callable[[int, int], None], cancelle
     return diagnose(asked(history), progress=progress, cancelled=cancelled)
 
 
-def repair_file(source: str, out: str, progress: Callable[[int, int], None], cancelled: Cancelled) -> Any:
-    """Write a repaired copy of a native file; the file itself is never changed."""
-    from unspool.query.repair import repair
-
-    return repair(source, out, progress=progress, cancelled=cancelled)
-
-
 def simulate_all(history: HistoryPort, progress: Callable[[int, int], None], cancelled: Cancelled) -> Simulation:
     """Try each strategy and codec on a history."""
     from unspool.query.simulator import simulate
@@ -196,31 +189,3 @@ def bytes_of(history: HistoryPort, progress: Callable[[int, int], None], cancell
         return cancelled()
 
     return footprint(asked(history), top=MOST_KINDS, skip_damaged=True, cancelled=look)
-
-
-class Fault(Struct, frozen=True):
-    """Something a checker found.
-
-    Attributes:
-        seq: the entry it shows at.
-        checker: who found it.
-        path: the value it concerns.
-        message: what is the matter.
-    """
-
-    seq: int
-    checker: str
-    path: str
-    message: str
-
-
-def faults(history: HistoryPort, cancelled: Cancelled) -> list[Fault]:
-    """Return what the checkers find in a history.
-
-    Raises:
-        UnspoolError: an installed checker cannot be used.
-    """
-    from unspool.query.checkers import check
-
-    report = check(asked(history), cancelled=cancelled)
-    return [Fault(one.seq, one.checker, one.path, one.message) for one in report.findings]

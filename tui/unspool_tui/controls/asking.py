@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from unspool.model.paths import format_path
 from unspool_tui.controls.finding import go
 from unspool_tui.desk import Kind, Reply
-from unspool_tui.questions import MOST_WRITES, Fault, faults, writes
+from unspool_tui.questions import MOST_WRITES, writes
 from unspool_tui.questions import Write as ValueWrite
 from unspool_tui.seeking import Turn, check_question, turns
 from unspool_tui.view import moves
@@ -111,26 +111,9 @@ def list_writes(main: MainScreen) -> None:
 
 def ask_checks(main: MainScreen) -> None:
     """Have the checkers look for faults of the app that recorded."""
-    from unspool_tui.screens.menu import Choice, Menu
+    from unspool_tui.screens.checks import ChecksScreen
 
-    def take(reply: Reply) -> None:
-        if reply.error is not None:
-            return
-        found: list[Fault] = reply.value
-        if not found:
-            main.flash("the checkers found nothing", "good")
-            return
-        if main.app.screen is not main:
-            main.flash(f"{len(found):,} findings; K lists them", "warning")
-            return
-        choices = [
-            Choice("", f"#{one.seq}  {one.checker}  {one.path[:30]}", str(one.seq), one.message[:60])
-            for one in found[:_MOST_LISTED]
-        ]
-        main.open(Menu(f"{len(found):,} findings", choices), lambda seq: go(main, seq))
-
-    told = "checking every entry"
-    main.ask(Kind.TASK, lambda: faults(main.scene.history, main.desk.withdrawn), take, told=told)
+    main.open(ChecksScreen(main))
 
 
 CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {

@@ -1,4 +1,4 @@
-"""Rows of the doctor's findings: one finding a line."""
+"""Rows of what the doctor and the checkers find: one finding a line."""
 
 from __future__ import annotations
 
@@ -32,5 +32,22 @@ def finding_line(severity: str, place: str, meaning: str, where: str, glyphs: Gl
             (f"{pad(on_grid(place[:_LONGEST]), 24)} ", "text"),
             (f"{severity:<9} ", style),
             (on_grid(told[:_LONGEST]), "text"),
+        )
+    )
+
+
+def check_heading() -> Row:
+    """Return the names of the columns of what checkers find."""
+    return Row(((f"   {'entry':<9} {'checker':<12} what", "faint"),), ground="bar")
+
+
+def check_line(seq: int, checker: str, path: str, message: str) -> Row:
+    """Return the line of one thing that a checker found."""
+    return Row(
+        (
+            (f"   {f'#{seq:,}':<9} ", "dim"),
+            (f"{pad(on_grid(checker[:_LONGEST]), 12)} ", "text"),
+            (f"{on_grid(path[:_LONGEST])} ", "key"),
+            (on_grid(message[:_LONGEST]), "dim"),
         )
     )
