@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from itertools import islice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from unspool.delta.json_patch import state_patch
 from unspool.errors import MissingExtra, PathSyntaxError
@@ -14,11 +14,15 @@ from unspool.model.json_text import to_json
 from unspool.model.paths import format_path, parse_path
 from unspool.model.values import Value
 from unspool.sources.timestamps import iso_time
+from unspool_tui.cli.asking import dated as happened_shape
 from unspool_tui.cli.shapes import diff_shape, entry_shape, show_shape, stats_shape
+from unspool_tui.mcp_answers import PATIENCE_SECONDS, Patience, answer, whole
 
-MOST_CHARACTERS: Final = 60_000
-"""Characters of one answer: whoever asks reads all of it, so a larger one is refused with the way to ask for less."""
+if TYPE_CHECKING:
+    from unspool.history.verdict import Problem
+
 _HITS: Final = 200
+_PROBLEMS: Final = 3
 _ENTRIES: Final = 500
 _HOMES: Final = (("mcp.server.mcpserver", "MCPServer"), ("mcp.server.fastmcp", "FastMCP"))
 """Where releases 2 and 1 of the package keep the server."""
@@ -45,9 +49,8 @@ class HistoryTools:
             entries = [history[seq] for seq in islice(history.writes(atom, first), wanted)]
         else:
             entries = history[first : first + wanted]
-        return _answer(
-            {"total": len(history), "entries": [entry_shape(entry) for entry in entries]}, "a smaller count"
-        )
+        shapes: list[Value] = [entry_shape(entry) for entry in entries]
+        return answer({"total": len(history), "entries": shapes}, "entries", "a smaller count")
 
     def show(self, entry: int = -1, path: str = "") -> str:
         """Show the state at an entry, or the value at a path such as cart.items[2].qty.
@@ -57,64 +60,77 @@ class HistoryTools:
         history = self._now()
         found = history[entry]
         if not path:
-            return _answer(show_shape(found, history.state(entry)), "a path, or the list of atoms in stats")
+            return answer(show_shape(found, history.state(entry)), "state", "one of them by its path")
         shape = show_shape(found, {})
         del shape["state"]
-        return _answer({**shape, "path": path, "value": _value_at(history, entry, path)}, "a longer path")
+        return answer({**shape, "path": path, "value": _value_at(history, entry, path)}, "value", "a longer path")
 
     def diff(self, a: int, b: int, patch: bool = False) -> str:
         """Tell what changed from entry a to entry b, atom by atom; with patch, as an RFC 6902 JSON Patch."""
         history = self._now()
         if patch:
-            return _answer(
-                state_patch(history.state(a), history.state(b), history.identity), "entries that are closer"
-            )
-        return _answer(diff_shape(history.diff(a, b)), "entries that are closer")
+            # Half a patch is none: it is told whole or not at all.
+            return whole(state_patch(history.state(a), history.state(b), history.identity), "entries that are closer")
+        return answer(diff_shape(history.diff(a, b)), "changes", "entries that are closer")
 
     def blame(self, path: str = "", entry: int = -1) -> str:
-        """Tell for each value at and below a path which entry last set it, when, and by which action."""
+        """Tell for each value at and below a path which entry last set it: when, by which action and line of code."""
         from unspool.query.blame import blame
 
-        found = blame(self._now(), entry, parse_path(path), skip_damaged=True)
+        patience = Patience()
+        found = blame(self._now(), entry, parse_path(path), skip_damaged=True, cancelled=patience)
         values = [
             {
                 "path": format_path(one.path, root=""), "value": one.value, "seq": one.seq, "action": one.action,
-                "timestamp": iso_time(one.timestamp_ns), "certain": one.certain,
+                "caller": str(one.caller or ""), "timestamp": iso_time(one.timestamp_ns), "certain": one.certain,
             }
             for one in found.values
         ]  # fmt: skip
-        return _answer({"at": found.at, "values": values, "complete": found.complete}, "a longer path")
+        unexplained = len(found.unexplained)
+        shape: dict[str, Value] = {"at": found.at, "complete": found.complete, "unexplained": unexplained}
+        return answer({**shape, **_short_of(found.problems, patience), "values": values}, "values", "a longer path")
 
     def bisect(self, expression: str) -> str:
         """Find the entries at which an expression over the state, such as `cart.total > 100`, flips its answer."""
         from unspool.query.bisect import bisect
 
-        found = bisect(self._now(), expression, skip_damaged=True)
-        flips = [{"seq": flip.seq, "holds": flip.holds} for flip in found.flips[:_HITS]]
-        return _answer(
-            {
-                "holds_first": found.holds_first, "holds_last": found.holds_last, "flips": flips,
-                "flips_in_all": len(found.flips), "complete": found.complete,
-            },
-            "a simpler expression",
-        )  # fmt: skip
+        patience = Patience()
+        history = self._now()
+        found = bisect(history, expression, skip_damaged=True, cancelled=patience)
+        flips = [
+            {"seq": flip.seq, "holds": flip.holds, "old": flip.old, "new": flip.new, "certain": flip.certain,
+             **happened_shape(history[flip.seq])}
+            for flip in found.flips[:_HITS]
+        ]  # fmt: skip
+        shape: dict[str, Value] = {
+            "holds_first": found.holds_first, "holds_last": found.holds_last, "flips_in_all": len(found.flips),
+            "asked": found.asked, "avoided": found.avoided, "not_answered": found.failures, "why": found.failure,
+            "complete": found.complete,
+        }  # fmt: skip
+        return answer({**shape, **_short_of(found.problems, patience), "flips": flips}, "flips", "a simpler question")
 
     def search(self, text: str, start: int = 0, limit: int = 50) -> str:
-        """Find a text, or a comparison such as `qty > 3`, in keys, paths and values of all entries, oldest first."""
-        from unspool.query.search import search
-        from unspool.query.search_queries import parse_query
+        """Find something in keys, paths and values of all entries, oldest first, from entry `start` on.
 
-        running = search(self._now(), parse_query(text), start=max(start, 0), skip_damaged=True)
+        A text, or a comparison such as `qty > 3`, or `= E` for results of an expression such as `= items[?qty > 3]`.
+        `more` says that there may be further hits: ask again with a later start.
+        """
+        from unspool.query.search import parse_search, search
+
+        patience = Patience()
+        running = search(self._now(), parse_search(text), start=max(start, 0), skip_damaged=True, cancelled=patience)
         wanted = min(max(limit, 1), _HITS)
         hits = [
             {"seq": hit.seq, "path": format_path(hit.path, root=""), "kind": hit.kind.value, "text": hit.text}
             for hit in islice(running, wanted)
         ]
-        return _answer({"hits": hits, "complete": running.complete}, "a smaller limit")
+        more = len(hits) == wanted or patience.ended
+        shape: dict[str, Value] = {"looked_at": running.looked_at, "more": more, "complete": running.complete}
+        return answer({**shape, **_short_of(running.problems, patience), "hits": hits}, "hits", "a smaller limit")
 
     def stats(self) -> str:
         """Tell counts, chains, sizes, codecs, bytes by atom, rebuild times and health."""
-        return _answer(stats_shape(self._now().stats()), "the entries one by one")
+        return answer(stats_shape(self._now().stats()), "atoms", "the entries one by one")
 
     def _now(self) -> History:
         self._history.refresh()
@@ -140,13 +156,15 @@ def _value_at(history: History, entry: int, path: str) -> Value:
     return value
 
 
-def _answer(value: Value, instead: str) -> str:
-    text = to_json(value)
-    if len(text) <= MOST_CHARACTERS:
-        return text
-    return to_json(
-        {"error": f"the answer has {len(text)} characters, more than {MOST_CHARACTERS}; ask for {instead}"}
-    )
+def _short_of(problems: Sequence[Problem], patience: Patience) -> dict[str, Value]:
+    """Return why an answer is partial, where it is."""
+    shape: dict[str, Value] = {}
+    if problems:
+        first = [f"{one.place}: {one.message}" for one in problems[:_PROBLEMS]]
+        shape["unread"] = {"entries": len(problems), "first": first}
+    if patience.ended:
+        shape["stopped"] = f"after {PATIENCE_SECONDS:g} seconds; this is what was found by then"
+    return shape
 
 
 def make_server(history: History) -> Any:

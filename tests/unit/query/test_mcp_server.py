@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from question_histories import damaged_shop
 
 from support.recording import record_shop
 from unspool.errors import MissingExtra
 from unspool.history import History
 from unspool.store import FileStore
-from unspool_tui import mcp_server
+from unspool_tui import mcp_answers, mcp_server
 from unspool_tui.mcp_server import HistoryTools
 
 
@@ -81,11 +81,89 @@ def test_a_wrong_question_is_answered_with_what_is_wrong(
         assert json.loads(tool(**given)).keys() == {"error"}
 
 
-def test_an_answer_that_nobody_could_read_is_refused_with_another_way(
-    tools: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "given", "part"),
+    [
+        ("list", {"count": 50}, "entries"),
+        ("show", {"entry": 5}, "state"),
+        ("show", {"entry": 5, "path": "stock"}, "value"),
+        ("diff", {"a": 0, "b": 50}, "changes"),
+        ("blame", {}, "values"),
+        ("bisect", {"expression": "stock[0].qty"}, "flips"),
+        ("search", {"text": "qty", "limit": 200}, "hits"),
+        ("stats", {}, "atoms"),
+    ],
+)
+def test_an_answer_that_is_too_long_is_cut_and_says_so(
+    shop: tuple[Path, list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    given: dict[str, Any],
+    part: str,
 ) -> None:
-    monkeypatch.setattr(mcp_server, "MOST_CHARACTERS", 100)
-    assert "ask for a path" in tools["show"](entry=5)["error"]
+    with History(FileStore.open(shop[0])) as history:
+        tool = HistoryTools(history).tools()[name]
+        longest = len(tool(**given))
+        # Measured times differ in length from call to call.
+        for most in (longest + 500, longest * 2 // 3, longest // 2, 350):
+            monkeypatch.setattr(mcp_answers, "MOST_CHARACTERS", most)
+            text = tool(**given)
+            told = json.loads(text)
+            assert len(text) <= max(most, 250)
+            assert ("cut" in told) is (most < longest)
+            assert "ask for" in told.get("cut", "ask for")
+            whole = json.loads(_at_length(monkeypatch, tool, given))
+            if isinstance(told.get(part), list):
+                assert told[part] == whole[part][: len(told[part])]
+            elif isinstance(told.get(part), dict):
+                assert told[part].keys() == whole[part].keys()
+                assert all(value in (None, whole[part][key]) for key, value in told[part].items())
+
+
+def _at_length(monkeypatch: pytest.MonkeyPatch, tool: Any, given: dict[str, Any]) -> str:
+    with monkeypatch.context() as patch:
+        patch.setattr(mcp_answers, "MOST_CHARACTERS", 10**9)
+        text: str = tool(**given)
+        return text
+
+
+def test_a_patch_is_told_whole_or_not_at_all(tools: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcp_answers, "MOST_CHARACTERS", 100)
+    assert tools["diff"](a=0, b=50, patch=True).keys() == {"cut"}
+
+
+def test_a_long_text_is_told_from_its_beginning(tmp_path: Path) -> None:
+    from unspool.recorder import Recorder
+
+    with Recorder(tmp_path / "long.unspool") as recorder:
+        recorder.record({"text": "\x00é" * 100_000})
+    with History(FileStore.open(tmp_path / "long.unspool")) as history:
+        text = HistoryTools(history).show(path="text")
+        assert len(text) <= mcp_answers.MOST_CHARACTERS
+        told = json.loads(text)
+        assert told["value"]
+        assert ("\x00é" * 100_000).startswith(told["value"])
+        assert "of 200,000 characters" in told["cut"]
+
+
+def test_a_question_that_takes_too_long_is_ended_and_says_so(tools: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcp_answers, "PATIENCE_SECONDS", -1.0)
+    for name, given in (("blame", {}), ("bisect", {"expression": "stock"}), ("search", {"text": "nowhere"})):
+        told = tools[name](**given)
+        assert "this is what was found by then" in told["stopped"]
+        assert told["complete"] is False
+
+
+def test_what_cannot_be_read_is_named_in_the_answer(tmp_path: Path) -> None:
+    path = tmp_path / "hurt.unspool"
+    _, hole = damaged_shop(path)
+    with History(FileStore.open(path)) as history:
+        given = {"blame": {"entry": hole.stop + 2}, "bisect": {"expression": "stock"}, "search": {"text": "nowhere"}}
+        for name, words in given.items():
+            told = json.loads(HistoryTools(history).tools()[name](**words))
+            assert told["unread"]["entries"] > 0
+            assert told["unread"]["first"][0].startswith("entry ")
+            assert told["complete"] is False
 
 
 def test_without_the_package_the_extra_is_named(
@@ -96,40 +174,41 @@ def test_without_the_package_the_extra_is_named(
         mcp_server.make_server(history)
 
 
-def test_a_real_client_lists_and_calls_tools_over_standard_input(shop: tuple[Path, list[dict[str, Any]]]) -> None:
-    pytest.importorskip("mcp", reason="the package mcp (extra `mcp`) is not installed")
-    path = shop[0]
+async def test_the_official_client_lists_and_calls_tools_over_standard_input(
+    shop: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    mcp = pytest.importorskip("mcp", reason="the package mcp (extra `mcp`) is not installed")
+    path, states = shop
     before = path.read_bytes()
-    command = [sys.executable, "-m", "unspool_tui.cli", "mcp", str(path)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        stdin, stdout = process.stdin, process.stdout
+    started = mcp.StdioServerParameters(command=sys.executable, args=["-m", "unspool_tui.cli", "mcp", str(path)])
+    async with mcp.stdio_client(started) as (reading, writing), mcp.ClientSession(reading, writing) as session:
+        hello = await session.initialize()
+        assert _named(hello, "server_info", "serverInfo").name == "unspool"
+        listed = (await session.list_tools()).tools
+        assert {tool.name for tool in listed} == {"list", "show", "diff", "blame", "bisect", "search", "stats"}
+        assert all(tool.description for tool in listed)
 
-        def send(message: dict[str, Any]) -> None:
-            stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
-            stdin.flush()
+        async def call(name: str, **given: Any) -> Any:
+            result = await session.call_tool(name, given)
+            return json.loads(result.content[0].text)
 
-        def ask(number: int, method: str, params: dict[str, Any]) -> Any:
-            send({"id": number, "method": method, "params": params})
-            while True:
-                answer = json.loads(stdout.readline())
-                if answer.get("id") == number:
-                    return answer["result"]
-
-        client = {"name": "test", "version": "1"}
-        hello = ask(1, "initialize", {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": client})
-        assert hello["serverInfo"]["name"] == "unspool"
-        send({"method": "notifications/initialized"})
-        listed = ask(2, "tools/list", {})["tools"]
-        assert {tool["name"] for tool in listed} == {"list", "show", "diff", "blame", "bisect", "search", "stats"}
-        assert all(tool["description"] for tool in listed)
-        called = ask(3, "tools/call", {"name": "show", "arguments": {"entry": 4, "path": "stock[1].sku"}})
-        assert json.loads(called["content"][0]["text"])["value"] == shop[1][4]["stock"][1]["sku"]
-        wrong = ask(4, "tools/call", {"name": "show", "arguments": {"entry": 999}})
-        assert "has no entry 999" in wrong["content"][0]["text"]
-        stdin.close()
-        assert process.wait(timeout=30) == 0
+        assert (await call("list", count=2))["total"] == len(states)
+        assert (await call("show", entry=4, path="stock[1].sku"))["value"] == states[4]["stock"][1]["sku"]
+        changed = {change["atom"] for change in (await call("diff", a=7, b=8))["changes"]}
+        assert changed == {atom for atom in states[8] if states[7].get(atom) != states[8].get(atom)}
+        (blamed,) = (await call("blame", path="stock[0].qty"))["values"]
+        assert blamed["value"] == states[-1]["stock"][0]["qty"]
+        flips = (await call("bisect", expression="stock[0].qty < 50"))["flips"]
+        assert flips[0]["seq"] == next(seq for seq, state in enumerate(states) if state["stock"][0]["qty"] < 50)
+        assert (await call("search", text="A-3", limit=1))["hits"][0]["seq"] == 0
+        assert (await call("search", text="= stock[0].qty < 50", limit=1))["hits"][0]["seq"] == flips[0]["seq"]
+        assert (await call("stats"))["entries"] == len(states)
+        assert "has no entry 999" in (await call("show", entry=999))["error"]
+        assert "column" in (await call("bisect", expression="stock ="))["error"]
     assert path.read_bytes() == before
+    assert {other.name for other in path.parent.iterdir()} == {path.name}
+
+
+def _named(value: Any, *names: str) -> Any:
+    """Return an attribute that releases 1 and 2 of the client spell differently."""
+    return next(getattr(value, name) for name in names if hasattr(value, name))
