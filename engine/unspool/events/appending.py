@@ -39,7 +39,11 @@ def find_space(database: Database, space_id: str) -> SpaceRow | None:
         ).fetchone()
     if row is None:
         return None
-    if not isinstance(row[1], int) or not isinstance(row[2], bytes) or not isinstance(row[3], bytes):
+    if (
+        not (isinstance(row[0], int) and isinstance(row[1], int))
+        or not isinstance(row[2], bytes)
+        or not isinstance(row[3], bytes)
+    ):
         raise DatabaseError(
             f"{database.path}: space {space_id!r} is damaged; restore the log from a copy or an archive",
             operation="read",
