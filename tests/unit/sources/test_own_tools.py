@@ -71,3 +71,29 @@ def test_patches_lead_where_jsonpatch_leads() -> None:
             operations = record if isinstance(record, list) else [record]
             document = jsonpatch.apply_patch(document, operations)
             assert history.state(seq) == document
+
+
+def test_actors_show_the_snapshots_that_xstate_tells_of() -> None:
+    answers = json.loads((FIXTURES / "xstate" / "door.expected.json").read_text())
+    with open_history(FIXTURES / "xstate" / "door.jsonl", follow=False) as history:
+        actions = [entry.action for entry in history]
+        seq = 0
+        for answer in answers:
+            seq = actions.index(answer["event"], seq + 1)
+            while actions[seq + 1 : seq + 2] == [answer["event"]]:
+                seq += 1
+            shown = history.state(seq)
+            for actor in answer.keys() - {"event"}:
+                assert {key: shown[actor][key] for key in ("status", "value", "context")} == answer[actor]
+        assert seq == len(history) - 1
+        assert history.verdict.status == "complete"
+
+
+def test_snapshots_show_what_nexus_state_puts_back_into_its_store() -> None:
+    answers = json.loads((FIXTURES / "nexus" / "history.expected.json").read_text())
+    with open_history(FIXTURES / "nexus" / "history.json", follow=False) as history:
+        assert len(history) == len(answers)
+        for entry, answer in zip(history, answers, strict=True):
+            assert history.state(entry.seq) == answer["values"]
+            assert (entry.id, entry.action) == (answer["id"], answer["action"])
+            assert entry.timestamp_ns == answer["timestamp"] * 1_000_000

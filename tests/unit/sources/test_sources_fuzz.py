@@ -9,27 +9,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from support.foreign_sources import FILES as FIXTURE_FILES
+from support.foreign_sources import FIXTURES
 from unspool import open_history
 from unspool.errors import UnspoolError
 from unspool.history.verdict import VerdictStatus
 from unspool.sources.registry import FORMATS
 
-FIXTURES = Path(__file__).parents[3] / "fixtures"
-FILES = sorted(
-    path
-    for folder in (
-        "events",
-        "home_assistant",
-        "langgraph",
-        "patches",
-        "redux",
-        "rrweb",
-        "states",
-        "temporal",
-        "xstate",
-    )
-    for path in (FIXTURES / folder).iterdir()
-) + sorted((FIXTURES / "seeds").iterdir())
+FILES = [*FIXTURE_FILES, *sorted((FIXTURES / "seeds").iterdir())]
 NASTY = (
     b"\x00",
     b"\xff",
