@@ -91,6 +91,7 @@ def _look(style: Style, system: ColorSystem) -> Look:
     return ";".join(numbers), colour, ground, ";".join((*on_blanks, ground))
 
 
+@lru_cache(maxsize=4096)
 def _change(before: Look, after: Look) -> str:
     if before[0] != after[0]:
         # What is set stays set, so attributes begin anew; then the defaults need no mention.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+from msgspec.structs import replace
 
 from unspool.model.paths import Path, format_path
 from unspool.model.values import Value
@@ -124,6 +127,15 @@ class InspectPane:
             return atom
         writer = self._leaves.writer(node.address, atom.seq)
         return UNKNOWN if writer is None else Origin(writer)
+
+    def keep_story(self, selected: Path, head: int, times: Sequence[int]) -> None:
+        """Let the story of the selected value hold at another head, where its atom was not set in between."""
+        address, told, origin = self.story
+        if not address or address != selected or told == head:
+            return
+        now, then = (self._origins.origin(str(address[0]), seq).seq for seq in (head, told))
+        if now is not None and now == then:
+            self.story = (address, head, replace(origin, age_ns=origin.age_ns + times[head] - times[told]))
 
     def seen_atoms(self, top: int, page: int) -> list[str]:
         """Return the atoms whose rows are in sight and whose origin is not known yet."""

@@ -181,6 +181,7 @@ class Painter:
         if unknown and not main.desk.can_wait:
             scene.origins.look_back(unknown, view.head, perf_counter() + _LOOK_BACK_SECONDS)
             unknown = scene.inspect.seen_atoms(panel.top, panel.page)
+        scene.inspect.keep_story(view.selected, view.head, scene.ledger.columns.timestamp_ns)
         return unknown
 
     def _look_up(self, view: View, unknown: list[str] | None) -> None:

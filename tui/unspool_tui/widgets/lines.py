@@ -17,6 +17,8 @@ from unspool_tui.present.paint import Pen, paint_row
 
 _STRIPS_KEPT: Final = 600
 """Drawn lines kept by a widget. More would only give the garbage collector work."""
+_NEARLY_ALL: Final = 1.25
+"""How much longer than its changed part a line must be for that part to be written alone."""
 
 
 class Lines(Widget, can_focus=False):
@@ -85,7 +87,9 @@ class Lines(Widget, can_focus=False):
         for y in range(min(height, max(len(old), len(new)))):
             before, after = (old[y] if y < len(old) else BLANK), (new[y] if y < len(new) else BLANK)
             if before != after:
-                changed.append(Region(0, y, min(width, differs_until(before, after, width)), 1))
+                until = differs_until(before, after, width)
+                # A strip cut just before its end costs more than the few cells it saves.
+                changed.append(Region(0, y, until if until * _NEARLY_ALL < width else width, 1))
         if changed:
             self.refresh(*changed)
 
