@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from unspool.query.doctor_rules import USUAL
 from unspool.query.simulator_trial import Timing
 
 PROMPT_US: Final = 5000.0
@@ -18,6 +19,10 @@ _WORTH: Final = 0.9
 """Deltas must save at least a tenth over full snapshots to be worth their chains."""
 _ALIKE: Final = 1.05
 """Files that differ by less than this are alike."""
+_AS_FAST: Final = 1.25
+"""Rebuilds whose times differ by less than this are as fast as each other."""
+_UNFELT_US: Final = 200.0
+"""Microseconds that nobody feels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +84,16 @@ def recommend(candidates: Sequence[Candidate]) -> tuple[Candidate, str]:
     """Return the configuration to use, and why.
 
     The smallest file among those that rebuild promptly and do not hold up the app; full snapshots where deltas
-    would save less than a tenth; of files that are alike, the one that rebuilds faster.
+    would save less than a tenth; of files that are alike, the recorder's own choice, or the one that rebuilds faster.
     """
     fit = _fit(candidates)
     smallest = min(one.file_bytes for one in fit)
     alike = [one for one in fit if one.file_bytes <= smallest * _ALIKE]
     best = min(alike, key=lambda one: (one.rebuild_us.p95, one.record_us.p50))
+    usual = next((one for one in alike if one.codec == one.strategy == USUAL), best)
+    if usual.rebuild_us.p95 <= max(_AS_FAST * best.rebuild_us.p95, best.rebuild_us.p95 + _UNFELT_US):
+        # Times vary from run to run; where nothing is gained the recorder may be left as it is.
+        best = usual
     whole = min((one for one in fit if one.is_full), key=lambda one: one.file_bytes, default=None)
     if best.is_full:
         return best, "full snapshots are smallest here: keep them"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 from health_damage import blocks_of, change, recorded
 
 from support.recording import record_shop
-from unspool_tui.cli import run
+from unspool.recorder import Recorder
+from unspool_tui.cli import asking, run
 
 
 @pytest.fixture
@@ -105,3 +108,49 @@ def test_a_foreign_source_is_examined_and_repaired_too(tmp_path: Path, capsys: p
     assert "9 entries, all read" in capsys.readouterr().out
     assert run(["doctor", str(path), "--repair", str(tmp_path / "out.unspool")]) == 0
     assert "9 entries kept, 0 holes" in capsys.readouterr().out
+
+
+def test_notes_of_one_kind_stand_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.unspool"
+    with Recorder(path, on_error="raise") as recorder:
+        for n in range(40):
+            recorder.record({"n": n // 2}, timestamp_ns=n)
+    assert run(["doctor", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "note    20 times, at entries 1, 3, 5, 7, 9, 11, 13, 15, …: changed nothing [no-op]" in said
+    assert said.count("no-op") == 1
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["check"], ["simulate"]])
+def test_an_interrupt_gives_what_was_found_and_says_that_it_is_partial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    class Impatient(asking.Interruption):
+        asked = 0
+
+        def __call__(self) -> bool:
+            self.asked += 1
+            if self.asked == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().__call__()
+
+    path = tmp_path / "x.unspool"
+    record_shop(path, 900)
+    monkeypatch.setattr(asking, "Interruption", Impatient)
+    before = signal.getsignal(signal.SIGINT)
+    assert run([*words, str(path), "--json"]) == 130
+    said = capsys.readouterr()
+    assert json.loads(said.out)["complete"] is False
+    assert "interrupted: the answer is partial" in said.err
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interrupted_repair_says_that_it_made_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = tmp_path / "x.unspool", tmp_path / "out.unspool"
+    record_shop(path, 300)
+    monkeypatch.setattr(asking.Interruption, "__call__", lambda self: True)
+    run(["doctor", str(path), "--repair", str(out)])
+    assert f"not repaired: interrupted; {out} was not made" in capsys.readouterr().out
+    assert [item.name for item in tmp_path.iterdir()] == ["x.unspool"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _ROLES: Final = {"error": "-", "warning": "~", "note": "dim"}
 _HOLES_SHOWN: Final = 20
+_NOTES_SHOWN: Final = 8
 
 
 @click.command("doctor")
@@ -81,10 +82,30 @@ def _print_diagnosis(out: Output, diagnosis: Diagnosis, source: str) -> None:
     chains = f"{diagnosis.chain_count} chains, measured by {visible(diagnosis.strategy)}"
     recorded = ", as it was recorded" if diagnosis.strategy_from == "file" else ""
     out.line(f"  {diagnosis.entries} entries, {read}; {chains}{recorded}")
+    notes: dict[str, list[Finding]] = {}
     for finding in diagnosis.findings:
-        _print_finding(out, finding, source)
+        if finding.severity.value == "note" and not finding.where:
+            notes.setdefault(finding.code.value, []).append(finding)
+        else:
+            _print_finding(out, finding, source)
+    for group in notes.values():
+        _print_notes(out, group, source)
     for code, count in diagnosis.unlisted.items():
         out.line(f"  and {count} more of {code}")
+
+
+def _print_notes(out: Output, notes: list[Finding], source: str) -> None:
+    """Nothing is wrong with these, so those of one kind stand together."""
+    if len(notes) == 1:
+        _print_finding(out, notes[0], source)
+        return
+    label = out.paint(f"{'note':<7}", _ROLES["note"])
+    more = ", …" if len(notes) > _NOTES_SHOWN else ""
+    places = ", ".join(str(note.first) for note in notes[:_NOTES_SHOWN])
+    such_as = "" if len({note.meaning for note in notes}) == 1 else "such as "
+    meaning = such_as + visible(notes[0].meaning)
+    out.line(f"  {label} {len(notes)} times, at entries {places}{more}: {meaning} [{notes[0].code.value}]")
+    out.line(f"          remedy: {notes[0].remedy.replace('FILE', visible(source))}")
 
 
 def _print_finding(out: Output, finding: Finding, source: str) -> None:
