@@ -169,8 +169,24 @@ def _merge_attributes(node: dict[str, Value], changes: dict[str, Value]) -> None
     for name, value in changes.items():
         if value is None:
             attributes.pop(name, None)
+        elif name == "style" and isinstance(value, dict):
+            attributes[name] = _merge_styles(attributes.get(name), value)
         else:
             attributes[name] = value
+
+
+def _merge_styles(style: Value, changes: dict[str, Value]) -> str:
+    """Return a style after changes to some of its properties, which rrweb writes where that is shorter."""
+    written = style.split(";") if isinstance(style, str) else []
+    pairs = [part.partition(":") for part in written if part.strip()]
+    properties: dict[str, Value] = {name.strip(): value.strip() for name, _, value in pairs}
+    for name, value in changes.items():
+        if value is False:
+            properties.pop(name, None)
+        else:
+            # A list is a value and its priority.
+            properties[name] = " !".join(map(str, value)) if isinstance(value, list) else value
+    return " ".join(f"{name}: {value};" for name, value in properties.items())
 
 
 def _flatten(root: Value) -> dict[str, dict[str, Value]]:

@@ -97,3 +97,31 @@ def test_snapshots_show_what_nexus_state_puts_back_into_its_store() -> None:
             assert history.state(entry.seq) == answer["values"]
             assert (entry.id, entry.action) == (answer["id"], answer["action"])
             assert entry.timestamp_ns == answer["timestamp"] * 1_000_000
+
+
+def test_a_recorded_page_is_what_the_browser_had() -> None:
+    answers = json.loads((FIXTURES / "rrweb" / "recorded.expected.json").read_text())
+    with open_history(FIXTURES / "rrweb" / "recorded.json", follow=False) as history:
+        assert history.verdict.status == "complete"
+        for answer in answers:
+            nodes = history.state(answer["after"])["nodes"]
+            for identity, expected in answer["tree"].items():
+                node = nodes[identity]
+                # The script that made the recording is no part of what it tells.
+                shown = [child for child in node.get("children", []) if nodes[child].get("tagName") != "script"]
+                assert shown == expected["children"]
+                assert node.get("attributes", {}) == expected.get("attributes", node.get("attributes", {}))
+                assert node.get("textContent") == expected.get("text")
+
+
+def test_some_properties_of_a_style_may_change_alone(tmp_path: Path) -> None:
+    node = {"type": 2, "tagName": "p", "attributes": {"style": "color: red; margin: 3px"}, "childNodes": [], "id": 2}
+    change = {"id": 2, "attributes": {"style": {"color": "blue", "margin": False, "padding": ["1px", "important"]}}}
+    mutation = {"source": 0, "texts": [], "removes": [], "adds": [], "attributes": [change]}
+    events = [
+        {"type": 2, "data": {"node": {"type": 0, "childNodes": [node], "id": 1}}, "timestamp": 1_700_000_000_000},
+        {"type": 3, "data": mutation, "timestamp": 1_700_000_000_001},
+    ]
+    (tmp_path / "page.json").write_text(json.dumps(events))
+    with open_history(tmp_path / "page.json", follow=False) as history:
+        assert history.state(1)["nodes"]["2"]["attributes"] == {"style": "color: blue; padding: 1px !important;"}
