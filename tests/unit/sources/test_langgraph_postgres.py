@@ -187,3 +187,18 @@ def test_a_graph_that_was_just_run_there_shows_what_langgraph_shows(
         sys.modules.pop("make_langgraph", None)
     with open_history(address, follow=False, folds={"log": "append"}) as history:
         agrees(history, answers)
+
+
+async def test_the_app_shows_checkpoints_as_they_come(address: str, connection: Any) -> None:
+    from tui.tui_driver import drive, make_app
+
+    checkpoints, writes = read_rows(GRAPH)
+    put_writes(connection, writes)
+    for row in checkpoints[:-1]:
+        put_checkpoint(connection, row)
+    with open_history(address, wait=False) as history:
+        async with drive(make_app(history, follow=True)) as driver:
+            await driver.until(lambda: len(history) == len(checkpoints) - 1)
+            put_checkpoint(connection, checkpoints[-1])
+            await driver.until(lambda: len(history) == len(checkpoints))
+            assert "loop step 1" in driver.text()
