@@ -243,9 +243,9 @@ async def test_playing_stops_when_another_tab_comes_to_the_front(shop_file: Path
         await opened(driver, 1)
         driver.app.main.run(_action("play"))
         await driver.until(lambda: driver.view.playing)
-        driver.app.show_tab(1)
+        driver.app.front.show(1)
         await driver.settle()
-        driver.app.show_tab(0)
+        driver.app.front.show(0)
         await driver.settle()
         assert not driver.view.playing
 
@@ -283,7 +283,7 @@ async def test_a_tab_is_opened_while_help_is_read_and_shows_when_that_is_left(
 ) -> None:
     monkeypatch.setattr("unspool_tui.source.UNASKED_BYTES", 100)
     async with drive(tabbed(*two)) as driver:
-        driver.app.show_tab(1)
+        driver.app.front.show(1)
         await driver.press("?")
         await driver.until(lambda: driver.app.tabs.all[1].history is not None)
         await driver.press("escape")

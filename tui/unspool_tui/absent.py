@@ -44,6 +44,7 @@ class AbsentHistory:
         self.source_name = name
         self.watch_paths: Sequence[Path] = ()
         self.identity: Mapping[str, str] | None = None
+        self.is_foreign = True
         self._retry = retry
         self._error = ""
 

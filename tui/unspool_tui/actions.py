@@ -236,6 +236,13 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action("tab.go", ("`",), "tabs", "Choose a source; digits go to the first nine.", SOURCES, _other_tabs),
     Action(
+        "choose",
+        ("O",),
+        "choose part",
+        "Choose which thread, player or space of the source is shown; it is remembered.",
+        SOURCES,
+    ),
+    Action(
         "identity",
         ("I",),
         "identity key",

@@ -127,6 +127,11 @@ class Desk:
             self._jobs.clear()
             self._wake.notify()
 
+    def join(self) -> None:
+        """Wait until the worker has ended; `close` must have been called."""
+        if self._thread.is_alive():
+            self._thread.join()
+
     def _run(self) -> None:
         while True:
             with self._wake:

@@ -31,9 +31,8 @@ class Returning:
         view = main.view
         if not view.follow and view.head != self._begun.head:
             return True
-        is_read = main.scene.history.progress.is_finished
         # The place may have been the newest entry, or one with others behind it: only a later one tells.
-        if view.tip <= self._session.furthest and not is_read:
+        if view.tip <= self._session.furthest and not main.follower.has_all:
             return False
         back = self._session.restore(view, at=None, follow=self._follow)
         if back != view:

@@ -53,6 +53,12 @@ class Source(Struct, frozen=True):
             return without_password(self.name)
         return os.path.realpath(self.name)
 
+    @property
+    def place_key(self) -> str:
+        """What the place in it is remembered under: each part that can be chosen has entries of its own."""
+        chosen = "".join(f"\n{what}={name}" for what, name in sorted(self.select.items()))
+        return f"{self.key}{chosen}" if self.key else ""
+
     def open(self, *, wait: bool) -> History:
         """Open it.
 

@@ -14,6 +14,7 @@ from unspool_tui.source import STANDARD_INPUT, Source
 from unspool_tui.view.tab_names import distinct_names
 
 if TYPE_CHECKING:
+    from unspool.history.history import History
     from unspool_tui.lookout import Lookout
     from unspool_tui.screens.main import MainScreen
     from unspool_tui.session import Session
@@ -34,6 +35,8 @@ class Tab:
         session: its remembered place, once it was looked at.
         total: entries, as far as known while it has no screen.
         seen: entries there were when it was last looked at.
+        fallback: the source without the part that was chosen last time, in case that is not there any more.
+        note: what to tell when it comes to the front.
         given: identity keys that were given just now; what they do not match is told once the source is read.
     """
 
@@ -46,6 +49,8 @@ class Tab:
     session: Session | None = None
     total: int = 0
     seen: int = 0
+    fallback: Source | None = None
+    note: str = ""
     given: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -72,12 +77,33 @@ class Tab:
             return self.history is not None
         self.error = ""
         try:
-            self.history = self.source.open(wait=self.at is not None)
+            self.open_or_raise(wait=self.at is not None)
         except UnspoolError as error:
             self.error = str(error)
         except Exception as error:  # noqa: BLE001 - told in the tab; this thread has nobody else to tell
             self.error = f"{self.source.name}: cannot be opened ({type(error).__name__}: {error})"
         return self.history is not None
+
+    def open_or_raise(self, *, wait: bool) -> History:
+        """Open the source; where the part that was chosen last time is gone, all of it.
+
+        Args:
+            wait: return when all that is there has been read.
+
+        Raises:
+            UnspoolError: it is refused.
+        """
+        assert self.source is not None
+        try:
+            history = self.source.open(wait=wait)
+        except UnspoolError as error:
+            if self.fallback is None:
+                raise
+            self.source, self.fallback = self.fallback, None
+            history = self.open_or_raise(wait=wait)
+            self.note = f"the part that was shown last time is not there any more: {error}"
+        self.history = history
+        return history
 
 
 class Tabs:

@@ -19,9 +19,10 @@ from unspool.events.schema import APPLICATION_ID
 from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.chains import SeqOf
+from unspool.sources.choices import Choice, several
 from unspool.sources.entries import Progress, Reader, SourceEntry
 from unspool.sources.event_chains import misfits
-from unspool.sources.event_databases import EventLogReader
+from unspool.sources.event_databases import EventLogReader, space_sizes
 from unspool.sources.event_spaces import SpaceTeller, chosen_spaces, in_time_order
 from unspool.sources.findings import Findings
 from unspool.sources.probe import Probe, Shape
@@ -107,11 +108,21 @@ def open_reader(probe: Probe) -> Reader:
     if probe.shape is Shape.SQLITE:
         open_database(probe.path).close()
         return EventLogReader(probe.path, chosen)
+    return ArchiveReader(probe.path, _unpacked(probe), probe.status.st_mtime_ns, chosen)
+
+
+def choices(probe: Probe) -> tuple[Choice, ...]:
+    """Return the spaces that can be shown one by one."""
+    if probe.shape is Shape.SQLITE:
+        return several("space", space_sizes(probe.path))
+    return several("space", ((name, len(events)) for name, events in _unpacked(probe).items()))
+
+
+def _unpacked(probe: Probe) -> Mapping[str, list[Event]]:
     try:
         data = read_whole(probe.path, probe.limits)
-        spaces = unpack_archive(data, name=str(probe.path), max_bytes=probe.limits.document_bytes)
+        return unpack_archive(data, name=str(probe.path), max_bytes=probe.limits.document_bytes)
     except CutShort:
         raise UnreadableSource(f"{probe.path}: its compressed data ends early; copy the archive again") from None
     except EventLogError as error:
         raise UnreadableSource(str(error)) from None
-    return ArchiveReader(probe.path, spaces, probe.status.st_mtime_ns, chosen)

@@ -180,3 +180,20 @@ class EventLogReader:
     def close(self) -> None:
         """Close the log."""
         self._log.close()
+
+
+def space_sizes(path: Path) -> list[tuple[str, int]]:
+    """Return the spaces of a log, oldest first, each with the number of its events.
+
+    Raises:
+        UnreadableSource: the log cannot be opened or read.
+    """
+    try:
+        log = EventLog(path, read_only=True, timeout=BUSY_S)
+        try:
+            heads = [log.head(space_id) for space_id in log.spaces()]
+        finally:
+            log.close()
+    except EventLogError as error:
+        raise UnreadableSource(str(error)) from None
+    return [(head.space_id, head.sequence_number) for head in heads if head is not None]

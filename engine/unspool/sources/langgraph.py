@@ -12,6 +12,7 @@ from unspool.errors import UnreadableSource
 from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.model.values import Value
 from unspool.sources.chains import SeqOf
+from unspool.sources.choices import Choice, by_thread, named
 from unspool.sources.entries import Progress, Reader, SourceEntry, UnusableRecord
 from unspool.sources.findings import Findings
 from unspool.sources.langgraph_chains import Checkpoint, CheckpointChains, broken_parents, key_of, stray_writes
@@ -38,6 +39,10 @@ _NEEDED: Final = {
     "metadata",
 }
 _THREADS: Final = "SELECT DISTINCT thread_id, checkpoint_ns FROM checkpoints WHERE {chosen} LIMIT 2"
+_PARTS: Final = (
+    "SELECT thread_id, checkpoint_ns, count(*) FROM checkpoints GROUP BY thread_id, checkpoint_ns "
+    "ORDER BY max(checkpoint_id) DESC, checkpoint_ns"
+)
 _ORDER: Final = (
     "SELECT rowid FROM checkpoints WHERE {chosen} AND rowid > ? AND rowid <= ? "
     "ORDER BY checkpoint_id, thread_id, checkpoint_ns"
@@ -79,7 +84,7 @@ class CheckpointReader:
             self._writes_query = _WRITES.format(path=task_path)
             threads = self._connection.execute(_THREADS.format(chosen=chosen), self._chosen).fetchall()
             if select and not threads:
-                raise UnreadableSource(f"{path}: holds no such {' and '.join(select)}; leave --select out")
+                raise UnreadableSource(f"{path}: holds no such {' and '.join(select)}; {self._known(select)}")
             channels = WrittenChannels(self._writes, folds)
         self._timeline = Timeline(channels, [(str(thread), str(namespace or "")) for thread, namespace in threads])
         self._last_row = 0
@@ -88,6 +93,14 @@ class CheckpointReader:
 
     def _writes(self, thread: str, namespace: str, identity: str) -> Iterable[tuple[str, str | None, bytes]]:
         return self._connection.execute(self._writes_query, (thread, namespace, identity))
+
+    def _known(self, select: Mapping[str, str]) -> str:
+        parts = self._connection.execute(_PARTS).fetchall()
+        threads = [str(thread) for thread, *_ in parts]
+        wanted = select.get("thread")
+        if wanted in threads:
+            return f"thread {wanted!r} has namespaces {named(str(name or '') for one, name, _ in parts if one == wanted)}"
+        return f"it has threads {named(threads)}"
 
     def read(self) -> Iterator[SourceEntry]:
         """Yield an entry for each checkpoint since the last call."""
@@ -170,6 +183,17 @@ def detect(probe: Probe) -> int:
         return 90 if columns_of(connection).get("checkpoints", set()) >= _NEEDED else 0
     except sqlite3.Error:
         return 0
+    finally:
+        connection.close()
+
+
+def choices(probe: Probe) -> tuple[Choice, ...]:
+    """Return the threads and namespaces that can be shown one by one."""
+    connection = open_database(probe.path)
+    try:
+        return by_thread((str(thread), str(name or ""), count) for thread, name, count in connection.execute(_PARTS))
+    except sqlite3.Error as error:
+        raise UnreadableSource(f"{probe.path}: its threads cannot be listed ({error})") from None
     finally:
         connection.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from unspool.errors import ConfigError
+from unspool.sources.choices import Choice, by_thread
 from unspool.sources.entries import Reader
 from unspool.sources.langgraph_postgres import PostgresCheckpointReader
 from unspool.store.postgres_link import Link
@@ -12,6 +13,10 @@ from unspool.store.postgres_schema import has_tables
 from unspool.store.postgres_target import parse_target
 
 _LANGGRAPH = "langgraph"
+_PARTS = (
+    "SELECT thread_id, checkpoint_ns, count(*) FROM checkpoints GROUP BY thread_id, checkpoint_ns "
+    "ORDER BY max(checkpoint_id) DESC, checkpoint_ns"
+)
 
 
 def holds_histories(address: str) -> bool:
@@ -27,6 +32,21 @@ def holds_histories(address: str) -> bool:
     try:
         has_checkpoints = link.fetch("SELECT to_regclass('checkpoints')")[0][0] is not None
         return not has_checkpoints and link.call(has_tables)
+    finally:
+        link.close()
+
+
+def checkpoint_choices(address: str) -> tuple[Choice, ...]:
+    """Return the threads and namespaces of LangGraph's checkpoints that can be shown one by one.
+
+    Raises:
+        UnreadableSource, MissingExtra: the server cannot be reached.
+    """
+    if holds_histories(address):
+        return ()
+    link = Link(parse_target(address), read_only=True)
+    try:
+        return by_thread((str(thread), str(name), count) for thread, name, count in link.fetch(_PARTS))
     finally:
         link.close()
 

@@ -19,12 +19,14 @@ from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.model.values import Value
 from unspool.regions.binary_form import MAGIC
 from unspool.regions.component import COMPONENT_SCHEMA, COMPONENT_TYPE
+from unspool.regions.errors import AmbiguousByteOrder
 from unspool.regions.multiplayer import MultiplayerRegionDelta
 from unspool.regions.records import RECORD_HEAD_SIZE, RECORD_HEADS, ByteOrder
 from unspool.regions.snapshot import SNAPSHOT_FORM, RegionSnapshot
 from unspool.regions.state import RegionMoment, region_history, region_state
 from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.chains import SeqOf
+from unspool.sources.choices import Choice, several
 from unspool.sources.entries import TIME_FROM_FILE, Progress, Reader, SourceEntry
 from unspool.sources.findings import Findings
 from unspool.sources.probe import Probe, Shape
@@ -208,3 +210,18 @@ def open_reader(probe: Probe) -> Reader:
         ConfigError: a byte order was chosen that there is not.
     """
     return RegionReader(probe)
+
+
+def choices(probe: Probe) -> tuple[Choice, ...]:
+    """Return the players, or for records that decode either way the byte orders, that can be shown one by one."""
+    try:
+        document = read_region(read_whole(probe.path, probe.limits), str(probe.path), None).document
+    except AmbiguousByteOrder:
+        return several("order", ((order, None) for order in RECORD_HEADS))
+    except CutShort:
+        raise UnreadableSource(f"{probe.path}: its compressed data ends early; copy the file again") from None
+    except RegionError as error:
+        raise UnreadableSource(str(error)) from None
+    players = document.personal_deltas if isinstance(document, MultiplayerRegionDelta) else {}
+    # A player alone is a choice too: the others see the shared layers only.
+    return tuple(Choice({"player": name}) for name in players)

@@ -85,6 +85,27 @@ def select_reader(source: str, reading: Reading, undo: ExitStack, *, wait: bool)
     return Selected(source, _chosen(probe, reading).load().open_reader(probe))
 
 
+def is_file_like(source: str) -> bool:
+    """Say whether a source is a path, whose format is told by looking at it."""
+    return source != STANDARD_INPUT and not source.startswith(GIT_PREFIX)
+
+
+def format_of(path: Path, reading: Reading) -> tuple[Probe, Format]:
+    """Return a first look at a file or directory, and its format.
+
+    Raises:
+        UnreadableSource, ConfigError: see `select_reader`.
+    """
+    probe = _probe(path, reading)
+    return probe, NATIVE if _is_native(probe, reading) else _chosen(probe, reading)
+
+
+def _is_native(probe: Probe, reading: Reading) -> bool:
+    from unspool.sources.opening import is_native
+
+    return is_native(str(probe.path), reading.format)
+
+
 def _probe(path: Path, reading: Reading, *, is_growing: bool = False) -> Probe:
     return Probe(path, reading.limits, reading.follow, reading.folds, is_growing, reading.select)
 

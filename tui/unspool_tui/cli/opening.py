@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.history.verdict import Verdict
     from unspool.model.paths import Path
-    from unspool_tui.tabs import Tabs
+    from unspool_tui.tabs import Tab, Tabs
 
 _FOUND_PROBLEMS, _UNREADABLE = 1, 3
 _STANDARD_INPUT = "-"
@@ -55,10 +55,7 @@ def command(
     if _STANDARD_INPUT in sources:
         _give_the_keyboard_back()
     if len(sources) == 1:
-        # An entry or a value asked for by name must be there before the screen is.
-        with opened(common, follow=not no_follow, wait=bool(at_entries or select)) as history:
-            show(common, history, places[0], follow=not no_follow, select=select)
-            return judge(common, history.verdict)
+        return _show_one(common, places[0], follow=not no_follow, select=select)
     return _show_tabs(common, sources, places, follow=not no_follow, select=select)
 
 
@@ -129,8 +126,34 @@ def show(
         poll=common.poll,
         select=select,
     )
-    alone = Tab(source_of(common, follow=follow), at_entry, history, given=common.identity)
-    run_app(history, at=at_entry, follow=follow, options=options, tabs=tabs or Tabs([alone]))
+    if tabs is None:
+        tabs = Tabs([Tab(source_of(common, follow=follow), at_entry, history, given=common.identity)])
+    run_app(history, at=at_entry, follow=follow, options=options, tabs=tabs)
+
+
+def _show_one(common: Common, at_entry: int | None, *, follow: bool, select: Path) -> int:
+    """Show one source in the terminal UI."""
+    from unspool_tui.tabs import Tabs
+
+    tab = _tab(common, at_entry, follow=follow)
+    tabs = Tabs([tab])
+    # An entry or a value asked for by name must be there before the screen is.
+    history = tab.open_or_raise(wait=at_entry is not None or bool(select))
+    try:
+        show(common, history, at_entry, follow=follow, tabs=tabs, select=select)
+        return _judge_all(common, tabs)
+    finally:
+        tabs.close()
+
+
+def _tab(common: Common, at_entry: int | None, *, follow: bool) -> Tab:
+    """Return the tab of a source: the part of it that was chosen last time, if that is still there."""
+    from unspool_tui.remembered import with_choice
+    from unspool_tui.tabs import Tab
+
+    whole = source_of(common, follow=follow)
+    chosen = with_choice(whole)
+    return Tab(chosen, at_entry, fallback=None if chosen is whole else whole, given=common.identity)
 
 
 def _check_atom(history: History, entry: int, atom: str) -> None:
@@ -153,11 +176,10 @@ def _show_tabs(
     common: Common, sources: Sequence[str], places: Sequence[int | None], *, follow: bool, select: Path
 ) -> int:
     """Open the first source that can be opened; the screen opens the others."""
-    from unspool_tui.tabs import Tab, Tabs
+    from unspool_tui.tabs import Tabs
 
     tabs = [
-        Tab(source_of(replace(common, source=source), follow=follow), at, given=common.identity)
-        for source, at in zip(sources, places, strict=True)
+        _tab(replace(common, source=source), at, follow=follow) for source, at in zip(sources, places, strict=True)
     ]
     front = next((number for number, tab in enumerate(tabs) if tab.open()), None)
     if front is None:
@@ -174,10 +196,15 @@ def _show_tabs(
             tabs=side_by_side,
             select=select,
         )
-        verdicts = [tab.history.verdict for tab in tabs if tab.history is not None]
-        return max(judge(common, cast("Verdict", verdict)) for verdict in verdicts)
+        return _judge_all(common, side_by_side)
     finally:
         side_by_side.close()
+
+
+def _judge_all(common: Common, tabs: Tabs) -> int:
+    """Tell what could not be read of any source that is open, and return the exit code that follows from it."""
+    verdicts = [cast("Verdict", tab.history.verdict) for tab in tabs.all if tab.history is not None]
+    return max((judge(common, verdict) for verdict in verdicts), default=0)
 
 
 def _give_the_keyboard_back() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from unspool_tui.controls import (
     app,
     asking,
+    choosing,
     comparing,
     finding,
     identity,
@@ -33,6 +34,7 @@ CONTROLS: Final[Mapping[str, Control]] = {
     **sharing.CONTROLS,
     **tabbing.CONTROLS,
     **identity.CONTROLS,
+    **choosing.CONTROLS,
     **app.CONTROLS,
 }
 """Every action id with what it does; a test holds it to the registry."""

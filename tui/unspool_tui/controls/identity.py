@@ -56,7 +56,7 @@ def apply(main: MainScreen, pattern: str, key: str) -> None:
     """Compare by a key from now on, remember it, and say when it tells nothing apart."""
     main.scene.identify({**(main.scene.history.identity or {}), pattern: key})
     main.repaint()
-    main.unspool_app.remember_identity({pattern: key})
+    main.unspool_app.front.remember_identity({pattern: key})
     said = f"{pattern}[*] is compared by {key}" if key else f"the key of {pattern}[*] is detected again"
     check(main, {pattern: key}, said)
 

@@ -19,7 +19,7 @@ _DIGITS: Final = 9
 def beside(main: MainScreen, step: int) -> None:
     """Bring the next or previous tab to the front; behind the last comes the first."""
     app = main.unspool_app
-    app.show_tab((app.tabs.front + step) % len(app.tabs))
+    app.front.show((app.tabs.front + step) % len(app.tabs))
 
 
 def choose(main: MainScreen) -> None:
@@ -34,7 +34,7 @@ def choose(main: MainScreen) -> None:
 
     def chosen(number: str | None) -> None:
         if number is not None:
-            app.show_tab(int(number))
+            app.front.show(int(number))
 
     main.open(Menu("Sources", choices, at=str(app.tabs.front)), chosen)
 

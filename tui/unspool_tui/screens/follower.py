@@ -51,6 +51,8 @@ class Follower:
         self._step: Timer | None = None
         self.poll: float | None = None
         self.enabled = True
+        self.has_all = False
+        """What is shown is all that there was when the source had been read."""
 
     def start(self) -> None:
         """Begin to watch; a history without files to watch is finished."""
@@ -118,7 +120,9 @@ class Follower:
         history = self._main.scene.history
 
         def refresh() -> int:
+            is_read = history.progress.is_finished
             history.refresh()
+            self.has_all = is_read
             history.columns()
             return len(history)
 

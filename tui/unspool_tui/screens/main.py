@@ -218,7 +218,7 @@ class MainScreen(Screen[None]):
     def on_screen_resume(self) -> None:
         """Paint what changed while another tab was in front."""
         if self.view.tabs > 1:
-            self.unspool_app.settle()
+            self.unspool_app.front.settle()
             self.repaint()
 
     @on(Lines.Resized)
@@ -295,7 +295,7 @@ class MainScreen(Screen[None]):
 
     @on(TabChosen)
     def _tab_chosen(self, message: TabChosen) -> None:
-        self.unspool_app.show_tab(message.tab)
+        self.unspool_app.front.show(message.tab)
 
     @on(Timeline.Scrubbed)
     def _scrubbed(self, message: Timeline.Scrubbed) -> None:

@@ -54,17 +54,23 @@ class Menu(Modal[str]):
         """
         super().__init__()
         self._title = title
-        self._choices = list(choices)
         self._preview = preview
+        self._take(choices, at)
+
+    def _take(self, choices: Sequence[Choice], at: str) -> None:
+        self._choices = list(choices)
         self._cursor = next((row for row, choice in enumerate(choices) if choice.value == at), 0)
 
     def compose(self) -> ComposeResult:
         """Lay out the list."""
         box = Framed(id="menu")
+        self._fit(box)
+        yield box
+
+    def _fit(self, box: Framed) -> None:
         widest = max((width_of(choice.label) + width_of(choice.more) for choice in self._choices), default=0)
         box.styles.width = max(len(self._title) + 10, min(90, widest + 12))
         box.styles.height = min(_MOST_ROWS, len(self._choices)) + 2
-        yield box
 
     def paint(self) -> None:
         """Show the choices."""
@@ -113,3 +119,40 @@ class Menu(Modal[str]):
     @on(Framed.Wheeled)
     def _wheeled(self, message: Framed.Wheeled) -> None:
         self._move(message.by)
+
+
+class LateMenu(Menu):
+    """A menu whose choices are still being looked up; keys typed meanwhile wait for them."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title, ())
+        self._typed: list[tuple[str, str | None]] | None = []
+        self._known = False
+
+    def on_mount(self) -> None:
+        """Show choices that were there sooner than the screen."""
+        super().on_mount()
+        if self._known:
+            self._settle()
+
+    def fill(self, choices: Sequence[Choice], *, at: str) -> None:
+        """Show the choices, and do what was typed before they were there."""
+        self._take(choices, at)
+        self._known = True
+        if self.up:
+            self._settle()
+
+    def _settle(self) -> None:
+        self._fit(self.query_one(Framed))
+        self.paint()
+        typed, self._typed = self._typed or [], None
+        for key, character in typed:
+            if not self.over:
+                self.press(key, character)
+
+    def press(self, key: str, character: str | None) -> bool:
+        """Wait with keys until there is something to choose from."""
+        if self._typed is None:
+            return super().press(key, character)
+        self._typed.append((key, character))
+        return True

@@ -164,6 +164,9 @@ class HistoryPort(Protocol):
     @property
     def progress(self) -> Progress: ...
 
+    @property
+    def is_foreign(self) -> bool: ...
+
     identity: Mapping[str, str] | None
     """Keys set by hand that tell the records of lists apart, by path pattern; may be set while it is open."""
 

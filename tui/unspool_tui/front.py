@@ -1,0 +1,256 @@
+"""Which tab is in front: makes the screens of tabs, brings them to the front, opens a source anew."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+from textual.message import Message
+
+from unspool.errors import EntryNotFound
+from unspool_tui.keymap import Keymap
+from unspool_tui.options import UiOptions
+from unspool_tui.places import state_folder
+from unspool_tui.present.glyphs import Glyphs
+from unspool_tui.returning import Returning
+from unspool_tui.scene.scene import Look, Scene
+from unspool_tui.screens.main import MainScreen
+from unspool_tui.session import Session
+from unspool_tui.settings import Settings
+from unspool_tui.tabs import Tab, Tabs
+from unspool_tui.view.model import View
+
+if TYPE_CHECKING:
+    from unspool_tui.view.history_port import HistoryPort
+    from unspool_tui.window import UnspoolApp
+
+
+class TabTold(Message):
+    """A thread has something about a tab: it is open, it was refused, or it has grown."""
+
+    def __init__(self, tab: Tab) -> None:
+        self.tab = tab
+        super().__init__()
+
+
+class Front:
+    """The tabs of an app and their screens; the one in front is `app.main`."""
+
+    def __init__(
+        self, app: UnspoolApp, tabs: Tabs, settings: Settings, options: UiOptions, look: Glyphs, *, follow: bool
+    ) -> None:
+        """Prepare to show tabs.
+
+        Args:
+            app: whose screens they are.
+            tabs: all sources.
+            settings: what the person settled once.
+            options: what the caller asks for.
+            look: characters to draw with.
+            follow: keep up with new entries.
+        """
+        self.tabs = tabs
+        self.remembers = options.remember and settings.remember
+        self._app = app
+        self._settings = settings
+        self._options = options
+        self._glyphs = look
+        self._follow = follow
+        self._modes: dict[MainScreen, str] = {}
+
+    def session_of(self, tab: Tab, history: HistoryPort) -> Session:
+        """Return the remembered place of a tab, reading it at first."""
+        if tab.session is None:
+            key = tab.source.place_key if tab.source is not None else None
+            tab.session = Session.of(history, state_folder() if self.remembers else None, key)
+        return tab.session
+
+    def first_screen(self, history: HistoryPort, mode: str) -> MainScreen:
+        """Make the screen that the app begins with.
+
+        Raises:
+            EntryNotFound: the entry to begin at is not there.
+        """
+        tab = self.tabs.front_tab
+        main = tab.main = self._screen_for(tab, history, self.session_of(tab, history))
+        self._modes[main] = mode
+        return main
+
+    def _screen_for(self, tab: Tab, history: HistoryPort, session: Session) -> MainScreen:
+        scene = Scene(history, Look(self._glyphs, self._options.zone))
+        place = None if tab.at is None else _resolved(tab.at, len(history))
+        empty = View(total=len(history), tabs=len(self.tabs))
+        view = session.restore(empty, at=place, follow=self._follow)
+        # A foreign source is read beside the screen: more entries than are known here may be there by now.
+        waits = tab.at is None and session.furthest >= (view.tip if history.is_foreign else view.total)
+        if waits:
+            view = replace(view, follow=False)
+        main = MainScreen(scene, view, Keymap(self._settings.keys), self._app.pen)
+        poll = self._options.poll
+        main.follower.poll = poll if poll is not None else self._settings.poll or None
+        main.follower.enabled = self._follow
+        main.first_filter = session.filter if tab.at is None else ""
+        main.unchecked = tab.given
+        if tab.note:
+            main.call_later(main.flash, tab.note, "warning")
+            tab.note = ""
+        if waits:
+            main.returning = Returning(session, view, follow=self._follow)
+        return main
+
+    def begin(self) -> None:
+        """Open the other sources, now that the first screen stands."""
+        self.tabs.begin(lambda tab: self._app.post_message(TabTold(tab)))
+
+    def end(self) -> None:
+        """Remember the places, and stop what works for tabs behind the one in front."""
+        for tab in self.tabs.all:
+            self._save(tab)
+            if tab.main is not None and tab.main is not self._app.main:
+                tab.main.stop()
+
+    def _save(self, tab: Tab) -> None:
+        if tab.main is not None and tab.session is not None:
+            tab.session.save(tab.main.view, self._app.theme)
+
+    def show(self, number: int) -> None:
+        """Bring a tab to the front; its screen is made when it is looked at for the first time."""
+        if number == self.tabs.front or not 0 <= number < len(self.tabs):
+            return
+        self._leave(self.tabs.front_tab)
+        self.tabs.front = number
+        self._bring(self.tabs.front_tab)
+
+    def _leave(self, tab: Tab) -> None:
+        if tab.main is None:
+            return
+        if tab.history is None:
+            # A stand-in costs nothing to make again.
+            tab.main = None
+            return
+        tab.seen = tab.main.view.total
+        tab.main.go_behind()
+
+    def _bring(self, tab: Tab) -> None:
+        """Put a tab's screen in front, making it first where there is none."""
+        if tab.main is None:
+            tab.main = self._new_screen(tab) if tab.history is not None else self._stand_in(tab)
+        before, self._app.main = self._app.main, tab.main
+        # Textual calls a stack of screens a mode. The first one is known to it only from here on.
+        for screen in (before, tab.main):
+            self._app.know_mode(self._modes.setdefault(screen, f"tab-{id(screen)}"), partial(_itself, screen))
+        self._app.switch_mode(self._modes[tab.main])
+        if not any(other.main is before for other in self.tabs.all):
+            self._app.remove_mode(self._modes.pop(before))
+
+    def _new_screen(self, tab: Tab) -> MainScreen:
+        """Make the screen of an open tab; an entry asked for that is not there is told, not raised."""
+        assert tab.history is not None
+        self.tabs.release(tab)
+        session = self.session_of(tab, tab.history)
+        try:
+            main = self._screen_for(tab, tab.history, session)
+        except EntryNotFound as error:
+            tab.at = None
+            main = self._screen_for(tab, tab.history, session)
+            main.call_later(main.flash, str(error), "warning")
+        return main
+
+    def _stand_in(self, tab: Tab) -> MainScreen:
+        """Make the screen of a tab that is not open: what it is called, and why it was refused."""
+        from unspool_tui.absent import AbsentHistory
+
+        absent = AbsentHistory(tab.name, lambda: self.tabs.want(tab))
+        if tab.error:
+            absent.refused(tab.error)
+        else:
+            self.tabs.want(tab)
+        main = self._screen_for(Tab(tab.source), absent, Session.of(absent, None))
+        main.scene.say(tab.error, main.view)
+        return main
+
+    def told(self, tab: Tab) -> None:
+        """Take note of what a thread has about a tab."""
+        if tab is self.tabs.front_tab:
+            self.settle()
+        elif tab.history is not None and tab.main is None and self._follow:
+            self.tabs.watch(tab)
+        self._app.main.repaint()
+
+    def settle(self) -> None:
+        """Give the tab in front its own screen as soon as it is open, or tell why it was refused."""
+        tab = self.tabs.front_tab
+        if tab.main is None or tab.main.scene.history is tab.history or self._app.screen is not self._app.main:
+            return
+        if tab.history is not None:
+            tab.main = None
+            self._bring(tab)
+        elif tab.error:
+            absent = tab.main.scene.history
+            absent.refused(tab.error)  # type: ignore[attr-defined]
+            tab.main.scene.say(tab.error, tab.main.view)
+            tab.main.repaint()
+
+    def reopen(self, select: Mapping[str, str]) -> None:
+        """Show another part of the source in front: it is opened anew, and has a place of its own."""
+        tab = self.tabs.front_tab
+        if tab.source is None or tab.opening:
+            return
+        self._save(tab)
+        old = tab.history, tab.main
+        tab.source = replace(tab.source, select=dict(select))
+        tab.history = tab.main = tab.session = tab.at = None
+        tab.error, tab.given = "", {}
+        self._bring(tab)
+        _close_behind(*old)
+        if self.remembers:
+            from unspool_tui.remembered import keep_choice
+
+            keep_choice(tab.source, select)
+
+    def remember_identity(self, identity: Mapping[str, str]) -> None:
+        """Keep identity keys for the source in front."""
+        source = self.tabs.front_tab.source
+        if source is not None and self.remembers:
+            from unspool_tui.remembered import keep_identity
+
+            keep_identity(source, identity)
+
+    def show_line(self) -> None:
+        """Draw the line of tabs."""
+        from unspool_tui.present.tab_row import tab_row
+        from unspool_tui.widgets.tab_line import TabLine
+
+        line = self._app.main.query_one(TabLine)
+        line.show(tab_row(self.tabs.labels(), self.tabs.front, line.columns, self._glyphs))
+
+
+def _itself(screen: MainScreen) -> MainScreen:
+    """Return a screen where Textual asks for a function that makes one."""
+    return screen
+
+
+def _close_behind(history: HistoryPort | None, main: MainScreen | None) -> None:
+    """Close a history that nothing shows any more, when its worker is done with it; nobody waits for that."""
+    if main is not None:
+        main.stop()
+    if history is None:
+        return
+
+    def close() -> None:
+        if main is not None:
+            main.desk.join()
+        history.close()
+
+    threading.Thread(target=close, name="unspool-close", daemon=True).start()
+
+
+def _resolved(at: int, total: int) -> int:
+    seq = at + total if at < 0 else at
+    if not 0 <= seq < total:
+        known = f"entries 0 to {total - 1}" if total else "no entry yet"
+        raise EntryNotFound(f"--at {at}: the history has {known}")
+    return seq
