@@ -6,6 +6,7 @@ are rebuilt. Who knows that the answer flips once may say so: then a binary sear
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Final
@@ -15,7 +16,7 @@ from unspool.history.history import History
 from unspool.query.bisect_callable import Function, FunctionPredicate
 from unspool.query.bisect_flips import Bisection, Flip
 from unspool.query.expressions import Answer, Expression, Predicate
-from unspool.query.lineage import Places, Stretch, line_to, touching, windows
+from unspool.query.lineage import Places, Stretch, line_to, stretches_back, touching, windows
 from unspool.query.reading import Cancelled, StateReader, never
 
 Progress = Callable[[int, int], None]
@@ -171,14 +172,20 @@ def _scan(asking: _Asking, stretches: Iterator[Stretch]) -> Iterator[int]:
     last, done = -1, 0
     for stretch in stretches:
         if stretch.parent is not None and stretch.parent != last:
-            before, certain = asking.ask(stretch.parent), True
-        for seq in _candidates(asking, stretch):
+            before, certain = _ask_before(asking, stretch.parent)
+        ahead = deque(_candidates(asking, stretch))
+        if not certain:
+            _ask_next(ahead, stretch.first)
+        while ahead:
+            seq = ahead.popleft()
             yield done + seq - stretch.first
-            if before is not None and not _may_differ(asking, before, seq):
+            if certain and before is not None and not _may_differ(asking, before, seq):
                 continue
             answer = asking.ask(seq)
             if answer is None:
                 certain = False
+                if seq < stretch.last:
+                    _ask_next(ahead, seq + 1)
                 continue
             if before is not None and before.holds is not answer.holds:
                 parent = stretch.parent_of(seq)
@@ -188,6 +195,22 @@ def _scan(asking: _Asking, stretches: Iterator[Stretch]) -> Iterator[int]:
         done += last - stretch.first + 1
         yield done
     asking.last = before
+
+
+def _ask_before(asking: _Asking, parent: int) -> tuple[Answer | None, bool]:
+    """Ask the entry that a fork follows, or the nearest one before it that can be read; say whether it was that one."""
+    for stretch in stretches_back(asking.history, parent):
+        for seq in range(stretch.last, stretch.first - 1, -1):
+            answer = asking.ask(seq)
+            if answer is not None:
+                return answer, seq == parent
+    return None, False
+
+
+def _ask_next(ahead: deque[int], seq: int) -> None:
+    """Ask an entry next: behind one that cannot be read the answer may be another, whatever it changed itself."""
+    if not ahead or ahead[0] != seq:
+        ahead.appendleft(seq)
 
 
 def _candidates(asking: _Asking, stretch: Stretch) -> Iterable[int]:

@@ -122,6 +122,8 @@ def _walk_back(
     history = reader.history
     atoms = list(roots)
     doubtful: dict[str, int] = {}
+    # Values may have changed and changed back where nothing can be read: what is older than that is not certain.
+    shaken: set[str] = set()
     for entry, parent in touches_back(history, atoms, at, every=reader.skip_damaged):
         if cancelled():
             return
@@ -130,6 +132,7 @@ def _walk_back(
             root = roots[atom]
             if state is None:
                 doubtful.setdefault(atom, entry)
+                shaken.add(atom)
                 continue
             old = state.get(atom)
             if old == root.value:
@@ -137,7 +140,7 @@ def _walk_back(
                 continue
             writer = doubtful.pop(atom, entry)
             for leaf in step_back(root, old, history.identity):
-                yield leaf, writer, writer == entry
+                yield leaf, writer, atom not in shaken
             if root.done:
                 atoms.remove(atom)
         if not atoms:

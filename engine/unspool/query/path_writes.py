@@ -101,12 +101,15 @@ def follow_back(
     tracker = _start(reader, path, seq)
     atom = str(tracker.path[0])
     doubtful: int | None = None
+    # Behind a gap across which the value is the same it may have changed and changed back.
+    shaken = False
     for entry, parent in touches_back(reader.history, (atom,), seq, every=reader.skip_damaged):
         if cancelled() or tracker.lost:
             return
         state = reader.state(parent)
         if state is None:
             doubtful = entry if doubtful is None else doubtful
+            shaken = True
             continue
         where, value = tracker.path, tracker.value
         outcome = tracker.move(state.get(atom), back=True)
@@ -115,8 +118,9 @@ def follow_back(
             continue
         place = tracker.path if outcome is Outcome.FOUND else where
         writer = entry if doubtful is None else doubtful
-        yield PathWrite(writer, _BACK[outcome], place, tracker.value, value, doubtful is None)
+        yield PathWrite(writer, _BACK[outcome], place, tracker.value, value, not shaken)
         doubtful = None
+        shaken = shaken and outcome is Outcome.SAME
 
 
 _BACK = {

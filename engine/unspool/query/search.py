@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.query.expressions import Expression
-from unspool.query.lineage import windows
+from unspool.query.lineage import stretches_back, windows
 from unspool.query.reading import EMPTY_STATE, Cancelled, StateReader, Wire, never
 from unspool.query.search_hits import Hit, HitKind, Look, ResultLook, TextLook
 from unspool.query.search_queries import PatternQuery, Query, TextQuery, parse_query
@@ -66,13 +66,22 @@ class Search:
             if new is None:
                 yield seq, []
                 continue
-            # Behind a gap, what was read last stands in for the state before.
-            base = last[1] if parent == last[0] else self._reader.state(parent)
-            hits = self._look.hits(seq, last[1] if base is None else base, new)
+            base = last[1] if parent == last[0] else self._before(parent)
+            hits = self._look.hits(seq, base, new)
             last = (seq, new)
             self.looked_at += 1
             yield seq, hits
         self.complete = not self.problems
+
+    def _before(self, parent: int | None) -> Wire:
+        """Return the state that an entry followed, or the nearest one before it that can be read."""
+        if parent is not None:
+            for stretch in stretches_back(self._reader.history, parent):
+                for seq in range(stretch.last, stretch.first - 1, -1):
+                    state = self._reader.state(seq)
+                    if state is not None:
+                        return state
+        return EMPTY_STATE
 
     def _entries(self) -> Iterator[tuple[int, int | None]]:
         for stretch in windows(self._reader.history, *self._range):
