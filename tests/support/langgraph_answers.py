@@ -51,5 +51,9 @@ def agrees(history: History, answers: dict[str, Any], *, is_single: bool = False
         assert entry.action == f"{told['source']} step {told['step']}"
         assert entry.meta.get("parent") == told["parent"]
         assert entry.meta.get("namespace", "") == told.get("namespace", "")
-        if told["parent"] is not None:
+        turn = (told["thread"], told.get("namespace", ""))
+        before = [one for one in history[: entry.seq] if (one.meta["thread"], one.meta.get("namespace", "")) == turn]
+        if told["parent"] is not None and told["parent"] != before[-1].id:
             assert entry.parent_seq == seqs[told["parent"]]
+        else:
+            assert entry.parent_seq == (entry.seq - 1 if entry.seq else None)

@@ -55,6 +55,9 @@ class Timeline:
         self._is_single = len(threads) < 2
         self._first = threads[0] if threads else None
         self._state: State = {}
+        self._atoms: dict[tuple[str, str], tuple[str, ...]] = {}
+        """The channels that each thread has in the state."""
+        self._newest: dict[tuple[str, str], str] = {}
         self._said: set[str] = set()
 
     def entry(self, row: CheckpointRow, checkpoint: dict[str, Value], default_ns: int) -> SourceEntry:
@@ -69,14 +72,18 @@ class Timeline:
             UnusableRecord: it holds no channel values.
         """
         values = self._values(row, checkpoint)
-        self._first = self._first or (row.thread, row.namespace)
-        if self._is_single and (row.thread, row.namespace) != self._first:
+        key = (row.thread, row.namespace)
+        self._first = self._first or key
+        if self._is_single and key != self._first:
             self._become_many()
-        self._replace(row, values)
+        self._replace(key, values)
         timestamp_ns = to_ns(checkpoint.get("ts"))
         meta = _meta(row, timestamp_ns is None)
         at = default_ns if timestamp_ns is None else timestamp_ns
-        return SourceEntry(dict(self._state), at, _label(row.metadata), meta, row.id, row.parent)
+        # Threads take turns: only one that goes back to an older checkpoint of its own leaves the common line.
+        newest, self._newest[key] = self._newest.get(key), row.id
+        parent = None if row.parent == newest else row.parent
+        return SourceEntry(dict(self._state), at, _label(row.metadata), meta, row.id, parent)
 
     def _values(self, row: CheckpointRow, checkpoint: dict[str, Value]) -> State:
         stored = stored_values(checkpoint)
@@ -103,14 +110,18 @@ class Timeline:
             prefix = _prefix(*self._first)
             self._state = {prefix + name: value for name, value in self._state.items()}
 
-    def _replace(self, row: CheckpointRow, values: State) -> None:
-        """Put a thread's channels in the place of those it had before."""
+    def _replace(self, key: tuple[str, str], values: State) -> None:
+        """Put a thread's channels in the place of those it had before; those of others stay where they are."""
         if self._is_single:
             self._state = values
-            return
-        prefix = _prefix(row.thread, row.namespace)
-        kept = {name: value for name, value in self._state.items() if not name.startswith(prefix)}
-        self._state = {**kept, **{prefix + name: value for name, value in values.items()}}
+        else:
+            prefix = _prefix(*key)
+            for name in self._atoms.get(key, ()):
+                if name not in values:
+                    del self._state[prefix + name]
+            for name, value in values.items():
+                self._state[prefix + name] = value
+        self._atoms[key] = tuple(values)
 
     def notices(self) -> Iterator[str]:
         """Yield what must be said about the whole and was not said yet."""
