@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +19,7 @@ from unspool import Recorder
 if TYPE_CHECKING:
     from benchmarks.peers.git import GitRepository
 
+_KEPT_FROM = 500_000
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -82,12 +86,14 @@ class Context:
         return known
 
     def many(self, count: int) -> ManyEntries:
-        """Return a synthetic history of some entries, recorded once a run by a process of its own."""
+        """Return a synthetic history of some entries, recorded by a process of its own.
+
+        A long one is kept in the system's folder for temporary files, for the runs to come with the same engine.
+        """
         known = self._many.get(count)
         if known is None:
-            path = self.folder / f"many-{count}.unspool"
-            facts = run_module("benchmarks.many", str(path), str(count))
-            known = self._many[count] = ManyEntries(path, count, facts["seconds"], facts["peak_mb"])
+            kept = self.folder if count < _KEPT_FROM else lasting_folder() / f"histories-{_engine_mark()}"
+            known = self._many[count] = _recorded_many(kept, count)
         return known
 
     def git(self, load: Load) -> GitRepository:
@@ -105,6 +111,30 @@ class Context:
             known.fill(load.states())
             self._git[load.name] = known
         return known
+
+
+def lasting_folder() -> Path:
+    """Return the folder for what later runs use again."""
+    return Path(tempfile.gettempdir()) / f"unspool-bench-{os.getuid()}"
+
+
+def _engine_mark() -> str:
+    """Return what changes with everything that decides how a history is recorded."""
+    sources = [*(ROOT / "engine").rglob("*.py"), ROOT / "benchmarks" / "many.py"]
+    return f"{zlib.crc32(b''.join(path.read_bytes() for path in sorted(sources))):08x}"
+
+
+def _recorded_many(folder: Path, count: int) -> ManyEntries:
+    folder.mkdir(parents=True, exist_ok=True)
+    path, told = folder / f"many-{count}.unspool", folder / f"many-{count}.json"
+    if not (path.exists() and told.exists()):
+        # Under another name until it is whole: a run that is broken off leaves nothing that the next one would trust.
+        part = folder / f"part-{os.getpid()}-{count}.unspool"
+        facts = run_module("benchmarks.many", str(part), str(count))
+        part.replace(path)
+        told.write_text(json.dumps(facts))
+    facts = json.loads(told.read_text())
+    return ManyEntries(path, count, facts["seconds"], facts["peak_mb"])
 
 
 def record_load(states: Iterable[State], path: Path) -> Recorded:

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from benchmarks.bytecode import as_installed
 from benchmarks.process_facts import processor_seconds, resident_mb, wake_ups
 from benchmarks.pty_screen import Screen
 
@@ -28,6 +29,9 @@ now = time.monotonic
 _SETTLED_S = 0.06
 """Quiet that ends a paint."""
 _NO_ANSWER_S = 1.0
+_NOT_HANDED_ON = ("NO_COLOR", "LINES", "COLUMNS")
+_WORKING_SHARE = 0.01
+"""Share of a processor above which a program is still busy with something."""
 
 
 class ProgramEnded(Exception):
@@ -76,7 +80,7 @@ class Session:
         self._position = re.compile(position)
         self._chunks: list[tuple[float, bytes]] = []
         self.written = 0
-        own = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "LINES", "COLUMNS")}
+        own = as_installed({name: value for name, value in os.environ.items() if name not in _NOT_HANDED_ON})
         own |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | dict(environment or {})
         self._terminal, side = pty.openpty()
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -122,6 +126,30 @@ class Session:
         end = now() + limit
         while self.alive and now() < end and self.read(quiet):
             pass
+
+    def rest(self, limit: float) -> None:
+        """Read until the program neither writes nor works."""
+        end = now() + limit
+        while self.alive and now() < end:
+            used, written = self.processor_seconds(), self.written
+            self.read_until(now() + 0.5)
+            if self.written == written and self.processor_seconds() - used < 0.5 * _WORKING_SHARE:
+                return
+
+    def shown_after(self, keys: bytes, pattern: str, seconds: float) -> float | None:
+        """Type while the screen never rests; return the milliseconds to the read that brought a text, or None."""
+        wanted = re.compile(pattern)
+        self.frames()
+        pressed = now()
+        self.send(keys)
+        self.read_until(pressed + seconds)
+        found = None
+        for moment, data in self._chunks:
+            self.screen.feed(data)
+            if found is None and wanted.search(self.screen.text()):
+                found = (moment - pressed) * 1000
+        self._chunks.clear()
+        return found
 
     def frames(self) -> list[Frame]:
         """Show what was read, and return each read that changed the screen."""
@@ -178,10 +206,16 @@ class Session:
         return Paint(first, last, self.written - before)
 
     def pour(self, events: Sequence[bytes], rate: float) -> list[float]:
-        """Type on a schedule, reading meanwhile and until it is quiet; return when each was sent."""
+        """Type on a schedule, reading meanwhile and until it is quiet; return when each was sent.
+
+        Raises:
+            ProgramEnded: it did.
+        """
         start = now() + 0.02
         sent = []
         for number, event in enumerate(events):
+            if not self.alive:
+                raise ProgramEnded(f"ended at key {number}; the screen:\n{self.screen.text()}")
             self.read_until(start + number / rate)
             sent.append(now())
             self.send(event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 _TOKEN: Final = re.compile(
@@ -19,7 +19,13 @@ _TOKEN: Final = re.compile(
 _ALTERNATE: Final = (47, 1047, 1049)
 _SYNCHRONISED: Final = 2026
 
-Cells = tuple[tuple[str, ...], ...]
+_COLOUR: Final = {3: 0, 9: 0, 4: 1, 10: 1}
+"""Which of the two colours a number of a sequence sets, by its tens: the text's or the background's."""
+_PLAIN: Final = (0, 0, frozenset[int]())
+
+Look = tuple[Hashable, Hashable, frozenset[int]]
+"""Colour of the text, colour of the background, attributes."""
+Cells = tuple[tuple[Hashable, ...], ...]
 
 
 class Screen:
@@ -36,13 +42,13 @@ class Screen:
         self._columns, self._rows, self._reply = columns, rows, reply
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._rest = ""
-        self._look = ""
+        self._look: Look = _PLAIN
         self._x = self._y = 0
         self._clear()
 
     def _clear(self) -> None:
         self._text = [[" "] * self._columns for _ in range(self._rows)]
-        self._looks = [[""] * self._columns for _ in range(self._rows)]
+        self._looks: list[list[Look]] = [[_PLAIN] * self._columns for _ in range(self._rows)]
 
     def text(self) -> str:
         """Return the rows as text, blanks at their ends cut off."""
@@ -104,9 +110,9 @@ class Screen:
         if self._y < self._rows - 1:
             self._y += 1
             return
-        for grid, blank in ((self._text, " "), (self._looks, "")):
-            del grid[0]
-            grid.append([blank] * self._columns)
+        del self._text[0], self._looks[0]
+        self._text.append([" "] * self._columns)
+        self._looks.append([_PLAIN] * self._columns)
 
     def _sequence(self, body: str, final: str) -> None:
         if body[:1] in ("?", ">", "<", "="):
@@ -116,7 +122,7 @@ class Screen:
         first = max(numbers[0], 1)
         match final:
             case "m":
-                self._look = "" if body in ("", "0") else body if body.startswith("0;") else self._look + ";" + body
+                self._look = _styled(self._look, iter(numbers))
             case "H" | "f":
                 self._go(max(numbers[1], 1) - 1 if len(numbers) > 1 else 0, first - 1)
             case "A" | "B":
@@ -152,7 +158,26 @@ class Screen:
     def _erase(self, row: int, start: int) -> None:
         count = self._columns - start
         self._text[row][start:] = [" "] * count
-        self._looks[row][start:] = [""] * count
+        self._looks[row][start:] = [_PLAIN] * count
+
+
+def _styled(look: Look, numbers: Iterator[int]) -> Look:
+    """Return a look after a sequence that sets styles; what it leaves alone stays."""
+    colours, attributes = [look[0], look[1]], set(look[2])
+    for number in numbers:
+        if number == 0:
+            colours, attributes = [0, 0], set()
+        elif number < 10 or number == 21:
+            attributes.add(number)
+        elif number < 30:
+            attributes -= {1, 2} if number == 22 else {4, 21} if number == 24 else {number - 20}
+        elif number // 10 in _COLOUR:
+            place = _COLOUR[number // 10]
+            if number in (38, 48):
+                colours[place] = tuple(next(numbers, 0) for _ in range(1 if next(numbers, 0) == 5 else 3))
+            else:
+                colours[place] = 0 if number in (39, 49) else number
+    return colours[0], colours[1], frozenset(attributes)
 
 
 def _width(character: str) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import select
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 from benchmarks import tui_targets as target
+from benchmarks.bytecode import as_installed
 from benchmarks.context import ROOT
 from benchmarks.measure import median, p99
 from benchmarks.pty_latency import Frame, Session, now
@@ -19,7 +23,11 @@ _PAINT_S = 0.002
 """Changes closer than this are parts of one paint."""
 _LAG_MS, _DRAIN_MS, _FRAMES = 17.0, 17.0, 59.0
 _DRAG_FRAMES, _DRAG_GAP_MS, _DRAG_DRAIN_MS = 60.0, 25.0, 30.0
-_LIVE_P50_MS, _LIVE_P99_MS, _LIVE_CPU = 20.0, 40.0, 12.0
+_LIVE_P50_MS, _LIVE_P99_MS, _LIVE_CPU, _LIVE_KEYS_MS = 20.0, 40.0, 12.0, 20.0
+_KEY_WINDOW_S = 0.12
+"""How long a key's paint is waited for while the screen never rests."""
+_PATIENCE_S = 20.0
+_NO_INSPECT = rf"(?s)\A(?!.*{target.INSPECT_HAS_KEYS})"
 
 
 def hold(session: Session, hello: Session, name: str, seconds: float) -> list[Row]:
@@ -83,24 +91,56 @@ def drag(session: Session, name: str, seconds: float) -> list[Row]:
 
 
 def arriving(folder: Path, home: Path, seconds: float) -> list[Row]:
-    """Follow a recorder that writes 10,000 entries a second."""
-    path = folder / "arriving.unspool"
+    """Follow a recorder that writes 10,000 entries a second; then type while it does.
+
+    Raises:
+        ProgramEnded: the app did.
+        subprocess.SubprocessError: the recorder did not come to an end.
+    """
+    return [*_shown(folder / "arriving.unspool", home, seconds), *_typed(folder / "typed.unspool", home, seconds)]
+
+
+@contextmanager
+def _recorder(path: Path, home: Path, seconds: float) -> Iterator[tuple[subprocess.Popen[str], Session]]:
+    """Start a recorder and the app that follows it; the recorder begins when told, and is ended if it does not end."""
     command = (sys.executable, "-m", "benchmarks.live_writer", str(path), str(_ENTRY_RATE), str(seconds))
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as writer:
-        assert writer.stdout is not None
-        assert writer.stdin is not None
-        writer.stdout.readline()
-        session = target.app_at(path, home, "arriving").start_ready()
+    environment = as_installed(os.environ)
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    ) as writer:
+        session = None
+        try:
+            assert writer.stdout is not None
+            if not select.select([writer.stdout], [], [], _PATIENCE_S)[0] or not writer.stdout.readline():
+                raise subprocess.SubprocessError("the recorder did not start")
+            session = target.app_at(path, home, "arriving").start_ready()
+            yield writer, session
+        finally:
+            if session is not None:
+                session.quit(target.QUIT)
+            writer.kill()
+
+
+def _go(writer: subprocess.Popen[str]) -> None:
+    assert writer.stdin is not None
+    writer.stdin.write("go\n")
+    writer.stdin.flush()
+
+
+def _shown(path: Path, home: Path, seconds: float) -> list[Row]:
+    with _recorder(path, home, seconds) as (writer, session):
+        session.rest(_PATIENCE_S)
         used, started = session.processor_seconds(), now()
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-        while writer.poll() is None and now() < started + 4 * seconds:
+        _go(writer)
+        while writer.poll() is None and now() < started + 4 * seconds + _PATIENCE_S:
             session.read(0.02)
         cpu = (session.processor_seconds() - used) / (now() - started) * 100
         session.settle(0.3)
         frames = session.frames()
+        if writer.poll() is None:
+            return [absent("entries arriving", "the recorder did not end")]
+        assert writer.stdout is not None
         written = [(int(seq), float(moment)) for seq, moment in map(str.split, writer.stdout.read().splitlines())]
-        session.quit(target.QUIT)
     lags = []
     place = 0
     for seq, moment in written:
@@ -117,4 +157,27 @@ def arriving(folder: Path, home: Path, seconds: float) -> list[Row]:
         alone(f"{name}: visible lag p99", p99(lags), "ms", most=_LIVE_P99_MS),
         alone(f"{name}: processor time", cpu, "%", most=_LIVE_CPU),
         alone(f"{name}: shown in the end", 100 * len(lags) / len(written), "%", least=100),
+    ]
+
+
+def _typed(path: Path, home: Path, seconds: float) -> list[Row]:
+    """Type keys that move the focus; what tells that one was obeyed is the line of keys at the bottom."""
+    what = "entries arriving: key to its paint p99"
+    with _recorder(path, home, seconds) as (writer, session):
+        session.rest(_PATIENCE_S)
+        _go(writer)
+        session.read_until(now() + 0.3)
+        end = now() + seconds - 0.5
+        times: list[float] = []
+        lost = 0
+        while now() < end and session.alive:
+            for key, shown in ((target.INSPECT_PANE, target.INSPECT_HAS_KEYS), (target.HISTORY_PANE, _NO_INSPECT)):
+                found = session.shown_after(key, shown, _KEY_WINDOW_S)
+                times += [] if found is None else [found]
+                lost += found is None
+    if not times:
+        return [absent(what, "no key was obeyed")]
+    return [
+        alone(what, p99(times), "ms", most=_LIVE_KEYS_MS, note=f"p50 {median(times):.1f} ms, {len(times)} keys"),
+        alone("entries arriving: keys not obeyed in time", lost, "keys", most=0),
     ]

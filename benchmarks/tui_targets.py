@@ -11,7 +11,9 @@ from benchmarks.pty_latency import Session
 
 NEXT, PREVIOUS = b".", b","
 PAGE_DOWN, PAGE_UP = b"\x1b[6~", b"\x1b[5~"
-INSPECT_PANE, CURSOR_DOWN, CURSOR_UP = b"3", b"j", b"k"
+HISTORY_PANE, INSPECT_PANE, CURSOR_DOWN, CURSOR_UP = b"1", b"3", b"j", b"k"
+INSPECT_HAS_KEYS = r"v mode"
+"""What the footer says while Inspect takes the keys, and only then."""
 QUIT = b"q"
 MOUSE = b"\x1b[<"
 TIMELINE_ROW = 1
