@@ -1,0 +1,53 @@
+"""How tabs look, as pictures at three sizes; `--snapshot-update` draws them anew."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_tabs import SIZES, opened, tabbed
+from textual.pilot import Pilot
+from tui_driver import Driver
+
+from conftest import START_NS, record, shop_states
+from unspool.history.history import History
+from unspool.history.rebuild import CacheStats
+from unspool.recorder.recorder import Recorder
+
+
+@pytest.fixture
+def _steady(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measured times that are always the same, so that pictures of them are."""
+    monkeypatch.setattr(History, "rebuild_times_us", lambda self: [120.0] * 19 + [900.0])
+    monkeypatch.setattr(History, "cache_stats", lambda self: CacheStats(26, 64, 96, 4, 0))
+    monkeypatch.setattr(History, "file_bytes", lambda self: 65_536)
+
+
+@pytest.mark.usefixtures("_steady")
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="pictures are compared on one version of Python only: 3.11"
+)
+@pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40", "200x50"])
+def test_how_tabs_look(
+    snap_compare: Callable[..., bool], tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for side in ("left", "right"):
+        (tmp_path / side).mkdir()
+        record(tmp_path / side / "shop.unspool", shop_states(60))
+    (tmp_path / "noise.bin").write_bytes(bytes(range(256)) * 40)
+    app = tabbed("left/shop.unspool", "noise.bin", "right/shop.unspool", at=(30,))
+
+    async def run(pilot: Pilot[None]) -> None:
+        driver = Driver(app, pilot)
+        await opened(driver, 2)
+        await driver.until(lambda: bool(app.tabs.all[1].error) and app.tabs.all[2].seen == 60)
+        with Recorder("right/shop.unspool") as recorder:
+            for number in range(12):
+                recorder.record({"n": number}, timestamp_ns=START_NS + number * 10**9)
+        await driver.until(lambda: "+12" in driver.line(0))
+        await driver.press("2", "j")
+
+    assert snap_compare(app, terminal_size=size, run_before=run)
