@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from unspool.errors import UnspoolError
 from unspool.history.diff import Diff
@@ -14,6 +15,9 @@ from unspool.model.entries import Entry, OpKind
 from unspool.model.paths import Path
 from unspool.model.values import MISSING, Value
 from unspool.query.checkers_patterns import spell, spell_in
+
+_TOLD: Final = 1000
+"""Entries that do not read which are told; a doctor tells them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +71,14 @@ class Moment:
 
 
 def moments(history: History, problems: list[str]) -> Iterator[Moment]:
-    """Yield every entry that reads; what does not is told in `problems`."""
+    """Yield every entry that reads; what does not is told in `problems`, of very many the first ones."""
     for seq in range(len(history)):
         try:
             entry = history[seq]
             yield Moment(entry, history.changes(seq), history)
         except UnspoolError as error:
-            problems.append(str(error))
+            if len(problems) < _TOLD:
+                problems.append(str(error))
 
 
 __all__ = ["MISSING", "Moment", "Touch", "moments"]

@@ -86,6 +86,10 @@ def diagnose(
         ConfigError: an unknown strategy.
     """
     rules = None if strategy is None else given_rules(strategy)
+    is_foreign = isinstance(target, History) and target.is_foreign
+    if rules is None and is_foreign:
+        # What was read of it was recorded by a rule of ours, which is none of the source's.
+        rules = rules_of(())
     ledger = Ledger()
     stop = cancelled or _never
     doubtful: tuple[tuple[int, int], ...] = ()
@@ -100,7 +104,9 @@ def diagnose(
     if moved and found.verdict is Health.BROKEN:
         # A recorder began on the file meanwhile; opened anew, it is read as a live one.
         return diagnose(target, strategy=strategy, progress=progress, cancelled=cancelled)
-    return replace(found, doubtful=(*found.doubtful, *doubtful)) if doubtful else found
+    if isinstance(target, History) and is_foreign:
+        return replace(found, source=target.source_name, doubtful=(*found.doubtful, *doubtful))
+    return found
 
 
 def _source_of(target: History | ChainedSource | str | os.PathLike[str], ledger: Ledger) -> ChainedSource:

@@ -75,7 +75,7 @@ class EntryChecks:
         elif type(parent) is not int or not 0 <= parent < seq:
             text = f"follows entry {parent!r}, which is no earlier entry"
             self._ledger.add(Code.FORK_WITHOUT_PARENT, seq, seq, text)
-            self.doubtful.append((seq, seq))
+            self._mark(seq, seq)
         else:
             self._check_fork(step, told, parent)
 
@@ -110,7 +110,15 @@ class EntryChecks:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         text = f"the full snapshot at entry {seq} does not follow from the deltas before it: atom {wrong[0]!r}{more}"
         self._ledger.add(Code.REPLAY_DIFFERS, first, seq, text)
-        self.doubtful.append((first, seq))
+        self._mark(first, seq)
+
+    def _mark(self, first: int, last: int) -> None:
+        """Remember entries as doubtful; neighbours are one span, so that many take no room."""
+        if self.doubtful and first <= self.doubtful[-1][1] + 1:
+            known = self.doubtful[-1]
+            self.doubtful[-1] = (min(first, known[0]), max(last, known[1]))
+        else:
+            self.doubtful.append((first, last))
 
     def _check_fork(self, step: Step, told: Changes, parent: int) -> None:
         seq = step.seq
@@ -124,7 +132,7 @@ class EntryChecks:
             hint = f"it fits entry {seq - 1}" if fits else "it fits neither that nor the one before it"
             text = f"says it follows entry {parent}, but what it changed does not fit: {hint}"
             self._ledger.add(Code.FORK_WRONG_BRANCH, seq, seq, text)
-            self.doubtful.append((seq, seq))
+            self._mark(seq, seq)
 
 
 def differing(told: Changes, old: EncodedState, new: EncodedState) -> list[str]:

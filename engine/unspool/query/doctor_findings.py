@@ -182,6 +182,7 @@ class Ledger:
         severity: Severity | None = None,
         *,
         where: str = "",
+        still_reads: str = "",
     ) -> None:
         """Note a finding; `meaning` should not name the entries, so that neighbours can be joined."""
         self.counts[code] += 1 if first is None or last is None else last - first + 1
@@ -195,10 +196,12 @@ class Ledger:
         if self._listed[code] >= LISTED:
             self.unlisted[code] += 1
             return
-        usual, still_reads, remedy = _KINDS[code]
+        usual, reads, remedy = _KINDS[code]
         self._listed[code] += 1
         self._open[code] = len(self._findings)
-        self._findings.append(Finding(code, severity or usual, first, last, meaning, still_reads, remedy, where))
+        self._findings.append(
+            Finding(code, severity or usual, first, last, meaning, still_reads or reads, remedy, where)
+        )
 
     def findings(self) -> tuple[Finding, ...]:
         """Return the findings, worst first, then in the order of entries."""

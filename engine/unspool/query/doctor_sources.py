@@ -25,9 +25,22 @@ def add_source_findings(history: History, ledger: Ledger, cancelled: Cancelled) 
     for fault in faults:
         first, last = span_of(fault) or (None, None)
         severity = None if fault.severity is None else Severity(fault.severity)
-        ledger.add(Code(fault.code), first, last, fault.message, severity, where=fault.place)
+        ledger.add(
+            Code(fault.code), first, last, fault.message, severity, where=fault.place, still_reads=_still_reads(fault)
+        )
     _add_verdict(history.verdict, ledger, told_by(faults))
     return faults
+
+
+def _still_reads(fault: ChainFault) -> str:
+    """Return what of the source can be read all the same; "" for what the code usually means."""
+    if not _is_error(fault):
+        return ""
+    return (
+        "every other entry"
+        if fault.is_lost
+        else "every entry that is there; of these it is not certain what they held"
+    )
 
 
 def told_by(faults: Iterable[ChainFault]) -> set[str]:

@@ -39,15 +39,15 @@ class DeltaChains:
         """See `RecordExaminer.see`."""
         is_first, self._is_first = self._is_first, False
         if read.problem:
-            self._lost.append(read)
+            self._lost.append(replace(read, record=None))
             return iter(())
-        record = read.record
+        record, place = read.record, replace(read, record=None)
         if not self._is_delta(record):
             return iter(())
         if is_first:
-            self._orphan = read
+            self._orphan = place
         if isinstance(record, dict) and not self._fits(record):
-            self._unfit.append(read)
+            self._unfit.append(place)
         return iter(())
 
     def finish(self, total: int) -> Iterator[ChainFault]:

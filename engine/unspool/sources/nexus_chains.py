@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from unspool.chain.strategy import DEFAULT_MAX_DELTAS
@@ -77,7 +77,8 @@ class NexusChains:
         base = record.get("baseSnapshotId")
         name = base if isinstance(base, str) else ""
         if name not in self._places:
-            self._severed.append((read, record["id"], name))
+            # The record itself is no longer needed, and there may be many.
+            self._severed.append((replace(read, record=None), record["id"], name))
             return
         if read.problem:
             yield read.fault("malformed-record", read.problem)

@@ -132,3 +132,10 @@ def test_a_cancelled_repair_of_a_source_leaves_nothing(tmp_path: Path) -> None:
     with opened(path) as history:
         assert not repair(history, tmp_path / "out.unspool", cancelled=lambda: True).complete
     assert sorted(item.name for item in tmp_path.iterdir()) == [path.name]
+
+
+def test_a_foreign_source_goes_by_its_own_name_and_by_no_rule_of_ours(tmp_path: Path) -> None:
+    path = SOURCE_CASES[0].build(tmp_path)
+    with opened(path) as history:
+        diagnosis = diagnose(history)
+    assert (diagnosis.source, diagnosis.strategy_from) == (str(path), "usual")

@@ -83,11 +83,13 @@ def _print_diagnosis(out: Output, diagnosis: Diagnosis, source: str) -> None:
     recorded = ", as it was recorded" if diagnosis.strategy_from == "file" else ""
     out.line(f"  {diagnosis.entries} entries, {read}; {chains}{recorded}")
     notes: dict[str, list[Finding]] = {}
+    advice: tuple[str, str] | None = None
     for finding in diagnosis.findings:
         if finding.severity.value == "note" and not finding.where:
             notes.setdefault(finding.code.value, []).append(finding)
         else:
-            _print_finding(out, finding, source)
+            _print_finding(out, finding, source, is_advised=advice != (finding.still_reads, finding.remedy))
+            advice = finding.still_reads, finding.remedy
     for group in notes.values():
         _print_notes(out, group, source)
     for code, count in diagnosis.unlisted.items():
@@ -108,13 +110,15 @@ def _print_notes(out: Output, notes: list[Finding], source: str) -> None:
     out.line(f"          remedy: {notes[0].remedy.replace('FILE', visible(source))}")
 
 
-def _print_finding(out: Output, finding: Finding, source: str) -> None:
+def _print_finding(out: Output, finding: Finding, source: str, *, is_advised: bool = True) -> None:
+    """Print a finding; what to do about it only where the one before did not say the same."""
     label = out.paint(f"{finding.severity.value:<7}", _ROLES[finding.severity.value])
     out.line(f"  {label} {visible(finding.place)}: {visible(finding.meaning)} [{finding.code.value}]")
     if finding.where and finding.where != finding.place:
         out.line(f"          in the source: {visible(finding.where)}")
-    out.line(f"          still reads: {finding.still_reads}")
-    out.line(f"          remedy: {finding.remedy.replace('FILE', visible(source))}")
+    if is_advised:
+        out.line(f"          still reads: {finding.still_reads}")
+        out.line(f"          remedy: {finding.remedy.replace('FILE', visible(source))}")
 
 
 def _print_repair(out: Output, report: RepairReport) -> None:
