@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import compress
 from typing import Final
 
 from unspool.codec.records import RecordCodec
@@ -54,12 +55,13 @@ def _codec(code: int) -> str:
 
 
 def _ratios(columns: Columns) -> dict[str, float]:
-    whole: Counter[int] = Counter()
-    stored: Counter[int] = Counter()
-    for code, full_bytes, size in zip(columns.codec, columns.full_bytes, columns.stored, strict=True):
-        whole[code] += full_bytes
-        stored[code] += size
-    return {_codec(code): whole[code] / size for code, size in stored.items() if code != HOLE and size}
+    found = {}
+    for code in set(columns.codec) - {HOLE}:
+        ours = list(map(code.__eq__, columns.codec))
+        stored = sum(compress(columns.stored, ours))
+        if stored:
+            found[_codec(code)] = sum(compress(columns.full_bytes, ours)) / stored
+    return found
 
 
 def longest_chain(columns: Columns) -> int:

@@ -175,18 +175,21 @@ class FileReader:
             return self._tail_run(connection, seq) if columns is None else self._block_run(connection, columns)
 
     def _block_run(self, connection: sqlite3.Connection, columns: BlockColumns) -> RecordRun:
-        first = columns.first
+        payloads = self._payloads(connection, columns.first, len(columns.codecs))
+        # A block always starts with a plain full record, also where its first entry was recorded as a delta.
+        codecs = columns.codecs[:]
+        codecs[0] = RecordCodec.NONE
+        return RecordRun(columns.first, PackedRecords(codecs, payloads))
+
+    def _payloads(self, connection: sqlite3.Connection, first: int, count: int) -> list[bytes]:
         query = "SELECT data, segment FROM block_data JOIN block USING (first) WHERE first = ?"
         row = connection.execute(query, (first,)).fetchone()
         if row is None:
             raise CorruptHistory(f"the records of the block that starts at entry {first} are missing", seq=first)
         payloads = blocks.decode_records(first, row[0], self._decompressor(connection, row[1], first))
-        if len(payloads) != len(columns.codecs):
+        if len(payloads) != count:
             raise CorruptHistory(f"the block that starts at entry {first} lost records", seq=first)
-        # A block always starts with a plain full record, also where its first entry was recorded as a delta.
-        codecs = columns.codecs[:]
-        codecs[0] = RecordCodec.NONE
-        return RecordRun(first, PackedRecords(codecs, payloads))
+        return payloads
 
     def _decompressor(self, connection: sqlite3.Connection, segment: int, first: int) -> zstandard.ZstdDecompressor:
         """Return what reads a segment's blocks; only to be used while the connection is held."""
@@ -261,7 +264,9 @@ class FileReader:
         """
         with self._file.reading() as connection:
             data = connection.execute("SELECT columns FROM block WHERE first = ?", (first,)).fetchone()[0]
-            self._block_run(connection, blocks.decode_columns(first, count, data))
+            if len(blocks.unpack_columns(first, data).codecs) != count:
+                raise frames.damaged(first, "its columns differ in length")
+            self._payloads(connection, first, count)
 
     def rows(self, start: int, run: RecordRun) -> Iterator[Row]:
         """Yield the entries of a run from `start` on as rows, the way the tail held them.

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Final
 
 from unspool.errors import CorruptHistory
 from unspool.store.reader import FileReader
 from unspool.store.tail import readable_rows
 from unspool.store.tally import Tally, empty_tally, load_tally
+
+_AT_ONCE: Final = 64
+"""Blocks verified in one view of the file; another thread waits no longer than for these."""
 
 
 def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, int]]:
@@ -35,8 +39,16 @@ def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, i
 
 
 def _verify_blocks(reader: FileReader, problems: list[str]) -> None:
-    expected = 0
-    for first, count in reader.call(_blocks):
+    blocks, expected = reader.call(_blocks), 0
+    for start in range(0, len(blocks), _AT_ONCE):
+        # One view of the file serves many blocks: each new one has to look whether a writer has come.
+        expected = reader.call(_verify_some, reader, blocks[start : start + _AT_ONCE], expected, problems)
+
+
+def _verify_some(
+    _: sqlite3.Connection, reader: FileReader, some: list[tuple[int, int]], expected: int, problems: list[str]
+) -> int:
+    for first, count in some:
         if first != expected:
             problems.append(f"entries {expected} to {first - 1} are missing; run `unspool doctor`")
         expected = first + count
@@ -44,6 +56,7 @@ def _verify_blocks(reader: FileReader, problems: list[str]) -> None:
             reader.verify(first, count)
         except CorruptHistory as error:
             problems.append(str(error))
+    return expected
 
 
 def _count_blocks(reader: FileReader, problems: list[str]) -> tuple[Tally, int]:
