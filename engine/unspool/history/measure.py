@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import compress
 from typing import Final
 
@@ -39,7 +38,7 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
         full_bytes=full_bytes,
         ratio=full_bytes / stored if stored else 1.0,
         file_bytes=store.file_bytes(),
-        codecs={_codec(code): count for code, count in Counter(columns.codec).items() if code != HOLE},
+        codecs={_codec(code): count for code, count in _counts(columns).items()},
         codec_ratios=_ratios(columns),
         atoms={atom: AtomStats(*shares[atom]) for atom in sorted(shares, key=lambda atom: -shares[atom][1])},
         rebuild_us=times,
@@ -55,13 +54,20 @@ def _codec(code: int) -> str:
 
 
 def _ratios(columns: Columns) -> dict[str, float]:
-    found = {}
-    for code in set(columns.codec) - {HOLE}:
-        ours = list(map(code.__eq__, columns.codec))
+    found, codecs = {}, columns.codec.tobytes()
+    for code in _counts(columns):
+        ours = codecs.translate(bytes(other == code for other in range(256)))
         stored = sum(compress(columns.stored, ours))
         if stored:
             found[_codec(code)] = sum(compress(columns.full_bytes, ours)) / stored
     return found
+
+
+def _counts(columns: Columns) -> dict[int, int]:
+    """Return the number of entries by codec, holes left out, the codec that comes first first."""
+    codecs = columns.codec.tobytes()
+    present = [code for code in range(256) if code in codecs and code != HOLE]
+    return {code: codecs.count(code) for code in sorted(present, key=codecs.index)}
 
 
 def longest_chain(columns: Columns) -> int:
