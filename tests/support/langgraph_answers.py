@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,14 @@ from unspool.sources.timestamps import to_ns
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 GRAPH = FIXTURES / "langgraph" / "graph.sqlite"
+
+
+def is_installed(module: str) -> bool:
+    """Say whether a module can be imported; the folder of fixtures may itself look like its package."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def expected() -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
 
-from support.langgraph_answers import FIXTURES, GRAPH, agrees, expected
+from support.langgraph_answers import FIXTURES, GRAPH, agrees, expected, is_installed
 from unspool import open_history
 
 
@@ -29,7 +28,7 @@ def test_the_fixture_has_forks_subgraphs_updates_and_channels_stored_as_writes()
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("langgraph") is None or importlib.util.find_spec("langgraph.checkpoint.sqlite") is None,
+    not is_installed("langgraph.checkpoint.sqlite"),
     reason="langgraph and langgraph-checkpoint-sqlite are not installed",
 )
 def test_a_graph_that_was_just_run_shows_what_langgraph_shows(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 import tempfile
@@ -12,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from support.langgraph_answers import FIXTURES, GRAPH, agrees, expected
+from support.langgraph_answers import FIXTURES, GRAPH, agrees, expected, is_installed
 from support.langgraph_tables import TABLES, put_checkpoint, put_writes, read_rows
 from support.postgres_server import Server, running_server, why_not
 from support.waiting import wait_until
 from unspool import open_history
 from unspool.errors import ConfigError, UnreadableSource
 from unspool.model.tags import Unrepresentable
+from unspool.query.doctor import diagnose
 from unspool_tui.cli import run
 
 
@@ -172,8 +172,7 @@ def test_the_command_line_reads_checkpoints(
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("langgraph") is None
-    or importlib.util.find_spec("langgraph.checkpoint.postgres") is None,
+    not is_installed("langgraph.checkpoint.postgres"),
     reason="langgraph and langgraph-checkpoint-postgres are not installed",
 )
 def test_a_graph_that_was_just_run_there_shows_what_langgraph_shows(
@@ -202,3 +201,20 @@ async def test_the_app_shows_checkpoints_as_they_come(address: str, connection: 
             put_checkpoint(connection, checkpoints[-1])
             await driver.until(lambda: len(history) == len(checkpoints))
             assert "loop step 1" in driver.text()
+
+
+@pytest.mark.usefixtures("graph")
+def test_the_doctor_finds_the_chains_sound_or_says_what_is_missing(address: str, connection: Any) -> None:
+    for source in (address, GRAPH):
+        with open_history(source, follow=False) as history:
+            assert [fault for fault in history.chain_faults(lambda: False) if fault.severity is None] == []
+    first, second = connection.execute(
+        "SELECT checkpoint_id FROM checkpoints WHERE thread_id = 'main' AND checkpoint_ns = '' ORDER BY 1 LIMIT 2"
+    ).fetchall()
+    connection.execute("DELETE FROM checkpoints WHERE checkpoint_id = %s", first)
+    with open_history(address, follow=False) as history:
+        diagnosis = diagnose(history)
+    (found,) = [finding for finding in diagnosis.findings if finding.code == "fork-without-parent"]
+    assert found.where.startswith("postgresql://")
+    assert second[0] in found.where
+    assert first[0] in found.meaning
