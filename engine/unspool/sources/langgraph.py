@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,15 +16,20 @@ from unspool.sources.chains import SeqOf
 from unspool.sources.choices import Choice, by_thread, named
 from unspool.sources.entries import Progress, Reader, SourceEntry, UnusableRecord
 from unspool.sources.findings import Findings
-from unspool.sources.langgraph_chains import Checkpoint, CheckpointChains, broken_parents, key_of, stray_writes
+from unspool.sources.langgraph_chains import (
+    CheckpointChains,
+    broken_parents,
+    link_of,
+    parents_query,
+    stray_query,
+    stray_writes,
+)
 from unspool.sources.langgraph_channels import WrittenChannels
 from unspool.sources.langgraph_timeline import (
     CheckpointRow,
     Timeline,
     metadata_of,
     selection,
-    stored_values,
-    written_names,
 )
 from unspool.sources.langgraph_values import decode_value
 from unspool.sources.probe import Probe, Shape
@@ -71,6 +77,7 @@ class CheckpointReader:
         self.watch_paths = side_files(path)
         self._path = path
         chosen, self._chosen = selection(select, "?")
+        self._where = chosen
         self._order = _ORDER.format(chosen=chosen)
         self._connection = open_database(path)
         with first_look(self._connection, path):
@@ -131,16 +138,18 @@ class CheckpointReader:
 
     def chain_faults(self, seq_of: SeqOf, total: int, cancelled: Cancelled) -> Iterator[ChainFault]:
         """See `ChainedReader.chain_faults`."""
-        yield from broken_parents(self._connection, self._place_of, seq_of, cancelled)
+        parents = self._connection.execute(parents_query(self._where), self._chosen)
+        yield from broken_parents(parents, self._place_of, seq_of, cancelled)
         chains = CheckpointChains(self._place_of, seq_of)
         for (number,) in self._connection.execute(self._order, (*self._chosen, 0, self._last_row)):
             if cancelled():
                 return
             columns = self._connection.execute(_ROW, (number,)).fetchone()
             if columns is not None:
-                yield from chains.see(_links(columns))
+                yield from chains.see(link_of(_row(columns), partial(decode_value, columns[4], columns[5])))
         if self._has_writes:
-            yield from stray_writes(self._connection, self._place_of)
+            stray = self._connection.execute(stray_query(self._where, "writes"), self._chosen)
+            yield from stray_writes(stray, self._place_of)
 
     def _place_of(self, identity: str) -> str:
         return f"{self._path}: checkpoint {identity}"
@@ -159,19 +168,6 @@ def _row(columns: tuple[Value, ...]) -> CheckpointRow:
     thread, namespace, identity, parent, _, _, metadata = columns
     follows = None if parent is None else str(parent)
     return CheckpointRow(str(thread), str(namespace or ""), str(identity), follows, metadata_of(metadata))
-
-
-def _links(columns: tuple[Value, ...]) -> Checkpoint:
-    """Return what of a checkpoint matters to those that follow it."""
-    row = _row(columns)
-    key = key_of(row.thread, row.namespace, row.id)
-    parent = None if row.parent is None else key_of(row.thread, row.namespace, row.parent)
-    try:
-        checkpoint = decode_value(columns[4], columns[5])
-        stored = frozenset(stored_values(checkpoint))
-    except UnusableRecord as error:
-        return Checkpoint(key, parent, frozenset(), frozenset(), str(error))
-    return Checkpoint(key, parent, stored, frozenset(written_names(row, checkpoint)))
 
 
 def detect(probe: Probe) -> int:

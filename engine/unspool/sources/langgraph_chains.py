@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.model.values import Value
 from unspool.sources.chains import SeqOf
+from unspool.sources.entries import UnusableRecord
+from unspool.sources.json_exact import BrokenText
+from unspool.sources.langgraph_timeline import CheckpointRow, stored_values, written_names
 
-_KEYS: Final = "SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id FROM checkpoints"
+_PARENTS: Final = (
+    "SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id FROM checkpoints WHERE {chosen} "
+    "ORDER BY checkpoint_id"
+)
 _STRAY: Final = (
-    "SELECT thread_id, checkpoint_ns, checkpoint_id, count(*) FROM writes WHERE NOT EXISTS (SELECT 1 FROM checkpoints "
-    "WHERE checkpoints.thread_id = writes.thread_id AND checkpoints.checkpoint_ns = writes.checkpoint_ns "
-    "AND checkpoints.checkpoint_id = writes.checkpoint_id) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+    "SELECT thread_id, checkpoint_ns, checkpoint_id, count(*) FROM {writes} WHERE {chosen} AND NOT EXISTS "
+    "(SELECT 1 FROM checkpoints WHERE checkpoints.thread_id = {writes}.thread_id "
+    "AND checkpoints.checkpoint_ns = {writes}.checkpoint_ns "
+    "AND checkpoints.checkpoint_id = {writes}.checkpoint_id) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
 )
 Key = tuple[str, str, str]
 """Thread, namespace and id of a checkpoint."""
+
+
+def parents_query(chosen: str) -> str:
+    """Return the query for what `broken_parents` takes."""
+    return _PARENTS.format(chosen=chosen)
+
+
+def stray_query(chosen: str, writes: str) -> str:
+    """Return the query for what `stray_writes` takes, given the name of the table of writes."""
+    return _STRAY.format(chosen=chosen, writes=writes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +54,23 @@ class Checkpoint:
     stored: frozenset[str]
     written: frozenset[str]
     problem: str = ""
+
+
+def link_of(row: CheckpointRow, read: Callable[[], dict[str, Value]]) -> Checkpoint:
+    """Return what of a checkpoint matters to those that follow it.
+
+    Args:
+        row: its row.
+        read: gives its content; may raise `UnusableRecord` or `BrokenText`.
+    """
+    key = key_of(row.thread, row.namespace, row.id)
+    parent = None if row.parent is None else key_of(row.thread, row.namespace, row.parent)
+    try:
+        checkpoint = read()
+        stored = frozenset(stored_values(checkpoint))
+    except (UnusableRecord, BrokenText) as error:
+        return Checkpoint(key, parent, frozenset(), frozenset(), str(error))
+    return Checkpoint(key, parent, stored, frozenset(written_names(row, checkpoint)))
 
 
 class CheckpointChains:
@@ -78,11 +111,11 @@ class CheckpointChains:
 
 
 def broken_parents(
-    connection: sqlite3.Connection, place_of: Callable[[str], str], seq_of: SeqOf, cancelled: Cancelled
+    rows: Iterable[Sequence[Value]], place_of: Callable[[str], str], seq_of: SeqOf, cancelled: Cancelled
 ) -> Iterator[ChainFault]:
-    """Yield checkpoints whose parent is not there, or that are their own ancestor."""
+    """Yield checkpoints whose parent is not there, or that are their own ancestor; `rows` are of `parents_query`."""
     parents: dict[Key, Key | None] = {}
-    for thread, namespace, identity, parent in connection.execute(f"{_KEYS} ORDER BY checkpoint_id"):
+    for thread, namespace, identity, parent in rows:
         key = key_of(thread, namespace, identity)
         parents[key] = None if parent is None else key_of(thread, namespace, parent)
     for key, parent_key in parents.items():
@@ -113,9 +146,9 @@ def _on_cycles(parents: dict[Key, Key | None]) -> list[Key]:
     return found
 
 
-def stray_writes(connection: sqlite3.Connection, place_of: Callable[[str], str]) -> Iterator[ChainFault]:
-    """Yield writes of checkpoints that are not in the file."""
-    for thread, _, identity, count in connection.execute(_STRAY):
+def stray_writes(rows: Iterable[Sequence[Value]], place_of: Callable[[str], str]) -> Iterator[ChainFault]:
+    """Yield writes of checkpoints that are not there; `rows` are of `stray_query`."""
+    for thread, _, identity, count in rows:
         text = f"{count} writes of thread {thread!r} belong to a checkpoint that is not in the file"
         yield ChainFault("unreachable-records", place_of(str(identity)), text)
 

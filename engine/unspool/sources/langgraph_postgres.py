@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from unspool.errors import UnreadableSource
+from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import MISSING, Value
+from unspool.sources.chains import SeqOf
 from unspool.sources.entries import Progress, SourceEntry, UnusableRecord
 from unspool.sources.findings import Findings
 from unspool.sources.json_exact import BrokenText, parse
+from unspool.sources.langgraph_chains import (
+    CheckpointChains,
+    broken_parents,
+    link_of,
+    parents_query,
+    stray_query,
+    stray_writes,
+)
 from unspool.sources.langgraph_channels import WrittenChannels
 from unspool.sources.langgraph_timeline import CheckpointRow, Timeline, metadata_of, selection, stored_values
 from unspool.sources.langgraph_values import decode_value
@@ -60,6 +71,7 @@ class PostgresCheckpointReader:
         self.findings = Findings()
         self._target = target
         chosen, self._chosen = selection(select, "%s")
+        self._where = chosen
         self._keys = _KEYS.format(chosen=chosen)
         self._link = Link(target, read_only=True)
         self._pulse: Pulse | None = None
@@ -159,8 +171,26 @@ class PostgresCheckpointReader:
             self.findings.loss(self._place_of(key), f"channel {channel!r}: {error}")
             return Unrepresentable("unreadable channel", str(error))
 
+    def chain_faults(self, seq_of: SeqOf, total: int, cancelled: Cancelled) -> Iterator[ChainFault]:
+        """See `ChainedReader.chain_faults`."""
+        parents = self._link.fetch(parents_query(self._where), self._chosen)
+        yield from broken_parents(parents, self._place, seq_of, cancelled)
+        chains = CheckpointChains(self._place, seq_of)
+        for key in self._link.fetch(self._keys, self._chosen):
+            if cancelled():
+                return
+            if key in self._known and (rows := self._link.fetch(_ROW, key)):
+                parent, checkpoint, metadata = rows[0]
+                row = CheckpointRow(*key, parent, metadata_of(metadata))
+                yield from chains.see(link_of(row, partial(self._whole, key, checkpoint)))
+        stray = self._link.fetch(stray_query(self._where, "checkpoint_writes"), self._chosen)
+        yield from stray_writes(stray, self._place)
+
     def _place_of(self, key: Key) -> str:
-        return f"{self._target.shown}: checkpoint {key[2]}"
+        return self._place(key[2])
+
+    def _place(self, identity: str) -> str:
+        return f"{self._target.shown}: checkpoint {identity}"
 
     def progress(self) -> Progress:
         """Say how many checkpoints were read."""
