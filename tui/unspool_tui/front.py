@@ -15,7 +15,6 @@ from unspool_tui.keymap import Keymap
 from unspool_tui.options import UiOptions
 from unspool_tui.places import state_folder
 from unspool_tui.present.glyphs import Glyphs
-from unspool_tui.returning import Returning
 from unspool_tui.scene.scene import Look, Scene
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.session import Session
@@ -98,6 +97,8 @@ class Front:
             main.call_later(main.flash, tab.note, "warning")
             tab.note = ""
         if waits:
+            from unspool_tui.returning import Returning
+
             main.returning = Returning(session, view, follow=self._follow)
         return main
 

@@ -5,24 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
+
 from unspool.errors import UnspoolError
-from unspool_tui.present.tab_row import Label
 from unspool_tui.source import STANDARD_INPUT, Source
-from unspool_tui.view.tab_names import distinct_names
 
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool_tui.lookout import Lookout
+    from unspool_tui.present.tab_row import Label
     from unspool_tui.screens.main import MainScreen
     from unspool_tui.session import Session
     from unspool_tui.view.history_port import HistoryPort
 
 
-@dataclass(slots=True, eq=False)
-class Tab:
+class Tab(Struct, eq=False):
     """One source.
 
     Attributes:
@@ -118,7 +117,7 @@ class Tabs:
         """
         self.all = list(tabs)
         self.front = front
-        self._names = distinct_names([tab.name for tab in self.all])
+        self._names: list[str] = []
         self._one_by_one = threading.Lock()
         self._tell: Callable[[Tab], object] = lambda tab: None
         self._lookout: Lookout | None = None
@@ -134,13 +133,19 @@ class Tabs:
 
     def name(self, number: int) -> str:
         """Return a name that tells a tab from the others."""
+        if not self._names:
+            from unspool_tui.view.tab_names import distinct_names
+
+            self._names = distinct_names([tab.name for tab in self.all])
         return self._names[number]
 
     def labels(self) -> list[Label]:
         """Return what the line of tabs says of each."""
+        from unspool_tui.present.tab_row import Label
+
         return [
-            Label(name, tab.new if number != self.front else 0, tab.opening, bool(tab.error))
-            for number, (name, tab) in enumerate(zip(self._names, self.all, strict=True))
+            Label(self.name(number), tab.new if number != self.front else 0, tab.opening, bool(tab.error))
+            for number, tab in enumerate(self.all)
         ]
 
     def begin(self, tell: Callable[[Tab], object]) -> None:
@@ -151,8 +156,13 @@ class Tabs:
 
     def _open_cheap(self) -> None:
         for tab in self.all:
-            if tab.history is None and not tab.error and tab.source is not None and tab.source.is_cheap():
+            if tab.history is not None or tab.error or tab.opening or tab.source is None or not tab.source.is_cheap():
+                continue
+            if tab.source.name == STANDARD_INPUT:
                 self.want(tab)
+            else:
+                tab.opening = True
+                self._open(tab)
 
     def want(self, tab: Tab) -> None:
         """Have a tab opened, unless it is open or being opened; safe from any thread."""

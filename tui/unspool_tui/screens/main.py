@@ -32,7 +32,6 @@ from unspool_tui.view.rows import Rows
 from unspool_tui.widgets.boxes import Box
 from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Framed, Panel
-from unspool_tui.widgets.tab_line import TabChosen, TabLine
 from unspool_tui.widgets.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -100,7 +99,9 @@ class MainScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Lay out the lines and the four panels."""
         if self.view.tabs > 1:
-            yield TabLine(id="tabs")
+            from unspool_tui.widgets.tab_line import TabLine
+
+            yield TabLine(self.unspool_app.front.show, id="tabs")
         yield Lines(id="header")
         yield Timeline(id="timeline")
         with Box(id="body"):
@@ -292,10 +293,6 @@ class MainScreen(Screen[None]):
     def _wheeled(self, message: Framed.Wheeled) -> None:
         if isinstance(message.framed, Panel):
             mouse.wheel(self, message.framed, message.by)
-
-    @on(TabChosen)
-    def _tab_chosen(self, message: TabChosen) -> None:
-        self.unspool_app.front.show(message.tab)
 
     @on(Timeline.Scrubbed)
     def _scrubbed(self, message: Timeline.Scrubbed) -> None:

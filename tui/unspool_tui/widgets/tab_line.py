@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from textual import events
-from textual.message import Message
 
 from unspool_tui.present.tab_row import TabRow
 from unspool_tui.widgets.lines import Lines
-
-
-class TabChosen(Message):
-    """A tab was clicked."""
-
-    def __init__(self, tab: int) -> None:
-        self.tab = tab
-        super().__init__()
 
 
 class TabLine(Lines):
@@ -22,8 +15,10 @@ class TabLine(Lines):
 
     DEFAULT_CSS = "TabLine { height: 1; width: 1fr; }"
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
+    def __init__(self, choose: Callable[[int], object], *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        """Show nothing yet; `choose` is called with the number of a tab that was clicked."""
         super().__init__(id=id)
+        self._choose = choose
         self._shown: TabRow | None = None
 
     def show(self, line: TabRow) -> None:
@@ -35,4 +30,4 @@ class TabLine(Lines):
         """Tell which tab was clicked."""
         tab = None if self._shown is None else self._shown.tab_at(event.x)
         if tab is not None:
-            self.post_message(TabChosen(tab))
+            self._choose(tab)
