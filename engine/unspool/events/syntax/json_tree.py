@@ -11,7 +11,7 @@ from unspool.events.json_text import parse_json_container
 from unspool.events.object_paths import join_path
 from unspool.events.syntax.tree import JSON, SourceNode, SourceTree
 
-_MARK: Final = re.compile(r'[\[\]{},:]|"(?:[^"\\]|\\.)*+"|[^\s\[\]{},:"]+')
+_MARK: Final = re.compile(r'[\[\]{},:]|"[^"\\]*(?:\\.[^"\\]*)*"|[^\s\[\]{},:"]+')
 
 
 @dataclass(slots=True)

@@ -11,11 +11,12 @@ MAX_RUN: Final = 300
 MAX_CHAINED: Final = 100
 """`lambda`s and `for`s in one logical line; `elif`s of one `if`."""
 
+# No possessive quantifiers: Python 3.11.2 misreads them around alternatives.
 _TOKEN: Final = re.compile(
     r'''(?P<newline>\r\n|\r|\n)
       | (?P<comment>\#[^\r\n]*)
-      | (?P<string>[A-Za-z]{0,3}(?:"""(?:[^\\"]|\\.|"(?!""))*+"""|\'\'\'(?:[^\\\']|\\.|\'(?!\'\'))*+\'\'\'
-            |"(?:[^"\\\r\n]|\\.)*+"|'(?:[^'\\\r\n]|\\.)*+'))
+      | (?P<string>[A-Za-z]{0,3}(?:"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"""|\'\'\'[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*\'\'\'
+            |"[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*"|'[^'\\\r\n]*(?:\\.[^'\\\r\n]*)*'))
       | (?P<word>\w+)
       | (?P<open>[(\[{])
       | (?P<close>[)\]}])
@@ -24,6 +25,7 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _FORMATTED: Final = re.compile(r"[A-Za-z]*[fFtT]")
+_QUOTES: Final = frozenset({"'", '"'})
 _CHAINING: Final = frozenset({"lambda", "for"})
 
 
@@ -54,7 +56,8 @@ def is_shallow(text: str) -> bool:
                 first_word = match[0]
                 _count_elif(elifs, first_word, match.start() - line_start)
         runs[-1] += 1
-        is_odd = kind == "string" and not _is_shallow_string(match[0])
+        # A quote of its own opens a text that never ends: no Python, and looking for its end again and again takes long.
+        is_odd = match[0] in _QUOTES or (kind == "string" and not _is_shallow_string(match[0]))
         if is_odd or len(runs) > MAX_BRACKETS or runs[-1] > MAX_RUN or chained > MAX_CHAINED:
             return False
     return all(count <= MAX_CHAINED for count in elifs.values())
