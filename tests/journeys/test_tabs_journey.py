@@ -66,7 +66,7 @@ def test_going_between_three_sources_and_coming_back_to_each_place(sources: list
 
 def test_what_arrives_behind_is_counted_until_it_is_looked_at(sources: list[str]) -> None:
     with unspool(sources[0], sources[1], size=(100, 30)) as terminal:
-        terminal.wait_for(r"\[1 shop\.unspool\]  ?2 app\.jsonl ")
+        terminal.wait_for(r"\[1 shop\.unspool\]  ?2 app\.jsonl")
         terminal.send("L")
         terminal.wait_for(r"11/11")
         terminal.send("H")
@@ -132,3 +132,21 @@ def test_a_place_to_begin_at_for_each_and_none_too_many(sources: list[str]) -> N
     done = piped("open", sources[0], "--at", "1", "--at", "2")
     assert done.returncode == 2
     assert "--at" in done.stderr
+
+
+def test_an_identity_key_that_matches_nothing_is_told_on_the_screen_and_one_that_does_is_remembered(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "app.jsonl"
+    rows = [[{"id": 1, "tag": "a"}, {"id": 2, "tag": "b"}], [{"id": 2, "tag": "a"}, {"id": 1, "tag": "b"}]]
+    path.write_text("".join(json.dumps({"rows": state}) + "\n" for state in rows))
+    with unspool("open", str(path), "--identity", "row[*]=tag", size=(120, 36)) as terminal:
+        terminal.wait_for(r"there is no list at row")
+        terminal.wait_for(r"rows\[\*\] by id")
+        terminal.send("I")
+        terminal.wait_for(r"which key tells the records")
+        terminal.send("\x7f" * 30, "rows[*]=tag", "enter")
+        terminal.wait_for(r"rows\[\*\] by tag \(set\)")
+        leave(terminal)
+    assert "rows[*] by tag" in piped("diff", str(path), "0", "1").stdout
+    assert "rows[*] by id" in piped("diff", str(path), "0", "1", "--identity", "rows=").stdout
