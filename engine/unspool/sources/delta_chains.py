@@ -54,7 +54,9 @@ class DeltaChains:
         """See `RecordExaminer.finish`: only then it is known how far each of them reaches."""
         end = total - 1
         if self._orphan is not None:
-            yield replace(self._orphan.fault("severed-base", NO_BASE, last=end), told_as=NO_BASE)
+            # A record on its own is a piece, and nothing is wrong with it; a row of them is a chain that lost its base.
+            severity = "warning" if total == 1 else None
+            yield replace(self._orphan.fault("severed-base", NO_BASE, last=end, severity=severity), told_as=NO_BASE)
         for read in self._lost:
             yield read.fault("malformed-record", f"{read.problem}; every state after it may lack what it changed")
             if read.seq <= end:

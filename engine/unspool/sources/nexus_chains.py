@@ -127,7 +127,8 @@ class NexusChains:
                 text = f"the delta {_short(identity)} stands on {_short(name)}, which comes only later, at {where}"
             # A delta on its own is shown with what it tells of its base, as two entries.
             last = read.seq + read.made - 1 if read.made > 1 else None
-            yield read.fault("severed-base", text, last=last)
+            severity = None if last is None or total > read.made else "warning"
+            yield read.fault("severed-base", text, last=last, severity=severity)
         for chain in self._chains.values():
             if chain.deltas > self._limit:
                 text = (

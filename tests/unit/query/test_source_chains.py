@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from source_damage import SOURCE_CASES, SourceCase
 
+from support.recording import record_shop
 from unspool import open_history
 from unspool.history import History
-from unspool.query.doctor import Diagnosis, Severity, diagnose
+from unspool.query.doctor import Code, Diagnosis, Severity, diagnose
 from unspool.query.doctor_checks import DOUBT_META, HOLE_META
 from unspool.query.repair import RepairRefused, repair
 from unspool.query.repair_records import HOLE_ATOM
@@ -139,3 +140,20 @@ def test_a_foreign_source_goes_by_its_own_name_and_by_no_rule_of_ours(tmp_path: 
     with opened(path) as history:
         diagnosis = diagnose(history)
     assert (diagnosis.source, diagnosis.strategy_from) == (str(path), "usual")
+
+
+@pytest.mark.parametrize("name", ["framework0-record.json", "framework0-record.json.gz", "nexus-delta-typed.json"])
+def test_a_delta_on_its_own_is_a_piece_and_nothing_is_broken(name: str) -> None:
+    with opened(FIXTURES / "seeds" / name) as history:
+        diagnosis = diagnose(history)
+    assert diagnosis.verdict == "degraded"
+    assert Code.SEVERED_BASE in {finding.code for finding in diagnosis.findings}
+
+
+def test_what_we_export_has_sound_chains(tmp_path: Path) -> None:
+    path, out = tmp_path / "x.unspool", tmp_path / "x.json"
+    record_shop(path, 60)
+    assert run(["export", str(path), str(out), "--format", "nexus"]) == 0
+    with opened(out) as history:
+        diagnosis = diagnose(history)
+    assert (len(sources_own(diagnosis)), diagnosis.verdict) == (0, "healthy")
