@@ -117,15 +117,10 @@ class MainScreen(Screen[None]):
         """Begin to answer questions and to watch the source."""
         self.desk.start()
         for lines in self.query(Lines):
-            lines.rows_due = self._first_rows
+            # Their sizes are known only when the first of them is drawn; it fills all.
+            lines.rows_due = self.painter.paint
         self.use_pen(self.pen)
         self.call_after_refresh(self._begin)
-
-    def _first_rows(self) -> None:
-        """Fill all widgets as soon as the first of them is drawn: their sizes are known only then."""
-        for lines in self.query(Lines):
-            lines.rows_due = None
-        self.painter.paint()
 
     def _begin(self) -> None:
         """Do what the first paint need not wait for."""

@@ -42,7 +42,7 @@ class Lines(Widget, can_focus=False):
         self._known: Size | None = None
         self._seen = False
         self.rows_due: Callable[[], object] | None = None
-        """Makes the rows when they are wanted for the first time: so the first frame is no empty one."""
+        """Shows rows, when the widget is drawn for the first time and has none: so no frame shows it empty."""
 
     @property
     def columns(self) -> int:
@@ -99,9 +99,10 @@ class Lines(Widget, can_focus=False):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return the drawn lines of a part of the widget."""
-        if self.rows_due is not None:
-            self.rows_due()
-        self._seen = True
+        if not self._seen:
+            if not self._rows and self.rows_due is not None:
+                self.rows_due()
+            self._seen = True
         width = self.columns
         lines = [self._line(y, width) for y in range(crop.y, crop.bottom)]
         if crop.x == 0 and crop.width == width:
