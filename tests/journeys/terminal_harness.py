@@ -32,7 +32,7 @@ KEYS: Mapping[str, bytes] = {
     "ctrl+o": b"\x0f",
     "space": b" ",
 }
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds until what is waited for and does not come fails the test."""
 _CODE = re.compile(
     rb"\x1b\[(?P<args>[0-?]*)[ -/]*(?P<final>[@-~])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[P_^X](?:[^\x1b]|\x1b(?!\\))*\x1b\\"
@@ -168,6 +168,13 @@ class Terminal:
         """Press keys; a word that is no key name is typed."""
         for key in keys:
             os.write(self._master, KEYS.get(key, key.encode()))
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the terminal another size; what was on it is gone, as the program draws everything anew."""
+        modes, self.screen = self.screen.modes, Screen(width, height)
+        self.screen.modes = modes
+        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+        self.process.send_signal(signal.SIGWINCH)
 
     def wait(self) -> int:
         """Wait until the program has left; return its exit code."""

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
-from terminal_harness import Terminal, unspool
+from terminal_harness import PATIENCE, Terminal, unspool
 
 from unspool.recorder.recorder import Recorder
 
@@ -38,6 +44,28 @@ def opened(history_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with unspool("open", str(history_file), size=(120, 36)) as terminal:
         terminal.wait_for(r"99/99")
         yield terminal
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = monotonic() + PATIENCE
+    while not condition():
+        assert monotonic() < end
+        os.sched_yield()
+
+
+def told(terminal: Terminal, pattern: str) -> None:
+    """Find a word in the message log: in the footer it passes, and a busy machine may not see it there."""
+    end = monotonic() + PATIENCE
+    while True:
+        terminal.send("!")
+        terminal.wait_for(r"Esc leaves")
+        found = re.search(pattern, terminal.screen.text)
+        # Escape and a key right after it would be one key to a terminal.
+        terminal.send("!")
+        terminal.wait_for(r"(?s)\A(?!.*Esc leaves)")
+        if found is not None:
+            return
+        assert monotonic() < end, f"{pattern!r} was never told"
 
 
 def leave(terminal: Terminal) -> None:
@@ -73,7 +101,7 @@ def test_marking_a_base_diffing_and_exporting_the_patch(opened: Terminal, tmp_pa
     opened.send("m", ":", "30", "enter")
     opened.wait_for(r"#10 base → #30")
     opened.send("E", "d", "enter")
-    opened.wait_for(r"wrote .* to shop-30\.patch\.json")
+    told(opened, r"wrote .* to shop-30\.patch\.json")
     patch = json.loads((tmp_path / "shop-30.patch.json").read_text())
     assert {"op": "replace", "path": "/user/visits", "value": 30} in patch
     leave(opened)
@@ -81,7 +109,7 @@ def test_marking_a_base_diffing_and_exporting_the_patch(opened: Terminal, tmp_pa
 
 def test_yanking_writes_the_value_to_the_terminals_clipboard(opened: Terminal) -> None:
     opened.send("3", "j", "l", "j", "y", "v")
-    opened.wait_for(r"OSC 52|copied with")
+    told(opened, r"OSC 52|copied with")
     assert b"\x1b]52;c;" in opened.written or b"copied with" in opened.written
     leave(opened)
 
@@ -102,7 +130,7 @@ def test_the_place_is_found_again_after_a_restart(history_file: Path, opened: Te
     opened.send(":", "55", "enter")
     opened.wait_for(r"55/99")
     opened.send("b", "2", "j")
-    opened.wait_for(r"bookmark set")
+    told(opened, r"bookmark set")
     leave(opened)
     with unspool("open", str(history_file)) as again:
         again.wait_for(r"55/99")
@@ -112,7 +140,7 @@ def test_the_place_is_found_again_after_a_restart(history_file: Path, opened: Te
 
 def test_ctrl_c_only_hints(opened: Terminal) -> None:
     opened.send("ctrl+c")
-    opened.wait_for(r"nothing is selected to copy; q leaves unspool")
+    told(opened, r"nothing is selected to copy; q leaves unspool")
     leave(opened)
 
 
@@ -129,3 +157,130 @@ def test_plain_ascii_without_mouse_or_colour(history_file: Path) -> None:
         assert terminal.screen.text.isascii()
         assert not terminal.screen.modes & {"1000", "1002", "1003"}
         leave(terminal)
+
+
+_RECORDS = """
+import sys, time
+from unspool import Recorder
+with Recorder(sys.argv[1]) as recorder:
+    number = 0
+    while True:
+        recorder.record({"beat": number}, "beat")
+        number += 1
+        time.sleep(0.02)
+"""
+
+
+def test_a_whole_day_from_opening_to_leaving(history_file: Path, opened: Terminal, tmp_path: Path) -> None:
+    opened.wait_for(r"LIVE follow")
+    opened.send(*"," * 9)
+    opened.wait_for(r"90/99")
+    opened.send("/", "kettle", "enter")
+    opened.wait_for(r"42/99")
+    opened.send("m", "n", ":", "50", "enter")
+    opened.wait_for(r"#42 base → #50")
+    opened.send("E", "d", "enter")
+    told(opened, r"wrote .* to shop-50\.patch\.json")
+    patch = json.loads((tmp_path / "shop-50.patch.json").read_text())
+    assert {"op": "replace", "path": "/note", "value": "all quiet"} in patch
+    opened.send("E", "1", "enter")
+    told(opened, r"wrote .* to shop\.jsonl")
+    assert len((tmp_path / "shop.jsonl").read_text().splitlines()) == 100
+    opened.send("M", "f")
+    opened.wait_for(r"LIVE follow")
+    with Recorder(history_file) as recorder:
+        recorder.record(state_at(100), "late visit", timestamp_ns=START_NS + 100 * 10**9)
+        opened.wait_for(r"100/100")
+        opened.wait_for(r"late visit")
+    leave(opened)
+
+
+def test_leaving_in_the_middle_of_a_long_read_lets_go_of_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, scratch = tmp_path / "long.jsonl", tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    path.write_text("".join(f'{{"n": {number}, "text": "{number % 977:>60}"}}\n' for number in range(400_000)))
+    with unspool("open", str(path), size=(100, 30)) as terminal:
+        terminal.wait_for(r"READING")
+        leave(terminal)
+    assert not any(scratch.iterdir())
+
+
+def test_escape_stops_a_long_read_and_what_has_arrived_stays(tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    path.write_text("".join(f'{{"n": {number}, "text": "{number % 977:>60}"}}\n' for number in range(400_000)))
+    with unspool("open", str(path), size=(100, 30)) as terminal:
+        terminal.wait_for(r"READING +[1-9]")
+        terminal.send("escape")
+        terminal.wait_for(r"(?s)\A(?!.*READING)")
+        told(terminal, r"reading stopped; what has arrived stays|reading was cancelled")
+        terminal.send("{")
+        terminal.wait_for(r"#0|0/")
+        leave(terminal)
+
+
+def test_a_recorder_that_is_killed_leaves_the_screen_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "beats.unspool"
+    with subprocess.Popen([sys.executable, "-c", _RECORDS, str(path)]) as recording:
+        try:
+            wait_until(path.exists)
+            with unspool("open", str(path), size=(100, 30)) as terminal:
+                terminal.wait_for(r"LIVE follow")
+                seen = int(terminal.wait_for(r"unspool +beats\.unspool +(\d+)/")[1])
+                terminal.wait_for(rf"beats\.unspool +(?!{seen}/)\d+/")
+                recording.send_signal(signal.SIGKILL)
+                recording.wait()
+                terminal.send(",", ",")
+                terminal.wait_for(r"PAUSED")
+                terminal.wait_for(r"beat +~ \d+ → \d+")
+                leave(terminal)
+        finally:
+            recording.kill()
+
+
+def test_a_history_deleted_while_it_is_open_can_still_be_looked_at(history_file: Path, opened: Terminal) -> None:
+    history_file.unlink()
+    told(opened, r"shop\.unspool is gone; what was read can still be looked at")
+    opened.send(",", ",")
+    opened.wait_for(r"97/99")
+    opened.wait_for(r"#96 → #97")
+    opened.send("r", "{")
+    opened.wait_for(r"empty → #0")
+    leave(opened)
+
+
+def test_the_terminal_is_put_back_when_the_program_is_told_to_end(opened: Terminal) -> None:
+    opened.send("?")
+    opened.wait_for(r"Travel in time")
+    opened.process.send_signal(signal.SIGTERM)
+    opened.wait()
+    assert opened.restored()
+
+
+def test_a_resize_storm_ends_with_the_right_layout(opened: Terminal) -> None:
+    for width, height in ((40, 10), (200, 50), (61, 17), (300, 80), (80, 24), (1, 1), (100, 30)) * 3:
+        opened.resize(width, height)
+    opened.send(",")
+    opened.wait_for(r"98/99")
+    opened.wait_for(r"3 Inspect")
+    leave(opened)
+
+
+def test_a_copied_command_opens_at_the_value(history_file: Path) -> None:
+    with unspool("open", str(history_file), "--at", "42", "--atom", "user.visits") as terminal:
+        terminal.wait_for(r"42/99")
+        terminal.wait_for(r"visits +42")
+        leave(terminal)
+    with unspool("open", str(history_file), "--atom", "usr") as terminal:
+        assert terminal.wait() == 2
+        assert "did you mean user?" in terminal.screen.text
+
+
+def test_a_pipe_gets_plain_text_and_no_screen(history_file: Path) -> None:
+    command = [sys.executable, "-m", "unspool_tui.cli", "open", str(history_file)]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    assert b"\x1b" not in done.stdout
+    assert b"visit 99" in done.stdout
+    assert not done.stderr

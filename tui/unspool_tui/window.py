@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from textual import on
@@ -105,7 +108,16 @@ class UnspoolApp(App[None]):
     def on_ready(self) -> None:
         """Leave the interpreter's housekeeping, and the other sources, for when the first screen stands."""
         self.set_timer(FREEZE_AFTER, _spare_the_collector)
+        self._leave_when_told()
         self.front.begin()
+
+    def _leave_when_told(self) -> None:
+        """Put the terminal back, and keep the places, also where the program is told to end from outside."""
+        loop = asyncio.get_running_loop()
+        for name in ("SIGTERM", "SIGHUP"):
+            # Windows has no SIGHUP and no handlers of loops; other threads than the first get no signals.
+            with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(getattr(signal, name), self.exit)
 
     def on_unmount(self) -> None:
         """Remember the places."""

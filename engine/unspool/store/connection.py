@@ -8,9 +8,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from unspool.errors import CorruptHistory
 from unspool.store.schema import connect_reader, database_error, is_live
+
+
+_GONE: Final = (0, 0, 0)
+"""What stands for the stamp of a file that is not there."""
 
 
 class ReadConnection:
@@ -78,6 +83,9 @@ class ReadConnection:
         if self._live:
             return
         live, stamp = is_live(self.path), _stamp(self.path)
+        if stamp == _GONE:
+            # Deleted or moved away: what is open can still be read, and may come back.
+            return
         if live or stamp != self._stamp:
             fresh = connect_reader(self.path, live=live)
             self._connection.close()
@@ -97,7 +105,7 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     try:
         status = os.stat(path)  # noqa: PTH116
     except OSError:
-        return (0, 0, 0)
+        return _GONE
     return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,11 @@ BEHIND_GAP: Final = 0.25
 """Seconds between two looks while another tab is in front; only a number in a label shows them."""
 READING_GAP: Final = 0.1
 """Seconds between two looks while a source is still being read."""
+
+
+def _is_missed(path: Path) -> bool:
+    """Say whether a file is gone that should be there; the files that SQLite keeps beside it come and go."""
+    return not path.name.endswith(("-wal", "-shm")) and not path.exists()
 
 
 class SourceChanged(Message):
@@ -48,6 +54,7 @@ class Follower:
         self._waiting = False
         self._looking = False
         self._again = False
+        self._gone = self._told_gone = ""
         self._step: Timer | None = None
         self.poll: float | None = None
         self.enabled = True
@@ -124,6 +131,7 @@ class Follower:
             history.refresh()
             self.has_all = is_read
             history.columns()
+            self._gone = next((path.name for path in history.watch_paths if _is_missed(path)), "")
             return len(history)
 
         self._main.desk.ask(Kind.REFRESH, refresh)
@@ -131,6 +139,10 @@ class Follower:
     def looked(self) -> None:
         """The look is over; look again if the source changed meanwhile."""
         self._looking = False
+        if self._gone != self._told_gone:
+            self._told_gone = self._gone
+            if self._gone:
+                self._main.flash(f"{self._gone} is gone; what was read can still be looked at", "warning")
         if self._again:
             self._again = False
             self.changed()
