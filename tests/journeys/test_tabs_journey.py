@@ -144,7 +144,7 @@ def test_an_identity_key_that_matches_nothing_is_told_on_the_screen_and_one_that
         terminal.wait_for(r"there is no list at row")
         terminal.wait_for(r"rows\[\*\] by id")
         terminal.send("I")
-        terminal.wait_for(r"which key tells the records")
+        terminal.wait_for(r"told apart by id")
         terminal.send("\x7f" * 30, "rows[*]=tag", "enter")
         terminal.wait_for(r"rows\[\*\] by tag \(set\)")
         leave(terminal)

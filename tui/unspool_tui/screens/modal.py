@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from unspool_tui.present.paint import Pen
+from unspool_tui.widgets.line_input import LineInput
 from unspool_tui.widgets.lines import Lines
 
 if TYPE_CHECKING:
@@ -102,12 +103,12 @@ class Modal(ModalScreen[Result]):
 
     def _write(self, key: str, character: str | None) -> bool:
         """Type a key into the line, if there is one."""
-        line = self.query(Input).first() if self.query(Input) else None
+        line = self.query(LineInput).first() if self.query(LineInput) else None
         if line is None:
             return False
         if key == "enter":
             self.enter(line.value)
-        elif character is not None and character.isprintable():
+        elif not line.edit(key) and character is not None and character.isprintable():
             line.insert_text_at_cursor(character)
         return True
 
