@@ -28,16 +28,22 @@ from unspool.query.reading import Wire
 _DEEPEST: Final = 100
 """Levels of an expression beyond which evaluating it might exhaust the stack."""
 
+_LONGEST: Final = 20_000
+"""Characters of an expression; nobody types more, and the parser takes a second for each megabyte."""
+_MOST_COPIES: Final = 1_000_000
+"""How often an expression may put its parts side by side: `[@, @]` twelve times over is 4,096 times the state."""
+
+# A text that does not end is taken to the end of the expression, so that no quote inside it is tried as a beginning.
 _TERM: Final = re.compile(
-    r"""(?P<kept>'(?:[^'\\]|\\.)*' | `(?:[^`\\]|\\.)*`)
-      | (?P<sign>==|!=|<=|>=|<|>) (?P<gap>\s*)
+    r"""(?P<kept>'(?:[^'\\]|\\.)*+(?:'|\Z) | `(?:[^`\\]|\\.)*+(?:`|\Z))
+      | (?P<sign>==|!=|<=|>=|<|>) (?P<gap>\s*+)
         (?P<bare>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.\[])
           | (?:true|false|null)(?![\w.\[(])
-          | "(?:[^"\\]|\\.)*"(?!\s*[.\[(]))
-      | !(?!=)\s*(?P<chain>(?:[A-Za-z_]\w*|"(?:[^"\\]|\\.)*")(?:\.(?:[A-Za-z_]\w*|"(?:[^"\\]|\\.)*")|\[-?\d+\])+)
-      | (?P<quoted>"(?:[^"\\]|\\.)*")
+          | "(?:[^"\\]|\\.)*+"(?!\s*[.\[(]))
+      | !(?!=)\s*+(?P<chain>(?:[A-Za-z_]\w*+|"(?:[^"\\]|\\.)*+")(?:\.(?:[A-Za-z_]\w*+|"(?:[^"\\]|\\.)*+")|\[-?\d+\])++)
+      | (?P<quoted>"(?:[^"\\]|\\.)*+(?:"|\Z))
       | (?P<root>(?<![\w"])\$\.)""",
-    re.VERBOSE,
+    re.VERBOSE | re.DOTALL,
 )
 _HINTS: Final = {"=": "write ==", "and": "write &&", "or": "write ||", "not": "write !", "&": "write &&"}
 
@@ -82,6 +88,8 @@ class Expression:
         Raises:
             ExpressionError: it does not parse; the message names the column.
         """
+        if len(text) > _LONGEST:
+            raise ExpressionError(f"{text[:40]!r}... has {len(text):,} characters; at most {_LONGEST:,} can be asked")
         self.text = text
         rewritten, starts, origins = _rewrite(text)
         try:
@@ -171,7 +179,8 @@ def _too_deep(text: str) -> str:
 
 
 def _check(tree: dict[str, Any], text: str) -> None:
-    """Refuse what would fail at every state: unknown functions, and expressions nested too deeply."""
+    """Refuse what would fail at every state: unknown functions, too deep a nesting, results too large for any memory."""
+    copies = 1
     pending: list[tuple[dict[str, Any], int]] = [(tree, 1)]
     while pending:
         node, depth = pending.pop()
@@ -179,6 +188,10 @@ def _check(tree: dict[str, Any], text: str) -> None:
             raise ExpressionError(_too_deep(text))
         if node["type"] == "function_expression":
             _check_call(node, text)
+        if node["type"] in ("multi_select_list", "multi_select_dict"):
+            copies *= max(1, len(node["children"]))
+        if copies > _MOST_COPIES:
+            raise ExpressionError(f"{text[:40]!r}... puts its parts side by side too often; ask for fewer at a time")
         pending.extend((child, depth + 1) for child in node["children"] if isinstance(child, dict))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import re
+import warnings
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -120,7 +121,10 @@ class PatternQuery:
         """
         literal = re.sub(r"\\.", "", pattern)
         try:
-            self._pattern = re.compile(pattern, re.IGNORECASE if literal == literal.lower() else 0)
+            # Python warns of what may mean something else one day; whoever searches cannot do anything about it.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._pattern = re.compile(pattern, re.IGNORECASE if literal == literal.lower() else 0)
         except re.error as error:
             column = (error.pos or 0) + 1
             raise ExpressionError(f"{pattern[:80]!r} is no pattern: {error.msg} at column {column}") from None

@@ -141,3 +141,32 @@ def test_values_nested_ten_thousand_deep_can_be_asked_about() -> None:
     assert answers[0].holds
     assert not answers[1].holds
     assert answers[1].failure
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a" * 20_001, "has 20,001 characters; at most 20,000"),
+        ("@" + "|[@,@]" * 40, "puts its parts side by side too often"),
+        ("to_string([" + "[@,@,@,@]|" * 12 + "@])", "puts its parts side by side too often"),
+        ('a < "' + '\\"' * 9_000, "does not parse at column"),
+        ("a" + " > 1" * 4_000, "nested more than 100 levels"),
+        ("a == '" + "\\'" * 9_000, "does not parse at column"),
+        ("a == `" + "[" * 9_000, "does not parse at column"),
+        ("\x00", "column 1"),
+        ("a.\ud800", "column 3"),
+    ],
+    ids=lambda value: f"{len(value)}chars",
+)
+def test_a_hostile_expression_is_refused_in_one_line(text: str, says: str) -> None:
+    with pytest.raises(ExpressionError, match=says) as caught:
+        Expression(text)
+    assert len(str(caught.value)) < 300
+    assert "\n" not in str(caught.value)
+
+
+def test_an_expression_as_wide_as_people_write_them_is_asked() -> None:
+    wide = "{" + ", ".join(f"k{number}: a" for number in range(300)) + "} | [k1, k2, k299] | [0]"
+    assert Expression(wide).ask({"a": encode(7)}).value == 7
+    text = 'a == "it is \\"so\\"" && b != \'x\''
+    assert Expression(text).ask({"a": encode('it is "so"'), "b": encode("y")}).holds
