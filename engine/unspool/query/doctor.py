@@ -14,7 +14,7 @@ from unspool.query.doctor_chains import ChainBook, ChainRow, ChainVerdict, Check
 from unspool.query.doctor_checks import EntryChecks
 from unspool.query.doctor_file import FileWalk
 from unspool.query.doctor_findings import Code, Finding, Ledger, Severity
-from unspool.query.doctor_rules import ChainRules, RuleSource, given_rules, rules_in, rules_of
+from unspool.query.doctor_rules import ChainRules, RuleSource, given_rules, rules_in, rules_of, rules_of_history
 from unspool.query.doctor_sources import add_source_findings, doubted
 from unspool.query.doctor_steps import ChainedSource
 from unspool.query.doctor_store import StoreWalk
@@ -90,6 +90,8 @@ def diagnose(
     if rules is None and is_foreign:
         # What was read of it was recorded by a rule of ours, which is none of the source's.
         rules = rules_of(())
+    elif rules is None and isinstance(target, History) and not isinstance(target.store, FileStore):
+        rules = rules_of_history(target)
     ledger = Ledger()
     stop = cancelled or _never
     doubtful: tuple[tuple[int, int], ...] = ()

@@ -37,6 +37,7 @@ from unspool.recorder.policy import (
 from unspool.recorder.redact import Redaction
 from unspool.store.file import Durability, FileStore
 from unspool.store.protocol import Draft, Store
+from unspool.store.recordings import KeepsSettings
 
 OnError = Literal["warn", "raise", "ignore"]
 """What happens when recording fails: warn once and stop recording, raise, or stop in silence."""
@@ -109,7 +110,7 @@ class Recorder:
         self._owner = os.getpid()
         is_place = isinstance(target, str | os.PathLike)
         self.store: Store = _store_at(os.fspath(target), durability) if is_place else target  # type: ignore[arg-type,assignment]
-        if isinstance(self.store, FileStore):
+        if isinstance(self.store, KeepsSettings):
             self.store.note_recording(strategy_name(self._strategy), self._codec.value)
             if keys is not None:
                 self.store.note_identity(keys)

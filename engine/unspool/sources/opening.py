@@ -108,4 +108,5 @@ def _open_postgres(address: str, identity: Mapping[str, str] | None) -> History:
     from unspool.store.postgres import PostgresStore
 
     store = PostgresStore.open(address)
-    return History(store, identity=identity, watch=lambda: store.watch_paths)
+    keys = {**store.identity(), **(identity or {})}
+    return History(store, identity=keys, watch=lambda: store.watch_paths)

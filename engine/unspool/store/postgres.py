@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,12 +11,14 @@ from unspool.errors import CorruptHistory, EntryNotFound, ReadOnlyHistory
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, unpack_postings
 from unspool.store.postgres_link import Link
+from unspool.store.postgres_notes import identity_of, note_identity, note_recording, recordings_of
 from unspool.store.postgres_pulse import Pulse
 from unspool.store.postgres_rows import FACTS, WHOLE, facts_row, whole_row
 from unspool.store.postgres_schema import find_history
 from unspool.store.postgres_target import parse_target
 from unspool.store.postgres_writer import PostgresWriter, channel_of
 from unspool.store.protocol import Columns, Draft, RecordRun
+from unspool.store.recordings import Recording
 from unspool.store.tail import row_entry
 from unspool.store.tally import empty_tally
 
@@ -257,6 +259,30 @@ class PostgresStore:
         seq = self._writing().append(draft)
         self._count = seq + 1
         return seq
+
+    def note_recording(self, strategy: str, codec: str) -> None:
+        """Keep the settings that entries from here on are written with; see `Recording`.
+
+        Raises:
+            ReadOnlyHistory, StorageFailed: see `append`.
+        """
+        self._writing().note(note_recording, Recording(self._count, strategy, codec))
+
+    def note_identity(self, identity: Mapping[str, str]) -> None:
+        """Keep the identity keys of lists that were set by hand, in place of those kept before.
+
+        Raises:
+            ReadOnlyHistory, StorageFailed: see `append`.
+        """
+        self._writing().note(note_identity, identity)
+
+    def recordings(self) -> tuple[Recording, ...]:
+        """Return with which settings the history was recorded."""
+        return recordings_of(self._link, self._history)
+
+    def identity(self) -> dict[str, str]:
+        """Return the identity keys that the history was told to compare its lists by."""
+        return identity_of(self._link, self._history)
 
     def _writing(self) -> PostgresWriter:
         if self._writer is None:

@@ -3,6 +3,7 @@
     history(id, name, history_id, created_ns)   the histories there are
     entry(history, seq, ...)                    a row an entry; the columns are those of a file's tail
     atom(history, id, name)                     interned names
+    note(history, key, value)                   with which settings a history was recorded
     fact(key, value)                            the version of this layout
 
 Texts that may hold any character are kept as bytes: PostgreSQL's text lacks NUL and lone surrogates.
@@ -30,6 +31,9 @@ CREATE TABLE IF NOT EXISTS unspool.history(
 CREATE TABLE IF NOT EXISTS unspool.atom(
     history integer NOT NULL REFERENCES unspool.history ON DELETE CASCADE, id integer NOT NULL, name bytea NOT NULL,
     PRIMARY KEY (history, id));
+CREATE TABLE IF NOT EXISTS unspool.note(
+    history integer NOT NULL REFERENCES unspool.history ON DELETE CASCADE, key text NOT NULL, value text NOT NULL,
+    PRIMARY KEY (history, key));
 CREATE TABLE IF NOT EXISTS unspool.entry(
     history integer NOT NULL REFERENCES unspool.history ON DELETE CASCADE, seq bigint NOT NULL,
     time_ns bigint NOT NULL, codec smallint NOT NULL, full_bytes bigint NOT NULL, action bytea NOT NULL,

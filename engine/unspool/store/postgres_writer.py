@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource
@@ -12,7 +13,7 @@ from unspool.store.postgres_target import Target, load_driver
 from unspool.store.protocol import Draft
 
 _COMMIT: Final = {"default": "off", "fast": "off", "full": "on"}
-_INSERT_AND_TELL: Final = f"WITH stored AS ({INSERT} RETURNING seq) SELECT pg_notify(%s, '') FROM stored"
+_INSERT_AND_TELL: Final = f"WITH stored AS ({INSERT} RETURNING seq) SELECT pg_notify(%s, '') FROM stored"  # noqa: S608
 _INSERT_NAME: Final = "INSERT INTO unspool.atom(history, id, name) VALUES (%s, %s, %s)"
 
 
@@ -81,6 +82,18 @@ class PostgresWriter:
             self._names.append(atom)
             self._fresh.append((self.history, number, atom.encode("utf-8", "surrogatepass")))
         return number
+
+    def note(self, work: Callable[[Any, int, Any], None], what: Any) -> None:
+        """Keep something about the recording.
+
+        Raises:
+            StorageFailed: the server refused, or is gone.
+        """
+        try:
+            self.link.call(lambda connection: work(connection, self.history, what))
+        except (self._error, UnreadableSource) as error:
+            reason = self._target.inert(str(error))
+            raise StorageFailed(f"{self._target.shown}: its settings could not be written ({reason})") from None
 
     def append(self, draft: Draft) -> int:
         """See `Store.append`.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 PREFIX: Final = "recording:"
 """Key in the table `meta`, followed by the number of the first entry that the settings apply to."""
@@ -25,6 +25,20 @@ class Recording:
     first: int
     strategy: str
     codec: str
+
+
+@runtime_checkable
+class KeepsSettings(Protocol):
+    """A store that keeps with which settings it was recorded."""
+
+    def note_recording(self, strategy: str, codec: str) -> None:
+        """Keep the settings that entries from here on are written with."""
+
+    def note_identity(self, identity: Mapping[str, str]) -> None:
+        """Keep the identity keys of lists that were set by hand."""
+
+    def recordings(self) -> tuple[Recording, ...]:
+        """Return with which settings the history was recorded; nothing where it does not say."""
 
 
 def read_recordings(connection: sqlite3.Connection) -> tuple[Recording, ...]:

@@ -347,3 +347,28 @@ async def test_the_app_follows_it_and_remembers_no_password(address: str, tmp_pa
                 await driver.until(lambda: "onward" in driver.text())
                 assert "s3cret" not in driver.text()
     assert "s3cret" not in Source(address).key + distinct_names([address])[0]
+
+
+def test_settings_of_recordings_are_kept_like_a_file_keeps_them(address: str, tmp_path: Path) -> None:
+    from unspool.query.doctor import Health, diagnose
+    from unspool.store.file import FileStore
+    from unspool.store.postgres import PostgresStore
+
+    path = tmp_path / "same.unspool"
+    states = list(shop_states(60))
+    for target in (address, path):
+        record(target, states[:30], strategy="changes:5", identity={"stock[*]": "sku"})
+        Recorder(target, codec="none").close()
+        record(target, states[30:], strategy="changes:5", codec="dict")
+    with closing(PostgresStore.open(address)) as store, closing(FileStore.open(path)) as model:
+        assert store.recordings() == model.recordings()
+        assert store.identity() == model.identity() == {"stock": "sku"}
+    with open_history(address) as history:
+        assert history.identity == {"stock": "sku"}
+        found, model = diagnose(history), diagnose(path)
+        assert found.verdict is model.verdict is not Health.BROKEN
+        assert found.strategy == model.strategy
+        assert [item.code for item in found.findings] == [item.code for item in model.findings]
+    record(address, states[:1], identity={"stock[*]": ""})
+    with open_history(address) as history:
+        assert not history.identity
