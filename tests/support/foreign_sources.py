@@ -17,7 +17,18 @@ import zstandard
 from support.git_repo import Repo
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-_FOLDERS = ("events", "home_assistant", "langgraph", "nexus", "patches", "redux", "rrweb", "states", "temporal", "xstate")
+_FOLDERS = (
+    "events",
+    "home_assistant",
+    "langgraph",
+    "nexus",
+    "patches",
+    "redux",
+    "rrweb",
+    "states",
+    "temporal",
+    "xstate",
+)
 FILES = sorted(
     path for folder in _FOLDERS for path in (FIXTURES / folder).iterdir() if not path.name.endswith(".expected.json")
 )
