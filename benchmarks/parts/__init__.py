@@ -8,7 +8,21 @@ from typing import Protocol
 from benchmarks.context import Context
 from benchmarks.report import Row
 
-NAMES = ("record", "stall", "size", "read", "step", "open", "live", "formats", "delta", "questions", "tui", "start", "seeds")
+NAMES = (
+    "record",
+    "stall",
+    "size",
+    "read",
+    "step",
+    "open",
+    "live",
+    "formats",
+    "delta",
+    "questions",
+    "tui",
+    "start",
+    "seeds",
+)
 
 
 class Part(Protocol):
