@@ -13,7 +13,6 @@ from typing import Final
 from unspool.errors import CorruptHistory
 from unspool.store.schema import connect_reader, database_error, is_live
 
-
 _GONE: Final = (0, 0, 0)
 """What stands for the stamp of a file that is not there."""
 
