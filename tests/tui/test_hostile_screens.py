@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
+import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from looks_scenes import candidate
 from test_hostile_rows import HOSTILE_TEXTS, assert_harmless, texts, widths
@@ -72,6 +74,7 @@ def test_lanes_and_menus_are_inert(name: str, counts: list[int], width: int) -> 
 
 
 @given(st.lists(numbers, max_size=60), widths, st.integers(3, 30))
+@example([sys.float_info.max, -sys.float_info.max, 0.0, None, math.inf, math.nan], 12, 3)
 def test_any_numbers_can_be_plotted(columns: list[float | None], width: int, height: int) -> None:
     for row in plot_rows(Plot([None if one is None else float(one) for one in columns], 0, 0), height, UNICODE):
         assert_harmless(row, width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -29,7 +30,7 @@ class Plot(Struct, frozen=True):
 
 def plot_rows(plot: Plot, height: int, glyphs: Glyphs) -> list[Row]:
     """Return the rows of a plot, highest values first."""
-    known = [value for value in plot.columns if value is not None]
+    known = [value for value in plot.columns if value is not None and math.isfinite(value)]
     if not known:
         return [Row(((" no number stood here at any time", "dim"),))]
     low, high = min(known), max(known)
@@ -44,12 +45,18 @@ def plot_rows(plot: Plot, height: int, glyphs: Glyphs) -> list[Row]:
 
 
 def _cell(value: float | None, low: float, high: float, floor: int, levels: int, glyphs: Glyphs) -> str:
-    if value is None:
+    if value is None or not math.isfinite(value):
         return " "
-    level = 1 + round((value - low) / (high - low) * (levels - 1)) if high > low else levels // 2
+    level = 1 + round(_share(value, low, high) * (levels - 1)) if high > low else levels // 2
     if level <= floor:
         return " "
     return glyphs.bars[min(level - floor, len(glyphs.bars)) - 1]
+
+
+def _share(value: float, low: float, high: float) -> float:
+    span = high - low
+    # The span of the largest numbers is none that a float can hold; half of it is.
+    return (value - low) / span if math.isfinite(span) else (value / 2 - low / 2) / (high / 2 - low / 2)
 
 
 def _styled(cells: Sequence[str], plot: Plot) -> list[Span]:
@@ -68,4 +75,4 @@ def _label(line: int, height: int, low: float, high: float) -> str:
         return f"{high:.6g}"
     if line == height - 1:
         return f"{low:.6g}"
-    return f"{(low + high) / 2:.6g}" if line == height // 2 and high > low else ""
+    return f"{low / 2 + high / 2:.6g}" if line == height // 2 and high > low else ""
