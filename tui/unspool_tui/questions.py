@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import PurePath as FilePath
 from typing import TYPE_CHECKING, Final, cast
 
@@ -165,11 +164,13 @@ def writes(history: HistoryPort, address: Path, head: int, cancelled: Cancelled)
     Raises:
         UnspoolError: nothing stands there.
     """
-    from unspool.query.path_writes import writes_of
+    from unspool.query.path_writes import all_writes
 
-    running = writes_of(asked(history), address, head, unchanged=True, skip_damaged=True, cancelled=cancelled)
+    listed = all_writes(
+        asked(history), address, head, unchanged=True, most=MOST_WRITES, skip_damaged=True, cancelled=cancelled
+    )
     found = []
-    for write in islice(running, MOST_WRITES):
+    for write in listed.writes:
         values = [preview_text(value, 30) for value in (write.old, write.new) if value is not MISSING]
         told = values[-1] if write.kind == "unchanged" else " → ".join(values)
         found.append(Write(write.seq, str(write.kind), write.path, told, history.action(write.seq)))

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
+from unspool.history.verdict import Problem
 from unspool.model.paths import Path, format_path
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
@@ -92,6 +94,42 @@ def writes_of(
     seq = history.resolve(at)
     reader = StateReader(history, skip_damaged=skip_damaged)
     return follow_back(reader, path, seq, unchanged=unchanged, cancelled=cancelled)
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """The writes of a value.
+
+    Attributes:
+        at: the entry looked back from.
+        writes: newest first.
+        complete: False when cancelled, when there are more than were asked for, or when entries were stepped over.
+        problems: entries that could not be read and were stepped over.
+    """
+
+    at: int
+    writes: tuple[PathWrite, ...]
+    complete: bool
+    problems: tuple[Problem, ...]
+
+
+def all_writes(
+    history: History,
+    path: Path,
+    at: int = -1,
+    *,
+    unchanged: bool = False,
+    most: int | None = None,
+    skip_damaged: bool = False,
+    cancelled: Cancelled = never,
+) -> Writes:
+    """Return what `writes_of` yields, at most `most` of them, and what could not be read on the way."""
+    seq = history.resolve(at)
+    reader = StateReader(history, skip_damaged=skip_damaged)
+    found = follow_back(reader, path, seq, unchanged=unchanged, cancelled=cancelled)
+    writes = tuple(islice(found, most))
+    complete = not reader.problems and not cancelled() and next(found, None) is None
+    return Writes(seq, writes, complete, reader.problems)
 
 
 def follow_back(

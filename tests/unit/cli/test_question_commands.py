@@ -266,6 +266,16 @@ def test_damage_exits_with_3_and_stepped_over_with_1(unspool: Unspool, damaged: 
     assert stepped.out
 
 
+def test_writes_over_damage_are_told_with_what_was_stepped_over(unspool: Unspool, damaged: Path) -> None:
+    refused = unspool("blame", damaged, "n", "--writes")
+    assert (refused.code, refused.out) == (3, "")
+    stepped = unspool("blame", damaged, "n", "--writes", "--skip-damaged", "--json")
+    assert (stepped.code, stepped.json["complete"]) == (1, False)
+    assert stepped.json["problems"]
+    assert any(write.get("certain") is False for write in stepped.json["writes"])
+    assert "stepped over entry" in stepped.err
+
+
 def test_an_interrupt_prints_what_was_found_and_says_that_it_is_partial(
     unspool: Unspool, cart: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,7 +289,15 @@ def test_an_interrupt_prints_what_was_found_and_says_that_it_is_partial(
 
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(asking, "Interruption", Impatient)
-    for words in (["search", cart, "qty"], ["bisect", cart, "cart"], ["bytes", cart], ["compare", cart, cart]):
+    questions: list[list[object]] = [
+        ["blame", cart],
+        ["blame", cart, "cart.items[0].sku", "--writes", "--unchanged"],
+        ["search", cart, "qty"],
+        ["bisect", cart, "cart"],
+        ["bytes", cart],
+        ["compare", cart, cart],
+    ]
+    for words in questions:
         ran = unspool(*words, "--json")
         assert ran.code == 130
         assert ran.out

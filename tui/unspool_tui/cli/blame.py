@@ -30,7 +30,7 @@ from unspool_tui.present.inert import visible
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.query.blame import Blame
-    from unspool.query.path_writes import PathWrite
+    from unspool.query.path_writes import PathWrite, Writes
 
 _MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "dim"}
 
@@ -64,8 +64,12 @@ def command(
     path = () if path_text is None else parse_path(path_text)
     with opened(common) as history, interruptible() as interruption, Output(common) as out:
         if all_writes:
-            _writes(out, history, path, at_entry, unchanged, skip_damaged, as_json, interruption)
-            return conclude(common, judge(common, history.verdict), (), interruption)
+            listed = _writes(history, path, at_entry, unchanged, skip_damaged, interruption)
+            if as_json:
+                out.json(writes_shape(listed, history, path))
+            else:
+                _print_writes(out, listed, history, path)
+            return conclude(common, judge(common, history.verdict), listed.problems, interruption)
         from unspool.query.blame import blame
 
         found = blame(history, at_entry, path, skip_damaged=skip_damaged, cancelled=interruption)
@@ -113,27 +117,29 @@ def _print_blame(out: Output, found: Blame) -> None:
 
 
 def _writes(
-    out: Output,
-    history: History,
-    path: Path,
-    at_entry: int,
-    unchanged: bool,
-    skip_damaged: bool,
-    as_json: bool,
-    interruption: Interruption,
-) -> None:
-    from unspool.query.path_writes import writes_of
+    history: History, path: Path, at_entry: int, unchanged: bool, skip_damaged: bool, interruption: Interruption
+) -> Writes:
+    from unspool.query.path_writes import all_writes
 
     if not path:
         raise ConfigError("the whole state is no value that is written; name an atom, or a path inside one")
-    found = writes_of(history, path, at_entry, unchanged=unchanged, skip_damaged=skip_damaged, cancelled=interruption)
-    writes = list(found)
-    if as_json:
-        shapes = [{**write_shape(write), **dated(history[write.seq])} for write in writes]
-        out.json({"at": history.resolve(at_entry), "path": format_path(path), "writes": shapes})
-        return
-    out.line(out.paint(f"{format_path(path)}: {humane.count(len(writes), 'write')}", "head"))
-    for write in writes:
+    return all_writes(history, path, at_entry, unchanged=unchanged, skip_damaged=skip_damaged, cancelled=interruption)
+
+
+def writes_shape(listed: Writes, history: History, path: Path) -> dict[str, Value]:
+    """Return what `blame --writes --json` prints."""
+    return {
+        "at": listed.at,
+        "path": format_path(path),
+        "writes": [{**write_shape(write), **dated(history[write.seq])} for write in listed.writes],
+        "complete": listed.complete,
+        "problems": problem_shapes(listed.problems),
+    }
+
+
+def _print_writes(out: Output, listed: Writes, history: History, path: Path) -> None:
+    out.line(out.paint(f"{format_path(path)}: {humane.count(len(listed.writes), 'write')}", "head"))
+    for write in listed.writes:
         _print_write(out, history, write)
 
 
