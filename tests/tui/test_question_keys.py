@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tui_driver import Driver, drive, make_app, open_file
 
-from conftest import hurt, record
+from conftest import hurt, record, shop_states
 from unspool_tui.view.model import Pane
 from unspool_tui.view.panes import reveal, select
 
@@ -108,12 +108,19 @@ async def test_bisect_tells_how_many_entries_it_left_alone(shop_file: Path) -> N
 
 @pytest.mark.parametrize(("key", "text"), [("/", "requests"), ("B", "requests > 150")])
 async def test_what_could_not_be_read_is_told_with_the_answer(tmp_path: Path, key: str, text: str) -> None:
-    from conftest import shop_states
-
     path = hurt(record(tmp_path / "hurt.unspool", shop_states(300)))
     async with drive(make_app(open_file(path), at=299)) as driver:
         await ask(driver, key, text)
         await driver.until(lambda: "could not be read, from entry 0 on" in driver.app.main.messages.all()[-1].text)
+
+
+async def test_writes_over_damage_are_listed_as_partial(tmp_path: Path) -> None:
+    path = hurt(record(tmp_path / "hurt.unspool", shop_states(300)))
+    async with drive(make_app(open_file(path), at=299)) as driver:
+        main = driver.app.main
+        main.apply(select(main.view, ("session", "user_id")))
+        await driver.press("W")
+        await driver.until(lambda: "Writes of session.user_id, partial" in driver.text())
 
 
 @pytest.mark.parametrize(("key", "text"), [("/", "requests"), ("B", "@ != null && requests == `-1`")])

@@ -158,8 +158,11 @@ class Write(Struct, frozen=True):
     action: str
 
 
-def writes(history: HistoryPort, address: Path, head: int, cancelled: Cancelled) -> list[Write]:
+def writes(history: HistoryPort, address: Path, head: int, cancelled: Cancelled) -> tuple[list[Write], str]:
     """Return the writes of a value at or before an entry, newest first, with those that left it as it was.
+
+    Returns:
+        The writes, and in a word or two why they are not all; empty when they are.
 
     Raises:
         UnspoolError: nothing stands there.
@@ -174,7 +177,8 @@ def writes(history: HistoryPort, address: Path, head: int, cancelled: Cancelled)
         values = [preview_text(value, 30) for value in (write.old, write.new) if value is not MISSING]
         told = values[-1] if write.kind == "unchanged" else " → ".join(values)
         found.append(Write(write.seq, str(write.kind), write.path, told, history.action(write.seq)))
-    return found
+    short = "partial: not all entries could be read" if listed.problems else "the newest"
+    return found, "" if listed.complete else short
 
 
 def bytes_of(history: HistoryPort, progress: Callable[[int, int], None], cancelled: Cancelled) -> Footprint:

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from unspool.model.paths import format_path
 from unspool_tui.controls.finding import go
 from unspool_tui.desk import Kind, Reply
-from unspool_tui.questions import MOST_WRITES, writes
 from unspool_tui.questions import Write as ValueWrite
+from unspool_tui.questions import writes
 from unspool_tui.seeking import Turn, check_question, turns
 from unspool_tui.view import moves
 from unspool_tui.view.model import Search
@@ -90,7 +90,8 @@ def list_writes(main: MainScreen) -> None:
     def take(reply: Reply) -> None:
         if reply.error is not None:
             return
-        found: list[ValueWrite] = reply.value
+        found: list[ValueWrite] = reply.value[0]
+        short = reply.value[1]
         by_seq = {str(write.seq): write for write in found}
         choices = [
             Choice("", f"#{write.seq} {_MARKS[write.kind]} {write.told[:40]}", str(write.seq), write.action[:30])
@@ -102,8 +103,7 @@ def list_writes(main: MainScreen) -> None:
                 write = by_seq[seq]
                 main.apply(replace(moves.jump_to(main.view, write.seq), selected=write.address))
 
-        more = ", the newest" if len(found) == MOST_WRITES else ""
-        title = f"Writes of {format_path(address[-3:], root='')[:40]}{more}"
+        title = f"Writes of {format_path(address[-3:], root='')[:40]}{', ' if short else ''}{short}"
         main.open(Menu(title, choices, at=str(head)), chosen)
 
     main.ask(Kind.TRAVEL, lambda: writes(history, address, head, withdrawn), take)
