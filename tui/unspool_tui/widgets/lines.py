@@ -39,6 +39,8 @@ class Lines(Widget, can_focus=False):
         self._pen = Pen()
         self._rows: tuple[Row, ...] = ()
         self._strips: dict[tuple[Row, int], Strip] = {}
+        self._drawn: dict[int, Strip] = {}
+        """The strips in sight by line: most lines stay, and looking a row up in `_strips` goes through all its text."""
         self._known: Size | None = None
         self._seen = False
         self.rows_due: Callable[[], object] | None = None
@@ -67,7 +69,7 @@ class Lines(Widget, can_focus=False):
         """Draw with other colours or characters from now on."""
         if pen is not self._pen:
             self._pen = pen
-            self._strips.clear()
+            self._forget()
             self.refresh()
 
     @property
@@ -87,6 +89,7 @@ class Lines(Widget, can_focus=False):
         for y in range(min(height, max(len(old), len(new)))):
             before, after = (old[y] if y < len(old) else BLANK), (new[y] if y < len(new) else BLANK)
             if before != after:
+                self._drawn.pop(y, None)
                 until = differs_until(before, after, width)
                 # A strip cut just before its end costs more than the few cells it saves.
                 changed.append(Region(0, y, until if until * _NEARLY_ALL < width else width, 1))
@@ -104,7 +107,8 @@ class Lines(Widget, can_focus=False):
                 self.rows_due()
             self._seen = True
         width = self.columns
-        lines = [self._line(y, width) for y in range(crop.y, crop.bottom)]
+        drawn = self._drawn
+        lines = [drawn.get(y) or self._line(y, width) for y in range(crop.y, crop.bottom)]
         if crop.x == 0 and crop.width == width:
             return lines
         return [line.crop(crop.x, crop.right) for line in lines]
@@ -117,15 +121,20 @@ class Lines(Widget, can_focus=False):
             if len(self._strips) >= _STRIPS_KEPT:
                 self._strips.pop(next(iter(self._strips)))
             strip = self._strips[key] = self.draw(row, width)
+        self._drawn[y] = strip
         return strip
 
     def draw(self, row: Row, width: int) -> Strip:
         """Draw one row; called once for each row that is not in the cache."""
         return paint_row(row, width, self._pen)
 
+    def _forget(self) -> None:
+        self._strips.clear()
+        self._drawn.clear()
+
     def on_resize(self, event: events.Resize) -> None:
         """Forget lines of the old width and ask for new rows."""
         if event.size != self._known:
             self._known = event.size
-            self._strips.clear()
+            self._forget()
         self.post_message(self.Resized())
