@@ -23,7 +23,12 @@ START: Final = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 SHORT: Final = 0.05
 FONTS: Final = "'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 PNG_FONT: Final = "DejaVu Sans Mono"
-PNG_SCALE: Final = 1.0
+PNG_CELL: Final = 12
+"""Pixels of a cell in a PNG: a whole number, so that the letters of a line stay on their grid."""
+SVG_CELL: Final = 12.2
+"""Units of a cell in the SVG."""
+FONT_CELL: Final = 0.602
+"""Width of a letter of the PNG's font, in its size."""
 REST: Final = "rest"
 """Stands among keys for a moment in which everything comes to rest."""
 
@@ -77,6 +82,7 @@ SCENES: Final = (
     Scene("ultra", (200, 50), ("2", "j"), 424),
     Scene("words", (120, 36), ("e", "2"), 424),
     Scene("over-time", (120, 36), ("/", "<revenue>", "enter", REST, "P", "s", REST, "right"), 424),
+    Scene("bytes", (120, 36), ("U", REST, "p"), 424),
     Scene("chains", (120, 36), ("c", "D", REST), 424),
     Scene("simulator", (120, 40), ("S", REST, REST), 424),
     Scene("palette", (120, 36), (":", "<diff>"), 424),
@@ -146,7 +152,9 @@ def png(svg: str) -> bytes:
     """Return the picture as PNG; cairo takes one font name only."""
     import cairosvg
 
-    drawn: bytes = cairosvg.svg2png(bytestring=svg.replace(FONTS, PNG_FONT).encode(), scale=PNG_SCALE)
+    svg = re.sub(r' textLength="[^"]*"', "", svg.replace(FONTS, PNG_FONT))
+    svg = svg.replace("font-size: 20px", f"font-size: {SVG_CELL / FONT_CELL:.3f}px")
+    drawn: bytes = cairosvg.svg2png(bytestring=svg.encode(), scale=PNG_CELL / SVG_CELL)
     return drawn
 
 
