@@ -12,7 +12,7 @@ from unspool_tui.present.line import Row, crop, pad
 if TYPE_CHECKING:
     from unspool.query.footprint_facts import Footprint, Share, Spent
 
-_BAR: Final = 12
+_BAR: Final = 6
 _ROOM_FOR_BARS: Final = 100
 _NUMBERS: Final = 42
 """Columns that the numbers take, to the left of the names."""
