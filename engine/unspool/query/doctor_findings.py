@@ -168,6 +168,7 @@ class Ledger:
         self._findings: list[Finding] = []
         self._open: dict[Code, int] = {}
         self._listed: Counter[Code] = Counter()
+        self._beyond: dict[Code, tuple[str, str, int | None]] = {}
         self.counts: Counter[Code] = Counter()
         """Entries by what was found of them; 1 for each finding about the file."""
         self.unlisted: Counter[Code] = Counter()
@@ -194,7 +195,9 @@ class Ledger:
                 self._findings[place] = replace(known, last=last)
                 return
         if self._listed[code] >= LISTED:
-            self.unlisted[code] += 1
+            # Neighbours are one finding here too.
+            self.unlisted[code] += first is None or self._beyond.get(code) != (meaning, where, first - 1)
+            self._beyond[code] = (meaning, where, last)
             return
         usual, reads, remedy = _KINDS[code]
         self._listed[code] += 1

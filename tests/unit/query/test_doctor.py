@@ -401,6 +401,15 @@ def test_one_code_never_floods_the_others() -> None:
     assert (ledger.counts[Code.NO_OP], ledger.unlisted[Code.NO_OP]) == (5000, 4900)
 
 
+def test_neighbours_are_one_finding_beyond_those_listed_too() -> None:
+    ledger = Ledger()
+    for seq in range(0, 200, 2):
+        ledger.add(Code.NO_OP, seq, seq, "changed nothing")
+    for seq in (*range(300, 350), *range(400, 450)):
+        ledger.add(Code.NO_OP, seq, seq, "changed nothing")
+    assert (ledger.counts[Code.NO_OP], ledger.unlisted[Code.NO_OP]) == (200, 2)
+
+
 def test_every_finding_is_documented_with_its_severity() -> None:
     text = (Path(__file__).parents[3] / "docs" / "health.md").read_text()
     rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
