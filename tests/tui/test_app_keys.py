@@ -42,6 +42,19 @@ async def test_themes_show_while_choosing_and_escape_takes_them_back(shop_file: 
         assert driver.app.theme == "unspool-light"
 
 
+async def test_every_theme_shows_while_the_cursor_is_on_it(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=100)) as driver:
+        names = driver.app.theme_names()
+        assert len(names) >= 23
+        await driver.press("t")
+        seen = {driver.app.theme: driver.app.pen}
+        for _ in names[1:]:
+            await driver.press("down")
+            seen[driver.app.theme] = driver.app.pen
+        assert list(seen) == names
+        assert len({id(pen) for pen in seen.values()}) == len(names)
+
+
 @action("log")
 async def test_the_message_log_keeps_what_passed_by(shop_file: Path) -> None:
     async with drive(make_app(open_file(shop_file), at=100)) as driver:

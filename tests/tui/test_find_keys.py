@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tui_driver import drive, make_app, open_file
 
+from conftest import record
+from unspool.query.checkers import check
 from unspool_tui.view.model import Pane
 
 action = pytest.mark.action
@@ -149,7 +151,25 @@ async def test_bisect_lists_the_entries_at_which_an_answer_changes(shop_file: Pa
 
 
 @action("check")
-async def test_checkers_tell_what_they_find_and_lead_there(shop_file: Path) -> None:
-    async with drive(make_app(open_file(shop_file), at=0)) as driver:
+async def test_checkers_tell_what_they_find_and_lead_there(tmp_path: Path) -> None:
+    leaking = [
+        ({"log": [f"line {line}" for line in range(number)], "beat": number % 2}, "tick") for number in range(300)
+    ]
+    history = open_file(record(tmp_path / "leak.unspool", leaking))
+    first, *_ = expected = check(history).findings
+    async with drive(make_app(history, at=0)) as driver:
         await driver.press("K")
-        await driver.until(lambda: "findings" in driver.text() or "found nothing" in driver.text())
+        await driver.until(lambda: f"{len(expected):,} finding" in driver.text())
+        line = next(line for line in driver.text().split("\n") if f"#{first.seq} " in line)
+        assert first.checker in line
+        await driver.press("g")
+        await driver.press("enter")
+        assert driver.view.head == first.seq
+
+
+async def test_a_history_without_faults_is_said_to_have_none(tmp_path: Path) -> None:
+    history = open_file(record(tmp_path / "calm.unspool", [({"n": number}, "tick") for number in range(3)]))
+    assert not check(history).findings
+    async with drive(make_app(history, at=0)) as driver:
+        await driver.press("K")
+        await driver.until(lambda: "found nothing" in driver.text())
