@@ -173,18 +173,26 @@ class Desk:
         until = perf_counter() + SLICE_SECONDS
         for part in stream:
             if self._tickets.get(kind) != job.ticket:
-                self._busy = None
+                self._give_up(job)
                 return
             if part is not None:
                 self._deliver(Reply(kind, job.ticket, part, done=False))
             if perf_counter() >= until:
                 with self._wake:
-                    if self._tickets.get(kind) == job.ticket:
+                    if self._tickets.get(kind) == job.ticket and not self._closed:
                         self._jobs[kind] = job
+                    else:
+                        self._dropped.append(job)
                     self._busy = None
                 return
         self._drop(kind, job)
         self._hand_over(Reply(kind, job.ticket))
+
+    def _give_up(self, job: _Job) -> None:
+        """Stop in the middle of a stream; in its first slice nobody else knows that it is open."""
+        with self._wake:
+            self._dropped.append(job)
+            self._busy = None
 
     def _hand_over(self, reply: Reply) -> None:
         """Deliver the last part of an answer; whoever gets it finds the worker free already."""
