@@ -169,6 +169,12 @@ class Terminal:
         for key in keys:
             os.write(self._master, KEYS.get(key, key.encode()))
 
+    def vanish(self) -> None:
+        """Close the terminal as a killed multiplexer does: no signal, nothing to read, nobody who takes what is written."""
+        os.close(self._slave)
+        os.close(self._master)
+        self._master = self._slave = -1
+
     def resize(self, width: int, height: int) -> None:
         """Give the terminal another size; what was on it is gone, as the program draws everything anew."""
         modes, self.screen = self.screen.modes, Screen(width, height)
@@ -200,8 +206,9 @@ class Terminal:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
-        os.close(self._master)
-        os.close(self._slave)
+        for descriptor in (self._master, self._slave):
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def unspool(*args: str, **options: object) -> Terminal:

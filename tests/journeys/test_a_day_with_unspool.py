@@ -259,6 +259,23 @@ def test_the_terminal_is_put_back_when_the_program_is_told_to_end(opened: Termin
     assert opened.restored()
 
 
+@pytest.mark.parametrize("busy", [False, True], ids=["at rest", "in a long read"])
+def test_the_program_ends_when_its_terminal_goes_away(
+    tmp_path: Path, history_file: Path, monkeypatch: pytest.MonkeyPatch, busy: bool
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    path = tmp_path / "long.jsonl" if busy else history_file
+    if busy:
+        path.write_text("".join(f'{{"n": {number}, "text": "{number % 977:>60}"}}\n' for number in range(400_000)))
+    with unspool("open", str(path), size=(100, 30)) as terminal:
+        terminal.wait_for(r"READING" if busy else r"99/99")
+        terminal.vanish()
+        terminal.process.wait(PATIENCE)
+    assert not any(scratch.iterdir())
+
+
 def test_a_resize_storm_ends_with_the_right_layout(opened: Terminal) -> None:
     for width, height in ((40, 10), (200, 50), (61, 17), (300, 80), (80, 24), (1, 1), (100, 30)) * 3:
         opened.resize(width, height)

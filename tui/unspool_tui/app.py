@@ -56,13 +56,15 @@ def run_app(
     if options.no_color or not settings.color:
         # Textual reads the variable when an app is made.
         os.environ["NO_COLOR"] = "1"
+    from unspool_tui.hangup import outlasting_the_terminal
     from unspool_tui.window import UnspoolApp
 
     switching = sys.getswitchinterval()
     try:
         app = UnspoolApp(history, settings, options, at=at, follow=follow, tabs=tabs)
         sys.setswitchinterval(SWITCH_SECONDS)
-        app.run(mouse=app.wants_mouse)
+        with outlasting_the_terminal():
+            app.run(mouse=app.wants_mouse)
     finally:
         sys.setswitchinterval(switching)
         gc.enable()

@@ -105,10 +105,13 @@ class UnspoolApp(App[None]):
         """Begin with the main screen."""
         return self.main
 
+    def on_load(self) -> None:
+        """Be ready to be told to leave before anything is drawn."""
+        self._leave_when_told()
+
     def on_ready(self) -> None:
         """Leave the interpreter's housekeeping, and the other sources, for when the first screen stands."""
         self.set_timer(FREEZE_AFTER, _spare_the_collector)
-        self._leave_when_told()
         self.front.begin()
 
     def _leave_when_told(self) -> None:

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Final, NoReturn
 
@@ -125,8 +126,11 @@ def run(args: Sequence[str] | None = None) -> int:
     """
     try:
         code = cli.main(list(args) if args is not None else None, prog_name="unspool", standalone_mode=False)
-    except click.UsageError as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return WRONG_USAGE
+    except click.UsageError as error:
+        click.echo(f"unspool: {_in_one_line(error)}", err=True)
         return WRONG_USAGE
     except click.ClickException as error:
         click.echo(f"unspool: {visible(error.format_message())}", err=True)
@@ -139,8 +143,15 @@ def run(args: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else FINE
 
 
+def _in_one_line(error: click.UsageError) -> str:
+    """Return what click says of wrong usage, and where to look it up."""
+    said = " ".join(error.format_message().split()).rstrip(".")
+    command = error.ctx.command_path if error.ctx is not None else "unspool"
+    return f"{visible(said)}; see `{command} --help`"
+
+
 def _let_go_of_standard_output() -> None:
-    """Whoever read our output went away: what is still buffered must not fail again when the interpreter ends."""
+    """Whoever read our output went away, or its disk is full: what is still buffered must not fail again when the interpreter ends."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)
@@ -154,6 +165,11 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _let_go_of_standard_output()
+    except OSError as error:
+        _let_go_of_standard_output()
+        if code != UNREADABLE:
+            click.echo(f"unspool: standard output: cannot be written ({error.strerror}); free some space", err=True)
+            code = UNREADABLE
     if "unspool_tui.window" in sys.modules:
         _leave_at_once(code)
     sys.exit(code)
@@ -164,5 +180,7 @@ def _leave_at_once(code: int) -> NoReturn:
     import atexit
 
     atexit._run_exitfuncs()
-    sys.stderr.flush()
+    # The terminal itself may be what went away.
+    with suppress(OSError):
+        sys.stderr.flush()
     os._exit(code)
