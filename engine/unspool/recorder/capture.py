@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -26,6 +27,7 @@ _FEW: Final = 24
 """Changed atoms up to which finding them one by one beats looking at every atom."""
 _LARGE: Final = 2048
 """Bytes from which taking the encoded state apart beats encoding one value again."""
+_NO_OBJECTS: Final[Mapping[str, Value]] = MappingProxyType({})
 
 
 class AtomChange(msgspec.Struct, frozen=True, gc=False):
@@ -51,11 +53,13 @@ class Taken(msgspec.Struct, frozen=True):
         changes: the atoms that changed; deleted ones first.
         base: what the next capture compares with, once this one is kept.
         problems: one line for each value that could not be kept.
+        objects: the atoms themselves, where the app never changes a value in place.
     """
 
     changes: list[AtomChange]
     base: Base
     problems: tuple[str, ...] = ()
+    objects: Mapping[str, Value] = _NO_OBJECTS
 
 
 class Capture:
@@ -68,7 +72,7 @@ class Capture:
             immutable: the app never changes a value in place, so an atom that is the same object is unchanged.
         """
         self._immutable = immutable
-        self._objects: dict[str, Value] = {}
+        self._objects = _NO_OBJECTS
         self.base = Base.of({})
 
     def take(self, state: Mapping[str, Value], *, strict: bool) -> Taken:
@@ -90,7 +94,7 @@ class Capture:
 
     def keep(self, taken: Taken) -> None:
         """Make a captured state the one that the next is compared with."""
-        self.base = taken.base
+        self.base, self._objects = taken.base, taken.objects
 
     def _compare_whole(self, state: Mapping[str, Value]) -> Taken | None:
         """Compare as one byte string, or return None where atoms have to be looked at one by one."""
@@ -147,9 +151,8 @@ class Capture:
             # An object whose keys only changed their order has not changed.
             unchanged = before is not None and (before == data or same_value(before, data))
             taken[atom] = before if unchanged and before is not None else data
-        if self._immutable:
-            self._objects = dict(state)
-        return Taken(changes_between(known, taken), Base.of(taken), tuple(problems))
+        objects = dict(state) if self._immutable else _NO_OBJECTS
+        return Taken(changes_between(known, taken), Base.of(taken), tuple(problems), objects)
 
 
 class _Parts:

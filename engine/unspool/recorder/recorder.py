@@ -10,6 +10,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -110,15 +111,22 @@ class Recorder:
         self._owner = os.getpid()
         is_place = isinstance(target, str | os.PathLike)
         self.store: Store = _store_at(os.fspath(target), durability) if is_place else target  # type: ignore[arg-type,assignment]
+        try:
+            self._continue(keys)
+        except BaseException:
+            if is_place:
+                # What failed first is already on its way.
+                with suppress(UnspoolError):
+                    self.store.close()
+            raise
+        atexit.register(_close_at_exit, weakref.ref(self))
+
+    def _continue(self, keys: Mapping[str, str] | None) -> None:
+        """Compare the first new state with the last recorded one; the first new entry is full all the same."""
         if isinstance(self.store, KeepsSettings):
             self.store.note_recording(strategy_name(self._strategy), self._codec.value)
             if keys is not None:
                 self.store.note_identity(keys)
-        self._continue()
-        atexit.register(_close_at_exit, weakref.ref(self))
-
-    def _continue(self) -> None:
-        """Compare the first new state with the last recorded one; the first new entry is full all the same."""
         count = len(self.store)
         if count:
             state = replay(self.store.run(count - 1), count - 1, self.store.atom_name)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import math
 import os
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.values import states
-from unspool.errors import ConfigError, UnsupportedValue
+from unspool.errors import ConfigError, CorruptHistory, UnsupportedValue
 from unspool.history import History
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import strict_equal
@@ -83,6 +85,28 @@ def test_immutable_state_is_told_by_identity() -> None:
     shared = [1]
     history = recorded({"a": shared, "b": 1}, {"a": shared, "b": 2}, {"a": [1, 2], "b": 2}, immutable=True)
     assert [history.state(seq) for seq in range(3)] == [{"a": [1], "b": 1}, {"a": [1], "b": 2}, {"a": [1, 2], "b": 2}]
+
+
+def test_immutable_state_that_could_not_be_stored_is_recorded_at_the_next_attempt() -> None:
+    store = MemoryStore()
+    recorder = Recorder(store, on_error="raise", immutable=True)
+    recorder.record({"a": [1]})
+    changed = {"a": [2]}
+    with pytest.raises(ConfigError, match="fit 64 bits"):
+        recorder.record(changed, timestamp_ns=2**70)
+    recorder.record(changed)
+    assert History(store).state(1) == {"a": [2]}
+
+
+def test_a_recorder_that_cannot_begin_lets_go_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.unspool"
+    with Recorder(path) as recorder:
+        recorder.record({"a": 1})
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE block_data SET data = zeroblob(50)")
+    for _ in range(2):
+        with pytest.raises(CorruptHistory, match="damaged"):
+            Recorder(path)
 
 
 def test_secrets_are_left_out_wherever_they_are() -> None:
