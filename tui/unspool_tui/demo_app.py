@@ -10,11 +10,13 @@ import argparse
 import datetime as dt
 import os
 import signal
+import sys
 import time
 from itertools import count
 from typing import Final
 
 from unspool import Recorder
+from unspool.errors import UnspoolError
 from unspool_tui.demo_bug import HastyShop
 from unspool_tui.demo_shop import Shop
 
@@ -78,10 +80,20 @@ def main() -> None:
         parser.error("--rate must be above 0")
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
-    if given.steps is not None:
-        run_at_once(given.file, rate=given.rate, steps=given.steps, seed=given.seed, bug=given.bug)
-    else:
-        run(given.file, rate=given.rate, seconds=given.seconds, seed=given.seed, bug=given.bug, parent=given.parent)
+    try:
+        if given.steps is not None:
+            run_at_once(given.file, rate=given.rate, steps=given.steps, seed=given.seed, bug=given.bug)
+        else:
+            run(
+                given.file,
+                rate=given.rate,
+                seconds=given.seconds,
+                seed=given.seed,
+                bug=given.bug,
+                parent=given.parent,
+            )
+    except UnspoolError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

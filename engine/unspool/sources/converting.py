@@ -63,6 +63,10 @@ def convert(
         raise UnreadableSource(f"{out}: is there already; name another file, or say --force to replace it")
     if out.exists() and _is_same_file(source, out):
         raise UnreadableSource(f"{out}: is the source itself; name another file")
+    if out.exists() and not out.is_file():
+        raise UnreadableSource(f"{out}: is no file that could be replaced; name another file")
+    if not out.parent.is_dir():
+        raise UnreadableSource(f"{out}: its folder does not exist; make it first")
     part = out.with_name(f".{out.name}{_PART}")
     _remove(part)
     try:

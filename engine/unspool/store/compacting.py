@@ -60,6 +60,8 @@ def compact(path: Path, out: Path, progress: Progress | None = None) -> SizeRepo
     """
     if out.exists():
         raise UnreadableSource(f"{out}: exists already; give a name that is free")
+    if not out.parent.is_dir():
+        raise UnreadableSource(f"{out}: its folder does not exist; make it first")
     partial = out.with_name(out.name + ".partial")
     _remove(partial)
     try:

@@ -135,7 +135,19 @@ def test_wrong_usage_ends_with_2_and_prints_no_data(unspool: Capture, words: tup
     ran = unspool(*words)
     assert ran.code == 2
     assert ran.out == ""
-    assert ran.err
+    assert ran.err.startswith("unspool: ")
+    assert ran.err.count("\n") == 1
+
+
+def test_wrong_usage_says_where_to_look_it_up(unspool: Capture) -> None:
+    assert unspool("show", SOURCE).err == "unspool: Missing argument 'N'; see `unspool show --help`\n"
+
+
+def test_an_atom_that_no_entry_changed_is_told(unspool: Capture) -> None:
+    ran = unspool("log", SOURCE, "--atom", "crat")
+    assert ran.code == 0
+    assert ran.err.startswith("unspool: --atom: no entry changed crat; the newest state has ")
+    assert unspool("log", SOURCE, "--atom", "crat", "--quiet").err == ""
 
 
 def test_a_command_that_is_misspelt_is_named(unspool: Capture) -> None:

@@ -67,6 +67,38 @@ def test_interrupting_ends_quietly() -> None:
     assert (process.returncode, out, err.strip()) == (130, b"", b"")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("words", [("log", SOURCE, "--json"), ("stats", SOURCE), ("--help",)])
+def test_a_full_disk_is_told_in_one_line(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 3
+    assert done.stderr.startswith(b"unspool: standard output: cannot be written (No space left on device)")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_interrupting_the_doctor_while_it_reads_ends_at_once() -> None:
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        [*PROGRAM, "doctor", "-"], stdin=reading, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    os.close(reading)
+    os.write(writing, b'{"a": 1}\n')
+    task = Path(f"/proc/{process.pid}/task")
+    wait_until(lambda: len(list(task.iterdir())) > 1, "the thread that reads standard input")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    os.close(writing)
+    assert (process.returncode, out, err.strip()) == (130, b"", b"")
+
+
+def test_a_demo_that_cannot_record_says_why(tmp_path: Path) -> None:
+    file = tmp_path / "none" / "shop.unspool"
+    done = subprocess.run([*PROGRAM, "demo", "--steps", "1", "--file", file], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (3, b"", 1)
+    assert done.stderr.startswith(f"unspool: {file}: cannot be opened for writing".encode())
+
+
 def test_the_demo_records_itself_and_stops(tmp_path: Path) -> None:
     path = tmp_path / "shop.unspool"
     words = ("demo", "--rate", "50", "--seconds", "0.5", "--file", str(path), "--seed", "3")

@@ -151,7 +151,8 @@ def test_of_several_spaces_one_is_asked_for(unspool: Run, tmp_path: Path) -> Non
             write_source(log, name, "2026-02-14T00:00:00.000Z", "x = 1\n", "python")
     code, _, err = unspool("events", "export", "log.db", "out.rblogs")
     assert code == 2
-    assert "'a.py', 'b.py'; say which with --space" in err
+    assert "Say which with --space: " in err
+    assert "has 'a.py', 'b.py'; see `unspool events export --help`" in err
     assert unspool("events", "export", "log.db", "out.rblogs", "--space", "b.py")[0] == 0
     assert unspool("events", "export", "log.db", "out2.rblogs", "--space", "c.py")[0] == 3
     assert not Path("out2.rblogs").exists()

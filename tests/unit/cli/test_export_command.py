@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,47 @@ def test_the_players_of_a_region_can_be_chosen(tmp_path: Path) -> None:
     fixture = Path(__file__).parents[3] / "fixtures" / "seeds" / "ringworld-7-23.json"
     assert run(["export", str(fixture), str(tmp_path / "out.jsonl"), "--select", "player=nobody", "-q"]) == 3
     assert run(["log", str(fixture), "--select", "order=middle"]) == 2
+
+
+def test_what_is_there_is_replaced_only_when_told_to(shop: Path, capfdbinary: Captured) -> None:
+    out = shop.with_name("out.jsonl")
+    out.write_text("mine")
+    assert run(["export", str(shop), str(out)]) == 3
+    captured = capfdbinary.readouterr()
+    assert (captured.out, captured.err.count(b"\n")) == (b"", 1)
+    assert b"--force" in captured.err
+    assert out.read_text() == "mine"
+    assert run(["export", str(shop), str(out), "--force", "-q"]) == 0
+    assert len(out.read_text().splitlines()) == 20
+
+
+def test_an_empty_file_has_nothing_to_lose(shop: Path) -> None:
+    out = shop.with_name("out.jsonl")
+    out.touch()
+    assert run(["export", str(shop), str(out), "-q"]) == 0
+    assert len(out.read_text().splitlines()) == 20
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(shop: Path) -> None:
+    pipe = shop.with_name("pipe")
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+    reader.start()
+    assert run(["export", str(shop), str(pipe), "-q"]) == 0
+    reader.join(20)
+    assert pipe.is_fifo()
+    assert len(read[0].splitlines()) == 20
+
+
+def test_a_link_stays_and_the_file_behind_it_is_written(shop: Path) -> None:
+    link, behind = shop.with_name("link.jsonl"), shop.with_name("behind.jsonl")
+    link.symlink_to(behind)
+    assert run(["export", str(shop), str(link), "-q"]) == 0
+    assert link.is_symlink()
+    assert len(behind.read_text().splitlines()) == 20
+
+
+def test_a_folder_is_refused(shop: Path, capfdbinary: Captured) -> None:
+    assert run(["export", str(shop), str(shop.parent)]) == 3
+    assert b"is a folder" in capfdbinary.readouterr().err

@@ -79,6 +79,16 @@ def test_repair_json_accounts_for_everything(
     assert told["kept"] + lost == told["entries"] == 300
 
 
+def test_an_examination_that_was_broken_off_calls_nothing_healthy_for_good(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "shop.unspool"
+    record_shop(path, 30)
+    monkeypatch.setattr(asking.Interruption, "__call__", lambda self: True)
+    run(["doctor", str(path)])
+    assert capsys.readouterr().out.startswith("shop.unspool: healthy, as far as it was examined\n")
+
+
 def test_an_existing_file_is_refused_as_wrong_usage(damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["doctor", str(damaged), "--repair", str(damaged)]) == 2
     said = capsys.readouterr()

@@ -140,7 +140,18 @@ def run(args: Sequence[str] | None = None) -> int:
     except UnspoolError as error:
         click.echo(f"unspool: {visible(without_password(str(error)))}", err=True)
         return exit_code_of(error)
+    except OSError as error:
+        # What click itself prints, such as help; everything else has a file's name.
+        if error.filename is not None:
+            raise
+        _tell_unwritten(error)
+        return UNREADABLE
     return code if isinstance(code, int) else FINE
+
+
+def _tell_unwritten(error: OSError) -> None:
+    reason = error.strerror or error
+    click.echo(f"unspool: standard output: cannot be written ({reason}); free some space", err=True)
 
 
 def _in_one_line(error: click.UsageError) -> str:
@@ -168,7 +179,7 @@ def main() -> None:
     except OSError as error:
         _let_go_of_standard_output()
         if code != UNREADABLE:
-            click.echo(f"unspool: standard output: cannot be written ({error.strerror}); free some space", err=True)
+            _tell_unwritten(error)
             code = UNREADABLE
     if "unspool_tui.window" in sys.modules:
         _leave_at_once(code)

@@ -138,7 +138,7 @@ def _wait_for_entry(process: subprocess.Popen[bytes], path: Path, before: int) -
         if process.poll() is not None and len_of(path) <= before:
             said = process.stderr.read().decode(errors="replace").strip() if process.stderr is not None else ""
             raise UnreadableSource(
-                f"{path}: the demo program ended at once ({said.splitlines()[-1:] or 'no word why'})"
+                said.splitlines()[-1] if said else f"{path}: the demo program ended without a word"
             )
         if time.monotonic() > deadline:
             raise UnreadableSource(f"{path}: the demo program did not begin to record; is the disk full?")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from unspool.model.addresses import without_password
-from unspool_tui.cli.asking import Interruption, conclude, interruptible
+from unspool_tui.cli.asking import conclude, interruptible
 from unspool_tui.cli.health_shapes import diagnosis_shape, repair_shape
 from unspool_tui.cli.options import Common, json_option, opened, source_command
 from unspool_tui.cli.output import Output
@@ -16,6 +18,7 @@ from unspool_tui.cli.progress import shown_progress
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
+    from unspool.history.history import History
     from unspool.query.doctor import Diagnosis, Finding
     from unspool.query.repair import RepairReport
 
@@ -36,13 +39,15 @@ _NOTES_SHOWN: Final = 8
 @json_option()
 def command(common: Common, strategy: str | None, out: Path | None, as_json: bool) -> int:
     """Verify every chain and checksum of SOURCE; exit with 1 when something is wrong."""
-    from unspool.query.doctor import Health
+    from unspool.query.doctor import Health, diagnose
+    from unspool.query.repair import repair
 
     report = None
-    with interruptible() as interruption:
+    # Until a foreign source is read there is no answer to break off, so an interrupt ends the program as ever.
+    with _patient(common) as patient, interruptible() as stop, shown_progress(common) as progress:
         if out is not None:
-            report = _repair(common, out, interruption)
-        diagnosis = _diagnose(common, strategy, interruption)
+            report = repair(patient, out, progress=progress, cancelled=stop)
+        diagnosis = diagnose(patient, strategy=strategy, progress=progress, cancelled=stop)
     with Output(common) as output:
         if as_json:
             output.json(diagnosis_shape(diagnosis) | ({} if report is None else {"repair": repair_shape(report)}))
@@ -50,34 +55,24 @@ def command(common: Common, strategy: str | None, out: Path | None, as_json: boo
             _print_diagnosis(output, diagnosis, without_password(common.source))
             if report is not None:
                 _print_repair(output, report)
-    return conclude(common, 0 if diagnosis.verdict is Health.HEALTHY else 1, (), interruption)
+    return conclude(common, 0 if diagnosis.verdict is Health.HEALTHY else 1, (), stop)
 
 
-def _diagnose(common: Common, strategy: str | None, cancelled: Interruption) -> Diagnosis:
-    from unspool.query.doctor import diagnose
+@contextmanager
+def _patient(common: Common) -> Iterator[str | History]:
+    """Give what is to be examined: a damaged native file may not open as a history and can be examined all the same."""
     from unspool.sources.opening import is_native
 
-    with shown_progress(common) as progress:
-        # A damaged native file may not open as a history and can be examined all the same.
-        if is_native(common.source, common.format):
-            return diagnose(common.source, strategy=strategy, progress=progress, cancelled=cancelled)
-        with opened(common) as history:
-            return diagnose(history, strategy=strategy, progress=progress, cancelled=cancelled)
-
-
-def _repair(common: Common, out: Path, cancelled: Interruption) -> RepairReport:
-    from unspool.query.repair import repair
-    from unspool.sources.opening import is_native
-
-    with shown_progress(common) as progress:
-        if is_native(common.source, common.format):
-            return repair(common.source, out, progress=progress, cancelled=cancelled)
-        with opened(common) as history:
-            return repair(history, out, progress=progress, cancelled=cancelled)
+    if is_native(common.source, common.format):
+        yield common.source
+        return
+    with opened(common) as history:
+        yield history
 
 
 def _print_diagnosis(out: Output, diagnosis: Diagnosis, source: str) -> None:
-    out.line(out.paint(f"{visible(diagnosis.source)}: {diagnosis.verdict.value}", "head"))
+    partly = "" if diagnosis.complete else ", as far as it was examined"
+    out.line(out.paint(f"{visible(diagnosis.source)}: {diagnosis.verdict.value}{partly}", "head"))
     read = "all read" if diagnosis.readable == diagnosis.entries else f"{diagnosis.readable} read"
     chains = f"{diagnosis.chain_count} chains, measured by {visible(diagnosis.strategy)}"
     recorded = ", as it was recorded" if diagnosis.strategy_from == "file" else ""

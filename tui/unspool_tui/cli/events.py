@@ -112,7 +112,7 @@ def _only_space(events: EventLog, log: Path) -> str:
         return spaces[0]
     names = ", ".join(visible(repr(name)) for name in spaces[:_NAMED]) or "none"
     more = f" and {len(spaces) - _NAMED} more" if len(spaces) > _NAMED else ""
-    raise click.UsageError(f"{visible(str(log))} has {names}{more}; say which with --space.")
+    raise click.UsageError(f"Say which with --space: {visible(str(log))} has {names}{more}.")
 
 
 def _known_space(events: EventLog, log: Path, space: str) -> str:

@@ -26,6 +26,7 @@ from unspool_tui.present.inert import visible
     help="jsonl, json-patch, nexus, redux, csv or html; told by OUT's ending where it can be, else jsonl.",
 )
 @click.option("--path", "paths", multiple=True, metavar="P", help="csv: a column for this value; several times.")
+@click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
 @click.option(
     "--max-bytes",
     type=click.IntRange(min=1),
@@ -33,13 +34,15 @@ from unspool_tui.present.inert import visible
     help="html: about how large the report may get; 8388608 by default. Entries are sampled to fit.",
 )
 def command(
-    common: Common, out: str, target_format: str | None, paths: tuple[str, ...], max_bytes: int | None
+    common: Common, out: str, target_format: str | None, paths: tuple[str, ...], force: bool, max_bytes: int | None
 ) -> int:
     """Write SOURCE to the file OUT; - is standard output."""
     from unspool.sources.exports.options import DEFAULT_REPORT_BYTES, ExportOptions
     from unspool.sources.exports.registry import export_for, export_lines, losses
 
     refuse_same_file(common.source, out)
+    if not force:
+        refuse_what_is_there(Path(out))
     name = target_format or export_for(out).name
     options = ExportOptions(paths, max_bytes or DEFAULT_REPORT_BYTES, time.time_ns())
     with opened(common) as history:
@@ -69,6 +72,17 @@ def refuse_same_file(source: str, out: str) -> None:
             raise UnreadableSource(f"{out}: is the source itself; name another file")
 
 
+def refuse_what_is_there(out: Path) -> None:
+    """Refuse to write over a file that holds anything.
+
+    Raises:
+        UnreadableSource: it does.
+    """
+    with suppress(OSError, ValueError):
+        if out.is_file() and out.stat().st_size:
+            raise UnreadableSource(f"{out}: is there already; name another file, or say --force to replace it")
+
+
 def write_file(path: Path, lines: Iterable[str]) -> None:
     """Write lines to a file that appears under its name only when it is complete.
 
@@ -89,13 +103,28 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def _write(path: Path, pieces: Iterable[bytes]) -> None:
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # A pipe or a device, such as /dev/stdout, is written to; a file must not take its place.
+            with path.open("wb") as stream:
+                stream.writelines(pieces)
+        else:
+            # What a link leads to is replaced, and the link stays.
+            _replace(path.resolve(), pieces)
+    except BrokenPipeError:
+        raise
+    except IsADirectoryError:
+        raise UnreadableSource(f"{path}: is a folder; name a file in it") from None
+    except OSError as error:
+        raise UnreadableSource(f"{path}: cannot be written ({error.strerror}); check its folder") from None
+
+
+def _replace(path: Path, pieces: Iterable[bytes]) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as stream:
             stream.writelines(pieces)
         os.replace(part, path)  # noqa: PTH105 - replaces in one step, which Path.rename promises on POSIX only
-    except OSError as error:
-        raise UnreadableSource(f"{path}: cannot be written ({error.strerror}); check its folder") from None
     finally:
         with suppress(OSError):
             part.unlink()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,6 +16,9 @@ from unspool_tui.present.inert import visible
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.model.entries import Entry
+
+_NAMED: Final = 12
+"""Atoms named to whoever misspelt one."""
 
 
 @click.command("log")
@@ -34,7 +37,18 @@ def command(common: Common, count: int | None, atom: str | None, kind: str | Non
                     out.json(entry_shape(entry))
             else:
                 print_entries(out, entries)
+        if atom is not None and not common.quiet:
+            _tell_unknown(history, atom)
         return judge(common, history.verdict)
+
+
+def _tell_unknown(history: History, atom: str) -> None:
+    """Say that no entry has such an atom: a misspelt name would be taken for one that never changed."""
+    if any(True for _ in history.writes(atom)):
+        return
+    known = sorted(history.view(-1)) if len(history) else []
+    names = ", ".join(visible(name) for name in known[:_NAMED]) + (", …" if len(known) > _NAMED else "")
+    click.echo(f"unspool: --atom: no entry changed {visible(atom)}; the newest state has {names or 'none'}", err=True)
 
 
 def select(

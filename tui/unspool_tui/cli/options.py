@@ -100,7 +100,7 @@ _OPTIONS: Final = (
     click.option("--fold", "folds", multiple=True, callback=_pairs, metavar="CHANNEL=HOW",
                  help="Fold a LangGraph channel stored as writes: append, merge or messages."),
     click.option("--select", multiple=True, callback=_choices, metavar="WHAT=NAME",
-                 help="Which part of a file that holds several: player=NAME, space=ID or order=little|big."),
+                 help="Which part of a source that holds several: thread=NAME, player=NAME, space=ID, order=little|big."),
     click.option("--ascii", is_flag=True, help="Plain ASCII only."),
     click.option("--no-color", is_flag=True, help="No colours; also when NO_COLOR is set."),
     click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal."),

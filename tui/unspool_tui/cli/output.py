@@ -10,6 +10,7 @@ from typing import Final, Self
 
 import click
 
+from unspool.errors import StorageFailed
 from unspool.model.values import Value
 from unspool_tui.cli.options import Common, stdout_is_terminal
 from unspool_tui.present.inert import visible, visible_json
@@ -65,6 +66,11 @@ class Output:
                 sys.stdout.flush()
                 shutil.copyfileobj(self._spool, sys.stdout.buffer, 1 << 20)
                 sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as failed:
+            reason = failed.strerror or failed
+            raise StorageFailed(f"standard output: cannot be written ({reason}); free some space") from None
         finally:
             self._spool.close()
 

@@ -1,0 +1,60 @@
+"""docs/cli.md names every option that commands have, and none that they have not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from unspool_tui.cli import COMMANDS, cli
+from unspool_tui.cli.options import source_command
+
+PAGE = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
+SYNOPSES = re.findall(r"^    unspool ((?:events )?[a-z]+) (.*)$", PAGE, re.MULTILINE)
+
+ALWAYS = {"--ascii", "--no-color", "--no-mouse", "--poll", "--quiet"}
+"""Common options that commands without a SOURCE declare themselves."""
+
+
+def options_of(command: click.Command) -> list[tuple[str, ...]]:
+    """Return the names of each of a command's options."""
+    return [tuple(param.opts) for param in command.params if isinstance(param, click.Option)]
+
+
+@click.command()
+@source_command()
+def _nothing(common: object) -> None:
+    """Have the common options and no others."""
+
+
+COMMON = options_of(_nothing)
+
+
+def command_named(words: str) -> click.Command:
+    context = click.Context(cli)
+    command: click.Command | None = cli
+    for word in words.split():
+        assert isinstance(command, click.Group)
+        command = command.get_command(context, word)
+    assert command is not None
+    return command
+
+
+def test_every_command_has_a_line() -> None:
+    assert {words.split()[0] for words, _ in SYNOPSES} | {"completion"} == set(COMMANDS)
+
+
+@pytest.mark.parametrize(("words", "synopsis"), SYNOPSES, ids=[words for words, _ in SYNOPSES])
+def test_a_line_names_the_options_of_its_command(words: str, synopsis: str) -> None:
+    named = set(re.findall(r"(?<![\w-])--?[a-z-]+", synopsis))
+    options = options_of(command_named(words))
+    untold = [names for names in options if names not in COMMON and not named & set(names)]
+    assert [names for names in untold if names[0] not in ALWAYS] == []
+    assert named - {name for names in options for name in names} == set()
+
+
+@pytest.mark.parametrize("names", COMMON, ids=[names[0] for names in COMMON])
+def test_the_options_of_all_commands_are_told(names: tuple[str, ...]) -> None:
+    assert f"`{names[0]}" in PAGE
