@@ -37,32 +37,51 @@ def writes_of(source: BlockSource, number: int, start: int, stop: int, *, backwa
         stop: one past the last entry.
         backwards: newest first.
     """
-    for first, count in _spans(source, number, start, stop, backwards):
-        if count:
-            hits = source.writes_in(first, count, number)
-        else:
-            rows = source.call(read_rows, max(first, start), stop)
-            hits = [row.seq for row in rows if _names(row.changed, number)]
+    for span in _spans(source, number, start, stop, backwards):
+        hits = span if isinstance(span, list) else source.writes_in(*span, number)
         for seq in reversed(hits) if backwards else hits:
             if start <= seq < stop:
                 yield seq
 
 
-def _spans(source: BlockSource, number: int, start: int, stop: int, backwards: bool) -> Iterator[tuple[int, int]]:
-    """Yield the blocks that may name an atom, as (first, count), and the tail as (first, 0)."""
-    tail = (source.call(_sealed_stop), 0)
-    if backwards and tail[0] < stop:
-        yield tail
-    after, before = start, stop
+def _spans(
+    source: BlockSource, number: int, start: int, stop: int, backwards: bool
+) -> Iterator[tuple[int, int] | list[int]]:
+    """Yield the blocks that may name an atom, as (first, count), and the writes that the tail holds, as entries.
+
+    A writer may seal the tail between two looks at the file: blocks count up to where they ended in one view, and
+    the tail is read from there on in that same view.
+    """
+    if backwards:
+        sealed, hits = source.call(_tail_writes, number, start, stop)
+        yield hits
+        yield from _blocks(source, number, start, min(sealed, stop), backwards)
+        return
+    after, sealed = start, source.call(_sealed_stop)
+    while True:
+        yield from _blocks(source, number, after, min(sealed, stop), backwards)
+        after = max(after, sealed)
+        sealed, hits = source.call(_tail_writes, number, after, stop)
+        if sealed <= after or after >= stop:
+            yield hits
+            return
+
+
+def _blocks(source: BlockSource, number: int, after: int, before: int, backwards: bool) -> Iterator[tuple[int, int]]:
     for size in chain(_BATCHES, repeat(_BATCHES[-1])):
         found = source.call(_bitmaps, after, before, backwards, size)
         yield from ((first, count) for first, count, bitmap in found if may_name(bitmap, number))
         if len(found) < size:
-            break
+            return
         last, count, _ = found[-1]
         after, before = (after, last) if backwards else (last + count, before)
-    if not backwards and tail[0] < stop:
-        yield tail
+
+
+def _tail_writes(connection: sqlite3.Connection, number: int, start: int, stop: int) -> tuple[int, list[int]]:
+    """Return where the blocks end, and the entries behind them that changed an atom."""
+    sealed = _sealed_stop(connection)
+    rows = read_rows(connection, max(sealed, start), stop)
+    return sealed, [row.seq for row in rows if _names(row.changed, number)]
 
 
 def _sealed_stop(connection: sqlite3.Connection) -> int:

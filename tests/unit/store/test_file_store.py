@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from support.recording import record_shop, shop_states
+from support.waiting import wait_until
 from unspool.errors import (
     CorruptHistory,
     EntryNotFound,
@@ -134,6 +135,34 @@ def test_atoms_tell_when_they_changed(tmp_path: Path) -> None:
                 assert history.previous_write(atom, seq) == next(
                     (hit for hit in reversed(expected) if hit < seq), None
                 )
+
+
+@pytest.mark.parametrize("backwards", [True, False])
+def test_writes_are_told_once_each_while_a_recorder_seals_them(tmp_path: Path, backwards: bool) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path, on_error="raise") as recorder:
+        record_numbers(recorder, 300)
+        with closing(FileStore.open(path)) as reader:
+            total = len(reader)
+            wait_until(lambda: sealed_entries(reader) >= 192, "sealing")
+            sealed = sealed_entries(reader)
+            found = []
+            for seq in reader.writes("n", 0, total, backwards=backwards):
+                found.append(seq)
+                if seq in (total - 1, sealed - 1) and sealed_entries(reader) < total:
+                    record_numbers(recorder, 300)
+                    wait_until(lambda: sealed_entries(reader) >= total, "sealing")
+            assert found == sorted(range(total), reverse=backwards)
+
+
+def record_numbers(recorder: Recorder, count: int) -> None:
+    for number in range(count):
+        recorder.record({"n": number})
+
+
+def sealed_entries(store: FileStore) -> int:
+    query = "SELECT ifnull(max(first + count), 0) FROM block"
+    return int(store.reader.call(lambda connection: connection.execute(query).fetchone()[0]))
 
 
 def test_columns_agree_with_entries(tmp_path: Path) -> None:
