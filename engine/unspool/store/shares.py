@@ -6,10 +6,13 @@ import sqlite3
 from typing import Final
 
 from unspool.errors import CorruptHistory
+from unspool.store.blocks import Row
 from unspool.store.reader import FileReader
 from unspool.store.tail import readable_rows
 from unspool.store.tally import Tally, empty_tally, load_tally
 
+Block = tuple[int, int]
+"""The first entry of a block, and their number."""
 _AT_ONCE: Final = 64
 """Blocks verified in one view of the file; another thread waits no longer than for these."""
 
@@ -21,13 +24,13 @@ def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, i
         reader: the file.
         problems: where damage is told, a line each; all checksums are verified.
     """
-    tally = reader.call(load_tally)
-    sealed = 0 if tally is None else tally.stop
+    # One view of all three: what a recorder seals later is in the tail here, and in no block.
+    tally, blocks, rows = reader.call(_parts, reader.count)
+    sealed = _stop(blocks)
     if tally is None:
-        tally, sealed = _count_blocks(reader, problems)
+        tally = _count_blocks(reader, blocks, problems)
     else:
-        _verify_blocks(reader, problems)
-    rows = reader.call(readable_rows, sealed, reader.count)
+        _verify_blocks(reader, blocks, problems)
     if len(rows) < reader.count - sealed:
         problems.append(
             f"{reader.count - sealed - len(rows)} of the newest entries are damaged; run `unspool doctor`"
@@ -38,15 +41,25 @@ def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, i
     return {names[number]: (tally.changes.get(number, 0), tally.spent.get(number, 0)) for number in known}
 
 
-def _verify_blocks(reader: FileReader, problems: list[str]) -> None:
-    blocks, expected = reader.call(_blocks), 0
+def _parts(connection: sqlite3.Connection, count: int) -> tuple[Tally | None, list[Block], list[Row]]:
+    """Return the tally, the blocks, and the rows of the tail as far as `count` entries."""
+    blocks = connection.execute("SELECT first, count FROM block WHERE first < ? ORDER BY first", (count,)).fetchall()
+    return load_tally(connection), blocks, readable_rows(connection, _stop(blocks), count)
+
+
+def _stop(blocks: list[Block]) -> int:
+    return sum(blocks[-1]) if blocks else 0
+
+
+def _verify_blocks(reader: FileReader, blocks: list[Block], problems: list[str]) -> None:
+    expected = 0
     for start in range(0, len(blocks), _AT_ONCE):
         # One view of the file serves many blocks: each new one has to look whether a writer has come.
         expected = reader.call(_verify_some, reader, blocks[start : start + _AT_ONCE], expected, problems)
 
 
 def _verify_some(
-    _: sqlite3.Connection, reader: FileReader, some: list[tuple[int, int]], expected: int, problems: list[str]
+    _: sqlite3.Connection, reader: FileReader, some: list[Block], expected: int, problems: list[str]
 ) -> int:
     for first, count in some:
         if first != expected:
@@ -59,11 +72,11 @@ def _verify_some(
     return expected
 
 
-def _count_blocks(reader: FileReader, problems: list[str]) -> tuple[Tally, int]:
+def _count_blocks(reader: FileReader, blocks: list[Block], problems: list[str]) -> Tally:
     """Read every record: for a file that was never tallied, or whose tally is out of step."""
     tally = empty_tally()
     stop = 0
-    for first, count in reader.call(_blocks):
+    for first, count in blocks:
         if first != stop:
             problems.append(f"entries {stop} to {first - 1} are missing; run `unspool doctor`")
         stop = first + count
@@ -76,8 +89,4 @@ def _count_blocks(reader: FileReader, problems: list[str]) -> tuple[Tally, int]:
                     tally.changes[item >> 2] = tally.changes.get(item >> 2, 0) + 1
         except CorruptHistory as error:
             problems.append(str(error))
-    return tally, stop
-
-
-def _blocks(connection: sqlite3.Connection) -> list[tuple[int, int]]:
-    return connection.execute("SELECT first, count FROM block ORDER BY first").fetchall()
+    return tally

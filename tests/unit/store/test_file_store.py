@@ -155,6 +155,28 @@ def test_writes_are_told_once_each_while_a_recorder_seals_them(tmp_path: Path, b
             assert found == sorted(range(total), reverse=backwards)
 
 
+def test_entries_sealed_while_shares_are_counted_are_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Recorder(tmp_path / "live.unspool", on_error="raise") as recorder:
+        record_numbers(recorder, 300)
+        with closing(FileStore.open(tmp_path / "live.unspool")) as store:
+            wait_until(lambda: sealed_entries(store) >= 192, "sealing")
+            verify = store.reader.verify
+
+            def seal_meanwhile(first: int, count: int) -> None:
+                if sealed_entries(recorded) < 300:
+                    record_numbers(recorder, 300)
+                    wait_until(lambda: sealed_entries(recorded) >= 300, "sealing")
+                verify(first, count)
+
+            monkeypatch.setattr(store.reader, "verify", seal_meanwhile)
+            with closing(FileStore.open(tmp_path / "live.unspool")) as recorded:
+                problems: list[str] = []
+                assert store.shares(problems)["n"][0] == 300
+            assert problems == []
+
+
 def record_numbers(recorder: Recorder, count: int) -> None:
     for number in range(count):
         recorder.record({"n": number})
