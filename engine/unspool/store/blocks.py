@@ -68,6 +68,7 @@ class PackedColumns(msgspec.Struct, array_like=True):
     extras: dict[int, bytes]
 
 
+_CODECS: Final = bytes(RecordCodec)
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_columns: Final = msgspec.msgpack.Decoder(PackedColumns).decode
 _decode_records: Final = msgspec.msgpack.Decoder(list[bytes]).decode
@@ -106,9 +107,13 @@ def unpack_columns(first: int, data: bytes) -> PackedColumns:
         CorruptHistory: it is damaged.
     """
     try:
-        return _decode_columns(decompress(data, first))
+        columns = _decode_columns(decompress(data, first))
     except msgspec.MsgspecError as error:
         raise damaged(first, str(error)) from None
+    unknown = columns.codecs.translate(None, _CODECS)
+    if unknown:
+        raise damaged(first, f"its codec {unknown[0]} is unknown; a newer unspool may have written it")
+    return columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +221,12 @@ def decode_columns(first: int, count: int, data: bytes) -> BlockColumns:
         )  # fmt: skip
     except (msgspec.MsgspecError, ValueError, IndexError, OverflowError) as error:
         raise damaged(first, str(error)) from None
-    if not len(times) == len(block.action_of) == count or len(block.changed) != offsets[-1]:
+    columns_of = (times, block.codecs, deleted, added, block.stored, block.full, block.action_of)
+    if {len(column) for column in columns_of} != {count} or len(block.changed) != offsets[-1]:
         raise damaged(first, "its columns differ in length")
+    is_odd = not all(isinstance(extra, dict) for extra in block.extras.values())
+    if is_odd or max(block.action_of, default=-1) >= len(block.actions):
+        raise damaged(first, "its columns do not fit each other")
     return block
 
 

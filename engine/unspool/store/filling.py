@@ -6,6 +6,7 @@ blocks apart as `blocks.decode_columns` does, which at a million entries is the 
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
@@ -26,21 +27,26 @@ def fill_from_blocks(columns: Columns, rows: Iterable[tuple[int, int, bytes]]) -
     """Append blocks to a screen's columns.
 
     Args:
-        columns: what is extended; entries that no block holds or that a damaged block held become holes.
+        columns: what is extended; entries that no block holds or that a damaged block held become holes as soon as a
+            later block reads. Behind the last one that reads nothing is appended.
         rows: each block's first entry, number of entries and packed metadata, in order of entries.
     """
     gathered = _Gathered()
     stop = len(columns)
     for first, count, data in rows:
+        if first < stop:
+            # Another block holds these entries already: one of the two does not say what is true.
+            continue
         if first > stop or gathered.blocks == _BLOCKS_HELD:
             gathered.append_to(columns)
             columns.add_holes(first)
-        stop = max(stop, first + count)
+            stop = first
         try:
             gathered.add(first, count, data)
         except CorruptHistory:
-            gathered.append_to(columns)
-            columns.add_holes(stop)
+            # How many entries it held is known for certain only where the next one begins.
+            continue
+        stop = first + count
     gathered.append_to(columns)
 
 
@@ -58,7 +64,7 @@ class _Gathered:
         self._counts: list[bytes] = []
         self._stored: list[bytes] = []
         self._full: list[bytes] = []
-        self._times: list[int] = []
+        self._times = array("q")
 
     def add(self, first: int, count: int, data: bytes) -> None:
         """Take a block.
@@ -68,12 +74,17 @@ class _Gathered:
         """
         block = unpack_columns(first, data)
         _check_sizes(block, first, count)
+        times = array("q")
+        try:
+            times.extend(accumulate(unpack_numbers("q", block.times)))
+        except OverflowError as error:
+            raise damaged(first, str(error)) from None
         self.blocks += 1
         self._codecs.append(block.codecs)
         self._counts.append(block.counts)
         self._stored.append(block.stored)
         self._full.append(block.full)
-        self._times += accumulate(unpack_numbers("q", block.times))
+        self._times += times
 
     def append_to(self, columns: Columns) -> None:
         """Append all that was taken, and begin anew."""

@@ -20,7 +20,14 @@ from unspool.store.connection import ReadConnection
 from unspool.store.filling import fill_from_blocks, writes_in_block
 from unspool.store.postings import writes_of
 from unspool.store.protocol import Columns, RecordRun
-from unspool.store.tail import check_leap, read_rows, readable_rows, row_entry
+from unspool.store.tail import (
+    check_leap,
+    missing_entry,
+    read_rows,
+    readable_rows,
+    row_entry,
+    rows_without_gap,
+)
 
 _COLUMNS_KEPT: Final = 96
 """Blocks whose metadata stays decoded: a screenful of history and its surroundings."""
@@ -123,7 +130,7 @@ class FileReader:
                 if columns is None:
                     rows = read_rows(connection, start, stop)
                     if len(rows) != stop - start:
-                        raise _missing(start + len(rows))
+                        raise missing_entry(start + len(rows))
                     found.extend(row_entry(row, self.history_id) for row in rows)
                     break
                 end = min(stop, columns.first + len(columns.times))
@@ -136,7 +143,7 @@ class FileReader:
         """See `Store.fill`."""
         with self._file.reading() as connection:
             start = len(columns)
-            held = self._columns_at(connection, start) if start else None
+            held = self._columns_if_readable(connection, start) if start else None
             if held is not None and held.first < start:
                 for at in range(start - held.first, len(held.times)):
                     columns.append(held.entry(at, self.history_id), RecordCodec(held.codecs[at]))
@@ -154,6 +161,12 @@ class FileReader:
         if row is None or seq >= row[0] + row[1]:
             return None
         return self._block_columns(connection, row[0], row[1])
+
+    def _columns_if_readable(self, connection: sqlite3.Connection, seq: int) -> BlockColumns | None:
+        try:
+            return self._columns_at(connection, seq)
+        except CorruptHistory:
+            return None
 
     def _block_columns(self, connection: sqlite3.Connection, first: int, count: int) -> BlockColumns:
         known = self._columns.get(first)
@@ -208,18 +221,18 @@ class FileReader:
         query = "SELECT max(seq) FROM tail WHERE seq <= ? AND codec IN (?, ?)"
         full = connection.execute(query, (seq, RecordCodec.NONE, RecordCodec.COMPRESS)).fetchone()[0]
         if full is not None:
-            rows = _rows_without_gap(connection, full, seq, self.count)
+            rows = rows_without_gap(connection, full, seq, self.count)
             return RecordRun(full, PackedRecords.of(row.record for row in rows))
         start = connection.execute("SELECT min(seq) FROM tail").fetchone()[0]
         if start is None or start == 0:
-            raise _missing(seq if start is None else start)
+            raise missing_entry(seq if start is None else start)
         columns = self._columns_at(connection, start - 1)
         if columns is None:
-            raise _missing(start - 1)
+            raise missing_entry(start - 1)
         # The chain began in a sealed block: its last state stands in for the full record.
         base = replay(self._block_run(connection, columns), start - 1, self.atom_name)
         head = Record(RecordCodec.NONE, encode_full(base, self.number_of))
-        rows = _rows_without_gap(connection, start, seq, self.count)
+        rows = rows_without_gap(connection, start, seq, self.count)
         return RecordRun(start - 1, PackedRecords.of([head, *(row.record for row in rows)]))
 
     def number_of(self, atom: str) -> int:
@@ -235,7 +248,7 @@ class FileReader:
             if columns is None:
                 rows = read_rows(connection, seq, seq + 1)
                 if not rows:
-                    raise _missing(seq)
+                    raise missing_entry(seq)
                 postings = rows[0].changed
             else:
                 postings = columns.postings(seq - columns.first)
@@ -294,30 +307,3 @@ class FileReader:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def _rows_without_gap(connection: sqlite3.Connection, start: int, seq: int, stop: int) -> list[blocks.Row]:
-    """Read the rows that lead to an entry, and those behind it up to the first that cannot be read."""
-    rows = read_rows(connection, start, seq + 1)
-    for place, row in enumerate(rows):
-        if row.seq != start + place:
-            raise _missing(start + place)
-    if len(rows) <= seq - start:
-        raise _missing(start + len(rows))
-    try:
-        behind = read_rows(connection, seq + 1, stop)
-    except CorruptHistory:
-        # Damage behind the entry is told when somebody goes there.
-        return rows
-    for row in behind:
-        if row.seq != start + len(rows):
-            break
-        rows.append(row)
-    return rows
-
-
-def _missing(seq: int) -> CorruptHistory:
-    return CorruptHistory(
-        f"entry {seq} is missing: neither in a block nor in the tail; `unspool doctor` tells what still reads",
-        seq=seq,
-    )

@@ -71,6 +71,44 @@ def readable_rows(connection: sqlite3.Connection, start: int, stop: int) -> list
     return rows
 
 
+def rows_without_gap(connection: sqlite3.Connection, start: int, seq: int, stop: int) -> list[Row]:
+    """Read the rows that lead to an entry, and those behind it up to the first that cannot be read.
+
+    Args:
+        connection: the file.
+        start: the first row.
+        seq: the entry.
+        stop: one past the last row wanted.
+
+    Raises:
+        CorruptHistory: a row up to the entry is damaged or missing; names it.
+    """
+    rows = read_rows(connection, start, seq + 1)
+    for place, row in enumerate(rows):
+        if row.seq != start + place:
+            raise missing_entry(start + place)
+    if len(rows) <= seq - start:
+        raise missing_entry(start + len(rows))
+    try:
+        behind = read_rows(connection, seq + 1, stop)
+    except CorruptHistory:
+        # Damage behind the entry is told when somebody goes there.
+        return rows
+    for row in behind:
+        if row.seq != start + len(rows):
+            break
+        rows.append(row)
+    return rows
+
+
+def missing_entry(seq: int) -> CorruptHistory:
+    """Return the error that names an entry which is nowhere in the file."""
+    return CorruptHistory(
+        f"entry {seq} is missing: neither in a block nor in the tail; `unspool doctor` tells what still reads",
+        seq=seq,
+    )
+
+
 def checked_row(values: tuple[int, int, int, int, str, bytes, bytes | None, bytes, int]) -> Row:
     """Return one row as it was selected, after comparing its checksum.
 
