@@ -51,15 +51,20 @@ class FileReader:
             UnreadableSource, NewerSchema, CorruptHistory: see `connect_reader`.
         """
         self._path = path
-        self._file = ReadConnection(path, live=live)
+        self._file = ReadConnection(path, live=live, reopened=self._forget)
         self._columns: OrderedDict[int, BlockColumns] = OrderedDict()
         self._segments: OrderedDict[int, zstandard.ZstdDecompressor] = OrderedDict()
         self._names: list[str] = []
         self._numbers: dict[str, int] = {}
         self._version = (-1, -1)
         self.count = 0
-        self.history_id = str(self.meta("history_id", ""))
+        self.history_id = self._file.history_id = str(self.meta("history_id", ""))
         self.refresh()
+
+    def _forget(self) -> None:
+        """A copy of the file may hold the same entries in other blocks."""
+        self._columns.clear()
+        self._segments.clear()
 
     def meta(self, key: str, default: str | int) -> str | int:
         """Return a fact about the file."""
