@@ -46,7 +46,7 @@ def open_history(
         wait: return when everything that is there has been read; otherwise after the first entry, and a thread reads on.
         folds: how LangGraph channels stored as writes are folded: `append`, `merge` or `messages`, by channel.
         select: which part of a file that holds several is wanted: `{"player": "alice"}` (region files), `{"space": id}`
-            (event logs), `{"order": "little"}` (region records without a header).
+            (event logs), `{"thread": id}` (LangGraph), `{"order": "little"}` (region records without a header).
 
     Raises:
         UnreadableSource: it is missing, unreadable, of an unknown format, or nothing in it could be read.
@@ -59,6 +59,10 @@ def open_history(
     if is_in_postgres(name, format):
         return _open_postgres(name, keys)
     if is_native(name, format):
+        if select:
+            from unspool.sources.registry import NATIVE, check_parts
+
+            check_parts(NATIVE, select)
         path = Path(name)
         store = FileStore.open(path)
         # What the caller says goes before what the file was told; an empty key leaves a list to detection again.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, Protocol, cast
@@ -30,6 +30,7 @@ class Format:
         shapes: what a source must look like from outside for this format to be asked.
         is_live: a source in this format may grow while it is open.
         aliases: other names `--format` takes.
+        parts: what its sources may hold several of, as `--select` takes it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Format:
     shapes: frozenset[Shape]
     is_live: bool
     aliases: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     def load(self) -> FormatModule:
         """Import the format's module; formats that are not asked for are never imported."""
@@ -76,10 +78,11 @@ FORMATS: Final = (
     Format("nexus", "nexus-state snapshots, deltas and exports, plain or typed", "nexus", _TEXT, True),
     Format("delta-records", "delta-compression records, alone or as a chain", "delta_records", _TEXT, True),
     Format("region", "region files: JSON, binary, multiplayer, component or snapshot", "region_files", _BYTES_OR_JSON,
-           True),
+           True, parts=("player", "order")),
     Format("event-log", "event archives (.rblogs) and event-log databases", "event_archives", _DATABASE_OR_BYTES, True,
-           ("rblogs",)),
-    Format("langgraph", "LangGraph checkpoints in SQLite, or at postgresql://USER@HOST/DATABASE", "langgraph", _shapes(Shape.SQLITE), True),
+           ("rblogs",), ("space",)),
+    Format("langgraph", "LangGraph checkpoints in SQLite, or at postgresql://USER@HOST/DATABASE", "langgraph", _shapes(Shape.SQLITE), True,
+           parts=("thread", "namespace")),
     Format("home-assistant", "Home Assistant recorder database", "home_assistant", _shapes(Shape.SQLITE), True),
     Format("temporal", "Temporal workflow history; events, no state", "temporal", _TEXT, True),
     Format("xstate", "XState inspection events", "xstate", _TEXT, True),
@@ -98,6 +101,18 @@ def format_named(name: str) -> Format:
             return item
     names = ", ".join(item.name for item in FORMATS)
     raise ConfigError(f"{name!r} is no format; write one of {names}")
+
+
+def check_parts(chosen: Format, select: Iterable[str]) -> None:
+    """Refuse to select what no source in a format has: a misspelt word would be obeyed in silence.
+
+    Raises:
+        ConfigError: one of the words is unknown there.
+    """
+    for what in select:
+        if what not in chosen.parts:
+            remedy = f"write {'|'.join(chosen.parts)}=NAME" if chosen.parts else "leave it out"
+            raise ConfigError(f"--select {what}: a source in the format {chosen.name} has no such parts; {remedy}")
 
 
 def detect(probe: Probe) -> Format:

@@ -14,7 +14,7 @@ from unspool.model.addresses import is_postgres
 from unspool.sources.entries import Reader
 from unspool.sources.limits import DEFAULT_LIMITS, Limits
 from unspool.sources.probe import Probe, Shape
-from unspool.sources.registry import GIT, NATIVE, Format, detect, format_named
+from unspool.sources.registry import GIT, NATIVE, Format, check_parts, detect, format_named
 from unspool.sources.standard_input import NAME, Spool, standard_input
 
 GIT_PREFIX: Final = "git:"
@@ -82,7 +82,13 @@ def select_reader(source: str, reading: Reading, undo: ExitStack, *, wait: bool)
     if source == STANDARD_INPUT:
         return _standard_input(reading, undo, wait=wait)
     probe = _probe(Path(source), reading)
-    return Selected(source, _chosen(probe, reading).load().open_reader(probe))
+    return Selected(source, _opened(probe, reading))
+
+
+def _opened(probe: Probe, reading: Reading) -> Reader:
+    chosen = _chosen(probe, reading)
+    check_parts(chosen, reading.select)
+    return chosen.load().open_reader(probe)
 
 
 def is_file_like(source: str) -> bool:
@@ -135,6 +141,7 @@ def _described(shape: Shape) -> str:
 def _git(source: str, reading: Reading) -> Selected:
     if reading.format is not None and format_named(reading.format) is not GIT:
         raise ConfigError(f"a git history is read as git; leave --format {reading.format} out")
+    check_parts(GIT, reading.select)
     # Starting git takes time that only this format needs.
     from unspool.sources.git_history import open_git
     from unspool.sources.git_target import parse_git_target
@@ -158,7 +165,7 @@ def _standard_input(reading: Reading, undo: ExitStack, *, wait: bool) -> Selecte
             # A document that spans lines, or compressed data, shows what it is only when it is all there.
             spool.wait_for_end()
             probe = _probe(spool.path, reading)
-        reader = _chosen(probe, reading).load().open_reader(probe)
+        reader = _opened(probe, reading)
     except UnreadableSource as error:
         raise UnreadableSource(str(error).replace(str(spool.path), NAME)) from None
     return Selected(NAME, reader, spool.path)

@@ -93,6 +93,31 @@ def test_a_name_that_no_file_can_have() -> None:
         open_history("x" * 5000)
 
 
+@pytest.mark.parametrize(
+    ("place", "what", "remedy"),
+    [
+        ("states/bare.jsonl", "thread", "leave it out"),
+        ("seeds/ringworld-7-23.json", "space", "write player|order=NAME"),
+        ("langgraph/threads.sqlite", "player", "write thread|namespace=NAME"),
+    ],
+)
+def test_selecting_what_no_source_of_its_kind_has(place: str, what: str, remedy: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_history(Path(__file__).parents[3] / "fixtures" / place, follow=False, select={what: "a"})
+    assert str(caught.value).startswith(f"--select {what}: ")
+    assert str(caught.value).endswith(remedy)
+
+
+def test_selecting_in_a_native_file(tmp_path: Path) -> None:
+    from unspool import Recorder
+
+    path = tmp_path / "x.unspool"
+    with Recorder(path) as recorder:
+        recorder.record({"n": 1})
+    with pytest.raises(ConfigError, match="has no such parts; leave it out"):
+        open_history(path, select={"thread": "a"})
+
+
 def test_a_database_of_another_program(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with sqlite3.connect(path) as connection:
