@@ -223,6 +223,14 @@ def test_diff_for_people_marks_and_explains(unspool: Capture) -> None:
     assert "cart[1] was added" in words
 
 
+def test_words_tell_records_apart_as_the_other_views_do(unspool: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "states.jsonl"
+    tea, cups = {"sku": "tea", "price": 12.5}, {"sku": "cups", "price": 26.5}
+    path.write_text("".join(json.dumps({"items": items}) + "\n" for items in ([tea, cups], [cups])))
+    assert unspool("diff", str(path), "0", "1", "--explain").out.startswith("items[0] was removed; it was {")
+    assert unspool("diff", str(path), "0", "1", "--explain").out.count("\n") == 1
+
+
 def test_stats_json_has_the_promised_shape(unspool: Capture) -> None:
     stats = unspool("stats", SOURCE, "--json").json
     assert {

@@ -57,8 +57,8 @@ def _print_patch(out: Output, diff: Diff, identity: Identity | None) -> None:
 
 
 def _print_words(out: Output, diff: Diff) -> None:
-    # DeepDiff is slow to import; only this view needs it.
-    from unspool.delta.explain import explain
+    """Tell the very steps that the other views show: records of a list are told apart by their keys here too."""
+    from unspool_tui.view.explain import explain_op
 
     if not diff.changes:
         out.line("nothing changed")
@@ -69,8 +69,8 @@ def _print_words(out: Output, diff: Diff) -> None:
         elif change.kind is ChangeKind.DELETED:
             out.line(f"{name} was removed: {brief(change.old)}")
         else:
-            for sentence in explain({change.atom: change.old}, {change.atom: change.new}):
-                out.line(visible(sentence))
+            for op in change.ops:
+                out.line(visible(explain_op(change.atom, op, brief)))
 
 
 def _print_diff(out: Output, diff: Diff) -> None:

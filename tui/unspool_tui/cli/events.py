@@ -56,7 +56,7 @@ def verify(log: Path, space: str | None, as_json: bool) -> int:
 def _report_words(report: IntegrityReport) -> str:
     link = report.first_broken_link
     if link is None:
-        return f"{report.total_events} events, every hash and link holds"
+        return f"{report.total_events} {'event' if report.total_events == 1 else 'events'}, every hash and link holds"
     return (
         f"broken at event {link.sequence_number} of space {visible(repr(link.space_id))}: {visible(link.reason)}"
         f" ({report.checked_events} of {report.total_events} events checked)"
