@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from unspool.codec.records import PackedRecords, Record, RecordCodec
 from unspool.errors import CorruptHistory, EntryNotFound, ReadOnlyHistory
 from unspool.model.entries import ChangeKind, Entry
-from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, unpack_postings
+from unspool.store.blocks import CHANGE_KINDS, KIND_BITS
 from unspool.store.postgres_link import Link
 from unspool.store.postgres_notes import identity_of, note_identity, note_recording, recordings_of
 from unspool.store.postgres_pulse import Pulse
-from unspool.store.postgres_rows import FACTS, WHOLE, facts_row, whole_row
+from unspool.store.postgres_rows import FACTS, WHOLE, facts_row, row_postings, whole_row
 from unspool.store.postgres_schema import find_history
 from unspool.store.postgres_target import parse_target
 from unspool.store.postgres_writer import PostgresWriter, channel_of
@@ -42,6 +43,7 @@ class PostgresStore:
         self._history = history
         self._writer = writer
         self._pulse: Pulse | None = None
+        self._learning = threading.Lock()
         self._names: list[str] = []
         self._numbers: dict[str, int] = {}
         self._count = 0
@@ -112,15 +114,16 @@ class PostgresStore:
 
     def refresh(self) -> int:
         """See `Store.refresh`."""
-        rows = self._link.fetch("SELECT max(seq) FROM unspool.entry WHERE history = %s", (self._history,))
-        count = 0 if rows[0][0] is None else rows[0][0] + 1
-        new = count - self._count
-        if new <= 0:
-            return 0
-        self._check_leap(count)
-        self._learn_names()
-        self._count = count
-        return new
+        with self._learning:
+            rows = self._link.fetch("SELECT max(seq) FROM unspool.entry WHERE history = %s", (self._history,))
+            count = 0 if rows[0][0] is None else rows[0][0] + 1
+            new = count - self._count
+            if new <= 0:
+                return 0
+            self._check_leap(count)
+            self._learn_names()
+            self._count = count
+            return new
 
     def _check_leap(self, count: int) -> None:
         if count - self._count < _LEAP:
@@ -149,7 +152,7 @@ class PostgresStore:
             raise _missing(start + len(rows))
         return [row_entry(row, self.history_id) for row in rows]
 
-    def _rows(self, query: str, start: int, stop: int) -> list[tuple[object, ...]]:
+    def _rows(self, query: str, start: int, stop: int) -> list[tuple[Any, ...]]:
         where = query + "WHERE history = %s AND seq >= %s AND seq < %s ORDER BY seq"
         return self._link.fetch(where, (self._history, start, stop))
 
@@ -218,8 +221,8 @@ class PostgresStore:
         for first in reversed(batches) if backwards else batches:
             rows = self._rows("SELECT seq, changed FROM unspool.entry ", first, min(first + _BATCH, stop))
             for seq, changed in reversed(rows) if backwards else rows:
-                if any(item >> KIND_BITS == number for item in unpack_postings(changed)):  # type: ignore[arg-type]
-                    yield seq  # type: ignore[misc]
+                if any(item >> KIND_BITS == number for item in row_postings(changed, seq)):
+                    yield seq
 
     def shares(self, problems: list[str]) -> dict[str, tuple[int, int]]:
         """See `Store.shares`; every checksum is compared."""

@@ -55,7 +55,8 @@ class Link:
         driver = self.driver
         try:
             connection = driver.connect(self.target.conninfo, autocommit=True)
-        except driver.ProgrammingError:
+        except (driver.ProgrammingError, UnicodeError):
+            # An address of broken bytes is refused by Python before libpq sees it.
             raise UnreadableSource(
                 f"{self.target.shown}: is no address; write postgresql://USER@HOST/DATABASE, special characters as %XX"
             ) from None

@@ -18,6 +18,9 @@ LOOK_S: Final = 2.0
 _SLICE_S: Final = 0.2
 """How long to wait for a notification before looking whether to stop."""
 
+_PATIENCE_S: Final = 1.0
+"""How long `stop` waits for the thread: connecting to a server that does not answer cannot be broken off."""
+
 
 class Pulse:
     """Listens to a server from a thread, over a connection of its own.
@@ -78,9 +81,9 @@ class Pulse:
             pass
 
     def stop(self) -> None:
-        """Listen no more; stopping twice is fine."""
+        """Listen no more; stopping twice is fine. A thread that waits for a server that is away ends by itself."""
         self._is_stopping.set()
-        self._thread.join()
+        self._thread.join(_PATIENCE_S)
         self._folder.cleanup()
 
 

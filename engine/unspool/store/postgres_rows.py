@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any, Final
 
 from unspool.codec.records import Record, RecordCodec
@@ -51,10 +52,21 @@ def facts_row(values: tuple[Any, ...]) -> Row:
     try:
         known = Record(RecordCodec(codec), b"")
         extras = wire.decode(extra) if extra else {}
-        postings = unpack_postings(changed)
     except (ValueError, CorruptHistory):
         raise _damaged(seq) from None
-    return Row(seq, time_ns, known, full_bytes, _text(action, seq), postings, extras, stored)
+    return Row(seq, time_ns, known, full_bytes, _text(action, seq), row_postings(changed, seq), extras, stored)
+
+
+def row_postings(data: bytes, seq: int) -> array[int]:
+    """Return an entry's postings.
+
+    Raises:
+        CorruptHistory: they are damaged; names the entry.
+    """
+    try:
+        return unpack_postings(data)
+    except ValueError:
+        raise _damaged(seq) from None
 
 
 def _text(data: bytes, seq: int) -> str:

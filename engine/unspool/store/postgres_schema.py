@@ -107,3 +107,8 @@ def begin_history(connection: Any, name: str) -> tuple[int, str]:
     )
     row = connection.execute("SELECT id, history_id FROM unspool.history WHERE name = %s", (name,)).fetchone()
     return row[0], row[1]
+
+
+def has_history(connection: Any, history: int) -> bool:
+    """Say whether a history is still there."""
+    return connection.execute("SELECT 1 FROM unspool.history WHERE id = %s", (history,)).fetchone() is not None

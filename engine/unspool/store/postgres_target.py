@@ -11,6 +11,11 @@ from unspool.errors import ConfigError, MissingExtra
 
 _HISTORY: Final = "history"
 _CONNECT_TIMEOUT_S: Final = 10
+_CREDENTIALS: Final = re.compile(r"[^@/]*@")
+"""User and password as libpq finds them."""
+_OPTION: Final = re.compile(r"\w+")
+_UNNAMEABLE: Final = frozenset(("\0", *map(chr, range(0xD800, 0xE000))))
+"""Characters that PostgreSQL's text has not."""
 _SECRETS: Final = ("password", "sslpassword", "passfile", "oauth_client_secret")
 
 
@@ -47,12 +52,11 @@ def parse_target(address: str) -> Target:
     Raises:
         ConfigError: it names no history where it says `history=`.
     """
-    front, _, query = address.partition("?")
-    pairs = _pairs(query)
+    front, pairs = _split(address)
     names = [value for key, value in pairs if key == _HISTORY]
     shown = _shown(front)
-    if names and (not names[-1] or "\0" in names[-1]):
-        raise ConfigError(f"{shown}: `history=` names none; write history=NAME")
+    if names and (not names[-1] or not _UNNAMEABLE.isdisjoint(names[-1])):
+        raise ConfigError(f"{shown}: `history=` names none that a database can hold; write history=NAME")
     rest = [(key, value) for key, value in pairs if key != _HISTORY]
     known = {key for key, _ in rest}
     if "connect_timeout" not in known:
@@ -60,9 +64,22 @@ def parse_target(address: str) -> Target:
     if "application_name" not in known:
         rest.append(("application_name", "unspool"))
     history = names[-1] if names else None
-    options = "&".join(f"{key}={quote(value, safe='')}" for key, value in rest)
+    options = "&".join(f"{key}={quote(value, safe='', errors='surrogateescape')}" for key, value in rest)
     target = Target(f"{front}?{options}", shown, history)
     return target if history is None else Target(target.conninfo, target.named(history), history)
+
+
+def _split(address: str) -> tuple[str, list[tuple[str, str]]]:
+    """Take the options off an address; a question mark may also be part of a password."""
+    scheme, mark, rest = address.partition("://")
+    credentials = _CREDENTIALS.match(rest)
+    start = len(scheme) + len(mark) + (credentials.end() if credentials else 0)
+    end = address.find("?", start)
+    pairs = [] if end < 0 else _pairs(address[end + 1 :])
+    if end < 0 or not all(_OPTION.fullmatch(key) for key, _ in pairs):
+        # What follows are no options, so it may be more of a password; libpq will refuse the whole.
+        return address, []
+    return address[:end], pairs
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
@@ -75,14 +92,14 @@ def _shown(front: str) -> str:
     """Return an address without its password; what stands before the last at-sign may be part of one."""
     scheme, _, rest = front.partition("://")
     credentials, at, place = rest.rpartition("@")
-    user = credentials.partition(":")[0]
+    user = credentials.partition(":")[0].replace("?", "%3F")
     return f"{scheme}://{user}{at}{place}"
 
 
 def _secrets(conninfo: str) -> set[str]:
-    front, _, query = conninfo.partition("?")
+    front, pairs = _split(conninfo)
     credentials = front.partition("://")[2].rpartition("@")[0]
-    written = [credentials.partition(":")[2], *(value for key, value in _pairs(query) if key in _SECRETS)]
+    written = [credentials.partition(":")[2], *(value for key, value in pairs if key in _SECRETS)]
     # What the driver complains of may be a piece of a password that holds a character with a meaning of its own.
     pieces = [piece for secret in written for piece in (secret, *re.split(r"[/?#@:]", secret)) if piece]
     return {spelling for piece in pieces for spelling in (piece, unquote(piece))}

@@ -8,7 +8,7 @@ from typing import Any, Final
 from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource
 from unspool.store.postgres_link import Link
 from unspool.store.postgres_rows import INSERT, insert_values
-from unspool.store.postgres_schema import LOCK_SPACE, begin_history, make_tables
+from unspool.store.postgres_schema import LOCK_SPACE, begin_history, has_history, make_tables
 from unspool.store.postgres_target import Target, load_driver
 from unspool.store.protocol import Draft
 
@@ -57,7 +57,10 @@ class PostgresWriter:
     def _take(self, connection: Any) -> None:
         try:
             make_tables(connection, self._target)
-            self.history, self.history_id = begin_history(connection, self._name)
+            if not self.history:
+                self.history, self.history_id = begin_history(connection, self._name)
+            elif not has_history(connection, self.history):
+                raise UnreadableSource(f"{self._target.shown}: somebody deleted it; open it again to begin anew")
             query = "SELECT pg_try_advisory_lock(%s, %s)"
             is_ours = connection.execute(query, (LOCK_SPACE, self.history)).fetchone()[0]
         except self._error as error:

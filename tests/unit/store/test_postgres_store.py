@@ -233,6 +233,29 @@ def test_a_history_that_somebody_else_went_on_with_is_not_overwritten(address: s
         assert [history.state(seq)["n"] for seq in range(2)] == [0, 7]
 
 
+def test_a_history_that_somebody_deleted_is_not_gone_on_with(address: str) -> None:
+    with Recorder(address, on_error="raise") as recorder:
+        recorder.record({"n": 0})
+        sql(address, "DELETE FROM unspool.history")
+        sql(
+            address,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname = current_database()",
+        )
+        for _ in range(2):
+            with pytest.raises(StorageFailed, match="somebody deleted it"):
+                recorder.record({"n": 1})
+    with pytest.raises(UnreadableSource, match="holds none"):
+        open_history(address)
+
+
+def test_damaged_postings_are_damage(address: str) -> None:
+    record(address, [{"n": 0}, {"n": 1}])
+    sql(address, "UPDATE unspool.entry SET changed = '\\x01' WHERE seq = 1")
+    with open_history(address) as history, pytest.raises(CorruptHistory, match="entry 1 is damaged"):
+        list(history.writes("n"))
+
+
 def test_a_damaged_row_is_named_and_the_rest_reads(address: str) -> None:
     states = list(shop_states(120))
     record(address, states, strategy="changes:10")
