@@ -345,6 +345,12 @@ def test_no_depth_crashes_a_parser(name: str) -> None:
     checked(DEEP[name], DEEP[name] + "\n", None)
 
 
+def test_a_long_text_without_an_end_is_no_python_however_it_goes_on() -> None:
+    # Behind each of its quotes the rest would be gone through to the end, in vain.
+    assert not is_shallow("''' ',\\" * 20_000)
+    assert is_shallow("x = '''a 'b' \\''' c''', '' 'd', \"\" \"e\"\n")
+
+
 def test_all_of_the_standard_library_is_shallow_enough() -> None:
     for path in sorted(LIBRARY.glob("[a-d]*.py")):
         assert is_shallow(path.read_text("utf-8", errors="replace")), path.name

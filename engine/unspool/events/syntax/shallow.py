@@ -11,12 +11,13 @@ MAX_RUN: Final = 300
 MAX_CHAINED: Final = 100
 """`lambda`s and `for`s in one logical line; `elif`s of one `if`."""
 
-# No possessive quantifiers: Python 3.11.2 misreads them around alternatives.
+# No possessive quantifiers: Python 3.11.2 misreads them around alternatives. Three quotes are never the empty text and
+# a quote, or a long text without an end would be gone through again behind each of them.
 _TOKEN: Final = re.compile(
     r'''(?P<newline>\r\n|\r|\n)
       | (?P<comment>\#[^\r\n]*)
       | (?P<string>[A-Za-z]{0,3}(?:"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"""|\'\'\'[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*\'\'\'
-            |"[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*"|'[^'\\\r\n]*(?:\\.[^'\\\r\n]*)*'))
+            |"(?!"")[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*"|'(?!\'\')[^'\\\r\n]*(?:\\.[^'\\\r\n]*)*'))
       | (?P<word>\w+)
       | (?P<open>[(\[{])
       | (?P<close>[)\]}])
