@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from unspool.errors import StorageFailed, UnspoolError
+from unspool.errors import StorageFailed, UnreadableSource, UnspoolError
 from unspool.history.history import History
 from unspool.query.doctor import Cancelled, Diagnosis, Progress, diagnose, examine, rules_for
 from unspool.query.doctor_file import FileWalk
@@ -21,6 +21,7 @@ from unspool.query.repair_report import Hole, RepairRefused, RepairReport
 from unspool.query.repair_sources import WithGaps, left_out
 from unspool.query.repair_writer import RepairWriter
 from unspool.store.file import FileStore
+from unspool.store.out_files import is_taken
 from unspool.store.recordings import recordings_among, row_of
 
 _STRIDE: Final = 256
@@ -48,13 +49,15 @@ def repair(
         StorageFailed: the disk refused.
     """
     place = Path(out)
-    if place.exists():
+    partial = place.with_name(place.name + ".partial")
+    try:
+        taken = is_taken(place, partial)
+    except UnreadableSource as error:
+        raise RepairRefused(str(error)) from None
+    if taken:
         raise RepairRefused(f"{place}: exists already; a repair writes a new file only, so give a free name")
-    if not place.parent.is_dir():
-        raise RepairRefused(f"{place}: its folder does not exist; make it first")
     stop = cancelled or _never
     patient = _examined(target, _half(progress, 0), stop)
-    partial = place.with_name(place.name + ".partial")
     _remove(partial)
     try:
         report = _write(patient, partial, place, _half(progress, 1), stop)

@@ -16,6 +16,7 @@ from unspool.sources.foreign import feed
 from unspool.sources.opening import is_in_postgres, is_native, open_history
 from unspool.sources.selecting import Reading
 from unspool.store.file import FileStore
+from unspool.store.out_files import is_taken
 
 _PART = ".part"
 
@@ -59,15 +60,9 @@ def convert(
         UnreadableSource: the source cannot be read, or the file is there already or cannot be written.
         ConfigError: an option is not valid.
     """
-    if out.exists() and not replace:
-        raise UnreadableSource(f"{out}: is there already; name another file, or say --force to replace it")
-    if out.exists() and _is_same_file(source, out):
-        raise UnreadableSource(f"{out}: is the source itself; name another file")
-    if out.exists() and not out.is_file():
-        raise UnreadableSource(f"{out}: is no file that could be replaced; name another file")
-    if not out.parent.is_dir():
-        raise UnreadableSource(f"{out}: its folder does not exist; make it first")
     part = out.with_name(f".{out.name}{_PART}")
+    if is_taken(out, part):
+        _check_replaceable(source, out, replace=replace)
     _remove(part)
     try:
         with ExitStack() as resources:
@@ -83,6 +78,15 @@ def convert(
     finally:
         _remove(part)
     return converted
+
+
+def _check_replaceable(source: str, out: Path, *, replace: bool) -> None:
+    if not replace:
+        raise UnreadableSource(f"{out}: is there already; name another file, or say --force to replace it")
+    if _is_same_file(source, out):
+        raise UnreadableSource(f"{out}: is the source itself; name another file")
+    if not out.is_file():
+        raise UnreadableSource(f"{out}: is no file that could be replaced; name another file")
 
 
 def _is_same_file(source: str, out: Path) -> bool:

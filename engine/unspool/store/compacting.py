@@ -15,6 +15,7 @@ from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, StorageFailed, UnreadableSource
 from unspool.store.blocks import Row
 from unspool.store.file import FileStore
+from unspool.store.out_files import is_taken
 from unspool.store.protocol import RecordRun
 from unspool.store.reader import FileReader
 from unspool.store.schema import connect_writer
@@ -58,11 +59,9 @@ def compact(path: Path, out: Path, progress: Progress | None = None) -> SizeRepo
         CorruptHistory: an entry of `path` cannot be read, or the new file differs; `out` is not made then.
         StorageFailed: the disk refused.
     """
-    if out.exists():
-        raise UnreadableSource(f"{out}: exists already; give a name that is free")
-    if not out.parent.is_dir():
-        raise UnreadableSource(f"{out}: its folder does not exist; make it first")
     partial = out.with_name(out.name + ".partial")
+    if is_taken(out, partial):
+        raise UnreadableSource(f"{out}: exists already; give a name that is free")
     _remove(partial)
     try:
         with closing(FileReader(path)) as source:

@@ -123,12 +123,12 @@ def len_of(path: Path) -> int:
     from unspool.errors import UnspoolError
     from unspool.sources.opening import open_history
 
-    if not path.exists():
-        return 0
     try:
+        if not path.exists():
+            return 0
         with open_history(path, follow=False) as history:
             return len(history)
-    except UnspoolError:
+    except (UnspoolError, OSError):
         return 0
 
 

@@ -95,8 +95,10 @@ def export(log: Path, out: Path, space: str | None, before: str | None, force: b
     """Write one space of LOG to the archive OUT; every hash is recomputed first."""
     from unspool.errors import UnreadableSource
     from unspool.events.log import EventLog
+    from unspool.store.out_files import is_taken
 
-    if out.exists() and (not force or (log.exists() and out.samefile(log))):
+    taken = is_taken(out, out.with_name(f".{out.name}.part"))
+    if taken and (not force or (log.exists() and out.samefile(log))):
         raise UnreadableSource(f"{out}: is there already; name another file, or say --force to replace it")
     with EventLog(log, read_only=True) as events:
         chosen = _only_space(events, log) if space is None else _known_space(events, log, space)

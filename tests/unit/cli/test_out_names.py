@@ -1,0 +1,43 @@
+"""Files that commands are to write and cannot: told in one line that names the file, with nothing left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.recording import record_shop
+from unspool_tui.cli import run
+
+WRITERS = {
+    "convert": ("convert", "{source}", "{out}"),
+    "export": ("export", "{source}", "{out}"),
+    "compact": ("compact", "{source}", "{out}"),
+    "repair": ("doctor", "{source}", "--repair", "{out}"),
+    "events export": ("events", "export", "{source}", "{out}"),
+    "demo": ("demo", "--steps", "1", "--file", "{out}"),
+}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "shop.unspool"
+    record_shop(path, 5)
+    return path
+
+
+@pytest.mark.parametrize("words", WRITERS.values(), ids=list(WRITERS))
+@pytest.mark.parametrize(
+    "name", ["x" * 300, "x" * 252, "none/out", "shop.unspool/out"], ids=["long", "nearly long", "no folder", "a file"]
+)
+def test_a_name_that_cannot_be_written(
+    words: tuple[str, ...], name: str, source: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    out = source.parent / name
+    code = run([word.format(source=source, out=out) for word in words])
+    told = capfdbinary.readouterr()
+    assert code in (2, 3)
+    assert told.out == b""
+    assert told.err.count(b"\n") == 1
+    assert told.err.startswith(f"unspool: {out}: ".encode())
+    assert [path.name for path in source.parent.iterdir()] == [source.name]
