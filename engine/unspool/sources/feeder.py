@@ -76,7 +76,7 @@ class SourceFeeder:
             try:
                 for fault in self.reader.chain_faults(self._seqs.get, self.entries, cancelled):
                     yield replace(fault, place=self.shown(fault.place), message=self.shown(fault.message))
-            except (UnspoolError, sqlite3.Error) as error:
+            except (UnspoolError, sqlite3.Error, UnicodeDecodeError) as error:
                 yield ChainFault(
                     "sqlite-damage", self.source_name, f"cannot be examined: {' '.join(str(error).split())}"
                 )

@@ -31,7 +31,9 @@ def lineage(repository: Repository, path: str, tip: str, since: str | None = Non
         commits, sources = _under_one_name(repository, name, tips, without)
         parts.append(commits)
         waiting.extend(sources.items())
-    return [commit for part in reversed(parts) for commit in part]
+    # Two lines that were renamed on their own may have begun as one.
+    known = {(commit.hash, commit.path): commit for part in reversed(parts) for commit in part}
+    return list(known.values())
 
 
 def _under_one_name(

@@ -86,6 +86,21 @@ def test_a_file_that_was_deleted_and_came_back_is_one_history(repo: Repo) -> Non
         assert [history.state(seq) for seq in range(3)] == [{"n": 1}, {}, {"n": 2}]
 
 
+def test_what_two_lines_had_in_common_before_either_was_renamed_is_told_once(repo: Repo) -> None:
+    repo.commit("c.json", {**LONG, "n": 1}, "one")
+    repo.commit("c.json", {**LONG, "n": 2}, "two")
+    repo.git("checkout", "--quiet", "-b", "side")
+    repo.move("c.json", "state.json", "renamed on the side")
+    repo.git("checkout", "--quiet", "main")
+    repo.move("c.json", "a.json", "renamed")
+    repo.move("a.json", "state.json", "renamed again")
+    repo.git("merge", "--quiet", "--no-commit", "--strategy", "ours", "side")
+    repo.commit("state.json", {**LONG, "n": 3}, "merged")
+    with opened(repo, "state.json") as history:
+        assert told(history) == ["one", "two", "renamed", "renamed on the side", "renamed again", "merged"]
+        assert [entry.parent_seq for entry in history] == [None, 0, 1, 1, 2, 4]
+
+
 def test_a_file_that_was_renamed_away_says_where_it_went(repo: Repo) -> None:
     repo.commit("state.json", LONG, "one")
     repo.move("state.json", "elsewhere.json", "away")
