@@ -73,7 +73,7 @@ def test_a_full_disk_is_told_in_one_line(words: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([*PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 3
-    assert done.stderr.startswith(b"unspool: standard output: cannot be written (No space left on device)")
+    assert done.stderr.startswith(b"unspool: standard output: No space left on device; ")
     assert done.stderr.count(b"\n") == 1
 
 

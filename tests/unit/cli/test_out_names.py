@@ -1,4 +1,4 @@
-"""Files that commands are to write and cannot: told in one line that names the file, with nothing left behind."""
+"""Names that no file can have, and files that cannot be written: told in one line, with nothing left behind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ WRITERS = {
     "export": ("export", "{source}", "{out}"),
     "compact": ("compact", "{source}", "{out}"),
     "repair": ("doctor", "{source}", "--repair", "{out}"),
-    "events export": ("events", "export", "{source}", "{out}"),
     "demo": ("demo", "--steps", "1", "--file", "{out}"),
 }
 
@@ -41,3 +40,21 @@ def test_a_name_that_cannot_be_written(
     assert told.err.count(b"\n") == 1
     assert told.err.startswith(f"unspool: {out}: ".encode())
     assert [path.name for path in source.parent.iterdir()] == [source.name]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("log", "{name}"), ("vacuum", "{name}"), ("compact", "{name}", "out"), ("doctor", "{name}"),
+        ("events", "verify", "{name}"), ("events", "import", "{name}", "log.db"),
+        ("events", "record", "{source}", "--once", "--log", "{name}"), ("log", "git:{name}:a"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_source_whose_name_is_too_long(
+    words: tuple[str, ...], source: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert run([word.format(name="x" * 300, source=source) for word in words]) == 3
+    told = capfdbinary.readouterr()
+    assert (told.out, told.err.count(b"\n")) == (b"", 1)
+    assert b"x" * 300 in told.err

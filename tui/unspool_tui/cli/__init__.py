@@ -141,17 +141,19 @@ def run(args: Sequence[str] | None = None) -> int:
         click.echo(f"unspool: {visible(without_password(str(error)))}", err=True)
         return exit_code_of(error)
     except OSError as error:
-        # What click itself prints, such as help; everything else has a file's name.
-        if error.filename is not None:
-            raise
-        _tell_unwritten(error)
+        _tell_refused(error)
         return UNREADABLE
     return code if isinstance(code, int) else FINE
 
 
-def _tell_unwritten(error: OSError) -> None:
-    reason = error.strerror or error
-    click.echo(f"unspool: standard output: cannot be written ({reason}); free some space", err=True)
+def _tell_refused(error: OSError) -> None:
+    """Say what the operating system refused; what has no file's name is standard output."""
+    name = error.filename
+    place = (
+        "standard output" if name is None else visible(os.fsdecode(name) if isinstance(name, bytes) else str(name))
+    )
+    remedy = "free some space" if name is None else "check its name, its folder and its permissions"
+    click.echo(f"unspool: {place}: {error.strerror or error}; {remedy}", err=True)
 
 
 def _in_one_line(error: click.UsageError) -> str:
@@ -179,7 +181,7 @@ def main() -> None:
     except OSError as error:
         _let_go_of_standard_output()
         if code != UNREADABLE:
-            _tell_unwritten(error)
+            _tell_refused(error)
             code = UNREADABLE
     if "unspool_tui.window" in sys.modules:
         _leave_at_once(code)

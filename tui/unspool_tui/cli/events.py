@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from unspool_tui.cli.events_record import record
-from unspool_tui.cli.export import write_bytes
+from unspool_tui.cli.export import refuse_same_file, write_bytes
 from unspool_tui.cli.options import json_option
 from unspool_tui.cli.output import Output
 from unspool_tui.present.inert import visible
@@ -95,10 +96,9 @@ def export(log: Path, out: Path, space: str | None, before: str | None, force: b
     """Write one space of LOG to the archive OUT; every hash is recomputed first."""
     from unspool.errors import UnreadableSource
     from unspool.events.log import EventLog
-    from unspool.store.out_files import is_taken
 
-    taken = is_taken(out, out.with_name(f".{out.name}.part"))
-    if taken and (not force or (log.exists() and out.samefile(log))):
+    refuse_same_file(str(log), str(out))
+    if os.path.lexists(out) and not force:
         raise UnreadableSource(f"{out}: is there already; name another file, or say --force to replace it")
     with EventLog(log, read_only=True) as events:
         chosen = _only_space(events, log) if space is None else _known_space(events, log, space)

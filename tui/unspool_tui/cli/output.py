@@ -70,7 +70,7 @@ class Output:
             raise
         except OSError as failed:
             reason = failed.strerror or failed
-            raise StorageFailed(f"standard output: cannot be written ({reason}); free some space") from None
+            raise StorageFailed(f"standard output: {reason}; free some space") from None
         finally:
             self._spool.close()
 
