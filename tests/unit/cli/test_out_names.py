@@ -45,8 +45,8 @@ def test_a_name_that_cannot_be_written(
 @pytest.mark.parametrize(
     "words",
     [
-        ("log", "{name}"), ("vacuum", "{name}"), ("compact", "{name}", "out"), ("doctor", "{name}"),
-        ("events", "verify", "{name}"), ("events", "import", "{name}", "log.db"),
+        ("log", "{name}"), ("vacuum", "{name}"), ("compact", "{name}", "{source}.out"), ("doctor", "{name}"),
+        ("events", "verify", "{name}"), ("events", "import", "{name}", "{source}.db"),
         ("events", "record", "{source}", "--once", "--log", "{name}"), ("log", "git:{name}:a"),
     ],
     ids=" ".join,
