@@ -11,7 +11,6 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
@@ -21,7 +20,6 @@ from unspool.codec.replay import replay
 from unspool.codec.strategy import DeltaStrategy
 from unspool.delta.identity import canonical_identity
 from unspool.errors import ConfigError, EntryNotFound, UnspoolError
-from unspool.model.addresses import is_postgres
 from unspool.model.entries import ChangeKind, EntryKind
 from unspool.model.values import Value
 from unspool.recorder.base import Base
@@ -36,7 +34,8 @@ from unspool.recorder.policy import (
     strategy_name,
 )
 from unspool.recorder.redact import Redaction
-from unspool.store.file import Durability, FileStore
+from unspool.recorder.targets import store_at
+from unspool.store.file import Durability
 from unspool.store.protocol import Draft, Store
 from unspool.store.recordings import KeepsSettings
 
@@ -109,8 +108,14 @@ class Recorder:
         self._stopped = False
         self._warned_values = False
         self._owner = os.getpid()
+        self._open(target, durability, keys)
+        atexit.register(_close_at_exit, weakref.ref(self))
+
+    def _open(
+        self, target: str | os.PathLike[str] | Store, durability: Durability, keys: Mapping[str, str] | None
+    ) -> None:
         is_place = isinstance(target, str | os.PathLike)
-        self.store: Store = _store_at(os.fspath(target), durability) if is_place else target  # type: ignore[arg-type,assignment]
+        self.store: Store = store_at(os.fspath(target), durability) if is_place else target  # type: ignore[arg-type,assignment]
         try:
             self._continue(keys)
         except BaseException:
@@ -119,7 +124,6 @@ class Recorder:
                 with suppress(UnspoolError):
                     self.store.close()
             raise
-        atexit.register(_close_at_exit, weakref.ref(self))
 
     def _continue(self, keys: Mapping[str, str] | None) -> None:
         """Compare the first new state with the last recorded one; the first new entry is full all the same."""
@@ -288,15 +292,6 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _store_at(target: str, durability: Durability) -> Store:
-    if not is_postgres(target):
-        return FileStore.create(Path(target), durability=durability)
-    # Its driver is an extra that only those who record there have.
-    from unspool.store.postgres import PostgresStore
-
-    return PostgresStore.create(target, durability=durability)
 
 
 def _kind(change: AtomChange) -> ChangeKind:
