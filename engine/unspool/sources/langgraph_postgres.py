@@ -135,13 +135,13 @@ class PostgresCheckpointReader:
         parent, checkpoint, metadata = rows[0]
         row = CheckpointRow(*key, parent, metadata_of(metadata))
         try:
-            entry = self._timeline.entry(row, self._whole(key, checkpoint), 0)
+            entry = self._timeline.entry(row, self._whole(key, checkpoint, self.findings), 0)
         except (UnusableRecord, BrokenText) as error:
             self.findings.loss(self._place_of(key), f"{error}; it was left out")
             return
         yield entry
 
-    def _whole(self, key: Key, text: str) -> dict[str, Value]:
+    def _whole(self, key: Key, text: str, findings: Findings) -> dict[str, Value]:
         """Return a checkpoint with the values of its channels, which stand in another table unless they are plain."""
         checkpoint = parse(text.encode("utf-8", "surrogatepass")).value
         inline = stored_values(checkpoint)
@@ -149,9 +149,9 @@ class PostgresCheckpointReader:
         wanted = (
             {channel: str(version) for channel, version in versions.items()} if isinstance(versions, dict) else {}
         )
-        return {**checkpoint, "channel_values": {**inline, **self._blobs(key, wanted)}}
+        return {**checkpoint, "channel_values": {**inline, **self._blobs(key, wanted, findings)}}
 
-    def _blobs(self, key: Key, wanted: Mapping[str, str]) -> dict[str, Value]:
+    def _blobs(self, key: Key, wanted: Mapping[str, str], findings: Findings) -> dict[str, Value]:
         thread, namespace, _ = key
         held = {channel: self._values.get((thread, namespace, channel), _NOTHING) for channel in wanted}
         missing = [channel for channel, (version, _) in held.items() if version != wanted[channel]]
@@ -160,15 +160,16 @@ class PostgresCheckpointReader:
             held.update({channel: (wanted[channel], MISSING) for channel in missing})
             query = (missing, [wanted[channel] for channel in missing], thread, namespace)
             for channel, version, kind, data in self._link.fetch(_BLOBS, query):
-                held[channel] = (version, MISSING if kind == _EMPTY else self._decoded(key, channel, kind, data))
+                value = MISSING if kind == _EMPTY else self._decoded(key, channel, kind, data, findings)
+                held[channel] = (version, value)
             self._values.update({(thread, namespace, channel): held[channel] for channel in missing})
         return {channel: value for channel, (_, value) in held.items() if value is not MISSING}
 
-    def _decoded(self, key: Key, channel: str, kind: str, data: bytes) -> Value:
+    def _decoded(self, key: Key, channel: str, kind: str, data: bytes, findings: Findings) -> Value:
         try:
             return decode_value(kind, data)
         except UnusableRecord as error:
-            self.findings.loss(self._place_of(key), f"channel {channel!r}: {error}")
+            findings.loss(self._place_of(key), f"channel {channel!r}: {error}")
             return Unrepresentable("unreadable channel", str(error))
 
     def chain_faults(self, seq_of: SeqOf, total: int, cancelled: Cancelled) -> Iterator[ChainFault]:
@@ -182,7 +183,8 @@ class PostgresCheckpointReader:
             if key in self._known and (rows := self._link.fetch(_ROW, key)):
                 parent, checkpoint, metadata = rows[0]
                 row = CheckpointRow(*key, parent, metadata_of(metadata))
-                yield from chains.see(link_of(row, partial(self._whole, key, checkpoint)))
+                # What does not read was told when it was read first.
+                yield from chains.see(link_of(row, partial(self._whole, key, checkpoint, Findings())))
         stray = self._link.fetch(stray_query(self._where, "checkpoint_writes"), self._chosen)
         yield from stray_writes(stray, self._place)
 

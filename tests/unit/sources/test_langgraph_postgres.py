@@ -125,6 +125,9 @@ def test_what_does_not_read_is_told_and_the_rest_is_shown(address: str, connecti
         assert "channel 'seen': it is a pickle" in problems or "channel 'messages': its msgpack" in problems
         assert "no channel values" in problems
         assert any(isinstance(value, Unrepresentable) for value in history.state(-1).values())
+        before = history.verdict
+        diagnose(history)
+        assert history.verdict == before
 
 
 def test_a_database_without_checkpoints_is_refused(address: str) -> None:
