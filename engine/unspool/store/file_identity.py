@@ -22,15 +22,20 @@ def identity_in(text: str | int) -> dict[str, str]:
     return {pattern: key for pattern, key in found.items() if isinstance(key, str)}
 
 
+def identity_row(identity: Mapping[str, str]) -> str | None:
+    """Return the row that keeps identity keys; None where there are none to keep."""
+    kept = {pattern: key for pattern, key in sorted(identity.items()) if key}
+    return json.dumps(kept, ensure_ascii=True) if kept else None
+
+
 def note_identity(connection: sqlite3.Connection, identity: Mapping[str, str]) -> None:
     """Keep identity keys in place of those that were kept before.
 
     Raises:
         sqlite3.Error: the file refused.
     """
-    kept = {pattern: key for pattern, key in sorted(identity.items()) if key}
-    if kept:
-        text = json.dumps(kept, ensure_ascii=True)
-        connection.execute("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", (KEY, text))
-    else:
+    text = identity_row(identity)
+    if text is None:
         connection.execute("DELETE FROM meta WHERE key = ?", (KEY,))
+    else:
+        connection.execute("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", (KEY, text))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from unspool.store.file_identity import KEY as IDENTITY
-from unspool.store.file_identity import identity_in
+from unspool.store.file_identity import identity_in, identity_row
 from unspool.store.postgres_link import Link
-from unspool.store.recordings import Recording, recordings_among, row_of
+from unspool.store.recordings import Recording, recordings_among, rows_for
 
 _READ: Final = "SELECT key, value FROM unspool.note WHERE history = %s"
 _DROP: Final = "DELETE FROM unspool.note WHERE history = %s AND key = %s"
@@ -35,14 +34,11 @@ def note_recording(connection: Any, history: int, recording: Recording) -> None:
     Raises:
         psycopg.Error: the server refused.
     """
-    known = recordings_among(connection.execute(_READ, (history,)).fetchall())
-    earlier = [one for one in known if one.first < recording.first]
-    # Settings of a recorder that opened the history and recorded nothing are forgotten.
-    for idle in (one for one in known if one.first >= recording.first and one != recording):
-        connection.execute(_DROP, (history, row_of(idle)[0]))
-    is_same = bool(earlier) and (earlier[-1].strategy, earlier[-1].codec) == (recording.strategy, recording.codec)
-    if not is_same and recording not in known:
-        connection.execute(_KEEP, (history, *row_of(recording)))
+    idle, row = rows_for(recordings_among(connection.execute(_READ, (history,)).fetchall()), recording)
+    for key in idle:
+        connection.execute(_DROP, (history, key))
+    if row is not None:
+        connection.execute(_KEEP, (history, *row))
 
 
 def note_identity(connection: Any, history: int, identity: Mapping[str, str]) -> None:
@@ -51,8 +47,8 @@ def note_identity(connection: Any, history: int, identity: Mapping[str, str]) ->
     Raises:
         psycopg.Error: the server refused.
     """
-    kept = {pattern: key for pattern, key in sorted(identity.items()) if key}
-    if kept:
-        connection.execute(_KEEP, (history, IDENTITY, json.dumps(kept, ensure_ascii=True)))
-    else:
+    text = identity_row(identity)
+    if text is None:
         connection.execute(_DROP, (history, IDENTITY))
+    else:
+        connection.execute(_KEEP, (history, IDENTITY, text))

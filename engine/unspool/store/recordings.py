@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
@@ -72,18 +72,28 @@ def row_of(recording: Recording) -> tuple[str, str]:
     return f"{PREFIX}{recording.first}", json.dumps({"strategy": recording.strategy, "codec": recording.codec})
 
 
+def rows_for(known: Sequence[Recording], recording: Recording) -> tuple[tuple[str, ...], tuple[str, str] | None]:
+    """Return which rows are to go for some settings to apply from an entry on, and which is to come, if one is.
+
+    Args:
+        known: what is kept already, in the order of entries.
+        recording: the settings, and the next entry.
+    """
+    earlier = [one for one in known if one.first < recording.first]
+    same = earlier and (earlier[-1].strategy, earlier[-1].codec) == (recording.strategy, recording.codec)
+    # Settings of a recorder that opened the file and recorded nothing are forgotten.
+    idle = tuple(row_of(one)[0] for one in known if one.first >= recording.first and one != recording)
+    return idle, None if same or recording in known else row_of(recording)
+
+
 def note_recording(connection: sqlite3.Connection, recording: Recording) -> None:
     """Keep from which entry on which settings apply; nothing is written where they are those before.
 
     Raises:
         sqlite3.Error: the file refused.
     """
-    known = read_recordings(connection)
-    earlier = [one for one in known if one.first < recording.first]
-    same = earlier and (earlier[-1].strategy, earlier[-1].codec) == (recording.strategy, recording.codec)
-    # Settings of a recorder that opened the file and recorded nothing are forgotten.
-    idle = [(f"{PREFIX}{one.first}",) for one in known if one.first >= recording.first and one != recording]
+    idle, row = rows_for(read_recordings(connection), recording)
     if idle:
-        connection.executemany("DELETE FROM meta WHERE key = ?", idle)
-    if not same and recording not in known:
-        connection.execute("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", row_of(recording))
+        connection.executemany("DELETE FROM meta WHERE key = ?", [(key,) for key in idle])
+    if row is not None:
+        connection.execute("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", row)
