@@ -94,7 +94,9 @@ def _declared_count(data: bytes, name: str) -> int:
         raise ImportFailed(f"{name}: {len(data)} bytes are too few for an archive; fetch it again")
     magic, version, count = _HEADER.unpack_from(data)
     if magic != MAGIC:
-        raise ImportFailed(f"{name}: it is no event archive (it starts with {magic!r}, not {MAGIC!r})")
+        raise ImportFailed(
+            f"{name}: it is no event archive (it starts with {magic!r}, not {MAGIC!r}); `unspool events export` writes one"
+        )
     if version != FORMAT_VERSION:
         raise ImportFailed(f"{name}: archive version {version} is unknown; only {FORMAT_VERSION} can be read")
     return int(count)

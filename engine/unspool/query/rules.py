@@ -58,7 +58,7 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
     except OSError as error:
         raise UnreadableSource(f"{path}: cannot be read ({error.strerror}); check the name") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: no valid TOML ({error})") from None
+        raise ConfigError(f"{path}: no valid TOML ({error}); write its rules as [[rule]] tables") from None
     known = {"rule", "defaults"}
     if unknown := sorted(content.keys() - known):
         raise ConfigError(f"{path}: unknown key {unknown[0]!r}; write [[rule]] tables, or defaults = true")

@@ -58,3 +58,23 @@ def test_a_source_whose_name_is_too_long(
     told = capfdbinary.readouterr()
     assert (told.out, told.err.count(b"\n")) == (b"", 1)
     assert b"x" * 300 in told.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "remedy"),
+    [
+        (("events", "import", "{junk}", "{junk}.db"), 3, "`unspool events export` writes one"),
+        (("check", "{source}", "--rules", "{junk}"), 2, "write its rules as [[rule]] tables"),
+    ],
+    ids=["archive", "rules"],
+)
+def test_junk_is_refused_with_a_remedy(
+    words: tuple[str, ...], code: int, remedy: str, source: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    junk = source.with_name("junk")
+    junk.write_bytes(bytes(range(256)))
+    assert run([word.format(junk=junk, source=source) for word in words]) == code
+    told = capfdbinary.readouterr()
+    assert (told.out, told.err.count(b"\n")) == (b"", 1)
+    assert told.err.decode().startswith(f"unspool: {junk}: ")
+    assert told.err.decode().endswith(f"; {remedy}\n")
