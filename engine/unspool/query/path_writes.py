@@ -128,8 +128,9 @@ def all_writes(
     reader = StateReader(history, skip_damaged=skip_damaged)
     found = follow_back(reader, path, seq, unchanged=unchanged, cancelled=cancelled)
     writes = tuple(islice(found, most))
-    complete = not reader.problems and not cancelled() and next(found, None) is None
-    return Writes(seq, writes, complete, reader.problems)
+    # Looking for one more may step over entries too.
+    is_last = next(found, None) is None
+    return Writes(seq, writes, is_last and not reader.problems and not cancelled(), reader.problems)
 
 
 def follow_back(

@@ -7,20 +7,22 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gappy_store import with_holes
+from gappy_store import GappyStore, with_holes
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from question_histories import Told, brute_blame, histories, tell, value_at
 
 from unspool.errors import CorruptHistory
+from unspool.history import History
 from unspool.model.values import strict_equal
 from unspool.model.wire import encode
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
 from unspool.query.divergence import compare
 from unspool.query.expressions import Expression
-from unspool.query.path_writes import writes_of
+from unspool.query.path_writes import all_writes, writes_of
 from unspool.query.search import TextQuery, search
+from unspool.recorder import Recorder
 
 QUESTIONS = [
     "length(rows) > 2",
@@ -203,3 +205,15 @@ def test_a_fork_from_an_entry_that_cannot_be_read_is_compared_with_what_came_bef
     told = with_holes(tell(states, [None, 0, 0, 1]), frozenset({1}), deep=False)
     assert [hit.seq for hit in search(told.history, "pen", skip_damaged=True)] == [0]
     assert [flip.seq for flip in bisect(told.history, 'a == "pen"', skip_damaged=True).flips] == [2]
+
+
+def test_writes_are_not_complete_where_only_looking_for_another_met_a_hole() -> None:
+    store = GappyStore()
+    with Recorder(store, on_error="raise", codec="none") as recorder:
+        for rows in ([{"id": 1}], [{"id": 1, "v": 1}], [{"id": 1, "v": 2}], [{"id": 1, "v": 2}, {"id": 2}]):
+            recorder.record({"rows": rows})
+    store.holes = frozenset({1})
+    found = all_writes(History(store), ("rows", 1), most=1, skip_damaged=True)
+    assert [write.seq for write in found.writes] == [3]
+    assert [problem.message for problem in found.problems] != []
+    assert not found.complete
