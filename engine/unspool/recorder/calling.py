@@ -22,8 +22,8 @@ class CallerNotes:
         """Start knowing no function; files are named as seen from the current directory."""
         try:
             self._folder = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118 - compared with text
-        except FileNotFoundError:
-            # Somebody removed the current directory; no file lies in it.
+        except OSError:
+            # Somebody removed the current directory, or it may not be read; files keep their whole names.
             self._folder = "\0"
         # By identity: hashing a code object looks at all of it. Holding the code keeps its number from being reused.
         self._known: dict[int, tuple[CodeType, str]] = {}
