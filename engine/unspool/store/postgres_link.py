@@ -48,6 +48,7 @@ class Link:
         self._greet = greet
         self._lock = threading.RLock()
         self._connection: Any = None
+        self._is_closed = False
         with self._lock:
             self._connect()
 
@@ -98,6 +99,8 @@ class Link:
             UnreadableSource: it cannot be reached any more.
         """
         with self._lock:
+            if self._is_closed:
+                raise UnreadableSource(f"{self.target.shown}: is closed already; open it again")
             connection = self._connection
             if connection is None or connection.closed:
                 connection = self._connect()
@@ -115,5 +118,6 @@ class Link:
     def close(self) -> None:
         """Disconnect; closing twice is fine."""
         with self._lock:
+            self._is_closed = True
             if self._connection is not None:
                 self._connection.close()

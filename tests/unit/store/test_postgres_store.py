@@ -183,6 +183,16 @@ def test_one_writer_at_a_time(address: str) -> None:
         assert recorder.record({"n": 2}) == 2
 
 
+def test_what_is_closed_does_not_connect_again(address: str) -> None:
+    record(address, [{"n": 1}])
+    history = open_history(address)
+    history.close()
+    with pytest.raises(UnreadableSource, match="closed already"):
+        history.state(0)
+    connected = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    wait_until(lambda: sql(address, connected) == [(0,)], "disconnecting")
+
+
 def test_reading_never_writes(address: str) -> None:
     from unspool.store.postgres import PostgresStore
 
