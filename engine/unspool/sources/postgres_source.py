@@ -31,7 +31,7 @@ def holds_histories(address: str) -> bool:
     link = Link(target, read_only=True)
     try:
         has_checkpoints = link.fetch("SELECT to_regclass('checkpoints')")[0][0] is not None
-        return not has_checkpoints and link.call(has_tables)
+        return not has_checkpoints and link.ask(has_tables)
     finally:
         link.close()
 

@@ -69,11 +69,8 @@ class PostgresStore:
         target = parse_target(address)
         link = Link(target, read_only=True)
         try:
-            history, history_id = link.call(lambda connection: find_history(connection, target))
+            history, history_id = link.ask(lambda connection: find_history(connection, target))
             return cls(link, history, history_id, target.shown, None)
-        except link.driver.Error as error:
-            link.close()
-            raise link.refused(error) from None
         except BaseException:
             link.close()
             raise

@@ -86,8 +86,16 @@ class Link:
         Raises:
             UnreadableSource: the server refused, or is gone.
         """
+        return self.ask(lambda connection: connection.execute(query, values).fetchall())
+
+    def ask(self, work: Callable[[Any], R]) -> R:
+        """Do something with the connection, as `call`; what the server refuses is told as people may read it.
+
+        Raises:
+            UnreadableSource: the server refused, or is gone.
+        """
         try:
-            return self.call(lambda connection: connection.execute(query, values).fetchall())
+            return self.call(work)
         except self.driver.Error as error:
             raise self.refused(error) from None
 

@@ -319,6 +319,19 @@ def test_no_message_tells_the_password(server: Server, capfdbinary: pytest.Captu
     assert not [text for text in told for piece in ("s3cret", "word@x", "word%40x") if piece in text]
 
 
+def test_who_may_not_read_is_told_so_in_one_line(address: str) -> None:
+    record(address, [{"n": 1}])
+    sql(address, "CREATE ROLE guest LOGIN PASSWORD 'guest'")
+    guest = f"postgresql://guest:guest@{address.partition('@')[2]}"
+    try:
+        for attempt in (guest, guest.partition("&history=")[0]):
+            with pytest.raises(UnreadableSource, match="permission denied") as refused:
+                open_history(attempt)
+            assert "\n" not in str(refused.value)
+    finally:
+        sql(address, "DROP ROLE guest")
+
+
 def test_options_of_a_recorder_are_checked(address: str) -> None:
     with pytest.raises(ConfigError, match="durability"):
         Recorder(address, durability="none")  # type: ignore[arg-type]
