@@ -62,6 +62,11 @@ LOOKS = {
     "repair prompt": Look((*_EXAMINED, "R", "see:writes ~"), 499, hurt=True),
     "simulator": Look(("S", "", "j")),
     "playing faster": Look(("+", "+")),
+    "writes menu": Look(("2", "j", "W", "")),
+    "checkers": Look(("K", "see: finding")),
+    "doctor's findings": Look((*_EXAMINED, "F", ""), 499, hurt=True),
+    "where the bytes are": Look(("U", "see:codec")),
+    "identity prompt": Look(("I",)),
     "unreadable entry": Look(("{",), 499, hurt=True),
 }
 

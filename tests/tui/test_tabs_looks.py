@@ -12,9 +12,17 @@ from textual.pilot import Pilot
 from tui_driver import Driver
 
 from conftest import START_NS, record, shop_states
+from unspool.events import EventLog, write_source
 from unspool.history.history import History
 from unspool.history.rebuild import CacheStats
 from unspool.recorder.recorder import Recorder
+
+pytestmark = [
+    pytest.mark.usefixtures("_steady"),
+    pytest.mark.skipif(
+        sys.version_info[:2] != (3, 11), reason="pictures are compared on one version of Python only: 3.11"
+    ),
+]
 
 
 @pytest.fixture
@@ -25,10 +33,6 @@ def _steady(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(History, "file_bytes", lambda self: 65_536)
 
 
-@pytest.mark.usefixtures("_steady")
-@pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11), reason="pictures are compared on one version of Python only: 3.11"
-)
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40", "200x50"])
 def test_how_tabs_look(
     snap_compare: Callable[..., bool], tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
@@ -49,5 +53,52 @@ def test_how_tabs_look(
                 recorder.record({"n": number}, timestamp_ns=START_NS + number * 10**9)
         await driver.until(lambda: "+12" in driver.line(0))
         await driver.press("2", "j")
+
+    assert snap_compare(app, terminal_size=size, run_before=run)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40", "200x50"])
+def test_how_two_histories_that_part_look(
+    snap_compare: Callable[..., bool], tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    states = list(shop_states(60))
+    record(tmp_path / "first.unspool", states)
+    later = [
+        ({**state, "requests": -1}, action) if at > 40 else (state, action)
+        for at, (state, action) in enumerate(states)
+    ]
+    record(tmp_path / "second.unspool", later)
+    app = tabbed("first.unspool", "second.unspool")
+
+    async def run(pilot: Pilot[None]) -> None:
+        driver = Driver(app, pilot)
+        await opened(driver, 1)
+        await driver.press("C")
+        await driver.until(lambda: "What differs there" in driver.text() and "requests" in driver.text())
+
+    assert snap_compare(app, terminal_size=size, run_before=run)
+
+
+@pytest.mark.parametrize("size", SIZES[:2], ids=["80x24", "120x40"])
+def test_how_the_parts_of_a_source_are_offered(
+    snap_compare: Callable[..., bool], tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with EventLog(tmp_path / "log.db") as events:
+        for name in ("a.py", "b.py"):
+            for number in range(4):
+                moment = f"2026-02-14T00:00:0{number}.000Z"
+                write_source(events, name, moment, f"x = {number}\n", "python")
+    app = tabbed("log.db")
+    app.main.follower.enabled = False
+
+    async def run(pilot: Pilot[None]) -> None:
+        driver = Driver(app, pilot)
+        await driver.until(lambda: app.main.scene.history.progress.is_finished and driver.view.total == 8)
+        await driver.settle()
+        await driver.press("O")
+        await driver.until(lambda: "space a.py" in driver.text() and "1 History" in driver.text())
+        await driver.settle()
 
     assert snap_compare(app, terminal_size=size, run_before=run)

@@ -40,6 +40,10 @@ class ChainsScreen(Page):
     def _findings(self) -> Sequence[Finding]:
         return () if self._diagnosis is None else self._diagnosis.findings
 
+    def title_of_list(self) -> str:
+        """Name what is listed."""
+        return "Findings" if self._lists_findings else self.TITLE_OF_LIST
+
     def count(self) -> int:
         """See `Page.count`."""
         return len(self._findings if self._lists_findings else self._chains)

@@ -89,9 +89,13 @@ class Page(Modal[None]):
         above.show_rows(rows)
         self.query_one("#heading", Lines).show_rows([self.heading(width)])
         place = f"{self.cursor + 1:,} of {self.count():,}" if self.count() else "none"
-        frame = Frame(0, self.TITLE_OF_LIST, right=((place, "dim"),), focused=True)
+        frame = Frame(0, self.title_of_list(), right=((place, "dim"),), focused=True)
         self.query_one(Framed).show(Made(self.count(), self.row), frame, self.cursor)
         self.query_one("#keys", Lines).show_rows([footer([("j k", "move"), *self.KEYS, ("Esc", "back")], width)])
+
+    def title_of_list(self) -> str:
+        """Name what is listed."""
+        return self.TITLE_OF_LIST
 
     def press(self, key: str, character: str | None) -> bool:
         """Move, choose, or do what the page's own letters do."""
