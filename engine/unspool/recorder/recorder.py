@@ -25,6 +25,7 @@ from unspool.model.values import Value
 from unspool.recorder.base import Base
 from unspool.recorder.calling import CallerNotes
 from unspool.recorder.capture import AtomChange, Capture, Taken, changes_between
+from unspool.recorder.given import plain_text, whole_ns
 from unspool.recorder.policy import (
     RecordedChain,
     delta_record,
@@ -42,7 +43,6 @@ from unspool.store.recordings import KeepsSettings
 OnError = Literal["warn", "raise", "ignore"]
 """What happens when recording fails: warn once and stop recording, raise, or stop in silence."""
 
-_MAX_NS = 2**63 - 1
 _TINY = 1024
 
 
@@ -208,9 +208,7 @@ class Recorder:
             changes = changes_between(self._state_of(parent_seq), taken.base.to_dict())
         if self._skip_unchanged and not changes and last >= 0 and not full:
             return None
-        moment = self._clock() if timestamp_ns is None else timestamp_ns
-        if not -_MAX_NS <= moment <= _MAX_NS:
-            raise ConfigError(f"timestamp_ns is {moment}; give nanoseconds since 1970 that fit 64 bits")
+        moment = whole_ns(self._clock() if timestamp_ns is None else timestamp_ns)
         record = self._write(taken, moment, full or forks or last < 0)
         size = len(taken.base.blob)
         seq = self.store.append(
@@ -219,10 +217,10 @@ class Recorder:
                 record=record,
                 changed=[(self.store.intern(change.atom), _kind(change)) for change in changes],
                 timestamp_ns=moment,
-                action=_plain(action),
+                action=plain_text(action),
                 full_bytes=size,
                 meta=meta,
-                entry_id=_plain(entry_id),
+                entry_id=plain_text(entry_id),
                 parent_seq=parent_seq,
             )
         )
@@ -298,11 +296,6 @@ def _kind(change: AtomChange) -> ChangeKind:
     if change.old is None:
         return ChangeKind.ADDED
     return ChangeKind.DELETED if change.new is None else ChangeKind.MODIFIED
-
-
-def _plain(text: str) -> str:
-    """SQLite stores no lone surrogates."""
-    return text if text.isascii() else str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _close_at_exit(reference: weakref.ref[Recorder]) -> None:

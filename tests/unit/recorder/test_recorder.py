@@ -10,8 +10,10 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import warnings
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,20 @@ def test_immutable_state_that_could_not_be_stored_is_recorded_at_the_next_attemp
         recorder.record(changed, timestamp_ns=2**70)
     recorder.record(changed)
     assert History(store).state(1) == {"a": [2]}
+
+
+def test_a_time_that_is_no_whole_number_is_refused_and_damages_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "times.unspool"
+    with Recorder(path, on_error="raise") as recorder:
+        for moment in (1.5, time.time() * 1e9, "1", Decimal(1)):
+            with pytest.raises(ConfigError, match="give whole nanoseconds"):
+                recorder.record({"a": 1}, timestamp_ns=moment)  # type: ignore[arg-type]
+        recorder.record({"a": 1}, timestamp_ns=True)
+    by_seconds = Recorder(MemoryStore(), on_error="raise", clock=time.time)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="give whole nanoseconds"):
+        by_seconds.record({"a": 1})
+    with History(FileStore.open(path)) as history:
+        assert [(entry.timestamp_ns, history.state(entry.seq)) for entry in history] == [(1, {"a": 1})]
 
 
 def test_a_recorder_that_cannot_begin_lets_go_of_the_file(tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""What an app says of a state besides: checked, and put as every store can keep it."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import Final
+
+from unspool.errors import ConfigError
+
+_MAX_NS: Final = 2**63 - 1
+
+
+def whole_ns(moment: int) -> int:
+    """Return a time in nanoseconds since the epoch; a database takes fractions too, and gives other numbers back.
+
+    Raises:
+        ConfigError: it is no whole number, or does not fit 64 bits.
+    """
+    try:
+        whole = index(moment)
+    except TypeError:
+        raise ConfigError(f"timestamp_ns is {moment!r}; give whole nanoseconds, as time.time_ns() does") from None
+    if not -_MAX_NS <= whole <= _MAX_NS:
+        raise ConfigError(f"timestamp_ns is {whole}; give nanoseconds since 1970 that fit 64 bits")
+    return whole
+
+
+def plain_text(text: str) -> str:
+    """Return a text without lone surrogates, which SQLite does not store."""
+    return text if text.isascii() else str(text).encode("utf-8", "backslashreplace").decode()
