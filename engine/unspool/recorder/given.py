@@ -25,6 +25,14 @@ def whole_ns(moment: int) -> int:
     return whole
 
 
-def plain_text(text: str) -> str:
-    """Return a text without lone surrogates, which SQLite does not store."""
-    return text if text.isascii() else str(text).encode("utf-8", "backslashreplace").decode()
+def plain_text(text: str, what: str) -> str:
+    """Return a text as what it holds: no member of an enumeration, and no lone surrogates, which SQLite does not store.
+
+    Raises:
+        ConfigError: it is no text.
+    """
+    if not isinstance(text, str):
+        raise ConfigError(f"{what} is {text!r}; give a text")
+    # What a class makes of itself when it is shown is another text than the one that a database takes.
+    held = str.__str__(text)
+    return held if held.isascii() else held.encode("utf-8", "backslashreplace").decode()

@@ -217,10 +217,10 @@ class Recorder:
                 record=record,
                 changed=[(self.store.intern(change.atom), _kind(change)) for change in changes],
                 timestamp_ns=moment,
-                action=plain_text(action),
+                action=plain_text(action, "action"),
                 full_bytes=size,
                 meta=meta,
-                entry_id=plain_text(entry_id),
+                entry_id=plain_text(entry_id, "entry_id"),
                 parent_seq=parent_seq,
             )
         )

@@ -14,6 +14,7 @@ import time
 import warnings
 from contextlib import closing
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,24 @@ def test_a_time_that_is_no_whole_number_is_refused_and_damages_nothing(tmp_path:
         by_seconds.record({"a": 1})
     with History(FileStore.open(path)) as history:
         assert [(entry.timestamp_ns, history.state(entry.seq)) for entry in history] == [(1, {"a": 1})]
+
+
+class Step(str, Enum):  # noqa: UP042 - what many apps have, and no StrEnum
+    """Shown as `Step.PAY`, and the text `pay` all the same."""
+
+    PAY = "pay"
+
+
+def test_actions_of_an_enumeration_are_the_texts_they_hold(tmp_path: Path) -> None:
+    path = tmp_path / "actions.unspool"
+    with Recorder(path, on_error="raise") as recorder:
+        recorder.record({"a": 1}, Step.PAY, entry_id=Step.PAY)
+        with pytest.raises(ConfigError, match="action is None; give a text"):
+            recorder.record({"a": 2}, None)  # type: ignore[arg-type]
+        with History(FileStore.open(path)) as live:
+            assert (live[0].action, live[0].id) == ("pay", "pay")
+    with History(FileStore.open(path)) as history:
+        assert [(entry.action, history.state(entry.seq)) for entry in history] == [("pay", {"a": 1})]
 
 
 def test_a_recorder_that_cannot_begin_lets_go_of_the_file(tmp_path: Path) -> None:
