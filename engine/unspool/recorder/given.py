@@ -25,6 +25,18 @@ def whole_ns(moment: int) -> int:
     return whole
 
 
+def whole_seq(seq: int | None) -> int | None:
+    """Return an entry's number as a plain integer, whatever type of integer it comes as.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return None if seq is None else index(seq)
+    except TypeError:
+        raise ConfigError(f"parent_seq is {seq!r}; give the number of an entry") from None
+
+
 def plain_text(text: str, what: str) -> str:
     """Return a text as what it holds: no member of an enumeration, and no lone surrogates, which SQLite does not store.
 

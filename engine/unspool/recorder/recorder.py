@@ -25,7 +25,7 @@ from unspool.model.values import Value
 from unspool.recorder.base import Base
 from unspool.recorder.calling import CallerNotes
 from unspool.recorder.capture import AtomChange, Capture, Taken, changes_between
-from unspool.recorder.given import plain_text, whole_ns
+from unspool.recorder.given import plain_text, whole_ns, whole_seq
 from unspool.recorder.policy import (
     RecordedChain,
     delta_record,
@@ -202,6 +202,7 @@ class Recorder:
         if taken.problems:
             self._warn_values(taken.problems)
         last = len(self.store) - 1
+        parent_seq = whole_seq(parent_seq)
         forks = parent_seq is not None and parent_seq != last
         changes = taken.changes
         if forks and parent_seq is not None:

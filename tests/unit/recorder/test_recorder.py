@@ -14,7 +14,7 @@ import time
 import warnings
 from contextlib import closing
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,21 @@ def test_actions_of_an_enumeration_are_the_texts_they_hold(tmp_path: Path) -> No
             assert (live[0].action, live[0].id) == ("pay", "pay")
     with History(FileStore.open(path)) as history:
         assert [(entry.action, history.state(entry.seq)) for entry in history] == [("pay", {"a": 1})]
+
+
+class Place(IntEnum):
+    FIRST = 0
+
+
+def test_a_parent_may_be_any_integer_and_nothing_else() -> None:
+    store = MemoryStore()
+    recorder = Recorder(store, on_error="raise")
+    for number in range(3):
+        recorder.record({"a": number})
+    recorder.record({"a": 3}, parent_seq=Place.FIRST)
+    with pytest.raises(ConfigError, match="parent_seq is '0'; give the number of an entry"):
+        recorder.record({"a": 4}, parent_seq="0")  # type: ignore[arg-type]
+    assert [(type(entry.parent_seq), entry.parent_seq) for entry in History(store)][3:] == [(int, 0)]
 
 
 def test_a_recorder_that_cannot_begin_lets_go_of_the_file(tmp_path: Path) -> None:
