@@ -11,8 +11,12 @@ from typing import Final
 
 from unspool.errors import UnreadableSource
 
-_SAFE: Final = ("-c", "core.fsmonitor=false", "-c", "log.showSignature=false", "-c", "core.quotePath=false")
-"""A repository's own settings may name programs to run; these are the ones reading could reach."""
+_SAFE: Final = (
+    "-c", "core.fsmonitor=false", "-c", "log.showSignature=false", "-c", "core.quotePath=false",
+    "-c", "log.follow=false", "-c", "i18n.logOutputEncoding=UTF-8", "-c", f"diff.orderFile={os.devnull}",
+)  # fmt: skip
+"""A repository's own settings may name programs to run, and have git list other commits, or in another encoding; these
+are the ones reading could reach."""
 _ELSEWHERE: Final = frozenset(("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR",
                                "GIT_NAMESPACE", "GIT_PREFIX", "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS",
                                "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"))  # fmt: skip

@@ -101,6 +101,19 @@ def test_what_two_lines_had_in_common_before_either_was_renamed_is_told_once(rep
         assert [entry.parent_seq for entry in history] == [None, 0, 1, 1, 2, 4]
 
 
+@pytest.mark.parametrize(
+    "setting", ["log.follow=true", "i18n.logOutputEncoding=latin1", "diff.orderFile=none", "diff.renames=false"]
+)
+def test_settings_of_a_repository_change_nothing(repo: Repo, setting: str) -> None:
+    repo.commit("a.json", {**LONG, "n": 1}, "one é")
+    repo.commit("a.json", {**LONG, "n": 2}, "two")
+    repo.move("a.json", "state.json", "move")
+    repo.commit("state.json", {**LONG, "n": 3}, "three")
+    repo.git("config", *setting.split("="))
+    with opened(repo, "state.json") as history:
+        assert told(history) == ["one é", "two", "move", "three"]
+
+
 def test_a_file_that_was_renamed_away_says_where_it_went(repo: Repo) -> None:
     repo.commit("state.json", LONG, "one")
     repo.move("state.json", "elsewhere.json", "away")
