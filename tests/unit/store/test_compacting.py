@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,20 @@ def test_compacting_makes_a_history_smaller(tmp_path: Path) -> None:
     path, out = tmp_path / "shop.unspool", tmp_path / "small.unspool"
     record_shop(path, 1_500, strategy="changes:20")
     assert compact(path, out).after < path.stat().st_size * 0.9
+
+
+def test_meta_of_any_depth_and_with_numbers_that_differ_from_themselves_is_compacted_too(tmp_path: Path) -> None:
+    path, out = tmp_path / "odd.unspool", tmp_path / "small.unspool"
+    deep: Any = 1
+    for _ in range(3_000):
+        deep = [deep]
+    with Recorder(path, on_error="raise") as recorder:
+        recorder.record({"a": 1}, meta={"loss": math.nan})
+        recorder.record({"a": 2}, meta={"deep": deep})
+    assert compact(path, out).entries == 2
+    assert vacuum(path).entries == 2
+    with History(FileStore.open(out)) as history:
+        assert strict_equal(dict(history[1].meta), {"deep": deep})
 
 
 def test_a_compacted_history_can_be_continued(tmp_path: Path) -> None:
