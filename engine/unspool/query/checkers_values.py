@@ -20,6 +20,8 @@ _STREAM: Final = 8
 """Entries of one name in a row that are still taken for one action."""
 _PARTS: Final = 20_000
 """Parts of one value that are looked at for their type."""
+_LEVELS: Final = 100
+"""Levels of one value that are looked at for their type: each part is known by its whole path."""
 
 
 @dataclass(slots=True)
@@ -175,6 +177,8 @@ def _types_in(touch: Touch) -> Iterator[tuple[Path, str]]:
         if value is MISSING or value is None:
             continue
         yield path, type_name(value)
+        if len(path) - len(touch.path) == _LEVELS:
+            continue
         if isinstance(value, Mapping):
             pending.extend(((*path, key), item) for key, item in value.items() if isinstance(key, str))
         elif isinstance(value, list):

@@ -137,6 +137,17 @@ def test_a_path_that_changes_its_type_is_found_once_for_each_type() -> None:
     ]
 
 
+@pytest.mark.parametrize(("levels", "is_found"), [(90, True), (10_000, False)])
+def test_types_are_followed_as_deep_as_anybody_nests_records(levels: int, is_found: bool) -> None:
+    def nested(value: Any) -> Any:
+        for _ in range(levels):
+            value = {"k": value}
+        return value
+
+    found_there = findings(history_of([{"a": nested(1)}, {"a": nested("1")}]), "drift")
+    assert bool(found_there) is is_found
+
+
 # --- orphans ---------------------------------------------------------------------------------------------------------
 
 ORPHAN = {"from": "cart*.items[*].sku", "to": "stock[*].sku"}
