@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from contextlib import closing
 from pathlib import Path
 
 from tui_driver import drive, make_app, open_file
 
-from conftest import record, shop_states
+from conftest import hurt, record, shop_states
 from unspool.history.diff import Diff
 from unspool.history.history import History
 from unspool.store.file import FileStore
 from unspool_tui.scene import detail
+from unspool_tui.view import panes
 from unspool_tui.view.model import Pane
 
 
@@ -74,14 +73,27 @@ async def test_leaving_does_not_wait_for_the_worker(shop_file: Path) -> None:
 
 
 async def test_an_entry_that_cannot_be_rebuilt_is_named_and_the_others_still_show(tmp_path: Path) -> None:
-    path = record(tmp_path / "hurt.unspool", shop_states(500))
-    with closing(sqlite3.connect(path)) as connection:
-        (first,) = connection.execute("SELECT min(first) FROM block_data").fetchone()
-        connection.execute("UPDATE block_data SET data = zeroblob(length(data)) WHERE first = ?", (first,))
-        connection.commit()
+    path = hurt(record(tmp_path / "hurt.unspool", shop_states(500)))
     async with drive(make_app(open_file(path), at=499)) as driver:
         assert "#498 → #499" in driver.panel(Pane.CHANGES)
         await driver.press("{")
         assert "✗" in driver.panel(Pane.CHANGES)
         await driver.press("3", "j", "l", "v", "v", "v", "]", "y", "s", "e", "u", "w", "}")
         assert "#498 → #499" in driver.panel(Pane.CHANGES)
+
+
+async def test_damage_far_from_the_head_shows_in_the_first_line_whether_or_not_stats_does(tmp_path: Path) -> None:
+    path = hurt(record(tmp_path / "hurt.unspool", shop_states(500)))
+    async with drive(make_app(open_file(path), at=499)) as driver:
+        await driver.until(lambda: "✗ broken" in driver.line(0))
+        assert Pane.STATS not in panes.shown_panes(driver.view, driver.app.main.width_class)
+        (told,) = driver.app.main.messages.all()
+        assert "hurt.unspool: the block that starts at entry 0 is damaged" in told.text
+        assert told.text.endswith("c and then D examine every entry")
+
+
+async def test_a_sound_history_is_looked_through_once_and_called_nothing(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=50)) as driver:
+        await driver.until(lambda: bool(driver.app.main.scene.stats._measured.health))
+        assert "healthy" not in driver.line(0)
+        assert not driver.app.main.scene.stats.wants_a_look(driver.view)

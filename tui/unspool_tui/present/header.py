@@ -35,11 +35,13 @@ class Marks(Struct, frozen=True):
         late: the panels still wait for the head's state.
         wrong: the source could not be read completely.
         reading: how far reading the source has come, `34%`; empty when it is read.
+        health: what is wrong with the chains, in a word; empty while nothing is known to be.
     """
 
     late: bool = False
     wrong: bool = False
     reading: str = ""
+    health: str = ""
 
 
 def header(view: View, source: str, cost: Cost | None, width: int, glyphs: Glyphs, marks: Marks) -> Row:
@@ -60,6 +62,7 @@ def header(view: View, source: str, cost: Cost | None, width: int, glyphs: Glyph
         (" unspool ", "chip.brand"),
         (f" {name} ", "strong"),
         *((("! ", "warning"),) if marks.wrong else ()),
+        *(((f"{glyphs.cross} {marks.health} ", "error"),) if marks.health else ()),
         (f" {position}", "accent"),
         (f"{glyphs.ellipsis} " if marks.late else "  ", "warning"),
         *(((f" READING {marks.reading} ", "chip.filter"), (" ", "text")) if marks.reading else ()),

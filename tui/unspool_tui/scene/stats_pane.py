@@ -17,6 +17,8 @@ from unspool_tui.view.model import Pane, View
 
 UNASKED: Final = 50_000
 """Entries up to which everything is measured as soon as Stats shows; a longer history waits for the pane's focus."""
+UNASKED_BYTES: Final = 16 * 1024 * 1024
+"""And bytes up to which a history is looked through while Stats does not show: the worker has other things to do."""
 GROWN: Final = 1.1
 """How much a history must have grown before it is measured again."""
 LEAST_SECONDS: Final = 5.0
@@ -41,6 +43,18 @@ class StatsPane(Struct):
             return False
         self._asked = (view.total, now)
         return True
+
+    def wants_a_look(self, view: View) -> bool:
+        """Say whether to verify a history once although Stats does not show; saying so counts as doing so."""
+        if self._asked[0] or not 0 < view.total <= UNASKED or self.history.file_bytes() > UNASKED_BYTES:
+            return False
+        self._asked = (view.total, monotonic())
+        return True
+
+    @property
+    def ailment(self) -> str:
+        """What is wrong with the chains, in a word; empty while nothing is known to be."""
+        return self._measured.health if self._measured.health == "broken" else ""
 
     def learn(self, stats: Any) -> None:
         """Take over measured facts (`unspool.history.HistoryStats`)."""

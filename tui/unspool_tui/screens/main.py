@@ -185,7 +185,9 @@ class MainScreen(Screen[None]):
         self.desk.ask(kind, work)
 
     def is_read(self) -> None:
-        """Say which identity keys that were given match nothing, now that all that is there is read."""
+        """Do what needs all that is there: look whether the chains are sound, and which given keys match nothing."""
+        if self.scene.stats.wants_a_look(self.view):
+            self.desk.ask(Kind.STATS, self.scene.history.stats)
         if self.unchecked:
             from unspool_tui.controls import identity
 

@@ -110,7 +110,7 @@ class Painter:
         late = bool(self._asked_at) and monotonic() - self._asked_at >= LATE_SECONDS
         ledger = scene.ledger
         cost = Cost(ledger.stored, ledger.as_full, ledger.depth(view.head)) if ledger.ready else None
-        marks = Marks(late, scene.wrong(), scene.reading())
+        marks = Marks(late, scene.wrong(), scene.reading(), scene.stats.ailment)
         main.header.show_rows([header(view, scene.history.source_name, cost, width, glyphs, marks)])
         if view.tabs > 1:
             main.unspool_app.front.show_line()

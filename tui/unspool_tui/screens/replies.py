@@ -14,6 +14,7 @@ from unspool_tui.view import live
 from unspool_tui.view.rows import Rows
 
 if TYPE_CHECKING:
+    from unspool.history.stats import HistoryStats
     from unspool_tui.screens.main import MainScreen
 
 
@@ -43,14 +44,22 @@ def take_reply(main: MainScreen, reply: Reply) -> None:
             main.scene.leaves.learn(*reply.value)
             main.painter.origins_known()
         case Kind.STATS:
-            main.scene.stats.learn(reply.value)
-            main.repaint()
+            _take_stats(main, reply.value)
         case Kind.STORY:
             if reply.value is not None:
                 main.scene.inspect.story = reply.value
                 main.painter.origins_known()
         case Kind.TRAVEL | Kind.FILTER | Kind.SEARCH | Kind.TASK | Kind.EXPORT:
             main.askers[reply.kind](reply)
+
+
+def _take_stats(main: MainScreen, stats: HistoryStats) -> None:
+    """Show what was measured; damage is kept in the message log too, with the way to more of it."""
+    was_known = bool(main.scene.stats.ailment)
+    main.scene.stats.learn(stats)
+    if main.scene.stats.ailment and not was_known:
+        main.messages.add(f"damaged: {stats.problems[0]}; c and then D examine every entry", "error")
+    main.repaint()
 
 
 def _tell(main: MainScreen, reply: Reply) -> None:
