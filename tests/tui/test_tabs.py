@@ -117,7 +117,8 @@ async def test_search_and_filter_stay_with_their_tab(two: tuple[Path, Path]) -> 
 async def test_the_line_tells_what_arrived_behind(two: tuple[Path, Path]) -> None:
     async with drive(tabbed(*two)) as driver:
         await opened(driver, 1)
-        await driver.until(lambda: driver.app.tabs.all[1].seen == 20)
+        await driver.until(lambda: driver.app.tabs.counts(driver.app.tabs.all[1]))
+        assert driver.app.tabs.all[1].seen == 20
         with two[1].open("a") as file:
             file.write(lines(20, 34, "y"))
         await driver.until(lambda: "+14" in driver.line(0))

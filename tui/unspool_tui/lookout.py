@@ -63,6 +63,11 @@ class Lookout:
         if watcher is not None:
             watcher.stop()
 
+    def counts(self, tab: Tab) -> bool:
+        """Say whether what arrives in a tab is counted; what comes before it is read to its end is not new."""
+        with self._lock:
+            return tab in self._watched and tab not in self._reading
+
     def close(self) -> None:
         """Stop."""
         self._closing.set()

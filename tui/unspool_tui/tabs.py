@@ -189,6 +189,10 @@ class Tabs:
             self._lookout = Lookout(self._tell)
         self._lookout.watch(tab)
 
+    def counts(self, tab: Tab) -> bool:
+        """Say whether the entries that arrive in a tab are counted by now."""
+        return self._lookout is not None and self._lookout.counts(tab)
+
     def release(self, tab: Tab) -> None:
         """Leave the counting to the tab's screen."""
         if self._lookout is not None:

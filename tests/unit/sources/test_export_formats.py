@@ -319,5 +319,5 @@ def test_a_format_without_forks_says_what_it_loses(
     chosen = ["--path", "n"] if name == "csv" else []
     assert run(["export", str(path), str(tmp_path / "out"), "--format", name, *chosen]) == 0
     assert f"2 entries follow an earlier one than the one before, which {name} cannot say" in capsys.readouterr().err
-    assert run(["export", str(path), str(tmp_path / "out"), "--format", "html"]) == 0
+    assert run(["export", str(path), str(tmp_path / "out.html"), "--format", "html"]) == 0
     assert "cannot say" not in capsys.readouterr().err

@@ -149,9 +149,8 @@ def run(args: Sequence[str] | None = None) -> int:
 def _tell_refused(error: OSError) -> None:
     """Say what the operating system refused; what has no file's name is standard output."""
     name = error.filename
-    place = (
-        "standard output" if name is None else visible(os.fsdecode(name) if isinstance(name, bytes) else str(name))
-    )
+    # `bytes` is one of this package's modules here.
+    place = "standard output" if name is None else visible(str(name) if isinstance(name, int) else os.fsdecode(name))
     remedy = "free some space" if name is None else "check its name, its folder and its permissions"
     click.echo(f"unspool: {place}: {error.strerror or error}; {remedy}", err=True)
 
