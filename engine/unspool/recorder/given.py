@@ -7,6 +7,11 @@ from typing import Final
 
 from unspool.errors import ConfigError
 
+
+class RefusedEntry(ConfigError):
+    """A fact about one entry that no file can keep; the entry is left out, and the recording goes on."""
+
+
 _MAX_NS: Final = 2**63 - 1
 
 
@@ -14,14 +19,14 @@ def whole_ns(moment: int) -> int:
     """Return a time in nanoseconds since the epoch; a database takes fractions too, and gives other numbers back.
 
     Raises:
-        ConfigError: it is no whole number, or does not fit 64 bits.
+        RefusedEntry: it is no whole number, or does not fit 64 bits.
     """
     try:
         whole = index(moment)
     except TypeError:
-        raise ConfigError(f"timestamp_ns is {moment!r}; give whole nanoseconds, as time.time_ns() does") from None
+        raise RefusedEntry(f"timestamp_ns is {moment!r}; give whole nanoseconds, as time.time_ns() does") from None
     if not -_MAX_NS <= whole <= _MAX_NS:
-        raise ConfigError(f"timestamp_ns is {whole}; give nanoseconds since 1970 that fit 64 bits")
+        raise RefusedEntry(f"timestamp_ns is {whole}; give nanoseconds since 1970 that fit 64 bits")
     return whole
 
 
@@ -29,22 +34,22 @@ def whole_seq(seq: int | None) -> int | None:
     """Return an entry's number as a plain integer, whatever type of integer it comes as.
 
     Raises:
-        ConfigError: it is none.
+        RefusedEntry: it is none.
     """
     try:
         return None if seq is None else index(seq)
     except TypeError:
-        raise ConfigError(f"parent_seq is {seq!r}; give the number of an entry") from None
+        raise RefusedEntry(f"parent_seq is {seq!r}; give the number of an entry") from None
 
 
 def plain_text(text: str, what: str) -> str:
     """Return a text as what it holds: no member of an enumeration, and no lone surrogates, which SQLite does not store.
 
     Raises:
-        ConfigError: it is no text.
+        RefusedEntry: it is no text.
     """
     if not isinstance(text, str):
-        raise ConfigError(f"{what} is {text!r}; give a text")
+        raise RefusedEntry(f"{what} is {text!r}; give a text")
     # What a class makes of itself when it is shown is another text than the one that a database takes.
     held = str.__str__(text)
     return held if held.isascii() else held.encode("utf-8", "backslashreplace").decode()

@@ -25,7 +25,7 @@ from unspool.model.values import Value
 from unspool.recorder.base import Base
 from unspool.recorder.calling import CallerNotes
 from unspool.recorder.capture import AtomChange, Capture, Taken, changes_between
-from unspool.recorder.given import plain_text, whole_ns, whole_seq
+from unspool.recorder.given import RefusedEntry, plain_text, whole_ns, whole_seq
 from unspool.recorder.policy import (
     RecordedChain,
     delta_record,
@@ -107,6 +107,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._stopped = False
         self._warned_values = False
+        self._warned_refusal = False
         self._owner = os.getpid()
         self._open(target, durability, keys)
         atexit.register(_close_at_exit, weakref.ref(self))
@@ -178,6 +179,8 @@ class Recorder:
                 if self._callers is not None:
                     meta = self._callers.added_to(meta, sys._getframe(1), stacklevel - 1)
                 return self._record(state, action, timestamp_ns, meta, entry_id, parent_seq, full)
+            except RefusedEntry as error:
+                self._refuse(error)
             except UnspoolError as error:
                 self._fail(error)
             except Exception as error:  # noqa: BLE001 - whatever a state's own methods raise must not reach the app
@@ -261,6 +264,14 @@ class Recorder:
         if self._on_error == "warn" and not self._warned_values:
             self._warned_values = True
             warnings.warn(f"{problems[0]}; recorded as unrepresentable", RecordingStopped, stacklevel=5)
+
+    def _refuse(self, error: RefusedEntry) -> None:
+        """Leave one entry out: the next call records again."""
+        if self._on_error == "raise":
+            raise error
+        if self._on_error == "warn" and not self._warned_refusal:
+            self._warned_refusal = True
+            warnings.warn(f"unspool left an entry out: {error}", RecordingStopped, stacklevel=4)
 
     def _fail(self, error: UnspoolError) -> None:
         if self._on_error == "raise":

@@ -90,6 +90,36 @@ def unpack_numbers(typecode: str, data: bytes) -> array[int]:
     return values
 
 
+_WORD: Final = 1 << 64
+_HALF: Final = 1 << 63
+
+
+def pack_times(times: Sequence[int]) -> bytes:
+    """Return times as differences from one to the next, as little-endian 64-bit numbers.
+
+    Two times may lie farther apart than 64 signed bits hold; differences wrap around, and sums wrap back.
+    """
+    steps = [times[0], *(later - earlier for earlier, later in pairwise(times))]
+    try:
+        return _pack(array("q", steps))
+    except OverflowError:
+        return _pack(array("q", map(_wrapped, steps)))
+
+
+def unpack_times(data: bytes) -> array[int]:
+    """Read times from their differences; raises ValueError for a broken length."""
+    times = list(accumulate(unpack_numbers("q", data)))
+    try:
+        return array("q", times)
+    except OverflowError:
+        return array("q", map(_wrapped, times))
+
+
+def _wrapped(number: int) -> int:
+    """Return what 64 signed bits keep of a number."""
+    return (number + _HALF) % _WORD - _HALF
+
+
 def pack_postings(postings: array[int]) -> bytes:
     """Return postings as little-endian bytes."""
     return _pack(postings)
@@ -185,10 +215,8 @@ def encode_columns(rows: Sequence[Row], level: int = LEVEL) -> bytes:
         changed.extend(row.changed)
         kinds = [item & 3 for item in row.changed]
         counts.extend((kinds.count(0), kinds.count(1), kinds.count(2)))
-    times = array("q", [rows[0].time_ns])
-    times.extend(later.time_ns - earlier.time_ns for earlier, later in pairwise(rows))
     columns = PackedColumns(
-        times=_pack(times),
+        times=pack_times([row.time_ns for row in rows]),
         codecs=bytes(row.record.codec for row in rows),
         counts=_pack(counts),
         stored=_pack(array("I", [min(row.stored, 0xFFFFFFFF) for row in rows])),
@@ -209,7 +237,7 @@ def decode_columns(first: int, count: int, data: bytes) -> BlockColumns:
     """
     try:
         columns = unpack_columns(first, data)
-        times = array("q", accumulate(unpack_numbers("q", columns.times)))
+        times = unpack_times(columns.times)
         counts = unpack_numbers("I", columns.counts)
         added, modified, deleted = counts[0::3], counts[1::3], counts[2::3]
         offsets = list(accumulate(map(add, map(add, added, modified), deleted), initial=0))

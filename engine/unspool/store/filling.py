@@ -14,7 +14,7 @@ from typing import Final
 
 from unspool.codec.records import RecordCodec
 from unspool.errors import CorruptHistory
-from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, PackedColumns, unpack_columns, unpack_numbers
+from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, PackedColumns, unpack_columns, unpack_numbers, unpack_times
 from unspool.store.frames import damaged
 from unspool.store.protocol import Columns
 
@@ -74,11 +74,7 @@ class _Gathered:
         """
         block = unpack_columns(first, data)
         _check_sizes(block, first, count)
-        times = array("q")
-        try:
-            times.extend(accumulate(unpack_numbers("q", block.times)))
-        except OverflowError as error:
-            raise damaged(first, str(error)) from None
+        times = unpack_times(block.times)
         self.blocks += 1
         self._codecs.append(block.codecs)
         self._counts.append(block.counts)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from unspool.errors import CorruptHistory, UnspoolError
+from unspool.errors import CorruptHistory, StorageFailed, UnspoolError
 from unspool.store.reader import FileReader
 from unspool.store.schema import connect_writer
 from unspool.store.sealing import Segment, build_block, head_record, load_segment, write_block
@@ -55,6 +56,12 @@ class Sealer:
         """Seal rows on the calling thread; only while the thread is not running."""
         self._seal(self._connect(), start, stop)
 
+    def seal_all(self, runs: Iterable[tuple[int, int]]) -> None:
+        """Seal runs of rows on the calling thread, as far as it goes; `failure` tells why it went no further."""
+        for start, stop in runs:
+            if self.failure is None:
+                self._attempt(start, stop)
+
     def finish(self) -> None:
         """Wait for all requests and end the thread."""
         if self._thread is not None:
@@ -94,18 +101,10 @@ class Sealer:
             connection = self._connect()
             self._seal(connection, start, stop)
             self._checkpoint(connection)
-        except sqlite3.Error as error:
-            self.failure = CorruptHistory(
-                f"{self._path}: sealing stopped at entry {start} ({error}); recording goes on"
-            )
         except UnspoolError as error:
             self.failure = error
-
-    def _drop_connection(self) -> None:
-        """Let go of a connection that failed, so that no lock of it can hold up the recording."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        except Exception as error:  # noqa: BLE001 - whatever it was, the thread must end in a message, not in silence
+            self.failure = sealing_failed(self._path, start, error)
 
     def _seal(self, connection: sqlite3.Connection, start: int, stop: int) -> None:
         rows = read_rows(connection, start, stop)
@@ -129,3 +128,12 @@ class Sealer:
             return
         if size > _WAL_BYTES:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def sealing_failed(path: Path, start: int, error: Exception) -> StorageFailed:
+    """Return what it means that rows could not be made a block: all of them still read, and the file stays large."""
+    told = str(error) if isinstance(error, sqlite3.Error) else f"{type(error).__name__}: {error}"
+    return StorageFailed(
+        f"{path}: the entries from {start} on could not be sealed ({told}); every entry is kept and reads, "
+        f"the file takes more room; the next recorder to open it tries again"
+    )

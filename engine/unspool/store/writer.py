@@ -169,12 +169,15 @@ class FileWriter:
         self._connection.execute("VACUUM INTO ?", (str(path),))
 
     def close(self, before_unlock: Callable[[], None] | None = None) -> None:
-        """Seal the tail, fold side files into the file, release it."""
+        """Seal the tail, fold side files into the file, release it.
+
+        Raises:
+            StorageFailed: the file could not be folded, or entries stay in the tail because sealing failed.
+            CorruptHistory: the same, because an entry before them is damaged.
+        """
         try:
             self.sealer.finish()
-            if self.sealer.failure is None:
-                for start, stop in unsealed_runs(self._connection, RUN_ROWS):
-                    self.sealer.seal_now(start, stop)
+            self.sealer.seal_all(unsealed_runs(self._connection, RUN_ROWS))
             # The last connection to close folds the WAL away, and one opened for reading cannot.
             self.reader.close()
             self.sealer.close()
@@ -186,6 +189,8 @@ class FileWriter:
             raise StorageFailed(f"{self._path}: could not be folded on closing ({error}); no entry is lost") from None
         finally:
             self._unlock()
+        if self.sealer.failure is not None:
+            raise self.sealer.failure
 
     def abandon(self) -> None:
         """Forget everything without touching the file: for a forked child, whose parent goes on writing."""

@@ -1,0 +1,100 @@
+"""Files of the first format, frozen in `fixtures/format_1`, read for ever as what was recorded into them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unspool.history import History
+from unspool.query.doctor import diagnose
+from unspool.recorder import Recorder
+from unspool.store import FileStore
+from unspool.store.compacting import compact
+
+FROZEN = Path(__file__).parents[3] / "fixtures" / "format_1"
+NAMES = sorted(path.stem for path in FROZEN.glob("*.unspool"))
+
+
+def thawed(name: str, folder: Path) -> Path:
+    """Copy a frozen file, since a reader may make side files beside it."""
+    for suffix in ("", "-wal"):
+        source = FROZEN / f"{name}.unspool{suffix}"
+        if source.exists():
+            shutil.copyfile(source, folder / source.name)
+    return folder / f"{name}.unspool"
+
+
+def expected(name: str) -> dict[str, Any]:
+    text = (FROZEN / f"{'closed' if name == 'compacted' else name}.json").read_text("ascii")
+    return json.loads(text)  # type: ignore[no-any-return]
+
+
+def told(history: History, seq: int) -> dict[str, Any]:
+    """Return what an entry reads as, the way the frozen answers were written."""
+    entry, store = history[seq], history.store
+    return {
+        "id": entry.id,
+        "kind": entry.kind.value,
+        "time": entry.timestamp_ns,
+        "action": entry.action,
+        "parent": entry.parent_seq,
+        "counts": [entry.added, entry.modified, entry.deleted],
+        "meta": repr(dict(entry.meta)),
+        "changed": [[atom, kind.value] for atom, kind in store.changed(seq)],
+        "state": repr(history.state(seq)),
+    }
+
+
+def schema_of(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def test_every_kind_of_file_is_frozen() -> None:
+    assert NAMES == ["closed", "compacted", "killed", "odd", "sealed_and_killed"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_frozen_file_reads_as_it_was_recorded(tmp_path: Path, name: str) -> None:
+    path, answers = thawed(name, tmp_path), expected(name)
+    with History(FileStore.open(path)) as history:
+        assert isinstance(history.store, FileStore)
+        assert history.store.history_id == answers["history_id"]
+        assert history.store.identity() == answers["identity"]
+        assert [told(history, seq) for seq in range(len(history))] == answers["entries"]
+        assert {atom: list(history.writes(atom)) for atom in answers["writes"]} == answers["writes"]
+        assert list(history.columns().timestamp_ns) == [entry["time"] for entry in answers["entries"]]
+        for seq in range(0, len(history), 7):
+            state = history.state(seq)
+            assert {atom: repr(history.value(seq, atom)) for atom in state} == {a: repr(v) for a, v in state.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recorder_goes_on_with_a_frozen_file_in_its_format(tmp_path: Path, name: str) -> None:
+    path, answers = thawed(name, tmp_path), expected(name)
+    count = len(answers["entries"])
+    for number in range(2):
+        with Recorder(path, on_error="raise") as recorder:
+            for step in range(150):
+                recorder.record({"later": step, "run": number}, "on", timestamp_ns=step)
+        assert schema_of(path) == 1
+    with History(FileStore.open(path)) as history:
+        assert [told(history, seq) for seq in range(count)] == answers["entries"]
+        assert [history.state(count + seq) for seq in range(300)] == [
+            {"later": seq % 150, "run": seq // 150} for seq in range(300)
+        ]
+    assert diagnose(path).readable == count + 300
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_frozen_file_is_compacted(tmp_path: Path, name: str) -> None:
+    path, answers = thawed(name, tmp_path), expected(name)
+    compact(path, tmp_path / "out.unspool")
+    with History(FileStore.open(tmp_path / "out.unspool")) as history:
+        assert [told(history, seq) for seq in range(len(history))] == answers["entries"]
