@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 from pathlib import Path
 
 from tui_driver import drive, make_app, open_file
 
 from conftest import START_NS
+from support.exhausting import no_inotify_instances
 from unspool.recorder.recorder import Recorder
 from unspool.sources.opening import open_history
+from unspool_tui.desk import Kind
 from unspool_tui.view.model import Pane
 
 
@@ -165,3 +169,75 @@ async def test_a_source_that_is_deleted_is_told_to_be_gone_and_read_again_when_i
             await driver.settle()
             assert "state.json !" not in driver.line(0)
             assert "1 → 2" in driver.panel(Pane.CHANGES)
+
+
+async def test_reaching_the_newest_entry_follows_on(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        for number in range(10):
+            _record(recorder, number)
+        async with drive(make_app(open_file(path))) as driver:
+            for back, to_the_end in (("{", "}"), ("g", "G"), ("k", "end")):
+                await driver.press(back)
+                assert "PAUSED" in driver.line(0)
+                await driver.press(to_the_end)
+                assert "LIVE follow" in driver.line(0)
+                total = driver.view.total
+                _record(recorder, total)
+                await driver.until(lambda total=total: driver.view.head == total)  # type: ignore[misc]
+
+
+async def test_a_look_that_is_never_answered_is_told_and_made_up_for(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        _record(recorder, 0)
+        async with drive(make_app(open_file(path))) as driver:
+            await driver.until(lambda: "LIVE follow" in driver.line(0))
+            hold, held = threading.Event(), threading.Event()
+
+            def busy() -> None:
+                held.set()
+                assert hold.wait(20)
+
+            driver.app.main.ask(Kind.TASK, busy, lambda reply: None)
+            await driver.until(held.is_set)
+            _record(recorder, 1)
+            await driver.until(lambda: re.search(r"FOLLOW +looked \d", driver.line(0)) is not None)
+            assert "LIVE" not in driver.line(0)
+            hold.set()
+            await driver.until(lambda: driver.view.head == 1 and "LIVE follow" in driver.line(0))
+            # An answer that never arrives: the next check asks again.
+            driver.app.main.desk.cancel(Kind.REFRESH)
+            driver.app.main.follower.look()
+            driver.app.main.desk.cancel(Kind.REFRESH)
+            _record(recorder, 2)
+            await driver.until(lambda: driver.view.head == 2)
+
+
+async def test_a_watcher_that_is_told_nothing_polls_and_the_header_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        _record(recorder, 0)
+        with no_inotify_instances():
+            async with drive(make_app(open_file(path))) as driver:
+                await driver.until(lambda: "POLL follow" in driver.line(0))
+                await driver.until(lambda: "no inotify instance is left" in driver.line(-1))
+                _record(recorder, 1)
+                await driver.until(lambda: driver.view.head == 1)
+
+
+async def test_what_is_not_watched_is_never_called_live(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        _record(recorder, 0)
+        _record(recorder, 1)
+    async with drive(make_app(open_file(path), follow=False)) as driver:
+        await driver.press("k", "f")
+        assert "FOLLOW" in driver.line(0)
+        assert "not watched" in driver.line(0)
+        assert "LIVE" not in driver.line(0)
+    async with drive(make_app(open_file(path))) as driver:
+        await driver.until(lambda: "LIVE follow" in driver.line(0))
+        path.unlink()
+        await driver.until(lambda: "source gone" in driver.line(0))
+        assert "LIVE" not in driver.line(0)

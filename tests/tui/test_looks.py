@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from looks_scenes import LOOKS, SIMULATION, Look
 from textual.pilot import Pilot
-from tui_driver import Driver, make_app
+from tui_driver import Driver, keep_still, make_app
 
 from conftest import hurt, record, shop_states
 from unspool.history.history import History
@@ -96,7 +96,7 @@ def test_screen(
     # What is wrong with a file is told with its path, which is another on every run.
     monkeypatch.chdir(path.parent)
     app = steady(Path(path.name), at=look.at, follow=look.at is None)
-    app.main.follower.enabled = False
+    keep_still(app)
     assert snap_compare(app, terminal_size=size, run_before=after(look))
 
 

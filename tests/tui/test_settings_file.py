@@ -12,6 +12,7 @@ from unspool.errors import ConfigError
 from unspool_tui.places import config_folder, state_folder
 from unspool_tui.settings import Settings, load_settings
 from unspool_tui.themes import user_themes
+from unspool_tui.window import UnspoolApp
 
 
 def _settings(tmp_path: Path, text: str) -> Settings:
@@ -124,3 +125,28 @@ async def test_damaged_memory_is_forgotten(shop_file: Path) -> None:
     async with drive(make_app(open_file(shop_file), remember=True)) as driver:
         assert driver.view.head == 199
         assert driver.view.follow
+
+
+async def test_a_theme_is_remembered_for_a_source_only_where_it_was_chosen(shop_file: Path) -> None:
+    def app(theme: str) -> UnspoolApp:
+        return make_app(open_file(shop_file), settings=Settings(theme=theme), remember=True)
+
+    async with drive(app("nord")) as driver:
+        await driver.press("q")
+    (kept,) = state_folder().glob("*.json")
+    # Earlier versions kept the theme that was on.
+    kept.write_text(kept.read_text().replace("{", '{"theme":"monokai",', 1))
+    async with drive(app("gruvbox")) as driver:
+        assert driver.app.theme == "gruvbox"
+        await driver.press("t", "down", "enter", "q")
+        chosen = driver.app.theme
+        assert chosen != "gruvbox"
+    for _ in range(2):
+        async with drive(app("nord")) as driver:
+            assert driver.app.theme == chosen
+            await driver.press("q")
+    async with drive(app("unspool")) as driver:
+        await driver.press("t", *["pageup"] * 5, "enter", "q")
+        assert driver.app.theme == "unspool"
+    async with drive(app("nord")) as driver:
+        assert driver.app.theme == "nord"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_tabs import SIZES, opened, tabbed
 from textual.pilot import Pilot
-from tui_driver import Driver
+from tui_driver import Driver, keep_still
 
 from conftest import START_NS, record, shop_states
 from unspool.events import EventLog, write_source
@@ -91,7 +91,7 @@ def test_how_the_parts_of_a_source_are_offered(
                 moment = f"2026-02-14T00:00:0{number}.000Z"
                 write_source(events, name, moment, f"x = {number}\n", "python")
     app = tabbed("log.db")
-    app.main.follower.enabled = False
+    keep_still(app)
 
     async def run(pilot: Pilot[None]) -> None:
         driver = Driver(app, pilot)

@@ -39,6 +39,12 @@ def make_app(history: Any, *, at: int | None = None, follow: bool | None = None,
     return UnspoolApp(history, settings, chosen, at=at, follow=at is None if follow is None else follow)
 
 
+def keep_still(app: UnspoolApp) -> None:
+    """Have an app watch nothing although it says it does: pictures must not depend on when a look was."""
+    follower = app.main.follower
+    follower.start = follower.pulse = str  # type: ignore[method-assign,assignment]
+
+
 class Driver:
     """One running app."""
 

@@ -135,7 +135,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("full.prev", ("<",), "full before", "Go to the full snapshot before.", TRAVEL, _some_entries),
     Action("full.next", (">",), "full after", "Go to the full snapshot after.", TRAVEL, _some_entries),
     Action("go.first", ("{",), "first entry", "Go to the first entry.", TRAVEL, _some_entries),
-    Action("go.last", ("}",), "newest entry", "Go to the newest entry.", TRAVEL, _some_entries),
+    Action("go.last", ("}",), "newest entry", "Go to the newest entry and follow.", TRAVEL, _some_entries),
     Action(
         "jump.back", ("ctrl+o", "backspace"), "jump back", "Return to where the last jump began.", TRAVEL, _jumped
     ),

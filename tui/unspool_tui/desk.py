@@ -109,6 +109,11 @@ class Desk:
         kind = self._busy
         return self._closed or (kind is not None and self._tickets.get(kind) != self._ticket)
 
+    def owes(self, kind: Kind) -> bool:
+        """Say whether a question of a kind waits or is being answered."""
+        with self._wake:
+            return kind in self._jobs or self._busy is kind
+
     @property
     def idle(self) -> bool:
         """Nothing is being answered or waits."""

@@ -59,6 +59,8 @@ class Front:
         self._glyphs = look
         self._follow = follow
         self._modes: dict[MainScreen, str] = {}
+        self.chosen_theme: str | None = None
+        """The theme chosen since the start, empty when it is that of the settings; None when none was."""
 
     def session_of(self, tab: Tab, history: HistoryPort) -> Session:
         """Return the remembered place of a tab, reading it at first."""
@@ -115,7 +117,7 @@ class Front:
 
     def _save(self, tab: Tab) -> None:
         if tab.main is not None and tab.session is not None:
-            tab.session.save(tab.main.view, self._app.theme)
+            tab.session.save(tab.main.view, self.chosen_theme)
 
     def show(self, number: int) -> None:
         """Bring a tab to the front; its screen is made when it is looked at for the first time."""
@@ -211,6 +213,10 @@ class Front:
             from unspool_tui.remembered import keep_choice
 
             keep_choice(tab.source, select)
+
+    def remember_theme(self, name: str) -> None:
+        """Keep a theme for the sources that are open; the settings' own is not kept, so that it can be changed there."""
+        self.chosen_theme = "" if name == self._settings.theme else name
 
     def remember_identity(self, identity: Mapping[str, str]) -> None:
         """Keep identity keys for the source in front."""

@@ -45,7 +45,8 @@ class Place(msgspec.Struct, omit_defaults=True):
     speed: int = 3
     pinned: list[str] = []
     filter: str = ""
-    theme: str = ""
+    chosen_theme: str = ""
+    """Only what was chosen here. Earlier versions kept whatever theme was on as `theme`, which says nothing."""
 
 
 class Session(Struct):
@@ -84,8 +85,8 @@ class Session(Struct):
 
     @property
     def theme(self) -> str:
-        """The theme used last."""
-        return self.place.theme
+        """The theme that was chosen for the source; empty where the settings decide."""
+        return self.place.chosen_theme
 
     @property
     def filter(self) -> str:
@@ -128,8 +129,13 @@ class Session(Struct):
             pinned=tuple(place.pinned),
         )
 
-    def save(self, view: View, theme: str) -> None:
-        """Keep the place; a folder that cannot be written is no reason to trouble anyone on the way out."""
+    def save(self, view: View, theme: str | None) -> None:
+        """Keep the place; a folder that cannot be written is no reason to trouble anyone on the way out.
+
+        Args:
+            view: the place.
+            theme: the theme that was chosen meanwhile, empty for the settings' own; None keeps what was chosen before.
+        """
         if self.path is None:
             return
         place = Place(
@@ -152,7 +158,7 @@ class Session(Struct):
             speed=view.speed,
             pinned=list(view.pinned),
             filter=view.filter.text,
-            theme=theme,
+            chosen_theme=self.theme if theme is None else theme,
         )
         with suppress(OSError):
             write_whole(self.path, msgspec.json.encode(place))

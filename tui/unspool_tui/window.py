@@ -20,6 +20,7 @@ from unspool_tui.places import config_folder
 from unspool_tui.present.glyphs import glyphs
 from unspool_tui.present.paint import Pen
 from unspool_tui.present.palette import MONOCHROME, palette_from
+from unspool_tui.rhythm import after
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.screens.modal import Modal
 from unspool_tui.settings import Settings, nearest
@@ -111,7 +112,7 @@ class UnspoolApp(App[None]):
 
     def on_ready(self) -> None:
         """Leave the interpreter's housekeeping, and the other sources, for when the first screen stands."""
-        self.set_timer(FREEZE_AFTER, _spare_the_collector)
+        after(self, FREEZE_AFTER, _spare_the_collector)
         self.front.begin()
 
     def _leave_when_told(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from unspool.errors import UnspoolError
+from unspool.history.verdict import COMPLETE
 from unspool.sources.directory import DirectoryReader
 from unspool.sources.feeder import SourceFeeder
 from unspool.sources.rewritten import SETTLE_NS, SavesReader
@@ -38,6 +39,8 @@ class Follower:
         self._watcher = FileWatcher(feeder.reader.watch_paths if watches else (), self._changed, poll=poll)
         self._wake = threading.Event()
         self._is_stopping = False
+        self._told_trouble = ""
+        self._told_verdict = COMPLETE
         self._thread = threading.Thread(target=self._work, name="unspool-follow", daemon=True)
 
     @staticmethod
@@ -52,6 +55,7 @@ class Follower:
             reads_at_once: read what is there now from the thread too.
         """
         self._watcher.start()
+        self._tell_trouble()
         if reads_at_once:
             self._wake.set()
         self._thread.start()
@@ -69,6 +73,13 @@ class Follower:
             self._capture()
         self._wake.set()
 
+    def _tell_trouble(self) -> None:
+        """Say once that changes are looked for, where that was not asked for: between two looks, saves may be missed."""
+        trouble = self._watcher.trouble
+        if trouble != self._told_trouble:
+            self._told_trouble = trouble
+            self._feeder.reader.findings.notice(self._feeder.source_name, trouble)
+
     def _work(self) -> None:
         while True:
             reader = self._feeder.reader
@@ -77,10 +88,13 @@ class Follower:
             self._wake.clear()
             if self._is_stopping:
                 return
-            before = self._feeder.verdict
+            self._tell_trouble()
             try:
                 self._feeder.read_on()
-                if self._feeder.verdict != before:
+                verdict = self._feeder.verdict
+                # Not compared with the one just before: taking a save may have found something out already.
+                if verdict != self._told_verdict:
+                    self._told_verdict = verdict
                     self._feeder.nudge()
             except UnspoolError as error:
                 self._feeder.failure = error

@@ -7,6 +7,7 @@ all writes of that time; a library that reads each one at once spends a quarter 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import select
 import struct
@@ -18,6 +19,8 @@ from typing import Final
 
 PAUSE_S: Final = 0.008
 """Between two looks at the events: half a frame, and less than what lies between the entries of a brisk recording."""
+_WATCH_ENDED: Final = 0x400 | 0x800 | 0x2000 | 0x8000
+"""Of a watch: its folder was deleted, moved, unmounted, or is not watched any more for another reason."""
 _WATCHED: Final = 0x002 | 0x008 | 0x040 | 0x080 | 0x100 | 0x200 | 0x400 | 0x800
 """Modified, closed after writing, moved from and to, created, deleted, itself deleted or moved. Not opened, not read."""
 _HEADER: Final = struct.Struct("iIII")
@@ -27,22 +30,33 @@ _BUFFER: Final = 1 << 16
 class FolderEvents(threading.Thread):
     """A thread that calls back when one of the watched names changed."""
 
-    def __init__(self, folders: Mapping[Path, Set[str] | None], on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        folders: Mapping[Path, Set[str] | None],
+        on_change: Callable[[], None],
+        on_lost: Callable[[str], None],
+    ) -> None:
         """Begin to watch; `start` begins to call back.
 
         Args:
             folders: by folder, the names that matter in it; None for all.
             on_change: called in this thread.
+            on_lost: called once, at the end of this thread, with the reason why changes are not told any more; not
+                called after `stop`.
 
         Raises:
-            OSError: this is no Linux, there are no watches left, or a folder cannot be watched.
+            OSError: this is no Linux, or a folder cannot be watched; its text says what is missing.
         """
         super().__init__(name="unspool-events", daemon=True)
         self._on_change = on_change
-        self._events = _events()
-        self._stop_told, self._stop_telling = os.pipe2(os.O_CLOEXEC)
+        self._on_lost = on_lost
+        self._is_stopped = False
         self._names: dict[int, Set[str] | None] = {}
+        self._open: list[int] = []
         try:
+            self._open += os.pipe2(os.O_CLOEXEC)
+            self._open.append(_events(self._open[0]))
+            self._stop_told, self._stop_telling, self._events = self._open
             for folder, names in folders.items():
                 self._add(_watch(self._events, folder), names)
         except OSError:
@@ -51,17 +65,31 @@ class FolderEvents(threading.Thread):
 
     def run(self) -> None:
         """Call back after changes until `stop`."""
+        reason = "the thread that was told of changes has ended"
+        try:
+            reason = self._serve()
+        finally:
+            # Also where the callback raised: nobody must wait for changes that nobody tells.
+            self._close()
+            if not self._is_stopped:
+                self._on_lost(reason)
+
+    def _serve(self) -> str:
+        """Return why nothing more is told; empty after `stop`."""
         ready = select.poll()
         for place in (self._events, self._stop_told):
             ready.register(place, select.POLLIN)
         only_stop = select.poll()
         only_stop.register(self._stop_told, select.POLLIN)
         while not any(place == self._stop_told for place, _ in ready.poll()):
-            if self._concerns(os.read(self._events, _BUFFER)):
+            data = os.read(self._events, _BUFFER)
+            if self._concerns(data):
                 self._on_change()
+            if self._has_ended(data):
+                return "a folder was deleted, moved or unmounted"
             if only_stop.poll(PAUSE_S * 1000):
                 break
-        self._close()
+        return ""
 
     def _add(self, watch: int, names: Set[str] | None) -> None:
         # Two names of one folder are one watch.
@@ -70,6 +98,7 @@ class FolderEvents(threading.Thread):
 
     def stop(self) -> None:
         """End the thread; the caller joins it."""
+        self._is_stopped = True
         os.write(self._stop_telling, b".")
 
     def _concerns(self, data: bytes) -> bool:
@@ -84,9 +113,20 @@ class FolderEvents(threading.Thread):
                 return True
         return False
 
+    def _has_ended(self, data: bytes) -> bool:
+        """Say whether events tell that one of the folders is not watched any more."""
+        place = 0
+        while place < len(data):
+            _, mask, _, length = _HEADER.unpack_from(data, place)
+            place += _HEADER.size + length
+            # Also told of things in a watched folder, then with their name.
+            if mask & _WATCH_ENDED and not length:
+                return True
+        return False
+
     def _close(self) -> None:
-        for place in (self._events, self._stop_told, self._stop_telling):
-            os.close(place)
+        while self._open:
+            os.close(self._open.pop())
 
 
 def _libc() -> ctypes.CDLL:
@@ -95,13 +135,20 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _events() -> int:
+def _events(other: int) -> int:
+    """Return a new inotify instance; `other` is any open descriptor."""
     place: int = _libc().inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+    if place < 0 and ctypes.get_errno() == errno.EMFILE:
+        # One number for two limits: that of the process, and that of the user's instances.
+        os.close(os.dup(other))
+        raise OSError(errno.EMFILE, "no inotify instance is left (fs.inotify.max_user_instances)")
     return _checked(place)
 
 
 def _watch(events: int, folder: Path) -> int:
     found: int = _libc().inotify_add_watch(events, os.fsencode(folder), _WATCHED)
+    if found < 0 and ctypes.get_errno() == errno.ENOSPC:
+        raise OSError(errno.ENOSPC, "no inotify watch is left (fs.inotify.max_user_watches)")
     return _checked(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -41,13 +41,21 @@ class Save:
 class SourceSaves:
     """Records files into an event log, once or each time they are saved."""
 
-    def __init__(self, log: EventLog, paths: Sequence[Path], *, poll: float | None = None) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        paths: Sequence[Path],
+        *,
+        poll: float | None = None,
+        tell: Callable[[str], object] = lambda _trouble: None,
+    ) -> None:
         """Prepare.
 
         Args:
             log: where events go; each file is a space, named by its path as given.
             paths: the files; one that is not there yet is waited for.
             poll: look every so many seconds instead of waiting for events (network drives).
+            tell: called when `follow` has to look for changes although it was to wait for them, with the reason.
 
         Raises:
             ConfigError: `poll` is not a positive number.
@@ -57,6 +65,7 @@ class SourceSaves:
         # A queue of this kind may be put into from a signal handler; an Event set there could wait for itself.
         self._changes: SimpleQueue[None] = SimpleQueue()
         self._is_stopping = False
+        self._tell = tell
         self._watcher = FileWatcher(self._paths, self._wake, poll=poll)
         self._seen: dict[Path, _Signature | None] = {}
         self._said: dict[Path, str] = {}
@@ -76,14 +85,22 @@ class SourceSaves:
         """
         # The watcher begins first: a save between the first look and its start would be missed.
         with self._watcher:
+            told = self._told_trouble("")
             yield from self.record()
             while not self._is_stopping:
                 self._wait()
+                told = self._told_trouble(told)
                 for path in self._paths:
                     if not self._is_stopping and self._settled(path) != self._seen.get(path):
                         save = self._recorded(path)
                         if save is not None:
                             yield save
+
+    def _told_trouble(self, told: str) -> str:
+        trouble = self._watcher.trouble
+        if trouble and trouble != told:
+            self._tell(trouble)
+        return trouble
 
     def stop(self) -> None:
         """End `follow`; may be called from another thread or a signal handler."""

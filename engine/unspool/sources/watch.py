@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -18,6 +21,15 @@ if TYPE_CHECKING:
 
 FALLBACK_POLL_S: Final = 0.2
 """How often files are looked at where the operating system gives no events."""
+MOUNTS: Final = Path("/proc/self/mountinfo")
+"""Where Linux lists what is mounted."""
+_REST: Final = 10
+"""How many times longer than a look the pause after it is at least."""
+_REMOTE_KINDS: Final = frozenset(
+    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "prl_fs", "afs", "ceph", "lustre", "gfs2",
+     "glusterfs", "beegfs", "orangefs", "ncpfs", "coda")
+)  # fmt: skip
+"""File systems that other machines write to; the kernel tells only of what this one writes."""
 
 
 class FileWatcher:
@@ -49,24 +61,50 @@ class FileWatcher:
         self._observer: FolderEvents | BaseObserver | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._switching = threading.Lock()
+        self.trouble = ""
+        """Why changes are looked for instead of waited for, where that was not asked for: `polling: ...`."""
+
+    @property
+    def polls(self) -> bool:
+        """Whether the files are looked at again and again."""
+        return self._thread is not None
 
     def start(self) -> None:
-        """Begin; changes from now on are told."""
+        """Begin; changes from now on are told. Where the operating system tells of none, see `trouble`."""
         if not self._paths or self._observer is not None or self._thread is not None:
             return
-        if self._poll is None:
+        self._stopping.clear()
+        if self._poll is not None:
+            self._look_instead("")
+            return
+        kind = remote_kind(self._paths)
+        if kind:
+            self._look_instead(f"{kind} does not tell of what other machines write")
+            return
+        try:
             self._observer = self._observe()
-        if self._observer is None:
-            self._stopping.clear()
-            signature = self._signature()
-            self._thread = threading.Thread(target=self._look, args=(signature,), name="unspool-poll", daemon=True)
+        except OSError as error:
+            self._look_instead(error.strerror or str(error))
+
+    def _look_instead(self, reason: str) -> None:
+        """Begin to poll; safe from the thread that was told of changes until now."""
+        with self._switching:
+            self._observer = None
+            if self._stopping.is_set() or self._thread is not None:
+                return
+            self.trouble = f"polling: {reason}" if reason else ""
+            self._thread = threading.Thread(
+                target=self._look, args=(self._signature(),), name="unspool-poll", daemon=True
+            )
             self._thread.start()
 
     def stop(self) -> None:
         """End; when this returns, no further call is made (unless it is called from the callback itself)."""
-        observer, thread = self._observer, self._thread
-        self._observer = self._thread = None
-        self._stopping.set()
+        with self._switching:
+            observer, thread = self._observer, self._thread
+            self._observer = self._thread = None
+            self._stopping.set()
         if observer is not None:
             observer.stop()
             if observer is not threading.current_thread():
@@ -81,18 +119,25 @@ class FileWatcher:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _observe(self) -> FolderEvents | BaseObserver | None:
-        """Ask the operating system for events; None where it has none to give."""
+    def _observe(self) -> FolderEvents | BaseObserver:
+        """Ask the operating system for events.
+
+        Raises:
+            OSError: it has none to give, for the reason in its text.
+        """
+        if sys.platform != "linux":
+            return self._observe_by_library()
         from unspool.sources.inotify import FolderEvents
 
-        try:
-            events = FolderEvents(self._folders(), self._on_change)
-        except (OSError, AttributeError):
-            return self._observe_by_library()
+        events = FolderEvents(self._folders(), self._on_change, self._lost)
         events.start()
         return events
 
-    def _observe_by_library(self) -> BaseObserver | None:
+    def _lost(self, reason: str) -> None:
+        self._look_instead(reason)
+        self._on_change()
+
+    def _observe_by_library(self) -> BaseObserver:
         # watchdog takes a while to import, and commands that do not follow never need it.
         from watchdog.observers import Observer
 
@@ -102,11 +147,11 @@ class FileWatcher:
                 observer.schedule(_handler(names, self._on_change), str(folder), event_filter=_event_kinds())
             observer.start()
         except OSError:
-            # Out of watches, or a folder that cannot be watched: looking is always possible.
+            # Out of watches, or a folder that cannot be watched.
             if observer.is_alive():
                 observer.stop()
                 observer.join()
-            return None
+            raise
         return observer
 
     def _folders(self) -> dict[Path, set[str] | None]:
@@ -128,7 +173,10 @@ class FileWatcher:
     def _look(self, before: tuple[object, ...]) -> None:
         interval = self._poll or FALLBACK_POLL_S
         while not self._stopping.wait(interval):
+            began = time.monotonic()
             now = self._signature()
+            # A folder of many thousand files, or a slow network, must not keep a processor busy.
+            interval = max(self._poll or FALLBACK_POLL_S, _REST * (time.monotonic() - began))
             if now != before:
                 before = now
                 self._on_change()
@@ -146,6 +194,36 @@ def _look_at(path: Path) -> object:
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def remote_kind(paths: Iterable[Path]) -> str:
+    """Return the kind of the file system of the first path that other machines may write to; empty for none.
+
+    Where the mounts cannot be told (no Linux, no `/proc`), nothing is known to be remote.
+    """
+    try:
+        lines = MOUNTS.read_bytes().splitlines()
+    except OSError:
+        return ""
+    mounts: dict[bytes, str] = {}
+    for line in lines:
+        fields = line.split(b" ")
+        if b"-" in fields[6:]:
+            # A later mount on the same place hides the one before.
+            mounts[_plain(fields[4])] = fields[fields.index(b"-", 6) + 1].decode("ascii", "replace")
+    for path in paths:
+        place = os.path.realpath(os.fsencode(path))
+        while place not in mounts and place != b"/":
+            place = os.path.dirname(place)  # noqa: PTH120 - names are bytes here, as the kernel writes them
+        kind = mounts.get(place, "")
+        if kind in _REMOTE_KINDS or kind.startswith("fuse."):
+            return kind
+    return ""
+
+
+def _plain(name: bytes) -> bytes:
+    """Undo how the kernel writes spaces and the like in the list of mounts."""
+    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8) & 0xFF]), name)
 
 
 def _event_kinds() -> list[type[FileSystemEvent]]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
+from support.exhausting import few_descriptors, no_inotify_instances
 from support.waiting import wait_until
 from unspool.errors import ConfigError
-from unspool.sources.watch import FileWatcher
+from unspool.sources import watch
+from unspool.sources.opening import open_history
+from unspool.sources.watch import FileWatcher, remote_kind
 
 
 class Told:
@@ -119,3 +124,103 @@ def test_nothing_is_told_after_stopping(tmp_path: Path) -> None:
 def test_a_poll_of_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="above 0"):
         FileWatcher([], lambda: None, poll=0)
+
+
+def _open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def test_without_inotify_instances_files_are_looked_at_and_the_reason_is_told(tmp_path: Path) -> None:
+    path, told = tmp_path / "state.json", Told()
+    with no_inotify_instances(), FileWatcher([path], told) as watcher:
+        assert watcher.polls
+        assert watcher.trouble == "polling: no inotify instance is left (fs.inotify.max_user_instances)"
+        path.write_text("1")
+        wait_until(lambda: told.count > 0)
+    with FileWatcher([path], told) as watcher:
+        assert not watcher.polls
+        assert watcher.trouble == ""
+
+
+def test_without_file_descriptors_files_are_looked_at_and_none_is_lost(tmp_path: Path) -> None:
+    path, told = tmp_path / "state.json", Told()
+    path.write_text("1")
+    before = _open_descriptors()
+    with few_descriptors(left=1):
+        watcher = FileWatcher([path], told)
+        watcher.start()
+        assert watcher.trouble.startswith("polling: Too many open files")
+        os.truncate(path, 0)
+        wait_until(lambda: told.count > 0)
+        watcher.stop()
+    assert _open_descriptors() == before
+
+
+def test_a_library_user_reads_on_without_inotify_instances_and_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text('{"n": 1}')
+    with no_inotify_instances(), open_history(path) as history:
+        assert any("polling: no inotify instance is left" in note for note in history.verdict.notes)
+        assert history.verdict.status == "complete"
+        path.write_text('{"n": 2}')
+
+        def has_read_on() -> bool:
+            history.refresh()
+            return len(history) == 2
+
+        wait_until(has_read_on)
+        assert len(history.verdict.notes) == 1
+
+
+@pytest.mark.parametrize("goes", ["deleted", "moved"])
+def test_a_folder_that_goes_away_and_comes_back_is_heard_of_all_the_same(tmp_path: Path, goes: str) -> None:
+    folder, told = tmp_path / "folder", Told()
+    folder.mkdir()
+    (folder / "state.json").write_text("1")
+    with FileWatcher([folder / "state.json"], told) as watcher:
+        assert not watcher.polls
+        if goes == "deleted":
+            shutil.rmtree(folder)
+        else:
+            folder.rename(tmp_path / "elsewhere")
+        wait_until(lambda: watcher.polls)
+        assert "deleted, moved or unmounted" in watcher.trouble
+        before = told.count
+        folder.mkdir()
+        (folder / "state.json").write_text("22")
+        wait_until(lambda: told.count > before)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_callback_that_raises_once_does_not_end_the_watch(tmp_path: Path) -> None:
+    path, calls = tmp_path / "state.json", []
+
+    def told() -> None:
+        calls.append(path.read_text())
+        if len(calls) == 1:
+            raise ValueError("the first one goes wrong")
+
+    with FileWatcher([path], told) as watcher:
+        path.write_text("1")
+        wait_until(lambda: watcher.polls)
+        path.write_text("22")
+        wait_until(lambda: calls[-1] == "22")
+
+
+def test_where_other_machines_write_files_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert remote_kind([tmp_path]) == ""
+    shared, told = tmp_path / "a share", Told()
+    shared.mkdir()
+    mounts = tmp_path / "mountinfo"
+    place = str(shared).replace(" ", "\\040")
+    mounts.write_text(
+        "21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+        f"22 21 0:50 / {place} rw,relatime shared:2 master:1 - nfs4 server:/export rw\n"
+    )
+    monkeypatch.setattr(watch, "MOUNTS", mounts)
+    assert remote_kind([tmp_path]) == ""
+    assert remote_kind([shared / "deep" / "state.json"]) == "nfs4"
+    with FileWatcher([shared / "state.json"], told) as watcher:
+        assert watcher.trouble == "polling: nfs4 does not tell of what other machines write"
+        (shared / "state.json").write_text("1")
+        wait_until(lambda: told.count > 0)

@@ -48,7 +48,9 @@ def record(files: tuple[Path, ...], log: Path, once: bool, poll: float | None, a
     counts = {True: 0, False: 0}
     problems: list[str] = []
     with EventLog(log) as events:
-        saves = SourceSaves(events, files, poll=poll)
+        saves = SourceSaves(
+            events, files, poll=poll, tell=lambda trouble: click.echo(f"unspool: {trouble}", err=True)
+        )
         if not once and not quiet:
             names = f"{len(files)} files" if len(files) > 1 else visible(str(files[0]))
             click.echo(f"unspool: recording {names} into {visible(str(log))}; ctrl-c ends", err=True)

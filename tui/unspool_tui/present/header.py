@@ -36,12 +36,14 @@ class Marks(Struct, frozen=True):
         wrong: the source could not be read completely.
         reading: how far reading the source has come, `34%`; empty when it is read.
         health: what is wrong with the chains, in a word; empty while nothing is known to be.
+        pulse: why what is shown may be older than the source, `looked 4 s ago`, or `polling`; empty while it is live.
     """
 
     late: bool = False
     wrong: bool = False
     reading: str = ""
     health: str = ""
+    pulse: str = ""
 
 
 def header(view: View, source: str, cost: Cost | None, width: int, glyphs: Glyphs, marks: Marks) -> Row:
@@ -66,7 +68,7 @@ def header(view: View, source: str, cost: Cost | None, width: int, glyphs: Glyph
         (f" {position}", "accent"),
         (f"{glyphs.ellipsis} " if marks.late else "  ", "warning"),
         *(((f" READING {marks.reading} ", "chip.filter"), (" ", "text")) if marks.reading else ()),
-        *_modes(view, glyphs),
+        *_modes(view, glyphs, marks.pulse),
     )
     return Row(left, right, ground="bar")
 
@@ -76,17 +78,21 @@ def short_name(source: str) -> str:
     return source.rsplit("/", 1)[-1] if source.startswith(("/", "./", "../", "~")) else source
 
 
-def _modes(view: View, glyphs: Glyphs) -> Spans:
+def _modes(view: View, glyphs: Glyphs, pulse: str) -> Spans:
     chips: list[Span] = []
     if view.playing:
         speed = SPEEDS[view.speed]
         chips.append((f" {glyphs.play} {f'{speed:g}/s' if speed else 'real time'} ", "chip.live"))
+    elif view.follow and pulse in ("", "polling"):
+        chips.append((" POLL follow " if pulse else " LIVE follow ", "chip.live"))
     elif view.follow:
-        chips.append((" LIVE follow ", "chip.live"))
+        chips.append((" FOLLOW ", "chip.paused"))
     elif view.missed:
         chips.append((f" PAUSED +{view.missed:,} ", "chip.paused"))
     else:
         chips.append((" PAUSED ", "chip.paused"))
+    if pulse not in ("", "polling") and (view.follow or pulse != "not watched"):
+        chips.append((f" {pulse} ", "chip.paused"))
     if view.filter.text:
         shown = f"{view.filter.count:,}" + (glyphs.ellipsis if view.filter.running else "")
         chips.append((f" FILTER {shown} ", "chip.filter"))

@@ -17,6 +17,7 @@ from unspool_tui.actions import Action
 from unspool_tui.desk import Desk, Kind, Reply
 from unspool_tui.keymap import Keymap
 from unspool_tui.present.paint import Pen
+from unspool_tui.rhythm import after
 from unspool_tui.scene.scene import Scene, full_ledger
 from unspool_tui.screens import mouse
 from unspool_tui.screens.follower import Follower, SourceChanged
@@ -274,7 +275,7 @@ class MainScreen(Screen[None]):
         self.messages.add(text, style)
         self.flash_text = (text, style)
         self.repaint()
-        self.set_timer(FLASH_SECONDS, lambda: self._end_flash(text))
+        after(self, FLASH_SECONDS, lambda: self._end_flash(text))
 
     def _end_flash(self, text: str) -> None:
         if self.flash_text is not None and self.flash_text[0] == text:

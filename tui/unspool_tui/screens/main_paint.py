@@ -15,6 +15,7 @@ from unspool_tui.present.header import Cost, Marks, header
 from unspool_tui.present.line import BLANK, Row
 from unspool_tui.present.timeline import span
 from unspool_tui.questions import leaf_writers, tell_story
+from unspool_tui.rhythm import after
 from unspool_tui.scene.detail import Request, request_of
 from unspool_tui.scene.lanes import ROOM_FOR_LANES
 from unspool_tui.screens.hand import Hand
@@ -98,7 +99,7 @@ class Painter:
             return
         if not self._asked_at:
             self._asked_at = monotonic()
-            main.set_timer(LATE_SECONDS, main.repaint)
+            after(main, LATE_SECONDS, main.repaint)
         wanted = request_of(view)
         if wanted != self._requested:
             self._requested = wanted
@@ -110,7 +111,7 @@ class Painter:
         late = bool(self._asked_at) and monotonic() - self._asked_at >= LATE_SECONDS
         ledger = scene.ledger
         cost = Cost(ledger.stored, ledger.as_full, ledger.depth(view.head)) if ledger.ready else None
-        marks = Marks(late, scene.wrong(), scene.reading(), scene.stats.ailment)
+        marks = Marks(late, scene.wrong(), scene.reading(), scene.stats.ailment, main.follower.pulse())
         main.header.show_rows([header(view, scene.history.source_name, cost, width, glyphs, marks)])
         if view.tabs > 1:
             main.unspool_app.front.show_line()
@@ -194,7 +195,7 @@ class Painter:
         wanted = (view.selected, head)
         if view.selected and wanted not in (scene.inspect.story[:2], self._story):
             self._story, self._telling = wanted, True
-            main.set_timer(_REST_SECONDS, lambda: self._tell_story(view.selected, head))
+            after(main, _REST_SECONDS, lambda: self._tell_story(view.selected, head))
 
     def _tell_story(self, address: Path, head: int) -> None:
         """Look up who set the selected value, if it is still selected: nobody reads it while moving past."""
@@ -212,7 +213,7 @@ class Painter:
         hurries = self._main.view.follow and head - last_head > 1 and now - last_time < _CALM_SECONDS
         if hurries and not self._calming:
             self._calming = True
-            self._main.set_timer(2 * _CALM_SECONDS, self._calm)
+            after(self._main, 2 * _CALM_SECONDS, self._calm)
         return hurries
 
     def _calm(self) -> None:

@@ -15,6 +15,7 @@ from unspool_tui.present.chain_lines import progress_row
 from unspool_tui.present.footer import footer
 from unspool_tui.present.frame import Frame
 from unspool_tui.present.line import Row
+from unspool_tui.rhythm import after
 from unspool_tui.screens.modal import Modal
 from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Framed, Made
@@ -156,7 +157,7 @@ class Page(Modal[None]):
             if self._progress is not None and self.is_attached:
                 self._progress = progress.seen
                 self.paint()
-                self.set_timer(_LOOK_EVERY, watch)
+                after(self, _LOOK_EVERY, watch)
 
         self._progress = (0, self.main_screen.view.total)
         self.main_screen.ask(Kind.TASK, lambda: work(progress.tell), take)

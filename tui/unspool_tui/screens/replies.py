@@ -68,9 +68,11 @@ def _tell(main: MainScreen, reply: Reply) -> None:
         # Asked unasked, beside what the person does: a value that is not there needs no word.
         return
     known = isinstance(error, UnspoolError)
-    main.flash(str(error) if known else f"unexpected {type(error).__name__}: {error}", "error")
+    text = str(error) if known else f"unexpected {type(error).__name__}: {error}"
     if reply.kind is Kind.REFRESH:
-        main.follower.looked()
+        main.follower.looked(failure=text)
+    else:
+        main.flash(text, "error")
     if reply.kind in main.askers:
         main.askers[reply.kind](reply)
 

@@ -52,10 +52,13 @@ def step(view: View, rows: Rows, count: int) -> View:
 
 
 def edge(view: View, rows: Rows, *, last: bool) -> View:
-    """Jump to the first or last entry of the list."""
+    """Jump to the first or last entry of the list; at the newest of all, go on with those that arrive."""
     if not len(rows):
         return view
-    return jump_to(view, rows[len(rows) - 1 if last else 0])
+    moved = jump_to(view, rows[len(rows) - 1 if last else 0])
+    if last and moved.head == moved.tip and not moved.follow:
+        return replace(moved, follow=True, playing=False)
+    return moved
 
 
 def jump_back(view: View) -> View:
