@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -101,6 +101,23 @@ def diff_states(
             changes.append(Change(atom, known, value, identity))
     unchanged = len(old) + len(new) - len(set(old) | set(new)) - sum(c.kind is ChangeKind.MODIFIED for c in changes)
     return Diff(from_seq, to_seq, tuple(changes), unchanged)
+
+
+def fork_base(
+    before: Mapping[str, bytes], parent: Mapping[str, bytes], part: Collection[str] | None
+) -> dict[str, bytes]:
+    """Return the state that a fork is compared with: the parent's atoms of the part, all others as they were before.
+
+    Args:
+        before: the state of the entry recorded before the fork.
+        parent: the state of the entry that the fork follows.
+        part: the atoms that follow the parent; None for all of them.
+    """
+    if part is None:
+        return dict(parent)
+    base = {atom: value for atom, value in before.items() if atom not in part}
+    base.update((atom, value) for atom, value in parent.items() if atom in part)
+    return base
 
 
 def same_value(old: bytes, new: bytes, ends: tuple[int, int] | None = None) -> bool:

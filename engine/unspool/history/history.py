@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, overload
 from unspool.delta.structural import Identity
 from unspool.errors import EntryNotFound
 from unspool.history.chain_faults import Cancelled, ChainExaminer, ChainFault
-from unspool.history.diff import Diff, diff_states
+from unspool.history.diff import Diff, diff_states, fork_base
 from unspool.history.feeder import FINISHED, Feeder, Progress
 from unspool.history.rebuild import CacheStats, Rebuilder
 from unspool.history.verdict import COMPLETE, Verdict
@@ -138,6 +138,8 @@ class History:
         if entry.parent_seq is None:
             return diff_states(EMPTY, entry.seq, {}, new, self.identity)
         old = self._rebuilder.state(entry.parent_seq)
+        if entry.part is not None:
+            old = fork_base(self._rebuilder.state(entry.seq - 1), old, frozenset(entry.part))
         return diff_states(entry.parent_seq, entry.seq, old, new, self.identity)
 
     def changed_atoms(self, index: int) -> tuple[tuple[str, ChangeKind], ...]:

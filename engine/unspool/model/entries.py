@@ -83,6 +83,8 @@ class Entry:
         full_bytes: bytes the whole state takes in wire form.
         meta: free facts from the app or source.
         parent_seq: the entry this one follows in time; `seq - 1` except after a fork; None for the first.
+        part: names of the atoms that a fork concerns, where a history merges several parts (threads, players) and one of
+            them went back: these atoms follow `parent_seq`, all others the entry before. None: all atoms.
     """
 
     seq: int
@@ -98,3 +100,4 @@ class Entry:
     full_bytes: int
     meta: Mapping[str, Value] = field(default_factory=lambda: NO_META)
     parent_seq: int | None = None
+    part: tuple[str, ...] | None = None

@@ -16,7 +16,7 @@ from unspool.history.history import History
 from unspool.query.bisect_callable import Function, FunctionPredicate
 from unspool.query.bisect_flips import Bisection, Flip
 from unspool.query.expressions import Answer, Expression, Predicate
-from unspool.query.lineage import Places, Stretch, line_to, stretches_back, touching, windows
+from unspool.query.lineage import Places, Stretch, concerns, line_to, stretches_back, touching, windows
 from unspool.query.reading import Cancelled, StateReader, never
 
 Progress = Callable[[int, int], None]
@@ -89,9 +89,9 @@ class Bisecting:
         self._complete = False
         self._line: Places | None = None
         if at is not None:
-            self._line = Places(line_to(history, history.resolve(at)))
+            self._line = Places(line_to(history, history.resolve(at), predicate.reads))
         elif assume_single_flip and len(history):
-            self._line = Places(line_to(history, len(history) - 1))
+            self._line = Places(line_to(history, len(history) - 1, predicate.reads))
         self.entries = len(history) if self._line is None else len(self._line)
         """Entries in question."""
 
@@ -106,7 +106,7 @@ class Bisecting:
             self._complete = _halve(asking, line, self._cancelled)
             yield self.entries
             return
-        stretches = windows(asking.history, size=_WINDOW) if line is None else line.pieces(_WINDOW)
+        stretches = _as_read(asking) if line is None else line.pieces(_WINDOW)
         for done in _scan(asking, stretches):
             if self._cancelled():
                 return
@@ -165,6 +165,15 @@ def bisect(
     return running.result()
 
 
+def _as_read(asking: _Asking) -> Iterator[Stretch]:
+    """Yield all entries as stretches; a part's fork counts where the question reads atoms of that part only."""
+    for stretch in windows(asking.history, size=_WINDOW):
+        if concerns(stretch.part, asking.predicate.reads):
+            yield stretch
+        else:
+            yield Stretch(stretch.first, stretch.last, stretch.first - 1)
+
+
 def _scan(asking: _Asking, stretches: Iterator[Stretch]) -> Iterator[int]:
     """Ask all entries that may answer otherwise than the one they follow; yield how far it is before each of them."""
     before: Answer | None = None
@@ -199,7 +208,7 @@ def _scan(asking: _Asking, stretches: Iterator[Stretch]) -> Iterator[int]:
 
 def _ask_before(asking: _Asking, parent: int) -> tuple[Answer | None, bool]:
     """Ask the entry that a fork follows, or the nearest one before it that can be read; say whether it was that one."""
-    for stretch in stretches_back(asking.history, parent):
+    for stretch in stretches_back(asking.history, parent, asking.predicate.reads):
         for seq in range(stretch.last, stretch.first - 1, -1):
             answer = asking.ask(seq)
             if answer is not None:

@@ -124,11 +124,11 @@ def _walk_back(
     doubtful: dict[str, int] = {}
     # Values may have changed and changed back where nothing can be read: what is older than that is not certain.
     shaken: set[str] = set()
-    for entry, parent in touches_back(history, atoms, at, every=reader.skip_damaged):
+    for entry, parent, names in touches_back(history, atoms, at, every=reader.skip_damaged):
         if cancelled():
             return
         state = reader.state(parent)
-        for atom in tuple(atoms):
+        for atom in [atom for atom in names if atom in roots]:
             root = roots[atom]
             if state is None:
                 doubtful.setdefault(atom, entry)
@@ -143,6 +143,7 @@ def _walk_back(
                 yield leaf, writer, atom not in shaken
             if root.done:
                 atoms.remove(atom)
+                del roots[atom]
         if not atoms:
             return
 

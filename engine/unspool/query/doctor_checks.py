@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from unspool.history.diff import same_value
+from unspool.history.diff import fork_base, same_value
 from unspool.query.doctor_findings import Code, Ledger
 from unspool.query.doctor_steps import ChainedSource, EncodedState, Facts, Step, Touched
-from unspool.store.blocks import KIND_BITS
+from unspool.store.blocks import KIND_BITS, part_of
 
 ADDED, MODIFIED, DELETED = 0, 1, 2
 _KIND_MASK: Final = (1 << KIND_BITS) - 1
@@ -77,7 +77,7 @@ class EntryChecks:
             self._ledger.add(Code.FORK_WITHOUT_PARENT, seq, seq, text)
             self._mark(seq, seq)
         else:
-            self._check_fork(step, told, parent)
+            self._check_fork(step, told, parent, part_of(facts.extra))
 
     def _told(self, step: Step, facts: Facts) -> Changes | None:
         """Return what the entry says it changed."""
@@ -120,14 +120,18 @@ class EntryChecks:
         else:
             self.doubtful.append((first, last))
 
-    def _check_fork(self, step: Step, told: Changes, parent: int) -> None:
+    def _check_fork(self, step: Step, told: Changes, parent: int, part: tuple[str, ...] | None) -> None:
         seq = step.seq
-        self._certain_from = seq
+        if part is None:
+            # A fork of all atoms is stored whole.
+            self._certain_from = seq
         origin = self._source.state_at(parent)
+        before = self._source.state_at(seq - 1) if step.before is None else step.before
+        if origin is not None and part is not None:
+            origin = None if before is None else fork_base(before, origin, part)
         if origin is None:
             self._ledger.add(Code.FORK_WITHOUT_PARENT, seq, seq, f"follows entry {parent}, which does not read")
         elif step.state is not None and differing(told, origin, step.state):
-            before = self._source.state_at(seq - 1) if step.before is None else step.before
             fits = before is not None and not differing(told, before, step.state)
             hint = f"it fits entry {seq - 1}" if fits else "it fits neither that nor the one before it"
             text = f"says it follows entry {parent}, but what it changed does not fit: {hint}"

@@ -76,6 +76,8 @@ def _extra(entry: Entry) -> dict[str, object]:
     extra: dict[str, object] = {}
     if entry.parent_seq is not None and entry.parent_seq != entry.seq - 1:
         extra["parent"] = entry.parent_seq
+        if entry.part is not None:
+            extra["part"] = list(entry.part)
     if entry.meta:
         extra["meta"] = dict(entry.meta)
     return extra

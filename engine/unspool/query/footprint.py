@@ -58,7 +58,7 @@ def footprint(
             if not complete:
                 break
             stored = columns.stored[seq]
-            if not ledger.take(seq, stretch.parent_of(seq), stored, full=bool(columns.kind[seq])):
+            if not ledger.take(seq, stretch, stored, full=bool(columns.kind[seq])):
                 continue
             totals.update(entries=1, stored=stored, full=columns.full_bytes[seq])
             for spent in (actions[names.get(seq, "")], codecs[_codec(columns.codec[seq])]):

@@ -8,10 +8,12 @@ from typing import Final
 
 from unspool.codec.records import Form, PackedRecords, Record, RecordCodec, decode_delta
 from unspool.errors import CorruptHistory
+from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.query.checkers_patterns import Pattern, covers
 from unspool.query.footprint_kinds import Kind, Kinds, as_path
 from unspool.query.footprint_tally import Tallies
+from unspool.query.lineage import Stretch
 from unspool.query.parts import Difference, differences
 from unspool.query.reading import EMPTY_STATE, StateReader, Wire
 from unspool.store.protocol import RecordRun
@@ -90,14 +92,17 @@ class Ledger:
         self._profile: dict[str, Sizes] = {}
         self._last: tuple[int, Wire] = (-1, EMPTY_STATE)
 
-    def take(self, seq: int, parent: int | None, stored: int, *, full: bool) -> bool:
+    def take(self, seq: int, stretch: Stretch, stored: int, *, full: bool) -> bool:
         """Take the next entry; say whether it could be read.
 
         Raises:
             CorruptHistory: it cannot be read, and damage is not to be skipped.
         """
         new = self._reader.state(seq)
+        parent = stretch.parent_of(seq)
         old = self._last[1] if parent == self._last[0] else self._reader.state(parent)
+        if old is not None and stretch.part is not None and seq == stretch.first:
+            old = fork_base(self._last[1], old, stretch.part)
         if new is None:
             return False
         # Behind a gap, what was read last stands in for the state before.

@@ -2,19 +2,23 @@
 
 `parent_seq` tells the entry that another one follows in time. It is the one before except at a fork, and the store
 tells the forks of a range without reading its entries one by one.
+
+A history may merge several parts (threads, players), of which one may go back alone. Such a fork concerns that part's
+atoms only: they follow the fork's parent, all others the entry before. So a line may depend on the atoms asked about,
+and the state as a whole follows the entry before.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, overload
 
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
-from unspool.store.forks import forks_of
+from unspool.store.forks import Fork, forks_of
 
 _WINDOW: Final = 256
 """Entries looked at first when walking back; most answers are near."""
@@ -29,18 +33,20 @@ class Stretch:
         first: its first entry.
         last: its last entry.
         parent: the entry that the first one follows; None at the beginning of the history.
+        part: the atoms for which that is so, where the others follow the entry before; None for all of them.
     """
 
     first: int
     last: int
     parent: int | None
+    part: frozenset[str] | None = None
 
     def parent_of(self, seq: int) -> int | None:
         """Return the entry that an entry of the stretch follows."""
         return self.parent if seq == self.first else seq - 1
 
 
-def forks(history: History, start: int, stop: int) -> Iterator[tuple[int, int | None]]:
+def forks(history: History, start: int, stop: int) -> Iterator[Fork]:
     """Yield each entry from `start` to `stop - 1` that does not follow the one before it, with its parent.
 
     Entry 0 counts as one; an entry that cannot be read does not.
@@ -48,26 +54,41 @@ def forks(history: History, start: int, stop: int) -> Iterator[tuple[int, int | 
     yield from forks_of(history.store, start, stop)
 
 
-def stretches_back(history: History, at: int) -> Iterator[Stretch]:
+def concerns(part: frozenset[str] | None, atoms: Collection[str] | None) -> bool:
+    """Whether atoms follow a fork's parent.
+
+    Args:
+        part: the atoms that the fork concerns; None for all.
+        atoms: the atoms asked about; None for the state as a whole, which follows a part's fork never.
+    """
+    return part is None or (atoms is not None and bool(atoms) and part.issuperset(atoms))
+
+
+def stretches_back(history: History, at: int, atoms: Collection[str] | None = None) -> Iterator[Stretch]:
     """Yield the line that leads to an entry, newest part first, a window at a time.
 
     A stretch may go on in the next one; windows grow, so that near answers are cheap and far ones few.
+
+    Args:
+        history: where to look.
+        at: where the line ends.
+        atoms: the atoms asked about; None for the state as a whole.
     """
     last: int | None = at
     size = _WINDOW
     while last is not None:
         start = max(0, last - size + 1)
-        found = list(forks(history, start, last + 1))
-        first, parent = found[-1] if found else (start, start - 1 if start else None)
+        found = [fork for fork in forks(history, start, last + 1) if concerns(fork.part, atoms)]
+        first, parent = found[-1][:2] if found else (start, start - 1 if start else None)
         yield Stretch(first, last, parent)
         last = parent
         size = min(size * 2, _LARGEST_WINDOW)
 
 
-def line_to(history: History, at: int) -> tuple[Stretch, ...]:
-    """Return the line that leads to an entry as the fewest stretches, oldest first."""
+def line_to(history: History, at: int, atoms: Collection[str] | None = None) -> tuple[Stretch, ...]:
+    """Return the line that leads to an entry as the fewest stretches, oldest first; see `stretches_back`."""
     line: list[Stretch] = []
-    for stretch in stretches_back(history, at):
+    for stretch in stretches_back(history, at, atoms):
         if line and line[-1].parent == stretch.last and line[-1].first == stretch.last + 1:
             line[-1] = Stretch(stretch.first, line[-1].last, stretch.parent)
         else:
@@ -76,16 +97,16 @@ def line_to(history: History, at: int) -> tuple[Stretch, ...]:
 
 
 def all_stretches(history: History, start: int = 0, stop: int | None = None) -> Iterator[Stretch]:
-    """Yield all entries as stretches, in the order they were recorded."""
+    """Yield all entries as stretches, in the order they were recorded; one begins at every fork, also at a part's."""
     end = len(history) if stop is None else stop
     if start >= end:
         return
-    first, parent = start, start - 1 if start else None
-    for fork, follows in forks(history, start, end):
-        if fork > first:
-            yield Stretch(first, fork - 1, parent)
-        first, parent = fork, follows
-    yield Stretch(first, end - 1, parent)
+    current = Fork(start, start - 1 if start else None)
+    for fork in forks(history, start, end):
+        if fork.seq > current.seq:
+            yield Stretch(current.seq, fork.seq - 1, current.parent, current.part)
+        current = fork
+    yield Stretch(current.seq, end - 1, current.parent, current.part)
 
 
 class Places(Sequence[int]):
@@ -126,12 +147,13 @@ def windows(history: History, start: int = 0, stop: int | None = None, size: int
         yield from all_stretches(history, first, min(first + size, end))
 
 
-def branch_after(history: History, seq: int) -> Iterator[Stretch]:
-    """Yield the entries that were recorded after an entry on its branch, a window at a time, until it ends."""
+def branch_after(history: History, seq: int, atom: str) -> Iterator[Stretch]:
+    """Yield the entries that were recorded after an entry on an atom's branch, a window at a time, until it ends."""
     first, total, size = seq + 1, len(history), _WINDOW
     while first < total:
         stop = min(first + size, total)
-        end = next((fork for fork, _ in forks(history, first, stop)), stop)
+        ends = (fork.seq for fork in forks(history, first, stop) if concerns(fork.part, (atom,)))
+        end = next(ends, stop)
         if end > first:
             yield Stretch(first, end - 1, first - 1)
         if end < stop:
@@ -142,18 +164,62 @@ def branch_after(history: History, seq: int) -> Iterator[Stretch]:
 
 def touches_back(
     history: History, atoms: Sequence[str], at: int, *, every: bool = False
-) -> Iterator[tuple[int, int | None]]:
-    """Yield the entries of the line to an entry that changed one of some atoms, newest first, with their parents.
+) -> Iterator[tuple[int, int | None, Sequence[str]]]:
+    """Yield the entries that changed some atoms on the lines that lead to an entry, newest first along each line.
 
     Args:
         history: where to look.
         atoms: names of the atoms; may shrink while this runs.
-        at: where the line ends.
-        every: where what changed cannot be read, yield all entries in question instead of raising.
+        at: where the lines end.
+        every: where the changes of entries cannot be read, yield all entries in question instead of raising.
+
+    Yields:
+        The entry, the entry it follows, and those of the atoms for which it does: others may lie on another line.
     """
-    for stretch in stretches_back(history, at):
-        for seq in sorted(touching(history, atoms, stretch.first, stretch.last + 1, every=every), reverse=True):
-            yield seq, stretch.parent_of(seq)
+    lines: list[tuple[int, frozenset[str] | None]] = [(at, None)]
+    while lines:
+        last, mine = lines.pop()
+        yield from _line_back(history, atoms, last, mine, lines, every)
+
+
+def _line_back(
+    history: History,
+    atoms: Sequence[str],
+    at: int,
+    mine: frozenset[str] | None,
+    lines: list[tuple[int, frozenset[str] | None]],
+    every: bool,
+) -> Iterator[tuple[int, int | None, Sequence[str]]]:
+    """Follow one line back until a part leaves it; the two lines that go on from there are added to `lines`."""
+    last: int | None = at
+    size = _WINDOW
+    while last is not None:
+        names = [atom for atom in atoms if mine is None or atom in mine]
+        if not names:
+            return
+        start = max(0, last - size + 1)
+        fork = _newest_fork(history, start, last, names)
+        first = start if fork is None else fork.seq
+        parent = (start - 1 if start else None) if fork is None else fork.parent
+        leaves = fork is not None and not concerns(fork.part, names)
+        for seq in sorted(touching(history, names, first + leaves, last + 1, every=every), reverse=True):
+            yield seq, seq - 1 if seq > first else parent, names
+        if fork is not None and leaves and fork.part is not None:
+            gone = fork.part.intersection(names)
+            if touching(history, tuple(gone), first, first + 1, every=every):
+                yield first, parent, tuple(gone)
+            if parent is not None:
+                lines.append((parent, gone))
+            lines.append((first, frozenset(names) - gone))
+            return
+        last = parent
+        size = min(size * 2, _LARGEST_WINDOW)
+
+
+def _newest_fork(history: History, start: int, last: int, atoms: Collection[str]) -> Fork | None:
+    """Return the newest fork from `start` to `last` that concerns any of some atoms."""
+    found = [fork for fork in forks(history, start, last + 1) if fork.part is None or not fork.part.isdisjoint(atoms)]
+    return found[-1] if found else None
 
 
 def touching(history: History, atoms: Sequence[str], start: int, stop: int, *, every: bool = False) -> set[int]:

@@ -142,7 +142,7 @@ def follow_back(
     doubtful: int | None = None
     # Behind a gap across which the value is the same it may have changed and changed back.
     shaken = False
-    for entry, parent in touches_back(reader.history, (atom,), seq, every=reader.skip_damaged):
+    for entry, parent, _ in touches_back(reader.history, (atom,), seq, every=reader.skip_damaged):
         if cancelled() or tracker.lost:
             return
         state = reader.state(parent)
@@ -226,7 +226,9 @@ def next_write(
     reader = StateReader(history)
     tracker = _start(reader, path, seq)
     atom = str(tracker.path[0])
-    ahead = branch_after(history, seq) if line is None else iter(line_to(history, history.resolve(line)))
+    ahead = (
+        branch_after(history, seq, atom) if line is None else iter(line_to(history, history.resolve(line), (atom,)))
+    )
     for stretch in ahead:
         if stretch.last <= seq:
             continue

@@ -7,6 +7,7 @@ from typing import Final
 
 from unspool.codec.records import Record
 from unspool.codec.replay import replay
+from unspool.history.diff import fork_base
 from unspool.model.entries import EntryKind
 from unspool.model.values import Value
 from unspool.query.doctor_checks import DOUBT_META, HOLE_META, Changes, differing
@@ -14,7 +15,7 @@ from unspool.query.doctor_findings import Code
 from unspool.query.doctor_steps import PLACEHOLDER, ChainedSource, EncodedState, Facts, Fault, Step
 from unspool.query.repair_records import changes_of, hole_record, kept_record, lost_changes, told_changes, with_mark
 from unspool.query.repair_report import Hole
-from unspool.store.blocks import CHANGE_KINDS
+from unspool.store.blocks import CHANGE_KINDS, part_of
 from unspool.store.file import FileStore
 from unspool.store.protocol import Draft
 
@@ -91,13 +92,16 @@ class RepairWriter:
             meta.setdefault(DOUBT_META, "this state, or one near it, does not follow from what it is said to follow")
         before = self._state
         origin = (before or {}) if parent == seq - 1 else self._state_in_new_file(parent)
+        part = part_of(facts.extra) if parent != seq - 1 else None
+        if part is not None:
+            origin = fork_base(before or {}, origin, part)
         told = told_changes(facts, self._source.names)
         if differing(told, origin, state):
             told = changes_of(origin, state)
             self.reindexed += not self._in_hole
         base = None if self._in_hole else before
         kept = kept_record(record, facts.codec, base, state, self._store.intern)
-        self._append(seq, facts, kept, told, meta, parent, facts.full_bytes)
+        self._append(seq, facts, kept, told, meta, parent, facts.full_bytes, part)
         self._state, self._in_hole = state.copy(), False
         self.kept += 1
 
@@ -122,7 +126,7 @@ class RepairWriter:
 
     def _append(
         self, seq: int, facts: Facts | None, record: Record, changed: Changes, meta: Mapping[str, Value],
-        parent: int, full_bytes: int,
+        parent: int, full_bytes: int, part: tuple[str, ...] | None = None,
     ) -> None:  # fmt: skip
         if facts is not None:
             self._time_ns = facts.time_ns
@@ -141,6 +145,7 @@ class RepairWriter:
                 meta=meta or None,
                 entry_id=entry_id,
                 parent_seq=None if parent == seq - 1 else parent - self._shift(parent),
+                part=part,
             )
         )
 

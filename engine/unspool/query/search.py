@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.query.expressions import Expression
-from unspool.query.lineage import stretches_back, windows
+from unspool.query.lineage import Stretch, stretches_back, windows
 from unspool.query.reading import EMPTY_STATE, Cancelled, StateReader, Wire, never
 from unspool.query.search_hits import Hit, HitKind, Look, ResultLook, TextLook
 from unspool.query.search_queries import PatternQuery, Query, TextQuery, parse_query
@@ -59,19 +60,27 @@ class Search:
             CorruptHistory: an entry cannot be read, and damage is not to be skipped.
         """
         last: tuple[int, Wire] = (-1, EMPTY_STATE)
-        for seq, parent in self._entries():
+        for seq, stretch in self._entries():
             if self._cancelled():
                 return
             new = self._reader.state(seq)
             if new is None:
                 yield seq, []
                 continue
-            base = last[1] if parent == last[0] else self._before(parent)
-            hits = self._look.hits(seq, base, new)
+            hits = self._look.hits(seq, self._base(seq, stretch, last), new)
             last = (seq, new)
             self.looked_at += 1
             yield seq, hits
         self.complete = not self.problems
+
+    def _base(self, seq: int, stretch: Stretch, last: tuple[int, Wire]) -> Wire:
+        """Return the state that an entry is compared with."""
+        parent = stretch.parent_of(seq)
+        base = last[1] if parent == last[0] else self._before(parent)
+        if stretch.part is None or seq > stretch.first:
+            return base
+        before = last[1] if last[0] == seq - 1 else self._before(seq - 1)
+        return fork_base(before, base, stretch.part)
 
     def _before(self, parent: int | None) -> Wire:
         """Return the state that an entry followed, or the nearest one before it that can be read."""
@@ -83,10 +92,10 @@ class Search:
                         return state
         return EMPTY_STATE
 
-    def _entries(self) -> Iterator[tuple[int, int | None]]:
+    def _entries(self) -> Iterator[tuple[int, Stretch]]:
         for stretch in windows(self._reader.history, *self._range):
             for seq in range(stretch.first, stretch.last + 1):
-                yield seq, stretch.parent_of(seq)
+                yield seq, stretch
 
 
 def search(

@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Literal, Self
@@ -20,6 +20,7 @@ from unspool.codec.replay import replay
 from unspool.codec.strategy import DeltaStrategy
 from unspool.delta.identity import canonical_identity
 from unspool.errors import ConfigError, EntryNotFound, UnspoolError
+from unspool.history.diff import fork_base
 from unspool.model.entries import ChangeKind, EntryKind
 from unspool.model.values import Value
 from unspool.recorder.base import Base
@@ -151,6 +152,7 @@ class Recorder:
         meta: Mapping[str, Value] | None = None,
         entry_id: str = "",
         parent_seq: int | None = None,
+        part: Collection[str] | None = None,
         full: bool = False,
         stacklevel: int = 1,
     ) -> int | None:
@@ -163,6 +165,8 @@ class Recorder:
             meta: free facts.
             entry_id: an id of the source's own.
             parent_seq: the entry this one follows in time, when it is not the last one: a fork.
+            part: the atoms that follow `parent_seq`, where a state merges several parts (threads, players) and only one
+                of them went back; all other atoms follow the last entry. None: all atoms follow it.
             full: store a full snapshot whatever the strategy says.
             stacklevel: whose place `caller` keeps: 1 the caller's, 2 that of the caller's caller, and so on.
 
@@ -178,7 +182,7 @@ class Recorder:
             try:
                 if self._callers is not None:
                     meta = self._callers.added_to(meta, sys._getframe(1), stacklevel - 1)
-                return self._record(state, action, timestamp_ns, meta, entry_id, parent_seq, full)
+                return self._record(state, action, timestamp_ns, meta, entry_id, parent_seq, part, full)
             except RefusedEntry as error:
                 self._refuse(error)
             except UnspoolError as error:
@@ -195,6 +199,7 @@ class Recorder:
         meta: Mapping[str, Value] | None,
         entry_id: str,
         parent_seq: int | None,
+        part: Collection[str] | None,
         full: bool,
     ) -> int | None:
         if not isinstance(state, Mapping):
@@ -209,11 +214,14 @@ class Recorder:
         forks = parent_seq is not None and parent_seq != last
         changes = taken.changes
         if forks and parent_seq is not None:
-            changes = changes_between(self._state_of(parent_seq), taken.base.to_dict())
+            origin = self._state_of(parent_seq)
+            if part is not None:
+                origin = fork_base(self._capture.base.to_dict(), origin, part)
+            changes = changes_between(origin, taken.base.to_dict())
         if self._skip_unchanged and not changes and last >= 0 and not full:
             return None
         moment = whole_ns(self._clock() if timestamp_ns is None else timestamp_ns)
-        record = self._write(taken, moment, full or forks or last < 0)
+        record = self._write(taken, moment, full or (forks and part is None) or last < 0)
         size = len(taken.base.blob)
         seq = self.store.append(
             Draft(
@@ -226,6 +234,7 @@ class Recorder:
                 meta=meta,
                 entry_id=plain_text(entry_id, "entry_id"),
                 parent_seq=parent_seq,
+                part=sorted(part) if forks and part is not None else None,
             )
         )
         # Only what was stored may be built upon: after a failed write the next entry still fits its base.

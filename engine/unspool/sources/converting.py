@@ -126,4 +126,5 @@ def _copy_entry(history: History, recorder: Recorder, seq: int) -> None:
         meta=entry.meta or None,
         entry_id=entry.id,
         parent_seq=entry.parent_seq if forks else None,
+        part=entry.part,
     )

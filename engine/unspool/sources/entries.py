@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -36,6 +36,7 @@ class SourceEntry:
         meta: facts the source gives besides.
         entry_id: the source's own id, where it has one.
         parent_id: the source's id of the entry this one follows, where that is not simply the one before.
+        part: the atoms that follow that entry, where the state merges several parts and only one went back; None: all.
         is_full: store the whole state, as the source did.
     """
 
@@ -45,6 +46,7 @@ class SourceEntry:
     meta: Mapping[str, Value] = field(default_factory=lambda: NO_META)
     entry_id: str | None = None
     parent_id: str | None = None
+    part: Collection[str] | None = None
     is_full: bool = False
 
 

@@ -151,6 +151,7 @@ class SourceFeeder:
                 meta=entry.meta or None,
                 entry_id=entry.entry_id or "",
                 parent_seq=parent,
+                part=entry.part,
                 full=entry.is_full,
             )
         except UnsupportedValue as error:

@@ -58,6 +58,8 @@ class Timeline:
         self._atoms: dict[tuple[str, str], tuple[str, ...]] = {}
         """The channels that each thread has in the state."""
         self._newest: dict[tuple[str, str], str] = {}
+        self._ever: dict[tuple[str, str], dict[str, None]] = {}
+        """All atoms that each thread ever had: those that follow it where it goes back."""
         self._said: set[str] = set()
 
     def entry(self, row: CheckpointRow, checkpoint: dict[str, Value], default_ns: int) -> SourceEntry:
@@ -83,7 +85,8 @@ class Timeline:
         # Threads take turns: only one that goes back to an older checkpoint of its own leaves the common line.
         newest, self._newest[key] = self._newest.get(key), row.id
         parent = None if row.parent == newest else row.parent
-        return SourceEntry(dict(self._state), at, _label(row.metadata), meta, row.id, parent)
+        part = None if self._is_single or parent is None else tuple(self._ever[key])
+        return SourceEntry(dict(self._state), at, _label(row.metadata), meta, row.id, parent, part)
 
     def _values(self, row: CheckpointRow, checkpoint: dict[str, Value]) -> State:
         stored = stored_values(checkpoint)
@@ -121,6 +124,7 @@ class Timeline:
                     del self._state[prefix + name]
             for name, value in values.items():
                 self._state[prefix + name] = value
+            self._ever.setdefault(key, {}).update(dict.fromkeys(prefix + name for name in values))
         self._atoms[key] = tuple(values)
 
     def notices(self) -> Iterator[str]:

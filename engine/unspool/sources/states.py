@@ -18,7 +18,7 @@ from unspool.sources.timestamps import NS_PER_SECOND, TIME_KEYS, find_time
 
 ACTION_KEYS: Final = ("action", "label", "message", "event", "name", "type")
 _ENVELOPE_KEYS: Final = frozenset(
-    (*TIME_KEYS, *ACTION_KEYS, "state", "id", "seq", "kind", "base_seq", "meta", "parent_seq", "parent_id",
+    (*TIME_KEYS, *ACTION_KEYS, "state", "id", "seq", "kind", "base_seq", "meta", "parent_seq", "parent_id", "part",
      "added", "modified", "deleted", "stored_bytes", "full_bytes", "author", "version",
      TAGGED)
 )  # fmt: skip
@@ -125,6 +125,9 @@ def enveloped_entry(record: dict[str, Value], default_ns: int) -> SourceEntry:
     if isinstance(action, dict):
         meta["action"] = action
     used = {"state", "meta", "id", "parent_id", action_key, found[0] if found else None}
+    part = _part_of(record)
+    if part is not None:
+        used.add("part")
     meta.update({key: value for key, value in record.items() if key not in used and key not in _OWN_COUNTS})
     if found is None:
         meta.update(TIME_FROM_FILE)
@@ -136,8 +139,15 @@ def enveloped_entry(record: dict[str, Value], default_ns: int) -> SourceEntry:
         meta or NO_META,
         str(entry_id) if isinstance(entry_id, str | int) else None,
         str(parent_id) if isinstance(parent_id, str | int) else None,
+        part,
         is_full=record.get("kind") == "full",
     )
+
+
+def _part_of(record: dict[str, Value]) -> tuple[str, ...] | None:
+    """Return the atoms that follow the record's parent where it names any, as an export of ours does."""
+    part = record.get("part")
+    return tuple(map(str, part)) if isinstance(part, list) and "parent_id" in record else None
 
 
 def open_reader(probe: Probe) -> Reader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from operator import add
@@ -47,6 +47,12 @@ class Row(msgspec.Struct, frozen=True):
     changed: array[int]
     extra: dict[str, Value]
     stored: int
+
+
+def part_of(extra: Mapping[str, Value]) -> tuple[str, ...] | None:
+    """Return the atoms that an entry's fork concerns, from what is unusual about the entry; None for all of them."""
+    part = extra.get("part")
+    return tuple(map(str, part)) if isinstance(part, list) else None
 
 
 def posting(number: int, kind: ChangeKind) -> int:
@@ -198,6 +204,7 @@ class BlockColumns:
             full_bytes=self.full[at],
             meta=extra.get("meta", NO_META),
             parent_seq=extra.get("parent", before),
+            part=part_of(extra),
         )
 
     def postings(self, at: int) -> array[int]:

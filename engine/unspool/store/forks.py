@@ -7,20 +7,40 @@ without forks costs decompressing its metadata and one search in it, whatever el
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
 
 import msgspec
 
 from unspool.errors import CorruptHistory
 from unspool.model import wire
+from unspool.model.values import Value
+from unspool.store.blocks import part_of
 from unspool.store.file import FileStore
 from unspool.store.frames import decompress
 from unspool.store.protocol import HOLE, Columns, Store
 from unspool.store.tail import readable_rows
 
-Fork = tuple[int, int | None]
-"""An entry, and the one it follows."""
+
+class Fork(NamedTuple):
+    """An entry that does not follow the one before it.
+
+    Attributes:
+        seq: the entry.
+        parent: the entry it follows; None for the first one.
+        part: the atoms for which that is so, where the others follow the entry before; None for all atoms.
+    """
+
+    seq: int
+    parent: int | None
+    part: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, seq: int, extra: Mapping[str, Value]) -> Fork:
+        """Return the fork that an entry's unusual facts describe."""
+        part = part_of(extra)
+        return cls(seq, extra["parent"], None if part is None else frozenset(part))
+
 
 _BATCH: Final = 1024
 """Entries that are asked for at once where a store tells nothing but whole entries."""
@@ -68,14 +88,14 @@ def forks_of(store: Store, start: int, stop: int) -> list[Fork]:
 
 
 def _in_file(connection: sqlite3.Connection, start: int, stop: int) -> list[Fork]:
-    found: list[Fork] = [(0, None)] if start == 0 and _reads_first(connection) else []
+    found: list[Fork] = [Fork(0, None)] if start == 0 and _reads_first(connection) else []
     sealed = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
     for first, data in connection.execute(_BLOCKS, (start, stop)):
-        found.extend(fork for fork in _in_block(first, data) if start <= fork[0] < stop)
+        found.extend(fork for fork in _in_block(first, data) if start <= fork.seq < stop)
     tail = start if sealed is None else max(start, sealed[0])
     if tail < stop:
         found.extend(
-            (row.seq, row.extra["parent"]) for row in readable_rows(connection, tail, stop) if "parent" in row.extra
+            Fork.of(row.seq, row.extra) for row in readable_rows(connection, tail, stop) if "parent" in row.extra
         )
     return found
 
@@ -102,7 +122,7 @@ def _in_block(first: int, data: bytes) -> Iterator[Fork]:
         return
     for at, extra in sorted(unusual.items()):
         if "parent" in extra:
-            yield first + at, extra["parent"]
+            yield Fork.of(first + at, extra)
 
 
 def _in_entries(store: Store, start: int, stop: int) -> Iterator[Fork]:
@@ -115,4 +135,4 @@ def _in_entries(store: Store, start: int, stop: int) -> Iterator[Fork]:
         entries = [store.entries(seq, seq + 1)[0] for seq in range(start, stop) if columns.codec[seq] != HOLE]
     for entry in entries:
         if entry.parent_seq is None or entry.parent_seq != entry.seq - 1:
-            yield entry.seq, entry.parent_seq
+            yield Fork(entry.seq, entry.parent_seq, None if entry.part is None else frozenset(entry.part))

@@ -131,4 +131,5 @@ def entry_of(draft: Draft, seq: int, history_id: str) -> Entry:
         full_bytes=draft.full_bytes,
         meta=NO_META if draft.meta is None else draft.meta,
         parent_seq=before if draft.parent_seq is None else draft.parent_seq,
+        part=None if draft.part is None or draft.parent_seq in (None, before) else tuple(draft.part),
     )

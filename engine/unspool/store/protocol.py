@@ -27,6 +27,7 @@ class Draft(msgspec.Struct, frozen=True):
         meta: free facts, or None.
         entry_id: the source's own id, or "" for one made by the store.
         parent_seq: the entry it follows in time where that is not the one before it.
+        part: the atoms that `parent_seq` concerns; None for all of them.
     """
 
     kind: EntryKind
@@ -38,6 +39,7 @@ class Draft(msgspec.Struct, frozen=True):
     meta: Mapping[str, Value] | None = None
     entry_id: str = ""
     parent_seq: int | None = None
+    part: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from unspool.errors import CorruptHistory
 from unspool.model import wire
 from unspool.model.entries import NO_META, Entry, EntryKind
 from unspool.model.values import Value
-from unspool.store.blocks import Row, pack_postings, posting, unpack_postings
+from unspool.store.blocks import Row, pack_postings, part_of, posting, unpack_postings
 from unspool.store.protocol import Draft
 
 INSERT: Final = "INSERT INTO tail(seq, time_ns, codec, full_bytes, action, changed, extra, record, crc) VALUES (?,?,?,?,?,?,?,?,?)"
@@ -36,6 +36,8 @@ def _extra(draft: Draft, seq: int) -> dict[str, Value]:
         extra["id"] = draft.entry_id
     if draft.parent_seq is not None and draft.parent_seq != seq - 1:
         extra["parent"] = draft.parent_seq
+        if draft.part is not None:
+            extra["part"] = list(draft.part)
     if draft.meta:
         extra["meta"] = dict(draft.meta)
     return extra
@@ -151,6 +153,7 @@ def row_entry(row: Row, history_id: str) -> Entry:
         full_bytes=row.full_bytes,
         meta=row.extra.get("meta", NO_META),
         parent_seq=row.extra.get("parent", before),
+        part=part_of(row.extra),
     )
 
 

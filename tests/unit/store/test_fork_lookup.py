@@ -10,12 +10,12 @@ import pytest
 from unspool.errors import CorruptHistory
 from unspool.recorder import Recorder
 from unspool.store import FileStore, MemoryStore
-from unspool.store.forks import forks_of
+from unspool.store.forks import Fork, forks_of
 from unspool.store.protocol import Store
 
 PARENTS = {40: 3, 200: 199, 211: 40, 212: 40, 500: 0, 690: 688}
 """Entries told to follow an earlier one; 200 follows the one before it and is no fork."""
-FORKS = [(0, None), (40, 3), (211, 40), (212, 40), (500, 0), (690, 688)]
+FORKS = [Fork(0, None), Fork(40, 3), Fork(211, 40), Fork(212, 40), Fork(500, 0), Fork(690, 688)]
 
 
 def record(target: Path | Store, count: int = 700) -> None:
@@ -25,9 +25,9 @@ def record(target: Path | Store, count: int = 700) -> None:
             recorder.record({"n": seq, "text": f"number {seq} " * 9}, parent_seq=PARENTS.get(seq), meta=meta)
 
 
-def told_by_entries(store: Store, start: int, stop: int) -> list[tuple[int, int | None]]:
-    found = [(entry.seq, entry.parent_seq) for entry in store.entries(start, stop)]
-    return [(seq, parent) for seq, parent in found if parent is None or parent != seq - 1]
+def told_by_entries(store: Store, start: int, stop: int) -> list[Fork]:
+    found = [Fork(entry.seq, entry.parent_seq) for entry in store.entries(start, stop)]
+    return [fork for fork in found if fork.parent is None or fork.parent != fork.seq - 1]
 
 
 RANGES = [
@@ -64,7 +64,7 @@ def test_a_file_that_is_being_recorded_tells_forks_of_its_tail_too(tmp_path: Pat
         for seq in range(300):
             recorder.record({"n": seq}, parent_seq={90: 10, 298: 5}.get(seq))
         store = FileStore.open(path)
-        assert forks_of(store, 0, 300) == [(0, None), (90, 10), (298, 5)]
+        assert forks_of(store, 0, 300) == [Fork(0, None), Fork(90, 10), Fork(298, 5)]
         store.close()
 
 

@@ -52,7 +52,7 @@ def report_data(history: History, max_bytes: int) -> ReportData:
     Values are left out only where two states alone would be too large.
     """
     total = len(history)
-    parents = dict(forks(history, 0, total))
+    parents = {fork.seq: fork.parent for fork in forks(history, 0, total)}
     step = max(1, math.ceil(total / MOST_ENTRIES))
     limit = max(_SMALLEST_LIMIT, max_bytes // _LARGEST_SHARE)
     while True:
