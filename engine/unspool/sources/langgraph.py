@@ -99,6 +99,8 @@ class CheckpointReader:
         self._is_finished = False
 
     def _writes(self, thread: str, namespace: str, identity: str) -> Iterable[tuple[str, str | None, bytes]]:
+        if not self._has_writes:
+            return ()
         return self._connection.execute(self._writes_query, (thread, namespace, identity))
 
     def _known(self, select: Mapping[str, str]) -> str:
