@@ -7,6 +7,9 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from unspool.files.private import make_folder
+from unspool.files.whole import write_whole
+
 
 def config_folder(env: Mapping[str, str] | None = None) -> Path:
     """Return the folder of the settings file and the themes."""
@@ -33,12 +36,7 @@ def file_name(key: str) -> str:
     return f"{zlib.crc32(text):08x}{zlib.adler32(text):08x}-{len(text)}"
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def keep(path: Path, content: bytes) -> None:
     """Write a file in one go: a crash leaves the old one or the new one, never half of it."""
-    import tempfile
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    Path(temporary).replace(path)
+    make_folder(path.parent)
+    write_whole(path, (content,))

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from unspool.errors import ConfigError
 from unspool.model.addresses import without_password
-from unspool_tui.places import file_name, state_folder, write_whole
+from unspool_tui.places import file_name, keep, state_folder
 from unspool_tui.source import Source
 
 _FOLDER: Final = "sources"
@@ -88,4 +88,4 @@ def _write(source: Source, remembered: Remembered) -> None:
         return
     content = msgspec.json.encode(replace(remembered, source=without_password(source.name)))
     with suppress(OSError):
-        write_whole(path, content)
+        keep(path, content)

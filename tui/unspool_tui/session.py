@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from unspool.errors import PathSyntaxError
 from unspool.model.paths import Path as Address
 from unspool.model.paths import format_path, parse_path
-from unspool_tui.places import file_name, write_whole
+from unspool_tui.places import file_name, keep
 from unspool_tui.view.model import Against, InspectMode, Jumps, Pane, View
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Session(Struct):
             chosen_theme=self.theme if theme is None else theme,
         )
         with suppress(OSError):
-            write_whole(self.path, msgspec.json.encode(place))
+            keep(self.path, msgspec.json.encode(place))
 
 
 def _pane(number: int) -> Pane:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from unspool.errors import UnspoolError
+from unspool.files.whole import whole_file
 
 PIECE_BYTES: Final = 1 << 16
 """Bytes gathered before they are written."""
@@ -66,29 +64,18 @@ def write_new(path: Path, texts: Iterable[str]) -> Iterator[int]:
     Raises:
         ExportRefused: the file is there already or cannot be written.
     """
-    part: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".part")
-        part = Path(name)
-        # Leaving the app in the middle of a file waits for no worker.
-        atexit.register(part.unlink, missing_ok=True)
-        with os.fdopen(handle, "wb") as file:
+        with whole_file(path) as part, part.open("wb") as file:
             for piece in _pieces(texts):
                 file.write(piece)
                 yield file.tell()
-        # A file that `open` makes may be read by others; one that `mkstemp` makes may not.
-        part.chmod(0o666 & ~_umask())
-        _put(part, path)
     except ExportRefused:
         raise
+    except UnspoolError as error:
+        raise ExportRefused(str(error)) from None
     except (OSError, ValueError) as error:
         said = error.strerror if isinstance(error, OSError) else error
         raise ExportRefused(f"{path} cannot be written: {said or error}") from None
-    finally:
-        if part is not None:
-            atexit.unregister(part.unlink)
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
 
 
 def _pieces(texts: Iterable[str]) -> Iterator[bytes]:
@@ -99,22 +86,3 @@ def _pieces(texts: Iterable[str]) -> Iterator[bytes]:
             yield bytes(gathered)
             gathered.clear()
     yield bytes(gathered)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def _put(part: Path, path: Path) -> None:
-    """Give a complete file its name, unless something has that name by now."""
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        # File systems without hard links, such as those of memory cards.
-        if path.exists():
-            raise ExportRefused(f"{path} is there already: choose another name") from None
-        part.rename(path)

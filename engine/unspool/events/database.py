@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from unspool.events.errors import DatabaseError, StorageFull
 from unspool.events.schema import APPLICATION_ID, PAGE_BYTES, SCHEMA_VERSION, TABLES
+from unspool.files.private import make_if_missing
 
 IN_MEMORY: Final = ":memory:"
 DEFAULT_TIMEOUT: Final = 30.0
@@ -48,6 +49,8 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         if not self.read_only:
+            if self.path != IN_MEMORY:
+                make_if_missing(Path(self.path))
             return self._open(self.path, uri=False)
         if not Path(self.path).is_file():
             raise DatabaseError(f"{self.path}: no such event log; check the path", operation="open")
@@ -199,6 +202,10 @@ class Database:
                     f"{self.path}: the disk is full; free some space", used_bytes=size, max_bytes=size
                 ) from error
             raise DatabaseError(f"{self.path}: {_explained(error, code)}", operation=operation) from error
+        except OSError as error:
+            raise DatabaseError(
+                f"{self.path}: {error.strerror or error}; check the path and its permissions", operation=operation
+            ) from error
         except UnicodeDecodeError as error:
             # SQLite's own message quoted damaged text.
             raise DatabaseError(

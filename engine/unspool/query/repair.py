@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from unspool.errors import StorageFailed, UnreadableSource, UnspoolError
+from unspool.files.whole import check_new, whole_file
 from unspool.history.history import History
 from unspool.query.doctor import Cancelled, Diagnosis, Progress, diagnose, examine, rules_for
 from unspool.query.doctor_file import FileWalk
@@ -21,7 +22,6 @@ from unspool.query.repair_report import Hole, RepairRefused, RepairReport
 from unspool.query.repair_sources import WithGaps, left_out
 from unspool.query.repair_writer import RepairWriter
 from unspool.store.file import FileStore
-from unspool.store.out_files import is_taken
 from unspool.store.recordings import recordings_among, row_of
 
 _STRIDE: Final = 256
@@ -49,26 +49,33 @@ def repair(
         StorageFailed: the disk refused.
     """
     place = Path(out)
-    partial = place.with_name(place.name + ".partial")
     try:
-        taken = is_taken(place, partial)
+        check_new(place)
     except UnreadableSource as error:
-        raise RepairRefused(str(error)) from None
-    if taken:
-        raise RepairRefused(f"{place}: exists already; a repair writes a new file only, so give a free name")
+        raise RepairRefused(f"{error} (a repair writes a new file only)") from None
     stop = cancelled or _never
     patient = _examined(target, _half(progress, 0), stop)
-    _remove(partial)
+    report = None
     try:
-        report = _write(patient, partial, place, _half(progress, 1), stop)
-        if report.complete:
-            partial.replace(place)
+        with whole_file(place) as part:
+            report = _write(patient, part, place, _half(progress, 1), stop)
+            _check_complete(report)
+    except _Stopped:
+        pass
     except (sqlite3.Error, OSError) as error:
         raise StorageFailed(f"{place}: could not be written ({error}); nothing was changed") from None
     finally:
         patient.walk.close()
-        _remove(partial)
-    return report
+    return cast("RepairReport", report)
+
+
+class _Stopped(Exception):
+    """Somebody cancelled the repair: the new file is not made."""
+
+
+def _check_complete(report: RepairReport) -> None:
+    if not report.complete:
+        raise _Stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +181,6 @@ def _half(progress: Progress | None, half: int) -> Progress | None:
     if progress is None:
         return None
     return lambda done, total: progress(half * total + done, 2 * total)
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-lock"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).unlink()
 
 
 def _never() -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from unspool.codec.binary_patch import binary_available
 from unspool.codec.strategy import DeltaStrategy, parse_strategy
 from unspool.errors import ConfigError
+from unspool.files.leftovers import ScratchFolder
 from unspool.history.history import History
 from unspool.query.doctor_rules import rule_named
 from unspool.query.simulator_choice import Candidate, front, recommend
@@ -153,12 +152,12 @@ def _try_all(
     differences = Differences(sample.entries)
     makers: dict[str, RecordMaker] = {}
     plan = _without_slow(plan, makers, differences, notes)
-    with tempfile.TemporaryDirectory(prefix="unspool-simulate-") as folder:
+    with ScratchFolder() as folder:
         for place, (codec, strategy) in enumerate(plan):
             if progress is not None:
                 progress(place, len(plan))
             maker = makers.setdefault(codec, RecordMaker(DeltaStrategy(codec), differences))
-            path = Path(folder) / f"{place}.unspool"
+            path = folder / f"{place}.unspool"
             trial = None if cancelled() else try_out(sample.entries, maker, rule_named(strategy), path, cancelled)
             if trial is None:
                 return trials, False

@@ -20,6 +20,7 @@ from unspool.codec.replay import replay
 from unspool.codec.strategy import DeltaStrategy
 from unspool.delta.identity import canonical_identity
 from unspool.errors import ConfigError, EntryNotFound, UnspoolError
+from unspool.files.private import PRIVATE, check_mode
 from unspool.history.diff import fork_base
 from unspool.model.entries import ChangeKind, EntryKind
 from unspool.model.values import Value
@@ -51,6 +52,10 @@ class RecordingStopped(UserWarning):
     """Recording failed and has stopped; the app goes on."""
 
 
+class SealingStopped(UserWarning):
+    """Entries are recorded, but no longer compressed in the background."""
+
+
 class Recorder:
     """Records the states of a running app.
 
@@ -72,6 +77,7 @@ class Recorder:
         skip_unchanged: bool = False,
         caller: bool = False,
         clock: Callable[[], int] = time.time_ns,
+        mode: int = PRIVATE,
     ) -> None:
         """Open a recording; an existing file is continued.
 
@@ -88,6 +94,8 @@ class Recorder:
             skip_unchanged: do not record a state that equals the one before.
             caller: keep file, line and function of whoever calls `record`, in each entry's meta.
             clock: gives nanoseconds since the epoch.
+            mode: permissions of a new file, whatever the umask, such as `0o640` to let a group read it. A file that is
+                there keeps its own.
 
         Raises:
             UnspoolError: the file cannot be opened, another recorder holds it, or an option is not valid.
@@ -109,15 +117,20 @@ class Recorder:
         self._stopped = False
         self._warned_values = False
         self._warned_refusal = False
+        self._told_of_sealing: UnspoolError | None = None
         self._owner = os.getpid()
-        self._open(target, durability, keys)
+        self._open(target, durability, check_mode(mode), keys)
         atexit.register(_close_at_exit, weakref.ref(self))
 
     def _open(
-        self, target: str | os.PathLike[str] | Store, durability: Durability, keys: Mapping[str, str] | None
+        self,
+        target: str | os.PathLike[str] | Store,
+        durability: Durability,
+        mode: int,
+        keys: Mapping[str, str] | None,
     ) -> None:
         is_place = isinstance(target, str | os.PathLike)
-        self.store: Store = store_at(os.fspath(target), durability) if is_place else target  # type: ignore[arg-type,assignment]
+        self.store: Store = store_at(os.fspath(target), durability, mode) if is_place else target  # type: ignore[arg-type,assignment]
         try:
             self._continue(keys)
         except BaseException:
@@ -180,6 +193,7 @@ class Recorder:
             return None
         with self._lock:
             try:
+                self._tell_of_sealing()
                 if self._callers is not None:
                     meta = self._callers.added_to(meta, sys._getframe(1), stacklevel - 1)
                 return self._record(state, action, timestamp_ns, meta, entry_id, parent_seq, part, full)
@@ -269,6 +283,21 @@ class Recorder:
             raise EntryNotFound(f"parent_seq is {seq}; {self.store.name} has entries 0 to {len(self.store) - 1}")
         return replay(self.store.run(seq), seq, self.store.atom_name)
 
+    def _tell_of_sealing(self) -> None:
+        """Say once that entries are no longer compressed; they are recorded all the same, and sealed by the next recorder.
+
+        Raises:
+            UnspoolError: `on_error` is `raise`; the call that raises records nothing, and those after it do again.
+        """
+        failure = getattr(self.store, "sealing_failure", None)
+        if failure is None or self._told_of_sealing is not None:
+            return
+        self._told_of_sealing = failure
+        if self._on_error == "raise":
+            raise failure
+        if self._on_error == "warn":
+            warnings.warn(f"unspool: {failure}", SealingStopped, stacklevel=4)
+
     def _warn_values(self, problems: tuple[str, ...]) -> None:
         if self._on_error == "warn" and not self._warned_values:
             self._warned_values = True
@@ -301,7 +330,7 @@ class Recorder:
             try:
                 self.store.close()
             except UnspoolError as error:
-                if not already:
+                if not already and error is not self._told_of_sealing:
                     self._fail(error)
 
     def __enter__(self) -> Self:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from unspool.model.values import Value
-from unspool.regions.atomic import write_atomically
 from unspool.regions.binary_form import MAGIC, ListPath, decode_binary, encode_binary
 from unspool.regions.component import COMPONENT_SCHEMA, COMPONENT_TYPE, RegionDeltaComponent
 from unspool.regions.errors import InvalidRegionValue, RegionFileError, RegionStorageError
@@ -16,6 +15,7 @@ from unspool.regions.multiplayer import MultiplayerRegionDelta
 from unspool.regions.records import RECORD_HEAD_SIZE, ByteOrder, HeaderlessRecords, read_records
 from unspool.regions.region_file import RegionDeltaFile
 from unspool.regions.snapshot import SNAPSHOT_FORM, RegionSnapshot
+from unspool.regions.storage import write_region
 from unspool.regions.table import STANDARD_ACTIONS, ActionTable
 
 RegionDocument = RegionDeltaFile | MultiplayerRegionDelta | RegionDeltaComponent | RegionSnapshot
@@ -126,4 +126,4 @@ def write_region_file(path: str | Path, document: RegionDocument, form: FileForm
         OutOfRange: a number does not fit the binary form.
         RegionStorageError: the disk refused; the old file is untouched.
     """
-    write_atomically(Path(path), encode_region(document, form))
+    write_region(Path(path), encode_region(document, form))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from unspool.files.private import make_if_missing
 from unspool.regions.errors import RegionStorageError
 
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS regions (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID"
@@ -24,6 +25,8 @@ class SqliteStorage:
         """
         self._path = str(path)
         with self._refusing():
+            if self._path != ":memory:":
+                make_if_missing(Path(path))
             self._connection = sqlite3.connect(self._path, isolation_level=None)
             try:
                 self._connection.execute(_TABLE)
@@ -35,8 +38,9 @@ class SqliteStorage:
     def _refusing(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            raise RegionStorageError(f"{self._path}: {error}; nothing was changed") from None
+        except (sqlite3.Error, OSError) as error:
+            said = error.strerror if isinstance(error, OSError) else error
+            raise RegionStorageError(f"{self._path}: {said}; nothing was changed") from None
 
     def read(self, key: str) -> bytes | None:
         """Return what is stored under a key, or None."""

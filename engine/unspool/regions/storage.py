@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final, Protocol
 
-from unspool.regions.atomic import sync_directory, write_atomically
+from unspool.errors import UnspoolError
+from unspool.files.private import create_private, make_folder
+from unspool.files.whole import sync_folder, write_whole
 from unspool.regions.errors import RegionStorageError
 
 _SUFFIX: Final = ".region"
@@ -41,6 +44,22 @@ class RegionStorage(Protocol):
         """Let go of what is held open."""
 
 
+def write_region(path: Path, data: bytes) -> None:
+    """Write a region file whole or not at all; see `write_whole`.
+
+    Raises:
+        RegionStorageError: the disk refused; what was there before is untouched.
+    """
+    try:
+        write_whole(path, (data,))
+    except UnspoolError as error:
+        raise RegionStorageError(str(error)) from None
+    except OSError as error:
+        raise RegionStorageError(
+            f"{path}: {error.strerror or error}; nothing was changed, free the disk and try again"
+        ) from None
+
+
 class DirectoryStorage:
     """One file a key, in one directory."""
 
@@ -52,7 +71,7 @@ class DirectoryStorage:
         """
         self._directory = Path(directory)
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_folder(self._directory)
         except OSError as error:
             raise RegionStorageError(f"{directory}: {error.strerror or error}; name another directory") from None
 
@@ -67,14 +86,14 @@ class DirectoryStorage:
 
     def write(self, key: str, data: bytes) -> None:
         """Store bytes under a key, wholly or not at all."""
-        write_atomically(self._path(key), data)
+        write_region(self._path(key), data)
 
     def rename(self, key: str, new_key: str) -> None:
         """Give a file another name that is not taken."""
         path, new_path = self._path(key), self._path(new_key)
         try:
             # Creating the new name first makes sure that nobody else's file is replaced.
-            new_path.open("xb").close()
+            os.close(create_private(new_path))
         except OSError as error:
             raise self._refused(new_key, error) from None
         try:
@@ -82,7 +101,12 @@ class DirectoryStorage:
         except OSError as error:
             new_path.unlink()
             raise self._refused(key, error) from None
-        sync_directory(self._directory)
+        try:
+            sync_folder(self._directory)
+        except OSError as error:
+            raise RegionStorageError(
+                f"{new_path}: {error.strerror}; it was renamed, but a power cut may undo that"
+            ) from None
 
     def list_keys(self) -> tuple[str, ...]:
         """Return all keys, in order."""

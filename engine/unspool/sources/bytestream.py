@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from unspool.errors import UnreadableSource
+from unspool.files.private import foreign_owner
 from unspool.sources.limits import DEFAULT_LIMITS, Limits
 
 _MAGIC: Final = ((b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\x00", "xz"))
@@ -34,7 +35,8 @@ def unreadable(path: Path, error: OSError) -> UnreadableSource:
     if isinstance(error, FileNotFoundError):
         return UnreadableSource(f"{path}: no such file or directory; check the spelling of the path")
     if isinstance(error, PermissionError):
-        return UnreadableSource(f"{path}: permission denied; ask its owner for read access (chmod +r) and try again")
+        remedy = foreign_owner(path) or "ask its owner for read access (chmod +r) and try again"
+        return UnreadableSource(f"{path}: permission denied; {remedy}")
     reason = error.strerror or type(error).__name__
     return UnreadableSource(f"{path}: cannot be read ({reason}); check that it is a regular file or directory")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from unspool.errors import UnreadableSource
+from unspool.files.whole import whole_file
 from unspool.history.history import History
 from unspool.history.verdict import Verdict
 from unspool.recorder.recorder import Recorder
@@ -16,9 +17,6 @@ from unspool.sources.foreign import feed
 from unspool.sources.opening import is_in_postgres, is_native, open_history
 from unspool.sources.selecting import Reading
 from unspool.store.file import FileStore
-from unspool.store.out_files import is_taken
-
-_PART = ".part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +58,20 @@ def convert(
         UnreadableSource: the source cannot be read, or the file is there already or cannot be written.
         ConfigError: an option is not valid.
     """
-    part = out.with_name(f".{out.name}{_PART}")
-    if is_taken(out, part):
+    if os.path.lexists(out):
         _check_replaceable(source, out, replace=replace)
-    _remove(part)
+        # What a link leads to is replaced, and the link stays.
+        out = out.resolve()
     try:
-        with ExitStack() as resources:
+        with whole_file(out, replace=replace) as part, ExitStack() as resources:
             native = is_native(source, reading.format) or is_in_postgres(source, reading.format)
             recorder = Recorder(
                 part, strategy=strategy, codec=codec, durability="fast", on_error="raise", identity=identity
             )
             resources.callback(recorder.close)
-            converted = _copy(source, recorder, identity) if native else _feed(source, recorder, reading, resources)
-        os.replace(part, out)  # noqa: PTH105 - replaces in one step, which Path.rename promises on POSIX only
+            return _copy(source, recorder, identity) if native else _feed(source, recorder, reading, resources)
     except OSError as error:
         raise UnreadableSource(f"{out}: cannot be written ({error.strerror}); check its folder") from None
-    finally:
-        _remove(part)
-    return converted
 
 
 def _check_replaceable(source: str, out: Path, *, replace: bool) -> None:
@@ -94,12 +88,6 @@ def _is_same_file(source: str, out: Path) -> bool:
         return out.samefile(source)
     except OSError:
         return False
-
-
-def _remove(part: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(OSError):
-            part.with_name(part.name + suffix).unlink()
 
 
 def _feed(source: str, recorder: Recorder, reading: Reading, resources: ExitStack) -> Converted:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from unspool.errors import UnreadableSource
+from unspool.files.leftovers import ScratchFolder
 from unspool.history.history import History
 from unspool.recorder.recorder import Recorder
 from unspool.sources.feeder import SourceFeeder
@@ -19,8 +19,7 @@ from unspool.store.file import FileStore
 def open_foreign(source: str, reading: Reading, *, identity: Mapping[str, str] | None, wait: bool) -> History:
     """Open a source that is no native file; see `open_history`."""
     with ExitStack() as resources:
-        folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="unspool-", ignore_cleanup_errors=True))
-        file = Path(folder) / "history.unspool"
+        file = resources.enter_context(ScratchFolder()) / "history.unspool"
         recorder = Recorder(file, durability="fast", on_error="raise")
         resources.callback(recorder.close)
         feeder = feed(source, recorder, reading, resources, grows=() if wait else side_files(file))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from unspool.errors import ConfigError, UnreadableSource
+from unspool.files.leftovers import ScratchFolder
 from unspool.model.addresses import is_postgres
 from unspool.sources.entries import Reader
 from unspool.sources.limits import DEFAULT_LIMITS, Limits
@@ -152,8 +152,7 @@ def _git(source: str, reading: Reading) -> Selected:
 
 def _standard_input(reading: Reading, undo: ExitStack, *, wait: bool) -> Selected:
     stream = reading.stdin if reading.stdin is not None else standard_input()
-    folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="unspool-", ignore_cleanup_errors=True))
-    spool = Spool(stream, Path(folder) / "stdin")
+    spool = Spool(stream, undo.enter_context(ScratchFolder()) / "stdin")
     undo.callback(spool.stop)
     if wait or not reading.follow:
         spool.wait_for_end()

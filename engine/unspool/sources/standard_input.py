@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from unspool.errors import UnreadableSource
+from unspool.files.private import create_private
 
 NAME: Final = "standard input"
 _CHUNK: Final = 1 << 16
@@ -27,7 +28,7 @@ class Spool:
         """
         self.path = path
         self._stream = stream
-        self._out = path.open("wb", buffering=0)
+        self._out = os.fdopen(create_private(path), "wb", buffering=0)
         self._has_ended = threading.Event()
         self._has_line = threading.Event()
         self._is_stopping = False

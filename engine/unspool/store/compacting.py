@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,12 +12,12 @@ from typing import Final
 from unspool.codec import state_codec
 from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, write_atoms
 from unspool.codec.replay import replay
-from unspool.errors import CorruptHistory, StorageFailed, UnreadableSource
+from unspool.errors import CorruptHistory, StorageFailed
+from unspool.files.whole import whole_file
 from unspool.model.entries import NO_META, Entry
 from unspool.model.values import strict_equal
 from unspool.store.blocks import Row
 from unspool.store.file import FileStore
-from unspool.store.out_files import is_taken
 from unspool.store.protocol import RecordRun
 from unspool.store.reader import FileReader
 from unspool.store.schema import connect_writer
@@ -61,28 +61,15 @@ def compact(path: Path, out: Path, progress: Progress | None = None) -> SizeRepo
         CorruptHistory: an entry of `path` cannot be read, or the new file differs; `out` is not made then.
         StorageFailed: the disk refused.
     """
-    partial = out.with_name(out.name + ".partial")
-    if is_taken(out, partial):
-        raise UnreadableSource(f"{out}: exists already; give a name that is free")
-    _remove(partial)
     try:
-        with closing(FileReader(path)) as source:
-            _write_compacted(source, partial, progress)
-            with closing(FileReader(partial)) as copy:
+        with whole_file(out) as part, closing(FileReader(path)) as source:
+            _write_compacted(source, part, progress)
+            with closing(FileReader(part)) as copy:
                 verify_same(source, copy)
             entries = source.count
-        partial.replace(out)
+        return SizeReport(entries, path.stat().st_size, out.stat().st_size)
     except (sqlite3.Error, OSError) as error:
         raise StorageFailed(f"{out}: could not be written ({error})") from None
-    finally:
-        _remove(partial)
-    return SizeReport(entries, path.stat().st_size, out.stat().st_size)
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).unlink()
 
 
 def _write_compacted(source: FileReader, out: Path, progress: Progress | None) -> None:
@@ -183,28 +170,26 @@ def vacuum(path: Path) -> SizeReport:
         UnreadableSource, CorruptHistory: it cannot be read, or the copy differs.
         StorageFailed: the disk refused.
     """
+    # What a link leads to is vacuumed, and the link stays.
+    path = path.resolve()
     before = sum(part.stat().st_size for part in (path, path.with_name(path.name + "-wal")) if part.exists())
-    partial = path.with_name(path.name + ".partial")
-    _remove(partial)
     # Opening for writing takes the lock, and seals what a crashed recorder left in the tail.
     store = FileStore.create(path)
     try:
-        store.vacuum_into(partial)
-        _make_wal(partial)
-        with closing(FileReader(partial)) as copy:
-            verify_same(store.reader, copy)
-        entries = store.reader.count
-        store.close(before_unlock=lambda: _replace(partial, path))
+        with ExitStack() as steps:
+            part = steps.enter_context(whole_file(path, replace=True))
+            store.vacuum_into(part)
+            _make_wal(part)
+            with closing(FileReader(part)) as copy:
+                verify_same(store.reader, copy)
+            entries = store.reader.count
+            # The copy takes the name while other writers are still locked out.
+            store.close(before_unlock=steps.pop_all().close)
+        return SizeReport(entries, before, path.stat().st_size)
     except (sqlite3.Error, OSError) as error:
-        raise StorageFailed(f"{path}: could not be vacuumed ({error}); it is unchanged") from None
+        raise StorageFailed(f"{path}: could not be vacuumed ({error}); no entry is lost") from None
     finally:
         store.close()
-        _remove(partial)
-    return SizeReport(entries, before, path.stat().st_size)
-
-
-def _replace(partial: Path, path: Path) -> None:
-    partial.replace(path)
 
 
 def _make_wal(path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unspool.errors import ReadOnlyHistory, UnspoolError
+from unspool.files.private import PRIVATE
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store.file_identity import KEY as IDENTITY
 from unspool.store.file_identity import identity_in
@@ -61,7 +62,7 @@ class FileStore:
         return cls(place, FileReader(place), None)
 
     @classmethod
-    def create(cls, path: str | Path, *, durability: Durability = "default") -> FileStore:
+    def create(cls, path: str | Path, *, durability: Durability = "default", mode: int = PRIVATE) -> FileStore:
         """Open a file for appending, creating it where it is missing.
 
         Args:
@@ -69,17 +70,20 @@ class FileStore:
             durability: `default`: an entry whose `append` returned survives a kill of the process, and a power cut
                 leaves a consistent file. `fast`: the same without any fsync, so a power cut may damage the file.
                 `full`: an entry whose `append` returned survives a power cut.
+            mode: permissions of a new file and of what lies beside it, whatever the umask; a file that is there keeps
+                its own.
 
         Raises:
             HistoryLocked: another writer holds the file.
             UnreadableSource: it cannot be opened, or is no unspool file.
-            ConfigError: an unknown durability.
+            StorageFailed: the disk refused.
+            ConfigError: an unknown durability, or a mode that cannot be honoured.
         """
         # Readers, which are started far more often, do without what only writers need.
         from unspool.store.writer import FileWriter
 
         place = Path(path)
-        writer = FileWriter(place, durability)
+        writer = FileWriter(place, durability, mode)
         return cls(place, writer.reader, writer)
 
     @property

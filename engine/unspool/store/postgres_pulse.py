@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import threading
-from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
 from unspool.errors import UnspoolError
+from unspool.files.leftovers import ScratchFolder
 from unspool.store.postgres_link import Link
 from unspool.store.postgres_target import Target, load_driver
 
@@ -37,9 +36,9 @@ class Pulse:
             channel: the notifications to wait for; None where nobody sends any.
             fingerprint: a query and its values; what it returns differs once there is more.
         """
-        self._folder = tempfile.TemporaryDirectory(prefix="unspool-", ignore_cleanup_errors=True)
+        self._folder = ScratchFolder()
         # Named like a database's side file, so that nobody takes it for the history itself.
-        self.path = Path(self._folder.name) / "pulse-wal"
+        self.path = self._folder.path / "pulse-wal"
         self.path.touch()
         self._target = target
         self._channel = channel
@@ -84,7 +83,7 @@ class Pulse:
         """Listen no more; stopping twice is fine. A thread that waits for a server that is away ends by itself."""
         self._is_stopping.set()
         self._thread.join(_PATIENCE_S)
-        self._folder.cleanup()
+        self._folder.close()
 
 
 def _was_told(connection: Any) -> bool:

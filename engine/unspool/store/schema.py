@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from unspool.errors import CorruptHistory, NewerSchema, UnreadableSource
+from unspool.errors import CorruptHistory, NewerSchema, StorageFailed, UnreadableSource
+from unspool.files.private import PRIVATE, foreign_owner, make_if_missing
 
 APPLICATION_ID: Final = 0x554E5350
 """`UNSP`: what `file(1)` and SQLite see as the kind of database."""
@@ -41,21 +43,26 @@ CREATE TABLE tail(
 """
 
 
-def connect_writer(path: Path, *, synchronous: str) -> sqlite3.Connection:
+def connect_writer(path: Path, *, synchronous: str, mode: int = PRIVATE) -> sqlite3.Connection:
     """Open a file for writing, creating it if it is missing or empty.
 
     Args:
         path: the file.
         synchronous: SQLite's setting of that name: OFF, NORMAL or FULL.
+        mode: permissions of a new file; SQLite gives its side files those of the main one.
 
     Raises:
         UnreadableSource: it cannot be opened or is no unspool file.
         NewerSchema: a newer unspool wrote it.
+        StorageFailed: the disk refused.
     """
     try:
+        make_if_missing(path, mode)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
-    except sqlite3.OperationalError as error:
-        raise UnreadableSource(f"{path}: cannot be opened for writing ({error}); check the folder") from None
+    except (OSError, sqlite3.Error) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        remedy = foreign_owner(path, to_write=True) or "check the folder"
+        raise UnreadableSource(f"{path}: cannot be opened for writing ({said}); {remedy}") from None
     try:
         # Before anything is written: a file that promises no safety from power cuts must not wait for the disk.
         connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -66,11 +73,18 @@ def connect_writer(path: Path, *, synchronous: str) -> sqlite3.Connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
     except sqlite3.DatabaseError as error:
         connection.close()
+        if is_refusal(error):
+            raise StorageFailed(f"{path}: {error}; check the disk and its free space") from None
         raise database_error(path, error) from None
     except (UnreadableSource, CorruptHistory):
         connection.close()
         raise
     return connection
+
+
+def is_refusal(error: sqlite3.Error) -> bool:
+    """Say whether the disk is to blame, and not what is on it."""
+    return "disk I/O error" in str(error) or "full" in str(error)
 
 
 def connect_reader(path: Path, *, live: bool) -> sqlite3.Connection:
@@ -131,9 +145,18 @@ def database_error(path: Path, error: sqlite3.Error) -> UnreadableSource | Corru
         return UnreadableSource(f"{path}: not an unspool file (no SQLite database); name its format with --format")
     if "malformed" in text or "corrupt" in text:
         return CorruptHistory(f"{path}: damaged ({text}); `unspool doctor {path} --repair OUT` keeps what is intact")
-    if "disk I/O error" in text or "full" in text:
+    if is_refusal(error):
         return CorruptHistory(f"{path}: {text}; check the disk and its free space")
-    return UnreadableSource(f"{path}: cannot be opened ({text}); check its permissions")
+    return UnreadableSource(f"{path}: cannot be opened ({text}); {foreign_owner(path) or 'check its permissions'}")
+
+
+def is_sound(path: Path) -> bool:
+    """Say whether a file that is being written to is whole, seen by a connection that has read nothing of it before."""
+    try:
+        with closing(_connect_uri(path, "mode=ro")) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except (sqlite3.Error, UnreadableSource, CorruptHistory):
+        return False
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:

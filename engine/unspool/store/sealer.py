@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,15 @@ the one fsync a recording app can feel, so it should be rare."""
 class Sealer:
     """Seals runs of tail rows, one after the other, on a thread of its own."""
 
-    def __init__(self, path: Path, write_lock: threading.Lock, reader: FileReader, *, synchronous: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        write_lock: threading.Lock,
+        reader: FileReader,
+        *,
+        synchronous: str,
+        presence: Callable[[], None],
+    ) -> None:
         """Prepare; the thread starts with the first request.
 
         Args:
@@ -32,11 +40,13 @@ class Sealer:
             write_lock: held around every write to the file by this process.
             reader: reads the same file.
             synchronous: SQLite's setting for the sealing connection.
+            presence: raises when the file's name leads to another file by now.
         """
         self._path = path
         self._write_lock = write_lock
         self._reader = reader
         self._synchronous = synchronous
+        self._presence = presence
         self._requests: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
@@ -83,6 +93,8 @@ class Sealer:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
+            # A connection is opened by name: what has the name by now must be what is recorded into.
+            self._presence()
             self._connection = connect_writer(self._path, synchronous=self._synchronous)
             self._segment = load_segment(self._connection)
             self._tally = load_tally(self._connection)
@@ -106,6 +118,12 @@ class Sealer:
         except Exception as error:  # noqa: BLE001 - whatever it was, the thread must end in a message, not in silence
             self.failure = sealing_failed(self._path, start, error)
 
+    def drop_connection(self) -> None:
+        """Let go of a connection that failed, so that no lock of it can hold up the recording."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def _seal(self, connection: sqlite3.Connection, start: int, stop: int) -> None:
         rows = read_rows(connection, start, stop)
         if len(rows) != stop - start:
@@ -115,6 +133,7 @@ class Sealer:
         block = build_block(rows, head, self._segment)
         if self._tally is not None:
             self._tally.add(rows)
+        self._presence()
         with self._write_lock:
             write_block(connection, block, self._tally)
         self._segment = block.segment

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 import secrets
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource
+from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
+from unspool.files.private import PRIVATE, check_mode, drop_lock, foreign_owner, take_lock
 from unspool.store.file_identity import note_identity
+from unspool.store.presence import Presence
 from unspool.store.protocol import Draft
 from unspool.store.reader import FileReader
 from unspool.store.recordings import Recording, note_recording
-from unspool.store.schema import connect_writer
+from unspool.store.schema import connect_writer, is_sound
 from unspool.store.sealer import Sealer
 from unspool.store.sealing import unsealed_runs
 from unspool.store.tail import INSERT, row_values
@@ -34,34 +38,56 @@ _MAX_ROWS: Final = 128
 class FileWriter:
     """The one writer of a file."""
 
-    def __init__(self, path: Path, durability: str) -> None:
+    def __init__(self, path: Path, durability: str, mode: int = PRIVATE) -> None:
         """Open or create the file; rows that a crashed writer left in the tail are sealed at once.
 
         Raises:
-            HistoryLocked, UnreadableSource, NewerSchema, ConfigError: see `FileStore.create`.
+            HistoryLocked, UnreadableSource, NewerSchema, ConfigError, StorageFailed: see `FileStore.create`.
         """
         if durability not in _SYNCHRONOUS:
             raise ConfigError(f"durability is {durability!r}; write one of {', '.join(_SYNCHRONOUS)}")
-        self._path = path
-        self._lock_file = _lock(path)
+        # The name stays the same when the app changes its folder, and links lead to one lock and one -wal.
+        self._path = Path(os.path.realpath(path))
+        self._lock_file = _lock(self._path, check_mode(mode))
         self._lock = threading.Lock()
-        try:
-            self._connection = connect_writer(path, synchronous=_SYNCHRONOUS[durability])
-            self._identify()
-            self.reader = FileReader(path, live=True)
-            self.sealer = Sealer(path, self._lock, self.reader, synchronous=_SYNCHRONOUS[durability])
-            self._numbers = {name: number for number, name in enumerate(self.reader.names())}
-            self._names = self.reader.names()
-            self._fresh: list[tuple[int, bytes]] = []
-            for start, stop in unsealed_runs(self._connection, RUN_ROWS):
-                self.sealer.seal_now(start, stop)
-        except BaseException:
-            self._unlock()
-            raise
+        with ExitStack() as undo:
+            undo.callback(self._unlock)
+            self._open(_SYNCHRONOUS[durability], mode, undo)
+            undo.pop_all()
         self._next = self.reader.count
         self._run_start = self._next
         self._run_bytes = 0
         self._failed = False
+
+    def _open(self, synchronous: str, mode: int, undo: ExitStack) -> None:
+        """Open all connections.
+
+        Args:
+            synchronous: SQLite's setting.
+            mode: permissions of a new file.
+            undo: takes what closes them when one fails.
+        """
+        self._connection = connect_writer(self._path, synchronous=synchronous, mode=mode)
+        undo.callback(self._connection.close)
+        self._presence = Presence(self._path, lambda: is_sound(self._path))
+        self._identify()
+        self.reader = FileReader(self._path, live=True)
+        undo.callback(self.reader.close)
+        self.sealer = Sealer(
+            self._path, self._lock, self.reader, synchronous=synchronous, presence=self._presence.check
+        )
+        undo.callback(self.sealer.drop_connection)
+        self._names = self.reader.names()
+        self._numbers = {name: number for number, name in enumerate(self._names)}
+        self._fresh: list[tuple[int, bytes]] = []
+        try:
+            for start, stop in unsealed_runs(self._connection, RUN_ROWS):
+                self.sealer.seal_now(start, stop)
+        except sqlite3.Error as error:
+            raise StorageFailed(
+                f"{self._path}: what an earlier recorder left could not be sealed ({error}); no entry is lost, "
+                "check the disk and its free space"
+            ) from None
 
     def _identify(self) -> None:
         try:
@@ -69,8 +95,11 @@ class FileWriter:
                 "INSERT OR IGNORE INTO meta(key, value) VALUES ('history_id', ?), ('created_ns', ?)",
                 (secrets.token_hex(4), time.time_ns()),
             )
-        except sqlite3.OperationalError as error:
-            raise UnreadableSource(f"{self._path}: cannot be written ({error}); check its permissions") from None
+        except sqlite3.Error as error:
+            remedy = (
+                foreign_owner(self._path, to_write=True) or "check its permissions and the free space of its disk"
+            )
+            raise UnreadableSource(f"{self._path}: cannot be written ({error}); {remedy}") from None
 
     def intern(self, atom: str) -> int:
         """See `Store.intern`."""
@@ -96,8 +125,10 @@ class FileWriter:
         """See `Store.append`.
 
         Raises:
-            StorageFailed: the disk or the database refused; nothing of the entry was kept.
+            StorageFailed: the disk or the database refused, or the file is no longer where it was; nothing of the
+                entry was kept.
         """
+        self._presence.check()
         seq = self._next
         values = row_values(draft, seq)
         try:
@@ -169,14 +200,16 @@ class FileWriter:
         self._connection.execute("VACUUM INTO ?", (str(path),))
 
     def close(self, before_unlock: Callable[[], None] | None = None) -> None:
-        """Seal the tail, fold side files into the file, release it.
+        """Seal the tail, fold side files into the file, release it; a file that is gone is let go of as it is.
 
         Raises:
-            StorageFailed: the file could not be folded, or entries stay in the tail because sealing failed.
-            CorruptHistory: the same, because an entry before them is damaged.
+            StorageFailed: the file could not be folded, or entries stay in the tail because sealing failed, or the file
+                is no longer where it was.
+            CorruptHistory: entries stay in the tail because one before them is damaged.
         """
         try:
             self.sealer.finish()
+            self._presence.check()
             self.sealer.seal_all(unsealed_runs(self._connection, RUN_ROWS))
             # The last connection to close folds the WAL away, and one opened for reading cannot.
             self.reader.close()
@@ -187,7 +220,13 @@ class FileWriter:
         except sqlite3.Error as error:
             # What was appended stays in the tail and is sealed by the next writer.
             raise StorageFailed(f"{self._path}: could not be folded on closing ({error}); no entry is lost") from None
+        except UnspoolError:
+            self.reader.close()
+            raise
         finally:
+            self.sealer.drop_connection()
+            self._connection.close()
+            self._presence.put_log_aside()
             self._unlock()
         if self.sealer.failure is not None:
             raise self.sealer.failure
@@ -197,8 +236,7 @@ class FileWriter:
         os.close(self._lock_file)
 
     def _unlock(self) -> None:
-        lock_path(self._path).unlink(missing_ok=True)
-        os.close(self._lock_file)
+        drop_lock(lock_path(self._path), self._lock_file)
 
 
 def lock_path(path: Path) -> Path:
@@ -206,27 +244,23 @@ def lock_path(path: Path) -> Path:
     return path.with_name(path.name + "-lock")
 
 
-def _lock(path: Path) -> int:
-    """Take the writer's lock; the kernel drops it when the process dies, however it dies."""
+def _lock(path: Path, mode: int) -> int:
+    """Take the writer's lock.
+
+    Raises:
+        HistoryLocked: another writer holds it.
+        UnreadableSource: it cannot be made.
+    """
     place = lock_path(path)
-    while True:
-        try:
-            descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise UnreadableSource(
-                f"{path}: cannot be opened for writing ({error.strerror}); check the folder"
-            ) from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            raise HistoryLocked(
-                f"{path}: another recorder is writing to it; give this one a file of its own"
-            ) from None
-        # The holder before may have unlinked the name between our open and our lock.
-        try:
-            if os.fstat(descriptor).st_ino == place.stat().st_ino:
-                return descriptor
-        except FileNotFoundError:
-            pass
-        os.close(descriptor)
+    try:
+        # Whoever may write to the file may take the lock.
+        known = stat.S_IMODE(path.stat().st_mode) & 0o666 | PRIVATE if path.exists() else mode
+        descriptor = take_lock(place, known)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UnreadableSource(f"{place}: is a link, and a lock never follows one; remove it") from None
+        remedy = foreign_owner(path, to_write=True) or "check the folder"
+        raise UnreadableSource(f"{path}: cannot be opened for writing ({error.strerror}); {remedy}") from None
+    if descriptor is None:
+        raise HistoryLocked(f"{path}: another recorder is writing to it; give this one a file of its own")
+    return descriptor

@@ -26,9 +26,7 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("words", WRITERS.values(), ids=list(WRITERS))
-@pytest.mark.parametrize(
-    "name", ["x" * 300, "x" * 252, "none/out", "shop.unspool/out"], ids=["long", "nearly long", "no folder", "a file"]
-)
+@pytest.mark.parametrize("name", ["x" * 300, "none/out", "shop.unspool/out"], ids=["long", "no folder", "a file"])
 def test_a_name_that_cannot_be_written(
     words: tuple[str, ...], name: str, source: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -40,6 +38,24 @@ def test_a_name_that_cannot_be_written(
     assert told.err.count(b"\n") == 1
     assert told.err.startswith(f"unspool: {out}: ".encode())
     assert [path.name for path in source.parent.iterdir()] == [source.name]
+
+
+@pytest.mark.parametrize("words", WRITERS.values(), ids=list(WRITERS))
+def test_a_name_that_leaves_no_room_for_another_beside_it(
+    words: tuple[str, ...], source: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A finished file needs no room; a recording needs some for its lock."""
+    out = source.parent / ("x" * 252)
+    code = run([word.format(source=source, out=out) for word in words])
+    told = capfdbinary.readouterr()
+    if "demo" in words:
+        assert code == 3
+        assert told.err.startswith(f"unspool: {out}: ".encode())
+    else:
+        assert code == 0, told.err
+        assert out.stat().st_size
+    left = {path.name for path in source.parent.iterdir()} - {out.name}
+    assert left == {source.name}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -172,6 +173,7 @@ def _let_go_of_standard_output() -> None:
 def main() -> None:
     """Run the command line of this process."""
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
+    _unwind_when_told_to_end()
     code = run()
     try:
         sys.stdout.flush()
@@ -185,6 +187,18 @@ def main() -> None:
     if "unspool_tui.window" in sys.modules:
         _leave_at_once(code)
     sys.exit(code)
+
+
+def _unwind_when_told_to_end() -> None:
+    """Have what is only there for a while removed also where another process ends this one."""
+
+    def end(number: int, _: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Whoever starts us with `nohup` wants the one to be ignored.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, end)
 
 
 def _leave_at_once(code: int) -> NoReturn:

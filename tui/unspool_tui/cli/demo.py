@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Final
 import click
 
 from unspool.errors import UnreadableSource
+from unspool.files.leftovers import ScratchFolder
 from unspool_tui.cli.opening import print_all, show
 from unspool_tui.cli.options import Common, judge, opened, stdout_is_terminal
 
@@ -66,8 +66,8 @@ def command(
     is_shown = stdout_is_terminal()
     if not is_shown and seconds is None and steps is None:
         seconds = _SHORT_RUN_S
-    with tempfile.TemporaryDirectory(prefix="unspool-demo-") as folder:
-        path = file or Path(folder) / "shop.unspool"
+    with ScratchFolder() as folder:
+        path = file or folder / "shop.unspool"
         common = replace(common, source=str(path))
         with shop_running(path, rate=rate, seconds=seconds, seed=seed, steps=steps, bug=bug) as process:
             live = is_shown and steps is None

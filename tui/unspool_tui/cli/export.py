@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 import click
 
 from unspool.errors import UnreadableSource
+from unspool.files.whole import write_whole
 from unspool_tui.cli.options import Common, judge, opened, source_command
 from unspool_tui.cli.output import Output
 from unspool_tui.present.inert import visible
@@ -110,21 +110,10 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
                 stream.writelines(pieces)
         else:
             # What a link leads to is replaced, and the link stays.
-            _replace(path.resolve(), pieces)
+            write_whole(path.resolve(), pieces)
     except BrokenPipeError:
         raise
     except IsADirectoryError:
         raise UnreadableSource(f"{path}: is a folder; name a file in it") from None
     except OSError as error:
         raise UnreadableSource(f"{path}: cannot be written ({error.strerror}); check its folder") from None
-
-
-def _replace(path: Path, pieces: Iterable[bytes]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.writelines(pieces)
-        os.replace(part, path)  # noqa: PTH105 - replaces in one step, which Path.rename promises on POSIX only
-    finally:
-        with suppress(OSError):
-            part.unlink()
