@@ -173,7 +173,9 @@ def test_a_sealer_that_stops_tells_and_recording_goes_on(tmp_path: Path, gate: t
     states = list(shop_states(150))
     recorder = Recorder(path)
     record_and_fail(recorder, states[:149], gate)
-    with pytest.warns(SealingStopped, match="entries from 0 on could not be sealed .ZeroDivisionError: a fault of our own."):
+    with pytest.warns(
+        SealingStopped, match="entries from 0 on could not be sealed .ZeroDivisionError: a fault of our own."
+    ):
         assert recorder.record(states[149]) == 149
     with warnings.catch_warnings():
         warnings.simplefilter("error")
