@@ -11,6 +11,10 @@ class UnreadableSource(UnspoolError):
     """A source is missing, unreadable, of an unknown format, or refused."""
 
 
+class LimitExceeded(UnreadableSource):
+    """A source asks for more memory or time than the limits allow; the message names the limit and how to raise it."""
+
+
 class CorruptHistory(UnspoolError):
     """Stored bytes do not mean what they must; `seq` names the entry where that is known."""
 

@@ -7,6 +7,8 @@ import math
 import re
 from typing import Final, NoReturn
 
+from unspool.model.counting import json_holds_more_than
+from unspool.model.limits import in_force
 from unspool.model.values import Value
 
 _SAFE_DIGITS: Final = 15
@@ -32,6 +34,9 @@ def parse_json(text: str) -> Value:
     Raises:
         ValueError: the text is no JSON; the message says where.
     """
+    limits = in_force()
+    if found := json_holds_more_than(text.encode("utf-8", "surrogatepass"), limits.nodes):
+        raise ValueError(f"too much: it holds about {found:,} values and keys; {limits.told('nodes')}")
     try:
         return json.loads(text, parse_int=_integer, parse_constant=_refuse_constant)
     except RecursionError:
@@ -98,11 +103,14 @@ def _parse_deep(text: str) -> Value:
     root: list[Value] = []
     stack: list[dict[str, Value] | list[Value]] = [root]
     key = ""
+    limit = in_force().depth
     while True:
         match = reader.token()
         if match["mark"] in {"{", "["}:
             child: dict[str, Value] | list[Value] = {} if match["mark"] == "{" else []
             _put(stack[-1], key, child)
+            if len(stack) > limit:
+                raise ValueError(f"too deep: {in_force().told('depth')}")
             stack.append(child)
             opening = True
         else:

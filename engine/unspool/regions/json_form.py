@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
+from unspool.model.counting import json_holds_more_than
+from unspool.model.limits import in_force
 from unspool.model.values import Value
 from unspool.regions.errors import RegionFileError
 
@@ -28,6 +31,9 @@ def load_json(data: bytes, source: str) -> Value:
     Raises:
         RegionFileError: it is no JSON, says a key twice, holds NaN, or is nested too deeply.
     """
+    limits = in_force()
+    if found := json_holds_more_than(data, limits.nodes):
+        raise RegionFileError(f"{source}: it holds about {found:,} values and keys; {limits.told('nodes')}")
     try:
         text = data.removeprefix(_BOM).decode("utf-8")
         return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
@@ -45,8 +51,8 @@ def load_json(data: bytes, source: str) -> Value:
 def _object(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        counts = Counter(key for key, _ in pairs)
+        twice = next(key for key in counts if counts[key] > 1)
         raise _Refused(f"the key {twice!r} occurs twice in one object")
     return fields
 

@@ -9,9 +9,9 @@ import zlib
 from pathlib import Path
 from typing import IO, Final, cast
 
-from unspool.errors import UnreadableSource
+from unspool.errors import LimitExceeded, UnreadableSource
 from unspool.files.private import foreign_owner
-from unspool.sources.limits import DEFAULT_LIMITS, Limits
+from unspool.model.limits import DEFAULT_LIMITS, FREE_BYTES, Limits
 
 _MAGIC: Final = ((b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\x00", "xz"))
 _MAX_WINDOW: Final = 1 << 31
@@ -44,12 +44,12 @@ def unreadable(path: Path, error: OSError) -> UnreadableSource:
 class _Bounded(io.RawIOBase):
     """An unfolding stream that stops at a limit and says where compressed data is damaged."""
 
-    def __init__(self, inner: IO[bytes], source: IO[bytes], path: Path, limit: int) -> None:
+    def __init__(self, inner: IO[bytes], source: IO[bytes], path: Path, limits: Limits) -> None:
         super().__init__()
         self._inner = inner
         self._source = source
         self._path = path
-        self._limit = limit
+        self._limits = limits
         self._seen = 0
 
     def readable(self) -> bool:
@@ -66,10 +66,14 @@ class _Bounded(io.RawIOBase):
                 "decompress it with the tool that wrote it to see what can be saved"
             ) from None
         self._seen += len(data)
-        if self._seen > self._limit:
-            raise UnreadableSource(
-                f"{self._path}: unfolds to more than {self._limit} bytes, which is refused; decompress it yourself "
-                "and open the result if you trust it"
+        if self._seen > self._limits.decompressed_bytes:
+            raise LimitExceeded(
+                f"{self._path}: unfolds to more than {self._seen:,} bytes; {self._limits.told('decompressed_bytes')}"
+            )
+        if self._seen > FREE_BYTES and self._seen > self._limits.expansion * self._source.tell():
+            raise LimitExceeded(
+                f"{self._path}: unfolds to {self._seen:,} bytes and more from {self._source.tell():,}; "
+                f"{self._limits.told('expansion')}"
             )
         buffer[: len(data)] = data
         return len(data)
@@ -142,7 +146,7 @@ def open_bytes(path: Path, limits: Limits = DEFAULT_LIMITS) -> IO[bytes]:
         inner = cast("IO[bytes]", lzma.LZMAFile(source))  # noqa: SIM115 - closed with the stream around it
     else:
         inner = cast("IO[bytes]", _Zstd(source))
-    return io.BufferedReader(_Bounded(inner, source, path, limits.decompressed_bytes), _CHUNK)
+    return io.BufferedReader(_Bounded(inner, source, path, limits), _CHUNK)
 
 
 def position_of(stream: IO[bytes]) -> int:
@@ -164,8 +168,8 @@ def read_whole(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
     except OSError as error:
         raise unreadable(path, error) from None
     if len(data) > limits.document_bytes:
-        raise UnreadableSource(
-            f"{path}: one document of more than {limits.document_bytes} bytes is refused; "
-            "if it holds many states, store them as JSON Lines, one a line"
+        raise LimitExceeded(
+            f"{path}: one document of more than {limits.document_bytes:,} bytes; store many states as JSON Lines, one a "
+            f"line, or: {limits.told('document_bytes')}"
         )
     return data

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import UnreadableSource
+from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.values import Value
 from unspool.sources import delta_records, nexus
 from unspool.sources.bytestream import CutShort, read_whole, unreadable
@@ -17,7 +18,6 @@ from unspool.sources.documents import SUFFIXES, kind_of, parse_document, suffix_
 from unspool.sources.entries import Interpreter, Progress, Reader, SourceEntry, UnusableRecord
 from unspool.sources.findings import Findings
 from unspool.sources.json_exact import BrokenText
-from unspool.sources.limits import DEFAULT_LIMITS, Limits
 from unspool.sources.natural_order import natural_key
 from unspool.sources.probe import Probe, Shape
 

@@ -10,17 +10,24 @@ from typing import Final
 
 import msgpack
 
+from unspool.model.counting import msgpack_holds_more_than
+from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import Value
 from unspool.sources import json_exact
-from unspool.sources.json_exact import BrokenText, Parsed
-from unspool.sources.limits import DEFAULT_LIMITS, Limits
+from unspool.sources.json_exact import BrokenText, Parsed, TooMuch
 
 SUFFIXES: Final = {".json": "json", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".msgpack": "msgpack",
                    ".mpk": "msgpack", ".mp": "msgpack"}  # fmt: skip
 LINE_SUFFIXES: Final = (".jsonl", ".ndjson", ".jsonlines", ".log", ".jsons", ".json-seq")
 COMPRESSED_SUFFIXES: Final = (".gz", ".zst", ".zstd", ".xz")
 _TOML_LINE: Final = re.compile(rb"^\s*(\[\[?[^\]]+\]\]?\s*(#.*)?|[\w.\"'-]+\s*=\s*\S.*)$")
+_TOML_TEXT: Final = re.compile(
+    r'"""(?:[^"\\]++|\\.|"(?!""))*+"""|' + r"'''.*?'''" + r'|"(?:[^"\\\n]++|\\.)*+"|' + r"'[^'\n]*+'" + r"|\#[^\n]*+",
+    re.DOTALL,
+)
+"""Texts and comments of a TOML document."""
+_DOTTED: Final = re.compile(r'(?:[\w-]++|"")(?:[ \t]*+\.[ \t]*+(?:[\w-]++|""))++')
 _YAML_LINE: Final = re.compile(rb"^(---|- \S.*|[^\s#\[\]{}&*!|>%@`,][^\n]*:( .*|)|%YAML .*)$")
 _MSGPACK_CONTAINER: Final = frozenset((*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF))
 
@@ -97,21 +104,58 @@ def parse_document(data: bytes, kind: str, limits: Limits = DEFAULT_LIMITS) -> P
 
 
 def _parse_json(data: bytes, limits: Limits) -> Parsed:
-    return json_exact.parse(data, max_depth=limits.depth)
+    return json_exact.parse(data, limits)
 
 
 def _parse_toml(data: bytes, limits: Limits) -> Parsed:
+    _check_markup(data, "TOML", limits)
     try:
-        return Parsed(tomllib.loads(data.decode("utf-8-sig")))
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BrokenText(f"not UTF-8 text: {error.reason}", error.start) from None
+    _check_toml(text, limits)
+    try:
+        return Parsed(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise BrokenText(str(error), is_cut_short="end of document" in str(error)) from None
     except RecursionError:
-        raise BrokenText("nested deeper than a TOML reader goes") from None
+        raise TooMuch("nested deeper than a TOML reader goes") from None
+    except ValueError:
+        # tomllib lets one bare error through: an integer of more digits than Python converts.
+        raise TooMuch(
+            "it holds an integer of more than 4,300 digits, which Python's own TOML reader refuses"
+        ) from None
+
+
+def _check_markup(data: bytes, kind: str, limits: Limits) -> None:
+    """Refuse what a slow parser would take minutes for.
+
+    Raises:
+        TooMuch: it is too large.
+    """
+    if len(data) > limits.markup_bytes:
+        raise TooMuch(f"{len(data):,} bytes of {kind}, whose parser is slow; {limits.told('markup_bytes')}")
+
+
+def _check_toml(text: str, limits: Limits) -> None:
+    """Refuse what tomllib takes the square of: it looks at every beginning of a dotted key, and again below each table.
+
+    Raises:
+        TooMuch: a key has too many parts, or there are too many values.
+    """
+    signs = sum(map(text.count, "=,[{"))
+    if signs <= limits.nodes // 2 and text.count(".") < limits.key_parts:
+        return
+    bare = _TOML_TEXT.sub('""', text)
+    longest = max((match[0].count(".") for match in _DOTTED.finditer(bare)), default=0)
+    if longest >= limits.key_parts:
+        raise TooMuch(f"a dotted key of {longest + 1:,} parts; {limits.told('key_parts')}")
+    if (nodes := 2 * sum(map(bare.count, "=,[{"))) > limits.nodes:
+        raise TooMuch(f"it holds about {nodes:,} values and keys; {limits.told('nodes')}")
 
 
 def _parse_yaml(data: bytes, limits: Limits) -> Parsed:
+    _check_markup(data, "YAML", limits)
     # YAML is an optional extra, and slow to import.
     from unspool.sources.yaml_document import parse_yaml
 
@@ -130,6 +174,8 @@ def _timestamp_or_extension(value: Value) -> Value:
 
 
 def _parse_msgpack(data: bytes, limits: Limits) -> Parsed:
+    if msgpack_holds_more_than(data, limits.nodes):
+        raise TooMuch(f"it holds more than {limits.nodes:,} values and keys; {limits.told('nodes')}")
     size = len(data)
     unpacker = msgpack.Unpacker(
         raw=False, strict_map_key=False, timestamp=0, ext_hook=_extension, max_buffer_size=max(size, 1),

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+import msgspec
+
 from unspool.history.feeder import Progress
 from unspool.model.entries import NO_META
 from unspool.model.values import State, Value
 from unspool.sources.findings import Findings
 
-__all__ = ["Interpreter", "Progress", "Reader", "SourceEntry", "UnusableRecord", "as_state"]
+__all__ = ["Interpreter", "Progress", "Reader", "SourceEntry", "UnusableRecord", "as_state", "fits"]
 
 VALUE_ATOM: Final = "value"
 """The atom that holds a state which is no JSON object."""
@@ -88,6 +90,23 @@ class Interpreter(Protocol):
 
     def notices(self) -> Iterable[tuple[str, bool]]:
         """Return what must be said about the whole, as (message, is_loss); asked after each reading."""
+
+
+def fits(value: Value, shape: type[msgspec.Struct]) -> bool:
+    """Say whether a parsed object has the fields that a format asks of it, each of the right type; others may be there.
+
+    Args:
+        value: any value.
+        shape: the fields; a field with a default may be missing.
+    """
+    if not isinstance(value, dict):
+        return False
+    try:
+        msgspec.convert({name: value[name] for name in shape.__struct_fields__ if name in value}, shape)
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        # A lone surrogate where one of several words is expected is none of them.
+        return False
+    return True
 
 
 def as_state(value: Value) -> State:

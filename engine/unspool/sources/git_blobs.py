@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Final
 
 from unspool.errors import UnreadableSource
+from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.sources.git_commands import Commit, Repository, environment
-from unspool.sources.limits import DEFAULT_LIMITS, Limits
 
 _AHEAD_BYTES: Final = 32_768
 """Bytes of requests sent before the first answer is read; they fit any pipe, so neither side can block the other."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.values import Value
 from unspool.sources.document_states import document_entry
 from unspool.sources.documents import kind_of, parse_document
@@ -17,7 +18,6 @@ from unspool.sources.git_commands import Commit, Repository
 from unspool.sources.git_lineage import lineage
 from unspool.sources.git_target import GitTarget
 from unspool.sources.json_exact import BrokenText, Parsed
-from unspool.sources.limits import DEFAULT_LIMITS, Limits
 from unspool.sources.source_text import guessed_document, is_document_by_name, is_text_by_name, text_state
 from unspool.sources.timestamps import NS_PER_SECOND
 

@@ -11,15 +11,15 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from unspool.model.limits import Limits, in_force
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import Value
 from unspool.sources.json_exact import BrokenText, parse
-from unspool.sources.limits import DEFAULT_LIMITS, Limits
 from unspool.sources.reviving import DROP, Frame, Leaf, Reference, plain_frame, revive_with
 
 JSAN: Final = "$jsan"
 _TYPE: Final = "__serializedType__"
-_STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]|\[\"((?:[^\\\"]|\\.)*)\"\]")
+_STEP: Final = re.compile(r"\.(\w+)|\[(\d{1,18})\]|\[\"((?:[^\\\"]|\\.)*)\"\]")
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -96,13 +96,13 @@ def _open(value: Value) -> Frame:
     return Frame(iter(items.items()), {}, lambda content: Tagged(type_name, content))
 
 
-def revive(document: Value, limits: Limits = DEFAULT_LIMITS) -> Value:
+def revive(document: Value, limits: Limits | None = None) -> Value:
     """Return a copy of a document with its markers turned into values.
 
     References are followed; where they run in a circle, an `Unrepresentable` stands for the second visit.
 
     Raises:
-        BrokenText: references unfold to more than a state may hold.
+        TooMuch: references unfold to more than a state may hold.
     """
 
     def marker_of(value: dict[str, Value]) -> Leaf | Reference | None:
@@ -117,4 +117,4 @@ def revive(document: Value, limits: Limits = DEFAULT_LIMITS) -> Value:
             return Leaf(Unrepresentable("reference", f"{marker} leads nowhere in the file"))
         return Reference(target)
 
-    return revive_with(document, marker_of, _open, limits)
+    return revive_with(document, marker_of, _open, limits or in_force())

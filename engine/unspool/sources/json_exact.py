@@ -17,8 +17,9 @@ from typing import Final
 
 import msgspec
 
+from unspool.model.counting import json_holds_more_than
+from unspool.model.limits import Limits, in_force
 from unspool.model.values import Value
-from unspool.sources.limits import DEFAULT_LIMITS
 
 _fast: Final[Callable[[bytes], Value]] = msgspec.json.Decoder().decode
 _encode: Final[Callable[[Value], bytes]] = msgspec.json.Encoder().encode
@@ -28,6 +29,7 @@ _TOKEN: Final = re.compile(
     r"|(?P<word>true|false|null|NaN|-?Infinity))",
     re.ASCII,
 )
+_PLAIN_DIGITS: Final = 4_000
 _WORDS: Final = {
     "true": True,
     "false": False,
@@ -49,6 +51,10 @@ class BrokenText(ValueError):
         self.is_cut_short = is_cut_short
 
 
+class TooMuch(BrokenText):
+    """A text whose content would take more than the limits allow, whether or not it is what it should be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """A parsed text.
@@ -62,12 +68,19 @@ class Parsed:
     repeated_key: str | None = None
 
 
-def parse(data: bytes, *, max_depth: int = DEFAULT_LIMITS.depth) -> Parsed:
+def parse(data: bytes, limits: Limits | None = None) -> Parsed:
     """Read one JSON text.
+
+    Args:
+        data: the text.
+        limits: bounds of what comes out of it; those of the process when None.
 
     Raises:
         BrokenText: the bytes are no JSON; `is_cut_short` tells that more bytes could mend it.
+        TooMuch: it holds more than the limits allow.
     """
+    limits = limits or in_force()
+    _check_size(data, limits)
     try:
         value = _fast(data)
         # A repeated key leaves fewer colons when the value is written again; this costs one fast encode.
@@ -75,7 +88,12 @@ def parse(data: bytes, *, max_depth: int = DEFAULT_LIMITS.depth) -> Parsed:
             return Parsed(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    return _parse_carefully(_decode(data), max_depth)
+    return _parse_carefully(_decode(data), limits)
+
+
+def _check_size(data: bytes, limits: Limits) -> None:
+    if found := json_holds_more_than(data, limits.nodes):
+        raise TooMuch(f"it holds about {found:,} values and keys; {limits.told('nodes')}")
 
 
 def _decode(data: bytes) -> str:
@@ -112,22 +130,36 @@ class _Builder:
 
 def _float(text: str) -> Value:
     number = float(text)
-    # A number beyond a double would become infinity; a decimal keeps it.
-    return decimal.Decimal(text) if math.isinf(number) else number
-
-
-def _integer(text: str) -> int:
+    if not math.isinf(number):
+        return number
     try:
-        return int(text)
-    except ValueError:
-        raise BrokenText(f"an integer of {len(text)} digits is longer than this reader takes") from None
+        # A number beyond a double would become infinity; a decimal keeps it.
+        return decimal.Decimal(text)
+    except decimal.InvalidOperation:
+        raise BrokenText(f"the number {text[:40]} is beyond what a decimal can hold") from None
 
 
-def _parse_carefully(text: str, max_depth: int) -> Parsed:
+def integer_of(text: str, limits: Limits) -> int:
+    """Read a decimal integer.
+
+    Raises:
+        TooMuch: it is longer than the limits allow; reading takes the square of its digits.
+    """
+    if len(text) > limits.digits:
+        raise TooMuch(f"an integer of {len(text):,} digits; {limits.told('digits')}")
+    # Python's own conversion stops at 4,300 digits, whatever was allowed.
+    return int(text) if len(text) <= _PLAIN_DIGITS else int(decimal.Decimal(text))
+
+
+def _parse_carefully(text: str, limits: Limits) -> Parsed:
     builder = _Builder()
     try:
         value = json.loads(
-            text, parse_float=_float, parse_int=_integer, object_pairs_hook=builder.object_of, strict=True
+            text,
+            parse_float=_float,
+            parse_int=lambda digits: integer_of(digits, limits),
+            object_pairs_hook=builder.object_of,
+            strict=True,
         )
     except json.JSONDecodeError as error:
         is_cut_short = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
@@ -135,7 +167,7 @@ def _parse_carefully(text: str, max_depth: int) -> Parsed:
             f"{error.msg} at line {error.lineno} column {error.colno}", error.pos, is_cut_short=is_cut_short
         ) from None
     except RecursionError:
-        return _DeepParser(text, max_depth).parse()
+        return _DeepParser(text, limits).parse()
     return Parsed(value, builder.repeated)
 
 
@@ -152,9 +184,9 @@ class _Open:
 class _DeepParser:
     """Reads JSON of any depth with an explicit stack."""
 
-    def __init__(self, text: str, max_depth: int) -> None:
+    def __init__(self, text: str, limits: Limits) -> None:
         self._text = text
-        self._max_depth = max_depth
+        self._limits = limits
         self._position = 0
         self._stack: list[_Open] = []
         self._builder = _Builder()
@@ -205,8 +237,10 @@ class _DeepParser:
             match = self._next()
             if match["punctuation"] == ("}" if is_object else "]"):
                 return {} if is_object else []
-            if len(self._stack) >= self._max_depth:
-                raise BrokenText(f"nested deeper than {self._max_depth} levels", self._position)
+            if len(self._stack) >= self._limits.depth:
+                raise TooMuch(
+                    f"nested deeper than {self._limits.depth:,} levels; {self._limits.told('depth')}", self._position
+                )
             self._stack.append(opened)
             if is_object:
                 opened.key = self._key(match)
@@ -221,7 +255,7 @@ class _DeepParser:
         number = match["number"]
         if number is None:
             raise BrokenText(f"unexpected {match['punctuation']!r} at character {match.start()}", match.start())
-        return _float(number) if any(mark in number for mark in ".eE") else _integer(number)
+        return _float(number) if any(mark in number for mark in ".eE") else integer_of(number, self._limits)
 
     def _after(self, value: Value) -> Value:
         """Put a finished value into its container; return the next value, which may be that container."""

@@ -36,7 +36,12 @@ def _child(container: Value, step: str, pointer: str) -> Value:
     raise UnusableRecord(f"{pointer} does not exist: there is no object or list on the way")
 
 
-def _get(document: Value, pointer: Value) -> Value:
+def value_at(document: Value, pointer: Value) -> Value:
+    """Return what stands at a JSON Pointer.
+
+    Raises:
+        UnusableRecord: there is nothing, or the pointer is none.
+    """
     for step in _steps(pointer):
         document = _child(document, step, pointer)
     return document
@@ -68,7 +73,7 @@ def _put(document: Value, pointer: Value, value: Value, *, replaces: bool) -> Va
     if not steps:
         return value
     if replaces:
-        _get(document, pointer)
+        value_at(document, pointer)
     root, holder = _copy_to(document, steps, pointer)
     if isinstance(holder, dict):
         holder[steps[-1]] = value
@@ -83,7 +88,7 @@ def _remove(document: Value, pointer: Value) -> Value:
     steps = _steps(pointer)
     if not steps:
         return {}
-    _get(document, pointer)
+    value_at(document, pointer)
     root, holder = _copy_to(document, steps, pointer)
     del holder[steps[-1] if isinstance(holder, dict) else int(steps[-1])]
     return root[_SLOT]
@@ -103,11 +108,11 @@ def apply_operation(document: Value, operation: dict[str, Value]) -> Value:
     if kind == "remove":
         return _remove(document, path)
     if kind == "test":
-        if not json_equal(_get(document, path), operation["value"]):
+        if not json_equal(value_at(document, path), operation["value"]):
             raise UnusableRecord(f"the test at {path!r} fails")
         return document
     origin = operation.get("from")
-    value = _get(document, origin)
+    value = value_at(document, origin)
     if kind == "move":
         if isinstance(path, str) and isinstance(origin, str) and path.startswith(f"{origin}/"):
             raise UnusableRecord(f"{origin!r} cannot be moved into itself")

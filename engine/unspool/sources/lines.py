@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from unspool.history.chain_faults import Cancelled, ChainFault
+from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.values import Value
 from unspool.sources.chains import Chains, SeqOf, examine_records
 from unspool.sources.entries import Interpreter, Progress, SourceEntry, UnusableRecord
 from unspool.sources.findings import Findings
 from unspool.sources.json_exact import BrokenText, Parsed, parse
-from unspool.sources.limits import DEFAULT_LIMITS, Limits
 from unspool.sources.tailing import Line, TailedFile
 
 _BLANK: Final = b" \t\r\n\x1e\xef\xbb\xbf"
@@ -82,7 +82,7 @@ class LinesReader:
         yield from self._interpret(parsed.value, where)
 
     def _parse(self, line: Line) -> Parsed:
-        parsed = parse(line.data.lstrip(b"\x1e"), max_depth=self._limits.depth)
+        parsed = parse(line.data.lstrip(b"\x1e"), self._limits)
         if not line.is_ended and self._follows and not isinstance(parsed.value, dict | list):
             raise BrokenText("it may still get longer")
         return parsed

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final, Literal
+
+import msgspec
 
 from unspool.errors import UnreadableSource
 from unspool.model.entries import NO_META
 from unspool.model.tags import Tagged
 from unspool.model.values import State, Value
 from unspool.sources.chains import Chains, RecordExaminer
-from unspool.sources.entries import TIME_FROM_FILE, Interpreter, Reader, SourceEntry, UnusableRecord
+from unspool.sources.entries import TIME_FROM_FILE, Interpreter, Reader, SourceEntry, UnusableRecord, fits
 from unspool.sources.items import ItemsReader
 from unspool.sources.json_exact import BrokenText
 from unspool.sources.lines import LinesReader
@@ -19,12 +21,18 @@ from unspool.sources.nexus_typed import MAP, revive_typed
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.timestamps import to_ns
 
-_ATOM_TYPES: Final = frozenset(("primitive", "computed", "writable"))
 _DELTA: Final = "delta"
 
 
+class Atom(msgspec.Struct):
+    """The fields of an atom in a snapshot."""
+
+    type: Literal["primitive", "computed", "writable"]
+    value: Any
+
+
 def _is_atom_entry(value: Value) -> bool:
-    return isinstance(value, dict) and "value" in value and value.get("type") in _ATOM_TYPES
+    return fits(value, Atom)
 
 
 def is_snapshot(record: Value) -> bool:

@@ -6,9 +6,9 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Final
 
+from unspool.model.limits import Limits, in_force
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import Value
-from unspool.sources.limits import DEFAULT_LIMITS, Limits
 from unspool.sources.reviving import Frame, Leaf, Reference, plain_frame, revive_with
 
 _ID, _TYPE, _REF, _ESCAPE = "__id", "__type", "__ref", "__esc_"
@@ -78,14 +78,14 @@ def _objects_by_id(document: Value) -> dict[str, Value]:
     return found
 
 
-def revive_typed(document: Value, limits: Limits = DEFAULT_LIMITS) -> tuple[Value, int]:
+def revive_typed(document: Value, limits: Limits | None = None) -> tuple[Value, int]:
     """Return a copy of a document with typed values restored, and how many values the file does not hold.
 
     A Map becomes `Tagged("Map", [[key, value], …])`, a Set `Tagged("Set", […])`, a Date a datetime. Lists carry no
     id in this format, so a reference to one stands for something that cannot be found again.
 
     Raises:
-        BrokenText: references unfold to more than a state may hold.
+        TooMuch: references unfold to more than a state may hold.
     """
     objects = _objects_by_id(document)
     lost = 0
@@ -105,4 +105,4 @@ def revive_typed(document: Value, limits: Limits = DEFAULT_LIMITS) -> tuple[Valu
         lost += restore is _too_deep
         return Leaf(restore(value))
 
-    return revive_with(document, marker_of, _open, limits), lost
+    return revive_with(document, marker_of, _open, limits or in_force()), lost

@@ -10,6 +10,7 @@ from typing import Final
 from unspool.delta.identity import canonical_identity
 from unspool.history.history import History
 from unspool.model.addresses import is_postgres
+from unspool.model.limits import Limits, asked_for
 from unspool.store.file import FileStore
 from unspool.store.schema import APPLICATION_ID
 
@@ -29,6 +30,7 @@ def open_history(
     wait: bool = True,
     folds: Mapping[str, str] | None = None,
     select: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
 ) -> History:
     """Open any source as a history.
 
@@ -47,6 +49,7 @@ def open_history(
         folds: how LangGraph channels stored as writes are folded: `append`, `merge` or `messages`, by channel.
         select: which part of a file that holds several is wanted: `{"player": "alice"}` (region files), `{"space": id}`
             (event logs), `{"thread": id}` (LangGraph), `{"order": "little"}` (region records without a header).
+        limits: how much a foreign source may ask of this machine; those of the process when None.
 
     Raises:
         UnreadableSource: it is missing, unreadable, of an unknown format, or nothing in it could be read.
@@ -71,7 +74,14 @@ def open_history(
     from unspool.sources.foreign import open_foreign
     from unspool.sources.selecting import Reading
 
-    reading = Reading(format=format, follow=follow, poll=poll, folds=dict(folds or {}), select=dict(select or {}))
+    reading = Reading(
+        format=format,
+        follow=follow,
+        poll=poll,
+        folds=dict(folds or {}),
+        select=dict(select or {}),
+        limits=limits or asked_for(),
+    )
     return open_foreign(name, reading, identity=keys, wait=wait)
 
 

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, Literal
+
+import msgspec
 
 from unspool.model.entries import NO_META
+from unspool.model.limits import Limits, in_force
 from unspool.model.values import Value
-from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord, as_state
+from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord, as_state, fits
 from unspool.sources.items import ItemsReader
-from unspool.sources.json_pointer_edit import apply_operation
+from unspool.sources.json_exact import TooMuch
+from unspool.sources.json_pointer_edit import apply_operation, value_at
 from unspool.sources.lines import LinesReader
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.states import ACTION_KEYS, action_label, is_envelope, state_of
 from unspool.sources.tagged_values import TAGGED, from_tagged
 from unspool.sources.timestamps import find_time
+from unspool.sources.unfolding import NOTHING, Size, unfolded_size
 
-OPERATIONS: Final = frozenset(("add", "remove", "replace", "move", "copy", "test"))
 _LIST_KEYS: Final = ("patch", "patches", "ops", "operations", "changes")
+
+
+class Operation(msgspec.Struct):
+    """The fields that every JSON Patch operation has."""
+
+    op: Literal["add", "remove", "replace", "move", "copy", "test"]
+    path: str
 
 
 def is_operation(record: Value) -> bool:
     """Say whether a record is one JSON Patch operation."""
-    return isinstance(record, dict) and isinstance(record.get("path"), str) and record.get("op") in OPERATIONS
+    return fits(record, Operation)
 
 
 def operations_of(record: Value) -> list[Value] | None:
@@ -57,10 +68,13 @@ def detect(probe: Probe) -> int:
 class PatchRecords:
     """Applies patches to a state that starts empty, or with the first record that is no patch."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or in_force()
         self._document: Value = {}
         self._is_first = True
         self._contradictions = 0
+        self._copied = NOTHING
+        """What the parts that were copied within the document come to, since its size was last worked out."""
 
     def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
         """Return the entry of one patch, or of the state that patches start from.
@@ -79,12 +93,37 @@ class PatchRecords:
                 raise UnusableRecord("not a JSON Patch")
             self._document = state_of(record) if is_envelope(record) else record
         else:
-            document = self._document
-            for operation in operations:
-                self._contradictions += self._contradicts(document, operation)
-                document = apply_operation(document, operation)
-            self._document = document
+            self._document = self._applied(operations)
         yield self._entry(record, operations, default_ns)
+
+    def _applied(self, operations: list[Value]) -> Value:
+        """Return the document after operations; copies share their parts, and are recorded in full.
+
+        Raises:
+            UnusableRecord: one does not fit, or the copies would be larger than a state may be.
+        """
+        document, copied = self._document, self._copied
+        for operation in operations:
+            self._contradictions += self._contradicts(document, operation)
+            if operation["op"] == "copy":
+                copied = copied.plus(unfolded_size(value_at(document, operation.get("from"))))
+            document = apply_operation(document, operation)
+            if operation["op"] == "copy":
+                copied = self._checked(copied, document)
+        self._copied = copied
+        return document
+
+    def _checked(self, copied: Size, document: Value) -> Size:
+        try:
+            copied.check(self._limits, "its copies")
+        except TooMuch:
+            # Much of what was ever copied may be gone again, so only now the whole is worth looking at.
+            copied = unfolded_size(document)
+            try:
+                copied.check(self._limits, "its copies")
+            except TooMuch as error:
+                raise UnusableRecord(str(error)) from None
+        return copied
 
     @staticmethod
     def _contradicts(document: Value, operation: dict[str, Value]) -> bool:
@@ -134,5 +173,7 @@ def open_reader(probe: Probe) -> Reader:
     if probe.shape is Shape.DOCUMENT and isinstance(probe.document, list):
         records = probe.document
         # A list of single operations may be one patch, but as a log each step of it can be looked at.
-        return ItemsReader(probe.path, records, PatchRecords(), mtime_ns=probe.status.st_mtime_ns, place="patch")
-    return LinesReader(probe.path, PatchRecords(), probe.limits, follows=probe.follows)
+        return ItemsReader(
+            probe.path, records, PatchRecords(probe.limits), mtime_ns=probe.status.st_mtime_ns, place="patch"
+        )
+    return LinesReader(probe.path, PatchRecords(probe.limits), probe.limits, follows=probe.follows)

@@ -11,17 +11,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from unspool.errors import MissingExtra, UnreadableSource
+from unspool.errors import LimitExceeded, MissingExtra, UnreadableSource
+from unspool.model.limits import Limits, in_force
 from unspool.model.values import MISSING, Value
 from unspool.sources.bytestream import CutShort, compression_of, open_bytes, read_whole, unreadable
 from unspool.sources.documents import SUFFIXES, kind_of, looks_like_lines, parse_document, suffix_of
-from unspool.sources.json_exact import BrokenText, parse
-from unspool.sources.limits import DEFAULT_LIMITS, Limits
+from unspool.sources.json_exact import BrokenText, TooMuch, parse
 
 _SQLITE_MAGIC: Final = b"SQLite format 3\x00"
 _HEAD_BYTES: Final = 1 << 16
 _WHOLE_HISTORIES: Final = frozenset(("actionsById", "preloadedState", "snapshots", "events", "deltas"))
 """Keys of documents that hold a whole history, which may stand on one line."""
+_SAMPLED_BYTES: Final = 32 << 20
+"""Bytes of them beyond which it looks at no more."""
 SAMPLED_LINES: Final = 20
 """Lines of a JSON Lines file that detection looks at."""
 
@@ -46,6 +48,7 @@ class Sample:
         first_is_broken: the first of all is one of them.
         first_is_oversized: the first of all is longer than a line may be.
         is_whole_file: there are no more lines.
+        lines: lines looked at that are not blank, whether or not they are JSON.
     """
 
     records: tuple[Value, ...]
@@ -53,6 +56,7 @@ class Sample:
     first_is_broken: bool
     first_is_oversized: bool
     is_whole_file: bool
+    lines: int
 
 
 @dataclass
@@ -69,7 +73,7 @@ class Probe:
     """
 
     path: Path
-    limits: Limits = DEFAULT_LIMITS
+    limits: Limits = field(default_factory=in_force)
     follows: bool = True
     folds: Mapping[str, str] = field(default_factory=dict)
     is_growing: bool = False
@@ -128,8 +132,7 @@ class Probe:
         kind = kind_of(self.plain_head, self.path.name)
         if kind in ("json", None):
             return self._text_shape()
-        is_named_so = SUFFIXES.get(suffix_of(self.path.name)) == kind
-        return Shape.DOCUMENT if is_named_so or self.document is not MISSING else Shape.OTHER
+        return Shape.DOCUMENT if self._is_named(kind) or self.document is not MISSING else Shape.OTHER
 
     def _refuse_odd_files(self) -> None:
         mode = self.status.st_mode
@@ -150,9 +153,9 @@ class Probe:
         if self.document is not MISSING:
             return Shape.DOCUMENT
         if sample.first_is_oversized:
-            raise UnreadableSource(
-                f"{self.path}: its first line is longer than {self.limits.line_bytes} bytes, which is refused; "
-                "store one state a line"
+            raise LimitExceeded(
+                f"{self.path}: its first line is longer than {self.limits.line_bytes:,} bytes; store one state a line, "
+                f"or: {self.limits.told('line_bytes')}"
             )
         is_mostly_so = containers >= sample.broken or looks_like_lines(self.path.name)
         return Shape.LINES if several and containers and is_mostly_so else Shape.OTHER
@@ -169,7 +172,7 @@ class Probe:
     def sample(self) -> Sample:
         """The first lines, parsed where they are JSON."""
         records: list[Value] = []
-        broken = 0
+        broken = seen = lines = 0
         first_is_broken = first_is_oversized = ended = False
         with open_bytes(self.path, self.limits) as stream:
             try:
@@ -181,30 +184,55 @@ class Probe:
                         break
                     if not line.strip(b" \t\r\n\x1e"):
                         continue
+                    if records and seen + len(line) > _SAMPLED_BYTES:
+                        # There is more, and what was seen must be enough: lines may be large.
+                        break
+                    seen, lines = seen + len(line), lines + 1
                     try:
-                        records.append(parse(line.lstrip(b"\x1e"), max_depth=self.limits.depth).value)
+                        records.append(parse(line.lstrip(b"\x1e"), self.limits).value)
                     except BrokenText:
                         # A last line without its end may still be being written.
                         broken += line.endswith(b"\n")
                         first_is_broken = first_is_broken or not records
             except (CutShort, OSError):
                 ended = True
-        return Sample(tuple(records), broken, first_is_broken, first_is_oversized, ended)
+        return Sample(tuple(records), broken, first_is_broken, first_is_oversized, ended, lines)
 
     @cached_property
     def document(self) -> Value:
         """The whole file as one document, or MISSING where it is none."""
+        if (only := self._only_line()) is not MISSING:
+            return only
+        if kind_of(self.plain_head, self.path.name) is None:
+            return MISSING
         try:
             data = read_whole(self.path, self.limits)
-            kind = kind_of(data, self.path.name)
-            return MISSING if kind is None else parse_document(data, kind, self.limits).value
+            kind = kind_of(data, self.path.name) or "json"
+            return parse_document(data, kind, self.limits).value
+        except TooMuch as error:
+            if kind == "yaml" and not self._is_named("yaml"):
+                # Any text of lines with colons resembles YAML.
+                return MISSING
+            raise LimitExceeded(f"{self.path}: {error}") from None
+        except LimitExceeded:
+            raise
         except (BrokenText, CutShort, UnreadableSource):
             return MISSING
         except MissingExtra:
             # Text that only resembles YAML must not be refused for want of a YAML reader.
-            if SUFFIXES.get(suffix_of(self.path.name)) == "yaml":
+            if self._is_named("yaml"):
                 raise
             return MISSING
+
+    def _is_named(self, kind: str) -> bool:
+        return SUFFIXES.get(suffix_of(self.path.name)) == kind
+
+    def _only_line(self) -> Value:
+        """Return the record of a JSON file of one line, which need not be read twice, or MISSING."""
+        if kind_of(self.plain_head, self.path.name) != "json":
+            return MISSING
+        sample = self.sample
+        return sample.records[0] if sample.is_whole_file and sample.records and sample.lines == 1 else MISSING
 
     @cached_property
     def records(self) -> tuple[Value, ...]:

@@ -126,6 +126,8 @@ class LiftedState:
             lifted = revive(record)
         except BrokenText as error:
             raise UnusableRecord(str(error)) from None
+        if not isinstance(lifted, dict):
+            raise UnusableRecord("it is no object")
         staged, by_id = lifted.get("stagedActionIds"), lifted.get("actionsById")
         if not isinstance(staged, list) or not isinstance(by_id, dict):
             raise UnusableRecord("its actionsById is no object, or its stagedActionIds no list")
@@ -133,7 +135,8 @@ class LiftedState:
         computed = lifted.get("computedStates")
         states = computed if isinstance(computed, list) else []
         state = as_state(lifted.get("committedState", {}))
-        skipped = lifted.get("skippedActionIds") or []
+        skipped = lifted.get("skippedActionIds")
+        skipped = skipped if isinstance(skipped, list) else []
         missing = 0
         for index, action_id in enumerate(staged):
             result = states[index] if index < len(states) and isinstance(states[index], dict) else {}

@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from unspool.model.limits import Limits
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
-from unspool.sources.json_exact import BrokenText
-from unspool.sources.limits import DEFAULT_LIMITS, Limits
+from unspool.sources.unfolding import Size, leaf_size, unfolded_size
 
 DROP: Final = object()
 """Stands for an undefined value: no key in an object, a gap in a list."""
-_FREE_LEVELS: Final = 4
-"""Levels above the states (the file, its list of states, one of them): together they may be of any size."""
+_FREE_LEVELS: Final = 3
+"""Levels above the states (the file, its list of states, the item of one): together they may be of any size."""
 _MAX_HOPS: Final = 32
+_MARK: Final = leaf_size(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Frame:
         wrap: what the finished copy is turned into; None leaves it as it is.
         source: the container in the document.
         key: the key being copied.
-        size: values copied so far, shared parts counted in full.
+        size: what was copied so far comes to, shared parts counted in full.
     """
 
     items: Iterator[tuple[str | int, Value]]
@@ -53,11 +54,11 @@ class Frame:
     wrap: Callable[[Value], Value] | None = None
     source: Value = None
     key: str | int = 0
-    size: int = 1
+    size: Size = _MARK
 
-    def put(self, value: Value, size: int = 1) -> None:
+    def put(self, value: Value, size: Size) -> None:
         """Store the value of the current key."""
-        self.size += size
+        self.size = self.size.plus(size)
         if isinstance(self.content, list):
             self.content.append(None if value is DROP else value)
         elif value is not DROP:
@@ -84,7 +85,7 @@ class _Walk:
         self._limits = limits
         self._stack: list[Frame] = []
         self._active: set[int] = set()
-        self._done: dict[int, tuple[Value, int]] = {}
+        self._done: dict[int, tuple[Value, Size]] = {}
 
     def run(self, root: Value) -> Value:
         holder = Frame(iter(()), [])
@@ -102,8 +103,8 @@ class _Walk:
 
     def _finish(self) -> None:
         frame = self._stack.pop()
-        if frame.size > self._limits.nodes and len(self._stack) > _FREE_LEVELS:
-            raise BrokenText(f"its references unfold to more than {self._limits.nodes} values, which is refused")
+        if len(self._stack) > _FREE_LEVELS:
+            frame.size.check(self._limits, "its references")
         value = frame.content if frame.wrap is None else frame.wrap(frame.content)
         self._active.discard(id(frame.source))
         self._done[id(frame.source)] = value, frame.size
@@ -116,18 +117,18 @@ class _Walk:
         while isinstance(value, dict) and (marker := self._marker_of(value)) is not None:
             hops += 1
             if isinstance(marker, Leaf):
-                top.put(marker.value)
+                top.put(marker.value, unfolded_size(marker.value))
                 return
             value = marker.target
             if hops > _MAX_HOPS:
-                top.put(Unrepresentable("reference", "it leads to nothing but other references"))
+                top.put(Unrepresentable("reference", "it leads to nothing but other references"), _MARK)
                 return
         if not isinstance(value, dict | list):
-            top.put(value)
+            top.put(value, leaf_size(value))
         elif id(value) in self._done:
             top.put(*self._done[id(value)])
         elif id(value) in self._active:
-            top.put(Unrepresentable("circular reference", "the value contains itself here"))
+            top.put(Unrepresentable("circular reference", "the value contains itself here"), _MARK)
         else:
             frame = self._opener(value)
             frame.source = value
@@ -135,7 +136,7 @@ class _Walk:
             self._stack.append(frame)
 
 
-def revive_with(document: Value, marker_of: MarkerOf, opener: Opener, limits: Limits = DEFAULT_LIMITS) -> Value:
+def revive_with(document: Value, marker_of: MarkerOf, opener: Opener, limits: Limits) -> Value:
     """Return a copy of a document with its markers turned into values.
 
     Args:
@@ -145,6 +146,6 @@ def revive_with(document: Value, marker_of: MarkerOf, opener: Opener, limits: Li
         limits: bounds what shared parts may unfold to inside one state.
 
     Raises:
-        BrokenText: references unfold to more than a state may hold.
+        TooMuch: references unfold to more than a state may hold.
     """
     return _Walk(marker_of, opener, limits).run(document)

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from unspool.errors import UnreadableSource
+from unspool.errors import LimitExceeded, UnreadableSource
+from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.values import MISSING, Value, strict_equal
 from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.document_states import document_entry
 from unspool.sources.documents import kind_of, parse_document
 from unspool.sources.entries import Progress, Reader, SourceEntry
 from unspool.sources.findings import Findings
-from unspool.sources.json_exact import BrokenText, Parsed
-from unspool.sources.limits import DEFAULT_LIMITS, Limits
+from unspool.sources.json_exact import BrokenText, Parsed, TooMuch
 from unspool.sources.probe import Probe, Shape
 
 _ENDLESS_KINDS: Final = ("toml", "yaml")
@@ -169,6 +169,9 @@ def open_reader(probe: Probe) -> Reader:
         UnreadableSource: its content is no document.
     """
     path, limits = probe.path, probe.limits
+    if probe.shape is Shape.DOCUMENT and probe.document is not MISSING:
+        # It was read once to tell what it is; a large one need not be read a second time.
+        return SavesReader(path, kind_of(probe.plain_head, path.name) or "json", limits)
     for attempt in range(_OPENING_TRIES):
         try:
             data = read_whole(path, limits)
@@ -177,6 +180,8 @@ def open_reader(probe: Probe) -> Reader:
             return SavesReader(path, kind, limits)
         except CutShort:
             problem = "its compressed data ends early"
+        except TooMuch as error:
+            raise LimitExceeded(f"{path}: {error}") from None
         except BrokenText as error:
             problem = f"no {kind.upper()}: {error}"
         is_fresh = abs(time.time_ns() - path.stat().st_mtime_ns) < _FRESH_NS

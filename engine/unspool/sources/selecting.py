@@ -11,8 +11,8 @@ from typing import IO, Final
 from unspool.errors import ConfigError, UnreadableSource
 from unspool.files.leftovers import ScratchFolder
 from unspool.model.addresses import is_postgres
+from unspool.model.limits import Limits, in_force
 from unspool.sources.entries import Reader
-from unspool.sources.limits import DEFAULT_LIMITS, Limits
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.registry import GIT, NATIVE, Format, check_parts, detect, format_named
 from unspool.sources.standard_input import NAME, Spool, standard_input
@@ -39,7 +39,7 @@ class Reading:
     follow: bool = True
     poll: float | None = None
     folds: Mapping[str, str] = field(default_factory=dict)
-    limits: Limits = DEFAULT_LIMITS
+    limits: Limits = field(default_factory=in_force)
     stdin: IO[bytes] | None = None
     select: Mapping[str, str] = field(default_factory=dict)
 

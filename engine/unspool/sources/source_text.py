@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from unspool.model.limits import Limits
 from unspool.model.values import State
 from unspool.sources.documents import SUFFIXES, parse_document, suffix_of
 from unspool.sources.json_exact import BrokenText, Parsed
-from unspool.sources.limits import Limits
 
 SOURCE_ATOM: Final = "source"
 """The atom that holds a file's text, as in event logs."""

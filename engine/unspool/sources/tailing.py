@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from unspool.errors import LimitExceeded
+from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.sources.bytestream import CutShort, compression_of, open_bytes, position_of, unreadable
 from unspool.sources.findings import Findings
-from unspool.sources.limits import DEFAULT_LIMITS, Limits
 
 _MARK_BYTES: Final = 64
 """Bytes before the reading place that are compared to tell a file that grew from one that was written anew."""
 _SKIP_BYTES: Final = 1 << 20
+_SKIPPED_LINES: Final = 4
+"""Longest lines' worth of bytes that are unfolded to find the end of one that is too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,11 @@ class TailedFile:
         size = len(data)
         if size > self._limits.line_bytes:
             while data and not data.endswith(b"\n"):
+                if place.is_compressed and size > _SKIPPED_LINES * self._limits.line_bytes:
+                    raise LimitExceeded(
+                        f"{self.path}:{place.line + 1}: a line of more than {size:,} bytes in compressed data; "
+                        f"{self._limits.told('line_bytes')}"
+                    )
                 data = place.stream.readline(_SKIP_BYTES)
                 size += len(data)
             data = b""

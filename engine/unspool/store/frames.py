@@ -8,11 +8,11 @@ from typing import Final
 import zstandard
 
 from unspool.errors import CorruptHistory
+from unspool.model.limits import FREE_BYTES, in_force
 
 LEVEL: Final = 3
 """zstd level of live sealing; 9 would save at most 17 % for several times the work."""
-_LARGEST: Final = 1 << 31
-"""Bytes beyond which a stored frame is refused: no block of ours comes near."""
+_WINDOW: Final = 1 << 31
 
 
 def compress(data: bytes, prefix: zstandard.ZstdCompressionDict | None = None, level: int = LEVEL) -> bytes:
@@ -31,7 +31,7 @@ def compress(data: bytes, prefix: zstandard.ZstdCompressionDict | None = None, l
 
 def decompressor(prefix: zstandard.ZstdCompressionDict) -> zstandard.ZstdDecompressor:
     """Return what reads frames that were compressed against a prefix; not to be used by two threads at once."""
-    return zstandard.ZstdDecompressor(dict_data=prefix, max_window_size=_LARGEST)
+    return zstandard.ZstdDecompressor(dict_data=prefix, max_window_size=_WINDOW)
 
 
 def decompress(data: bytes, first: int, with_prefix: zstandard.ZstdDecompressor | None = None) -> bytes:
@@ -44,18 +44,30 @@ def decompress(data: bytes, first: int, with_prefix: zstandard.ZstdDecompressor 
         # A damaged page may turn a value into another type.
         raise damaged(first, "its bytes are gone")
     try:
-        if zstandard.frame_content_size(data) > _LARGEST:
-            raise damaged(first, "it claims an absurd size")
+        _check_claim(len(data), zstandard.frame_content_size(data), first)
         return (with_prefix or _plain_decompressor()).decompress(data)
     except zstandard.ZstdError as error:
         raise damaged(first, str(error)) from None
+
+
+def _check_claim(packed: int, claimed: int, first: int) -> None:
+    """Refuse a frame by the size that it claims, which zstd holds it to.
+
+    Raises:
+        CorruptHistory: it claims more than the limits allow.
+    """
+    limits = in_force()
+    if claimed > limits.frame_bytes:
+        raise damaged(first, f"it claims to unfold to {claimed:,} bytes; {limits.told('frame_bytes')}")
+    if claimed > FREE_BYTES and claimed > packed * limits.expansion:
+        raise damaged(first, f"it claims {claimed:,} bytes from {packed:,}; {limits.told('expansion')}")
 
 
 def _plain_decompressor() -> zstandard.ZstdDecompressor:
     """Return this thread's decompressor: one must not be used by two threads at once."""
     known: zstandard.ZstdDecompressor | None = getattr(_of_thread, "decompressor", None)
     if known is None:
-        known = _of_thread.decompressor = zstandard.ZstdDecompressor(max_window_size=_LARGEST)
+        known = _of_thread.decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     return known
 
 

@@ -14,8 +14,8 @@ import zstandard
 
 from unspool import History, open_history
 from unspool.errors import UnreadableSource
+from unspool.model.limits import Limits
 from unspool.sources.bytestream import open_bytes
-from unspool.sources.limits import Limits
 from unspool.sources.lines import LinesReader
 from unspool.sources.states import StateRecords
 
@@ -219,7 +219,7 @@ def test_a_file_that_unfolds_to_too_much_is_refused(tmp_path: Path, name: str) -
     path = tmp_path / "bomb"
     path.write_bytes(COMPRESS[name](bytes(4_000_000)))
     with (
-        pytest.raises(UnreadableSource, match="unfolds to more than 1000000 bytes"),
+        pytest.raises(UnreadableSource, match="unfolds to more than [0-9,]+ bytes"),
         open_bytes(path, Limits(decompressed_bytes=1_000_000)) as stream,
     ):
         while stream.read(65536):

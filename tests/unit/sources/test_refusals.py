@@ -10,7 +10,7 @@ import pytest
 
 from unspool import open_history
 from unspool.errors import ConfigError, CorruptHistory, NewerSchema, UnreadableSource, UnspoolError
-from unspool.sources.limits import Limits
+from unspool.model.limits import Limits
 from unspool.sources.probe import Probe
 from unspool.sources.registry import detect
 
@@ -82,7 +82,7 @@ def test_a_permission_error_names_the_remedy(tmp_path: Path, monkeypatch: pytest
 def test_a_first_line_that_is_too_long(tmp_path: Path) -> None:
     path = tmp_path / "huge"
     path.write_bytes(b'{"a": "' + b"x" * 5000)
-    with pytest.raises(UnreadableSource, match="first line is longer than 1000 bytes"):
+    with pytest.raises(UnreadableSource, match="more than 1,000 bytes"):
         detect(Probe(path, Limits(line_bytes=1000, document_bytes=1000)))
 
 

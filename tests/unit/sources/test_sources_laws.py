@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from support.values import json_values
 from unspool.delta.json_patch import state_patch
+from unspool.model.limits import Limits
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import json_equal, strict_equal
 from unspool.sources import json_exact
@@ -21,7 +22,6 @@ from unspool.sources.entries import UnusableRecord
 from unspool.sources.jsan import revive
 from unspool.sources.json_exact import BrokenText
 from unspool.sources.json_pointer_edit import apply_operation
-from unspool.sources.limits import Limits
 from unspool.sources.natural_order import natural_key
 from unspool.sources.nexus_typed import revive_typed
 from unspool.sources.timestamps import to_ns
@@ -47,7 +47,7 @@ def test_a_text_that_is_cut_off_is_broken(value: Any, cut: float) -> None:
 @given(value=json_values)
 def test_the_deep_parser_agrees_with_the_fast_one(value: Any) -> None:
     text = json.dumps(value)
-    assert strict_equal(json_exact._DeepParser(text, 1000).parse().value, value)
+    assert strict_equal(json_exact._DeepParser(text, Limits(depth=1000)).parse().value, value)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_deep_parser_agrees_with_the_fast_one(value: Any) -> None:
 )
 def test_the_deep_parser_refuses_what_is_no_json(text: str) -> None:
     with pytest.raises(BrokenText):
-        json_exact._DeepParser(text, 1000).parse()
+        json_exact._DeepParser(text, Limits(depth=1000)).parse()
     with pytest.raises(BrokenText):
         json_exact.parse(text.encode())
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from unspool.model import limits
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ _OPTIONS: Final = (
                  help="Fold a LangGraph channel stored as writes: append, merge or messages."),
     click.option("--select", multiple=True, callback=_choices, metavar="WHAT=NAME",
                  help="Which part of a source that holds several: thread=NAME, player=NAME, space=ID, order=little|big."),
+    click.option("--limit", "limits", multiple=True, metavar="NAME=N",
+                 help="Let a source that is trusted ask for more: nodes=20M, document_bytes=1Gi; repeatable."),
     click.option("--ascii", is_flag=True, help="Plain ASCII only."),
     click.option("--no-color", is_flag=True, help="No colours; also when NO_COLOR is set."),
     click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal."),
@@ -142,7 +145,20 @@ def source_command(
     return decorate
 
 
+def _set_limits(given: tuple[str, ...]) -> None:
+    """Put the limits of a call in force, on top of those of the environment.
+
+    Raises:
+        ConfigError: a name or value is none.
+    """
+    limits.use(None)
+    base = limits.asked_for()
+    if given:
+        limits.use(limits.parse_limits(given, base))
+
+
 def _taken_from(given: dict[str, Any]) -> Common:
+    _set_limits(given.pop("limits"))
     no_color = given.pop("no_color") or bool(os.environ.get("NO_COLOR"))
     return Common(
         source=given.pop("source"),
