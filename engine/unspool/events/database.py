@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from unspool.errors import UnreadableSource
 from unspool.events.errors import DatabaseError, StorageFull
 from unspool.events.schema import APPLICATION_ID, PAGE_BYTES, SCHEMA_VERSION, TABLES
 from unspool.files.private import make_if_missing
+from unspool.store.databases import UntouchedDatabase
 
 IN_MEMORY: Final = ":memory:"
 DEFAULT_TIMEOUT: Final = 30.0
@@ -38,6 +40,7 @@ class Database:
         self._timeout = timeout
         self._lock = threading.RLock()
         self._writes = False
+        self._file: UntouchedDatabase | None = None
         with self._translated("open"):
             self._connection = self._connect()
         try:
@@ -51,23 +54,11 @@ class Database:
         if not self.read_only:
             if self.path != IN_MEMORY:
                 make_if_missing(Path(self.path))
-            return self._open(self.path, uri=False)
+            return sqlite3.connect(self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         if not Path(self.path).is_file():
             raise DatabaseError(f"{self.path}: no such event log; check the path", operation="open")
-        address = Path(self.path).resolve().as_uri()
-        connection = self._open(f"{address}?mode=ro", uri=True)
-        try:
-            connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
-        except (sqlite3.Error, UnicodeDecodeError) as error:
-            connection.close()
-            if not isinstance(error, sqlite3.OperationalError) or Path(f"{self.path}-wal").exists():
-                raise
-            # Nobody writes and the folder takes no lock file: the bytes are all there is.
-            return self._open(f"{address}?mode=ro&immutable=1", uri=True)
-        return connection
-
-    def _open(self, address: str, *, uri: bool) -> sqlite3.Connection:
-        return sqlite3.connect(address, uri=uri, timeout=self._timeout, isolation_level=None, check_same_thread=False)
+        self._file = UntouchedDatabase(Path(self.path), wait_s=self._timeout)
+        return self._file.current()
 
     def _prepare(self) -> None:
         if self.read_only:
@@ -127,6 +118,8 @@ class Database:
             if self._connection.in_transaction:
                 yield self._connection
                 return
+            if self._file is not None:
+                self._connection = self._file.current()
             self._connection.execute("BEGIN")
             try:
                 yield self._connection
@@ -174,6 +167,13 @@ class Database:
         row = self._connection.execute(sql, parameters).fetchone()
         return None if row is None else row[0]
 
+    def version(self) -> tuple[int, int]:
+        """Return what differs as soon as another connection has committed."""
+        with self._lock, self._translated("read"):
+            if self._file is not None:
+                return self._file.version()
+            return 0, int(self.value("PRAGMA data_version"))
+
     def file_bytes(self) -> int:
         """Return the size of the database, without what waits in its write-ahead log."""
         with self.reading():
@@ -206,6 +206,8 @@ class Database:
             raise DatabaseError(
                 f"{self.path}: {error.strerror or error}; check the path and its permissions", operation=operation
             ) from error
+        except UnreadableSource as error:
+            raise DatabaseError(str(error), operation=operation) from error
         except UnicodeDecodeError as error:
             # SQLite's own message quoted damaged text.
             raise DatabaseError(

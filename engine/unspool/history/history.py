@@ -14,12 +14,12 @@ from unspool.history.chain_faults import Cancelled, ChainExaminer, ChainFault
 from unspool.history.diff import Diff, diff_states, fork_base
 from unspool.history.feeder import FINISHED, Feeder, Progress
 from unspool.history.rebuild import CacheStats, Rebuilder
-from unspool.history.verdict import COMPLETE, Verdict
+from unspool.history.verdict import COMPLETE, Verdict, cut_short
 from unspool.history.view import StateView
 from unspool.model.entries import ChangeKind, Entry
 from unspool.model.values import State, Value
 from unspool.model.wire import decode
-from unspool.store.protocol import Columns, Store
+from unspool.store.protocol import Columns, MayBeCutShort, Store
 
 if TYPE_CHECKING:
     from unspool.history.stats import HistoryStats
@@ -202,7 +202,10 @@ class History:
     @property
     def verdict(self) -> Verdict:
         """How much of the source could be read."""
-        return COMPLETE if self._feeder is None else self._feeder.verdict
+        if self._feeder is not None:
+            return self._feeder.verdict
+        damage = self._store.damage if isinstance(self._store, MayBeCutShort) else ""
+        return cut_short(self.source_name, damage) if damage else COMPLETE
 
     @property
     def is_foreign(self) -> bool:

@@ -22,6 +22,8 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
     shares = store.shares(problems)
     if HOLE in columns.codec:
         problems.append(f"{columns.codec.count(HOLE)} entries cannot be read; run `unspool doctor`")
+    if verdict.is_damaged:
+        problems.extend(f"{problem.place}: {problem.message}" for problem in verdict.problems)
     times = _rebuild_times(rebuilder, len(store), problems)
     stored, full_bytes = sum(columns.stored), sum(columns.full_bytes)
     full = sum(columns.kind)

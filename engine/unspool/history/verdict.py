@@ -36,13 +36,26 @@ class Verdict:
         problems: what is missing and why, at most a few hundred.
         dropped: problems beyond those listed.
         notes: things worth knowing that lose nothing.
+        is_damaged: what is missing was there: the source itself is damaged.
     """
 
     status: VerdictStatus = VerdictStatus.COMPLETE
     problems: tuple[Problem, ...] = ()
     dropped: int = 0
     notes: tuple[str, ...] = ()
+    is_damaged: bool = False
 
 
 COMPLETE = Verdict()
 """Everything was read."""
+
+
+def cut_short(name: str, damage: str) -> Verdict:
+    """Return what opening a native file came to that holds less than what was written to it.
+
+    Args:
+        name: the file's name.
+        damage: what is the matter.
+    """
+    problem = Problem(name, f"{damage}; `unspool doctor FILE --repair OUT` brings back what can be read")
+    return Verdict(VerdictStatus.PARTIAL, (problem,), is_damaged=True)

@@ -17,8 +17,10 @@ from unspool.query.doctor_replay import Replayer, reason
 from unspool.query.doctor_steps import EncodedState, Facts, Fault, Names, Report, Step
 from unspool.query.doctor_structure import BlockKey, block_keys, check_tables, last_entry, tail_seqs
 from unspool.store.blocks import Row
-from unspool.store.schema import connect_reader, is_live
+from unspool.store.databases import View, damage_of_log, has_log
+from unspool.store.schema import connect_reader
 from unspool.store.tail import read_rows
+from unspool.store.wal import WalState
 
 _TAIL_BATCH: Final = 256
 
@@ -40,17 +42,24 @@ class FileWalk:
         self.name = path.name
         self._report = report
         self._stamp = _stamp(path)
-        self.connection = connect_reader(path, live=self._stamp[0])
+        self.connection, self._opened_as = connect_reader(path)
         try:
             check_tables(self.connection, path)
         except CorruptHistory:
             self.connection.close()
             raise
+        self._tell_log(path)
         self._names = read_names(self.connection, report)
         self.keys = block_keys(self.connection, report)
         self.total = last_entry(self.connection, self.keys) + 1
         self._blocks = BlockReader(self.connection, report)
         self._lookup = StateLookup(self.connection, self._names)
+
+    def _tell_log(self, path: Path) -> None:
+        found = damage_of_log(path.resolve())
+        if found is not None:
+            code = Code.LOG_DAMAGED if found.state is WalState.DAMAGED else Code.LOG_TORN
+            self._report(code, None, None, f"the log beside it (-wal): {found.meaning}")
 
     @property
     def names(self) -> Names:
@@ -134,7 +143,7 @@ class FileWalk:
     @property
     def moved(self) -> bool:
         """Whether a writer began on a file that was opened at rest, so that what was read may be of two minds."""
-        return not self._stamp[0] and _stamp(self.path) != self._stamp
+        return self._opened_as is not View.FOLLOWED and _stamp(self.path) != self._stamp
 
     def close(self) -> None:
         """See `ChainedSource.close`."""
@@ -144,7 +153,7 @@ class FileWalk:
 def _stamp(path: Path) -> tuple[bool, int, int]:
     """Return whether a writer is at work, and what changes when a file at rest is written to."""
     status = path.stat() if path.exists() else None
-    return (is_live(path), 0 if status is None else status.st_size, 0 if status is None else status.st_mtime_ns)
+    return (has_log(path), 0 if status is None else status.st_size, 0 if status is None else status.st_mtime_ns)
 
 
 def _bounded(keys: list[BlockKey], total: int) -> Iterator[tuple[BlockKey, int]]:

@@ -26,6 +26,8 @@ class Code(StrEnum):
     """What was found."""
 
     SQLITE_DAMAGE = "sqlite-damage"
+    LOG_DAMAGED = "log-damaged"
+    LOG_TORN = "log-torn"
     CHECKSUM = "checksum-mismatch"
     MALFORMED = "malformed-record"
     SEVERED_BASE = "severed-base"
@@ -89,6 +91,16 @@ _ALL: Final = "every entry"
 
 _KINDS: Final[Mapping[Code, tuple[Severity, str, str]]] = {
     Code.SQLITE_DAMAGE: (Severity.ERROR, "what no other finding names", f"check the disk; {_REPAIR}"),
+    Code.LOG_DAMAGED: (
+        Severity.ERROR,
+        "what was written before the damage",
+        f"copy the file and its -wal before anything writes to them; {_REPAIR}",
+    ),
+    Code.LOG_TORN: (
+        Severity.WARNING,
+        "what was written before it; the newest entries may be missing",
+        f"copy the file and its -wal before anything writes to them; {_REPAIR}",
+    ),
     Code.CHECKSUM: (Severity.ERROR, _OTHERS, _REPAIR),
     Code.MALFORMED: (Severity.ERROR, _OTHERS, _REPAIR),
     Code.SEVERED_BASE: (Severity.ERROR, "what they changed, not their states", _REPAIR),

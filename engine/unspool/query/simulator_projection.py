@@ -67,7 +67,7 @@ class Reference:
 
 def density_of(path: Path) -> Density:
     """Return what the blocks of a finished file hold."""
-    connection = connect_reader(path, live=False)
+    connection, _ = connect_reader(path, live=False)
     try:
         size, entries, _, _ = connection.execute(_QUERY).fetchone()
     finally:

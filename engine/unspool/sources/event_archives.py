@@ -26,7 +26,7 @@ from unspool.sources.event_databases import EventLogReader, space_sizes
 from unspool.sources.event_spaces import SpaceTeller, chosen_spaces, in_time_order
 from unspool.sources.findings import Findings
 from unspool.sources.probe import Probe, Shape
-from unspool.sources.sqlite_files import open_database
+from unspool.sources.sqlite_files import ForeignDatabase
 
 _SCORE: Final = 95
 
@@ -35,7 +35,7 @@ def detect(probe: Probe) -> int:
     """Score a probe: an archive by its first bytes, a database by the mark in its header."""
     if probe.shape is not Shape.SQLITE:
         return _SCORE if probe.plain_head.startswith(MAGIC) else 0
-    connection = open_database(probe.path)
+    connection = ForeignDatabase(probe.path)
     try:
         # The header's bytes may be older than the log beside them, so SQLite is asked.
         mark = connection.execute("PRAGMA application_id").fetchone()
@@ -106,7 +106,7 @@ def open_reader(probe: Probe) -> Reader:
     """
     chosen = probe.select.get("space")
     if probe.shape is Shape.SQLITE:
-        open_database(probe.path).close()
+        ForeignDatabase(probe.path).close()
         return EventLogReader(probe.path, chosen)
     return ArchiveReader(probe.path, _unpacked(probe), probe.status.st_mtime_ns, chosen)
 

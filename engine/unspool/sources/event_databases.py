@@ -82,7 +82,7 @@ class EventLogReader:
     def read(self) -> Iterator[SourceEntry]:
         """Yield an entry for each event since the last call."""
         try:
-            version = self._log.database.value("PRAGMA data_version")
+            version = self._log.database.version()
             if version == self._version:
                 return
             self._is_finished = False

@@ -14,7 +14,7 @@ from unspool.sources.findings import Findings
 from unspool.sources.home_assistant_rows import events_query, states_query
 from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.probe import Probe, Shape
-from unspool.sources.sqlite_files import columns_of, first_look, open_database, side_files
+from unspool.sources.sqlite_files import ForeignDatabase, columns_of, first_look, side_files
 from unspool.sources.timestamps import to_ns
 
 _KNOWN_SCHEMAS: Final = range(25, 60)
@@ -36,7 +36,7 @@ class RecorderReader:
         self.findings = Findings()
         self.watch_paths = side_files(path)
         self._path = path
-        self._connection = open_database(path)
+        self._connection = ForeignDatabase(path)
         with first_look(self._connection, path):
             tables = columns_of(self._connection)
             self._queries = {_STATE: states_query(tables, path)}
@@ -132,7 +132,7 @@ def detect(probe: Probe) -> int:
     """Score a probe: an SQLite file with the recorder's tables."""
     if probe.shape is not Shape.SQLITE:
         return 0
-    connection = open_database(probe.path)
+    connection = ForeignDatabase(probe.path)
     try:
         tables = columns_of(connection)
     except sqlite3.Error:

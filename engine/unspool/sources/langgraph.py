@@ -33,7 +33,7 @@ from unspool.sources.langgraph_timeline import (
 )
 from unspool.sources.langgraph_values import decode_value
 from unspool.sources.probe import Probe, Shape
-from unspool.sources.sqlite_files import columns_of, first_look, open_database, side_files
+from unspool.sources.sqlite_files import ForeignDatabase, columns_of, first_look, side_files
 
 _NEEDED: Final = {
     "thread_id",
@@ -79,7 +79,7 @@ class CheckpointReader:
         chosen, self._chosen = selection(select, "?")
         self._where = chosen
         self._order = _ORDER.format(chosen=chosen)
-        self._connection = open_database(path)
+        self._connection = ForeignDatabase(path)
         with first_look(self._connection, path):
             tables = columns_of(self._connection)
             if not tables.get("checkpoints", set()) >= _NEEDED:
@@ -176,7 +176,7 @@ def detect(probe: Probe) -> int:
     """Score a probe: an SQLite file with the saver's table."""
     if probe.shape is not Shape.SQLITE:
         return 0
-    connection = open_database(probe.path)
+    connection = ForeignDatabase(probe.path)
     try:
         return 90 if columns_of(connection).get("checkpoints", set()) >= _NEEDED else 0
     except sqlite3.Error:
@@ -187,7 +187,7 @@ def detect(probe: Probe) -> int:
 
 def choices(probe: Probe) -> tuple[Choice, ...]:
     """Return the threads and namespaces that can be shown one by one."""
-    connection = open_database(probe.path)
+    connection = ForeignDatabase(probe.path)
     try:
         return by_thread((str(thread), str(name or ""), count) for thread, name, count in connection.execute(_PARTS))
     except sqlite3.Error as error:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 from unspool.errors import UnreadableSource, UnspoolError
 from unspool.sources.bytestream import unreadable
+from unspool.store.databases import UntouchedDatabase
 
 _LENIENT = partial(str, encoding="utf-8", errors="surrogateescape")
 BUSY_S = 5.0
@@ -22,39 +22,53 @@ def one_line(error: sqlite3.Error | UnicodeDecodeError) -> str:
     return " ".join(str(error).split())
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """Open a database for reading only.
+class ForeignDatabase:
+    """A database that another program writes, or wrote: only read, and followed while it changes."""
 
-    Raises:
-        UnreadableSource: it cannot be opened or is damaged.
-    """
-    problem = "it cannot be opened"
-    for options in ("mode=ro", "mode=ro&immutable=1"):
-        connection = None
-        try:
-            uri = f"file:{quote(str(path.absolute()))}?{options}"
-            connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
-            connection.execute("PRAGMA trusted_schema = OFF")
+    def __init__(self, path: Path) -> None:
+        """Open it.
+
+        Raises:
+            UnreadableSource: it cannot be opened or is damaged.
+        """
+        self._path = path
+        with self._told():
             # One damaged text must not cost the rows behind it.
-            connection.text_factory = _LENIENT
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            return connection
+            self._database = UntouchedDatabase(path, text_factory=_LENIENT, wait_s=BUSY_S)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except (sqlite3.Error, UnicodeDecodeError) as error:
             # SQLite quotes a damaged name as it stands, and Python cannot read the message then.
-            problem = one_line(error)
-            if connection is not None:
-                connection.close()
-            # An immutable opening ignores a -wal file; where there is one, it would show an older state.
-            if path.with_name(f"{path.name}-wal").exists():
-                break
+            raise UnreadableSource(
+                f"{self._path}: no readable SQLite database ({one_line(error)}); copy it together with its -wal file"
+            ) from None
         except OSError as error:
-            raise unreadable(path, error) from None
-    raise UnreadableSource(f"{path}: no readable SQLite database ({problem}); copy it together with its -wal file")
+            raise unreadable(self._path, error) from None
+
+    def execute(self, query: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        """Run a query.
+
+        Raises:
+            sqlite3.Error: it fails.
+            UnreadableSource: the database was written to and cannot be opened any more.
+        """
+        with self._told():
+            connection = self._database.current()
+        return connection.execute(query, values)
+
+    def close(self) -> None:
+        """Close it."""
+        self._database.close()
 
 
-def columns_of(connection: sqlite3.Connection) -> dict[str, set[str]]:
-    """Return the names of a database's tables, each with the names of its columns."""
-    tables = [str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+def columns_of(connection: ForeignDatabase) -> dict[str, set[str]]:
+    """Return the names of a database's tables, each with the names of its columns; views and the like are none."""
+    # What has no page of its own is worked out by what the schema says, which anybody may have written.
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0"
+    tables = [str(row[0]) for row in connection.execute(query)]
     return {
         table: {str(row[0]) for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
         for table in tables
@@ -62,7 +76,7 @@ def columns_of(connection: sqlite3.Connection) -> dict[str, set[str]]:
 
 
 @contextmanager
-def first_look(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+def first_look(connection: ForeignDatabase, path: Path) -> Iterator[None]:
     """Look at a database for the first time; if that fails the connection is closed.
 
     Raises:

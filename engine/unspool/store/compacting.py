@@ -63,6 +63,10 @@ def compact(path: Path, out: Path, progress: Progress | None = None) -> SizeRepo
     """
     try:
         with whole_file(out) as part, closing(FileReader(path)) as source:
+            if source.damage:
+                raise CorruptHistory(
+                    f"{path}: {source.damage}; `unspool doctor {path} --repair OUT` keeps what is intact"
+                )
             _write_compacted(source, part, progress)
             with closing(FileReader(part)) as copy:
                 verify_same(source, copy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -11,9 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import CorruptHistory, UnreadableSource
-from unspool.store.schema import connect_reader, database_error, is_live
+from unspool.store.databases import Stamp, View, damage_of_log, stamp_of
+from unspool.store.schema import connect_reader, database_error
+from unspool.store.wal import log_of
 
-_GONE: Final = (0, 0, 0)
+_GONE: Final = (0, 0, 0, 0, 0)
 """What stands for the stamp of a file that is not there."""
 
 
@@ -22,14 +23,15 @@ class ReadConnection:
 
     Attributes:
         history_id: the history in it, once that is known: no other one is read in its place.
+        damage: what is the matter with the log that a writer left behind; "" where it is sound.
     """
 
-    def __init__(self, path: Path, *, live: bool | None = None, reopened: Callable[[], None] | None = None) -> None:
+    def __init__(self, path: Path, *, live: bool = False, reopened: Callable[[], None] | None = None) -> None:
         """Open a file.
 
         Args:
             path: the file.
-            live: a writer is at work; found out when None.
+            live: this process writes to it; what a writer left behind is looked at when None.
             reopened: called whenever the file was opened anew; blocks may lie in it in another way then.
 
         Raises:
@@ -39,9 +41,10 @@ class ReadConnection:
         self.history_id = ""
         self._tell_reopened = reopened
         self._lock = threading.RLock()
-        self._live = is_live(path) if live is None else live
-        self._stamp = _stamp(path)
-        self._connection = connect_reader(path, live=self._live)
+        self._log = _log_name(path)
+        self._stamp = stamp_of(self.path, self._log)
+        self._connection, self._view = connect_reader(path, live=live or None)
+        self.damage = "" if live else _damage(path)
         self._reopened = 0
         self._other = -1
         """Number of a file that has the name now and holds another history."""
@@ -88,21 +91,22 @@ class ReadConnection:
         except sqlite3.DatabaseError as error:
             raise database_error(self.path, error) from None
 
-    def _follow_writer(self, *, looks: bool = False) -> tuple[int, int, int]:
+    def _follow_writer(self, *, looks: bool = False) -> Stamp:
         """Open a file at rest anew as soon as somebody writes to it, and any file when another one has its name.
 
         Args:
             looks: look at the name of a file that is being written to as well.
         """
-        if self._live and not looks:
+        follows = self._view is View.FOLLOWED
+        if follows and not looks:
             return self._stamp
-        live, stamp = is_live(self.path), _stamp(self.path)
+        stamp = stamp_of(self.path, self._log)
         # Deleted or moved away: what is open can still be read, and may come back.
-        if stamp != _GONE and (stamp[0] != self._stamp[0] or (not self._live and (live or stamp != self._stamp))):
-            self._reopen(live, stamp)
+        if stamp != _GONE and (stamp[0] != self._stamp[0] or (not follows and stamp != self._stamp)):
+            self._reopen(stamp)
         return stamp
 
-    def _reopen(self, live: bool, stamp: tuple[int, int, int]) -> None:
+    def _reopen(self, stamp: Stamp) -> None:
         """Switch over to what has the file's name now, unless that is another history.
 
         Raises:
@@ -112,7 +116,7 @@ class ReadConnection:
         if stamp[0] == self._other:
             return
         try:
-            fresh = connect_reader(self.path, live=live)
+            fresh, view = connect_reader(self.path)
         except (UnreadableSource, CorruptHistory):
             if is_same_place:
                 raise
@@ -131,7 +135,9 @@ class ReadConnection:
             self._other = stamp[0]
             return
         self._connection.close()
-        self._connection, self._live, self._stamp = fresh, live, stamp
+        self._connection, self._view, self._stamp = fresh, view, stamp
+        self._log = _log_name(self.path)
+        self.damage = _damage(self.path)
         self._reopened += 1
         if self._tell_reopened is not None:
             self._tell_reopened()
@@ -144,13 +150,14 @@ class ReadConnection:
             self._connection.close()
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
-    """Return what changes when a file at rest is written to."""
-    try:
-        status = os.stat(path)  # noqa: PTH116
-    except OSError:
-        return _GONE
-    return (status.st_ino, status.st_size, status.st_mtime_ns)
+def _log_name(path: Path) -> str:
+    """Return where SQLite keeps the log: beside the file itself, not beside a link to it."""
+    return str(log_of(path.resolve()))
+
+
+def _damage(path: Path) -> str:
+    scan = damage_of_log(path.resolve())
+    return "" if scan is None else f"{log_of(path).name}: {scan.meaning}; newest entries are missing"
 
 
 def _history_id(connection: sqlite3.Connection) -> str:

@@ -107,6 +107,11 @@ class FileStore:
         return self._reader
 
     @property
+    def damage(self) -> str:
+        """What of the file cannot be read as it was left, besides damaged entries; "" for nothing."""
+        return self._reader.damage
+
+    @property
     def sealing_failure(self) -> UnspoolError | None:
         """Why background sealing stopped, if it did."""
         return None if self._writer is None else self._writer.sealer.failure

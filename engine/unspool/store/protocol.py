@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -170,3 +170,12 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of files and threads. Closing twice is fine."""
+
+
+@runtime_checkable
+class MayBeCutShort(Protocol):
+    """A store that may hold less than what was written to it."""
+
+    @property
+    def damage(self) -> str:
+        """What cannot be read as it was left, besides damaged entries; "" for nothing."""

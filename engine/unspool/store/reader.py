@@ -40,12 +40,12 @@ R = TypeVar("R")
 class FileReader:
     """Reads one file over one connection; safe to use from several threads."""
 
-    def __init__(self, path: Path, *, live: bool | None = None) -> None:
+    def __init__(self, path: Path, *, live: bool = False) -> None:
         """Open a file.
 
         Args:
             path: the file.
-            live: a writer is at work; found out when None.
+            live: this process writes to it; otherwise what a writer left behind is looked at first.
 
         Raises:
             UnreadableSource, NewerSchema, CorruptHistory: see `connect_reader`.
@@ -303,6 +303,11 @@ class FileReader:
                 columns.full[at], columns.actions[columns.action_of[at]], columns.postings(at),
                 columns.extras.get(at, {}), columns.stored[at],
             )  # fmt: skip
+
+    @property
+    def damage(self) -> str:
+        """What is the matter with the log that a writer left behind; "" where it is sound."""
+        return self._file.damage
 
     def call(self, query: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a query of another room of the store over this connection, in one consistent view."""

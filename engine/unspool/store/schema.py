@@ -12,15 +12,14 @@ docs/storage.md describes every column.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from unspool.errors import CorruptHistory, NewerSchema, StorageFailed, UnreadableSource
 from unspool.files.private import PRIVATE, foreign_owner, make_if_missing
+from unspool.store.databases import Opened, open_untouched
 
 APPLICATION_ID: Final = 0x554E5350
 """`UNSP`: what `file(1)` and SQLite see as the kind of database."""
@@ -87,55 +86,40 @@ def is_refusal(error: sqlite3.Error) -> bool:
     return "disk I/O error" in str(error) or "full" in str(error)
 
 
-def connect_reader(path: Path, *, live: bool) -> sqlite3.Connection:
-    """Open a file for reading; needs no writer's help and leaves nothing behind.
+def connect_reader(path: Path, *, live: bool | None = None) -> Opened:
+    """Open a file for reading; needs no writer's help, and nothing of the file changes.
 
     Args:
         path: the file.
-        live: a writer may be at work, so its -wal is read too. A file at rest is opened as immutable: that works on
-            read-only media and makes no side files.
+        live: a writer may be at work, so its -wal is read too; found out when None. A file at rest is opened as
+            immutable: that works on read-only media and makes no side files.
 
     Raises:
         UnreadableSource: it is missing, cannot be opened or is no unspool file.
         NewerSchema: a newer unspool wrote it.
         CorruptHistory: it is damaged.
     """
-    if not path.exists():
-        raise UnreadableSource(f"{path}: no such file")
-    if not live:
-        return _connect_uri(path, "mode=ro&immutable=1")
     try:
-        # With the right to write, the last reader to close folds the -wal away; `query_only` keeps it a reader.
-        return _connect_uri(path, "mode=rw")
-    except UnreadableSource:
-        return _connect_uri(path, "mode=ro")
-
-
-def _connect_uri(path: Path, options: str) -> sqlite3.Connection:
-    connection = None
+        opened = open_untouched(path, live=live)
+    except sqlite3.Error as error:
+        raise database_error(path, error) from None
+    except UnicodeDecodeError as error:
+        raise CorruptHistory(
+            f"{path}: damaged ({error}); `unspool doctor {path} --repair OUT` keeps what is intact"
+        ) from None
+    except FileNotFoundError:
+        raise UnreadableSource(f"{path}: no such file") from None
+    except OSError as error:
+        raise UnreadableSource(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     try:
-        uri = f"file:{quote(str(path.resolve()))}?{options}"
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10.0)
-        connection.execute("PRAGMA query_only = ON")
-        check_identity(connection, path)
+        check_identity(opened.connection, path)
     except sqlite3.DatabaseError as error:
-        if connection is not None:
-            connection.close()
+        opened.connection.close()
         raise database_error(path, error) from None
     except (UnreadableSource, CorruptHistory):
-        if connection is not None:
-            connection.close()
+        opened.connection.close()
         raise
-    return connection
-
-
-def is_live(path: Path) -> bool:
-    """Say whether a writer is at work on a file, or left something in its -wal."""
-    try:
-        # Asked before every reading: joining text costs a tenth of what a Path does.
-        return os.stat(f"{path}-wal").st_size > 0  # noqa: PTH116
-    except OSError:
-        return False
+    return opened
 
 
 def database_error(path: Path, error: sqlite3.Error) -> UnreadableSource | CorruptHistory:
@@ -153,7 +137,7 @@ def database_error(path: Path, error: sqlite3.Error) -> UnreadableSource | Corru
 def is_sound(path: Path) -> bool:
     """Say whether a file that is being written to is whole, seen by a connection that has read nothing of it before."""
     try:
-        with closing(_connect_uri(path, "mode=ro")) as connection:
+        with closing(connect_reader(path, live=True).connection) as connection:
             return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     except (sqlite3.Error, UnreadableSource, CorruptHistory):
         return False

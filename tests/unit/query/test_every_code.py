@@ -18,6 +18,8 @@ from unspool.store import FileStore
 
 # Histories of these lists are each damaged, examined and repaired by the tests beside this one.
 ELSEWHERE = {code for case in (*CASES, *SOURCE_CASES) for code in case.codes}
+# What lies in the log beside a file has tests of its own: test_damaged_logs.py.
+ELSEWHERE |= {Code.LOG_DAMAGED, Code.LOG_TORN}
 
 
 def test_no_code_is_without_a_damaged_history() -> None:

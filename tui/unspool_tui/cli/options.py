@@ -221,8 +221,11 @@ def source_of(common: Common, *, follow: bool) -> Source:
 
 
 def judge(common: Common, verdict: Verdict) -> int:
-    """Say on standard error what could not be read, and return the exit code that follows from it."""
-    if not common.quiet:
+    """Say on standard error what could not be read, and return the exit code that follows from it.
+
+    What a damaged file lost is an error, so it is said and told by the exit code however the command is called.
+    """
+    if not common.quiet or verdict.is_damaged:
         for note in verdict.notes[:_SHOWN_PROBLEMS]:
             click.echo(f"unspool: {visible(note)}", err=True)
         shown = verdict.problems[:_SHOWN_PROBLEMS]
@@ -231,7 +234,7 @@ def judge(common: Common, verdict: Verdict) -> int:
         more = len(verdict.problems) + verdict.dropped - len(shown)
         if more > 0:
             click.echo(f"unspool: partly read: {more} more problems; `unspool stats --json` lists them", err=True)
-    return 1 if common.strict and verdict.status != "complete" else 0
+    return 1 if verdict.is_damaged or (common.strict and verdict.status != "complete") else 0
 
 
 def stdout_is_terminal() -> bool:

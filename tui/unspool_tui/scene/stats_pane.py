@@ -53,7 +53,9 @@ class StatsPane(Struct):
 
     @property
     def ailment(self) -> str:
-        """What is wrong with the chains, in a word; empty while nothing is known to be."""
+        """What is wrong with the history, in a word; empty while nothing is known to be."""
+        if self.history.verdict.is_damaged:
+            return "broken"
         return self._measured.health if self._measured.health == "broken" else ""
 
     def learn(self, stats: Any) -> None:

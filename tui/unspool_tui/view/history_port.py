@@ -116,6 +116,9 @@ class Verdict(Protocol):
     @property
     def notes(self) -> Sequence[str]: ...
 
+    @property
+    def is_damaged(self) -> bool: ...
+
 
 class Progress(Protocol):
     """How far reading a foreign source has come."""

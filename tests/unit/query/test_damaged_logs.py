@@ -1,0 +1,100 @@
+"""A recorder was killed and its -wal is damaged: every command and the doctor say so, and nothing is touched."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from support.left_behind import flip, killed, live_recording, prints
+from unspool import open_history
+from unspool.errors import CorruptHistory
+from unspool.query.doctor import Code, Health, diagnose
+from unspool.store.compacting import compact
+from unspool_tui.cli import run
+
+ENTRIES = 200
+FRAME = 24 + 1024
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, object]]]:
+    path = tmp_path_factory.mktemp("killed") / "app.unspool"
+    return path, killed(path, ENTRIES)
+
+
+def copied(kept: Path, folder: Path) -> Path:
+    for suffix in ("", "-wal"):
+        (folder / f"app.unspool{suffix}").write_bytes(Path(f"{kept}{suffix}").read_bytes())
+    return folder / "app.unspool"
+
+
+def spots(size: int) -> list[int]:
+    """Return bytes to spoil: the header, headers of frames, bytes of pages."""
+    rng = random.Random(8)
+    frames = (size - 32) // FRAME
+    heads = [32 + place * FRAME + at for place in (0, frames // 2, frames - 1) for at in range(0, 24, 7)]
+    return [
+        *range(0, 32, 3),
+        *heads,
+        *(32 + rng.randrange(frames) * FRAME + 24 + rng.randrange(1024) for _ in range(12)),
+    ]
+
+
+def test_what_stands_before_the_damage_reads_and_the_rest_is_said_to_be_missing(
+    kept: tuple[Path, list[dict[str, object]]], tmp_path: Path
+) -> None:
+    source, states = kept
+    for at in spots(Path(f"{source}-wal").stat().st_size):
+        path = copied(source, tmp_path)
+        flip(Path(f"{path}-wal"), at)
+        before = prints(tmp_path)
+        with open_history(path) as history:
+            count = len(history)
+            for seq in {*range(0, count, 17), count - 1} if count else ():
+                assert history.state(seq) == states[seq], at
+            assert history.verdict.is_damaged, at
+            assert "-wal" in history.verdict.problems[0].message
+            assert history.stats().health is Health.BROKEN
+        found = diagnose(path)
+        assert found.verdict is not Health.HEALTHY, at
+        assert {Code.LOG_DAMAGED, Code.LOG_TORN} & {finding.code for finding in found.findings}, at
+        assert prints(tmp_path) == before, at
+
+
+def test_log_and_show_say_so_and_exit_with_one(
+    kept: tuple[Path, list[dict[str, object]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = copied(kept[0], tmp_path)
+    assert run(["log", str(path)]) == 0
+    assert "missing" not in capsys.readouterr().err
+    flip(Path(f"{path}-wal"), 32 + 100 * FRAME + 300)
+    for words in (
+        ["log", str(path)],
+        ["show", str(path), "0"],
+        ["stats", str(path), "--quiet"],
+        ["doctor", str(path)],
+    ):
+        assert run(words) == 1
+        told = capsys.readouterr()
+        assert "-wal" in told.err + told.out
+        assert "damaged at frame 101" in told.err + told.out
+
+
+def test_a_copy_is_never_made_of_the_part_that_reads(
+    kept: tuple[Path, list[dict[str, object]]], tmp_path: Path
+) -> None:
+    path = copied(kept[0], tmp_path)
+    flip(Path(f"{path}-wal"), 32 + 100 * FRAME + 300)
+    with pytest.raises(CorruptHistory, match="newest entries are missing"):
+        compact(path, tmp_path / "small.unspool")
+    assert not (tmp_path / "small.unspool").exists()
+
+
+def test_a_file_that_is_being_recorded_is_not_said_to_be_damaged(tmp_path: Path) -> None:
+    with live_recording(tmp_path / "app.unspool") as recorder:
+        with open_history(tmp_path / "app.unspool") as history:
+            assert history.verdict.status == "complete"
+        assert diagnose(tmp_path / "app.unspool").verdict is Health.HEALTHY
+        recorder.record({"a": 1})
