@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -138,16 +139,14 @@ def same_value(old: bytes, new: bytes, ends: tuple[int, int] | None = None) -> b
         return False
     start, end = shared_ends(old, 0, new, 0) if ends is None else ends
     stop = len(old) - end
-    if not _only_nan(old, new, start, stop) and not _same_bytes(old[start:stop], new[start:stop]):
+    if not _only_nan(old, new, start, stop) and _byte_sum(old[start:stop]) != _byte_sum(new[start:stop]):
         return False
     return strict_equal(decode(old), decode(new))
 
 
-def _same_bytes(one: bytes, other: bytes) -> bool:
-    """Say whether two byte strings hold the same bytes in whatever order; counting a few tells most apart."""
-    if len(one) > _SHORT and any(one.count(byte) != other.count(byte) for byte in _COMMON_BYTES):
-        return False
-    return sorted(one) == sorted(other)
+def _byte_sum(data: bytes) -> int:
+    """Return a number that is the same for the same bytes in whatever order."""
+    return zlib.adler32(data) & 0xFFFF
 
 
 def _only_nan(old: bytes, new: bytes, start: int, stop: int) -> bool:
@@ -158,8 +157,6 @@ def _only_nan(old: bytes, new: bytes, start: int, stop: int) -> bool:
     return False
 
 
-_SHORT = 64
-_COMMON_BYTES = tuple(bytes((byte,)) for byte in b"e0ati1no 2rs5\x00\xcb\xa5")
 _FLOAT64 = 0xCB
 _MAY_HIDE = frozenset((_FLOAT64, *range(0xC7, 0xCA), *range(0xD4, 0xD9)))
 """First bytes of leaves that may be equal in other bytes: floats (NaN) and tagged values."""

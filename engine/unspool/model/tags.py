@@ -65,29 +65,28 @@ _TIMEDELTA: Final = struct.Struct(">iiI")
 _COMPLEX: Final = struct.Struct(">dd")
 
 
-def leaf_tag(value: Value) -> tuple[Tag, bytes]:
-    """Return the extension code and payload of a tagged leaf value."""
-    match value:
-        case int():
-            return Tag.BIG_INT, hex(value).encode()
-        case dt.datetime():
-            # The fold bit is not part of the ISO text; a suffix keeps ambiguous wall times apart.
-            return Tag.DATETIME, (value.isoformat() + ("~" if value.fold else "")).encode()
-        case dt.date():
-            return Tag.DATE, value.isoformat().encode()
-        case dt.time():
-            return Tag.TIME, (value.isoformat() + ("~" if value.fold else "")).encode()
-        case dt.timedelta():
-            return Tag.TIMEDELTA, _TIMEDELTA.pack(value.days, value.seconds, value.microseconds)
-        case decimal.Decimal():
-            return Tag.DECIMAL, str(value).encode()
-        case uuid.UUID():
-            return Tag.UUID, value.bytes
-        case complex():
-            return Tag.COMPLEX, _COMPLEX.pack(value.real, value.imag)
-        case str():
-            return Tag.SURROGATES, value.encode("utf-8", "surrogatepass")
-    raise TypeError(type(value).__name__)
+def _moment_text(value: dt.datetime | dt.time) -> bytes:
+    # The fold bit is not part of the ISO text; a suffix keeps ambiguous wall times apart.
+    return (value.isoformat() + ("~" if value.fold else "")).encode()
+
+
+_LEAF_PAYLOADS: Final[dict[type, tuple[int, Callable[[Value], bytes]]]] = {
+    int: (int(Tag.BIG_INT), lambda value: hex(value).encode()),
+    dt.datetime: (int(Tag.DATETIME), _moment_text),
+    dt.date: (int(Tag.DATE), lambda value: value.isoformat().encode()),
+    dt.time: (int(Tag.TIME), _moment_text),
+    dt.timedelta: (int(Tag.TIMEDELTA), lambda value: _TIMEDELTA.pack(value.days, value.seconds, value.microseconds)),
+    decimal.Decimal: (int(Tag.DECIMAL), lambda value: str(value).encode()),
+    uuid.UUID: (int(Tag.UUID), lambda value: value.bytes),
+    complex: (int(Tag.COMPLEX), lambda value: _COMPLEX.pack(value.real, value.imag)),
+    str: (int(Tag.SURROGATES), lambda value: value.encode("utf-8", "surrogatepass")),
+}
+
+
+def leaf_form(value: Value) -> bytes | None:
+    """Return the wire form of a tagged value that has no parts, or None where its type is none of these."""
+    known = _LEAF_PAYLOADS.get(type(value))
+    return None if known is None else extension(known[0], known[1](value))
 
 
 def _datetime(text: str) -> dt.datetime:
@@ -129,6 +128,20 @@ def from_tag(code: int, payload: bytes, decode: Callable[[bytes], Value]) -> Val
         return leaf(payload) if leaf is not None else compose(code, decode(payload))
     except (ValueError, TypeError, ArithmeticError, struct.error) as error:
         raise CorruptHistory(f"a stored value of tag {code} does not decode ({error})") from None
+
+
+_FIXED_SIZES: Final = {1: b"\xd4", 2: b"\xd5", 4: b"\xd6", 8: b"\xd7", 16: b"\xd8"}
+_HEADERS: Final = tuple(_FIXED_SIZES.get(size, bytes((0xC7, size))) for size in range(256))
+_CODES: Final = tuple(bytes((code,)) for code in range(128))
+
+
+def extension(code: int, payload: bytes) -> bytes:
+    """Return a tagged value's wire form."""
+    size = len(payload)
+    if size < 256:
+        return _HEADERS[size] + _CODES[code] + payload
+    header = b"\xc8" + size.to_bytes(2) if size < 65536 else b"\xc9" + size.to_bytes(4)
+    return header + _CODES[code] + payload
 
 
 def is_leaf_tag(code: int) -> bool:

@@ -1,24 +1,27 @@
 """The wire form of values: msgpack with strict types, tagged where msgpack alone would forget the type.
 
-Plain JSON-like values are encoded by ormsgpack, which hands everything it would coerce to `_tagged`; msgspec
-decodes the same bytes. What those two refuse (lone surrogates, keys that are no text, nesting beyond their
-limits) takes the iterative path in `unspool.model.wire_deep`. Nothing is ever pickled, imported or called when
-reading.
+ormsgpack encodes plain JSON-like values and hands over whatever it would coerce; msgspec decodes the same bytes.
+What ormsgpack refuses (lone surrogates, keys that are no text, nesting beyond its limits) takes the iterative path
+in `unspool.model.wire_deep`. Nothing is ever pickled, imported or called when reading.
+
+ormsgpack walks the memory of lists and dicts without holding on to them, so no Python code may run while it does:
+another thread, a signal handler or a destructor could change them under it. What it hands over is therefore only
+collected, by a function that is no Python code, and encoded afterwards.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import decimal
-import uuid
+import os
 from collections.abc import Callable, Collection
+from functools import partial
+from itertools import repeat
 from typing import Final
 
 import msgspec
 import ormsgpack
 
 from unspool.errors import CorruptHistory
-from unspool.model.tags import Tag, Tagged, from_tag, leaf_tag
+from unspool.model.tags import Tag, Tagged, extension, from_tag, leaf_form
 from unspool.model.values import Value
 
 _OPTIONS: Final = (
@@ -31,7 +34,19 @@ _OPTIONS: Final = (
     | ormsgpack.OPT_PASSTHROUGH_UUID
 )
 
-_LEAVES: Final = (int, dt.datetime, dt.date, dt.time, dt.timedelta, decimal.Decimal, uuid.UUID, complex)
+_TUPLE: Final = int(Tag.TUPLE)
+_TAGGED: Final = int(Tag.TAGGED)
+_NIL: Final = b"\xc0"
+_MARK: Final = os.urandom(16)
+"""Stands for a value that was handed over; nothing that a program holds has these bytes."""
+_MARK_FORM: Final = b"\xc4\x10" + _MARK
+_mark: Final[Callable[[Value], bytes]] = partial(next, repeat(_MARK))
+_ATTEMPTS: Final = 4
+"""Times that a value is looked at which another thread changes meanwhile."""
+
+
+class ChangedMeanwhile(RuntimeError):
+    """A value that was changed while it was encoded, as Python raises for a dict that changes while it is walked."""
 
 
 # Most histories never need the iterative path, and every start of the app would wait for its import.
@@ -47,18 +62,57 @@ def _decode_deep(data: bytes) -> Value:
     return decode_deep(data)
 
 
-def _tagged(value: Value) -> ormsgpack.Ext:
+def _pack(value: Value) -> bytes:
+    """Return the wire form of a value that the fast path knows; TypeError or RecursionError where it does not."""
+    odd: list[Value] = []
+    blob = ormsgpack.packb(value, odd.append, _OPTIONS)
+    return _filled(value, blob, odd) if odd else blob
+
+
+def _filled(value: Value, blob: bytes, odd: list[Value]) -> bytes:
+    """Put the wire forms of what was handed over in the places of the nils that stand for it.
+
+    Args:
+        value: the whole.
+        blob: its wire form with those nils.
+        odd: what was handed over, in order.
+    """
+    if value is odd[0]:
+        return _odd_form(value)
+    for _ in range(_ATTEMPTS):
+        between = _between(value, blob, len(odd))
+        if between is not None:
+            forms = list(map(_odd_form, odd))
+            forms.append(b"")
+            return b"".join([part for pair in zip(between, forms, strict=True) for part in pair])
+        odd.clear()
+        blob = ormsgpack.packb(value, odd.append, _OPTIONS)
+        if not odd:
+            return blob
+    raise ChangedMeanwhile("another thread changed it whenever it was looked at")
+
+
+def _between(value: Value, blob: bytes, count: int) -> list[bytes] | None:
+    """Return the bytes around what was handed over, or None where the value was changed meanwhile."""
+    if blob.count(_NIL) == count:
+        return blob.split(_NIL)
+    # Other nils, or numbers that hold that byte: marks tell the places. The value may have been changed since.
+    between = ormsgpack.packb(value, _mark, _OPTIONS).split(_MARK_FORM)
+    return between if len(between) == count + 1 and _NIL.join(between) == blob else None
+
+
+def _odd_form(value: Value) -> bytes:
     kind = type(value)
     if kind is tuple:
-        return ormsgpack.Ext(Tag.TUPLE, ormsgpack.packb(list(value), _tagged, _OPTIONS))
-    if kind in _LEAVES:
-        code, payload = leaf_tag(value)
-        return ormsgpack.Ext(code, payload)
+        return extension(_TUPLE, _pack(list(value)))
     if kind is Tagged:
         # Whole conversations are made of these.
-        return ormsgpack.Ext(Tag.TAGGED, ormsgpack.packb([value.type_name, value.value], _tagged, _OPTIONS))
-    # Sets, dataclasses and the rest are rare: the iterative path knows them and can name the place of a failure.
-    raise TypeError
+        return extension(_TAGGED, _pack([value.type_name, value.value]))
+    form = leaf_form(value)
+    if form is None:
+        # Sets, dataclasses and the rest are rare: the iterative path knows them and can name the place of a failure.
+        raise TypeError
+    return form
 
 
 def encode(value: Value) -> bytes:
@@ -74,9 +128,10 @@ def encode(value: Value) -> bytes:
 
     Raises:
         UnsupportedValue: the value, or one inside it, cannot be kept; the message names the path.
+        ChangedMeanwhile: another thread changed it whenever it was looked at.
     """
     try:
-        return ormsgpack.packb(value, _tagged, _OPTIONS)
+        return _pack(value)
     except (TypeError, RecursionError):
         return _encode_deep(value)
 
@@ -84,7 +139,15 @@ def encode(value: Value) -> bytes:
 def encode_plain(value: Value) -> bytes | None:
     """Return the wire form where the fast path gives it, or None where `encode` has to."""
     try:
-        return ormsgpack.packb(value, _tagged, _OPTIONS)
+        return _pack(value)
+    except (TypeError, RecursionError):
+        return None
+
+
+def encode_json(value: Value) -> bytes | None:
+    """Return the wire form of a JSON-like value in one step during which no other code runs; None for all others."""
+    try:
+        return ormsgpack.packb(value, None, _OPTIONS)
     except (TypeError, RecursionError):
         return None
 
@@ -136,4 +199,4 @@ def wire_size(value: Value) -> int:
     return len(encode(value))
 
 
-__all__ = ["Tagged", "decode", "decode_all", "encode", "encode_plain", "wire_size"]
+__all__ = ["ChangedMeanwhile", "Tagged", "decode", "decode_all", "encode", "encode_json", "encode_plain", "wire_size"]

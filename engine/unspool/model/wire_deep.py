@@ -16,10 +16,9 @@ import msgpack
 
 from unspool.errors import CorruptHistory, UnsupportedValue
 from unspool.model.paths import format_path
-from unspool.model.tags import Tag, Tagged, Unrepresentable, compose, from_tag, is_leaf_tag, leaf_tag
+from unspool.model.tags import Tag, Tagged, Unrepresentable, compose, extension, from_tag, is_leaf_tag, leaf_form
 from unspool.model.values import Value
 
-_LEAF_TYPES: Final = (dt.datetime, dt.date, dt.time, dt.timedelta, decimal.Decimal, uuid.UUID, complex)
 _PLAIN_TYPES: Final[tuple[type[Value], ...]] = (str, int, float, bytes, list, tuple, set, frozenset)
 _INT64_MIN: Final = -(2**63)
 _UINT64_MAX: Final = 2**64 - 1
@@ -49,26 +48,20 @@ def _map_header(count: int) -> bytes:
     return bytes(msgpack.Packer(autoreset=True).pack_map_header(count))
 
 
-def _ext(code: int, payload: bytes) -> bytes:
-    return bytes(msgpack.Packer(autoreset=True).pack_ext_type(code, payload))
-
-
 def _leaf(value: Value) -> bytes | None:
     kind = type(value)
     if value is None or kind is bool or kind is float or kind is bytes:
         return _pack(value)
-    if kind is int:
-        return _pack(value) if _INT64_MIN <= value <= _UINT64_MAX else _ext(*leaf_tag(value))
+    if kind is int and _INT64_MIN <= value <= _UINT64_MAX:
+        return _pack(value)
     if kind is str:
         try:
             return _pack(value)
         except UnicodeEncodeError:
-            return _ext(*leaf_tag(value))
-    if kind in _LEAF_TYPES:
-        return _ext(*leaf_tag(value))
+            return leaf_form(value)
     if kind is bytearray or kind is memoryview:
         return _pack(bytes(value))
-    return None
+    return leaf_form(value)
 
 
 def _is_plain_key(key: Value) -> bool:
@@ -134,12 +127,15 @@ def _open(value: Value, out: bytearray, frames: list[_Frame]) -> _Frame:
             "convert it to plain data, or leave it out of the state"
         ) from None
     buffer = out if tag is None else bytearray()
+    # A copy: another thread may change it before its items are written, and its header would not fit them then.
     if type(content) is dict:
-        buffer += _map_header(len(content))
-        items: Iterator[tuple[str | int, Value]] = iter(content.items())
+        pairs = list(content.items())
+        buffer += _map_header(len(pairs))
+        items: Iterator[tuple[str | int, Value]] = iter(pairs)
     elif type(content) is list:
-        buffer += _array_header(len(content))
-        items = iter(enumerate(content))
+        members = list(content)
+        buffer += _array_header(len(members))
+        items = iter(enumerate(members))
     else:
         items = iter([(0, content)])
     return _Frame(items, buffer, id(value), tag, None if tag is None else out)
@@ -164,7 +160,7 @@ def encode_deep(value: Value) -> bytes:
             frames.pop()
             on_path.discard(frame.identity)
             if frame.tag is not None and frame.parent is not None:
-                frame.parent += _ext(frame.tag, bytes(frame.out))
+                frame.parent += extension(frame.tag, bytes(frame.out))
             continue
         frame.step, item = step_value
         is_map = isinstance(frame.step, str)
@@ -243,6 +239,35 @@ def _scalar(data: bytes, kind: str, position: int, start: int, size: int) -> Val
     if kind == "ext":
         return from_tag(data[start - 1], data[start : start + size], decode_deep)
     return msgpack.unpackb(data[position : start + size], raw=False, strict_map_key=False)
+
+
+def split_map_deep(data: bytes) -> dict[str, bytes]:
+    """Return the wire forms of a map's values by key, however deep they are; the keys are text.
+
+    Raises:
+        IndexError, ValueError: the bytes end early or are no such map.
+    """
+    _, count, position = read_header(data, 0)
+    parts: dict[str, bytes] = {}
+    for _ in range(count):
+        value_at = _value_end(data, position)
+        key = _decode(data[position:value_at])
+        position = _value_end(data, value_at)
+        parts[key] = data[value_at:position]
+    return parts
+
+
+def _value_end(data: bytes, position: int) -> int:
+    """Return where the value that starts at a place ends."""
+    left = 1
+    while left:
+        kind, size, position = read_header(data, position)
+        left -= 1
+        if kind in ("array", "map"):
+            left += size * (2 if kind == "map" else 1)
+        else:
+            position += size
+    return position
 
 
 _FIXED: Final = {0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8,

@@ -1,5 +1,21 @@
 """What runs inside a user's app: capture, budget, threads, crash behaviour."""
 
-from unspool.recorder.recorder import OnError, Recorder, RecordingStopped
+from unspool.recorder.recorder import Recorder
+from unspool.recorder.troubles import (
+    EntrySkipped,
+    OnError,
+    RecordingStopped,
+    RecordingWarning,
+    SealingStopped,
+    ValueMarked,
+)
 
-__all__ = ["OnError", "Recorder", "RecordingStopped"]
+__all__ = [
+    "EntrySkipped",
+    "OnError",
+    "Recorder",
+    "RecordingStopped",
+    "RecordingWarning",
+    "SealingStopped",
+    "ValueMarked",
+]

@@ -7,6 +7,7 @@ the cost is that of one encoding however many atoms there are.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,13 +16,14 @@ from typing import Final
 import msgspec
 
 from unspool.delta.patch import SMALLEST_PATCHED
-from unspool.errors import ConfigError, UnsupportedValue
+from unspool.errors import UnsupportedValue
 from unspool.history.diff import same_value
-from unspool.model.encoded import NotSplittable, is_one_value, map_views, shared_end, shared_from
+from unspool.model.encoded import NotSplittable, is_one_value, shared_end, shared_from, split_map
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
-from unspool.model.wire import encode, encode_plain
+from unspool.model.wire import encode, encode_json, encode_plain
 from unspool.recorder.base import Base
+from unspool.recorder.given import plain_text
 
 _FEW: Final = 24
 """Changed atoms up to which finding them one by one beats looking at every atom."""
@@ -52,12 +54,30 @@ class Taken(msgspec.Struct, frozen=True):
     Attributes:
         changes: the atoms that changed; deleted ones first.
         base: what the next capture compares with, once this one is kept.
-        problems: one line for each value that could not be kept.
         objects: the atoms themselves, where the app never changes a value in place.
     """
 
     changes: list[AtomChange]
     base: Base
+    objects: Mapping[str, Value] = _NO_OBJECTS
+
+
+class Captured(msgspec.Struct, frozen=True):
+    """A state as bytes, not compared with anything yet.
+
+    Attributes:
+        ticket: larger than that of every state captured before.
+        state: what was captured; looked at again only where that runs no code of the app.
+        blob: the whole state in one wire form, or None where atoms had to be encoded one by one.
+        forms: wire forms by atom, where `blob` is None.
+        problems: one line for each value that could not be kept.
+        objects: the atoms themselves, where the app never changes a value in place.
+    """
+
+    ticket: int
+    state: Mapping[str, Value]
+    blob: bytes | None = None
+    forms: Mapping[str, bytes] | None = None
     problems: tuple[str, ...] = ()
     objects: Mapping[str, Value] = _NO_OBJECTS
 
@@ -72,11 +92,13 @@ class Capture:
             immutable: the app never changes a value in place, so an atom that is the same object is unchanged.
         """
         self._immutable = immutable
-        self._objects = _NO_OBJECTS
+        self._tickets = itertools.count()
         self.base = Base.of({})
+        # In one, so that a call on another thread finds objects and their bytes together.
+        self._last: tuple[Base, Mapping[str, Value]] = (self.base, _NO_OBJECTS)
 
-    def take(self, state: Mapping[str, Value], *, strict: bool) -> Taken:
-        """Encode a state and compare it with the last one kept.
+    def encode(self, state: Mapping[str, Value], *, strict: bool) -> Captured:
+        """Encode a state. This runs code of the app: nothing may be held that it could wait for.
 
         Args:
             state: atoms by name.
@@ -84,26 +106,46 @@ class Capture:
 
         Raises:
             UnsupportedValue: names the atom and the path inside it.
-            ConfigError: an atom's name is no text.
+            RefusedEntry: an atom's name is no text.
+            RuntimeError: another thread changed the state meanwhile.
         """
-        if not self._immutable:
-            taken = self._compare_whole(state)
-            if taken is not None:
-                return taken
-        return self._compare_atoms(state, strict)
+        ticket = next(self._tickets)
+        if type(state) is dict and not self._immutable:
+            blob = encode_plain(state)
+            if blob is not None:
+                return Captured(ticket, state, blob)
+        return self._encode_atoms(ticket, state, strict)
+
+    def _encode_atoms(self, ticket: int, state: Mapping[str, Value], strict: bool) -> Captured:
+        base, objects = self._last
+        known = base.to_dict() if self._immutable else {}
+        forms: dict[str, bytes] = {}
+        problems: list[str] = []
+        for name, value in list(state.items()):
+            atom = plain_text(name, "the name of an atom")
+            before = known.get(atom)
+            if before is not None and objects.get(atom, self) is value:
+                forms[atom] = before
+            else:
+                forms[atom] = _encode_atom(atom, value, strict, problems)
+        kept = dict(state) if self._immutable else _NO_OBJECTS
+        return Captured(ticket, state, None, forms, tuple(problems), kept)
+
+    def compare(self, captured: Captured) -> Taken:
+        """Compare a captured state with the last one kept."""
+        if captured.blob is None:
+            return self._compare_atoms(captured, captured.forms or {})
+        taken = self._compare_whole(captured.state, captured.blob)
+        return self._compare_atoms(captured, split_state(captured.blob)) if taken is None else taken
 
     def keep(self, taken: Taken) -> None:
         """Make a captured state the one that the next is compared with."""
-        self.base, self._objects = taken.base, taken.objects
+        self.base = taken.base
+        self._last = (taken.base, taken.objects)
 
-    def _compare_whole(self, state: Mapping[str, Value]) -> Taken | None:
+    def _compare_whole(self, state: Mapping[str, Value], blob: bytes) -> Taken | None:
         """Compare as one byte string, or return None where atoms have to be looked at one by one."""
         base = self.base
-        if type(state) is not dict or len(state) != len(base.names):
-            return None
-        blob = encode_plain(state)
-        if blob is None:
-            return None
         if blob == base.blob:
             return Taken([], base)
         changes: list[AtomChange] = []
@@ -136,23 +178,15 @@ class Capture:
                 break
         return Taken(changes, base.moved(blob, sizes))
 
-    def _compare_atoms(self, state: Mapping[str, Value], strict: bool) -> Taken:
+    def _compare_atoms(self, captured: Captured, forms: Mapping[str, bytes]) -> Taken:
         known = self.base.to_dict()
         taken: dict[str, bytes] = {}
-        problems: list[str] = []
-        for atom, value in state.items():
-            if not isinstance(atom, str):
-                raise ConfigError(f"atom names are text; {atom!r} is a {type(atom).__name__}")
+        for atom, data in forms.items():
             before = known.get(atom)
-            if self._immutable and before is not None and self._objects.get(atom, self) is value:
-                taken[atom] = before
-                continue
-            data = _encode_atom(atom, value, strict, problems)
             # An object whose keys only changed their order has not changed.
             unchanged = before is not None and (before == data or same_value(before, data))
             taken[atom] = before if unchanged and before is not None else data
-        objects = dict(state) if self._immutable else _NO_OBJECTS
-        return Taken(changes_between(known, taken), Base.of(taken), tuple(problems), objects)
+        return Taken(changes_between(known, taken), Base.of(taken), captured.objects)
 
 
 class _Parts:
@@ -166,15 +200,28 @@ class _Parts:
         self._values: Mapping[str, bytes] | None = None
 
     def value(self, atom: str, size: int) -> bytes | None:
-        """Return an atom's wire form, of about `size` bytes, or None where the fast path does not give it."""
-        if size < _LARGE:
-            return encode_plain(self._state[atom])
+        """Return an atom's wire form, of about `size` bytes, or None where there is none.
+
+        A small one is encoded again, and may have changed since: hold it against the state's bytes.
+        """
+        if size < _LARGE and self._values is None and atom in self._state:
+            again = encode_json(self._state[atom])
+            if again is not None:
+                return again
         if self._values is None:
-            try:
-                self._values = map_views(self._blob)
-            except NotSplittable:
-                return encode_plain(self._state[atom])
-        return bytes(self._values[atom])
+            self._values = split_state(self._blob)
+        return self._values.get(atom)
+
+
+def split_state(blob: bytes) -> Mapping[str, bytes]:
+    """Return the wire forms of a state's atoms."""
+    try:
+        return split_map(blob)
+    except NotSplittable:
+        # Hardly any state needs it, and every recorder would wait for its import.
+        from unspool.model.wire_deep import split_map_deep
+
+        return split_map_deep(blob)
 
 
 def _last_value(old: bytes, end: int, blob: bytes, start: int) -> bytes | None:

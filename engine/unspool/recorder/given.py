@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import index
 from typing import Final
 
-from unspool.errors import ConfigError
+from unspool.errors import ConfigError, UnsupportedValue
+from unspool.model.tags import Unrepresentable
+from unspool.model.values import Value
+from unspool.model.wire import decode, encode
 
 
 class RefusedEntry(ConfigError):
@@ -36,10 +40,15 @@ def whole_seq(seq: int | None) -> int | None:
     Raises:
         RefusedEntry: it is none.
     """
+    if seq is None:
+        return None
     try:
-        return None if seq is None else index(seq)
+        whole = index(seq)
     except TypeError:
         raise RefusedEntry(f"parent_seq is {seq!r}; give the number of an entry") from None
+    if whole < 0:
+        raise RefusedEntry(f"parent_seq is {whole}; entries count from 0")
+    return whole
 
 
 def plain_text(text: str, what: str) -> str:
@@ -53,3 +62,28 @@ def plain_text(text: str, what: str) -> str:
     # What a class makes of itself when it is shown is another text than the one that a database takes.
     held = str.__str__(text)
     return held if held.isascii() else held.encode("utf-8", "backslashreplace").decode()
+
+
+def plain_meta(meta: Mapping[str, Value] | None) -> dict[str, Value] | None:
+    """Return facts as plain values of their own; one that cannot be kept is a marker.
+
+    Raises:
+        RefusedEntry: they are no mapping, or one's name is no text.
+    """
+    if meta is None:
+        return None
+    if not isinstance(meta, Mapping):
+        raise RefusedEntry(f"meta is a {type(meta).__name__}; give a dict of facts")
+    return {plain_text(name, "the name of a fact in meta"): _plain(fact) for name, fact in list(meta.items())} or None
+
+
+def _plain(fact: Value) -> Value:
+    if type(fact) in _PLAIN:
+        return fact
+    try:
+        return decode(encode(fact))
+    except UnsupportedValue as error:
+        return Unrepresentable(type(fact).__name__, str(error))
+
+
+_PLAIN: Final = frozenset((str, int, float, bool, type(None)))

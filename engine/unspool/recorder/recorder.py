@@ -5,62 +5,51 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import threading
 import time
-import warnings
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Literal, Self
+from typing import Final, Self
+
+import msgspec
 
 from unspool.chain.strategy import FullSnapshotStrategy
-from unspool.codec.records import Record
-from unspool.codec.replay import replay
 from unspool.codec.strategy import DeltaStrategy
 from unspool.delta.identity import canonical_identity
-from unspool.errors import ConfigError, EntryNotFound, UnspoolError
+from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, UnspoolError, UnsupportedValue
 from unspool.files.private import PRIVATE, check_mode
-from unspool.history.diff import fork_base
-from unspool.model.entries import ChangeKind, EntryKind
 from unspool.model.values import Value
-from unspool.recorder.base import Base
+from unspool.model.wire import ChangedMeanwhile
 from unspool.recorder.calling import CallerNotes
-from unspool.recorder.capture import AtomChange, Capture, Taken, changes_between
-from unspool.recorder.given import RefusedEntry, plain_text, whole_ns, whole_seq
-from unspool.recorder.policy import (
-    RecordedChain,
-    delta_record,
-    full_record,
-    recording_codec,
-    recording_strategy,
-    strategy_name,
-)
+from unspool.recorder.capture import Capture, Captured
+from unspool.recorder.children import Children, at_process_end, is_child, leave_alone, named_for, tell_of_forks
+from unspool.recorder.given import RefusedEntry, plain_meta, plain_text, whole_ns, whole_seq
+from unspool.recorder.policy import recording_codec, recording_strategy
 from unspool.recorder.redact import Redaction
 from unspool.recorder.targets import store_at
+from unspool.recorder.troubles import OnError, RecordingStopped, Trouble, Troubles
+from unspool.recorder.turns import Turns
+from unspool.recorder.writing import EntryWriter, Facts, OutOfDate, StoreRefused
 from unspool.store.file import Durability
-from unspool.store.protocol import Draft, Store
-from unspool.store.recordings import KeepsSettings
+from unspool.store.memory import MemoryStore
+from unspool.store.protocol import Store
 
-OnError = Literal["warn", "raise", "ignore"]
-"""What happens when recording fails: warn once and stop recording, raise, or stop in silence."""
-
-_TINY = 1024
+_ATTEMPTS: Final = 5
+"""Times that a state is captured which other threads change, or overtake, meanwhile."""
 
 
-class RecordingStopped(UserWarning):
-    """Recording failed and has stopped; the app goes on."""
-
-
-class SealingStopped(UserWarning):
-    """Entries are recorded, but no longer compressed in the background."""
+class _Call(msgspec.Struct, frozen=True):
+    captured: Captured
+    facts: Facts
+    is_last_attempt: bool = False
 
 
 class Recorder:
     """Records the states of a running app.
 
-    Mutable state is safe: what is recorded is a private copy. Calls are safe from several threads. A forked child
-    does not record: its parent goes on writing to the file.
+    Mutable state is safe: what is recorded is a private copy. Calls are safe from several threads, from signal
+    handlers and destructors. A forked child records into a file of its own, or not at all.
     """
 
     def __init__(
@@ -76,85 +65,146 @@ class Recorder:
         immutable: bool = False,
         skip_unchanged: bool = False,
         caller: bool = False,
+        children: Children = "none",
         clock: Callable[[], int] = time.time_ns,
         mode: int = PRIVATE,
     ) -> None:
         """Open a recording; an existing file is continued.
 
         Args:
-            target: the `.unspool` file, `postgresql://USER@HOST/DATABASE?history=NAME`, or a store.
+            target: the `.unspool` file, `postgresql://USER@HOST/DATABASE?history=NAME`, or a store. `%p` in a name
+                stands for the number of the process.
             strategy: when a full snapshot is stored: `auto`, or what `strategy_from_name` reads.
             codec: how entries are written: `auto`, `dict`, `binary`, `compress` or `none`.
             durability: see `FileStore.create`.
-            on_error: what happens when a later call fails; opening always raises.
+            on_error: what happens when something cannot be recorded, now or later: `warn` once of each kind,
+                `raise`, or `ignore`. Unless it is `raise`, a recording that cannot be opened leaves `recording` False.
             redact: patterns of what to leave out; see `Redaction`.
             identity: keys that tell the records of lists apart, by path pattern, such as `{"orders[*]": "number"}`; kept
                 in the file, whose lists are compared by them from then on. None leaves what the file has.
             immutable: the app never changes a value in place; makes recording cheaper.
             skip_unchanged: do not record a state that equals the one before.
             caller: keep file, line and function of whoever calls `record`, in each entry's meta.
+            children: what forked and spawned processes do: `own` gives each a file named after its number, `none`
+                has them record nothing; what they did not record is counted there.
             clock: gives nanoseconds since the epoch.
             mode: permissions of a new file, whatever the umask, such as `0o640` to let a group read it. A file that is
                 there keeps its own.
 
         Raises:
-            UnspoolError: the file cannot be opened, another recorder holds it, or an option is not valid.
+            ConfigError: an unknown `on_error`.
+            UnspoolError: with `on_error="raise"`: the file cannot be opened, another recorder holds it, or an option
+                is not valid.
         """
         if on_error not in ("warn", "raise", "ignore"):
             raise ConfigError(f"on_error is {on_error!r}; write warn, raise or ignore")
-        keys = None if identity is None else canonical_identity(identity)
+        self._troubles = Troubles(on_error)
+        self._target = target
+        self._durability: Durability = durability
+        self._children: Children = children
+        self._mode = mode
+        self._skip_unchanged = skip_unchanged
+        self._immutable = immutable
+        self._clock = clock
+        self._callers = CallerNotes() if caller else None
+        self._turns = self._new_turns()
+        self._is_stopped = True
+        self._is_closed = False
+        self._is_waking = False
+        self._told_of_sealing: UnspoolError | None = None
+        self._redaction: Redaction | None = None
+        self._writer: EntryWriter | None = None
+        self.store: Store = MemoryStore()
+        try:
+            self._settle(children, redact, strategy, codec, identity)
+            self._open(own=children == "own" and is_child())
+        except UnspoolError as error:
+            self._not_opened(error)
+        except Exception as error:  # noqa: BLE001 - whatever opening meets must not reach an app that did not ask
+            self._not_opened(UnspoolError(f"{target!r:.200}: {type(error).__name__}: {error}"))
+        tell_of_forks(self)
+        atexit.register(_close_at_end, weakref.ref(self))
+
+    def _settle(
+        self,
+        children: Children,
+        redact: Iterable[str],
+        strategy: str | FullSnapshotStrategy,
+        codec: str | DeltaStrategy,
+        identity: Mapping[str, str] | None,
+    ) -> None:
+        """Read the options that may mean nothing."""
+        if children not in ("own", "none"):
+            raise ConfigError(f"children is {children!r}; write own or none")
+        check_mode(self._mode)
         patterns = tuple(redact)
         self._redaction = Redaction(patterns) if patterns else None
         self._strategy = recording_strategy(strategy)
         self._codec = recording_codec(codec)
-        self._on_error: OnError = on_error
-        self._skip_unchanged = skip_unchanged
-        self._clock = clock
-        self._callers = CallerNotes() if caller else None
-        self._capture = Capture(immutable=immutable)
-        self._chain = RecordedChain()
-        self._lock = threading.Lock()
-        self._stopped = False
-        self._warned_values = False
-        self._warned_refusal = False
-        self._told_of_sealing: UnspoolError | None = None
-        self._owner = os.getpid()
-        self._open(target, durability, check_mode(mode), keys)
-        atexit.register(_close_at_exit, weakref.ref(self))
+        self._identity = None if identity is None else canonical_identity(identity)
 
-    def _open(
-        self,
-        target: str | os.PathLike[str] | Store,
-        durability: Durability,
-        mode: int,
-        keys: Mapping[str, str] | None,
-    ) -> None:
+    def _not_opened(self, error: UnspoolError) -> None:
+        if isinstance(error, HistoryLocked) and is_child() and self._children == "none":
+            # A spawned child runs the parent's module again, up to the recorder that the parent holds.
+            return
+        self._troubles.tell_or_raise(Trouble.STOPPED, error, "unspool records nothing")
+
+    def _open(self, *, own: bool) -> None:
+        target = self._target
         is_place = isinstance(target, str | os.PathLike)
-        self.store: Store = store_at(os.fspath(target), durability, mode) if is_place else target  # type: ignore[arg-type,assignment]
+        store = self._store_at(os.fspath(target), own=own) if isinstance(target, str | os.PathLike) else target
+        capture = Capture(immutable=self._immutable)
         try:
-            self._continue(keys)
+            self._writer = EntryWriter(
+                store,
+                capture,
+                self._strategy,
+                self._codec,
+                identity=self._identity,
+                skip_unchanged=self._skip_unchanged,
+            )
         except BaseException:
             if is_place:
                 # What failed first is already on its way.
                 with suppress(UnspoolError):
-                    self.store.close()
+                    store.close()
             raise
+        self.store, self._capture = store, capture
+        self._is_stopped = False
+        at_process_end(_close_at_end, weakref.ref(self))
 
-    def _continue(self, keys: Mapping[str, str] | None) -> None:
-        """Compare the first new state with the last recorded one; the first new entry is full all the same."""
-        if isinstance(self.store, KeepsSettings):
-            self.store.note_recording(strategy_name(self._strategy), self._codec.value)
-            if keys is not None:
-                self.store.note_identity(keys)
-        count = len(self.store)
-        if count:
-            state = replay(self.store.run(count - 1), count - 1, self.store.atom_name)
-            self._capture.keep(Taken([], Base.of(state)))
+    def _store_at(self, target: str, *, own: bool) -> Store:
+        try:
+            return store_at(named_for(target, own=own), self._durability, self._mode)
+        except HistoryLocked:
+            if own or self._children != "own":
+                raise
+            # Workers of a server that did not say that they are children.
+            return store_at(named_for(target, own=True), self._durability, self._mode)
+
+    def _new_turns(self) -> Turns[_Call]:
+        return Turns(self._write, self._was_in_line)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: nothing of the parent's is touched."""
+        if not self._is_stopped:
+            leave_alone(self.store)
+            # A file is made where the child records something, not in each that comes and goes.
+            self._is_waking = self._children == "own" and isinstance(self._target, str | os.PathLike)
+        self._is_stopped = True
+        self._turns = self._new_turns()
+        self._troubles.skipped = 0
+        self.store, self._writer = MemoryStore(), None
 
     @property
     def recording(self) -> bool:
-        """Whether calls still record: not closed, not failed, not in a forked child."""
-        return not self._stopped and os.getpid() == self._owner
+        """Whether calls still record: opened, not closed, not failed, not in a child that has no file of its own."""
+        return not self._is_stopped or self._is_waking
+
+    @property
+    def skipped(self) -> int:
+        """Calls in this process that recorded nothing, though the recorder was not closed."""
+        return self._troubles.skipped
 
     def record(
         self,
@@ -184,30 +234,45 @@ class Recorder:
             stacklevel: whose place `caller` keeps: 1 the caller's, 2 that of the caller's caller, and so on.
 
         Returns:
-            The entry's number, or None when nothing was recorded.
+            The entry's number; None when nothing was recorded, or when it is recorded as soon as another call ends
+            that this one interrupted.
 
         Raises:
-            UnspoolError: recording failed and `on_error` is `raise`.
+            UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        if not self.recording:
+        if self._is_stopped and not self._wake_up():
             return None
-        with self._lock:
-            try:
-                self._tell_of_sealing()
-                if self._callers is not None:
-                    meta = self._callers.added_to(meta, sys._getframe(1), stacklevel - 1)
-                return self._record(state, action, timestamp_ns, meta, entry_id, parent_seq, part, full)
-            except RefusedEntry as error:
-                self._refuse(error)
-            except UnspoolError as error:
-                self._fail(error)
-            except Exception as error:  # noqa: BLE001 - whatever a state's own methods raise must not reach the app
-                self._fail(UnspoolError(f"recording failed: {type(error).__name__}: {error}"))
+        try:
+            self._tell_of_sealing()
+            meta = plain_meta(meta)
+            if self._callers is not None:
+                meta = self._callers.added_to(meta, sys._getframe(1), stacklevel - 1)
+            facts = self._facts(action, timestamp_ns, meta, entry_id, parent_seq, part, full)
+            return self._record(state, facts)
+        except StoreRefused as refusal:
+            self._store_failed(refusal)
+        except (RefusedEntry, UnsupportedValue, CorruptHistory, ConfigError) as error:
+            self._troubles.skip(error)
+        except Exception as error:  # noqa: BLE001 - whatever a state's own methods raise must not reach the app
+            self._troubles.skip(_as_unspool_error(error))
         return None
 
-    def _record(
+    def _wake_up(self) -> bool:
+        """Open a forked child's own file at its first call; count a call that records nothing."""
+        if self._is_closed:
+            return False
+        if self._is_waking:
+            self._is_waking = False
+            try:
+                self._open(own=True)
+            except UnspoolError as error:
+                self._troubles.tell_or_raise(Trouble.STOPPED, error, "unspool records nothing in this child")
+        if self._is_stopped:
+            self._troubles.skipped += 1
+        return not self._is_stopped
+
+    def _facts(
         self,
-        state: Mapping[str, Value],
         action: str,
         timestamp_ns: int | None,
         meta: Mapping[str, Value] | None,
@@ -215,73 +280,65 @@ class Recorder:
         parent_seq: int | None,
         part: Collection[str] | None,
         full: bool,
-    ) -> int | None:
-        if not isinstance(state, Mapping):
-            raise ConfigError(f"a state is a dict of atom names to values, not a {type(state).__name__}")
-        if self._redaction is not None:
-            state = self._redaction.apply(state)
-        taken = self._capture.take(state, strict=self._on_error == "raise")
-        if taken.problems:
-            self._warn_values(taken.problems)
-        last = len(self.store) - 1
-        parent_seq = whole_seq(parent_seq)
-        forks = parent_seq is not None and parent_seq != last
-        changes = taken.changes
-        if forks and parent_seq is not None:
-            origin = self._state_of(parent_seq)
-            if part is not None:
-                origin = fork_base(self._capture.base.to_dict(), origin, part)
-            changes = changes_between(origin, taken.base.to_dict())
-        if self._skip_unchanged and not changes and last >= 0 and not full:
-            return None
-        moment = whole_ns(self._clock() if timestamp_ns is None else timestamp_ns)
-        record = self._write(taken, moment, full or (forks and part is None) or last < 0)
-        size = len(taken.base.blob)
-        seq = self.store.append(
-            Draft(
-                kind=EntryKind.FULL if record.codec.is_full else EntryKind.DELTA,
-                record=record,
-                changed=[(self.store.intern(change.atom), _kind(change)) for change in changes],
-                timestamp_ns=moment,
-                action=plain_text(action, "action"),
-                full_bytes=size,
-                meta=meta,
-                entry_id=plain_text(entry_id, "entry_id"),
-                parent_seq=parent_seq,
-                part=sorted(part) if forks and part is not None else None,
-            )
+    ) -> Facts:
+        # A clock of the app's own is its code; the time of the system is taken when the entry is written.
+        if timestamp_ns is None and self._clock is not time.time_ns:
+            timestamp_ns = self._clock()
+        return Facts(
+            action=plain_text(action, "action"),
+            timestamp_ns=None if timestamp_ns is None else whole_ns(timestamp_ns),
+            meta=meta,
+            entry_id=plain_text(entry_id, "entry_id"),
+            parent_seq=whole_seq(parent_seq),
+            part=None if part is None else sorted(plain_text(atom, "the name of an atom in part") for atom in part),
+            full=bool(full),
         )
-        # Only what was stored may be built upon: after a failed write the next entry still fits its base.
-        self._capture.keep(taken)
-        self._chain.add(record, moment, size)
-        return seq
 
-    def _write(self, taken: Taken, moment: int, full: bool) -> Record:
-        if full or not self._chain.begun:
-            return full_record(self._codec, taken.base.to_dict(), self.store.intern)
-        record = delta_record(self._codec, self._capture.base, taken, self.store.intern)
-        if record.codec.is_full:
-            return record
-        if self._is_pointless(record, taken) or self._strategy.wants_full(
-            self._chain.state(record, moment, len(taken.changes))
-        ):
-            return full_record(self._codec, taken.base.to_dict(), self.store.intern)
-        return record
+    def _record(self, state: Mapping[str, Value], facts: Facts) -> int | None:
+        if not isinstance(state, Mapping):
+            raise RefusedEntry(f"a state is a dict of atom names to values, not a {type(state).__name__}")
+        for attempt in range(1, _ATTEMPTS + 1):
+            is_last = attempt == _ATTEMPTS
+            try:
+                captured = self._captured(state)
+                if captured.problems:
+                    self._troubles.tell(Trouble.MARKED, f"{captured.problems[0]}; recorded as unrepresentable")
+                return self._turns.take(_Call(captured, facts, is_last))
+            except OutOfDate:
+                # Another thread captured later and was written first: an older state must not follow a newer one.
+                continue
+            except RuntimeError as error:
+                # As Python says of a dict or set that changes its size while it is walked.
+                if is_last or not (isinstance(error, ChangedMeanwhile) or "during iteration" in str(error)):
+                    raise
+        return None
 
-    def _is_pointless(self, record: Record, taken: Taken) -> bool:
-        """Say whether a delta would be no smaller than its state and tell no more either.
+    def _captured(self, state: Mapping[str, Value]) -> Captured:
+        given = state if self._redaction is None else self._redaction.apply(state)
+        return self._capture.encode(given, strict=self._troubles.on_error == "raise")
 
-        A tiny state of which only a part changed stays a delta: its few bytes say what changed.
-        """
-        size = len(taken.base.blob)
-        if self._codec is not DeltaStrategy.AUTO or len(record.payload) < size:
-            return False
-        return size > _TINY or len(taken.changes) >= len(taken.base)
+    def _write(self, call: _Call, was_in_line: bool) -> int | None:
+        if self._writer is None:
+            return None
+        return self._writer.write(call.captured, call.facts, is_last_attempt=call.is_last_attempt or was_in_line)
 
-    def _state_of(self, seq: int) -> dict[str, bytes]:
-        if not 0 <= seq < len(self.store):
-            raise EntryNotFound(f"parent_seq is {seq}; {self.store.name} has entries 0 to {len(self.store) - 1}")
-        return replay(self.store.run(seq), seq, self.store.atom_name)
+    def _was_in_line(self, error: Exception | None) -> None:
+        """Count an entry of a call that is long over."""
+        if isinstance(error, StoreRefused):
+            self._store_failed(error, may_raise=False)
+            return
+        self._troubles.skipped += 1
+        reason = "too many calls came while another one was written" if error is None else str(error)
+        self._troubles.tell(Trouble.SKIPPED, f"unspool left an entry out: {reason}; recording goes on")
+
+    def _store_failed(self, refusal: StoreRefused, *, may_raise: bool = True) -> None:
+        """Stop: what the store refused once it would refuse again, at the app's cost."""
+        error = _as_unspool_error(refusal.__cause__ or refusal)
+        self._troubles.skipped += 1
+        if self._troubles.on_error != "raise":
+            self._is_stopped = True
+        if may_raise or self._troubles.on_error != "raise":
+            self._troubles.tell_or_raise(Trouble.STOPPED, error, "unspool stopped recording")
 
     def _tell_of_sealing(self) -> None:
         """Say once that entries are no longer compressed; they are recorded all the same, and sealed by the next recorder.
@@ -290,48 +347,26 @@ class Recorder:
             UnspoolError: `on_error` is `raise`; the call that raises records nothing, and those after it do again.
         """
         failure = getattr(self.store, "sealing_failure", None)
-        if failure is None or self._told_of_sealing is not None:
-            return
-        self._told_of_sealing = failure
-        if self._on_error == "raise":
-            raise failure
-        if self._on_error == "warn":
-            warnings.warn(f"unspool: {failure}", SealingStopped, stacklevel=4)
-
-    def _warn_values(self, problems: tuple[str, ...]) -> None:
-        if self._on_error == "warn" and not self._warned_values:
-            self._warned_values = True
-            warnings.warn(f"{problems[0]}; recorded as unrepresentable", RecordingStopped, stacklevel=5)
-
-    def _refuse(self, error: RefusedEntry) -> None:
-        """Leave one entry out: the next call records again."""
-        if self._on_error == "raise":
-            raise error
-        if self._on_error == "warn" and not self._warned_refusal:
-            self._warned_refusal = True
-            warnings.warn(f"unspool left an entry out: {error}", RecordingStopped, stacklevel=4)
-
-    def _fail(self, error: UnspoolError) -> None:
-        if self._on_error == "raise":
-            raise error
-        self._stopped = True
-        if self._on_error == "warn":
-            warnings.warn(f"unspool stopped recording: {error}", RecordingStopped, stacklevel=4)
+        if failure is not None and self._told_of_sealing is None:
+            self._told_of_sealing = failure
+            self._troubles.tell_or_raise(Trouble.SEALING, failure, "unspool")
 
     def flush(self) -> None:
         """Return when all that was recorded is as durable as the file's durability promises; it already is."""
 
     def close(self) -> None:
-        """Finish the recording; closing twice is fine. In a forked child this leaves the file alone."""
-        if os.getpid() != self._owner:
-            return
-        with self._lock:
-            already, self._stopped = self._stopped, True
-            try:
-                self.store.close()
-            except UnspoolError as error:
-                if not already and error is not self._told_of_sealing:
-                    self._fail(error)
+        """Finish the recording; closing twice is fine. In a forked child this leaves the parent's file alone."""
+        self._is_waking = False
+        was_closed, self._is_closed = self._is_closed, True
+        try:
+            self._turns.alone(self._close_store)
+        except UnspoolError as error:
+            if not was_closed and error is not self._told_of_sealing:
+                self._troubles.tell_or_raise(Trouble.STOPPED, error, "unspool could not finish the recording")
+
+    def _close_store(self) -> None:
+        self._is_stopped = True
+        self.store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -342,13 +377,16 @@ class Recorder:
         self.close()
 
 
-def _kind(change: AtomChange) -> ChangeKind:
-    if change.old is None:
-        return ChangeKind.ADDED
-    return ChangeKind.DELETED if change.new is None else ChangeKind.MODIFIED
+def _as_unspool_error(error: BaseException) -> UnspoolError:
+    if isinstance(error, UnspoolError):
+        return error
+    return UnspoolError(f"recording failed: {type(error).__name__}: {error}")
 
 
-def _close_at_exit(reference: weakref.ref[Recorder]) -> None:
+def _close_at_end(reference: weakref.ref[Recorder]) -> None:
     recorder = reference()
     if recorder is not None:
         recorder.close()
+
+
+__all__ = ["Children", "OnError", "Recorder", "RecordingStopped"]

@@ -160,6 +160,14 @@ class FileStore:
         """
         return self._writing().append(draft)
 
+    def settle(self) -> None:
+        """Find out what an interrupted `append` stored.
+
+        Raises:
+            ReadOnlyHistory, StorageFailed: see `append`.
+        """
+        self._writing().settle()
+
     def note_recording(self, strategy: str, codec: str) -> None:
         """Keep the settings that entries from here on are written with; see `Recording`.
 
@@ -198,6 +206,12 @@ class FileStore:
         if self._writer is None:
             raise ReadOnlyHistory(f"{self._path}: opened for reading; use Recorder or FileStore.create to append")
         return self._writer
+
+    def abandon(self) -> None:
+        """Let go of the file without touching it: for a forked child, whose parent goes on writing."""
+        self._closed = True
+        if self._writer is not None:
+            self._writer.abandon()
 
     def refresh(self) -> int:
         """See `Store.refresh`."""

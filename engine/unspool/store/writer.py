@@ -105,9 +105,11 @@ class FileWriter:
         """See `Store.intern`."""
         number = self._numbers.get(atom)
         if number is None:
-            number = self._numbers[atom] = len(self._names)
+            # In this order an exception in between leaves a name that nothing uses, and no number without a name.
+            number = len(self._names)
             self._names.append(atom)
             self._fresh.append((number, atom.encode("utf-8", "surrogatepass")))
+            self._numbers[atom] = number
         return number
 
     def atom_number(self, atom: str) -> int | None:
@@ -156,6 +158,29 @@ class FileWriter:
                 self._connection.execute("ROLLBACK")
             raise
         self._fresh.clear()
+
+    def settle(self) -> None:
+        """Find out what an `append` stored that an exception of a signal handler, such as Ctrl-C, ended anywhere.
+
+        Raises:
+            StorageFailed: the disk or the database refused.
+        """
+        try:
+            with self._lock:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                known = self._connection.execute("SELECT count(*) FROM atom").fetchone()[0]
+                newest = self._connection.execute("SELECT max(seq) FROM tail").fetchone()[0]
+        except sqlite3.Error as error:
+            raise StorageFailed(f"{self._path}: could not be read back ({error})") from None
+        self._fresh = [
+            (number, self._names[number].encode("utf-8", "surrogatepass"))
+            for number in range(known, len(self._names))
+        ]
+        # Without rows in the tail everything is sealed, and the number of the next entry was known before.
+        if newest is not None:
+            self._next = max(self._next, newest + 1)
+            self.reader.count = self._next
 
     def _plan_sealing(self, draft: Draft, seq: int) -> None:
         rows = seq - self._run_start

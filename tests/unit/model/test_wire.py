@@ -5,6 +5,9 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
+import subprocess
+import sys
+import textwrap
 from typing import Any
 
 import msgpack
@@ -117,3 +120,51 @@ def test_a_value_with_a_type_name_takes_the_fast_path_to_the_same_bytes(value: A
     nested = [Tagged("some.Type", {"content": [Tagged("other.Type", value)]}), (Tagged("t", value),)]
     assert encode_deep(nested) == encode(nested)
     assert strict_equal(decode(encode(nested)), decode(encode_deep(nested)))
+
+
+CHANGING = """
+    import sys, threading
+    from unspool.model.wire import decode, encode
+
+    sys.setswitchinterval(1e-6)
+    state = {"list": [], "dict": {}}
+    going = True
+
+    def change():
+        while going:
+            state["list"].clear()
+            state["list"].extend((number, "x" * 50) for number in range(300))
+            state["dict"].clear()
+            state["dict"].update({str(number): (number, None) for number in range(300)})
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    done = 0
+    try:
+        for _ in range(400):
+            try:
+                decode(encode(state))
+                done += 1
+            except RuntimeError:
+                pass
+    finally:
+        going = False
+        thread.join()
+    print(done)
+"""
+
+
+def test_a_value_that_another_thread_changes_meanwhile_never_harms_the_interpreter() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(CHANGING)], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert int(ended.stdout) > 100
+
+
+@given(
+    st.lists(st.none() | st.tuples(st.none() | st.just(192) | st.just(-5.75)) | st.sampled_from([192, -5.75, -64]))
+)
+def test_nils_and_numbers_that_hold_their_byte_keep_their_places_among_tuples(value: list[Any]) -> None:
+    assert strict_equal(decode(encode({"a": value})), {"a": value})
+    assert encode_deep(value) == encode(value)

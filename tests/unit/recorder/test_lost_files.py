@@ -16,8 +16,7 @@ import pytest
 from support.recording import record_shop, shop_states
 from unspool import Recorder, open_history
 from unspool.errors import StorageFailed
-from unspool.recorder import RecordingStopped
-from unspool.recorder.recorder import SealingStopped
+from unspool.recorder import RecordingStopped, SealingStopped
 from unspool.store.compacting import compact, vacuum
 from unspool.store.sealer import Sealer
 
@@ -213,7 +212,11 @@ def test_a_full_disk_is_a_typed_error_and_leaves_no_descriptor_open(
 
     monkeypatch.setattr(sqlite3, "connect", on_a_full_disk)
     before = descriptors()
-    openers = {"Recorder": Recorder, "vacuum": vacuum, "compact": lambda full: compact(full, tmp_path / "out")}
+    openers: dict[str, Callable[[Path], object]] = {
+        "Recorder": lambda full: Recorder(full, on_error="raise"),
+        "vacuum": vacuum,
+        "compact": lambda full: compact(full, tmp_path / "out"),
+    }
     with pytest.raises(StorageFailed, match="full"):
         openers[opener](tmp_path / "full.unspool")
     assert descriptors() == before

@@ -1,0 +1,206 @@
+"""Captured states become entries of a store, one at a time; no code of the app runs in here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from unspool.chain.strategy import FullSnapshotStrategy
+from unspool.codec.records import Record
+from unspool.codec.replay import replay
+from unspool.codec.strategy import DeltaStrategy
+from unspool.errors import EntryNotFound
+from unspool.history.diff import fork_base
+from unspool.model.entries import ChangeKind, EntryKind
+from unspool.model.values import Value
+from unspool.recorder.base import Base
+from unspool.recorder.capture import AtomChange, Capture, Captured, Taken, changes_between
+from unspool.recorder.given import RefusedEntry
+from unspool.recorder.policy import RecordedChain, delta_record, full_record, strategy_name
+from unspool.store.file import FileStore
+from unspool.store.protocol import Draft, Store
+from unspool.store.recordings import KeepsSettings
+
+_TINY: Final = 1024
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What is said of a state besides; see `Recorder.record`.
+
+    Attributes:
+        action: why it happened.
+        timestamp_ns: nanoseconds since the epoch; that of the writing when None.
+        meta: free facts, as plain values.
+        entry_id: an id of the source's own, or "".
+        parent_seq: the entry this one follows, where that is not the last one.
+        part: the atoms that follow `parent_seq`, sorted; all of them when None.
+        full: store a full snapshot.
+    """
+
+    action: str = ""
+    timestamp_ns: int | None = None
+    meta: Mapping[str, Value] | None = None
+    entry_id: str = ""
+    parent_seq: int | None = None
+    part: list[str] | None = None
+    full: bool = False
+
+
+class OutOfDate(Exception):
+    """A newer state than this one was written meanwhile."""
+
+
+class StoreRefused(Exception):
+    """The store failed; its error is the cause."""
+
+
+class EntryWriter:
+    """Writes the entries of one recording."""
+
+    def __init__(
+        self,
+        store: Store,
+        capture: Capture,
+        strategy: FullSnapshotStrategy,
+        codec: DeltaStrategy,
+        *,
+        identity: Mapping[str, str] | None,
+        skip_unchanged: bool,
+    ) -> None:
+        """Go on where the store ends: its last state is what the first new one is compared with.
+
+        Args:
+            store: where entries go.
+            capture: remembers the last state.
+            strategy: when a full snapshot is stored.
+            codec: how entries are written.
+            identity: keys of lists to keep in the store; None leaves what it has.
+            skip_unchanged: write nothing for a state that equals the one before.
+
+        Raises:
+            UnspoolError: the store cannot be read or written.
+        """
+        self.store = store
+        self._capture = capture
+        self._strategy = strategy
+        self._codec = codec
+        self._skip_unchanged = skip_unchanged
+        self._chain = RecordedChain()
+        self._newest = -1
+        if isinstance(store, KeepsSettings):
+            store.note_recording(strategy_name(strategy), codec.value)
+            if identity is not None:
+                store.note_identity(identity)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Compare the next state with the last one stored; the next entry is full all the same."""
+        if isinstance(self.store, FileStore):
+            self.store.settle()
+        count = len(self.store)
+        state = replay(self.store.run(count - 1), count - 1, self.store.atom_name) if count else {}
+        self._capture.keep(Taken([], Base.of(state)))
+        self._chain = RecordedChain()
+        self._is_settled = True
+
+    def write(self, captured: Captured, facts: Facts, *, is_last_attempt: bool = True) -> int | None:
+        """Write one entry.
+
+        Returns:
+            Its number, or None where an unchanged state is not wanted.
+
+        Raises:
+            OutOfDate: a state captured later was written already; never at the last attempt.
+            RefusedEntry: it cannot be written; the next one can.
+            StoreRefused: the store failed.
+        """
+        if captured.ticket < self._newest and not is_last_attempt:
+            raise OutOfDate
+        if not self._is_settled:
+            self._catch_up()
+        taken = self._capture.compare(captured)
+        last = len(self.store) - 1
+        changes = taken.changes
+        forks = facts.parent_seq is not None and facts.parent_seq != last
+        if forks and facts.parent_seq is not None:
+            origin = self._state_of(facts.parent_seq)
+            if facts.part is not None:
+                origin = fork_base(self._capture.base.to_dict(), origin, facts.part)
+            changes = changes_between(origin, taken.base.to_dict())
+        if self._skip_unchanged and not changes and last >= 0 and not facts.full:
+            return None
+        moment = time.time_ns() if facts.timestamp_ns is None else facts.timestamp_ns
+        record = self._record(taken, moment, facts.full or (forks and facts.part is None) or last < 0)
+        seq = self._append(taken, record, changes, moment, facts)
+        self._newest = max(self._newest, captured.ticket)
+        return seq
+
+    def _append(self, taken: Taken, record: Record, changes: list[AtomChange], moment: int, facts: Facts) -> int:
+        size = len(taken.base.blob)
+        draft = Draft(
+            kind=EntryKind.FULL if record.codec.is_full else EntryKind.DELTA,
+            record=record,
+            changed=[(self.store.intern(change.atom), _kind(change)) for change in changes],
+            timestamp_ns=moment,
+            action=facts.action,
+            full_bytes=size,
+            meta=facts.meta,
+            entry_id=facts.entry_id,
+            parent_seq=facts.parent_seq,
+            part=facts.part if facts.parent_seq not in (None, len(self.store) - 1) else None,
+        )
+        # Ctrl-C may end this anywhere; what was stored is then read back before more is built upon it.
+        self._is_settled = False
+        try:
+            seq = self.store.append(draft)
+        except Exception as error:
+            self._is_settled = True
+            raise StoreRefused from error
+        # Only what was stored may be built upon: after a failed write the next entry still fits its base.
+        self._capture.keep(taken)
+        self._chain.add(record, moment, size)
+        self._is_settled = True
+        return seq
+
+    def _record(self, taken: Taken, moment: int, full: bool) -> Record:
+        if full or not self._chain.begun:
+            return full_record(self._codec, taken.base.to_dict(), self.store.intern)
+        record = delta_record(self._codec, self._capture.base, taken, self.store.intern)
+        if record.codec.is_full:
+            return record
+        if self._is_pointless(record, taken) or self._strategy.wants_full(
+            self._chain.state(record, moment, len(taken.changes))
+        ):
+            return full_record(self._codec, taken.base.to_dict(), self.store.intern)
+        return record
+
+    def _is_pointless(self, record: Record, taken: Taken) -> bool:
+        """Say whether a delta would be no smaller than its state and tell no more either.
+
+        A tiny state of which only a part changed stays a delta: its few bytes say what changed.
+        """
+        size = len(taken.base.blob)
+        if self._codec is not DeltaStrategy.AUTO or len(record.payload) < size:
+            return False
+        return size > _TINY or len(taken.changes) >= len(taken.base)
+
+    def _state_of(self, seq: int) -> dict[str, bytes]:
+        if not 0 <= seq < len(self.store):
+            raise UnknownParent(f"parent_seq is {seq}; {self.store.name} has entries 0 to {len(self.store) - 1}")
+        return replay(self.store.run(seq), seq, self.store.atom_name)
+
+
+class UnknownParent(RefusedEntry, EntryNotFound):
+    """The entry that a state is said to follow is not there."""
+
+
+def _kind(change: AtomChange) -> ChangeKind:
+    if change.old is None:
+        return ChangeKind.ADDED
+    return ChangeKind.DELETED if change.new is None else ChangeKind.MODIFIED
+
+
+__all__ = ["EntryWriter", "Facts", "OutOfDate", "StoreRefused", "UnknownParent"]
