@@ -2,7 +2,7 @@
 expression, pattern and answer asks.
 
 Each limit is far above real histories and far below what would hurt. `UNSPOOL_LIMITS="nodes=20M,document_bytes=1G"`,
-`--limit nodes=20M` on the command line, or `open_history(..., limits=...)` raises one for input that is trusted.
+`--raise-limit nodes=20M` on the command line, or `open_history(..., limits=...)` raises one for input that is trusted.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class Limits:
     key_parts: int = _bound(64, "parts of one dotted key in TOML")
     digits: int = _bound(4_300, "digits of one integer")
     files: int = _bound(1_000_000, "files of a directory of snapshots")
-    evaluation_seconds: float = _bound(2.0, "seconds of one expression at one entry, or of one pattern on one text")
-    evaluation_nodes: int = _bound(2_000_000, "parts of an expression that are worked out at one entry")
+    pattern_seconds: float = _bound(2.0, "seconds of one regular expression on one text")
+    expression_seconds: float = _bound(10.0, "seconds of one expression at one entry")
     answer_seconds: float = _bound(20.0, "seconds of one answer of the MCP server")
     answer_characters: int = _bound(60_000, "characters of one answer of the MCP server")
 
     def told(self, name: str) -> str:
         """Return what a refusal says of a limit: which it is, how high, and how to raise it."""
-        return f"the limit {name} is {getattr(self, name):,}; if you trust it, raise it with --limit {name}=N"
+        return f"the limit {name} is {getattr(self, name):,}; if you trust it, raise it with --raise-limit {name}=N"
 
 
 def meaning_of(name: str) -> str:

@@ -13,5 +13,9 @@ class ExpressionError(QuestionError):
     """An expression or pattern that does not parse; the message names the column."""
 
 
+class EvaluationStopped(QuestionError):
+    """A question that takes longer than the limits allow; the message names the limit and how to raise it."""
+
+
 class PathNotFound(QuestionError, LookupError):
     """A path at which the state asked about has nothing; the message names where it ends."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final, Protocol
 
 import jmespath
@@ -20,8 +21,9 @@ from jmespath.exceptions import EmptyExpressionError, JMESPathError, LexerError,
 from jmespath.functions import Functions
 from jmespath.visitor import TreeInterpreter
 
+from unspool.model.limits import in_force
 from unspool.model.values import Value
-from unspool.query.errors import ExpressionError
+from unspool.query.errors import EvaluationStopped, ExpressionError
 from unspool.query.expression_values import plain
 from unspool.query.reading import Wire
 
@@ -30,6 +32,8 @@ _DEEPEST: Final = 100
 
 _LONGEST: Final = 20_000
 """Characters of an expression; nobody types more, and the parser takes a second for each megabyte."""
+_VISITS: Final = 64
+"""Parts worked out between two looks at the clock."""
 _MOST_COPIES: Final = 1_000_000
 """How often an expression may put its parts side by side: `[@, @]` twelve times over is 4,096 times the state."""
 
@@ -76,6 +80,34 @@ class Predicate(Protocol):
         """Ask one state."""
 
 
+class _BoundedInterpreter(TreeInterpreter):  # type: ignore[misc]
+    """Works an expression out, and ends one that takes too long: nested projections and maps multiply their items."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+        self._visits = 0
+        self._until = 0.0
+
+    def begin(self) -> None:
+        """Start the clock."""
+        self._until = monotonic() + in_force().expression_seconds
+
+    def visit(self, node: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Work a part out.
+
+        Raises:
+            EvaluationStopped: the time is over.
+        """
+        self._visits += 1
+        if not self._visits % _VISITS and monotonic() > self._until:
+            told = in_force().told("expression_seconds")
+            raise EvaluationStopped(
+                f"{self._text[:80]!r} takes too long at one entry; ask for fewer parts, or: {told}"
+            )
+        return super().visit(node, *args, **kwargs)
+
+
 class Expression:
     """A compiled expression."""
 
@@ -106,14 +138,19 @@ class Expression:
             raise ExpressionError(f"{text[:80]!r} does not parse: {error}") from None
         _check(self._tree, text)
         self.reads = _atoms_read(self._tree)
-        self._interpreter = TreeInterpreter()
+        self._interpreter = _BoundedInterpreter(text)
         self._decoded: dict[str, tuple[bytes, Value]] = {}
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
 
     def ask(self, state: Wire) -> Answer:
-        """See `Predicate.ask`."""
+        """See `Predicate.ask`.
+
+        Raises:
+            EvaluationStopped: it takes longer than the limits allow.
+        """
+        self._interpreter.begin()
         wanted = state if self.reads is None else [atom for atom in state if atom in self.reads]
         values = {atom: self._value(atom, state[atom]) for atom in wanted}
         try:

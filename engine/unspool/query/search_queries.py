@@ -10,10 +10,13 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from unspool.errors import PathSyntaxError
+from unspool.model.limits import in_force
 from unspool.model.paths import Path, parse_path
 from unspool.model.values import Value, json_equal
-from unspool.query.errors import ExpressionError, QuestionError
+from unspool.query.errors import EvaluationStopped, ExpressionError, QuestionError
 
+_LONGEST: Final = 20_000
+"""Characters of what can be looked for; nobody types more."""
 Span = tuple[int, int]
 """Where in a text a match starts and ends."""
 
@@ -48,10 +51,11 @@ class TextQuery:
         """Look for a text.
 
         Raises:
-            QuestionError: it is empty.
+            QuestionError: it is empty, or longer than anybody types.
         """
         if not text:
             raise QuestionError("there is nothing to look for; give a text, or --expr with an expression")
+        _check_length(text)
         self.text = text
         self._any_case = text == text.lower()
         self._pattern = re.compile(re.escape(text), re.IGNORECASE)
@@ -119,13 +123,20 @@ class PatternQuery:
         Raises:
             ExpressionError: it is no regular expression; the message names the column.
         """
+        # Only who asks for a pattern waits for its import.
+        import regex
+
+        _check_length(pattern)
         literal = re.sub(r"\\.", "", pattern)
+        flags = regex.IGNORECASE if literal == literal.lower() else 0
         try:
             # Python warns of what may mean something else one day; whoever searches cannot do anything about it.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self._pattern = re.compile(pattern, re.IGNORECASE if literal == literal.lower() else 0)
-        except re.error as error:
+                # The standard library says what is a pattern and where one fails; the other has a way to end a match.
+                re.compile(pattern)
+                self._pattern = regex.compile(pattern, flags)
+        except (re.error, regex.error) as error:
             column = (error.pos or 0) + 1
             raise ExpressionError(f"{pattern[:80]!r} is no pattern: {error.msg} at column {column}") from None
         except (RecursionError, OverflowError) as error:
@@ -136,13 +147,29 @@ class PatternQuery:
         return True
 
     def find(self, text: str) -> Span | None:
-        """See `Query.find`."""
-        match = self._pattern.search(text)
-        return None if match is None else match.span()
+        """See `Query.find`.
+
+        Raises:
+            EvaluationStopped: the pattern takes longer on this text than the limits allow.
+        """
+        limits = in_force()
+        try:
+            match = self._pattern.search(text, timeout=limits.pattern_seconds)
+        except TimeoutError:
+            raise EvaluationStopped(
+                f"the pattern {self._pattern.pattern[:80]!r} takes too long on a text of {len(text):,} characters "
+                f"({text[:20]!r}...); repeat fewer things inside repeated ones, or: {limits.told('pattern_seconds')}"
+            ) from None
+        return None if match is None else (match.start(), match.end())
 
     def find_value(self, path: Path, value: Value, text: str) -> Span | None:
         """See `Query.find_value`."""
         return self.find(text)
+
+
+def _check_length(text: str) -> None:
+    if len(text) > _LONGEST:
+        raise QuestionError(f"{text[:40]!r}... has {len(text):,} characters; at most {_LONGEST:,} can be looked for")
 
 
 _SIGNS: Final[dict[str, Callable[[Value, Value], bool]]] = {
@@ -153,9 +180,7 @@ _SIGNS: Final[dict[str, Callable[[Value, Value], bool]]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-_COMPARISON: Final = re.compile(
-    r"\s*(?P<path>[^\s<>=!]*[^\s<>=!-])\s*(?P<sign>==|!=|<=|>=|<|>)\s*(?P<value>\S.*?)\s*\Z"
-)
+_COMPARISON: Final = re.compile(r"\s*(?P<path>[^\s<>=!]*[^\s<>=!-])\s*(?P<sign>==|!=|<=|>=|<|>)\s*(?P<value>\S.*)\Z")
 
 
 class ComparisonQuery:
@@ -200,7 +225,8 @@ def parse_query(text: str) -> Query:
     Raises:
         QuestionError: it is empty.
     """
-    match = _COMPARISON.match(text)
+    _check_length(text)
+    match = _COMPARISON.match(text.rstrip())
     if match is not None:
         try:
             value = json.loads(match["value"])

@@ -55,7 +55,7 @@ def test_what_is_no_limit_is_refused(text: str) -> None:
 def test_every_limit_says_what_it_is_of_and_how_it_is_raised() -> None:
     for name in limit_names():
         assert meaning_of(name)
-        assert f"--limit {name}=N" in DEFAULT_LIMITS.told(name)
+        assert f"--raise-limit {name}=N" in DEFAULT_LIMITS.told(name)
 
 
 def test_the_environment_raises_limits_and_a_misspelt_one_is_told_to_who_opens(
@@ -74,12 +74,12 @@ def test_the_environment_raises_limits_and_a_misspelt_one_is_told_to_who_opens(
 def test_a_refusal_names_the_limit_and_the_option_lifts_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "state.json"
     path.write_text(to_json([1] * 100))
-    with pytest.raises(LimitExceeded, match=r"state\.json: .*limit nodes is 50.*--limit nodes=N"):
+    with pytest.raises(LimitExceeded, match=r"state\.json: .*limit nodes is 50.*--raise-limit nodes=N"):
         open_history(path, limits=Limits(nodes=50))
-    assert run(["log", str(path), "--limit", "nodes=50"]) == 3
-    assert "--limit nodes=N" in capfd.readouterr().err
-    assert run(["log", str(path), "--limit", "nodes=1k"]) == 0
-    assert run(["log", str(path), "--limit", "nodes=x"]) == 2
+    assert run(["log", str(path), "--raise-limit", "nodes=50"]) == 3
+    assert "--raise-limit nodes=N" in capfd.readouterr().err
+    assert run(["log", str(path), "--raise-limit", "nodes=1k"]) == 0
+    assert run(["log", str(path), "--raise-limit", "nodes=x"]) == 2
 
 
 VALUES = st.recursive(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import time
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.values import json_states
+from unspool.model.limits import Limits, use
 from unspool.model.wire import encode
-from unspool.query.errors import ExpressionError
+from unspool.query.errors import EvaluationStopped, ExpressionError
 from unspool.query.expressions import Expression, holds
 from unspool.query.reading import Wire
 
@@ -170,3 +172,19 @@ def test_an_expression_as_wide_as_people_write_them_is_asked() -> None:
     assert Expression(wide).ask({"a": encode(7)}).value == 7
     text = 'a == "it is \\"so\\"" && b != \'x\''
     assert Expression(text).ask({"a": encode('it is "so"'), "b": encode("y")}).holds
+
+
+@pytest.mark.parametrize("text", [
+    "map(&map(&map(&map(&@, $.rows), $.rows), $.rows), rows)".replace("$.rows", "`[1,2,3,4,5,6,7,8,9,10]`") + "[]",
+    "rows[*].[" + ", ".join(["@"] * 40) + "][].[" + ", ".join(["@"] * 40) + "][].[" + ", ".join(["@"] * 40) + "][]",
+])  # fmt: skip
+def test_an_expression_that_multiplies_its_items_is_ended_in_its_time(text: str) -> None:
+    expression = Expression(text)
+    use(Limits(expression_seconds=0.2))
+    started = time.process_time()
+    try:
+        with pytest.raises(EvaluationStopped, match="--raise-limit expression_seconds=N"):
+            expression.ask({"rows": encode(list(range(2000)))})
+    finally:
+        use(None)
+    assert time.process_time() - started < 3

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,15 @@ from question_histories import Told, brute_changed, damaged_shop, histories, tel
 from unspool.errors import CorruptHistory
 from unspool.history import History
 from unspool.model.json_text import to_json
+from unspool.model.limits import Limits, use
 from unspool.model.paths import format_path
 from unspool.model.wire import encode
-from unspool.query.errors import ExpressionError, QuestionError
+from unspool.query.errors import EvaluationStopped, ExpressionError, QuestionError
 from unspool.query.expressions import Expression
 from unspool.query.search import HitKind, PatternQuery, TextQuery, parse_query, search
 from unspool.query.search_queries import ComparisonQuery
 from unspool.store.file import FileStore
+from unspool_tui.cli import run
 
 
 def _text(value: Any) -> str:
@@ -257,3 +261,42 @@ def test_damage_is_named_and_stepped_over_when_asked(tmp_path: Path) -> None:
         assert running.looked_at == len(states) - len(hole)
         assert seqs.isdisjoint(hole)
         assert max(seqs) > hole.stop
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"(a+)+$", r"^(\w+\s?)*$", r"(?=(a+))\1+b(?<!c)", r"(x+x+)+y", r"^(([a-z])+.)+[A-Z]([a-z])+$"]
+)
+def test_a_pattern_that_never_ends_is_refused_in_its_time(pattern: str) -> None:
+    told = tell([{"text": "a" * 50 + "x" * 40 + "!" + "a" * 5000 + "!"}])
+    started = time.process_time()
+    use(Limits(pattern_seconds=0.3))
+    try:
+        list(search(told.history, PatternQuery(pattern)))
+    except EvaluationStopped as error:
+        assert "--raise-limit pattern_seconds=N" in str(error)
+    finally:
+        use(None)
+    assert time.process_time() - started < 3
+
+
+def test_a_pattern_that_never_ends_is_an_error_of_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "states.jsonl"
+    path.write_text(json.dumps({"text": "a" * 60 + "!"}) + "\n")
+    assert run(["search", str(path), "(a|a)+$", "--regex", "--raise-limit", "pattern_seconds=0.2"]) == 2
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+@given(st.text(alphabet="aAb1. \n", max_size=20), st.sampled_from(
+    [r"(?<=a)b", r"(?<!a)b", r"a(?=b)", r"a(?!b)", r"(?P<x>a)(?P=x)", r"\bA", r"(?i:a)B", r"(?s:a.b)", r"(?m:^b)", r"a{2,}?b*+", r"[^\W\d]\d"]
+))  # fmt: skip
+def test_patterns_mean_what_they_mean_to_python(text: str, pattern: str) -> None:
+    literal = re.sub(r"\\.", "", pattern)
+    expected = re.search(pattern, text, re.IGNORECASE if literal == literal.lower() else 0)
+    assert PatternQuery(pattern).find(text) == (None if expected is None else expected.span())
+
+
+def test_what_is_looked_for_has_a_length() -> None:
+    for ask in (TextQuery, PatternQuery, parse_query):
+        with pytest.raises(QuestionError, match="at most 20,000"):
+            ask("x" * 20_001)
+    assert isinstance(parse_query("qty >" + " " * 19_000 + "3" + " "), ComparisonQuery)

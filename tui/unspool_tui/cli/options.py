@@ -102,7 +102,7 @@ _OPTIONS: Final = (
                  help="Fold a LangGraph channel stored as writes: append, merge or messages."),
     click.option("--select", multiple=True, callback=_choices, metavar="WHAT=NAME",
                  help="Which part of a source that holds several: thread=NAME, player=NAME, space=ID, order=little|big."),
-    click.option("--limit", "limits", multiple=True, metavar="NAME=N",
+    click.option("--raise-limit", "limits", multiple=True, metavar="NAME=N",
                  help="Let a source that is trusted ask for more: nodes=20M, document_bytes=1Gi; repeatable."),
     click.option("--ascii", is_flag=True, help="Plain ASCII only."),
     click.option("--no-color", is_flag=True, help="No colours; also when NO_COLOR is set."),
