@@ -37,6 +37,10 @@ class Action(Struct, frozen=True):
     group: str
     why_not: Reason = always
 
+    def refusal(self, view: View) -> str:
+        """Return why it cannot be done: it is not permitted, or it does not apply now; empty when it can."""
+        return view.permits.why_not(self.id) or self.why_not(view)
+
 
 class Hint(Struct, frozen=True):
     """A place in the footer.
@@ -306,5 +310,5 @@ def hints(view: View) -> list[Hint]:
     return [
         hint
         for hint in HINTS
-        if (not hint.panes or view.focus in hint.panes) and not any(BY_ID[name].why_not(view) for name in hint.ids)
+        if (not hint.panes or view.focus in hint.panes) and not any(BY_ID[name].refusal(view) for name in hint.ids)
     ]

@@ -40,7 +40,9 @@ class Outcome(Struct, frozen=True):
 def copy_text(app: App[Any], text: str, env: Mapping[str, str] | None = None) -> Outcome:
     """Copy a text, by a native tool or through the terminal."""
     env = os.environ if env is None else env
-    tool = None if env.get("SSH_TTY") or env.get("SSH_CONNECTION") else native_tool(env)
+    # In a browser, this machine's clipboard is somebody else's.
+    elsewhere = app.is_web or env.get("SSH_TTY") or env.get("SSH_CONNECTION")
+    tool = None if elsewhere else native_tool(env)
     if tool is not None and _run(tool, text):
         return Outcome(True, f"copied with {tool[0]}")
     encoded = len(base64.b64encode(text.encode("utf-8", "replace")))

@@ -52,7 +52,7 @@ class Front:
             follow: keep up with new entries.
         """
         self.tabs = tabs
-        self.remembers = options.remember and settings.remember
+        self.remembers = options.remember and settings.remember and not options.permits.visitor
         self._app = app
         self._settings = settings
         self._options = options
@@ -83,7 +83,7 @@ class Front:
     def _screen_for(self, tab: Tab, history: HistoryPort, session: Session) -> MainScreen:
         scene = Scene(history, Look(self._glyphs, self._options.zone))
         place = None if tab.at is None else _resolved(tab.at, len(history))
-        empty = View(total=len(history), tabs=len(self.tabs))
+        empty = View(total=len(history), tabs=len(self.tabs), permits=self._options.permits)
         view = session.restore(empty, at=place, follow=self._follow)
         # A foreign source is read beside the screen: more entries than are known here may be there by now.
         waits = tab.at is None and session.furthest >= (view.tip if history.is_foreign else view.total)

@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from unspool.model.paths import Path as Address
+from unspool_tui.permits import EVERYTHING, Permits
 
 
 class UiOptions(Struct, frozen=True):
@@ -22,6 +23,7 @@ class UiOptions(Struct, frozen=True):
         remember: keep and restore the place in each source.
         zone: time zone of clock times; None is the machine's.
         select: address (atom first) to show in Inspect at first; empty leaves what was selected.
+        permits: what the person at the screen may do; a visitor's place is never remembered.
     """
 
     ascii: bool | None = None
@@ -32,3 +34,4 @@ class UiOptions(Struct, frozen=True):
     remember: bool = True
     zone: dt.tzinfo | None = None
     select: Address = ()
+    permits: Permits = EVERYTHING

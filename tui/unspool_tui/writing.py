@@ -9,6 +9,7 @@ from typing import Final
 
 from unspool.errors import UnspoolError
 from unspool.files.whole import whole_file
+from unspool_tui.permits import EVERYTHING, Permits
 
 PIECE_BYTES: Final = 1 << 16
 """Bytes gathered before they are written."""
@@ -18,21 +19,30 @@ class ExportRefused(UnspoolError, ValueError):
     """A file name that cannot be written to; the message says why."""
 
 
-def target(name: str) -> Path:
-    """Return the file that a typed name means."""
+def target(name: str, permits: Permits = EVERYTHING) -> Path:
+    """Return the file that a typed name means.
+
+    Raises:
+        ExportRefused: it begins with a home folder that there is not.
+        WriteRefused: it is outside of where the person may write.
+    """
+    if permits.visitor:
+        # Whose home folders there are is nothing that a visitor should learn.
+        return permits.place_of(Path(name.strip()))
     try:
         return Path(name.strip()).expanduser()
     except RuntimeError:
         raise ExportRefused(f"{name.strip()}: there is no such home folder; write the whole path") from None
 
 
-def check_target(name: str) -> str:
+def check_target(name: str, permits: Permits = EVERYTHING) -> str:
     """Say where a typed name would be written.
 
     Raises:
         ExportRefused: it is there already, its folder is not, or it is no file name.
+        WriteRefused: it is outside of where the person may write.
     """
-    path = target(name)
+    path = target(name, permits)
     try:
         if path.exists():
             raise ExportRefused(f"{path} is there already: choose another name")

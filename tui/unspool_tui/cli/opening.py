@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path as Place
 from typing import TYPE_CHECKING, cast
 
 import click
@@ -14,6 +15,7 @@ import click
 from unspool.errors import ConfigError, EntryNotFound, UnspoolError
 from unspool.model.paths import parse_path
 from unspool_tui.cli.options import Common, judge, opened, source_command, source_of, stdout_is_terminal
+from unspool_tui.permits import EVERYTHING, Permits
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
@@ -40,10 +42,19 @@ _MOST_NAMES = 100
 )
 @click.option("--atom", "address", metavar="PATH", help="Show this value in Inspect, such as cart.items[0].qty.")
 @click.option("--no-follow", is_flag=True, help="Do not keep up with sources that grow.")
+@click.option("--visitor", is_flag=True, hidden=True, help="For `serve`: whoever sits at the screen is a visitor.")
+@click.option("--visitor-writes", type=click.Path(path_type=Place), hidden=True, help="For `serve`: where to.")
 def command(
-    common: Common, sources: tuple[str, ...], at_entries: tuple[int, ...], address: str | None, no_follow: bool
+    common: Common,
+    sources: tuple[str, ...],
+    at_entries: tuple[int, ...],
+    address: str | None,
+    no_follow: bool,
+    visitor: bool,
+    visitor_writes: Place | None,
 ) -> int:
     """Open each SOURCE in the terminal UI, side by side as tabs."""
+    permits = _confined(visitor_writes) if visitor else EVERYTHING
     if len(at_entries) > len(sources):
         raise click.UsageError(f"--at is given {len(at_entries)} times, for {len(sources)} source(s)")
     if sources.count(_STANDARD_INPUT) > 1:
@@ -55,8 +66,17 @@ def command(
     if _STANDARD_INPUT in sources:
         _give_the_keyboard_back()
     if len(sources) == 1:
-        return _show_one(common, places[0], follow=not no_follow, select=select)
-    return _show_tabs(common, sources, places, follow=not no_follow, select=select)
+        return _show_one(common, places[0], follow=not no_follow, select=select, permits=permits)
+    return _show_tabs(common, sources, places, follow=not no_follow, select=select, permits=permits)
+
+
+def _confined(below: Place | None) -> Permits:
+    """Hold this process to what a visitor may do, before it opens anything."""
+    from unspool_tui.serving.confined import Confinement
+
+    permits = Permits(visitor=True, below=None if below is None else below.resolve())
+    Confinement(permits).begin()
+    return permits
 
 
 def print_all(common: Common, history: History, at_entry: int | None = None) -> None:
@@ -110,6 +130,7 @@ def show(
     follow: bool,
     tabs: Tabs | None = None,
     select: Path = (),
+    permits: Permits = EVERYTHING,
 ) -> None:
     """Show a history, or several as tabs, in the terminal UI until the user leaves."""
     if select:
@@ -125,34 +146,38 @@ def show(
         no_mouse=None if common.mouse else True,
         poll=common.poll,
         select=select,
+        permits=permits,
     )
     if tabs is None:
         tabs = Tabs([Tab(source_of(common, follow=follow), at_entry, history, given=common.identity)])
     run_app(history, at=at_entry, follow=follow, options=options, tabs=tabs)
 
 
-def _show_one(common: Common, at_entry: int | None, *, follow: bool, select: Path) -> int:
+def _show_one(common: Common, at_entry: int | None, *, follow: bool, select: Path, permits: Permits) -> int:
     """Show one source in the terminal UI."""
     from unspool_tui.tabs import Tabs
 
-    tab = _tab(common, at_entry, follow=follow)
+    tab = _tab(common, at_entry, follow=follow, permits=permits)
     tabs = Tabs([tab])
     # An entry or a value asked for by name must be there before the screen is.
     history = tab.open_or_raise(wait=at_entry is not None or bool(select))
     try:
-        show(common, history, at_entry, follow=follow, tabs=tabs, select=select)
+        show(common, history, at_entry, follow=follow, tabs=tabs, select=select, permits=permits)
         return _judge_all(common, tabs)
     finally:
         tabs.close()
 
 
-def _tab(common: Common, at_entry: int | None, *, follow: bool) -> Tab:
-    """Return the tab of a source: the part of it that was chosen last time, if that is still there."""
+def _tab(common: Common, at_entry: int | None, *, follow: bool, permits: Permits) -> Tab:
+    """Return the tab of a source: the part of it that was chosen last time, if that is still there.
+
+    What the person at this machine chose is none of a visitor's.
+    """
     from unspool_tui.remembered import with_choice
     from unspool_tui.tabs import Tab
 
     whole = source_of(common, follow=follow)
-    chosen = with_choice(whole)
+    chosen = whole if permits.visitor else with_choice(whole)
     return Tab(chosen, at_entry, fallback=None if chosen is whole else whole, given=common.identity)
 
 
@@ -173,13 +198,20 @@ def _check_atom(history: History, entry: int, atom: str) -> None:
 
 
 def _show_tabs(
-    common: Common, sources: Sequence[str], places: Sequence[int | None], *, follow: bool, select: Path
+    common: Common,
+    sources: Sequence[str],
+    places: Sequence[int | None],
+    *,
+    follow: bool,
+    select: Path,
+    permits: Permits,
 ) -> int:
     """Open the first source that can be opened; the screen opens the others."""
     from unspool_tui.tabs import Tabs
 
     tabs = [
-        _tab(replace(common, source=source), at, follow=follow) for source, at in zip(sources, places, strict=True)
+        _tab(replace(common, source=source), at, follow=follow, permits=permits)
+        for source, at in zip(sources, places, strict=True)
     ]
     front = next((number for number, tab in enumerate(tabs) if tab.open()), None)
     if front is None:
@@ -195,6 +227,7 @@ def _show_tabs(
             follow=follow,
             tabs=side_by_side,
             select=select,
+            permits=permits,
         )
         return _judge_all(common, side_by_side)
     finally:

@@ -1,68 +1,116 @@
-"""`unspool serve`: the terminal UI in a web browser, through textual-serve."""
+"""`unspool serve`: the terminal UI in a web browser, one process a visitor."""
 
 from __future__ import annotations
 
-import ipaddress
-import shlex
 import sys
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from unspool.errors import MissingExtra
-from unspool.model.addresses import without_password
+from unspool.errors import ConfigError, MissingExtra
 from unspool_tui.cli.options import Common, opened, source_command
 
-_LOOPBACK_NAMES: Final = ("localhost", "ip6-localhost")
+if TYPE_CHECKING:
+    from unspool_tui.serving.server import Served
 
 
 @click.command("serve")
-@source_command()
+@source_command(many=True)
 @click.option("--host", default="localhost", metavar="NAME", help="Where to listen; this machine only by default.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, metavar="N", help="Port; 8000 by default.")
+@click.option(
+    "--visitors", type=click.IntRange(1, 1000), default=8, metavar="N", help="Most visitors at once; 8 by default."
+)
+@click.option(
+    "--idle",
+    type=click.FloatRange(0),
+    default=60.0,
+    metavar="MINUTES",
+    help="End a visit that nobody touched for so long; 60 by default, 0 for never.",
+)
+@click.option(
+    "--allow-write",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Let visitors write exports and repaired copies below DIR; by default they write nothing.",
+)
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="HOST",
+    help="Also answer to this host name, such as a proxy's; repeatable.",
+)
 @click.option("--no-follow", is_flag=True, help="Do not keep up with a source that grows.")
-def command(common: Common, host: str, port: int, no_follow: bool) -> int:
-    """Open SOURCE in a web browser; each visitor gets a screen of their own."""
+def command(
+    common: Common,
+    sources: tuple[str, ...],
+    host: str,
+    port: int,
+    visitors: int,
+    idle: float,
+    allow_write: Path | None,
+    names: tuple[str, ...],
+    no_follow: bool,
+) -> int:
+    """Open each SOURCE in a web browser, side by side as tabs; each visitor gets a screen of their own."""
     try:
-        from textual_serve.server import Server
-    except ImportError:
+        from unspool_tui.serving.server import Served, Server
+        from unspool_tui.serving.visit import Limits
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("aiohttp", "textual_serve"):
+            raise
         raise MissingExtra("serving needs textual-serve; run `pip install 'unspool[serve]'`") from None
+    if "-" in sources:
+        raise ConfigError(
+            "standard input can be read once only, and every visitor reads anew; save it to a file first"
+        )
     # A source that cannot be opened is told here, not to every visitor.
-    with opened(common, follow=True):
-        pass
-    _tell(common, host, port)
-    Server(
-        _app_command(common, no_follow), host=host, port=port, title=f"unspool {without_password(common.source)}"
-    ).serve()
+    for source in sources:
+        with opened(replace(common, source=source), follow=True):
+            pass
+    served = Served(
+        words=_app_command(common, sources, no_follow, allow_write),
+        title=f"unspool · {_called(sources)}",
+        host=host,
+        port=port,
+        visitors=visitors,
+        names=names,
+        limits=Limits(idle_s=idle * 60 or None),
+    )
+    Server(served).run(lambda: _tell(common, sources, served))
     return 0
 
 
-def _tell(common: Common, host: str, port: int) -> None:
-    if not common.quiet:
+def _called(sources: Sequence[str]) -> str:
+    from unspool_tui.view.tab_names import distinct_names
+
+    return ", ".join(distinct_names(sources))
+
+
+def _tell(common: Common, sources: Sequence[str], served: Served) -> None:
+    from unspool_tui.present.inert import visible
+    from unspool_tui.serving.server import is_loopback
+
+    # Without the address, which holds the token, nobody can visit: it is told in any case.
+    words = "" if common.quiet else f"unspool: serving {visible(_called(sources))} at "
+    click.echo(f"{words}{served.address}" + ("" if common.quiet else " (ctrl+c ends it)"), err=True)
+    if not is_loopback(served.host):
         click.echo(
-            f"unspool: serving {without_password(common.source)} at http://{host}:{port} (ctrl+c ends it)", err=True
-        )
-    if not is_loopback(host):
-        click.echo(
-            f"unspool: {host} can be reached from other machines, and whoever reaches it sees this history; "
-            "there is no password",
+            f"unspool: {served.host} can be reached from other machines, and whoever learns this address sees the "
+            "history; nothing is encrypted",
             err=True,
         )
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach a host name or address."""
-    if host in _LOOPBACK_NAMES:
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def _app_command(common: Common, no_follow: bool) -> str:
-    """Spell the command that each visitor's screen is run by; nothing of it is left to a shell to read anew."""
-    words = [sys.executable, "-m", "unspool_tui.cli", "open"]
+def _app_command(common: Common, sources: Sequence[str], no_follow: bool, allow_write: Path | None) -> list[str]:
+    """Spell the command that each visitor's screen is run by; no shell reads it."""
+    words = [sys.executable, "-m", "unspool_tui.cli", "open", "--visitor"]
+    if allow_write is not None:
+        words += ["--visitor-writes", str(allow_write.resolve())]
     if common.format:
         words += ["--format", common.format]
     for option, pairs in (("--identity", common.identity), ("--fold", common.folds), ("--select", common.select)):
@@ -72,5 +120,6 @@ def _app_command(common: Common, no_follow: bool) -> str:
         words += ["--poll", str(common.poll)]
     words += ["--ascii"] if common.ascii else []
     words += ["--no-color"] if not common.color else []
+    words += ["--no-mouse"] if not common.mouse else []
     words += ["--no-follow"] if no_follow else []
-    return shlex.join([*words, "--", common.source])
+    return [*words, "--", *sources]

@@ -32,7 +32,7 @@ def help_rows(view: View, keymap: Keymap, glyphs: Glyphs, width: int) -> list[Ro
         rows += [BLANK, Row(((f" {group}", "title.focus"),))]
         for action in ACTIONS:
             if action.group == group:
-                rows += _action_rows(action, keymap, action.why_not(view), width)
+                rows += _action_rows(action, keymap, action.refusal(view), width)
     return rows
 
 

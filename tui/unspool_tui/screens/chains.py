@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unspool.errors import UnspoolError
 from unspool_tui import health, questions
 from unspool_tui.controls.marking import mark_entries
 from unspool_tui.present.chain_lines import Chain, chain_heading, chain_row, finding_rows, summary_row
@@ -35,6 +36,7 @@ class ChainsScreen(Page):
         self.cursor = next((row for row, chain in enumerate(self._chains) if chain.last >= main.view.head), 0)
         self._diagnosis: Diagnosis | None = None
         self._lists_findings = False
+        self._refused = ""
 
     @property
     def _findings(self) -> Sequence[Finding]:
@@ -61,6 +63,8 @@ class ChainsScreen(Page):
 
     def told(self, width: int) -> list[Row]:
         """Return the doctor's verdict, or how to ask for it."""
+        if self._refused:
+            return [Row(((f" {self._refused}", "warning"),))]
         found = self._diagnosis
         if found is None:
             return [Row(((" not examined yet: ", "dim"), ("D", "key"), (" has the doctor check every entry", "dim")))]
@@ -78,6 +82,7 @@ class ChainsScreen(Page):
 
     def letter(self, character: str) -> bool:
         """Examine or repair."""
+        self._refused = ""
         if character == "D":
             self.examine()
         elif character == "R":
@@ -128,16 +133,26 @@ class ChainsScreen(Page):
         from unspool_tui.writing import check_target, target
 
         main = self.main_screen
-        history = main.scene.history
+        history, permits = main.scene.history, main.view.permits
+        refused = permits.why_not("chains.repair")
+        if refused:
+            self._refused = f"repair: {refused}"
+            self.paint()
+            return
 
         def typed(name: str | None) -> None:
-            if name is not None and name.strip():
-                withdrawn, out = main.desk.withdrawn, str(target(name))
-                self.work(lambda tell: health.repair_into(history, out, tell, withdrawn), self._repaired)
+            if name is None or not name.strip():
+                return
+            try:
+                withdrawn, out = main.desk.withdrawn, str(target(name, permits))
+            except UnspoolError as error:
+                main.flash(str(error), "warning")
+                return
+            self.work(lambda tell: health.repair_into(history, out, tell, withdrawn), self._repaired)
 
         hint = "repair writes a new file with all that is intact; the old one is never changed"
         proposal = f"{Path(history.source_name).stem or 'history'}-repaired.unspool"
-        main.open(Prompt("R", hint, text=proposal, check=check_target), typed)
+        main.open(Prompt("R", hint, text=proposal, check=lambda name: check_target(name, permits)), typed)
 
     def _repaired(self, report: Any) -> None:
         kept = f"{report.kept:,} of {report.entries:,} entries as recorded, {len(report.holes):,} holes"

@@ -160,11 +160,17 @@ def _ask_where(main: MainScreen, export: Export, picture: str) -> None:
     proposal = safe_stem(stem) + export.ending.format(head=view.head)
 
     def typed(name: str | None) -> None:
-        if name is not None and name.strip():
-            _write(main, export, target(name), view, picture)
+        if name is None or not name.strip():
+            return
+        try:
+            path = target(name, view.permits)
+        except UnspoolError as error:
+            main.flash(str(error), "warning")
+        else:
+            _write(main, export, path, view, picture)
 
     hint = f"{export.label}: where to? Enter writes, Esc leaves; a file that is there stays"
-    main.open(Prompt("E", hint, text=proposal, check=check_target), typed)
+    main.open(Prompt("E", hint, text=proposal, check=lambda name: check_target(name, view.permits)), typed)
 
 
 def safe_stem(stem: str) -> str:

@@ -252,7 +252,7 @@ class MainScreen(Screen[None]):
 
     def run(self, action: Action) -> None:
         """Do an action, or say why it does not apply."""
-        reason = action.why_not(self.view)
+        reason = action.refusal(self.view)
         if reason:
             self.flash(f"{action.label}: {reason}", "warning")
         else:

@@ -53,7 +53,7 @@ class Palette(Modal[str]):
 
     def _row(self, index: int, width: int) -> Row:
         action = self._found[index]
-        why = action.why_not(self._main.view)
+        why = action.refusal(self._main.view)
         left = (
             (f" {pad(self._main.keymap.shown(action.id), 6)} ", "key"),
             (pad(action.label, 18), "faint" if why else "strong"),

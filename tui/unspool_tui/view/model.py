@@ -8,6 +8,7 @@ from enum import Enum, StrEnum
 from msgspec import Struct, field
 
 from unspool.model.paths import Path
+from unspool_tui.permits import EVERYTHING, Permits
 
 
 class Pane(Enum):
@@ -118,6 +119,7 @@ class View(Struct, frozen=True):
         gaps: the list shows the time since the entry before instead of the clock.
         pinned: atoms that have a lane of their own in the timeline.
         tabs: sources that are open side by side.
+        permits: what whoever looks may do beyond looking.
     """
 
     total: int = 0
@@ -148,6 +150,7 @@ class View(Struct, frozen=True):
     gaps: bool = False
     pinned: tuple[str, ...] = ()
     tabs: int = 1
+    permits: Permits = EVERYTHING
 
     @property
     def tip(self) -> int:
