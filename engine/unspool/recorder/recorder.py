@@ -341,15 +341,14 @@ class Recorder:
             self._troubles.tell_or_raise(Trouble.STOPPED, error, "unspool stopped recording")
 
     def _tell_of_sealing(self) -> None:
-        """Say once that entries are no longer compressed; they are recorded all the same, and sealed by the next recorder.
+        """Warn once that entries are no longer compressed; they are recorded all the same, and sealed by the next recorder.
 
-        Raises:
-            UnspoolError: `on_error` is `raise`; the call that raises records nothing, and those after it do again.
+        As nothing is lost, nothing is raised for that before `close`, whatever `on_error` says.
         """
         failure = getattr(self.store, "sealing_failure", None)
-        if failure is not None and self._told_of_sealing is None:
+        if failure is not None and self._told_of_sealing is None and self._troubles.on_error != "raise":
             self._told_of_sealing = failure
-            self._troubles.tell_or_raise(Trouble.SEALING, failure, "unspool")
+            self._troubles.tell(Trouble.SEALING, f"unspool: {failure}")
 
     def flush(self) -> None:
         """Return when all that was recorded is as durable as the file's durability promises; it already is."""

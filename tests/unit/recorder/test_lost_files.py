@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import threading
@@ -41,6 +42,7 @@ HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 def descriptors() -> set[tuple[str, str]]:
+    gc.collect()
     found = set()
     for place in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):
@@ -68,7 +70,7 @@ def test_it_is_told_at_the_next_call_and_once(harm: str, tmp_path: Path) -> None
         assert recorder.record({"a": 2}) is None
         assert not recorder.recording
         recorder.close()
-    assert descriptors() == before
+    assert descriptors() <= before
     assert not Path(f"{path}-lock").exists()
 
 
@@ -219,7 +221,7 @@ def test_a_full_disk_is_a_typed_error_and_leaves_no_descriptor_open(
     }
     with pytest.raises(StorageFailed, match="full"):
         openers[opener](tmp_path / "full.unspool")
-    assert descriptors() == before
+    assert descriptors() <= before
     monkeypatch.undo()
     killed.close()
     with open_history(tmp_path / "full.unspool") as history:
