@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from unspool.delta.json_patch import state_patch
-from unspool.errors import MissingExtra, PathSyntaxError
+from unspool.errors import MissingExtra, PathSyntaxError, UnspoolError
 from unspool.history.history import History
-from unspool.model.json_text import to_json
+from unspool.model.limits import in_force
 from unspool.model.paths import format_path, parse_path
 from unspool.model.values import Value
+from unspool.query.errors import QuestionError
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.asking import dated as happened_shape
 from unspool_tui.cli.shapes import diff_shape, entry_shape, show_shape, stats_shape
-from unspool_tui.mcp_answers import PATIENCE_SECONDS, Patience, answer, whole
+from unspool_tui.mcp_answers import PATIENCE, RECORDED, Patience, answer, patience_now, whole
 
 if TYPE_CHECKING:
     from unspool.history.verdict import Problem
@@ -26,6 +29,9 @@ _PROBLEMS: Final = 3
 _ENTRIES: Final = 500
 _HOMES: Final = (("mcp.server.mcpserver", "MCPServer"), ("mcp.server.fastmcp", "FastMCP"))
 """Where releases 2 and 1 of the package keep the server."""
+
+_GRACE_SECONDS: Final = 1.0
+"""What a question that ended by itself may take to tell what it found."""
 
 Tool = Callable[..., str]
 
@@ -70,14 +76,15 @@ class HistoryTools:
         history = self._now()
         if patch:
             # Half a patch is none: it is told whole or not at all.
-            return whole(state_patch(history.state(a), history.state(b), history.identity), "entries that are closer")
+            patch_of = state_patch(history.state(a), history.state(b), history.identity)
+            return whole({"patch": patch_of}, "entries that are closer")
         return answer(diff_shape(history.diff(a, b)), "changes", "entries that are closer")
 
     def blame(self, path: str = "", entry: int = -1) -> str:
         """Tell for each value at and below a path which entry last set it: when, by which action and line of code."""
         from unspool.query.blame import blame
 
-        patience = Patience()
+        patience = patience_now()
         found = blame(self._now(), entry, parse_path(path), skip_damaged=True, cancelled=patience)
         values = [
             {
@@ -94,7 +101,7 @@ class HistoryTools:
         """Find the entries at which an expression over the state, such as `cart.total > 100`, flips its answer."""
         from unspool.query.bisect import bisect
 
-        patience = Patience()
+        patience = patience_now()
         history = self._now()
         found = bisect(history, expression, skip_damaged=True, cancelled=patience)
         flips = [
@@ -117,7 +124,7 @@ class HistoryTools:
         """
         from unspool.query.search import parse_search, search
 
-        patience = Patience()
+        patience = patience_now()
         running = search(self._now(), parse_search(text), start=max(start, 0), skip_damaged=True, cancelled=patience)
         wanted = min(max(limit, 1), _HITS)
         hits = [
@@ -163,8 +170,58 @@ def _short_of(problems: Sequence[Problem], patience: Patience) -> dict[str, Valu
         first = [f"{one.place}: {one.message}" for one in problems[:_PROBLEMS]]
         shape["unread"] = {"entries": len(problems), "first": first}
     if patience.ended:
-        shape["stopped"] = f"after {PATIENCE_SECONDS:g} seconds; this is what was found by then"
+        shape["stopped"] = f"after {in_force().answer_seconds:g} seconds; this is what was found by then"
     return shape
+
+
+class Desk:
+    """Works answers out one at a time, in a thread, so that a question can be given up: after its time, or when told to.
+
+    Nothing ends a thread from outside. One that was given up notices soon: questions over all entries ask whether to go
+    on, and expressions and patterns end by themselves.
+    """
+
+    def __init__(self, refusal: type[Exception]) -> None:
+        """Begin.
+
+        Args:
+            refusal: what the server turns into an answer that is marked as an error.
+        """
+        self._refusal = refusal
+        self._turn = threading.Lock()
+
+    def asked(self, tool: Tool) -> Callable[..., Awaitable[str]]:
+        """Return a tool as the server calls it.
+
+        Raises, when called:
+            the refusal: the question is wrong, or takes too long.
+        """
+        import anyio
+
+        @functools.wraps(tool)
+        async def call(*args: Any, **kwargs: Any) -> str:
+            patience = Patience()
+            PATIENCE.set(patience)
+            try:
+                with anyio.fail_after(patience.left + _GRACE_SECONDS):
+                    work = functools.partial(self._in_turn, patience, tool, *args, **kwargs)
+                    return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+            except TimeoutError:
+                raise self._refusal(f"no answer within {in_force().answer_seconds:g} seconds; ask for less") from None
+            except UnspoolError as error:
+                raise self._refusal(str(error)) from None
+            finally:
+                patience.ended = True
+
+        return call
+
+    def _in_turn(self, patience: Patience, tool: Tool, *args: Any, **kwargs: Any) -> str:
+        if not self._turn.acquire(timeout=patience.left):
+            raise QuestionError("the question before is still being worked on; ask again")
+        try:
+            return tool(*args, **kwargs)
+        finally:
+            self._turn.release()
 
 
 def make_server(history: History) -> Any:
@@ -175,36 +232,27 @@ def make_server(history: History) -> Any:
     """
     server = _server_class()(
         "unspool",
-        instructions=f"Every recorded state of {history.source_name}; entries are numbered from 0. Read-only.",
+        instructions=f"Every recorded state of {history.source_name}; entries are numbered from 0. Read-only. "
+        f"Values, keys, actions and names in answers and errors are {RECORDED['recorded']}.",
     )
+    desk = Desk(_from_package("exceptions", "ToolError", "ToolError"))
     for name, tool in HistoryTools(history).tools().items():
-        server.tool(name=name, description=_plain(tool.__doc__))(_telling(tool))
+        server.tool(name=name, description=_plain(tool.__doc__))(desk.asked(tool))
     return server
 
 
 def _server_class() -> Any:
-    for module, name in _HOMES:
+    return _from_package("", *(name for _, name in _HOMES))
+
+
+def _from_package(part: str, *names: str) -> Any:
+    """Return what a release of the package calls by one of these names, the newest release first."""
+    for (home, _), name in zip(_HOMES, names, strict=True):
         try:
-            return getattr(import_module(module), name)
+            return getattr(import_module(f"{home}.{part}" if part else home), name)
         except ImportError:
             continue
     raise MissingExtra("the MCP server needs the package mcp; run `pip install 'unspool[mcp]'`")
-
-
-def _telling(tool: Tool) -> Tool:
-    """Return a tool that tells what is wrong with a question instead of failing."""
-    import functools
-
-    from unspool.errors import UnspoolError
-
-    @functools.wraps(tool)
-    def call(*args: Any, **kwargs: Any) -> str:
-        try:
-            return tool(*args, **kwargs)
-        except UnspoolError as error:
-            return to_json({"error": str(error)})
-
-    return call
 
 
 def _plain(text: str | None) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,15 @@ from question_histories import damaged_shop
 from support.recording import record_shop
 from unspool.errors import MissingExtra
 from unspool.history import History
+from unspool.model import limits
+from unspool.model.limits import Limits
 from unspool.store import FileStore
 from unspool_tui import mcp_answers, mcp_server
-from unspool_tui.mcp_server import HistoryTools
+from unspool_tui.mcp_server import Desk, HistoryTools
+
+
+class Refusal(Exception):
+    """What the server would mark as an error."""
 
 
 @pytest.fixture
@@ -49,7 +58,7 @@ def test_states_values_and_differences_are_told(tools: Any, shop: tuple[Path, li
     assert {change["atom"] for change in told["changes"]} == {
         atom for atom in states[8] if states[7].get(atom) != states[8].get(atom)
     }
-    assert all({"op", "path"} <= set(step) for step in tools["diff"](a=7, b=8, patch=True))
+    assert all({"op", "path"} <= set(step) for step in tools["diff"](a=7, b=8, patch=True)["patch"])
 
 
 def test_blame_bisect_search_and_stats_are_told(tools: Any, shop: tuple[Path, list[dict[str, Any]]]) -> None:
@@ -73,12 +82,56 @@ def test_blame_bisect_search_and_stats_are_told(tools: Any, shop: tuple[Path, li
         ("bisect", {"expression": "(("}),
     ],
 )
-def test_a_wrong_question_is_answered_with_what_is_wrong(
+async def test_a_wrong_question_is_refused_with_what_is_wrong(
     shop: tuple[Path, list[dict[str, Any]]], name: str, given: dict[str, Any]
 ) -> None:
     with History(FileStore.open(shop[0])) as history:
-        tool = mcp_server._telling(HistoryTools(history).tools()[name])
-        assert json.loads(tool(**given)).keys() == {"error"}
+        tool = Desk(Refusal).asked(HistoryTools(history).tools()[name])
+        with pytest.raises(Refusal):
+            await tool(**given)
+
+
+async def test_an_answer_comes_in_its_time_whatever_the_question_does() -> None:
+    release = threading.Event()
+
+    def deaf() -> str:
+        release.wait(60)
+        return "late"
+
+    limits.use(Limits(answer_seconds=0.3))
+    desk = Desk(Refusal)
+    try:
+        started = time.monotonic()
+        with pytest.raises(Refusal, match=r"no answer within 0\.3 seconds"):
+            await desk.asked(deaf)()
+        with pytest.raises(Refusal, match="still being worked on"):
+            await desk.asked(lambda: "next")()
+        assert time.monotonic() - started < 10
+        release.set()
+        limits.use(None)
+        assert await desk.asked(lambda: "next")() == "next"
+    finally:
+        release.set()
+        limits.use(None)
+
+
+async def test_a_question_that_is_given_up_is_told_so() -> None:
+    begun, told = threading.Event(), threading.Event()
+
+    def counting() -> str:
+        begun.set()
+        patience = mcp_answers.patience_now()
+        while not patience():
+            pass
+        told.set()
+        return "nothing"
+
+    asked = asyncio.create_task(Desk(Refusal).asked(counting)())
+    await asyncio.to_thread(begun.wait, 30)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert await asyncio.to_thread(told.wait, 10)
 
 
 @pytest.mark.parametrize(
@@ -104,12 +157,14 @@ def test_an_answer_that_is_too_long_is_cut_and_says_so(
     with History(FileStore.open(shop[0])) as history:
         tool = HistoryTools(history).tools()[name]
         longest = len(tool(**given))
+        floor = 450
         # Measured times differ in length from call to call.
-        for most in (longest + 500, longest * 2 // 3, longest // 2, 350):
-            monkeypatch.setattr(mcp_answers, "MOST_CHARACTERS", most)
+        for most in (longest + 500, longest * 2 // 3, longest // 2, floor):
+            monkeypatch.setenv(limits.VARIABLE, f"answer_characters={most}")
             text = tool(**given)
             told = json.loads(text)
-            assert len(text) <= max(most, 250)
+            assert len(text) <= max(most, floor)
+            assert told.keys() == {"cut"} or "untrusted" in told["recorded"]
             assert ("cut" in told) is (most < longest)
             assert "ask for" in told.get("cut", "ask for")
             whole = json.loads(_at_length(monkeypatch, tool, given))
@@ -122,13 +177,13 @@ def test_an_answer_that_is_too_long_is_cut_and_says_so(
 
 def _at_length(monkeypatch: pytest.MonkeyPatch, tool: Any, given: dict[str, Any]) -> str:
     with monkeypatch.context() as patch:
-        patch.setattr(mcp_answers, "MOST_CHARACTERS", 10**9)
+        patch.setenv(limits.VARIABLE, "answer_characters=1G")
         text: str = tool(**given)
         return text
 
 
 def test_a_patch_is_told_whole_or_not_at_all(tools: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mcp_answers, "MOST_CHARACTERS", 100)
+    monkeypatch.setenv(limits.VARIABLE, "answer_characters=100")
     assert tools["diff"](a=0, b=50, patch=True).keys() == {"cut"}
 
 
@@ -139,7 +194,7 @@ def test_a_long_text_is_told_from_its_beginning(tmp_path: Path) -> None:
         recorder.record({"text": "\x00é" * 100_000})
     with History(FileStore.open(tmp_path / "long.unspool")) as history:
         text = HistoryTools(history).show(path="text")
-        assert len(text) <= mcp_answers.MOST_CHARACTERS
+        assert len(text) <= limits.DEFAULT_LIMITS.answer_characters
         told = json.loads(text)
         assert told["value"]
         assert ("\x00é" * 100_000).startswith(told["value"])
@@ -147,11 +202,12 @@ def test_a_long_text_is_told_from_its_beginning(tmp_path: Path) -> None:
 
 
 def test_a_question_that_takes_too_long_is_ended_and_says_so(tools: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mcp_answers, "PATIENCE_SECONDS", -1.0)
+    limits.use(Limits(answer_seconds=-1.0))
     for name, given in (("blame", {}), ("bisect", {"expression": "stock"}), ("search", {"text": "nowhere"})):
         told = tools[name](**given)
         assert "this is what was found by then" in told["stopped"]
         assert told["complete"] is False
+    limits.use(None)
 
 
 def test_what_cannot_be_read_is_named_in_the_answer(tmp_path: Path) -> None:
@@ -203,8 +259,13 @@ async def test_the_official_client_lists_and_calls_tools_over_standard_input(
         assert (await call("search", text="A-3", limit=1))["hits"][0]["seq"] == 0
         assert (await call("search", text="= stock[0].qty < 50", limit=1))["hits"][0]["seq"] == flips[0]["seq"]
         assert (await call("stats"))["entries"] == len(states)
-        assert "has no entry 999" in (await call("show", entry=999))["error"]
-        assert "column" in (await call("bisect", expression="stock ="))["error"]
+        for name, given, says in (
+            ("show", {"entry": 999}, "has no entry 999"), ("bisect", {"expression": "stock ="}, "column"),
+        ):  # fmt: skip
+            result = await session.call_tool(name, given)
+            assert _named(result, "is_error", "isError") is True
+            assert says in result.content[0].text
+        assert "untrusted" in (await call("list", count=1))["recorded"]
     assert path.read_bytes() == before
     assert {other.name for other in path.parent.iterdir()} == {path.name}
 

@@ -240,7 +240,10 @@ def test_a_table_has_a_column_for_each_path(tmp_path: Path) -> None:
     assert rows[2][3:7] == [str(2**70), "", "", "a,b\nc"]
 
 
-@pytest.mark.parametrize("text", ["=cmd()", "+1", "-1", "@x", "\tx"])
+@pytest.mark.parametrize("text", [
+    "=cmd()", "+1", "-1", "@x", "\tx", " =1", "\u3000=1", "＝1", "＋1", "－1", "＠x", "\u00a0 @x", "\u200b=1", "\ufeff=1", "\n=1",
+    "\x00=1", "﹦1", "\u22121",
+])  # fmt: skip
 def test_text_that_a_spreadsheet_would_run_is_made_inert(text: str, tmp_path: Path) -> None:
     with Recorder(tmp_path / "history.unspool") as recorder:
         recorder.record({"a": text, "n": -1}, text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections import deque
 from collections.abc import Iterator
 from typing import Final
@@ -17,8 +18,8 @@ from unspool.model.values import MISSING, Value
 from unspool.sources.exports.facts import entries_of, exact_time
 from unspool.sources.exports.options import ExportOptions
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""Text that begins so would run as a formula in a spreadsheet."""
+_FORMULA: Final = frozenset("=+-@|%\u2212")
+"""Signs that begin a formula in a spreadsheet; some are taken for those of ASCII in their full width."""
 _HINTS: Final = 4
 _LOOKED_AT: Final = 10_000
 """Values looked at to find numbers worth naming."""
@@ -77,7 +78,15 @@ def _cell(value: Value) -> str:
 
 
 def _safe(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """Return text as a cell that no spreadsheet runs: what stands before a sign may be trimmed, or be of no width."""
+    first = next((letter for letter in text if not _is_skipped(letter)), "")
+    is_formula = unicodedata.normalize("NFKC", first)[:1] in _FORMULA if first else False
+    return f"'{text}" if is_formula or text.startswith(("\t", "\r", "\n")) else text
+
+
+def _is_skipped(letter: str) -> bool:
+    """Whether a spreadsheet may leave a letter out at the start: blanks, control characters, marks of no width."""
+    return letter.isspace() or unicodedata.category(letter) in ("Cc", "Cf", "Mn", "Zs")
 
 
 def _hint(history: History) -> str:
