@@ -23,6 +23,22 @@ class CorruptHistory(UnspoolError):
         self.seq = seq
 
 
+class EntryDropped(CorruptHistory):
+    """An entry got its number and never reached its history: one of a gap that the history keeps, with the reason.
+
+    Attributes:
+        first: the first entry of the gap.
+        last: its last one.
+        why: what became of them.
+    """
+
+    def __init__(self, first: int, last: int, why: str, seq: int) -> None:
+        """Name one entry of a gap."""
+        span = f"entry {first}" if first == last else f"entries {first} to {last}"
+        super().__init__(f"entry {seq} never arrived ({span}: {why}); go to another entry", seq=seq)
+        self.first, self.last, self.why = first, last, why
+
+
 class NewerSchema(UnreadableSource):
     """The file was written by a newer version of unspool."""
 

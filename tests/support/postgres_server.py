@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
+
+from support.waiting import wait_until
 
 _PLACES = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt/postgresql", "/usr/pgsql")
 PASSWORD = "s3cret/word@x:1"
@@ -89,6 +92,31 @@ class Server:
         """Stop the server at once; whoever is connected is thrown out."""
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", "immediate", "stop")
 
+    def freeze(self) -> None:
+        """Stop all of the server's processes where they are."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kill all of the server's processes, as a crash of the machine would."""
+        processes = self._signal(signal.SIGKILL)
+        wait_until(lambda: not any(_is_alive(pid) for pid in processes), "the end of the server")
+        # Where nobody takes note of its end, its number stays taken, and a new server would believe that it runs.
+        for place in (self._data / "postmaster.pid", self.folder / ".s.PGSQL.5432.lock"):
+            place.unlink(missing_ok=True)
+
+    def _signal(self, number: signal.Signals) -> list[int]:
+        main = int((self._data / "postmaster.pid").read_text().split()[0])
+        os.kill(main, signal.SIGSTOP)
+        processes = [main, *_children(main)]
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
+        return processes
+
     def address(self, database: str = "postgres", **options: str) -> str:
         """Return the address of a database."""
         query = "&".join(
@@ -105,6 +133,23 @@ class Server:
         with psycopg.connect(self.address(), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         return name
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # The name of a process may hold blanks; it ends at the last bracket.
+            if int(place.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(place.parent.name))
+    return found
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -255,6 +255,28 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
 
 
+def renumbered(record: Record, number: Callable[[int], int]) -> Record:
+    """Return a record for a store that has other numbers for the same atoms.
+
+    Args:
+        record: the record.
+        number: gives an atom's number there by its number here.
+
+    Raises:
+        CorruptHistory: the bytes are no record.
+    """
+    width = {RecordCodec.DICT: 3, RecordCodec.NONE: 2}.get(record.codec)
+    if width is None:
+        return record
+    items = raw_items(record.payload, width)
+    ours = items[::width]
+    theirs = list(map(number, ours))
+    if theirs == ours:
+        return record
+    items[::width] = theirs
+    return Record(record.codec, _encode(items))
+
+
 class PackedRecords(Sequence[Record]):
     """Records in a row as their two columns: a run is read far more often than each of its records is looked at.
 

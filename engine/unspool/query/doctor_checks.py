@@ -9,11 +9,10 @@ from unspool.history.diff import fork_base, same_value
 from unspool.query.doctor_findings import Code, Ledger
 from unspool.query.doctor_steps import ChainedSource, EncodedState, Facts, Step, Touched
 from unspool.store.blocks import KIND_BITS, part_of
+from unspool.store.protocol import HOLE_META
 
 ADDED, MODIFIED, DELETED = 0, 1, 2
 _KIND_MASK: Final = (1 << KIND_BITS) - 1
-HOLE_META: Final = "unspool.hole"
-"""Key in the meta of an entry that stands for a lost one, in a repaired file."""
 DOUBT_META: Final = "unspool.doubtful"
 """Key in the meta of an entry whose state is not certain, in a repaired file."""
 

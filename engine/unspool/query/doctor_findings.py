@@ -48,6 +48,7 @@ class Code(StrEnum):
     CLOCK_BACKWARDS = "clock-backwards"
     SOURCE_PARTIAL = "source-partial"
     HOLE = "hole"
+    DROPPED = "dropped"
     DOUBTFUL = "doubtful"
     OVER_LIMIT = "chain-over-limit"
     NO_OP = "no-op"
@@ -149,6 +150,11 @@ _KINDS: Final[Mapping[Code, tuple[Severity, str, str]]] = {
         "repair the source and open it again",
     ),
     Code.HOLE: (Severity.WARNING, "the entries around it", "look for a backup of the file it was repaired from"),
+    Code.DROPPED: (
+        Severity.WARNING,
+        "the entries around it",
+        "give the recorder a larger spool (`spool_bytes`) or a server that it reaches more often",
+    ),
     Code.DOUBTFUL: (
         Severity.WARNING,
         "the state, which may not be what was recorded",

@@ -14,7 +14,7 @@ from unspool.chain.strategy import FullSnapshotStrategy, strategy_from_name
 from unspool.errors import ConfigError, UnspoolError
 from unspool.history.history import History
 from unspool.store.file import FileStore
-from unspool.store.recordings import KeepsSettings, Recording, read_recordings
+from unspool.store.recordings import Recording, TellsSettings, read_recordings
 
 USUAL: Final = "auto"
 """The recorder's own rule, where nobody says another."""
@@ -107,7 +107,7 @@ def rules_of_history(history: History) -> ChainRules:
     try:
         if isinstance(store, FileStore):
             return store.reader.call(rules_in)
-        return rules_of(store.recordings()) if isinstance(store, KeepsSettings) else _USUAL_RULES
+        return rules_of(store.recordings()) if isinstance(store, TellsSettings) else _USUAL_RULES
     except UnspoolError:
         return _USUAL_RULES
 

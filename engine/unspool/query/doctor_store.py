@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator
 
 from unspool.codec.replay import replay
-from unspool.errors import UnspoolError
+from unspool.errors import EntryDropped, UnspoolError
 from unspool.model.entries import Entry
 from unspool.query.doctor_findings import Code
 from unspool.query.doctor_replay import Replayer, reason
@@ -36,6 +36,11 @@ class StoreWalk:
                 entries = self._store.entries(seq, min(run.stop, self.total))
                 if run.first < seq:
                     replayer.resume(replay(run, seq - 1, self._store.atom_name))
+            except EntryDropped as error:
+                replayer.lose(seq)
+                yield Step(seq, error.last, fault=Fault(Code.DROPPED, f"never arrived: {error.why}"))
+                seq = error.last + 1
+                continue
             except UnspoolError as error:
                 replayer.lose(seq)
                 yield Step(seq, seq, fault=Fault(Code.MISSING_ENTRIES, reason(error)))

@@ -10,14 +10,14 @@ from unspool.codec.replay import replay
 from unspool.history.diff import fork_base
 from unspool.model.entries import EntryKind
 from unspool.model.values import Value
-from unspool.query.doctor_checks import DOUBT_META, HOLE_META, Changes, differing
+from unspool.query.doctor_checks import DOUBT_META, Changes, differing
 from unspool.query.doctor_findings import Code
 from unspool.query.doctor_steps import PLACEHOLDER, ChainedSource, EncodedState, Facts, Fault, Step
 from unspool.query.repair_records import changes_of, hole_record, kept_record, lost_changes, told_changes, with_mark
 from unspool.query.repair_report import Hole
 from unspool.store.blocks import CHANGE_KINDS, part_of
 from unspool.store.file import FileStore
-from unspool.store.protocol import Draft
+from unspool.store.protocol import HOLE_META, Draft
 
 LONGEST_HOLE: Final = 10_000
 """Missing entries in a row that get a hole each; more become a single one, and what follows is renumbered."""

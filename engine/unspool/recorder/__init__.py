@@ -2,6 +2,7 @@
 
 from unspool.recorder.recorder import Recorder
 from unspool.recorder.troubles import (
+    EntriesWait,
     EntrySkipped,
     OnError,
     RecordingStopped,
@@ -11,6 +12,7 @@ from unspool.recorder.troubles import (
 )
 
 __all__ = [
+    "EntriesWait",
     "EntrySkipped",
     "OnError",
     "Recorder",

@@ -15,13 +15,13 @@ from typing import Final, Literal, Protocol
 
 from unspool.errors import ConfigError
 from unspool.model.addresses import is_postgres
-from unspool.store.protocol import Store
+from unspool.store.protocol import Sink
 
 Children = Literal["own", "none"]
 """Whether forked and spawned children record into files of their own, or not at all."""
 
 _PID: Final = "%p"
-_left_alone: Final[list[Store]] = []
+_left_alone: Final[list[Sink]] = []
 """Stores of a parent; to let go of one would close its connections."""
 
 
@@ -48,7 +48,7 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def leave_alone(store: Store) -> None:
+def leave_alone(store: Sink) -> None:
     """Give up a parent's store in its child, without touching the file."""
     _left_alone.append(store)
     abandon = getattr(store, "abandon", None)

@@ -33,7 +33,8 @@ from unspool.recorder.turns import Turns
 from unspool.recorder.writing import EntryWriter, Facts, OutOfDate, StoreRefused
 from unspool.store.file import Durability
 from unspool.store.memory import MemoryStore
-from unspool.store.protocol import Store
+from unspool.store.postgres import CLOSE_S, SERVER_S, SPOOL_BYTES, SpoolOptions
+from unspool.store.protocol import Forwards, Sink, Store
 
 _ATTEMPTS: Final = 5
 """Times that a state is captured which other threads change, or overtake, meanwhile."""
@@ -68,6 +69,10 @@ class Recorder:
         children: Children = "none",
         clock: Callable[[], int] = time.time_ns,
         mode: int = PRIVATE,
+        spool: str | os.PathLike[str] | None = None,
+        spool_bytes: int = SPOOL_BYTES,
+        server_timeout: float = SERVER_S,
+        close_timeout: float = CLOSE_S,
     ) -> None:
         """Open a recording; an existing file is continued.
 
@@ -90,6 +95,10 @@ class Recorder:
             clock: gives nanoseconds since the epoch.
             mode: permissions of a new file, whatever the umask, such as `0o640` to let a group read it. A file that is
                 there keeps its own.
+            spool: PostgreSQL: the folder that spools lie in; the user's state folder when None.
+            spool_bytes: PostgreSQL: bytes that the spool may take; the oldest entries are dropped beyond that.
+            server_timeout: PostgreSQL: seconds that `flush`, and with durability `full` each call, waits for the server.
+            close_timeout: PostgreSQL: seconds that `close` goes on shipping.
 
         Raises:
             ConfigError: an unknown `on_error`.
@@ -103,6 +112,7 @@ class Recorder:
         self._durability: Durability = durability
         self._children: Children = children
         self._mode = mode
+        self._spool = SpoolOptions(spool, spool_bytes, server_timeout, close_timeout)
         self._skip_unchanged = skip_unchanged
         self._immutable = immutable
         self._clock = clock
@@ -114,7 +124,8 @@ class Recorder:
         self._told_of_sealing: UnspoolError | None = None
         self._redaction: Redaction | None = None
         self._writer: EntryWriter | None = None
-        self.store: Store = MemoryStore()
+        self._forwards: Forwards | None = None
+        self.store: Sink = MemoryStore()
         try:
             self._settle(children, redact, strategy, codec, identity)
             self._open(own=children == "own" and is_child())
@@ -170,17 +181,19 @@ class Recorder:
                     store.close()
             raise
         self.store, self._capture = store, capture
+        self._forwards = store if isinstance(store, Forwards) else None
+        self._tell_news()
         self._is_stopped = False
         at_process_end(_close_at_end, weakref.ref(self))
 
-    def _store_at(self, target: str, *, own: bool) -> Store:
+    def _store_at(self, target: str, *, own: bool) -> Sink:
         try:
-            return store_at(named_for(target, own=own), self._durability, self._mode)
+            return store_at(named_for(target, own=own), self._durability, self._mode, self._spool)
         except HistoryLocked:
             if own or self._children != "own":
                 raise
             # Workers of a server that did not say that they are children.
-            return store_at(named_for(target, own=True), self._durability, self._mode)
+            return store_at(named_for(target, own=True), self._durability, self._mode, self._spool)
 
     def _new_turns(self) -> Turns[_Call]:
         return Turns(self._write, self._was_in_line)
@@ -194,7 +207,7 @@ class Recorder:
         self._is_stopped = True
         self._turns = self._new_turns()
         self._troubles.skipped = 0
-        self.store, self._writer = MemoryStore(), None
+        self.store, self._writer, self._forwards = MemoryStore(), None, None
 
     @property
     def recording(self) -> bool:
@@ -248,14 +261,36 @@ class Recorder:
             if self._callers is not None:
                 meta = self._callers.added_to(meta, sys._getframe(1), stacklevel - 1)
             facts = self._facts(action, timestamp_ns, meta, entry_id, parent_seq, part, full)
-            return self._record(state, facts)
+            seq = self._record(state, facts)
         except StoreRefused as refusal:
             self._store_failed(refusal)
         except (RefusedEntry, UnsupportedValue, CorruptHistory, ConfigError) as error:
             self._troubles.skip(error)
         except Exception as error:  # noqa: BLE001 - whatever a state's own methods raise must not reach the app
             self._troubles.skip(_as_unspool_error(error))
+        else:
+            if self._forwards is not None:
+                self._tell_news()
+                if self._forwards.confirms and seq is not None:
+                    self._confirm(self._forwards, seq)
+            return seq
         return None
+
+    def _confirm(self, forwards: Forwards, seq: int) -> None:
+        """Wait for the server; an entry that it does not confirm in time is recorded all the same.
+
+        Raises:
+            UnspoolError: it did not, and `on_error` is `raise`.
+        """
+        try:
+            forwards.confirm(seq)
+        except UnspoolError as error:
+            self._troubles.tell_or_raise(Trouble.UNCONFIRMED, error, "unspool")
+
+    def _tell_news(self) -> None:
+        news = () if self._forwards is None else self._forwards.news
+        while news:
+            self._troubles.pass_on(news.popleft())
 
     def _wake_up(self) -> bool:
         """Open a forked child's own file at its first call; count a call that records nothing."""
@@ -351,7 +386,13 @@ class Recorder:
             self._troubles.tell(Trouble.SEALING, f"unspool: {failure}")
 
     def flush(self) -> None:
-        """Return when all that was recorded is as durable as the file's durability promises; it already is."""
+        """Return when all that was recorded is where readers see it: in a file it already is, a server is waited for.
+
+        Raises:
+            UnspoolError: the server does not have it within `server_timeout`, and `on_error` is `raise`.
+        """
+        if self._forwards is not None and not self._is_stopped:
+            self._confirm(self._forwards, len(self.store) - 1)
 
     def close(self) -> None:
         """Finish the recording; closing twice is fine. In a forked child this leaves the parent's file alone."""
@@ -362,6 +403,8 @@ class Recorder:
         except UnspoolError as error:
             if not was_closed and error is not self._told_of_sealing:
                 self._troubles.tell_or_raise(Trouble.STOPPED, error, "unspool could not finish the recording")
+        finally:
+            self._tell_news()
 
     def _close_store(self) -> None:
         self._is_stopped = True

@@ -1,4 +1,4 @@
-"""Where a recording goes: a file, or a history in PostgreSQL."""
+"""Where a recording goes: a file, or by way of a spool a history in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ from pathlib import Path
 
 from unspool.model.addresses import is_postgres
 from unspool.store.file import Durability, FileStore
-from unspool.store.protocol import Store
+from unspool.store.postgres import SpoolOptions
+from unspool.store.protocol import Sink
 
 
-def store_at(target: str, durability: Durability, mode: int) -> Store:
+def store_at(target: str, durability: Durability, mode: int, spool: SpoolOptions) -> Sink:
     """Open a target for appending; see `Recorder`.
+
+    Args:
+        target: a file's path, or an address.
+        durability: see `Recorder`.
+        mode: permissions of a new file; a spool is always private.
+        spool: how a recording into PostgreSQL is spooled.
 
     Raises:
         UnspoolError: it cannot be opened, or another recorder holds it.
@@ -18,6 +25,6 @@ def store_at(target: str, durability: Durability, mode: int) -> Store:
     if not is_postgres(target):
         return FileStore.create(Path(target), durability=durability, mode=mode)
     # Its driver is an extra that only those who record there have.
-    from unspool.store.postgres import PostgresStore
+    from unspool.store.postgres.shipping import SpooledStore
 
-    return PostgresStore.create(target, durability=durability)
+    return SpooledStore.open(target, durability=durability, options=spool)

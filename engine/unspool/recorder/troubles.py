@@ -35,6 +35,10 @@ class SealingStopped(RecordingWarning):
     """Entries are recorded, but no longer compressed in the background."""
 
 
+class EntriesWait(RecordingWarning):
+    """Entries lie in the spool because a server cannot be reached, or refuses them; the app has nothing to do."""
+
+
 class Trouble(Enum):
     """Kinds of trouble; each is told once a recorder."""
 
@@ -42,6 +46,7 @@ class Trouble(Enum):
     SKIPPED = EntrySkipped
     MARKED = ValueMarked
     SEALING = SealingStopped
+    UNCONFIRMED = EntriesWait
 
 
 class Troubles:
@@ -60,6 +65,11 @@ class Troubles:
         self.on_error = on_error
         self.skipped = 0
         self._told: set[Trouble] = set()
+
+    def pass_on(self, news: str) -> None:
+        """Warn of what a server, or what became of entries on their way to it, makes worth knowing."""
+        if self.on_error != "ignore":
+            warn(news, EntriesWait)
 
     def tell(self, trouble: Trouble, message: str) -> None:
         """Warn, the first time that such a thing happens, where warnings are wanted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -21,7 +21,7 @@ from unspool.recorder.capture import AtomChange, Capture, Captured, Taken, chang
 from unspool.recorder.given import RefusedEntry
 from unspool.recorder.policy import RecordedChain, delta_record, full_record, strategy_name
 from unspool.store.file import FileStore
-from unspool.store.protocol import Draft, Store
+from unspool.store.protocol import Draft, Forwards, Sink
 from unspool.store.recordings import KeepsSettings
 
 _TINY: Final = 1024
@@ -62,7 +62,7 @@ class EntryWriter:
 
     def __init__(
         self,
-        store: Store,
+        store: Sink,
         capture: Capture,
         strategy: FullSnapshotStrategy,
         codec: DeltaStrategy,
@@ -84,6 +84,7 @@ class EntryWriter:
             UnspoolError: the store cannot be read or written.
         """
         self.store = store
+        self._forwards = store if isinstance(store, Forwards) else None
         self._capture = capture
         self._strategy = strategy
         self._codec = codec
@@ -98,7 +99,7 @@ class EntryWriter:
 
     def _catch_up(self) -> None:
         """Compare the next state with the last one stored; the next entry is full all the same."""
-        if isinstance(self.store, FileStore):
+        if isinstance(self.store, FileStore | Forwards):
             self.store.settle()
         count = len(self.store)
         state = replay(self.store.run(count - 1), count - 1, self.store.atom_name) if count else {}
@@ -126,14 +127,11 @@ class EntryWriter:
         changes = taken.changes
         forks = facts.parent_seq is not None and facts.parent_seq != last
         if forks and facts.parent_seq is not None:
-            origin = self._state_of(facts.parent_seq)
-            if facts.part is not None:
-                origin = fork_base(self._capture.base.to_dict(), origin, facts.part)
-            changes = changes_between(origin, taken.base.to_dict())
+            changes = self._changes_since(facts.parent_seq, facts.part, taken)
         if self._skip_unchanged and not changes and last >= 0 and not facts.full:
             return None
         moment = time.time_ns() if facts.timestamp_ns is None else facts.timestamp_ns
-        record = self._record(taken, moment, facts.full or (forks and facts.part is None) or last < 0)
+        record = self._record(taken, moment, facts.full or (forks and facts.part is None) or self._must_be_full)
         seq = self._append(taken, record, changes, moment, facts)
         self._newest = max(self._newest, captured.ticket)
         return seq
@@ -186,6 +184,19 @@ class EntryWriter:
         if self._codec is not DeltaStrategy.AUTO or len(record.payload) < size:
             return False
         return size > _TINY or len(taken.changes) >= len(taken.base)
+
+    @property
+    def _must_be_full(self) -> bool:
+        return not len(self.store) or (self._forwards is not None and self._forwards.begins_anew)
+
+    def _changes_since(self, parent: int, part: Collection[str] | None, taken: Taken) -> list[AtomChange]:
+        """Return what changed since an earlier entry; where only a server has that, it is worked out there later."""
+        if self._forwards is not None and 0 <= parent < len(self.store) and not self._forwards.holds(parent):
+            return taken.changes
+        origin = self._state_of(parent)
+        if part is not None:
+            origin = fork_base(self._capture.base.to_dict(), origin, part)
+        return changes_between(origin, taken.base.to_dict())
 
     def _state_of(self, seq: int) -> dict[str, bytes]:
         if not 0 <= seq < len(self.store):

@@ -26,9 +26,8 @@ from unspool.sources.langgraph_chains import (
 from unspool.sources.langgraph_channels import WrittenChannels
 from unspool.sources.langgraph_timeline import CheckpointRow, Timeline, metadata_of, selection, stored_values
 from unspool.sources.langgraph_values import decode_value
-from unspool.store.postgres_link import Link
-from unspool.store.postgres_pulse import Pulse
-from unspool.store.postgres_target import Target
+from unspool.store.postgres.connection import Link, Target
+from unspool.store.postgres.reading import Pulse
 
 _KEYS: Final = (
     "SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints WHERE {chosen} "

@@ -119,7 +119,7 @@ def is_in_postgres(source: str, format_name: str | None) -> bool:
 
 def _open_postgres(address: str, identity: Mapping[str, str] | None) -> History:
     # Its driver is an extra, and only such addresses need it.
-    from unspool.store.postgres import PostgresStore
+    from unspool.store.postgres.reading import PostgresStore
 
     store = PostgresStore.open(address)
     keys = {**store.identity(), **(identity or {})}

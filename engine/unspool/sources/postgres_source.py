@@ -8,9 +8,8 @@ from unspool.errors import ConfigError
 from unspool.sources.choices import Choice, by_thread
 from unspool.sources.entries import Reader
 from unspool.sources.langgraph_postgres import PostgresCheckpointReader
-from unspool.store.postgres_link import Link
-from unspool.store.postgres_schema import has_tables
-from unspool.store.postgres_target import parse_target
+from unspool.store.postgres.connection import Link, parse_target
+from unspool.store.postgres.tables import has_tables
 
 _LANGGRAPH = "langgraph"
 _PARTS = (

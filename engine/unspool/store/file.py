@@ -62,7 +62,9 @@ class FileStore:
         return cls(place, FileReader(place), None)
 
     @classmethod
-    def create(cls, path: str | Path, *, durability: Durability = "default", mode: int = PRIVATE) -> FileStore:
+    def create(
+        cls, path: str | Path, *, durability: Durability = "default", mode: int = PRIVATE, seals: bool = True
+    ) -> FileStore:
         """Open a file for appending, creating it where it is missing.
 
         Args:
@@ -72,6 +74,7 @@ class FileStore:
                 `full`: an entry whose `append` returned survives a power cut.
             mode: permissions of a new file and of what lies beside it, whatever the umask; a file that is there keeps
                 its own.
+            seals: compress entries into blocks; not worth it where they do not stay for long.
 
         Raises:
             HistoryLocked: another writer holds the file.
@@ -83,7 +86,7 @@ class FileStore:
         from unspool.store.writer import FileWriter
 
         place = Path(path)
-        writer = FileWriter(place, durability, mode)
+        writer = FileWriter(place, durability, mode, seals=seals)
         return cls(place, writer.reader, writer)
 
     @property
@@ -193,6 +196,12 @@ class FileStore:
     def identity(self) -> dict[str, str]:
         """Return the identity keys that the file was told to compare its lists by; nothing where it does not say."""
         return identity_in(self._reader.meta(IDENTITY, ""))
+
+    def discard(self) -> None:
+        """Close and remove the file; only for one opened with `create` that does not seal."""
+        if not self._closed:
+            self._closed = True
+            self._writing().discard()
 
     def vacuum_into(self, path: Path) -> None:
         """Write a copy of the file without free pages; only for a file opened with `create`.

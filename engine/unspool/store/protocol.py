@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
@@ -62,6 +63,8 @@ class RecordRun:
 
 HOLE: Final = 255
 """Codec of an entry that cannot be read."""
+HOLE_META: Final = "unspool.hole"
+"""Key in the meta of an entry that stands for a lost one."""
 
 
 class Columns:
@@ -118,8 +121,8 @@ class Columns:
             counts.extend([0] * missing)
 
 
-class Store(Protocol):
-    """Entries at rest. Reading calls raise `CorruptHistory` for what cannot be read back."""
+class Sink(Protocol):
+    """Where a recorder puts entries, and what it asks of those before them."""
 
     @property
     def name(self) -> str:
@@ -132,14 +135,56 @@ class Store(Protocol):
     def __len__(self) -> int:
         """Number of entries as of the last `refresh` or `append`."""
 
+    def run(self, seq: int) -> RecordRun:
+        """Return a run of records that holds entry `seq` and starts with a full one."""
+
+    def intern(self, atom: str) -> int:
+        """Return the number of an atom, giving it one if need be."""
+
+    def atom_name(self, number: int, /) -> str:
+        """Return an atom's name; raises KeyError for a number never given."""
+
+    def append(self, draft: Draft) -> int:
+        """Store an entry and return its number; it is then as durable as the store promises."""
+
+    def close(self) -> None:
+        """Let go of files and threads. Closing twice is fine."""
+
+
+@runtime_checkable
+class Forwards(Sink, Protocol):
+    """A sink that keeps entries on this machine until a server has them.
+
+    Attributes:
+        confirms: whether every entry is to be confirmed by the server.
+        news: what people should be told, a line each; whoever tells it takes it out.
+    """
+
+    confirms: bool
+    news: deque[str]
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether the next entry must be a full one."""
+
+    def holds(self, seq: int) -> bool:
+        """Say whether `run` can give an entry without asking the server."""
+
+    def confirm(self, seq: int) -> None:
+        """Return when the server has an entry; raises StorageFailed when that takes too long."""
+
+    def settle(self) -> None:
+        """Find out what an `append` stored that an exception of a signal handler ended anywhere."""
+
+
+class Store(Sink, Protocol):
+    """Entries at rest. Reading calls raise `CorruptHistory` for what cannot be read back."""
+
     def entries(self, start: int, stop: int) -> list[Entry]:
         """Return the entries `start` to `stop - 1`, clamped to what is there."""
 
     def fill(self, columns: Columns) -> None:
         """Append the rows that `columns` does not have yet; what cannot be read becomes holes, never an error."""
-
-    def run(self, seq: int) -> RecordRun:
-        """Return a run of records that holds entry `seq` and starts with a full one."""
 
     def changed(self, seq: int) -> tuple[tuple[str, ChangeKind], ...]:
         """Return the atoms an entry changed, without reading its record."""
@@ -147,29 +192,17 @@ class Store(Protocol):
     def writes(self, atom: str, start: int, stop: int, *, backwards: bool = False) -> Iterator[int]:
         """Yield the entries from `start` to `stop - 1` that changed an atom, in order or backwards."""
 
-    def intern(self, atom: str) -> int:
-        """Return the number of an atom, giving it one if need be."""
-
     def atom_number(self, atom: str) -> int | None:
         """Return the number of an atom, or None where no entry has such an atom."""
 
-    def atom_name(self, number: int, /) -> str:
-        """Return an atom's name; raises KeyError for a number never given."""
-
     def shares(self, problems: list[str]) -> dict[str, tuple[int, int]]:
         """Return each atom's changes and record bytes by name; damage met on the way is told in `problems`."""
-
-    def append(self, draft: Draft) -> int:
-        """Store an entry and return its number; it is then as durable as the store promises."""
 
     def refresh(self) -> int:
         """Look for entries that others appended; return how many are new."""
 
     def file_bytes(self) -> int:
         """Return the bytes the history takes at rest, side files included; 0 where it takes none."""
-
-    def close(self) -> None:
-        """Let go of files and threads. Closing twice is fine."""
 
 
 @runtime_checkable

@@ -28,17 +28,22 @@ class Recording:
 
 
 @runtime_checkable
+class TellsSettings(Protocol):
+    """A store that says with which settings it was recorded."""
+
+    def recordings(self) -> tuple[Recording, ...]:
+        """Return with which settings the history was recorded; nothing where it does not say."""
+
+
+@runtime_checkable
 class KeepsSettings(Protocol):
-    """A store that keeps with which settings it was recorded."""
+    """What keeps the settings of a recorder."""
 
     def note_recording(self, strategy: str, codec: str) -> None:
         """Keep the settings that entries from here on are written with."""
 
     def note_identity(self, identity: Mapping[str, str]) -> None:
         """Keep the identity keys of lists that were set by hand."""
-
-    def recordings(self) -> tuple[Recording, ...]:
-        """Return with which settings the history was recorded; nothing where it does not say."""
 
 
 def read_recordings(connection: sqlite3.Connection) -> tuple[Recording, ...]:

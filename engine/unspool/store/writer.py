@@ -38,8 +38,14 @@ _MAX_ROWS: Final = 128
 class FileWriter:
     """The one writer of a file."""
 
-    def __init__(self, path: Path, durability: str, mode: int = PRIVATE) -> None:
+    def __init__(self, path: Path, durability: str, mode: int = PRIVATE, *, seals: bool = True) -> None:
         """Open or create the file; rows that a crashed writer left in the tail are sealed at once.
+
+        Args:
+            path: the file.
+            durability: see `FileStore.create`.
+            mode: permissions of a new file.
+            seals: compress entries into blocks; not worth it where they do not stay for long.
 
         Raises:
             HistoryLocked, UnreadableSource, NewerSchema, ConfigError, StorageFailed: see `FileStore.create`.
@@ -48,6 +54,7 @@ class FileWriter:
             raise ConfigError(f"durability is {durability!r}; write one of {', '.join(_SYNCHRONOUS)}")
         # The name stays the same when the app changes its folder, and links lead to one lock and one -wal.
         self._path = Path(os.path.realpath(path))
+        self._seals = seals
         self._lock_file = _lock(self._path, check_mode(mode))
         self._lock = threading.Lock()
         with ExitStack() as undo:
@@ -81,7 +88,7 @@ class FileWriter:
         self._numbers = {name: number for number, name in enumerate(self._names)}
         self._fresh: list[tuple[int, bytes]] = []
         try:
-            for start, stop in unsealed_runs(self._connection, RUN_ROWS):
+            for start, stop in unsealed_runs(self._connection, RUN_ROWS) if self._seals else ():
                 self.sealer.seal_now(start, stop)
         except sqlite3.Error as error:
             raise StorageFailed(
@@ -144,7 +151,8 @@ class FileWriter:
         self._next = seq + 1
         # This process is the only writer, so the reading half need not ask the file for the count.
         self.reader.count = self._next
-        self._plan_sealing(draft, seq)
+        if self._seals:
+            self._plan_sealing(draft, seq)
         return seq
 
     def _append_with_names(self, values: tuple[object, ...]) -> None:
@@ -235,7 +243,8 @@ class FileWriter:
         try:
             self.sealer.finish()
             self._presence.check()
-            self.sealer.seal_all(unsealed_runs(self._connection, RUN_ROWS))
+            if self._seals:
+                self.sealer.seal_all(unsealed_runs(self._connection, RUN_ROWS))
             # The last connection to close folds the WAL away, and one opened for reading cannot.
             self.reader.close()
             self.sealer.close()
@@ -255,6 +264,15 @@ class FileWriter:
             self._unlock()
         if self.sealer.failure is not None:
             raise self.sealer.failure
+
+    def discard(self) -> None:
+        """Release a file that was not sealed and remove it with its side files: nothing in it is wanted any more."""
+        self.reader.close()
+        self.sealer.drop_connection()
+        self._connection.close()
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        self._unlock()
 
     def abandon(self) -> None:
         """Forget everything without touching the file: for a forked child, whose parent goes on writing."""

@@ -20,6 +20,8 @@ from unspool.store import FileStore
 ELSEWHERE = {code for case in (*CASES, *SOURCE_CASES) for code in case.codes}
 # What lies in the log beside a file has tests of its own: test_damaged_logs.py.
 ELSEWHERE |= {Code.LOG_DAMAGED, Code.LOG_TORN}
+# A server is needed for what only a history in PostgreSQL can have.
+ELSEWHERE.add(Code.DROPPED)
 
 
 def test_no_code_is_without_a_damaged_history() -> None:

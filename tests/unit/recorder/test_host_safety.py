@@ -197,7 +197,6 @@ def foreign(folder: Path) -> str:
         unwritable,
         foreign,
         lambda folder: str(folder),
-        lambda _: "postgresql://127.0.0.1:1/none?history=x",
         lambda _: "postgresql://127.0.0.1:1/none",
         lambda folder: str(folder / ("x" * 300)),
         lambda _: "a\0b",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unspool.errors import ConfigError
-from unspool.store.postgres_target import parse_target
+from unspool.store.postgres.connection import parse_target
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,35 @@
-"""`PostgresStore`: histories in a PostgreSQL database, many of them, each with one writer and many readers at a time."""
+"""`PostgresStore`: histories in a PostgreSQL database, read; a thread listens for new entries."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from time import monotonic
+from typing import Any, Final, NoReturn
 
 from unspool.codec.records import PackedRecords, Record, RecordCodec
-from unspool.errors import CorruptHistory, EntryNotFound, ReadOnlyHistory
-from unspool.model.entries import ChangeKind, Entry
+from unspool.errors import CorruptHistory, EntryDropped, EntryNotFound, ReadOnlyHistory, UnspoolError
+from unspool.files.leftovers import ScratchFolder
+from unspool.model.entries import ChangeKind, Entry, EntryKind
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS
-from unspool.store.postgres_link import Link
-from unspool.store.postgres_notes import identity_of, note_identity, note_recording, recordings_of
-from unspool.store.postgres_pulse import Pulse
-from unspool.store.postgres_rows import FACTS, WHOLE, facts_row, row_postings, whole_row
-from unspool.store.postgres_schema import find_history
-from unspool.store.postgres_target import parse_target
-from unspool.store.postgres_writer import PostgresWriter, channel_of
-from unspool.store.protocol import Columns, Draft, RecordRun
+from unspool.store.postgres.connection import Link, Target, load_driver, parse_target
+from unspool.store.postgres.tables import (
+    FACTS,
+    NEWEST,
+    WHOLE,
+    Gap,
+    channel_of,
+    facts_row,
+    find_history,
+    gaps_of,
+    identity_of,
+    recordings_of,
+    row_postings,
+    whole_row,
+)
+from unspool.store.protocol import HOLE_META, Columns, Draft, RecordRun
 from unspool.store.recordings import Recording
 from unspool.store.tail import row_entry
 from unspool.store.tally import empty_tally
@@ -32,27 +43,33 @@ _BEHIND: Final = 64
 _LEAP: Final = 1_000_000
 """New entries at once from which their number is checked: a damaged row may claim any."""
 _FULL: Final = (int(RecordCodec.NONE), int(RecordCodec.COMPRESS))
+LOOK_S: Final = 2.0
+"""Seconds between looks: poolers swallow notifications, and other programs send none."""
+_SLICE_S: Final = 0.2
+"""How long to wait for a notification before looking whether to stop."""
+
+_PATIENCE_S: Final = 1.0
+"""How long `stop` waits for the thread: connecting to a server that does not answer cannot be broken off."""
 
 
 class PostgresStore:
-    """Entries as rows; see `unspool.store.postgres_schema` for the tables. Safe to use from several threads."""
+    """Entries as rows; see `unspool.store.postgres.tables`. Safe to use from several threads; never writes."""
 
-    def __init__(self, link: Link, history: int, history_id: str, shown: str, writer: PostgresWriter | None) -> None:
-        """Use `open` or `create` instead."""
+    def __init__(self, link: Link, history: int, history_id: str, shown: str) -> None:
+        """Use `open` instead."""
         self._link = link
         self._history = history
-        self._writer = writer
         self._pulse: Pulse | None = None
         self._learning = threading.Lock()
         self._names: list[str] = []
         self._numbers: dict[str, int] = {}
         self._count = 0
+        self._gaps: tuple[Gap, ...] = ()
+        self._noted_gaps = 0
         self._size = (-1, 0)
         self.name = shown
         self.history_id = history_id
         self.refresh()
-        if writer is not None:
-            writer.begin(self._count, self._names, self._numbers)
 
     @classmethod
     def open(cls, address: str) -> PostgresStore:
@@ -66,44 +83,25 @@ class PostgresStore:
             NewerSchema: a newer unspool wrote it.
             MissingExtra: psycopg is not installed.
         """
-        target = parse_target(address)
+        return cls.at(parse_target(address))
+
+    @classmethod
+    def at(cls, target: Target) -> PostgresStore:
+        """Open a history whose address was taken apart already; see `open`."""
         link = Link(target, read_only=True)
         try:
             history, history_id = link.ask(lambda connection: find_history(connection, target))
-            return cls(link, history, history_id, target.shown, None)
+            return cls(link, history, history_id, target.shown)
         except BaseException:
             link.close()
-            raise
-
-    @classmethod
-    def create(cls, address: str, *, durability: str = "default") -> PostgresStore:
-        """Open a history for appending; it and its tables are made where they are missing.
-
-        Args:
-            address: `postgresql://USER@HOST/DATABASE?history=NAME`.
-            durability: `default` and `fast`: an entry whose `append` returned survives a kill of this process, and a
-                crash of the server may cost the last moments. `full`: it survives that too.
-
-        Raises:
-            HistoryLocked: another recorder writes to it.
-            UnreadableSource: the server cannot be reached, or refused.
-            ConfigError: an unknown durability, or no history is named.
-            NewerSchema, MissingExtra: see `open`.
-        """
-        target = parse_target(address)
-        writer = PostgresWriter(target, durability)
-        try:
-            return cls(writer.link, writer.history, writer.history_id, target.shown, writer)
-        except BaseException:
-            writer.link.close()
             raise
 
     @property
     def watch_paths(self) -> tuple[Path, ...]:
         """A file that changes whenever there may be new entries; a thread listens to the server from the first call on."""
         if self._pulse is None:
-            newest = "SELECT max(seq) FROM unspool.entry WHERE history = %s"
-            self._pulse = Pulse(self._link.target, channel_of(self._history), (newest, (self._history,)))
+            newest = (NEWEST, (self._history, self._history))
+            self._pulse = Pulse(self._link.target, channel_of(self._history), newest)
         return (self._pulse.path,)
 
     def __len__(self) -> int:
@@ -112,8 +110,11 @@ class PostgresStore:
     def refresh(self) -> int:
         """See `Store.refresh`."""
         with self._learning:
-            rows = self._link.fetch("SELECT max(seq) FROM unspool.entry WHERE history = %s", (self._history,))
-            count = 0 if rows[0][0] is None else rows[0][0] + 1
+            last, noted = self._link.fetch(NEWEST, (self._history, self._history))[0]
+            if noted != self._noted_gaps:
+                self._gaps = self._link.ask(lambda connection: gaps_of(connection, self._history))
+                self._noted_gaps = noted
+            count = max(-1 if last is None else last, self._gaps[-1].last if self._gaps else -1) + 1
             new = count - self._count
             if new <= 0:
                 return 0
@@ -126,6 +127,7 @@ class PostgresStore:
         if count - self._count < _LEAP:
             return
         held = self._link.fetch("SELECT count(*) FROM unspool.entry WHERE history = %s", (self._history,))[0][0]
+        held += sum(gap.last - gap.first + 1 for gap in self._gaps)
         if count != held:
             raise CorruptHistory(f"{self.name}: it claims {count} entries but holds {held}; restore it from a backup")
 
@@ -142,12 +144,44 @@ class PostgresStore:
         """See `Store.entries`."""
         start, stop = max(start, 0), min(stop, self._count)
         rows = [facts_row(values) for values in self._rows(FACTS, start, stop)] if start < stop else []
-        for place, row in enumerate(rows):
-            if row.seq != start + place:
-                raise _missing(start + place)
-        if len(rows) < stop - start:
-            raise _missing(start + len(rows))
-        return [row_entry(row, self.history_id) for row in rows]
+        found: list[Entry] = []
+        for row in rows:
+            found.extend(self._hole(seq) for seq in range(start + len(found), row.seq))
+            found.append(row_entry(row, self.history_id))
+        found.extend(self._hole(seq) for seq in range(start + len(found), stop))
+        return found
+
+    def _hole(self, seq: int) -> Entry:
+        """Return what stands for an entry that never arrived.
+
+        Raises:
+            CorruptHistory: it is not said to be missing.
+        """
+        gap = self._gap_at(seq)
+        if gap is None:
+            self._raise_absent(seq)
+        before = seq - 1 if seq else None
+        told = {"first": gap.first, "last": gap.last, "why": gap.why}
+        return Entry(
+            seq=seq, id=f"{self.history_id}-{seq}", kind=EntryKind.DELTA, base_seq=before, timestamp_ns=gap.time_ns,
+            action=f"hole: {gap.why}", added=0, modified=0, deleted=0, stored_bytes=0, full_bytes=0,
+            meta={HOLE_META: told}, parent_seq=before,
+        )  # fmt: skip
+
+    def _gap_at(self, seq: int) -> Gap | None:
+        return next((gap for gap in self._gaps if gap.first <= seq <= gap.last), None)
+
+    def _raise_absent(self, seq: int) -> NoReturn:
+        """Say why there is no row of an entry.
+
+        Raises:
+            EntryDropped: it never arrived.
+            CorruptHistory: its row is gone.
+        """
+        gap = self._gap_at(seq)
+        if gap is None:
+            raise CorruptHistory(f"entry {seq} is missing: its row is gone; restore the table from a backup", seq=seq)
+        raise EntryDropped(gap.first, gap.last, gap.why, seq)
 
     def _rows(self, query: str, start: int, stop: int) -> list[tuple[Any, ...]]:
         where = query + "WHERE history = %s AND seq >= %s AND seq < %s ORDER BY seq"
@@ -176,15 +210,17 @@ class PostgresStore:
         )
         chain = (self._history, seq, *_FULL)
         first, following = self._link.fetch(bounds, (*chain, self._history, seq, seq + _BEHIND, *_FULL))[0]
+        if self._gap_at(seq) is not None:
+            self._raise_absent(seq)
         if first is None:
-            raise _missing(0)
+            self._raise_absent(0)
         stop = min(seq + 1 + _BEHIND, self._count) if following is None else following
         records: list[Record] = []
         for values in self._rows(WHOLE, first, stop):
             try:
                 row = whole_row(values)
                 if row.seq != first + len(records):
-                    raise _missing(first + len(records))
+                    self._raise_absent(first + len(records))
             except CorruptHistory:
                 if len(records) <= seq - first:
                     raise
@@ -192,7 +228,7 @@ class PostgresStore:
                 break
             records.append(row.record)
         if len(records) <= seq - first:
-            raise _missing(first + len(records))
+            self._raise_absent(first + len(records))
         return RecordRun(first, PackedRecords.of(records))
 
     def changed(self, seq: int) -> tuple[tuple[str, ChangeKind], ...]:
@@ -201,7 +237,7 @@ class PostgresStore:
             raise EntryNotFound(f"{self.name} has no entry {seq}: it has {self._count}")
         rows = self._rows(FACTS, seq, seq + 1)
         if not rows:
-            raise _missing(seq)
+            self._raise_absent(seq)
         try:
             postings = facts_row(rows[0]).changed
             return tuple((self._names[item >> KIND_BITS], CHANGE_KINDS[item & 3]) for item in postings)
@@ -234,8 +270,8 @@ class PostgresStore:
         return {self._names[number]: (tally.changes.get(number, 0), tally.spent.get(number, 0)) for number in known}
 
     def intern(self, atom: str) -> int:
-        """See `Store.intern`; only a history opened with `create` gives new numbers."""
-        return self._writing().intern(atom)
+        """See `Store.intern`; a history that is read gives no new numbers."""
+        raise self._read_only()
 
     def atom_number(self, atom: str) -> int | None:
         """See `Store.atom_number`."""
@@ -252,29 +288,12 @@ class PostgresStore:
         """See `Store.append`.
 
         Raises:
-            ReadOnlyHistory: the history was opened for reading.
-            StorageFailed: the server refused, or is gone.
-            HistoryLocked: the connection was lost, and another recorder has taken the history over.
+            ReadOnlyHistory: always; a recorder appends by way of a spool.
         """
-        seq = self._writing().append(draft)
-        self._count = seq + 1
-        return seq
+        raise self._read_only()
 
-    def note_recording(self, strategy: str, codec: str) -> None:
-        """Keep the settings that entries from here on are written with; see `Recording`.
-
-        Raises:
-            ReadOnlyHistory, StorageFailed: see `append`.
-        """
-        self._writing().note(note_recording, Recording(self._count, strategy, codec))
-
-    def note_identity(self, identity: Mapping[str, str]) -> None:
-        """Keep the identity keys of lists that were set by hand, in place of those kept before.
-
-        Raises:
-            ReadOnlyHistory, StorageFailed: see `append`.
-        """
-        self._writing().note(note_identity, identity)
+    def _read_only(self) -> ReadOnlyHistory:
+        return ReadOnlyHistory(f"{self.name}: opened for reading; use Recorder to append")
 
     def recordings(self) -> tuple[Recording, ...]:
         """Return with which settings the history was recorded."""
@@ -283,11 +302,6 @@ class PostgresStore:
     def identity(self) -> dict[str, str]:
         """Return the identity keys that the history was told to compare its lists by."""
         return identity_of(self._link, self._history)
-
-    def _writing(self) -> PostgresWriter:
-        if self._writer is None:
-            raise ReadOnlyHistory(f"{self.name}: opened for reading; use Recorder or PostgresStore.create to append")
-        return self._writer
 
     def file_bytes(self) -> int:
         """See `Store.file_bytes`: what the rows take, as PostgreSQL compressed them."""
@@ -300,11 +314,77 @@ class PostgresStore:
         return self._size[1]
 
     def close(self) -> None:
-        """See `Store.close`; the history is free for another recorder then."""
+        """See `Store.close`."""
         if self._pulse is not None:
             self._pulse.stop()
         self._link.close()
 
 
-def _missing(seq: int) -> CorruptHistory:
-    return CorruptHistory(f"entry {seq} is missing: its row is gone; restore the table from a backup", seq=seq)
+class Pulse:
+    """Listens to a server from a thread, over a connection of its own.
+
+    Attributes:
+        path: the file; it grows by a byte whenever there may be more.
+    """
+
+    def __init__(self, target: Target, channel: str | None, fingerprint: tuple[str, tuple[object, ...]]) -> None:
+        """Begin to listen.
+
+        Args:
+            target: what to listen to.
+            channel: the notifications to wait for; None where nobody sends any.
+            fingerprint: a query and its values; what it returns differs once there is more.
+        """
+        self._folder = ScratchFolder()
+        # Named like a database's side file, so that nobody takes it for the history itself.
+        self.path = self._folder.path / "pulse-wal"
+        self.path.touch()
+        self._target = target
+        self._channel = channel
+        self._fingerprint = fingerprint
+        self._seen: object = None
+        self._is_stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="unspool-postgres", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        driver = load_driver()
+        settings = () if self._channel is None else (f"LISTEN {self._channel}",)
+        link: Link | None = None
+        while not self._is_stopping.is_set():
+            try:
+                link = link or Link(self._target, read_only=True, settings=settings)
+                self._look(link)
+                self._wait(link)
+            except (UnspoolError, driver.Error):
+                # The server is away; whoever reads is told so by their own connection.
+                self._is_stopping.wait(LOOK_S)
+        if link is not None:
+            link.close()
+
+    def _look(self, link: Link) -> None:
+        now = link.fetch(*self._fingerprint)
+        if now != self._seen:
+            self._seen = now
+            with contextlib.suppress(OSError), self.path.open("ab") as stream:
+                stream.write(b".")
+
+    def _wait(self, link: Link) -> None:
+        """Return when it is time to look again."""
+        if self._channel is None:
+            self._is_stopping.wait(LOOK_S)
+            return
+        end = monotonic() + LOOK_S
+        while monotonic() < end and not self._is_stopping.is_set() and not link.call(_was_told):
+            pass
+
+    def stop(self) -> None:
+        """Listen no more; stopping twice is fine. A thread that waits for a server that is away ends by itself."""
+        self._is_stopping.set()
+        self._thread.join(_PATIENCE_S)
+        self._folder.close()
+
+
+def _was_told(connection: Any) -> bool:
+    # Entries that come in a burst are told once.
+    return any(True for _ in connection.notifies(timeout=_SLICE_S, stop_after=1))

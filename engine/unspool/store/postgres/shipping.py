@@ -1,0 +1,666 @@
+"""Store and forward: `SpooledStore` is what a recorder writes to, and a thread ships what it wrote to the server."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import msgspec
+
+from unspool.codec.records import PackedRecords, Record, RecordCodec, encode_full
+from unspool.errors import (
+    ConfigError,
+    CorruptHistory,
+    EntryNotFound,
+    HistoryLocked,
+    NewerSchema,
+    StorageFailed,
+    UnspoolError,
+)
+from unspool.model.entries import ChangeKind, EntryKind
+from unspool.model.values import Value
+from unspool.store.file import Durability
+from unspool.store.postgres import SPOOL_BYTES, SpoolOptions
+from unspool.store.postgres.connection import BadAddress, Target, load_driver, parse_target
+from unspool.store.postgres.session import EntryRefused, HistoryDeleted, Session
+from unspool.store.postgres.spool import NOTE, Segment, Spool, put_aside, spool_folder
+from unspool.store.protocol import Draft, RecordRun
+
+OPEN_S: Final = 2.0
+"""Seconds that opening waits for the server at most."""
+_LOCKED_S: Final = 1.0
+"""Seconds for which the lock of a recorder that has just died may still be held."""
+_GATHER_S: Final = 0.02
+"""How long to gather entries before they are shipped."""
+_FIRST_PAUSE_S: Final = 0.1
+_LAST_PAUSE_S: Final = 5.0
+_LAST_TRIES: Final = 3
+"""Attempts to ship that may fail while closing."""
+_LOST: Final = 1000
+_NEWS: Final = 20
+_REFUSALS: Final = 3
+"""How often an entry may be refused before it is put aside."""
+_DURABILITIES: Final = ("default", "fast", "full")
+_FOR_GOOD: Final = (NewerSchema, BadAddress, HistoryDeleted, ConfigError)
+"""What trying again does not help with."""
+
+
+class StillInSpool(StorageFailed):
+    """The server did not confirm an entry in time; it waits in the spool and is shipped later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a server had when it was first reached.
+
+    Attributes:
+        history_id: what tells the history from all others.
+        count: entries of the history.
+        waiting: entries that others left in the spool, which go before all new ones.
+        state: the state at its last entry, as wire forms by atom; None where it does not read.
+    """
+
+    history_id: str
+    count: int
+    waiting: int
+    state: Mapping[str, bytes] | None
+
+
+class Shipper:
+    """Brings what lies in a spool to the server, from a thread, for as long as it takes.
+
+    Attributes:
+        trouble: why nothing can be shipped now; None while all goes well.
+        news: what people should be told, a line each.
+        skipped: entries that never arrive: dropped, damaged or refused.
+        shipped: entries that the server took.
+        is_done: the server has everything, and the spool is empty.
+    """
+
+    def __init__(self, target: Target, spool: Spool, *, gathers: bool = True) -> None:
+        """Prepare; `start` starts the thread.
+
+        Args:
+            target: the history.
+            spool: what is shipped; held by this process.
+            gathers: wait a moment for further entries before shipping; nobody waits for each of them.
+        """
+        self._target = target
+        self._spool = spool
+        self._gather_s = _GATHER_S if gathers else 0.0
+        self._session: Session | None = None
+        self._history = 0
+        self._wake, self._closing, self._cut = threading.Event(), threading.Event(), threading.Event()
+        self._changed = threading.Condition()
+        self._tries: Counter[tuple[str, int]] = Counter()
+        self._marks: dict[str, int] = {}
+        self._found: Found | None = None
+        self._is_open = self._has_ended = False
+        self._failures = 0
+        self._told: set[type[UnspoolError]] = set()
+        self._lost: deque[int] = deque(maxlen=_LOST)
+        self._thread = threading.Thread(target=self._work, name="unspool-shipper", daemon=True)
+        self.trouble: UnspoolError | None = None
+        self.news: deque[str] = deque(maxlen=_NEWS)
+        self.skipped = self.shipped = 0
+        self.is_done = False
+
+    def start(self) -> None:
+        """Begin to ship."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is something to ship."""
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def wait_for_contact(self) -> Found | None:
+        """Return what the server had when it was first reached; None when it does not answer within a short time.
+
+        Raises:
+            HistoryLocked: another recorder writes to the history.
+            NewerSchema, UnreadableSource: trying again would not help.
+        """
+        begun = monotonic()
+        with self._changed:
+            # The lock of a recorder that has just died may still be held for a moment.
+            self._changed.wait_for(
+                lambda: self._found or not isinstance(self.trouble, HistoryLocked | None), _LOCKED_S
+            )
+            if isinstance(self.trouble, HistoryLocked):
+                raise self.trouble
+            self._changed.wait_for(lambda: self._found or self.trouble, OPEN_S - (monotonic() - begun))
+            if self.trouble is not None and self._cannot_help():
+                raise self.trouble
+            self._is_open = True
+            return self._found
+
+    def _cannot_help(self) -> bool:
+        return isinstance(self.trouble, _FOR_GOOD)
+
+    def wait_for(self, place: int, seconds: float) -> bool:
+        """Wait until the server has the entry at a place of the spool's own lane; return whether it has."""
+        lane = self._spool.lane
+        with self._changed:
+            self._changed.wait_for(lambda: self._marks.get(lane, 0) > place or self._cannot_help(), seconds)
+            return self._marks.get(lane, 0) > place and place not in self._lost
+
+    def finish(self, seconds: float) -> None:
+        """Ship what is left within a time, and end the thread; `is_done` tells whether the server has everything."""
+        self._closing.set()
+        self._wake.set()
+        with self._changed:
+            self._changed.wait_for(lambda: self._has_ended, seconds)
+        self._cut.set()
+        session = self._session
+        if session is not None:
+            session.cut()
+            self._thread.join(_FIRST_PAUSE_S)
+
+    def left(self) -> int:
+        """Return how many entries the server does not have yet, as far as is known here."""
+        marks = self._marks
+        segments = (one for one in self._spool.segments() if not one.is_dropped)
+        return sum(max(one.stop - max(one.first, marks.get(one.lane, 0)), 0) for one in segments)
+
+    def _work(self) -> None:
+        pause = _FIRST_PAUSE_S
+        failed_closing = 0
+        while not self._cut.is_set():
+            was_closing = self._closing.is_set()
+            self._wake.clear()
+            if self._ship_or_fail():
+                if was_closing:
+                    self._complete()
+                    break
+                pause = _FIRST_PAUSE_S
+                self._wake.wait()
+                self._closing.wait(self._gather_s)
+                continue
+            if self._cannot_help():
+                break
+            # Many recorders must not come back to a server that has just started at the same moment.
+            failed_closing += was_closing
+            if failed_closing == _LAST_TRIES:
+                # Whoever closes is not held up for a server that is not there.
+                break
+            waits = self._cut if was_closing else self._closing
+            waits.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+            pause = _FIRST_PAUSE_S if self._closing.is_set() else min(pause * 2, _LAST_PAUSE_S)
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+        with self._changed:
+            self._has_ended = True
+            self._changed.notify_all()
+
+    def _ship_or_fail(self) -> bool:
+        """Ship until nothing is left; return whether nothing is."""
+        with suppress(UnspoolError):
+            # A file that cannot be made now is made when it is needed.
+            self._spool.prepare()
+        try:
+            self._ship_all()
+        except EntryRefused as error:
+            self._failed(error)
+        except UnspoolError as error:
+            self._drop_session()
+            self._failed(error)
+        except Exception as error:  # noqa: BLE001 - a thread that ends in silence would strand all entries
+            self._drop_session()
+            self._failed(StorageFailed(f"{self._target.shown}: shipping failed: {type(error).__name__}: {error}"))
+        else:
+            return not self._cut.is_set()
+        return False
+
+    def _drop_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def _failed(self, error: UnspoolError) -> None:
+        with self._changed:
+            self._failures += 1
+            self.trouble = error
+            self._changed.notify_all()
+        # A server that restarts is back by itself before anybody could read of it.
+        if self._is_open and (self._failures > 1 or self._cannot_help()):
+            self.tell_trouble()
+
+    def tell_trouble(self) -> None:
+        """Add to the news why entries wait, once for each kind of trouble."""
+        error = self.trouble
+        if error is not None and type(error) not in self._told:
+            self._told.add(type(error))
+            self.news.append(f"{error}. Entries wait in {self._spool.folder} meanwhile, and recording goes on")
+
+    def _complete(self) -> None:
+        """Forget what the server has: first here, and then there how far it got."""
+        session, lane = self._session, self._spool.lane
+        self._spool.give_up()
+        if session is not None:
+            with suppress(UnspoolError):
+                # What stays there is a line that nobody will ask for.
+                session.forget(lane)
+        self.is_done = True
+
+    def _ship_all(self) -> None:
+        """Ship until nothing is left.
+
+        Raises:
+            UnspoolError: the server is gone, or refuses.
+        """
+        session = self._session
+        if session is None:
+            session = self._session = Session(self._target, self._history)
+            self._history = session.history
+            if self._found is None:
+                self._look_around(session)
+        while not self._cut.is_set():
+            segment = self._first_unshipped(session)
+            self._reached(session)
+            if segment is None:
+                return
+            self._ship_from(session, segment)
+            self._reached(session)
+
+    def _look_around(self, session: Session) -> None:
+        """Learn what a recorder wants to know of the history before its first entry."""
+        stale = [one for one in self._spool.segments() if one.lane != self._spool.lane]
+        marks = session.marks
+        waiting = sum(max(one.stop - (marks[one.lane].next if one.lane in marks else one.first), 0) for one in stale)
+        state = None if waiting else session.state(session.count - 1)
+        with self._changed:
+            self._found = Found(session.history_id, session.count, waiting, state)
+
+    def _reached(self, session: Session) -> None:
+        with self._changed:
+            self._marks = {lane: mark.next for lane, mark in session.marks.items()}
+            self.trouble, self._failures = None, 0
+            self._changed.notify_all()
+
+    def _first_unshipped(self, session: Session) -> Segment | None:
+        """Return the first segment that the server does not have all of, and remove those before it."""
+        lanes: list[str] = []
+        found = None
+        for segment in self._spool.segments():
+            if segment.lane not in session.marks and segment.lane not in lanes and not segment.is_dropped:
+                session.start_lane(segment.lane, segment.first)
+            if segment.lane not in lanes:
+                lanes.append(segment.lane)
+            if segment.stop > session.mark(segment.lane).next:
+                found = segment
+                break
+        for lane in lanes:
+            self._spool.remove_shipped(lane, session.mark(lane).next)
+            if lane != self._spool.lane and not any(one.lane == lane for one in self._spool.segments()):
+                session.forget(lane)
+        return found
+
+    def _ship_from(self, session: Session, segment: Segment) -> None:
+        lane, place = segment.lane, session.mark(segment.lane).next
+        if segment.is_dropped:
+            self._skip(session, segment, segment.stop, "the spool was full")
+        elif place < segment.first:
+            self._skip(session, segment, segment.first, "shipped once, and gone from the server since")
+        elif (lane, place) in self._tries and place < segment.stop:
+            self._ship_doubtful(session, segment, place)
+        else:
+            try:
+                self.shipped += session.ship(segment, place)
+            except EntryRefused:
+                # One of them is to blame: from here on each is shipped alone.
+                self._tries[lane, place] = 0
+            except CorruptHistory as error:
+                self._skip_damaged(session, segment, error)
+
+    def _ship_doubtful(self, session: Session, segment: Segment, place: int) -> None:
+        """Ship one entry of a batch that was refused; after some refusals it is put aside.
+
+        Raises:
+            EntryRefused: it was refused once more.
+        """
+        key = (segment.lane, place)
+        try:
+            self.shipped += session.ship_one(segment, place)
+        except EntryRefused as error:
+            self._tries[key] += 1
+            if self._tries[key] < _REFUSALS:
+                raise
+            kept = self._put_aside(segment, place, error)
+            self.news.append(f"{error}. It is kept in {kept}, and those after it are shipped")
+            if segment.lane == self._spool.lane:
+                self._lost.append(place)
+            self._skip(session, segment, place + 1, f"the server refused it, {kept.name} keeps it")
+        except CorruptHistory as error:
+            self._skip_damaged(session, segment, error)
+        else:
+            # The next one may be to blame, and is shipped alone as well; behind the one that is, batches go on.
+            self._tries[segment.lane, place + 1] = 0
+        del self._tries[key]
+
+    def _put_aside(self, segment: Segment, place: int, error: EntryRefused) -> Path:
+        row = segment.rows(place)[0]
+        state = segment.state(place)
+        names = list(state)
+        numbers = {name: number for number, name in enumerate(names)}
+        meta: dict[str, Value] = dict(row.extra.get("meta") or {})
+        meta.pop(NOTE, None)
+        meta["unspool.refused"] = str(error)
+        draft = Draft(
+            kind=EntryKind.FULL,
+            record=Record(RecordCodec.NONE, encode_full(state, numbers.__getitem__)),
+            changed=[(number, ChangeKind.ADDED) for number in range(len(names))],
+            timestamp_ns=row.time_ns,
+            action=row.action,
+            full_bytes=row.full_bytes,
+            meta=meta,
+            entry_id=row.extra.get("id") or "",
+        )
+        return self._spool.keep_refused(segment.lane, place, draft, names)
+
+    def _skip_damaged(self, session: Session, segment: Segment, error: CorruptHistory) -> None:
+        """Go on behind a file that does not read any more; it is kept under another name."""
+        if segment.is_dropped:
+            return
+        stop = segment.stop
+        with suppress(UnspoolError):
+            segment.close()
+        self._skip(session, segment, stop, f"its file in the spool is damaged ({error})")
+        with suppress(OSError):
+            put_aside(segment.path)
+
+    def _skip(self, session: Session, segment: Segment, stop: int, why: str) -> None:
+        self.skipped += session.skip(segment.lane, stop, why, time.time_ns())
+
+
+class SpooledStore:
+    """What a recorder of a history in PostgreSQL appends to: a spool, which a thread ships.
+
+    Entries are numbered as the server will number them, as far as that can be known: where it was not reached on
+    opening, numbers count from the first entry that waits here.
+
+    Attributes:
+        name: the history's address as people may see it.
+        history_id: what tells the history from all others; "" where the server was not reached on opening.
+        confirms: whether every entry is to be confirmed by the server.
+        news: what people should be told, a line each; whoever tells it takes it out.
+    """
+
+    def __init__(self, target: Target, spool: Spool, durability: Durability, options: SpoolOptions) -> None:
+        """Use `open` instead."""
+        self.name = target.shown
+        self.history_id = ""
+        self.confirms = durability == "full"
+        self._spool = spool
+        self._options = options
+        self._shipper = Shipper(target, spool, gathers=not self.confirms)
+        self.news = self._shipper.news
+        self._known: int | None = None
+        """Entries that the server had on opening; None where it was not reached."""
+        self._base = 0
+        """Number of the first entry of this recorder."""
+        self._stale: list[tuple[str, int, int]] = []
+        """Lane, first place and length of what others left, in order."""
+        self._before: Mapping[str, bytes] = {}
+        self._settings: list[str] | None = None
+        self._identity: dict[str, str] | None = None
+        self._dropped = 0
+        self._is_closed = False
+
+    @classmethod
+    def open(cls, address: str, *, durability: Durability = "default", options: SpoolOptions) -> SpooledStore:
+        """Open a history for appending. A server that does not answer is not waited for.
+
+        Args:
+            address: `postgresql://USER@HOST/DATABASE?history=NAME`.
+            durability: `default`: an entry whose `append` returned survives a kill of this process. `fast`: the same,
+                and nothing waits for this machine's disk. `full`: `confirms` asks for `confirm` after each entry.
+            options: where and how much is spooled.
+
+        Raises:
+            HistoryLocked: another recorder writes to it.
+            StorageFailed: the spool's folder cannot be used.
+            ConfigError: an unknown durability, a bound too small, or no history is named.
+            UnreadableSource: the address is none.
+            NewerSchema, MissingExtra: see `PostgresStore.open`.
+        """
+        target = parse_target(address)
+        if durability not in _DURABILITIES:
+            raise ConfigError(f"durability is {durability!r}; write one of {', '.join(_DURABILITIES)}")
+        if target.history is None:
+            raise ConfigError(f"{target.shown}: names no history to record into; add ?history=NAME")
+        load_driver()
+        spool = Spool(spool_folder(options.folder, target), target, options.limit_bytes, durability)
+        store = cls(target, spool, durability, options)
+        try:
+            store._begin()
+        except BaseException:
+            store._shipper.finish(0)
+            with suppress(UnspoolError):
+                spool.close()
+            raise
+        return store
+
+    def _begin(self) -> None:
+        left = self._spool.segments()
+        self._stale = [(one.lane, one.first, one.stop - one.first) for one in left]
+        for path in self._spool.damaged:
+            self.news.append(
+                f"{path}: what an earlier recorder left here is damaged; `unspool doctor` tells what reads"
+            )
+        self._spool.begin()
+        if left and not left[-1].is_dropped:
+            self._before = left[-1].state(left[-1].stop - 1)
+        self._shipper.start()
+        found = self._shipper.wait_for_contact()
+        if found is None:
+            self._base = sum(length for *_, length in self._stale)
+            self._shipper.tell_trouble()
+            if not self.news:
+                self.news.append(f"{self.name}: does not answer. Entries wait in {self._spool.folder} meanwhile")
+            return
+        self.history_id = found.history_id
+        self._known, self._base = found.count, found.count + found.waiting
+        if found.state is not None:
+            self._before = found.state
+
+    def __len__(self) -> int:
+        return self._base + self._spool.current.stop
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether the next entry goes to a file of its own, so that it must be a full one."""
+        return self._spool.current.first == self._spool.current.stop
+
+    def intern(self, atom: str) -> int:
+        """See `Store.intern`."""
+        return self._spool.current.store.intern(atom)
+
+    def atom_name(self, number: int, /) -> str:
+        """See `Store.atom_name`."""
+        return self._spool.current.store.atom_name(number)
+
+    def holds(self, seq: int) -> bool:
+        """Say whether the state at an entry is at hand; those that were shipped long ago are on the server only."""
+        return seq == self._base - 1 or self._holder(seq) is not None
+
+    def run(self, seq: int) -> RecordRun:
+        """See `Store.run`; only for an entry that `holds` says is at hand.
+
+        Raises:
+            EntryNotFound: it is not.
+            CorruptHistory: its state cannot be rebuilt.
+        """
+        found = self._holder(seq)
+        if found is not None:
+            segment, place = found
+            state: Mapping[str, bytes] = segment.state(place)
+        elif seq == self._base - 1:
+            state = self._before
+        else:
+            raise EntryNotFound(f"{self.name}: entry {seq} is not on this machine any more; read it from the server")
+        return RecordRun(seq, PackedRecords.of([Record(RecordCodec.NONE, encode_full(state, self.intern))]))
+
+    def _holder(self, seq: int) -> tuple[Segment, int] | None:
+        lane, place = self._where(seq)
+        segment = self._spool.holder(lane, place) if lane else None
+        return None if segment is None else (segment, place)
+
+    def _where(self, seq: int) -> tuple[str, int]:
+        """Return lane and place of an entry; the lane is "" where the place is a number that the server gave."""
+        if seq >= self._base:
+            return self._spool.lane, seq - self._base
+        behind = self._base - seq
+        for lane, first, length in reversed(self._stale):
+            if behind <= length:
+                return lane, first + length - behind
+            behind -= length
+        return "", seq
+
+    def append(self, draft: Draft) -> int:
+        """See `Store.append`; never waits for the network.
+
+        Raises:
+            StorageFailed: the disk refused; nothing of the entry was kept.
+        """
+        note: dict[str, Value] = {}
+        current = self._spool.current
+        if current.first == current.stop:
+            note |= {"at": current.stop, "settings": self._settings, "identity": self._identity}
+            if current.stop == 0:
+                note["before"] = None if self._known is None else self._base
+        parent = draft.parent_seq
+        if parent is not None:
+            local = parent - self._base - current.first
+            is_here = 0 <= local < current.stop - current.first
+            if not is_here and parent != len(self) - 1:
+                note |= {"parent": [*self._where(parent)], "away": not self.holds(parent)}
+            parent = local if is_here else None
+        meta: dict[str, Value] = dict(draft.meta or {})
+        if NOTE in meta:
+            note["given"] = meta[NOTE]
+        if note:
+            meta[NOTE] = note
+        seq = self._base + self._spool.append(msgspec.structs.replace(draft, parent_seq=parent, meta=meta or None))
+        if self._spool.dropped and not self._dropped:
+            self._tell_dropped()
+        self._shipper.wake()
+        return seq
+
+    def _tell_dropped(self) -> None:
+        self._dropped = self._spool.dropped
+        self.news.append(
+            f"{self.name}: the spool {self._spool.folder} was full, and its {self._dropped} oldest entries were dropped; "
+            "give it more room with `spool_bytes`"
+        )
+
+    def settle(self) -> None:
+        """See `Forwards.settle`."""
+        self._spool.settle()
+        self._shipper.wake()
+
+    def confirm(self, seq: int) -> None:
+        """Return when the server has an entry on its disk.
+
+        Raises:
+            StillInSpool: it has not within the time given for that; the entry is shipped later.
+        """
+        seconds = self._options.server_s
+        if seq < self._base or self._shipper.wait_for(seq - self._base, seconds):
+            return
+        trouble = self._shipper.trouble
+        why = f"not within {seconds:g} s" if trouble is None else str(trouble)
+        raise StillInSpool(
+            f"{self.name}: entry {seq} is not confirmed by the server ({why}); it waits in {self._spool.folder}"
+        )
+
+    def note_recording(self, strategy: str, codec: str) -> None:
+        """Keep the settings that entries from here on are written with."""
+        self._settings = [strategy, codec]
+
+    def note_identity(self, identity: Mapping[str, str]) -> None:
+        """Keep the identity keys of lists that were set by hand."""
+        self._identity = dict(identity)
+
+    def abandon(self) -> None:
+        """Let go of the spool without touching it: for a forked child, which has no thread that ships."""
+        self._is_closed = True
+        self._spool.abandon()
+
+    def close(self) -> None:
+        """Ship what can be shipped in the time given for that; the rest stays in the spool, and `news` says where.
+
+        Raises:
+            StorageFailed: a file of the spool could not be folded; no entry is lost.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._shipper.finish(self._options.close_s)
+        left = 0 if self._shipper.is_done else self._shipper.left()
+        if self._spool.dropped > self._dropped:
+            self._tell_dropped()
+        if left:
+            self.news.append(
+                f"{self.name}: {left} entries wait in {self._spool.folder}; the next recorder of this history, or "
+                f"`unspool ship {self._spool.folder}`, ships them"
+            )
+        self._spool.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """What became of a spool.
+
+    Attributes:
+        folder: where it is, or was.
+        name: the history's address as people may see it.
+        shipped: entries that the server took.
+        skipped: entries that never arrive; the history keeps them as gaps.
+        left: entries that still wait.
+        news: what people should be told, a line each.
+    """
+
+    folder: Path
+    name: str
+    shipped: int
+    skipped: int
+    left: int
+    news: tuple[str, ...]
+
+
+def ship_spool(folder: Path, target: Target, seconds: float) -> Shipment:
+    """Ship what recorders that ended left in a spool.
+
+    Args:
+        folder: the spool.
+        target: its history.
+        seconds: how long to try.
+
+    Raises:
+        HistoryLocked: a recorder of this history runs on this machine; it ships by itself.
+        StorageFailed: the folder cannot be used.
+        MissingExtra: psycopg is not installed.
+    """
+    load_driver()
+    spool = Spool(folder, target, SPOOL_BYTES, "default")
+    shipper = Shipper(target, spool)
+    try:
+        shipper.start()
+        shipper.finish(seconds)
+        left = 0 if shipper.is_done else shipper.left()
+        news = list(shipper.news)
+        if left and shipper.trouble is not None and not news:
+            news.append(str(shipper.trouble))
+        return Shipment(folder, target.shown, shipper.shipped, shipper.skipped, left, tuple(news))
+    finally:
+        spool.close()

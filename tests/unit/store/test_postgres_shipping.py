@@ -1,0 +1,315 @@
+"""Store and forward: what a recorder wrote reaches its server, whatever becomes of server, network and recorder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.postgres_server import PASSWORD, Server, running_server, why_not
+from support.waiting import wait_until
+from unspool import Recorder, open_history
+from unspool.errors import ConfigError, EntryDropped, HistoryLocked, StorageFailed
+from unspool.query.doctor import Code, Health, diagnose
+from unspool.recorder.troubles import EntriesWait
+from unspool.store.postgres.connection import parse_target
+from unspool.store.postgres.shipping import StillInSpool
+from unspool.store.postgres.spool import spool_folder
+
+pytestmark = pytest.mark.filterwarnings("ignore::unspool.recorder.troubles.EntriesWait")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory(prefix="pg") as folder, running_server(Path(folder)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def database(server: Server) -> str:
+    return server.new_database()
+
+
+@pytest.fixture
+def address(server: Server, database: str, request: pytest.FixtureRequest) -> str:
+    """A history of its own."""
+    return server.address(database, history=request.node.name)
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> str:
+    """The address of a server that is not there."""
+    return f"postgresql://ada:secret@/state?host={tmp_path}&history=h"
+
+
+def sql(address: str, *statements: str) -> list[Any]:
+    import psycopg
+
+    with psycopg.connect(parse_target(address).conninfo, autocommit=True) as connection:
+        cursors = [connection.execute(statement) for statement in statements]
+        return cursors[-1].fetchall() if cursors[-1].description else []
+
+
+def folder_of(address: str) -> Path:
+    return spool_folder(None, parse_target(address))
+
+
+def numbers(address: str) -> list[Any]:
+    with open_history(address) as history:
+        assert diagnose(history).verdict is Health.HEALTHY
+        return [history.state(seq)["n"] for seq in range(len(history))]
+
+
+RECORD = """
+import os, sys, unspool
+with_recorder = unspool.Recorder(sys.argv[1], on_error="raise")
+for n in range(int(sys.argv[2]), int(sys.argv[3])):
+    with_recorder.record({"n": n, "text": "é 漢 \\0 \\ud800"}, f"step {n}")
+os.kill(os.getpid(), 9)
+"""
+
+
+def record_and_die(address: str, start: int, stop: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RECORD, address, str(start), str(stop)],
+        env=dict(os.environ),
+        timeout=60,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def test_what_a_killed_recorder_wrote_is_shipped_by_the_next_one(server: Server, address: str) -> None:
+    server.stop()
+    try:
+        record_and_die(address, 0, 300)
+        record_and_die(address, 300, 310)
+    finally:
+        server.start()
+    with Recorder(address, on_error="raise") as recorder:
+        assert recorder.record({"n": 310}) == 310
+    assert numbers(address) == list(range(311))
+    assert not folder_of(address).exists()
+
+
+def test_a_recorder_that_is_killed_while_it_ships_neither_loses_nor_repeats(server: Server, address: str) -> None:
+    for start in range(0, 1200, 400):
+        record_and_die(address, start, start + 400)
+    with Recorder(address, on_error="raise"):
+        pass
+    assert numbers(address) == list(range(1200))
+
+
+def test_opening_and_recording_do_not_need_the_server(away: str, recwarn: pytest.WarningsRecorder) -> None:
+    recorder = Recorder(away, on_error="warn")
+    assert [recorder.record({"n": n}) for n in range(5)] == list(range(5))
+    assert recorder.recording
+    recorder.close()
+    lines = told(recwarn)
+    assert len(lines) == 2
+    assert "cannot connect" in lines[0]
+    assert f"5 entries wait in {folder_of(away)}" in lines[1]
+    assert not [line for line in lines if "secret" in line]
+
+
+def test_what_waits_is_private_and_holds_no_password(away: str) -> None:
+    old = os.umask(0)
+    try:
+        with Recorder(away, on_error="ignore") as recorder:
+            recorder.record({"n": 1})
+            during = [place for place in folder_of(away).rglob("*") if not place.name.endswith("-lock")]
+            assert {stat.S_IMODE(place.stat().st_mode) for place in during} == {0o600}
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(folder_of(away).stat().st_mode) == 0o700
+    for place in folder_of(away).rglob("*"):
+        assert b"secret" not in place.read_bytes()
+
+
+def test_one_recorder_of_a_history_on_a_machine(away: str) -> None:
+    with Recorder(away, on_error="raise"), pytest.raises(HistoryLocked, match="another recorder on this machine"):
+        Recorder(away, on_error="raise")
+
+
+def test_a_frozen_server_costs_no_time(server: Server, address: str) -> None:
+    with Recorder(address, on_error="raise") as recorder:
+        recorder.record({"n": 0})
+        recorder.flush()
+        server.freeze()
+        try:
+            begun = time.monotonic()
+            for n in range(1, 500):
+                recorder.record({"n": n})
+            assert time.monotonic() - begun < 5.0
+        finally:
+            server.thaw()
+        recorder.flush()
+        assert numbers(address) == list(range(500))
+
+
+def test_a_frozen_server_is_noticed_and_left(server: Server, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unspool.store.postgres.session._SILENCE_S", 0.3)
+    with Recorder(address, on_error="raise") as recorder:
+        recorder.record({"n": 0})
+        recorder.flush()
+        server.freeze()
+        try:
+            recorder.record({"n": 1})
+            wait_until(lambda: recorder.store._shipper.trouble is not None, "noticing that the server is frozen")  # type: ignore[attr-defined]
+            assert "no answer within 0.3 s" in str(recorder.store._shipper.trouble)  # type: ignore[attr-defined]
+        finally:
+            server.thaw()
+        recorder.flush()
+    assert numbers(address) == [0, 1]
+
+
+def test_a_server_that_is_killed_loses_nothing(server: Server, address: str) -> None:
+    with Recorder(address, on_error="raise") as recorder:
+        for n in range(300):
+            recorder.record({"n": n})
+            if n in (100, 200):
+                server.kill()
+                server.start()
+        recorder.flush()
+    assert numbers(address) == list(range(300))
+
+
+def test_full_durability_waits_for_the_server_and_no_longer_than_is_said(away: str) -> None:
+    with Recorder(away, on_error="raise", durability="full", server_timeout=0.05) as recorder:
+        for _ in range(2):
+            with pytest.raises(StillInSpool, match="entry . is not confirmed.*waits in"):
+                recorder.record({"n": 1})
+        assert recorder.recording
+    with Recorder(away, on_error="warn", durability="full", server_timeout=0.05) as recorder:
+        with pytest.warns(EntriesWait, match="not confirmed"):
+            assert recorder.record({"n": 3}) == 2
+        assert recorder.recording
+
+
+def test_full_durability_returns_when_the_server_has_the_entry(address: str) -> None:
+    with Recorder(address, on_error="raise", durability="full") as recorder:
+        for n in range(20):
+            recorder.record({"n": n})
+            assert sql(address, "SELECT count(*) FROM unspool.entry JOIN unspool.history ON history = id "
+                       f"WHERE name = '{parse_target(address).history}'") == [(n + 1,)]  # fmt: skip
+
+
+def told(recwarn: pytest.WarningsRecorder) -> list[str]:
+    return [str(warning.message) for warning in recwarn.list if warning.category is EntriesWait]
+
+
+def test_a_full_spool_drops_the_oldest_entries_and_says_which(
+    server: Server, address: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    server.stop()
+    try:
+        recorder = Recorder(address, on_error="warn", spool_bytes=1 << 20)
+        for n in range(400):
+            recorder.record({"n": n, "noise": os.urandom(6000)}, f"step {n}")
+        taken = sum(place.stat().st_size for place in folder_of(address).iterdir())
+        recorder.close()
+        assert taken < 1.3 * (1 << 20)
+        assert len(list(folder_of(address).glob("*.dropped"))) == 1
+        assert [line for line in told(recwarn) if "oldest entries were dropped" in line]
+    finally:
+        server.start()
+    with Recorder(address, on_error="raise") as recorder:
+        recorder.record({"n": 400}, "step 400")
+    with open_history(address) as history:
+        assert len(history) == 401
+        found = diagnose(history)
+        assert found.verdict is Health.DEGRADED
+        (finding,) = [finding for finding in found.findings if finding.code is Code.DROPPED]
+        assert (finding.first, finding.meaning) == (0, "never arrived: the spool was full")
+        first = finding.last + 1 if finding.last is not None else 0
+        assert 100 < first < 400
+        for seq in range(first, 401):
+            assert history.state(seq)["n"] == seq
+        with pytest.raises(
+            EntryDropped, match=f"entry 3 never arrived .entries 0 to {first - 1}: the spool was full"
+        ):
+            history.state(3)
+        assert history[3].action == "hole: the spool was full"
+        assert history.columns().codec[3] == 255
+        assert history.stats().problems
+    assert not folder_of(address).exists()
+
+
+def test_an_entry_that_the_server_refuses_is_kept_and_the_rest_goes_on(
+    address: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    with Recorder(address) as recorder:
+        recorder.record({"n": 0})
+        recorder.flush()
+        sql(
+            address,
+            "CREATE FUNCTION unspool.grumble() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN IF new.action = 'bad' THEN RAISE EXCEPTION 'no such steps'; END IF; RETURN new; END $$",
+            "CREATE TRIGGER grumble BEFORE INSERT ON unspool.entry FOR EACH ROW EXECUTE FUNCTION unspool.grumble()",
+        )
+        try:
+            for n in range(1, 40):
+                recorder.record({"n": n, "long": "x" * 300}, "bad" if n in (7, 20) else "good")
+            recorder.flush()
+        finally:
+            sql(address, "DROP FUNCTION unspool.grumble CASCADE")
+    with open_history(address) as history:
+        assert len(history) == 40
+        assert [seq for seq in range(40) if history.columns().codec[seq] == 255] == [7, 20]
+        assert all(history.state(seq)["n"] == seq for seq in range(40) if seq not in (7, 20))
+        assert {finding.code for finding in diagnose(history).findings} == {Code.DROPPED}
+        with pytest.raises(EntryDropped, match="the server refused it"):
+            history.state(7)
+    kept = sorted(folder_of(address).glob("refused-*.unspool"))
+    assert len(kept) == 2
+    assert len([line for line in told(recwarn) if "no such steps" in line and "It is kept in" in line]) == 2
+    with open_history(kept[1]) as history:
+        assert history.state(0)["n"] in (7, 20)
+        assert "no such steps" in str(history[0].meta["unspool.refused"])
+
+
+def test_forks_follow_entries_on_both_sides_of_the_network(address: str) -> None:
+    with Recorder(address, on_error="raise") as recorder:
+        for n in range(4):
+            recorder.record({"n": n})
+    with Recorder(address, on_error="raise") as recorder:
+        assert recorder.record({"n": 4, "more": 1}) == 4
+        assert recorder.record({"n": 10}, parent_seq=1) == 5
+        assert recorder.record({"n": 11}, parent_seq=5) == 6
+        assert recorder.record({"n": 12, "more": 1}, parent_seq=4) == 7
+    with open_history(address) as history:
+        assert [history.state(seq)["n"] for seq in range(8)] == [0, 1, 2, 3, 4, 10, 11, 12]
+        assert [entry.parent_seq for entry in history] == [None, 0, 1, 2, 3, 1, 5, 4]
+        assert history.changed_atoms(5) == (("n", "modified"),)
+        assert {finding.code for finding in diagnose(history).findings} == set()
+
+
+def test_a_spool_on_a_full_disk_is_a_typed_error(away: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageFailed, match="cannot hold the spool"):
+        Recorder(away, on_error="raise", spool=tmp_path / "file" / "spool")
+    with pytest.raises(ConfigError, match="spool_bytes"):
+        Recorder(away, on_error="raise", spool_bytes=10)
+
+
+def test_the_password_is_in_no_message(server: Server, address: str, recwarn: pytest.WarningsRecorder) -> None:
+    wrong = address.replace("s3cret", "s3crets")
+    with Recorder(wrong) as recorder:
+        recorder.record({"n": 1})
+    lines = " ".join(told(recwarn))
+    assert "password authentication failed" in lines
+    assert "s3cret" not in lines
+    assert PASSWORD not in lines
