@@ -215,7 +215,7 @@ def test_n70_nexus_is_an_export_list_whose_types_survive(tmp_path: Path) -> None
 
 def table(history: History, *paths: str) -> list[list[str]]:
     text = "\n".join(export_lines(history, "csv", ExportOptions(paths)))
-    return list(csv.reader(io.StringIO(text)))
+    return list(csv.reader(io.StringIO(text, newline="")))
 
 
 def test_a_table_has_a_column_for_each_path(tmp_path: Path) -> None:

@@ -51,8 +51,9 @@ def _rows(history: History, paths: list[Path]) -> Iterator[str]:
 
 def _row(cells: list[str]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow(cells)
-    return buffer.getvalue()
+    # Before Python 3.13 a line break is put in quotes only where it is part of the terminator.
+    csv.writer(buffer, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue().removesuffix("\r\n")
 
 
 def _value_at(view: StateView, path: Path) -> Value:
