@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from io import StringIO
 
 from benchmarks.pty_screen import Screen
@@ -73,3 +75,25 @@ def test_a_colour_that_stays_is_written_once() -> None:
     console = Console(file=StringIO(), force_terminal=True, color_system="truecolor")
     written = LeanStrip([Segment("one", first), Segment("   ", second), Segment("two", first)]).render(console)
     assert written == "\x1b[38;2;170;170;170;48;2;16;16;16mone   two\x1b[0m"
+
+
+class _Watched(LeanStrip):
+    """A strip that can be watched going away."""
+
+    __slots__ = ("__weakref__",)
+
+
+@given(SEGMENTS)
+def test_a_strip_goes_away_with_the_last_who_holds_it(segments: list[Segment]) -> None:
+    strip = _Watched(segments)
+    width = strip.cell_length
+    for cuts in ([width], [width, width + 3]):
+        assert "".join(part.text for part in strip.divide(cuts)) == strip.text
+    strip.crop(0, width)
+    gone = weakref.ref(strip)
+    gc.disable()
+    try:
+        del strip
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -59,10 +59,11 @@ class LeanStrip(Strip):
 
     def divide(self, cuts: Iterable[int]) -> Sequence[Strip]:
         """Return the parts between cuts, lean as well."""
-        parts = super().divide(cuts)
-        if len(parts) == 1 and parts[0] is self:
-            return parts
-        return [LeanStrip(part, part.cell_length) for part in parts]
+        inside = [cut for cut in cuts if cut <= self.cell_length]
+        if inside == [self.cell_length]:
+            # Textual would keep this answer in the strip: a circle, which the collector gets to see late.
+            return [self]
+        return [LeanStrip(part, part.cell_length) for part in super().divide(inside)]
 
 
 def _sequences(strip: Strip, system: ColorSystem) -> str:

@@ -11,32 +11,58 @@ from unspool.model.wire import decode
 from unspool_tui.view.history_port import StateView
 
 _MOST_BYTES: Final = 48 << 20
-"""Wire bytes whose decoded values are kept; decoded they take a few times as much."""
+"""Wire bytes whose decoded values are kept at most; decoded they take a few times as much."""
+_SPARE_BYTES: Final = 1 << 20
+"""Wire bytes kept of values that none of the last few states held."""
+_STATES_KEPT: Final = 4
+"""States ago that a value must have been looked at to be kept whatever else is."""
 
 
 class Decoded:
-    """Decoded atoms by the identity of their wire form; neighbouring states share those objects."""
+    """Decoded atoms by the identity of their wire form; neighbouring states share those objects.
 
-    __slots__ = ("_bytes", "_kept")
+    What the states at hand hold stays, however much it is; of what only older ones held little does, or following a
+    recorder would keep the values of hours.
+    """
+
+    __slots__ = ("_bytes", "_kept", "_states")
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[int, tuple[bytes, Value]] = OrderedDict()
+        self._kept: OrderedDict[int, tuple[bytes, Value, int]] = OrderedDict()
         self._bytes = 0
+        self._states = 0
+
+    @property
+    def wire_bytes(self) -> int:
+        """Wire bytes of what is kept decoded."""
+        return self._bytes
+
+    def turn(self) -> None:
+        """Take note that another state is looked at from now on."""
+        self._states += 1
 
     def value(self, wire: bytes) -> Value:
         """Return the value of a wire form; shared, so nobody may change it."""
         key = id(wire)
         known = self._kept.get(key)
         if known is not None and known[0] is wire:
+            if known[2] != self._states:
+                self._kept[key] = (wire, known[1], self._states)
             self._kept.move_to_end(key)
             return known[1]
         value = decode(wire)
-        self._kept[key] = (wire, value)
+        self._kept[key] = (wire, value, self._states)
         self._bytes += len(wire)
-        while self._bytes > _MOST_BYTES and len(self._kept) > 1:
-            _, (dropped, _) = self._kept.popitem(last=False)
+        while len(self._kept) > 1 and self._has_too_much():
+            _, (dropped, _, _) = self._kept.popitem(last=False)
             self._bytes -= len(dropped)
         return value
+
+    def _has_too_much(self) -> bool:
+        if self._bytes <= _SPARE_BYTES:
+            return False
+        oldest = next(iter(self._kept.values()))[2]
+        return self._bytes > _MOST_BYTES or oldest < self._states - _STATES_KEPT
 
 
 class SharedState:
@@ -48,6 +74,7 @@ class SharedState:
         """Wrap a state."""
         self._inner = inner
         self._decoded = decoded
+        decoded.turn()
 
     @property
     def seq(self) -> int:
