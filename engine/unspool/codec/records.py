@@ -277,6 +277,31 @@ def renumbered(record: Record, number: Callable[[int], int]) -> Record:
     return Record(record.codec, _encode(items))
 
 
+class Slices(Sequence[bytes]):
+    """Parts of one byte string, cut out when they are asked for: of a run, few records are ever looked at."""
+
+    __slots__ = ("data", "ends")
+
+    def __init__(self, data: bytes, ends: Sequence[int]) -> None:
+        """Take where parts end in `data`; the first number is where the first one starts."""
+        self.data = data
+        self.ends = ends
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    @overload
+    def __getitem__(self, place: int) -> bytes: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[bytes]: ...
+    def __getitem__(self, place: int | slice) -> bytes | list[bytes]:
+        if isinstance(place, slice):
+            return [self[at] for at in range(*place.indices(len(self)))]
+        if place < 0:
+            place += len(self.ends) - 1
+        return self.data[self.ends[place] : self.ends[place + 1]]
+
+
 class PackedRecords(Sequence[Record]):
     """Records in a row as their two columns: a run is read far more often than each of its records is looked at.
 

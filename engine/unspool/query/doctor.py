@@ -18,7 +18,7 @@ from unspool.query.doctor_rules import ChainRules, RuleSource, given_rules, rule
 from unspool.query.doctor_sources import add_source_findings, doubted
 from unspool.query.doctor_steps import ChainedSource
 from unspool.query.doctor_store import StoreWalk
-from unspool.query.doctor_structure import check_database, check_identity, check_leftovers
+from unspool.query.doctor_structure import check_database, check_facts, check_leftovers
 from unspool.store.file import FileStore
 
 Progress = Callable[[int, int], None]
@@ -136,7 +136,7 @@ def examine(
     """Walk over an open source and return what was found; see `diagnose`."""
     if isinstance(source, FileWalk):
         check_database(source.connection, ledger.add, cancelled)
-        check_identity(source.connection, ledger.add)
+        check_facts(source.connection, ledger.add)
         check_leftovers(source.connection, source.keys, ledger.add)
     checks = EntryChecks(source, ledger)
     book = ChainBook(ledger, rules)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import zstandard
@@ -17,15 +17,12 @@ from unspool.query.doctor_steps import Facts, Fault, Report
 from unspool.query.doctor_structure import BlockKey
 from unspool.store import blocks, frames
 from unspool.store.blocks import BlockColumns
+from unspool.store.layout import FileConnection, Head, RawBlock
 
 _CODECS: Final = tuple(RecordCodec)
 """Codecs by number; looked up for every entry, and a call of the enumeration takes its time."""
 _PREFIXES_KEPT: Final = 2
 """Keyframes held: a block uses the one before it or the next."""
-_QUERY: Final = (
-    "SELECT segment, start_ns, end_ns, atoms, columns, data FROM block LEFT JOIN block_data USING (first) "
-    "WHERE first = ?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +33,21 @@ class ReadBlock:
         facts: facts of its entries; None when its metadata does not read.
         records: its records; empty when they do not read.
         fault: why one of them does not read.
+        before: checksum of the entry before its first one; None where its head is damaged.
+        after: checksum of its last entry.
     """
 
     facts: list[Facts] | None = None
     records: tuple[Record, ...] = ()
     fault: Fault | None = None
+    before: int | None = None
+    after: int | None = None
 
 
 class BlockReader:
     """Reads blocks of one file."""
 
-    def __init__(self, connection: sqlite3.Connection, report: Report) -> None:
+    def __init__(self, connection: FileConnection, report: Report) -> None:
         """Prepare; damage that costs no entry is told to `report`."""
         self._connection = connection
         self._report = report
@@ -56,40 +57,54 @@ class BlockReader:
 
     def read(self, key: BlockKey, stop: int) -> ReadBlock:
         """Read the block that starts at `key.first`; entries from `stop` on belong to the next one."""
+        layout = self._connection.layout
         try:
-            row = self._connection.execute(_QUERY, (key.first,)).fetchone()
+            block = layout.raw_block(self._connection, key.first)
         except sqlite3.DatabaseError as error:
             return ReadBlock(fault=Fault(Code.SQLITE_DAMAGE, f"their block cannot be fetched ({error})"))
-        if row is None:
+        if block is None:
             return ReadBlock(fault=Fault(Code.MISSING_ENTRIES, "in no block and not in the tail"))
-        segment, start_ns, end_ns, atoms, packed, data = row
         try:
-            columns = blocks.decode_columns(key.first, key.count, _blob(packed))
+            layout.check_parts(block, records=False)
+            columns = blocks.decode_columns(key.first, key.count, _blob(block.columns))
             facts = [_facts(columns, at) for at in range(min(key.count, stop - key.first))]
         except (CorruptHistory, IndexError, ValueError, TypeError, AttributeError) as error:
             text = f"the metadata of their block is damaged ({reason(error)})"
             return ReadBlock(fault=Fault(Code.CHECKSUM, _without_place(text)))
-        self.bytes_read += len(packed) + (len(data) if isinstance(data, bytes) else 0)
-        self._check_index(key, columns, start_ns, end_ns, atoms)
-        if data is None:
-            return ReadBlock(facts, fault=Fault(Code.MISSING_RECORDS, "the records of their block are missing"))
-        return self._with_records(key, facts, columns, segment, data)
+        self.bytes_read += len(_blob(block.columns)) + (len(block.records) if isinstance(block.records, bytes) else 0)
+        head = self._checked_head(block, columns)
+        if head is None:
+            return ReadBlock(facts, fault=Fault(Code.CHECKSUM, "the head of their block is damaged"))
+        if block.records is None:
+            fault = Fault(Code.MISSING_RECORDS, "the records of their block are missing")
+            return ReadBlock(facts, (), fault, head.before, head.after)
+        read = self._with_records(key, facts, columns, block)
+        return replace(read, before=head.before, after=head.after)
 
-    def _with_records(
-        self, key: BlockKey, facts: list[Facts], columns: BlockColumns, segment: object, data: object
-    ) -> ReadBlock:
-        prefix = self._prefix(segment)
+    def _checked_head(self, block: RawBlock, columns: BlockColumns) -> Head | None:
+        """Return what the head of a block should be; None where what it says of its records is not certain."""
+        first, last = block.head.first, block.head.first + len(columns.times) - 1
+        start_ns, end_ns, atoms = min(columns.times), max(columns.times), blocks.atoms_bitmap(columns.changed)
+        if (block.head.start_ns, block.head.end_ns) != (start_ns, end_ns):
+            self._report(Code.WRONG_INDEX, first, last, "their block tells a wrong range of times")
+        if block.head.atoms != atoms:
+            self._report(Code.WRONG_INDEX, first, last, "their block tells wrongly which atoms it names")
+        head = block.head._replace(entries=len(columns.times), start_ns=start_ns, end_ns=end_ns, atoms=atoms)
+        return head if self._connection.layout.is_sound(block, head) else None
+
+    def _with_records(self, key: BlockKey, facts: list[Facts], columns: BlockColumns, block: RawBlock) -> ReadBlock:
+        layout = self._connection.layout
+        prefix = self._prefix(block.head.segment)
         if isinstance(prefix, Fault):
             return ReadBlock(facts, fault=prefix)
         try:
-            payloads = blocks.decode_records(key.first, _blob(data), prefix)
-            codecs = [RecordCodec.NONE, *map(_CODECS.__getitem__, columns.codecs[1:])]
+            layout.check_parts(block, records=True)
+            plain = frames.decompress(_blob(block.records), key.first, prefix)
+            packed = layout.unpack_records(key.first, columns.codecs, plain)
+            records = tuple(map(Record, map(_CODECS.__getitem__, packed.codecs), packed.payloads))
         except (CorruptHistory, IndexError, ValueError, TypeError) as error:
             text = f"the records of their block are damaged ({reason(error)})"
             return ReadBlock(facts, fault=Fault(Code.CHECKSUM, _without_place(text)))
-        if len(payloads) != len(codecs):
-            return ReadBlock(facts, fault=Fault(Code.MALFORMED, "their block lost records"))
-        records = tuple(map(Record, codecs, payloads))
         return ReadBlock(facts, records)
 
     def _prefix(self, segment: object) -> zstandard.ZstdDecompressor | Fault:
@@ -104,23 +119,17 @@ class BlockReader:
 
     def _load_prefix(self, segment: int) -> zstandard.ZstdDecompressor | Fault:
         try:
-            row = self._connection.execute("SELECT size, data FROM segment WHERE id = ?", (segment,)).fetchone()
-            if row is None:
+            size = self._connection.execute("SELECT size FROM segment WHERE id = ?", (segment,)).fetchone()
+            if size is None:
                 return Fault(Code.MISSING_KEYFRAME, f"the keyframe of segment {segment} is missing")
-            plain = frames.decompress(_blob(row[1]), 0)
+            data = _blob(self._connection.layout.keyframe(self._connection, segment, 0))
+            plain = frames.decompress(data, 0)
         except (sqlite3.DatabaseError, CorruptHistory, TypeError) as error:
             return Fault(Code.CHECKSUM, _without_place(f"the keyframe of segment {segment} is damaged ({error})"))
-        self.bytes_read += len(row[1])
-        if row[0] != len(row[1]):
+        self.bytes_read += len(data)
+        if size[0] != len(data):
             self._report(Code.WRONG_INDEX, None, None, f"segment {segment} tells a wrong size of its keyframe")
         return frames.decompressor(frames.raw_prefix(plain))
-
-    def _check_index(self, key: BlockKey, columns: BlockColumns, start: object, end: object, atoms: object) -> None:
-        last = key.first + key.count - 1
-        if (start, end) != (min(columns.times), max(columns.times)):
-            self._report(Code.WRONG_INDEX, key.first, last, "their block tells a wrong range of times")
-        if atoms != blocks.atoms_bitmap(columns.changed):
-            self._report(Code.WRONG_INDEX, key.first, last, "their block tells wrongly which atoms it names")
 
 
 def _blob(value: object) -> bytes:

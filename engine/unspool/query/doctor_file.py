@@ -15,9 +15,10 @@ from unspool.query.doctor_lookup import StateLookup, silent
 from unspool.query.doctor_names import read_names
 from unspool.query.doctor_replay import Replayer, reason
 from unspool.query.doctor_steps import EncodedState, Facts, Fault, Names, Report, Step
-from unspool.query.doctor_structure import BlockKey, block_keys, check_tables, last_entry, tail_seqs
+from unspool.query.doctor_structure import BlockKey, block_keys, check_end, check_tables, last_entry, tail_seqs
 from unspool.store.blocks import Row
 from unspool.store.databases import View, damage_of_log, has_log
+from unspool.store.layout import Layout
 from unspool.store.schema import connect_reader
 from unspool.store.tail import read_rows
 from unspool.store.wal import WalState
@@ -42,7 +43,7 @@ class FileWalk:
         self.name = path.name
         self._report = report
         self._stamp = _stamp(path)
-        self.connection, self._opened_as = connect_reader(path)
+        self.connection, self._opened_as = connect_reader(path, is_lenient=True)
         try:
             check_tables(self.connection, path)
         except CorruptHistory:
@@ -51,7 +52,9 @@ class FileWalk:
         self._tell_log(path)
         self._names = read_names(self.connection, report)
         self.keys = block_keys(self.connection, report)
-        self.total = last_entry(self.connection, self.keys) + 1
+        mark = check_end(self.connection, path, report)
+        # Entries that were there once and are nowhere now are missing, not fewer.
+        self.total = max(last_entry(self.connection, self.keys) + 1, 0 if mark is None else mark.entries)
         self._blocks = BlockReader(self.connection, report)
         self._lookup = StateLookup(self.connection, self._names)
 
@@ -69,11 +72,12 @@ class FileWalk:
     def steps(self) -> Iterator[Step]:
         """See `ChainedSource.steps`."""
         replayer = Replayer(self._names.__getitem__)
+        links = _Links(self.connection.layout, self._report)
         cursor = 0
         keys = self.keys
         while True:
             for key, stop in _bounded(keys, self.total):
-                for step in self._block(key, stop, cursor, replayer):
+                for step in self._block(key, stop, cursor, replayer, links):
                     yield step
                     cursor = step.last + 1
             with self._view():
@@ -85,6 +89,7 @@ class FileWalk:
             for step in _in_order(rows, cursor, self.total, replayer):
                 yield step
                 cursor = step.last + 1
+            links.see_rows(rows)
         if cursor < self.total:
             yield _gap(cursor, self.total - 1, replayer)
 
@@ -98,7 +103,7 @@ class FileWalk:
             with suppress(sqlite3.DatabaseError):
                 self.connection.execute("ROLLBACK")
 
-    def _block(self, key: BlockKey, stop: int, cursor: int, replayer: Replayer) -> Iterator[Step]:
+    def _block(self, key: BlockKey, stop: int, cursor: int, replayer: Replayer, links: _Links) -> Iterator[Step]:
         """Yield the entries of a block from `cursor` on, and the gap before it."""
         if cursor < key.first:
             yield _gap(cursor, key.first - 1, replayer)
@@ -106,6 +111,7 @@ class FileWalk:
         if stop <= cursor:
             return
         block = self._blocks.read(key, stop)
+        links.see(key.first, key.first + key.count, block.before, block.after)
         if block.facts is None:
             replayer.lose(key.first)
             yield Step(cursor, stop - 1, fault=block.fault)
@@ -148,6 +154,31 @@ class FileWalk:
     def close(self) -> None:
         """See `ChainedSource.close`."""
         self.connection.close()
+
+
+class _Links:
+    """Follows the checksums that lead from each entry to the next, as far as both are there."""
+
+    def __init__(self, layout: Layout, report: Report) -> None:
+        self._report = report
+        self._is_told = layout.tells_end
+        self._stop = 0
+        self._sum: int | None = layout.first_sum
+
+    def see(self, first: int, stop: int, before: int | None, after: int | None) -> None:
+        """Look at the entries from `first` to `stop - 1`; the checksums are None where they are not certain."""
+        if self._is_told and first == self._stop and before is not None and self._sum not in (None, before):
+            text = "does not follow the entry before it as it was recorded"
+            self._report(Code.CHECKSUM_CHAIN, first, first, text)
+        self._stop, self._sum = stop, after
+
+    def see_rows(self, rows: list[tuple[int, Row | Fault]]) -> None:
+        """Look at rows of the tail."""
+        for seq, row in rows:
+            if isinstance(row, Fault):
+                self.see(seq, seq + 1, None, None)
+            else:
+                self.see(seq, seq + 1, row.before, row.crc)
 
 
 def _stamp(path: Path) -> tuple[bool, int, int]:

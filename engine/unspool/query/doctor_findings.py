@@ -38,6 +38,10 @@ class Code(StrEnum):
     UNKNOWN_ATOM = "unknown-atom"
     CONTRADICTS = "contradicts-base"
     HASH_CHAIN = "hash-chain-broken"
+    CHECKSUM_CHAIN = "checksum-chain-broken"
+    DAMAGED_FACT = "damaged-fact"
+    WRONG_END = "wrong-end"
+    NOT_CLOSED = "not-closed"
     CYCLE = "parent-cycle"
     FORK_WITHOUT_PARENT = "fork-without-parent"
     FORK_WRONG_BRANCH = "fork-on-wrong-branch"
@@ -123,6 +127,18 @@ _KINDS: Final[Mapping[Code, tuple[Severity, str, str]]] = {
         Severity.ERROR,
         "every event as it stands; from here on they may not be what was written",
         f"restore the log from a copy; {_REPAIR} and marks what is not certain",
+    ),
+    Code.CHECKSUM_CHAIN: (
+        Severity.ERROR,
+        "every entry as it stands; some may be of another copy of the history, or stand in another's place",
+        f"compare with a backup; {_REPAIR}",
+    ),
+    Code.DAMAGED_FACT: (Severity.ERROR, _ALL, _REPAIR),
+    Code.WRONG_END: (Severity.ERROR, "every entry that is there", f"look for a backup; {_REPAIR}"),
+    Code.NOT_CLOSED: (
+        Severity.WARNING,
+        "every entry that is there",
+        "none is needed where the program was killed; after a power cut compare with what should be there",
     ),
     Code.CYCLE: (Severity.ERROR, "every entry, in the order it was stored", _REPAIR),
     Code.FORK_WITHOUT_PARENT: (Severity.ERROR, "the state; not what it changed", _REPAIR),

@@ -14,6 +14,7 @@ from unspool.query.doctor_blocks import BlockReader, ReadBlock
 from unspool.query.doctor_findings import Code
 from unspool.query.doctor_steps import EncodedState, Names
 from unspool.query.doctor_structure import BlockKey, block_keys
+from unspool.store.layout import FileConnection
 from unspool.store.protocol import RecordRun
 from unspool.store.tail import read_rows
 
@@ -23,7 +24,7 @@ _BLOCKS_KEPT: Final = 4
 class StateLookup:
     """Rebuilds states of a native file over the doctor's own connection."""
 
-    def __init__(self, connection: sqlite3.Connection, names: Names) -> None:
+    def __init__(self, connection: FileConnection, names: Names) -> None:
         """Prepare; nothing is read yet."""
         self._connection = connection
         self._names = names

@@ -11,9 +11,10 @@ from typing import Final
 
 from unspool.chain.block_strategy import BlockStrategy
 from unspool.chain.strategy import FullSnapshotStrategy, strategy_from_name
-from unspool.errors import ConfigError, UnspoolError
+from unspool.errors import ConfigError, CorruptHistory, UnspoolError
 from unspool.history.history import History
 from unspool.store.file import FileStore
+from unspool.store.layout import REPAIRED_FROM, FileConnection
 from unspool.store.recordings import Recording, TellsSettings, read_recordings
 
 USUAL: Final = "auto"
@@ -91,12 +92,12 @@ def rules_of(recordings: Iterable[Recording], *, is_repaired: bool = False) -> C
     return ChainRules(RuleSource.FILE, tuple(firsts), tuple(rules), is_repaired) if rules else _USUAL_RULES
 
 
-def rules_in(connection: sqlite3.Connection) -> ChainRules:
+def rules_in(connection: FileConnection) -> ChainRules:
     """Return the rules that a native file tells."""
     try:
-        repaired = connection.execute("SELECT 1 FROM meta WHERE key = 'repaired_from'").fetchone()
+        repaired = connection.layout.fact(connection, REPAIRED_FROM)
         return rules_of(read_recordings(connection), is_repaired=repaired is not None)
-    except (sqlite3.DatabaseError, UnicodeDecodeError):
+    except (sqlite3.DatabaseError, UnicodeDecodeError, CorruptHistory):
         # That the table is damaged is told where its other rows are read.
         return _USUAL_RULES
 

@@ -11,19 +11,13 @@ from typing import Any, Final
 from unspool.errors import CorruptHistory
 from unspool.query.doctor_findings import Code
 from unspool.query.doctor_steps import Report
+from unspool.store.ending import End, ending_of
+from unspool.store.layout import HISTORY_ID, EndMark, FileConnection
 
 _MOST_ENTRIES: Final = 1 << 20
 """A block of more entries than this is not ours."""
 _CHECKED: Final = 100
 """Lines of SQLite's own check that are listed."""
-_TABLES: Final = {
-    "meta": "key, value",
-    "atom": "id, name",
-    "segment": "id, size, data",
-    "block": "first, count, segment, start_ns, end_ns, atoms, columns",
-    "block_data": "first, data",
-    "tail": "seq, time_ns, codec, full_bytes, action, changed, extra, record, crc",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +28,22 @@ class BlockKey:
     count: int
 
 
-def check_tables(connection: sqlite3.Connection, path: Path) -> None:
+def check_tables(connection: FileConnection, path: Path) -> None:
     """See that the tables of a native file are there, with their columns.
 
     Raises:
         CorruptHistory: one is not, so that nothing can be read of it.
     """
-    for table, columns in _TABLES.items():
+    for table in connection.layout.tables:
         try:
-            connection.execute(f"SELECT {columns} FROM {table} LIMIT 0").fetchall()  # noqa: S608 - our own names
+            connection.execute(f"SELECT * FROM {table} LIMIT 0").fetchall()  # noqa: S608 - our own names
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise CorruptHistory(
                 f"{path}: the table {table!r} is missing or damaged ({error}); restore the file from a backup"
             ) from None
 
 
-def check_database(connection: sqlite3.Connection, report: Report, cancelled: Callable[[], bool]) -> None:
+def check_database(connection: FileConnection, report: Report, cancelled: Callable[[], bool]) -> None:
     """Run SQLite's own check of the file; every line of it is a finding."""
     connection.set_progress_handler(lambda: int(cancelled()), 100_000)
     try:
@@ -65,17 +59,43 @@ def check_database(connection: sqlite3.Connection, report: Report, cancelled: Ca
         connection.set_progress_handler(None, 0)
 
 
-def check_identity(connection: sqlite3.Connection, report: Report) -> None:
-    """See that the file says which history it is: ids of entries are made of that."""
+def check_facts(connection: FileConnection, report: Report) -> None:
+    """See that the file says which history it is, since ids of entries are made of that, and that all it says is intact."""
+    damage: list[str] = []
     try:
-        row = connection.execute("SELECT value FROM meta WHERE key = 'history_id'").fetchone()
-    except (sqlite3.DatabaseError, UnicodeDecodeError):
-        row = None
-    if row is None or row[0] in (None, "", b""):
+        facts = connection.layout.facts(connection, damage)
+    except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError) as error:
+        report(Code.SQLITE_DAMAGE, None, None, f"what the file says of itself cannot be read ({error})")
+        facts = {}
+    for key in damage:
+        report(Code.DAMAGED_FACT, None, None, f"what the file says of itself under {key!r} is damaged")
+    if facts.get(HISTORY_ID) in (None, "", b""):
         report(Code.IDENTITY_LOST, None, None, "the file does not say which history it is")
 
 
-def block_keys(connection: sqlite3.Connection, report: Report) -> list[BlockKey]:
+_CONTRADICTED: Final = {"atom": Code.UNKNOWN_ATOM, "meta": Code.DAMAGED_FACT}
+
+
+def check_end(connection: FileConnection, path: Path, report: Report) -> EndMark | None:
+    """See that the file ends as it says, and tell of one that does not say it is complete.
+
+    Returns:
+        What it says.
+    """
+    try:
+        mark = connection.layout.end_mark(connection)
+        ending = ending_of(path, connection, mark)
+    except (sqlite3.DatabaseError, CorruptHistory, TypeError, ValueError) as error:
+        report(Code.WRONG_END, None, None, f"where the file ends is not certain ({error})")
+        return None
+    for table, told in ending.contradictions:
+        report(_CONTRADICTED.get(table, Code.WRONG_END), None, None, told)
+    if ending.end is End.NOT_CLOSED:
+        report(Code.NOT_CLOSED, None, None, ending.message)
+    return mark
+
+
+def block_keys(connection: FileConnection, report: Report) -> list[BlockKey]:
     """Return all blocks that can be found, in order; what cannot be one is told and left out."""
     found: dict[int, BlockKey] = {}
     for first, count in read_both_ways(connection, "SELECT first, count FROM block ORDER BY first", "block", report):
@@ -93,15 +113,15 @@ def block_keys(connection: sqlite3.Connection, report: Report) -> list[BlockKey]
     return keys
 
 
-def tail_seqs(connection: sqlite3.Connection, start: int, most: int, report: Report) -> list[int]:
+def tail_seqs(connection: FileConnection, start: int, most: int, report: Report) -> list[int]:
     """Return the numbers of the first entries in the tail from `start` on."""
     query = f"SELECT seq FROM tail WHERE seq >= {start} ORDER BY seq"  # noqa: S608 - a number
     # A damaged tree may answer with rows that were not asked for.
     return sorted({seq for (seq,) in read_both_ways(connection, query, "tail", report, most) if seq >= start})[:most]
 
 
-def last_entry(connection: sqlite3.Connection, keys: list[BlockKey]) -> int:
-    """Return the number of the last entry that the file claims; -1 for none."""
+def last_entry(connection: FileConnection, keys: list[BlockKey]) -> int:
+    """Return the number of the last entry that blocks and tail hold; -1 for none."""
     sealed = max((key.first + key.count - 1 for key in keys), default=-1)
     try:
         live = connection.execute("SELECT max(seq) FROM tail").fetchone()[0]
@@ -110,7 +130,7 @@ def last_entry(connection: sqlite3.Connection, keys: list[BlockKey]) -> int:
     return max(sealed, live if type(live) is int else -1)
 
 
-def check_leftovers(connection: sqlite3.Connection, keys: list[BlockKey], report: Report) -> None:
+def check_leftovers(connection: FileConnection, keys: list[BlockKey], report: Report) -> None:
     """Tell of entries that are in the tail and in a block, and of rows that nothing leads to."""
     try:
         for key in keys:
@@ -130,7 +150,7 @@ def check_leftovers(connection: sqlite3.Connection, keys: list[BlockKey], report
 
 
 def read_both_ways(
-    connection: sqlite3.Connection, query: str, table: str, report: Report, most: int = -1
+    connection: FileConnection, query: str, table: str, report: Report, most: int = -1
 ) -> list[tuple[Any, ...]]:
     """Run an ordered query; where a damaged page stops it, run it backwards too and return what both give."""
     rows: list[tuple[Any, ...]] = []

@@ -22,10 +22,13 @@ from unspool.query.repair_report import Hole, RepairRefused, RepairReport
 from unspool.query.repair_sources import WithGaps, left_out
 from unspool.query.repair_writer import RepairWriter
 from unspool.store.file import FileStore
+from unspool.store.file_identity import KEY as IDENTITY
+from unspool.store.layout import CREATED_NS, HISTORY_ID, REPAIRED_FROM, FactValue
 from unspool.store.recordings import recordings_among, row_of
+from unspool.store.schema import connect_writer
 
 _STRIDE: Final = 256
-_KEPT: Final = ("history_id", "created_ns", "identity")
+_KEPT: Final = (CREATED_NS, IDENTITY)
 
 
 def repair(
@@ -125,10 +128,11 @@ def _write(
 ) -> RepairReport:
     before, source = patient.before, patient.source
     facts = _facts(patient.walk)
-    store = FileStore.create(partial, durability="fast")
+    history_id = str(facts.get(HISTORY_ID) or "")
+    store = FileStore.create(partial, durability="fast", history_id=history_id)
     complete = before.complete
     with closing(store):
-        writer = RepairWriter(store, source, patient.doubtful, str(facts.get("history_id", "")))
+        writer = RepairWriter(store, source, patient.doubtful, history_id)
         for place, step in enumerate(source.steps() if complete else ()):
             if place % _STRIDE == 0:
                 if cancelled():
@@ -157,22 +161,24 @@ def _write(
     )
 
 
-def _facts(walk: FileWalk) -> dict[str, object]:
+def _facts(walk: FileWalk) -> dict[str, FactValue]:
     try:
-        return dict(walk.connection.execute("SELECT key, value FROM meta"))
+        return walk.connection.layout.facts(walk.connection, [])
     except sqlite3.DatabaseError:
         return {}
 
 
-def _take_over(path: Path, facts: dict[str, object], source: str, number_of: Callable[[int], int]) -> None:
+def _take_over(path: Path, facts: dict[str, FactValue], source: str, number_of: Callable[[int], int]) -> None:
     """The new file is the same history: ids of entries, and links to them, go on meaning the same."""
-    kept = [(key, value) for key, value in facts.items() if key in _KEPT]
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        recordings = (replace(one, first=number_of(one.first)) for one in recordings_among(facts.items()))
-        connection.executemany(
-            "INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)",
-            [*kept, *map(row_of, recordings), ("repaired_from", source)],
-        )
+    recordings = (replace(one, first=number_of(one.first)) for one in recordings_among(facts.items()))
+    kept = {key: facts[key] for key in _KEPT if key in facts} | dict(map(row_of, recordings))
+    with closing(connect_writer(path, synchronous="OFF")) as connection:
+        layout = connection.layout
+        for key, value in (*kept.items(), (REPAIRED_FROM, source)):
+            layout.keep_fact(connection, key, value)
+        mark = layout.end_mark(connection)
+        if mark is not None:
+            layout.mark_end(connection, count=mark.entries, last=mark.last, is_closed=True)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 

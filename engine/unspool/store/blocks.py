@@ -11,13 +11,12 @@ from operator import add
 from typing import Final
 
 import msgspec
-import zstandard
 
 from unspool.codec.records import Record, RecordCodec
 from unspool.model import wire
 from unspool.model.entries import NO_META, ChangeKind, Entry, EntryKind
 from unspool.model.values import Value
-from unspool.store.frames import LEVEL, compress, damaged, decompress
+from unspool.store.frames import damaged, decompress
 
 KIND_BITS: Final = 2
 """Low bits of a posting that tell the kind of change; the rest is the atom's number."""
@@ -37,6 +36,8 @@ class Row(msgspec.Struct, frozen=True):
         changed: postings: atom number and kind of change, as `posting` packs them.
         extra: id, parent and meta where they are not the usual ones.
         stored: bytes of the record as it was recorded.
+        before: checksum of the entry before it, where the format keeps one.
+        crc: its own checksum, where the format keeps one.
     """
 
     seq: int
@@ -47,6 +48,8 @@ class Row(msgspec.Struct, frozen=True):
     changed: array[int]
     extra: dict[str, Value]
     stored: int
+    before: int = 0
+    crc: int = 0
 
 
 def part_of(extra: Mapping[str, Value]) -> tuple[str, ...] | None:
@@ -74,7 +77,8 @@ class PackedColumns(msgspec.Struct, array_like=True):
     extras: dict[int, bytes]
 
 
-_CODECS: Final = bytes(RecordCodec)
+CODECS: Final = bytes(RecordCodec)
+"""All known codecs, as bytes."""
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_columns: Final = msgspec.msgpack.Decoder(PackedColumns).decode
 _decode_records: Final = msgspec.msgpack.Decoder(list[bytes]).decode
@@ -87,13 +91,32 @@ def _pack(values: array[int]) -> bytes:
     return values.tobytes()
 
 
-def unpack_numbers(typecode: str, data: bytes) -> array[int]:
+def unpack_numbers(typecode: str, data: bytes | bytearray) -> array[int]:
     """Read an array of little-endian numbers; raises ValueError for a broken length."""
     values = array(typecode)
     values.frombytes(data)
     if sys.byteorder == "big":
         values.byteswap()
     return values
+
+
+def split_planes(numbers: array[int]) -> bytes:
+    """Return numbers as byte planes, all lowest bytes first: these compress far better than whole numbers."""
+    width = numbers.itemsize
+    data = _pack(numbers)
+    return b"".join([data[place::width] for place in range(width)])
+
+
+def join_planes(typecode: str, data: bytes) -> array[int]:
+    """Read numbers from byte planes; raises ValueError for a broken length."""
+    width = array(typecode).itemsize
+    count, odd = divmod(len(data), width)
+    if odd:
+        raise ValueError(f"{len(data)} bytes are no numbers of {width} bytes")
+    joined = bytearray(len(data))
+    for plane in range(width):
+        joined[plane::width] = data[plane * count : (plane + 1) * count]
+    return unpack_numbers(typecode, joined)
 
 
 _WORD: Final = 1 << 64
@@ -146,7 +169,7 @@ def unpack_columns(first: int, data: bytes) -> PackedColumns:
         columns = _decode_columns(decompress(data, first))
     except msgspec.MsgspecError as error:
         raise damaged(first, str(error)) from None
-    unknown = columns.codecs.translate(None, _CODECS)
+    unknown = columns.codecs.translate(None, CODECS)
     if unknown:
         raise damaged(first, f"its codec {unknown[0]} is unknown; a newer unspool may have written it")
     return columns
@@ -212,8 +235,8 @@ class BlockColumns:
         return self.changed[self.offsets[at] : self.offsets[at + 1]]
 
 
-def encode_columns(rows: Sequence[Row], level: int = LEVEL) -> bytes:
-    """Return the compressed metadata of entries in a row."""
+def encode_columns(rows: Sequence[Row]) -> bytes:
+    """Return the metadata of entries in a row, packed and not compressed."""
     actions = list(dict.fromkeys(row.action for row in rows))
     places = {action: place for place, action in enumerate(actions)}
     changed = array("I")
@@ -233,7 +256,7 @@ def encode_columns(rows: Sequence[Row], level: int = LEVEL) -> bytes:
         changed=_pack(changed),
         extras={at: wire.encode(row.extra) for at, row in enumerate(rows) if row.extra},
     )
-    return compress(_encode(columns), level=level)
+    return _encode(columns)
 
 
 def decode_columns(first: int, count: int, data: bytes) -> BlockColumns:
@@ -283,20 +306,18 @@ def may_name(bitmap: bytes, number: int) -> bool:
     return bool(bitmap[place >> 3] >> (place & 7) & 1)
 
 
-def encode_records(
-    payloads: Sequence[bytes], prefix: zstandard.ZstdCompressionDict | None, level: int = LEVEL
-) -> bytes:
-    """Return the compressed records of a block, against its segment's keyframe."""
-    return compress(_encode(list(payloads)), prefix, level)
+def encode_records(payloads: Sequence[bytes]) -> bytes:
+    """Return the records of a block, packed and not compressed."""
+    return _encode(list(payloads))
 
 
-def decode_records(first: int, data: bytes, decompressor: zstandard.ZstdDecompressor) -> list[bytes]:
-    """Read the records of a block with its segment's decompressor.
+def decode_records(first: int, data: bytes) -> list[bytes]:
+    """Read the records of a block from what `encode_records` packed.
 
     Raises:
         CorruptHistory: they are damaged.
     """
     try:
-        return _decode_records(decompress(data, first, decompressor))
+        return _decode_records(data)
     except msgspec.DecodeError as error:
         raise damaged(first, str(error)) from None

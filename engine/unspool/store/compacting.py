@@ -18,6 +18,7 @@ from unspool.model.entries import NO_META, Entry
 from unspool.model.values import strict_equal
 from unspool.store.blocks import Row
 from unspool.store.file import FileStore
+from unspool.store.layout import SELF_DESCRIBING
 from unspool.store.protocol import RecordRun
 from unspool.store.reader import FileReader
 from unspool.store.schema import connect_writer
@@ -77,18 +78,24 @@ def compact(path: Path, out: Path, progress: Progress | None = None) -> SizeRepo
 
 
 def _write_compacted(source: FileReader, out: Path, progress: Progress | None) -> None:
-    with closing(connect_writer(out, synchronous="OFF")) as connection:
-        facts = source.call(lambda c: c.execute("SELECT key, value FROM meta").fetchall())
-        connection.executemany("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", facts)
+    with closing(connect_writer(out, synchronous="OFF", history_id=source.history_id)) as connection:
+        layout = connection.layout
+        for key, value in source.call(lambda c: c.layout.facts(c)).items():
+            if key not in SELF_DESCRIBING:
+                layout.keep_fact(connection, key, value)
         names = [(number, name.encode("utf-8", "surrogatepass")) for number, name in enumerate(source.names())]
-        connection.executemany("INSERT INTO atom(id, name) VALUES (?, ?)", names)
+        layout.add_names(connection, names)
         segment: Segment | None = None
-        for rows, head in _batches(source):
-            block = build_block(rows, head, segment, COMPACT_LEVEL)
+        before = layout.last_sum(connection)
+        for rows, state in _batches(source):
+            after = layout.sum_over(rows, before)
+            block = build_block(layout, rows, state, segment, COMPACT_LEVEL)
+            block = replace(block, head=block.head._replace(before=before, after=after))
             write_block(connection, block)
-            segment = block.segment
+            segment, before = block.segment, after
             if progress is not None:
                 progress(rows[-1].seq + 1, source.count)
+        layout.mark_end(connection, count=source.count, last=before, is_closed=True)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
@@ -197,6 +204,11 @@ def vacuum(path: Path) -> SizeReport:
 
 
 def _make_wal(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    """Make a copy a file like any other: SQLite copies it from one that is open, and in another mode."""
+    with closing(connect_writer(path, synchronous="OFF")) as connection:
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        layout = connection.layout
+        mark = layout.end_mark(connection)
+        if mark is not None:
+            layout.mark_end(connection, count=mark.entries, last=mark.last, is_closed=True)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from unspool.errors import CorruptHistory, UnreadableSource
+from unspool.errors import CorruptHistory, UnreadableSource, UnspoolError
 from unspool.store.databases import Stamp, View, damage_of_log, stamp_of
+from unspool.store.layout import HISTORY_ID, FileConnection
 from unspool.store.schema import connect_reader, database_error
 from unspool.store.wal import log_of
 
@@ -50,7 +51,7 @@ class ReadConnection:
         """Number of a file that has the name now and holds another history."""
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[FileConnection]:
         """Give one consistent view of the file, whatever a writer seals meanwhile.
 
         Raises:
@@ -67,7 +68,9 @@ class ReadConnection:
                 raise database_error(self.path, error) from None
             except CorruptHistory as error:
                 raise _located(self.path, error) from None
-            except (TypeError, UnicodeDecodeError) as error:
+            except UnspoolError:
+                raise
+            except (TypeError, ValueError, OverflowError) as error:
                 # SQLite reads a damaged page as values of any type where a number or bytes should be.
                 raise CorruptHistory(f"{self.path}: damaged ({error}); run `unspool doctor` on it") from error
             finally:
@@ -124,7 +127,7 @@ class ReadConnection:
             return
         try:
             is_ours = self.history_id in ("", _history_id(fresh))
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, CorruptHistory):
             fresh.close()
             raise
         if not is_ours:
@@ -160,9 +163,9 @@ def _damage(path: Path) -> str:
     return "" if scan is None else f"{log_of(path).name}: {scan.meaning}; newest entries are missing"
 
 
-def _history_id(connection: sqlite3.Connection) -> str:
-    row = connection.execute("SELECT value FROM meta WHERE key = 'history_id'").fetchone()
-    return "" if row is None else str(row[0])
+def _history_id(connection: FileConnection) -> str:
+    found = connection.layout.fact(connection, HISTORY_ID)
+    return "" if found is None else str(found)
 
 
 def _replaced(path: Path) -> UnreadableSource:

@@ -58,6 +58,7 @@ def open_untouched(
     live: bool | None = None,
     text_factory: Callable[[bytes], str] | None = None,
     wait_s: float = WAIT_S,
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
 ) -> Opened:
     """Open a database for reading.
 
@@ -66,6 +67,7 @@ def open_untouched(
         live: its log is to be read; found out when None.
         text_factory: makes texts of their bytes; strict UTF-8 when None.
         wait_s: how long to wait for a writer that holds it.
+        factory: what the connection is made with.
 
     Raises:
         UnreadableSource: it is empty, or has an unfinished change and is too large to be copied.
@@ -79,7 +81,7 @@ def open_untouched(
         raise UnreadableSource(f"{path}: is empty{beside}; restore it from a copy")
     if live is None:
         live = has_log(path) or _is_shared(path)
-    connect = partial(_connect, text_factory=text_factory, wait_s=wait_s)
+    connect = partial(_connect, text_factory=text_factory, wait_s=wait_s, factory=factory)
     if not live and _has_journal(path):
         return _open_beside_journal(path, connect)
     if not live and head[18:20] != _WITHOUT_LOG:
@@ -154,10 +156,17 @@ def stamp_of(path: Path, log: str = "") -> Stamp:
 
 
 def _connect(
-    path: Path, options: str, *, text_factory: Callable[[bytes], str] | None, wait_s: float, exclusive: bool = False
+    path: Path,
+    options: str,
+    *,
+    text_factory: Callable[[bytes], str] | None,
+    wait_s: float,
+    factory: type[sqlite3.Connection],
+    exclusive: bool = False,
 ) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path))}?{options}"
     connection = sqlite3.connect(
-        f"file:{quote(str(path))}?{options}", uri=True, isolation_level=None, check_same_thread=False, timeout=wait_s
+        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=wait_s, factory=factory
     )
     try:
         if text_factory is not None:

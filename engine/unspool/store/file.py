@@ -16,6 +16,7 @@ from unspool.store.reader import FileReader
 from unspool.store.shares import shares_of
 
 if TYPE_CHECKING:
+    from unspool.store.ending import Ending
     from unspool.store.recordings import Recording
     from unspool.store.writer import FileWriter
 
@@ -63,7 +64,13 @@ class FileStore:
 
     @classmethod
     def create(
-        cls, path: str | Path, *, durability: Durability = "default", mode: int = PRIVATE, seals: bool = True
+        cls,
+        path: str | Path,
+        *,
+        durability: Durability = "default",
+        mode: int = PRIVATE,
+        seals: bool = True,
+        history_id: str = "",
     ) -> FileStore:
         """Open a file for appending, creating it where it is missing.
 
@@ -75,6 +82,7 @@ class FileStore:
             mode: permissions of a new file and of what lies beside it, whatever the umask; a file that is there keeps
                 its own.
             seals: compress entries into blocks; not worth it where they do not stay for long.
+            history_id: which history a new file holds; one of its own where "".
 
         Raises:
             HistoryLocked: another writer holds the file.
@@ -86,7 +94,7 @@ class FileStore:
         from unspool.store.writer import FileWriter
 
         place = Path(path)
-        writer = FileWriter(place, durability, mode, seals=seals)
+        writer = FileWriter(place, durability, mode, seals=seals, history_id=history_id)
         return cls(place, writer.reader, writer)
 
     @property
@@ -195,7 +203,15 @@ class FileStore:
 
     def identity(self) -> dict[str, str]:
         """Return the identity keys that the file was told to compare its lists by; nothing where it does not say."""
-        return identity_in(self._reader.meta(IDENTITY, ""))
+        return identity_in(self._reader.fact(IDENTITY))
+
+    def ending(self) -> Ending:
+        """Return whether all that was recorded is known to be in the file.
+
+        Raises:
+            UnreadableSource, CorruptHistory: the file cannot be read.
+        """
+        return self._reader.ending()
 
     def discard(self) -> None:
         """Close and remove the file; only for one opened with `create` that does not seal."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from typing import Final
+
+from unspool.store.layout import FactValue, FileConnection
 
 KEY: Final = "identity"
 """Key in the table `meta`; a file without such a row has none set by hand."""
 
 
-def identity_in(text: str | int) -> dict[str, str]:
+def identity_in(text: FactValue) -> dict[str, str]:
     """Return what the row says; one that makes no sense says nothing."""
     try:
         found = json.loads(str(text)) if text else {}
@@ -28,7 +29,7 @@ def identity_row(identity: Mapping[str, str]) -> str | None:
     return json.dumps(kept, ensure_ascii=True) if kept else None
 
 
-def note_identity(connection: sqlite3.Connection, identity: Mapping[str, str]) -> None:
+def note_identity(connection: FileConnection, identity: Mapping[str, str]) -> None:
     """Keep identity keys in place of those that were kept before.
 
     Raises:
@@ -36,6 +37,6 @@ def note_identity(connection: sqlite3.Connection, identity: Mapping[str, str]) -
     """
     text = identity_row(identity)
     if text is None:
-        connection.execute("DELETE FROM meta WHERE key = ?", (KEY,))
+        connection.layout.drop_fact(connection, KEY)
     else:
-        connection.execute("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", (KEY, text))
+        connection.layout.keep_fact(connection, KEY, text)

@@ -23,13 +23,13 @@ _BLOCKS_HELD: Final = 1024
 _IS_FULL: Final = bytes(code in (RecordCodec.NONE, RecordCodec.COMPRESS) for code in range(256))
 
 
-def fill_from_blocks(columns: Columns, rows: Iterable[tuple[int, int, bytes]]) -> None:
+def fill_from_blocks(columns: Columns, rows: Iterable[tuple[int, int, bytes | CorruptHistory]]) -> None:
     """Append blocks to a screen's columns.
 
     Args:
         columns: what is extended; entries that no block holds or that a damaged block held become holes as soon as a
             later block reads. Behind the last one that reads nothing is appended.
-        rows: each block's first entry, number of entries and packed metadata, in order of entries.
+        rows: blocks in order of entries, as `Layout.packed` yields them.
     """
     gathered = _Gathered()
     stop = len(columns)
@@ -41,6 +41,8 @@ def fill_from_blocks(columns: Columns, rows: Iterable[tuple[int, int, bytes]]) -
             gathered.append_to(columns)
             columns.add_holes(first)
             stop = first
+        if isinstance(data, CorruptHistory):
+            continue
         try:
             gathered.add(first, count, data)
         except CorruptHistory:

@@ -6,7 +6,6 @@ without forks costs decompressing its metadata and one search in it, whatever el
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -18,6 +17,7 @@ from unspool.model.values import Value
 from unspool.store.blocks import part_of
 from unspool.store.file import FileStore
 from unspool.store.frames import decompress
+from unspool.store.layout import FileConnection
 from unspool.store.protocol import HOLE, Columns, Store
 from unspool.store.tail import readable_rows
 
@@ -63,10 +63,6 @@ class _Unusual(msgspec.Struct, array_like=True):
 _decode: Final = msgspec.msgpack.Decoder(_Unusual).decode
 _decode_extras: Final = msgspec.msgpack.Decoder(dict[int, bytes]).decode
 _PARENT: Final = b"parent"
-_BLOCKS: Final = (
-    "SELECT first, columns FROM block WHERE first >= ifnull((SELECT max(first) FROM block WHERE first <= ?1), ?1) "
-    "AND first < ?2 ORDER BY first"
-)
 
 
 def forks_of(store: Store, start: int, stop: int) -> list[Fork]:
@@ -87,11 +83,12 @@ def forks_of(store: Store, start: int, stop: int) -> list[Fork]:
     return [fork for first in range(start, stop, _BATCH) for fork in _in_entries(store, first, stop)]
 
 
-def _in_file(connection: sqlite3.Connection, start: int, stop: int) -> list[Fork]:
+def _in_file(connection: FileConnection, start: int, stop: int) -> list[Fork]:
     found: list[Fork] = [Fork(0, None)] if start == 0 and _reads_first(connection) else []
     sealed = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
-    for first, data in connection.execute(_BLOCKS, (start, stop)):
-        found.extend(fork for fork in _in_block(first, data) if start <= fork.seq < stop)
+    for first, _, data in connection.layout.packed(connection, start, stop):
+        if not isinstance(data, CorruptHistory):
+            found.extend(fork for fork in _in_block(first, data) if start <= fork.seq < stop)
     tail = start if sealed is None else max(start, sealed[0])
     if tail < stop:
         found.extend(
@@ -100,16 +97,17 @@ def _in_file(connection: sqlite3.Connection, start: int, stop: int) -> list[Fork
     return found
 
 
-def _reads_first(connection: sqlite3.Connection) -> bool:
+def _reads_first(connection: FileConnection) -> bool:
     """Say whether entry 0 can be read."""
-    row = connection.execute("SELECT columns FROM block WHERE first = 0").fetchone()
-    if row is None:
-        return bool(readable_rows(connection, 0, 1))
-    try:
-        _decode(decompress(row[0], 0))
-    except (CorruptHistory, msgspec.MsgspecError):
-        return False
-    return True
+    for first, _, data in connection.layout.packed(connection, 0, 1):
+        if first or isinstance(data, CorruptHistory):
+            return False
+        try:
+            _decode(decompress(data, 0))
+        except (CorruptHistory, msgspec.MsgspecError):
+            return False
+        return True
+    return bool(readable_rows(connection, 0, 1))
 
 
 def _in_block(first: int, data: bytes) -> Iterator[Fork]:

@@ -1,4 +1,4 @@
-"""zstd frames at rest: checksummed, bounded, and named by their block when damaged."""
+"""zstd frames at rest: bounded, and named by their block when damaged."""
 
 from __future__ import annotations
 
@@ -15,15 +15,24 @@ LEVEL: Final = 3
 _WINDOW: Final = 1 << 31
 
 
-def compress(data: bytes, prefix: zstandard.ZstdCompressionDict | None = None, level: int = LEVEL) -> bytes:
-    """Compress with zstd, with a checksum, against a prefix where one is given."""
+def compress(
+    data: bytes, prefix: zstandard.ZstdCompressionDict | None = None, level: int = LEVEL, *, checksum: bool = True
+) -> bytes:
+    """Compress with zstd against a prefix where one is given.
+
+    Args:
+        data: any bytes.
+        prefix: what to compress against.
+        level: zstd level.
+        checksum: let the frame hold a checksum; needless where the stored bytes are under one.
+    """
     if prefix is None:
-        return zstandard.ZstdCompressor(level, write_checksum=True).compress(data)
+        return zstandard.ZstdCompressor(level, write_checksum=checksum).compress(data)
     parameters = zstandard.ZstdCompressionParameters.from_level(
         level,
         # The window must span prefix and data, or the prefix goes unseen.
         window_log=min(27, max(17, (len(data) + len(prefix) + 1024).bit_length())),
-        write_checksum=True,
+        write_checksum=checksum,
         enable_ldm=len(data) > 1 << 20,
     )
     return zstandard.ZstdCompressor(dict_data=prefix, compression_params=parameters).compress(data)
@@ -35,7 +44,7 @@ def decompressor(prefix: zstandard.ZstdCompressionDict) -> zstandard.ZstdDecompr
 
 
 def decompress(data: bytes, first: int, with_prefix: zstandard.ZstdDecompressor | None = None) -> bytes:
-    """Decompress and verify what `compress` made.
+    """Decompress what `compress` made, and verify the checksum it holds.
 
     Raises:
         CorruptHistory: it is damaged, or claims an absurd size.
@@ -79,10 +88,10 @@ def raw_prefix(state: bytes) -> zstandard.ZstdCompressionDict:
     return zstandard.ZstdCompressionDict(state, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
 
 
-def damaged(first: int, why: str) -> CorruptHistory:
+def damaged(first: object, why: str) -> CorruptHistory:
     """Return the error that names a damaged block."""
     return CorruptHistory(
         f"the block that starts at entry {first} is damaged ({why}); "
         "`unspool doctor FILE --repair OUT` keeps what is intact",
-        seq=first,
+        seq=first if isinstance(first, int) else None,
     )

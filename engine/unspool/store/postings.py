@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
 from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from unspool.store.blocks import KIND_BITS, may_name
-from unspool.store.tail import read_rows
+from unspool.store.layout import FileConnection, Head
+from unspool.store.tail import missing_entry, read_rows
 
 _BATCHES: Final = (8, 32, 256)
 """Blocks whose bitmaps are read at a time; few at first, since whoever wants the nearest write finds it there."""
@@ -20,7 +20,7 @@ R = TypeVar("R")
 class BlockSource(Protocol):
     """What is needed of a file's reader."""
 
-    def call(self, query: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self, query: Callable[Concatenate[FileConnection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a query in one consistent view."""
 
     def writes_in(self, first: int, count: int, number: int) -> list[int]:
@@ -68,38 +68,51 @@ def _spans(
 
 
 def _blocks(source: BlockSource, number: int, after: int, before: int, backwards: bool) -> Iterator[tuple[int, int]]:
+    """Yield the blocks from `after` to `before - 1` that may name an atom.
+
+    Raises:
+        CorruptHistory: between them entries are missing, and nobody can say whether these changed the atom.
+    """
     for size in chain(_BATCHES, repeat(_BATCHES[-1])):
-        found = source.call(_bitmaps, after, before, backwards, size)
-        yield from ((first, count) for first, count, bitmap in found if may_name(bitmap, number))
-        if len(found) < size:
+        if after >= before:
             return
-        last, count, _ = found[-1]
-        after, before = (after, last) if backwards else (last + count, before)
+        found = source.call(_heads, after, before, backwards, size)
+        for head in found:
+            if backwards:
+                if head.stop < before:
+                    raise missing_entry(before - 1)
+                before = head.first
+            else:
+                if head.first > after:
+                    raise missing_entry(after)
+                after = head.stop
+            if may_name(head.atoms, number):
+                yield head.first, head.entries
+        if len(found) < size:
+            break
+    if after < before:
+        raise missing_entry(before - 1 if backwards else after)
 
 
-def _tail_writes(connection: sqlite3.Connection, number: int, start: int, stop: int) -> tuple[int, list[int]]:
+def _tail_writes(connection: FileConnection, number: int, start: int, stop: int) -> tuple[int, list[int]]:
     """Return where the blocks end, and the entries behind them that changed an atom."""
     sealed = _sealed_stop(connection)
     rows = read_rows(connection, max(sealed, start), stop)
+    for seq, row in enumerate(rows, max(sealed, start)):
+        if row.seq != seq:
+            raise missing_entry(seq)
+    if len(rows) < stop - max(sealed, start):
+        raise missing_entry(max(sealed, start) + len(rows))
     return sealed, [row.seq for row in rows if _names(row.changed, number)]
 
 
-def _sealed_stop(connection: sqlite3.Connection) -> int:
+def _heads(connection: FileConnection, after: int, before: int, backwards: bool, most: int) -> list[Head]:
+    return connection.layout.heads(connection, after, before, backwards=backwards, most=most)
+
+
+def _sealed_stop(connection: FileConnection) -> int:
     row = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
     return int(row[0]) if row else 0
-
-
-def _bitmaps(
-    connection: sqlite3.Connection, after: int, before: int, backwards: bool, most: int
-) -> list[tuple[int, int, bytes]]:
-    order = "DESC" if backwards else "ASC"
-    # The first condition finds the place in the index; without it every block from the beginning on is looked at.
-    query = (
-        "SELECT first, count, atoms FROM block "  # noqa: S608 - no user text
-        "WHERE first >= ifnull((SELECT max(first) FROM block WHERE first <= ?1), ?1) AND first + count > ?1 "
-        f"AND first < ?2 ORDER BY first {order} LIMIT ?3"
-    )
-    return connection.execute(query, (after, before, most)).fetchall()
 
 
 def _names(postings: Iterable[int], number: int) -> bool:

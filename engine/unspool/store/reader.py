@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,15 +13,18 @@ from unspool.codec.records import PackedRecords, Record, RecordCodec, encode_ful
 from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, EntryNotFound
 from unspool.model.entries import ChangeKind, Entry
-from unspool.store import blocks, frames
+from unspool.store import frames
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, Row
 from unspool.store.connection import ReadConnection
+from unspool.store.ending import End, Ending, ending_of
 from unspool.store.filling import fill_from_blocks, writes_in_block
+from unspool.store.layout import HISTORY_ID, EndMark, FactValue, FileConnection, Head, missing_name
 from unspool.store.postings import writes_of
 from unspool.store.protocol import Columns, RecordRun
 from unspool.store.tail import (
     check_leap,
     missing_entry,
+    newest_entry,
     read_rows,
     readable_rows,
     row_entry,
@@ -58,7 +60,9 @@ class FileReader:
         self._numbers: dict[str, int] = {}
         self._version = (-1, -1)
         self.count = 0
-        self.history_id = self._file.history_id = str(self.meta("history_id", ""))
+        self._mark: EndMark | None = None
+        self._mark_damage = ""
+        self.history_id = self._file.history_id = self._read_history_id()
         self.refresh()
 
     def _forget(self) -> None:
@@ -66,11 +70,19 @@ class FileReader:
         self._columns.clear()
         self._segments.clear()
 
-    def meta(self, key: str, default: str | int) -> str | int:
-        """Return a fact about the file."""
+    def _read_history_id(self) -> str:
         with self._file.reading() as connection:
-            row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return default if row is None else row[0]
+            found = connection.layout.fact(connection, HISTORY_ID)
+            if not isinstance(found, str) and connection.layout.tells_end:
+                raise CorruptHistory(
+                    "the file does not say which history it is; `unspool doctor FILE --repair OUT` gives it a new id"
+                )
+        return "" if found is None else str(found)
+
+    def fact(self, key: str) -> FactValue:
+        """Return a fact about the file; None where it says nothing."""
+        with self._file.reading() as connection:
+            return connection.layout.fact(connection, key)
 
     def refresh(self) -> int:
         """Look for new entries; return how many there are. Costs microseconds when nothing was written."""
@@ -85,24 +97,27 @@ class FileReader:
 
     def _recount(self, version: tuple[int, int]) -> int:
         with self._file.reading() as connection:
-            last: int | None = connection.execute("SELECT max(seq) FROM tail").fetchone()[0]
-            if last is None:
-                row = connection.execute("SELECT first + count - 1 FROM block ORDER BY first DESC LIMIT 1").fetchone()
-                last = -1 if row is None else row[0]
+            layout = connection.layout
+            self._read_mark(connection)
+            last = newest_entry(connection, self._mark)
             check_leap(connection, self.count, last)
-            known = len(self._names)
-            fresh = connection.execute("SELECT id, name FROM atom WHERE id >= ? ORDER BY id", (known,))
-            for number, name in fresh.fetchall():
-                if number != len(self._names):
-                    raise CorruptHistory(f"atom {len(self._names)} is missing from the table of names")
-                text = bytes(name).decode("utf-8", "surrogatepass")
-                self._numbers[text] = number
+            for text in layout.names(connection, len(self._names)):
+                self._numbers[text] = len(self._names)
                 self._names.append(text)
+            if self._mark is not None and len(self._names) < self._mark.names:
+                raise missing_name(len(self._names))
         new = last + 1 - self.count
         # The writer of this very process may have counted further meanwhile.
         self.count = max(self.count, last + 1)
         self._version = version
         return max(new, 0)
+
+    def _read_mark(self, connection: FileConnection) -> None:
+        try:
+            self._mark = connection.layout.end_mark(connection)
+            self._mark_damage = ""
+        except CorruptHistory as error:
+            self._mark, self._mark_damage = None, str(error)
 
     def atom_number(self, atom: str) -> int | None:
         """See `Store.atom_number`."""
@@ -152,34 +167,28 @@ class FileReader:
             if held is not None and held.first < start:
                 for at in range(start - held.first, len(held.times)):
                     columns.append(held.entry(at, self.history_id), RecordCodec(held.codecs[at]))
-            query = "SELECT first, count, columns FROM block WHERE first >= ? AND first < ? ORDER BY first"
-            fill_from_blocks(columns, connection.execute(query, (len(columns), self.count)))
+            fill_from_blocks(columns, connection.layout.packed(connection, len(columns), self.count))
             for row in readable_rows(connection, len(columns), self.count):
                 columns.add_holes(row.seq)
                 columns.append(row_entry(row, self.history_id), row.record.codec)
             columns.add_holes(self.count)
 
-    def _columns_at(self, connection: sqlite3.Connection, seq: int) -> BlockColumns | None:
-        row = connection.execute(
-            "SELECT first, count FROM block WHERE first <= ? ORDER BY first DESC LIMIT 1", (seq,)
-        ).fetchone()
-        if row is None or seq >= row[0] + row[1]:
-            return None
-        return self._block_columns(connection, row[0], row[1])
+    def _columns_at(self, connection: FileConnection, seq: int) -> BlockColumns | None:
+        head = connection.layout.block_at(connection, seq)
+        return None if head is None else self._block_columns(connection, head)
 
-    def _columns_if_readable(self, connection: sqlite3.Connection, seq: int) -> BlockColumns | None:
+    def _columns_if_readable(self, connection: FileConnection, seq: int) -> BlockColumns | None:
         try:
             return self._columns_at(connection, seq)
         except CorruptHistory:
             return None
 
-    def _block_columns(self, connection: sqlite3.Connection, first: int, count: int) -> BlockColumns:
-        known = self._columns.get(first)
+    def _block_columns(self, connection: FileConnection, head: Head) -> BlockColumns:
+        known = self._columns.get(head.first)
         if known is not None:
-            self._columns.move_to_end(first)
+            self._columns.move_to_end(head.first)
             return known
-        data = connection.execute("SELECT columns FROM block WHERE first = ?", (first,)).fetchone()[0]
-        columns = self._columns[first] = blocks.decode_columns(first, count, data)
+        columns = self._columns[head.first] = connection.layout.columns(connection, head.first, head.entries)
         if len(self._columns) > _COLUMNS_KEPT:
             self._columns.popitem(last=False)
         return columns
@@ -189,40 +198,21 @@ class FileReader:
         if not 0 <= seq < self.count:
             raise EntryNotFound(f"{self._path} has no entry {seq}: it has {self.count}")
         with self._file.reading() as connection:
-            columns = self._columns_at(connection, seq)
-            return self._tail_run(connection, seq) if columns is None else self._block_run(connection, columns)
+            run = connection.layout.run_at(connection, seq, self._prefix)
+            return self._tail_run(connection, seq) if run is None else run
 
-    def _block_run(self, connection: sqlite3.Connection, columns: BlockColumns) -> RecordRun:
-        payloads = self._payloads(connection, columns.first, len(columns.codecs))
-        # A block always starts with a plain full record, also where its first entry was recorded as a delta.
-        codecs = columns.codecs[:]
-        codecs[0] = RecordCodec.NONE
-        return RecordRun(columns.first, PackedRecords(codecs, payloads))
-
-    def _payloads(self, connection: sqlite3.Connection, first: int, count: int) -> list[bytes]:
-        query = "SELECT data, segment FROM block_data JOIN block USING (first) WHERE first = ?"
-        row = connection.execute(query, (first,)).fetchone()
-        if row is None:
-            raise CorruptHistory(f"the records of the block that starts at entry {first} are missing", seq=first)
-        payloads = blocks.decode_records(first, row[0], self._decompressor(connection, row[1], first))
-        if len(payloads) != count:
-            raise CorruptHistory(f"the block that starts at entry {first} lost records", seq=first)
-        return payloads
-
-    def _decompressor(self, connection: sqlite3.Connection, segment: int, first: int) -> zstandard.ZstdDecompressor:
+    def _prefix(self, connection: FileConnection, segment: int, first: int) -> zstandard.ZstdDecompressor:
         """Return what reads a segment's blocks; only to be used while the connection is held."""
         known = self._segments.get(segment)
         if known is None:
-            row = connection.execute("SELECT data FROM segment WHERE id = ?", (segment,)).fetchone()
-            if row is None:
-                raise CorruptHistory(f"the keyframe of segment {segment} is missing", seq=first)
-            keyframe = frames.raw_prefix(frames.decompress(row[0], first))
+            data = connection.layout.keyframe(connection, segment, first)
+            keyframe = frames.raw_prefix(frames.decompress(data, first))
             known = self._segments[segment] = frames.decompressor(keyframe)
             if len(self._segments) > _SEGMENTS_KEPT:
                 self._segments.popitem(last=False)
         return known
 
-    def _tail_run(self, connection: sqlite3.Connection, seq: int) -> RecordRun:
+    def _tail_run(self, connection: FileConnection, seq: int) -> RecordRun:
         query = "SELECT max(seq) FROM tail WHERE seq <= ? AND codec IN (?, ?)"
         full = connection.execute(query, (seq, RecordCodec.NONE, RecordCodec.COMPRESS)).fetchone()[0]
         if full is not None:
@@ -231,14 +221,15 @@ class FileReader:
         start = connection.execute("SELECT min(seq) FROM tail").fetchone()[0]
         if start is None or start == 0:
             raise missing_entry(seq if start is None else start)
-        columns = self._columns_at(connection, start - 1)
-        if columns is None:
+        layout = connection.layout
+        sealed, head = layout.run_at(connection, start - 1, self._prefix), layout.block_at(connection, start - 1)
+        if sealed is None or head is None:
             raise missing_entry(start - 1)
         # The chain began in a sealed block: its last state stands in for the full record.
-        base = replay(self._block_run(connection, columns), start - 1, self.atom_name)
-        head = Record(RecordCodec.NONE, encode_full(base, self.number_of))
-        rows = rows_without_gap(connection, start, seq, self.count)
-        return RecordRun(start - 1, PackedRecords.of([head, *(row.record for row in rows)]))
+        base = replay(sealed, start - 1, self.atom_name)
+        stand_in = Record(RecordCodec.NONE, encode_full(base, self.number_of))
+        rows = rows_without_gap(connection, start, seq, self.count, head.after)
+        return RecordRun(start - 1, PackedRecords.of([stand_in, *(row.record for row in rows)]))
 
     def number_of(self, atom: str) -> int:
         """Return an atom's number; raises KeyError for an unknown name."""
@@ -270,9 +261,8 @@ class FileReader:
 
     def writes_in(self, first: int, count: int, number: int) -> list[int]:
         """Return the entries of a block that changed an atom."""
-        query = "SELECT columns FROM block WHERE first = ?"
         with self._file.reading() as connection:
-            return writes_in_block(first, count, connection.execute(query, (first,)).fetchone()[0], number)
+            return writes_in_block(first, count, connection.layout.packed_at(connection, first), number)
 
     def verify(self, first: int, count: int) -> None:
         """Read a block and throw it away.
@@ -281,10 +271,8 @@ class FileReader:
             CorruptHistory: a checksum differs, or the block is not what its metadata says.
         """
         with self._file.reading() as connection:
-            data = connection.execute("SELECT columns FROM block WHERE first = ?", (first,)).fetchone()[0]
-            if len(blocks.unpack_columns(first, data).codecs) != count:
-                raise frames.damaged(first, "its columns differ in length")
-            self._payloads(connection, first, count)
+            connection.layout.columns(connection, first, count)
+            connection.layout.run_at(connection, first, self._prefix)
 
     def rows(self, start: int, run: RecordRun) -> Iterator[Row]:
         """Yield the entries of a run from `start` on as rows, the way the tail held them.
@@ -309,7 +297,15 @@ class FileReader:
         """What is the matter with the log that a writer left behind; "" where it is sound."""
         return self._file.damage
 
-    def call(self, query: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def ending(self) -> Ending:
+        """Return how the file ends."""
+        with self._file.reading() as connection:
+            self._read_mark(connection)
+            if self._mark_damage:
+                return Ending(End.UNKNOWN, self._mark_damage)
+            return ending_of(self._path, connection, self._mark)
+
+    def call(self, query: Callable[Concatenate[FileConnection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a query of another room of the store over this connection, in one consistent view."""
         with self._file.reading() as connection:
             return query(connection, *args, **kwargs)

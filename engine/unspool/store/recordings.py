@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
+
+from unspool.store.layout import FileConnection
 
 PREFIX: Final = "recording:"
 """Key in the table `meta`, followed by the number of the first entry that the settings apply to."""
@@ -46,13 +47,14 @@ class KeepsSettings(Protocol):
         """Keep the identity keys of lists that were set by hand."""
 
 
-def read_recordings(connection: sqlite3.Connection) -> tuple[Recording, ...]:
+def read_recordings(connection: FileConnection) -> tuple[Recording, ...]:
     """Return what the file says, in the order of entries; rows that make no sense are passed over.
 
     Raises:
         sqlite3.DatabaseError: the table cannot be read.
+        CorruptHistory: one of its rows is damaged.
     """
-    return recordings_among(connection.execute("SELECT key, value FROM meta WHERE key GLOB ?", (PREFIX + "*",)))
+    return recordings_among(connection.layout.facts(connection).items())
 
 
 def recordings_among(rows: Iterable[tuple[object, object]]) -> tuple[Recording, ...]:
@@ -91,14 +93,14 @@ def rows_for(known: Sequence[Recording], recording: Recording) -> tuple[tuple[st
     return idle, None if same or recording in known else row_of(recording)
 
 
-def note_recording(connection: sqlite3.Connection, recording: Recording) -> None:
+def note_recording(connection: FileConnection, recording: Recording) -> None:
     """Keep from which entry on which settings apply; nothing is written where they are those before.
 
     Raises:
         sqlite3.Error: the file refused.
     """
     idle, row = rows_for(read_recordings(connection), recording)
-    if idle:
-        connection.executemany("DELETE FROM meta WHERE key = ?", [(key,) for key in idle])
+    for key in idle:
+        connection.layout.drop_fact(connection, key)
     if row is not None:
-        connection.execute("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", row)
+        connection.layout.keep_fact(connection, *row)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import CorruptHistory, StorageFailed, UnspoolError
+from unspool.store.layout import FileConnection
 from unspool.store.reader import FileReader
 from unspool.store.schema import connect_writer
 from unspool.store.sealing import Segment, build_block, head_record, load_segment, write_block
@@ -49,7 +50,7 @@ class Sealer:
         self._presence = presence
         self._requests: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._connection: sqlite3.Connection | None = None
+        self._connection: FileConnection | None = None
         self._segment: Segment | None = None
         self._tally: Tally | None = None
         self.failure: UnspoolError | None = None
@@ -91,7 +92,7 @@ class Sealer:
         connection.close()
         self._connection = None
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> FileConnection:
         if self._connection is None:
             # A connection is opened by name: what has the name by now must be what is recorded into.
             self._presence()
@@ -124,13 +125,13 @@ class Sealer:
             self._connection.close()
             self._connection = None
 
-    def _seal(self, connection: sqlite3.Connection, start: int, stop: int) -> None:
+    def _seal(self, connection: FileConnection, start: int, stop: int) -> None:
         rows = read_rows(connection, start, stop)
         if len(rows) != stop - start:
             raise CorruptHistory(f"{self._path}: entries {start} to {stop - 1} are not all in the tail", seq=start)
         self._reader.recount()
         head = head_record(rows, self._reader.atom_name, self._reader.number_of, self._reader.run)
-        block = build_block(rows, head, self._segment)
+        block = build_block(connection.layout, rows, head, self._segment)
         if self._tally is not None:
             self._tally.add(rows)
         self._presence()
@@ -138,7 +139,7 @@ class Sealer:
             write_block(connection, block, self._tally)
         self._segment = block.segment
 
-    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+    def _checkpoint(self, connection: FileConnection) -> None:
         # PASSIVE never waits for readers nor blocks the writer; the fsync happens on this thread.
         wal = self._path.with_name(self._path.name + "-wal")
         try:

@@ -14,6 +14,7 @@ from unspool.codec.records import PackedRecords, RecordCodec, encode_full
 from unspool.codec.replay import Run, replay
 from unspool.store import blocks, frames
 from unspool.store.blocks import Row
+from unspool.store.layout import FileConnection, Head, Layout
 from unspool.store.protocol import RecordRun
 from unspool.store.tally import Tally, save_tally
 
@@ -44,55 +45,56 @@ class Segment:
 class SealedBlock:
     """A block ready to be written."""
 
-    rows: Sequence[Row]
+    head: Head
     columns: bytes
-    data: bytes
-    atoms: bytes
+    records: bytes
     segment: Segment
     keyframe: bytes | None
 
 
-def load_segment(connection: sqlite3.Connection) -> Segment | None:
+def load_segment(connection: FileConnection) -> Segment | None:
     """Return the newest segment of a file, or None for a file without one."""
-    row = connection.execute("SELECT id, size, data FROM segment ORDER BY id DESC LIMIT 1").fetchone()
+    row = connection.execute("SELECT id FROM segment ORDER BY id DESC LIMIT 1").fetchone()
     if row is None:
         return None
+    data = connection.layout.keyframe(connection, row[0], 0)
     used = connection.execute("SELECT count(*) FROM block WHERE segment = ?", (row[0],)).fetchone()[0]
-    return Segment(row[0], row[1], frames.raw_prefix(frames.decompress(row[2], 0)), used)
+    return Segment(row[0], len(data), frames.raw_prefix(frames.decompress(data, 0)), used)
 
 
-def build_block(rows: Sequence[Row], head: bytes, segment: Segment | None, level: int = frames.LEVEL) -> SealedBlock:
+def build_block(
+    layout: Layout, rows: Sequence[Row], state: bytes, segment: Segment | None, level: int = frames.LEVEL
+) -> SealedBlock:
     """Compress rows into a block.
 
     Args:
+        layout: how blocks are laid out.
         rows: entries in a row.
-        head: plain full record of the first one's state.
+        state: plain full record of the first one's state.
         segment: the current segment; a new one is begun when it is None, used up or worn.
         level: zstd level.
     """
-    payloads = [head, *(row.record.payload for row in rows[1:])]
     keyframe = None
-    if segment is None or segment.blocks >= SEGMENT_BLOCKS or _is_worn(head, segment):
-        keyframe = frames.compress(head, level=level)
+    if segment is None or segment.blocks >= SEGMENT_BLOCKS or _is_worn(state, segment):
+        keyframe = layout.pack_keyframe(state, level)
         number = 0 if segment is None else segment.number + 1
-        segment = Segment(number, len(keyframe), frames.raw_prefix(head), 0)
-    return SealedBlock(
-        rows=rows,
-        columns=blocks.encode_columns(rows, level),
-        data=blocks.encode_records(payloads, segment.prefix, level),
-        atoms=blocks.atoms_bitmap(chain.from_iterable(row.changed for row in rows)),
-        segment=segment,
-        keyframe=keyframe,
+        segment = Segment(number, len(keyframe), frames.raw_prefix(state), 0)
+    times = [row.time_ns for row in rows]
+    atoms = blocks.atoms_bitmap(chain.from_iterable(row.changed for row in rows))
+    head = Head(
+        rows[0].seq, len(rows), segment.number, min(times), max(times), atoms, rows[0].before, rows[-1].crc, 0, 0
     )
+    columns = layout.pack_columns(rows, level)
+    return SealedBlock(head, columns, layout.pack_records(rows, state, segment.prefix, level), segment, keyframe)
 
 
-def _is_worn(head: bytes, segment: Segment) -> bool:
-    against_keyframe = len(frames.compress(head, segment.prefix))
+def _is_worn(state: bytes, segment: Segment) -> bool:
+    against_keyframe = len(frames.compress(state, segment.prefix))
     # Tiny states never justify a keyframe of their own by this rule alone.
     return against_keyframe > 256 and against_keyframe > _WORN_SHARE * segment.size
 
 
-def write_block(connection: sqlite3.Connection, block: SealedBlock, tally: Tally | None = None) -> None:
+def write_block(connection: FileConnection, block: SealedBlock, tally: Tally | None = None) -> None:
     """Move rows from the tail into their block. One transaction: a crash leaves either the rows or the block.
 
     Args:
@@ -100,21 +102,16 @@ def write_block(connection: sqlite3.Connection, block: SealedBlock, tally: Tally
         block: what `build_block` made.
         tally: shares of all sealed entries, this block's included; kept with the file.
     """
-    first, count = block.rows[0].seq, len(block.rows)
-    times = [row.time_ns for row in block.rows]
+    layout, head = connection.layout, block.head
     connection.execute("BEGIN IMMEDIATE")
     try:
         if block.keyframe is not None:
-            values = (block.segment.number, block.segment.size, block.keyframe)
-            connection.execute("INSERT INTO segment(id, size, data) VALUES (?, ?, ?)", values)
-        connection.execute(
-            "INSERT INTO block(first, count, segment, start_ns, end_ns, atoms, columns) VALUES (?,?,?,?,?,?,?)",
-            (first, count, block.segment.number, min(times), max(times), block.atoms, block.columns),
-        )
-        connection.execute("INSERT INTO block_data(first, data) VALUES (?, ?)", (first, block.data))
-        connection.execute("DELETE FROM tail WHERE seq >= ? AND seq < ?", (first, first + count))
+            layout.add_keyframe(connection, block.segment.number, block.keyframe)
+        layout.add_block(connection, head, block.columns, block.records)
+        connection.execute("DELETE FROM tail WHERE seq >= ? AND seq < ?", (head.first, head.stop))
         if tally is not None:
             save_tally(connection, tally)
+        layout.mark_end(connection, count=head.stop, last=head.after, is_closed=False)
         connection.execute("COMMIT")
     except sqlite3.Error:
         if connection.in_transaction:
@@ -149,7 +146,7 @@ def head_record(
     return encode_full(replay(run, first.seq, name), intern)
 
 
-def unsealed_runs(connection: sqlite3.Connection, run_rows: int) -> list[tuple[int, int]]:
+def unsealed_runs(connection: FileConnection, run_rows: int) -> list[tuple[int, int]]:
     """Return how the rows now in the tail fall into blocks: (start, stop) pairs cut at full records."""
     codecs = connection.execute("SELECT seq, codec FROM tail ORDER BY seq").fetchall()
     runs: list[tuple[int, int]] = []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Final
 
 from unspool.errors import CorruptHistory
 from unspool.store.blocks import Row
+from unspool.store.layout import FileConnection
 from unspool.store.reader import FileReader
 from unspool.store.tail import readable_rows
 from unspool.store.tally import Tally, empty_tally, load_tally
@@ -41,7 +41,7 @@ def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, i
     return {names[number]: (tally.changes.get(number, 0), tally.spent.get(number, 0)) for number in known}
 
 
-def _parts(connection: sqlite3.Connection, count: int) -> tuple[Tally | None, list[Block], list[Row]]:
+def _parts(connection: FileConnection, count: int) -> tuple[Tally | None, list[Block], list[Row]]:
     """Return the tally, the blocks, and the rows of the tail as far as `count` entries."""
     blocks = connection.execute("SELECT first, count FROM block WHERE first < ? ORDER BY first", (count,)).fetchall()
     return load_tally(connection), blocks, readable_rows(connection, _stop(blocks), count)
@@ -58,9 +58,7 @@ def _verify_blocks(reader: FileReader, blocks: list[Block], problems: list[str])
         expected = reader.call(_verify_some, reader, blocks[start : start + _AT_ONCE], expected, problems)
 
 
-def _verify_some(
-    _: sqlite3.Connection, reader: FileReader, some: list[Block], expected: int, problems: list[str]
-) -> int:
+def _verify_some(_: FileConnection, reader: FileReader, some: list[Block], expected: int, problems: list[str]) -> int:
     for first, count in some:
         if first != expected:
             problems.append(f"entries {expected} to {first - 1} are missing; run `unspool doctor`")

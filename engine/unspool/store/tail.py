@@ -2,78 +2,41 @@
 
 from __future__ import annotations
 
-import sqlite3
-import zlib
-from array import array
-from typing import Final
+from typing import Any, Final
 
-from unspool.codec.records import Record, RecordCodec
 from unspool.errors import CorruptHistory
-from unspool.model import wire
 from unspool.model.entries import NO_META, Entry, EntryKind
-from unspool.model.values import Value
-from unspool.store.blocks import Row, pack_postings, part_of, posting, unpack_postings
-from unspool.store.protocol import Draft
+from unspool.store.blocks import Row, part_of
+from unspool.store.layout import EndMark, FileConnection
 
-INSERT: Final = "INSERT INTO tail(seq, time_ns, codec, full_bytes, action, changed, extra, record, crc) VALUES (?,?,?,?,?,?,?,?,?)"
-_SELECT: Final = "SELECT seq, time_ns, codec, full_bytes, action, changed, extra, record, crc FROM tail "
+_BETWEEN: Final = "WHERE seq >= ? AND seq < ? ORDER BY seq"
 
 
-def row_values(draft: Draft, seq: int) -> tuple[object, ...]:
-    """Return what `INSERT` binds for a draft."""
-    changed = pack_postings(array("I", [posting(number, kind) for number, kind in draft.changed]))
-    extra = _extra(draft, seq)
-    packed = wire.encode(extra) if extra else None
-    record = draft.record.payload
-    codec = int(draft.record.codec)
-    crc = row_checksum(draft.timestamp_ns, codec, draft.full_bytes, draft.action, changed, packed, record)
-    return (seq, draft.timestamp_ns, codec, draft.full_bytes, draft.action, changed, packed, record, crc)
-
-
-def _extra(draft: Draft, seq: int) -> dict[str, Value]:
-    extra: dict[str, Value] = {}
-    if draft.entry_id:
-        extra["id"] = draft.entry_id
-    if draft.parent_seq is not None and draft.parent_seq != seq - 1:
-        extra["parent"] = draft.parent_seq
-        if draft.part is not None:
-            extra["part"] = list(draft.part)
-    if draft.meta:
-        extra["meta"] = dict(draft.meta)
-    return extra
-
-
-def row_checksum(
-    time_ns: int, codec: int, full_bytes: int, action: str, changed: bytes, extra: bytes | None, record: bytes
-) -> int:
-    """Return the CRC-32 of all that a row holds besides its number."""
-    facts = f"{time_ns},{codec},{full_bytes},{action}".encode()
-    seed = zlib.crc32(changed, zlib.crc32(facts))
-    return zlib.crc32(record, seed if extra is None else zlib.crc32(extra, seed))
-
-
-def read_rows(connection: sqlite3.Connection, start: int, stop: int) -> list[Row]:
+def read_rows(connection: FileConnection, start: int, stop: int) -> list[Row]:
     """Read tail rows `start` to `stop - 1` and verify each.
 
     Raises:
         CorruptHistory: a row is damaged; names the entry.
     """
-    cursor = connection.execute(_SELECT + "WHERE seq >= ? AND seq < ? ORDER BY seq", (start, stop))
-    return [checked_row(values) for values in cursor]
+    layout = connection.layout
+    return [layout.checked_row(values) for values in connection.execute(layout.select_row + _BETWEEN, (start, stop))]
 
 
-def readable_rows(connection: sqlite3.Connection, start: int, stop: int) -> list[Row]:
+def readable_rows(connection: FileConnection, start: int, stop: int) -> list[Row]:
     """Read tail rows `start` to `stop - 1`, leaving out damaged ones."""
+    layout = connection.layout
     rows = []
-    for values in connection.execute(_SELECT + "WHERE seq >= ? AND seq < ? ORDER BY seq", (start, stop)):
+    for values in connection.execute(layout.select_row + _BETWEEN, (start, stop)):
         try:
-            rows.append(checked_row(values))
+            rows.append(layout.checked_row(values))
         except CorruptHistory:
             continue
     return rows
 
 
-def rows_without_gap(connection: sqlite3.Connection, start: int, seq: int, stop: int) -> list[Row]:
+def rows_without_gap(
+    connection: FileConnection, start: int, seq: int, stop: int, before: int | None = None
+) -> list[Row]:
     """Read the rows that lead to an entry, and those behind it up to the first that cannot be read.
 
     Args:
@@ -81,14 +44,22 @@ def rows_without_gap(connection: sqlite3.Connection, start: int, seq: int, stop:
         start: the first row.
         seq: the entry.
         stop: one past the last row wanted.
+        before: checksum of the entry that the first row must follow, if it must follow a certain one.
 
     Raises:
-        CorruptHistory: a row up to the entry is damaged or missing; names it.
+        CorruptHistory: a row up to the entry is damaged, missing or another one; names it.
     """
+    layout = connection.layout
     rows = read_rows(connection, start, seq + 1)
     for place, row in enumerate(rows):
         if row.seq != start + place:
             raise missing_entry(start + place)
+        if before is not None and not layout.follows(before, row):
+            raise CorruptHistory(
+                f"entry {row.seq} does not follow the one before it as it was recorded; `unspool doctor` tells more",
+                seq=row.seq,
+            )
+        before = row.crc
     if len(rows) <= seq - start:
         raise missing_entry(start + len(rows))
     try:
@@ -97,10 +68,42 @@ def rows_without_gap(connection: sqlite3.Connection, start: int, seq: int, stop:
         # Damage behind the entry is told when somebody goes there.
         return rows
     for row in behind:
-        if row.seq != start + len(rows):
+        if row.seq != start + len(rows) or not layout.follows(rows[-1].crc, row):
             break
         rows.append(row)
     return rows
+
+
+def newest_entry(connection: FileConnection, mark: EndMark | None) -> int:
+    """Return the number of the newest entry that a file is certain to have had, or -1.
+
+    Entries that were there once and are nowhere now are missing, not fewer. What only damaged numbers claim is not there.
+
+    Args:
+        connection: the file.
+        mark: what it says about its end, if it does.
+    """
+    if mark is not None and mark.is_closed:
+        return mark.entries - 1
+    query = connection.layout.select_row + "ORDER BY seq DESC LIMIT 1"
+    row = connection.execute(query).fetchone()
+    last = -1 if row is None else int(row[0])
+    if mark is None:
+        sealed = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
+        return last if sealed is None else max(last, sealed[0] - 1)
+    if last > mark.entries:
+        before = connection.execute("SELECT max(seq) FROM tail WHERE seq < ?", (last,)).fetchone()[0]
+        if before != last - 1 and not _is_intact(connection, row):
+            last = -1 if before is None else before
+    return max(last, mark.entries - 1)
+
+
+def _is_intact(connection: FileConnection, values: tuple[Any, ...]) -> bool:
+    try:
+        connection.layout.checked_row(values)
+    except CorruptHistory:
+        return False
+    return True
 
 
 def missing_entry(seq: int) -> CorruptHistory:
@@ -109,29 +112,6 @@ def missing_entry(seq: int) -> CorruptHistory:
         f"entry {seq} is missing: neither in a block nor in the tail; `unspool doctor` tells what still reads",
         seq=seq,
     )
-
-
-def checked_row(values: tuple[int, int, int, int, str, bytes, bytes | None, bytes, int]) -> Row:
-    """Return one row as it was selected, after comparing its checksum.
-
-    Raises:
-        CorruptHistory: it is damaged; names the entry.
-    """
-    seq, time_ns, codec, full_bytes, action, changed, extra, record, crc = values
-    if row_checksum(time_ns, codec, full_bytes, action, changed, extra, record) != crc:
-        raise CorruptHistory(
-            f"entry {seq} is damaged (its checksum differs); `unspool doctor FILE --repair OUT` keeps what is intact",
-            seq=seq,
-        )
-    try:
-        known = RecordCodec(codec)
-    except ValueError:
-        raise CorruptHistory(
-            f"entry {seq} has the unknown codec {codec}; a newer unspool wrote it", seq=seq
-        ) from None
-    postings = unpack_postings(changed)
-    extras = wire.decode(extra) if extra else {}
-    return Row(seq, time_ns, Record(known, record), full_bytes, action, postings, extras, len(record))
 
 
 def row_entry(row: Row, history_id: str) -> Entry:
@@ -161,7 +141,7 @@ _LEAP: Final = 1_000_000
 """New entries at once from which their number is checked: a damaged page may claim any."""
 
 
-def check_leap(connection: sqlite3.Connection, known: int, last: int) -> None:
+def check_leap(connection: FileConnection, known: int, last: int) -> None:
     """Refuse a file that claims far more entries than it can hold.
 
     Args:

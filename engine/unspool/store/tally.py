@@ -6,14 +6,15 @@ every record.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
 from unspool.codec.records import Record, RecordCodec, raw_items
+from unspool.errors import CorruptHistory
 from unspool.store.blocks import KIND_BITS, Row
+from unspool.store.layout import FileConnection
 
 KEY: Final = "tally"
 """Where the file's `meta` table holds it."""
@@ -71,19 +72,23 @@ def empty_tally() -> Tally:
     return Tally(0, {}, {})
 
 
-def load_tally(connection: sqlite3.Connection) -> Tally | None:
+def load_tally(connection: FileConnection) -> Tally | None:
     """Return the file's tally of its sealed entries, or None where it has none that can be trusted."""
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (KEY,)).fetchone()
+    try:
+        value = connection.layout.fact(connection, KEY)
+    except CorruptHistory:
+        # It is only a sum of what the blocks say, and can be made again.
+        return None
     sealed = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
-    if row is None:
+    if value is None:
         return empty_tally() if sealed is None else None
     try:
-        tally = _decode(row[0])
+        tally = _decode(value)  # type: ignore[arg-type]
     except (msgspec.MsgspecError, TypeError):
         return None
     return tally if tally.stop == (sealed[0] if sealed else 0) else None
 
 
-def save_tally(connection: sqlite3.Connection, tally: Tally) -> None:
+def save_tally(connection: FileConnection, tally: Tally) -> None:
     """Keep a tally in the file; part of the caller's transaction."""
-    connection.execute("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", (KEY, _encode(tally)))
+    connection.layout.keep_fact(connection, KEY, _encode(tally))

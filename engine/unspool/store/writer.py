@@ -17,6 +17,7 @@ from typing import Final
 from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files.private import PRIVATE, check_mode, drop_lock, foreign_owner, take_lock
 from unspool.store.file_identity import note_identity
+from unspool.store.layout import CREATED_NS, HISTORY_ID
 from unspool.store.presence import Presence
 from unspool.store.protocol import Draft
 from unspool.store.reader import FileReader
@@ -24,7 +25,6 @@ from unspool.store.recordings import Recording, note_recording
 from unspool.store.schema import connect_writer, is_sound
 from unspool.store.sealer import Sealer
 from unspool.store.sealing import unsealed_runs
-from unspool.store.tail import INSERT, row_values
 
 _SYNCHRONOUS: Final = {"default": "NORMAL", "fast": "OFF", "full": "FULL"}
 RUN_ROWS: Final = 64
@@ -38,7 +38,9 @@ _MAX_ROWS: Final = 128
 class FileWriter:
     """The one writer of a file."""
 
-    def __init__(self, path: Path, durability: str, mode: int = PRIVATE, *, seals: bool = True) -> None:
+    def __init__(
+        self, path: Path, durability: str, mode: int = PRIVATE, *, seals: bool = True, history_id: str = ""
+    ) -> None:
         """Open or create the file; rows that a crashed writer left in the tail are sealed at once.
 
         Args:
@@ -46,6 +48,7 @@ class FileWriter:
             durability: see `FileStore.create`.
             mode: permissions of a new file.
             seals: compress entries into blocks; not worth it where they do not stay for long.
+            history_id: which history a new file holds; one of its own where "".
 
         Raises:
             HistoryLocked, UnreadableSource, NewerSchema, ConfigError, StorageFailed: see `FileStore.create`.
@@ -59,25 +62,26 @@ class FileWriter:
         self._lock = threading.Lock()
         with ExitStack() as undo:
             undo.callback(self._unlock)
-            self._open(_SYNCHRONOUS[durability], mode, undo)
+            self._open(_SYNCHRONOUS[durability], mode, history_id, undo)
             undo.pop_all()
         self._next = self.reader.count
         self._run_start = self._next
         self._run_bytes = 0
         self._failed = False
 
-    def _open(self, synchronous: str, mode: int, undo: ExitStack) -> None:
+    def _open(self, synchronous: str, mode: int, history_id: str, undo: ExitStack) -> None:
         """Open all connections.
 
         Args:
             synchronous: SQLite's setting.
             mode: permissions of a new file.
+            history_id: which history a new file holds.
             undo: takes what closes them when one fails.
         """
-        self._connection = connect_writer(self._path, synchronous=synchronous, mode=mode)
+        self._connection = connect_writer(self._path, synchronous=synchronous, mode=mode, history_id=history_id)
         undo.callback(self._connection.close)
         self._presence = Presence(self._path, lambda: is_sound(self._path))
-        self._identify()
+        self._begin()
         self.reader = FileReader(self._path, live=True)
         undo.callback(self.reader.close)
         self.sealer = Sealer(
@@ -96,17 +100,33 @@ class FileWriter:
                 "check the disk and its free space"
             ) from None
 
-    def _identify(self) -> None:
+    def _begin(self) -> None:
+        """Say that the file is open, before anything is appended: who finds it so knows that the end may be missing.
+
+        Raises:
+            UnreadableSource: it cannot be written.
+            CorruptHistory: its newest entry is damaged.
+        """
+        connection, layout = self._connection, self._connection.layout
+        self._layout = layout
         try:
-            self._connection.execute(
-                "INSERT OR IGNORE INTO meta(key, value) VALUES ('history_id', ?), ('created_ns', ?)",
-                (secrets.token_hex(4), time.time_ns()),
-            )
+            self._last_sum = layout.last_sum(connection)
+            if layout.fact(connection, HISTORY_ID) is None:
+                layout.keep_fact(connection, HISTORY_ID, secrets.token_hex(4))
+                layout.keep_fact(connection, CREATED_NS, time.time_ns())
+            self._mark_end(is_closed=False)
         except sqlite3.Error as error:
             remedy = (
                 foreign_owner(self._path, to_write=True) or "check its permissions and the free space of its disk"
             )
             raise UnreadableSource(f"{self._path}: cannot be written ({error}); {remedy}") from None
+
+    def _mark_end(self, *, is_closed: bool) -> None:
+        connection = self._connection
+        count = connection.execute(
+            "SELECT max(ifnull((SELECT max(seq) FROM tail), -1) + 1, ifnull((SELECT max(first + count) FROM block), 0))"
+        ).fetchone()[0]
+        connection.layout.mark_end(connection, count=count, last=self._last_sum, is_closed=is_closed)
 
     def intern(self, atom: str) -> int:
         """See `Store.intern`."""
@@ -139,16 +159,17 @@ class FileWriter:
         """
         self._presence.check()
         seq = self._next
-        values = row_values(draft, seq)
+        values, crc = self._layout.row_values(draft, seq, self._last_sum)
         try:
             with self._lock:
                 if self._fresh:
                     self._append_with_names(values)
                 else:
-                    self._connection.execute(INSERT, values)
+                    self._connection.execute(self._layout.insert_row, values)
         except sqlite3.Error as error:
             raise StorageFailed(f"{self._path}: entry {seq} could not be written ({error})") from None
         self._next = seq + 1
+        self._last_sum = crc
         # This process is the only writer, so the reading half need not ask the file for the count.
         self.reader.count = self._next
         if self._seals:
@@ -158,8 +179,8 @@ class FileWriter:
     def _append_with_names(self, values: tuple[object, ...]) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._connection.executemany("INSERT INTO atom(id, name) VALUES (?, ?)", self._fresh)
-            self._connection.execute(INSERT, values)
+            self._layout.add_names(self._connection, self._fresh)
+            self._connection.execute(self._layout.insert_row, values)
             self._connection.execute("COMMIT")
         except sqlite3.Error:
             if self._connection.in_transaction:
@@ -245,6 +266,7 @@ class FileWriter:
             self._presence.check()
             if self._seals:
                 self.sealer.seal_all(unsealed_runs(self._connection, RUN_ROWS))
+            self._mark_end(is_closed=True)
             # The last connection to close folds the WAL away, and one opened for reading cannot.
             self.reader.close()
             self.sealer.close()

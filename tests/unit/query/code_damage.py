@@ -63,6 +63,27 @@ def forged_value(folder: Path) -> Sick:
     return Sick(file.path, states, doubtful=doubtful)
 
 
+def another_version(folder: Path) -> Sick:
+    """An entry is exchanged with one of a copy that went on differently."""
+    file = live(folder / "x.unspool", strategy="manual")
+    rewrite_tail(file.path, 5, chains=False, action="of a copy")
+    return Sick(file.path, file.states)
+
+
+def other_settings(folder: Path) -> Sick:
+    """What the file says of itself was changed."""
+    file = recorded(folder / "x.unspool")
+    change(file.path, ("UPDATE meta SET value = 5 WHERE key = 'created_ns'", ()))
+    return Sick(file.path, file.states)
+
+
+def no_end(folder: Path) -> Sick:
+    """The file does not say any more where it ends."""
+    file = recorded(folder / "x.unspool")
+    change(file.path, ("DELETE FROM meta WHERE key = 'end'", ()))
+    return Sick(file.path, file.states)
+
+
 def lost_name(folder: Path) -> Sick:
     """The name of an atom is gone."""
     file = recorded(folder / "x.unspool")
@@ -154,6 +175,9 @@ MORE_CODES: dict[Code, Callable[[Path], Sick]] = {
     Code.SQLITE_DAMAGE: damaged_page,
     Code.REPLAY_DIFFERS: forged_value,
     Code.UNKNOWN_ATOM: lost_name,
+    Code.CHECKSUM_CHAIN: another_version,
+    Code.DAMAGED_FACT: other_settings,
+    Code.WRONG_END: no_end,
     Code.FORK_WITHOUT_PARENT: fork_from_nowhere,
     Code.FORK_WRONG_BRANCH: fork_on_another_branch,
     Code.IDENTITY_LOST: no_identity,

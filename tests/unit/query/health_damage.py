@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from unspool.query.doctor_findings import Code
 from unspool.recorder import Recorder
 from unspool.store import FileStore
 from unspool.store.blocks import pack_postings, posting
-from unspool.store.tail import row_checksum
+from unspool.store.layout import FileConnection, PackedDraft
+from unspool.store.layout_2 import SecondLayout, seed_of
+from unspool.store.schema import connect_writer
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -87,14 +89,63 @@ def blocks_of(path: Path) -> list[tuple[int, int]]:
     return ask(path, "SELECT first, count FROM block ORDER BY first")
 
 
-def rewrite_tail(path: Path, seq: int, **columns: Any) -> None:
+@contextmanager
+def writing(path: Path) -> Iterator[FileConnection]:
+    """Open a file as a recorder does, and leave it as it was closed."""
+    with closing(connect_writer(path, synchronous="OFF")) as connection:
+        yield connection
+        layout = connection.layout
+        mark = layout.end_mark(connection)
+        assert mark is not None
+        layout.mark_end(connection, count=mark.entries, last=mark.last, is_closed=mark.is_closed)
+
+
+def keep_fact(path: Path, key: str, value: str | None) -> None:
+    """Change what a file says of itself, as a recorder would."""
+    with writing(path) as connection:
+        if value is None:
+            connection.layout.drop_fact(connection, key)
+        else:
+            connection.layout.keep_fact(connection, key, value)
+
+
+def move_block(path: Path, first: int, to: int) -> None:
+    """Give the last block other numbers, as a bug in a writer would."""
+    with writing(path) as connection:
+        block = connection.layout.raw_block(connection, first)
+        assert block is not None
+        assert isinstance(block.columns, bytes)
+        assert isinstance(block.records, bytes)
+        connection.execute("DELETE FROM block WHERE first = ?", (first,))
+        connection.execute("DELETE FROM block_data WHERE first = ?", (first,))
+        connection.layout.add_block(connection, block.head._replace(first=to), block.columns, block.records)
+
+
+def rewrite_tail(path: Path, seq: int, *, chains: bool = True, **columns: Any) -> None:
     """Change columns of a tail row and give it a checksum that fits, as a bug in a writer would."""
     names = ("time_ns", "codec", "full_bytes", "action", "changed", "extra", "record")
     row = dict(zip(names, ask(path, f"SELECT {', '.join(names)} FROM tail WHERE seq = ?", seq)[0], strict=True))
     row.update(columns)
     settings = ", ".join(f"{name} = ?" for name in names)
-    values = (*row.values(), row_checksum(**row), seq)
-    change(path, (f"UPDATE tail SET {settings}, crc = ? WHERE seq = ?", values))
+    layout = layout_of(path)
+    (before,) = ask(path, "SELECT before FROM tail WHERE seq = ?", seq)[0]
+    crc = layout.row_sum(seq, PackedDraft(**row), before)
+    change(path, (f"UPDATE tail SET {settings}, crc = ? WHERE seq = ?", (*row.values(), crc, seq)))
+    if chains:
+        _chain_on(path, layout, seq + 1, crc)
+
+
+def layout_of(path: Path) -> SecondLayout:
+    return SecondLayout(seed_of(ask(path, "SELECT value FROM meta WHERE key = 'history_id'")[0][0]))
+
+
+def _chain_on(path: Path, layout: SecondLayout, seq: int, before: int) -> None:
+    """Give the rows behind a changed one checksums that fit, as the same writer would."""
+    columns = "time_ns, codec, full_bytes, action, changed, extra, record"
+    for number, *facts in ask(path, f"SELECT seq, {columns} FROM tail WHERE seq >= ? ORDER BY seq", seq):
+        crc = layout.row_sum(number, PackedDraft(*facts), before)
+        change(path, ("UPDATE tail SET before = ?, crc = ? WHERE seq = ?", (before, crc, number)))
+        before = crc
 
 
 # --- the damages -----------------------------------------------------------------------------------------------------
@@ -230,21 +281,23 @@ def orphan_records(path: Path) -> set[int]:
 
 
 def unused_keyframe(path: Path) -> set[int]:
-    change(path, ("INSERT INTO segment(id, size, data) VALUES (9, 1, x'00')", ()))
+    change(path, ("INSERT INTO segment(id, size, crc, data) VALUES (9, 1, 0, x'00')", ()))
     return set()
 
 
 def tail_over_block(path: Path) -> set[int]:
     seq = span(path, 1).start + 2
-    row = (START, int(RecordCodec.NONE), 1, "twice", b"", None, b"\x90")
-    change(path, ("INSERT INTO tail VALUES (?,?,?,?,?,?,?,?,?)", (seq, *row, row_checksum(*row))))
+    row = PackedDraft(START, int(RecordCodec.NONE), 1, "twice", b"", None, b"\x90")
+    layout = layout_of(path)
+    insert = layout.insert_row
+    change(path, (insert, (seq, *row, 0, layout.row_sum(seq, row, 0))))
     return set()
 
 
 def impossible_block(path: Path) -> set[int]:
     change(
         path,
-        ("INSERT INTO block VALUES (-5, 3, 0, 0, 0, x'', x'')", ()),
+        ("INSERT INTO block VALUES (-5, 3, 0, 0, 0, x'', x'', x'')", ()),
         ("INSERT INTO block_data VALUES (-5, x'')", ()),
     )
     return set()
@@ -273,16 +326,16 @@ CASES = [
     Case(recorded, lose_block, {Code.MISSING_ENTRIES}),
     Case(recorded, empty_records, {Code.CHECKSUM}),
     Case(recorded, text_records, {Code.CHECKSUM}),
-    Case(live, flip_tail, {Code.CHECKSUM, Code.SEVERED_BASE}, {"strategy": "manual"}),
-    Case(live, alter_tail_time, {Code.CHECKSUM, Code.SEVERED_BASE}, {"strategy": "manual"}),
-    Case(live, lose_tail_row, {Code.MISSING_ENTRIES, Code.SEVERED_BASE}, {"strategy": "manual"}),
-    Case(live, lose_tail_base, {Code.MISSING_ENTRIES, Code.SEVERED_BASE}, {"strategy": "manual"}),
-    Case(live, unknown_codec, {Code.MALFORMED, Code.SEVERED_BASE}, {"strategy": "manual"}),
-    Case(live, malformed_record, {Code.MALFORMED, Code.SEVERED_BASE}, {"strategy": "manual"}),
+    Case(live, flip_tail, {Code.NOT_CLOSED, Code.CHECKSUM, Code.SEVERED_BASE}, {"strategy": "manual"}),
+    Case(live, alter_tail_time, {Code.NOT_CLOSED, Code.CHECKSUM, Code.SEVERED_BASE}, {"strategy": "manual"}),
+    Case(live, lose_tail_row, {Code.NOT_CLOSED, Code.MISSING_ENTRIES, Code.SEVERED_BASE}, {"strategy": "manual"}),
+    Case(live, lose_tail_base, {Code.NOT_CLOSED, Code.MISSING_ENTRIES, Code.SEVERED_BASE}, {"strategy": "manual"}),
+    Case(live, unknown_codec, {Code.NOT_CLOSED, Code.MALFORMED, Code.SEVERED_BASE}, {"strategy": "manual"}),
+    Case(live, malformed_record, {Code.NOT_CLOSED, Code.MALFORMED, Code.SEVERED_BASE}, {"strategy": "manual"}),
     Case(recorded, clear_index, {Code.WRONG_INDEX}),
     Case(recorded, wrong_times, {Code.WRONG_INDEX}),
     Case(recorded, wrong_keyframe_size, {Code.WRONG_INDEX}),
-    Case(live, wrong_postings, {Code.WRONG_INDEX}, {"strategy": "manual"}),
+    Case(live, wrong_postings, {Code.NOT_CLOSED, Code.WRONG_INDEX}, {"strategy": "manual"}),
     Case(recorded, orphan_records, {Code.UNREACHABLE}),
     Case(recorded, unused_keyframe, {Code.UNREACHABLE}),
     Case(recorded, tail_over_block, {Code.DUPLICATE}),

@@ -15,6 +15,7 @@ from health_damage import (
     ask,
     blocks_of,
     change,
+    keep_fact,
     live,
     recorded,
     rewrite_tail,
@@ -225,7 +226,7 @@ def test_chains_are_measured_by_the_rule_that_is_asked_for(tmp_path: Path) -> No
 def test_where_no_rule_is_known_long_chains_are_a_note_only(tmp_path: Path) -> None:
     path = tmp_path / "x.unspool"
     record_shop(path, 200, strategy="manual")
-    change(path, ("DELETE FROM meta WHERE key GLOB 'recording:*'", ()))
+    keep_fact(path, "recording:0", None)
     diagnosis = diagnose(path)
     assert (diagnosis.strategy, diagnosis.strategy_from) == ("auto", "usual")
     assert diagnosis.verdict == "healthy"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from health_damage import ask, blocks_of, change, live
+from health_damage import ask, blocks_of, change, keep_fact, live
 
 from support.recording import record_shop, shop_states
 from unspool.chain.strategy import ChangesStrategy
@@ -61,12 +61,12 @@ def test_going_on_with_the_same_settings_or_recording_nothing_adds_no_row(tmp_pa
 
 def test_a_chain_longer_than_the_rule_of_its_file_is_a_warning(tmp_path: Path) -> None:
     file = live(tmp_path / "x.unspool", strategy="changes:4")
-    change(
-        file.path,
-        ("UPDATE meta SET value = ? WHERE key = 'recording:0'", ('{"strategy":"changes:2","codec":"auto"}',)),
-    )
+    keep_fact(file.path, "recording:0", '{"strategy":"changes:2","codec":"auto"}')
     diagnosis = diagnose(file.path)
-    assert {(found.code, found.severity) for found in diagnosis.findings} == {(Code.OVER_LIMIT, Severity.WARNING)}
+    assert {(found.code, found.severity) for found in diagnosis.findings} == {
+        (Code.OVER_LIMIT, Severity.WARNING),
+        (Code.NOT_CLOSED, Severity.WARNING),
+    }
     assert {row.verdict for row in diagnosis.chains if row.length > 2} == {ChainVerdict.CREATE_BASE}
 
 
@@ -76,7 +76,7 @@ def test_a_chain_longer_than_the_rule_of_its_file_is_a_warning(tmp_path: Path) -
 def test_settings_that_make_no_sense_leave_the_usual_rule(tmp_path: Path, value: str) -> None:
     path = tmp_path / "x.unspool"
     record_shop(path, 20)
-    change(path, ("UPDATE meta SET value = ? WHERE key = 'recording:0'", (value,)))
+    keep_fact(path, "recording:0", value)
     diagnosis = diagnose(path)
     assert (diagnosis.strategy, diagnosis.strategy_from, diagnosis.verdict) == ("auto", "usual", "healthy")
 

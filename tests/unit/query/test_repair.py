@@ -17,6 +17,7 @@ from health_damage import (
     change,
     flip,
     live,
+    move_block,
     recorded,
     rewrite_tail,
 )
@@ -196,11 +197,7 @@ def test_a_gap_beyond_reason_becomes_one_hole_and_what_follows_is_renumbered(tmp
     states = record_shop(path, 300)
     first = blocks_of(path)[-1][0]
     far = 1_000_000
-    change(
-        path,
-        ("UPDATE block SET first = ? WHERE first = ?", (far, first)),
-        ("UPDATE block_data SET first = ? WHERE first = ?", (far, first)),
-    )
+    move_block(path, first, far)
     report = repair(path, out)
     assert report.entries == 301
     assert report.renumbered_from == far

@@ -16,6 +16,7 @@ from unspool.errors import CorruptHistory, EntryNotFound, HistoryLocked, Storage
 from unspool.model import wire
 from unspool.model.values import Value
 from unspool.store.blocks import KIND_BITS, Row, pack_postings, posting
+from unspool.store.layout_1 import row_checksum
 from unspool.store.postgres.connection import Target, connect, load_driver
 from unspool.store.postgres.reading import PostgresStore
 from unspool.store.postgres.spool import NOTE, Segment, note_in
@@ -38,7 +39,6 @@ from unspool.store.postgres.tables import (
     note_recording,
 )
 from unspool.store.recordings import Recording
-from unspool.store.tail import row_checksum
 
 R = TypeVar("R")
 

@@ -26,9 +26,9 @@ from unspool.model import wire
 from unspool.store.blocks import Row, unpack_postings
 from unspool.store.file_identity import KEY as IDENTITY
 from unspool.store.file_identity import identity_in, identity_row
+from unspool.store.layout_1 import checked_row
 from unspool.store.postgres.connection import Link, Target
 from unspool.store.recordings import Recording, recordings_among, rows_for
-from unspool.store.tail import checked_row
 
 SCHEMA_VERSION: Final = 1
 LOCK_SPACE: Final = 0x554E5350

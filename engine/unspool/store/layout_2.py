@@ -1,0 +1,497 @@
+"""Format 2: everything an answer rests on is under a checksum, and what is exchanged, missing or foreign is noticed.
+
+All checksums are CRC-32, begun with that of the history's id, so that no row of another history fits. docs/storage.md
+says what each of them covers.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from itertools import accumulate
+from operator import xor
+from struct import Struct
+from typing import Any, ClassVar, Final, Self
+
+import zstandard
+
+from unspool.codec.records import PackedRecords, RecordCodec, Slices
+from unspool.errors import CorruptHistory, NewerSchema
+from unspool.model import wire
+from unspool.store import blocks, frames
+from unspool.store.blocks import Row, join_planes, pack_postings, split_planes
+from unspool.store.frames import LEVEL, damaged
+from unspool.store.layout import (
+    END,
+    FORMAT,
+    HISTORY_ID,
+    OVERLAPPING,
+    Contradiction,
+    EndMark,
+    FactValue,
+    FileConnection,
+    Head,
+    Layout,
+    PackedDraft,
+    Prefixes,
+    RawBlock,
+    damaged_row,
+    missing_block,
+    missing_keyframe,
+    missing_name,
+    missing_records,
+    pack_draft,
+    text_of,
+    unpack_row,
+)
+from unspool.store.protocol import Draft, RecordRun
+
+MUST_UNDERSTAND: Final = 0
+"""Features that this version knows of those that a reader must understand; one bit each, none of them given out yet."""
+
+_FEATURES: Final = Struct("<QQI")
+_MARK: Final = Struct("<BQIIII")
+_SUMS: Final = Struct("<5I")
+_PLACE: Final = Struct("<5q")
+_NUMBER: Final = Struct("<q")
+_COUNT: Final = Struct("<I")
+
+_BLOCK: Final = """CREATE TABLE block(
+    first INTEGER PRIMARY KEY, count INTEGER NOT NULL, segment INTEGER NOT NULL,
+    start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, atoms BLOB NOT NULL, sums BLOB NOT NULL, columns BLOB)"""
+_SPAN: Final = """CREATE TABLE span(
+    first INTEGER PRIMARY KEY, count INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
+    atoms BLOB NOT NULL, sums BLOB NOT NULL)"""
+_TAIL: Final = """CREATE TABLE tail(
+    seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, codec INTEGER NOT NULL, full_bytes INTEGER NOT NULL,
+    action TEXT NOT NULL, changed BLOB NOT NULL, extra BLOB, before INTEGER NOT NULL, crc INTEGER NOT NULL,
+    record BLOB NOT NULL)"""
+
+
+class SecondLayout(Layout):
+    """The rows of format 2."""
+
+    version = 2
+    tells_end = True
+    tables: ClassVar = {
+        "meta": "CREATE TABLE meta(key TEXT PRIMARY KEY, value, crc INTEGER NOT NULL) WITHOUT ROWID",
+        "atom": "CREATE TABLE atom(id INTEGER PRIMARY KEY, name BLOB NOT NULL, crc INTEGER NOT NULL)",
+        "segment": "CREATE TABLE segment(id INTEGER PRIMARY KEY, size INTEGER NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL)",
+        "block": _BLOCK,
+        "block_data": "CREATE TABLE block_data(first INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+        "span": _SPAN,
+        "span_data": "CREATE TABLE span_data(id INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+        "tail": _TAIL,
+    }
+    _head_columns = "first, count, segment, start_ns, end_ns, atoms, sums"
+    insert_row = (
+        "INSERT INTO tail(seq, time_ns, codec, full_bytes, action, changed, extra, record, before, crc) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?)"
+    )
+    select_row = "SELECT seq, time_ns, codec, full_bytes, action, changed, extra, record, before, crc FROM tail "
+
+    def __init__(self, seed: int) -> None:
+        """Take the seed of all checksums."""
+        self.seed = self.first_sum = seed
+
+    @classmethod
+    def of(cls, connection: FileConnection, *, is_lenient: bool = False) -> Self:
+        """Return the layout of an open file.
+
+        Args:
+            connection: the file.
+            is_lenient: make do with a file that does not say any more what a reader must understand.
+
+        Raises:
+            NewerSchema: the file uses features that this version does not understand.
+            CorruptHistory: it does not say which.
+        """
+        rows = "SELECT key, value, crc FROM meta WHERE key IN (?, ?)"
+        found = {key: (value, crc) for key, value, crc in connection.execute(rows, (FORMAT, HISTORY_ID))}
+        value, crc = found.get(FORMAT, (None, None))
+        if isinstance(value, bytes) and len(value) == _FEATURES.size and fact_sum(FORMAT, value, 0) == crc:
+            must, _, seed = _FEATURES.unpack(value)
+            if must & ~MUST_UNDERSTAND and not is_lenient:
+                raise NewerSchema("it uses features that this unspool does not understand; upgrade")
+            return cls(seed)
+        if not is_lenient:
+            raise CorruptHistory("it does not say any more what is needed to read it; run `unspool doctor` on it")
+        value, crc = found.get(HISTORY_ID, (None, None))
+        seed = seed_of(str(value))
+        if fact_sum(HISTORY_ID, value, seed) != crc:
+            raise CorruptHistory("neither its format nor its history reads; restore it from a backup")
+        return cls(seed)
+
+    def begin(self, connection: FileConnection, history_id: str) -> None:
+        """Write what a new file says of itself; part of the caller's transaction."""
+        features = _FEATURES.pack(0, 0, self.seed)
+        row = (FORMAT, features, fact_sum(FORMAT, features, 0))
+        connection.execute("INSERT INTO meta(key, value, crc) VALUES (?, ?, ?)", row)
+        self.keep_fact(connection, HISTORY_ID, history_id)
+        self.mark_end(connection, count=0, last=self.seed, is_closed=False)
+
+    # --- facts -------------------------------------------------------------------------------------------------------
+
+    def fact(self, connection: FileConnection, key: str) -> FactValue:
+        """See `Layout.fact`."""
+        row = connection.execute("SELECT value, crc FROM meta WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            # A damaged key looks like a fact that was never told.
+            self.facts(connection)
+            if key != END and any(told.table == "meta" for told in self.check_closed(connection)):
+                raise _damaged_fact(key)
+            return None
+        if not self._is_fact(key, *row):
+            raise _damaged_fact(key)
+        return row[0]  # type: ignore[no-any-return]
+
+    def facts(self, connection: FileConnection, damage: list[str] | None = None) -> dict[str, FactValue]:
+        """See `Layout.facts`."""
+        found = {}
+        for key, value, crc in connection.execute("SELECT key, value, crc FROM meta"):
+            if self._is_fact(key, value, crc):
+                found[key] = value
+            elif damage is None:
+                raise _damaged_fact(key)
+            else:
+                damage.append(str(key))
+        return found
+
+    def keep_fact(self, connection: FileConnection, key: str, value: FactValue) -> None:
+        """See `Layout.keep_fact`."""
+        row = (key, value, fact_sum(key, value, self.seed))
+        connection.execute("INSERT OR REPLACE INTO meta(key, value, crc) VALUES (?, ?, ?)", row)
+
+    def _is_fact(self, key: object, value: FactValue, crc: object) -> bool:
+        return fact_sum(key, value, 0 if key == FORMAT else self.seed) == crc
+
+    # --- names of atoms ----------------------------------------------------------------------------------------------
+
+    def names(self, connection: FileConnection, start: int) -> list[str]:
+        """See `Layout.names`."""
+        found: list[str] = []
+        for number, data, is_intact in self._names(connection, start):
+            if number != start + len(found):
+                raise missing_name(start + len(found))
+            # Damaged bytes may decode to another name; those of another type do not.
+            found.append(text_of(data if is_intact else None, number))
+        return found
+
+    def damaged_names(self, connection: FileConnection) -> set[int]:
+        """See `Layout.damaged_names`."""
+        return {number for number, _, is_intact in self._names(connection, 0) if not is_intact}
+
+    def _names(self, connection: FileConnection, start: int) -> Iterator[tuple[int, object, bool]]:
+        """Yield number, bytes, and whether the checksum fits; one behind a gap passes, since it stands on what is gone."""
+        before = self.seed
+        if start:
+            row = connection.execute("SELECT crc FROM atom WHERE id = ?", (start - 1,)).fetchone()
+            if row is None:
+                raise missing_name(start - 1)
+            before = row[0]
+        made, expected = before, start
+        rows = connection.execute("SELECT id, name, crc FROM atom WHERE id >= ? ORDER BY id", (start,))
+        for number, data, crc in rows:
+            # A damaged checksum leaves the name after it intact: that one stands on what it should have been.
+            fits = isinstance(data, bytes) and crc in {self._name_sum(number, data, one) for one in (before, made)}
+            yield number, data, fits or number != expected
+            made = self._name_sum(number, data, made) if isinstance(data, bytes) and number == expected else crc
+            before, expected = crc, number + 1
+
+    def add_names(self, connection: FileConnection, fresh: Sequence[tuple[int, bytes]]) -> None:
+        """See `Layout.add_names`."""
+        crc = self._last_name(connection)[1]
+        for number, name in fresh:
+            crc = self._name_sum(number, name, crc)
+            connection.execute("INSERT INTO atom(id, name, crc) VALUES (?, ?, ?)", (number, name, crc))
+
+    def _name_sum(self, number: int, name: bytes, before: object) -> int:
+        known = before & 0xFFFFFFFF if isinstance(before, int) else 0
+        return zlib.crc32(name, zlib.crc32(_NUMBER.pack(number), known))
+
+    def _last_name(self, connection: FileConnection) -> tuple[int, int]:
+        """Return the number of names, and the checksum of the last one."""
+        row = connection.execute("SELECT id, crc FROM atom ORDER BY id DESC LIMIT 1").fetchone()
+        return (0, self.seed) if row is None else (row[0] + 1, row[1])
+
+    # --- the tail ----------------------------------------------------------------------------------------------------
+
+    def row_values(self, draft: Draft, seq: int, before: int) -> tuple[tuple[object, ...], int]:
+        """See `Layout.row_values`."""
+        packed = pack_draft(draft, seq)
+        crc = self.row_sum(seq, packed, before)
+        return (seq, *packed, before, crc), crc
+
+    def row_sum(self, seq: int, packed: PackedDraft, before: int) -> int:
+        """Return the checksum of a row, which covers the one of the row before it."""
+        time_ns, codec, full_bytes, action, changed, extra, record = packed
+        sizes = f"{len(changed)},{-1 if extra is None else len(extra)}"
+        facts = f"{seq},{before},{time_ns},{codec},{full_bytes},{sizes},{action}".encode()
+        crc = zlib.crc32(changed, zlib.crc32(facts, self.seed))
+        return zlib.crc32(record, crc if extra is None else zlib.crc32(extra, crc))
+
+    def checked_row(self, values: tuple[Any, ...]) -> Row:
+        """See `Layout.checked_row`."""
+        seq, *facts, before, crc = values
+        packed = PackedDraft(*facts)
+        try:
+            is_intact = self.row_sum(seq, packed, before) == crc
+        except (TypeError, UnicodeEncodeError):
+            # A damaged page turns a value into one of another type.
+            is_intact = False
+        if not is_intact:
+            raise damaged_row(seq)
+        return unpack_row(seq, packed, before, crc)
+
+    def follows(self, before: int, row: Row) -> bool:
+        """See `Layout.follows`."""
+        return row.before == before
+
+    def last_sum(self, connection: FileConnection) -> int:
+        """See `Layout.last_sum`."""
+        row = connection.execute("SELECT seq, crc FROM tail ORDER BY seq DESC LIMIT 1").fetchone()
+        query = f"SELECT {self._head_columns} FROM block ORDER BY first DESC LIMIT 1"  # noqa: S608 - ours
+        block = connection.execute(query).fetchone()
+        if block is not None and (row is None or row[0] < block[0] + block[1]):
+            return self.head(block).after
+        return self.seed if row is None else int(row[1])
+
+    def sum_over(self, rows: Iterable[Row], before: int) -> int:
+        """See `Layout.sum_over`."""
+        for row in rows:
+            extra = wire.encode(row.extra) if row.extra else None
+            changed, record = pack_postings(row.changed), row.record
+            facts = PackedDraft(
+                row.time_ns, int(record.codec), row.full_bytes, row.action, changed, extra, record.payload
+            )
+            before = self.row_sum(row.seq, facts, before)
+        return before
+
+    # --- blocks ------------------------------------------------------------------------------------------------------
+
+    def head(self, values: tuple[Any, ...]) -> Head:
+        """See `Layout.head`."""
+        first, entries, segment, start_ns, end_ns, atoms, sums = values
+        try:
+            before, after, columns, records, crc = _SUMS.unpack(sums)
+            head = Head(first, entries, segment, start_ns, end_ns, atoms, before, after, columns, records)
+            is_intact = len(atoms) == blocks.ATOMS_BITS // 8 and self._head_sum(head) == crc
+        except (struct.error, TypeError):
+            is_intact = False
+        if not is_intact:
+            raise damaged(first, "its head is not what was written")
+        return head
+
+    def _head_sum(self, head: Head) -> int:
+        first, count, segment, start_ns, end_ns, atoms, *sums = head
+        crc = zlib.crc32(_PLACE.pack(first, count, segment, start_ns, end_ns), self.seed)
+        return zlib.crc32(_SUMS.pack(*sums, 0), zlib.crc32(atoms, crc))
+
+    def packed_at(self, connection: FileConnection, first: int) -> bytes:
+        """See `Layout.packed_at`."""
+        query = f"SELECT {self._head_columns}, columns FROM block WHERE first = ?"  # noqa: S608 - ours
+        row = connection.execute(query, (first,)).fetchone()
+        if row is None:
+            raise missing_block(first)
+        self._check(row[-1], self.head(row[:-1]).columns_sum, first, "metadata")
+        return row[-1]  # type: ignore[no-any-return]
+
+    def packed(
+        self, connection: FileConnection, after: int, before: int
+    ) -> Iterator[tuple[int, int, bytes | CorruptHistory]]:
+        """See `Layout.packed`."""
+        query = f"SELECT {self._head_columns}, columns FROM block {OVERLAPPING.format(order='ASC')}"  # noqa: S608 - ours
+        for row in connection.execute(query, (after, before, -1)):
+            try:
+                self._check(row[-1], self.head(row[:-1]).columns_sum, row[0], "metadata")
+            except CorruptHistory as error:
+                yield row[0], row[1], error
+            else:
+                yield row[0], row[1], row[-1]
+
+    def run_at(self, connection: FileConnection, seq: int, prefixes: Prefixes) -> RecordRun | None:
+        """See `Layout.run_at`; metadata is not looked at."""
+        query = (
+            f"SELECT {self._head_columns}, data FROM block LEFT JOIN block_data USING (first) "  # noqa: S608 - ours
+            "WHERE first <= ? ORDER BY first DESC LIMIT 1"
+        )
+        row = connection.execute(query, (seq,)).fetchone()
+        if row is None:
+            return None
+        head, data = self.head(row[:-1]), row[-1]
+        if seq >= head.stop:
+            return None
+        if data is None:
+            raise missing_records(head.first)
+        self._check(data, head.records_sum, head.first, "records")
+        plain = frames.decompress(data, head.first, prefixes(connection, head.segment, head.first))
+        return RecordRun(head.first, unpack_records(head.first, head.entries, plain))
+
+    def unpack_records(self, first: int, codecs: Sequence[int], plain: bytes) -> PackedRecords:
+        """See `Layout.unpack_records`."""
+        return unpack_records(first, len(codecs), plain)
+
+    def raw_block(self, connection: FileConnection, first: int) -> RawBlock | None:
+        """See `Layout.raw_block`."""
+        query = f"SELECT {self._head_columns}, columns, data FROM block LEFT JOIN block_data USING (first) WHERE first = ?"  # noqa: S608 - ours
+        row = connection.execute(query, (first,)).fetchone()
+        if row is None:
+            return None
+        *facts, sums, columns, records = row
+        is_whole = isinstance(sums, bytes) and len(sums) == _SUMS.size
+        before, after, columns_sum, records_sum, crc = _SUMS.unpack(sums) if is_whole else (0,) * 5
+        head = Head._make((*facts, before, after, columns_sum, records_sum))
+        return RawBlock(head, columns, records, crc)
+
+    def is_sound(self, block: RawBlock, head: Head) -> bool:
+        """See `Layout.is_sound`."""
+        try:
+            return self._head_sum(head) == block.crc
+        except (struct.error, TypeError):
+            return False
+
+    def check_parts(self, block: RawBlock, *, records: bool) -> None:
+        """See `Layout.check_parts`."""
+        head = block.head
+        if records:
+            self._check(block.records, head.records_sum, head.first, "records")
+        else:
+            self._check(block.columns, head.columns_sum, head.first, "metadata")
+
+    def _check(self, data: object, crc: int, first: int, what: str) -> None:
+        if not isinstance(data, bytes) or zlib.crc32(data, self.seed) != crc:
+            raise damaged(first, f"its {what} are not what was written")
+
+    def pack_columns(self, rows: Sequence[Row], level: int = LEVEL) -> bytes:
+        """See `Layout.pack_columns`."""
+        return frames.compress(blocks.encode_columns(rows), level=level, checksum=False)
+
+    def pack_records(
+        self, rows: Sequence[Row], head: bytes, prefix: zstandard.ZstdCompressionDict, level: int = LEVEL
+    ) -> bytes:
+        """See `Layout.pack_records`."""
+        return frames.compress(pack_records(rows, head), prefix, level, checksum=False)
+
+    def add_block(self, connection: FileConnection, head: Head, columns: bytes, records: bytes) -> None:
+        """See `Layout.add_block`."""
+        columns_sum, records_sum = zlib.crc32(columns, self.seed), zlib.crc32(records, self.seed)
+        head = head._replace(columns_sum=columns_sum, records_sum=records_sum)
+        sums = _SUMS.pack(*head[6:], self._head_sum(head))
+        connection.execute(
+            "INSERT INTO block(first, count, segment, start_ns, end_ns, atoms, sums, columns) "
+            "VALUES (?,?,?,?,?,?,?,?)",
+            (*head[:6], sums, columns),
+        )
+        connection.execute("INSERT INTO block_data(first, data) VALUES (?, ?)", (head.first, records))
+
+    # --- keyframes ---------------------------------------------------------------------------------------------------
+
+    def keyframe(self, connection: FileConnection, segment: int, first: int) -> bytes:
+        """See `Layout.keyframe`."""
+        row = connection.execute("SELECT crc, data FROM segment WHERE id = ?", (segment,)).fetchone()
+        if row is None:
+            raise missing_keyframe(segment, first)
+        crc, data = row
+        if not isinstance(data, bytes) or self._keyframe_sum(segment, data) != crc:
+            raise CorruptHistory(f"the keyframe of segment {segment} is damaged (its checksum differs)", seq=first)
+        return data
+
+    def _keyframe_sum(self, segment: int, data: bytes) -> int:
+        return zlib.crc32(data, zlib.crc32(_NUMBER.pack(segment), self.seed))
+
+    def pack_keyframe(self, state: bytes, level: int = LEVEL) -> bytes:
+        """See `Layout.pack_keyframe`."""
+        return frames.compress(state, level=level, checksum=False)
+
+    def add_keyframe(self, connection: FileConnection, segment: int, data: bytes) -> None:
+        """See `Layout.add_keyframe`."""
+        values = (segment, len(data), self._keyframe_sum(segment, data), data)
+        connection.execute("INSERT INTO segment(id, size, crc, data) VALUES (?, ?, ?, ?)", values)
+
+    # --- where the file ends -----------------------------------------------------------------------------------------
+
+    def end_mark(self, connection: FileConnection) -> EndMark | None:
+        """See `Layout.end_mark`."""
+        closed, count, last, names, *_ = self._mark(connection)
+        return EndMark(bool(closed), count, last, names)
+
+    def _mark(self, connection: FileConnection) -> tuple[int, ...]:
+        value = self.fact(connection, END)
+        if not isinstance(value, bytes) or len(value) != _MARK.size:
+            raise CorruptHistory("the file does not say where it ends; run `unspool doctor` on it")
+        return _MARK.unpack(value)
+
+    def mark_end(self, connection: FileConnection, *, count: int, last: int, is_closed: bool) -> None:
+        """See `Layout.mark_end`."""
+        names, name_sum = self._last_name(connection)
+        facts = self._facts_sum(connection) if is_closed else 0
+        self.keep_fact(connection, END, _MARK.pack(is_closed, count, last, names, name_sum, facts))
+
+    @staticmethod
+    def _facts_sum(connection: FileConnection) -> int:
+        sums = connection.execute("SELECT crc FROM meta WHERE key != ?", (END,))
+        return reduce(xor, (crc for (crc,) in sums), 0) & 0xFFFFFFFF
+
+    def check_closed(self, connection: FileConnection) -> list[Contradiction]:
+        """See `Layout.check_closed`."""
+        closed, _, _, names, name_sum, facts = self._mark(connection)
+        if not closed:
+            return []
+        told = []
+        if self._last_name(connection) != (names, name_sum):
+            text = f"the names of atoms are not the {names} that there were when the file was closed"
+            told.append(Contradiction("atom", text))
+        if self._facts_sum(connection) != facts:
+            text = "what the file says of itself is not what it said when it was closed"
+            told.append(Contradiction("meta", text))
+        return told
+
+
+def seed_of(history_id: str) -> int:
+    """Return what the checksums of a history begin with."""
+    return zlib.crc32(history_id.encode("utf-8", "surrogatepass"))
+
+
+def fact_sum(key: object, value: FactValue, seed: int) -> int:
+    if isinstance(value, bytes):
+        return zlib.crc32(value, zlib.crc32(f"{key}\0bytes\0".encode("utf-8", "surrogatepass"), seed))
+    return zlib.crc32(f"{key}\0{type(value).__name__}\0{value}".encode("utf-8", "surrogatepass"), seed)
+
+
+def _damaged_fact(key: object) -> CorruptHistory:
+    return CorruptHistory(
+        f"what the file says about itself under {key!r} is damaged; `unspool doctor FILE --repair OUT` keeps the rest"
+    )
+
+
+def pack_records(rows: Sequence[Row], head: bytes) -> bytes:
+    """Return the records of a block behind how each is read and how long it is, so that one is found without the others.
+
+    Args:
+        rows: its entries.
+        head: plain full record that stands in for the first one's.
+    """
+    payloads = [head, *(row.record.payload for row in rows[1:])]
+    codecs = bytes((RecordCodec.NONE, *(row.record.codec for row in rows[1:])))
+    sizes = split_planes(array("I", map(len, payloads)))
+    return b"".join((_COUNT.pack(len(payloads)), codecs, sizes, *payloads))
+
+
+def unpack_records(first: int, count: int, data: bytes) -> PackedRecords:
+    """Read what `pack_records` made; the records themselves are cut out when they are asked for.
+
+    Raises:
+        CorruptHistory: it is damaged.
+    """
+    at = _COUNT.size + count
+    start = at + 4 * count
+    if len(data) < start or _COUNT.unpack_from(data)[0] != count:
+        raise CorruptHistory(f"the block that starts at entry {first} lost records", seq=first)
+    ends = list(accumulate(join_planes("I", data[at:start]), initial=start))
+    codecs = data[_COUNT.size : at]
+    if ends[-1] != len(data) or codecs.translate(None, blocks.CODECS):
+        raise damaged(first, "its records do not fit what it says of them")
+    return PackedRecords(codecs, Slices(data, ends))
