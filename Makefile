@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench screenshots clean
+.PHONY: demo test torture lint bench screenshots clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.base: pyproject.toml
@@ -35,6 +35,9 @@ demo: $(VENV)/.base  ## a small program records itself; the UI follows it live
 
 test: $(VENV)/.test  ## the whole test suite
 	$(BIN)/python -m pytest -n 2
+
+torture: $(VENV)/.test  ## attack what is promised for MINUTES, with the cases that SEED gives; CAMPAIGNS="flips cuts" are some of them
+	@cd tests && ../$(BIN)/python -m torture --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(CAMPAIGNS)
 
 lint: $(VENV)/.lint  ## style, types and layers
 	$(BIN)/ruff check .

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sqlite3
 import threading
 import warnings
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.open_files import descriptors
 from support.recording import record_shop, shop_states
 from unspool import Recorder, open_history
 from unspool.errors import StorageFailed
@@ -39,15 +39,6 @@ HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
     "log cut": (lambda path: os.truncate(f"{path}-wal", 100), "its -wal was cut short"),
     "log cut to nothing": (lambda path: os.truncate(f"{path}-wal", 0), "its -wal was cut short"),
 }  # fmt: skip
-
-
-def descriptors() -> set[tuple[str, str]]:
-    gc.collect()
-    found = set()
-    for place in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):
-            found.add((place.name, str(place.readlink())))
-    return {(name, leads) for name, leads in found if "/proc/" not in leads}
 
 
 @pytest.mark.parametrize("harm", HARMS)

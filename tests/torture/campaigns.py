@@ -1,0 +1,11 @@
+"""All campaigns, by name."""
+
+from __future__ import annotations
+
+from torture.campaign import Campaign
+from torture.damage import Cuts, Flips, LiveFlips, Rows
+from torture.faults import Faults
+from torture.kills import Kills
+from torture.power import Power
+
+CAMPAIGNS: dict[str, type[Campaign]] = {one.name: one for one in (Flips, Cuts, LiveFlips, Rows, Power, Faults, Kills)}

@@ -1,0 +1,453 @@
+"""Small histories of every kind of file, what is true of each, and whether a damaged one tells anything else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torture.campaign import Outcome, Result, worst
+from unspool import History, open_history
+from unspool.errors import UnspoolError
+from unspool.history.stats import Health
+from unspool.model.values import strict_equal
+from unspool.query.blame import blame
+from unspool.query.doctor import Diagnosis, diagnose
+from unspool.query.doctor_checks import DOUBT_META, HOLE_META
+from unspool.query.repair import repair
+
+ENTRIES = 90
+"""Entries of a small file: enough for blocks of two chains and a tail behind them."""
+SUFFIXES = ("", "-wal")
+_TESTS = Path(__file__).parents[1]
+
+PROGRAM = """
+import json, sys
+from unspool import Recorder
+from torture.truth import moments
+recorder = Recorder(sys.argv[1], on_error="raise")
+for number, (state, facts) in enumerate(moments(int(sys.argv[2]))):
+    recorder.record(state, **facts)
+    print(number, flush=True)
+recorder.store._writer.sealer.finish()
+print("ready", flush=True)
+for line in sys.stdin:
+    if line.strip() == "more":
+        recorder.record({"after": 1})
+        print("more", flush=True)
+    if line.strip() == "close":
+        recorder.close()
+        print("closed", flush=True)
+"""
+
+
+def moments(count: int = ENTRIES) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield small states with what else is recorded of them: actions, times, ids, meta, forks."""
+    rows = [{"id": number, "n": 0} for number in range(3)]
+    state: dict[str, Any] = {"cart": {"items": rows, "total": 0}, "user": "ann", "flag": False}
+    for step in range(count):
+        rows = [{**row, "n": row["n"] + (row["id"] == step % 3)} for row in rows]
+        state = {**state, "cart": {"items": rows, "total": step * 3}}
+        if step % 7 == 3:
+            state["flag"] = not state["flag"]
+        if step % 11 == 5:
+            state[f"extra{step % 4}"] = "x" * (step % 13)
+        if step % 23 == 22:
+            state.pop("extra1", None)
+        facts: dict[str, Any] = {"action": f"step {step % 5}", "timestamp_ns": 10**18 + step * 10**9}
+        if step % 10 == 4:
+            facts["meta"] = {"who": step}
+        if step % 29 == 28:
+            facts["entry_id"] = f"id{step}"
+        if step == 41:
+            facts["parent_seq"] = 30
+        yield state, facts
+
+
+def recording_process(path: Path, count: int = ENTRIES) -> subprocess.Popen[str]:
+    """Start a process that records small states; it says so and waits."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(path), str(count)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(_TESTS)},
+    )
+    assert process.stdout is not None
+    while process.stdout.readline().strip() != "ready":
+        assert process.poll() is None, "the recording process ended"
+    return process
+
+
+def told(process: subprocess.Popen[str], word: str) -> None:
+    """Tell a recording process something, and wait until it is done."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(word + "\n")
+    process.stdin.flush()
+    while process.stdout.readline().strip() != {"close": "closed"}.get(word, word):
+        assert process.poll() is None, "the recording process ended"
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A small file of one kind, with its log where it has one.
+
+    Attributes:
+        kind: which kind.
+        parts: bytes of the main file and of what lies beside it, by suffix.
+        answers: what is true, by question.
+        closed: the recording was closed: nothing may be missing. None while it goes on.
+    """
+
+    kind: str
+    parts: dict[str, bytes]
+    answers: dict[tuple[Any, ...], Any]
+    closed: bool | None
+
+    def put(self, path: Path, changed: dict[str, bytes] | None = None) -> None:
+        """Write it to a path, with some of its parts changed."""
+        for suffix in ("", "-wal", "-shm", "-lock", "-journal"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        for suffix, content in {**self.parts, **(changed or {})}.items():
+            path.with_name(path.name + suffix).write_bytes(content)
+
+
+def specimens(folder: Path) -> list[Specimen]:
+    """Make a small file of each kind."""
+    folder.mkdir(exist_ok=True)
+    closed = _closed(folder / "closed.unspool")
+    compacted = folder / "compacted.unspool"
+    _compact(closed, compacted)
+    killed = _killed(folder / "killed.unspool", ENTRIES)
+    tail_only = _folded(_killed(folder / "young.unspool", 30))
+    folded = _folded(_killed(folder / "folded.unspool", ENTRIES))
+    made = [
+        _specimen("closed", closed, closed=True),
+        _specimen("compacted", compacted, closed=True),
+        _specimen("killed", killed, closed=False),
+        _specimen("tail only", tail_only, closed=False),
+        _specimen("blocks and tail", folded, closed=False),
+    ]
+    for specimen in made:
+        _check_truth(specimen)
+    return made
+
+
+def _closed(path: Path) -> Path:
+    process = recording_process(path)
+    told(process, "close")
+    process.communicate()
+    return path
+
+
+def _killed(path: Path, count: int) -> Path:
+    process = recording_process(path, count)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        assert stream is not None
+        stream.close()
+    return path
+
+
+def _folded(path: Path) -> Path:
+    """Have the log folded into the file, as a tool that looks into it does on leaving."""
+    import sqlite3
+
+    connection = sqlite3.connect(path)
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return path
+
+
+def _compact(path: Path, out: Path) -> None:
+    from unspool.history.upkeep import compact
+
+    compact(path, out)
+
+
+def _specimen(kind: str, path: Path, *, closed: bool) -> Specimen:
+    parts = {}
+    for suffix in SUFFIXES:
+        side = path.with_name(path.name + suffix)
+        if side.exists() and side.stat().st_size:
+            parts[suffix] = side.read_bytes()
+    copy = path.with_name("copy.unspool")
+    empty = Specimen(kind, parts, {}, closed)
+    empty.put(copy)
+    with open_history(copy) as history:
+        answers = {question: answer() for question, answer in questions(history)}
+    return Specimen(kind, parts, answers, closed)
+
+
+def _check_truth(specimen: Specimen) -> None:
+    """The answers of the unharmed file are compared with what was recorded, so that truth is not what we answer."""
+    recorded = list(moments(specimen.answers[("length",)]))
+    assert len(recorded) in (ENTRIES, 30), specimen.kind
+    for seq, (state, facts) in enumerate(recorded):
+        assert strict_equal(specimen.answers["state", seq], state)
+        entry = specimen.answers["entry", seq]
+        assert (entry["action"], entry["timestamp_ns"]) == (facts["action"], facts["timestamp_ns"])
+
+
+def questions(history: History) -> Iterator[tuple[tuple[Any, ...], Callable[[], Any]]]:
+    """Yield each question with what answers it."""
+    count = len(history)
+    yield ("length",), lambda: count
+    yield ("columns",), lambda: _columns(history)
+    for seq in range(count):
+        yield ("entry", seq), lambda seq=seq: _entry(history, seq)
+        yield ("state", seq), lambda seq=seq: history.state(seq)
+    for seq in range(0, count, 3):
+        yield ("changed", seq), lambda seq=seq: sorted((atom, str(kind)) for atom, kind in history.changed_atoms(seq))
+        yield ("value", seq), lambda seq=seq: _value(history, seq)
+        yield ("diff", seq), lambda seq=seq: _diff(history, seq)
+    for atom in ("cart", "flag", "extra0", "extra1", "extra2", "extra3", "never"):
+        yield ("writes", atom), lambda atom=atom: list(history.writes(atom))
+    yield ("log",), lambda: [entry.seq for entry in history]
+    yield ("ids",), lambda: [entry.id for entry in history[0:count]]
+    if count:
+        yield ("blame",), lambda: _blame(history)
+        yield ("range",), lambda: _range(history)
+    yield ("stats",), lambda: _stats(history)
+    yield ("identity",), lambda: history.history_id
+
+
+def _entry(history: History, seq: int) -> dict[str, Any]:
+    entry = history[seq]
+    return {
+        "seq": entry.seq, "id": entry.id, "kind": str(entry.kind), "timestamp_ns": entry.timestamp_ns,
+        "action": entry.action, "counts": (entry.added, entry.modified, entry.deleted),
+        "bytes": (entry.stored_bytes, entry.full_bytes), "meta": dict(entry.meta), "parent": entry.parent_seq,
+    }  # fmt: skip
+
+
+def _value(history: History, seq: int) -> Any:
+    try:
+        return history.value(seq, "cart")
+    except KeyError:
+        return "no such atom"
+
+
+def _diff(history: History, seq: int) -> list[Any]:
+    return [(change.atom, str(change.kind)) for change in history.changes(seq).changes]
+
+
+def _range(history: History) -> list[Any]:
+    found = history.diff(0, -1)
+    return [(change.atom, str(change.kind)) for change in found.changes]
+
+
+def _blame(history: History) -> list[Any]:
+    found = blame(history)
+    return [(one.path, one.seq, one.action, one.certain) for one in found.values]
+
+
+def _columns(history: History) -> list[Any]:
+    columns = history.columns()
+    return [
+        list(zip(columns.timestamp_ns, columns.codec, columns.added, columns.modified, columns.deleted, strict=True))
+    ]
+
+
+def _stats(history: History) -> dict[str, Any]:
+    stats = history.stats()
+    return {
+        "entries": stats.entries, "full": stats.full, "chains": stats.chains, "codecs": dict(stats.codecs),
+        "atoms": {name: one.changes for name, one in stats.atoms.items()}, "health": str(stats.health),
+    }  # fmt: skip
+
+
+def judged(specimen: Specimen, path: Path, *, with_repair: bool = True) -> Result:
+    """Ask a damaged file everything and compare with the truth.
+
+    Args:
+        specimen: what it was before.
+        path: the damaged file.
+        with_repair: repair it too, which takes as long as all the rest.
+    """
+    before = _contents(path)
+    found = Examined(specimen, path)
+    results = found.results()
+    if with_repair:
+        results += repaired(specimen, path, found.right)
+    if _contents(path) != before:
+        results.append(Result(Outcome.LOST, f"{specimen.kind}: looking changed the file"))
+    return worst(results)
+
+
+def _contents(path: Path) -> dict[str, bytes]:
+    return {
+        suffix: side.read_bytes()
+        for suffix in SUFFIXES
+        if (side := path.with_name(path.name + suffix)).exists() and side.stat().st_size
+    }
+
+
+class Examined:
+    """A damaged file's answers beside the true ones.
+
+    Attributes:
+        right: entries whose state reads as it was.
+    """
+
+    def __init__(self, specimen: Specimen, path: Path) -> None:
+        self._specimen = specimen
+        self._path = path
+        self.right: set[int] = set()
+        self._short = False
+
+    def results(self) -> list[Result]:
+        """Return what each answer came to, and the doctor's."""
+        results = self._answers()
+        health = self._doctor()
+        if isinstance(health, Result):
+            return [*results, health]
+        says_healthy = health.verdict is Health.HEALTHY and not _is_told_unclosed(health)
+        if self._short and says_healthy:
+            results.append(self._result(Outcome.LOST, "entries are missing, and the doctor says healthy"))
+        elif any(one.outcome is Outcome.TYPED for one in results) and health.verdict is Health.HEALTHY:
+            results.append(self._result(Outcome.WRONG, "an answer is refused, and the doctor says healthy"))
+        elif self._specimen.closed is False and says_healthy:
+            results.append(self._result(Outcome.WRONG, "it was not closed, and the doctor says plainly healthy"))
+        return results
+
+    def _answers(self) -> list[Result]:
+        try:
+            history = open_history(self._path, format="unspool")
+        except UnspoolError as error:
+            return [self._result(Outcome.TYPED, f"open: {error}")]
+        truth = self._specimen.answers
+        results = []
+        with history:
+            for question, answer in questions(history):
+                if question not in truth:
+                    results.append(self._result(Outcome.WRONG, f"{question}: no such entry was recorded"))
+                    break
+                results.append(self._compared(question, answer, truth[question]))
+        return results
+
+    def _compared(self, question: tuple[Any, ...], answer: Callable[[], Any], true: Any) -> Result:
+        try:
+            found = answer()
+        except UnspoolError as error:
+            return self._result(Outcome.TYPED, f"{question}: {error}")
+        if _agree(question, found, true):
+            if question[0] == "state":
+                self.right.add(question[1])
+            return Result(Outcome.RIGHT)
+        if question == ("length",) and found < true:
+            # Whether that is fine is for the doctor to say.
+            self._short = True
+            return self._result(Outcome.TYPED, f"{found} of {true} entries")
+        if self._short and _is_part(question, found, true):
+            return self._result(Outcome.TYPED, f"{question}: the answer of a shorter history")
+        if question == ("stats",) and found["health"] != "healthy":
+            return self._result(Outcome.TYPED, f"stats says {found['health']}")
+        return self._result(Outcome.WRONG, f"{question}: {found!r:.200} instead of {true!r:.200}")
+
+    def _doctor(self) -> Diagnosis | Result:
+        try:
+            return diagnose(self._path)
+        except UnspoolError as error:
+            return self._result(Outcome.TYPED, f"doctor: {error}")
+
+    def _result(self, outcome: Outcome, text: str) -> Result:
+        return Result(outcome, f"{self._specimen.kind}: {text}")
+
+
+def _agree(question: tuple[Any, ...], found: Any, true: Any) -> bool:
+    if question == ("columns",):
+        # An entry that does not read is a hole in them, marked as such.
+        return len(found[0]) <= len(true[0]) and all(
+            one == other or one[1] == 255 for one, other in zip(found[0], true[0], strict=False)
+        )
+    return bool(strict_equal(found, true))
+
+
+def _is_part(question: tuple[Any, ...], found: Any, true: Any) -> bool:
+    """Say whether an answer is right for a history that ends earlier."""
+    if isinstance(found, list):
+        if question[0] in ("blame", "range"):
+            return True
+        return bool(found == true[: len(found)])
+    if question == ("identity",):
+        return bool(found == "")
+    return question == ("stats",) and found["entries"] < true["entries"]
+
+
+def _is_told_unclosed(health: Diagnosis) -> bool:
+    return any("not closed" in finding.meaning for finding in health.findings)
+
+
+def repaired(specimen: Specimen, path: Path, right: set[int]) -> list[Result]:
+    """Repair a damaged file and compare what was kept with the truth.
+
+    Args:
+        specimen: what it was.
+        path: the damaged file.
+        right: entries that read as they were before the repair.
+    """
+    out = path.with_name("repaired.unspool")
+    for suffix in ("", "-wal", "-shm", "-lock"):
+        out.with_name(out.name + suffix).unlink(missing_ok=True)
+    try:
+        report = repair(path, out)
+    except UnspoolError as error:
+        if right:
+            return [Result(Outcome.LOST, f"{specimen.kind}: {len(right)} entries read, and repair says: {error}")]
+        return [Result(Outcome.TYPED, f"{specimen.kind}: repair: {error}")]
+    if report.renumbered_from is not None:
+        return [Result(Outcome.TYPED, f"{specimen.kind}: repair renumbered")]
+    with open_history(out) as history:
+        results = [_kept(specimen, history, seq, seq in right) for seq in range(specimen.answers[("length",)])]
+        if len(history) > specimen.answers[("length",)] and not report.holes:
+            results.append(Result(Outcome.WRONG, f"{specimen.kind}: repair made entries up"))
+    return results
+
+
+def _kept(specimen: Specimen, history: History, seq: int, is_right: bool) -> Result:
+    state, facts = specimen.answers["state", seq], specimen.answers["entry", seq]
+    if seq >= len(history):
+        return Result(
+            Outcome.LOST if is_right else Outcome.TYPED,
+            f"{specimen.kind}: repair dropped entry {seq} of {len(history)}",
+        )
+    entry = history[seq]
+    if HOLE_META in entry.meta:
+        return Result(
+            Outcome.LOST if is_right else Outcome.TYPED, f"{specimen.kind}: a hole at entry {seq} that read"
+        )
+    if DOUBT_META in entry.meta:
+        return Result(Outcome.TYPED, f"{specimen.kind}: entry {seq} is marked as doubtful")
+    if not strict_equal(history.state(seq), state):
+        return Result(Outcome.WRONG, f"{specimen.kind}: repair keeps another state of entry {seq}")
+    if (entry.action, entry.timestamp_ns, dict(entry.meta)) != (
+        facts["action"],
+        facts["timestamp_ns"],
+        facts["meta"],
+    ):
+        return Result(Outcome.WRONG, f"{specimen.kind}: repair keeps other facts of entry {seq}")
+    return Result(Outcome.RIGHT)
+
+
+def scratch(base: Path) -> Path:
+    """Return a folder in memory where there is one: campaigns write hundreds of thousands of small files."""
+    memory = Path("/dev/shm")
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1 << 30:
+        return memory
+    return base
+
+
+def shown(value: object) -> str:
+    """Return a value as one short line."""
+    return json.dumps(value, default=repr)[:200]
