@@ -29,13 +29,19 @@ class Findings:
     """The findings of one reader.
 
     `lasting` ones stay for good. A `pending` one stands for something that may still come right (a file caught
-    half-written) and goes away when it does.
+    half-written) and goes away when it does. A `growing` one counts something and is told anew each time.
     """
 
     lasting: list[Finding] = field(default_factory=list)
     pending: dict[str, Finding] = field(default_factory=dict)
     count: int = 0
     has_loss: bool = False
+    growing: dict[str, Finding] = field(default_factory=dict)
+
+    def growing_loss(self, key: str, place: str, message: str) -> None:
+        """Remember a loss that becomes more and more; the newest message of a key stands for those before it."""
+        self.has_loss = True
+        self.growing[key] = Finding(place, message)
 
     def loss(self, place: str, message: str) -> None:
         """Remember something that could not be read."""
@@ -71,4 +77,4 @@ class Findings:
 
     def listed(self) -> list[Finding]:
         """Return the findings to show."""
-        return [*self.lasting, *self.pending.values()]
+        return [*self.lasting, *self.growing.values(), *self.pending.values()]

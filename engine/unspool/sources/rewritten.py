@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import deque
@@ -28,6 +29,31 @@ SETTLE_NS: Final = 60_000_000
 _OPENING_TRIES: Final = 20
 _OPENING_PAUSE_S: Final = 0.03
 _FRESH_NS: Final = 2_000_000_000
+WAITING_BYTES: Final = 32 << 20
+"""Bytes of saves that wait to be read, at most; older ones give way, and what is larger stays in the file."""
+_LONGEST_REST_S: Final = 1.0
+"""How long a large file that is written in place is waited for at most."""
+_KEPT_BYTES: Final = 4 << 20
+"""Size of a save up to which its value is kept to compare the next with; larger ones are compared by their bytes."""
+_SEPARATE_NS: Final = 300_000_000
+"""Time between two changes of a growing file from which they count as two saves, not as one that is being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What the file looked like at one moment."""
+
+    file: tuple[int, int]
+    size: int
+    mtime_ns: int
+
+    def is_over(self, following: _Look) -> bool:
+        """Whether the save seen here was another one than the one seen next: not the same, written a little further."""
+        return (
+            following.file != self.file
+            or following.size <= self.size
+            or following.mtime_ns - self.mtime_ns >= _SEPARATE_NS
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +61,28 @@ class _Save:
     """The content of the file at one moment."""
 
     data: bytes
-    file: tuple[int, int]
-    mtime_ns: int
+    look: _Look
     is_cut: bool = False
+
+    @property
+    def file(self) -> tuple[int, int]:
+        """Tells the file from others of the same name."""
+        return self.look.file
+
+    @property
+    def mtime_ns(self) -> int:
+        """When it was written."""
+        return self.look.mtime_ns
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The last save that became an entry: enough to tell whether the next is the same once more."""
+
+    file: tuple[int, int]
+    digest: bytes
+    value: Value
+    """MISSING where it is too large to be kept."""
 
 
 class SavesReader:
@@ -45,6 +90,9 @@ class SavesReader:
 
     `capture` takes the file's content as fast as it can be read, so that the next save cannot run it over; `read`
     makes sense of what was taken. A file caught half-written changes nothing and is looked at again.
+
+    What waits to be read is bounded: a file that is saved faster than it can be read loses saves in between, never
+    the newest, and the verdict says how many.
     """
 
     def __init__(self, path: Path, kind: str, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -56,14 +104,18 @@ class SavesReader:
         self._lock = threading.Lock()
         self._signature: tuple[int, ...] = ()
         self._saves: deque[_Save] = deque()
-        self._last: _Save | None = None
-        self._value: Value = MISSING
+        self._waiting_bytes = 0
+        self._left: _Look | None = None
+        """What was left in the file, as there is no room for it; read when it is its turn."""
+        self._left_since = 0.0
+        self._skipped = 0
+        self._last: _Known | None = None
         self._count = 0
 
     @property
     def is_settling(self) -> bool:
         """Whether a save is held back until the file has rested; read again soon."""
-        return bool(self._saves)
+        return bool(self._saves) or self._left is not None
 
     def capture(self) -> None:
         """Take the file's content, if it changed since the last time."""
@@ -76,38 +128,114 @@ class SavesReader:
             signature = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
             if signature == self._signature:
                 return
-            try:
-                data, is_cut = read_whole(self._path, self._limits), False
-            except CutShort:
-                data, is_cut = b"", True
-            except UnreadableSource as error:
-                self.findings.wait_for("gone", str(self._path), f"this save was not read: {error}")
+            look = _Look((status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
+            if status.st_size > WAITING_BYTES:
+                self._leave(look)
+                self._signature = signature
+            elif self._take(look):
+                self._signature = signature
+
+    def _leave(self, look: _Look) -> None:
+        """Leave a save in the file until it is its turn; what was left there before is lost when it was another one."""
+        if self._left is not None and self._left.is_over(look):
+            self._skip()
+        if self._left is None:
+            self._left_since = time.monotonic()
+        self._left = look
+
+    def _take(self, look: _Look) -> bool:
+        """Read a save; say whether that is done with, however it went."""
+        try:
+            data, is_cut = read_whole(self._path, self._limits), False
+        except CutShort:
+            data, is_cut = b"", True
+        except UnreadableSource as error:
+            self.findings.wait_for("gone", str(self._path), f"this save was not read: {error}")
+            return False
+        self.findings.came_right("gone")
+        if self._left is not None and self._left.is_over(look):
+            self._skip()
+        self._left = None
+        self._saves.append(_Save(data, look, is_cut))
+        self._waiting_bytes += len(data)
+        while self._waiting_bytes > WAITING_BYTES and len(self._saves) > 1:
+            oldest = self._next_save()
+            if oldest.data and not _is_first_part(oldest, self._saves[0]):
+                self._skip()
+        return True
+
+    def _skip(self) -> None:
+        self._skipped += 1
+        saves = "1 save was" if self._skipped == 1 else f"{self._skipped:,} saves were"
+        self.findings.growing_loss(
+            "skipped", str(self._path), f"{saves} skipped: the file is saved faster than it can be read"
+        )
+
+    def _next_save(self) -> _Save:
+        save = self._saves.popleft()
+        self._waiting_bytes -= len(save.data)
+        return save
+
+    def _take_left(self) -> None:
+        """Take what was left in the file, now that nothing else waits."""
+        with self._lock:
+            if self._left is None or self._saves or self._is_being_written(self._left):
                 return
-            self.findings.came_right("gone")
-            self._signature = signature
-            self._saves.append(_Save(data, (status.st_dev, status.st_ino), status.st_mtime_ns, is_cut))
+            # It may have changed since; then what is read now is newer, and the next look finds nothing new.
+            look, self._left = self._now() or self._left, None
+            self._take(look)
+
+    def _is_being_written(self, left: _Look) -> bool:
+        """Whether a file is written in place right now; one that never rests is read all the same in the end."""
+        is_new_file = self._last is None or left.file != self._last.file
+        if is_new_file or time.monotonic() > self._left_since + _LONGEST_REST_S:
+            return False
+        return 0 <= time.time_ns() - left.mtime_ns < SETTLE_NS
+
+    def _now(self) -> _Look | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        look = _Look((status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
+        self._signature = (*look.file, look.size, look.mtime_ns)
+        return look
 
     def read(self) -> Iterator[SourceEntry]:
         """Yield an entry for each save taken since the last call."""
         self.capture()
-        while self._saves:
-            save = self._saves[0]
-            if self._rests_too_short(save):
-                return
-            self._saves.popleft()
-            following = self._saves[0] if self._saves else None
-            if following is not None and _is_first_part(save, following):
-                continue
-            parsed = self._parse(save, following)
-            if parsed is None or self._is_same_save(save, parsed.value):
-                continue
-            self._last, self._value = save, parsed.value
-            self._count += 1
-            if parsed.repeated_key is not None:
-                self.findings.loss(
-                    str(self._path), f"the key {parsed.repeated_key!r} stands twice in one object; the last counts"
-                )
-            yield document_entry(parsed.value, save.mtime_ns)
+        while True:
+            self._take_left()
+            with self._lock:
+                if not self._saves or self._rests_too_short(self._saves[0]):
+                    return
+                save = self._next_save()
+                following = self._saves[0] if self._saves else None
+            entry = self._entry_of(save, following)
+            # Recording takes a while, and the content is not needed for it.
+            del save, following
+            if entry is not None:
+                self._count += 1
+                yield entry
+            del entry
+
+    def _entry_of(self, save: _Save, following: _Save | None) -> SourceEntry | None:
+        if following is not None and _is_first_part(save, following):
+            return None
+        parsed = self._parse(save, following)
+        if parsed is None:
+            return None
+        known = _Known(
+            save.file, hashlib.blake2b(save.data).digest(), parsed.value if len(save.data) <= _KEPT_BYTES else MISSING
+        )
+        last, self._last = self._last, known
+        if last is not None and _is_same_save(last, known):
+            return None
+        if parsed.repeated_key is not None:
+            self.findings.loss(
+                str(self._path), f"the key {parsed.repeated_key!r} stands twice in one object; the last counts"
+            )
+        return document_entry(parsed.value, save.mtime_ns)
 
     def _rests_too_short(self, save: _Save) -> bool:
         written_in_place = self._last is not None and save.file == self._last.file
@@ -135,21 +263,21 @@ class SavesReader:
             raise BrokenText("it ends early", is_cut_short=True)
         return parse_document(save.data, self._kind, self._limits)
 
-    def _is_same_save(self, save: _Save, value: Value) -> bool:
-        """A file written in place with an equal content is one save seen twice; a new file is always a new save."""
-        last = self._last
-        return (
-            last is not None
-            and save.file == last.file
-            and (save.data == last.data or strict_equal(value, self._value))
-        )
-
     def progress(self) -> Progress:
         """Say how many saves were read."""
-        return Progress(self._count, self._count + len(self._saves), is_finished=not self._saves)
+        waiting = len(self._saves) + (self._left is not None)
+        return Progress(self._count, self._count + waiting, is_finished=not waiting)
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _is_same_save(last: _Known, known: _Known) -> bool:
+    """A file written in place with an equal content is one save seen twice; a new file is always a new save."""
+    if known.file != last.file:
+        return False
+    values = (known.value, last.value)
+    return known.digest == last.digest or (MISSING not in values and strict_equal(*values))
 
 
 def _is_first_part(save: _Save, following: _Save) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import pytest
 from support.waiting import wait_until
 from unspool import History, open_history
 from unspool.errors import UnreadableSource
+from unspool.model.limits import DEFAULT_LIMITS
+from unspool.sources import rewritten
 from unspool.sources.rewritten import SavesReader
 
 WRITERS: dict[str, Callable[[dict[str, Any]], bytes]] = {
@@ -58,6 +62,83 @@ def test_saves_are_taken_even_while_nobody_asks(tmp_path: Path) -> None:
             wait_until(lambda wanted=number: feeder.entries == wanted + 1)  # type: ignore[attr-defined,misc]
         history.refresh()
         assert numbers(history) == [0, 1, 2, 3, 4, 5]
+
+
+def test_saves_that_come_faster_than_they_are_read_are_skipped_and_counted_and_never_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rewritten, "WAITING_BYTES", 10_000)
+    path = tmp_path / "state.json"
+    reader = SavesReader(path, "json")
+    for number in range(50):
+        save(path, json.dumps({"n": number, "s": "x" * 1_000}).encode())
+        reader.capture()
+    assert reader._waiting_bytes <= 10_000
+    read = [entry.state["n"] for entry in reader.read()]
+    assert read == list(range(50 - len(read), 50))
+    assert 5 < len(read) < 10
+    (told,) = reader.findings.listed()
+    assert told.message == f"{50 - len(read)} saves were skipped: the file is saved faster than it can be read"
+    assert not reader.findings.is_complete
+    assert reader.progress().is_finished
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_file_too_large_to_wait_in_memory_is_read_when_it_is_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_place: bool
+) -> None:
+    monkeypatch.setattr(rewritten, "WAITING_BYTES", 1_000)
+    monkeypatch.setattr(rewritten, "_KEPT_BYTES", 500)
+    path = tmp_path / "state.json"
+    reader = SavesReader(path, "json")
+
+    def write(data: bytes) -> None:
+        if in_place:
+            path.write_bytes(data)
+        else:
+            save(path, data)
+
+    read: list[int] = []
+    for number in range(30):
+        write(json.dumps({"n": 100 + number, "s": "x" * 5_000}).encode())
+        reader.capture()
+        assert reader._waiting_bytes == 0
+        if number % 10 == 0:
+            wait_until(lambda: read.extend(entry.state["n"] for entry in reader.read()) or not reader.is_settling)
+    wait_until(lambda: read.extend(entry.state["n"] for entry in reader.read()) or not reader.is_settling)
+    assert read == [100, 110, 120, 129]
+    (told,) = reader.findings.listed()
+    assert told.message.startswith("26 saves were skipped")
+    # The same content once more, written in place, is no new save.
+    if in_place:
+        write(json.dumps({"n": 129, "s": "x" * 5_000}).encode())
+        wait_until(lambda: not list(reader.read()) and not reader.is_settling)
+
+
+@pytest.mark.parametrize("waiting_bytes", [3 << 20, 1 << 16])
+def test_memory_stays_bounded_however_many_saves_come_while_one_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting_bytes: int
+) -> None:
+    monkeypatch.setattr(rewritten, "WAITING_BYTES", waiting_bytes)
+    path, text = tmp_path / "state.json", "x" * (1 << 17)
+    size = len(text) * 8
+    # Reading asks for a buffer of what a document may have at most.
+    reader = SavesReader(path, "json", replace(DEFAULT_LIMITS, document_bytes=2 * size))
+    seen: list[int] = []
+    tracemalloc.start()
+    try:
+        for number in range(80):
+            save(path, json.dumps({"n": number, "parts": [text] * 8}).encode())
+            reader.capture()
+            if number % 16 == 0:
+                seen += [entry.state["n"] for entry in reader.read()]
+        seen += [entry.state["n"] for entry in reader.read()]
+        # What waits, two copies made by this test, and the content and values of the save at hand and the one before.
+        assert tracemalloc.get_traced_memory()[1] < waiting_bytes + 8 * size
+    finally:
+        tracemalloc.stop()
+    assert seen[-1] == 79
+    assert f"{80 - len(seen)} saves were skipped" in reader.findings.listed()[0].message
 
 
 def test_a_file_caught_half_written_keeps_the_last_good_state(tmp_path: Path) -> None:
