@@ -11,6 +11,7 @@ from benchmarks.report import Row
 NAMES = (
     "record",
     "stall",
+    "postgres",
     "size",
     "read",
     "step",

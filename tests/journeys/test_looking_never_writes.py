@@ -47,6 +47,7 @@ WITHOUT_A_LOOK = {
     "serve": "runs `open` for a browser",
     "demo": "has no source",
     "formats": "has no source",
+    "ship": "empties spools",
     "completion": "has no source",
 }
 

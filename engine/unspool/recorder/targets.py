@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from unspool.errors import UnreadableSource
 from unspool.model.addresses import is_postgres
 from unspool.store.file import Durability, FileStore
 from unspool.store.postgres import SpoolOptions
 from unspool.store.protocol import Sink
+
+if TYPE_CHECKING:
+    from unspool.store.postgres.shipping import Shipment
 
 
 def store_at(target: str, durability: Durability, mode: int, spool: SpoolOptions) -> Sink:
@@ -28,3 +35,58 @@ def store_at(target: str, durability: Durability, mode: int, spool: SpoolOptions
     from unspool.store.postgres.shipping import SpooledStore
 
     return SpooledStore.open(target, durability=durability, options=spool)
+
+
+def spools(base: str | os.PathLike[str] | None) -> list[str]:
+    """Return the folders of all spools.
+
+    Args:
+        base: the folder that they lie in; the user's state folder when None.
+
+    Raises:
+        UnreadableSource: the folder cannot be read.
+    """
+    from unspool.store.postgres.spool import is_spool, spools_folder
+
+    place = spools_folder(base)
+    try:
+        return sorted(str(folder) for folder in place.iterdir() if is_spool(folder))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UnreadableSource(f"{place}: cannot be read ({error.strerror}); name the folder of a spool") from None
+
+
+def ship(
+    spool: str,
+    base: str | os.PathLike[str] | None,
+    seconds: float,
+    progress: Callable[[int, int], None] | None = None,
+) -> Shipment | None:
+    """Ship what recorders that ended left behind; None where nothing waits.
+
+    Args:
+        spool: the folder of a spool, or the address of a history, which may hold a password.
+        base: the folder that spools lie in, for an address; the user's state folder when None.
+        seconds: how long to try.
+        progress: told how many entries were shipped, and how many there were.
+
+    Raises:
+        HistoryLocked: a recorder of this history runs on this machine; it ships by itself.
+        UnreadableSource: the folder is no spool.
+        ConfigError: an address that names no history.
+        StorageFailed, MissingExtra: see `ship_spool`.
+    """
+    from unspool.store.postgres.connection import parse_target
+    from unspool.store.postgres.shipping import named_target, ship_spool
+    from unspool.store.postgres.spool import address_of, is_spool, spool_folder
+
+    if is_postgres(spool):
+        target = named_target(spool)
+        folder = spool_folder(base, target)
+        if not is_spool(folder):
+            return None
+    else:
+        folder = Path(spool)
+        target = parse_target(address_of(folder))
+    return ship_spool(folder, target, seconds, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -24,6 +25,7 @@ from unspool.recorder.troubles import EntriesWait
 from unspool.store.postgres.connection import parse_target
 from unspool.store.postgres.shipping import StillInSpool
 from unspool.store.postgres.spool import spool_folder
+from unspool_tui.cli import run
 
 pytestmark = pytest.mark.filterwarnings("ignore::unspool.recorder.troubles.EntriesWait")
 
@@ -313,3 +315,48 @@ def test_the_password_is_in_no_message(server: Server, address: str, recwarn: py
     assert "password authentication failed" in lines
     assert "s3cret" not in lines
     assert PASSWORD not in lines
+
+
+def test_ship_brings_what_was_left_and_says_what_it_did(
+    server: Server, address: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    server.stop()
+    try:
+        record_and_die(address, 0, 30)
+        assert run(["ship", "--json", "--seconds", "5"]) == 1
+        told = capfdbinary.readouterr()
+        assert json.loads(told.out)["left"] == 30
+        assert b"30 wait in" in told.err
+    finally:
+        server.start()
+    assert run(["ship", "--json"]) == 1, "no password was given, and none is kept"
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    capfdbinary.readouterr()
+    assert run(["ship", "--json"]) == 0
+    told = capfdbinary.readouterr()
+    assert {key: value for key, value in json.loads(told.out).items() if key in ("shipped", "skipped", "left")} == {
+        "shipped": 30,
+        "skipped": 0,
+        "left": 0,
+    }
+    assert PASSWORD not in told.err.decode()
+    assert numbers(address) == list(range(30))
+    assert run(["ship"]) == 0
+    assert run(["ship", address]) == 0
+    assert b"nothing waits" in capfdbinary.readouterr().err
+    record_and_die(address, 30, 32)
+    monkeypatch.delenv("PGPASSWORD")
+    assert run(["ship", address, "-q"]) == 0
+    assert numbers(address) == list(range(32))
+    assert run(["ship", str(folder_of(address))]) == 3
+    assert b"is no spool" in capfdbinary.readouterr().err
+
+
+def test_ship_leaves_a_recorder_that_is_at_work_alone(
+    address: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    with Recorder(address, on_error="raise") as recorder:
+        recorder.record({"n": 0})
+        assert run(["ship", address]) == 3
+        assert run(["ship"]) == 0
+    assert capfdbinary.readouterr().err.count(b"another recorder on this machine") == 2

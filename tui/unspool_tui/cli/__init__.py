@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "events": "events",
     "compact": "compact",
     "vacuum": "vacuum",
+    "ship": "ship",
     "doctor": "doctor",
     "simulate": "simulate",
     "check": "check",

@@ -8,6 +8,7 @@ import time
 from array import array
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 from unspool.codec.records import Record, RecordCodec, encode_full, renumbered, write_atoms
@@ -21,7 +22,6 @@ from unspool.store.postgres.connection import Target, connect, load_driver
 from unspool.store.postgres.reading import PostgresStore
 from unspool.store.postgres.spool import NOTE, Segment, note_in
 from unspool.store.postgres.tables import (
-    INSERT,
     LOCK_SPACE,
     NEWEST,
     Gap,
@@ -31,6 +31,7 @@ from unspool.store.postgres.tables import (
     drop_mark,
     gaps_of,
     has_history,
+    insert_of,
     make_tables,
     marks_of,
     move_mark,
@@ -55,7 +56,10 @@ _SETTINGS: Final = (
     "SET tcp_keepalives_interval = 5",
     "SET tcp_keepalives_count = 3",
 )
-_INSERT_NAME: Final = "INSERT INTO unspool.atom(history, id, name) VALUES (%s, %s, %s)"
+_INSERT_NAMES: Final = (
+    "INSERT INTO unspool.atom(history, id, name) SELECT %s, number, name FROM unnest(%s::int[], %b::bytea[]) "
+    "AS fresh(number, name)"
+)
 _SERVERS_OWN: Final = frozenset(
     ("08", "0A", "25", "26", "28", "3D", "3F", "40", "42", "53", "55", "57", "58", "F0", "HV")
 )
@@ -206,14 +210,13 @@ class Session:
         connection, history = self._connection, self.history
         with connection.transaction():
             self._move(batch.lane, batch.mark)
-            with connection.cursor() as cursor:
-                if batch.fresh:
-                    names = batch.fresh.items()
-                    texts = [(history, number, name.encode("utf-8", "surrogatepass")) for name, number in names]
-                    cursor.executemany(_INSERT_NAME, texts)
-                for start in range(0, len(batch.values), _SLICE):
-                    cursor.executemany(INSERT, batch.values[start : start + _SLICE])
-                    time.sleep(_PAUSE_S)
+            if batch.fresh:
+                names = [name.encode("utf-8", "surrogatepass") for name in batch.fresh]
+                connection.execute(_INSERT_NAMES, (history, list(batch.fresh.values()), names))
+            for start in range(0, len(batch.values), _SLICE):
+                values = batch.values[start : start + _SLICE]
+                connection.execute(insert_of(len(values)), list(chain.from_iterable(values)))
+                time.sleep(_PAUSE_S)
             for recording in batch.recordings:
                 note_recording(connection, history, recording)
             if batch.identity is not None:
@@ -299,7 +302,7 @@ class _Batch:
     Attributes:
         lane: whose they are.
         mark: the lane's mark after them.
-        values: what `INSERT` binds, an entry each.
+        values: what `insert_of` binds, an entry each.
         size: bytes of their records.
         fresh: atoms that the server does not know yet, with the numbers they get.
         recordings: settings that apply from some entry on.

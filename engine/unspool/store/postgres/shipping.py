@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,8 @@ _GATHER_S: Final = 0.02
 """How long to gather entries before they are shipped."""
 _FIRST_PAUSE_S: Final = 0.1
 _LAST_PAUSE_S: Final = 5.0
+_LOOK_S: Final = 0.2
+"""Seconds between two tellings of how far it is."""
 _LAST_TRIES: Final = 3
 """Attempts to ship that may fail while closing."""
 _LOST: Final = 1000
@@ -153,12 +155,20 @@ class Shipper:
             self._changed.wait_for(lambda: self._marks.get(lane, 0) > place or self._cannot_help(), seconds)
             return self._marks.get(lane, 0) > place and place not in self._lost
 
-    def finish(self, seconds: float) -> None:
-        """Ship what is left within a time, and end the thread; `is_done` tells whether the server has everything."""
+    def finish(self, seconds: float) -> bool:
+        """Ship what is left, wait for that no longer than a time, and return whether the thread has ended.
+
+        `is_done` tells then whether the server has everything.
+        """
         self._closing.set()
         self._wake.set()
         with self._changed:
-            self._changed.wait_for(lambda: self._has_ended, seconds)
+            return self._changed.wait_for(lambda: self._has_ended, seconds)
+
+    def cut(self) -> None:
+        """End the thread whatever it waits for."""
+        self._closing.set()
+        self._wake.set()
         self._cut.set()
         session = self._session
         if session is not None:
@@ -433,18 +443,16 @@ class SpooledStore:
             UnreadableSource: the address is none.
             NewerSchema, MissingExtra: see `PostgresStore.open`.
         """
-        target = parse_target(address)
+        target = named_target(address)
         if durability not in _DURABILITIES:
             raise ConfigError(f"durability is {durability!r}; write one of {', '.join(_DURABILITIES)}")
-        if target.history is None:
-            raise ConfigError(f"{target.shown}: names no history to record into; add ?history=NAME")
         load_driver()
         spool = Spool(spool_folder(options.folder, target), target, options.limit_bytes, durability)
         store = cls(target, spool, durability, options)
         try:
             store._begin()
         except BaseException:
-            store._shipper.finish(0)
+            store._shipper.cut()
             with suppress(UnspoolError):
                 spool.close()
             raise
@@ -606,6 +614,7 @@ class SpooledStore:
             return
         self._is_closed = True
         self._shipper.finish(self._options.close_s)
+        self._shipper.cut()
         left = 0 if self._shipper.is_done else self._shipper.left()
         if self._spool.dropped > self._dropped:
             self._tell_dropped()
@@ -615,6 +624,18 @@ class SpooledStore:
                 f"`unspool ship {self._spool.folder}`, ships them"
             )
         self._spool.close()
+
+
+def named_target(address: str) -> Target:
+    """Take the address of one history apart.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    target = parse_target(address)
+    if target.history is None:
+        raise ConfigError(f"{target.shown}: names no history to record into; add ?history=NAME")
+    return target
 
 
 @dataclass(frozen=True, slots=True)
@@ -638,13 +659,16 @@ class Shipment:
     news: tuple[str, ...]
 
 
-def ship_spool(folder: Path, target: Target, seconds: float) -> Shipment:
+def ship_spool(
+    folder: Path, target: Target, seconds: float, progress: Callable[[int, int], None] | None = None
+) -> Shipment:
     """Ship what recorders that ended left in a spool.
 
     Args:
         folder: the spool.
         target: its history.
-        seconds: how long to try.
+        seconds: how long to try; a server that cannot be reached is given up at once.
+        progress: told how many entries were shipped, and how many there were.
 
     Raises:
         HistoryLocked: a recorder of this history runs on this machine; it ships by itself.
@@ -654,13 +678,16 @@ def ship_spool(folder: Path, target: Target, seconds: float) -> Shipment:
     load_driver()
     spool = Spool(folder, target, SPOOL_BYTES, "default")
     shipper = Shipper(target, spool)
+    total, end = shipper.left(), monotonic() + seconds
+    shipper.start()
     try:
-        shipper.start()
-        shipper.finish(seconds)
-        left = 0 if shipper.is_done else shipper.left()
-        news = list(shipper.news)
-        if left and shipper.trouble is not None and not news:
-            news.append(str(shipper.trouble))
-        return Shipment(folder, target.shown, shipper.shipped, shipper.skipped, left, tuple(news))
+        while not shipper.finish(min(_LOOK_S, max(end - monotonic(), 0.0))) and monotonic() < end:
+            if progress is not None:
+                progress(total - shipper.left(), total)
     finally:
+        shipper.cut()
+        left = 0 if shipper.is_done else shipper.left()
         spool.close()
+    if left:
+        shipper.tell_trouble()
+    return Shipment(folder, target.shown, shipper.shipped, shipper.skipped, left, tuple(shipper.news))

@@ -448,6 +448,11 @@ def _write_address(folder: Path, target: Target) -> None:
     write_whole(folder / _ADDRESS, (target.public.encode("utf-8", "surrogateescape"),))
 
 
+def is_spool(folder: Path) -> bool:
+    """Say whether a folder is the spool of a history."""
+    return (folder / _ADDRESS).is_file()
+
+
 def address_of(folder: Path) -> str:
     """Return the address of the history that a spool belongs to, without any secret.
 

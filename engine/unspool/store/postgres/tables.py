@@ -53,10 +53,10 @@ CREATE TABLE IF NOT EXISTS unspool.entry(
 INSERT INTO unspool.fact VALUES ('schema', {version}) ON CONFLICT DO NOTHING;
 """
 
-INSERT: Final = (
-    "INSERT INTO unspool.entry(history, seq, time_ns, codec, full_bytes, action, changed, extra, record, crc) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_INSERT: Final = (
+    "INSERT INTO unspool.entry(history, seq, time_ns, codec, full_bytes, action, changed, extra, record, crc) VALUES"
 )
+_PLACES: Final = "(%s, %s, %s, %s, %s, %b, %b, %b, %b, %s)"
 WHOLE: Final = "SELECT seq, time_ns, codec, full_bytes, action, changed, extra, record, crc FROM unspool.entry "
 """Rows with their records."""
 FACTS: Final = (
@@ -274,6 +274,11 @@ def begin_history(connection: Any, name: str) -> tuple[int, str]:
     )
     row = connection.execute("SELECT id, history_id FROM unspool.history WHERE name = %s", (name,)).fetchone()
     return row[0], row[1]
+
+
+def insert_of(count: int) -> str:
+    """Return the statement that stores a number of entries; it binds the columns of one after the other."""
+    return f"{_INSERT} " + ", ".join((_PLACES,) * count)
 
 
 def channel_of(history: int) -> str:
