@@ -90,3 +90,6 @@ def ship(
         folder = Path(spool)
         target = parse_target(address_of(folder))
     return ship_spool(folder, target, seconds, progress)
+
+
+__all__ = ["Shipment", "ship", "spools", "store_at"]

@@ -8,10 +8,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from unspool.errors import UnreadableSource
+from unspool.errors import EntryDropped, UnreadableSource
 from unspool.files.whole import whole_file
 from unspool.history.history import History
 from unspool.history.verdict import Verdict
+from unspool.model.values import State
+from unspool.query.repair_records import HOLE_ATOM
 from unspool.recorder.recorder import Recorder
 from unspool.sources.foreign import feed
 from unspool.sources.opening import is_in_postgres, is_native, open_history
@@ -99,16 +101,22 @@ def _copy(source: str, recorder: Recorder, identity: Mapping[str, str] | None) -
     with open_history(source, identity=identity) as history:
         if isinstance(recorder.store, FileStore):
             recorder.store.note_identity(history.identity or {})
+        before: State = {}
         for entry in history:
-            _copy_entry(history, recorder, entry.seq)
+            before = _copy_entry(history, recorder, entry.seq, before)
         return Converted(len(history), history.verdict)
 
 
-def _copy_entry(history: History, recorder: Recorder, seq: int) -> None:
+def _copy_entry(history: History, recorder: Recorder, seq: int, before: State) -> State:
+    """Write one entry, and return the state there; a hole stands for one that never arrived."""
     entry = history[seq]
     forks = entry.parent_seq is not None and entry.parent_seq != seq - 1
+    try:
+        state = history.state(seq)
+    except EntryDropped as gap:
+        state = {**before, HOLE_ATOM: {"lost entry": seq, "why": gap.why}}
     recorder.record(
-        history.state(seq),
+        state,
         entry.action,
         timestamp_ns=entry.timestamp_ns,
         meta=entry.meta or None,
@@ -116,3 +124,5 @@ def _copy_entry(history: History, recorder: Recorder, seq: int) -> None:
         parent_seq=entry.parent_seq if forks else None,
         part=entry.part,
     )
+    state.pop(HOLE_ATOM, None)
+    return state

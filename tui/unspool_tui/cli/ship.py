@@ -15,7 +15,7 @@ from unspool_tui.cli.progress import shown_progress
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
-    from unspool.store.postgres.shipping import Shipment
+    from unspool.recorder.targets import Shipment
 
 _SECONDS: Final = 60.0
 _SOMETHING_LEFT: Final = 1

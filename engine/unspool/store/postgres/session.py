@@ -65,10 +65,12 @@ _SERVERS_OWN: Final = frozenset(
 )
 """Classes of errors that say nothing of the entry at hand, so that trying again later may help."""
 _SERVERS_OWN_CODES: Final = frozenset(("XX001", "XX002"))
+_LAYOUT_CODES: Final = frozenset(("23503", "23505"))
+"""Violations of keys, which the tables of unspool have for numbers only."""
 _SLICE: Final = 8
 """Entries worked on before the app's own threads get their turn."""
 _PAUSE_S: Final = 0.0002
-_MOST_ROWS: Final = 128
+MOST_ROWS: Final = 128
 _MOST_BYTES: Final = 512 << 10
 """Entries, or bytes of their records, that are stored in one transaction."""
 
@@ -185,7 +187,7 @@ class Session:
             UnreadableSource: the server is gone, or refuses everything.
             CorruptHistory, StorageFailed: the segment does not read, or was dropped.
         """
-        return self._ship(segment, place, _MOST_ROWS)
+        return self._ship(segment, place, MOST_ROWS)
 
     def ship_one(self, segment: Segment, place: int) -> int:
         """Store one entry of a segment; see `ship`."""
@@ -280,6 +282,9 @@ class Session:
         code = error.sqlstate
         if code is None:
             return isinstance(error, self._driver.DataError)
+        if code in _LAYOUT_CODES and error.diag.schema_name == "unspool":
+            # Not the entry is wrong: the history was deleted, or somebody writes to it without the lock.
+            return False
         return code[:2] not in _SERVERS_OWN and code not in _SERVERS_OWN_CODES
 
     def cut(self) -> None:

@@ -30,7 +30,7 @@ from unspool.model.values import Value
 from unspool.store.file import Durability
 from unspool.store.postgres import SPOOL_BYTES, SpoolOptions
 from unspool.store.postgres.connection import BadAddress, Target, load_driver, parse_target
-from unspool.store.postgres.session import EntryRefused, HistoryDeleted, Session
+from unspool.store.postgres.session import MOST_ROWS, EntryRefused, HistoryDeleted, Session
 from unspool.store.postgres.spool import NOTE, Segment, Spool, put_aside, spool_folder
 from unspool.store.protocol import Draft, RecordRun
 
@@ -103,6 +103,7 @@ class Shipper:
         self._wake, self._closing, self._cut = threading.Event(), threading.Event(), threading.Event()
         self._changed = threading.Condition()
         self._tries: Counter[tuple[str, int]] = Counter()
+        self._doubt_stop = 0
         self._marks: dict[str, int] = {}
         self._found: Found | None = None
         self._is_open = self._has_ended = False
@@ -329,6 +330,7 @@ class Shipper:
             except EntryRefused:
                 # One of them is to blame: from here on each is shipped alone.
                 self._tries[lane, place] = 0
+                self._doubt_stop = place + MOST_ROWS
             except CorruptHistory as error:
                 self._skip_damaged(session, segment, error)
 
@@ -353,8 +355,9 @@ class Shipper:
         except CorruptHistory as error:
             self._skip_damaged(session, segment, error)
         else:
-            # The next one may be to blame, and is shipped alone as well; behind the one that is, batches go on.
-            self._tries[segment.lane, place + 1] = 0
+            if place + 1 < self._doubt_stop:
+                # The next one may be to blame, and is shipped alone as well; behind the one that is, batches go on.
+                self._tries[segment.lane, place + 1] = 0
         del self._tries[key]
 
     def _put_aside(self, segment: Segment, place: int, error: EntryRefused) -> Path:
