@@ -33,7 +33,7 @@ from unspool.sources.langgraph_timeline import (
 )
 from unspool.sources.langgraph_values import decode_value
 from unspool.sources.probe import Probe, Shape
-from unspool.sources.sqlite_files import ForeignDatabase, columns_of, first_look, side_files
+from unspool.sources.sqlite_files import TEXT, ForeignDatabase, columns_of, first_look, side_files, stored_text
 
 _NEEDED: Final = {
     "thread_id",
@@ -58,7 +58,8 @@ _ROW: Final = (
     "WHERE rowid = ?"
 )
 _WRITES: Final = (
-    "SELECT channel, type, value FROM writes WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ? "
+    f"SELECT channel, type, value FROM writes WHERE thread_id = {TEXT} AND checkpoint_ns = {TEXT} "  # noqa: S608
+    f"AND checkpoint_id = {TEXT} "
     "ORDER BY {path}, task_id, idx"
 )
 
@@ -76,7 +77,8 @@ class CheckpointReader:
         self.findings = Findings()
         self.watch_paths = side_files(path)
         self._path = path
-        chosen, self._chosen = selection(select, "?")
+        chosen, wanted = selection(select, TEXT)
+        self._chosen = tuple(map(stored_text, wanted))
         self._where = chosen
         self._order = _ORDER.format(chosen=chosen)
         self._connection = ForeignDatabase(path)
@@ -101,7 +103,7 @@ class CheckpointReader:
     def _writes(self, thread: str, namespace: str, identity: str) -> Iterable[tuple[str, str | None, bytes]]:
         if not self._has_writes:
             return ()
-        return self._connection.execute(self._writes_query, (thread, namespace, identity))
+        return self._connection.execute(self._writes_query, tuple(map(stored_text, (thread, namespace, identity))))
 
     def _known(self, select: Mapping[str, str]) -> str:
         parts = self._connection.execute(_PARTS).fetchall()

@@ -165,7 +165,9 @@ def _objects(value: Value) -> list[dict[str, Value]]:
 
 
 def _merge_attributes(node: dict[str, Value], changes: dict[str, Value]) -> None:
-    attributes = node.setdefault("attributes", {})
+    attributes = node.get("attributes")
+    if not isinstance(attributes, dict):
+        attributes = node["attributes"] = {}
     for name, value in changes.items():
         if value is None:
             attributes.pop(name, None)
@@ -198,7 +200,7 @@ def _flatten(root: Value) -> dict[str, dict[str, Value]]:
         if not isinstance(node, dict):
             continue
         children = _objects(node.get("childNodes"))
-        flat = {key: value for key, value in node.items() if key not in ("childNodes", "id")}
+        flat = {key: value for key, value in node.items() if key not in ("childNodes", "id", _CHILDREN)}
         if children:
             flat[_CHILDREN] = [str(child.get("id")) for child in children]
         nodes[str(node.get("id"))] = flat

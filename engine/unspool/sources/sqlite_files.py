@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from unspool.errors import UnreadableSource, UnspoolError
 from unspool.sources.bytestream import unreadable
@@ -62,6 +63,23 @@ class ForeignDatabase:
     def close(self) -> None:
         """Close it."""
         self._database.close()
+
+
+TEXT: Final = "CAST(? AS TEXT)"
+"""How a query spells a text that `stored_text` gives."""
+
+
+def stored_text(text: str) -> bytes:
+    """Return the bytes of a text as a database holds them, to be compared with: those of a damaged one are no UTF-8."""
+    return text.encode("utf-8", "surrogateescape" if _is_damaged(text) else "surrogatepass")
+
+
+def _is_damaged(text: str) -> bool:
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def columns_of(connection: ForeignDatabase) -> dict[str, set[str]]:
