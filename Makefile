@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test torture lint bench screenshots clean
+.PHONY: demo test torture lint bench screenshots clean mutants
 .DEFAULT_GOAL := demo
 
 $(VENV)/.base: pyproject.toml
@@ -44,6 +44,13 @@ lint: $(VENV)/.lint  ## style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+$(VENV)/.mutants: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --editable '.[test,mutants]'
+	@touch $@
+
+mutants: $(VENV)/.mutants  ## change one thing at a time in the modules that answers rest on; ARGS='codec/records --sample 40'
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/mutation/run.py $(ARGS)
 
 bench: $(VENV)/.bench  ## measure against peers, side by side
 	$(BIN)/python -m benchmarks
