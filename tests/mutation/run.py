@@ -38,7 +38,7 @@ COPIED = ("engine", "tui", "tests", "fixtures", "docs", "examples", "README.md",
 MODULES = {
     "delta/align": ["tests/unit/delta"],
     "delta/patch": ["tests/unit/delta", "tests/unit/codec/test_codec_record_bytes.py"],
-    "codec/records": ["tests/unit/codec"],
+    "codec/records": ["tests/unit/codec/test_records.py"],
     "codec/replay": ["tests/unit/codec", "tests/unit/history"],
     "history/rebuild": ["tests/unit/history"],
     "store/sealing": ["tests/unit/store"],
