@@ -55,9 +55,7 @@ def keep_choice(source: Source, select: Mapping[str, str]) -> None:
 
 
 def with_identity(source: Source) -> Source:
-    """Return a source with the identity keys that are remembered of it; those given with it go first, and are kept."""
-    if source.identity:
-        keep_identity(source, source.identity)
+    """Return a source with the identity keys that are remembered of it; those given with it go first."""
     known = recall(source).identity
     return replace(source, identity={**known, **source.identity}) if known else source
 

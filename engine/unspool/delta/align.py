@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
-import msgspec
-
+from unspool.delta.identity import Record, detect_key, identity_of
 from unspool.model.encoded import NotSplittable, Shape, map_views, shape_of
 
 GONE: Final = -1
@@ -22,9 +20,6 @@ GONE: Final = -1
 
 _RECORDS_LIMIT: Final = 20_000
 """Unequal records beyond which no identity key is looked for: taking them apart would stall the recorder."""
-
-_EXACT_NAMES: Final = ("id", "_id", "uuid", "guid", "uid", "uniqueid", "key", "pk", "sku", "slug")
-_WEAK_NAMES: Final = ("name", "title", "code", "path", "email", "hash", "number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +35,15 @@ class Alignment:
     key: str = ""
 
 
-def align(old: Sequence[bytes], new: Sequence[bytes], key: str | None = None) -> Alignment:
+def align(old: Sequence[bytes], new: Sequence[bytes], key: str | None = None, *, thorough: bool = True) -> Alignment:
     """Pair the items of two lists.
 
     Args:
         old: wire forms of the old items.
         new: wire forms of the new items.
         key: the identity key where it is known; detected when None.
+        thorough: a field that is not called what identities are called must tell apart all records of both lists, not
+            only those that differ. Looking at all of them takes time that a recorder does not have.
     """
     sources = [GONE] * len(new)
     start, end = _equal_ends(old, new)
@@ -58,7 +55,7 @@ def align(old: Sequence[bytes], new: Sequence[bytes], key: str | None = None) ->
     if not old_left or not new_left:
         return Alignment(sources)
     if len(old_left) + len(new_left) <= _RECORDS_LIMIT:
-        found = _pair_by_identity(old, new, old_left, new_left, sources, key)
+        found = _pair_by_identity(old, new, old_left, new_left, sources, key, thorough)
         if found:
             return Alignment(sources, found)
     _pair_by_place(len(old), old_left, new_left, sources)
@@ -92,8 +89,8 @@ def _pair_equal(
     return sorted(index for queue in places.values() for index in queue), new_left
 
 
-def _records(items: Sequence[bytes], indices: list[int]) -> list[dict[str, msgspec.Raw]] | None:
-    records = []
+def _records(items: Sequence[bytes], indices: Sequence[int]) -> list[Record] | None:
+    records: list[Record] = []
     for index in indices:
         if shape_of(items[index]) is not Shape.MAP:
             return None
@@ -111,72 +108,31 @@ def _pair_by_identity(
     new_left: list[int],
     sources: list[int],
     key: str | None,
+    thorough: bool,
 ) -> str:
     old_records, new_records = _records(old, old_left), _records(new, new_left)
     if old_records is None or new_records is None:
         return ""
-    chosen = key if key is not None else _detect_key(old_records, new_records)
+
+    def everything() -> list[list[Record]]:
+        if not thorough or len(old) + len(new) > _RECORDS_LIMIT:
+            return [old_records, new_records]
+        found = (_records(old, range(len(old))), _records(new, range(len(new))))
+        return [records for records in found if records is not None]
+
+    chosen = key if key is not None else detect_key(old_records, new_records, everything)
     if not chosen:
         return ""
-    places = zip(old_records, old_left, strict=True)
-    by_identity = {bytes(record[chosen]): index for record, index in places if chosen in record}
+    by_identity: dict[bytes, int] = {}
+    for record, index in zip(old_records, old_left, strict=True):
+        told = identity_of(record, chosen)
+        if told is not None:
+            by_identity[told] = index
     for record, index in zip(new_records, new_left, strict=True):
-        if chosen in record:
-            sources[index] = by_identity.pop(bytes(record[chosen]), GONE)
+        told = identity_of(record, chosen)
+        if told is not None:
+            sources[index] = by_identity.pop(told, GONE)
     return chosen
-
-
-def _detect_key(old_records: list[dict[str, msgspec.Raw]], new_records: list[dict[str, msgspec.Raw]]) -> str:
-    by_rank: defaultdict[int, list[str]] = defaultdict(list)
-    for name in old_records[0]:
-        by_rank[_name_rank(name)].append(name)
-    for rank in sorted(by_rank, reverse=True):
-        best, most = "", -1
-        for name in by_rank[rank]:
-            old_values = _unique_scalars(old_records, name)
-            new_values = _unique_scalars(new_records, name) if old_values else None
-            if old_values and new_values and len(old_values & new_values) > most:
-                best, most = name, len(old_values & new_values)
-        # A field nobody would call an identity must at least have recognised something.
-        if best and (rank >= _CLEAR_RANK or most > 0):
-            return best
-    return ""
-
-
-def _unique_scalars(records: list[dict[str, msgspec.Raw]], name: str) -> set[bytes] | None:
-    values: set[bytes] = set()
-    for record in records:
-        if name not in record:
-            return None
-        value = bytes(record[name])
-        # nil, booleans and floats tell nothing apart; containers are no identity.
-        if value[0] in _NO_IDENTITY or value in values or shape_of(value) in _CONTAINERS:
-            return None
-        values.add(value)
-    return values
-
-
-_NO_IDENTITY: Final = frozenset((0xC0, 0xC2, 0xC3, 0xCA, 0xCB, 0xA0))
-_CONTAINERS: Final = frozenset((Shape.MAP, Shape.LIST))
-
-
-_CLEAR_RANK: Final = 2
-"""Rank from which a name alone makes a unique field the identity."""
-
-
-def names_identity(field: str) -> bool:
-    """Say whether a field is called what identities are called (`id`, `uuid`, `user_id`, `sku`, ...)."""
-    return _name_rank(field) >= _CLEAR_RANK
-
-
-@lru_cache(maxsize=4096)
-def _name_rank(name: str) -> int:
-    folded = name.lower()
-    if folded in _EXACT_NAMES:
-        return 3
-    if folded.endswith(("_id", "uuid", "-id", "_key")) or name.endswith(("Id", "ID", "Key")):
-        return 2
-    return 1 if folded in _WEAK_NAMES else 0
 
 
 def _pair_by_place(old_size: int, old_left: list[int], new_left: list[int], sources: list[int]) -> None:

@@ -1,13 +1,25 @@
-"""Identity keys set by hand: how people write them, in the one form in which lists are looked up."""
+"""Identity keys: what tells the records of a list apart, detected or set by hand.
+
+A key names a field (`sku`), a field further inside (`metadata.uid`) or several that identify together
+(`mode,type,name`). Set by hand it belongs to the pattern of a list's path (`orders[*].lines`).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from unspool.errors import PathSyntaxError
+from unspool.model.encoded import NotSplittable, Shape, map_views, shape_of
 from unspool.model.paths import Path, Step, format_path, parse_path
+
+Record = Mapping[str, msgspec.Raw | bytes]
+"""A record of a list: the wire forms of its fields."""
 
 ANY: Final = "[*]"
 """Stands for every item of a list."""
@@ -80,3 +92,202 @@ def canonical_identity(given: Mapping[str, str] | None) -> dict[str, str]:
         PathSyntaxError: a pattern is no path, or names no list.
     """
     return {identity_pattern(pattern): key for pattern, key in (given or {}).items()}
+
+
+_ANY_OF: Final = re.compile(r'((?:[^",]|"(?:[^"\\]|\\.)*")+)')
+"""The members of a key that names several fields; a comma in quotes belongs to the name."""
+_NIL: Final = b"\xc0"
+
+
+@lru_cache(maxsize=1024)
+def key_paths(key: str) -> tuple[tuple[str, ...], ...]:
+    """Return the fields that a key names, each as the steps to it: `mode,type,name` names three.
+
+    A text that is no path is the name of one field as it stands.
+    """
+    try:
+        paths = [parse_path(member.strip()) for member in _ANY_OF.findall(key)]
+    except PathSyntaxError:
+        return ((key,),)
+    steps = tuple(tuple(map(str, path)) for path in paths)
+    return steps if steps and all(steps) else ((key,),)
+
+
+def identity_of(record: Record, key: str) -> bytes | None:
+    """Return the value that identifies a record, as wire forms in a row; None where the record has no such field.
+
+    Args:
+        record: the wire forms of its fields.
+        key: a field's name, or what `key_paths` reads. Of several fields one may be missing, but not all.
+    """
+    plain = record.get(key)
+    if plain is not None:
+        return bytes(plain)
+    values = [_field_at(record, path) for path in key_paths(key)]
+    if all(value is None for value in values):
+        return None
+    return b"".join(_NIL if value is None else value for value in values)
+
+
+def identity_values(record: Record, key: str) -> list[bytes]:
+    """Return the wire forms of the fields that identify a record; those that are missing are left out."""
+    plain = record.get(key)
+    if plain is not None:
+        return [bytes(plain)]
+    return [value for path in key_paths(key) if (value := _field_at(record, path)) is not None]
+
+
+def _field_at(record: Record, path: tuple[str, ...]) -> bytes | None:
+    fields: Record = record
+    for step in path[:-1]:
+        inner = _inside(fields.get(step))
+        if inner is None:
+            return None
+        fields = inner
+    value = fields.get(path[-1])
+    return None if value is None else bytes(value)
+
+
+def _inside(value: msgspec.Raw | bytes | None) -> Record | None:
+    if value is None:
+        return None
+    data = bytes(value)
+    try:
+        return map_views(data) if shape_of(data) is Shape.MAP else None
+    except NotSplittable:
+        return None
+
+
+_EXACT_NAMES: Final = frozenset(
+    ("id", "_id", "uuid", "guid", "uid", "uniqueid", "objectid", "key", "pk", "sku", "slug")
+)
+_WEAK_NAMES: Final = frozenset(("name", "title", "code", "path", "email", "hash", "number"))
+_CARRIERS: Final = frozenset(
+    ("metadata", "meta", "properties", "props", "attributes", "attrs", "fields", "node", "header")
+)
+"""Objects inside a record that describe the record itself, so that an identity in them is its own."""
+_OWN_CARRIERS: Final = frozenset(("metadata", "meta", "header", "node"))
+_QUALIFIERS: Final = ("module", "mode", "namespace", "kind", "type", "group", "arch", "platform")
+"""Fields that make a name one of its kind: `aws_instance` `web` is not `aws_eip` `web`."""
+_TOGETHER: Final = (("mode", "type", "name"), ("kind", "namespace", "name"))
+"""Fields that identify together wherever all of them stand, whatever one alone would tell."""
+_EXACT, _INNER_EXACT, _CLEAR, _INNER_CLEAR, _COMPOSITE, _WEAK, _OTHER = range(7)
+"""How well a key's name tells that it is an identity; the best first."""
+_CERTAIN: Final = frozenset((_EXACT, _INNER_EXACT, _CLEAR, _COMPOSITE))
+
+
+def names_identity(field: str) -> bool:
+    """Whether a field is called what identities are called (`id`, `uuid`, `user_id`, `sku`, ...)."""
+    return _rank_of(field) <= _CLEAR
+
+
+@lru_cache(maxsize=4096)
+def _rank_of(name: str) -> int:
+    folded = name.lower()
+    if folded in _EXACT_NAMES:
+        return _EXACT
+    if folded.endswith(("_id", "uuid", "-id", "_key")) or name.endswith(("Id", "ID", "Key")):
+        return _CLEAR
+    return _WEAK if folded in _WEAK_NAMES else _OTHER
+
+
+def own_keys(record: Record) -> Iterator[str]:
+    """Yield the keys by which a record may be known without others to compare it with, the clearest first."""
+    ranked = sorted(_candidates(record), key=lambda found: found[0])
+    yield from (key for rank, key in ranked if rank <= _COMPOSITE)
+
+
+def _candidates(record: Record) -> Iterator[tuple[int, str]]:
+    """Yield each key that might identify a record like this one, with how clear its name is."""
+    for name, value in record.items():
+        rank = _rank_of(name)
+        yield rank, name
+        inner = _inside(value) if name.lower() in _CARRIERS else None
+        for field in inner or ():
+            inner_rank = _rank_of(field)
+            if inner_rank <= _CLEAR:
+                is_own = inner_rank == _EXACT and name.lower() in _OWN_CARRIERS
+                yield _INNER_EXACT if is_own else _INNER_CLEAR, _spelt((name, field))
+        if inner is not None and "name" in inner:
+            several = [(name, field) for field in ("namespace", "name") if field in inner]
+            yield _COMPOSITE, ",".join(map(_spelt, several))
+    for names in _TOGETHER:
+        if all(name in record for name in names):
+            yield _COMPOSITE, ",".join(names)
+    yield from ((_WEAK, key) for key in _qualified(record))
+
+
+def _qualified(record: Record) -> Iterator[str]:
+    """Yield names together with what makes them one of their kind."""
+    qualifiers = [name for name in _QUALIFIERS if name in record and shape_of(bytes(record[name])) is Shape.TEXT]
+    if qualifiers:
+        for name in record:
+            if _rank_of(name) == _WEAK:
+                yield ",".join(_spelt((part,)) for part in (*qualifiers, name))
+
+
+def _spelt(path: Path) -> str:
+    return format_path(path, root="")
+
+
+def detect_key(
+    old: Sequence[Record], new: Sequence[Record], everything: Callable[[], Iterable[Sequence[Record]]]
+) -> str:
+    """Return the key that tells records apart, or "".
+
+    Args:
+        old: the old records that differ from all new ones.
+        new: the new records that differ from all old ones.
+        everything: gives all records of each list. A field that is not called what identities are called must tell all
+            of them apart: among the few that differ a kind or a colour may be unique by chance.
+    """
+    by_rank: defaultdict[int, list[str]] = defaultdict(list)
+    for rank, key in _candidates(old[0]):
+        by_rank[rank].append(key)
+    lists: list[Sequence[Record]] | None = None
+    for rank in sorted(by_rank):
+        best, most = "", -1
+        for key in by_rank[rank]:
+            old_values = _unique_values(old, key)
+            new_values = _unique_values(new, key) if old_values else None
+            if old_values and new_values and len(old_values & new_values) > most:
+                if rank >= _COMPOSITE:
+                    lists = list(everything()) if lists is None else lists
+                    if not all(_unique_values(records, key) for records in lists):
+                        continue
+                best, most = key, len(old_values & new_values)
+        # A field whose name does not make it the record's own identity must at least have recognised something.
+        if best and (most > 0 or rank in _CERTAIN) and not (rank == _OTHER and _is_chance(old, new, best)):
+            return best
+    return ""
+
+
+def _is_chance(old: Sequence[Record], new: Sequence[Record], key: str) -> bool:
+    """Whether a field pairs records by chance: a single pair, or most pairs would get another name."""
+    if len(old) == len(new) == 1:
+        return True
+    named = [name for name in old[0] if _rank_of(name) == _WEAK]
+    known = {identity_of(record, key): record for record in old}
+    pairs = [(known[told], record) for record in new if (told := identity_of(record, key)) in known]
+    renamed = sum(
+        any(bytes(one.get(name, b"")) != bytes(other.get(name, b"")) for name in named) for one, other in pairs
+    )
+    return 2 * renamed > len(pairs)
+
+
+def _unique_values(records: Sequence[Record], key: str) -> set[bytes] | None:
+    """Return the values of a key if each record has one of its own that may be an identity, else None."""
+    values: set[bytes] = set()
+    for record in records:
+        value = identity_of(record, key)
+        # nil, booleans, floats and empty texts tell nothing apart; containers are no identity.
+        if value is None or value in values or value[0] in _NO_IDENTITY:
+            return None
+        if value == _NIL or shape_of(value) in _CONTAINERS:
+            return None
+        values.add(value)
+    return values
+
+
+_NO_IDENTITY: Final = frozenset((0xC2, 0xC3, 0xCA, 0xCB, 0xA0))
+_CONTAINERS: Final = frozenset((Shape.MAP, Shape.LIST))

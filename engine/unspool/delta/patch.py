@@ -226,7 +226,7 @@ def _write_list(program: _Program, old: bytes, at: int, new: bytes, depth: int, 
     stop = len(before) - trail
     inner = [bytes(item) for item in before[lead:stop]]
     fresh = [bytes(item) for item in after[lead : len(after) - trail]]
-    for value, source in zip(fresh, align(inner, fresh).sources, strict=True):
+    for value, source in zip(fresh, align(inner, fresh, thorough=False).sources, strict=True):
         if source == GONE:
             program.put(value)
             continue

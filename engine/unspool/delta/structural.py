@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Final
 
 from unspool.delta.align import GONE, align
+from unspool.delta.identity import identity_values
 from unspool.model.encoded import NotSplittable, Shape, shape_of, split_list, split_map
 from unspool.model.entries import Op, OpKind
 from unspool.model.paths import Path, format_path
@@ -147,10 +148,10 @@ def _label(item: bytes, key: str) -> str:
     if not key or shape_of(item) is not Shape.MAP:
         return ""
     try:
-        value = split_map(item).get(key)
+        values = identity_values(split_map(item), key)
     except NotSplittable:
         return ""
-    return "" if value is None else f"{key}={decode(value)}"
+    return f"{key}={'/'.join(str(decode(value)) for value in values)}" if values else ""
 
 
 def _moves(old_size: int, sources: list[int]) -> list[tuple[int, int]] | None:

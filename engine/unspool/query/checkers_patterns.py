@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Final
 
-from unspool.delta.align import names_identity
+from unspool.delta.identity import names_identity
 from unspool.model.paths import Path, Step, format_path
 from unspool.model.values import Value
 from unspool.query.checkers_words import brief

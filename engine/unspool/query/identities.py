@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Final
 
-from unspool.delta.identity import Steps, canonical_identity, pattern_steps, spell_pattern
+from unspool.delta.identity import Steps, canonical_identity, key_paths, pattern_steps, spell_pattern
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
 from unspool.model.values import Value
@@ -44,13 +44,26 @@ def _told(history: History, pattern: str, key: str) -> str:
         for items in _lists(history, seq, steps):
             met_list = True
             records = [item for item in items if isinstance(item, Mapping)]
-            if any(key in record for record in records):
+            if any(_has(record, key) for record in records):
                 return ""
             fields.update(dict.fromkeys(str(name) for record in records[:_NAMED] for name in record))
     if met_list:
         known = f"they have {', '.join(list(fields)[:_NAMED])}" if fields else "it holds no records"
         return f"no record of {pattern}[*] has a key {key!r}; {known}"
     return f"there is no list at {pattern} in {_entries(len(seqs))}{_hint(history, pattern)}"
+
+
+def _has(record: Mapping[str, Value], key: str) -> bool:
+    """Whether a record has a field that a key names."""
+    if key in record:
+        return True
+    for path in key_paths(key):
+        value: Value = record
+        for step in path:
+            value = value.get(step) if isinstance(value, Mapping) else None
+        if value is not None:
+            return True
+    return False
 
 
 def _entries(count: int) -> str:

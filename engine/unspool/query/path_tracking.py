@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from unspool.delta.align import GONE, align, names_identity
+from unspool.delta.align import GONE, align
+from unspool.delta.identity import identity_of, own_keys
 from unspool.delta.structural import Identity, identity_at
 from unspool.history.diff import same_value
 from unspool.model.encoded import NotSplittable, Shape, header_size, shape_of, split_map
@@ -193,8 +194,8 @@ def _mark(items: Sequence[bytes], index: int, key: str | None) -> Mark | None:
         fields = split_map(items[index])
     except NotSplittable:
         return None
-    for name in (key,) if key is not None else filter(names_identity, fields):
-        value = fields.get(name)
+    for name in (key,) if key is not None else own_keys(fields):
+        value = identity_of(fields, name)
         if value is not None and shape_of(value) in (Shape.TEXT, Shape.LEAF):
             same = sum(_field(item, name) == value for item in items)
             if same == 1:
@@ -206,6 +207,6 @@ def _field(item: bytes, key: str) -> bytes | None:
     if shape_of(item) is not Shape.MAP:
         return None
     try:
-        return split_map(item).get(key)
+        return identity_of(split_map(item), key)
     except NotSplittable:
         return None

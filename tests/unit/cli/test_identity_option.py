@@ -1,4 +1,4 @@
-"""`--identity`: in effect on every command, remembered for the source, taken back, and told when it matches nothing."""
+"""`--identity`: in effect on every command, remembered for the source, taken back, and refused when it matches nothing."""
 
 from __future__ import annotations
 
@@ -83,13 +83,29 @@ def test_a_key_changes_what_a_command_tells(
     assert by_id != by_tag
 
 
-def test_what_matches_nothing_is_told(log: str, capsys: pytest.CaptureFixture[str]) -> None:
-    told = printed(capsys, "log", log, "--identity", "row[*]=tag")
+def test_what_matches_nothing_is_refused_and_not_remembered(log: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = printed(capsys, "log", log, "--identity", "row[*]=tag", code=2)
     assert "unspool: --identity: there is no list at row" in told
     assert "did you mean rows?" in told
-    assert "no record of rows[*] has a key 'uuid'" in printed(capsys, "log", log, "--identity", "rows=uuid")
-    assert "--identity" not in printed(capsys, "log", log, "--identity", "rows=uuid", "--quiet")
-    assert "--identity" not in printed(capsys, "log", log)
+    for quiet in ((), ("--quiet",)):
+        told = printed(capsys, "log", log, "--identity", "rows=uuid", *quiet, code=2)
+        assert "no record of rows[*] has a key 'uuid'" in told
+    assert "by id" in printed(capsys, "diff", log, "0", "1")
+
+
+def test_a_field_further_inside_and_several_together_identify(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "deep.jsonl"
+    rows = [[{"of": {"who": who}, "part": part, "n": step} for who, part in pairs] for step, pairs in enumerate(
+        ([("a", 1), ("a", 2), ("b", 1)], [("b", 1), ("a", 2), ("a", 1)])
+    )]  # fmt: skip
+    path.write_text("".join(json.dumps({"rows": items}) + "\n" for items in rows))
+    told = printed(capsys, "diff", str(path), "0", "1", "--identity", "rows[*]=of.who,part")
+    assert "rows[*] by of.who,part" in told
+    assert told.count("moved from") == 2
+    assert "who" not in told.replace("of.who", "")
+    printed(capsys, "diff", str(path), "0", "1", "--identity", "rows[*]=of.whom,none", code=2)
 
 
 def test_what_is_no_path_is_wrong_usage(log: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,10 +124,10 @@ def test_convert_keeps_it_in_the_file(log: str, tmp_path: Path, capsys: pytest.C
     assert "by tag" in printed(capsys, "diff", str(again), "0", "1")
 
 
-def test_convert_tells_what_matches_nothing(log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "there is no list at lines" in printed(
-        capsys, "convert", log, str(tmp_path / "kept.unspool"), "--identity", "lines=tag"
-    )
+def test_convert_refuses_what_matches_nothing(log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "kept.unspool"
+    assert "there is no list at lines" in printed(capsys, "convert", log, str(out), "--identity", "lines=tag", code=2)
+    assert not out.exists()
 
 
 def test_nothing_is_kept_where_the_person_does_not_want_it(log: str, capsys: pytest.CaptureFixture[str]) -> None:

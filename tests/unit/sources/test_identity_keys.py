@@ -131,7 +131,7 @@ def test_a_recorder_keeps_its_keys_in_the_file(tmp_path: Path) -> None:
 def test_a_recorder_refuses_a_path_that_is_none_before_it_makes_a_file(tmp_path: Path) -> None:
     path = tmp_path / "app.unspool"
     with pytest.raises(PathSyntaxError):
-        Recorder(path, identity={"rows[": "id"})
+        Recorder(path, identity={"rows[": "id"}, on_error="raise")
     assert not path.exists()
 
 

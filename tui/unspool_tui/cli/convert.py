@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from unspool_tui.cli.options import Common, judge, source_command, source_of, tell_unmatched
+from unspool_tui.cli.options import Common, judge, keep_matching, source_command, source_of
 from unspool_tui.present.inert import visible
 
 
@@ -21,15 +21,15 @@ from unspool_tui.present.inert import visible
 def command(common: Common, out: Path, strategy: str, codec: str, force: bool) -> int:
     """Keep SOURCE as the native file OUT."""
     from unspool.sources.converting import convert
-    from unspool.sources.opening import open_history
     from unspool.sources.selecting import Reading
 
     reading = Reading(format=common.format, follow=False, folds=common.folds, select=common.select)
+    if common.identity:
+        # Before a file is made that would hold a misspelt key for ever.
+        with source_of(common, follow=False).open(wait=True) as history:
+            keep_matching(common, history)
     identity = source_of(common, follow=False).identity
     converted = convert(common.source, out, reading, strategy=strategy, codec=codec, identity=identity, replace=force)
-    if common.identity:
-        with open_history(out, follow=False) as history:
-            tell_unmatched(common, history)
     if not common.quiet:
         click.echo(f"unspool: {converted.entries} entries written to {visible(str(out))}", err=True)
     return judge(common, converted.verdict)

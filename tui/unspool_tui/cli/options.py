@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from unspool.errors import ConfigError
 from unspool.model import limits
 from unspool_tui.present.inert import visible
 
@@ -189,18 +190,24 @@ def opened(common: Common, *, follow: bool = False, wait: bool = True) -> Iterat
     """
     with source_of(common, follow=follow).open(wait=wait) as history:
         if wait:
-            tell_unmatched(common, history)
+            keep_matching(common, history)
         yield history
 
 
-def tell_unmatched(common: Common, history: History) -> None:
-    """Say which identity keys that were given tell nothing apart: a misspelt one would be obeyed in silence."""
-    if not common.identity or common.quiet:
+def keep_matching(common: Common, history: History) -> None:
+    """Remember the identity keys that were given, once it is known that they tell records apart.
+
+    Raises:
+        ConfigError: one of them tells nothing apart: obeyed in silence, a misspelt one would give wrong answers.
+    """
+    if not common.identity:
         return
     from unspool.query.identities import unmatched
+    from unspool_tui.remembered import keep_identity
 
     for sentence in unmatched(history, common.identity):
-        click.echo(f"unspool: --identity: {visible(sentence)}", err=True)
+        raise ConfigError(f"--identity: {sentence}")
+    keep_identity(source_of(common, follow=False), common.identity)
 
 
 def source_of(common: Common, *, follow: bool) -> Source:

@@ -53,22 +53,24 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def apply(main: MainScreen, pattern: str, key: str) -> None:
-    """Compare by a key from now on, remember it, and say when it tells nothing apart."""
+    """Compare by a key from now on, and remember it unless it tells nothing apart."""
     main.scene.identify({**(main.scene.history.identity or {}), pattern: key})
     main.repaint()
-    main.unspool_app.front.remember_identity({pattern: key})
     said = f"{pattern}[*] is compared by {key}" if key else f"the key of {pattern}[*] is detected again"
     check(main, {pattern: key}, said)
 
 
 def check(main: MainScreen, identity: Mapping[str, str], said: str = "") -> None:
-    """Look in the worker whether keys tell anything apart; `said` is told when all of them do."""
+    """Look in the worker whether keys tell anything apart; when all of them do they are remembered, and `said` is told."""
 
     def take(reply: Reply) -> None:
         if reply.error is None and reply.value:
             for sentence in reply.value:
-                main.flash(f"identity: {sentence}", "warning")
-        elif said:
+                main.flash(f"identity: {sentence}; it is not remembered", "warning")
+            return
+        if reply.error is None:
+            main.unspool_app.front.remember_identity(identity)
+        if said:
             main.flash(said, "good")
 
     def look() -> tuple[str, ...]:
