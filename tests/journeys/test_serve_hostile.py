@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from support.git_repo import Repo
 from support.recording import record_shop
 from support.serving import Served, Visitor, is_running, served, visiting
 from support.waiting import wait_until
@@ -404,3 +405,21 @@ async def test_a_visitor_writes_only_below_the_permitted_folder(tmp_path: Path, 
     assert [path.name for path in allowed.iterdir() if path.is_file()] == ["state.json"]
     assert "stock" in json.loads((allowed / "state.json").read_text())
     assert list(outside.iterdir()) == []
+
+
+async def test_foreign_sources_are_read_within_the_bounds_of_a_visitor(tmp_path: Path) -> None:
+    lines, repository, scratch = tmp_path / "app.jsonl", tmp_path / "repo", tmp_path / "scratch"
+    lines.write_text("".join(json.dumps({"count": number, "names": ["a"] * number}) + "\n" for number in range(12)))
+    scratch.mkdir()
+    commits = Repo(repository)
+    for number in range(3):
+        commits.commit("state.json", {"count": number}, f"set {number}")
+    env = {**os.environ, "TMPDIR": str(scratch)}
+    sources = (str(lines), f"git:{repository}:state.json")
+    with served(*sources, env=env) as server:
+        async with visiting(server) as one:
+            await one.wait_for("11/11")
+            await one.press("L")
+            await one.wait_for("2/2")
+        await _until_empty(server)
+        await asyncio.to_thread(wait_until, lambda: not _names(scratch), "an empty temporary folder")

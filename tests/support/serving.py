@@ -101,7 +101,7 @@ def is_running(pid: int) -> bool:
 
 @contextmanager
 def served(
-    *sources: Path, options: tuple[str, ...] = (), env: Mapping[str, str] | None = None, patches: str = ""
+    *sources: Path | str, options: tuple[str, ...] = (), env: Mapping[str, str] | None = None, patches: str = ""
 ) -> Iterator[Served]:
     """Serve sources until the block ends.
 
