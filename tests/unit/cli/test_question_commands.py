@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from unspool.recorder import Recorder
-from unspool_tui.cli import asking, run
+from unspool_tui.cli import ending, run
 
 
 class Ran(NamedTuple):
@@ -279,7 +279,7 @@ def test_writes_over_damage_are_told_with_what_was_stepped_over(unspool: Unspool
 def test_an_interrupt_prints_what_was_found_and_says_that_it_is_partial(
     unspool: Unspool, cart: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Impatient(asking.Interruption):
+    class Impatient(ending.Interruption):
         def __call__(self) -> bool:
             if not self.came:
                 self.asked = getattr(self, "asked", 0) + 1
@@ -288,7 +288,7 @@ def test_an_interrupt_prints_what_was_found_and_says_that_it_is_partial(
             return super().__call__()
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(asking, "Interruption", Impatient)
+    monkeypatch.setattr(ending, "Interruption", Impatient)
     questions: list[list[object]] = [
         ["blame", cart],
         ["blame", cart, "cart.items[0].sku", "--writes", "--unchanged"],

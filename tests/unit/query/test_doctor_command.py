@@ -13,7 +13,7 @@ from health_damage import blocks_of, change, recorded
 
 from support.recording import record_shop
 from unspool.recorder import Recorder
-from unspool_tui.cli import asking, run
+from unspool_tui.cli import ending, run
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_an_examination_that_was_broken_off_calls_nothing_healthy_for_good(
 ) -> None:
     path = tmp_path / "shop.unspool"
     record_shop(path, 30)
-    monkeypatch.setattr(asking.Interruption, "__call__", lambda self: True)
+    monkeypatch.setattr(ending.Interruption, "__call__", lambda self: True)
     run(["doctor", str(path)])
     assert capsys.readouterr().out.startswith("shop.unspool: healthy, as far as it was examined\n")
 
@@ -135,7 +135,7 @@ def test_notes_of_one_kind_stand_together(tmp_path: Path, capsys: pytest.Capture
 def test_an_interrupt_gives_what_was_found_and_says_that_it_is_partial(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
-    class Impatient(asking.Interruption):
+    class Impatient(ending.Interruption):
         asked = 0
 
         def __call__(self) -> bool:
@@ -146,7 +146,7 @@ def test_an_interrupt_gives_what_was_found_and_says_that_it_is_partial(
 
     path = tmp_path / "x.unspool"
     record_shop(path, 900)
-    monkeypatch.setattr(asking, "Interruption", Impatient)
+    monkeypatch.setattr(ending, "Interruption", Impatient)
     before = signal.getsignal(signal.SIGINT)
     assert run([*words, str(path), "--json"]) == 130
     said = capsys.readouterr()
@@ -160,7 +160,7 @@ def test_an_interrupted_repair_says_that_it_made_nothing(
 ) -> None:
     path, out = tmp_path / "x.unspool", tmp_path / "out.unspool"
     record_shop(path, 300)
-    monkeypatch.setattr(asking.Interruption, "__call__", lambda self: True)
+    monkeypatch.setattr(ending.Interruption, "__call__", lambda self: True)
     run(["doctor", str(path), "--repair", str(out)])
     assert f"not repaired: interrupted; {out} was not made" in capsys.readouterr().out
     assert [item.name for item in tmp_path.iterdir()] == ["x.unspool"]

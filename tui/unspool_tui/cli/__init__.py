@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ import click
 
 from unspool.errors import ConfigError, EntryNotFound, PathSyntaxError, UnspoolError
 from unspool.model.addresses import without_password
+from unspool_tui.cli.ending import end_when_told, is_ending, was_told
 from unspool_tui.present.inert import visible
 
 COMMANDS: Final = {
@@ -138,7 +138,7 @@ def run(args: Sequence[str] | None = None) -> int:
         click.echo(f"unspool: {visible(error.format_message())}", err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+        return was_told() or INTERRUPTED
     except UnspoolError as error:
         click.echo(f"unspool: {visible(without_password(str(error)))}", err=True)
         return exit_code_of(error)
@@ -174,8 +174,9 @@ def _let_go_of_standard_output() -> None:
 def main() -> None:
     """Run the command line of this process."""
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
-    _unwind_when_told_to_end()
+    end_when_told()
     code = run()
+    is_ending()
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -185,25 +186,13 @@ def main() -> None:
         if code != UNREADABLE:
             _tell_refused(error)
             code = UNREADABLE
-    if "unspool_tui.window" in sys.modules:
-        _leave_at_once(code)
+    if "unspool_tui.window" in sys.modules or was_told():
+        _leave_at_once(was_told() or code)
     sys.exit(code)
 
 
-def _unwind_when_told_to_end() -> None:
-    """Have what is only there for a while removed also where another process ends this one."""
-
-    def end(number: int, _: object) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # Whoever starts us with `nohup` wants the one to be ignored.
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, end)
-
-
 def _leave_at_once(code: int) -> NoReturn:
-    """End the process after a screen: nobody waits for what its worker is in the middle of, or for memory to be freed."""
+    """End the process now: nobody waits for what its worker is in the middle of, or for memory to be freed."""
     import atexit
 
     atexit._run_exitfuncs()

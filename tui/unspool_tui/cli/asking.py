@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from unspool.model.values import MISSING, Value
+from unspool_tui.cli.ending import Interruption
 from unspool_tui.cli.options import Common
 from unspool_tui.present.inert import visible
 
@@ -24,38 +21,6 @@ if TYPE_CHECKING:
 _SHOWN: Final = 3
 _FOUND_PROBLEMS: Final = 1
 _INTERRUPTED: Final = 130
-
-
-class Interruption:
-    """Says whether the user interrupted; asked now and then by what runs long."""
-
-    def __init__(self) -> None:
-        """Start uninterrupted."""
-        self.came = False
-
-    def __call__(self) -> bool:
-        """Say whether the user interrupted."""
-        return self.came
-
-
-@contextmanager
-def interruptible() -> Iterator[Interruption]:
-    """Turn the first interrupt from the keyboard into a wish to stop; the second one ends the program as ever."""
-    interruption = Interruption()
-    if threading.current_thread() is not threading.main_thread():
-        yield interruption
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def note(number: int, frame: FrameType | None) -> None:
-        interruption.came = True
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield interruption
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def skip_damaged_option(function: Callable[..., int | None]) -> Callable[..., int | None]:

@@ -14,10 +14,10 @@ from unspool_tui.cli.asking import (
     dated,
     entries,
     happened,
-    interruptible,
     problem_shapes,
     skip_damaged_option,
 )
+from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output, brief
 from unspool_tui.cli.progress import shown_progress

@@ -12,16 +12,15 @@ from unspool.model.paths import Path, format_path, parse_path
 from unspool.model.values import MISSING, Value
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.asking import (
-    Interruption,
     caller_shape,
     conclude,
     dated,
     happened,
-    interruptible,
     problem_shapes,
     skip_damaged_option,
     write_shape,
 )
+from unspool_tui.cli.ending import Interruption, interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output, brief
 from unspool_tui.present import humane

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from unspool.model.values import Value
-from unspool_tui.cli.asking import conclude, entries, interruptible, problem_shapes, skip_damaged_option
+from unspool_tui.cli.asking import conclude, entries, problem_shapes, skip_damaged_option
+from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
 from unspool_tui.present import humane

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from unspool_tui.cli.asking import conclude, interruptible
+from unspool_tui.cli.asking import conclude
+from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.health_shapes import check_shape
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output

@@ -9,7 +9,8 @@ import click
 
 from unspool.model.paths import format_path
 from unspool.model.values import MISSING, Value
-from unspool_tui.cli.asking import conclude, entries, interruptible, problem_shapes, skip_damaged_option, write_shape
+from unspool_tui.cli.asking import conclude, entries, problem_shapes, skip_damaged_option, write_shape
+from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output, brief
 from unspool_tui.present.inert import visible

@@ -15,13 +15,13 @@ import click
 from unspool.errors import ConfigError, EntryNotFound, UnspoolError
 from unspool.model.paths import parse_path
 from unspool_tui.cli.options import Common, judge, opened, source_command, source_of, stdout_is_terminal
-from unspool_tui.permits import EVERYTHING, Permits
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.history.verdict import Verdict
     from unspool.model.paths import Path
+    from unspool_tui.permits import Permits
     from unspool_tui.tabs import Tab, Tabs
 
 _FOUND_PROBLEMS, _UNREADABLE = 1, 3
@@ -54,7 +54,7 @@ def command(
     visitor_writes: Place | None,
 ) -> int:
     """Open each SOURCE in the terminal UI, side by side as tabs."""
-    permits = _confined(visitor_writes) if visitor else EVERYTHING
+    permits = _confined(visitor_writes) if visitor else None
     if len(at_entries) > len(sources):
         raise click.UsageError(f"--at is given {len(at_entries)} times, for {len(sources)} source(s)")
     if sources.count(_STANDARD_INPUT) > 1:
@@ -72,6 +72,7 @@ def command(
 
 def _confined(below: Place | None) -> Permits:
     """Hold this process to what a visitor may do, before it opens anything."""
+    from unspool_tui.permits import Permits
     from unspool_tui.serving.confined import Confinement
 
     permits = Permits(visitor=True, below=None if below is None else below.resolve())
@@ -130,7 +131,7 @@ def show(
     follow: bool,
     tabs: Tabs | None = None,
     select: Path = (),
-    permits: Permits = EVERYTHING,
+    permits: Permits | None = None,
 ) -> None:
     """Show a history, or several as tabs, in the terminal UI until the user leaves."""
     if select:
@@ -138,6 +139,7 @@ def show(
     # Textual takes long to import, and no other command needs it.
     from unspool_tui.app import run_app
     from unspool_tui.options import UiOptions
+    from unspool_tui.permits import EVERYTHING
     from unspool_tui.tabs import Tab, Tabs
 
     options = UiOptions(
@@ -146,14 +148,14 @@ def show(
         no_mouse=None if common.mouse else True,
         poll=common.poll,
         select=select,
-        permits=permits,
+        permits=permits or EVERYTHING,
     )
     if tabs is None:
         tabs = Tabs([Tab(source_of(common, follow=follow), at_entry, history, given=common.identity)])
     run_app(history, at=at_entry, follow=follow, options=options, tabs=tabs)
 
 
-def _show_one(common: Common, at_entry: int | None, *, follow: bool, select: Path, permits: Permits) -> int:
+def _show_one(common: Common, at_entry: int | None, *, follow: bool, select: Path, permits: Permits | None) -> int:
     """Show one source in the terminal UI."""
     from unspool_tui.tabs import Tabs
 
@@ -168,7 +170,7 @@ def _show_one(common: Common, at_entry: int | None, *, follow: bool, select: Pat
         tabs.close()
 
 
-def _tab(common: Common, at_entry: int | None, *, follow: bool, permits: Permits) -> Tab:
+def _tab(common: Common, at_entry: int | None, *, follow: bool, permits: Permits | None) -> Tab:
     """Return the tab of a source: the part of it that was chosen last time, if that is still there.
 
     What the person at this machine chose is none of a visitor's.
@@ -177,7 +179,7 @@ def _tab(common: Common, at_entry: int | None, *, follow: bool, permits: Permits
     from unspool_tui.tabs import Tab
 
     whole = source_of(common, follow=follow)
-    chosen = whole if permits.visitor else with_choice(whole)
+    chosen = whole if permits is not None and permits.visitor else with_choice(whole)
     return Tab(chosen, at_entry, fallback=None if chosen is whole else whole, given=common.identity)
 
 
@@ -204,7 +206,7 @@ def _show_tabs(
     *,
     follow: bool,
     select: Path,
-    permits: Permits,
+    permits: Permits | None,
 ) -> int:
     """Open the first source that can be opened; the screen opens the others."""
     from unspool_tui.tabs import Tabs

@@ -10,7 +10,8 @@ import click
 
 from unspool.model.paths import format_path
 from unspool.model.values import Value
-from unspool_tui.cli.asking import conclude, entries, interruptible, skip_damaged_option
+from unspool_tui.cli.asking import conclude, entries, skip_damaged_option
+from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
 from unspool_tui.present import humane
