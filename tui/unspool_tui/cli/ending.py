@@ -80,7 +80,8 @@ class _Ending:
         begun = time.monotonic()
         time.sleep(PATIENCE_S)
         if self.stoppable is not None and self.stoppable.came:
-            _thread.interrupt_main(signal.SIGINT)
+            # A signal, and not only its handler: the main thread may sleep.
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         time.sleep(max(0.0, begun + LAST_S - time.monotonic()))
         # Where it was never loaded, nothing is left behind; to load it now could wait for a lock for ever.
         leftovers = sys.modules.get("unspool.files.leftovers")
