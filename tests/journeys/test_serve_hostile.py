@@ -423,3 +423,18 @@ async def test_foreign_sources_are_read_within_the_bounds_of_a_visitor(tmp_path:
             await one.wait_for("2/2")
         await _until_empty(server)
         await asyncio.to_thread(wait_until, lambda: not _names(scratch), "an empty temporary folder")
+
+
+async def test_a_visitor_is_under_the_limits_that_were_given(tmp_path: Path) -> None:
+    lines = tmp_path / "app.jsonl"
+    lines.write_text("".join(json.dumps({"count": number}) + "\n" for number in range(5)))
+    with served(lines, options=("--raise-limit", "nodes=30M")) as server:
+        async with visiting(server) as one:
+            await one.wait_for("4/4")
+            (process,) = server.children()
+            words = await asyncio.to_thread(_words_of, process)
+    assert words[words.index("--raise-limit") + 1] == "nodes=30M"
+
+
+def _words_of(process: int) -> list[str]:
+    return Path(f"/proc/{process}/cmdline").read_text().split("\0")

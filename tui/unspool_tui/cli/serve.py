@@ -116,6 +116,8 @@ def _app_command(common: Common, sources: Sequence[str], no_follow: bool, allow_
     for option, pairs in (("--identity", common.identity), ("--fold", common.folds), ("--select", common.select)):
         for name, value in pairs.items():
             words += [option, f"{name}={value}"]
+    for text in click.get_current_context().params.get("limits", ()):
+        words += ["--raise-limit", text]
     if common.poll is not None:
         words += ["--poll", str(common.poll)]
     words += ["--ascii"] if common.ascii else []
