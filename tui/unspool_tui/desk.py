@@ -13,22 +13,26 @@ from msgspec import Struct
 SLICE_SECONDS: Final = 0.010
 """How long a stream of answers runs before more urgent questions get a turn."""
 
+PATIENCE_SECONDS: Final = 0.004
+"""How long the screen waits for quick answers to be done, before it leaves to the worker what it would ask itself."""
+
 
 class Kind(IntEnum):
     """Kinds of questions, most urgent first."""
 
     DETAIL = 0
     REFRESH = 1
-    TRAVEL = 2
-    ORIGINS = 3
-    STORY = 4
-    LEAVES = 5
-    FILTER = 6
-    SEARCH = 7
-    LEDGER = 8
-    STATS = 9
-    TASK = 10
-    EXPORT = 11
+    ROWS = 2
+    TRAVEL = 3
+    ORIGINS = 4
+    STORY = 5
+    LEAVES = 6
+    FILTER = 7
+    SEARCH = 8
+    LEDGER = 9
+    STATS = 10
+    TASK = 11
+    EXPORT = 12
 
 
 class Reply(Struct, frozen=True):
@@ -68,6 +72,8 @@ class Desk:
         self._tickets: dict[Kind, int] = {}
         self._dropped: list[_Job] = []
         self._wake = threading.Condition()
+        self._at_rest = threading.Event()
+        self._at_rest.set()
         self._closed = False
         self._busy: Kind | None = None
         self._ticket = 0
@@ -84,6 +90,7 @@ class Desk:
             self._tickets[kind] = ticket
             self._forget(kind)
             self._jobs[kind] = _Job(ticket, work)
+            self._at_rest.clear()
             self._wake.notify()
         return ticket
 
@@ -119,10 +126,12 @@ class Desk:
         """Nothing is being answered or waits."""
         return self._busy is None and not self._jobs
 
-    @property
-    def can_wait(self) -> bool:
-        """The thread works on something that may take long, so that asking beside it would wait for a lock."""
-        return self._busy in (Kind.DETAIL, Kind.REFRESH, Kind.STATS, Kind.TASK)
+    def rests(self) -> bool:
+        """Say whether the thread does nothing, or will in a moment, so that asking beside it waits for no lock.
+
+        Only whoever asks the questions may take this for granted until the next one.
+        """
+        return self._at_rest.wait(PATIENCE_SECONDS)
 
     def close(self) -> None:
         """Stop after the slice at hand; never waits for it."""
@@ -141,6 +150,7 @@ class Desk:
         while True:
             with self._wake:
                 while not self._jobs and not self._closed and not self._dropped:
+                    self._at_rest.set()
                     self._wake.wait()
                 self._let_go()
                 if self._closed:

@@ -64,6 +64,11 @@ class Rhythm:
         """A look is under way."""
         return self._begun is not None
 
+    @property
+    def looking_since(self) -> float | None:
+        """When the look under way began; None while there is none."""
+        return self._begun
+
     def told(self, now: float, gap: float) -> float | None:
         """Take note that the source may have grown; say when it is to be looked at.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
     from unspool_tui.session import Session
     from unspool_tui.view.history_port import HistoryPort
+
+
+PARTING_SECONDS: Final = 0.5
+"""How long leaving waits for sources to be closed; the process ends after it, and its temporary files with it."""
 
 
 class Tab(Struct, eq=False):
@@ -199,8 +203,16 @@ class Tabs:
             self._lookout.release(tab)
 
     def close(self) -> None:
-        """Let go of everything that is open; what is just being opened is closed as soon as it is."""
+        """Let go of everything that is open; what is just being opened is closed as soon as it is.
+
+        A source whose reader is in the middle of something long is not waited for: leaving works at once.
+        """
         self._closed = True
+        closing = threading.Thread(target=self._let_go, name="unspool-close", daemon=True)
+        closing.start()
+        closing.join(PARTING_SECONDS)
+
+    def _let_go(self) -> None:
         if self._lookout is not None:
             self._lookout.close()
         for tab in self.all:

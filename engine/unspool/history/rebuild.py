@@ -209,11 +209,9 @@ class Rebuilder:
             del self._times_ns[: _TIMES_KEPT // 2]
 
     def cache_stats(self) -> CacheStats:
-        """Return how the cache has served so far."""
-        with self._lock:
-            return CacheStats(len(self._states), self._max_states, self._hits, self._misses, self._evictions)
+        """Return how the cache has served so far; waits for no rebuild, however long one takes."""
+        return CacheStats(len(self._states), self._max_states, self._hits, self._misses, self._evictions)
 
     def rebuild_times_us(self) -> list[float]:
-        """Return the times of the last rebuilds that were no cache hits, in microseconds."""
-        with self._lock:
-            return [elapsed / 1000 for elapsed in self._times_ns]
+        """Return the times of the last rebuilds that were no cache hits, in microseconds; see `cache_stats`."""
+        return [elapsed / 1000 for elapsed in self._times_ns.copy()]

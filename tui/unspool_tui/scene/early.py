@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, overload
 
 from unspool.model.entries import Entry, EntryKind
-from unspool_tui.view.history_port import HistoryPort
+from unspool_tui.scene.entries import always
+from unspool_tui.view.history_port import Columns, HistoryPort
 
 EARLY_FROM: Final = 20_000
 """Entries from which the screen does not wait for all columns before it shows anything."""
@@ -44,12 +45,20 @@ class _Pages:
         self._history = history
         self._kept: OrderedDict[int, list[Entry]] = OrderedDict()
         self.total = len(history)
+        self.may_ask: Callable[[], bool] = always
+
+    def knows(self, seq: int) -> bool:
+        """Say whether an entry is known, or may be read."""
+        page = self._kept.get(seq // _PAGE)
+        return (page is not None and seq % _PAGE < len(page)) or self.may_ask()
 
     def entry(self, seq: int) -> Entry:
-        """Return an entry, reading its page if need be."""
+        """Return an entry, reading its page if need be; one of another page while nothing may be read."""
         number = seq // _PAGE
         page = self._kept.get(number)
         if page is None or seq - number * _PAGE >= len(page):
+            if self._kept and not self.may_ask():
+                return next(reversed(self._kept.values()))[0]
             page = self._kept[number] = self._history[number * _PAGE : (number + 1) * _PAGE]
             if len(self._kept) > _PAGES_KEPT:
                 self._kept.popitem(last=False)
@@ -61,7 +70,7 @@ class EarlyColumns:
 
     def __init__(self, history: HistoryPort) -> None:
         """Read from a history, a page where a row is looked at."""
-        pages = _Pages(history)
+        self.pages = pages = _Pages(history)
         self.timestamp_ns: Sequence[int] = _Column(pages, lambda entry: entry.timestamp_ns)
         self.kind: Sequence[int] = _Column(pages, lambda entry: int(entry.kind is EntryKind.FULL))
         self.added: Sequence[int] = _Column(pages, lambda entry: entry.added)
@@ -69,3 +78,8 @@ class EarlyColumns:
         self.deleted: Sequence[int] = _Column(pages, lambda entry: entry.deleted)
         self.stored: Sequence[int] = _Column(pages, lambda entry: entry.stored_bytes)
         self.full_bytes: Sequence[int] = _Column(pages, lambda entry: entry.full_bytes)
+
+
+def knows(columns: Columns, seq: int) -> bool:
+    """Say whether a row of columns can be looked at without waiting for whoever reads the history just now."""
+    return not isinstance(columns, EarlyColumns) or columns.pages.knows(seq)

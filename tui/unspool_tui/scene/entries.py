@@ -1,8 +1,9 @@
-"""Actions and changed atoms of the entries in sight, asked once."""
+"""Actions and changed atoms of the entries in sight, asked once, and never while somebody else reads."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
 from unspool.errors import UnspoolError
@@ -13,22 +14,39 @@ _KEPT: Final = 4096
 _AT_ONCE: Final = 40
 """Entries read together; about a screenful."""
 
+Facts = Mapping[int, tuple[str, tuple[str, ...]]]
+"""By entry, its action and the atoms it changed."""
+
+
+def always() -> bool:
+    """Say that the history may be asked: nobody else reads it."""
+    return True
+
 
 class EntryBook:
-    """What the history list shows besides the columns; entries never change, so an answer holds for ever."""
+    """What the history list shows besides the columns; entries never change, so an answer holds for ever.
 
-    __slots__ = ("_actions", "_atoms", "_history")
+    While the worker reads, asking the history would wait for its lock, and no key would do anything meanwhile. Then
+    what is not known is left out, and remembered as `missing` for the worker to look up.
+    """
+
+    __slots__ = ("_actions", "_atoms", "_history", "may_ask", "missing")
 
     def __init__(self, history: HistoryPort) -> None:
         """Ask a history."""
         self._history = history
         self._actions: OrderedDict[int, str] = OrderedDict()
         self._atoms: OrderedDict[int, tuple[str, ...]] = OrderedDict()
+        self.may_ask: Callable[[], bool] = always
+        self.missing: set[int] = set()
 
     def action(self, seq: int) -> str:
         """Return why an entry happened; damage reads as nothing, the panes that need the entry tell it."""
         known = self._actions.get(seq)
         if known is None:
+            if not self.may_ask():
+                self.missing.add(seq)
+                return ""
             self._read_actions(seq)
             known = self._actions.get(seq, "")
         return known
@@ -38,25 +56,47 @@ class EntryBook:
         stop = start + 1
         while stop < start + _AT_ONCE and stop not in self._actions:
             stop += 1
+        for seq, action in self._actions_of(start, stop).items():
+            _keep(self._actions, seq, action)
+
+    def _actions_of(self, start: int, stop: int) -> dict[int, str]:
         try:
             entries = self._history[start:stop]
         except UnspoolError:
             entries = []
-        for entry in entries:
-            _keep(self._actions, entry.seq, entry.action)
-        if start not in self._actions:
-            _keep(self._actions, start, "")
+        return {start: "", **{entry.seq: entry.action for entry in entries}}
 
     def atoms(self, seq: int) -> tuple[str, ...]:
         """Return the atoms an entry changed."""
         known = self._atoms.get(seq)
         if known is None:
-            try:
-                known = tuple(atom for atom, _ in self._history.changed_atoms(seq))
-            except UnspoolError:
-                known = ()
+            if not self.may_ask():
+                self.missing.add(seq)
+                return ()
+            known = self._atoms_of(seq)
             _keep(self._atoms, seq, known)
         return known
+
+    def _atoms_of(self, seq: int) -> tuple[str, ...]:
+        try:
+            return tuple(atom for atom, _ in self._history.changed_atoms(seq))
+        except UnspoolError:
+            return ()
+
+    def take_missing(self) -> tuple[int, ...]:
+        """Return the entries that could not be asked about, and forget that they were wanted."""
+        missing, self.missing = self.missing, set()
+        return tuple(sorted(missing))
+
+    def look_up(self, seqs: Iterable[int]) -> Facts:
+        """Ask the history about entries; safe in the worker."""
+        return {seq: (self._actions_of(seq, seq + 1)[seq], self._atoms_of(seq)) for seq in seqs}
+
+    def learn(self, facts: Facts) -> None:
+        """Take over what `look_up` found."""
+        for seq, (action, atoms) in facts.items():
+            _keep(self._actions, seq, action)
+            _keep(self._atoms, seq, atoms)
 
     def forget(self) -> None:
         """Ask anew: the history was cut or replaced."""

@@ -12,6 +12,7 @@ from unspool_tui.present.frame import Frame
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.history_rows import EntryFacts, history_row, wants_action, wants_atoms
 from unspool_tui.present.line import Row, Span
+from unspool_tui.scene.early import knows
 from unspool_tui.scene.entries import EntryBook
 from unspool_tui.view.history_port import Columns
 from unspool_tui.view.model import Pane, View
@@ -41,9 +42,13 @@ class HistoryPane:
         key = (seq, seq == view.head, self._mark(view, seq), view.gaps, days, width, digits)
         made = self._made.get(key)
         if made is None:
+            made = self._make(view, columns, seq, width)
+            if seq in self._book.missing or not _is_known(columns, seq):
+                # The worker looks up what this row lacks.
+                return made
             if len(self._made) >= _ROWS_KEPT:
                 self._made.pop(next(iter(self._made)))
-            made = self._made[key] = self._make(view, columns, seq, width)
+            self._made[key] = made
         return made
 
     def forget(self) -> None:
@@ -51,6 +56,8 @@ class HistoryPane:
         self._made.clear()
 
     def _make(self, view: View, columns: Columns, seq: int, width: int) -> Row:
+        if not _is_known(columns, seq):
+            return Row(((f" {seq:>{len(str(view.tip))}} {self._glyphs.ellipsis}", "faint"),))
         facts = EntryFacts(
             seq,
             action=self._book.action(seq) if wants_action(width) else "",
@@ -64,7 +71,7 @@ class HistoryPane:
 
     @staticmethod
     def _goes_over_days(view: View, columns: Columns) -> bool:
-        return columns.timestamp_ns[view.tip] - columns.timestamp_ns[0] > _ONE_DAY
+        return knows(columns, view.tip) and columns.timestamp_ns[view.tip] - columns.timestamp_ns[0] > _ONE_DAY
 
     def _mark(self, view: View, seq: int) -> Span:
         glyphs = self._glyphs
@@ -82,7 +89,7 @@ class HistoryPane:
         shown = position < len(rows) and rows[position] == view.head
         place = f"{position + 1:,}" if shown else "–"
         place = f"{place} of {len(rows):,}"
-        roomy = view.total and width >= len(place) + _DAY_ROOM
+        roomy = view.total and width >= len(place) + _DAY_ROOM and knows(columns, view.head)
         day = ((humane.day(columns.timestamp_ns[view.head], self._zone), "faint"),) if roomy else ()
         more = ((f"{view.filter.text[:40]}", "accent"),) if view.filter.text else ()
         return Frame(
@@ -93,6 +100,11 @@ class HistoryPane:
             right=((place, "dim"),),
             focused=view.focus is Pane.HISTORY,
         )
+
+
+def _is_known(columns: Columns, seq: int) -> bool:
+    # A gap is told from the entry before, which may lie on another page.
+    return knows(columns, seq) and knows(columns, max(0, seq - 1))
 
 
 def _holds(ascending: Sequence[int], seq: int, count: int) -> bool:

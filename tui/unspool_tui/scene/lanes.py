@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Callable
 
 from unspool.errors import UnspoolError
+from unspool_tui.scene.entries import always
 from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import View
 
@@ -19,6 +21,7 @@ class Lanes:
 
     def __init__(self, history: HistoryPort) -> None:
         self._history = history
+        self.may_ask: Callable[[], bool] = always
         self._writes: dict[str, array[int]] = {}
         self._asked: dict[str, int] = {}
         self._counts: dict[str, tuple[tuple[int, int], tuple[int, ...]]] = {}
@@ -31,6 +34,9 @@ class Lanes:
         key = (total, width)
         known = self._counts.get(atom)
         if known is None or known[0] != key:
+            if self._asked.get(atom) != total and not self.may_ask():
+                # Counted when the worker reads nothing.
+                return known[1] if known is not None else (0,) * min(width, total)
             writes, bins = self._all_writes(atom, total), min(width, total)
             edges = [bisect_left(writes, place * total // bins) for place in range(bins)] + [len(writes)]
             known = self._counts[atom] = (key, tuple(edges[place + 1] - edges[place] for place in range(bins)))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from unspool_tui.desk import Desk
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.scene.changes_pane import ChangesPane
 from unspool_tui.scene.detail import NOTHING, QUICK_SECONDS, Detail, Pace, request_of
 from unspool_tui.scene.early import EARLY_FROM, EarlyColumns
-from unspool_tui.scene.entries import EntryBook
+from unspool_tui.scene.entries import EntryBook, always
 from unspool_tui.scene.history_pane import HistoryPane
 from unspool_tui.scene.inspect_pane import NO_STORY, InspectPane
 from unspool_tui.scene.lanes import Lanes
@@ -56,6 +55,9 @@ class Scene:
         self.stats = StatsPane(history, look.glyphs)
         self.lanes = Lanes(history)
         self.changes.identity = history.identity
+        self._rests: Callable[[], bool] = always
+        self._may_ask: bool | None = None
+        self.book.may_ask = self.lanes.may_ask = self.may_ask
 
     def wrong(self) -> bool:
         """Say whether the source could not be read completely."""
@@ -72,11 +74,30 @@ class Scene:
         """Say whether the detail at hand is not what the view shows."""
         return self.detail.request != request_of(view)
 
-    def load_now(self, view: View, desk: Desk) -> bool:
+    def may_ask(self) -> bool:
+        """Say whether painting may ask the history itself: the worker does not read it meanwhile.
+
+        Found out once a paint; see `begin_paint`.
+        """
+        if self._may_ask is None:
+            self._may_ask = self._rests()
+        return self._may_ask
+
+    def begin_paint(self, rests: Callable[[], bool]) -> None:
+        """Find out anew whether the history may be asked, when that is first wanted to be known.
+
+        Args:
+            rests: says whether nobody else reads the history.
+        """
+        self._rests, self._may_ask = rests, None
+        if isinstance(self.ledger.columns, EarlyColumns):
+            self.ledger.columns.pages.may_ask = self.may_ask
+
+    def load_now(self, view: View) -> bool:
         """Load the detail of a view at once if that is quick; say whether it is there."""
         if not self.wants_detail(view):
             return True
-        if desk.can_wait or self.pace.expected(self._size(view)) > QUICK_SECONDS:
+        if self.pace.expected(self._size(view)) > QUICK_SECONDS or not self.may_ask():
             return False
         self.take(self.load_later(view))
         return True

@@ -57,7 +57,7 @@ class Follower:
         self._reading = True
         self._rhythm = Rhythm()
         self._begun = monotonic()
-        self._lost_looks = 0
+        self._missing: float | None = None
         self._gone = self._told_gone = self._told_failure = ""
         self._trouble = self._told_trouble = self._shown = ""
         self._step: asyncio.TimerHandle | None = None
@@ -128,11 +128,11 @@ class Follower:
         if self._notified:
             # Nearly always on its way to here; where the message was lost, nobody else would send another.
             self.changed()
-        # An answer on its way to the screen is neither owed nor taken: only one missing twice is lost.
-        lost = self._rhythm.is_looking and not self._main.desk.owes(Kind.REFRESH)
-        self._lost_looks = self._lost_looks + 1 if lost else 0
-        if self._lost_looks > 1:
+        # An answer on its way to the screen is neither owed nor taken: only one that stays away is lost.
+        missing = None if self._main.desk.owes(Kind.REFRESH) else self._rhythm.looking_since
+        if missing is not None and missing == self._missing:
             self.looked(failure="a look at the source was not answered; looking again")
+        self._missing = missing
         if self._rhythm.overdue(monotonic()) or (self._rhythm.behind(monotonic()) and not self._rhythm.is_looking):
             self.look()
         self._mind_watcher()

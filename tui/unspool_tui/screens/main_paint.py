@@ -60,6 +60,7 @@ class Painter:
         """Show the view of the main screen."""
         main = self._main
         view = main.view
+        main.scene.begin_paint(main.desk.rests)
         self._arrange(view)
         self._load(view)
         self._lines(view)
@@ -68,8 +69,16 @@ class Painter:
         unknown = self._look_back(view) if explains else []
         for pane in shown:
             self._panel(view, pane)
+        self._read_rows()
         if explains:
             self._look_up(view, unknown)
+
+    def _read_rows(self) -> None:
+        """Have the worker read what the list could not ask for itself."""
+        book = self._main.scene.book
+        missing = book.take_missing()
+        if missing:
+            self._main.desk.ask(Kind.ROWS, lambda: book.look_up(missing))
 
     @property
     def stale(self) -> bool:
@@ -94,7 +103,7 @@ class Painter:
 
     def _load(self, view: View) -> None:
         main = self._main
-        if main.scene.load_now(view, main.desk):
+        if main.scene.load_now(view):
             self._asked_at = 0.0
             return
         if not self._asked_at:
@@ -173,13 +182,13 @@ class Painter:
         Returns:
             The atoms left to the worker; None where entries arrive too fast for anyone to read this.
         """
-        main, scene, panel = self._main, self._main.scene, self._main.panels[Pane.INSPECT]
+        scene, panel = self._main.scene, self._main.panels[Pane.INSPECT]
         scene.inspect.update(view, scene.detail)
         panel.place(scene.inspect.shown(), scene.inspect.cursor(view), top=self.hand.top(Pane.INSPECT, view))
         unknown = scene.inspect.seen_atoms(panel.top, panel.page)
         if unknown and self._hurries(view.head):
             return None
-        if unknown and not main.desk.can_wait:
+        if unknown and scene.may_ask():
             scene.origins.look_back(unknown, view.head, perf_counter() + _LOOK_BACK_SECONDS)
             unknown = scene.inspect.seen_atoms(panel.top, panel.page)
         scene.inspect.keep_story(view.selected, view.head, scene.ledger.columns.timestamp_ns)

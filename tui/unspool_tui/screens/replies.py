@@ -32,6 +32,9 @@ def take_reply(main: MainScreen, reply: Reply) -> None:
                 main.repaint()
         case Kind.REFRESH:
             take_total(main, reply.value)
+        case Kind.ROWS:
+            main.scene.book.learn(reply.value)
+            main.repaint()
         case Kind.ORIGINS:
             head, found = reply.value
             main.scene.origins.learn(found, head)
