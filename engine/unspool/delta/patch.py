@@ -29,11 +29,14 @@ from unspool.model.encoded import (
     shared_ends,
     text_size,
 )
+from unspool.model.limits import in_force
 
 SMALLEST_PATCHED: Final = 64
 """Bytes below which a value is written whole: a patch would not be smaller."""
 _DEEPEST: Final = 24
 """Levels of structure that are followed; what differs further down is written whole."""
+_FREE_BYTES: Final = 1 << 26
+"""Bytes of a result up to which nothing is asked."""
 _LARGE: Final = 16_384
 """Bytes from which a view of a value costs less than a copy of a part."""
 _NEAR: Final = 48
@@ -112,21 +115,34 @@ def apply_patch(old: bytes, patch: bytes) -> bytes:
             back = end + skip
             position = back + rest
             if 0 <= start <= end <= size and 0 <= back <= position <= size:
+                _check_result(length + rest)
                 return b"".join((base[start:end], insert, base[back:position], last))
         parts: list[bytes | memoryview] = []
         put = parts.append
-        position = 0
+        position = copied = 0
         steps = iter(items)
         for skip, length, insert in zip(steps, steps, steps, strict=False):
             start = position + skip
             position = start + length
             if not 0 <= start <= position <= size:
                 raise CorruptHistory(f"a patch copies bytes {start}-{position} of a base of {size}")
+            copied += length
+            _check_result(copied)
             put(base[start:position])
             put(insert)
         return b"".join(parts)
     except TypeError:
         raise CorruptHistory("a patch is malformed") from None
+
+
+def _check_result(copied: int) -> None:
+    """Refuse a result that few steps could double again and again.
+
+    Raises:
+        CorruptHistory: it is larger than anything that is stored.
+    """
+    if copied > _FREE_BYTES and copied > in_force().frame_bytes:
+        raise CorruptHistory(f"a patch makes a value of {copied:,} bytes and more; {in_force().told('frame_bytes')}")
 
 
 def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> None:

@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from unspool.model.counting import LARGE_BYTES, refuse_heavy
+
 
 class Shape(Enum):
     """What a wire form holds, as far as comparing needs to know."""
@@ -67,6 +69,8 @@ def list_views(data: bytes) -> list[msgspec.Raw]:
     Raises:
         NotSplittable: nested too deeply.
     """
+    if len(data) > LARGE_BYTES:
+        refuse_heavy(data)
     try:
         return _split_list(data)
     except (RecursionError, msgspec.DecodeError) as error:
@@ -88,6 +92,8 @@ def map_views(data: bytes) -> dict[str, msgspec.Raw]:
     Raises:
         NotSplittable: nested too deeply, or keys that are no text.
     """
+    if len(data) > LARGE_BYTES:
+        refuse_heavy(data)
     try:
         return _split_map(data)
     except (RecursionError, msgspec.DecodeError) as error:

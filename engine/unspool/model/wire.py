@@ -21,6 +21,7 @@ import msgspec
 import ormsgpack
 
 from unspool.errors import CorruptHistory
+from unspool.model.counting import LARGE_BYTES, refuse_heavy
 from unspool.model.tags import Tag, Tagged, extension, from_tag, leaf_form
 from unspool.model.values import Value
 
@@ -165,8 +166,10 @@ def decode(data: bytes) -> Value:
     Enums, dataclasses and subclasses of plain types come back as `Tagged`: their classes are never imported.
 
     Raises:
-        CorruptHistory: the bytes are no wire form.
+        CorruptHistory: the bytes are no wire form, or stand for more than the limits allow.
     """
+    if len(data) > LARGE_BYTES:
+        refuse_heavy(data)
     try:
         return _decode(data)
     except RecursionError:
@@ -183,6 +186,8 @@ def decode_all(forms: Collection[bytes]) -> list[Value]:
     Raises:
         CorruptHistory: one of them is no wire form.
     """
+    if any(len(form) > LARGE_BYTES for form in forms):
+        return [decode(form) for form in forms]
     try:
         return list(map(_decode, forms))
     except (RecursionError, msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError):

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from unspool.model import wire
+from unspool.model.counting import LARGE_BYTES, refuse_heavy
 from unspool.model.tags import Tag, from_tag
 from unspool.model.values import Value
 
@@ -25,6 +26,8 @@ def plain(encoded: bytes) -> Value:
     Raises:
         CorruptHistory: the bytes are no wire form.
     """
+    if len(encoded) > LARGE_BYTES:
+        refuse_heavy(encoded)
     try:
         return _decode(encoded)
     except (RecursionError, msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError):

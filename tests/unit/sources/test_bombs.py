@@ -14,8 +14,13 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 import zstandard
+
+from unspool.delta.patch import apply_patch
+from unspool.errors import CorruptHistory
+from unspool.model.limits import Limits, use
 
 MOST_MEGABYTES = 1000
 MOST_SECONDS = 10.0
@@ -194,12 +199,40 @@ def native_frame(folder: Path) -> Path:
     return path
 
 
+def native_values(folder: Path) -> Path:
+    from unspool import Recorder
+
+    path = folder / "history.unspool"
+    use(Limits(nodes=1_000_000_000))
+    try:
+        with Recorder(path) as recorder:
+            recorder.record({"a": [[]] * 30_000_000})
+    finally:
+        use(None)
+    return path
+
+
 BOMBS: list[Callable[[Path], Path]] = [
     json_patch_copies, json_patch_copies_at_once, empty_objects, lines_of_empty_objects, dotted_toml,
     toml_below_a_long_table, toml_of_many_digits, deep_archive, wide_archive, yaml_laughs, yaml_of_long_texts,
     yaml_merges, deep_yaml, deep_json, msgpack_of_empty_objects, msgpack_that_claims_much, zeros, one_long_text,
-    redux_references, redux_of_long_texts, nexus_references, native_frame,
+    redux_references, redux_of_long_texts, nexus_references, native_frame, native_values,
 ]  # fmt: skip
+
+
+def test_patches_of_a_native_file_cannot_double_without_end() -> None:
+    size = 1 << 26
+    twice = [0, size, b"", -size, size, b""]
+    assert len(apply_patch(bytes(size), msgspec.msgpack.encode(twice))) == 2 * size
+    use(Limits(frame_bytes=3 * size))
+    try:
+        with pytest.raises(CorruptHistory, match="frame_bytes"):
+            apply_patch(bytes(size), msgspec.msgpack.encode([*twice, -size, size, b"", -size, size, b""]))
+        with pytest.raises(CorruptHistory, match="frame_bytes"):
+            apply_patch(bytes(2 * size), msgspec.msgpack.encode([0, 2 * size, b"", -2 * size, 2 * size, b""]))
+    finally:
+        use(None)
+
 
 LOOK = textwrap.dedent("""
     import json, re, sys, time
