@@ -54,6 +54,7 @@ _KINDS: Final = {
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final[Callable[[bytes], list[Any]]] = msgspec.msgpack.Decoder(list[int | bytes]).decode
+_decode_all: Final[Callable[[bytes], list[list[Any]]]] = msgspec.msgpack.Decoder(list[list[int | bytes]]).decode
 
 
 def write_atoms(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[AtomWrite]:
@@ -193,6 +194,60 @@ def _misfit(atom: str, known: bytes | None) -> BrokenChain:
     return BrokenChain(f"atom {atom!r} {problem} the state that a delta stands on; run `unspool doctor`")
 
 
+def items_of_chain(records: PackedRecords, start: int, place: int) -> tuple[list[Any], list[list[Any]]] | None:
+    """Return the flat lists that a full record and the deltas after it are, decoded in one go.
+
+    Args:
+        records: the records of a run.
+        start: place of the full one.
+        place: place of the last delta.
+
+    Returns:
+        The list of the full record, and those of the deltas; None where they do not lie together, or one is damaged.
+    """
+    payloads, codecs = records.payloads, records.codecs
+    if not isinstance(payloads, Slices) or codecs[start] != RecordCodec.NONE or any(codecs[start + 1 : place + 1]):
+        return None
+    count = place - start
+    try:
+        full = _decode(payloads[start])
+        # Records are lists already: with a header before them they are a list of lists.
+        header = b"\xdd" + count.to_bytes(4, "big")
+        deltas = _decode_all(header + payloads.joined(start + 1, place + 1)) if count else []
+    except msgspec.DecodeError:
+        return None
+    if len(full) % 2 or any(len(items) % 3 for items in deltas):
+        return None
+    return full, deltas
+
+
+def replay_items(full: list[Any], deltas: list[list[Any]]) -> dict[int, bytes] | None:
+    """Return the state that a full record and its deltas make, as wire forms by atom number; None where one does not fit.
+
+    Args:
+        full: the full record as a flat list.
+        deltas: the deltas, in order.
+    """
+    state: dict[int, bytes] = dict(zip(full[0::2], full[1::2], strict=True))
+    try:
+        for items in deltas:
+            steps = iter(items)
+            for number, form, payload in zip(steps, steps, steps, strict=True):
+                if form == _PATCH:
+                    state[number] = apply_patch(state[number], payload)
+                elif (number in state) is (form == _ADDED):
+                    return None
+                elif form == _DELETED:
+                    del state[number]
+                elif form in (_VALUE, _ADDED):
+                    state[number] = payload
+                else:
+                    return None
+    except (KeyError, TypeError, CorruptHistory):
+        return None
+    return state
+
+
 def encode_full(state: Mapping[str, bytes], intern: Callable[[str], int]) -> bytes:
     """Return the record of a full snapshot, given as wire forms by atom."""
     items: list[int | bytes] = []
@@ -300,6 +355,10 @@ class Slices(Sequence[bytes]):
         if place < 0:
             place += len(self.ends) - 1
         return self.data[self.ends[place] : self.ends[place + 1]]
+
+    def joined(self, start: int, stop: int) -> bytes:
+        """Return parts `start` to `stop - 1` in a row."""
+        return self.data[self.ends[start] : self.ends[stop]]
 
 
 class PackedRecords(Sequence[Record]):

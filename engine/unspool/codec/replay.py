@@ -6,7 +6,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from unspool.codec import state_codec
-from unspool.codec.records import PackedRecords, Record, RecordCodec, decode_full, replay_delta
+from unspool.codec.records import (
+    PackedRecords,
+    Record,
+    RecordCodec,
+    decode_full,
+    items_of_chain,
+    replay_delta,
+    replay_items,
+)
 from unspool.errors import BrokenChain, CorruptHistory, DeltaCompressionError
 
 
@@ -37,6 +45,14 @@ def replay(run: Run, seq: int, name: Callable[[int], str]) -> dict[str, bytes]:
     start = run.records.full_at_or_before(place)
     if start < 0:
         raise BrokenChain(f"entry {run.first} starts a run but is not full; run `unspool doctor`", seq=run.first)
+    chain = items_of_chain(run.records, start, place)
+    numbered = None if chain is None else replay_items(*chain)
+    if numbered is not None:
+        try:
+            return {name(number): value for number, value in numbered.items()}
+        except (KeyError, TypeError):
+            # Which entry names an unknown atom comes out below.
+            pass
     state: dict[str, bytes] = {}
     for at in range(start, place + 1):
         state = apply_record(state, run.records[at], name, run.first + at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unspool.codec.records import RecordCodec, apply_form, raw_items
+from unspool.codec.records import RecordCodec, apply_form, items_of_chain, raw_items, replay_items
 from unspool.codec.replay import Run
 from unspool.errors import CorruptHistory
 
@@ -29,6 +29,19 @@ def replay_atom(run: Run, seq: int, number: int, atom: str) -> bytes | None:
     """
     place = seq - run.first
     start = at = run.records.full_at_or_before(place)
+    chain = items_of_chain(run.records, start, place)
+    if chain is not None:
+        kept = [
+            [number, *items[3 * at + 1 : 3 * at + 3]]
+            for items in chain[1]
+            if number in (numbers := items[0::3])
+            for at in (numbers.index(number),)
+        ]
+        numbers = chain[0][0::2]
+        full = [number, chain[0][2 * numbers.index(number) + 1]] if number in numbers else []
+        found = replay_items(full, kept)
+        if found is not None:
+            return found.get(number)
     payloads = run.records.payloads
     try:
         items = raw_items(payloads[start], 2)

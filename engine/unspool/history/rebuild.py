@@ -153,8 +153,9 @@ class Rebuilder:
         if known is not None:
             return known
         run = self._spare_run(seq)
-        cursor = _Cursor(run, run.first - 1, {})
-        self._rewind(cursor, seq)
+        # How to step back is noted from here on; a far entry is most often looked at alone.
+        cursor = _Cursor(run, seq, self._replayed(run, seq))
+        self._fresh_bytes += sum(map(len, cursor.state.values()))
         self._cursors[run.first] = cursor
         self._cursors.move_to_end(run.first)
         if len(self._cursors) > _RUNS_KEPT:
@@ -165,9 +166,16 @@ class Rebuilder:
         """Put a cursor on the nearest full record at or before an entry."""
         place = max(0, cursor.run.records.full_at_or_before(seq - cursor.run.first))
         cursor.seq = cursor.run.first + place
-        cursor.state = replay(cursor.run, cursor.seq, self._store.atom_name)
+        cursor.state = self._replayed(cursor.run, cursor.seq)
         cursor.undo.clear()
         self._fresh_bytes += sum(map(len, cursor.state.values()))
+
+    def _replayed(self, run: RecordRun, seq: int) -> EncodedState:
+        try:
+            return replay(run, seq, self._store.atom_name)
+        except CorruptHistory as error:
+            name = self._store.name
+            raise error if name in str(error) else type(error)(f"{name}: {error}", seq=error.seq) from None
 
     def _advance(self, cursor: _Cursor, seq: int) -> None:
         """Replay records until a cursor stands on an entry, noting how to step back."""

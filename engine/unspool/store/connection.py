@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,8 @@ from unspool.store.layout import HISTORY_ID, FileConnection
 from unspool.store.schema import connect_reader, database_error
 from unspool.store.wal import log_of
 
+_Guarded = tuple[int, int]
+"""Size and time of change of a file."""
 _GONE: Final = (0, 0, 0, 0, 0)
 """What stands for the stamp of a file that is not there."""
 
@@ -45,39 +48,72 @@ class ReadConnection:
         self._log = _log_name(path)
         self._stamp = stamp_of(self.path, self._log)
         self._connection, self._view = connect_reader(path, live=live or None)
+        self._guard = -1
+        self._guarded: _Guarded = (0, 0)
+        self._set_guard()
         self.damage = "" if live else _damage(path)
         self._reopened = 0
         self._other = -1
         """Number of a file that has the name now and holds another history."""
 
-    @contextmanager
-    def reading(self) -> Iterator[FileConnection]:
+    def reading(self) -> _Reading:
         """Give one consistent view of the file, whatever a writer seals meanwhile.
 
         Raises:
             UnreadableSource, CorruptHistory: what went wrong inside, with the file's name.
         """
-        with self._lock:
-            nested = self._connection.in_transaction
-            try:
-                if not nested:
-                    self._follow_writer()
-                    self._connection.execute("BEGIN")
-                yield self._connection
-            except sqlite3.DatabaseError as error:
-                raise database_error(self.path, error) from None
-            except CorruptHistory as error:
-                raise _located(self.path, error) from None
-            except UnspoolError:
-                raise
-            except (TypeError, ValueError, OverflowError) as error:
-                # SQLite reads a damaged page as values of any type where a number or bytes should be.
-                raise CorruptHistory(f"{self.path}: damaged ({error}); run `unspool doctor` on it") from error
-            finally:
-                if not nested and self._connection.in_transaction:
-                    # On a damaged file even the end of a reading fails; what failed first is already on its way.
-                    with suppress(sqlite3.DatabaseError):
-                        self._connection.execute("COMMIT")
+        return _Reading(self)
+
+    def begin(self) -> bool:
+        """Take the connection for this thread and begin a view; only for `reading`.
+
+        Returns:
+            Whether a transaction was begun that is to be ended.
+        """
+        self._lock.acquire()
+        if self._guard >= 0:
+            # Nothing can change in a file at rest unless the file itself does: no transaction, one look at it.
+            status = os.fstat(self._guard)
+            if (status.st_size, status.st_mtime_ns) == self._guarded:
+                return False
+        if self._connection.in_transaction:
+            return False
+        self._follow_writer()
+        self._connection.execute("BEGIN")
+        return True
+
+    def end(self, *, ends: bool) -> None:
+        """End a view and let go of the connection; only for `reading`."""
+        try:
+            if ends and self._connection.in_transaction:
+                # On a damaged file even the end of a reading fails; what failed first is already on its way.
+                with suppress(sqlite3.DatabaseError):
+                    self._connection.execute("COMMIT")
+        finally:
+            self._lock.release()
+
+    @property
+    def connection(self) -> FileConnection:
+        """The connection, while it is held."""
+        return self._connection
+
+    def _set_guard(self) -> None:
+        """Keep hold of a file at rest, so that a look at it finds the same file without a search for its name."""
+        if self._guard >= 0:
+            os.close(self._guard)
+            self._guard = -1
+        if self._view is not View.AT_REST:
+            return
+        try:
+            self._guard = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return
+        status = os.fstat(self._guard)
+        self._guarded = (status.st_size, status.st_mtime_ns)
+        if (status.st_ino, *self._guarded) != self._stamp[:3]:
+            # Another file has the name already: that one is looked at by its name.
+            os.close(self._guard)
+            self._guard = -1
 
     def version(self) -> tuple[int, int]:
         """Return what differs as soon as another connection has committed; costs microseconds.
@@ -140,6 +176,7 @@ class ReadConnection:
         self._connection.close()
         self._connection, self._view, self._stamp = fresh, view, stamp
         self._log = _log_name(self.path)
+        self._set_guard()
         self.damage = _damage(self.path)
         self._reopened += 1
         if self._tell_reopened is not None:
@@ -151,6 +188,43 @@ class ReadConnection:
             self._connection.interrupt()
         with self._lock:
             self._connection.close()
+            if self._guard >= 0:
+                os.close(self._guard)
+                self._guard = -1
+
+
+class _Reading:
+    """A view of a file in a `with` statement; errors inside come out as ours."""
+
+    __slots__ = ("_ends", "_file")
+
+    def __init__(self, file: ReadConnection) -> None:
+        self._file = file
+        self._ends = False
+
+    def __enter__(self) -> FileConnection:
+        try:
+            self._ends = self._file.begin()
+        except BaseException as error:
+            self._file.end(ends=True)
+            self._raise_as_ours(error)
+            raise
+        return self._file.connection
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._file.end(ends=self._ends)
+        if error is not None:
+            self._raise_as_ours(error)
+
+    def _raise_as_ours(self, error: BaseException) -> None:
+        path = self._file.path
+        if isinstance(error, sqlite3.DatabaseError):
+            raise database_error(path, error) from None
+        if isinstance(error, CorruptHistory):
+            raise _located(path, error) from None
+        if isinstance(error, TypeError | ValueError | OverflowError) and not isinstance(error, UnspoolError):
+            # SQLite reads a damaged page as values of any type where a number or bytes should be.
+            raise CorruptHistory(f"{path}: damaged ({error}); run `unspool doctor` on it") from error
 
 
 def _log_name(path: Path) -> str:

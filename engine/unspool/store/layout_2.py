@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from itertools import accumulate
@@ -22,7 +21,7 @@ from unspool.codec.records import PackedRecords, RecordCodec, Slices
 from unspool.errors import CorruptHistory, NewerSchema
 from unspool.model import wire
 from unspool.store import blocks, frames
-from unspool.store.blocks import Row, join_planes, pack_postings, split_planes
+from unspool.store.blocks import Row, pack_postings
 from unspool.store.frames import LEVEL, damaged
 from unspool.store.layout import (
     END,
@@ -55,9 +54,13 @@ MUST_UNDERSTAND: Final = 0
 _FEATURES: Final = Struct("<QQI")
 _MARK: Final = Struct("<BQIIII")
 _SUMS: Final = Struct("<5I")
-_PLACE: Final = Struct("<5q")
+_ATOMS_BYTES: Final = blocks.ATOMS_BITS // 8
+_HEAD_PACKED: Final = Struct(f"<5q{_ATOMS_BYTES}s16s")
+"""What the checksum of a head covers: its columns, and all checksums in it but its own."""
 _NUMBER: Final = Struct("<q")
-_COUNT: Final = Struct("<I")
+_FRONT: Final = Struct("<IB")
+"""In front of a block's records: how many there are, and how many bytes the length of each takes."""
+_SIZES: Final = {1: "B", 2: "H", 4: "I"}
 
 _BLOCK: Final = """CREATE TABLE block(
     first INTEGER PRIMARY KEY, count INTEGER NOT NULL, segment INTEGER NOT NULL,
@@ -69,6 +72,12 @@ _TAIL: Final = """CREATE TABLE tail(
     seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, codec INTEGER NOT NULL, full_bytes INTEGER NOT NULL,
     action TEXT NOT NULL, changed BLOB NOT NULL, extra BLOB, before INTEGER NOT NULL, crc INTEGER NOT NULL,
     record BLOB NOT NULL)"""
+
+
+_HEAD: Final = "first, count, segment, start_ns, end_ns, atoms, sums"
+_RECORDS_AT: Final = (
+    f"SELECT {_HEAD}, data FROM block LEFT JOIN block_data USING (first) WHERE first <= ? ORDER BY first DESC LIMIT 1"  # noqa: S608 - ours
+)
 
 
 class SecondLayout(Layout):
@@ -86,7 +95,7 @@ class SecondLayout(Layout):
         "span_data": "CREATE TABLE span_data(id INTEGER PRIMARY KEY, data BLOB NOT NULL)",
         "tail": _TAIL,
     }
-    _head_columns = "first, count, segment, start_ns, end_ns, atoms, sums"
+    _head_columns = _HEAD
     insert_row = (
         "INSERT INTO tail(seq, time_ns, codec, full_bytes, action, changed, extra, record, before, crc) "
         "VALUES (?,?,?,?,?,?,?,?,?,?)"
@@ -274,21 +283,31 @@ class SecondLayout(Layout):
 
     def head(self, values: tuple[Any, ...]) -> Head:
         """See `Layout.head`."""
-        first, entries, segment, start_ns, end_ns, atoms, sums = values
+        before, after, columns_sum, records_sum, _ = self._verified_sums(values)
+        first, entries, segment, start_ns, end_ns, atoms, _ = values
+        return Head(first, entries, segment, start_ns, end_ns, atoms, before, after, columns_sum, records_sum)
+
+    def _verified_sums(self, values: tuple[Any, ...]) -> tuple[int, ...]:
+        """Return the checksums in a row that begins with a block's head.
+
+        Raises:
+            CorruptHistory: the head is damaged.
+        """
+        first, entries, segment, start_ns, end_ns, atoms, sums = values[:7]
         try:
-            before, after, columns, records, crc = _SUMS.unpack(sums)
-            head = Head(first, entries, segment, start_ns, end_ns, atoms, before, after, columns, records)
-            is_intact = len(atoms) == blocks.ATOMS_BITS // 8 and self._head_sum(head) == crc
+            found = _SUMS.unpack(sums)
+            packed = _HEAD_PACKED.pack(first, entries, segment, start_ns, end_ns, atoms, sums)
+            if len(atoms) == _ATOMS_BYTES and zlib.crc32(packed, self.seed) == found[4]:
+                return found
         except (struct.error, TypeError):
-            is_intact = False
-        if not is_intact:
-            raise damaged(first, "its head is not what was written")
-        return head
+            # Values of other types than were written: said below.
+            pass
+        raise damaged(first, "its head is not what was written")
 
     def _head_sum(self, head: Head) -> int:
-        first, count, segment, start_ns, end_ns, atoms, *sums = head
-        crc = zlib.crc32(_PLACE.pack(first, count, segment, start_ns, end_ns), self.seed)
-        return zlib.crc32(_SUMS.pack(*sums, 0), zlib.crc32(atoms, crc))
+        *place, atoms = head[:6]
+        packed = _HEAD_PACKED.pack(*place, atoms, _SUMS.pack(*head[6:], 0))
+        return zlib.crc32(packed, self.seed)
 
     def packed_at(self, connection: FileConnection, first: int) -> bytes:
         """See `Layout.packed_at`."""
@@ -314,21 +333,19 @@ class SecondLayout(Layout):
 
     def run_at(self, connection: FileConnection, seq: int, prefixes: Prefixes) -> RecordRun | None:
         """See `Layout.run_at`; metadata is not looked at."""
-        query = (
-            f"SELECT {self._head_columns}, data FROM block LEFT JOIN block_data USING (first) "  # noqa: S608 - ours
-            "WHERE first <= ? ORDER BY first DESC LIMIT 1"
-        )
-        row = connection.execute(query, (seq,)).fetchone()
+        row = connection.execute(_RECORDS_AT, (seq,)).fetchone()
         if row is None:
             return None
-        head, data = self.head(row[:-1]), row[-1]
-        if seq >= head.stop:
+        first, entries, segment, _, _, _, _, data = row
+        records_sum = self._verified_sums(row)[3]
+        if seq >= first + entries:
             return None
         if data is None:
-            raise missing_records(head.first)
-        self._check(data, head.records_sum, head.first, "records")
-        plain = frames.decompress(data, head.first, prefixes(connection, head.segment, head.first))
-        return RecordRun(head.first, unpack_records(head.first, head.entries, plain))
+            raise missing_records(first)
+        if not isinstance(data, bytes) or zlib.crc32(data, self.seed) != records_sum:
+            raise damaged(first, "its records are not what was written")
+        plain = frames.decompress(data, first, prefixes(connection, segment, first))
+        return RecordRun(first, unpack_records(first, entries, plain))
 
     def unpack_records(self, first: int, codecs: Sequence[int], plain: bytes) -> PackedRecords:
         """See `Layout.unpack_records`."""
@@ -472,12 +489,14 @@ def pack_records(rows: Sequence[Row], head: bytes) -> bytes:
 
     Args:
         rows: its entries.
-        head: plain full record that stands in for the first one's.
+        head: plain full record that stands in for the first one's; its length is what the others leave.
     """
-    payloads = [head, *(row.record.payload for row in rows[1:])]
+    payloads = [row.record.payload for row in rows[1:]]
     codecs = bytes((RecordCodec.NONE, *(row.record.codec for row in rows[1:])))
-    sizes = split_planes(array("I", map(len, payloads)))
-    return b"".join((_COUNT.pack(len(payloads)), codecs, sizes, *payloads))
+    longest = max(map(len, payloads), default=0)
+    width = next(width for width in _SIZES if longest < 1 << 8 * width)
+    sizes = Struct(f"<{len(payloads)}{_SIZES[width]}").pack(*map(len, payloads))
+    return b"".join((_FRONT.pack(len(rows), width), codecs, sizes, head, *payloads))
 
 
 def unpack_records(first: int, count: int, data: bytes) -> PackedRecords:
@@ -486,12 +505,17 @@ def unpack_records(first: int, count: int, data: bytes) -> PackedRecords:
     Raises:
         CorruptHistory: it is damaged.
     """
-    at = _COUNT.size + count
-    start = at + 4 * count
-    if len(data) < start or _COUNT.unpack_from(data)[0] != count:
+    try:
+        held, width = _FRONT.unpack_from(data)
+        at = _FRONT.size + held
+        codecs = data[_FRONT.size : at]
+        sizes = Struct(f"<{held - 1}{_SIZES[width]}").unpack_from(data, at)
+    except (struct.error, KeyError) as error:
+        raise damaged(first, f"its records do not read ({error})") from None
+    start = at + width * (held - 1)
+    ends = [start, *accumulate(sizes, initial=len(data) - sum(sizes))]
+    if held != count or ends[1] < start:
         raise CorruptHistory(f"the block that starts at entry {first} lost records", seq=first)
-    ends = list(accumulate(join_planes("I", data[at:start]), initial=start))
-    codecs = data[_COUNT.size : at]
-    if ends[-1] != len(data) or codecs.translate(None, blocks.CODECS):
-        raise damaged(first, "its records do not fit what it says of them")
+    if codecs.translate(None, blocks.CODECS):
+        raise damaged(first, "one of its records has an unknown codec; a newer unspool may have written it")
     return PackedRecords(codecs, Slices(data, ends))

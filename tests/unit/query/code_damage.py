@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from health_damage import START, altered_delta, ask, blocks_of, change, live, recorded, rewrite_tail
+from health_damage import START, altered_delta, ask, blocks_of, change, keep_fact, live, recorded, rewrite_tail
 
 from unspool import open_history
 from unspool.history import History
@@ -138,8 +138,7 @@ def nothing_changed(folder: Path) -> Sick:
 def chain_too_long(folder: Path) -> Sick:
     """A chain is longer than the rule it was recorded with allows."""
     file = live(folder / "x.unspool", strategy="changes:6")
-    rule = '{"strategy": "changes:2", "codec": "auto"}'
-    change(file.path, ("UPDATE meta SET value = ? WHERE key = 'recording:0'", (rule,)))
+    keep_fact(file.path, "recording:0", '{"strategy": "changes:2", "codec": "auto"}')
     return Sick(file.path, file.states)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from unspool.query.repair import repair
 from unspool.sources.converting import convert
 from unspool.sources.selecting import Reading
 from unspool.store.compacting import compact
+from unspool.store.schema import connect_writer
 
 BEFORE = [{"id": 1, "tag": "a", "n": 0}, {"id": 2, "tag": "b", "n": 0}]
 AFTER = [{"id": 2, "tag": "a", "n": 1}, {"id": 1, "tag": "b", "n": 1}]
@@ -153,8 +153,12 @@ def test_a_row_that_makes_no_sense_says_nothing(tmp_path: Path, text: str) -> No
     with Recorder(path) as recorder:
         recorder.record({"rows": BEFORE})
         recorder.record({"rows": AFTER})
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("INSERT INTO meta VALUES ('identity', ?)", (text,))
+    with closing(connect_writer(path, synchronous="OFF")) as connection:
+        layout = connection.layout
+        mark = layout.end_mark(connection)
+        assert mark is not None
+        layout.keep_fact(connection, "identity", text)
+        layout.mark_end(connection, count=mark.entries, last=mark.last, is_closed=True)
     with open_history(path) as history:
         assert moves(history)
 
