@@ -7,12 +7,11 @@ import decimal
 import struct
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 from unspool.errors import CorruptHistory
-from unspool.model.values import Value
+from unspool.model.values import Tagged, Unrepresentable, Value
 
 
 class Tag(IntEnum):
@@ -33,32 +32,6 @@ class Tag(IntEnum):
     TAGGED = 12
     COMPLEX = 13
     UNREPRESENTABLE = 14
-
-
-@dataclass(frozen=True, slots=True)
-class Tagged:
-    """A value of a type that is kept by name only: an enum, a dataclass, a subclass of a plain type.
-
-    Attributes:
-        type_name: the qualified name the class had in the recorded app; never imported.
-        value: its content as plain values.
-    """
-
-    type_name: str
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Unrepresentable:
-    """Stands for a value that could not be kept.
-
-    Attributes:
-        type_name: the type it had.
-        reason: why it could not be kept.
-    """
-
-    type_name: str
-    reason: str
 
 
 _TIMEDELTA: Final = struct.Struct(">iiI")
@@ -144,6 +117,20 @@ def extension(code: int, payload: bytes) -> bytes:
     return header + _CODES[code] + payload
 
 
+def array_header(count: int) -> bytes:
+    """Return what stands before the items of a list in wire form."""
+    if count < 16:
+        return bytes((0x90 | count,))
+    return b"\xdc" + count.to_bytes(2) if count < 65536 else b"\xdd" + count.to_bytes(4)
+
+
+def map_header(count: int) -> bytes:
+    """Return what stands before the keys and values of a map in wire form."""
+    if count < 16:
+        return bytes((0x80 | count,))
+    return b"\xde" + count.to_bytes(2) if count < 65536 else b"\xdf" + count.to_bytes(4)
+
+
 def is_leaf_tag(code: int) -> bool:
     """Say whether a tag's payload is no nested wire form."""
     return code in _LEAVES
@@ -172,3 +159,17 @@ def compose(code: int, inner: Value) -> Value:
     except (TypeError, ValueError, IndexError, KeyError) as error:
         raise CorruptHistory(f"a stored value of tag {code} does not decode ({error})") from None
     raise CorruptHistory(f"a stored value has the unknown tag {code}; a newer unspool may have written it")
+
+
+__all__ = [
+    "Tag",
+    "Tagged",
+    "Unrepresentable",
+    "array_header",
+    "compose",
+    "extension",
+    "from_tag",
+    "is_leaf_tag",
+    "leaf_form",
+    "map_header",
+]

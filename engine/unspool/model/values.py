@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 Value: TypeAlias = Any
@@ -27,14 +30,65 @@ class _Missing:
 MISSING: Final = _Missing()
 """Stands for the side of a change that does not exist (the old value of an addition)."""
 
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A value of a type that is kept by name only: an enum, a dataclass, a subclass of a plain type.
+
+    Attributes:
+        type_name: the qualified name the class had in the recorded app; never imported.
+        value: its content as plain values.
+    """
+
+    type_name: str
+    value: Value
+
+    def __hash__(self) -> int:
+        # An object may be a key or a member of a set although its content, as plain values, may not.
+        return hash((self.type_name, _content_hash(self.value, 0)))
+
+
+_DEEPEST_HASHED: Final = 8
+"""Levels of an object's content that tell objects apart as keys."""
+
+
+def _content_hash(value: Value, depth: int) -> int:
+    if depth > _DEEPEST_HASHED:
+        return 0
+    if isinstance(value, list):
+        return hash(tuple(_content_hash(item, depth + 1) for item in value))
+    if isinstance(value, Mapping):
+        # The order of an object's keys does not count.
+        return hash(frozenset((key, _content_hash(item, depth + 1)) for key, item in value.items()))
+    if isinstance(value, set):
+        return hash(frozenset(value))
+    if isinstance(value, tuple):
+        return hash(tuple(_content_hash(item, depth + 1) for item in value))
+    return hash(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Unrepresentable:
+    """Stands for a value that could not be kept.
+
+    Attributes:
+        type_name: the type it had.
+        reason: why it could not be kept.
+    """
+
+    type_name: str
+    reason: str
+
+
 _NUMBERS: Final = (int, float)
 
 
 def strict_equal(left: Value, right: Value) -> bool:
     """Say whether two values are the same, types included.
 
-    `1`, `True` and `1.0` differ, `[1]` and `(1,)` differ, `0.0` and `-0.0` differ; NaN equals NaN; the order
-    of object keys does not matter. Any depth: nothing here recurses.
+    `1`, `True` and `1.0` differ, `[1]` and `(1,)` differ, `0.0` and `-0.0` differ, and so do `Decimal("1.0")` and
+    `Decimal("1.00")`, and one moment in two time zones; NaN equals NaN; the order of object keys does not matter.
+    Any depth: nothing here recurses.
     """
     return _equal(left, right, _same_strict_leaf)
 
@@ -51,17 +105,31 @@ def _same_strict_leaf(left: Value, right: Value) -> bool:
     if type(left) is not type(right):
         return False
     if isinstance(left, float):
-        return (left != left and right != right) or (
-            left == right and math.copysign(1.0, left) == math.copysign(1.0, right)
-        )
+        return _same_float(left, right)
+    if isinstance(left, complex):
+        return _same_float(left.real, right.real) and _same_float(left.imag, right.imag)
+    if isinstance(left, decimal.Decimal):
+        return str(left) == str(right)
+    if isinstance(left, dt.datetime | dt.time):
+        return bool(left.isoformat() == right.isoformat() and left.fold == right.fold)
     if isinstance(left, set | frozenset):
         return _typed(left) == _typed(right)
     return bool(left == right)
 
 
+def _same_float(left: float, right: float) -> bool:
+    return (left != left and right != right) or (
+        left == right and math.copysign(1.0, left) == math.copysign(1.0, right)
+    )
+
+
 def _typed(members: Iterable[Value]) -> set[tuple[type, Value]]:
     """Return members with their types: `{1}` and `{True}` are equal to Python."""
-    return {(type(item), repr(item) if isinstance(item, tuple | frozenset) else item) for item in members}
+    return {(type(item), repr(item) if isinstance(item, _SHOWN_EXACTLY) else item) for item in members}
+
+
+_SHOWN_EXACTLY: Final = (tuple, frozenset, float, complex, decimal.Decimal, dt.datetime, dt.time, Tagged)
+"""Types of members whose texts tell more apart than comparing does."""
 
 
 def _typed_keys(mapping: Mapping[Value, Value]) -> set[tuple[type, Value]]:
@@ -82,6 +150,11 @@ def _equal(left: Value, right: Value, same_leaf: Any) -> bool:
     seen: set[tuple[int, int]] = set()
     while pending:
         one, other = pending.pop()
+        if type(one) is Tagged and type(other) is Tagged:
+            if one.type_name != other.type_name:
+                return False
+            pending.append((one.value, other.value))
+            continue
         if (isinstance(one, Mapping) and isinstance(other, Mapping)) or (
             isinstance(one, list | tuple) and isinstance(other, list | tuple)
         ):

@@ -2,7 +2,7 @@
 
 ormsgpack encodes plain JSON-like values and hands over whatever it would coerce; msgspec decodes the same bytes.
 What ormsgpack refuses (lone surrogates, keys that are no text, nesting beyond its limits) takes the iterative path
-in `unspool.model.wire_deep`. Nothing is ever pickled, imported or called when reading.
+in `unspool.model.wire_objects` and `wire_deep`. Nothing is ever pickled, imported or called when reading.
 
 ormsgpack walks the memory of lists and dicts without holding on to them, so no Python code may run while it does:
 another thread, a signal handler or a destructor could change them under it. What it hands over is therefore only
@@ -11,6 +11,7 @@ collected, by a function that is no Python code, and encoded afterwards.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Collection
 from functools import partial
@@ -22,7 +23,8 @@ import ormsgpack
 
 from unspool.errors import CorruptHistory
 from unspool.model.counting import LARGE_BYTES, refuse_heavy
-from unspool.model.tags import Tag, Tagged, extension, from_tag, leaf_form
+from unspool.model.recipes import FROZENSET, SET, TUPLE, Recipes, find_plain
+from unspool.model.tags import Tagged, array_header, extension, from_tag, leaf_form
 from unspool.model.values import Value
 
 _OPTIONS: Final = (
@@ -35,8 +37,6 @@ _OPTIONS: Final = (
     | ormsgpack.OPT_PASSTHROUGH_UUID
 )
 
-_TUPLE: Final = int(Tag.TUPLE)
-_TAGGED: Final = int(Tag.TAGGED)
 _NIL: Final = b"\xc0"
 _MARK: Final = os.urandom(16)
 """Stands for a value that was handed over; nothing that a program holds has these bytes."""
@@ -50,47 +50,130 @@ class ChangedMeanwhile(RuntimeError):
     """A value that was changed while it was encoded, as Python raises for a dict that changes while it is walked."""
 
 
-# Most histories never need the iterative path, and every start of the app would wait for its import.
-def _encode_deep(value: Value) -> bytes:
-    from unspool.model.wire_deep import encode_deep
+def is_race(error: BaseException) -> bool:
+    """Say whether an error tells that something was changed while it was looked at, so that looking again may help."""
+    return isinstance(error, RuntimeError) and (
+        # As Python says of a dict or set that changes its size while it is walked.
+        isinstance(error, ChangedMeanwhile) or "during iteration" in str(error)
+    )
 
-    return encode_deep(value)
+
+class TooMany(TypeError):
+    """A value in which the same lists and dicts stand so often that its wire form would be far larger than it is."""
 
 
 def _decode_deep(data: bytes) -> Value:
+    # Most histories never need it, and every start of the app would wait for its import.
     from unspool.model.wire_deep import decode_deep
 
     return decode_deep(data)
 
 
-def _pack(value: Value) -> bytes:
-    """Return the wire form of a value that the fast path knows; TypeError or RecursionError where it does not."""
-    odd: list[Value] = []
-    blob = ormsgpack.packb(value, odd.append, _OPTIONS)
-    return _filled(value, blob, odd) if odd else blob
+class Encoder:
+    """Encodes values, with recipes for the types that the wire form has no form of its own for."""
 
+    def __init__(self, recipes: Recipes, largest: int | None = None) -> None:
+        """Use recipes.
 
-def _filled(value: Value, blob: bytes, odd: list[Value]) -> bytes:
-    """Put the wire forms of what was handed over in the places of the nils that stand for it.
+        Args:
+            recipes: by class.
+            largest: bytes beyond which `plain` gives up, also on values that only would become so large because they
+                hold the same parts over and over; None for no bound.
+        """
+        self.recipes = recipes
+        self._largest = largest
 
-    Args:
-        value: the whole.
-        blob: its wire form with those nils.
-        odd: what was handed over, in order.
-    """
-    if value is odd[0]:
-        return _odd_form(value)
-    for _ in range(_ATTEMPTS):
-        between = _between(value, blob, len(odd))
-        if between is not None:
-            forms = list(map(_odd_form, odd))
-            forms.append(b"")
-            return b"".join([part for pair in zip(between, forms, strict=True) for part in pair])
-        odd.clear()
+    def plain(self, value: Value) -> bytes | None:
+        """Return the wire form where the fast path gives it, or None where another has to.
+
+        Raises:
+            ChangedMeanwhile: another thread changed the value whenever it was looked at.
+            Exception: whatever code of the app raises, where recipes call any.
+        """
+        try:
+            return self._pack(value, _Met())
+        except (TypeError, RecursionError):
+            return None
+
+    def _pack(self, value: Value, met: _Met) -> bytes:
+        if self._largest is not None and not is_modest(value):
+            raise TooMany
+        odd: list[Value] = []
         blob = ormsgpack.packb(value, odd.append, _OPTIONS)
-        if not odd:
-            return blob
-    raise ChangedMeanwhile("another thread changed it whenever it was looked at")
+        if odd:
+            blob = self._filled(value, blob, odd, met)
+        if self._largest is not None and len(blob) > self._largest:
+            raise TooMany
+        return blob
+
+    def _filled(self, value: Value, blob: bytes, odd: list[Value], met: _Met) -> bytes:
+        """Put the wire forms of what was handed over in the places of the nils that stand for it.
+
+        Args:
+            value: the whole.
+            blob: its wire form with those nils.
+            odd: what was handed over, in order.
+            met: what this call has encoded already.
+        """
+        if value is odd[0]:
+            return self._odd_form(value, met)
+        for _ in range(_ATTEMPTS):
+            between = _between(value, blob, len(odd))
+            if between is not None:
+                forms = [self._odd_form(item, met) for item in odd]
+                forms.append(b"")
+                return b"".join([part for pair in zip(between, forms, strict=True) for part in pair])
+            odd.clear()
+            blob = ormsgpack.packb(value, odd.append, _OPTIONS)
+            if not odd:
+                return blob
+        raise ChangedMeanwhile("another thread changed it whenever it was looked at")
+
+    def _odd_form(self, value: Value, met: _Met) -> bytes:
+        form = leaf_form(value)
+        if form is not None:
+            return form
+        known = met.forms.get(id(value))
+        if known is not None:
+            if len(known[0]) > _SMALL:
+                met.repeated += len(known[0])
+                if self._largest is not None and met.repeated > _REPEATED:
+                    raise TooMany
+            return known[0]
+        kind = type(value)
+        if kind is tuple:
+            form = extension(TUPLE, self._pack(list(value), met))
+            if len(form) <= _SMALL:
+                return form
+        else:
+            tag, content = self.recipes[kind](value)
+            if type(content) is bytes:
+                form = extension(tag, content)
+            elif tag in (SET, FROZENSET):
+                # Set order varies between processes; encoded order does not.
+                members = sorted([self._pack(item, met) for item in content])
+                form = extension(tag, array_header(len(content)) + b"".join(members))
+            else:
+                form = extension(tag, self._pack(content, met))
+        # Numbers of objects that are gone are given again, so the object is kept beside its form.
+        met.forms[id(value)] = (form, value)
+        return form
+
+
+class _Met:
+    """What one call has encoded already: an object that is met again is not taken apart again."""
+
+    __slots__ = ("forms", "repeated")
+
+    def __init__(self) -> None:
+        self.forms: dict[int, tuple[bytes, Value]] = {}
+        self.repeated = 0
+
+
+_SMALL: Final = 256
+"""Bytes up to which an object may be written as often as it is met."""
+_REPEATED: Final = 1024 * 1024
+"""Bytes of larger objects that are written again before the fast path gives up."""
 
 
 def _between(value: Value, blob: bytes, count: int) -> list[bytes] | None:
@@ -102,18 +185,38 @@ def _between(value: Value, blob: bytes, count: int) -> list[bytes] | None:
     return between if len(between) == count + 1 and _NIL.join(between) == blob else None
 
 
-def _odd_form(value: Value) -> bytes:
-    kind = type(value)
-    if kind is tuple:
-        return extension(_TUPLE, _pack(list(value)))
-    if kind is Tagged:
-        # Whole conversations are made of these.
-        return extension(_TAGGED, _pack([value.type_name, value.value]))
-    form = leaf_form(value)
-    if form is None:
-        # Sets, dataclasses and the rest are rare: the iterative path knows them and can name the place of a failure.
-        raise TypeError
-    return form
+_WALKED: Final = frozenset((list, dict))
+_MANY: Final = 100_000
+"""Items from which it is asked whether they are the same ones over and over."""
+_DEEPEST: Final = 256
+"""Levels beyond which the fast path gives up by itself."""
+
+
+def is_modest(value: Value) -> bool:
+    """Say whether lists and dicts of a value are about as many as they would be when written.
+
+    `x = [x, x]`, done thirty times, makes thirty lists and a wire form of a gigabyte. All of this is one C call a
+    level, in which dicts and tuples that hold no containers are not even looked at.
+    """
+    if type(value) not in _WALKED:
+        return True
+    level = [item for item in filter(gc.is_tracked, gc.get_referents(value)) if type(item) in _WALKED]
+    if not level:
+        return True
+    written, suspicious = 0, _MANY
+    for _ in range(_DEEPEST):
+        written += sum(map(len, level))
+        if written > suspicious:
+            if 2 * len(set(map(id, level))) < len(level):
+                return False
+            suspicious *= 4
+        level = [item for item in filter(gc.is_tracked, gc.get_referents(*level)) if type(item) in _WALKED]
+        if not level:
+            break
+    return True
+
+
+_encoder: Final = Encoder(Recipes(find_plain))
 
 
 def encode(value: Value) -> bytes:
@@ -131,18 +234,12 @@ def encode(value: Value) -> bytes:
         UnsupportedValue: the value, or one inside it, cannot be kept; the message names the path.
         ChangedMeanwhile: another thread changed it whenever it was looked at.
     """
-    try:
-        return _pack(value)
-    except (TypeError, RecursionError):
-        return _encode_deep(value)
+    data = _encoder.plain(value)
+    if data is None:
+        from unspool.model.wire_objects import encode_deep
 
-
-def encode_plain(value: Value) -> bytes | None:
-    """Return the wire form where the fast path gives it, or None where `encode` has to."""
-    try:
-        return _pack(value)
-    except (TypeError, RecursionError):
-        return None
+        return encode_deep(value, _encoder.recipes)
+    return data
 
 
 def encode_json(value: Value) -> bytes | None:
@@ -204,4 +301,14 @@ def wire_size(value: Value) -> int:
     return len(encode(value))
 
 
-__all__ = ["ChangedMeanwhile", "Tagged", "decode", "decode_all", "encode", "encode_json", "encode_plain", "wire_size"]
+__all__ = [
+    "ChangedMeanwhile",
+    "Encoder",
+    "Tagged",
+    "decode",
+    "decode_all",
+    "encode",
+    "encode_json",
+    "is_race",
+    "wire_size",
+]

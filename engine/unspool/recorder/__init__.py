@@ -1,6 +1,7 @@
 """What runs inside a user's app: capture, budget, threads, crash behaviour."""
 
 from unspool.recorder.recorder import Recorder
+from unspool.recorder.redact import Redaction
 from unspool.recorder.troubles import (
     EntriesWait,
     EntrySkipped,
@@ -18,6 +19,7 @@ __all__ = [
     "Recorder",
     "RecordingStopped",
     "RecordingWarning",
+    "Redaction",
     "SealingStopped",
     "ValueMarked",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import accumulate, pairwise
 
+from unspool.model.tags import map_header
 from unspool.model.wire import encode
 
 
@@ -22,7 +23,7 @@ class Base(Mapping[str, bytes]):
     @classmethod
     def of(cls, state: Mapping[str, bytes]) -> Base:
         """Lay a state, given as wire forms by atom, out as the encoder would."""
-        header = _map_header(len(state))
+        header = map_header(len(state))
         names = list(state)
         keys = [encode(name) for name in names]
         parts = [part for pair in zip(keys, state.values(), strict=True) for part in pair]
@@ -70,9 +71,3 @@ class Base(Mapping[str, bytes]):
             new_starts += [start + shift for start in starts[place + 1 : following + 1]]
             new_ends += [end + shift for end in ends[place:following]]
         return Base(blob, self.names, new_starts, new_ends)
-
-
-def _map_header(size: int) -> bytes:
-    if size < 16:
-        return bytes((0x80 | size,))
-    return b"\xde" + size.to_bytes(2) if size < 65536 else b"\xdf" + size.to_bytes(4)

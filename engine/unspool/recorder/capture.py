@@ -10,20 +10,21 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
 from unspool.delta.patch import SMALLEST_PATCHED
-from unspool.errors import UnsupportedValue
 from unspool.history.diff import same_value
 from unspool.model.encoded import NotSplittable, is_one_value, shared_end, shared_from, split_map
-from unspool.model.tags import Unrepresentable
+from unspool.model.recipes import MOST_ITEMS
 from unspool.model.values import Value
-from unspool.model.wire import encode, encode_json, encode_plain
+from unspool.model.wire import encode_json
 from unspool.recorder.base import Base
-from unspool.recorder.given import plain_text
+from unspool.recorder.encoding import Encoding
+from unspool.recorder.given import RefusedEntry, plain_text
 
 _FEW: Final = 24
 """Changed atoms up to which finding them one by one beats looking at every atom."""
@@ -71,6 +72,7 @@ class Captured(msgspec.Struct, frozen=True):
         blob: the whole state in one wire form, or None where atoms had to be encoded one by one.
         forms: wire forms by atom, where `blob` is None.
         problems: one line for each value that could not be kept.
+        secrets: texts that were left out.
         objects: the atoms themselves, where the app never changes a value in place.
     """
 
@@ -79,57 +81,57 @@ class Captured(msgspec.Struct, frozen=True):
     blob: bytes | None = None
     forms: Mapping[str, bytes] | None = None
     problems: tuple[str, ...] = ()
+    secrets: set[str] = set()
     objects: Mapping[str, Value] = _NO_OBJECTS
 
 
 class Capture:
     """Remembers the last captured state and tells what changed since."""
 
-    def __init__(self, *, immutable: bool = False) -> None:
+    def __init__(self, encoding: Encoding, *, immutable: bool = False) -> None:
         """Start with the empty state.
 
         Args:
+            encoding: makes bytes of states.
             immutable: the app never changes a value in place, so an atom that is the same object is unchanged.
         """
+        self._encoding = encoding
         self._immutable = immutable
         self._tickets = itertools.count()
         self.base = Base.of({})
         # In one, so that a call on another thread finds objects and their bytes together.
         self._last: tuple[Base, Mapping[str, Value]] = (self.base, _NO_OBJECTS)
 
-    def encode(self, state: Mapping[str, Value], *, strict: bool) -> Captured:
+    def encode(self, state: Mapping[str, Value]) -> Captured:
         """Encode a state. This runs code of the app: nothing may be held that it could wait for.
 
-        Args:
-            state: atoms by name.
-            strict: raise for a value that cannot be kept; otherwise a marker stands in its place.
-
         Raises:
-            UnsupportedValue: names the atom and the path inside it.
+            UnsupportedValue: names the path.
             RefusedEntry: an atom's name is no text.
             RuntimeError: another thread changed the state meanwhile.
         """
         ticket = next(self._tickets)
         if type(state) is dict and not self._immutable:
-            blob = encode_plain(state)
+            blob = self._encoding.whole(state)
             if blob is not None:
                 return Captured(ticket, state, blob)
-        return self._encode_atoms(ticket, state, strict)
+        return self._encode_atoms(ticket, state)
 
-    def _encode_atoms(self, ticket: int, state: Mapping[str, Value], strict: bool) -> Captured:
+    def _encode_atoms(self, ticket: int, state: Mapping[str, Value]) -> Captured:
         base, objects = self._last
         known = base.to_dict() if self._immutable else {}
         forms: dict[str, bytes] = {}
         problems: list[str] = []
-        for name, value in list(state.items()):
+        secrets: set[str] = set()
+        for name, value in _items(state):
             atom = plain_text(name, "the name of an atom")
             before = known.get(atom)
             if before is not None and objects.get(atom, self) is value:
                 forms[atom] = before
             else:
-                forms[atom] = _encode_atom(atom, value, strict, problems)
+                forms[atom] = self._encoding.atom(atom, value, problems, secrets)
         kept = dict(state) if self._immutable else _NO_OBJECTS
-        return Captured(ticket, state, None, forms, tuple(problems), kept)
+        return Captured(ticket, state, None, forms, tuple(problems), secrets, kept)
 
     def compare(self, captured: Captured) -> Taken:
         """Compare a captured state with the last one kept."""
@@ -261,12 +263,11 @@ def changes_between(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[
     return changes
 
 
-def _encode_atom(atom: str, value: Value, strict: bool, problems: list[str]) -> bytes:
-    try:
-        return encode(value)
-    except UnsupportedValue as error:
-        text = f"atom {atom!r}: {error}"
-        if strict:
-            raise UnsupportedValue(text) from None
-        problems.append(text)
-        return encode(Unrepresentable(type(value).__name__, str(error)))
+def _items(state: Mapping[str, Value]) -> list[tuple[str, Value]]:
+    if isinstance(state, dict):
+        return list(state.items())
+    items = list(islice(state.items(), MOST_ITEMS + 1))
+    if len(items) > MOST_ITEMS:
+        # It may never end.
+        raise RefusedEntry(f"a state of more than {MOST_ITEMS:,} atoms that is no dict")
+    return items

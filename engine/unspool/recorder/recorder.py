@@ -20,11 +20,12 @@ from unspool.delta.identity import canonical_identity
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, UnspoolError, UnsupportedValue
 from unspool.files.private import PRIVATE, check_mode
 from unspool.model.values import Value
-from unspool.model.wire import ChangedMeanwhile
+from unspool.model.wire import is_race
 from unspool.recorder.calling import CallerNotes
 from unspool.recorder.capture import Capture, Captured
 from unspool.recorder.children import Children, at_process_end, is_child, leave_alone, named_for, tell_of_forks
-from unspool.recorder.given import RefusedEntry, plain_meta, plain_text, whole_ns, whole_seq
+from unspool.recorder.encoding import Bounds, Encoding
+from unspool.recorder.given import RefusedEntry, plain_text, shown, whole_ns, whole_seq
 from unspool.recorder.policy import recording_codec, recording_strategy
 from unspool.recorder.redact import Redaction
 from unspool.recorder.targets import store_at
@@ -61,12 +62,15 @@ class Recorder:
         codec: str | DeltaStrategy = "auto",
         durability: Durability = "default",
         on_error: OnError = "warn",
-        redact: Iterable[str] = (),
+        redact: Iterable[str] | Redaction = (),
         identity: Mapping[str, str] | None = None,
         immutable: bool = False,
         skip_unchanged: bool = False,
         caller: bool = False,
         children: Children = "none",
+        max_depth: int = Bounds().depth,
+        max_bytes: int = Bounds().size,
+        max_seconds: float = Bounds().seconds,
         clock: Callable[[], int] = time.time_ns,
         mode: int = PRIVATE,
         spool: str | os.PathLike[str] | None = None,
@@ -84,7 +88,7 @@ class Recorder:
             durability: see `FileStore.create`.
             on_error: what happens when something cannot be recorded, now or later: `warn` once of each kind,
                 `raise`, or `ignore`. Unless it is `raise`, a recording that cannot be opened leaves `recording` False.
-            redact: patterns of what to leave out; see `Redaction`.
+            redact: patterns of what to leave out, or a `Redaction`, which has options.
             identity: keys that tell the records of lists apart, by path pattern, such as `{"orders[*]": "number"}`; kept
                 in the file, whose lists are compared by them from then on. None leaves what the file has.
             immutable: the app never changes a value in place; makes recording cheaper.
@@ -92,6 +96,9 @@ class Recorder:
             caller: keep file, line and function of whoever calls `record`, in each entry's meta.
             children: what forked and spawned processes do: `own` gives each a file named after its number, `none`
                 has them record nothing; what they did not record is counted there.
+            max_depth: levels of an atom that are followed; a marker stands for what lies deeper.
+            max_bytes: bytes of an atom that are kept; markers stand for the rest.
+            max_seconds: time that one atom may take where it holds what the fast path does not know.
             clock: gives nanoseconds since the epoch.
             mode: permissions of a new file, whatever the umask, such as `0o640` to let a group read it. A file that is
                 there keeps its own.
@@ -122,24 +129,25 @@ class Recorder:
         self._is_closed = False
         self._is_waking = False
         self._told_of_sealing: UnspoolError | None = None
-        self._redaction: Redaction | None = None
+        self._encoding = Encoding()
         self._writer: EntryWriter | None = None
         self._forwards: Forwards | None = None
         self.store: Sink = MemoryStore()
         try:
-            self._settle(children, redact, strategy, codec, identity)
+            self._settle(children, redact, Bounds(max_depth, max_bytes, max_seconds), strategy, codec, identity)
             self._open(own=children == "own" and is_child())
         except UnspoolError as error:
             self._not_opened(error)
         except Exception as error:  # noqa: BLE001 - whatever opening meets must not reach an app that did not ask
-            self._not_opened(UnspoolError(f"{target!r:.200}: {type(error).__name__}: {error}"))
+            self._not_opened(UnspoolError(f"{shown(target)}: {self._encoding.shown(error)}"))
         tell_of_forks(self)
         atexit.register(_close_at_end, weakref.ref(self))
 
     def _settle(
         self,
         children: Children,
-        redact: Iterable[str],
+        redact: Iterable[str] | Redaction,
+        bounds: Bounds,
         strategy: str | FullSnapshotStrategy,
         codec: str | DeltaStrategy,
         identity: Mapping[str, str] | None,
@@ -148,8 +156,12 @@ class Recorder:
         if children not in ("own", "none"):
             raise ConfigError(f"children is {children!r}; write own or none")
         check_mode(self._mode)
-        patterns = tuple(redact)
-        self._redaction = Redaction(patterns) if patterns else None
+        if not isinstance(redact, Redaction):
+            patterns = redact if isinstance(redact, str) else tuple(redact)
+            redaction = Redaction(patterns) if patterns else None
+        else:
+            redaction = redact
+        self._encoding = Encoding(redaction, bounds, strict=self._troubles.on_error == "raise")
         self._strategy = recording_strategy(strategy)
         self._codec = recording_codec(codec)
         self._identity = None if identity is None else canonical_identity(identity)
@@ -164,7 +176,7 @@ class Recorder:
         target = self._target
         is_place = isinstance(target, str | os.PathLike)
         store = self._store_at(os.fspath(target), own=own) if isinstance(target, str | os.PathLike) else target
-        capture = Capture(immutable=self._immutable)
+        capture = Capture(self._encoding, immutable=self._immutable)
         try:
             self._writer = EntryWriter(
                 store,
@@ -257,18 +269,21 @@ class Recorder:
             return None
         try:
             self._tell_of_sealing()
-            meta = plain_meta(meta)
+            problems: list[str] = []
+            kept: Mapping[str, Value] | None = self._encoding.meta(meta, problems)
             if self._callers is not None:
-                meta = self._callers.added_to(meta, sys._getframe(1), stacklevel - 1)
-            facts = self._facts(action, timestamp_ns, meta, entry_id, parent_seq, part, full)
-            seq = self._record(state, facts)
+                kept = self._callers.added_to(kept, sys._getframe(1), stacklevel - 1)
+            facts = self._facts(action, timestamp_ns, kept, entry_id, parent_seq, part, full)
+            seq = self._record(state, facts, problems)
         except StoreRefused as refusal:
             self._store_failed(refusal)
         except (RefusedEntry, UnsupportedValue, CorruptHistory, ConfigError) as error:
             self._troubles.skip(error)
         except Exception as error:  # noqa: BLE001 - whatever a state's own methods raise must not reach the app
-            self._troubles.skip(_as_unspool_error(error))
+            self._troubles.skip(UnspoolError(f"recording failed: {self._encoding.shown(error)}"))
         else:
+            if problems:
+                self._tell_of_markers(problems)
             if self._forwards is not None:
                 self._tell_news()
                 if self._forwards.confirms and seq is not None:
@@ -286,6 +301,11 @@ class Recorder:
             forwards.confirm(seq)
         except UnspoolError as error:
             self._troubles.tell_or_raise(Trouble.UNCONFIRMED, error, "unspool")
+
+    def _tell_of_markers(self, problems: list[str]) -> None:
+        self._troubles.tell(
+            Trouble.MARKED, f"unspool put a marker in the place of what it cannot keep: {problems[0]}"
+        )
 
     def _tell_news(self) -> None:
         news = () if self._forwards is None else self._forwards.news
@@ -329,28 +349,37 @@ class Recorder:
             full=bool(full),
         )
 
-    def _record(self, state: Mapping[str, Value], facts: Facts) -> int | None:
+    def _record(self, state: Mapping[str, Value], facts: Facts, problems: list[str]) -> int | None:
         if not isinstance(state, Mapping):
             raise RefusedEntry(f"a state is a dict of atom names to values, not a {type(state).__name__}")
         for attempt in range(1, _ATTEMPTS + 1):
             is_last = attempt == _ATTEMPTS
             try:
-                captured = self._captured(state)
-                if captured.problems:
-                    self._troubles.tell(Trouble.MARKED, f"{captured.problems[0]}; recorded as unrepresentable")
-                return self._turns.take(_Call(captured, facts, is_last))
+                captured = self._capture.encode(state)
+                seq = self._turns.take(_Call(captured, self._without_secrets(facts, captured), is_last))
+                problems += captured.problems
             except OutOfDate:
                 # Another thread captured later and was written first: an older state must not follow a newer one.
                 continue
             except RuntimeError as error:
-                # As Python says of a dict or set that changes its size while it is walked.
-                if is_last or not (isinstance(error, ChangedMeanwhile) or "during iteration" in str(error)):
+                if is_last or not is_race(error):
                     raise
+            else:
+                return seq
         return None
 
-    def _captured(self, state: Mapping[str, Value]) -> Captured:
-        given = state if self._redaction is None else self._redaction.apply(state)
-        return self._capture.encode(given, strict=self._troubles.on_error == "raise")
+    def _without_secrets(self, facts: Facts, captured: Captured) -> Facts:
+        if self._encoding.redaction is None:
+            return facts
+        secrets = set(captured.secrets)
+        # First, for what is left out there is left out of the texts too.
+        meta = self._encoding.clean_meta(facts.meta, secrets)
+        return msgspec.structs.replace(
+            facts,
+            meta=meta,
+            action=self._encoding.clean_text(facts.action, secrets),
+            entry_id=self._encoding.clean_text(facts.entry_id, secrets),
+        )
 
     def _write(self, call: _Call, was_in_line: bool) -> int | None:
         if self._writer is None:
@@ -363,12 +392,15 @@ class Recorder:
             self._store_failed(error, may_raise=False)
             return
         self._troubles.skipped += 1
-        reason = "too many calls came while another one was written" if error is None else str(error)
+        reason = "too many calls came while another one was written" if error is None else self._encoding.shown(error)
         self._troubles.tell(Trouble.SKIPPED, f"unspool left an entry out: {reason}; recording goes on")
 
     def _store_failed(self, refusal: StoreRefused, *, may_raise: bool = True) -> None:
         """Stop: what the store refused once it would refuse again, at the app's cost."""
-        error = _as_unspool_error(refusal.__cause__ or refusal)
+        cause = refusal.__cause__ or refusal
+        error = (
+            cause if isinstance(cause, UnspoolError) else UnspoolError(f"recording failed: {type(cause).__name__}")
+        )
         self._troubles.skipped += 1
         if self._troubles.on_error != "raise":
             self._is_stopped = True
@@ -417,12 +449,6 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _as_unspool_error(error: BaseException) -> UnspoolError:
-    if isinstance(error, UnspoolError):
-        return error
-    return UnspoolError(f"recording failed: {type(error).__name__}: {error}")
 
 
 def _close_at_end(reference: weakref.ref[Recorder]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import datetime as dt
+import decimal
 import enum
 import subprocess
 import sys
@@ -17,10 +19,16 @@ from hypothesis import strategies as st
 
 from support.values import json_values, values
 from unspool.errors import CorruptHistory, UnsupportedValue
+from unspool.model.recipes import Recipes, find_plain
 from unspool.model.tags import Tagged
 from unspool.model.values import strict_equal
 from unspool.model.wire import decode, encode
-from unspool.model.wire_deep import decode_deep, encode_deep
+from unspool.model.wire_deep import decode_deep
+from unspool.model.wire_objects import encode_deep as encode_objects
+
+
+def encode_deep(value: Any) -> bytes:
+    return encode_objects(value, Recipes(find_plain))
 
 
 @given(values)
@@ -168,3 +176,54 @@ def test_a_value_that_another_thread_changes_meanwhile_never_harms_the_interpret
 def test_nils_and_numbers_that_hold_their_byte_keep_their_places_among_tuples(value: list[Any]) -> None:
     assert strict_equal(decode(encode({"a": value})), {"a": value})
     assert encode_deep(value) == encode(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    x: int
+    tags: tuple[Any, ...] = ()
+
+
+ODD_KEYS = [
+    {Colour.RED: 1},
+    {Colour.RED},
+    {Place(1, (Colour.RED,)): 3},
+    frozenset({Place(1), Place(2)}),
+    {(Place(3), 1): [Place(4)]},
+    {Place(1, (frozenset({1}),)): {Colour.RED: {Place(2)}}},
+]
+
+
+@pytest.mark.parametrize("value", ODD_KEYS)
+def test_objects_as_keys_and_members_of_sets_can_be_read(value: Any) -> None:
+    data = encode(value)
+    assert strict_equal(decode(data), decode_deep(data))
+    assert encode(decode(data)) == data
+
+
+def test_hashes_of_objects_as_keys_agree_with_their_equality() -> None:
+    one, other = Tagged("t", {"a": [1, {2}], "b": {}}), Tagged("t", {"b": {}, "a": [1, {2}]})
+    assert (one == other, hash(one)) == (True, hash(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (decimal.Decimal("1.0"), decimal.Decimal("1.00")),
+        (Tagged("t", {"a": 1}), Tagged("t", {"a": True})),
+        (Tagged("t", 1), Tagged("u", 1)),
+        (
+            dt.datetime(2024, 1, 1, tzinfo=dt.UTC),
+            dt.datetime(2024, 1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=1))),
+        ),
+        ({1.0}, {1}),
+        ({0.0}, {-0.0}),
+        ({decimal.Decimal("1.0"): 1}, {decimal.Decimal("1.00"): 1}),
+        (complex(0.0, 0.0), complex(0.0, -0.0)),
+    ],
+)
+def test_values_that_compare_equal_and_are_written_differently_are_not_the_same(one: Any, other: Any) -> None:
+    assert not strict_equal(one, other)
+    assert not strict_equal([one], [other])
+    assert strict_equal([one], decode(encode([one])))
+    assert encode(one) != encode(other)

@@ -141,7 +141,7 @@ def test_a_parent_may_be_any_integer_and_nothing_else() -> None:
     for number in range(3):
         recorder.record({"a": number})
     recorder.record({"a": 3}, parent_seq=Place.FIRST)
-    with pytest.raises(ConfigError, match="parent_seq is '0'; give the number of an entry"):
+    with pytest.raises(ConfigError, match="parent_seq is a str; give the number of an entry"):
         recorder.record({"a": 4}, parent_seq="0")  # type: ignore[arg-type]
     assert [(type(entry.parent_seq), entry.parent_seq) for entry in History(store)][3:] == [(int, 0)]
 
@@ -155,17 +155,6 @@ def test_a_recorder_that_cannot_begin_lets_go_of_the_file(tmp_path: Path) -> Non
     for _ in range(2):
         with pytest.raises(CorruptHistory, match="damaged"):
             Recorder(path, on_error="raise")
-
-
-def test_secrets_are_left_out_wherever_they_are() -> None:
-    state = {"user": {"name": "Ann", "password": "p"}, "log": [{"password": "q", "token": 1}], "token": {"a": 2}}
-    history = recorded(state, redact=["password", "log.*.token"])
-    assert history.state(0) == {
-        "user": {"name": "Ann", "password": "[redacted]"},
-        "log": [{"password": "[redacted]", "token": "[redacted]"}],
-        "token": {"a": 2},
-    }
-    assert state["user"]["password"] == "p"
 
 
 def test_many_threads_record_into_one_history(tmp_path: Path) -> None:
@@ -192,7 +181,7 @@ def test_on_error_raise_raises_and_goes_on() -> None:
     store = MemoryStore()
     recorder = Recorder(store, on_error="raise")
     recorder.record({"a": 1})
-    with pytest.raises(UnsupportedValue, match=r"atom 'b': .*object at \$\.deep\[0\]"):
+    with pytest.raises(UnsupportedValue, match=r"type object at \$\.b\.deep\[0\] cannot be recorded"):
         recorder.record({"a": 2, "b": {"deep": [object()]}})
     recorder.record({"a": 3})
     assert [History(store).state(seq) for seq in range(2)] == [{"a": 1}, {"a": 3}]
@@ -200,12 +189,12 @@ def test_on_error_raise_raises_and_goes_on() -> None:
 
 def test_an_unrepresentable_value_is_marked_and_the_rest_recorded() -> None:
     store = MemoryStore()
-    with pytest.warns(ValueMarked, match="recorded as unrepresentable"):
+    with pytest.warns(ValueMarked, match=r"a marker in the place .*: \$\.b: a value of type object cannot be kept"):
         Recorder(store).record({"a": 1, "b": object()})
     state = History(store).state(0)
     assert state["a"] == 1
     assert isinstance(state["b"], Unrepresentable)
-    assert state["b"].type_name == "object"
+    assert state["b"].type_name == "builtins.object"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,179 @@
+"""How objects become what the wire form has: one recipe a class, found once.
+
+A recipe gives a tag and content: bytes, or plain values that are encoded in turn. Recipes here know what every room
+needs; a recorder finds more (`unspool.recorder.adapters`). None calls a method that a class may override, other than
+those of mappings that are no dicts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from itertools import islice
+from types import MemberDescriptorType
+from typing import Final
+
+from unspool.model.tags import Tag, Tagged, Unrepresentable
+from unspool.model.values import Value
+
+Recipe = Callable[[Value], tuple[int, Value]]
+Find = Callable[[type], Recipe | None]
+
+_MOST_KNOWN: Final = 4096
+"""Classes remembered; a program that makes classes without end gets by with these."""
+MOST_ITEMS: Final = 100_000
+"""Items that a mapping of the app's own may have; one that never ends must not hang its app."""
+
+TUPLE: Final = int(Tag.TUPLE)
+SET: Final = int(Tag.SET)
+FROZENSET: Final = int(Tag.FROZENSET)
+TAGGED: Final = int(Tag.TAGGED)
+_UNREPRESENTABLE: Final = int(Tag.UNREPRESENTABLE)
+
+
+class Recipes(dict[type, Recipe]):
+    """Recipes by class; what is missing is found, and TypeError raised where there is none."""
+
+    def __init__(self, find: Find) -> None:
+        """Begin with those of the wire form's own types.
+
+        Args:
+            find: gives the recipe of a class, or None.
+        """
+        super().__init__(_OWN)
+        self._find = find
+
+    def __missing__(self, kind: type) -> Recipe:
+        recipe = self._find(kind)
+        if recipe is None:
+            raise TypeError(f"values of type {kind.__name__} have no wire form")
+        if len(self) >= _MOST_KNOWN:
+            self.forget()
+        self[kind] = recipe
+        return recipe
+
+    def forget(self) -> None:
+        """Find all recipes anew."""
+        self.clear()
+        self.update(_OWN)
+
+
+def type_name(kind: type) -> str:
+    """Return the name that a class is kept by."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def tagged(kind: type, content: Callable[[Value], Value]) -> Recipe:
+    """Return the recipe of a class whose content some function gives as plain values."""
+    name = type_name(kind)
+    return lambda value: (TAGGED, [name, content(value)])
+
+
+def find_plain(kind: type) -> Recipe | None:
+    """Return the recipe of an enum, dataclass, msgspec struct, mapping, or subclass of a plain type; None for others."""
+    if issubclass(kind, enum.Enum):
+        return tagged(kind, lambda value: [value.name, value.value])
+    if dataclasses.is_dataclass(kind):
+        return tagged(kind, field_reader(kind, tuple(item.name for item in dataclasses.fields(kind))))
+    for base, content in _CONTENTS:
+        if issubclass(kind, base):
+            return tagged(kind, content)
+    if issubclass(kind, tuple):
+        return tagged(kind, _tuple_content(kind))
+    if issubclass(kind, Mapping):
+        return tagged(kind, _mapping_content)
+    fields = getattr(kind, "__struct_fields__", None)
+    if isinstance(fields, tuple):
+        return tagged(kind, field_reader(kind, fields))
+    return None
+
+
+def field_reader(kind: type, names: tuple[str, ...]) -> Callable[[Value], dict[str, Value]]:
+    """Return what reads the fields of a class's objects where they are stored: no property of theirs is called.
+
+    A field that is not set is None.
+    """
+    slots = {name: slot_of(kind, name) for name in names}
+    own = {name: slot for name, slot in slots.items() if slot is not None}
+    if names and len(own) == len(names):
+        return lambda value: {name: slot_value(slot, value) for name, slot in own.items()}
+
+    def read_fields(value: Value) -> dict[str, Value]:
+        held = object.__getattribute__(value, "__dict__")
+        if held.keys() == slots.keys():
+            return dict(held)
+        return {name: held.get(name) if slot is None else slot_value(slot, value) for name, slot in slots.items()}
+
+    return read_fields
+
+
+def slot_of(kind: type, name: str) -> MemberDescriptorType | None:
+    """Return the slot that holds an attribute, or None where no slot does."""
+    for base in kind.__mro__:
+        if name in base.__dict__:
+            found = base.__dict__[name]
+            return found if isinstance(found, MemberDescriptorType) else None
+    return None
+
+
+def slot_value(slot: MemberDescriptorType, value: Value) -> Value:
+    """Return what a slot holds; None where it is not set."""
+    try:
+        return slot.__get__(value)
+    except AttributeError:
+        return None
+
+
+def _tuple_content(kind: type) -> Callable[[Value], Value]:
+    fields = getattr(kind, "_fields", None)
+    if isinstance(fields, tuple) and all(type(name) is str for name in fields):
+        names = tuple(fields)
+
+        def by_name(value: Value) -> Value:
+            items = tuple.__getitem__(value, slice(None))
+            return dict(zip(names, items, strict=True)) if len(items) == len(names) else items
+
+        return by_name
+    return lambda value: tuple.__getitem__(value, slice(None))
+
+
+def _mapping_content(value: Value) -> dict[Value, Value]:
+    content = dict(islice(value.items(), MOST_ITEMS + 1))
+    if len(content) > MOST_ITEMS:
+        raise TypeError(f"a mapping with more than {MOST_ITEMS} items")
+    return content
+
+
+_CONTENTS: Final[tuple[tuple[type, Callable[[Value], Value]], ...]] = (
+    (OrderedDict, lambda value: dict(OrderedDict.items(value))),
+    (dict, lambda value: dict(dict.items(value))),
+    (str, str.__str__),
+    (int, int.__index__),
+    (float, float.__float__),
+    (bytes, lambda value: bytes.__getitem__(value, slice(None))),
+    (bytearray, lambda value: bytes(bytearray.__getitem__(value, slice(None)))),
+    (list, lambda value: list.__getitem__(value, slice(None))),
+    (set, lambda value: set(set.__iter__(value))),
+    (frozenset, lambda value: frozenset(frozenset.__iter__(value))),
+    (dt.datetime, dt.datetime.__str__),
+    (dt.date, dt.date.__str__),
+    (dt.time, dt.time.__str__),
+    (dt.timedelta, dt.timedelta.__str__),
+    (decimal.Decimal, decimal.Decimal.__str__),
+    (uuid.UUID, uuid.UUID.__str__),
+    (complex, lambda value: complex(value.real, value.imag)),
+)
+"""Content of subclasses, as the plain type itself gives it: what a subclass makes of it is not asked."""
+
+_OWN: Final[dict[type, Recipe]] = {
+    tuple: lambda value: (TUPLE, list(value)),
+    set: lambda value: (SET, list(value)),
+    frozenset: lambda value: (FROZENSET, list(value)),
+    Tagged: lambda value: (TAGGED, [value.type_name, value.value]),
+    Unrepresentable: lambda value: (_UNREPRESENTABLE, [value.type_name, value.reason]),
+}

@@ -1,0 +1,179 @@
+"""States and facts become bytes that share nothing with the app: what cannot be kept is marked, secrets are left out."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from unspool.errors import UnspoolError
+from unspool.model.paths import Path
+from unspool.model.recipes import Recipes, find_plain
+from unspool.model.values import Value
+from unspool.model.wire import Encoder, decode, encode, is_race
+from unspool.model.wire_objects import Leniency, encode_deep
+from unspool.recorder.given import RefusedEntry, plain_text
+from unspool.recorder.redact import Redaction
+
+_META: Final = "meta"
+_DESCRIBED: Final = 120
+"""Letters of what is said of an object in its marker."""
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How much one call may write; markers stand for the rest.
+
+    Attributes:
+        depth: levels of a value that are followed.
+        size: bytes of an atom.
+        seconds: time for an atom that the fast path does not take.
+    """
+
+    depth: int = 10_000
+    size: int = 64 * 1024 * 1024
+    seconds: float = 5.0
+
+
+class Encoding:
+    """Encodes what an app hands over. Code of the app runs in here; nothing may be held that it could wait for."""
+
+    def __init__(
+        self, redaction: Redaction | None = None, bounds: Bounds | None = None, *, strict: bool = False
+    ) -> None:
+        """Settle how values are kept.
+
+        Args:
+            redaction: what to leave out.
+            bounds: how much to write; None for the usual bounds.
+            strict: raise for a value that cannot be kept.
+        """
+        self.redaction = redaction
+        self._bounds = bounds or Bounds()
+        self._encoder = Encoder(Recipes(find_plain), self._bounds.size)
+        self._lenient = Leniency(
+            _nothing if redaction is not None else described,
+            depth=self._bounds.depth,
+            size=self._bounds.size,
+            seconds=self._bounds.seconds,
+            strict=strict,
+        )
+
+    def whole(self, state: dict[str, Value]) -> bytes | None:
+        """Return the wire form of a whole state in which nothing is to be marked or left out; None where that may be."""
+        blob = self._plain(state)
+        if blob is None or self.redaction is None or not self.redaction.may_touch(None, blob):
+            return blob
+        return None
+
+    def atom(self, name: str, value: Value, problems: list[str], secrets: set[str]) -> bytes:
+        """Return the wire form of an atom.
+
+        Args:
+            name: its name.
+            value: its value.
+            problems: gets one line for each marker.
+            secrets: gets the texts that were left out.
+
+        Raises:
+            UnsupportedValue: strict, and the value cannot be kept; names the path.
+            RuntimeError: another thread changed the value meanwhile.
+        """
+        data = self._form(value, (name,), problems)
+        if self.redaction is not None and (data[1] or self.redaction.may_touch(name, data[0])):
+            return self.redaction.apply(name, data[0], secrets)
+        return data[0]
+
+    def meta(self, meta: Mapping[str, Value] | None, problems: list[str]) -> dict[str, Value] | None:
+        """Return facts as plain values of their own.
+
+        Raises:
+            RefusedEntry: they are no mapping, or one's name is no text.
+            UnsupportedValue: as `atom`.
+        """
+        if meta is None:
+            return None
+        if not isinstance(meta, Mapping):
+            raise RefusedEntry(f"meta is a {type(meta).__name__}; give a dict of facts")
+        facts: dict[str, Value] = {}
+        for name, fact in list(meta.items()):
+            key = plain_text(name, "the name of a fact in meta")
+            is_plain = type(fact) in _PLAIN
+            facts[key] = fact if is_plain else decode(self._form(fact, (_META, key), problems)[0])
+        return facts or None
+
+    def clean_meta(self, meta: Mapping[str, Value] | None, secrets: set[str]) -> Mapping[str, Value] | None:
+        """Return facts, as plain values, without what is to be left out."""
+        if meta is None or self.redaction is None:
+            return meta
+        clean = decode(self.redaction.apply(_META, encode(dict(meta)), secrets, is_named=False))
+        return clean if isinstance(clean, dict) else None
+
+    def clean_text(self, text: str, secrets: set[str]) -> str:
+        """Return a text without what is to be left out."""
+        return text if self.redaction is None or not text else self.redaction.clean_text(text, secrets)
+
+    def shown(self, error: BaseException) -> str:
+        """Return what may be said of an error of the app's own; its text may quote what is to be left out."""
+        if isinstance(error, UnspoolError):
+            return str(error)
+        kind = type(error).__name__
+        if self.redaction is not None:
+            return kind
+        try:
+            return f"{kind}: {error}"
+        except Exception:  # noqa: BLE001 - the error is of a class of the app's own
+            return kind
+
+    def _form(self, value: Value, place: Path, problems: list[str]) -> tuple[bytes, bool]:
+        """Return a wire form, and whether its keys may be no text."""
+        data = self._plain(value)
+        if data is not None:
+            return data, False
+        lenient = replace(self._lenient, place=place, problems=problems)
+        return encode_deep(value, self._encoder.recipes, lenient), True
+
+    def _plain(self, value: Value) -> bytes | None:
+        try:
+            return self._encoder.plain(value)
+        except Exception as error:
+            if is_race(error):
+                raise
+            # Code of the app raised; the careful way finds the place.
+            return None
+
+
+_PLAIN: Final = frozenset((str, int, float, bool, type(None)))
+
+
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
+_ASKS_OTHERS: Final[tuple[type, ...]] = (
+    types.MethodType,
+    types.MappingProxyType,
+    type({}.keys()),
+    type({}.values()),
+    type({}.items()),
+)
+"""Types of Python's own whose texts ask objects that they hold for theirs."""
+
+
+def described(value: Value) -> str:
+    """Return a short text of an object, without asking code of the app for it; "" where there is none to be had."""
+    kind = type(value)
+    if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
+        return str(getattr(value, "__qualname__", ""))[:_DESCRIBED]
+    shown_by = kind.__repr__
+    if kind in _ASKS_OTHERS or not isinstance(shown_by, types.WrapperDescriptorType) or shown_by is object.__repr__:
+        return ""
+    try:
+        text = _ADDRESS.sub("", repr(value))
+    except Exception:  # noqa: BLE001 - a text is not worth a failure
+        return ""
+    return text if len(text) <= _DESCRIBED else text[: _DESCRIBED - 1] + "…"
+
+
+def _nothing(_: Value) -> str:
+    return ""
