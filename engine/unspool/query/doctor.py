@@ -18,7 +18,7 @@ from unspool.query.doctor_rules import ChainRules, RuleSource, given_rules, rule
 from unspool.query.doctor_sources import add_source_findings, doubted
 from unspool.query.doctor_steps import ChainedSource
 from unspool.query.doctor_store import StoreWalk
-from unspool.query.doctor_structure import check_database, check_facts, check_leftovers
+from unspool.query.doctor_structure import check_facts, check_leftovers
 from unspool.store.file import FileStore
 
 Progress = Callable[[int, int], None]
@@ -97,7 +97,7 @@ def diagnose(
     doubtful: tuple[tuple[int, int], ...] = ()
     if isinstance(target, History):
         doubtful = doubted(add_source_findings(target, ledger, stop))
-    source = _source_of(target, ledger)
+    source = _source_of(target, ledger, stop)
     try:
         found = examine(source, ledger, rules or rules_for(source), progress=progress, cancelled=stop)
         moved = isinstance(source, FileWalk) and source.moved
@@ -111,12 +111,14 @@ def diagnose(
     return found
 
 
-def _source_of(target: History | ChainedSource | str | os.PathLike[str], ledger: Ledger) -> ChainedSource:
+def _source_of(
+    target: History | ChainedSource | str | os.PathLike[str], ledger: Ledger, cancelled: Cancelled
+) -> ChainedSource:
     if isinstance(target, History):
         store = target.store
-        return FileWalk(store.path, ledger.add) if isinstance(store, FileStore) else StoreWalk(store)
+        return FileWalk(store.path, ledger.add, cancelled) if isinstance(store, FileStore) else StoreWalk(store)
     if isinstance(target, str | os.PathLike):
-        return FileWalk(Path(target), ledger.add)
+        return FileWalk(Path(target), ledger.add, cancelled)
     return target
 
 
@@ -135,7 +137,6 @@ def examine(
 ) -> Diagnosis:
     """Walk over an open source and return what was found; see `diagnose`."""
     if isinstance(source, FileWalk):
-        check_database(source.connection, ledger.add, cancelled)
         check_facts(source.connection, ledger.add)
         check_leftovers(source.connection, source.keys, ledger.add)
     checks = EntryChecks(source, ledger)

@@ -3,66 +3,135 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from unspool.errors import CorruptHistory
+from unspool.errors import CorruptHistory, NewerSchema, UnreadableSource, UnspoolError
+from unspool.files.leftovers import ScratchFolder
 from unspool.query.doctor_blocks import BlockReader
 from unspool.query.doctor_findings import Code
 from unspool.query.doctor_lookup import StateLookup, silent
 from unspool.query.doctor_names import read_names
 from unspool.query.doctor_replay import Replayer, reason
 from unspool.query.doctor_steps import EncodedState, Facts, Fault, Names, Report, Step
-from unspool.query.doctor_structure import BlockKey, block_keys, check_end, check_tables, last_entry, tail_seqs
+from unspool.query.doctor_structure import (
+    BlockKey,
+    block_keys,
+    check_database,
+    check_end,
+    check_tables,
+    last_entry,
+    tail_seqs,
+)
 from unspool.store.blocks import Row
-from unspool.store.databases import View, damage_of_log, has_log
+from unspool.store.databases import View, damage_of_log, stamp_of
 from unspool.store.layout import Layout
-from unspool.store.schema import connect_reader
+from unspool.store.salvage import Salvaged, salvage
+from unspool.store.schema import OpenedFile, connect_reader, has_known_tables
 from unspool.store.tail import read_rows
 from unspool.store.wal import WalState
 
 _TAIL_BATCH: Final = 256
 
 
+def _never() -> bool:
+    return False
+
+
 class FileWalk:
     """A native file as a `ChainedSource`. Holds one block at a time, however large the file is."""
 
-    def __init__(self, path: Path, report: Report) -> None:
-        """Open a file.
+    def __init__(self, path: Path, report: Report, cancelled: Callable[[], bool] = _never) -> None:
+        """Open a file; one that SQLite cannot read soundly is read page by page instead.
 
         Args:
             path: the file.
             report: told what is found besides faults of entries.
+            cancelled: asked whether to stop looking.
 
         Raises:
-            UnreadableSource, NewerSchema, CorruptHistory: it cannot be opened at all.
+            UnreadableSource, NewerSchema, CorruptHistory: it cannot be read, or holds nothing of a history.
         """
         self.path = path
         self.name = path.name
         self._report = report
-        self._stamp = _stamp(path)
-        self.connection, self._opened_as = connect_reader(path, is_lenient=True)
+        self._cancelled = cancelled
+        self._stamp = stamp_of(path)
+        self._scratch: ScratchFolder | None = None
+        self.connection, self._opened_as = self._open()
         try:
-            check_tables(self.connection, path)
-        except CorruptHistory:
-            self.connection.close()
+            self._names = read_names(self.connection, report)
+            self.keys = block_keys(self.connection, report)
+            self.total = last_entry(self.connection, self.keys, report) + 1
+        except (sqlite3.Error, UnspoolError):
+            self.close()
             raise
-        self._tell_log(path)
-        self._names = read_names(self.connection, report)
-        self.keys = block_keys(self.connection, report)
         mark = check_end(self.connection, path, report)
         # Entries that were there once and are nowhere now are missing, not fewer.
-        self.total = max(last_entry(self.connection, self.keys) + 1, 0 if mark is None else mark.entries)
+        self.total = max(self.total, 0 if mark is None else mark.entries)
         self._blocks = BlockReader(self.connection, report)
         self._lookup = StateLookup(self.connection, self._names)
 
-    def _tell_log(self, path: Path) -> None:
-        found = damage_of_log(path.resolve())
-        if found is not None:
-            code = Code.LOG_DAMAGED if found.state is WalState.DAMAGED else Code.LOG_TORN
-            self._report(code, None, None, f"the log beside it (-wal): {found.meaning}")
+    def _open(self) -> OpenedFile:
+        log = damage_of_log(self.path.resolve())
+        if log is not None:
+            code = Code.LOG_DAMAGED if log.state is WalState.DAMAGED else Code.LOG_TORN
+            self._report(code, None, None, f"the log beside it (-wal): {log.meaning}")
+        try:
+            opened = connect_reader(self.path, is_lenient=True)
+        except (UnreadableSource, CorruptHistory) as error:
+            is_newer = isinstance(error, NewerSchema) and not has_known_tables(self.path)
+            if is_newer or not self.path.is_file():
+                raise
+            return self._saved(error)
+        try:
+            check_tables(opened.connection, self.path)
+            is_sound = check_database(opened.connection, self._report, self._cancelled)
+        except CorruptHistory as error:
+            opened.connection.close()
+            return self._saved(error)
+        if log is None and is_sound:
+            return opened
+        opened.connection.close()
+        return self._saved(None)
+
+    def _saved(self, error: UnspoolError | None) -> OpenedFile:
+        """Open a file of all rows that stand on pages of the damaged one.
+
+        Args:
+            error: why SQLite cannot read that at all, if it cannot.
+
+        Raises:
+            UnreadableSource: it holds nothing of a history.
+        """
+        self._scratch = ScratchFolder()
+        try:
+            saved = salvage(self.path, self._scratch.path, self._cancelled)
+            self._tell_saved(saved, error)
+            return connect_reader(saved.path, live=False, is_lenient=True)
+        except OSError as failure:
+            self._scratch.close()
+            raise UnreadableSource(f"{self.path}: cannot be read ({failure.strerror}); check the disk") from None
+        except (UnspoolError, sqlite3.Error):
+            self._scratch.close()
+            raise
+
+    def _tell_saved(self, saved: Salvaged, error: UnspoolError | None) -> None:
+        if not any(saved.rows.values()):
+            raise error or UnreadableSource(f"{self.path}: nothing of a history was found in it")
+        if error is not None:
+            said = reason(error).replace(f"{self.path}: ", "")
+            self._report(
+                Code.SQLITE_DAMAGE,
+                None,
+                None,
+                f"SQLite cannot read it ({said}), so its rows were looked for on its pages",
+            )
+        if saved.missing_pages:
+            text = f"the file ends {saved.missing_pages} pages early; what stood there is lost"
+            self._report(Code.SQLITE_DAMAGE, None, None, text)
 
     @property
     def names(self) -> Names:
@@ -149,11 +218,13 @@ class FileWalk:
     @property
     def moved(self) -> bool:
         """Whether a writer began on a file that was opened at rest, so that what was read may be of two minds."""
-        return self._opened_as is not View.FOLLOWED and _stamp(self.path) != self._stamp
+        return self._opened_as is not View.FOLLOWED and stamp_of(self.path) != self._stamp
 
     def close(self) -> None:
         """See `ChainedSource.close`."""
         self.connection.close()
+        if self._scratch is not None:
+            self._scratch.close()
 
 
 class _Links:
@@ -179,12 +250,6 @@ class _Links:
                 self.see(seq, seq + 1, None, None)
             else:
                 self.see(seq, seq + 1, row.before, row.crc)
-
-
-def _stamp(path: Path) -> tuple[bool, int, int]:
-    """Return whether a writer is at work, and what changes when a file at rest is written to."""
-    status = path.stat() if path.exists() else None
-    return (has_log(path), 0 if status is None else status.st_size, 0 if status is None else status.st_mtime_ns)
 
 
 def _bounded(keys: list[BlockKey], total: int) -> Iterator[tuple[BlockKey, int]]:

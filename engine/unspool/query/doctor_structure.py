@@ -16,6 +16,10 @@ from unspool.store.layout import HISTORY_ID, EndMark, FileConnection
 
 _MOST_ENTRIES: Final = 1 << 20
 """A block of more entries than this is not ours."""
+_FARTHEST: Final = 1 << 62
+"""A number beyond this is none of an entry."""
+_LEAP: Final = 1_000_000
+"""Entries that may be missing before a number is taken for damaged."""
 _CHECKED: Final = 100
 """Lines of SQLite's own check that are listed."""
 
@@ -43,20 +47,26 @@ def check_tables(connection: FileConnection, path: Path) -> None:
             ) from None
 
 
-def check_database(connection: FileConnection, report: Report, cancelled: Callable[[], bool]) -> None:
-    """Run SQLite's own check of the file; every line of it is a finding."""
+def check_database(connection: FileConnection, report: Report, cancelled: Callable[[], bool]) -> bool:
+    """Run SQLite's own check of the file; every line of it is a finding.
+
+    Returns:
+        Whether it found nothing.
+    """
+    found: list[str] = []
     connection.set_progress_handler(lambda: int(cancelled()), 100_000)
     try:
         for (line,) in connection.execute(f"PRAGMA integrity_check({_CHECKED})"):
             if line != "ok":
-                report(Code.SQLITE_DAMAGE, None, None, f"SQLite's own check says: {' '.join(str(line).split())}")
-    except sqlite3.OperationalError as error:
-        if "interrupted" not in str(error):
-            report(Code.SQLITE_DAMAGE, None, None, f"SQLite cannot check the file ({error})")
+                found.append(f"SQLite's own check says: {' '.join(str(line).split())}")
     except sqlite3.DatabaseError as error:
-        report(Code.SQLITE_DAMAGE, None, None, f"SQLite cannot check the file ({error})")
+        if "interrupted" not in str(error):
+            found.append(f"SQLite cannot check the file ({error})")
     finally:
         connection.set_progress_handler(None, 0)
+    for text in found:
+        report(Code.SQLITE_DAMAGE, None, None, text)
+    return not found
 
 
 def check_facts(connection: FileConnection, report: Report) -> None:
@@ -99,7 +109,7 @@ def block_keys(connection: FileConnection, report: Report) -> list[BlockKey]:
     """Return all blocks that can be found, in order; what cannot be one is told and left out."""
     found: dict[int, BlockKey] = {}
     for first, count in read_both_ways(connection, "SELECT first, count FROM block ORDER BY first", "block", report):
-        if type(count) is not int or first < 0 or not 0 < count <= _MOST_ENTRIES:
+        if type(count) is not int or not 0 <= first < _FARTHEST or not 0 < count <= _MOST_ENTRIES:
             report(Code.MALFORMED, None, None, f"a block says it starts at entry {first} and holds {count}")
             continue
         found[first] = BlockKey(first, count)
@@ -120,13 +130,21 @@ def tail_seqs(connection: FileConnection, start: int, most: int, report: Report)
     return sorted({seq for (seq,) in read_both_ways(connection, query, "tail", report, most) if seq >= start})[:most]
 
 
-def last_entry(connection: FileConnection, keys: list[BlockKey]) -> int:
-    """Return the number of the last entry that blocks and tail hold; -1 for none."""
+def last_entry(connection: FileConnection, keys: list[BlockKey], report: Report) -> int:
+    """Return the number of the last entry that blocks and tail hold; -1 for none.
+
+    One that is numbered far beyond all others is told, and not counted: its number is damaged.
+    """
     sealed = max((key.first + key.count - 1 for key in keys), default=-1)
     try:
-        live = connection.execute("SELECT max(seq) FROM tail").fetchone()[0]
+        rows = connection.execute("SELECT count(*) FROM tail").fetchone()[0]
+        limit = sealed + rows + _LEAP
+        live = connection.execute("SELECT max(seq) FROM tail WHERE seq <= ?", (limit,)).fetchone()[0]
+        beyond = connection.execute("SELECT min(seq) FROM tail WHERE seq > ?", (limit,)).fetchone()[0]
     except sqlite3.DatabaseError:
-        live = None
+        return sealed
+    if beyond is not None:
+        report(Code.MALFORMED, None, None, f"the tail holds an entry numbered {beyond}, far beyond all others")
     return max(sealed, live if type(live) is int else -1)
 
 

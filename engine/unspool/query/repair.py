@@ -108,7 +108,7 @@ def _examined(target: History | str | os.PathLike[str], progress: Progress | Non
         raise RepairRefused(f"{target.source_name}: has no file to repair; record it into one first")
     path = target.store.path if isinstance(target, History) and isinstance(target.store, FileStore) else Path(target)  # type: ignore[arg-type]
     faults = add_source_findings(target, ledger, cancelled) if isinstance(target, History) else ()
-    walk = FileWalk(path, ledger.add)
+    walk = FileWalk(path, ledger.add, cancelled)
     try:
         before = examine(walk, ledger, rules_for(walk), progress=progress, cancelled=cancelled)
     except (sqlite3.Error, UnspoolError):

@@ -18,6 +18,9 @@ _SQLITE_MAGIC: Final = b"SQLite format 3\x00"
 _APPLICATION_ID_AT: Final = slice(68, 72)
 """Where an SQLite header keeps the application id."""
 _NATIVE_NAMES: Final = ("unspool", "native")
+_NATIVE_SUFFIX: Final = ".unspool"
+_SCHEMA_BYTES: Final = 1 << 16
+_NATIVE_TABLES: Final = (b"segment(", b"block(", b"block_data(", b"tail(")
 
 
 def open_history(
@@ -100,6 +103,21 @@ def is_native(source: str, format_name: str | None) -> bool:
         # Not a file, or one that cannot be read: why is told where it is opened.
         return False
     return head.startswith(_SQLITE_MAGIC) and head[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4)
+
+
+def was_native(source: str) -> bool:
+    """Say whether a file that is damaged may have been a native one: by its name, or by the tables it tells of."""
+    path = Path(source)
+    try:
+        if is_postgres(source) or not path.is_file():
+            return False
+        if path.suffix == _NATIVE_SUFFIX:
+            return True
+        with path.open("rb") as stream:
+            head = stream.read(_SCHEMA_BYTES)
+    except (OSError, ValueError):
+        return False
+    return head.startswith(_SQLITE_MAGIC) and all(b"CREATE TABLE " + table in head for table in _NATIVE_TABLES)
 
 
 def is_in_postgres(source: str, format_name: str | None) -> bool:

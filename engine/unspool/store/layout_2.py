@@ -136,11 +136,46 @@ class SecondLayout(Layout):
 
     def begin(self, connection: FileConnection, history_id: str) -> None:
         """Write what a new file says of itself; part of the caller's transaction."""
-        features = _FEATURES.pack(0, 0, self.seed)
-        row = (FORMAT, features, fact_sum(FORMAT, features, 0))
-        connection.execute("INSERT INTO meta(key, value, crc) VALUES (?, ?, ?)", row)
+        self.keep_format(connection)
         self.keep_fact(connection, HISTORY_ID, history_id)
         self.mark_end(connection, count=0, last=self.seed, is_closed=False)
+
+    def keep_format(self, connection: FileConnection) -> None:
+        """Write what a reader must understand, unless the file says it already."""
+        features = _FEATURES.pack(0, 0, self.seed)
+        row = (FORMAT, features, fact_sum(FORMAT, features, 0))
+        connection.execute("INSERT OR IGNORE INTO meta(key, value, crc) VALUES (?, ?, ?)", row)
+
+    @classmethod
+    def sum_told(cls, table: str, values: tuple[Any, ...], seed: int) -> tuple[int, int] | None:
+        """Return the checksum that a row should have with some seed, and the one it has; None where it has none of its own.
+
+        Args:
+            table: the row's table.
+            values: all its columns in the order of the table.
+            seed: what checksums begin with.
+        """
+        layout = cls(seed)
+        try:
+            match table:
+                case "tail":
+                    seq, time_ns, codec, full_bytes, action, changed, extra, before, crc, record = values
+                    packed = PackedDraft(time_ns, codec, full_bytes, action, changed, extra, record)
+                    return layout.row_sum(seq, packed, before), crc
+                case "block":
+                    *facts, sums, _ = values
+                    *parts, crc = _SUMS.unpack(sums)
+                    return layout._head_sum(Head._make((*facts, *parts))), crc
+                case "segment":
+                    number, _, crc, data = values
+                    return layout._keyframe_sum(number, data), crc
+                case "meta":
+                    key, value, crc = values
+                    return fact_sum(key, value, 0 if key == FORMAT else seed), crc
+        except (struct.error, TypeError, ValueError):
+            # A damaged page turns a value into one of another type.
+            return 0, -1
+        return None
 
     # --- facts -------------------------------------------------------------------------------------------------------
 

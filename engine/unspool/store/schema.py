@@ -37,7 +37,9 @@ _PAGE_BYTES: Final = 1024
 """Of a new file. A sealed block is one row of a few KB: larger pages would leave a third of each empty, and every commit
 would write one of them whole."""
 
-_OUR_TABLES: Final = {layout.version: layout.tables for layout in (FirstLayout, SecondLayout)}
+LAYOUTS: Final = (FirstLayout, SecondLayout)
+FORMATS: Final[Mapping[int, Mapping[str, str]]] = {layout.version: layout.tables for layout in LAYOUTS}
+"""The statements that make each table, by its name, for every schema version."""
 
 
 def connect_writer(path: Path, *, synchronous: str, mode: int = PRIVATE, history_id: str = "") -> FileConnection:
@@ -154,6 +156,16 @@ def is_sound(path: Path) -> bool:
         return False
 
 
+def has_known_tables(path: Path) -> bool:
+    """Say whether a file has the tables of a format that is known, whatever version it says it has."""
+    try:
+        with closing(open_untouched(path).connection) as connection:
+            found = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' LIMIT 100"))
+    except (sqlite3.Error, UnreadableSource, OSError, UnicodeDecodeError):
+        return False
+    return any(found == dict(tables) for tables in FORMATS.values())
+
+
 def is_empty(connection: sqlite3.Connection) -> bool:
     """Say whether the database has no content at all."""
     return bool(connection.execute("SELECT count(*) = 0 FROM sqlite_master").fetchone()[0])
@@ -177,9 +189,11 @@ def check_identity(connection: FileConnection, path: Path, *, is_lenient: bool =
         raise NewerSchema(
             f"{path}: written by a newer unspool (schema {version}, this one reads up to {SCHEMA_VERSION}); upgrade"
         )
-    if version not in _OUR_TABLES:
-        raise CorruptHistory(f"{path}: damaged (no unspool wrote schema {version}); restore it from a backup")
-    _check_tables(connection, path, _OUR_TABLES[version])
+    if version not in FORMATS:
+        raise CorruptHistory(
+            f"{path}: damaged (no unspool wrote schema {version}); `unspool doctor {path} --repair OUT` keeps what is intact"
+        )
+    _check_tables(connection, path, FORMATS[version])
     try:
         is_first = version == FirstLayout.version
         connection.layout = FirstLayout() if is_first else SecondLayout.of(connection, is_lenient=is_lenient)
@@ -209,7 +223,7 @@ def _check_tables(connection: sqlite3.Connection, path: Path, expected: Mapping[
 
 
 def _wrong_tables(path: Path, what: str) -> CorruptHistory:
-    return CorruptHistory(f"{path}: damaged ({what}); `unspool doctor` tells what still reads, or restore a backup")
+    return CorruptHistory(f"{path}: damaged ({what}); `unspool doctor {path} --repair OUT` keeps what is intact")
 
 
 def _create(connection: FileConnection, history_id: str) -> None:
@@ -221,7 +235,7 @@ def _create(connection: FileConnection, history_id: str) -> None:
     if is_empty(connection):
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        for statement in _OUR_TABLES[SCHEMA_VERSION].values():
+        for statement in FORMATS[SCHEMA_VERSION].values():
             connection.execute(statement)
         layout = SecondLayout(seed_of(history_id))
         layout.begin(connection, history_id)

@@ -62,9 +62,9 @@ def command(common: Common, strategy: str | None, out: Path | None, as_json: boo
 @contextmanager
 def _patient(common: Common) -> Iterator[str | History]:
     """Give what is to be examined: a damaged native file may not open as a history and can be examined all the same."""
-    from unspool.sources.opening import is_native
+    from unspool.sources.opening import is_native, was_native
 
-    if is_native(common.source, common.format):
+    if is_native(common.source, common.format) or (common.format is None and was_native(common.source)):
         yield common.source
         return
     with opened(common) as history:
