@@ -57,7 +57,12 @@ def checked(path: Path, out: Path, states: States) -> tuple[RepairReport, set[in
             *(edge for hole in report.holes for edge in (hole.first, hole.last)),
         }:
             if seq in kept:
-                assert history.state(seq) == states[seq], seq
+                state = history.state(seq)
+                if report.lost_names:
+                    # Atoms whose names are lost are called by number.
+                    assert sorted(map(str, state.values())) == sorted(map(str, states[seq].values())), seq
+                else:
+                    assert state == states[seq], seq
             else:
                 assert HOLE_ATOM in history.state(seq)
     out.unlink()
@@ -150,9 +155,7 @@ def schema(statement: str) -> Callable[[Path], None]:
 
 
 def view_for_tail(path: Path) -> None:
-    endless = (
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i, 1, 2, 3, '', '', '', 4, 5, '' FROM n"
-    )
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i, 1, 2, 3, '', '', '', 4, 5, '' FROM n"
     columns = "seq, time_ns, codec, full_bytes, action, changed, extra, before, crc, record"
     change(path, ("DROP TABLE tail", ()), (f"CREATE VIEW tail({columns}) AS {endless}", ()))
 
