@@ -244,9 +244,11 @@ def test_only_our_tables_are_read(tmp_path: Path, statements: tuple[str, ...]) -
     path = tmp_path / "x.unspool"
     record_shop(path, 20)
     change(path, *statements)
-    for ask in (FileStore.open, lambda path: Recorder(path, on_error="raise"), diagnose):
+    for ask in (FileStore.open, lambda path: Recorder(path, on_error="raise")):
         with pytest.raises(CorruptHistory, match=r"x\.unspool: damaged"):
             ask(path)
+    # The doctor reads the rows without the tables.
+    assert diagnose(path).verdict == "broken"
 
 
 def test_what_analyze_leaves_is_no_damage(tmp_path: Path) -> None:
