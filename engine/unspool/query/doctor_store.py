@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator
 
 from unspool.codec.replay import replay
-from unspool.errors import EntryDropped, UnspoolError
+from unspool.errors import EntryDropped, UnreadableSource, UnspoolError
 from unspool.model.entries import Entry
 from unspool.query.doctor_findings import Code
 from unspool.query.doctor_replay import Replayer, reason
@@ -41,6 +41,9 @@ class StoreWalk:
                 yield Step(seq, error.last, fault=Fault(Code.DROPPED, f"never arrived: {error.why}"))
                 seq = error.last + 1
                 continue
+            except UnreadableSource:
+                # The store cannot be asked now, which says nothing of what it holds.
+                raise
             except UnspoolError as error:
                 replayer.lose(seq)
                 yield Step(seq, seq, fault=Fault(Code.MISSING_ENTRIES, reason(error)))
@@ -70,6 +73,8 @@ class StoreWalk:
         """See `ChainedSource.state_at`."""
         try:
             return replay(self._store.run(seq), seq, self._store.atom_name)
+        except UnreadableSource:
+            raise
         except UnspoolError:
             return None
 

@@ -22,7 +22,7 @@ from support.cut_proxy import cut_proxy
 from support.postgres_server import PASSWORD, Server, running_server, why_not
 from support.waiting import wait_until
 from unspool import Recorder, open_history
-from unspool.errors import ConfigError, EntryDropped, HistoryLocked, StorageFailed
+from unspool.errors import ConfigError, EntryDropped, HistoryLocked, StorageFailed, UnreadableSource
 from unspool.query.doctor import Code, Health, diagnose
 from unspool.recorder.troubles import EntriesWait
 from unspool.store.postgres.connection import parse_target
@@ -550,3 +550,45 @@ def test_a_recorder_on_another_machine_is_kept_out_by_the_server(address: str, t
         recorder.record({"n": 1})
     assert numbers(address) == [0, 1]
     assert not list((tmp_path / "another machine").iterdir())
+
+
+def test_what_is_damaged_in_a_spool_is_put_aside_and_the_rest_is_shipped(
+    server: Server, address: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    server.stop()
+    try:
+        with Recorder(address, spool_bytes=1 << 20) as recorder:
+            for n in range(100):
+                recorder.record({"n": n, "noise": os.urandom(6000)}, f"step {n}")
+    finally:
+        server.start()
+    files = sorted(folder_of(address).glob("*.unspool"))
+    assert len(files) > 3
+    files[1].write_bytes(os.urandom(5000))
+    (folder_of(address) / "00000099-0123456789ab.unspool-wal").write_bytes(b"left by a kill")
+    with Recorder(address, on_error="warn") as recorder:
+        recorder.record({"n": 100})
+    assert [line for line in told(recwarn) if "damaged" in line and "doctor" in line]
+    with open_history(address) as history:
+        assert len(history) == 101
+        holes = [seq for seq in range(101) if history.columns().codec[seq] == 255]
+        assert holes == list(range(holes[0], holes[-1] + 1))
+        assert all(history.state(seq)["n"] == seq for seq in range(101) if seq not in holes)
+        assert {finding.code for finding in diagnose(history).findings} == {Code.DROPPED}
+    assert [place.name for place in folder_of(address).iterdir() if not place.name.startswith(files[1].stem)] == [
+        "address"
+    ]
+    assert list(folder_of(address).glob("*.damaged.unspool"))
+
+
+def test_a_server_that_goes_away_is_no_damage(server: Server, address: str) -> None:
+    with Recorder(address, on_error="raise") as recorder:
+        recorder.record({"n": 0})
+    with open_history(address) as history:
+        server.stop()
+        try:
+            with pytest.raises(UnreadableSource, match="cannot connect|PostgreSQL says"):
+                diagnose(history)
+        finally:
+            server.start()
+        assert diagnose(history).verdict is Health.HEALTHY

@@ -31,6 +31,7 @@ _CREDENTIALS: Final = re.compile(r"[^@/]*@")
 _OPTION: Final = re.compile(r"\w+")
 _UNNAMEABLE: Final = frozenset(("\0", *map(chr, range(0xD800, 0xE000))))
 """Characters that PostgreSQL's text has not."""
+_WHERE: Final = (_HISTORY, "host", "hostaddr", "port", "dbname", "user", "service")
 _SECRETS: Final = ("password", "sslpassword", "passfile", "oauth_client_secret")
 
 
@@ -43,12 +44,14 @@ class Target:
         shown: the address as people may see it.
         history: name of the history in it; None where none is named.
         public: the address with all its options but no secret: what may be written down and connected to again.
+        place: what of the address says which history is meant, and not how to connect to it.
     """
 
     conninfo: str
     shown: str
     history: str | None
     public: str
+    place: tuple[str, ...]
 
     def named(self, history: str) -> str:
         """Return the address of one history, as people may see it."""
@@ -82,7 +85,8 @@ def parse_target(address: str) -> Target:
     usual = (("connect_timeout", str(_CONNECT_TIMEOUT_S)), *_LIBPQ)
     rest += [option for option in usual if option[0] not in known]
     history = names[-1] if names else None
-    target = Target(f"{front}?{_query(rest)}", shown, history, f"{shown}?{_query(public)}")
+    place = (shown.partition("://")[2], *(f"{key}={value}" for key, value in sorted(public) if key in _WHERE))
+    target = Target(f"{front}?{_query(rest)}", shown, history, f"{shown}?{_query(public)}", place)
     return target if history is None else replace(target, shown=target.named(history))
 
 
@@ -237,6 +241,7 @@ class Link:
         *,
         read_only: bool,
         settings: Sequence[str] = (),
+        silence_s: float | None = None,
     ) -> None:
         """Connect.
 
@@ -244,6 +249,7 @@ class Link:
             target: what to connect to.
             read_only: nothing can be written over this connection.
             settings: statements that every connection begins with.
+            silence_s: see `connect`.
 
         Raises:
             UnreadableSource: the server cannot be reached, or refused.
@@ -252,6 +258,7 @@ class Link:
         self.target = target
         self.driver = load_driver()
         self._settings = (*settings, *((_READ_ONLY,) if read_only else ()))
+        self._silence_s = silence_s
         self._lock = threading.RLock()
         self._connection: Any = None
         self._is_closed = False
@@ -259,7 +266,7 @@ class Link:
             self._connect()
 
     def _connect(self) -> Any:
-        connection = connect(self.target)
+        connection = connect(self.target, silence_s=self._silence_s)
         try:
             for statement in self._settings:
                 connection.execute(statement)

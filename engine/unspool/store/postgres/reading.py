@@ -86,9 +86,9 @@ class PostgresStore:
         return cls.at(parse_target(address))
 
     @classmethod
-    def at(cls, target: Target) -> PostgresStore:
-        """Open a history whose address was taken apart already; see `open`."""
-        link = Link(target, read_only=True)
+    def at(cls, target: Target, *, silence_s: float | None = None) -> PostgresStore:
+        """Open a history whose address was taken apart already; see `open`, and `connect` for `silence_s`."""
+        link = Link(target, read_only=True, silence_s=silence_s)
         try:
             history, history_id = link.ask(lambda connection: find_history(connection, target))
             return cls(link, history, history_id, target.shown)

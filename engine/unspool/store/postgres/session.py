@@ -106,7 +106,6 @@ class Session:
         """
         assert target.history is not None
         self._target = target
-        self._starts: dict[str, int] = {}
         self._driver = load_driver()
         self._connection = connect(target, silence_s=_SILENCE_S)
         try:
@@ -144,11 +143,7 @@ class Session:
 
     def mark(self, lane: str) -> Mark:
         """Return how far a lane was shipped."""
-        return self.marks.get(lane) or Mark(self._starts.get(lane, 0))
-
-    def start_lane(self, lane: str, first: int) -> None:
-        """Say from which place on a lane is shipped, of which the server knows nothing."""
-        self._starts[lane] = first
+        return self.marks.get(lane) or Mark()
 
     def state(self, seq: int) -> dict[str, bytes] | None:
         """Return the state at an entry that was committed, as wire forms by atom; None where it does not read.
@@ -158,7 +153,7 @@ class Session:
         """
         if seq < 0:
             return {}
-        store = PostgresStore.at(self._target)
+        store = PostgresStore.at(self._target, silence_s=_SILENCE_S)
         try:
             return replay(store.run(seq), seq, store.atom_name)
         except (CorruptHistory, EntryNotFound):

@@ -286,8 +286,11 @@ class Shipper:
     def _look_around(self, session: Session) -> None:
         """Learn what a recorder wants to know of the history before its first entry."""
         stale = [one for one in self._spool.segments() if one.lane != self._spool.lane]
-        marks = session.marks
-        waiting = sum(max(one.stop - (marks[one.lane].next if one.lane in marks else one.first), 0) for one in stale)
+        stops: dict[str, int] = {}
+        for segment in stale:
+            stops[segment.lane] = max(segment.stop, stops.get(segment.lane, 0))
+        # What was dropped of them is numbered too.
+        waiting = sum(max(stop - session.mark(lane).next, 0) for lane, stop in stops.items())
         state = None if waiting else session.state(session.count - 1)
         with self._changed:
             self._found = Found(session.history_id, session.count, waiting, state)
@@ -303,8 +306,6 @@ class Shipper:
         lanes: list[str] = []
         found = None
         for segment in self._spool.segments():
-            if segment.lane not in session.marks and segment.lane not in lanes and not segment.is_dropped:
-                session.start_lane(segment.lane, segment.first)
             if segment.lane not in lanes:
                 lanes.append(segment.lane)
             if segment.stop > session.mark(segment.lane).next:
@@ -423,7 +424,8 @@ class SpooledStore:
         """Number of the first entry of this recorder."""
         self._stale: list[tuple[str, int, int]] = []
         """Lane, first place and length of what others left, in order."""
-        self._before: Mapping[str, bytes] = {}
+        self._before: Mapping[str, bytes] | None = None
+        """The state before this recorder's first entry; None where it is not known."""
         self._settings: list[str] | None = None
         self._identity: dict[str, str] | None = None
         self._dropped = 0
@@ -470,7 +472,8 @@ class SpooledStore:
             )
         self._spool.begin()
         if left and not left[-1].is_dropped:
-            self._before = left[-1].state(left[-1].stop - 1)
+            with suppress(CorruptHistory):
+                self._before = left[-1].state(left[-1].stop - 1)
         self._shipper.start()
         found = self._shipper.wait_for_contact()
         if found is None:
@@ -516,7 +519,7 @@ class SpooledStore:
             segment, place = found
             state: Mapping[str, bytes] = segment.state(place)
         elif seq == self._base - 1:
-            state = self._before
+            state = self._before or {}
         else:
             raise EntryNotFound(f"{self.name}: entry {seq} is not on this machine any more; read it from the server")
         return RecordRun(seq, PackedRecords.of([Record(RecordCodec.NONE, encode_full(state, self.intern))]))
@@ -548,7 +551,7 @@ class SpooledStore:
         if current.first == current.stop:
             note |= {"at": current.stop, "settings": self._settings, "identity": self._identity}
             if current.stop == 0:
-                note["before"] = None if self._known is None else self._base
+                note["before"] = None if self._known is None or self._before is None else self._base
         parent = draft.parent_seq
         if parent is not None:
             local = parent - self._base - current.first

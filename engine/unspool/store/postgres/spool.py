@@ -17,7 +17,7 @@ import re
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +46,7 @@ _LOOK_ROWS: Final = 32
 _LOOK_BYTES: Final = 64 << 10
 """Entries, or bytes of records, after which a file's size is looked at."""
 _FILE: Final = re.compile(r"(\d{8})-([0-9a-f]{12})\.unspool")
+_SIDE_FILE: Final = re.compile(r"(\d{8}-[0-9a-f]{12}\.unspool)-(?:wal|shm|lock)")
 _DROPPED: Final = re.compile(r"(\d{8})-([0-9a-f]{12})-(\d+)-(\d+)\.dropped")
 _ADDRESS: Final = "address"
 _PLACE_VARIABLES: Final = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
@@ -173,7 +174,7 @@ def spool_folder(base: str | os.PathLike[str] | None, target: Target) -> Path:
         base: the folder that all spools lie in; the user's state folder when None.
         target: the history.
     """
-    named = [target.public, *(f"{name}={os.environ.get(name, '')}" for name in _PLACE_VARIABLES)]
+    named = [*target.place, *(f"{name}={os.environ.get(name, '')}" for name in _PLACE_VARIABLES)]
     digest = hashlib.sha256("\0".join(named).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     label = re.sub(r"[^A-Za-z0-9_.-]+", "-", target.history or "")[:40].strip("-.") or "history"
     return spools_folder(base) / f"{label}-{digest}"
@@ -218,6 +219,7 @@ class Spool:
         """Held while the list of segments changes."""
         self._unlooked_rows = self._unlooked_bytes = 0
         self._is_current_shipped = False
+        self._shipped: dict[str, int] = {}
         self._spare: Segment | None = None
         self._descriptor = _hold(folder, target)
         try:
@@ -290,7 +292,7 @@ class Spool:
             if at is None or self._segments[at] is self._current:
                 return
             oldest = self._segments[at]
-            self.dropped += oldest.stop - oldest.first
+            self.dropped += max(oldest.stop - max(oldest.first, self._shipped.get(oldest.lane, 0)), 0)
             before = self._segments[at - 1] if at else None
             if before is not None and (before.lane, before.stop) != (oldest.lane, oldest.first):
                 before = None
@@ -312,7 +314,7 @@ class Spool:
             StorageFailed, UnreadableSource: the disk refused.
         """
         with self.lock:
-            if self._spare is not None or self._current is None:
+            if self._spare is not None or self._current is None or self._current.size < self._file_limit // _FILES:
                 return
             ordinal = self._next_ordinal()
         made = self._made(0, ordinal)
@@ -343,6 +345,7 @@ class Spool:
     def remove_shipped(self, lane: str, stop: int) -> None:
         """Remove files of which the server has everything; the one that is written to follows when it is left."""
         with self.lock:
+            self._shipped[lane] = stop
             shipped = [one for one in self._segments if one.lane == lane and one.stop <= stop]
             if self._current in shipped:
                 shipped.remove(self._current)
@@ -467,32 +470,40 @@ def address_of(folder: Path) -> str:
 
 def _left_by_others(folder: Path) -> tuple[list[Segment], list[Path]]:
     """Open what earlier recorders left, in order; files without an entry are removed, damaged ones are put aside."""
+    names = sorted(entry.name for entry in folder.iterdir())
+    dropped = [
+        Segment(folder / name, int(match[1]), match[2], int(match[3]), None, int(match[4]))
+        for name in names
+        if (match := _DROPPED.fullmatch(name)) is not None
+    ]
+    gone = {segment.ordinal for segment in dropped}
     found: list[Segment] = []
     damaged: list[Path] = []
-    marks: set[int] = set()
-    for entry in sorted(folder.iterdir()):
-        match = _DROPPED.fullmatch(entry.name)
-        if match is not None:
-            ordinal, first, stop = (int(match[group]) for group in (1, 3, 4))
-            marks.add(ordinal)
-            found.append(Segment(entry, ordinal, match[2], first, None, stop))
-    for entry in sorted(folder.iterdir()):
-        match = _FILE.fullmatch(entry.name)
-        if match is None:
-            continue
-        try:
-            store = FileStore.create(entry, seals=False)
-            if int(match[1]) in marks or not len(store):
-                # Its mark was made, and then the process was killed before the file was removed.
-                store.discard()
+    with ExitStack() as undo:
+        for match in filter(None, map(_FILE.fullmatch, names)):
+            path, store = folder / match[0], None
+            try:
+                store = FileStore.create(path, seals=False)
+                undo.callback(store.close)
+                if int(match[1]) in gone or not len(store):
+                    # Its mark was made, and then the process was killed before the file was removed.
+                    store.discard()
+                    continue
+                segment = Segment(path, int(match[1]), match[2], _first_place(store), store)
+            except (CorruptHistory, UnreadableSource):
+                if store is not None:
+                    with suppress(UnspoolError):
+                        store.close()
+                damaged.append(put_aside(path))
                 continue
-            segment = Segment(entry, int(match[1]), match[2], _first_place(store), store)
-        except (CorruptHistory, UnreadableSource):
-            damaged.append(put_aside(entry))
-            continue
-        segment.look()
-        found.append(segment)
-    return sorted(found, key=lambda segment: segment.ordinal), damaged
+            segment.look()
+            found.append(segment)
+        undo.pop_all()
+    for match in filter(None, map(_SIDE_FILE.fullmatch, names)):
+        if not (folder / match[1]).exists():
+            # Its file was being removed when the process was killed.
+            (folder / match[0]).unlink(missing_ok=True)
+    return sorted((*dropped, *found), key=lambda segment: segment.ordinal), damaged
 
 
 def put_aside(path: Path) -> Path:
