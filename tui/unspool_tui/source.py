@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -59,11 +59,12 @@ class Source(Struct, frozen=True):
         chosen = "".join(f"\n{what}={name}" for what, name in sorted(self.select.items()))
         return f"{self.key}{chosen}" if self.key else ""
 
-    def open(self, *, wait: bool) -> History:
+    def open(self, *, wait: bool, progress: Callable[[int, int], None] | None = None) -> History:
         """Open it.
 
         Args:
             wait: return when all that is there has been read; otherwise a thread reads on after the first entry.
+            progress: told how far reading is while this waits.
 
         Raises:
             UnspoolError: it cannot be opened.
@@ -79,6 +80,7 @@ class Source(Struct, frozen=True):
             wait=wait,
             folds=self.folds,
             select=self.select,
+            progress=progress,
         )
 
     def is_cheap(self) -> bool:

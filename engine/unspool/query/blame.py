@@ -15,7 +15,7 @@ from unspool.query.blame_pending import Pending, step_back
 from unspool.query.lineage import touches_back
 from unspool.query.parts import find, leaves, parts_of
 from unspool.query.path_writes import follow_back
-from unspool.query.reading import Cancelled, StateReader, never
+from unspool.query.reading import Cancelled, Progress, StateReader, never, untold
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,13 @@ class Blame:
 
 
 def blame(
-    history: History, at: int = -1, path: Path = (), *, skip_damaged: bool = False, cancelled: Cancelled = never
+    history: History,
+    at: int = -1,
+    path: Path = (),
+    *,
+    skip_damaged: bool = False,
+    cancelled: Cancelled = never,
+    progress: Progress = untold,
 ) -> Blame:
     """Find the entry that last set each value of a state.
 
@@ -84,6 +90,7 @@ def blame(
         path: only the values at and below this path; an empty path means the whole state.
         skip_damaged: step over entries that cannot be read instead of raising.
         cancelled: ends the walk when it says yes; what is not found by then is told in `unexplained`.
+        progress: told how far back it is.
 
     Raises:
         PathNotFound: nothing is at the path.
@@ -101,22 +108,24 @@ def blame(
     else:
         wanted = (leaf for atom, value in state.items() for leaf in leaves(value, (atom,)))
         roots = {atom: Pending(atom, value) for atom, value in state.items()}
-    found = _walk_back(reader, roots, seq, cancelled)
+    found = _walk_back(reader, roots, seq, cancelled, progress)
     if path and not parts_of(value):
-        found = _follow(reader, path, seq, cancelled)
+        found = _follow(reader, path, seq, cancelled, progress)
     writers = {leaf: (writer, certain) for leaf, writer, certain in found}
     return _report(history, seq, wanted, writers, reader.problems)
 
 
-def _follow(reader: StateReader, path: Path, at: int, cancelled: Cancelled) -> Iterator[tuple[Path, int, bool]]:
+def _follow(
+    reader: StateReader, path: Path, at: int, cancelled: Cancelled, progress: Progress
+) -> Iterator[tuple[Path, int, bool]]:
     """Yield one leaf with the entry that set it: following a single one costs less than pairing whole lists."""
-    for write in follow_back(reader, path, at, cancelled=cancelled):
+    for write in follow_back(reader, path, at, cancelled=cancelled, progress=progress):
         yield path, write.seq, write.certain
         return
 
 
 def _walk_back(
-    reader: StateReader, roots: dict[str, Pending], at: int, cancelled: Cancelled
+    reader: StateReader, roots: dict[str, Pending], at: int, cancelled: Cancelled, progress: Progress
 ) -> Iterator[tuple[Path, int, bool]]:
     """Yield each leaf with the entry that set it, and whether that is certain."""
     history = reader.history
@@ -127,6 +136,7 @@ def _walk_back(
     for entry, parent, names in touches_back(history, atoms, at, every=reader.skip_damaged):
         if cancelled():
             return
+        progress(at - entry, at)
         state = reader.state(parent)
         for atom in [atom for atom in names if atom in roots]:
             root = roots[atom]

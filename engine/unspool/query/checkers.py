@@ -20,7 +20,6 @@ PLUGIN_GROUP: Final = "unspool.checkers"
 """Entry point group under which packages offer checkers."""
 LISTED: Final = 1000
 """Findings of one rule that are listed; the others are counted."""
-_STRIDE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +111,12 @@ def _run_built_in(
 ) -> tuple[int, bool]:
     """Return how many entries were looked at, and whether that was all."""
     seen = 0
-    for place, moment in enumerate(moments(history, book.problems) if checkers else ()):
-        if place % _STRIDE == 0:
-            if cancelled is not None and cancelled():
-                return seen, False
-            if progress is not None:
-                progress(moment.entry.seq, len(history))
+    total = len(history)
+    for moment in moments(history, book.problems) if checkers else ():
+        if cancelled is not None and cancelled():
+            return seen, False
+        if progress is not None:
+            progress(moment.entry.seq, total)
         for checker in checkers:
             try:
                 book.take(checker.see(moment))

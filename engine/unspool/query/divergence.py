@@ -21,7 +21,7 @@ from unspool.query.divergence_facts import Divergence, PathDifference, Relation,
 from unspool.query.lineage import Places, line_to
 from unspool.query.parts import Difference, differences
 from unspool.query.path_writes import PathWrite, follow_back
-from unspool.query.reading import EMPTY_STATE, Cancelled, StateReader, Wire, never
+from unspool.query.reading import EMPTY_STATE, Cancelled, Progress, StateReader, Wire, never, untold
 
 Ignored = tuple[Pattern, ...]
 _RENAMED: Final = 100
@@ -81,6 +81,7 @@ def compare(
     most: int = 20,
     skip_damaged: bool = False,
     cancelled: Cancelled = never,
+    progress: Progress = untold,
 ) -> Divergence:
     """Find where two histories part.
 
@@ -93,6 +94,7 @@ def compare(
         most: how many differing parts are looked into; the others are counted.
         skip_damaged: pass over entries that cannot be read instead of raising.
         cancelled: ends the comparison when it says yes; `complete` is then False.
+        progress: told how far it is.
 
     Raises:
         ExpressionError: an ignored path is no pattern.
@@ -108,6 +110,7 @@ def compare(
         if cancelled():
             complete = False
             break
+        progress(one.place, len(one.line))
         common += 1
         if len(renamed) < _RENAMED and one.action() != other.action():
             renamed.append((one.seq, other.seq))

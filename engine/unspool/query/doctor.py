@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 from unspool.history.history import History
 from unspool.history.stats import Health
@@ -25,9 +24,6 @@ Progress = Callable[[int, int], None]
 """Called with entries done and entries in all."""
 Cancelled = Callable[[], bool]
 """Asked now and then; True ends the work early."""
-
-_STRIDE: Final = 256
-"""Entries between two calls of progress and of cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +139,12 @@ def examine(
     book = ChainBook(ledger, rules)
     readable = 0
     complete = True
-    for place, step in enumerate(source.steps()):
-        if place % _STRIDE == 0:
-            if cancelled():
-                complete = False
-                break
-            if progress is not None:
-                progress(step.seq, source.total)
+    for step in source.steps():
+        if cancelled():
+            complete = False
+            break
+        if progress is not None:
+            progress(step.seq, source.total)
         checks.see(step)
         book.see(step)
         readable += step.state is not None

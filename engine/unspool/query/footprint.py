@@ -15,7 +15,7 @@ from unspool.query.footprint_facts import Exclusion, Footprint, Share, Spent
 from unspool.query.footprint_kinds import Kind, spell
 from unspool.query.footprint_tally import Tally
 from unspool.query.lineage import Stretch, windows
-from unspool.query.reading import Cancelled, StateReader, never
+from unspool.query.reading import Cancelled, Progress, StateReader, never, untold
 from unspool.store.protocol import HOLE
 
 _TOP: Final = 20
@@ -28,6 +28,7 @@ def footprint(
     exclude: Iterable[str] = (),
     skip_damaged: bool = False,
     cancelled: Cancelled = never,
+    progress: Progress = untold,
 ) -> Footprint:
     """Tell where the bytes of a history are.
 
@@ -38,6 +39,7 @@ def footprint(
             would save.
         skip_damaged: step over entries that cannot be read instead of raising.
         cancelled: ends the count when it says yes; what was counted by then is returned.
+        progress: told how far it is.
 
     Raises:
         ExpressionError: an excluded path is no pattern.
@@ -57,6 +59,7 @@ def footprint(
             complete = complete and not cancelled()
             if not complete:
                 break
+            progress(seq, len(columns.stored))
             stored = columns.stored[seq]
             if not ledger.take(seq, stretch, stored, full=bool(columns.kind[seq])):
                 continue

@@ -21,7 +21,7 @@ from unspool.query.errors import QuestionError
 from unspool.query.lineage import branch_after, line_to, touches_back
 from unspool.query.parts import find
 from unspool.query.path_tracking import Outcome, Tracker
-from unspool.query.reading import Cancelled, StateReader, never
+from unspool.query.reading import Cancelled, Progress, StateReader, never, untold
 
 
 class WriteKind(StrEnum):
@@ -122,11 +122,12 @@ def all_writes(
     most: int | None = None,
     skip_damaged: bool = False,
     cancelled: Cancelled = never,
+    progress: Progress = untold,
 ) -> Writes:
     """Return what `writes_of` yields, at most `most` of them, and what could not be read on the way."""
     seq = history.resolve(at)
     reader = StateReader(history, skip_damaged=skip_damaged)
-    found = follow_back(reader, path, seq, unchanged=unchanged, cancelled=cancelled)
+    found = follow_back(reader, path, seq, unchanged=unchanged, cancelled=cancelled, progress=progress)
     writes = tuple(islice(found, most))
     # Looking for one more may step over entries too.
     is_last = next(found, None) is None
@@ -134,7 +135,13 @@ def all_writes(
 
 
 def follow_back(
-    reader: StateReader, path: Path, seq: int, *, unchanged: bool = False, cancelled: Cancelled = never
+    reader: StateReader,
+    path: Path,
+    seq: int,
+    *,
+    unchanged: bool = False,
+    cancelled: Cancelled = never,
+    progress: Progress = untold,
 ) -> Iterator[PathWrite]:
     """Yield what `writes_of` does; what cannot be read is kept by the reader."""
     tracker = _start(reader, path, seq)
@@ -145,6 +152,7 @@ def follow_back(
     for entry, parent, _ in touches_back(reader.history, (atom,), seq, every=reader.skip_damaged):
         if cancelled() or tracker.lost:
             return
+        progress(seq - entry, seq)
         state = reader.state(parent)
         if state is None:
             doubtful = entry if doubtful is None else doubtful

@@ -19,6 +19,14 @@ Cancelled = Callable[[], bool]
 """Asked now and then; when it says yes, a question ends with what it found so far. `Event.is_set` is one."""
 
 
+Progress = Callable[[int, int], None]
+"""Told how many of how many are done, as often as it goes on; whoever shows it looks at the clock."""
+
+
+def untold(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
 def never() -> bool:
     """Say that nobody cancelled."""
     return False

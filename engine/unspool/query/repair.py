@@ -27,7 +27,6 @@ from unspool.store.layout import CREATED_NS, HISTORY_ID, REPAIRED_FROM, FactValu
 from unspool.store.recordings import recordings_among, row_of
 from unspool.store.schema import connect_writer
 
-_STRIDE: Final = 256
 _KEPT: Final = (CREATED_NS, IDENTITY)
 
 
@@ -133,13 +132,12 @@ def _write(
     complete = before.complete
     with closing(store):
         writer = RepairWriter(store, source, patient.doubtful, history_id)
-        for place, step in enumerate(source.steps() if complete else ()):
-            if place % _STRIDE == 0:
-                if cancelled():
-                    complete = False
-                    break
-                if progress is not None:
-                    progress(step.seq, source.total)
+        for step in source.steps() if complete else ():
+            if cancelled():
+                complete = False
+                break
+            if progress is not None:
+                progress(step.seq, source.total)
             writer.take(step)
         entries = len(store)
     _take_over(partial, facts, Path(patient.name).name, writer.number_of)

@@ -13,7 +13,7 @@ from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.query.expressions import Expression
 from unspool.query.lineage import Stretch, stretches_back, windows
-from unspool.query.reading import EMPTY_STATE, Cancelled, StateReader, Wire, never
+from unspool.query.reading import EMPTY_STATE, Cancelled, Progress, StateReader, Wire, never, untold
 from unspool.query.search_hits import Hit, HitKind, Look, ResultLook, TextLook
 from unspool.query.search_queries import PatternQuery, Query, TextQuery, parse_query
 
@@ -35,6 +35,7 @@ class Search:
         stop: int | None = None,
         skip_damaged: bool = False,
         cancelled: Cancelled = never,
+        progress: Progress = untold,
     ) -> None:
         """Prepare; nothing is read before the first hit is asked for. See `search`."""
         self.looked_at = 0
@@ -43,6 +44,7 @@ class Search:
         self._range = (start, len(history) if stop is None else min(stop, len(history)))
         self._reader = StateReader(history, skip_damaged=skip_damaged)
         self._cancelled = cancelled
+        self._progress = progress
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -63,6 +65,7 @@ class Search:
         for seq, stretch in self._entries():
             if self._cancelled():
                 return
+            self._progress(seq - self._range[0], self._range[1] - self._range[0])
             new = self._reader.state(seq)
             if new is None:
                 yield seq, []
@@ -106,6 +109,7 @@ def search(
     stop: int | None = None,
     skip_damaged: bool = False,
     cancelled: Cancelled = never,
+    progress: Progress = untold,
 ) -> Search:
     """Look for something in all entries.
 
@@ -117,6 +121,7 @@ def search(
         stop: one past the last entry to look at.
         skip_damaged: step over entries that cannot be read instead of raising.
         cancelled: ends the search when it says yes; `complete` then stays False.
+        progress: told how far it is.
 
     Raises:
         QuestionError: there is nothing to look for.
@@ -125,7 +130,9 @@ def search(
         look: Look = ResultLook(query)
     else:
         look = TextLook(TextQuery(query) if isinstance(query, str) else query, history.identity)
-    return Search(history, look, start=start, stop=stop, skip_damaged=skip_damaged, cancelled=cancelled)
+    return Search(
+        history, look, start=start, stop=stop, skip_damaged=skip_damaged, cancelled=cancelled, progress=progress
+    )
 
 
 def parse_search(text: str) -> Query | Expression:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,11 @@ def convert(
                 part, strategy=strategy, codec=codec, durability="fast", on_error="raise", identity=identity
             )
             resources.callback(recorder.close)
-            return _copy(source, recorder, identity) if native else _feed(source, recorder, reading, resources)
+            return (
+                _copy(source, recorder, identity, reading.progress)
+                if native
+                else _feed(source, recorder, reading, resources)
+            )
     except OSError as error:
         raise UnreadableSource(f"{out}: cannot be written ({error.strerror}); check its folder") from None
 
@@ -97,12 +101,17 @@ def _feed(source: str, recorder: Recorder, reading: Reading, resources: ExitStac
     return Converted(feeder.entries, feeder.verdict)
 
 
-def _copy(source: str, recorder: Recorder, identity: Mapping[str, str] | None) -> Converted:
+def _copy(
+    source: str, recorder: Recorder, identity: Mapping[str, str] | None, progress: Callable[[int, int], None] | None
+) -> Converted:
     with open_history(source, identity=identity) as history:
         if isinstance(recorder.store, FileStore):
             recorder.store.note_identity(history.identity or {})
         before: State = {}
+        total = len(history)
         for entry in history:
+            if progress is not None:
+                progress(entry.seq, total)
             before = _copy_entry(history, recorder, entry.seq, before)
         return Converted(len(history), history.verdict)
 

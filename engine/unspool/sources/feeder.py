@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +54,8 @@ class SourceFeeder:
         self._previous: str | None = None
         self._is_cancelled = False
         self._is_closed = False
+        self.tell: Callable[[int, int], None] | None = None
+        """Told how far reading has come, as often as an entry comes."""
 
     @property
     def verdict(self) -> Verdict:
@@ -131,6 +133,9 @@ class SourceFeeder:
             for entry in entries:
                 self._record(entry)
                 self.has_begun.set()
+                if self.tell is not None:
+                    come = self.reader.progress()
+                    self.tell(come.done, come.total)
                 if self._is_cancelled:
                     return
         except (sqlite3.Error, UnicodeDecodeError) as error:

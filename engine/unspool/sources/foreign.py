@@ -47,6 +47,7 @@ def feed(
     selected = select_reader(source, reading, resources, wait=not grows)
     resources.callback(selected.reader.close)
     feeder = SourceFeeder(selected.name, selected.reader, recorder, selected.hidden_path)
+    feeder.tell = reading.progress
     try:
         _begin(feeder, reading, resources, grows)
     except UnreadableSource as error:

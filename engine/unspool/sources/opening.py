@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,7 @@ def open_history(
     folds: Mapping[str, str] | None = None,
     select: Mapping[str, str] | None = None,
     limits: Limits | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> History:
     """Open any source as a history.
 
@@ -53,6 +54,7 @@ def open_history(
         select: which part of a file that holds several is wanted: `{"player": "alice"}` (region files), `{"space": id}`
             (event logs), `{"thread": id}` (LangGraph), `{"order": "little"}` (region records without a header).
         limits: how much a foreign source may ask of this machine; those of the process when None.
+        progress: told how much of how much of a foreign source has been read, as often as an entry comes.
 
     Raises:
         UnreadableSource: it is missing, unreadable, of an unknown format, or nothing in it could be read.
@@ -84,6 +86,7 @@ def open_history(
         folds=dict(folds or {}),
         select=dict(select or {}),
         limits=limits or asked_for(),
+        progress=progress,
     )
     return open_foreign(name, reading, identity=keys, wait=wait)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,7 @@ class Reading:
         limits: bounds of reading.
         stdin: read instead of standard input.
         select: which part of a file that holds several is wanted: a player, a space, a byte order.
+        progress: told how much of how much has been read, as often as an entry comes.
     """
 
     format: str | None = None
@@ -42,6 +43,7 @@ class Reading:
     limits: Limits = field(default_factory=in_force)
     stdin: IO[bytes] | None = None
     select: Mapping[str, str] = field(default_factory=dict)
+    progress: Callable[[int, int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

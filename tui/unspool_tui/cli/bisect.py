@@ -48,7 +48,7 @@ def command(
 
     question = Expression(expression)
     with opened(common) as history, interruptible() as interruption:
-        with shown_progress(common) as progress:
+        with shown_progress(common, "asking") as progress:
             found = bisect(
                 history,
                 question,

@@ -23,6 +23,7 @@ from unspool_tui.cli.asking import (
 from unspool_tui.cli.ending import Interruption, interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output, brief
+from unspool_tui.cli.progress import Meter, shown_progress
 from unspool_tui.present import humane
 from unspool_tui.present.inert import visible
 
@@ -63,7 +64,8 @@ def command(
     path = () if path_text is None else parse_path(path_text)
     with opened(common) as history, interruptible() as interruption, Output(common) as out:
         if all_writes:
-            listed = _writes(history, path, at_entry, unchanged, skip_damaged, interruption)
+            with shown_progress(common, "looking back") as progress:
+                listed = _writes(history, path, at_entry, unchanged, skip_damaged, interruption, progress)
             if as_json:
                 out.json(writes_shape(listed, history, path))
             else:
@@ -71,7 +73,10 @@ def command(
             return conclude(common, judge(common, history.verdict), listed.problems, interruption)
         from unspool.query.blame import blame
 
-        found = blame(history, at_entry, path, skip_damaged=skip_damaged, cancelled=interruption)
+        with shown_progress(common, "looking back") as progress:
+            found = blame(
+                history, at_entry, path, skip_damaged=skip_damaged, cancelled=interruption, progress=progress
+            )
         if as_json:
             out.json(blame_shape(found))
         else:
@@ -116,13 +121,27 @@ def _print_blame(out: Output, found: Blame) -> None:
 
 
 def _writes(
-    history: History, path: Path, at_entry: int, unchanged: bool, skip_damaged: bool, interruption: Interruption
+    history: History,
+    path: Path,
+    at_entry: int,
+    unchanged: bool,
+    skip_damaged: bool,
+    interruption: Interruption,
+    progress: Meter,
 ) -> Writes:
     from unspool.query.path_writes import all_writes
 
     if not path:
         raise ConfigError("the whole state is no value that is written; name an atom, or a path inside one")
-    return all_writes(history, path, at_entry, unchanged=unchanged, skip_damaged=skip_damaged, cancelled=interruption)
+    return all_writes(
+        history,
+        path,
+        at_entry,
+        unchanged=unchanged,
+        skip_damaged=skip_damaged,
+        cancelled=interruption,
+        progress=progress,
+    )
 
 
 def writes_shape(listed: Writes, history: History, path: Path) -> dict[str, Value]:

@@ -13,6 +13,7 @@ from unspool_tui.cli.asking import conclude, entries, problem_shapes, skip_damag
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
+from unspool_tui.cli.progress import shown_progress
 from unspool_tui.present import humane
 from unspool_tui.present.inert import visible
 
@@ -38,7 +39,15 @@ def command(
     from unspool.query.footprint import footprint
 
     with opened(common) as history, interruptible() as interruption:
-        found = footprint(history, top=top, exclude=exclude, skip_damaged=skip_damaged, cancelled=interruption)
+        with shown_progress(common, "counting") as progress:
+            found = footprint(
+                history,
+                top=top,
+                exclude=exclude,
+                skip_damaged=skip_damaged,
+                cancelled=interruption,
+                progress=progress,
+            )
         with Output(common) as out:
             if as_json:
                 out.json(footprint_shape(found))

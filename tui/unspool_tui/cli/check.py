@@ -35,7 +35,7 @@ def command(common: Common, rules_file: Path | None, as_json: bool) -> int:
 
     rules = None if rules_file is None else read_rules(rules_file)
     with opened(common) as history:
-        with shown_progress(common) as progress, interruptible() as interruption:
+        with shown_progress(common, "checking") as progress, interruptible() as interruption:
             report = check(history, rules, progress=progress, cancelled=interruption)
         with Output(common) as out:
             if as_json:

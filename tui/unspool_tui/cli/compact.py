@@ -28,7 +28,7 @@ def command(file: Path, out: Path, as_json: bool, quiet: bool) -> None:
 
     refuse_foreign(file)
     common = Common(str(file), quiet=quiet)
-    with shown_progress(common) as progress:
+    with shown_progress(common, "writing") as progress:
         report = compact(file, out, progress)
     tell(common, report, out, as_json=as_json)
 

@@ -13,6 +13,7 @@ from unspool_tui.cli.asking import conclude, entries, problem_shapes, skip_damag
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output, brief
+from unspool_tui.cli.progress import shown_progress
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
@@ -44,7 +45,16 @@ def command(common: Common, other: str, ignore: tuple[str, ...], top: int, skip_
 
     other_common = replace(common, source=other)
     with opened(common) as first, opened(other_common) as second, interruptible() as interruption:
-        found = compare(first, second, ignore=ignore, most=top, skip_damaged=skip_damaged, cancelled=interruption)
+        with shown_progress(common, "comparing") as progress:
+            found = compare(
+                first,
+                second,
+                ignore=ignore,
+                most=top,
+                skip_damaged=skip_damaged,
+                cancelled=interruption,
+                progress=progress,
+            )
         with Output(common) as out:
             if as_json:
                 out.json(divergence_shape(found))

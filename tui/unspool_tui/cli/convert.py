@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from unspool_tui.cli.options import Common, judge, keep_matching, source_command, source_of
+from unspool_tui.cli.progress import shown_progress
 from unspool_tui.present.inert import visible
 
 
@@ -23,13 +24,18 @@ def command(common: Common, out: Path, strategy: str, codec: str, force: bool) -
     from unspool.sources.converting import convert
     from unspool.sources.selecting import Reading
 
-    reading = Reading(format=common.format, follow=False, folds=common.folds, select=common.select)
     if common.identity:
         # Before a file is made that would hold a misspelt key for ever.
         with source_of(common, follow=False).open(wait=True) as history:
             keep_matching(common, history)
     identity = source_of(common, follow=False).identity
-    converted = convert(common.source, out, reading, strategy=strategy, codec=codec, identity=identity, replace=force)
+    with shown_progress(common, "reading") as progress:
+        reading = Reading(
+            format=common.format, follow=False, folds=common.folds, select=common.select, progress=progress
+        )
+        converted = convert(
+            common.source, out, reading, strategy=strategy, codec=codec, identity=identity, replace=force
+        )
     if not common.quiet:
         click.echo(f"unspool: {converted.entries} entries written to {visible(str(out))}", err=True)
     return judge(common, converted.verdict)

@@ -45,7 +45,7 @@ def command(common: Common, strategy: str | None, out: Path | None, as_json: boo
 
     report = None
     # Until a foreign source is read there is no answer to break off, so an interrupt ends the program as ever.
-    with _patient(common) as patient, interruptible() as stop, shown_progress(common) as progress:
+    with _patient(common) as patient, interruptible() as stop, shown_progress(common, "examining") as progress:
         if out is not None:
             report = repair(patient, out, progress=progress, cancelled=stop)
         diagnosis = diagnose(patient, strategy=strategy, progress=progress, cancelled=stop)

@@ -13,6 +13,7 @@ from unspool.errors import UnreadableSource
 from unspool.files.whole import write_whole
 from unspool_tui.cli.options import Common, judge, opened, source_command
 from unspool_tui.cli.output import Output
+from unspool_tui.cli.progress import shown_progress
 from unspool_tui.present.inert import visible
 
 
@@ -48,11 +49,12 @@ def command(
     with opened(common) as history:
         lines = export_lines(history, name, options)
         if out == "-":
-            with Output(common) as output:
-                for line in lines:
+            with Output(common) as output, shown_progress(common, "writing") as progress:
+                for line in progress.counted(lines, len(history)):
                     output.raw(line)
         else:
-            write_file(Path(out), lines)
+            with shown_progress(common, "writing") as progress:
+                write_file(Path(out), progress.counted(lines, len(history)))
             if not common.quiet:
                 click.echo(f"unspool: {len(history)} entries written to {visible(out)} as {name}", err=True)
         lost = "" if common.quiet else losses(history, name)

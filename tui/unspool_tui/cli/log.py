@@ -10,6 +10,7 @@ import click
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
+from unspool_tui.cli.progress import shown_progress
 from unspool_tui.cli.shapes import entry_shape
 from unspool_tui.present.inert import visible
 
@@ -32,11 +33,13 @@ def command(common: Common, count: int | None, atom: str | None, kind: str | Non
     with opened(common) as history:
         with Output(common) as out:
             entries = select(history, count, atom, kind)
-            if as_json:
-                for entry in entries:
-                    out.json(entry_shape(entry))
-            else:
-                print_entries(out, entries)
+            with shown_progress(common, "listing") as progress:
+                entries = progress.counted(entries, len(history) if count is None else count)
+                if as_json:
+                    for entry in entries:
+                        out.json(entry_shape(entry))
+                else:
+                    print_entries(out, entries)
         if atom is not None and not common.quiet:
             _tell_unknown(history, atom)
         return judge(common, history.verdict)

@@ -188,7 +188,11 @@ def opened(common: Common, *, follow: bool = False, wait: bool = True) -> Iterat
     Raises:
         UnspoolError: it cannot be opened.
     """
-    with source_of(common, follow=follow).open(wait=wait) as history:
+    from unspool_tui.cli.progress import shown_progress
+
+    with shown_progress(common, "reading") as progress:
+        history = source_of(common, follow=follow).open(wait=wait, progress=progress if wait else None)
+    with history:
         if wait:
             keep_matching(common, history)
         yield history

@@ -14,6 +14,7 @@ from unspool_tui.cli.asking import conclude, entries, skip_damaged_option
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
+from unspool_tui.cli.progress import Meter, shown_progress
 from unspool_tui.present import humane
 from unspool_tui.present.inert import visible
 
@@ -48,8 +49,9 @@ def command(
 
     query = _query(text, expr, regex)
     with opened(common) as history, interruptible() as interruption:
-        running = search(history, query, skip_damaged=skip_damaged, cancelled=interruption)
-        found = _print_hits(common, islice(running, limit), as_json)
+        with shown_progress(common, "searching") as progress:
+            running = search(history, query, skip_damaged=skip_damaged, cancelled=interruption, progress=progress)
+            found = _print_hits(common, islice(running, limit), as_json, progress)
         if not common.quiet and not as_json:
             among = f"{running.looked_at:,} of {entries(len(history))}"
             click.echo(f"unspool: {humane.count(found, 'hit')} in {among}", err=True)
@@ -74,13 +76,14 @@ def _query(text: str | None, expr: str | None, regex: bool) -> Query | Expressio
     return PatternQuery(text or "") if regex else parse_query(text or "")
 
 
-def _print_hits(common: Common, hits: Iterable[Hit], as_json: bool) -> int:
+def _print_hits(common: Common, hits: Iterable[Hit], as_json: bool, progress: Meter) -> int:
     """Print hits: on a terminal each as it is found, else all of them when none can fail any more."""
     count = 0
     with Output(common) as whole:
         for hit in hits:
             count += 1
             if whole.is_terminal:
+                progress.clear()
                 with Output(common) as piece:
                     _print_hit(piece, hit, as_json)
             else:

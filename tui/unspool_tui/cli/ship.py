@@ -39,7 +39,7 @@ def command(spools: tuple[str, ...], base: Path | None, seconds: float, as_json:
     with Output(common) as output:
         for spool in spools or all_spools(base):
             try:
-                with shown_progress(common) as progress:
+                with shown_progress(common, "shipping") as progress:
                     done = ship(spool, base, seconds, progress)
             except HistoryLocked as error:
                 if spools:

@@ -32,7 +32,7 @@ def command(common: Common, entries: int | None, as_json: bool) -> int:
     from unspool.query.simulator import DEFAULT_ENTRIES, simulate
 
     with opened(common) as history:
-        with shown_progress(common) as progress, interruptible() as interruption:
+        with shown_progress(common, "trying") as progress, interruptible() as interruption:
             simulation = simulate(
                 history, most_entries=entries or DEFAULT_ENTRIES, progress=progress, cancelled=interruption
             )
