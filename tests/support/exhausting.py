@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from unspool.sources import inotify
+
+
+@contextmanager
+def no_inotify_instances_here() -> Iterator[None]:
+    """Have the system refuse inotify instances to this process, as it does when its user has none left."""
+    known = inotify._libc
+
+    class Refusing:
+        def inotify_init1(self, flags: int) -> int:
+            ctypes.set_errno(errno.EMFILE)
+            return -1
+
+    inotify._libc = Refusing  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        inotify._libc = known
+
 
 @contextmanager
 def no_inotify_instances() -> Iterator[None]:
-    """Use up every inotify instance of this user."""
+    """Use up every inotify instance of this user; only for a moment, as other programs and tests need some too."""
     libc = ctypes.CDLL(None, use_errno=True)
     held: list[int] = []
     try:

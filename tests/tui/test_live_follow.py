@@ -10,7 +10,7 @@ from pathlib import Path
 from tui_driver import drive, make_app, open_file
 
 from conftest import START_NS
-from support.exhausting import no_inotify_instances
+from support.exhausting import no_inotify_instances_here
 from unspool.recorder.recorder import Recorder
 from unspool.sources.opening import open_history
 from unspool_tui.desk import Kind
@@ -218,7 +218,7 @@ async def test_a_watcher_that_is_told_nothing_polls_and_the_header_says_so(tmp_p
     path = tmp_path / "live.unspool"
     with Recorder(path) as recorder:
         _record(recorder, 0)
-        with no_inotify_instances():
+        with no_inotify_instances_here():
             async with drive(make_app(open_file(path))) as driver:
                 await driver.until(lambda: "POLL follow" in driver.line(0))
                 await driver.until(lambda: "no inotify instance is left" in driver.line(-1))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from support.exhausting import few_descriptors, no_inotify_instances
+from support.exhausting import few_descriptors, no_inotify_instances, no_inotify_instances_here
 from support.waiting import wait_until
 from unspool.errors import ConfigError
 from unspool.sources import watch
@@ -126,13 +128,24 @@ def test_a_poll_of_nothing_is_refused() -> None:
         FileWatcher([], lambda: None, poll=0)
 
 
+@contextmanager
+def closing_watcher(watcher: FileWatcher) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        watcher.stop()
+
+
 def _open_descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def test_without_inotify_instances_files_are_looked_at_and_the_reason_is_told(tmp_path: Path) -> None:
     path, told = tmp_path / "state.json", Told()
-    with no_inotify_instances(), FileWatcher([path], told) as watcher:
+    watcher = FileWatcher([path], told)
+    with no_inotify_instances():
+        watcher.start()
+    with closing_watcher(watcher):
         assert watcher.polls
         assert watcher.trouble == "polling: no inotify instance is left (fs.inotify.max_user_instances)"
         path.write_text("1")
@@ -159,7 +172,7 @@ def test_without_file_descriptors_files_are_looked_at_and_none_is_lost(tmp_path:
 def test_a_library_user_reads_on_without_inotify_instances_and_is_told_so(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.write_text('{"n": 1}')
-    with no_inotify_instances(), open_history(path) as history:
+    with no_inotify_instances_here(), open_history(path) as history:
         assert any("polling: no inotify instance is left" in note for note in history.verdict.notes)
         assert history.verdict.status == "complete"
         path.write_text('{"n": 2}')
