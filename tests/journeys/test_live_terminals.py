@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from terminal_harness import Terminal, unspool
 
 from support.waiting import wait_until
+from unspool.recorder.recorder import Recorder
 from unspool_tui.cli.demo import len_of
 
 RATE = 29
@@ -61,3 +63,41 @@ def test_three_terminals_show_the_newest_entry_while_and_after_a_program_records
             assert _resident_mb(terminal) < 150
             terminal.send("q")
             assert terminal.wait() == 0
+
+
+def test_without_file_descriptors_left_the_app_says_so_and_stays_up(tmp_path: Path) -> None:
+    path = tmp_path / "shop.unspool"
+    with Recorder(path) as recorder:
+        for number in range(30):
+            recorder.record({"visits": number}, f"visit {number}")
+    with unspool("open", str(path), "--no-follow") as terminal:
+        terminal.wait_for(r"29/29")
+        terminal.send(",")
+        terminal.wait_for(r"28/29")
+        used = max(int(place.name) for place in Path(f"/proc/{terminal.process.pid}/fd").iterdir())
+        _, hard = resource.prlimit(terminal.process.pid, resource.RLIMIT_NOFILE)
+        lowest_free = min(set(range(used + 2)) - _descriptors_of(terminal))
+        resource.prlimit(terminal.process.pid, resource.RLIMIT_NOFILE, (lowest_free, hard))
+        terminal.send("K")
+        terminal.wait_for(r"no file descriptor is left")
+        terminal.send(",")
+        terminal.wait_for(r"27/29")
+        resource.prlimit(terminal.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
+        terminal.send("q")
+        assert terminal.wait() == 0
+        assert terminal.restored()
+
+
+def _descriptors_of(terminal: Terminal) -> set[int]:
+    return {int(place.name) for place in Path(f"/proc/{terminal.process.pid}/fd").iterdir()}
+
+
+def test_with_too_few_file_descriptors_for_a_screen_one_line_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "shop.unspool"
+    with Recorder(path) as recorder:
+        recorder.record({"visits": 1})
+    command = f'ulimit -n 7; exec "{sys.executable}" -m unspool_tui.cli open "{path}"'
+    with Terminal(["bash", "-c", command], size=(160, 20)) as terminal:
+        assert terminal.wait() == 3
+        assert "no file descriptor is left; close other programs" in terminal.screen.text
+        assert "Traceback" not in terminal.screen.text

@@ -60,6 +60,28 @@ def test_a_settings_file_that_was_asked_for_must_be_there(tmp_path: Path) -> Non
         load_settings(tmp_path / "none.toml")
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('"step.next" = ["n", "."]', "step.next took n from search.next, which has no key now"),
+        ('"quit" = ["q", "j"]', "quit took j from move.down, which still has ↓"),
+    ],
+)
+async def test_a_key_taken_from_an_action_that_the_settings_do_not_speak_of_is_named(
+    shop_file: Path, tmp_path: Path, text: str, told: str
+) -> None:
+    async with drive(make_app(open_file(shop_file), settings=_settings(tmp_path, f"[keys]\n{text}\n"))) as driver:
+        assert told in driver.line(-1)
+        await driver.press("!")
+        assert told[:60] in driver.text()
+
+
+async def test_a_key_that_was_freed_before_it_is_given_away_is_no_conflict(shop_file: Path, tmp_path: Path) -> None:
+    settings = _settings(tmp_path, '[keys]\n"step.next" = ["n", "."]\n"search.next" = "N"\n"search.prev" = []\n')
+    async with drive(make_app(open_file(shop_file), settings=settings)) as driver:
+        assert "took" not in driver.line(-1)
+
+
 async def test_remapped_keys_work_and_show_in_the_footer(shop_file: Path, tmp_path: Path) -> None:
     settings = _settings(tmp_path, '[keys]\n"step.next" = "right"\n"unfold" = []\n')
     async with drive(make_app(open_file(shop_file), at=10, settings=settings)) as driver:

@@ -20,6 +20,8 @@ __all__ = ["UiOptions", "run_app"]
 DEFAULTS: Final = UiOptions()
 FRAMES_A_SECOND: Final = "240"
 """Textual holds frames to slots of this rate; at its default of 60 a held key beats against the slots."""
+_DESCRIPTORS: Final = 6
+"""File descriptors that a screen needs at least: an event loop, and one to load modules with."""
 SWITCH_SECONDS: Final = 0.0005
 """How long the worker may keep the interpreter while the screen waits for it."""
 
@@ -44,7 +46,9 @@ def run_app(
     Raises:
         ConfigError: the settings file or a theme is not valid.
         EntryNotFound: `at` names no entry.
+        OSError: too few file descriptors are left for a screen.
     """
+    _check_descriptors()
     gc.disable()
     os.environ.setdefault("TEXTUAL_FPS", FRAMES_A_SECOND)
     # Nothing above may import Textual: it reads the variable when it is imported, and imports faster uncollected.
@@ -68,6 +72,21 @@ def run_app(
     finally:
         sys.setswitchinterval(switching)
         gc.enable()
+
+
+def _check_descriptors() -> None:
+    """Find out now whether a screen can be run: an event loop that fails half-way complains from its remains.
+
+    Raises:
+        OSError: too few file descriptors are left.
+    """
+    taken: list[int] = []
+    try:
+        for _ in range(_DESCRIPTORS):
+            taken.append(os.dup(1))
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
 
 
 @contextmanager

@@ -95,6 +95,8 @@ class Front:
         main.follower.enabled = self._follow
         main.first_filter = session.filter if tab.at is None else ""
         main.unchecked = tab.given
+        for told in main.keymap.told_conflicts():
+            main.call_later(main.flash, told, "warning")
         if tab.note:
             main.call_later(main.flash, tab.note, "warning")
             tab.note = ""

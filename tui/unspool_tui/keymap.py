@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec import Struct
+
 from unspool_tui.actions import ACTIONS, BY_ID, Action
 
 _NAMES: Final[Mapping[str, str]] = {
@@ -52,10 +54,24 @@ _SHOWN: Final[Mapping[str, str]] = {
 }
 
 
+class Conflict(Struct, frozen=True):
+    """A key that the settings gave to one action while another has it from the registry.
+
+    Attributes:
+        key: the key.
+        loser: the action that it belonged to, and that the settings do not speak of.
+        winner: the action that it does now.
+    """
+
+    key: str
+    loser: Action
+    winner: Action
+
+
 class Keymap:
     """Keys to actions and back."""
 
-    __slots__ = ("_actions", "_keys")
+    __slots__ = ("_actions", "_keys", "conflicts")
 
     def __init__(self, changed: Mapping[str, Sequence[str]] | None = None) -> None:
         """Use the registry's keys, except for actions that the settings give other keys."""
@@ -67,10 +83,14 @@ class Keymap:
         for action in ACTIONS:
             for key in self._keys[action.id]:
                 self._actions.setdefault(key, action)
+        conflicts = []
         # A key that the settings gave away belongs to its new action alone.
         for name, keys in changed.items():
             for key in keys:
+                losers = [action for action in ACTIONS if key in action.keys and action.id not in changed]
+                conflicts += [Conflict(key, loser, BY_ID[name]) for loser in losers]
                 self._actions[key] = BY_ID[name]
+        self.conflicts = tuple(conflicts)
 
     def action(self, key: str, character: str | None) -> Action | None:
         """Return what a key press does, or None."""
@@ -82,6 +102,15 @@ class Keymap:
     def keys(self, action_id: str) -> tuple[str, ...]:
         """Return the keys of an action that really do it, the one shown first."""
         return tuple(key for key in self._keys[action_id] if self._actions[key].id == action_id)
+
+    def told_conflicts(self) -> list[str]:
+        """Return a sentence for each key that the settings took from an action in passing."""
+        told = []
+        for key, loser, winner in ((item.key, item.loser, item.winner) for item in self.conflicts):
+            left = " ".join(map(show_key, self.keys(loser.id)))
+            has = f"which still has {left}" if left else f'which has no key now; give it one: "{loser.id}" = ...'
+            told.append(f"[keys] {winner.id} took {show_key(key)} from {loser.id}, {has}")
+        return told
 
     def shown(self, action_id: str) -> str:
         """Return the first key of an action as people read it; empty when it has none."""

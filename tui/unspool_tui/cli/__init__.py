@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -150,6 +151,11 @@ def run(args: Sequence[str] | None = None) -> int:
 
 def _tell_refused(error: OSError) -> None:
     """Say what the operating system refused; what has no file's name is standard output."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        click.echo(
+            "unspool: no file descriptor is left; close other programs, or raise the limit (ulimit -n)", err=True
+        )
+        return
     name = error.filename
     # `bytes` is one of this package's modules here.
     place = "standard output" if name is None else visible(str(name) if isinstance(name, int) else os.fsdecode(name))

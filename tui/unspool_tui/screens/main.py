@@ -22,7 +22,7 @@ from unspool_tui.scene.scene import Scene, full_ledger
 from unspool_tui.screens import mouse
 from unspool_tui.screens.follower import Follower, SourceChanged
 from unspool_tui.screens.main_paint import Painter, pane_classes
-from unspool_tui.screens.messages import MessageLog
+from unspool_tui.screens.messages import MessageLog, told_as
 from unspool_tui.screens.modal import Modal, Result
 from unspool_tui.screens.replies import take_reply
 from unspool_tui.screens.work import Work
@@ -256,7 +256,7 @@ class MainScreen(Screen[None]):
         if reason:
             self.flash(f"{action.label}: {reason}", "warning")
         else:
-            self.do(action.id)
+            self._do_or_tell(action)
 
     def do(self, action_id: str) -> None:
         """Do an action without asking whether it applies."""
@@ -264,6 +264,13 @@ class MainScreen(Screen[None]):
         from unspool_tui.controls import CONTROLS
 
         CONTROLS[action_id](self)
+
+    def _do_or_tell(self, action: Action) -> None:
+        try:
+            self.do(action.id)
+        except OSError as error:
+            # Every screen is loaded when it is first wanted, and where no descriptor is left it cannot be.
+            self.flash(f"{action.label}: {told_as(error)}", "error")
 
     def open(self, modal: Modal[Result], then: Callable[[Result | None], None] | None = None) -> None:
         """Put a small screen in front; `then` takes what it returns, None when it was left with Escape."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
+
+from unspool.errors import UnspoolError
 
 _KEPT: Final = 500
 
@@ -24,6 +27,17 @@ class Told(Struct, frozen=True):
     at: datetime
     text: str
     style: str
+
+
+def told_as(error: Exception) -> str:
+    """Return what a person is told of an error: what is to be done where that is known, else that it is unexpected."""
+    if isinstance(error, UnspoolError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return (
+            "no file descriptor is left for this; close other programs, or raise the limit (ulimit -n), and try again"
+        )
+    return f"unexpected {type(error).__name__}: {error}"
 
 
 class MessageLog:

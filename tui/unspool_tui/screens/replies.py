@@ -10,6 +10,7 @@ from unspool.errors import UnspoolError
 from unspool_tui.desk import Kind, Reply
 from unspool_tui.present.header import short_name
 from unspool_tui.scene.detail import request_of
+from unspool_tui.screens.messages import told_as
 from unspool_tui.view import live
 from unspool_tui.view.rows import Rows
 
@@ -70,8 +71,8 @@ def _tell(main: MainScreen, reply: Reply) -> None:
     if reply.kind in (Kind.STORY, Kind.LEAVES, Kind.ORIGINS) and isinstance(error, UnspoolError):
         # Asked unasked, beside what the person does: a value that is not there needs no word.
         return
-    known = isinstance(error, UnspoolError)
-    text = str(error) if known else f"unexpected {type(error).__name__}: {error}"
+    assert error is not None
+    text = told_as(error)
     if reply.kind is Kind.REFRESH:
         main.follower.looked(failure=text)
     else:
