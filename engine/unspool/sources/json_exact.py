@@ -22,6 +22,11 @@ from unspool.model.limits import Limits, in_force
 from unspool.model.values import Value
 
 _fast: Final[Callable[[bytes], Value]] = msgspec.json.Decoder().decode
+_exact: Final[Callable[[bytes], Value]] = msgspec.json.Decoder(float_hook=lambda text: exact_float(text)).decode
+_DIGITS: Final = bytes(ord("0") if chr(byte) in "0123456789." else ord(" ") for byte in range(256))
+_LONG_RUN: Final = b"0" * 17
+"""Sixteen digits and a point: doubles give back fifteen of any."""
+_LONG_FLOAT: Final = re.compile(rb"(?<![\d.])(?=[\d.]{17})(?:0|[1-9]\d*)\.\d+(?:[eE][-+]?\d{1,9})?")
 _encode: Final[Callable[[Value], bytes]] = msgspec.json.Encoder().encode
 _scan_string: Final[Callable[[str, int, bool], tuple[str, int]]] = vars(json.decoder)["scanstring"]
 _TOKEN: Final = re.compile(
@@ -82,7 +87,7 @@ def parse(data: bytes, limits: Limits | None = None) -> Parsed:
     limits = limits or in_force()
     _check_size(data, limits)
     try:
-        value = _fast(data)
+        value = (_exact if _has_exact_floats(data) else _fast)(data)
         # A repeated key leaves fewer colons when the value is written again; this costs one fast encode.
         if data.count(b":") <= _encode(value).count(b":"):
             return Parsed(value)
@@ -128,15 +133,28 @@ class _Builder:
         return built
 
 
-def _float(text: str) -> Value:
+def exact_float(text: str) -> Value:
+    """Read a number with a point or exponent: as a double where that gives the number back, else as a decimal.
+
+    Raises:
+        BrokenText: not even a decimal can hold it.
+    """
     number = float(text)
-    if not math.isinf(number):
+    written = repr(number)
+    if written == text:
         return number
     try:
-        # A number beyond a double would become infinity; a decimal keeps it.
-        return decimal.Decimal(text)
+        exact = decimal.Decimal(text)
     except decimal.InvalidOperation:
         raise BrokenText(f"the number {text[:40]} is beyond what a decimal can hold") from None
+    return number if not math.isinf(number) and exact == decimal.Decimal(written) else exact
+
+
+def _has_exact_floats(data: bytes) -> bool:
+    """Whether a text has numbers of more digits than a double gives back; what surely has none costs one fast pass."""
+    if _LONG_RUN not in data.translate(_DIGITS):
+        return False
+    return any(type(exact_float(match[0].decode())) is not float for match in _LONG_FLOAT.finditer(data))
 
 
 def integer_of(text: str, limits: Limits) -> int:
@@ -156,7 +174,7 @@ def _parse_carefully(text: str, limits: Limits) -> Parsed:
     try:
         value = json.loads(
             text,
-            parse_float=_float,
+            parse_float=exact_float,
             parse_int=lambda digits: integer_of(digits, limits),
             object_pairs_hook=builder.object_of,
             strict=True,
@@ -255,7 +273,7 @@ class _DeepParser:
         number = match["number"]
         if number is None:
             raise BrokenText(f"unexpected {match['punctuation']!r} at character {match.start()}", match.start())
-        return _float(number) if any(mark in number for mark in ".eE") else integer_of(number, self._limits)
+        return exact_float(number) if any(mark in number for mark in ".eE") else integer_of(number, self._limits)
 
     def _after(self, value: Value) -> Value:
         """Put a finished value into its container; return the next value, which may be that container."""

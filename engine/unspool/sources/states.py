@@ -14,20 +14,17 @@ from unspool.sources.items import ItemsReader
 from unspool.sources.lines import LinesReader
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.tagged_values import TAGGED, from_tagged
-from unspool.sources.timestamps import NS_PER_SECOND, TIME_KEYS, find_time
+from unspool.sources.timestamps import TIME_KEYS, USUAL_TIME_KEYS, find_time
 
 ACTION_KEYS: Final = ("action", "label", "message", "event", "name", "type")
 _ENVELOPE_KEYS: Final = frozenset(
-    (*TIME_KEYS, *ACTION_KEYS, "state", "id", "seq", "kind", "base_seq", "meta", "parent_seq", "parent_id", "part",
+    (*USUAL_TIME_KEYS, "_timestamp", "@t", "Timestamp", *ACTION_KEYS, "state", "id", "seq", "kind", "base_seq", "meta", "parent_seq", "parent_id", "part",
      "added", "modified", "deleted", "stored_bytes", "full_bytes", "author", "version",
      TAGGED)
 )  # fmt: skip
 _OWN_COUNTS: Final = frozenset(("seq", "kind", "base_seq", "added", "modified", "deleted", "stored_bytes", "full_bytes",
                                 "parent_seq", TAGGED))  # fmt: skip
 """What `unspool export` and `unspool log --json` write besides, and what recording it again works out anew."""
-_TIME_KEYS_OF_BARE_STATES: Final = ("timestamp", "ts", "time", "@timestamp")
-_PLAUSIBLE_NS: Final = range(946_684_800 * NS_PER_SECOND, 4_102_444_800 * NS_PER_SECOND)
-"""The years 2000 to 2099: a bare state's own `time` may be a game clock, which is no time of day."""
 
 
 def is_envelope(record: Value) -> bool:
@@ -95,13 +92,20 @@ class StateRecords:
 
 
 def _bare(record: Value, default_ns: int) -> SourceEntry:
-    if isinstance(record, dict):
-        for key in _TIME_KEYS_OF_BARE_STATES:
-            if key in record:
-                found = find_time({"timestamp": record[key]})
-                if found is not None and found[1] in _PLAUSIBLE_NS:
-                    return SourceEntry(as_state(record), found[1])
-    return SourceEntry(as_state(record), default_ns, meta=TIME_FROM_FILE)
+    found = find_time(record, of_state=True) if isinstance(record, dict) else None
+    if found is None:
+        return SourceEntry(as_state(record), default_ns, meta=TIME_FROM_FILE)
+    return SourceEntry(as_state(_readable(record)), found[1])
+
+
+def _readable(record: dict[str, Value]) -> dict[str, Value]:
+    """Return a record of systemd's journal with its message as text: one that is no plain text is written as bytes."""
+    message = record.get("MESSAGE")
+    if "__REALTIME_TIMESTAMP" not in record or not isinstance(message, list) or not message:
+        return record
+    if not all(type(byte) is int and 0 <= byte < 256 for byte in message):
+        return record
+    return {**record, "MESSAGE": bytes(message).decode("utf-8", "surrogateescape")}
 
 
 def state_of(record: dict[str, Value]) -> Value:
