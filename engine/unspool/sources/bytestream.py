@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import lzma
@@ -14,6 +15,9 @@ from unspool.files.private import foreign_owner
 from unspool.model.limits import DEFAULT_LIMITS, FREE_BYTES, Limits
 
 _MAGIC: Final = ((b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\x00", "xz"))
+_MARKS: Final = ((codecs.BOM_UTF32_LE, "utf-32-le", 1), (codecs.BOM_UTF32_BE, "utf-32-be", 0),
+                 (codecs.BOM_UTF16_LE, "utf-16-le", 1), (codecs.BOM_UTF16_BE, "utf-16-be", 0))  # fmt: skip
+"""Marks, the encoding each tells of, and which byte of an ASCII character in it is zero."""
 _MAX_WINDOW: Final = 1 << 31
 """Largest zstd window that is accepted: what `zstd --long=31` writes."""
 _CHUNK: Final = 1 << 18
@@ -124,6 +128,59 @@ class _Zstd(io.RawIOBase):
         return piece
 
 
+class _Recoded(io.RawIOBase):
+    """Text in UTF-16 or UTF-32 as UTF-8, so that its lines end where lines end."""
+
+    def __init__(self, inner: IO[bytes], source: IO[bytes], encoding: str) -> None:
+        super().__init__()
+        self._inner = inner
+        self._source = source
+        self._decode = codecs.getincrementaldecoder(encoding)(errors="surrogatepass").decode
+        self._ready = b""
+        self._has_ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while not self._ready and not self._has_ended:
+            data = self._inner.read(_CHUNK)
+            self._has_ended = not data
+            try:
+                text = self._decode(data, self._has_ended)
+            except UnicodeDecodeError:
+                # Half a character at the end: more may come.
+                raise CutShort from None
+            self._ready = text.removeprefix("\ufeff").encode("utf-8", "surrogatepass")
+        size = min(len(buffer), len(self._ready))
+        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
+        return size
+
+    def position(self) -> int:
+        """Return how many bytes of the file on disk were taken."""
+        return 0 if self._source.closed else self._source.tell()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._inner.close()
+            self._source.close()
+        super().close()
+
+
+def encoding_of(head: bytes) -> str | None:
+    """Name the encoding that the mark at the start of a text tells of, where it is not UTF-8; else None."""
+    for mark, encoding, zero in _MARKS:
+        # The first sign of JSON or of a table is one of ASCII; bytes of another kind may begin like a mark.
+        if head.startswith(mark) and len(head) > len(mark) + 1 and head[len(mark) + zero] == 0:
+            return encoding
+    return None
+
+
+def is_plain(head: bytes) -> bool:
+    """Whether a file's bytes are read as they are: neither compressed nor in another encoding than UTF-8."""
+    return compression_of(head) is None and encoding_of(head) is None
+
+
 def open_bytes(path: Path, limits: Limits = DEFAULT_LIMITS) -> IO[bytes]:
     """Open a file for reading its plain bytes, whatever compression it carries.
 
@@ -137,22 +194,27 @@ def open_bytes(path: Path, limits: Limits = DEFAULT_LIMITS) -> IO[bytes]:
         source.seek(0)
     except OSError as error:
         raise unreadable(path, error) from None
-    compression = compression_of(head)
+    compression, encoding = compression_of(head), encoding_of(head)
     if compression is None:
-        return source
+        return source if encoding is None else io.BufferedReader(_Recoded(source, source, encoding), _CHUNK)
     if compression == "gzip":
         inner = cast("IO[bytes]", gzip.GzipFile(fileobj=source))
     elif compression == "xz":
         inner = cast("IO[bytes]", lzma.LZMAFile(source))  # noqa: SIM115 - closed with the stream around it
     else:
         inner = cast("IO[bytes]", _Zstd(source))
-    return io.BufferedReader(_Bounded(inner, source, path, limits), _CHUNK)
+    unfolded = io.BufferedReader(_Bounded(inner, source, path, limits), _CHUNK)
+    try:
+        encoding = encoding_of(unfolded.peek(8)[:8])
+    except CutShort:
+        encoding = None
+    return unfolded if encoding is None else io.BufferedReader(_Recoded(unfolded, source, encoding), _CHUNK)
 
 
 def position_of(stream: IO[bytes]) -> int:
     """Return how many bytes of the file on disk a stream from `open_bytes` has taken."""
     raw = getattr(stream, "raw", None)
-    return raw.position() if isinstance(raw, _Bounded) else stream.tell()
+    return raw.position() if isinstance(raw, _Bounded | _Recoded) else stream.tell()
 
 
 def read_whole(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:

@@ -15,9 +15,10 @@ from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import Value
 from unspool.sources import json_exact
+from unspool.sources.json_dialects import plain_json
 from unspool.sources.json_exact import BrokenText, Parsed, TooMuch
 
-SUFFIXES: Final = {".json": "json", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".msgpack": "msgpack",
+SUFFIXES: Final = {".json": "json", ".jsonc": "json", ".json5": "json", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".msgpack": "msgpack",
                    ".mpk": "msgpack", ".mp": "msgpack"}  # fmt: skip
 LINE_SUFFIXES: Final = (".jsonl", ".ndjson", ".jsonlines", ".log", ".jsons", ".json-seq")
 COMPRESSED_SUFFIXES: Final = (".gz", ".zst", ".zstd", ".xz")
@@ -67,6 +68,8 @@ def kind_of(data: bytes, name: str = "") -> str | None:
     suffix = SUFFIXES.get(suffix_of(name))
     if suffix == "yaml":
         return "yaml"
+    if text.startswith((b"//", b"/*")):
+        return "json" if suffix in ("json", None) else suffix
     if _TOML_LINE.match(first) and (suffix == "toml" or not text.startswith((b"[", b"{", b'"'))):
         return "toml"
     if text[:1] in b'{["-0123456789tfnNI' and not first.startswith((b"---", b"- ")) and not _is_plain_word(text):
@@ -104,7 +107,21 @@ def parse_document(data: bytes, kind: str, limits: Limits = DEFAULT_LIMITS) -> P
 
 
 def _parse_json(data: bytes, limits: Limits) -> Parsed:
-    return json_exact.parse(data, limits)
+    try:
+        return json_exact.parse(data, limits)
+    except TooMuch:
+        raise
+    except BrokenText:
+        plain = plain_json(data)
+        if plain is None:
+            raise
+        try:
+            return json_exact.parse(plain, limits)
+        except BrokenText as error:
+            if error.is_cut_short:
+                raise
+        # What is wrong with the text as it is written says more.
+        raise
 
 
 def _parse_toml(data: bytes, limits: Limits) -> Parsed:

@@ -23,6 +23,9 @@ def is_event(record: Value) -> bool:
     """Say whether a record names what happened and when, or what happened and with what payload."""
     if not isinstance(record, dict) or not any(isinstance(record.get(key), str) for key in NAME_KEYS):
         return False
+    if isinstance(record.get("apiVersion"), str) and record.get("kind") != "Event":
+        # An object of Kubernetes: its kind is what it is, and its data a part of its state.
+        return False
     return any(key in record for key in (*_PAYLOAD_KEYS, *TIME_KEYS))
 
 

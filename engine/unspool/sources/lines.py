@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from unspool.errors import UnreadableSource
 from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.values import Value
@@ -41,7 +42,8 @@ class LinesReader:
         self._limits = limits
         self._follows = follows
         self._chains = chains
-        self._file = TailedFile(path, self.findings, limits)
+        self._is_spread = is_spread(path, limits)
+        self._file = TailedFile(path, self.findings, limits, is_spread=self._is_spread)
         self._is_finished = False
         self._said: set[str] = set()
 
@@ -100,7 +102,7 @@ class LinesReader:
 
     def _again(self) -> Iterator[tuple[str, Value, str]]:
         """Read the whole file anew; yield place, record and why it is none."""
-        with closing(TailedFile(self._path, Findings(), self._limits)) as file:
+        with closing(TailedFile(self._path, Findings(), self._limits, is_spread=self._is_spread)) as file:
             for line in file.lines():
                 where = f"{self._path}:{line.number} (byte {line.offset})"
                 file.accept(line)
@@ -123,3 +125,36 @@ class LinesReader:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def is_spread(path: Path, limits: Limits) -> bool:
+    """Say whether a file holds several JSON documents, at least the first of which takes several lines.
+
+    This is how `kubectl get --watch -o json`, `jq .` and loops of programs write. A single document is no such file.
+    """
+    with closing(TailedFile(path, Findings(), limits, is_spread=True)) as file:
+        try:
+            first, more = None, None
+            for line in file.lines():
+                if not line.data.strip(_BLANK):
+                    file.accept(line)
+                elif first is None:
+                    first = line
+                    if line.lines == 1 or not line.is_ended or not _reads(line.data, limits):
+                        return False
+                    file.accept(line)
+                else:
+                    more = line
+                    break
+        except UnreadableSource:
+            # Where it is read, what is wrong is told.
+            return False
+    return more is not None and more.data.lstrip(_BLANK)[:1] in (b"{", b"[")
+
+
+def _reads(data: bytes, limits: Limits) -> bool:
+    try:
+        parse(data, limits)
+    except BrokenText:
+        return False
+    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -14,10 +15,14 @@ from typing import Final
 from unspool.errors import LimitExceeded, MissingExtra, UnreadableSource
 from unspool.model.limits import Limits, in_force
 from unspool.model.values import MISSING, Value
-from unspool.sources.bytestream import CutShort, compression_of, open_bytes, read_whole, unreadable
+from unspool.sources.bytestream import CutShort, is_plain, open_bytes, read_whole, unreadable
 from unspool.sources.documents import SUFFIXES, kind_of, looks_like_lines, parse_document, suffix_of
+from unspool.sources.findings import Findings
 from unspool.sources.json_exact import BrokenText, TooMuch, parse
+from unspool.sources.lines import is_spread
+from unspool.sources.tailing import TailedFile
 
+_BLANK: Final = b" \t\r\n\x1e\xef\xbb\xbf"
 _SQLITE_MAGIC: Final = b"SQLite format 3\x00"
 _HEAD_BYTES: Final = 1 << 16
 _WHOLE_HISTORIES: Final = frozenset(("actionsById", "preloadedState", "snapshots", "events", "deltas"))
@@ -105,7 +110,7 @@ class Probe:
     @cached_property
     def plain_head(self) -> bytes:
         """The first bytes, decompressed."""
-        if compression_of(self.head) is None:
+        if is_plain(self.head):
             return self.head
         with open_bytes(self.path, self.limits) as stream:
             try:
@@ -150,6 +155,8 @@ class Probe:
         containers = sum(isinstance(record, dict | list) for record in sample.records)
         if several and containers and begins_so and (len(sample.records) > 1 or not sample.broken):
             return Shape.LINES
+        if self._is_spread:
+            return Shape.LINES
         if self.document is not MISSING:
             return Shape.DOCUMENT
         if sample.first_is_oversized:
@@ -159,6 +166,27 @@ class Probe:
             )
         is_mostly_so = containers >= sample.broken or looks_like_lines(self.path.name)
         return Shape.LINES if several and containers and is_mostly_so else Shape.OTHER
+
+    @cached_property
+    def _is_spread(self) -> bool:
+        """Whether the file holds several documents of several lines each."""
+        return (
+            self.sample.first_is_broken
+            and self.plain_head.lstrip(_BLANK)[:1] in (b"{", b"[")
+            and is_spread(self.path, self.limits)
+        )
+
+    @cached_property
+    def _spread_records(self) -> tuple[Value, ...]:
+        records: list[Value] = []
+        with closing(TailedFile(self.path, Findings(), self.limits, is_spread=True)) as file:
+            for line in file.lines():
+                file.accept(line)
+                with suppress(BrokenText):
+                    records.append(parse(line.data, self.limits).value)
+                if len(records) == SAMPLED_LINES or line.offset > _SAMPLED_BYTES:
+                    break
+        return tuple(records)
 
     def _is_first_of_lines(self) -> bool:
         """Say whether one line is the first of several, as far as anybody can know."""
@@ -238,7 +266,7 @@ class Probe:
     def records(self) -> tuple[Value, ...]:
         """Records to judge by: sampled lines, or the items of a document that is a list, or the document itself."""
         if self.shape is Shape.LINES:
-            return self.sample.records
+            return self._spread_records if self._is_spread else self.sample.records
         if self.shape is Shape.DOCUMENT and self.document is not MISSING:
             document = self.document
             return tuple(document[:SAMPLED_LINES]) if isinstance(document, list) else (document,)

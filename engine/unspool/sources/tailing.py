@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import IO, Final
 
 from unspool.errors import LimitExceeded
 from unspool.model.limits import DEFAULT_LIMITS, Limits
-from unspool.sources.bytestream import CutShort, compression_of, open_bytes, position_of, unreadable
+from unspool.sources.bytestream import CutShort, is_plain, open_bytes, position_of, unreadable
 from unspool.sources.findings import Findings
 
 _MARK_BYTES: Final = 64
@@ -29,17 +30,21 @@ class Line:
         number: 1-based number in the file.
         offset: where it starts, in (decompressed) bytes.
         size: its length in bytes.
+        lines: how many lines it takes; more than one only where documents are spread over lines.
+        is_whole: its brackets are closed; asked only where documents are spread over lines.
     """
 
     data: bytes
     number: int
     offset: int
     size: int
+    lines: int = 1
+    is_whole: bool = True
 
     @property
     def is_ended(self) -> bool:
         """Whether the line has its end; the last one of a growing file may lack it."""
-        return not self.data or self.data.endswith(b"\n")
+        return not self.data or (self.is_whole and self.data.endswith(b"\n"))
 
 
 @dataclass(slots=True)
@@ -54,11 +59,44 @@ class _Place:
     mark: bytes = b""
 
 
+class Spread:
+    """Follows the brackets of a JSON document over its lines."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether every bracket so far was closed."""
+        return self._depth <= 0
+
+    def closes_with(self, line: bytes) -> bool:
+        """Take the next line; say whether the document may end with it."""
+        bare = _TEXT.sub(b"", line)
+        self._depth += sum(map(bare.count, (b"{", b"["))) - sum(map(bare.count, (b"}", b"]")))
+        return self.is_closed
+
+
+_TEXT: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
+"""Texts of JSON never go over the end of a line."""
+
+
 class TailedFile:
     """Yields the lines of a file, and on later calls those that came after."""
 
-    def __init__(self, path: Path, findings: Findings, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, path: Path, findings: Findings, limits: Limits = DEFAULT_LIMITS, *, is_spread: bool = False
+    ) -> None:
+        """Begin before the first line.
+
+        Args:
+            path: the file.
+            findings: where problems go.
+            limits: bounds.
+            is_spread: what is yielded are JSON documents that may take several lines each.
+        """
         self.path = path
+        self._is_spread = is_spread
         self.mtime_ns = 0
         self.total_bytes = 0
         self._findings = findings
@@ -94,7 +132,7 @@ class TailedFile:
         place = self._place
         if place is not None:
             place.offset = line.offset + line.size
-            place.line = line.number
+            place.line = line.number + line.lines - 1
             place.mark = (place.mark + line.data)[-_MARK_BYTES:] if line.data else b""
 
     def close(self) -> None:
@@ -117,7 +155,7 @@ class TailedFile:
     def _open(self) -> _Place:
         try:
             with self.path.open("rb") as raw:
-                is_compressed = compression_of(raw.read(8)) is not None
+                is_compressed = not is_plain(raw.read(8))
                 status = os.fstat(raw.fileno())
         except OSError as error:
             raise unreadable(self.path, error) from None
@@ -173,7 +211,29 @@ class TailedFile:
                 data = place.stream.readline(_SKIP_BYTES)
                 size += len(data)
             data = b""
-        return Line(data, place.line + 1, place.offset, size) if size else None
+        if not size:
+            return None
+        if self._is_spread and data:
+            return self._whole_document(place, data)
+        return Line(data, place.line + 1, place.offset, size)
+
+    def _whole_document(self, place: _Place, first: bytes) -> Line:
+        """Return a document that begins with a line: more lines until its brackets are closed."""
+        spread = Spread()
+        pieces = [first]
+        size = len(first)
+        while not spread.closes_with(pieces[-1]):
+            data = place.stream.readline(self._limits.line_bytes + 1 - size)
+            if not data:
+                break
+            pieces.append(data)
+            size += len(data)
+            if size > self._limits.line_bytes:
+                raise LimitExceeded(
+                    f"{self.path}:{place.line + 1}: a document of more than {self._limits.line_bytes:,} bytes; "
+                    f"{self._limits.told('line_bytes')}"
+                )
+        return Line(b"".join(pieces), place.line + 1, place.offset, size, len(pieces), spread.is_closed)
 
 
 def _sign(status: os.stat_result) -> tuple[int, ...]:
