@@ -65,13 +65,12 @@ class BlockReader:
         if block is None:
             return ReadBlock(fault=Fault(Code.MISSING_ENTRIES, "in no block and not in the tail"))
         try:
-            layout.check_parts(block, records=False)
-            columns = blocks.decode_columns(key.first, key.count, _blob(block.columns))
+            columns = self._columns_of(key, block)
             facts = [_facts(columns, at) for at in range(min(key.count, stop - key.first))]
         except (CorruptHistory, IndexError, ValueError, TypeError, AttributeError) as error:
             text = f"the metadata of their block is damaged ({reason(error)})"
             return ReadBlock(fault=Fault(Code.CHECKSUM, _without_place(text)))
-        self.bytes_read += len(_blob(block.columns)) + (len(block.records) if isinstance(block.records, bytes) else 0)
+        self.bytes_read += sum(len(part) for part in (block.columns, block.records) if isinstance(part, bytes))
         head = self._checked_head(block, columns)
         if head is None:
             return ReadBlock(facts, fault=Fault(Code.CHECKSUM, "the head of their block is damaged"))
@@ -80,6 +79,23 @@ class BlockReader:
             return ReadBlock(facts, (), fault, head.before, head.after)
         read = self._with_records(key, facts, columns, block)
         return replace(read, before=head.before, after=head.after)
+
+    def _columns_of(self, key: BlockKey, block: RawBlock) -> BlockColumns:
+        """Return the metadata of a block, from its span where that holds it.
+
+        Raises:
+            CorruptHistory: it is damaged.
+        """
+        layout, connection = self._connection.layout, self._connection
+        if block.columns is None:
+            return layout.columns(connection, key.first, key.count)
+        layout.check_parts(block, records=False)
+        own = blocks.decode_columns(key.first, key.count, _blob(block.columns))
+        folded = layout.folded_columns(connection, key.first, key.count)
+        if folded is not None and folded.facts != own.facts:
+            last = key.first + key.count - 1
+            self._report(Code.WRONG_INDEX, key.first, last, "their block and its span tell different things")
+        return own if folded is None else folded
 
     def _checked_head(self, block: RawBlock, columns: BlockColumns) -> Head | None:
         """Return what the head of a block should be; None where what it says of its records is not certain."""

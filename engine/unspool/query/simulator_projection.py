@@ -18,12 +18,11 @@ from unspool.errors import ConfigError, UnspoolError
 from unspool.history.history import History
 from unspool.query.doctor_rules import rule_named
 from unspool.store.file import FileStore
+from unspool.store.layout import FileConnection
 from unspool.store.schema import connect_reader
 
 _QUERY: Final = (
-    "SELECT (SELECT total(length(data)) FROM block_data) + (SELECT total(length(data)) FROM segment)"
-    " + (SELECT total(length(columns) + length(atoms)) FROM block),"
-    " (SELECT total(count) FROM block), (SELECT coalesce(max(count), 0) FROM block),"
+    "SELECT (SELECT total(count) FROM block), (SELECT coalesce(max(count), 0) FROM block),"
     " (SELECT count(*) FROM meta WHERE key = 'repaired_from')"
 )
 _LARGEST_BLOCK: Final = 128
@@ -65,11 +64,16 @@ class Reference:
     density: Density
 
 
+def _facts(connection: FileConnection) -> tuple[float, float, int, int]:
+    """Return bytes and entries of all blocks, the entries of the largest, and whether a repair wrote the file."""
+    return (connection.layout.stored_bytes(connection), *connection.execute(_QUERY).fetchone())
+
+
 def density_of(path: Path) -> Density:
     """Return what the blocks of a finished file hold."""
     connection, _ = connect_reader(path, live=False)
     try:
-        size, entries, _, _ = connection.execute(_QUERY).fetchone()
+        size, entries, _, _ = _facts(connection)
     finally:
         connection.close()
     return Density(size, entries)
@@ -82,7 +86,7 @@ def reference_of(history: History) -> Reference | None:
         return None
     try:
         recordings = store.recordings()
-        size, entries, largest, repaired = store.reader.call(lambda c: c.execute(_QUERY).fetchone())
+        size, entries, largest, repaired = store.reader.call(_facts)
         if len(recordings) != 1 or repaired or largest > _LARGEST_BLOCK or entries < _ENOUGH:
             return None
         codec, strategy = DeltaStrategy(recordings[0].codec), recordings[0].strategy

@@ -230,6 +230,14 @@ class BlockColumns:
             part=part_of(extra),
         )
 
+    @property
+    def facts(self) -> tuple[object, ...]:
+        """All that is told of each entry, for comparing; the same actions may be numbered differently."""
+        actions = [self.actions[place] for place in self.action_of]
+        numbers = (self.times, self.codecs, self.added, self.modified, self.deleted, self.stored, self.full)
+        extras = {at: wire.encode(extra) for at, extra in self.extras.items()}
+        return (*numbers, actions, self.changed, list(self.offsets), extras)
+
     def postings(self, at: int) -> array[int]:
         """Return the postings of the entry at a place in the block."""
         return self.changed[self.offsets[at] : self.offsets[at + 1]]
@@ -302,7 +310,7 @@ def atoms_bitmap(changed: Iterable[int]) -> bytes:
 
 def may_name(bitmap: bytes, number: int) -> bool:
     """Say whether a bitmap may name an atom; False is certain."""
-    place = number % ATOMS_BITS
+    place = number % (8 * len(bitmap))
     return bool(bitmap[place >> 3] >> (place & 7) & 1)
 
 

@@ -23,6 +23,7 @@ from unspool.store.protocol import RecordRun
 from unspool.store.reader import FileReader
 from unspool.store.schema import connect_writer
 from unspool.store.sealing import Segment, build_block, write_block
+from unspool.store.spans import SPAN_ENTRIES
 
 COMPACT_ROWS: Final = 256
 """Entries of a compacted block: smaller files, slower random reads."""
@@ -86,13 +87,15 @@ def _write_compacted(source: FileReader, out: Path, progress: Progress | None) -
         names = [(number, name.encode("utf-8", "surrogatepass")) for number, name in enumerate(source.names())]
         layout.add_names(connection, names)
         segment: Segment | None = None
-        before = layout.last_sum(connection)
+        before, folded = layout.last_sum(connection), 0
         for rows, state in _batches(source):
             after = layout.sum_over(rows, before)
             block = build_block(layout, rows, state, segment, COMPACT_LEVEL)
             block = replace(block, head=block.head._replace(before=before, after=after))
             write_block(connection, block)
             segment, before = block.segment, after
+            if block.head.stop - folded >= SPAN_ENTRIES:
+                folded = layout.fold(connection, folded, COMPACT_LEVEL)
             if progress is not None:
                 progress(rows[-1].seq + 1, source.count)
         layout.mark_end(connection, count=source.count, last=before, is_closed=True)

@@ -12,11 +12,14 @@ from collections.abc import Iterable
 from itertools import accumulate
 from typing import Final
 
+import msgspec
+
 from unspool.codec.records import RecordCodec
 from unspool.errors import CorruptHistory
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, PackedColumns, unpack_columns, unpack_numbers, unpack_times
-from unspool.store.frames import damaged
+from unspool.store.frames import damaged, decompress
 from unspool.store.protocol import Columns
+from unspool.store.spans import SpanNumbers
 
 _BLOCKS_HELD: Final = 1024
 """Blocks gathered before they are appended in one go."""
@@ -142,4 +145,41 @@ def writes_in_block(first: int, count: int, data: bytes, number: int) -> list[in
     return [first + bisect_right(ends, place) for place in sorted(places)]
 
 
-__all__ = ["fill_from_blocks", "writes_in_block"]
+class _Unusual(msgspec.Struct, array_like=True):
+    """A block's metadata as `blocks` packs it, with only the last column looked at."""
+
+    times: msgspec.Raw
+    codecs: msgspec.Raw
+    counts: msgspec.Raw
+    stored: msgspec.Raw
+    full: msgspec.Raw
+    actions: msgspec.Raw
+    action_of: msgspec.Raw
+    changed: msgspec.Raw
+    extras: msgspec.Raw
+
+
+_decode_unusual: Final = msgspec.msgpack.Decoder(_Unusual).decode
+
+
+def packed_extras(first: int, data: bytes) -> bytes | CorruptHistory:
+    """Return what is unusual about a block's entries as a msgpack map from places to wire forms, or why it is damaged."""
+    try:
+        return bytes(_decode_unusual(decompress(data, first)).extras)
+    except CorruptHistory as error:
+        return error
+    except msgspec.MsgspecError as error:
+        return damaged(first, str(error))
+
+
+def fill_from_numbers(columns: Columns, numbers: SpanNumbers, start: int) -> None:
+    """Append the entries of a span from a place on to a screen's columns."""
+    codecs = numbers.codecs[start:]
+    columns.timestamp_ns.extend(numbers.times[start:])
+    columns.codec.frombytes(codecs)
+    columns.kind.frombytes(codecs.translate(_IS_FULL))
+    columns.added.extend(numbers.added[start:])
+    columns.modified.extend(numbers.modified[start:])
+    columns.deleted.extend(numbers.deleted[start:])
+    columns.stored.extend(numbers.stored[start:])
+    columns.full_bytes.extend(numbers.full[start:])

@@ -16,7 +16,6 @@ from unspool.model import wire
 from unspool.model.values import Value
 from unspool.store.blocks import part_of
 from unspool.store.file import FileStore
-from unspool.store.frames import decompress
 from unspool.store.layout import FileConnection
 from unspool.store.protocol import HOLE, Columns, Store
 from unspool.store.tail import readable_rows
@@ -46,21 +45,6 @@ _BATCH: Final = 1024
 """Entries that are asked for at once where a store tells nothing but whole entries."""
 
 
-class _Unusual(msgspec.Struct, array_like=True):
-    """A block's metadata as `blocks` packs it, with only the last column looked at."""
-
-    times: msgspec.Raw
-    codecs: msgspec.Raw
-    counts: msgspec.Raw
-    stored: msgspec.Raw
-    full: msgspec.Raw
-    actions: msgspec.Raw
-    action_of: msgspec.Raw
-    changed: msgspec.Raw
-    extras: msgspec.Raw
-
-
-_decode: Final = msgspec.msgpack.Decoder(_Unusual).decode
 _decode_extras: Final = msgspec.msgpack.Decoder(dict[int, bytes]).decode
 _PARENT: Final = b"parent"
 
@@ -86,9 +70,9 @@ def forks_of(store: Store, start: int, stop: int) -> list[Fork]:
 def _in_file(connection: FileConnection, start: int, stop: int) -> list[Fork]:
     found: list[Fork] = [Fork(0, None)] if start == 0 and _reads_first(connection) else []
     sealed = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
-    for first, _, data in connection.layout.packed(connection, start, stop):
-        if not isinstance(data, CorruptHistory):
-            found.extend(fork for fork in _in_block(first, data) if start <= fork.seq < stop)
+    for first, extras in connection.layout.unusual(connection, start, stop):
+        if not isinstance(extras, CorruptHistory):
+            found.extend(fork for fork in _in_extras(first, extras) if start <= fork.seq < stop)
     tail = start if sealed is None else max(start, sealed[0])
     if tail < stop:
         found.extend(
@@ -99,22 +83,15 @@ def _in_file(connection: FileConnection, start: int, stop: int) -> list[Fork]:
 
 def _reads_first(connection: FileConnection) -> bool:
     """Say whether entry 0 can be read."""
-    for first, _, data in connection.layout.packed(connection, 0, 1):
-        if first or isinstance(data, CorruptHistory):
-            return False
-        try:
-            _decode(decompress(data, 0))
-        except (CorruptHistory, msgspec.MsgspecError):
-            return False
-        return True
+    for first, extras in connection.layout.unusual(connection, 0, 1):
+        return first == 0 and not isinstance(extras, CorruptHistory)
     return bool(readable_rows(connection, 0, 1))
 
 
-def _in_block(first: int, data: bytes) -> Iterator[Fork]:
+def _in_extras(first: int, extras: bytes) -> Iterator[Fork]:
+    if _PARENT not in extras:
+        return
     try:
-        extras = _decode(decompress(data, first)).extras
-        if _PARENT not in bytes(extras):
-            return
         unusual = {at: wire.decode(extra) for at, extra in _decode_extras(extras).items() if _PARENT in extra}
     except (CorruptHistory, msgspec.MsgspecError, ValueError):
         return

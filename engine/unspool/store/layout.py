@@ -19,8 +19,9 @@ from unspool.errors import CorruptHistory
 from unspool.model import wire
 from unspool.model.values import Value
 from unspool.store.blocks import BlockColumns, Row, decode_columns, pack_postings, posting, unpack_postings
+from unspool.store.filling import fill_from_blocks, packed_extras, writes_in_block
 from unspool.store.frames import LEVEL
-from unspool.store.protocol import Draft, RecordRun
+from unspool.store.protocol import Columns, Draft, RecordRun
 
 FactValue = str | int | float | bytes | None
 """What the table `meta` may hold under a key."""
@@ -72,6 +73,27 @@ class Head(NamedTuple):
     after: int
     columns_sum: int
     records_sum: int
+
+    @property
+    def stop(self) -> int:
+        """One past its last entry."""
+        return self.first + self.entries
+
+
+class Piece(NamedTuple):
+    """Entries whose metadata lies together: a block's, or a span's.
+
+    Attributes:
+        first: the first of them.
+        entries: how many they are.
+        atoms: which atoms they name, as a set of bits.
+        is_span: whether it is a span.
+    """
+
+    first: int
+    entries: int
+    atoms: bytes
+    is_span: bool
 
     @property
     def stop(self) -> int:
@@ -295,6 +317,75 @@ class Layout(ABC):
             CorruptHistory: it is damaged.
         """
         return decode_columns(first, count, self.packed_at(connection, first))
+
+    def fill(self, connection: FileConnection, columns: Columns, stop: int) -> None:
+        """Append sealed entries up to `stop - 1` to a screen's columns; see `fill_from_blocks` for what is damaged.
+
+        Args:
+            connection: the file.
+            columns: what is extended; it ends where a block does.
+            stop: one past the last entry wanted.
+        """
+        fill_from_blocks(columns, self.packed(connection, len(columns), stop))
+
+    def pieces(
+        self, connection: FileConnection, after: int, before: int, *, backwards: bool = False, most: int = -1
+    ) -> list[Piece]:
+        """Return what holds the metadata of sealed entries from `after` to `before - 1`; see `heads`."""
+        found = self.heads(connection, after, before, backwards=backwards, most=most)
+        return [Piece(head.first, head.entries, head.atoms, is_span=False) for head in found]
+
+    def writes_in(self, connection: FileConnection, piece: Piece, number: int) -> list[int]:
+        """Return the entries of a piece that changed an atom, in order.
+
+        Raises:
+            CorruptHistory: it is damaged.
+        """
+        return writes_in_block(piece.first, piece.entries, self.packed_at(connection, piece.first), number)
+
+    def unusual(
+        self, connection: FileConnection, after: int, before: int
+    ) -> Iterator[tuple[int, bytes | CorruptHistory]]:
+        """Yield what is unusual about sealed entries from `after` to `before - 1`, block by block or span by span.
+
+        Yields:
+            The first entry, and a msgpack map from places behind it to wire forms, or why it does not read.
+        """
+        for first, _, data in self.packed(connection, after, before):
+            yield first, data if isinstance(data, CorruptHistory) else packed_extras(first, data)
+
+    def fold(self, connection: FileConnection, start: int, level: int = LEVEL) -> int:
+        """Fold the metadata of blocks into a span where enough have come together.
+
+        Args:
+            connection: the file, written to.
+            start: where the span before ended.
+            level: zstd level.
+
+        Returns:
+            Where the last span ends now.
+        """
+        return start
+
+    def folded(self, connection: FileConnection) -> int:
+        """Return where the last span ends."""
+        return 0
+
+    def folded_columns(self, connection: FileConnection, first: int, count: int) -> BlockColumns | None:
+        """Return the metadata of a block as its span tells it, or None where no span holds it.
+
+        Raises:
+            CorruptHistory: the span is damaged.
+        """
+        return None
+
+    def stored_bytes(self, connection: FileConnection) -> float:
+        """Return the bytes of all sealed entries."""
+        query = (
+            "SELECT (SELECT total(length(data)) FROM block_data) + (SELECT total(length(data)) FROM segment)"
+            " + (SELECT total(ifnull(length(columns), 0) + length(atoms)) FROM block)"
+        )
+        return float(connection.execute(query).fetchone()[0])
 
     @abstractmethod
     def run_at(self, connection: FileConnection, seq: int, prefixes: Prefixes) -> RecordRun | None:

@@ -6,6 +6,7 @@ says what each of them covers.
 
 from __future__ import annotations
 
+import sqlite3
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from functools import reduce
 from itertools import accumulate
 from operator import xor
 from struct import Struct
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, NamedTuple, Self
 
 import zstandard
 
@@ -21,7 +22,8 @@ from unspool.codec.records import PackedRecords, RecordCodec, Slices
 from unspool.errors import CorruptHistory, NewerSchema
 from unspool.model import wire
 from unspool.store import blocks, frames
-from unspool.store.blocks import Row, pack_postings
+from unspool.store.blocks import BlockColumns, Row, pack_postings
+from unspool.store.filling import fill_from_blocks, fill_from_numbers
 from unspool.store.frames import LEVEL, damaged
 from unspool.store.layout import (
     END,
@@ -35,6 +37,7 @@ from unspool.store.layout import (
     Head,
     Layout,
     PackedDraft,
+    Piece,
     Prefixes,
     RawBlock,
     damaged_row,
@@ -46,7 +49,19 @@ from unspool.store.layout import (
     text_of,
     unpack_row,
 )
-from unspool.store.protocol import Draft, RecordRun
+from unspool.store.protocol import Columns, Draft, RecordRun
+from unspool.store.spans import (
+    MOST_ENTRIES,
+    SPAN_BITS,
+    SPAN_ENTRIES,
+    SpanColumns,
+    SpanParts,
+    pack_span,
+    span_bitmap,
+    unpack_span_numbers,
+    unpack_span_places,
+    unpack_span_texts,
+)
 
 MUST_UNDERSTAND: Final = 0
 """Features that this version knows of those that a reader must understand; one bit each, none of them given out yet."""
@@ -65,9 +80,9 @@ _SIZES: Final = {1: "B", 2: "H", 4: "I"}
 _BLOCK: Final = """CREATE TABLE block(
     first INTEGER PRIMARY KEY, count INTEGER NOT NULL, segment INTEGER NOT NULL,
     start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, atoms BLOB NOT NULL, sums BLOB NOT NULL, columns BLOB)"""
-_SPAN: Final = """CREATE TABLE span(
-    first INTEGER PRIMARY KEY, count INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
-    atoms BLOB NOT NULL, sums BLOB NOT NULL)"""
+_SPAN: Final = (
+    "CREATE TABLE span(first INTEGER PRIMARY KEY, count INTEGER NOT NULL, atoms BLOB NOT NULL, sums BLOB NOT NULL)"
+)
 _TAIL: Final = """CREATE TABLE tail(
     seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, codec INTEGER NOT NULL, full_bytes INTEGER NOT NULL,
     action TEXT NOT NULL, changed BLOB NOT NULL, extra BLOB, before INTEGER NOT NULL, crc INTEGER NOT NULL,
@@ -78,6 +93,36 @@ _HEAD: Final = "first, count, segment, start_ns, end_ns, atoms, sums"
 _RECORDS_AT: Final = (
     f"SELECT {_HEAD}, data FROM block LEFT JOIN block_data USING (first) WHERE first <= ? ORDER BY first DESC LIMIT 1"  # noqa: S608 - ours
 )
+
+
+_SPAN_HEAD: Final = "first, count, atoms, sums"
+_SPAN_SUMS: Final = Struct("<4I")
+_SPAN_PACKED: Final = Struct(f"<2q{SPAN_BITS // 8}s16s")
+_NUMBERS, _PLACES, _TEXTS = range(3)
+"""Parts of a span, as its `span_data` numbers them."""
+_FAR: Final = 1 << 62
+_MOST_FOLDED: Final = 256
+"""Blocks looked at for a span; even small ones come to enough entries."""
+_SPAN_PLACE: Final = (
+    f"SELECT {_SPAN_HEAD} FROM span WHERE first >= ifnull((SELECT max(first) FROM span WHERE first <= ?1), ?1) "  # noqa: S608 - ours
+    "AND first + count > ?1 AND first < ?2 ORDER BY first"
+)
+_SPANS: Final = f"{_SPAN_PLACE} LIMIT ?3"
+_SPANS_BACKWARDS: Final = f"{_SPAN_PLACE} DESC LIMIT ?3"
+
+
+class _Span(NamedTuple):
+    """A span's head: what it holds, and the checksums of its parts."""
+
+    first: int
+    entries: int
+    atoms: bytes
+    parts: tuple[int, ...]
+
+    @property
+    def stop(self) -> int:
+        """One past its last entry."""
+        return self.first + self.entries
 
 
 class SecondLayout(Layout):
@@ -105,6 +150,7 @@ class SecondLayout(Layout):
     def __init__(self, seed: int) -> None:
         """Take the seed of all checksums."""
         self.seed = self.first_sum = seed
+        self._last_span: SpanColumns | None = None
 
     @classmethod
     def of(cls, connection: FileConnection, *, is_lenient: bool = False) -> Self:
@@ -438,6 +484,187 @@ class SecondLayout(Layout):
             (*head[:6], sums, columns),
         )
         connection.execute("INSERT INTO block_data(first, data) VALUES (?, ?)", (head.first, records))
+
+    # --- spans -------------------------------------------------------------------------------------------------------
+
+    def folded(self, connection: FileConnection) -> int:
+        """See `Layout.folded`."""
+        row = connection.execute(f"SELECT {_SPAN_HEAD} FROM span ORDER BY first DESC LIMIT 1").fetchone()  # noqa: S608 - ours
+        return 0 if row is None else self._span(row).stop
+
+    def _span(self, values: tuple[Any, ...]) -> _Span:
+        """Return a span's head, verified.
+
+        Raises:
+            CorruptHistory: it is damaged.
+        """
+        first, entries, atoms, sums = values
+        try:
+            *parts, crc = _SPAN_SUMS.unpack(sums)
+            if len(atoms) == SPAN_BITS // 8 and self._span_sum(first, entries, atoms, parts) == crc:
+                return _Span(first, entries, atoms, tuple(parts))
+        except (struct.error, TypeError):
+            # Values of other types than were written: said below.
+            pass
+        raise damaged(first, "the head of its span is not what was written")
+
+    def _span_sum(self, first: int, entries: int, atoms: bytes, parts: Sequence[int]) -> int:
+        packed = _SPAN_PACKED.pack(first, entries, atoms, _SPAN_SUMS.pack(*parts, 0))
+        return zlib.crc32(packed, self.seed)
+
+    def _spans(
+        self, connection: FileConnection, after: int, before: int, *, backwards: bool = False, most: int = -1
+    ) -> list[_Span]:
+        """Return the spans that hold entries from `after` to `before - 1`.
+
+        Raises:
+            CorruptHistory: the head of one is damaged.
+        """
+        query = _SPANS_BACKWARDS if backwards else _SPANS
+        return [self._span(row) for row in connection.execute(query, (after, before, most))]
+
+    def _part(self, connection: FileConnection, span: _Span, part: int) -> bytes:
+        row = connection.execute("SELECT data FROM span_data WHERE id = ?", (span.first << 2 | part,)).fetchone()
+        data = None if row is None else row[0]
+        if not isinstance(data, bytes) or zlib.crc32(data, self.seed) != span.parts[part]:
+            raise damaged(span.first, "its span is not what was written")
+        return data
+
+    def _span_columns(self, connection: FileConnection, seq: int) -> SpanColumns:
+        """Return the span that holds an entry, taken apart; the last one is kept.
+
+        Raises:
+            CorruptHistory: it is damaged, or there is none.
+        """
+        spans = self._spans(connection, seq, seq + 1)
+        if not spans:
+            raise damaged(seq, "its metadata is in no span")
+        (span,) = spans[:1]
+        if self._last_span is None or self._last_span.first != span.first:
+            parts = SpanParts(*(self._part(connection, span, part) for part in range(3)))
+            self._last_span = SpanColumns(span.first, span.entries, parts)
+        return self._last_span
+
+    def folded_columns(self, connection: FileConnection, first: int, count: int) -> BlockColumns | None:
+        """See `Layout.folded_columns`."""
+        if first >= self.folded(connection):
+            return None
+        return self._span_columns(connection, first).block(first, count)
+
+    def columns(self, connection: FileConnection, first: int, count: int) -> BlockColumns:
+        """See `Layout.columns`; where a span holds them they are cut out of that."""
+        row = connection.execute("SELECT columns IS NULL FROM block WHERE first = ?", (first,)).fetchone()
+        if row is not None and row[0]:
+            return self._span_columns(connection, first).block(first, count)
+        return super().columns(connection, first, count)
+
+    def fill(self, connection: FileConnection, columns: Columns, stop: int) -> None:
+        """See `Layout.fill`; spans are appended whole."""
+        try:
+            spans = self._spans(connection, len(columns), stop)
+        except CorruptHistory:
+            # Which entries a span holds is not certain then: what its blocks do not tell becomes holes.
+            spans = []
+        for span in spans:
+            if span.first > len(columns):
+                fill_from_blocks(columns, self.packed(connection, len(columns), span.first))
+                columns.add_holes(span.first)
+            try:
+                numbers = unpack_span_numbers(span.first, span.entries, self._part(connection, span, _NUMBERS))
+            except CorruptHistory:
+                columns.add_holes(min(span.stop, stop))
+                continue
+            fill_from_numbers(columns, numbers, len(columns) - span.first)
+        if len(columns) < stop:
+            super().fill(connection, columns, stop)
+
+    def pieces(
+        self, connection: FileConnection, after: int, before: int, *, backwards: bool = False, most: int = -1
+    ) -> list[Piece]:
+        """See `Layout.pieces`; spans come before blocks, so backwards after them."""
+        folded = self.folded(connection)
+        in_spans, in_blocks = (after, min(before, folded)), (max(after, folded), before)
+        found: list[Piece] = []
+        for part in (in_blocks, in_spans) if backwards else (in_spans, in_blocks):
+            left = most if most < 0 else most - len(found)
+            if part[0] >= part[1] or not left:
+                continue
+            if part is in_spans:
+                spans = self._spans(connection, *part, backwards=backwards, most=left)
+                found += [Piece(span.first, span.entries, span.atoms, is_span=True) for span in spans]
+            else:
+                found += super().pieces(connection, *part, backwards=backwards, most=left)
+        return found
+
+    def writes_in(self, connection: FileConnection, piece: Piece, number: int) -> list[int]:
+        """See `Layout.writes_in`."""
+        if not piece.is_span:
+            return super().writes_in(connection, piece, number)
+        (span,) = self._spans(connection, piece.first, piece.first + 1)
+        places = unpack_span_places(span.first, self._part(connection, span, _PLACES)).of(number)
+        return [span.first + (place >> blocks.KIND_BITS) for place in places]
+
+    def unusual(
+        self, connection: FileConnection, after: int, before: int
+    ) -> Iterator[tuple[int, bytes | CorruptHistory]]:
+        """See `Layout.unusual`."""
+        try:
+            spans = self._spans(connection, after, before)
+        except CorruptHistory as error:
+            yield after, error
+            return
+        for span in spans:
+            try:
+                texts = unpack_span_texts(span.first, self._part(connection, span, _TEXTS))
+            except CorruptHistory as error:
+                yield span.first, error
+            else:
+                yield span.first, bytes(texts.extras)
+        yield from super().unusual(connection, max([after, *(span.stop for span in spans)]), before)
+
+    def fold(self, connection: FileConnection, start: int, level: int = LEVEL) -> int:
+        """See `Layout.fold`. One transaction: a crash leaves the metadata in the blocks or in the span."""
+        columns: list[BlockColumns] = []
+        stop = start
+        try:
+            heads = self.heads(connection, start, _FAR, most=_MOST_FOLDED)
+        except CorruptHistory:
+            return start
+        for head in heads:
+            if head.first != stop or head.stop - start > MOST_ENTRIES:
+                break
+            try:
+                columns.append(self.columns(connection, head.first, head.entries))
+            except CorruptHistory:
+                break
+            stop = head.stop
+            if stop - start >= SPAN_ENTRIES:
+                break
+        if stop - start < SPAN_ENTRIES:
+            return start
+        parts = pack_span(columns, level)
+        data = (parts.numbers, parts.places, parts.texts)
+        sums = [zlib.crc32(part, self.seed) for part in data]
+        atoms = span_bitmap(columns)
+        crc = self._span_sum(start, stop - start, atoms, sums)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            row = (start, stop - start, atoms, _SPAN_SUMS.pack(*sums, crc))
+            connection.execute("INSERT INTO span(first, count, atoms, sums) VALUES (?, ?, ?, ?)", row)
+            rows = [(start << 2 | part, packed) for part, packed in enumerate(data)]
+            connection.executemany("INSERT INTO span_data(id, data) VALUES (?, ?)", rows)
+            connection.execute("UPDATE block SET columns = NULL WHERE first >= ? AND first < ?", (start, stop))
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return stop
+
+    def stored_bytes(self, connection: FileConnection) -> float:
+        """See `Layout.stored_bytes`."""
+        spans = connection.execute("SELECT total(length(data)) FROM span_data").fetchone()[0]
+        return super().stored_bytes(connection) + float(spans)
 
     # --- keyframes ---------------------------------------------------------------------------------------------------
 

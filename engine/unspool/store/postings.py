@@ -7,7 +7,7 @@ from itertools import chain, repeat
 from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from unspool.store.blocks import KIND_BITS, may_name
-from unspool.store.layout import FileConnection, Head
+from unspool.store.layout import FileConnection, Piece
 from unspool.store.tail import missing_entry, read_rows
 
 _BATCHES: Final = (8, 32, 256)
@@ -23,8 +23,8 @@ class BlockSource(Protocol):
     def call(self, query: Callable[Concatenate[FileConnection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a query in one consistent view."""
 
-    def writes_in(self, first: int, count: int, number: int) -> list[int]:
-        """Return the entries of a block that changed an atom."""
+    def writes_in(self, piece: Piece, number: int) -> list[int]:
+        """Return the entries of a piece that changed an atom."""
 
 
 def writes_of(source: BlockSource, number: int, start: int, stop: int, *, backwards: bool) -> Iterator[int]:
@@ -38,16 +38,14 @@ def writes_of(source: BlockSource, number: int, start: int, stop: int, *, backwa
         backwards: newest first.
     """
     for span in _spans(source, number, start, stop, backwards):
-        hits = span if isinstance(span, list) else source.writes_in(*span, number)
+        hits = source.writes_in(span, number) if isinstance(span, Piece) else span
         for seq in reversed(hits) if backwards else hits:
             if start <= seq < stop:
                 yield seq
 
 
-def _spans(
-    source: BlockSource, number: int, start: int, stop: int, backwards: bool
-) -> Iterator[tuple[int, int] | list[int]]:
-    """Yield the blocks that may name an atom, as (first, count), and the writes that the tail holds, as entries.
+def _spans(source: BlockSource, number: int, start: int, stop: int, backwards: bool) -> Iterator[Piece | list[int]]:
+    """Yield the blocks and spans that may name an atom, and the writes that the tail holds, as entries.
 
     A writer may seal the tail between two looks at the file: blocks count up to where they ended in one view, and
     the tail is read from there on in that same view.
@@ -67,8 +65,8 @@ def _spans(
             return
 
 
-def _blocks(source: BlockSource, number: int, after: int, before: int, backwards: bool) -> Iterator[tuple[int, int]]:
-    """Yield the blocks from `after` to `before - 1` that may name an atom.
+def _blocks(source: BlockSource, number: int, after: int, before: int, backwards: bool) -> Iterator[Piece]:
+    """Yield the blocks and spans from `after` to `before - 1` that may name an atom.
 
     Raises:
         CorruptHistory: between them entries are missing, and nobody can say whether these changed the atom.
@@ -76,18 +74,18 @@ def _blocks(source: BlockSource, number: int, after: int, before: int, backwards
     for size in chain(_BATCHES, repeat(_BATCHES[-1])):
         if after >= before:
             return
-        found = source.call(_heads, after, before, backwards, size)
-        for head in found:
+        found = source.call(_pieces, after, before, backwards, size)
+        for piece in found:
             if backwards:
-                if head.stop < before:
+                if piece.stop < before:
                     raise missing_entry(before - 1)
-                before = head.first
+                before = piece.first
             else:
-                if head.first > after:
+                if piece.first > after:
                     raise missing_entry(after)
-                after = head.stop
-            if may_name(head.atoms, number):
-                yield head.first, head.entries
+                after = piece.stop
+            if may_name(piece.atoms, number):
+                yield piece
         if len(found) < size:
             break
     if after < before:
@@ -106,8 +104,8 @@ def _tail_writes(connection: FileConnection, number: int, start: int, stop: int)
     return sealed, [row.seq for row in rows if _names(row.changed, number)]
 
 
-def _heads(connection: FileConnection, after: int, before: int, backwards: bool, most: int) -> list[Head]:
-    return connection.layout.heads(connection, after, before, backwards=backwards, most=most)
+def _pieces(connection: FileConnection, after: int, before: int, backwards: bool, most: int) -> list[Piece]:
+    return connection.layout.pieces(connection, after, before, backwards=backwards, most=most)
 
 
 def _sealed_stop(connection: FileConnection) -> int:

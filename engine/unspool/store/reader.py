@@ -17,8 +17,7 @@ from unspool.store import frames
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, Row
 from unspool.store.connection import ReadConnection
 from unspool.store.ending import End, Ending, ending_of
-from unspool.store.filling import fill_from_blocks, writes_in_block
-from unspool.store.layout import HISTORY_ID, EndMark, FactValue, FileConnection, Head, missing_name
+from unspool.store.layout import HISTORY_ID, EndMark, FactValue, FileConnection, Head, Piece, missing_name
 from unspool.store.postings import writes_of
 from unspool.store.protocol import Columns, RecordRun
 from unspool.store.tail import (
@@ -167,7 +166,7 @@ class FileReader:
             if held is not None and held.first < start:
                 for at in range(start - held.first, len(held.times)):
                     columns.append(held.entry(at, self.history_id), RecordCodec(held.codecs[at]))
-            fill_from_blocks(columns, connection.layout.packed(connection, len(columns), self.count))
+            connection.layout.fill(connection, columns, self.count)
             for row in readable_rows(connection, len(columns), self.count):
                 columns.add_holes(row.seq)
                 columns.append(row_entry(row, self.history_id), row.record.codec)
@@ -259,10 +258,10 @@ class FileReader:
         if number is not None:
             yield from writes_of(self, number, max(start, 0), min(stop, self.count), backwards=backwards)
 
-    def writes_in(self, first: int, count: int, number: int) -> list[int]:
-        """Return the entries of a block that changed an atom."""
+    def writes_in(self, piece: Piece, number: int) -> list[int]:
+        """Return the entries of a block or span that changed an atom."""
         with self._file.reading() as connection:
-            return writes_in_block(first, count, connection.layout.packed_at(connection, first), number)
+            return connection.layout.writes_in(connection, piece, number)
 
     def verify(self, first: int, count: int) -> None:
         """Read a block and throw it away.

@@ -14,12 +14,16 @@ from unspool.store.layout import FileConnection
 from unspool.store.reader import FileReader
 from unspool.store.schema import connect_writer
 from unspool.store.sealing import Segment, build_block, head_record, load_segment, write_block
+from unspool.store.spans import SPAN_ENTRIES
 from unspool.store.tail import read_rows
 from unspool.store.tally import Tally, load_tally
 
 _WAL_BYTES: Final = 16 << 20
 """Size of the WAL at which a checkpoint is due: when a WAL begins anew, SQLite syncs its header inside the next commit,
 the one fsync a recording app can feel, so it should be rare."""
+
+
+_NEVER: Final = 1 << 62
 
 
 class Sealer:
@@ -53,6 +57,7 @@ class Sealer:
         self._connection: FileConnection | None = None
         self._segment: Segment | None = None
         self._tally: Tally | None = None
+        self._folded = 0
         self.failure: UnspoolError | None = None
         """Why sealing stopped, if it did: entries stay readable in the tail."""
 
@@ -99,6 +104,7 @@ class Sealer:
             self._connection = connect_writer(self._path, synchronous=self._synchronous)
             self._segment = load_segment(self._connection)
             self._tally = load_tally(self._connection)
+            self._folded = self._connection.layout.folded(self._connection)
         return self._connection
 
     def _work(self) -> None:
@@ -138,6 +144,11 @@ class Sealer:
         with self._write_lock:
             write_block(connection, block, self._tally)
         self._segment = block.segment
+        if block.head.stop - self._folded >= SPAN_ENTRIES:
+            with self._write_lock:
+                folded = connection.layout.fold(connection, self._folded)
+            # Blocks that are damaged are left as they are, and whatever comes after them.
+            self._folded = folded if folded > self._folded else _NEVER
 
     def _checkpoint(self, connection: FileConnection) -> None:
         # PASSIVE never waits for readers nor blocks the writer; the fsync happens on this thread.

@@ -1,0 +1,286 @@
+"""Metadata of many blocks at once: one row where there were sixty-four, laid out for reading all of it.
+
+A span holds what the metadata of its blocks held, and these give theirs up. Its numbers lie in byte planes, its postings
+by atom; what hardly anybody asks for, actions and what is unusual about entries, lies apart.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, chain, pairwise
+from operator import add
+from struct import Struct
+from typing import Final
+
+import msgspec
+
+from unspool.model import wire
+from unspool.model.values import Value
+from unspool.store.blocks import (
+    CODECS,
+    KIND_BITS,
+    BlockColumns,
+    join_planes,
+    pack_postings,
+    split_planes,
+    unpack_postings,
+)
+from unspool.store.frames import compress, damaged, decompress
+
+SPAN_ENTRIES: Final = 4096
+"""Entries from which on blocks are folded into a span."""
+MOST_ENTRIES: Final = 1 << 14
+"""Entries that a span can hold: a place and a kind of change fit 16 bits."""
+SPAN_BITS: Final = 2048
+"""Of the set of atoms that a span names."""
+_KIND_MASK: Final = (1 << KIND_BITS) - 1
+_COUNT: Final = Struct("<I")
+_NUMBER_BYTES: Final = 8 + 1 + 3 * 4 + 2 * 4
+"""Bytes of an entry's numbers: time, codec, three counts, two sizes."""
+
+
+class Texts(msgspec.Struct, array_like=True):
+    """What is asked for of few entries: actions, and what is unusual, by place.
+
+    Attributes:
+        actions: the span's actions, each once.
+        action_of: place of each entry's action among them, as byte planes.
+        order: postings of entries that do not name their atoms in the order of numbers.
+        extras: wire forms of what is unusual.
+    """
+
+    actions: list[str]
+    action_of: bytes
+    order: dict[int, bytes]
+    extras: msgspec.Raw
+
+
+@dataclass(frozen=True, slots=True)
+class SpanParts:
+    """A span packed and compressed.
+
+    Attributes:
+        numbers: times, codecs, counts and sizes.
+        places: postings by atom.
+        texts: the rest.
+    """
+
+    numbers: bytes
+    places: bytes
+    texts: bytes
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_texts: Final = msgspec.msgpack.Decoder(Texts).decode
+_decode_extras: Final = msgspec.msgpack.Decoder(dict[int, bytes]).decode
+
+
+def pack_span(blocks: Sequence[BlockColumns], level: int) -> SpanParts:
+    """Return the metadata of blocks in a row as a span."""
+    times, codecs = array("q"), array("B")
+    added, modified, deleted, stored, full = (array("I") for _ in range(5))
+    actions: dict[str, int] = {}
+    action_of = array("I")
+    by_atom: dict[int, array[int]] = {}
+    order: dict[int, bytes] = {}
+    extras: dict[int, bytes] = {}
+    for block in blocks:
+        start = len(times)
+        times += block.times
+        codecs += block.codecs
+        added += block.added
+        modified += block.modified
+        deleted += block.deleted
+        stored += block.stored
+        full += block.full
+        places = [actions.setdefault(action, len(actions)) for action in block.actions]
+        action_of.extend(places[place] for place in block.action_of)
+        extras.update((start + at, wire.encode(extra)) for at, extra in block.extras.items())
+        for place, (first, stop) in enumerate(pairwise(block.offsets), start):
+            postings = block.changed[first:stop]
+            for item in postings:
+                by_atom.setdefault(item >> KIND_BITS, array("H")).append(place << KIND_BITS | item & _KIND_MASK)
+            if any(one >> KIND_BITS >= other >> KIND_BITS for one, other in pairwise(postings)):
+                order[place] = pack_postings(postings)
+    numbers = b"".join(
+        (split_planes(times), codecs.tobytes(), *map(split_planes, (added, modified, deleted, stored, full)))
+    )
+    texts = Texts(list(actions), split_planes(action_of), order, msgspec.Raw(_encode(extras)))
+    return SpanParts(
+        compress(numbers, level=level, checksum=False),
+        compress(_pack_places(by_atom), level=level, checksum=False),
+        compress(_encode(texts), level=level, checksum=False),
+    )
+
+
+def _pack_places(by_atom: dict[int, array[int]]) -> bytes:
+    atoms = array("I", sorted(by_atom))
+    counts = array("I", [len(by_atom[atom]) for atom in atoms])
+    places = array("H", chain.from_iterable(by_atom[atom] for atom in atoms))
+    return b"".join((_COUNT.pack(len(atoms)), split_planes(atoms), split_planes(counts), split_planes(places)))
+
+
+def span_bitmap(blocks: Sequence[BlockColumns]) -> bytes:
+    """Return which atoms blocks name, as 2048 bits."""
+    bits = bytearray(SPAN_BITS // 8)
+    for number in {item >> KIND_BITS for block in blocks for item in block.changed}:
+        place = number % SPAN_BITS
+        bits[place >> 3] |= 1 << (place & 7)
+    return bytes(bits)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanNumbers:
+    """The numbers of a span's entries; see `BlockColumns` for what they are."""
+
+    times: array[int]
+    codecs: bytes
+    added: array[int]
+    modified: array[int]
+    deleted: array[int]
+    stored: array[int]
+    full: array[int]
+
+
+def unpack_span_numbers(first: int, count: int, data: bytes) -> SpanNumbers:
+    """Read the numbers of a span.
+
+    Raises:
+        CorruptHistory: they are damaged.
+    """
+    plain = decompress(data, first)
+    if len(plain) != _NUMBER_BYTES * count:
+        raise damaged(first, "the numbers of its span differ in length")
+    codecs = plain[8 * count : 9 * count]
+    if codecs.translate(None, CODECS):
+        raise damaged(first, "its span has an unknown codec; a newer unspool may have written it")
+    width = 4 * count
+    counts = [join_planes("I", plain[9 * count + at * width : 9 * count + (at + 1) * width]) for at in range(5)]
+    return SpanNumbers(join_planes("q", plain[: 8 * count]), codecs, *counts)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanPlaces:
+    """The postings of a span, by atom.
+
+    Attributes:
+        atoms: numbers of atoms, ascending.
+        ends: where each one's places end.
+        places: place of an entry and kind of change, packed as a posting is.
+    """
+
+    atoms: array[int]
+    ends: Sequence[int]
+    places: array[int]
+
+    def of(self, number: int) -> array[int]:
+        """Return the places that name an atom, in order."""
+        try:
+            at = self.atoms.index(number)
+        except ValueError:
+            return self.places[:0]
+        return self.places[self.ends[at - 1] if at else 0 : self.ends[at]]
+
+
+def unpack_span_places(first: int, data: bytes) -> SpanPlaces:
+    """Read the postings of a span.
+
+    Raises:
+        CorruptHistory: they are damaged.
+    """
+    plain = decompress(data, first)
+    atoms = _COUNT.unpack_from(plain)[0] if len(plain) >= _COUNT.size else -1
+    start = _COUNT.size + 8 * atoms
+    if atoms < 0 or len(plain) < start or (len(plain) - start) % 2:
+        raise damaged(first, "the postings of its span differ in length")
+    middle = _COUNT.size + 4 * atoms
+    ends = list(accumulate(join_planes("I", plain[middle:start])))
+    places = join_planes("H", plain[start:])
+    if (ends[-1] if ends else 0) != len(places):
+        raise damaged(first, "the postings of its span differ in length")
+    return SpanPlaces(join_planes("I", plain[_COUNT.size : middle]), ends, places)
+
+
+def unpack_span_texts(first: int, data: bytes) -> Texts:
+    """Read the rest of a span.
+
+    Raises:
+        CorruptHistory: it is damaged.
+    """
+    try:
+        return _decode_texts(decompress(data, first))
+    except msgspec.MsgspecError as error:
+        raise damaged(first, str(error)) from None
+
+
+class SpanColumns:
+    """A whole span taken apart, from which the metadata of its blocks is cut."""
+
+    def __init__(self, first: int, count: int, parts: SpanParts) -> None:
+        """Read it.
+
+        Raises:
+            CorruptHistory: it is damaged.
+        """
+        self.first = first
+        self._numbers = unpack_span_numbers(first, count, parts.numbers)
+        self._places = unpack_span_places(first, parts.places)
+        self._texts = unpack_span_texts(first, parts.texts)
+        numbers = self._numbers
+        self._offsets = list(
+            accumulate(map(add, map(add, numbers.added, numbers.modified), numbers.deleted), initial=0)
+        )
+        try:
+            self._action_of = join_planes("I", self._texts.action_of)
+            self._extras = _decode_extras(self._texts.extras)
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise damaged(first, str(error)) from None
+        is_odd = len(self._action_of) != count or max(self._action_of, default=-1) >= len(self._texts.actions)
+        if is_odd or self._offsets[-1] != len(self._places.places):
+            raise damaged(first, "the parts of its span do not fit each other")
+
+    @cached_property
+    def _changed(self) -> array[int]:
+        """Postings of all entries in a row."""
+        places = self._places
+        starts = [0, *places.ends]
+        items = [
+            atom << KIND_BITS | place & _KIND_MASK
+            for atom, (start, stop) in zip(places.atoms, pairwise(starts), strict=True)
+            for place in places.places[start:stop]
+        ]
+        where = [place >> KIND_BITS for place in places.places]
+        # Atoms come in the order of numbers, and a stable sort leaves them so within an entry.
+        changed = array("I", [items[at] for at in sorted(range(len(items)), key=where.__getitem__)])
+        for at, packed in self._texts.order.items():
+            changed[self._offsets[at] : self._offsets[at + 1]] = unpack_postings(packed)
+        return changed
+
+    def block(self, first: int, count: int) -> BlockColumns:
+        """Return the metadata of the block that starts at an entry.
+
+        Raises:
+            CorruptHistory: the span does not hold it.
+        """
+        start = first - self.first
+        stop = start + count
+        numbers, offsets = self._numbers, self._offsets
+        if start < 0 or stop > len(numbers.times):
+            raise damaged(first, "its span does not hold it")
+        extras: dict[int, dict[str, Value]] = {}
+        for at, packed in self._extras.items():
+            if start <= at < stop:
+                extra = wire.decode(packed)
+                if not isinstance(extra, dict):
+                    raise damaged(first, "what is unusual about its entries does not read")
+                extras[at - start] = extra
+        return BlockColumns(
+            first, numbers.times[start:stop], array("B", numbers.codecs[start:stop]), numbers.added[start:stop],
+            numbers.modified[start:stop], numbers.deleted[start:stop], numbers.stored[start:stop],
+            numbers.full[start:stop], self._texts.actions, self._action_of[start:stop],
+            self._changed[offsets[start] : offsets[stop]],
+            [offset - offsets[start] for offset in offsets[start : stop + 1]], extras,
+        )  # fmt: skip
