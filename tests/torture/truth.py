@@ -22,6 +22,7 @@ from unspool.query.blame import blame
 from unspool.query.doctor import Diagnosis, diagnose
 from unspool.query.doctor_checks import DOUBT_META, HOLE_META
 from unspool.query.repair import repair
+from unspool.store.protocol import HOLE
 
 ENTRIES = 90
 """Entries of a small file: enough for blocks of two chains and a tail behind them."""
@@ -304,7 +305,7 @@ class Examined:
         self._specimen = specimen
         self._path = path
         self.right: set[int] = set()
-        self._short = False
+        self._short = self._long = False
 
     def results(self) -> list[Result]:
         """Return what each answer came to, and the doctor's."""
@@ -313,6 +314,10 @@ class Examined:
         if isinstance(health, Result):
             return [*results, health]
         says_healthy = health.verdict is Health.HEALTHY and not _is_told_unclosed(health)
+        if self._long and says_healthy:
+            results.append(
+                self._result(Outcome.WRONG, "there are more entries than were recorded, and the doctor says healthy")
+            )
         if self._short and says_healthy:
             results.append(self._result(Outcome.LOST, "entries are missing, and the doctor says healthy"))
         elif any(one.outcome is Outcome.TYPED for one in results) and health.verdict is Health.HEALTHY:
@@ -330,10 +335,7 @@ class Examined:
         results = []
         with history:
             for question, answer in questions(history):
-                if question not in truth:
-                    results.append(self._result(Outcome.WRONG, f"{question}: no such entry was recorded"))
-                    break
-                results.append(self._compared(question, answer, truth[question]))
+                results.append(self._compared(question, answer, truth.get(question, _NOTHING)))
         return results
 
     def _compared(self, question: tuple[Any, ...], answer: Callable[[], Any], true: Any) -> Result:
@@ -345,12 +347,14 @@ class Examined:
             if question[0] == "state":
                 self.right.add(question[1])
             return Result(Outcome.RIGHT)
-        if question == ("length",) and found < true:
+        if question == ("length",):
             # Whether that is fine is for the doctor to say.
-            self._short = True
+            self._short, self._long = found < true, found > true
             return self._result(Outcome.TYPED, f"{found} of {true} entries")
         if self._short and _is_part(question, found, true):
             return self._result(Outcome.TYPED, f"{question}: the answer of a shorter history")
+        if self._long and true is not _NOTHING and _is_part(question, true, found):
+            return self._result(Outcome.TYPED, f"{question}: the answer of a longer history")
         if question == ("stats",) and found["health"] != "healthy":
             return self._result(Outcome.TYPED, f"stats says {found['health']}")
         return self._result(Outcome.WRONG, f"{question}: {found!r:.200} instead of {true!r:.200}")
@@ -368,9 +372,8 @@ class Examined:
 def _agree(question: tuple[Any, ...], found: Any, true: Any) -> bool:
     if question == ("columns",):
         # An entry that does not read is a hole in them, marked as such.
-        return len(found[0]) <= len(true[0]) and all(
-            one == other or one[1] == 255 for one, other in zip(found[0], true[0], strict=False)
-        )
+        rows = [*true[0], *[None] * (len(found[0]) - len(true[0]))]
+        return all(one == other or one[1] == HOLE for one, other in zip(found[0], rows, strict=False))
     return bool(strict_equal(found, true))
 
 
@@ -408,6 +411,8 @@ def repaired(specimen: Specimen, path: Path, right: set[int]) -> list[Result]:
         return [Result(Outcome.TYPED, f"{specimen.kind}: repair: {error}")]
     if report.renumbered_from is not None:
         return [Result(Outcome.TYPED, f"{specimen.kind}: repair renumbered")]
+    if report.lost_names:
+        return [Result(Outcome.TYPED, f"{specimen.kind}: repair lost names of atoms, and says so")]
     with open_history(out) as history:
         results = [_kept(specimen, history, seq, seq in right) for seq in range(specimen.answers[("length",)])]
         if len(history) > specimen.answers[("length",)] and not report.holes:
@@ -438,6 +443,10 @@ def _kept(specimen: Specimen, history: History, seq: int, is_right: bool) -> Res
     ):
         return Result(Outcome.WRONG, f"{specimen.kind}: repair keeps other facts of entry {seq}")
     return Result(Outcome.RIGHT)
+
+
+_NOTHING = object()
+"""What is true of an entry that was never recorded: nothing but an error is right."""
 
 
 def scratch(base: Path) -> Path:
