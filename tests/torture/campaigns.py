@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from torture.campaign import Campaign
 from torture.damage import Cuts, Flips, LiveFlips, Rows
+from torture.exhaustion import Exhaustion
 from torture.faults import Faults
 from torture.kills import Kills
 from torture.power import Power
+from torture.reentry import Reentry
 
-CAMPAIGNS: dict[str, type[Campaign]] = {one.name: one for one in (Flips, Cuts, LiveFlips, Rows, Power, Faults, Kills)}
+CAMPAIGNS: dict[str, type[Campaign]] = {
+    one.name: one for one in (Flips, Cuts, LiveFlips, Rows, Power, Faults, Kills, Exhaustion, Reentry)
+}

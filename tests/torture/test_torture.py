@@ -16,7 +16,9 @@ from torture.power import Disk, calls_in
 from torture.truth import scratch
 
 SEED = 20_261_129
-SLICE = {"power cuts": 60, "I/O faults": 60, "kills": 4}
+SLICE = {
+    "flips": 40, "cuts": 40, "live flips": 40, "power cuts": 60, "I/O faults": 60, "kills": 4, "exhaustion": 40, "re-entry": 8,
+}  # fmt: skip
 """Cases of each campaign; chosen so that each takes a few seconds."""
 
 
