@@ -298,13 +298,14 @@ class Examined:
     """A damaged file's answers beside the true ones.
 
     Attributes:
-        right: entries whose state reads as it was.
+        right: entries that read as they were, with all that is told of them.
     """
 
     def __init__(self, specimen: Specimen, path: Path) -> None:
         self._specimen = specimen
         self._path = path
         self.right: set[int] = set()
+        self._facts: set[int] = set()
         self._short = self._long = False
 
     def results(self) -> list[Result]:
@@ -344,7 +345,9 @@ class Examined:
         except UnspoolError as error:
             return self._result(Outcome.TYPED, f"{question}: {error}")
         if _agree(question, found, true):
-            if question[0] == "state":
+            if question[0] == "entry":
+                self._facts.add(question[1])
+            if question[0] == "state" and question[1] in self._facts:
                 self.right.add(question[1])
             return Result(Outcome.RIGHT)
         if question == ("length",):
