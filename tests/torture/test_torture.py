@@ -37,7 +37,7 @@ def test_a_slice_of(name: str, folder: Path, capsys: pytest.CaptureFixture[str])
     with capsys.disabled():
         print(f"\nseed {SEED}\n{table([tally]).splitlines()[-1]}")
     assert tally.is_fine, f"\n{tally.failures(SEED)}"
-    assert sum(tally.counts.values()) == SLICE[name]
+    assert sum(tally.counts.values()) >= SLICE[name]
 
 
 class _Mixed(Campaign):
