@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from torture.campaign import Campaign
 from torture.damage import Cuts, Flips, LiveFlips, Rows
+from torture.databases import Databases
 from torture.exhaustion import Exhaustion
 from torture.faults import Faults
 from torture.kills import Kills
 from torture.power import Power
+from torture.readers import HostileGit, Readers
 from torture.reentry import Reentry
 
 CAMPAIGNS: dict[str, type[Campaign]] = {
-    one.name: one for one in (Flips, Cuts, LiveFlips, Rows, Power, Faults, Kills, Exhaustion, Reentry)
+    one.name: one
+    for one in (
+        Flips,
+        Cuts,
+        LiveFlips,
+        Rows,
+        Power,
+        Faults,
+        Kills,
+        Exhaustion,
+        Reentry,
+        Readers,
+        HostileGit,
+        Databases,
+    )
 }
