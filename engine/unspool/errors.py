@@ -24,19 +24,17 @@ class CorruptHistory(UnspoolError):
 
 
 class EntryDropped(CorruptHistory):
-    """An entry got its number and never reached its history: one of a gap that the history keeps, with the reason.
+    """An entry that got its number and never reached its history: one of a gap that the history keeps, with the reason.
 
     Attributes:
-        first: the first entry of the gap.
-        last: its last one.
+        last: the last entry of the gap, where that is known.
         why: what became of them.
     """
 
-    def __init__(self, first: int, last: int, why: str, seq: int) -> None:
-        """Name one entry of a gap."""
-        span = f"entry {first}" if first == last else f"entries {first} to {last}"
-        super().__init__(f"entry {seq} never arrived ({span}: {why}); go to another entry", seq=seq)
-        self.first, self.last, self.why = first, last, why
+    def __init__(self, message: str, *, seq: int | None = None, last: int | None = None, why: str = "") -> None:
+        super().__init__(message, seq=seq)
+        self.last = seq if last is None else last
+        self.why = why
 
 
 class NewerSchema(UnreadableSource):

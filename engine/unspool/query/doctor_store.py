@@ -38,8 +38,9 @@ class StoreWalk:
                     replayer.resume(replay(run, seq - 1, self._store.atom_name))
             except EntryDropped as error:
                 replayer.lose(seq)
-                yield Step(seq, error.last, fault=Fault(Code.DROPPED, f"never arrived: {error.why}"))
-                seq = error.last + 1
+                last = seq if error.last is None else error.last
+                yield Step(seq, last, fault=Fault(Code.DROPPED, f"never arrived: {error.why}"))
+                seq = last + 1
                 continue
             except UnreadableSource:
                 # The store cannot be asked now, which says nothing of what it holds.

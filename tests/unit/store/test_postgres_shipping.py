@@ -500,6 +500,10 @@ def test_a_history_with_a_gap_can_be_kept_as_a_file(
     kept = tmp_path / "kept.unspool"
     assert run(["log", address]) == 0
     assert capfdbinary.readouterr().out.count(b"hole: the spool was full") == 4
+    for command in (["show", "2"], ["diff", "2", "5"], ["search", "n"], ["bytes"]):
+        assert run([command[0], address, *command[1:]]) == 3, command
+        assert b"never arrived (entries 0 to 3: the spool was full)" in capfdbinary.readouterr().err
+    assert run(["search", address, "n", "--skip-damaged"]) in (0, 1)
     assert run(["convert", address, str(kept)]) == 0
     with open_history(kept) as history:
         assert [history.state(seq).get("n") for seq in range(6)] == [None, None, None, None, 4, 5]
@@ -592,3 +596,25 @@ def test_a_server_that_goes_away_is_no_damage(server: Server, address: str) -> N
         finally:
             server.start()
         assert diagnose(history).verdict is Health.HEALTHY
+
+
+async def test_the_app_stays_up_at_a_gap(address: str) -> None:
+    from tui.tui_driver import drive, make_app
+
+    with Recorder(address, on_error="raise") as recorder:
+        for n in range(6):
+            recorder.record({"n": n}, f"step {n}", full=n == 4)
+    one = f"(SELECT id FROM unspool.history WHERE name = '{parse_target(address).history}')"
+    why = json.dumps({"last": 3, "why": "the spool was full", "time_ns": 5})
+    sql(
+        address,
+        f"DELETE FROM unspool.entry WHERE history = {one} AND seq BETWEEN 2 AND 3",
+        f"INSERT INTO unspool.note VALUES ({one}, 'gap:2', '{why}')",
+    )
+    with open_history(address) as history:
+        async with drive(make_app(history)) as driver:
+            await driver.until(lambda: "step 5" in driver.text())
+            for seq in (4, 3, 2, 1, 0):
+                await driver.press(",")
+                await driver.until(lambda seq=seq: f"@ #{seq}" in driver.text())  # type: ignore[misc]
+                await driver.until(lambda seq=seq: seq not in (2, 3) or "never arrived" in driver.text())  # type: ignore[misc]

@@ -181,7 +181,9 @@ class PostgresStore:
         gap = self._gap_at(seq)
         if gap is None:
             raise CorruptHistory(f"entry {seq} is missing: its row is gone; restore the table from a backup", seq=seq)
-        raise EntryDropped(gap.first, gap.last, gap.why, seq)
+        span = f"entry {gap.first}" if gap.first == gap.last else f"entries {gap.first} to {gap.last}"
+        text = f"entry {seq} never arrived ({span}: {gap.why}); go to another entry"
+        raise EntryDropped(text, seq=seq, last=gap.last, why=gap.why)
 
     def _rows(self, query: str, start: int, stop: int) -> list[tuple[Any, ...]]:
         where = query + "WHERE history = %s AND seq >= %s AND seq < %s ORDER BY seq"

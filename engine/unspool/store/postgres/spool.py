@@ -314,7 +314,8 @@ class Spool:
             StorageFailed, UnreadableSource: the disk refused.
         """
         with self.lock:
-            if self._spare is not None or self._current is None or self._current.size < self._file_limit // _FILES:
+            is_early = self._current is None or self._current.size < min(_SMALL_BYTES, self._file_limit) // 2
+            if self._spare is not None or is_early:
                 return
             ordinal = self._next_ordinal()
         made = self._made(0, ordinal)
