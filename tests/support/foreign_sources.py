@@ -18,6 +18,7 @@ from support.git_repo import Repo
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 _FOLDERS = (
+    "changes",
     "events",
     "home_assistant",
     "langgraph",

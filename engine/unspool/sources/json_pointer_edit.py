@@ -10,9 +10,13 @@ from unspool.sources.entries import UnusableRecord
 
 _INDEX: Final = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 _SLOT: Final = "slot"
+_LENGTH: Final = "length"
 
 
 def _steps(pointer: Value) -> list[str]:
+    if isinstance(pointer, list):
+        # Immer's own form: the keys and indexes themselves.
+        return [str(step) for step in pointer]
     if not isinstance(pointer, str) or (pointer and not pointer.startswith("/")):
         raise UnusableRecord(f"{pointer!r} is no JSON Pointer")
     return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
@@ -94,6 +98,34 @@ def _remove(document: Value, pointer: Value) -> Value:
     return root[_SLOT]
 
 
+def _shortened(document: Value, path: list[Value], length: Value) -> tuple[Value] | None:
+    """Return the document with a list cut to a length, as Immer writes it; None where no list stands there."""
+    items = value_at(document, path[:-1])
+    if not isinstance(items, list):
+        return None
+    if type(length) is not int or not 0 <= length <= len(items):
+        raise UnusableRecord(f"a list of {len(items)} items cannot be cut to the length {length!r}")
+    return (_put(document, path[:-1], items[:length], replaces=True),)
+
+
+def state_before(inverse: list[dict[str, Value]]) -> dict[str, Value]:
+    """Return what the inverse of some operations tells of an otherwise unknown object: the values that they bring back."""
+    known: dict[str, Value] = {}
+    for operation in inverse:
+        steps = _steps(operation["path"])
+        if operation["op"] not in ("add", "replace") or not steps or "value" not in operation:
+            continue
+        holder = known
+        for step in steps[:-1]:
+            inner = holder.setdefault(step, {})
+            if not isinstance(inner, dict):
+                break
+            holder = inner
+        else:
+            holder[steps[-1]] = operation["value"]
+    return known
+
+
 def apply_operation(document: Value, operation: dict[str, Value]) -> Value:
     """Apply one operation and return the new document.
 
@@ -101,6 +133,10 @@ def apply_operation(document: Value, operation: dict[str, Value]) -> Value:
         UnusableRecord: the operation does not fit the document, or a test failed.
     """
     kind, path = operation.get("op"), operation.get("path")
+    if kind == "replace" and isinstance(path, list) and path and path[-1] == _LENGTH:
+        shortened = _shortened(document, path, operation.get("value"))
+        if shortened is not None:
+            return shortened[0]
     if kind in ("add", "replace", "test") and "value" not in operation:
         raise UnusableRecord(f"a {kind} operation without a value")
     if kind == "add" or kind == "replace":

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final, Literal
 
 import msgspec
 
 from unspool.model.entries import NO_META
 from unspool.model.limits import Limits, in_force
+from unspool.model.paths import format_path
 from unspool.model.values import Value
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord, as_state, fits
 from unspool.sources.items import ItemsReader
 from unspool.sources.json_exact import TooMuch
-from unspool.sources.json_pointer_edit import apply_operation, value_at
+from unspool.sources.json_pointer_edit import apply_operation, state_before, value_at
 from unspool.sources.lines import LinesReader
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.states import ACTION_KEYS, action_label, is_envelope, state_of
@@ -21,14 +23,15 @@ from unspool.sources.tagged_values import TAGGED, from_tagged
 from unspool.sources.timestamps import find_time
 from unspool.sources.unfolding import NOTHING, Size, unfolded_size
 
+_INVERSE: Final = "inversePatches"
 _LIST_KEYS: Final = ("patch", "patches", "ops", "operations", "changes")
 
 
 class Operation(msgspec.Struct):
-    """The fields that every JSON Patch operation has."""
+    """The fields that every operation has: of JSON Patch, whose path is a pointer, or of Immer, whose path is a list."""
 
     op: Literal["add", "remove", "replace", "move", "copy", "test"]
-    path: str
+    path: str | list[str | int]
 
 
 def is_operation(record: Value) -> bool:
@@ -51,9 +54,16 @@ def operations_of(record: Value) -> list[Value] | None:
     return None
 
 
+def _resembles_operation(record: Value) -> bool:
+    """Whether a record is an operation of some dialect, known here or not; such a one is no state that patches start from."""
+    return isinstance(record, dict) and isinstance(record.get("op"), str) and "path" in record
+
+
 def detect(probe: Probe) -> int:
     """Score a probe: all records are patches, the first perhaps the state they start from."""
     records = probe.records
+    if records and all(map(_resembles_operation, records)):
+        return 80
     patches = sum(operations_of(record) is not None for record in records)
     if (
         not patches
@@ -89,12 +99,21 @@ class PatchRecords:
             ]
         is_first, self._is_first = self._is_first, False
         if operations is None:
-            if not is_first:
+            if not is_first or _resembles_operation(record):
                 raise UnusableRecord("not a JSON Patch")
             self._document = state_of(record) if is_envelope(record) else record
         else:
+            inverse = record.get(_INVERSE) if is_first and isinstance(record, dict) else None
+            if self._document == {} and isinstance(inverse, list) and all(map(is_operation, inverse)):
+                yield self._before(record, inverse, default_ns)
             self._document = self._applied(operations)
         yield self._entry(record, operations, default_ns)
+
+    def _before(self, record: dict[str, Value], inverse: list[Value], default_ns: int) -> SourceEntry:
+        """Return the entry of what the inverse of the first patches tells of the state before: the values they bring back."""
+        self._document = state_before(inverse)
+        entry = self._entry(record, None, default_ns)
+        return replace(entry, action="", meta={**entry.meta, "known": "what the inverse patches tell"}, entry_id=None)
 
     def _applied(self, operations: list[Value]) -> Value:
         """Return the document after operations; copies share their parts, and are recorded in full.
@@ -142,7 +161,8 @@ class PatchRecords:
         label = next((action_label(facts[key]) for key in ACTION_KEYS if key in facts), "")
         if not label and operations:
             more = f" +{len(operations) - 1}" if operations[1:] else ""
-            label = f"{operations[0]['op']} {operations[0]['path']}{more}"
+            place = operations[0]["path"]
+            label = f"{operations[0]['op']} {format_path(tuple(place), root='') if isinstance(place, list) else place}{more}"
         meta = dict(facts["meta"]) if isinstance(facts.get("meta"), dict) else {}
         if found is None:
             meta.update(TIME_FROM_FILE)

@@ -70,6 +70,8 @@ FORMATS: Final = (
            ("ndjson", "json-lines")),
     Format("json-patch", "RFC 6902 patches, one or several a line", "patches", _TEXT, True, ("patch",)),
     Format("events", "JSON Lines of events with a payload; no state", "event_lines", _TEXT, True),
+    Format("change-stream", "change streams of Debezium and MongoDB: each table an atom", "change_streams", _TEXT, True,
+           ("debezium", "mongodb")),
     Format("document", "one JSON, TOML, YAML or msgpack file that an app rewrites", "rewritten", _TEXT, True,
            ("json", "toml", "yaml", "msgpack")),
     Format("directory", "a directory of snapshot files, in natural order", "directory", _shapes(Shape.DIRECTORY), True),

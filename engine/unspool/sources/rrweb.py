@@ -5,15 +5,19 @@ Atoms: `page` (address and size), `nodes` (the document, a flat object of nodes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+from unspool.codec.bounded import GZIP_MAGIC
 from unspool.model.entries import NO_META
+from unspool.model.limits import in_force
 from unspool.model.values import State, Value
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord
 from unspool.sources.items import ItemsReader
+from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.lines import LinesReader
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import SAMPLED_LINES, Probe, Shape
 from unspool.sources.timestamps import to_ns
 
 _TYPES: Final = (
@@ -31,6 +35,10 @@ _SOURCES: Final = ("Mutation", "MouseMove", "MouseInteraction", "Scroll", "Viewp
                    "Selection", "AdoptedStyleSheet", "CustomElement")  # fmt: skip
 _FULL, _INCREMENTAL, _META, _CUSTOM = 2, 3, 4, 5
 _CHILDREN: Final = "children"
+_PACKED_PARTS: Final = ("texts", "attributes", "removes", "adds")
+_ZLIB_MAGIC: Final = b"\x78"
+_ANY_WINDOW: Final = 47
+"""zlib's way of saying: a zlib or gzip header, whichever stands there."""
 
 
 def is_event(record: Value) -> bool:
@@ -42,8 +50,58 @@ def is_event(record: Value) -> bool:
 
 
 def detect(probe: Probe) -> int:
-    """Score a probe: all records are rrweb events."""
-    return 85 if probe.records and all(map(is_event, probe.records)) else 0
+    """Score a probe: all records are rrweb events, packed or not, in lines, in a list or in an object around one."""
+    records: Sequence[Value] = probe.records
+    if probe.shape is Shape.DOCUMENT and isinstance(probe.document, dict):
+        records = (_listed(probe.document) or [])[:SAMPLED_LINES]
+    return 85 if records and all(is_event(unpacked(record)) for record in records) else 0
+
+
+def _listed(document: Value) -> list[Value] | None:
+    """Return the events of a document: a list, `{"events": [...]}`, or PostHog's `{"data": {"snapshots": [...]}}`."""
+    if isinstance(document, dict):
+        inner = document.get("data")
+        holders = (document, inner if isinstance(inner, dict) else {})
+        document = next(
+            (held[key] for held in holders for key in ("events", "snapshots") if isinstance(held.get(key), list)),
+            None,
+        )
+    return document if isinstance(document, list) else None
+
+
+def unpacked(record: Value) -> Value:
+    """Return an event that was packed into a text (@rrweb/packer), or whose parts were (posthog-js), as it was before.
+
+    What does not unpack is returned as it is: what reads the event tells of it.
+    """
+    if isinstance(record, str):
+        return _unfolded(record, record)
+    if not isinstance(record, dict) or "cv" not in record:
+        return record
+    data = record.get("data")
+    if isinstance(data, str):
+        return {**record, "data": _unfolded(data, data)}
+    if isinstance(data, dict):
+        parts = {key: _unfolded(data[key], data[key]) for key in _PACKED_PARTS if isinstance(data.get(key), str)}
+        return {**record, "data": {**data, **parts}} if parts else record
+    return record
+
+
+def _unfolded(text: str, otherwise: Value) -> Value:
+    """Read compressed JSON that stands in a text, a byte a character."""
+    try:
+        packed = text.encode("latin-1")
+        if not packed.startswith((GZIP_MAGIC, _ZLIB_MAGIC)):
+            return otherwise
+        # Both kinds of header are told apart by zlib itself.
+        unfolder = zlib.decompressobj(_ANY_WINDOW)
+        limit = in_force().line_bytes
+        data = unfolder.decompress(packed, limit + 1)
+        if len(data) > limit or not unfolder.eof:
+            return otherwise
+        return parse(data).value
+    except (UnicodeEncodeError, zlib.error, BrokenText):
+        return otherwise
 
 
 class PageRecords:
@@ -56,6 +114,7 @@ class PageRecords:
         self._scroll: dict[str, Value] = {}
         self._mouse: Value = None
         self._lost = 0
+        self._not_understood = 0
         self._appliers: dict[int, Callable[[dict[str, Value]], None]] = {
             0: self._mutation, 1: self._move, 3: self._scrolled, 4: self._resize, 5: self._input, 6: self._move,
         }  # fmt: skip
@@ -66,14 +125,19 @@ class PageRecords:
         Raises:
             UnusableRecord: it is no rrweb event.
         """
+        record = unpacked(record)
         if not is_event(record):
             raise UnusableRecord("no rrweb event")
         kind, data = record["type"], record["data"] if isinstance(record["data"], dict) else {}
         label = _TYPES[kind]
+        if isinstance(record["data"], str) and record["data"]:
+            self._not_understood += 1
+        is_told = kind in (_META, _FULL)
         if kind == _META:
             self._page.update({key: data[key] for key in ("href", "width", "height") if key in data})
         elif kind == _FULL:
             self._nodes = _flatten(data.get("node"))
+            self._not_understood += not self._nodes and not isinstance(record["data"], str)
             self._inputs, self._scroll = {}, {}
         elif kind == _CUSTOM:
             label = f"Custom {data.get('tag', '')}".rstrip()
@@ -83,11 +147,14 @@ class PageRecords:
             apply = self._appliers.get(source) if type(source) is int else None
             if apply is not None:
                 apply(data)
+                is_told = True
         timestamp_ns = to_ns(record["timestamp"])
         at = default_ns if timestamp_ns is None else timestamp_ns
-        yield SourceEntry(
-            self._state(), at, label, TIME_FROM_FILE if timestamp_ns is None else NO_META, is_full=kind == _FULL
-        )
+        meta: dict[str, Value] = {} if timestamp_ns is not None else dict(TIME_FROM_FILE)
+        if not is_told and record["data"]:
+            # What changes nothing of the page is not passed over in silence.
+            meta["data"] = record["data"]
+        yield SourceEntry(self._state(), at, label, meta or NO_META, is_full=kind == _FULL)
 
     def _state(self) -> State:
         state: State = {"page": self._page, "nodes": self._nodes, "inputs": self._inputs, "scroll": self._scroll}
@@ -110,6 +177,7 @@ class PageRecords:
         self._inputs[str(data.get("id"))] = {key: data[key] for key in ("text", "isChecked") if key in data}
 
     def _mutation(self, data: dict[str, Value]) -> None:
+        self._not_understood += any(data.get(part) and not isinstance(data[part], list) for part in _PACKED_PARTS)
         for change in _objects(data.get("removes")):
             self._remove(str(change.get("id")), str(change.get("parentId")))
         for change in _objects(data.get("adds")):
@@ -155,7 +223,12 @@ class PageRecords:
         return ()
 
     def notices(self) -> Iterable[tuple[str, bool]]:
-        """Tell of changes to nodes that are not there."""
+        """Tell of changes to nodes that are not there, and of what does not read."""
+        if self._not_understood:
+            yield (
+                "some events hold what is no page and no change (packed in a way not known here?); they change nothing",
+                True,
+            )
         if self._lost:
             yield "some changes are about nodes that the recording never showed; they were left out", True
 
@@ -209,9 +282,8 @@ def _flatten(root: Value) -> dict[str, dict[str, Value]]:
 
 
 def open_reader(probe: Probe) -> Reader:
-    """Read a recording: a list of events, or one a line."""
-    if probe.shape is Shape.DOCUMENT and isinstance(probe.document, list):
-        return ItemsReader(
-            probe.path, probe.document, PageRecords(), mtime_ns=probe.status.st_mtime_ns, place="event"
-        )
+    """Read a recording: a list of events, an object around one, or one a line."""
+    events = _listed(probe.document) if probe.shape is Shape.DOCUMENT else None
+    if events is not None:
+        return ItemsReader(probe.path, events, PageRecords(), mtime_ns=probe.status.st_mtime_ns, place="event")
     return LinesReader(probe.path, PageRecords(), probe.limits, follows=probe.follows)
