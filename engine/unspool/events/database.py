@@ -88,6 +88,7 @@ class Database:
             mark, version = self.value("PRAGMA application_id"), self.value("PRAGMA user_version")
             tables = self.value("SELECT count(*) FROM sqlite_schema")
         if mark == APPLICATION_ID and 1 <= version <= SCHEMA_VERSION:
+            self._check_schema()
             return False
         is_empty = mark == 0 and version == 0 and tables == 0
         if is_empty and empty_is_fine:
@@ -97,6 +98,18 @@ class Database:
         else:
             reason = "it is no event log of unspool; choose another file"
         raise DatabaseError(f"{self.path}: {reason}", operation="open")
+
+    def _check_schema(self) -> None:
+        """Refuse a log with a view or a trigger that is not ours: it would act when the log is read."""
+        query = "SELECT name, sql FROM sqlite_schema WHERE type IN ('view', 'trigger')"
+        with self.reading() as connection:
+            found = connection.execute(query).fetchall()
+        expected = {statement.strip() for statement in TABLES.split(";\n")}
+        for name, sql in found:
+            if sql not in expected:
+                raise DatabaseError(
+                    f"{self.path}: {name!r} in it is not unspool's; restore it from a copy", operation="open"
+                )
 
     def _use_wal(self) -> None:
         """Switch to write-ahead logging; SQLite's own waiting does not cover this step, so wait here."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 from unspool.errors import CorruptHistory
 from unspool.query.doctor_findings import Code
 from unspool.query.doctor_steps import Report
+from unspool.store.databases import BoundedConnection
 from unspool.store.ending import End, ending_of
 from unspool.store.layout import HISTORY_ID, EndMark, FileConnection
 
@@ -54,16 +55,18 @@ def check_database(connection: FileConnection, report: Report, cancelled: Callab
         Whether it found nothing.
     """
     found: list[str] = []
-    connection.set_progress_handler(lambda: int(cancelled()), 100_000)
+    if isinstance(connection, BoundedConnection):
+        connection.stops = cancelled
     try:
         for (line,) in connection.execute(f"PRAGMA integrity_check({_CHECKED})"):
             if line != "ok":
                 found.append(f"SQLite's own check says: {' '.join(str(line).split())}")
     except sqlite3.DatabaseError as error:
-        if "interrupted" not in str(error):
+        if not cancelled():
             found.append(f"SQLite cannot check the file ({error})")
     finally:
-        connection.set_progress_handler(None, 0)
+        if isinstance(connection, BoundedConnection):
+            connection.stops = None
     for text in found:
         report(Code.SQLITE_DAMAGE, None, None, text)
     return not found

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from unspool.errors import UnreadableSource
@@ -43,6 +43,39 @@ class View(Enum):
 
 
 _Connect = Callable[..., sqlite3.Connection]
+_STRIDE: Final = 20_000
+"""Steps of SQLite's machine between two looks at how many there were."""
+_STEPS_AT_LEAST: Final = 3_000_000
+_STEPS_A_BYTE: Final = 16
+"""Steps that a statement may take for each byte of the database and its log: reading every row takes about one."""
+
+
+class BoundedConnection(sqlite3.Connection):
+    """A connection whose statements end: pages that lead round in circles would keep SQLite busy for ever."""
+
+    stops: Callable[[], bool] | None = None
+    """Asked now and then whether to break off what runs."""
+    _path = Path()
+    _strides = 0
+    _most = 0
+
+    def bound(self, path: Path) -> None:
+        """Break off every statement from now on that takes longer than a database as large as this one can take."""
+        self._path = path
+        self._most = _STEPS_AT_LEAST // _STRIDE
+        self.set_progress_handler(self._stride, _STRIDE)
+
+    def _stride(self) -> int:
+        self._strides += 1
+        if self._strides > self._most:
+            # It may have grown since it was looked at last.
+            self._most = (_STEPS_AT_LEAST + _STEPS_A_BYTE * sum(stamp_of(self._path)[1::2])) // _STRIDE
+        return int(self._strides > self._most or (self.stops is not None and self.stops()))
+
+    def execute(self, *args: Any) -> sqlite3.Cursor:
+        """Run a statement; see `sqlite3.Connection.execute`."""
+        self._strides = 0
+        return super().execute(*args)
 
 
 class Opened(NamedTuple):
@@ -58,7 +91,7 @@ def open_untouched(
     live: bool | None = None,
     text_factory: Callable[[bytes], str] | None = None,
     wait_s: float = WAIT_S,
-    factory: type[sqlite3.Connection] = sqlite3.Connection,
+    factory: type[BoundedConnection] = BoundedConnection,
 ) -> Opened:
     """Open a database for reading.
 
@@ -161,7 +194,7 @@ def _connect(
     *,
     text_factory: Callable[[bytes], str] | None,
     wait_s: float,
-    factory: type[sqlite3.Connection],
+    factory: type[BoundedConnection],
     exclusive: bool = False,
 ) -> sqlite3.Connection:
     uri = f"file:{quote(str(path))}?{options}"
@@ -174,6 +207,7 @@ def _connect(
         if exclusive:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
         guard(connection)
+        connection.bound(path)
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except (sqlite3.Error, UnicodeDecodeError):
         connection.close()
@@ -302,6 +336,6 @@ def damage_of_log(path: Path) -> WalScan | None:
 
 
 __all__ = [
-    "WAIT_S", "Opened", "Stamp", "UntouchedDatabase", "View", "damage_of_log", "guard", "has_log", "is_recording", "journal_of", "open_untouched",
+    "WAIT_S", "BoundedConnection", "Opened", "Stamp", "UntouchedDatabase", "View", "damage_of_log", "guard", "has_log", "is_recording", "journal_of", "open_untouched",
     "page_size_in", "stamp_of",
 ]  # fmt: skip

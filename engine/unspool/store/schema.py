@@ -24,7 +24,7 @@ from typing import Final, NamedTuple, cast
 
 from unspool.errors import CorruptHistory, NewerSchema, StorageFailed, UnreadableSource
 from unspool.files.private import PRIVATE, foreign_owner, make_if_missing
-from unspool.store.databases import View, open_untouched
+from unspool.store.databases import BoundedConnection, View, open_untouched
 from unspool.store.layout import CREATED_NS, FileConnection
 from unspool.store.layout_1 import FirstLayout
 from unspool.store.layout_2 import SecondLayout, seed_of
@@ -89,6 +89,10 @@ def is_refusal(error: Exception) -> bool:
     return "disk I/O error" in str(error) or "full" in str(error)
 
 
+class _ReadingConnection(BoundedConnection, FileConnection):
+    """A connection to a native file that anybody may have written."""
+
+
 class OpenedFile(NamedTuple):
     """A connection that cannot write, and what it sees."""
 
@@ -112,7 +116,7 @@ def connect_reader(path: Path, *, live: bool | None = None, is_lenient: bool = F
     """
     try:
         # A damaged text is compared with its checksum; SQLite's module would refuse the whole query for it.
-        found, view = open_untouched(path, live=live, text_factory=_text, factory=FileConnection)
+        found, view = open_untouched(path, live=live, text_factory=_text, factory=_ReadingConnection)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise database_error(path, error) from None
     except FileNotFoundError:
@@ -142,6 +146,11 @@ def database_error(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> Unr
         return UnreadableSource(f"{path}: not an unspool file (no SQLite database); name its format with --format")
     if "malformed" in text or "corrupt" in text or "Could not decode" in text:
         return CorruptHistory(f"{path}: damaged ({text}); `unspool doctor {path} --repair OUT` keeps what is intact")
+    if "interrupted" in text:
+        return CorruptHistory(
+            f"{path}: reading was broken off; if nobody closed the file, its pages lead round in circles: "
+            f"`unspool doctor {path} --repair OUT` keeps what is intact"
+        )
     if is_refusal(error):
         return CorruptHistory(f"{path}: {text}; check the disk and its free space")
     return UnreadableSource(f"{path}: cannot be opened ({text}); {foreign_owner(path) or 'check its permissions'}")
