@@ -112,7 +112,7 @@ class HistoryTools:
         shape: dict[str, Value] = {
             "holds_first": found.holds_first, "holds_last": found.holds_last, "flips_in_all": len(found.flips),
             "asked": found.asked, "avoided": found.avoided, "not_answered": found.failures, "why": found.failure,
-            "complete": found.complete,
+            "complete": found.complete, **({"doubts": list(found.doubts)} if found.doubts else {}),
         }  # fmt: skip
         return answer({**shape, **_short_of(found.problems, patience), "flips": flips}, "flips", "a simpler question")
 

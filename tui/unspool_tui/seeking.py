@@ -146,7 +146,7 @@ def turns(history: HistoryPort, text: str, cancelled: Cancelled) -> Iterator[Tur
             told = len(running.flips)
             until = perf_counter() + PART_SECONDS
     found = running.result()
-    words = [f"{found.asked:,} entries rebuilt, {found.avoided:,} left out"]
+    words = [*found.doubts, f"{found.asked:,} entries rebuilt, {found.avoided:,} left out"]
     if found.failures:
         words.append(f"not answered at {found.failures:,}: {found.failure}")
     words += [unread(found.problems)] if found.problems else []

@@ -15,6 +15,7 @@ from unspool.errors import CorruptHistory
 from unspool.history.history import History
 from unspool.query.bisect_callable import Function, FunctionPredicate
 from unspool.query.bisect_flips import Bisection, Flip
+from unspool.query.doubts import refuse_unknown
 from unspool.query.expressions import Answer, Expression, Predicate
 from unspool.query.lineage import Places, Stretch, concerns, line_to, stretches_back, touching, windows
 from unspool.query.reading import Cancelled, StateReader, never
@@ -50,7 +51,9 @@ class _Asking:
         self.last = answer
         return answer
 
-    def result(self, entries: int, complete: bool, *, single: bool = False) -> Bisection:
+    def result(
+        self, entries: int, complete: bool, *, single: bool = False, doubts: tuple[str, ...] = ()
+    ) -> Bisection:
         asked, problems = self.reader.rebuilt, self.reader.problems
         return Bisection(
             flips=tuple(self.flips),
@@ -63,6 +66,7 @@ class _Asking:
             failures=self.failures,
             failure=self.failure,
             problems=problems,
+            doubts=doubts,
         )
 
 
@@ -83,6 +87,9 @@ class Bisecting:
         if isinstance(question, str):
             question = Expression(question)
         predicate: Predicate = question if isinstance(question, Expression) else FunctionPredicate(question)
+        self._watch = question.watch if isinstance(question, Expression) else None
+        if self._watch is not None:
+            refuse_unknown(self._watch, predicate.reads, history)
         self._asking = _Asking(history, predicate, skip_damaged)
         self._single = assume_single_flip
         self._cancelled = cancelled
@@ -120,7 +127,9 @@ class Bisecting:
 
     def result(self) -> Bisection:
         """Return what came of it so far."""
-        return self._asking.result(self.entries, self._complete, single=self._single and self._line is not None)
+        doubts = self._watch.doubts() if self._watch is not None else ()
+        single = self._single and self._line is not None
+        return self._asking.result(self.entries, self._complete, single=single, doubts=doubts)
 
 
 def bisect(
@@ -147,7 +156,7 @@ def bisect(
         cancelled: ends the search when it says yes; `complete` is then False.
 
     Raises:
-        ExpressionError: the expression does not parse.
+        ExpressionError: the expression does not parse, or reads an atom that no entry has.
         EntryNotFound: there is no such entry.
         CorruptHistory: an entry cannot be read.
     """

@@ -44,6 +44,7 @@ class Bisection:
         failures: entries at which the question could not be answered, which counts as not holding.
         failure: why, the first time.
         problems: entries that could not be read and were stepped over.
+        doubts: parts of the expression that can hardly be meant: paths that no entry has, kinds that never compare.
     """
 
     flips: tuple[Flip, ...]
@@ -56,6 +57,7 @@ class Bisection:
     failures: int = 0
     failure: str = ""
     problems: tuple[Problem, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def first(self) -> Flip | None:

@@ -2,7 +2,7 @@
 
 `cart.total > 100`, `user.name == "bob"`, `items[?qty > 3]`, `length(cart.items) > 2 && !cart.paid`. Beyond JMESPath,
 what stands right of a comparison may be a bare number, `true`, `false`, `null` or a text in double quotes (plain
-JMESPath wants backticks round them), a path may begin with `$.`, and `!a.b` means `!(a.b)`.
+JMESPath wants backticks round them), a number may stand left of one, a path may begin with `$.`, and `!a.b` means `!(a.b)`.
 
 What holds: everything except null, false, an empty text, an empty list and an empty object; 0 holds. This is
 JMESPath's rule. Where a function is given what it cannot take, as `length` of null, the answer does not hold.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from difflib import get_close_matches
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -23,6 +24,7 @@ from jmespath.visitor import TreeInterpreter
 
 from unspool.model.limits import in_force
 from unspool.model.values import Value
+from unspool.query.doubts import Watch
 from unspool.query.errors import EvaluationStopped, ExpressionError
 from unspool.query.expression_values import plain
 from unspool.query.reading import Wire
@@ -44,12 +46,29 @@ _TERM: Final = re.compile(
         (?P<bare>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.\[])
           | (?:true|false|null)(?![\w.\[(])
           | "(?:[^"\\]|\\.)*+"(?!\s*[.\[(]))
+      | (?P<left>(?<![\w.\])"'`-])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?=\s*+(?:==|!=|<=|>=|<|>))
       | !(?!=)\s*+(?P<chain>(?:[A-Za-z_]\w*+|"(?:[^"\\]|\\.)*+")(?:\.(?:[A-Za-z_]\w*+|"(?:[^"\\]|\\.)*+")|\[-?\d+\])++)
       | (?P<quoted>"(?:[^"\\]|\\.)*+(?:"|\Z))
       | (?P<root>(?<![\w"])\$\.)""",
     re.VERBOSE | re.DOTALL,
 )
-_HINTS: Final = {"=": "write ==", "and": "write &&", "or": "write ||", "not": "write !", "&": "write &&"}
+_HINTS: Final = {
+    "=": "write ==",
+    "and": "write &&",
+    "or": "write ||",
+    "not": "write !",
+    "&": "write &&",
+    "is": "write ==",
+}
+_HINTS_AT: Final = {"=>": "write >=", "=<": "write <=", "===": "write ==", "<>": "write !="}
+_FUNCTIONS: Final = {
+    "len": "length",
+    "size": "length",
+    "count": "length",
+    "str": "to_string",
+    "int": "to_number",
+    "average": "avg",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +102,10 @@ class Predicate(Protocol):
 class _BoundedInterpreter(TreeInterpreter):  # type: ignore[misc]
     """Works an expression out, and ends one that takes too long: nested projections and maps multiply their items."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, watch: Watch) -> None:
         super().__init__()
         self._text = text
+        self._watch = watch
         self._visits = 0
         self._until = 0.0
 
@@ -106,6 +126,24 @@ class _BoundedInterpreter(TreeInterpreter):  # type: ignore[misc]
                 f"{self._text[:80]!r} takes too long at one entry; ask for fewer parts, or: {told}"
             )
         return super().visit(node, *args, **kwargs)
+
+    def visit_field(self, node: dict[str, Any], value: Any) -> Any:
+        """Look for a field."""
+        self._watch.field(node, value)
+        return super().visit_field(node, value)
+
+    def visit_comparator(self, node: dict[str, Any], value: Any) -> Any:
+        """Compare; only numbers and texts have an order."""
+        left, right = (self.visit(child, value) for child in node["children"])
+        self._watch.comparison(node, left, right)
+        compare = self.COMPARATOR_FUNC[node["value"]]
+        if node["value"] in self._EQUALITY_OPS or (_has_order(left) and _has_order(right)):
+            return compare(left, right)
+        return None
+
+
+def _has_order(value: Any) -> bool:
+    return isinstance(value, int | float | str) and not isinstance(value, bool)
 
 
 class Expression:
@@ -138,7 +176,9 @@ class Expression:
             raise ExpressionError(f"{text[:80]!r} does not parse: {error}") from None
         _check(self._tree, text)
         self.reads = _atoms_read(self._tree)
-        self._interpreter = _BoundedInterpreter(text)
+        self.watch = Watch(self._tree, text)
+        """What was noticed while states were asked."""
+        self._interpreter = _BoundedInterpreter(text, self.watch)
         self._decoded: dict[str, tuple[bytes, Value]] = {}
 
     def __repr__(self) -> str:
@@ -189,6 +229,8 @@ def _rewrite(text: str) -> tuple[str, list[int], list[int]]:
     for match in _TERM.finditer(text):
         if match["bare"] is not None:
             put(f"`{match['bare'].replace('`', chr(92) + '`')}`", match.start("bare"), match.end("bare"))
+        elif match["left"] is not None:
+            put(f"`{match['left']}`", match.start(), match.end())
         elif match["root"] is not None:
             put("", match.start(), match.end())
         elif match["chain"] is not None:
@@ -203,7 +245,13 @@ def _explain(text: str, column: int, error: ParseError) -> str:
     reason = error.message if isinstance(error, LexerError) else f"{token!r} is not expected there"
     if column > len(text):
         reason = "it ends too early"
-    hint = f"; {_HINTS[token]}" if token in _HINTS else ""
+    near = text[max(column - 2, 0) : column + 2]
+    told = next((_HINTS_AT[sign] for sign in _HINTS_AT if sign in near), _HINTS.get(token, ""))
+    if not told and re.search(r"\bnot\s+$", text[: column - 1]):
+        told = _HINTS["not"]
+    elif not told and text[: column - 1].rstrip().endswith("["):
+        told = f"a key is written after a dot: .{token}"
+    hint = f"; {told}" if told else ""
     if token.startswith("-"):
         hint = '; names with other signs than letters, digits and _ are written in double quotes: "a-b"'
     elif token.isdigit():
@@ -238,8 +286,10 @@ def _check_call(node: dict[str, Any], text: str) -> None:
     column = found.start() + 1 if found else 1
     known = Functions.FUNCTION_TABLE.get(name)
     if known is None:
-        names = ", ".join(sorted(Functions.FUNCTION_TABLE))
-        raise ExpressionError(f"{text[:80]!r}: no function is called {name!r} (column {column}); there are {names}")
+        names = sorted(Functions.FUNCTION_TABLE)
+        near = _FUNCTIONS.get(name) or next(iter(get_close_matches(name, names, n=1, cutoff=0.7)), "")
+        hint = f"did you mean {near}?" if near else f"there are {', '.join(names)}"
+        raise ExpressionError(f"{text[:80]!r}: no function is called {name!r} (column {column}); {hint}")
     takes = known["signature"]
     variadic = bool(takes) and bool(takes[-1].get("variadic"))
     if given != len(takes) and not (variadic and given >= len(takes)):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.verdict import Problem
+from unspool.query.doubts import refuse_unknown
 from unspool.query.expressions import Expression
 from unspool.query.lineage import Stretch, stretches_back, windows
 from unspool.query.reading import EMPTY_STATE, Cancelled, Progress, StateReader, Wire, never, untold
@@ -124,9 +125,10 @@ def search(
         progress: told how far it is.
 
     Raises:
-        QuestionError: there is nothing to look for.
+        QuestionError: there is nothing to look for, or an expression reads an atom that no entry has.
     """
     if isinstance(query, Expression):
+        refuse_unknown(query.watch, query.reads, history)
         look: Look = ResultLook(query)
     else:
         look = TextLook(TextQuery(query) if isinstance(query, str) else query, history.identity)

@@ -43,6 +43,25 @@ def conclude(common: Common, code: int, problems: Sequence[Problem], interruptio
     return max(code, _FOUND_PROBLEMS if problems else 0)
 
 
+def refuse_doubtful(common: Common, doubts: Sequence[str], *, is_answered: bool) -> None:
+    """Say on standard error what in an expression can hardly be meant.
+
+    Args:
+        common: the options of the call.
+        doubts: what was noticed.
+        is_answered: something was found all the same; then doubts are remarks.
+
+    Raises:
+        ExpressionError: nothing was found, and the doubts say why.
+    """
+    from unspool.query.errors import ExpressionError
+
+    if doubts and not is_answered:
+        raise ExpressionError("; ".join(doubts))
+    for doubt in () if common.quiet else doubts:
+        click.echo(f"unspool: {visible(doubt)}", err=True)
+
+
 def entries(count: int) -> str:
     """Spell a number of entries: `1 entry`, `2,575 entries`."""
     return f"{count:,} {'entry' if count == 1 else 'entries'}"

@@ -15,6 +15,7 @@ from unspool_tui.cli.asking import (
     entries,
     happened,
     problem_shapes,
+    refuse_doubtful,
     skip_damaged_option,
 )
 from unspool_tui.cli.ending import interruptible
@@ -58,6 +59,7 @@ def command(
                 progress=progress,
                 cancelled=interruption,
             )
+        refuse_doubtful(common, found.doubts, is_answered=bool(found.flips) or interruption())
         with Output(common) as out:
             if as_json:
                 out.json(bisection_shape(found, history, expression))
@@ -83,6 +85,7 @@ def bisection_shape(found: Bisection, history: History, expression: str) -> dict
         "failure": found.failure,
         "complete": found.complete,
         "problems": problem_shapes(found.problems),
+        "doubts": list(found.doubts),
     }
 
 
@@ -98,15 +101,22 @@ def _flip_shape(flip: Flip, history: History) -> dict[str, Value]:
     }
 
 
+def _unchanging(found: Bisection) -> str:
+    holds = "holds" if found.holds_first else "does not hold"
+    if not found.complete:
+        return f"{holds} as far as it was asked"
+    if found.single:
+        return f"{holds} at the first and the last entry"
+    return "holds at every entry" if found.holds_first else "never holds: it does not hold at any entry"
+
+
 def _print_bisection(out: Output, found: Bisection, history: History, expression: str) -> None:
     out.line(out.paint(visible(expression), "head"))
     if found.holds_first is None:
         out.line("no entries")
         return
     if not found.flips:
-        holds = "holds" if found.holds_first else "does not hold"
-        ends = "at the first and the last entry" if found.single else "at every entry"
-        out.line(f"{holds} {ends if found.complete else 'as far as it was asked'}")
+        out.line(_unchanging(found))
     for flip in found.flips:
         entry = history[flip.seq]
         mark = out.paint("holds " if flip.holds else "ceases", "+" if flip.holds else "-")

@@ -10,7 +10,7 @@ import click
 
 from unspool.model.paths import format_path
 from unspool.model.values import Value
-from unspool_tui.cli.asking import conclude, entries, skip_damaged_option
+from unspool_tui.cli.asking import conclude, entries, refuse_doubtful, skip_damaged_option
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
@@ -45,6 +45,7 @@ def command(
 
     `qty > 3` compares the values at every path that ends in `qty`. Upper case counts only where TEXT has some.
     """
+    from unspool.query.expressions import Expression
     from unspool.query.search import search
 
     query = _query(text, expr, regex)
@@ -52,6 +53,8 @@ def command(
         with shown_progress(common, "searching") as progress:
             running = search(history, query, skip_damaged=skip_damaged, cancelled=interruption, progress=progress)
             found = _print_hits(common, islice(running, limit), as_json, progress)
+        if isinstance(query, Expression):
+            refuse_doubtful(common, query.watch.doubts(), is_answered=bool(found) or interruption())
         if not common.quiet and not as_json:
             among = f"{running.looked_at:,} of {entries(len(history))}"
             click.echo(f"unspool: {humane.count(found, 'hit')} in {among}", err=True)

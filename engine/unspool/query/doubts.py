@@ -1,0 +1,257 @@
+"""Expressions that cannot be meant: a mistyped path reads as null, and null gives a confident wrong answer.
+
+An atom that no entry has is refused before anything is asked. Everything else is watched while states are asked: a
+field that was looked for and never there, a comparison of a number with a text, a text that differs from what is there
+in upper and lower case only. What was never reached (the right side of an `&&` that was never true) is not doubted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any, Final
+
+from unspool.errors import CorruptHistory
+from unspool.history.history import History
+from unspool.model.paths import format_path
+from unspool.model.values import Value
+from unspool.query.errors import ExpressionError
+
+Node = dict[str, Any]
+"""A node of JMESPath's tree: `type`, `children`, and `value` where it has one."""
+
+_SPELLINGS: Final = {
+    "True": "true", "TRUE": "true", "False": "false", "FALSE": "false",
+    "None": "null", "NULL": "null", "nil": "null", "undefined": "null", "NaN": "null",
+}  # fmt: skip
+_LITERALS: Final = frozenset(("true", "false", "null"))
+_MOST_NAMES: Final = 64
+"""Names and texts remembered of one place, to suggest from."""
+_SHOWN: Final = 4
+_WITH_INNER: Final = frozenset(("projection", "value_projection", "filter_projection", "flatten"))
+_KINDS: Final = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    dict: "an object",
+}
+
+
+class Watch:
+    """Watches an expression being asked, and tells afterwards what in it can hardly be meant."""
+
+    def __init__(self, tree: Node, text: str) -> None:
+        """Watch an expression.
+
+        Args:
+            tree: its tree.
+            text: as it was written, for messages.
+        """
+        self.text = text
+        self._places: dict[int, str] = {}
+        self._missing: dict[int, tuple[str, set[str]]] = {}
+        self._clashing: dict[int, tuple[Value, Value] | None] = {}
+        self._texts: dict[int, tuple[str, set[str]]] = {}
+        self._compared: list[Node] = []
+        self._walk(tree, "")
+
+    def _walk(self, node: Node, prefix: str) -> str:
+        """Note the path of every field below a node, given the path it starts from; return the path it leads to."""
+        kind, inner = node["type"], [child for child in node["children"] if isinstance(child, dict)]
+        if kind == "field":
+            step = format_path((node["value"],), root="")
+            path = self._places[id(node)] = step if not prefix else f"{prefix}.{step}".replace(".[", "[")
+            return path
+        if kind in ("subexpression", "index_expression", "pipe"):
+            for child in inner:
+                prefix = self._walk(child, prefix)
+            return prefix
+        if kind in _WITH_INNER:
+            base = f"{self._walk(inner[0], prefix)}[*]"
+            ends = [self._walk(child, base) for child in inner[1:]]
+            return ends[0] if ends else base
+        if kind == "comparator":
+            self._compared.append(node)
+        for child in inner:
+            self._walk(child, prefix)
+        return prefix
+
+    @property
+    def right_sides(self) -> frozenset[str]:
+        """Names that stand alone right of a comparison, where a value is usual."""
+        return self._names(1)
+
+    @property
+    def left_sides(self) -> frozenset[str]:
+        """Names that stand alone left of a comparison."""
+        return self._names(0)
+
+    def _names(self, side: int) -> frozenset[str]:
+        sides = (node["children"][side] for node in self._compared)
+        return frozenset(str(child["value"]) for child in sides if child["type"] == "field")
+
+    def field(self, node: Node, value: Value) -> None:
+        """Note that a field was looked for in a value."""
+        if not isinstance(value, dict):
+            return
+        known = self._missing.get(id(node))
+        if node["value"] in value:
+            self._missing[id(node)] = ("", set())
+        elif known is None or known[0]:
+            names = known[1] if known is not None else set()
+            if len(names) < _MOST_NAMES:
+                names.update(list(value)[:_MOST_NAMES])
+            self._missing[id(node)] = (self._places.get(id(node), str(node["value"])), names)
+
+    def comparison(self, node: Node, left: Value, right: Value) -> None:
+        """Note that two values were compared."""
+        if left is None or right is None:
+            return
+        kind = _KINDS.get(type(left))
+        ordered = node["value"] not in ("eq", "ne")
+        fits = kind == _KINDS.get(type(right)) and (not ordered or kind in _ORDERED)
+        if fits:
+            self._clashing[id(node)] = None
+        elif id(node) not in self._clashing:
+            self._clashing[id(node)] = (left, right)
+        if fits and isinstance(left, str) and isinstance(right, str):
+            self._note_text(node, left, right)
+
+    def _note_text(self, node: Node, left: str, right: str) -> None:
+        if node["children"][1]["type"] != "literal":
+            return
+        known = self._texts.setdefault(id(node), (right, set()))
+        if len(known[1]) < _MOST_NAMES:
+            known[1].add(left)
+
+    def doubts(self) -> tuple[str, ...]:
+        """Return a sentence for each part of the expression that can hardly be meant, as far as it was asked."""
+        return (*self._absent(), *self._mixed(), *self._other_case())
+
+    def _absent(self) -> Iterator[str]:
+        for path, names in self._missing.values():
+            if path:
+                yield f"no entry that was asked has {path}{_nearest(path.rpartition('.')[2], names)}"
+
+    def _mixed(self) -> Iterator[str]:
+        for node in self._compared:
+            pair = self._clashing.get(id(node))
+            if pair is None:
+                continue
+            (left, right), sign = pair, _SIGNS[node["value"]]
+            kinds = (_KINDS.get(type(left), "a value"), _KINDS.get(type(right), "a value"))
+            place = self._places_below(node["children"][0])
+            if kinds[0] == kinds[1]:
+                yield f"{place} is {kinds[0]}, and {sign} compares numbers and texts only"
+                continue
+            hint = _retyped(left, right)
+            told = f"; write {sign} {hint}" if hint else ""
+            yield f"{place} is {kinds[0]} and is compared with {kinds[1]}{told}"
+
+    def _places_below(self, node: Node) -> str:
+        found = [self._places[id(node)]] if id(node) in self._places else []
+        pending = [child for child in node["children"] if isinstance(child, dict)]
+        while pending:
+            child = pending.pop()
+            found += [self._places[id(child)]] if id(child) in self._places else []
+            pending.extend(item for item in child["children"] if isinstance(item, dict))
+        return max(found, key=len, default="what stands left")
+
+    def _other_case(self) -> Iterator[str]:
+        for node in self._compared:
+            wanted, seen = self._texts.get(id(node), ("", set()))
+            if not wanted or wanted in seen:
+                continue
+            near = next((text for text in sorted(seen) if text.strip().casefold() == wanted.strip().casefold()), None)
+            if near is not None:
+                yield f'{self._places_below(node["children"][0])} is never "{wanted}"; it is "{near}"'
+
+
+_ORDERED: Final = frozenset(("a number", "text"))
+_SIGNS: Final = {"eq": "==", "ne": "!=", "lt": "<", "gt": ">", "lte": "<=", "gte": ">="}
+
+
+def _retyped(left: Value, right: Value) -> str:
+    """Return the right side as the left side's kind, where it reads as that; else ""."""
+    if isinstance(right, str) and isinstance(left, bool):
+        return right.lower() if right.lower() in ("true", "false") else ""
+    if isinstance(right, str) and isinstance(left, int | float):
+        try:
+            float(right)
+        except ValueError:
+            return ""
+        return right.strip()
+    if isinstance(left, str) and isinstance(right, int | float):
+        return f'"{str(right).lower() if isinstance(right, bool) else right}"'
+    if isinstance(left, bool) and right in (0, 1):
+        return "true" if right else "false"
+    return ""
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    known = sorted(map(str, names))
+    folded = {item.casefold(): item for item in known}
+    if name.casefold() in folded:
+        return f"; did you mean {folded[name.casefold()]}?"
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]}?"
+    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    return f"; there {'is' if len(known) == 1 else 'are'} {', '.join(known[:_SHOWN])}{more}" if known else ""
+
+
+def refuse_unknown(watch: Watch, reads: frozenset[str] | None, history: History) -> None:
+    """Refuse an expression that reads an atom which no entry has.
+
+    Args:
+        watch: what is known of the expression.
+        reads: the atoms it reads; None when it may read any.
+        history: where it is to be asked; nothing is refused while more of its source is still being read.
+
+    Raises:
+        ExpressionError: names the atom and, where there is one, the nearest name or the usual spelling.
+    """
+    if not reads or not len(history) or not history.progress.is_finished:
+        return
+    for atom in sorted(reads):
+        if history.store.atom_number(atom) is None:
+            raise ExpressionError(f"{watch.text[:80]!r}: {_unknown(watch, atom, history)}")
+
+
+def _unknown(watch: Watch, atom: str, history: History) -> str:
+    told = f"no entry has {format_path((atom,), root='')}"
+    names = _names(history)
+    if atom in _SPELLINGS:
+        return f"{told}; write {_SPELLINGS[atom]}"
+    if atom in _LITERALS and atom in watch.left_sides:
+        return f"{told}; write the value {atom} right of the comparison"
+    near = _nearest(atom, names)
+    if atom in watch.right_sides and "did you mean" not in near:
+        return f'{told}; a text is written in double quotes: "{atom}"'
+    if "did you mean" not in near:
+        holder = next((name for name in names if _holds(history, name, atom)), None)
+        if holder is not None:
+            return f"{told}; did you mean {format_path((holder, atom), root='')}?"
+    return f"{told}{near}"
+
+
+def _holds(history: History, name: str, field: str) -> bool:
+    """Whether an atom of the newest state is an object with a field of that name."""
+    try:
+        value = history.view(-1).get(name)
+    except CorruptHistory:
+        return False
+    return isinstance(value, dict) and field in value
+
+
+def _names(history: History) -> list[str]:
+    """Return names of atoms: those of the newest and the first state that read."""
+    names: dict[str, None] = {}
+    for seq in (len(history) - 1, 0):
+        try:
+            names.update(dict.fromkeys(history.view(seq)))
+        except CorruptHistory:
+            continue
+    return list(names)
