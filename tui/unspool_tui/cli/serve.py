@@ -70,7 +70,7 @@ def command(
         )
     # A source that cannot be opened is told here, not to every visitor.
     for source in sources:
-        with opened(replace(common, source=source), follow=True):
+        with opened(replace(common, source=source), wait=False):
             pass
     served = Served(
         words=_app_command(common, sources, no_follow, allow_write),
