@@ -257,6 +257,7 @@ def test_the_terminal_is_put_back_when_the_program_is_told_to_end(opened: Termin
     opened.process.send_signal(signal.SIGTERM)
     opened.wait()
     assert opened.restored()
+    assert opened.process.returncode == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["at rest", "in a long read"])

@@ -33,7 +33,7 @@ def run_app(
     follow: bool = True,
     options: UiOptions = DEFAULTS,
     tabs: Tabs | None = None,
-) -> None:
+) -> int:
     """Show a history, or several as tabs, in the terminal until the person leaves.
 
     Args:
@@ -42,6 +42,9 @@ def run_app(
         follow: keep up with new entries.
         options: see `UiOptions`.
         tabs: all sources, where there are several; they are not closed either.
+
+    Returns:
+        0, or 128 and the number of the signal that the app was told to end by.
 
     Raises:
         ConfigError: the settings file or a theme is not valid.
@@ -69,6 +72,7 @@ def run_app(
         sys.setswitchinterval(SWITCH_SECONDS)
         with outlasting_the_terminal():
             app.run(mouse=app.wants_mouse)
+            return app.return_code or 0
     finally:
         sys.setswitchinterval(switching)
         gc.enable()

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from textual import on
@@ -36,6 +37,8 @@ COLLECT_AFTER: Final = (20_000, 50, 1_000)
 """Garbage collection thresholds: drawing makes thousands of short-lived strips, which the defaults collect mid-frame."""
 
 
+_BY_SIGNAL: Final = 128
+"""What shells add to the number of the signal that a program ended by."""
 FREEZE_AFTER: Final = 0.15
 """Seconds after the start; the first paint must not wait for it."""
 
@@ -121,7 +124,8 @@ class UnspoolApp(App[None]):
         for name in ("SIGTERM", "SIGHUP"):
             # Windows has no SIGHUP and no handlers of loops; other threads than the first get no signals.
             with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(getattr(signal, name), self.exit)
+                number = getattr(signal, name)
+                loop.add_signal_handler(number, partial(self.exit, return_code=_BY_SIGNAL + number))
 
     def on_unmount(self) -> None:
         """Remember the places."""

@@ -103,6 +103,12 @@ def was_told() -> int:
     return code_of(_ending.signal) if _ending.signal else 0
 
 
+def note_code(code: int) -> None:
+    """Take note that something that listens to signals itself, as a screen does, ended by one if its code says so."""
+    if code > code_of(0):
+        _ending.signal = code - code_of(0)
+
+
 def end_when_told() -> None:
     """From now on, end this process within a second of being told; for the process's own start only."""
     _ending.is_for_good = True

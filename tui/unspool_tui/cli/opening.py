@@ -138,6 +138,7 @@ def show(
         _check_atom(history, -1 if at_entry is None else at_entry, str(select[0]))
     # Textual takes long to import, and no other command needs it.
     from unspool_tui.app import run_app
+    from unspool_tui.cli.ending import note_code
     from unspool_tui.options import UiOptions
     from unspool_tui.permits import EVERYTHING
     from unspool_tui.tabs import Tab, Tabs
@@ -152,7 +153,7 @@ def show(
     )
     if tabs is None:
         tabs = Tabs([Tab(source_of(common, follow=follow), at_entry, history, given=common.identity)])
-    run_app(history, at=at_entry, follow=follow, options=options, tabs=tabs)
+    note_code(run_app(history, at=at_entry, follow=follow, options=options, tabs=tabs))
 
 
 def _show_one(common: Common, at_entry: int | None, *, follow: bool, select: Path, permits: Permits | None) -> int:
