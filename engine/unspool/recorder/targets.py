@@ -32,7 +32,7 @@ def store_at(target: str, durability: Durability, mode: int, spool: SpoolOptions
     if not is_postgres(target):
         return FileStore.create(Path(target), durability=durability, mode=mode)
     # Its driver is an extra that only those who record there have.
-    from unspool.store.postgres.shipping import SpooledStore
+    from unspool.store.postgres.spooled import SpooledStore
 
     return SpooledStore.open(target, durability=durability, options=spool)
 
@@ -78,8 +78,9 @@ def ship(
         StorageFailed, MissingExtra: see `ship_spool`.
     """
     from unspool.store.postgres.connection import parse_target
-    from unspool.store.postgres.shipping import named_target, ship_spool
+    from unspool.store.postgres.shipping import ship_spool
     from unspool.store.postgres.spool import address_of, is_spool, spool_folder
+    from unspool.store.postgres.spooled import named_target
 
     if is_postgres(spool):
         target = named_target(spool)

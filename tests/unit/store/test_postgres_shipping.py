@@ -26,8 +26,8 @@ from unspool.errors import ConfigError, EntryDropped, HistoryLocked, StorageFail
 from unspool.query.doctor import Code, Health, diagnose
 from unspool.recorder.troubles import EntriesWait
 from unspool.store.postgres.connection import parse_target
-from unspool.store.postgres.shipping import StillInSpool
 from unspool.store.postgres.spool import spool_folder
+from unspool.store.postgres.spooled import StillInSpool
 from unspool_tui.cli import run
 
 pytestmark = pytest.mark.filterwarnings("ignore::unspool.recorder.troubles.EntriesWait")
@@ -228,7 +228,7 @@ def test_a_full_spool_drops_the_oldest_entries_and_says_which(
         recorder.close()
         assert taken < 1.3 * (1 << 20)
         assert len(list(folder_of(address).glob("*.dropped"))) == 1
-        assert [line for line in told(recwarn) if "oldest entries were dropped" in line]
+        assert [line for line in told(recwarn) if "of its oldest entries were dropped" in line]
     finally:
         server.start()
     with Recorder(address, on_error="raise") as recorder:
