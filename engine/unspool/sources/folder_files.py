@@ -1,0 +1,251 @@
+"""Which files of a folder are the snapshots of one history, in which order, and at which times.
+
+The content decides, not the ending: the largest group of files of one ending that reads is taken, and the others are named. An
+index (a document that names the files, as VS Code's local history keeps one) or times in all names give order and times.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from unspool.errors import LimitExceeded, MissingExtra, UnreadableSource
+from unspool.model.limits import Limits
+from unspool.model.values import Value
+from unspool.sources.bytestream import CutShort, read_whole, unreadable
+from unspool.sources.documents import COMPRESSED_SUFFIXES, LINE_SUFFIXES, SUFFIXES, kind_of, parse_document, suffix_of
+from unspool.sources.json_exact import BrokenText
+from unspool.sources.natural_order import natural_key
+from unspool.sources.source_text import is_text_by_name
+from unspool.sources.timestamps import PLAUSIBLE_NS, find_time, to_ns
+
+_DOCUMENTS: Final = "documents"
+_SAMPLED: Final = 3
+_LARGEST_INDEX: Final = 4 << 20
+_ROTATED: Final = re.compile(r"^(.+\.[a-z][a-z-]*)[.-](\d{1,14})$", re.IGNORECASE)
+_IN_NAME: Final = re.compile(
+    r"(?<!\d)(?:(\d{4})[-_.]?([01]\d)[-_.]?([0-3]\d)(?:[T _-]*([0-2]\d)[-_.:h]?([0-5]\d)(?:[-_.:m]?([0-5]\d))?)?|(\d{10}|\d{13}))(?!\d)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderFile:
+    """One file to read.
+
+    Attributes:
+        name: its name in the folder.
+        signature: size and time (ns) on disk.
+        timestamp_ns: the time that an index or its name tells; None where the file's own counts.
+        label: what an index says of it.
+    """
+
+    name: str
+    signature: tuple[int, int]
+    timestamp_ns: int | None = None
+    label: str = ""
+
+
+@dataclass(slots=True)
+class Survey:
+    """What of a folder is read.
+
+    Attributes:
+        path: the folder.
+        group: the kind of files that are snapshots, as `_group_of` names it.
+        form: `document`, `lines` or `text`.
+        index: times and labels by file name, in the index's order; empty without one.
+        index_name: the index itself.
+    """
+
+    path: Path
+    group: str = _DOCUMENTS
+    form: str = "document"
+    index: Mapping[str, tuple[int | None, str]] = field(default_factory=dict)
+    index_name: str = ""
+
+    def files(self, limits: Limits) -> tuple[list[FolderFile], list[str]]:
+        """Return the files to read in their order, and the names of those left out.
+
+        Raises:
+            UnreadableSource: the folder cannot be read, or holds too many files.
+        """
+        listed = _listed(self.path, limits)
+        if self.index_name in listed:
+            listed.pop(self.index_name)
+            # The app writes the index anew with each file.
+            self.index = _index_of(self.path / self.index_name, listed, limits) or self.index
+        if self.index:
+            known = [name for name in self.index if name in listed]
+            files = [FolderFile(name, listed[name], *self.index[name]) for name in known]
+            return files, [name for name in listed if name not in self.index]
+        chosen = [name for name in listed if _group_of(name) == self.group]
+        chosen.sort(key=_log_key if self.form == "lines" else natural_key)
+        files = [FolderFile(name, listed[name]) for name in chosen]
+        return _timed(files), [name for name in listed if _group_of(name) != self.group]
+
+
+def survey(path: Path, limits: Limits) -> Survey:
+    """Look which files of a folder are its snapshots.
+
+    Raises:
+        UnreadableSource: the folder cannot be read, holds too many files, or none that reads.
+    """
+    listed = _listed(path, limits)
+    for name in listed:
+        if suffix_of(name) == ".json" and listed[name][0] <= _LARGEST_INDEX and len(listed) > 1:
+            others = {other: signature for other, signature in listed.items() if other != name}
+            index = _index_of(path / name, others, limits)
+            if index:
+                form = "document" if _form_of(path, list(index), limits) == "document" else "text"
+                return Survey(path, form=form, index=index, index_name=name)
+    groups: dict[str, list[str]] = {}
+    for name in sorted(listed, key=natural_key):
+        groups.setdefault(_group_of(name), []).append(name)
+    for group in sorted(groups, key=lambda group: (-len(groups[group]), group != _DOCUMENTS)):
+        read_as = _form_of(path, groups[group], limits)
+        if read_as is not None or (group == _DOCUMENTS and len(groups) == 1):
+            return Survey(path, group, read_as or "document")
+    if _DOCUMENTS in groups:
+        return Survey(path)
+    is_repository = (path / ".git").exists()
+    remedy = f"for a file's history in git, write git:{path}:FILE" if is_repository else "name a file inside it"
+    found = f"its {len(listed)} files are of no kind that reads" if listed else "it holds no files"
+    raise UnreadableSource(f"{path}: holds no snapshot files ({', '.join(SUFFIXES)} and the like): {found}; {remedy}")
+
+
+def _listed(path: Path, limits: Limits) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name.endswith("~") or not entry.is_file():
+                    continue
+                status = entry.stat()
+                found[entry.name] = (status.st_size, status.st_mtime_ns)
+                if len(found) > limits.files:
+                    raise LimitExceeded(f"{path}: more than {limits.files:,} files; {limits.told('files')}")
+    except OSError as error:
+        raise unreadable(path, error) from None
+    return found
+
+
+def _group_of(name: str) -> str:
+    rotated = _ROTATED.match(_without_compression(name))
+    suffix = suffix_of(rotated[1] if rotated else name)
+    if suffix in SUFFIXES:
+        return _DOCUMENTS
+    return ".log" if suffix in LINE_SUFFIXES else suffix
+
+
+def _without_compression(name: str) -> str:
+    return next((name[: -len(end)] for end in COMPRESSED_SUFFIXES if name.lower().endswith(end)), name)
+
+
+def _log_key(name: str) -> tuple[object, ...]:
+    """Order rotated logs by age: `app.log.2` is older than `app.log.1`, and `app.log` is the newest; dates go upwards."""
+    rotated = _ROTATED.match(_without_compression(name))
+    if rotated is None:
+        return natural_key(name), 1, 0
+    number = int(rotated[2])
+    return natural_key(rotated[1]), 0, number if len(rotated[2]) >= 8 else -number
+
+
+def _form_of(path: Path, names: list[str], limits: Limits) -> str | None:
+    """Return how the files of a group are read, by looking at the first few; None where none of them reads."""
+    from unspool.sources.probe import Probe, Shape
+
+    for name in names[:_SAMPLED]:
+        try:
+            if is_text_by_name(name):
+                # Prose and code resemble YAML now and then.
+                return None
+            if suffix_of(name) in SUFFIXES and _parsed(path / name, limits):
+                return "document"
+            shape = Probe(path / name, limits).shape
+        except (UnreadableSource, MissingExtra):
+            continue
+        if shape is Shape.DOCUMENT and _parsed(path / name, limits):
+            return "document"
+        if shape is Shape.LINES:
+            return "lines"
+    return None
+
+
+def _parsed(path: Path, limits: Limits) -> bool:
+    try:
+        return isinstance(document_of(path, limits), dict | list)
+    except (BrokenText, CutShort, UnreadableSource):
+        return False
+
+
+def document_of(path: Path, limits: Limits) -> Value:
+    """Read a file as one document, by its ending or else its content.
+
+    Raises:
+        BrokenText: it is empty, or no document.
+        CutShort: its compressed data ends early.
+        UnreadableSource: it cannot be read.
+    """
+    data = read_whole(path, limits)
+    if not data.strip():
+        # A file is empty for a moment before its first bytes are written, and an empty text is valid TOML.
+        raise BrokenText("it is empty")
+    kind = SUFFIXES.get(suffix_of(path.name)) or kind_of(data, path.name) or "json"
+    return parse_document(data, kind, limits).value
+
+
+def _index_of(
+    path: Path, others: Mapping[str, tuple[int, int]], limits: Limits
+) -> dict[str, tuple[int | None, str]] | None:
+    """Read a file as an index: a list of objects that each name another file, most of which are there."""
+    try:
+        document = document_of(path, limits)
+    except (BrokenText, CutShort, UnreadableSource, MissingExtra):
+        return None
+    lists = (
+        [document] if isinstance(document, list) else list(document.values()) if isinstance(document, dict) else []
+    )
+    for items in lists:
+        if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
+            continue
+        found: dict[str, tuple[int | None, str]] = {}
+        for item in items:
+            name = next((value for value in item.values() if isinstance(value, str) and value in others), None)
+            if name is not None:
+                time = find_time(item)
+                label = next(
+                    (item[key] for key in ("source", "action", "label") if isinstance(item.get(key), str)), ""
+                )
+                found[name] = (None if time is None else time[1], label)
+        if found and 2 * len(found) >= len(items):
+            return found
+    return None
+
+
+def _timed(files: list[FolderFile]) -> list[FolderFile]:
+    """Give files the times in their names, and the order of those, where every name has one and no two are the same."""
+    times = [_time_in(file.name) for file in files]
+    if len(files) < 2 or None in times or len(set(times)) < len(times):
+        return files
+    timed = [FolderFile(file.name, file.signature, time) for file, time in zip(files, times, strict=True)]
+    return sorted(timed, key=lambda file: file.timestamp_ns or 0)
+
+
+def _time_in(name: str) -> int | None:
+    match = _IN_NAME.search(name)
+    if match is None:
+        return None
+    if match[7]:
+        ns = to_ns(int(match[7]))
+        return ns if ns is not None and ns in PLAUSIBLE_NS else None
+    try:
+        moment = dt.datetime(*(int(part or 0) for part in match.groups()[:6]), tzinfo=dt.UTC)  # type: ignore[arg-type, misc]
+    except ValueError:
+        return None
+    ns = to_ns(moment)
+    return ns if ns is not None and ns in PLAUSIBLE_NS else None
