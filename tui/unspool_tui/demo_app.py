@@ -38,7 +38,7 @@ def run(
         parent: process to end with.
     """
     start = time.monotonic()
-    with Recorder(file, caller=True) as recorder:
+    with Recorder(file, caller=True, on_error="raise") as recorder:
         shop = (HastyShop if bug else Shop)(seed, recorder)
         shop.open()
         step = 0
@@ -54,7 +54,11 @@ def run_at_once(file: str, *, rate: float, steps: int, seed: int, bug: bool = Fa
     """Record a day without waiting, dated from noon of a fixed day on; see `run`."""
     moments = count()
     start = int(NOON.timestamp()) * 10**9
-    with Recorder(file, caller=True, clock=lambda: start + int(next(moments) / rate * 1e9)) as recorder:
+
+    def clock() -> int:
+        return start + int(next(moments) / rate * 1e9)
+
+    with Recorder(file, caller=True, on_error="raise", clock=clock) as recorder:
         shop = (HastyShop if bug else Shop)(seed, recorder)
         shop.open()
         for _ in range(steps):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from unspool.delta.identity import pattern_of
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import format_path
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
@@ -87,6 +86,8 @@ def _print_diff(out: Output, diff: Diff) -> None:
 
 def _shown_keys(change: Change) -> dict[str, str]:
     """Return the keys by which records were told apart, with all records of one list of lists told once."""
+    from unspool.delta.identity import pattern_of
+
     return {pattern_of(path): key for path, key in (change.list_keys.items() if change.ops else ())}
 
 
