@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from unspool.errors import ConfigError, UnreadableSource
+from unspool.errors import ConfigError, LimitExceeded, UnreadableSource
 from unspool.files.leftovers import ScratchFolder
 from unspool.model.addresses import is_postgres
 from unspool.model.limits import Limits, in_force
@@ -19,6 +20,13 @@ from unspool.sources.standard_input import NAME, Spool, standard_input
 
 GIT_PREFIX: Final = "git:"
 STANDARD_INPUT: Final = "-"
+_LONGEST_WAIT_S: Final = 3.0
+"""How long a file that is being rewritten is waited for at most."""
+_FRESH_NS: Final = 100_000_000
+"""How long ago a file may have changed that might be being written right now."""
+_PAUSE_S: Final = 0.02
+_RESTED_LOOKS: Final = 3
+"""Looks in a row that find a file unchanged, until it counts as written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +91,49 @@ def select_reader(source: str, reading: Reading, undo: ExitStack, *, wait: bool)
         return Selected(*open_checkpoints(source, reading.format, reading.folds, reading.select))
     if source == STANDARD_INPUT:
         return _standard_input(reading, undo, wait=wait)
-    probe = _probe(Path(source), reading)
-    return Selected(source, _opened(probe, reading))
+    return Selected(source, _opened_at_rest(Path(source), reading))
+
+
+def _opened_at_rest(path: Path, reading: Reading) -> Reader:
+    """Open a file; one that an app is rewriting at this very moment, and is empty or cut short now, is waited for."""
+    end = time.monotonic() + _LONGEST_WAIT_S
+    while True:
+        seen = _stamp(path)
+        try:
+            return _opened(_probe(path, reading), reading)
+        except LimitExceeded:
+            raise
+        except UnreadableSource:
+            if seen is None or time.monotonic() >= end or not _is_being_written(path, seen):
+                raise
+            _wait_for_rest(path, end)
+
+
+_Stamp = tuple[int, int, int]
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        # Missing, or no path at all: why is told where it is opened.
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _is_being_written(path: Path, seen: _Stamp) -> bool:
+    if _stamp(path) == seen and 0 <= time.time_ns() - seen[2] < _FRESH_NS:
+        time.sleep(_PAUSE_S)
+    return _stamp(path) != seen
+
+
+def _wait_for_rest(path: Path, end: float) -> None:
+    """Return when a file has not changed for a while, or it is too late to wait."""
+    rested, before = 0, _stamp(path)
+    while rested < _RESTED_LOOKS and time.monotonic() < end:
+        time.sleep(_PAUSE_S)
+        now = _stamp(path)
+        rested, before = (rested + 1, now) if now == before else (0, now)
 
 
 def _opened(probe: Probe, reading: Reading) -> Reader:

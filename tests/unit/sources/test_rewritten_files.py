@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -139,6 +140,32 @@ def test_memory_stays_bounded_however_many_saves_come_while_one_is_recorded(
         tracemalloc.stop()
     assert seen[-1] == 79
     assert f"{80 - len(seen)} saves were skipped" in reader.findings.listed()[0].message
+
+
+def test_a_file_that_is_rewritten_in_place_all_the_time_can_be_opened_at_any_moment(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    text = json.dumps({"n": 1, "s": ["x" * 50] * 2_000})
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            with path.open("w") as file:
+                for start in range(0, len(text), 4_096):
+                    file.write(text[start : start + 4_096])
+                    file.flush()
+                    stop.wait(0.001)
+            stop.wait(0.15)
+
+    path.write_text(text)
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(8):
+            with open_history(path, follow=False) as history:
+                assert history.value(0, "n") == 1
+    finally:
+        stop.set()
+        writer.join()
 
 
 def test_a_file_caught_half_written_keeps_the_last_good_state(tmp_path: Path) -> None:
