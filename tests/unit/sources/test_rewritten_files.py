@@ -154,13 +154,13 @@ def test_a_file_that_is_rewritten_in_place_all_the_time_can_be_opened_at_any_mom
                     file.write(text[start : start + 4_096])
                     file.flush()
                     stop.wait(0.001)
-            stop.wait(0.15)
+            stop.wait(0.5)
 
     path.write_text(text)
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        for _ in range(8):
+        for _ in range(4):
             with open_history(path, follow=False) as history:
                 assert history.value(0, "n") == 1
     finally:

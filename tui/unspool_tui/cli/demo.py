@@ -75,7 +75,7 @@ def command(
                 process.wait()
             with opened(common, follow=live) as history:
                 if is_shown:
-                    show(common, history, None, follow=live)
+                    show(common, history, None, follow=live, remember=file is not None)
                 else:
                     print_all(common, history)
                 return judge(common, history.verdict)

@@ -132,8 +132,20 @@ def show(
     tabs: Tabs | None = None,
     select: Path = (),
     permits: Permits | None = None,
+    remember: bool = True,
 ) -> None:
-    """Show a history, or several as tabs, in the terminal UI until the user leaves."""
+    """Show a history, or several as tabs, in the terminal UI until the user leaves.
+
+    Args:
+        common: options of the call.
+        history: what is in front at first.
+        at_entry: the entry to begin at; None begins where the person left.
+        follow: keep up with new entries.
+        tabs: all sources, where there are several.
+        select: what is selected at first.
+        permits: what the person may do; None for everything.
+        remember: the place is kept for the next time; pointless for a file that goes away at the end.
+    """
     if select:
         _check_atom(history, -1 if at_entry is None else at_entry, str(select[0]))
     # Textual takes long to import, and no other command needs it.
@@ -150,6 +162,7 @@ def show(
         poll=common.poll,
         select=select,
         permits=permits or EVERYTHING,
+        remember=remember,
     )
     if tabs is None:
         tabs = Tabs([Tab(source_of(common, follow=follow), at_entry, history, given=common.identity)])

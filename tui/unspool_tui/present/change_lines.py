@@ -10,7 +10,7 @@ from unspool.model.values import MISSING, Value
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row, Span, Spans, crop, crop_spans, pad, spans_width
+from unspool_tui.present.line import Row, Span, Spans, crop, crop_spans, pad, spans_width, width_of
 from unspool_tui.present.values import preview, quoted
 from unspool_tui.present.wrapping import text_row
 from unspool_tui.view.change_list import Item, Shown, whole_value_op
@@ -73,7 +73,12 @@ def change_row(item: Item, sheet: Sheet) -> Row:
             hint = "hides them" if item.open else "shows them"
             return Row(((f"  {humane.count(item.count, 'atom')} unchanged  ", "dim"), (f"(u {hint})", "faint")))
         case _:
-            return Row((("    ", "text"), (on_grid(str(item.address[0])[:200]), "dim")))
+            return Row((("    ", "text"), (atom_name(str(item.address[0])), "dim")))
+
+
+def atom_name(name: str) -> str:
+    """Return an atom's name as it shows; one without any letter to see is put in quotes."""
+    return on_grid(name[:200]) if name.strip() else f'"{on_grid(name[:40])}"'
 
 
 def _sign(kind: ChangeKind, glyphs: Glyphs) -> Span:
@@ -91,7 +96,7 @@ def _atom_row(item: Item, change: AtomChange, sheet: Sheet) -> Row:
         fold = " "
     left: Spans = (
         (f"{fold} ", "dim"),
-        (pad(on_grid(change.atom[:200]), sheet.name_room), name_style),
+        (pad(atom_name(change.atom), sheet.name_room), name_style),
         (f" {sign} ", style),
     )
     right = _sizes(change, glyphs)
@@ -174,6 +179,8 @@ def _old_new(old: Value, new: Value, room: int, sheet: Sheet) -> Spans:
     half = max(8, (room - 3) // 2)
     if isinstance(old, str) and isinstance(new, str):
         left, right = _strings(old, new, half)
+        # Whatever the old text is, the new one is seen beside it.
+        left = crop_spans(left, half)[0]
     else:
         left = _toned(preview(old, half), "old") if old is not MISSING else ()
         right = _toned(preview(new, max(half, room - spans_width(left) - 3)), "new")
@@ -206,14 +213,14 @@ def _word_spans(parts: Parts, style: str, room: int) -> Spans:
 
 def _around_change(parts: Parts, room: int) -> Parts:
     """Drop what is far before the first difference and after the last, when all of it would not fit."""
-    if sum(len(part.text) for part in parts) + 2 <= room or len(parts) < 2:
+    if sum(width_of(part.text) for part in parts) + 2 <= room or len(parts) < 2:
         return tuple(Part(part.text[: room + 1], part.changed) for part in parts)
     near = max(3, min(_BEFORE_CHANGE, room // 4))
     first, *middle, last = parts
-    if not first.changed and len(first.text) > near + 1:
-        first = Part("…" + first.text[-near:], False)
-    if not last.changed and len(last.text) > near + 1:
-        last = Part(last.text[:near] + "…", False)
+    if not first.changed and width_of(first.text) > near + 1:
+        first = Part("…" + crop(first.text[: -near - 1 : -1], near, "")[::-1], False)
+    if not last.changed and width_of(last.text) > near + 1:
+        last = Part(crop(last.text[:near], near, "") + "…", False)
     return (first, *(Part(part.text[: room + 1], part.changed) for part in middle), last)
 
 

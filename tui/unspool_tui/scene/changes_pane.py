@@ -88,9 +88,12 @@ class ChangesPane:
         """Return the frame: which two entries are compared, what is selected."""
         detail = self._detail
         arrow = self._glyphs.arrow
-        start = "empty" if detail.from_seq < 0 else f"#{detail.from_seq}"
         kinds = {Against.PREVIOUS: "", Against.BASE: " base", Against.LIVE: " live"}
-        title = f"{start}{kinds[view.against]} {arrow} #{detail.request.head}" if detail.request.head >= 0 else ""
+        title = ""
+        if detail.request.head >= 0:
+            title = f"#{detail.request.head}, the beginning"
+            if detail.from_seq >= 0:
+                title = f"#{detail.from_seq}{kinds[view.against]} {arrow} #{detail.request.head}"
         selected = on_grid(format_path(view.selected[-12:])[:200]) if view.selected else ""
         left = ((humane.count(len(detail.changes), "atom"), "faint"),) if detail.changes else ()
         return Frame(

@@ -11,7 +11,7 @@ from unspool_tui.present import humane
 from unspool_tui.present.frame import Frame
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.history_rows import EntryFacts, history_row, wants_action, wants_atoms
-from unspool_tui.present.line import Row, Span
+from unspool_tui.present.line import BLANK, Row, Span, wrap_words
 from unspool_tui.scene.early import knows
 from unspool_tui.scene.entries import EntryBook
 from unspool_tui.view.history_port import Columns
@@ -100,6 +100,17 @@ class HistoryPane:
             right=((place, "dim"),),
             focused=view.focus is Pane.HISTORY,
         )
+
+
+def nothing_rows(key: str, width: int) -> list[Row]:
+    """Return what the list says where a filter lets no entry through.
+
+    Args:
+        key: the key that changes the filter; empty where none does.
+        width: cells there are.
+    """
+    words = "no entry matches the filter" + (f"; {key} changes it, and empty shows all" if key else "")
+    return [BLANK, *(Row(((f"  {line}", "dim"),)) for line in wrap_words(words, max(8, width - 4), 6))]
 
 
 def _is_known(columns: Columns, seq: int) -> bool:

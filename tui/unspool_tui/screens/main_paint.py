@@ -12,16 +12,17 @@ from unspool_tui.desk import Kind
 from unspool_tui.keymap import show_key
 from unspool_tui.present.footer import flash_row, footer
 from unspool_tui.present.header import Cost, Marks, header
-from unspool_tui.present.line import BLANK, Row
+from unspool_tui.present.line import BLANK, Row, wrap_words
 from unspool_tui.present.timeline import span
 from unspool_tui.questions import leaf_writers, tell_story
 from unspool_tui.rhythm import after
 from unspool_tui.scene.detail import Request, request_of
+from unspool_tui.scene.history_pane import nothing_rows
 from unspool_tui.scene.lanes import ROOM_FOR_LANES
 from unspool_tui.screens.hand import Hand
 from unspool_tui.view import panes
 from unspool_tui.view.model import Pane, View
-from unspool_tui.widgets.panel import Listed, Made, Panel
+from unspool_tui.widgets.panel import Listed, Made, Panel, Source
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
@@ -149,7 +150,9 @@ class Painter:
     def _too_small(self) -> list[Row]:
         size = self._main.app.size
         words = f"unspool needs 60 columns and 16 lines; this terminal has {size.width} by {size.height}"
-        return [BLANK] * (size.height // 2) + [Row(((f" {words}", "text"),))]
+        lines = wrap_words(words, size.width - 2, size.height)
+        above = max(0, (size.height - len(lines)) // 2)
+        return [BLANK] * above + [Row(((f" {line}", "text"),)) for line in lines]
 
     def _panel(self, view: View, pane: Pane) -> None:
         main, scene = self._main, self._main.scene
@@ -159,7 +162,11 @@ class Painter:
                 rows = main.rows
                 position = rows.position(view.head)
                 columns = scene.ledger.columns
-                source = Made(len(rows), lambda index, width: scene.list.row(view, rows, columns, index, width))
+                source: Source = Made(
+                    len(rows), lambda index, width: scene.list.row(view, rows, columns, index, width)
+                )
+                if not len(rows) and view.filter.text and not view.filter.running:
+                    source = Listed(nothing_rows(self._main.keymap.shown("filter"), panel.inner_width))
                 cursor = position if position < len(rows) and rows[position] == view.head else None
                 panel.show(source, scene.list.frame(view, rows, columns, panel.inner_width), cursor, top=top)
             case Pane.CHANGES:

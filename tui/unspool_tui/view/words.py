@@ -6,7 +6,9 @@ import re
 from difflib import SequenceMatcher
 from typing import Final, NamedTuple
 
-_WORD: Final = re.compile(r"\w+|\s+|[^\w\s]")
+_UNSPACED: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Chinese and Japanese characters: they stand without spaces, so each is a word here."""
+_WORD: Final = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+|\s+|[^\w\s]")
 MOST_WORDS: Final = 400
 """Words compared; a longer text is compared by its common beginning and end only, in linear time."""
 LEAST_ALIKE: Final = 0.3
