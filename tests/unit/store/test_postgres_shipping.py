@@ -306,6 +306,11 @@ def test_a_spool_on_a_full_disk_is_a_typed_error(away: str, tmp_path: Path) -> N
     (tmp_path / "file").touch()
     with pytest.raises(StorageFailed, match="cannot hold the spool"):
         Recorder(away, on_error="raise", spool=tmp_path / "file" / "spool")
+    folder = spool_folder(tmp_path / "links", parse_target(away))
+    folder.parent.mkdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(StorageFailed, match="is a link"):
+        Recorder(away, on_error="raise", spool=tmp_path / "links")
     with pytest.raises(ConfigError, match="spool_bytes"):
         Recorder(away, on_error="raise", spool_bytes=10)
 
@@ -618,3 +623,38 @@ async def test_the_app_stays_up_at_a_gap(address: str) -> None:
                 await driver.press(",")
                 await driver.until(lambda seq=seq: f"@ #{seq}" in driver.text())  # type: ignore[misc]
                 await driver.until(lambda seq=seq: seq not in (2, 3) or "never arrived" in driver.text())  # type: ignore[misc]
+
+
+def test_secrets_never_reach_the_spool(away: str) -> None:
+    with Recorder(away, on_error="ignore", redact=["password"]) as recorder:
+        for n in range(50):
+            recorder.record({"user": {"password": f"hunter2-{n}", "name": "ada"}}, meta={"password": "hunter2"})
+        during = b"".join(place.read_bytes() for place in folder_of(away).rglob("*") if place.is_file())
+    assert b"ada" in during
+    assert b"hunter2" not in during
+    assert b"hunter2" not in b"".join(place.read_bytes() for place in folder_of(away).rglob("*"))
+
+
+def test_opening_does_not_wait_for_a_frozen_server(
+    server: Server, address: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    server.freeze()
+    try:
+        recorder = Recorder(address, server_timeout=60)
+        assert [line for line in told(recwarn) if "does not answer" in line]
+        assert [recorder.record({"n": n}) for n in range(20)] == list(range(20))
+    finally:
+        server.thaw()
+    recorder.flush()
+    recorder.close()
+    assert numbers(address) == list(range(20))
+
+
+def test_an_interpreter_that_ends_without_a_server_says_where_its_entries_wait(away: str) -> None:
+    script = "import sys, unspool; r = unspool.Recorder(sys.argv[1]); [r.record({'n': n}) for n in range(5)]"
+    done = subprocess.run(
+        [sys.executable, "-c", script, away], timeout=60, capture_output=True, check=True, text=True
+    )
+    assert f"5 entries wait in {folder_of(away)}" in done.stderr
+    assert "secret" not in done.stderr
+    assert "Traceback" not in done.stderr

@@ -11,10 +11,12 @@ given again, so that the server can tell what it has already. Whoever writes or 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import secrets
+import stat
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -435,6 +437,10 @@ def _hold(folder: Path, target: Target) -> int:
         )
     try:
         make_folder(folder)
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+            # Whoever owns the folder could put other files in the place of these.
+            raise PermissionError(errno.EPERM, "it is a link, or belongs to another user")
     except OSError as error:
         drop_lock(lock_path(folder), descriptor)
         raise _unusable(folder, error) from None
