@@ -19,7 +19,7 @@ from unspool.sources.json_dialects import plain_json
 from unspool.sources.json_exact import BrokenText, Parsed, TooMuch
 
 SUFFIXES: Final = {".json": "json", ".jsonc": "json", ".json5": "json", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".msgpack": "msgpack",
-                   ".mpk": "msgpack", ".mp": "msgpack"}  # fmt: skip
+                   ".mpk": "msgpack", ".mp": "msgpack", ".csv": "csv", ".tsv": "csv"}  # fmt: skip
 LINE_SUFFIXES: Final = (".jsonl", ".ndjson", ".jsonlines", ".log", ".jsons", ".json-seq")
 COMPRESSED_SUFFIXES: Final = (".gz", ".zst", ".zstd", ".xz")
 _TOML_LINE: Final = re.compile(rb"^\s*(\[\[?[^\]]+\]\]?\s*(#.*)?|[\w.\"'-]+\s*=\s*\S.*)$")
@@ -66,8 +66,8 @@ def kind_of(data: bytes, name: str = "") -> str | None:
     lines = [line for line in text[:4096].splitlines() if line.strip() and not line.lstrip().startswith(b"#")]
     first = lines[0].rstrip() if lines else b""
     suffix = SUFFIXES.get(suffix_of(name))
-    if suffix == "yaml":
-        return "yaml"
+    if suffix in ("yaml", "csv"):
+        return suffix
     if text.startswith((b"//", b"/*")):
         return "json" if suffix in ("json", None) else suffix
     if _TOML_LINE.match(first) and (suffix == "toml" or not text.startswith((b"[", b"{", b'"'))):
@@ -179,6 +179,13 @@ def _parse_yaml(data: bytes, limits: Limits) -> Parsed:
     return Parsed(parse_yaml(data, limits))
 
 
+def _parse_csv(data: bytes, limits: Limits) -> Parsed:
+    # Most sources hold no table.
+    from unspool.sources.csv_document import parse_table
+
+    return Parsed(parse_table(data, limits))
+
+
 def _extension(code: int, payload: bytes) -> Value:
     return Tagged(f"msgpack.ext.{code}", payload)
 
@@ -216,4 +223,5 @@ _PARSERS: Final[dict[str, Callable[[bytes, Limits], Parsed]]] = {
     "toml": _parse_toml,
     "yaml": _parse_yaml,
     "msgpack": _parse_msgpack,
+    "csv": _parse_csv,
 }

@@ -22,6 +22,8 @@ _ELSEWHERE: Final = frozenset(("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GI
                                "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"))  # fmt: skip
 """Set inside hooks, or by a user; they would make git look into another repository, or read paths in another way."""
 _FORMAT: Final = "--format=%H%x00%P%x00%ct%x00%an%x00%s%x00"
+_WHOLE: Final = ("--full-history", "--simplify-merges")
+"""Has git list all that touched a path, and leave out merges of what did not."""
 _FIELDS: Final = 6
 """Fields of a record: those of the format, and the empty one between the last and the terminator that -z adds."""
 
@@ -147,15 +149,25 @@ class Repository:
         return result.stdout.decode().strip() or None
 
     def commits(self, path: str, tips: Sequence[str], without: Sequence[str] = ()) -> list[Commit]:
-        """Return the commits that touched a path, parents before children.
+        """Return the commits that touched a path, parents before children; also those of branches whose result was not taken.
+
+        git itself leaves out a branch whose merge chose the other side, as if it had never been.
 
         Args:
             path: the file, from the root.
             tips: whose history is listed.
             without: what is left out, with all before it.
         """
-        listed = self._log(_FORMAT, "--parents", path=path, tips=tips, without=without)
-        fields = listed.split("\0")
+        taken = self._commits("--parents", path=path, tips=tips, without=without)
+        everything = self._commits(*_WHOLE, "--parents", path=path, tips=tips, without=without)
+        known = {commit.hash: commit for commit in taken}
+        # A merge that only chose a side changed nothing itself.
+        return [
+            known.get(commit.hash, commit) for commit in everything if commit.hash in known or len(commit.parents) < 2
+        ]
+
+    def _commits(self, *options: str, path: str, tips: Sequence[str], without: Sequence[str]) -> list[Commit]:
+        fields = self._log(_FORMAT, *options, path=path, tips=tips, without=without).split("\0")
         return [
             Commit(
                 fields[at],

@@ -22,7 +22,7 @@ from unspool.sources.findings import Findings
 from unspool.sources.json_exact import BrokenText, Parsed, TooMuch
 from unspool.sources.probe import Probe, Shape
 
-_ENDLESS_KINDS: Final = ("toml", "yaml")
+_ENDLESS_KINDS: Final = ("toml", "yaml", "csv")
 """Formats whose first half may be a document too, so that a file caught half-written does not show."""
 SETTLE_NS: Final = 60_000_000
 """How long such a file must rest after being written in place before it counts as saved."""

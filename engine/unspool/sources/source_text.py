@@ -16,7 +16,7 @@ _TEXT_SUFFIXES: Final = frozenset((
     ".cpp", ".hpp", ".cs", ".java", ".kt", ".scala", ".go", ".rs", ".rb", ".php", ".pl", ".lua", ".r", ".jl",
     ".swift", ".m", ".hs", ".ml", ".ex", ".exs", ".erl", ".clj", ".lisp", ".el", ".sh", ".bash", ".zsh",
     ".fish", ".ps1", ".bat", ".sql", ".html", ".htm", ".css", ".scss", ".less", ".xml", ".svg", ".md", ".rst",
-    ".txt", ".tex", ".csv", ".tsv", ".ini", ".cfg", ".conf", ".properties", ".env", ".tcss", ".proto",
+    ".txt", ".tex", ".ini", ".cfg", ".conf", ".properties", ".env", ".tcss", ".proto",
     ".graphql", ".cmake", ".mk", ".diff", ".patch",
 ))  # fmt: skip
 _BINARY_HEAD: Final = 8000

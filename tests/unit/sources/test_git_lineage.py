@@ -271,3 +271,25 @@ def test_a_branch_that_starts_anew_is_read_from_its_beginning(repo: Repo) -> Non
         repo.git("branch", "--force", "main", "fresh")
         assert history.refresh() == 1
         assert told(history) == ["one", "unrelated"]
+
+
+def test_branches_whose_result_was_not_taken_are_forks(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo")
+
+    def commit(number: int) -> None:
+        repo.commit("d.json", f'{{"n": {number}}}', f"n is {number}")
+
+    commit(1)
+    main = repo.git("branch", "--show-current").strip()
+    repo.git("checkout", "-q", "-b", "side")
+    commit(9)
+    repo.git("checkout", "-q", main)
+    commit(2)
+    repo.git("merge", "-q", "-s", "ours", "-m", "keep ours", "side")
+    commit(3)
+    with open_history(f"git:{repo.folder}:d.json", follow=False) as history:
+        assert sorted(history.state(entry.seq)["n"] for entry in history) == [1, 2, 3, 9]
+        at = {history.state(entry.seq)["n"]: entry for entry in history}
+        assert at[9].parent_seq == at[2].parent_seq == at[1].seq
+        assert at[3].parent_seq == at[2].seq
+        assert history.verdict.status == "complete"
