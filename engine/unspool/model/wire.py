@@ -15,7 +15,7 @@ import gc
 import os
 from collections.abc import Callable, Collection
 from functools import partial
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Final
 
 import msgspec
@@ -23,7 +23,7 @@ import ormsgpack
 
 from unspool.errors import CorruptHistory
 from unspool.model.counting import LARGE_BYTES, refuse_heavy
-from unspool.model.recipes import FROZENSET, SET, TUPLE, Recipes, find_plain
+from unspool.model.recipes import FROZENSET, SET, TAGGED, TUPLE, Recipes, find_plain
 from unspool.model.tags import Tagged, array_header, extension, from_tag, leaf_form
 from unspool.model.values import Value
 
@@ -82,6 +82,8 @@ class Encoder:
         """
         self.recipes = recipes
         self._largest = largest
+        self._trusted = 0.0
+        self._looked = -1
 
     def plain(self, value: Value) -> bytes | None:
         """Return the wire form where the fast path gives it, or None where another has to.
@@ -95,16 +97,36 @@ class Encoder:
         except (TypeError, RecursionError):
             return None
 
-    def _pack(self, value: Value, met: _Met) -> bytes:
-        if self._largest is not None and not is_modest(value):
-            raise TooMany
-        odd: list[Value] = []
-        blob = ormsgpack.packb(value, odd.append, _OPTIONS)
-        if odd:
-            blob = self._filled(value, blob, odd, met)
+    def _pack(self, value: Value, met: _Met, content: Value = None) -> bytes:
+        """Return a wire form; where a list only wraps the content, that is what may be too much."""
+        if self._largest is not None:
+            self._look_for_repetition(value if content is None else content)
+        blob = self._pack_modest(value, met)
         if self._largest is not None and len(blob) > self._largest:
             raise TooMany
         return blob
+
+    def _pack_modest(self, value: Value, met: _Met) -> bytes:
+        odd: list[Value] = []
+        blob = ormsgpack.packb(value, odd.append, _OPTIONS)
+        return self._filled(value, blob, odd, met) if odd else blob
+
+    def _look_for_repetition(self, value: Value) -> None:
+        """Refuse a value whose wire form would be far larger than the value is.
+
+        Counting all of it would cost more than encoding it, so a sample tells about how large it becomes. Only what
+        seems large, and has grown, is counted; and now and then anything, as a sample may miss what is rare.
+        """
+        kind = type(value)
+        if kind not in _WALKED or _WALKED.isdisjoint(map(type, value.values() if kind is dict else value)):
+            return
+        self._looked += 1
+        about = about_items(value)
+        if about <= max(_MANY, 1.5 * self._trusted) and self._looked % _COUNT_EVERY:
+            return
+        if not is_modest(value):
+            raise TooMany
+        self._trusted = max(self._trusted, about)
 
     def _filled(self, value: Value, blob: bytes, odd: list[Value], met: _Met) -> bytes:
         """Put the wire forms of what was handed over in the places of the nils that stand for it.
@@ -120,7 +142,7 @@ class Encoder:
         for _ in range(_ATTEMPTS):
             between = _between(value, blob, len(odd))
             if between is not None:
-                forms = [self._odd_form(item, met) for item in odd]
+                forms = self._odd_forms(odd, met)
                 forms.append(b"")
                 return b"".join([part for pair in zip(between, forms, strict=True) for part in pair])
             odd.clear()
@@ -129,30 +151,52 @@ class Encoder:
                 return blob
         raise ChangedMeanwhile("another thread changed it whenever it was looked at")
 
+    def _odd_forms(self, odd: list[Value], met: _Met) -> list[bytes]:
+        forms = []
+        for item in odd:
+            if type(item) is tuple and not met.forms:
+                # Thousands of short tuples of numbers are common; calls would cost more than the work.
+                items = list(item)
+                if _WALKED.isdisjoint(map(type, items)):
+                    inner: list[Value] = []
+                    payload = ormsgpack.packb(items, inner.append, _OPTIONS)
+                    size = len(payload)
+                    if not inner and size < _SMALL:
+                        forms.append(_TUPLE_HEADS[size] + payload)
+                        continue
+            forms.append(self._odd_form(item, met))
+        return forms
+
     def _odd_form(self, value: Value, met: _Met) -> bytes:
-        form = leaf_form(value)
-        if form is not None:
-            return form
-        known = met.forms.get(id(value))
+        kind = type(value)
+        if kind is not tuple:
+            form = leaf_form(value)
+            if form is not None:
+                return form
+        known = met.forms.get(id(value)) if met.forms else None
         if known is not None:
             if len(known[0]) > _SMALL:
                 met.repeated += len(known[0])
                 if self._largest is not None and met.repeated > _REPEATED:
                     raise TooMany
             return known[0]
-        kind = type(value)
         if kind is tuple:
-            form = extension(TUPLE, self._pack(list(value), met))
+            items = list(value)
+            # Most tuples hold a few leaves.
+            is_flat = _WALKED.isdisjoint(map(type, items))
+            form = extension(TUPLE, self._pack_modest(items, met) if is_flat else self._pack(items, met))
             if len(form) <= _SMALL:
                 return form
         else:
             tag, content = self.recipes[kind](value)
             if type(content) is bytes:
                 form = extension(tag, content)
-            elif tag in (SET, FROZENSET):
+            elif tag in _SETS:
                 # Set order varies between processes; encoded order does not.
                 members = sorted([self._pack(item, met) for item in content])
                 form = extension(tag, array_header(len(content)) + b"".join(members))
+            elif tag == TAGGED:
+                form = extension(tag, self._pack(content, met, content[1]))
             else:
                 form = extension(tag, self._pack(content, met))
         # Numbers of objects that are gone are given again, so the object is kept beside its form.
@@ -170,6 +214,8 @@ class _Met:
         self.repeated = 0
 
 
+_TUPLE_HEADS: Final = tuple(extension(TUPLE, bytes(size))[: -size or None] for size in range(256))
+_SETS: Final = (SET, FROZENSET)
 _SMALL: Final = 256
 """Bytes up to which an object may be written as often as it is met."""
 _REPEATED: Final = 1024 * 1024
@@ -190,6 +236,34 @@ _MANY: Final = 100_000
 """Items from which it is asked whether they are the same ones over and over."""
 _DEEPEST: Final = 256
 """Levels beyond which the fast path gives up by itself."""
+
+
+def about_items(value: Value) -> float:
+    """Estimate how many items a value has when it is written, from a few containers of each level and a few of their items."""
+    level, total = [(value, 1.0)], 0.0
+    for _ in range(_DEEPEST):
+        if len(level) > _SAMPLE:
+            more = len(level) / _SAMPLE
+            stride = len(level) // _SAMPLE
+            level = [(item, times * more) for item, times in level[:: stride or 1][:_SAMPLE]]
+        inner: list[tuple[Value, float]] = []
+        for item, times in level:
+            size = len(item)
+            total += times * size
+            parts = item if type(item) is list else list(islice(item.values(), _SAMPLE))
+            if size > _SAMPLE:
+                times *= size / _SAMPLE
+                parts = parts[:: max(1, len(parts) // _SAMPLE)][:_SAMPLE]
+            inner += [(part, times) for part in parts if type(part) in _WALKED]
+        if not inner or total > _MANY * _MANY:
+            break
+        level = inner
+    return total
+
+
+_SAMPLE: Final = 8
+_COUNT_EVERY: Final = 256
+"""Values after which one is counted whatever the sample tells; the first one is."""
 
 
 def is_modest(value: Value) -> bool:
