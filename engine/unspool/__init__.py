@@ -17,18 +17,22 @@ if TYPE_CHECKING:
     from unspool.delta.calculator import DeltaCalculator
     from unspool.errors import UnspoolError
     from unspool.history.history import History
+    from unspool.recorder.adapters import adapter
     from unspool.recorder.recorder import Recorder
+    from unspool.recorder.redact import Redaction
     from unspool.sources.opening import open_history
 
 _HOMES = {
     "DeltaCalculator": "unspool.delta.calculator",
     "History": "unspool.history.history",
     "Recorder": "unspool.recorder.recorder",
+    "Redaction": "unspool.recorder.redact",
     "UnspoolError": "unspool.errors",
+    "adapter": "unspool.recorder.adapters",
     "open_history": "unspool.sources.opening",
 }
 
-__all__ = ["DeltaCalculator", "History", "Recorder", "UnspoolError", "open_history"]
+__all__ = ["DeltaCalculator", "History", "Recorder", "Redaction", "UnspoolError", "adapter", "open_history"]
 
 
 def __getattr__(name: str) -> object:

@@ -32,6 +32,8 @@ class Tag(IntEnum):
     TAGGED = 12
     COMPLEX = 13
     UNREPRESENTABLE = 14
+    STANDARD = 15
+    ZONED = 16
 
 
 _TIMEDELTA: Final = struct.Struct(">iiI")
@@ -41,6 +43,26 @@ _COMPLEX: Final = struct.Struct(">dd")
 def _moment_text(value: dt.datetime | dt.time) -> bytes:
     # The fold bit is not part of the ISO text; a suffix keeps ambiguous wall times apart.
     return (value.isoformat() + ("~" if value.fold else "")).encode()
+
+
+def _zone_of(value: dt.datetime) -> str:
+    """Return the name of the zone that a time is in; "" for one that is told by its offset."""
+    zone = value.tzinfo
+    if zone is None or type(zone) is dt.timezone:
+        return ""
+    key = getattr(zone, "key", None) if type(zone).__module__ == "zoneinfo" else None
+    return key if isinstance(key, str) else ""
+
+
+def _zoned(text: str) -> dt.datetime:
+    moment, _, key = text.partition("|")
+    made = _datetime(moment)
+    zone = _standard("zone", key)
+    # Where the zone is not installed, or says another offset today, the time itself is what counts.
+    if not isinstance(zone, dt.tzinfo):
+        return made
+    there = made.replace(tzinfo=zone)
+    return there if there.utcoffset() == made.utcoffset() else made
 
 
 _LEAF_PAYLOADS: Final[dict[type, tuple[int, Callable[[Value], bytes]]]] = {
@@ -59,7 +81,16 @@ _LEAF_PAYLOADS: Final[dict[type, tuple[int, Callable[[Value], bytes]]]] = {
 def leaf_form(value: Value) -> bytes | None:
     """Return the wire form of a tagged value that has no parts, or None where its type is none of these."""
     known = _LEAF_PAYLOADS.get(type(value))
-    return None if known is None else extension(known[0], known[1](value))
+    if known is None:
+        return None
+    if known[0] == _DATETIME and value.tzinfo is not None:
+        zone = _zone_of(value)
+        if zone:
+            return extension(Tag.ZONED, known[1](value) + b"|" + zone.encode())
+    return extension(known[0], known[1](value))
+
+
+_DATETIME: Final = int(Tag.DATETIME)
 
 
 def _datetime(text: str) -> dt.datetime:
@@ -75,6 +106,7 @@ def _time(text: str) -> dt.time:
 _LEAVES: Final[dict[int, Callable[[bytes], Value]]] = {
     Tag.BIG_INT: lambda data: int(data, 16),
     Tag.DATETIME: lambda data: _datetime(data.decode()),
+    Tag.ZONED: lambda data: _zoned(data.decode()),
     Tag.DATE: lambda data: dt.date.fromisoformat(data.decode()),
     Tag.TIME: lambda data: _time(data.decode()),
     Tag.TIMEDELTA: lambda data: dt.timedelta(*_TIMEDELTA.unpack(data)),
@@ -131,6 +163,13 @@ def map_header(count: int) -> bytes:
     return b"\xde" + count.to_bytes(2) if count < 65536 else b"\xdf" + count.to_bytes(4)
 
 
+def _standard(name: str, content: Value) -> Value:
+    # Most histories hold no such values, and every start of the app would wait for their modules.
+    from unspool.model.standard import standard_value
+
+    return standard_value(name, content)
+
+
 def is_leaf_tag(code: int) -> bool:
     """Say whether a tag's payload is no nested wire form."""
     return code in _LEAVES
@@ -154,6 +193,8 @@ def compose(code: int, inner: Value) -> Value:
                 return dict(zip(inner[::2], inner[1::2], strict=True))
             case Tag.TAGGED:
                 return Tagged(str(inner[0]), inner[1])
+            case Tag.STANDARD:
+                return _standard(str(inner[0]), inner[1])
             case Tag.UNREPRESENTABLE:
                 return Unrepresentable(str(inner[0]), str(inner[1]))
     except (TypeError, ValueError, IndexError, KeyError) as error:

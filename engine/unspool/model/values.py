@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import datetime as dt
 import decimal
 import math
@@ -111,10 +112,16 @@ def _same_strict_leaf(left: Value, right: Value) -> bool:
     if isinstance(left, decimal.Decimal):
         return str(left) == str(right)
     if isinstance(left, dt.datetime | dt.time):
-        return bool(left.isoformat() == right.isoformat() and left.fold == right.fold)
+        return bool(left.isoformat() == right.isoformat() and left.fold == right.fold and _zone(left) == _zone(right))
+    if isinstance(left, range | slice | array.array):
+        return repr(left) == repr(right)
     if isinstance(left, set | frozenset):
         return _typed(left) == _typed(right)
     return bool(left == right)
+
+
+def _zone(value: dt.datetime | dt.time) -> str | None:
+    return getattr(value.tzinfo, "key", None)
 
 
 def _same_float(left: float, right: float) -> bool:

@@ -133,7 +133,7 @@ class _Walk:
 
     def _put(self, item: Value, out: bytearray) -> None:
         lenient = self._lenient
-        if lenient is not None and isinstance(item, str | bytes | bytearray):
+        if lenient is not None and type(item) in _SIZED:
             room = max(lenient.size - self._written, _LEAF_KEPT)
             if len(item) > room:
                 self._mark(item, out, f"{len(item):,} bytes or letters, more than there is room for", lenient)
@@ -375,4 +375,5 @@ def _step(key: Value) -> Step:
     return str(key) if type(key) in _SHOWN else type(key).__name__
 
 
+_SIZED: Final = (str, bytes, bytearray)
 _SHOWN: Final = (bool, float, bytes, type(None))

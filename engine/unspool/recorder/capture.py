@@ -130,6 +130,7 @@ class Capture:
                 forms[atom] = before
             else:
                 forms[atom] = self._encoding.atom(atom, value, problems, secrets)
+        self._encoding.clean_errors(forms, secrets)
         kept = dict(state) if self._immutable else _NO_OBJECTS
         return Captured(ticket, state, None, forms, tuple(problems), secrets, kept)
 

@@ -12,12 +12,12 @@ import msgspec
 
 from unspool.errors import UnspoolError
 from unspool.model.paths import Path
-from unspool.model.recipes import Recipes, find_plain
 from unspool.model.values import Value
 from unspool.model.wire import Encoder, decode, encode, is_race
 from unspool.model.wire_objects import Leniency, encode_deep
+from unspool.recorder.adapters import Objects, recipes_for
 from unspool.recorder.given import RefusedEntry, plain_text
-from unspool.recorder.redact import Redaction
+from unspool.recorder.redact import ERROR_TEXTS, Redaction
 
 _META: Final = "meta"
 _DESCRIBED: Final = 120
@@ -42,18 +42,27 @@ class Encoding:
     """Encodes what an app hands over. Code of the app runs in here; nothing may be held that it could wait for."""
 
     def __init__(
-        self, redaction: Redaction | None = None, bounds: Bounds | None = None, *, strict: bool = False
+        self,
+        redaction: Redaction | None = None,
+        bounds: Bounds | None = None,
+        *,
+        objects: Objects = "fields",
+        strict: bool = False,
     ) -> None:
         """Settle how values are kept.
 
         Args:
             redaction: what to leave out.
             bounds: how much to write; None for the usual bounds.
+            objects: whether objects of classes that no adapter is for are kept by their fields, or marked.
             strict: raise for a value that cannot be kept.
+
+        Raises:
+            ConfigError: an unknown choice of `objects`.
         """
         self.redaction = redaction
         self._bounds = bounds or Bounds()
-        self._encoder = Encoder(Recipes(find_plain), self._bounds.size)
+        self._encoder = Encoder(recipes_for(objects), self._bounds.size)
         self._lenient = Leniency(
             _nothing if redaction is not None else described,
             depth=self._bounds.depth,
@@ -86,6 +95,14 @@ class Encoding:
         if self.redaction is not None and (data[1] or self.redaction.may_touch(name, data[0])):
             return self.redaction.apply(name, data[0], secrets)
         return data[0]
+
+    def clean_errors(self, forms: dict[str, bytes], secrets: set[str]) -> None:
+        """Take what was left out of some atoms out of the texts of exceptions in all of them."""
+        if self.redaction is None or not secrets:
+            return
+        for name, form in forms.items():
+            if ERROR_TEXTS in form:
+                forms[name] = self.redaction.apply(name, form, secrets)
 
     def meta(self, meta: Mapping[str, Value] | None, problems: list[str]) -> dict[str, Value] | None:
         """Return facts as plain values of their own.
@@ -163,8 +180,6 @@ _ASKS_OTHERS: Final[tuple[type, ...]] = (
 def described(value: Value) -> str:
     """Return a short text of an object, without asking code of the app for it; "" where there is none to be had."""
     kind = type(value)
-    if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
-        return str(getattr(value, "__qualname__", ""))[:_DESCRIBED]
     shown_by = kind.__repr__
     if kind in _ASKS_OTHERS or not isinstance(shown_by, types.WrapperDescriptorType) or shown_by is object.__repr__:
         return ""

@@ -21,6 +21,7 @@ from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, UnspoolEr
 from unspool.files.private import PRIVATE, check_mode
 from unspool.model.values import Value
 from unspool.model.wire import is_race
+from unspool.recorder.adapters import Objects
 from unspool.recorder.calling import CallerNotes
 from unspool.recorder.capture import Capture, Captured
 from unspool.recorder.children import Children, at_process_end, is_child, leave_alone, named_for, tell_of_forks
@@ -68,6 +69,7 @@ class Recorder:
         skip_unchanged: bool = False,
         caller: bool = False,
         children: Children = "none",
+        objects: Objects = "fields",
         max_depth: int = Bounds().depth,
         max_bytes: int = Bounds().size,
         max_seconds: float = Bounds().seconds,
@@ -96,6 +98,7 @@ class Recorder:
             caller: keep file, line and function of whoever calls `record`, in each entry's meta.
             children: what forked and spawned processes do: `own` gives each a file named after its number, `none`
                 has them record nothing; what they did not record is counted there.
+            objects: how objects of classes that no adapter is for are kept: by their `fields`, or as a `marker`.
             max_depth: levels of an atom that are followed; a marker stands for what lies deeper.
             max_bytes: bytes of an atom that are kept; markers stand for the rest.
             max_seconds: time that one atom may take where it holds what the fast path does not know.
@@ -134,7 +137,8 @@ class Recorder:
         self._forwards: Forwards | None = None
         self.store: Sink = MemoryStore()
         try:
-            self._settle(children, redact, Bounds(max_depth, max_bytes, max_seconds), strategy, codec, identity)
+            bounds = Bounds(max_depth, max_bytes, max_seconds)
+            self._settle(children, redact, bounds, objects, strategy, codec, identity)
             self._open(own=children == "own" and is_child())
         except UnspoolError as error:
             self._not_opened(error)
@@ -148,6 +152,7 @@ class Recorder:
         children: Children,
         redact: Iterable[str] | Redaction,
         bounds: Bounds,
+        objects: Objects,
         strategy: str | FullSnapshotStrategy,
         codec: str | DeltaStrategy,
         identity: Mapping[str, str] | None,
@@ -161,7 +166,7 @@ class Recorder:
             redaction = Redaction(patterns) if patterns else None
         else:
             redaction = redact
-        self._encoding = Encoding(redaction, bounds, strict=self._troubles.on_error == "raise")
+        self._encoding = Encoding(redaction, bounds, objects=objects, strict=self._troubles.on_error == "raise")
         self._strategy = recording_strategy(strategy)
         self._codec = recording_codec(codec)
         self._identity = None if identity is None else canonical_identity(identity)

@@ -21,6 +21,8 @@ from unspool.model.wire_objects import REFERENCE
 REDACTED: Final = "[redacted]"
 """What stands in the place of what was left out."""
 
+ERROR_TEXTS: Final = b"args"
+"""Field of an exception whose texts may quote what was left out elsewhere."""
 _SHORTEST_SECRET: Final = 4
 """Letters of a value left out from which it is looked for in texts; shorter ones are parts of ordinary words."""
 _MOST_LEARNED: Final = 1000
@@ -152,6 +154,7 @@ class Redaction:
         root: list[Value] = [None]
         made: list[tuple[type, Value, list[Value], list[Value], int]] = []
         todo: list[tuple[Value, Cursor, list[Value], int]] = [(value, cursor, root, 0)]
+        quoting: list[tuple[list[Value], int]] = []
         while todo:
             item, here, into, at = todo.pop()
             kind = type(item)
@@ -175,6 +178,8 @@ class Redaction:
                     continue
                 parts = [None]
                 made.append((kind, item.type_name, parts, into, at))
+                if _quotes(item.value):
+                    quoting.append((into, at))
                 todo.append((item.value, here, parts, 0))
             elif kind is str:
                 into[at] = self.clean_text(item, secrets) if scrub else self._without_matches(item)
@@ -183,7 +188,14 @@ class Redaction:
         # Parts are made after what holds them.
         for kind, facts, parts, into, at in reversed(made):
             into[at] = _made(kind, facts, parts)
+            if quoting and quoting[-1] == (into, at):
+                quoting.pop()
+                into[at] = self._without_quotes(into[at], secrets)
         return root[0]
+
+    def _without_quotes(self, error: Tagged, secrets: set[str]) -> Tagged:
+        texts = tuple(self.clean_text(text, secrets) if type(text) is str else text for text in error.value["args"])
+        return Tagged(error.type_name, {**error.value, "args": texts})
 
     def _go_on(
         self,
@@ -245,6 +257,11 @@ def _made(kind: type, facts: Value, parts: list[Value]) -> Value:
     return parts if kind is list else kind(parts)
 
 
+def _quotes(content: Value) -> bool:
+    """Say whether an object is kept as an exception is: its arguments are texts for people."""
+    return type(content) is dict and type(content.get("args")) is tuple
+
+
 def _word(pattern: str) -> str:
     """Return the expression of a key's pattern inside a text."""
     return "".join(r"\w*" if letter == "*" else r"\w" if letter == "?" else re.escape(letter) for letter in pattern)
@@ -281,5 +298,5 @@ def _learn(value: Value, secrets: set[str]) -> None:
             todo.append(item.value)
         elif item is not None and not isinstance(item, bool):
             text = item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
-            if len(text) >= _SHORTEST_SECRET:
+            if len(text) >= _SHORTEST_SECRET and text != REDACTED:
                 secrets.add(text)

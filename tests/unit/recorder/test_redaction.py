@@ -77,8 +77,24 @@ class Shown:
         return f"Shown(password={SECRET!r})"
 
 
-class Raising(dict[str, Any]):
-    pass
+class Plain:
+    def __init__(self, secret: Any) -> None:
+        self.password = secret
+
+
+class Slots:
+    __slots__ = ("password",)
+
+    def __init__(self, secret: Any) -> None:
+        self.password = secret
+
+
+def failed(secret: Any) -> ValueError:
+    try:
+        raise ValueError(f"login with password={secret!r} failed")  # noqa: TRY301 - one with a traceback
+    except ValueError as error:
+        error.password = secret  # type: ignore[attr-defined]
+        return error
 
 
 HOLDERS: list[Callable[[Any], Any]] = [
@@ -108,6 +124,11 @@ HOLDERS: list[Callable[[Any], Any]] = [
     lambda secret: frozenset({Frozen(secret)}),
     lambda secret: ("password", secret),
     lambda secret: [["password", secret], ["user", "ann"]],
+    Plain,
+    Slots,
+    failed,
+    lambda secret: [ValueError(f"refused {secret}"), {"password": secret}],
+    lambda secret: {"first": ValueError(secret), "second": [Plain(secret)]},
     lambda _: Shown(),
     lambda _: [Shown(), object()],
 ]

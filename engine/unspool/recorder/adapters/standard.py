@@ -1,0 +1,112 @@
+"""What the standard library's types are kept as; see also `unspool.model.standard` for those that come back as themselves."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import datetime as dt
+import functools
+import logging
+import random
+import re
+import types
+from collections.abc import Callable
+from traceback import walk_tb
+from typing import Final
+
+from unspool.model.recipes import TAGGED, Recipe, tagged, type_name
+from unspool.model.standard import CONTENTS
+from unspool.model.tags import Tag
+from unspool.model.values import Value
+
+_STANDARD: Final = int(Tag.STANDARD)
+_MOST_FRAMES: Final = 100
+"""Frames of a traceback that are kept: the innermost, where an error arose."""
+
+
+def find_standard(kind: type) -> Recipe | None:
+    """Return the recipe of a type of the standard library; None for others."""
+    known = CONTENTS.get(kind)
+    if known is not None:
+        name, take = known
+        return lambda value: (_STANDARD, [name, take(value)])
+    content = _CONTENTS.get(kind)
+    if content is not None:
+        return tagged(kind, content)
+    if kind is collections.defaultdict:
+        return _defaultdict
+    if issubclass(kind, BaseException):
+        return tagged(kind, exception_content)
+    if issubclass(kind, type):
+        return tagged(kind, type_name)
+    return None
+
+
+def _defaultdict(value: collections.defaultdict[Value, Value]) -> tuple[int, Value]:
+    factory = value.default_factory
+    made = getattr(factory, "__qualname__", None) if isinstance(factory, type | types.FunctionType) else None
+    shown = "" if factory is None else f"({made or type(factory).__name__})"
+    return TAGGED, [f"collections.defaultdict{shown}", dict(dict.items(value))]
+
+
+def exception_content(error: BaseException) -> dict[str, Value]:
+    """Return what is kept of an exception: its arguments, where it arose, what it came from, and its own fields."""
+    content: dict[str, Value] = dict(object.__getattribute__(error, "__dict__"))
+    content["args"] = _own(error, "args")
+    frames = [
+        f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
+        for frame, line in walk_tb(_own(error, "__traceback__"))
+    ]
+    if frames:
+        content["traceback"] = frames[-_MOST_FRAMES:]
+    for name in ("cause", "context"):
+        other = _own(error, f"__{name}__")
+        if other is not None:
+            content[name] = other
+    if isinstance(error, BaseExceptionGroup):
+        content["exceptions"] = list(error.exceptions)
+    return content
+
+
+def _own(error: BaseException, name: str) -> Value:
+    """Return what the interpreter keeps of an exception, whatever a class of the app's own says instead."""
+    return vars(BaseException)[name].__get__(error)
+
+
+def _function_name(value: Value) -> str:
+    return f"{getattr(value, '__module__', None) or '?'}.{value.__qualname__}"
+
+
+def _deque(value: collections.deque[Value]) -> Value:
+    return list(value) if value.maxlen is None else {"items": list(value), "maxlen": value.maxlen}
+
+
+def _partial(value: functools.partial[Value]) -> dict[str, Value]:
+    return {"func": value.func, "args": list(value.args), "keywords": dict(value.keywords)}
+
+
+def _log_record(value: logging.LogRecord) -> dict[str, Value]:
+    return dict(object.__getattribute__(value, "__dict__"))
+
+
+_CONTENTS: Final[dict[type, Callable[[Value], Value]]] = {
+    collections.deque: _deque,
+    collections.ChainMap: lambda value: list(value.maps),
+    collections.UserDict: lambda value: value.data,
+    collections.UserList: lambda value: value.data,
+    collections.UserString: lambda value: value.data,
+    types.MappingProxyType: dict,
+    types.SimpleNamespace: lambda value: dict(object.__getattribute__(value, "__dict__")),
+    argparse.Namespace: lambda value: dict(object.__getattribute__(value, "__dict__")),
+    logging.LogRecord: _log_record,
+    re.Pattern: lambda value: {"pattern": value.pattern, "flags": value.flags},
+    random.Random: random.Random.getstate,
+    functools.partial: _partial,
+    dt.timezone: dt.timezone.__str__,
+    types.FunctionType: _function_name,
+    types.BuiltinFunctionType: _function_name,
+    types.MethodType: lambda value: _function_name(value.__func__),
+    types.ModuleType: lambda value: str(types.ModuleType.__getattribute__(value, "__dict__").get("__name__")),
+    type(Ellipsis): lambda _: "...",
+    type(NotImplemented): lambda _: "NotImplemented",
+}

@@ -1,0 +1,362 @@
+"""What programs hold goes in: value types come back as themselves, objects by their fields, and the rest is marked."""
+
+from __future__ import annotations
+
+import argparse
+import array
+import collections
+import dataclasses
+import datetime as dt
+import enum
+import functools
+import ipaddress
+import logging
+import pathlib
+import random
+import re
+import threading
+import time
+import types
+import zoneinfo
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import unspool
+from support.values import values
+from unspool.history import History
+from unspool.model.values import Tagged, Unrepresentable, strict_equal
+from unspool.model.wire import decode, encode
+from unspool.recorder import Recorder
+from unspool.recorder.adapters import adapter
+from unspool.store import MemoryStore
+
+
+def kept(value: Any, **options: Any) -> Any:
+    store = MemoryStore()
+    assert Recorder(store, **{"on_error": "raise", **options}).record({"a": value, "beside": 1}) == 0
+    state = History(store).state(0)
+    assert state["beside"] == 1
+    return state["a"]
+
+
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+
+THEMSELVES = [
+    pathlib.Path("a/b.txt"),
+    pathlib.PurePosixPath("/x"),
+    pathlib.PureWindowsPath("c:/x"),
+    Fraction(-1, 3),
+    range(1, 10, 3),
+    slice(None, 5, 2),
+    array.array("d", [1.5, -0.0]),
+    array.array("I", []),
+    ipaddress.ip_address("10.0.0.1"),
+    ipaddress.ip_address("fe80::1%3"),
+    ipaddress.ip_network("10.0.0.0/8"),
+    ipaddress.ip_interface("10.0.0.1/8"),
+    BERLIN,
+    dt.datetime(2024, 6, 1, 12, tzinfo=BERLIN),
+    dt.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=BERLIN),
+    dt.datetime(2024, 10, 27, 2, 30, fold=0, tzinfo=BERLIN),
+]
+
+
+@pytest.mark.parametrize("value", THEMSELVES, ids=repr)
+def test_value_types_of_the_standard_library_come_back_as_themselves(value: Any) -> None:
+    for wrapped in (value, [value], {"k": (value,)}, {1: value}):
+        assert strict_equal(kept(wrapped), wrapped)
+    if not isinstance(value, slice | array.array):
+        assert strict_equal(kept({value: {value}}), {value: {value}})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            dt.datetime(2024, 6, 1, 12, tzinfo=BERLIN),
+            dt.datetime(2024, 6, 1, 12, tzinfo=dt.timezone(dt.timedelta(hours=2))),
+        ),
+        (range(0, 3, 2), range(0, 4, 2)),
+        (array.array("i", [1]), array.array("l", [1])),
+        (pathlib.PurePosixPath("/x"), "/x"),
+        (collections.defaultdict(list, a=1), collections.defaultdict(dict, a=1)),
+        (collections.ChainMap({"a": 1}, {}), collections.ChainMap({"a": 1})),
+        (collections.deque([1], 3), collections.deque([1])),
+    ],
+)
+def test_a_change_of_type_alone_is_a_change(one: Any, other: Any) -> None:
+    store = MemoryStore()
+    recorder = Recorder(store, on_error="raise")
+    recorder.record({"a": one, "b": [one]})
+    recorder.record({"a": other, "b": [other]})
+    assert [name for name, _ in store.changed(1)] == ["a", "b"]
+
+
+def test_a_zone_that_is_not_installed_costs_its_name_only() -> None:
+    moment = dt.datetime(2024, 6, 1, 12, tzinfo=BERLIN)
+    form = encode(moment).replace(b"Europe/Berlin", b"Europe/Nowher")
+    assert decode(form).isoformat() == moment.isoformat()
+    assert decode(b"\xc7\x07\x0f\x92\xa4zone\x01") == Tagged("zone", 1)
+
+
+class Colour(enum.Enum):
+    RED = "r"
+
+
+class Flags(enum.Flag):
+    A = 1
+    B = 2
+
+
+class Point(NamedTuple):
+    x: int
+    y: Any
+
+
+@dataclasses.dataclass
+class Robot:
+    name: str
+    at: Any = None
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    name: str
+    at: Any = None
+
+
+class Plain:
+    shared = "not a field"
+
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__.update(fields)
+
+
+class Slots:
+    __slots__ = ("__hidden", "name", "never_set")
+
+    def __init__(self) -> None:
+        self.name = "n"
+        self.__hidden = 2
+
+
+class Both(Slots):
+    def __init__(self) -> None:
+        super().__init__()
+        self.more = 3
+
+
+HERE = __name__
+
+OBJECTS: list[tuple[Any, Any]] = [
+    (Colour.RED, Tagged(f"{HERE}.Colour", ["RED", "r"])),
+    (Flags.A | Flags.B, Tagged(f"{HERE}.Flags", ["A|B", 3])),
+    (Point(1, [2]), Tagged(f"{HERE}.Point", {"x": 1, "y": [2]})),
+    (Robot("r", (1, 2)), Tagged(f"{HERE}.Robot", {"name": "r", "at": (1, 2)})),
+    (Slotted("r", {1: 2}), Tagged(f"{HERE}.Slotted", {"name": "r", "at": {1: 2}})),
+    (Plain(a=1, b=[Colour.RED]), Tagged(f"{HERE}.Plain", {"a": 1, "b": [Tagged(f"{HERE}.Colour", ["RED", "r"])]})),
+    (Slots(), Tagged(f"{HERE}.Slots", {"_Slots__hidden": 2, "name": "n", "never_set": None})),
+    (Both(), Tagged(f"{HERE}.Both", {"_Slots__hidden": 2, "name": "n", "never_set": None, "more": 3})),
+    (types.SimpleNamespace(a=1), Tagged("types.SimpleNamespace", {"a": 1})),
+    (argparse.Namespace(a=1), Tagged("argparse.Namespace", {"a": 1})),
+    (collections.deque([1, 2]), Tagged("collections.deque", [1, 2])),
+    (collections.deque([1, 2], 5), Tagged("collections.deque", {"items": [1, 2], "maxlen": 5})),
+    (collections.Counter("aab"), Tagged("collections.Counter", {"a": 2, "b": 1})),
+    (collections.defaultdict(list, a=[1]), Tagged("collections.defaultdict(list)", {"a": [1]})),
+    (collections.ChainMap({"a": 1}, {"b": 2}), Tagged("collections.ChainMap", [{"a": 1}, {"b": 2}])),
+    (collections.UserDict(a=1), Tagged("collections.UserDict", {"a": 1})),
+    (types.MappingProxyType({1: 2}), Tagged("builtins.mappingproxy", {1: 2})),
+    (re.compile("x+", re.IGNORECASE), Tagged("re.Pattern", {"pattern": "x+", "flags": 34})),
+    (dt.UTC, Tagged("datetime.timezone", "UTC")),
+    (random.Random(1), Tagged("random.Random", random.Random(1).getstate())),
+    (Plain, Tagged("builtins.type", f"{HERE}.Plain")),
+    (len, Tagged("builtins.builtin_function_or_method", "builtins.len")),
+    (kept, Tagged("builtins.function", f"{HERE}.kept")),
+    (re, Tagged("builtins.module", "re")),
+    (..., Tagged("builtins.ellipsis", "...")),
+]
+
+
+@pytest.mark.parametrize(("value", "content"), OBJECTS, ids=lambda item: type(item).__name__)
+def test_objects_are_kept_by_their_fields_wherever_they_stand(value: Any, content: Any) -> None:
+    assert strict_equal(kept(value), content)
+    assert strict_equal(kept([value, {1: (value,)}]), [content, {1: (content,)}])
+    if getattr(type(value), "__hash__", None) and not isinstance(value, Point):
+        assert strict_equal(kept({value: 1}), {content: 1})
+
+
+def test_exceptions_are_kept_with_where_they_arose_and_what_they_came_from() -> None:
+    def fail() -> None:
+        try:
+            _ = {}["k"]
+        except KeyError as error:
+            raise ValueError("bad", 3) from error
+
+    try:
+        fail()
+    except ValueError as error:
+        error.add_note("noted")
+        found = kept(error)
+    assert found.type_name == "builtins.ValueError"
+    assert found.value["args"] == ("bad", 3)
+    assert found.value["__notes__"] == ["noted"]
+    assert [frame.rpartition(" in ")[2].rpartition(".")[2] for frame in found.value["traceback"]][-1] == "fail"
+    assert __file__ in found.value["traceback"][0]
+    assert found.value["cause"].type_name == "builtins.KeyError"
+
+
+def test_functions_that_wait_for_arguments_are_kept() -> None:
+    found = kept(functools.partial(int, "7", base=8))
+    assert found.value == {"func": Tagged("builtins.type", "builtins.int"), "args": ["7"], "keywords": {"base": 8}}
+
+
+def test_log_records_are_kept() -> None:
+    found = kept(logging.makeLogRecord({"msg": "hi %s", "args": ("you",), "extra": [1]}))
+    assert (found.value["msg"], found.value["args"], found.value["extra"]) == ("hi %s", ("you",), [1])
+
+
+def test_services_of_the_program_are_marked_and_not_followed() -> None:
+    def endless() -> Any:
+        yield 1
+
+    for service in (threading.Thread(), threading.Lock(), endless(), logging.getLogger("x"), memoryview, time.sleep):
+        found = kept(["before", service, "after"], on_error="ignore")
+        assert (found[0], found[2]) == ("before", "after")
+        assert isinstance(found[1], Unrepresentable | Tagged)
+        assert len(repr(found)) < 400
+
+
+def test_objects_without_an_adapter_may_be_marked_instead() -> None:
+    found = kept([Plain(a=1), Robot("r")], objects="marker", on_error="ignore")
+    assert isinstance(found[0], Unrepresentable)
+    assert found[0].type_name == f"{HERE}.Plain"
+    assert found[1] == Tagged(f"{HERE}.Robot", {"name": "r", "at": None})
+    with pytest.raises(unspool.UnspoolError, match="write fields or marker"):
+        Recorder(MemoryStore(), objects="all", on_error="raise")  # type: ignore[arg-type]
+
+
+class Money:
+    def __init__(self, cents: int) -> None:
+        self.cents = cents
+
+
+class Euro(Money):
+    pass
+
+
+def test_an_adapter_of_ones_own_goes_first_also_for_subclasses_and_from_then_on() -> None:
+    assert kept(Money(5)).value == {"cents": 5}
+
+    @adapter(Money)
+    def _(money: Money) -> Any:
+        if money.cents < 0:
+            raise ValueError("a debt")
+        return {"amount": money.cents / 100, "of": (Colour.RED,)}
+
+    red = Tagged(f"{HERE}.Colour", ["RED", "r"])
+    assert kept([Money(5), {1: Euro(7)}]) == [
+        Tagged(f"{HERE}.Money", {"amount": 0.05, "of": (red,)}),
+        {1: Tagged(f"{HERE}.Euro", {"amount": 0.07, "of": (red,)})},
+    ]
+    found = kept([Money(-1), 2], on_error="ignore")
+    assert found == [Unrepresentable(f"{HERE}.Money", "it raised ValueError"), 2]
+    assert unspool.adapter is adapter
+
+
+class Hostile:
+    """Whatever a program might ask it goes wrong; what is stored in it does not."""
+
+    calls: list[str] = []
+
+    def __init__(self) -> None:
+        self.field = 1
+
+    def _fail(self, *_: Any) -> Any:
+        Hostile.calls.append("asked")
+        raise RuntimeError("do not ask")
+
+    def __getattribute__(self, name: str) -> Any:
+        Hostile.calls.append(name)
+        raise RuntimeError(f"do not ask for {name}")
+
+    __repr__ = __str__ = __eq__ = __iter__ = __len__ = __bool__ = __getitem__ = __format__ = _fail  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]
+    lazy = property(_fail)
+
+
+class HostileList(list[Any]):
+    __iter__ = __len__ = __getitem__ = Hostile._fail  # type: ignore[assignment]
+
+
+class HostileDict(dict[Any, Any]):
+    __iter__ = __len__ = __getitem__ = items = keys = values = Hostile._fail  # type: ignore[assignment]
+
+
+class HostileText(str):
+    __slots__ = ()
+    __str__ = __repr__ = __len__ = encode = Hostile._fail  # type: ignore[assignment]
+
+
+class HostileError(Exception):
+    __str__ = __repr__ = Hostile._fail  # type: ignore[assignment]
+    args = property(Hostile._fail)  # type: ignore[assignment]
+
+
+def test_nothing_is_asked_of_objects_whose_own_methods_go_wrong() -> None:
+    Hostile.calls.clear()
+    found = kept(
+        [Hostile(), HostileList([1]), HostileDict(a=2), HostileText("text"), HostileError("args"), {1: Hostile()}, 9],
+    )
+    assert [item.value for item in found[:4]] == [{"field": 1}, [1], {"a": 2}, "text"]
+    assert found[4].value["args"] == ("args",)
+    assert (found[5][1].value, found[6]) == ({"field": 1}, 9)
+    assert Hostile.calls == []
+
+
+class BadProxy(Hostile):
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise RuntimeError("do not ask for my class")
+
+
+def test_an_object_that_lies_about_its_class_is_kept_by_what_it_is() -> None:
+    assert kept([BadProxy(), 1])[0].value == {"field": 1}
+
+
+wholes = st.recursive(
+    values
+    | st.sampled_from(THEMSELVES)
+    | st.sampled_from([value for value, _ in OBJECTS])
+    | st.just(threading.Lock()),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.builds(Robot, st.text(max_size=3), inner)
+        | st.builds(Slotted, st.text(max_size=3), inner)
+        | st.builds(Point, st.integers(), inner)
+        | st.builds(lambda item: Plain(a=item), inner)
+        | st.builds(lambda item: collections.deque([item, item]), inner)
+        | st.dictionaries(st.text(max_size=2) | st.integers() | st.sampled_from(list(Colour)), inner, max_size=3)
+        | st.builds(lambda item: ValueError(item), inner)
+    ),
+    max_leaves=10,
+)
+
+
+@given(wholes)
+@settings(max_examples=80, deadline=None)
+def test_any_composition_is_kept_and_reads_back_the_same_from_bytes(value: Any) -> None:
+    store = MemoryStore()
+    recorder = Recorder(store, on_error="ignore")
+    assert recorder.record({"a": value}) == 0
+    assert recorder.record({"a": value}) == 1
+    # What was kept once is the same when it is kept again, and when it is recorded as it reads.
+    assert store.changed(1) == ()
+    found = History(store).state(0)
+    assert recorder.record(found) == 2
+    assert strict_equal(History(store).state(2), found)
+    if type(value) in (list, dict, tuple):
+        assert len(found["a"]) == len(value)
