@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 _LOOK_S = 0.2
-_EXAMPLES = 40
+_EXAMPLES = 20
 """Failures that are told in full."""
 
 

@@ -11,6 +11,7 @@ from torture.kills import Kills
 from torture.power import Power
 from torture.readers import HostileGit, Readers
 from torture.reentry import Reentry
+from torture.web import Web
 
 CAMPAIGNS: dict[str, type[Campaign]] = {
     one.name: one
@@ -27,5 +28,6 @@ CAMPAIGNS: dict[str, type[Campaign]] = {
         Readers,
         HostileGit,
         Databases,
+        Web,
     )
 }
