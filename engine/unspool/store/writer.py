@@ -81,6 +81,7 @@ class FileWriter:
         self._connection = connect_writer(self._path, synchronous=synchronous, mode=mode, history_id=history_id)
         undo.callback(self._connection.close)
         self._presence = Presence(self._path, lambda: is_sound(self._path))
+        undo.callback(self._presence.let_go)
         self._begin()
         self.reader = FileReader(self._path, live=True)
         undo.callback(self.reader.close)
@@ -270,6 +271,7 @@ class FileWriter:
             # The last connection to close folds the WAL away, and one opened for reading cannot.
             self.reader.close()
             self.sealer.close()
+            self._presence.let_go()
             self._connection.close()
             if before_unlock is not None:
                 before_unlock()
@@ -281,6 +283,7 @@ class FileWriter:
             raise
         finally:
             self.sealer.drop_connection()
+            self._presence.let_go()
             self._connection.close()
             self._presence.put_log_aside()
             self._unlock()
@@ -291,6 +294,7 @@ class FileWriter:
         """Release a file that was not sealed and remove it with its side files: nothing in it is wanted any more."""
         self.reader.close()
         self.sealer.drop_connection()
+        self._presence.let_go()
         self._connection.close()
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
@@ -299,6 +303,7 @@ class FileWriter:
     def abandon(self) -> None:
         """Forget everything without touching the file: for a forked child, whose parent goes on writing."""
         os.close(self._lock_file)
+        self._presence.abandon()
 
     def _unlock(self) -> None:
         drop_lock(lock_path(self._path), self._lock_file)

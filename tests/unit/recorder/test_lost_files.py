@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -17,6 +20,7 @@ from support.open_files import descriptors
 from support.recording import record_shop, shop_states
 from unspool import Recorder, open_history
 from unspool.errors import StorageFailed
+from unspool.query.doctor import diagnose
 from unspool.recorder import RecordingStopped, SealingStopped
 from unspool.store.compacting import compact, vacuum
 from unspool.store.sealer import Sealer
@@ -125,6 +129,34 @@ def test_a_tool_that_folds_the_log_by_right_is_no_fault(statement: str, tmp_path
             recorder.record(state)
     with open_history(path) as history:
         assert [history.state(seq) for seq in range(len(history))] == states
+
+
+TOOL = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+print(connection.execute("SELECT count(*) FROM tail").fetchone()[0])
+connection.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_OFD_SETLK"), reason="needs locks that do not go with any close of the file")
+@pytest.mark.parametrize("looks", [False, True], ids=["alone", "the app looks too"])
+def test_another_tool_that_leaves_the_file_does_not_remove_its_log(looks: bool, tmp_path: Path) -> None:
+    """SQLite's lock goes with any close of the file in this process, and whoever leaves as the last removes the log."""
+    path = tmp_path / "app.unspool"
+    before = descriptors()
+    with Recorder(path, on_error="raise") as recorder:
+        for number in range(3):
+            recorder.record({"n": number})
+            if looks:
+                with open_history(path) as history:
+                    assert len(history) == number + 1
+                diagnose(path)
+            told = subprocess.run([sys.executable, "-c", TOOL, str(path)], capture_output=True, text=True, check=True)
+            assert int(told.stdout) == number + 1
+            assert Path(f"{path}-wal").stat().st_size
+    assert [item.name for item in tmp_path.iterdir()] == ["app.unspool"]
+    assert descriptors() <= before
 
 
 def test_an_app_that_changes_its_folder_goes_on_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
