@@ -218,6 +218,8 @@ def _parse_msgpack(data: bytes, limits: Limits) -> Parsed:
     return Parsed(value)
 
 
+DOCUMENT_KINDS: Final = ("json", "toml", "yaml", "msgpack", "csv")
+"""Kinds of documents that `--format` takes by name."""
 _PARSERS: Final[dict[str, Callable[[bytes, Limits], Parsed]]] = {
     "json": _parse_json,
     "toml": _parse_toml,

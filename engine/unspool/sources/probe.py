@@ -75,6 +75,8 @@ class Probe:
         folds: how channels that a file stores as writes are folded, by channel name.
         is_growing: more is known to come (standard input), so one complete line is the first of several.
         select: which part of a file that holds several is wanted, such as `{"player": "alice"}`.
+        kind: the kind of document that was asked for by name, such as `toml`; "" where the content tells.
+        broken: why the file is no document, once that was asked; "" where it is one, or nothing resembles one.
     """
 
     path: Path
@@ -83,6 +85,8 @@ class Probe:
     folds: Mapping[str, str] = field(default_factory=dict)
     is_growing: bool = False
     select: Mapping[str, str] = field(default_factory=dict)
+    kind: str = ""
+    broken: str = ""
 
     @cached_property
     def status(self) -> os.stat_result:
@@ -134,6 +138,8 @@ class Probe:
             return Shape.SQLITE
         if not self.plain_head.strip():
             raise UnreadableSource(f"{self.path}: is empty; open it again once something has been written to it")
+        if self.kind:
+            return Shape.DOCUMENT
         kind = kind_of(self.plain_head, self.path.name)
         if kind in ("json", None):
             return self._text_shape()
@@ -231,11 +237,11 @@ class Probe:
         """The whole file as one document, or MISSING where it is none."""
         if (only := self._only_line()) is not MISSING:
             return only
-        if kind_of(self.plain_head, self.path.name) is None:
+        if not self.kind and kind_of(self.plain_head, self.path.name) is None:
             return MISSING
         try:
             data = read_whole(self.path, self.limits)
-            kind = kind_of(data, self.path.name) or "json"
+            kind = self.kind or kind_of(data, self.path.name) or "json"
             return parse_document(data, kind, self.limits).value
         except TooMuch as error:
             if kind == "yaml" and not self._is_named("yaml"):
@@ -244,7 +250,8 @@ class Probe:
             raise LimitExceeded(f"{self.path}: {error}") from None
         except LimitExceeded:
             raise
-        except (BrokenText, CutShort, UnreadableSource):
+        except (BrokenText, CutShort, UnreadableSource) as error:
+            self.broken = str(error) or "its compressed data ends early"
             return MISSING
         except MissingExtra:
             # Text that only resembles YAML must not be refused for want of a YAML reader.
@@ -257,7 +264,7 @@ class Probe:
 
     def _only_line(self) -> Value:
         """Return the record of a JSON file of one line, which need not be read twice, or MISSING."""
-        if kind_of(self.plain_head, self.path.name) != "json":
+        if (self.kind or kind_of(self.plain_head, self.path.name)) != "json":
             return MISSING
         sample = self.sample
         return sample.records[0] if sample.is_whole_file and sample.records and sample.lines == 1 else MISSING

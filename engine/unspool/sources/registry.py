@@ -129,7 +129,15 @@ def detect(probe: Probe) -> Format:
     ]
     best = max(scores, key=lambda scored: scored[0], default=(0, None))
     if best[1] is None or best[0] <= 0:
-        raise UnreadableSource(
-            f"{probe.path}: in no format that unspool knows; `unspool formats` lists them, and --format names one"
-        )
+        raise UnreadableSource(f"{probe.path}: in no format that unspool knows; {_said_of(probe)}")
     return best[1]
+
+
+def _said_of(probe: Probe) -> str:
+    """Say what a file that no format claims is, and what to do."""
+    # Only refusals need it.
+    from unspool.sources.recognising import recognised
+
+    what, remedy = recognised(probe)
+    asked = "`unspool formats` lists them, and --format names one"
+    return f"it is {what}; {remedy}" if remedy else f"it is {what}; {asked}" if what else asked

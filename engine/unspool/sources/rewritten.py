@@ -299,11 +299,11 @@ def open_reader(probe: Probe) -> Reader:
     path, limits = probe.path, probe.limits
     if probe.shape is Shape.DOCUMENT and probe.document is not MISSING:
         # It was read once to tell what it is; a large one need not be read a second time.
-        return SavesReader(path, kind_of(probe.plain_head, path.name) or "json", limits)
+        return SavesReader(path, probe.kind or kind_of(probe.plain_head, path.name) or "json", limits)
     for attempt in range(_OPENING_TRIES):
         try:
             data = read_whole(path, limits)
-            kind = kind_of(data, path.name) or "json"
+            kind = probe.kind or kind_of(data, path.name) or "json"
             parse_document(data, kind, limits)
             return SavesReader(path, kind, limits)
         except CutShort:
@@ -316,4 +316,7 @@ def open_reader(probe: Probe) -> Reader:
         if not is_fresh or attempt == _OPENING_TRIES - 1:
             break
         time.sleep(_OPENING_PAUSE_S)
-    raise UnreadableSource(f"{path}: {problem}; mend the file, or name its format with --format")
+    remedy = (
+        "leave --format out, or mend the file" if probe.kind else "mend the file, or name its format with --format"
+    )
+    raise UnreadableSource(f"{path}: {problem}; {remedy}")

@@ -13,6 +13,7 @@ from unspool.errors import ConfigError, LimitExceeded, UnreadableSource
 from unspool.files.leftovers import ScratchFolder
 from unspool.model.addresses import is_postgres
 from unspool.model.limits import Limits, in_force
+from unspool.sources.documents import DOCUMENT_KINDS
 from unspool.sources.entries import Reader
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.registry import GIT, NATIVE, Format, check_parts, detect, format_named
@@ -171,6 +172,9 @@ def _chosen(probe: Probe, reading: Reading) -> Format:
     if reading.format is None:
         return detect(probe)
     chosen = format_named(reading.format)
+    if reading.format in DOCUMENT_KINDS:
+        # Asked for by name, and so obeyed: the content is not asked what else it might be.
+        probe.kind = reading.format
     if chosen is GIT:
         raise ConfigError("--format git is for sources written as git:REPO:PATH")
     if chosen is NATIVE:

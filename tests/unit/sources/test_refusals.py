@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sqlite3
 from pathlib import Path
 
@@ -35,13 +36,44 @@ def test_an_empty_file(tmp_path: Path, content: bytes) -> None:
     assert "is empty" in refused(path)
 
 
-@pytest.mark.parametrize(
-    "content", [os.urandom(64) + b"\x00" * 64, b"\x89PNG\r\n\x1a\n" + bytes(100), b"hello world\n" * 40]
-)
-def test_a_file_in_no_known_format(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(("content", "says"), [
+    (os.urandom(64) + b"\x00" * 64, "binary data; `unspool formats`"), (b"\x89PNG\r\n\x1a\n" + bytes(100), "a PNG picture"),
+    (b"hello world\n" * 40, "plain text"), (b"PAR1" + bytes(40), "a Parquet file; export it as JSON Lines or CSV"),
+    (b"<?xml version='1.0'?><a/>", "XML; convert it to JSON"), (b"<svg xmlns='x'/>", "XML"), (b"<!DOCTYPE html><html>", "HTML"),
+    (pickle.dumps({"a": [1, 2]}), "a Python pickle, and loading one would run code"), (b"PK\x03\x04" + bytes(30), "ZIP"),
+    (b"BZh9" + bytes(30), "bunzip2"), (b'{"a": 1, "b": }', "meant as JSON, but Expecting value at line 1 column 15"),
+    (bytes(257) + b"ustar" + bytes(300), "tar"),
+])  # fmt: skip
+def test_what_is_in_no_known_format_is_called_what_it_is(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "thing"
     path.write_bytes(content)
-    assert "--format" in refused(path)
+    assert says in refused(path)
+
+
+STATE = '{"a": {"b": 1}}'
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("json", STATE), ("yaml", STATE), ("toml", "[a]\nb = 1\n"), ("yaml", "a:\n  b: 1\n"),
+])  # fmt: skip
+def test_a_format_that_is_named_is_obeyed(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / "thing.state"
+    path.write_text(text)
+    with open_history(path, format=name, follow=False) as history:
+        assert history.state(0) == {"a": {"b": 1}}
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("toml", "a:\n  b: 1\n"), ("json", "a:\n  b: 1\n"), ("json", "[a]\nb = 1\n"), ("toml", STATE), ("msgpack", STATE), ("yaml", "a: [1\n"),
+])  # fmt: skip
+def test_a_format_that_is_named_and_does_not_fit_is_refused_with_a_reason(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    path = tmp_path / "thing.yaml"
+    path.write_text(text)
+    said = refused(path, format=name)
+    assert f"no {name.upper()}" in said
+    assert "leave --format out" in said
 
 
 def test_a_pipe_or_device(tmp_path: Path) -> None:
@@ -122,7 +154,7 @@ def test_a_database_of_another_program(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE users(name)")
-    assert "no format" in refused(path)
+    assert "an SQLite database with the tables users, written by no program known here" in refused(path)
 
 
 def test_a_damaged_database(tmp_path: Path) -> None:
