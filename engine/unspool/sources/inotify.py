@@ -57,8 +57,7 @@ class FolderEvents(threading.Thread):
             self._open += os.pipe2(os.O_CLOEXEC)
             self._open.append(_events(self._open[0]))
             self._stop_told, self._stop_telling, self._events = self._open
-            for folder, names in folders.items():
-                self._add(_watch(self._events, folder), names)
+            self.watch(folders)
         except OSError:
             self._close()
             raise
@@ -90,6 +89,15 @@ class FolderEvents(threading.Thread):
             if only_stop.poll(PAUSE_S * 1000):
                 break
         return ""
+
+    def watch(self, folders: Mapping[Path, Set[str] | None]) -> None:
+        """Watch more folders, or more names in those that are; once started, only for `on_change` to call.
+
+        Raises:
+            OSError: a folder cannot be watched; its text says what is missing.
+        """
+        for folder, names in folders.items():
+            self._add(_watch(self._events, folder), names)
 
     def _add(self, watch: int, names: Set[str] | None) -> None:
         # Two names of one folder are one watch.

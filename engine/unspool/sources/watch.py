@@ -7,9 +7,9 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from unspool.errors import ConfigError
 
@@ -23,6 +23,8 @@ FALLBACK_POLL_S: Final = 0.2
 """How often files are looked at where the operating system gives no events."""
 MOUNTS: Final = Path("/proc/self/mountinfo")
 """Where Linux lists what is mounted."""
+_MOST_LINKS: Final = 40
+"""Links in a row that are followed; the kernel follows no more."""
 _REST: Final = 10
 """How many times longer than a look the pause after it is at least."""
 _REMOTE_KINDS: Final = frozenset(
@@ -62,6 +64,7 @@ class FileWatcher:
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._switching = threading.Lock()
+        self._watched: dict[Path, set[str] | None] = {}
         self.trouble = ""
         """Why changes are looked for instead of waited for, where that was not asked for: `polling: ...`."""
 
@@ -129,7 +132,9 @@ class FileWatcher:
             return self._observe_by_library()
         from unspool.sources.inotify import FolderEvents
 
-        events = FolderEvents(self._folders(), self._on_change, self._lost)
+        self._watched = self._folders()
+        has_links = any(os.path.realpath(path) != str(path) for path in self._paths)
+        events = FolderEvents(self._watched, self._heard if has_links else self._on_change, self._lost)
         events.start()
         return events
 
@@ -160,12 +165,24 @@ class FileWatcher:
         for path in self._paths:
             if path.is_dir():
                 folders[path] = None
-            else:
-                for place in {path, Path(os.path.realpath(path))}:
-                    names = folders.setdefault(place.parent, set())
-                    if names is not None:
-                        names.add(place.name)
+            for place in _named_by(path):
+                names = folders.setdefault(place.parent, set())
+                if names is not None:
+                    names.add(place.name)
         return folders
+
+    def _heard(self) -> None:
+        """Tell of a change; where a link leads elsewhere now, hear of changes there from now on."""
+        observer, folders = self._observer, self._folders()
+        if folders != self._watched and observer is not None:
+            self._watched = folders
+            try:
+                # Only events of Linux come here, in the thread that may add to them.
+                cast("FolderEvents", observer).watch(folders)
+            except OSError as error:
+                observer.stop()
+                self._look_instead(error.strerror or str(error))
+        self._on_change()
 
     def _signature(self) -> tuple[object, ...]:
         return tuple(_look_at(path) for path in self._paths)
@@ -180,6 +197,22 @@ class FileWatcher:
             if now != before:
                 before = now
                 self._on_change()
+
+
+def _named_by(path: Path) -> Iterator[Path]:
+    """Yield a file's path, each link on the way to the file, and the file itself."""
+    for _ in range(_MOST_LINKS):
+        yield path
+        link = next((place for place in (*reversed(path.parents), path) if place.is_symlink()), None)
+        if link is None:
+            return
+        yield link
+        try:
+            target = link.parent / link.readlink()
+        except OSError:
+            # Taken away meanwhile.
+            return
+        path = Path(os.path.normpath(target / path.relative_to(link)))
 
 
 def _look_at(path: Path) -> object:

@@ -85,6 +85,41 @@ def test_a_link_is_followed_to_the_file_it_names(tmp_path: Path) -> None:
         wait_until(lambda: told.count > 0)
 
 
+def test_links_that_lead_elsewhere_are_heard_of_and_so_is_what_is_there_then(tmp_path: Path) -> None:
+    # As configuration is handed out to containers: a file links through a folder's link, which is exchanged.
+    for number in (1, 2):
+        (tmp_path / f"v{number}").mkdir()
+        (tmp_path / f"v{number}" / "state.json").write_text(str(number))
+    (tmp_path / "data").symlink_to("v1")
+    (tmp_path / "shown").mkdir()
+    link, told = tmp_path / "shown" / "state.json", Told()
+    link.symlink_to("../data/state.json")
+    with FileWatcher([link], told) as watcher:
+        assert not watcher.polls
+        (tmp_path / "data.new").symlink_to("v2")
+        (tmp_path / "data.new").rename(tmp_path / "data")
+        wait_until(lambda: told.count > 0)
+        before = told.count
+        (tmp_path / "v2" / "state.json").write_text("22")
+        wait_until(lambda: told.count > before)
+        assert not watcher.polls
+
+
+def test_a_link_that_leads_nowhere_any_more_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "state.json").write_text("1")
+    link, told = tmp_path / "state.json", Told()
+    link.symlink_to("real/state.json")
+    with FileWatcher([link], told) as watcher:
+        (tmp_path / "next").symlink_to("gone/state.json")
+        (tmp_path / "next").rename(link)
+        wait_until(lambda: watcher.polls)
+        before = told.count
+        (tmp_path / "gone").mkdir()
+        (tmp_path / "gone" / "state.json").write_text("22")
+        wait_until(lambda: told.count > before)
+
+
 def test_a_folder_that_is_missing_is_looked_for(tmp_path: Path) -> None:
     path, told = tmp_path / "later" / "state.json", Told()
     with FileWatcher([path], told):
