@@ -87,7 +87,7 @@ def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
     with Recorder(path, on_error="raise") as recorder:
         recorder.record({"n": 0})
         with pytest.raises(HistoryLocked, match="another recorder"):
-            Recorder(path)
+            Recorder(path, on_error="raise")
         recorder.record({"n": 1})
     with Recorder(path, on_error="raise") as recorder:
         assert recorder.record({"n": 2}) == 2
@@ -369,9 +369,27 @@ def test_a_draft_of_a_reader_is_refused(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_block_that_claims_to_be_far_behind_the_end_of_a_closed_file_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "shop.unspool"
+    states = record_shop(path, 300)
+    first = blocks_of(path)[-1]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE block SET first = 9000000000000000 WHERE first = ?", (first,))
+    with History(FileStore.open(path)) as history:
+        assert len(history) == 300
+        assert history.state(first - 1) == states[first - 1]
+        with pytest.raises(CorruptHistory, match=f"entry {first} is missing|entry 299 is missing"):
+            history.state(299)
+
+
+def blocks_of(path: Path) -> list[int]:
+    with closing(sqlite3.connect(path)) as connection:
+        return [first for (first,) in connection.execute("SELECT first FROM block ORDER BY first")]
+
+
 def test_a_file_that_claims_absurdly_many_entries_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "shop.unspool"
-    record_shop(path, 100)
+    shutil.copyfile(Path(__file__).parents[3] / "fixtures" / "format_1" / "closed.unspool", path)
     connection = sqlite3.connect(path)
     connection.execute("UPDATE block SET first = 9000000000000000 WHERE first = (SELECT max(first) FROM block)")
     connection.commit()

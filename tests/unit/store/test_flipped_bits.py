@@ -75,7 +75,7 @@ def answers(path: Path) -> Iterator[tuple[str, Any]]:
         yield attempt("value", lambda: History(store).value(ENTRIES - 3, ATOM))
         yield attempt("log", lambda: history[:])
         yield attempt("writes", lambda: list(history.writes(ATOM)))
-        yield attempt("blame", lambda: blame(history, ENTRIES - 1, ATOM).seq)
+        yield attempt("blame", lambda: [(one.path, one.seq) for one in blame(history, ENTRIES - 1, (ATOM,)).values])
         yield attempt("identity", store.identity)
         yield attempt("columns", lambda: (list(history.columns().timestamp_ns), bytes(history.columns().codec)))
         yield attempt("stats", lambda: (history.stats().entries, history.stats().atoms, history.stats().health))
@@ -113,7 +113,7 @@ def flipped(path: Path, target: Path, place: int, bit: int) -> None:
     target.write_bytes(data)
 
 
-PARTS = 8
+PARTS = 2
 
 
 @pytest.mark.parametrize("part", range(PARTS))
