@@ -11,24 +11,24 @@ CHAIN_LENGTH: Final = 32
 """Entries of a chain under `auto`; two make a block of the file. Longer ones save little and read slower."""
 CHAIN_BYTES: Final = 256 * 1024
 """Delta bytes after which `auto` stores a full snapshot, unless the state itself is larger."""
-_WIDE_SHARE: Final = 4
-"""Deltas that come to more than one part in so many of the state are wide: laying them on costs more than decoding it."""
-_LEAST_WIDE: Final = 16 * 1024
-"""Delta bytes that are laid on in no time whatever the state's size."""
+_STEP_BYTES: Final = 48
+"""Bytes of a state that are decoded in the time that a step of a patch takes."""
+_LEAST_STEPS: Final = 256
+"""Steps that are taken in no time whatever the state's size."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockStrategy:
     """Full when a block of the file is due, and where replaying the chain would cost far more than decoding a state.
 
-    Rebuilding then never replays more than one block. What a delta costs is told by its bytes: a patch of many steps is
-    long, and every step costs as much as decoding many bytes.
+    Rebuilding then never replays more than one block, and patches of many steps, as of a table whose every number
+    changes, cost no more than decoding the state does.
     """
 
     name: str = "auto"
 
     def wants_full(self, state: ChainState) -> bool:
         """See `FullSnapshotStrategy`."""
-        total = state.delta_bytes + state.candidate_bytes
-        is_wide = total > max(_LEAST_WIDE, state.full_bytes // _WIDE_SHARE)
-        return state.length >= CHAIN_LENGTH - 1 or is_wide
+        too_large = state.delta_bytes + state.candidate_bytes > max(CHAIN_BYTES, state.full_bytes)
+        is_wide = state.patch_steps > max(_LEAST_STEPS, state.full_bytes // _STEP_BYTES)
+        return state.length >= CHAIN_LENGTH - 1 or too_large or is_wide

@@ -42,6 +42,8 @@ class ChainState:
         candidate_bytes: stored bytes of the candidate as a delta; 0 when there is no candidate.
         rebuild_cost: cost of rebuilding the newest state as a multiple of decoding a full one, where it was
             measured; None to have it estimated from the bytes.
+        patch_steps: steps of the byte patches of those deltas and the candidate, where they were counted: what is
+            copied or put in, one after the other, when the chain is replayed.
     """
 
     length: int = 0
@@ -51,6 +53,7 @@ class ChainState:
     changed_atoms: int = 0
     candidate_bytes: int = 0
     rebuild_cost: float | None = None
+    patch_steps: int = 0
 
     @property
     def cost(self) -> float:

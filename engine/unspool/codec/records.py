@@ -401,4 +401,28 @@ class PackedRecords(Sequence[Record]):
         return place
 
 
+_FEW_BYTES: Final = 256
+"""Of a delta: it has too few steps to be worth counting."""
+_STEP_ITEMS: Final = 3
+
+
+def patch_steps(record: Record) -> int:
+    """Return how many steps the byte patches of a delta take when they are applied; 0 for a small one."""
+    if record.codec is not RecordCodec.DICT or len(record.payload) <= _FEW_BYTES:
+        return 0
+    items = raw_items(record.payload, 3)
+    return (
+        sum(_list_size(patch) for form, patch in zip(items[1::3], items[2::3], strict=True) if form == _PATCH)
+        // _STEP_ITEMS
+    )
+
+
+def _list_size(data: bytes) -> int:
+    """Return how many items a msgpack list has, from its header."""
+    if data[0] == _LIST_16:
+        return int.from_bytes(data[1:3])
+    return int.from_bytes(data[1:5]) if data[0] == _LIST_32 else data[0] & 0x0F
+
+
+_LIST_16, _LIST_32 = 0xDC, 0xDD
 _FULL: Final = frozenset(int(codec) for codec in RecordCodec if codec.is_full)

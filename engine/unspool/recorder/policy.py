@@ -8,7 +8,16 @@ from unspool.chain.block_strategy import BlockStrategy
 from unspool.chain.strategy import ChainState, FullSnapshotStrategy, strategy_from_name
 from unspool.codec import state_codec
 from unspool.codec.binary_patch import binary_available
-from unspool.codec.records import AtomWrite, Form, Record, RecordCodec, encode_delta, encode_full, write_atom
+from unspool.codec.records import (
+    AtomWrite,
+    Form,
+    Record,
+    RecordCodec,
+    encode_delta,
+    encode_full,
+    patch_steps,
+    write_atom,
+)
 from unspool.codec.strategy import DeltaStrategy
 from unspool.errors import ConfigError, MissingExtra
 from unspool.recorder.base import Base
@@ -84,12 +93,12 @@ class RecordedChain:
         begun: whether there is a full snapshot to build on.
     """
 
-    __slots__ = ("_bytes", "_full", "_length", "_start_ns", "begun")
+    __slots__ = ("_bytes", "_full", "_length", "_start_ns", "_steps", "begun")
 
     def __init__(self) -> None:
         """Begin without a full snapshot."""
         self.begun = False
-        self._length = self._bytes = self._full = self._start_ns = 0
+        self._length = self._bytes = self._full = self._start_ns = self._steps = 0
 
     def state(self, record: Record, moment: int, changed: int) -> ChainState:
         """Return the chain as it stands, with the entry about to be written."""
@@ -100,14 +109,16 @@ class RecordedChain:
             full_bytes=self._full,
             changed_atoms=changed,
             candidate_bytes=len(record.payload),
+            patch_steps=self._steps + patch_steps(record),
         )
 
     def add(self, record: Record, moment: int, size: int) -> None:
         """Take note of a written entry."""
         if record.codec.is_full:
             self.begun = True
-            self._length = self._bytes = 0
+            self._length = self._bytes = self._steps = 0
             self._start_ns, self._full = moment, size
         else:
             self._length += 1
             self._bytes += len(record.payload)
+            self._steps += patch_steps(record)
