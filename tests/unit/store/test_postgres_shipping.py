@@ -658,3 +658,22 @@ def test_an_interpreter_that_ends_without_a_server_says_where_its_entries_wait(a
     assert f"5 entries wait in {folder_of(away)}" in done.stderr
     assert "secret" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_waits_for_long_takes_little_room_and_is_shipped_all_the_same(server: Server, address: str) -> None:
+    server.stop()
+    try:
+        recorder = Recorder(address, on_error="ignore", spool_bytes=1 << 20, server_timeout=60)
+        for n in range(150):
+            recorder.record({"n": n, "text": "x" * 3000}, full=True)
+        finished = sorted(folder_of(address).glob("*.unspool"))[:-1]
+        assert len(finished) > 2
+        logs = [place.with_name(place.name + "-wal") for place in finished]
+        wait_until(lambda: not any(log.exists() and log.stat().st_size for log in logs), "folding")
+    finally:
+        server.start()
+    recorder.flush()
+    assert recorder.record({"n": 150}) == 150
+    recorder.close()
+    assert numbers(address) == list(range(151))
+    assert not folder_of(address).exists()

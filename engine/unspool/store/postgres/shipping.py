@@ -207,8 +207,10 @@ class Shipper:
     def _ship_or_fail(self) -> bool:
         """Ship until nothing is left; return whether nothing is."""
         with suppress(UnspoolError):
-            # A file that cannot be made now is made when it is needed.
+            # A file that cannot be made now is made when it is needed, and one that cannot be folded stays large.
             self._spool.prepare()
+            if self.trouble is not None:
+                self._spool.fold()
         try:
             self._ship_all()
         except EntryRefused as error:

@@ -78,6 +78,7 @@ class Segment:
         self.lock = threading.RLock()
         self._store = store
         self._stop = stop
+        self._is_folded = False
 
     @property
     def stop(self) -> int:
@@ -133,11 +134,26 @@ class Segment:
             seq = place - self.first
             return replay(self.store.run(seq), seq, self.store.atom_name)
 
+    def fold(self) -> None:
+        """Take the room that a finished file needs while it is written to, most of it a log, off the disk.
+
+        Raises:
+            StorageFailed, UnreadableSource: the disk refused; the file is kept as it is.
+        """
+        with self.lock:
+            if self._store is None or self._is_folded:
+                return
+            self._store.close()
+            self._store, self._is_folded = FileStore.open(self.path), True
+            self.look()
+
     def give_up(self) -> None:
         """Remove the file: all in it is shipped, or the room is needed."""
         with self.lock:
             store, self._store, self._stop = self._store, None, self.stop
-            if store is not None:
+            if store is not None and self._is_folded:
+                store.close()
+            elif store is not None:
                 store.discard()
             self.path.unlink(missing_ok=True)
 
@@ -326,6 +342,16 @@ class Spool:
                 self._spare = made
                 return
         made.give_up()
+
+    def fold(self) -> None:
+        """Let finished files take less room: they may have to wait here for long.
+
+        Raises:
+            StorageFailed, UnreadableSource: the disk refused.
+        """
+        for segment in self.segments():
+            if segment is not self._current:
+                segment.fold()
 
     def _next_ordinal(self) -> int:
         self._ordinal += 1
