@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from unspool.errors import UnspoolError
     from unspool.history.history import History
     from unspool.recorder.adapters import adapter
+    from unspool.recorder.calling import Caller
     from unspool.recorder.recorder import Recorder
     from unspool.recorder.redact import Redaction
     from unspool.sources.opening import open_history
 
 _HOMES = {
+    "Caller": "unspool.recorder.calling",
     "DeltaCalculator": "unspool.delta.calculator",
     "History": "unspool.history.history",
     "Recorder": "unspool.recorder.recorder",
@@ -32,7 +34,7 @@ _HOMES = {
     "open_history": "unspool.sources.opening",
 }
 
-__all__ = ["DeltaCalculator", "History", "Recorder", "Redaction", "UnspoolError", "adapter", "open_history"]
+__all__ = ["Caller", "DeltaCalculator", "History", "Recorder", "Redaction", "UnspoolError", "adapter", "open_history"]
 
 
 def __getattr__(name: str) -> object:

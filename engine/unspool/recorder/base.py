@@ -12,13 +12,14 @@ from unspool.model.wire import encode
 class Base(Mapping[str, bytes]):
     """A captured state as one byte string, and where each atom's value stands in it."""
 
-    __slots__ = ("blob", "ends", "names", "starts")
+    __slots__ = ("_places", "blob", "ends", "names", "starts")
 
     def __init__(self, blob: bytes, names: list[str], starts: list[int], ends: list[int]) -> None:
         self.blob = blob
         self.names = names
         self.starts = starts
         self.ends = ends
+        self._places: dict[str, int] | None = None
 
     @classmethod
     def of(cls, state: Mapping[str, bytes]) -> Base:
@@ -31,10 +32,9 @@ class Base(Mapping[str, bytes]):
         return cls(b"".join((header, *parts)), names, places[1:-1:2], places[2::2])
 
     def __getitem__(self, atom: str) -> bytes:
-        try:
-            place = self.names.index(atom)
-        except ValueError:
-            raise KeyError(atom) from None
+        place = self.place_of(atom)
+        if place is None:
+            raise KeyError(atom)
         return self.value(place)
 
     def __iter__(self) -> Iterator[str]:
@@ -42,6 +42,28 @@ class Base(Mapping[str, bytes]):
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def place_of(self, atom: str) -> int | None:
+        """Return where an atom stands among all; None where there is none of that name."""
+        if self._places is None:
+            self._places = {name: place for place, name in enumerate(self.names)}
+        return self._places.get(atom)
+
+    def replaced(self, values: Mapping[int, bytes]) -> Base:
+        """Return the state with other values at some places."""
+        places = sorted(values)
+        parts: list[bytes | memoryview] = []
+        old, at = memoryview(self.blob), 0
+        for place in places:
+            parts += (old[at : self.starts[place]], values[place])
+            at = self.ends[place]
+        parts.append(old[at:])
+        sizes = {
+            place: len(values[place])
+            for place in places
+            if len(values[place]) != self.ends[place] - self.starts[place]
+        }
+        return self.moved(b"".join(parts), sizes)
 
     def value(self, place: int) -> bytes:
         """Return the wire form of the atom at a place."""
@@ -60,7 +82,7 @@ class Base(Mapping[str, bytes]):
             sizes: new sizes of the values whose size changed by place, in order of place.
         """
         if not sizes:
-            return Base(blob, self.names, self.starts, self.ends)
+            return self._like(blob, self.starts, self.ends)
         starts, ends = self.starts, self.ends
         places = [*sizes, len(starts)]
         # What lies before the first such value stays; each change of size moves all that follows it.
@@ -70,4 +92,9 @@ class Base(Mapping[str, bytes]):
             shift += sizes[place] - (ends[place] - starts[place])
             new_starts += [start + shift for start in starts[place + 1 : following + 1]]
             new_ends += [end + shift for end in ends[place:following]]
-        return Base(blob, self.names, new_starts, new_ends)
+        return self._like(blob, new_starts, new_ends)
+
+    def _like(self, blob: bytes, starts: list[int], ends: list[int]) -> Base:
+        other = Base(blob, self.names, starts, ends)
+        other._places = self._places
+        return other

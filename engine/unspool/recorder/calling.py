@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from types import CodeType, FrameType
 from typing import Final
 
-from unspool.model.caller import CALLER, Caller
+from unspool.errors import ConfigError
+from unspool.model.caller import CALLER
+from unspool.model.caller import Caller as Line
 from unspool.model.values import Value
 
 _MOST_KNOWN: Final = 4096
 """Functions remembered; a program that makes functions without end gets by with these."""
 
 
-class CallerNotes:
+class Caller:
     """Adds the calling line to an entry's meta."""
 
-    def __init__(self) -> None:
-        """Start knowing no function; files are named as seen from the current directory."""
+    def __init__(self, skip: Iterable[str] = ()) -> None:
+        """Start knowing no function; files are named as seen from the current directory.
+
+        Args:
+            skip: modules and packages whose lines are not meant: the first caller in none of them is. Where a library
+                calls the app back (a framework's hook, say), its frames lie between the app's line and the recording.
+        """
+        self._skip = tuple(skip)
+        for module in self._skip:
+            if not isinstance(module, str):
+                raise ConfigError("skip names modules, as in skip=('textual', 'sqlalchemy')")
         try:
             self._folder = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118 - compared with text
         except OSError:
@@ -38,6 +49,7 @@ class CallerNotes:
         """
         while up > 0 and frame is not None and frame.f_back is not None:
             frame, up = frame.f_back, up - 1
+        frame = self._first_of_the_app(frame) if self._skip else frame
         if frame is None or (meta is not None and CALLER in meta):
             return meta or {}
         code = frame.f_code
@@ -46,8 +58,21 @@ class CallerNotes:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             known = self._known[id(code)] = (code, self._named(frame))
-        place = Caller(known[1], frame.f_lineno, code.co_qualname).to_meta()
+        place = Line(known[1], frame.f_lineno, code.co_qualname).to_meta()
         return {CALLER: place} if meta is None else {**meta, CALLER: place}
+
+    def _first_of_the_app(self, frame: FrameType | None) -> FrameType | None:
+        """Return the first frame that is to be named, going up; the one given where all are skipped."""
+        found = frame
+        while found is not None:
+            module = found.f_globals.get("__name__")
+            skips = isinstance(module, str) and any(
+                module == name or module.startswith(f"{name}.") for name in self._skip
+            )
+            if not skips:
+                return found
+            found = found.f_back
+        return frame
 
     def _named(self, frame: FrameType) -> str:
         """Return a file's path from the current directory, or for a module elsewhere from where its package lies."""

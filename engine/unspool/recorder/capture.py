@@ -74,6 +74,7 @@ class Captured(msgspec.Struct, frozen=True):
         problems: one line for each value that could not be kept.
         secrets: texts that were left out.
         objects: the atoms themselves, where the app never changes a value in place.
+        is_part: all other atoms are as they were.
     """
 
     ticket: int
@@ -83,6 +84,7 @@ class Captured(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
     secrets: set[str] = set()
     objects: Mapping[str, Value] = _NO_OBJECTS
+    is_part: bool = False
 
 
 class Capture:
@@ -102,8 +104,12 @@ class Capture:
         # In one, so that a call on another thread finds objects and their bytes together.
         self._last: tuple[Base, Mapping[str, Value]] = (self.base, _NO_OBJECTS)
 
-    def encode(self, state: Mapping[str, Value]) -> Captured:
+    def encode(self, state: Mapping[str, Value], *, is_part: bool = False) -> Captured:
         """Encode a state. This runs code of the app: nothing may be held that it could wait for.
+
+        Args:
+            state: atoms by name.
+            is_part: they are not all; the others are as they were.
 
         Raises:
             UnsupportedValue: names the path.
@@ -111,13 +117,13 @@ class Capture:
             RuntimeError: another thread changed the state meanwhile.
         """
         ticket = next(self._tickets)
-        if type(state) is dict and not self._immutable:
+        if type(state) is dict and not self._immutable and not is_part:
             blob = self._encoding.whole(state)
             if blob is not None:
                 return Captured(ticket, state, blob)
-        return self._encode_atoms(ticket, state)
+        return self._encode_atoms(ticket, state, is_part)
 
-    def _encode_atoms(self, ticket: int, state: Mapping[str, Value]) -> Captured:
+    def _encode_atoms(self, ticket: int, state: Mapping[str, Value], is_part: bool) -> Captured:
         base, objects = self._last
         known = base.to_dict() if self._immutable else {}
         forms: dict[str, bytes] = {}
@@ -132,10 +138,12 @@ class Capture:
                 forms[atom] = self._encoding.atom(atom, value, problems, secrets)
         self._encoding.clean_errors(forms, secrets)
         kept = dict(state) if self._immutable else _NO_OBJECTS
-        return Captured(ticket, state, None, forms, tuple(problems), secrets, kept)
+        return Captured(ticket, state, None, forms, tuple(problems), secrets, kept, is_part)
 
     def compare(self, captured: Captured) -> Taken:
         """Compare a captured state with the last one kept."""
+        if captured.is_part:
+            return self._compare_part(captured, captured.forms or {})
         if captured.blob is None:
             return self._compare_atoms(captured, captured.forms or {})
         taken = self._compare_whole(captured.state, captured.blob)
@@ -180,6 +188,25 @@ class Capture:
             if len(base.blob) - old_at == len(blob) - new_at and blob.endswith(memoryview(base.blob)[old_at:]):
                 break
         return Taken(changes, base.moved(blob, sizes))
+
+    def _compare_part(self, captured: Captured, forms: Mapping[str, bytes]) -> Taken:
+        """Compare some atoms; the cost is theirs, and that of copying the state's bytes once."""
+        base = self.base
+        places = {atom: base.place_of(atom) for atom in forms}
+        if None in places.values():
+            whole = {**base.to_dict(), **forms}
+            taken = self._compare_atoms(captured, whole)
+            return Taken(taken.changes, taken.base, {**self._last[1], **captured.objects})
+        changes: list[AtomChange] = []
+        values: dict[int, bytes] = {}
+        for atom, data in forms.items():
+            place = places[atom] or 0
+            before = base.value(place)
+            if before != data and not same_value(before, data):
+                changes.append(AtomChange(atom, before, data))
+                values[place] = data
+        objects = {**self._last[1], **captured.objects} if self._immutable else _NO_OBJECTS
+        return Taken(changes, base.replaced(values) if values else base, objects)
 
     def _compare_atoms(self, captured: Captured, forms: Mapping[str, bytes]) -> Taken:
         known = self.base.to_dict()

@@ -6,6 +6,7 @@ import re
 import types
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -38,6 +39,9 @@ class Bounds(msgspec.Struct, frozen=True):
     seconds: float = 5.0
 
 
+_SHORT: Final = Bounds(depth=8, size=16 * 1024, seconds=0.1)
+
+
 class Encoding:
     """Encodes what an app hands over. Code of the app runs in here; nothing may be held that it could wait for."""
 
@@ -61,6 +65,7 @@ class Encoding:
             ConfigError: an unknown choice of `objects`.
         """
         self.redaction = redaction
+        self._objects: Objects = objects
         self._bounds = bounds or Bounds()
         self._encoder = Encoder(recipes_for(objects), self._bounds.size)
         self._lenient = Leniency(
@@ -70,6 +75,11 @@ class Encoding:
             seconds=self._bounds.seconds,
             strict=strict,
         )
+
+    @cached_property
+    def short(self) -> Encoding:
+        """The same for what only accompanies a state, such as the arguments of a call: a few levels and kilobytes."""
+        return Encoding(self.redaction, _SHORT, objects=self._objects)
 
     def whole(self, state: dict[str, Value]) -> bytes | None:
         """Return the wire form of a whole state in which nothing is to be marked or left out; None where that may be."""

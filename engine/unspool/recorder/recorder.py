@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Final, Self
 
 import msgspec
@@ -22,13 +22,14 @@ from unspool.files.private import PRIVATE, check_mode
 from unspool.model.values import Value
 from unspool.model.wire import is_race
 from unspool.recorder.adapters import Objects
-from unspool.recorder.calling import CallerNotes
+from unspool.recorder.calling import Caller
 from unspool.recorder.capture import Capture, Captured
 from unspool.recorder.children import Children, at_process_end, is_child, leave_alone, named_for, tell_of_forks
 from unspool.recorder.encoding import Bounds, Encoding
 from unspool.recorder.given import RefusedEntry, plain_text, shown, whole_ns, whole_seq
 from unspool.recorder.policy import recording_codec, recording_strategy
 from unspool.recorder.redact import Redaction
+from unspool.recorder.spans import Given, Hooks, Result, Span, traced
 from unspool.recorder.targets import store_at
 from unspool.recorder.troubles import OnError, RecordingStopped, Trouble, Troubles
 from unspool.recorder.turns import Turns
@@ -46,6 +47,20 @@ class _Call(msgspec.Struct, frozen=True):
     captured: Captured
     facts: Facts
     is_last_attempt: bool = False
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """What a call says besides the state; see `Recorder.record`."""
+
+    action: str = ""
+    meta: Mapping[str, Value] | None = None
+    timestamp_ns: int | None = None
+    entry_id: str = ""
+    parent_seq: int | None = None
+    part: Collection[str] | None = None
+    full: bool = False
+    up: int = 0
+    is_short: bool = False
 
 
 class Recorder:
@@ -67,7 +82,8 @@ class Recorder:
         identity: Mapping[str, str] | None = None,
         immutable: bool = False,
         skip_unchanged: bool = False,
-        caller: bool = False,
+        caller: bool | Caller = False,
+        state: Callable[[], Mapping[str, Value]] | None = None,
         children: Children = "none",
         objects: Objects = "fields",
         max_depth: int = Bounds().depth,
@@ -95,7 +111,9 @@ class Recorder:
                 in the file, whose lists are compared by them from then on. None leaves what the file has.
             immutable: the app never changes a value in place; makes recording cheaper.
             skip_unchanged: do not record a state that equals the one before.
-            caller: keep file, line and function of whoever calls `record`, in each entry's meta.
+            caller: keep file, line and function of whoever calls `record`, in each entry's meta; `Caller(skip=…)`
+                steps over lines of libraries that call the app back.
+            state: gives the state where none is handed over: to `record()` without one, spans, traced calls, crashes.
             children: what forked and spawned processes do: `own` gives each a file named after its number, `none`
                 has them record nothing; what they did not record is counted there.
             objects: how objects of classes that no adapter is for are kept: by their `fields`, or as a `marker`.
@@ -126,7 +144,9 @@ class Recorder:
         self._skip_unchanged = skip_unchanged
         self._immutable = immutable
         self._clock = clock
-        self._callers = CallerNotes() if caller else None
+        self._callers = caller if isinstance(caller, Caller) else Caller() if caller else None
+        self._state = state
+        self._hooks = Hooks(self)
         self._turns = self._new_turns()
         self._is_stopped = True
         self._is_closed = False
@@ -238,7 +258,7 @@ class Recorder:
 
     def record(
         self,
-        state: Mapping[str, Value],
+        state: Mapping[str, Value] | None = None,
         action: str = "",
         *,
         timestamp_ns: int | None = None,
@@ -252,7 +272,7 @@ class Recorder:
         """Record a state.
 
         Args:
-            state: atoms by name; may be changed in place afterwards.
+            state: atoms by name; may be changed in place afterwards. None: what the recorder's `state` gives.
             action: why it happened.
             timestamp_ns: nanoseconds since the epoch; now when None.
             meta: free facts.
@@ -270,16 +290,97 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
+        said = _Said(action, meta, timestamp_ns, entry_id, parent_seq, part, full, stacklevel - 1)
+        return self._enter(state, said, sys._getframe(1))
+
+    def update(
+        self,
+        atoms: Mapping[str, Value],
+        action: str = "",
+        *,
+        timestamp_ns: int | None = None,
+        meta: Mapping[str, Value] | None = None,
+        entry_id: str = "",
+        stacklevel: int = 1,
+    ) -> int | None:
+        """Record that some atoms were touched; all others are as they were. The cost follows these atoms.
+
+        Args:
+            atoms: by name; new ones are added.
+            action, timestamp_ns, meta, entry_id, stacklevel: see `record`.
+
+        Returns:
+            As `record`.
+
+        Raises:
+            UnspoolError: this could not be recorded and `on_error` is `raise`.
+        """
+        said = _Said(action, meta, timestamp_ns, entry_id, up=stacklevel - 1)
+        return self._enter(atoms, said, sys._getframe(1), is_part=True)
+
+    def action(self, action: str, /, **facts: Value) -> Span:
+        """Return a span, for `with`: one entry at its end, with the state as it is then, facts, duration, and exception.
+
+        Args:
+            action: what it is called.
+            facts: kept in `meta["span"]["facts"]`.
+        """
+        return Span(self, action, facts)
+
+    def traced(self, function: Callable[Given, Result]) -> Callable[Given, Result]:
+        """Record each call of a function, as a decorator: arguments, and result or exception, in `meta["call"]`."""
+        return traced(self, function)
+
+    def install(self, *, excepthook: bool = False, threading: bool = False, asyncio: bool = False) -> None:
+        """Record the state when something is raised that nobody catches; closing takes the hooks away again.
+
+        Args:
+            excepthook: in the main thread.
+            threading: in other threads.
+            asyncio: in tasks of the running loop that nobody awaits.
+
+        Raises:
+            ConfigError: `asyncio` without a running loop.
+        """
+        if asyncio:
+            self._hooks.install_asyncio()
+        if excepthook:
+            self._hooks.install_excepthook()
+        if threading:
+            self._hooks.install_threading()
+
+    def take_down(self, action: str, facts: Mapping[str, Value], frame: FrameType | None) -> int | None:
+        """Record the state that the recorder's `state` gives; without one, an entry that says so and changes nothing.
+
+        Args:
+            action: what happened.
+            facts: kept in its meta, up to some kilobytes.
+            frame: the line of the app that `caller` keeps; None where there is none.
+
+        Raises:
+            UnspoolError: this could not be recorded and `on_error` is `raise`.
+        """
+        if self._state is not None:
+            return self._enter(None, _Said(action, facts, is_short=True), frame)
+        said = _Said(action, {**facts, "state": "not taken"}, is_short=True)
+        return self._enter({}, said, frame, is_part=True)
+
+    def _enter(
+        self, state: Mapping[str, Value] | None, said: _Said, frame: FrameType | None, *, is_part: bool = False
+    ) -> int | None:
         if self._is_stopped and not self._wake_up():
             return None
         try:
             self._tell_of_sealing()
             problems: list[str] = []
-            kept: Mapping[str, Value] | None = self._encoding.meta(meta, problems)
+            encoding = self._encoding.short if said.is_short else self._encoding
+            kept: Mapping[str, Value] | None = encoding.meta(said.meta, problems)
             if self._callers is not None:
-                kept = self._callers.added_to(kept, sys._getframe(1), stacklevel - 1)
-            facts = self._facts(action, timestamp_ns, kept, entry_id, parent_seq, part, full)
-            seq = self._record(state, facts, problems)
+                kept = self._callers.added_to(kept, frame, said.up)
+            facts = self._facts(said, kept)
+            if state is None and self._state is not None:
+                state = self._state()
+            seq = self._record(state, facts, problems, is_part=is_part)
         except StoreRefused as refusal:
             self._store_failed(refusal)
         except (RefusedEntry, UnsupportedValue, CorruptHistory, ConfigError) as error:
@@ -331,36 +432,30 @@ class Recorder:
             self._troubles.skipped += 1
         return not self._is_stopped
 
-    def _facts(
-        self,
-        action: str,
-        timestamp_ns: int | None,
-        meta: Mapping[str, Value] | None,
-        entry_id: str,
-        parent_seq: int | None,
-        part: Collection[str] | None,
-        full: bool,
-    ) -> Facts:
+    def _facts(self, said: _Said, meta: Mapping[str, Value] | None) -> Facts:
+        timestamp_ns, part = said.timestamp_ns, said.part
         # A clock of the app's own is its code; the time of the system is taken when the entry is written.
         if timestamp_ns is None and self._clock is not time.time_ns:
             timestamp_ns = self._clock()
         return Facts(
-            action=plain_text(action, "action"),
+            action=plain_text(said.action, "action"),
             timestamp_ns=None if timestamp_ns is None else whole_ns(timestamp_ns),
             meta=meta,
-            entry_id=plain_text(entry_id, "entry_id"),
-            parent_seq=whole_seq(parent_seq),
+            entry_id=plain_text(said.entry_id, "entry_id"),
+            parent_seq=whole_seq(said.parent_seq),
             part=None if part is None else sorted(plain_text(atom, "the name of an atom in part") for atom in part),
-            full=bool(full),
+            full=bool(said.full),
         )
 
-    def _record(self, state: Mapping[str, Value], facts: Facts, problems: list[str]) -> int | None:
+    def _record(
+        self, state: Mapping[str, Value] | None, facts: Facts, problems: list[str], *, is_part: bool
+    ) -> int | None:
         if not isinstance(state, Mapping):
             raise RefusedEntry(f"a state is a dict of atom names to values, not a {type(state).__name__}")
         for attempt in range(1, _ATTEMPTS + 1):
             is_last = attempt == _ATTEMPTS
             try:
-                captured = self._capture.encode(state)
+                captured = self._capture.encode(state, is_part=is_part)
                 seq = self._turns.take(_Call(captured, self._without_secrets(facts, captured), is_last))
                 problems += captured.problems
             except OutOfDate:
@@ -434,6 +529,7 @@ class Recorder:
     def close(self) -> None:
         """Finish the recording; closing twice is fine. In a forked child this leaves the parent's file alone."""
         self._is_waking = False
+        self._hooks.remove()
         was_closed, self._is_closed = self._is_closed, True
         try:
             self._turns.alone(self._close_store)

@@ -13,7 +13,7 @@ import pytest
 
 from unspool.model.caller import Caller, caller_of
 from unspool.recorder import Recorder
-from unspool.recorder.calling import CallerNotes
+from unspool.recorder.calling import Caller as Callers
 from unspool.store import FileStore, MemoryStore
 
 
@@ -124,7 +124,7 @@ def test_files_are_named_from_the_current_directory_and_packages_from_where_they
 
 def test_functions_without_end_do_not_fill_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unspool.recorder.calling._MOST_KNOWN", 3)
-    notes = CallerNotes()
+    notes = Callers()
     for number in range(20):
         scope: dict[str, Any] = {"notes": notes, "currentframe": currentframe}
         exec(f"def made_{number}():\n    return notes.added_to(None, currentframe(), 0)\n", scope)

@@ -1,0 +1,191 @@
+"""More than single states: spans, calls of functions, and what ends a program unhandled, each one entry."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar, Token
+from types import FrameType, TracebackType
+from typing import Any, Final, ParamSpec, Protocol, Self, TypeVar, cast
+
+from unspool.errors import ConfigError
+from unspool.model.values import Value
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+_NS: Final = 1e9
+_running: Final[ContextVar[tuple[str, ...]]] = ContextVar("unspool_running_spans", default=())
+
+
+class TakesDown(Protocol):
+    """What a recorder offers to what is in here."""
+
+    def take_down(self, action: str, facts: Mapping[str, Value], frame: FrameType | None) -> int | None:
+        """Record an entry with the recorder's own state, or without one where it has none."""
+
+
+class Span:
+    """Something that takes a while: one entry at its end, with how long it took and what it raised.
+
+    Attributes:
+        facts: kept with the entry; more may be added while it runs.
+    """
+
+    def __init__(self, recorder: TakesDown, action: str, facts: Mapping[str, Value]) -> None:
+        """Prepare a span; it begins where it is entered.
+
+        Args:
+            recorder: what it is recorded with.
+            action: what it is called.
+            facts: kept with the entry.
+        """
+        self.facts = dict(facts)
+        self._recorder = recorder
+        self._action = action
+        self._began_ns = self._clock_ns = 0
+        self._within: Token[tuple[str, ...]] | None = None
+
+    def __enter__(self) -> Self:
+        self._began_ns, self._clock_ns = time.time_ns(), time.perf_counter_ns()
+        self._within = _running.set((*_running.get(), self._action))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        span: dict[str, Value] = {
+            "began_ns": self._began_ns,
+            "seconds": (time.perf_counter_ns() - self._clock_ns) / _NS,
+            **({"facts": self.facts} if self.facts else {}),
+        }
+        outer = _running.get()[:-1]
+        if outer:
+            span["within"] = list(outer)
+        if self._within is not None:
+            _running.reset(self._within)
+        meta: dict[str, Value] = {"span": span}
+        if error is not None:
+            meta["exception"] = error
+        self._recorder.take_down(self._action, meta, sys._getframe(1))
+
+
+def traced(recorder: TakesDown, function: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Return a function that records each of its calls: arguments, and the result or what was raised."""
+    name = getattr(function, "__qualname__", type(function).__name__)
+
+    def finish(given: tuple[Any, ...], named: dict[str, Any], clock_ns: int, outcome: dict[str, Value]) -> None:
+        call = {"function": name, "args": list(given), "kwargs": dict(named)}
+        call["seconds"] = (time.perf_counter_ns() - clock_ns) / _NS
+        # The caller of the wrapper: this, and the wrapper, are no lines of the app.
+        recorder.take_down(name, {"call": {**call, **outcome}}, sys._getframe(2))
+
+    @functools.wraps(function)
+    async def wait(*given: Given.args, **named: Given.kwargs) -> Any:
+        clock_ns = time.perf_counter_ns()
+        try:
+            result = await cast(Any, function)(*given, **named)
+        except BaseException as error:
+            finish(given, named, clock_ns, {"raised": error})
+            raise
+        finish(given, named, clock_ns, {"result": result})
+        return result
+
+    @functools.wraps(function)
+    def call(*given: Given.args, **named: Given.kwargs) -> Result:
+        clock_ns = time.perf_counter_ns()
+        try:
+            result = function(*given, **named)
+        except BaseException as error:
+            finish(given, named, clock_ns, {"raised": error})
+            raise
+        finish(given, named, clock_ns, {"result": result})
+        return result
+
+    return cast("Callable[Given, Result]", wait) if inspect.iscoroutinefunction(function) else call
+
+
+class Hooks:
+    """Records what ends a program, a thread or a task unhandled; the hooks that were there go on as before."""
+
+    def __init__(self, recorder: TakesDown) -> None:
+        """Install nothing yet; a recorder that is gone is not kept alive by its hooks."""
+        self._recorder = weakref.ref(recorder)
+        self._undo: list[Callable[[], None]] = []
+
+    def install_excepthook(self) -> None:
+        """Record what ends the main thread."""
+        before = sys.excepthook
+
+        def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+            self._crashed(error, "the program")
+            before(kind, error, trace)
+
+        def undo() -> None:
+            if sys.excepthook is hook:
+                sys.excepthook = before
+
+        sys.excepthook = hook
+        self._undo.append(undo)
+
+    def install_threading(self) -> None:
+        """Record what ends other threads."""
+        before = threading.excepthook
+
+        def hook(ended: Any) -> None:
+            if ended.exc_value is not None:
+                self._crashed(ended.exc_value, getattr(ended.thread, "name", None) or "a thread")
+            before(ended)
+
+        def undo() -> None:
+            if threading.excepthook is hook:
+                threading.excepthook = before
+
+        threading.excepthook = hook
+        self._undo.append(undo)
+
+    def install_asyncio(self) -> None:
+        """Record what nobody awaited of the tasks of the running loop.
+
+        Raises:
+            ConfigError: no loop runs here.
+        """
+        # Programs without it need not wait for its import.
+        import asyncio
+
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigError("asyncio=True needs a running loop; call install from within it") from None
+        before = loop.get_exception_handler()
+
+        def handler(of: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            error = context.get("exception")
+            if isinstance(error, BaseException):
+                self._crashed(error, "a task")
+            if before is None:
+                of.default_exception_handler(context)
+            else:
+                before(of, context)
+
+        def undo() -> None:
+            if loop.get_exception_handler() is handler:
+                loop.set_exception_handler(before)
+
+        loop.set_exception_handler(handler)
+        self._undo.append(undo)
+
+    def remove(self) -> None:
+        """Put back what was there, where nobody else put another in its place."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _crashed(self, error: BaseException, what: str) -> None:
+        recorder = self._recorder()
+        if recorder is not None and isinstance(error, Exception):
+            recorder.take_down(f"uncaught {type(error).__name__} in {what}", {"exception": error}, None)

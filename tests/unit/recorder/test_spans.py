@@ -1,0 +1,271 @@
+"""More than whole states: some atoms, spans, traced calls, and what ends a program unhandled."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import unspool
+from support.values import values
+from unspool.errors import ConfigError
+from unspool.history import History
+from unspool.model.caller import caller_of
+from unspool.model.entries import Entry
+from unspool.model.values import Tagged, strict_equal
+from unspool.recorder import EntrySkipped, Recorder
+from unspool.recorder.redact import REDACTED
+from unspool.store import FileStore, MemoryStore
+
+
+class Latest:
+    """A history as it is whenever it is looked at."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def __getitem__(self, seq: int) -> Entry:
+        return History(self._store)[seq]
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(History(self._store))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(History(self._store), name)
+
+
+def recorder_of(**options: Any) -> tuple[Recorder, Latest]:
+    store = MemoryStore()
+    return Recorder(store, **{"on_error": "raise", **options}), Latest(store)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_atoms_that_were_touched_are_recorded_as_if_all_were(data: st.DataObject) -> None:
+    options = data.draw(st.sampled_from([{}, {"immutable": True}, {"codec": "none"}]))
+    recorder, history = recorder_of(**options)
+    state: dict[str, Any] = {}
+    for number in range(data.draw(st.integers(1, 6))):
+        touched = data.draw(st.dictionaries(st.sampled_from(["a", "b", "c", "long name"]), values, max_size=3))
+        state = copy.deepcopy({**state, **touched})
+        if data.draw(st.booleans()):
+            assert recorder.update(touched, "some") == number
+        else:
+            assert recorder.record(state, "all") == number
+        assert strict_equal(history.state(number), state)
+    assert recorder.record(state) is not None
+    assert history.changed_atoms(-1) == ()
+
+
+def test_an_update_names_only_what_changed_and_obeys_the_rules_of_record() -> None:
+    recorder, history = recorder_of(redact=["password"], on_error="ignore")
+    recorder.record({"cart": {"n": 1}, "user": {"password": "hunter2-x"}, "big": list(range(1000))})
+    assert recorder.update({"cart": {"n": 2}, "user": {"password": "other"}}, "add", meta={"k": 1}) == 1
+    assert [atom for atom, _ in history.changed_atoms(1)] == ["cart"]
+    assert history.state(1)["user"] == {"password": REDACTED}
+    assert recorder.update(None) is None  # type: ignore[arg-type]
+    assert recorder.update({1: 2}) is None  # type: ignore[dict-item]
+    assert (recorder.skipped, len(history)) == (2, 2)
+
+
+def test_the_cost_of_an_update_does_not_follow_the_other_atoms() -> None:
+    recorder, _ = recorder_of()
+    recorder.record({"cart": {"n": 0}, **{f"big{number}": [{"id": n} for n in range(20_000)] for number in range(5)}})
+    start = time.thread_time()
+    for number in range(50):
+        recorder.update({"cart": {"n": number}})
+    updates = time.thread_time() - start
+    start = time.thread_time()
+    recorder.record({"cart": {"n": 0}, **{f"big{number}": [{"id": n} for n in range(20_000)] for number in range(5)}})
+    assert updates / 50 < time.thread_time() - start
+
+
+def test_a_state_may_be_asked_for() -> None:
+    state = {"n": 0}
+    recorder, history = recorder_of(state=lambda: state)
+    state["n"] = 5
+    assert recorder.record(action="asked") == 0
+    assert recorder.record({"other": 1}) == 1
+    assert [history.state(seq) for seq in (0, 1)] == [{"n": 5}, {"other": 1}]
+    broken, history = recorder_of(state=lambda: {}["k"], on_error="warn")
+    with pytest.warns(EntrySkipped, match="KeyError"):
+        assert broken.record() is None
+    none, _ = recorder_of(on_error="warn")
+    with pytest.warns(EntrySkipped, match="a state is a dict"):
+        assert none.record() is None
+
+
+def test_a_span_is_one_entry_at_its_end() -> None:
+    state = {"n": 0}
+    recorder, history = recorder_of(state=lambda: state, caller=True)
+    with recorder.action("outer", user=7):
+        with recorder.action("checkout") as span:
+            state["n"] = 1
+            span.facts["items"] = 3
+        state["n"] = 2
+    assert [entry.action for entry in history] == ["checkout", "outer"]
+    assert [history.state(seq)["n"] for seq in (0, 1)] == [1, 2]
+    inner, outer = (history[seq].meta["span"] for seq in (0, 1))
+    assert (inner["facts"], inner["within"], outer["facts"]) == ({"items": 3}, ["outer"], {"user": 7})
+    assert "within" not in outer
+    assert 0 <= inner["seconds"] <= outer["seconds"]
+    assert inner["began_ns"] >= outer["began_ns"]
+    found = caller_of(history[0].meta)
+    assert found is not None
+    assert found.function.endswith("test_a_span_is_one_entry_at_its_end")
+
+
+def test_a_span_notes_what_was_raised_and_lets_it_through() -> None:
+    recorder, history = recorder_of()
+    recorder.record({"n": 1})
+    with pytest.raises(ValueError, match="no"), recorder.action("pay"):
+        raise ValueError("no")
+    assert history.state(1) == {"n": 1}
+    assert history.changed_atoms(1) == ()
+    meta = history[1].meta
+    assert meta["state"] == "not taken"
+    assert meta["exception"].type_name == "builtins.ValueError"
+    assert meta["exception"].value["args"] == ("no",)
+
+
+def test_traced_calls_keep_arguments_and_results() -> None:
+    recorder, history = recorder_of(caller=True)
+
+    @recorder.traced
+    def divide(one: int, by: int = 1) -> float:
+        """Divide."""
+        return one / by
+
+    @recorder.traced
+    async def wait(for_what: str) -> str:
+        await asyncio.sleep(0)
+        return for_what * 2
+
+    assert divide(6, by=4) == 1.5
+    with pytest.raises(ZeroDivisionError):
+        divide(1, by=0)
+    assert asyncio.run(wait("x")) == "xx"
+    assert (divide.__name__, divide.__doc__) == ("divide", "Divide.")
+    calls = [entry.meta["call"] for entry in history]
+    assert [(call["args"], call["kwargs"]) for call in calls] == [([6], {"by": 4}), ([1], {"by": 0}), (["x"], {})]
+    assert (calls[0]["result"], calls[2]["result"]) == (1.5, "xx")
+    assert calls[1]["raised"].type_name == "builtins.ZeroDivisionError"
+    found = caller_of(history[0].meta)
+    assert found is not None
+    assert found.function.endswith("test_traced_calls_keep_arguments_and_results")
+
+
+def test_what_accompanies_a_state_is_kept_short() -> None:
+    recorder, history = recorder_of(on_error="ignore")
+    traced = recorder.traced(len)
+    traced([{"row": number} for number in range(100_000)])
+    assert len(repr(history[0].meta)) < 100_000
+    assert "more left out" in repr(history[0].meta)
+
+
+CRASH = """
+    import sys, threading
+    from unspool import Recorder
+    state = {"n": 0}
+    recorder = Recorder(sys.argv[1], state=lambda: state)
+    recorder.install(excepthook=True, threading=True)
+    recorder.record()
+    state["n"] = 1
+    thread = threading.Thread(target=lambda: 1 / 0, name="worker")
+    thread.start()
+    thread.join()
+    state["n"] = 2
+    raise ValueError("the end")
+"""
+
+
+def test_the_state_at_the_crash_is_the_last_entry(tmp_path: Path) -> None:
+    path = tmp_path / "crash.unspool"
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(CRASH), str(path)], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert "ValueError: the end" in run.stderr
+    assert "ZeroDivisionError" in run.stderr
+    with History(FileStore.open(path)) as history:
+        assert [entry.action for entry in history] == [
+            "",
+            "uncaught ZeroDivisionError in worker",
+            "uncaught ValueError in the program",
+        ]
+        assert history.state(-1) == {"n": 2}
+        assert history[-1].meta["exception"].value["args"] == ("the end",)
+        assert history[-1].meta["exception"].value["traceback"]
+
+
+def test_hooks_are_taken_away_when_the_recorder_closes() -> None:
+    before = (sys.excepthook, threading.excepthook)
+    recorder, _ = recorder_of()
+    recorder.install(excepthook=True, threading=True)
+    assert sys.excepthook is not before[0]
+    recorder.close()
+    assert (sys.excepthook, threading.excepthook) == before
+
+
+def test_tasks_that_nobody_awaits_are_recorded() -> None:
+    recorder, history = recorder_of(state=lambda: {"n": 1})
+    told: list[dict[str, Any]] = []
+
+    async def fail() -> None:
+        raise ValueError("lost")
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        recorder.install(asyncio=True)
+        task = asyncio.ensure_future(fail())
+        await asyncio.wait([task])
+        del task
+
+    asyncio.run(main())
+    assert [entry.action for entry in history] == ["uncaught ValueError in a task"]
+    assert len(told) == 1
+    with pytest.raises(ConfigError, match="running loop"):
+        recorder.install(asyncio=True)
+
+
+def test_lines_of_libraries_that_call_the_app_back_can_be_stepped_over(tmp_path: Path) -> None:
+    recorder, history = recorder_of(caller=unspool.Caller(skip=["json"]))
+
+    class Hooked(json.JSONEncoder):
+        def default(self, o: Any) -> str:
+            return "x"
+
+    def hook(pairs: Any) -> Any:
+        recorder.record({"n": len(history)}, stacklevel=2)
+        return pairs
+
+    json.loads('{"a": 1}', object_pairs_hook=hook)
+    found = caller_of(history[0].meta)
+    assert found is not None
+    assert found.function.endswith("test_lines_of_libraries_that_call_the_app_back_can_be_stepped_over")
+    with pytest.raises(ConfigError, match="skip names modules"):
+        unspool.Caller(skip=[1])  # type: ignore[list-item]
+
+
+def test_objects_in_facts_are_kept_as_in_states() -> None:
+    recorder, history = recorder_of()
+    with recorder.action("x", where=Path("/a"), who=threading.current_thread().name, odd={1: (2,)}):
+        pass
+    facts = history[0].meta["span"]["facts"]
+    assert facts == {"where": Path("/a"), "who": "MainThread", "odd": {1: (2,)}}
+    assert not isinstance(facts["odd"], Tagged)
