@@ -14,7 +14,7 @@ from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, EntryNotFound
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store import frames
-from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, Row
+from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, Row, unpack_postings
 from unspool.store.connection import ReadConnection
 from unspool.store.ending import End, Ending, ending_of
 from unspool.store.layout import HISTORY_ID, EndMark, FactValue, FileConnection, Head, Piece, missing_name
@@ -56,6 +56,7 @@ class FileReader:
         self._columns: OrderedDict[int, BlockColumns] = OrderedDict()
         self._segments: OrderedDict[int, zstandard.ZstdDecompressor] = OrderedDict()
         self._names: list[str] = []
+        self._names_checked = (-1, -1)
         self._numbers: dict[str, int] = {}
         self._version = (-1, -1)
         self.count = 0
@@ -119,10 +120,28 @@ class FileReader:
             self._mark, self._mark_damage = None, str(error)
 
     def atom_number(self, atom: str) -> int | None:
-        """See `Store.atom_number`."""
+        """See `Store.atom_number`.
+
+        Raises:
+            CorruptHistory: there is no such name, and names are missing: it may be one of those.
+        """
         if atom not in self._numbers:
-            self.recount()
+            with self._file.reading() as connection:
+                self.recount()
+                if atom not in self._numbers:
+                    self._check_names(connection)
         return self._numbers.get(atom)
+
+    def _check_names(self, connection: FileConnection) -> None:
+        """Refuse a table of names that ends before the numbers that entries of the tail go by."""
+        looked_at = (self.count, len(self._names))
+        if looked_at == self._names_checked:
+            return
+        for (changed,) in connection.execute("SELECT changed FROM tail"):
+            highest = max(unpack_postings(changed), default=0) >> KIND_BITS
+            if highest >= len(self._names) and len(changed):
+                raise missing_name(highest)
+        self._names_checked = looked_at
 
     def atom_name(self, number: int) -> str:
         """Return an atom's name; raises KeyError for an unknown number."""

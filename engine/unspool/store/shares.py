@@ -37,7 +37,10 @@ def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, i
         )
     tally.add(rows)
     names = reader.names()
-    known = [number for number in {**tally.spent, **tally.changes} if number < len(names)]
+    numbers = {**tally.spent, **tally.changes}
+    known = [number for number in numbers if number < len(names)]
+    if len(known) < len(numbers):
+        problems.append(f"the names of {len(numbers) - len(known)} atoms are missing; run `unspool doctor`")
     return {names[number]: (tally.changes.get(number, 0), tally.spent.get(number, 0)) for number in known}
 
 
