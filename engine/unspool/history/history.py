@@ -204,8 +204,12 @@ class History:
         """How much of the source could be read."""
         if self._feeder is not None:
             return self._feeder.verdict
-        damage = self._store.damage if isinstance(self._store, MayBeCutShort) else ""
-        return cut_short(self.source_name, damage) if damage else COMPLETE
+        if not isinstance(self._store, MayBeCutShort):
+            return COMPLETE
+        if damage := self._store.damage:
+            return cut_short(self.source_name, damage, is_damaged=True)
+        doubt = self._store.doubt
+        return cut_short(self.source_name, doubt, is_damaged=False) if doubt else COMPLETE
 
     @property
     def is_foreign(self) -> bool:

@@ -50,12 +50,13 @@ COMPLETE = Verdict()
 """Everything was read."""
 
 
-def cut_short(name: str, damage: str) -> Verdict:
-    """Return what opening a native file came to that holds less than what was written to it.
+def cut_short(name: str, told: str, *, is_damaged: bool) -> Verdict:
+    """Return what opening a native file came to that holds less than what was written to it, or may do so.
 
     Args:
         name: the file's name.
-        damage: what is the matter.
+        told: what is the matter.
+        is_damaged: something is missing for certain.
     """
-    problem = Problem(name, f"{damage}; `unspool doctor FILE --repair OUT` brings back what can be read")
-    return Verdict(VerdictStatus.PARTIAL, (problem,), is_damaged=True)
+    remedy = "; `unspool doctor FILE --repair OUT` brings back what can be read" if is_damaged else ""
+    return Verdict(VerdictStatus.PARTIAL, (Problem(name, told + remedy),), is_damaged=is_damaged)

@@ -56,6 +56,11 @@ class ReadConnection:
         self._other = -1
         """Number of a file that has the name now and holds another history."""
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether there is no log beside the file, and nobody has it open."""
+        return self._view is View.AT_REST
+
     def reading(self) -> _Reading:
         """Give one consistent view of the file, whatever a writer seals meanwhile.
 

@@ -120,7 +120,12 @@ class FileStore:
     @property
     def damage(self) -> str:
         """What of the file cannot be read as it was left, besides damaged entries; "" for nothing."""
-        return self._reader.damage
+        return "" if self._writer is not None else self._reader.damage
+
+    @property
+    def doubt(self) -> str:
+        """Why entries may be missing though nothing is known to be damaged; "" for no reason."""
+        return "" if self._writer is not None else self._reader.doubt
 
     @property
     def sealing_failure(self) -> UnspoolError | None:

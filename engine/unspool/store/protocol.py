@@ -212,3 +212,7 @@ class MayBeCutShort(Protocol):
     @property
     def damage(self) -> str:
         """What cannot be read as it was left, besides damaged entries; "" for nothing."""
+
+    @property
+    def doubt(self) -> str:
+        """Why entries may be missing though nothing is known to be damaged; "" for no reason."""

@@ -11,7 +11,7 @@ import zstandard
 
 from unspool.codec.records import PackedRecords, Record, RecordCodec, encode_full
 from unspool.codec.replay import replay
-from unspool.errors import CorruptHistory, EntryNotFound
+from unspool.errors import CorruptHistory, EntryNotFound, UnspoolError
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store import frames
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, Row, unpack_postings
@@ -59,6 +59,7 @@ class FileReader:
         self._names_checked = (-1, -1)
         self._numbers: dict[str, int] = {}
         self._version = (-1, -1)
+        self._end_told: tuple[tuple[int, int], tuple[str, str]] | None = None
         self.count = 0
         self._mark: EndMark | None = None
         self._mark_damage = ""
@@ -312,8 +313,30 @@ class FileReader:
 
     @property
     def damage(self) -> str:
-        """What is the matter with the log that a writer left behind; "" where it is sound."""
-        return self._file.damage
+        """What cannot be read as it was left: by its log, or by what the file says of its end; "" for nothing."""
+        return self._file.damage or self._told_of_end()[0]
+
+    @property
+    def doubt(self) -> str:
+        """Why entries may be missing though nothing is known to be damaged; "" for no reason."""
+        return self._told_of_end()[1]
+
+    def _told_of_end(self) -> tuple[str, str]:
+        """Return damage and doubt as the end of the file tells them, looked at once for each state of the file."""
+        if self._end_told is None or self._end_told[0] != self._version:
+            self._end_told = (self._version, self._look_at_end())
+        return self._end_told[1]
+
+    def _look_at_end(self) -> tuple[str, str]:
+        try:
+            ending = self.ending()
+        except UnspoolError as error:
+            return str(error), ""
+        if ending.end is End.CONTRADICTED or (ending.end is End.UNKNOWN and self._mark_damage):
+            return ending.message, ""
+        if ending.end is End.NOT_CLOSED and self._file.is_at_rest:
+            return "", f"{ending.message}; was it copied without its -wal file?"
+        return "", ""
 
     def ending(self) -> Ending:
         """Return how the file ends."""

@@ -27,6 +27,8 @@ from unspool.store.sealer import Sealer
 from unspool.store.sealing import unsealed_runs
 
 _SYNCHRONOUS: Final = {"default": "NORMAL", "fast": "OFF", "full": "FULL"}
+_LOOKS_S: Final = (0.002, 0.02, 0.05)
+"""Pauses between attempts to take the lock of a file."""
 RUN_ROWS: Final = 64
 """Entries that make a block worth sealing, where the next one is full."""
 _RUN_BYTES: Final = 256 * 1024
@@ -326,6 +328,12 @@ def _lock(path: Path, mode: int) -> int:
         # Whoever may write to the file may take the lock.
         known = stat.S_IMODE(path.stat().st_mode) & 0o666 | PRIVATE if path.exists() else mode
         descriptor = take_lock(place, known)
+        for pause_s in _LOOKS_S:
+            if descriptor is not None:
+                break
+            # Whoever asks whether somebody records holds the lock for a moment.
+            time.sleep(pause_s)
+            descriptor = take_lock(place, known)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise UnreadableSource(f"{place}: is a link, and a lock never follows one; remove it") from None

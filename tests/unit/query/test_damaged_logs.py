@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+import threading
 from pathlib import Path
 
 import pytest
 
 from support.left_behind import flip, killed, live_recording, prints
-from unspool import open_history
-from unspool.errors import CorruptHistory
+from unspool import Recorder, open_history
+from unspool.errors import CorruptHistory, HistoryLocked
 from unspool.query.doctor import Code, Health, diagnose
 from unspool.store.compacting import compact
+from unspool.store.databases import is_recording
 from unspool_tui.cli import run
 
 ENTRIES = 200
@@ -98,3 +100,28 @@ def test_a_file_that_is_being_recorded_is_not_said_to_be_damaged(tmp_path: Path)
             assert history.verdict.status == "complete"
         assert diagnose(tmp_path / "app.unspool").verdict is Health.HEALTHY
         recorder.record({"a": 1})
+
+
+def test_whoever_looks_never_keeps_a_recorder_from_starting(tmp_path: Path) -> None:
+    path = tmp_path / "app.unspool"
+    stop, errors = threading.Event(), []
+    (tmp_path / "app.unspool-lock").touch()
+
+    def look() -> None:
+        while not stop.is_set():
+            is_recording(path)
+
+    threads = [threading.Thread(target=look, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for number in range(40):
+        try:
+            with Recorder(path, on_error="raise") as recorder:
+                recorder.record({"n": number})
+        except HistoryLocked as error:
+            errors.append(error)
+        (tmp_path / "app.unspool-lock").touch()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert errors == []

@@ -277,8 +277,25 @@ def test_a_repair_brings_back_what_stands_behind_the_damage(tmp_path: Path) -> N
         assert {Code.LOG_DAMAGED, Code.LOG_TORN} & {finding.code for finding in report.before.findings}
 
 
-def test_a_file_without_its_log_says_so(tmp_path: Path) -> None:
+def test_a_file_without_its_log_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "app.unspool"
     killed(source, 20)
+    with open_history(source) as history:
+        assert history.verdict.status == "complete"
+    assert diagnose(source).verdict is Health.DEGRADED
     Path(f"{source}-wal").unlink()
-    assert diagnose(source).verdict is not Health.HEALTHY
+    assert diagnose(source).verdict is Health.DEGRADED
+    assert run(["log", str(source)]) == 0
+    assert "not closed" in capsys.readouterr().err
+    assert run(["log", str(source), "--strict"]) == 1
+
+
+def test_a_closed_file_whose_end_is_gone_says_so(small: tuple[Path, States], tmp_path: Path) -> None:
+    source, _ = small
+    path = tmp_path / "app.unspool"
+    shutil.copy(source, path)
+    with open_history(path) as history:
+        assert history.verdict.status == "complete"
+    change(path, ("DELETE FROM block WHERE first = (SELECT max(first) FROM block)", ()))
+    assert run(["log", str(path), "-n", "1"]) in {1, 3}
+    assert diagnose(path).verdict is Health.BROKEN
