@@ -653,7 +653,11 @@ class SecondLayout(Layout):
             connection.execute("INSERT INTO span(first, count, atoms, sums) VALUES (?, ?, ?, ?)", row)
             rows = [(start << 2 | part, packed) for part, packed in enumerate(data)]
             connection.executemany("INSERT INTO span_data(id, data) VALUES (?, ?)", rows)
-            connection.execute("UPDATE block SET columns = NULL WHERE first >= ? AND first < ?", (start, stop))
+            # Rows that only shrink leave their pages nearly empty; put in anew they lie close together.
+            heads_of = f"SELECT {_HEAD} FROM block WHERE first >= ? AND first < ? ORDER BY first"  # noqa: S608 - ours
+            kept = connection.execute(heads_of, (start, stop)).fetchall()
+            connection.execute("DELETE FROM block WHERE first >= ? AND first < ?", (start, stop))
+            connection.executemany(f"INSERT INTO block({_HEAD}) VALUES (?,?,?,?,?,?,?)", kept)  # noqa: S608 - ours
             connection.execute("COMMIT")
         except sqlite3.Error:
             if connection.in_transaction:
