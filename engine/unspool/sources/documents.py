@@ -176,7 +176,8 @@ def _parse_yaml(data: bytes, limits: Limits) -> Parsed:
     # YAML is an optional extra, and slow to import.
     from unspool.sources.yaml_document import parse_yaml
 
-    return Parsed(parse_yaml(data, limits))
+    documents = parse_yaml(data, limits)
+    return Parsed(documents[0]) if len(documents) == 1 else Parsed(documents, is_several=True)
 
 
 def _parse_csv(data: bytes, limits: Limits) -> Parsed:

@@ -67,10 +67,12 @@ class Parsed:
     Attributes:
         value: its value.
         repeated_key: a key that stands twice in one object (the last value counts), or None.
+        is_several: the text held several documents (YAML), and the value is a list of them.
     """
 
     value: Value
     repeated_key: str | None = None
+    is_several: bool = False
 
 
 def parse(data: bytes, limits: Limits | None = None) -> Parsed:

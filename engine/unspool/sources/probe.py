@@ -76,6 +76,7 @@ class Probe:
         is_growing: more is known to come (standard input), so one complete line is the first of several.
         select: which part of a file that holds several is wanted, such as `{"player": "alice"}`.
         kind: the kind of document that was asked for by name, such as `toml`; "" where the content tells.
+        is_several: the file holds several documents one after the other, once it was read: an entry each.
         broken: why the file is no document, once that was asked; "" where it is one, or nothing resembles one.
     """
 
@@ -87,6 +88,7 @@ class Probe:
     select: Mapping[str, str] = field(default_factory=dict)
     kind: str = ""
     broken: str = ""
+    is_several: bool = False
 
     @cached_property
     def status(self) -> os.stat_result:
@@ -242,7 +244,9 @@ class Probe:
         try:
             data = read_whole(self.path, self.limits)
             kind = self.kind or kind_of(data, self.path.name) or "json"
-            return parse_document(data, kind, self.limits).value
+            parsed = parse_document(data, kind, self.limits)
+            self.is_several = parsed.is_several
+            return parsed.value
         except TooMuch as error:
             if kind == "yaml" and not self._is_named("yaml"):
                 # Any text of lines with colons resembles YAML.

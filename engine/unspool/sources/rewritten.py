@@ -15,10 +15,11 @@ from unspool.errors import LimitExceeded, UnreadableSource
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.values import MISSING, Value, strict_equal
 from unspool.sources.bytestream import CutShort, read_whole
-from unspool.sources.document_states import document_entry
+from unspool.sources.document_states import DocumentRecords, document_entry
 from unspool.sources.documents import kind_of, parse_document
 from unspool.sources.entries import Progress, Reader, SourceEntry
 from unspool.sources.findings import Findings
+from unspool.sources.items import ItemsReader
 from unspool.sources.json_exact import BrokenText, Parsed, TooMuch
 from unspool.sources.probe import Probe, Shape
 
@@ -297,6 +298,10 @@ def open_reader(probe: Probe) -> Reader:
         UnreadableSource: its content is no document.
     """
     path, limits = probe.path, probe.limits
+    if probe.shape is Shape.DOCUMENT and probe.document is not MISSING and probe.is_several:
+        return ItemsReader(
+            path, probe.document, DocumentRecords(), mtime_ns=probe.status.st_mtime_ns, place="document"
+        )
     if probe.shape is Shape.DOCUMENT and probe.document is not MISSING:
         # It was read once to tell what it is; a large one need not be read a second time.
         return SavesReader(path, probe.kind or kind_of(probe.plain_head, path.name) or "json", limits)
