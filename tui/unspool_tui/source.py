@@ -29,6 +29,7 @@ class Source(Struct, frozen=True):
         identity: keys that tell the records of lists apart, by path pattern.
         folds: how channels stored as writes are folded (LangGraph).
         select: which part of a file that holds several is wanted.
+        time: path to the time of each record; None looks under the usual names.
         poll: seconds between looks; None waits for events.
         follow: keep up with it.
     """
@@ -38,6 +39,7 @@ class Source(Struct, frozen=True):
     identity: Mapping[str, str] = field(default_factory=dict)
     folds: Mapping[str, str] = field(default_factory=dict)
     select: Mapping[str, str] = field(default_factory=dict)
+    time: str | None = None
     poll: float | None = None
     follow: bool = True
 
@@ -79,6 +81,7 @@ class Source(Struct, frozen=True):
             follow=self.follow,
             wait=wait,
             folds=self.folds,
+            time=self.time,
             select=self.select,
             progress=progress,
         )

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from unspool.history.chain_faults import Cancelled, ChainFault
+from unspool.model.paths import Path as ValuePath
 from unspool.model.values import Value
 from unspool.sources.chains import Chains, SeqOf, examine_records
 from unspool.sources.entries import Interpreter, Progress, SourceEntry, UnusableRecord
 from unspool.sources.findings import Findings
+from unspool.sources.record_times import TimedRecords, TimeHints
 
 
 class ItemsReader:
@@ -30,6 +32,7 @@ class ItemsReader:
         self._path = path
         self._records = records
         self._interpreter = interpreter
+        self._hints = TimeHints()
         self._mtime_ns = mtime_ns
         self._place = place
         self._chains = chains
@@ -42,14 +45,20 @@ class ItemsReader:
             number = self._done
             self._done += 1
             try:
-                yield from self._interpreter.read(self._records[number], self._mtime_ns)
+                record = self._records[number]
+                yield from self._hints.see(record, self._interpreter.read(record, self._mtime_ns))
             except UnusableRecord as error:
                 self.findings.loss(f"{self._path}: {self._place} {number}", f"{error}; it was left out")
         if not self._is_finished:
             self._is_finished = True
             yield from self._interpreter.finish()
-            for message, is_loss in self._interpreter.notices():
+            hint = self._hints.notice()
+            for message, is_loss in (*self._interpreter.notices(), *(() if hint is None else ((hint, False),))):
                 (self.findings.loss if is_loss else self.findings.notice)(str(self._path), message)
+
+    def take_times_from(self, path: ValuePath) -> None:
+        """Give entries the time at a path of their record; asked before reading."""
+        self._interpreter = TimedRecords(self._interpreter, path)
 
     def chain_faults(self, seq_of: SeqOf, total: int, cancelled: Cancelled) -> Iterator[ChainFault]:
         """See `ChainedReader.chain_faults`."""

@@ -10,11 +10,13 @@ from typing import Final
 from unspool.errors import UnreadableSource
 from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.model.limits import DEFAULT_LIMITS, Limits
+from unspool.model.paths import Path as ValuePath
 from unspool.model.values import Value
 from unspool.sources.chains import Chains, SeqOf, examine_records
 from unspool.sources.entries import Interpreter, Progress, SourceEntry, UnusableRecord
 from unspool.sources.findings import Findings
 from unspool.sources.json_exact import BrokenText, Parsed, parse
+from unspool.sources.record_times import TimedRecords, TimeHints
 from unspool.sources.tailing import Line, TailedFile
 
 _BLANK: Final = b" \t\r\n\x1e\xef\xbb\xbf"
@@ -39,6 +41,7 @@ class LinesReader:
         self.watch_paths: tuple[Path, ...] = (path,)
         self._path = path
         self._interpreter = interpreter
+        self._hints = TimeHints()
         self._limits = limits
         self._follows = follows
         self._chains = chains
@@ -53,11 +56,16 @@ class LinesReader:
         for line in self._file.lines():
             yield from self._entries(line)
         yield from self._interpreter.finish()
-        for message, is_loss in self._interpreter.notices():
+        hint = self._hints.notice()
+        for message, is_loss in (*self._interpreter.notices(), *(() if hint is None else ((hint, False),))):
             if message not in self._said:
                 self._said.add(message)
                 (self.findings.loss if is_loss else self.findings.notice)(str(self._path), message)
         self._is_finished = True
+
+    def take_times_from(self, path: ValuePath) -> None:
+        """Give entries the time at a path of their record; asked before reading."""
+        self._interpreter = TimedRecords(self._interpreter, path)
 
     def _entries(self, line: Line) -> Iterator[SourceEntry]:
         where = f"{self._path}:{line.number} (byte {line.offset})"
@@ -91,7 +99,7 @@ class LinesReader:
 
     def _interpret(self, record: Value, where: str) -> Iterator[SourceEntry]:
         try:
-            yield from self._interpreter.read(record, self._file.mtime_ns)
+            yield from self._hints.see(record, self._interpreter.read(record, self._file.mtime_ns))
         except UnusableRecord as error:
             self.findings.loss(where, f"{error}; the line was left out")
 

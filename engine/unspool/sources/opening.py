@@ -11,6 +11,7 @@ from unspool.delta.identity import canonical_identity
 from unspool.history.history import History
 from unspool.model.addresses import is_postgres
 from unspool.model.limits import Limits, asked_for
+from unspool.model.paths import parse_path
 from unspool.store.file import FileStore
 from unspool.store.schema import APPLICATION_ID
 
@@ -34,6 +35,7 @@ def open_history(
     folds: Mapping[str, str] | None = None,
     select: Mapping[str, str] | None = None,
     limits: Limits | None = None,
+    time: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> History:
     """Open any source as a history.
@@ -54,6 +56,7 @@ def open_history(
         select: which part of a file that holds several is wanted: `{"player": "alice"}` (region files), `{"space": id}`
             (event logs), `{"thread": id}` (LangGraph), `{"order": "little"}` (region records without a header).
         limits: how much a foreign source may ask of this machine; those of the process when None.
+        time: path to the time of each record (`header.sent`), where it stands under no usual name.
         progress: told how much of how much of a foreign source has been read, as often as an entry comes.
 
     Raises:
@@ -86,6 +89,7 @@ def open_history(
         folds=dict(folds or {}),
         select=dict(select or {}),
         limits=limits or asked_for(),
+        time=parse_path(time) if time else (),
         progress=progress,
     )
     return open_foreign(name, reading, identity=keys, wait=wait)

@@ -13,8 +13,11 @@ from unspool.errors import ConfigError, LimitExceeded, UnreadableSource
 from unspool.files.leftovers import ScratchFolder
 from unspool.model.addresses import is_postgres
 from unspool.model.limits import Limits, in_force
+from unspool.model.paths import Path as ValuePath
 from unspool.sources.documents import DOCUMENT_KINDS
 from unspool.sources.entries import Reader
+from unspool.sources.items import ItemsReader
+from unspool.sources.lines import LinesReader
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.registry import GIT, NATIVE, Format, check_parts, detect, format_named
 from unspool.sources.standard_input import NAME, Spool, standard_input
@@ -42,6 +45,7 @@ class Reading:
         limits: bounds of reading.
         stdin: read instead of standard input.
         select: which part of a file that holds several is wanted: a player, a space, a byte order.
+        time: where each record has its time; () to look for it under the usual names.
         progress: told how much of how much has been read, as often as an entry comes.
     """
 
@@ -52,6 +56,7 @@ class Reading:
     limits: Limits = field(default_factory=in_force)
     stdin: IO[bytes] | None = None
     select: Mapping[str, str] = field(default_factory=dict)
+    time: ValuePath = ()
     progress: Callable[[int, int], None] | None = None
 
 
@@ -140,7 +145,14 @@ def _wait_for_rest(path: Path, end: float) -> None:
 def _opened(probe: Probe, reading: Reading) -> Reader:
     chosen = _chosen(probe, reading)
     check_parts(chosen, reading.select)
-    return chosen.load().open_reader(probe)
+    reader = chosen.load().open_reader(probe)
+    if reading.time:
+        if not isinstance(reader, LinesReader | ItemsReader):
+            raise ConfigError(
+                f"--time is for records in lines or in a list; a source in the format {chosen.name} has none"
+            )
+        reader.take_times_from(reading.time)
+    return reader
 
 
 def is_file_like(source: str) -> bool:

@@ -116,3 +116,43 @@ def test_states_that_differ_behind_the_digits_of_a_double_differ(
     assert "0.123456789012345679" in told
     assert run(["show", str(path), "1"]) == 0
     assert "0.123456789012345679" in capfd.readouterr().out
+
+
+RECORDS = [
+    {"n": number, "sent": f"2024-05-01T10:00:0{number}Z", "head": {"when": 1714557600 + number}}
+    for number in range(3)
+]
+
+
+@pytest.mark.parametrize("path", ["sent", "head.when", "/head/when"])
+@pytest.mark.parametrize("as_list", [False, True])
+def test_a_time_is_taken_from_where_a_person_says(
+    path: str, as_list: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / ("states.json" if as_list else "states.jsonl")
+    records: list[dict[str, Any]] = [{"action": "a", "state": record} for record in RECORDS] if as_list else RECORDS
+    source.write_text(json.dumps(records) if as_list else "".join(json.dumps(record) + "\n" for record in records))
+    where = f"state.{path}" if as_list else path
+    where = "/state" + path if as_list and path.startswith("/") else where
+    with open_history(source, follow=False, time=where) as history:
+        assert [iso_time(entry.timestamp_ns)[11:19] for entry in history] == ["10:00:00", "10:00:01", "10:00:02"]
+        assert not any("time_from" in entry.meta for entry in history)
+    assert run(["log", str(source), "--time", where, "--json"]) == 0
+    assert "10:00:02" in capfd.readouterr().out
+
+
+def test_a_field_that_reads_as_a_time_is_named_where_all_took_the_file_s(tmp_path: Path) -> None:
+    path = tmp_path / "states.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in RECORDS))
+    with open_history(path, follow=False) as history:
+        assert any("--time sent takes it" in note for note in history.verdict.notes)
+        assert history.verdict.status == "complete"
+    with open_history(path, follow=False, time="nowhere") as history:
+        assert any("3 of 3 records have no time at nowhere" in note for note in history.verdict.notes)
+
+
+def test_a_time_by_path_is_refused_where_there_are_no_records(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text('{"a": 1}')
+    assert run(["log", str(path), "--time", "a"]) == 2
+    assert run(["log", str(path), "--time", "a[["]) == 2

@@ -37,6 +37,7 @@ class Common:
         ascii: print plain ASCII only.
         color: colours may be used.
         mouse: the terminal UI may use the mouse.
+        time: path to the time of each record; None looks under the usual names.
         poll: seconds between looks at the source; None waits for events.
         quiet: say nothing on standard error but errors.
         strict: end with exit code 1 when something of the source could not be read.
@@ -50,6 +51,7 @@ class Common:
     ascii: bool = False
     color: bool = True
     mouse: bool = True
+    time: str | None = None
     poll: float | None = None
     quiet: bool = False
     strict: bool = False
@@ -105,6 +107,7 @@ _OPTIONS: Final = (
                  help="Which part of a source that holds several: thread=NAME, player=NAME, space=ID, order=little|big."),
     click.option("--raise-limit", "limits", multiple=True, metavar="NAME=N",
                  help="Let a source that is trusted ask for more: nodes=20M, document_bytes=1Gi; repeatable."),
+    click.option("--time", metavar="PATH", help="Where each record has its time, such as header.sent."),
     click.option("--ascii", is_flag=True, help="Plain ASCII only."),
     click.option("--no-color", is_flag=True, help="No colours; also when NO_COLOR is set."),
     click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal."),
@@ -166,6 +169,7 @@ def _taken_from(given: dict[str, Any]) -> Common:
         format=given.pop("source_format"),
         identity=given.pop("identity"),
         folds=given.pop("folds"),
+        time=given.pop("time"),
         select=given.pop("select"),
         ascii=given.pop("ascii"),
         color=not no_color,
@@ -224,6 +228,7 @@ def source_of(common: Common, *, follow: bool) -> Source:
         format=common.format,
         identity=common.identity,
         folds=common.folds,
+        time=common.time,
         select=common.select,
         poll=common.poll,
         follow=follow,
