@@ -7,10 +7,12 @@ by atom; what hardly anybody asks for, actions and what is unusual about entries
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain, pairwise, repeat
 from operator import add
 from struct import Struct
 from typing import Final
@@ -84,8 +86,7 @@ def pack_span(blocks: Sequence[BlockColumns], level: int) -> SpanParts:
     added, modified, deleted, stored, full = (array("I") for _ in range(5))
     actions: dict[str, int] = {}
     action_of = array("I")
-    by_atom: dict[int, array[int]] = {}
-    order: dict[int, bytes] = {}
+    changed = array("I")
     extras: dict[int, bytes] = {}
     for block in blocks:
         start = len(times)
@@ -99,28 +100,53 @@ def pack_span(blocks: Sequence[BlockColumns], level: int) -> SpanParts:
         places = [actions.setdefault(action, len(actions)) for action in block.actions]
         action_of.extend(places[place] for place in block.action_of)
         extras.update((start + at, wire.encode(extra)) for at, extra in block.extras.items())
-        for place, (first, stop) in enumerate(pairwise(block.offsets), start):
-            postings = block.changed[first:stop]
-            for item in postings:
-                by_atom.setdefault(item >> KIND_BITS, array("H")).append(place << KIND_BITS | item & _KIND_MASK)
-            if any(one >> KIND_BITS >= other >> KIND_BITS for one, other in pairwise(postings)):
-                order[place] = pack_postings(postings)
+        changed += block.changed
+    counts = map(add, map(add, added, modified), deleted)
+    where = list(chain.from_iterable(map(repeat, range(len(times)), counts)))
     numbers = b"".join(
         (split_planes(times), codecs.tobytes(), *map(split_planes, (added, modified, deleted, stored, full)))
     )
+    order = _unordered(changed, where)
     texts = Texts(list(actions), split_planes(action_of), order, msgspec.Raw(_encode(extras)))
     return SpanParts(
         compress(numbers, level=level, checksum=False),
-        compress(_pack_places(by_atom), level=level, checksum=False),
+        compress(_pack_places(changed, where), level=level, checksum=False),
         compress(_encode(texts), level=level, checksum=False),
     )
 
 
-def _pack_places(by_atom: dict[int, array[int]]) -> bytes:
-    atoms = array("I", sorted(by_atom))
-    counts = array("I", [len(by_atom[atom]) for atom in atoms])
-    places = array("H", chain.from_iterable(by_atom[atom] for atom in atoms))
+def _pack_places(changed: array[int], where: Sequence[int]) -> bytes:
+    """Pack postings by atom.
+
+    Args:
+        changed: postings of all entries in a row.
+        where: the place of the entry of each.
+    """
+    # Sorted as whole numbers: by atom, then by place.
+    keys = sorted(
+        [
+            item >> KIND_BITS << 16 | at << KIND_BITS | item & _KIND_MASK
+            for item, at in zip(changed, where, strict=True)
+        ]
+    )
+    counted = Counter([key >> 16 for key in keys])
+    places = array("H", [key & 0xFFFF for key in keys])
+    atoms, counts = array("I", counted), array("I", counted.values())
     return b"".join((_COUNT.pack(len(atoms)), split_planes(atoms), split_planes(counts), split_planes(places)))
+
+
+def _unordered(changed: array[int], where: Sequence[int]) -> dict[int, bytes]:
+    """Return the postings of entries that do not name their atoms in the order of numbers, by place."""
+    odd = {
+        at
+        for item, later, at, next_at in zip(changed, changed[1:], where, where[1:], strict=False)
+        if at == next_at and item >> KIND_BITS >= later >> KIND_BITS
+    }
+    found: dict[int, bytes] = {}
+    for at in sorted(odd):
+        first = bisect_left(where, at)
+        found[at] = pack_postings(changed[first : bisect_right(where, at, first)])
+    return found
 
 
 def span_bitmap(blocks: Sequence[BlockColumns]) -> bytes:
