@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -248,7 +249,9 @@ class History:
             return self._feeder.watch_paths
         if self._path is None:
             return () if self._watch is None else self._watch()
-        return (self._path.with_name(self._path.name + "-wal"), self._path)
+        # A link's log lies beside the file that it leads to.
+        real = os.path.realpath(self._path)
+        return (Path(f"{real}-wal"), Path(real))
 
     def close(self) -> None:
         """Let go of files; closing twice is fine."""

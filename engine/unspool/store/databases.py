@@ -11,7 +11,6 @@ import fcntl
 import os
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
@@ -20,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from unspool.errors import UnreadableSource
+from unspool.files.leftovers import ScratchFolder
 from unspool.store.wal import WalScan, WalState, log_of, scan_wal
 
 WAIT_S: Final = 10.0
@@ -243,8 +243,8 @@ def _open_beside_journal(path: Path, connect: _Connect) -> Opened:
             f"{path}: a change was never finished, and at {size >> 20} MiB it is too large to be copied and read "
             "without it; open it once with the program that wrote it"
         )
-    with tempfile.TemporaryDirectory(prefix="unspool-") as folder:
-        copy = Path(folder) / "copy"
+    with ScratchFolder() as folder:
+        copy = folder / "copy"
         shutil.copyfile(path, copy)
         shutil.copyfile(journal_of(path), journal_of(copy))
         # The copy has no name any more when this returns, and is gone with the connection.

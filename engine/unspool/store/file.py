@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -251,7 +252,8 @@ class FileStore:
         """See `Store.file_bytes`."""
         total = 0
         for suffix in ("", "-wal"):
-            side = self._path.with_name(self._path.name + suffix)
+            # A link's log lies beside the file that it leads to.
+            side = Path(f"{os.path.realpath(self._path)}{suffix}")
             if side.exists():
                 total += side.stat().st_size
         return total
