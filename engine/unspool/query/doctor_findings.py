@@ -90,7 +90,9 @@ class Finding:
         return f"entry {self.first}" if self.first == self.last else f"entries {self.first} to {self.last}"
 
 
-_REPAIR: Final = "`unspool doctor FILE --repair OUT` writes a new file with all that is intact"
+REPAIR: Final = "`unspool doctor FILE --repair OUT` writes a new file"
+"""Beginning of a remedy; what is said behind it is true of the new file."""
+_REPAIR: Final = f"{REPAIR} with all that is intact"
 _OTHERS: Final = "every other entry"
 _ALL: Final = "every entry"
 

@@ -84,6 +84,21 @@ def test_log_and_show_say_so_and_exit_with_one(
         assert "damaged at frame 101" in told.err + told.out
 
 
+def test_no_advice_names_the_command_that_was_just_run(
+    kept: tuple[Path, list[dict[str, object]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = copied(kept[0], tmp_path), tmp_path / "out.unspool"
+    flip(Path(f"{path}-wal"), 32 + 100 * FRAME + 300)
+    assert run(["doctor", str(path)]) == 1
+    told = capsys.readouterr().out
+    assert "--repair OUT" in told
+    assert "run `unspool doctor`" not in told
+    assert run(["doctor", str(path), "--repair", str(out)]) == 1
+    told = capsys.readouterr().out
+    assert "--repair" not in told
+    assert f"`{out}` is a new file with all that is intact" in told
+
+
 def test_a_copy_is_never_made_of_the_part_that_reads(
     kept: tuple[Path, list[dict[str, object]]], tmp_path: Path
 ) -> None:

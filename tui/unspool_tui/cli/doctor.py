@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -53,7 +54,8 @@ def command(common: Common, strategy: str | None, out: Path | None, as_json: boo
         if as_json:
             output.json(diagnosis_shape(diagnosis) | ({} if report is None else {"repair": repair_shape(report)}))
         else:
-            _print_diagnosis(output, diagnosis, without_password(common.source))
+            made = None if report is None or not report.complete else report.out
+            _print_diagnosis(output, diagnosis, _Advice(without_password(common.source), made))
             if report is not None:
                 _print_repair(output, report)
     return conclude(common, 0 if diagnosis.verdict is Health.HEALTHY else 1, (), stop)
@@ -71,7 +73,29 @@ def _patient(common: Common) -> Iterator[str | History]:
         yield history
 
 
-def _print_diagnosis(out: Output, diagnosis: Diagnosis, source: str) -> None:
+@dataclass(frozen=True, slots=True)
+class _Advice:
+    """How remedies are spelt for whoever ran this command.
+
+    Attributes:
+        source: what was examined.
+        made: the repaired file that was just written, if one was.
+    """
+
+    source: str
+    made: str | None
+
+    def of(self, finding: Finding) -> str:
+        """Return the remedy of a finding; never the command that was just run."""
+        from unspool.query.doctor_findings import REPAIR
+
+        remedy = finding.remedy
+        if self.made is not None:
+            remedy = remedy.replace(REPAIR, f"`{visible(self.made)}` is a new file")
+        return remedy.replace("FILE", visible(self.source))
+
+
+def _print_diagnosis(out: Output, diagnosis: Diagnosis, advice: _Advice) -> None:
     partly = "" if diagnosis.complete else ", as far as it was examined"
     out.line(out.paint(f"{visible(diagnosis.source)}: {diagnosis.verdict.value}{partly}", "head"))
     read = "all read" if diagnosis.readable == diagnosis.entries else f"{diagnosis.readable} read"
@@ -79,23 +103,23 @@ def _print_diagnosis(out: Output, diagnosis: Diagnosis, source: str) -> None:
     recorded = ", as it was recorded" if diagnosis.strategy_from == "file" else ""
     out.line(f"  {diagnosis.entries} entries, {read}; {chains}{recorded}")
     notes: dict[str, list[Finding]] = {}
-    advice: tuple[str, str] | None = None
+    given: tuple[str, str] | None = None
     for finding in diagnosis.findings:
         if finding.severity.value == "note" and not finding.where:
             notes.setdefault(finding.code.value, []).append(finding)
         else:
-            _print_finding(out, finding, source, is_advised=advice != (finding.still_reads, finding.remedy))
-            advice = finding.still_reads, finding.remedy
+            _print_finding(out, finding, advice, is_advised=given != (finding.still_reads, finding.remedy))
+            given = finding.still_reads, finding.remedy
     for group in notes.values():
-        _print_notes(out, group, source)
+        _print_notes(out, group, advice)
     for code, count in diagnosis.unlisted.items():
         out.line(f"  and {count} more of {code}")
 
 
-def _print_notes(out: Output, notes: list[Finding], source: str) -> None:
+def _print_notes(out: Output, notes: list[Finding], advice: _Advice) -> None:
     """Nothing is wrong with these, so those of one kind stand together."""
     if len(notes) == 1:
-        _print_finding(out, notes[0], source)
+        _print_finding(out, notes[0], advice)
         return
     label = out.paint(f"{'note':<7}", _ROLES["note"])
     more = ", …" if len(notes) > _NOTES_SHOWN else ""
@@ -103,10 +127,10 @@ def _print_notes(out: Output, notes: list[Finding], source: str) -> None:
     such_as = "" if len({note.meaning for note in notes}) == 1 else "such as "
     meaning = such_as + visible(notes[0].meaning)
     out.line(f"  {label} {len(notes)} times, at entries {places}{more}: {meaning} [{notes[0].code.value}]")
-    out.line(f"          remedy: {notes[0].remedy.replace('FILE', visible(source))}")
+    out.line(f"          remedy: {advice.of(notes[0])}")
 
 
-def _print_finding(out: Output, finding: Finding, source: str, *, is_advised: bool = True) -> None:
+def _print_finding(out: Output, finding: Finding, advice: _Advice, *, is_advised: bool = True) -> None:
     """Print a finding; what to do about it only where the one before did not say the same."""
     label = out.paint(f"{finding.severity.value:<7}", _ROLES[finding.severity.value])
     out.line(f"  {label} {visible(finding.place)}: {visible(finding.meaning)} [{finding.code.value}]")
@@ -114,7 +138,7 @@ def _print_finding(out: Output, finding: Finding, source: str, *, is_advised: bo
         out.line(f"          in the source: {visible(finding.where)}")
     if is_advised:
         out.line(f"          still reads: {finding.still_reads}")
-        out.line(f"          remedy: {finding.remedy.replace('FILE', visible(source))}")
+        out.line(f"          remedy: {advice.of(finding)}")
 
 
 def _print_repair(out: Output, report: RepairReport) -> None:
