@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
@@ -179,3 +180,43 @@ def test_a_recorder_goes_on_after_readers_of_a_killed_file(tmp_path: Path) -> No
     with open_history(path) as history:
         assert len(history) == 201
         assert history.verdict.status == "complete"
+
+
+RECORDING = """
+import sys
+from unspool import Recorder
+recorder = Recorder(sys.argv[1], on_error="raise")
+number = len(recorder.store)
+while True:
+    recorder.record({"n": number, "twice": [number, 2 * number]})
+    print(number, flush=True)
+    number += 1
+"""
+
+
+def test_a_killed_recorder_loses_nothing_while_readers_come_and_go(tmp_path: Path) -> None:
+    path = tmp_path / "app.unspool"
+    acknowledged = -1
+    for wanted in (150, 320):
+        command = [sys.executable, "-c", RECORDING, str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            while acknowledged < wanted:
+                acknowledged = int(child.stdout.readline())
+                if acknowledged % 10 == 0:
+                    with open_history(path) as history:
+                        assert len(history) > acknowledged
+                        assert history.state(acknowledged)["n"] == acknowledged
+            with open_history(path) as history:
+                child.kill()
+                acknowledged = max(acknowledged, *map(int, child.stdout.read().split()), acknowledged)
+                before = prints(tmp_path)
+                history.refresh()
+                assert len(history) > acknowledged
+            assert prints(tmp_path) == before
+    with Recorder(path, on_error="raise") as recorder:
+        recorder.record({"n": -1})
+    with open_history(path) as history:
+        assert history.verdict.status == "complete"
+        assert len(history) >= acknowledged + 2
+        assert [history.state(seq)["n"] for seq in range(acknowledged + 1)] == list(range(acknowledged + 1))

@@ -119,10 +119,11 @@ class FileWalk:
             raise
 
     def _tell_saved(self, saved: Salvaged, error: UnspoolError | None) -> None:
+        said = "" if error is None else reason(error).replace(f"{self.path}: ", "")
         if not any(saved.rows.values()):
-            raise error or UnreadableSource(f"{self.path}: nothing of a history was found in it")
+            why = f" ({said})" if said else ""
+            raise UnreadableSource(f"{self.path}: nothing of a history was found in it{why}; restore it from a copy")
         if error is not None:
-            said = reason(error).replace(f"{self.path}: ", "")
             self._report(
                 Code.SQLITE_DAMAGE,
                 None,

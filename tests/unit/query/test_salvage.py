@@ -234,7 +234,10 @@ def test_what_never_was_a_history_is_refused(tmp_path: Path, capsys: pytest.Capt
         with pytest.raises(UnreadableSource):
             diagnose(path)
         assert run(["doctor", str(path)]) == 3
-        assert "healthy" not in capsys.readouterr().out
+        told = capsys.readouterr()
+        assert "healthy" not in told.out
+        assert "nothing of a history" in told.err
+        assert "unspool doctor" not in told.err
 
 
 def test_pages_that_lead_round_in_circles_end(small: tuple[Path, States], tmp_path: Path) -> None:
