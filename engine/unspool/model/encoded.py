@@ -131,57 +131,58 @@ def shared_ends(left: bytes, left_at: int, right: bytes, right_at: int) -> tuple
 
 
 def shared_from(left: bytes, left_at: int, right: bytes, right_at: int) -> int:
-    """Return how many bytes two byte strings share from two places on; strides grow, so near ends cost little."""
-    shared, stride = 0, _STRIDE
-    while True:
-        one = left[left_at + shared : left_at + shared + stride]
-        other = right[right_at + shared : right_at + shared + stride]
-        if one != other or len(one) < stride:
-            return shared + _first_difference(one, other)
-        shared += stride
-        stride *= 2
+    """Return how many bytes two byte strings share from two places on; strides grow, so near ends cost little.
 
-
-def _first_difference(one: bytes, other: bytes) -> int:
-    size = min(len(one), len(other))
-    low = 0
-    while size - low > _WORD:
-        middle = (low + size) // 2
-        if one[low:middle] == other[low:middle]:
+    Nothing is copied: a view of one is held against the other.
+    """
+    view = memoryview(left)
+    shared, stride, size = 0, _STRIDE, len(left) - left_at
+    while shared < size:
+        stop = min(shared + stride, size)
+        if not right.startswith(view[left_at + shared : left_at + stop], right_at + shared):
+            break
+        shared, stride = stop, stride * _GROWTH
+    else:
+        return size
+    low, high = shared, min(stop, len(right) - right_at)
+    while high - low > _WORD:
+        middle = (low + high) // 2
+        if right.startswith(view[left_at + low : left_at + middle], right_at + low):
             low = middle
         else:
-            size = middle
+            high = middle
+    one, other = left[left_at + low : left_at + high], right[right_at + low : right_at + high]
     # The lowest bit in which two little-endian numbers differ tells the first byte that does.
-    different = int.from_bytes(one[low:size], "little") ^ int.from_bytes(other[low:size], "little")
-    return low + ((different & -different).bit_length() - 1 >> 3) if different else size
+    different = int.from_bytes(one, "little") ^ int.from_bytes(other, "little")
+    return low + ((different & -different).bit_length() - 1 >> 3) if different else high
 
 
 def shared_end(left: bytes, right: bytes, limit: int) -> int:
     """Return how many trailing bytes two byte strings share, at most `limit`."""
+    view = memoryview(left)
     left_end, right_end = len(left), len(right)
     shared, stride = 0, _STRIDE
     while shared < limit:
-        size = min(stride, limit - shared)
-        one = left[left_end - shared - size : left_end - shared]
-        other = right[right_end - shared - size : right_end - shared]
-        if one != other:
+        stop = min(shared + stride, limit)
+        if not right.endswith(view[left_end - stop : left_end - shared], 0, right_end - shared):
             break
-        shared += size
-        stride *= 2
+        shared, stride = stop, stride * _GROWTH
     else:
         return limit
-    low, high = 0, size
+    low, high = shared, stop
     while high - low > _WORD:
         middle = (low + high) // 2
-        if one[size - middle : size - low] == other[size - middle : size - low]:
+        if right.endswith(view[left_end - middle : left_end - low], 0, right_end - low):
             low = middle
         else:
             high = middle
-    different = int.from_bytes(one[size - high : size - low]) ^ int.from_bytes(other[size - high : size - low])
-    return shared + low + ((different & -different).bit_length() - 1 >> 3)
+    one, other = left[left_end - high : left_end - low], right[right_end - high : right_end - low]
+    different = int.from_bytes(one) ^ int.from_bytes(other)
+    return low + ((different & -different).bit_length() - 1 >> 3) if different else high
 
 
+_GROWTH: Final = 4
 _STRIDE: Final = 512
-"""Bytes compared first; further strides double."""
+"""Bytes compared first; further strides grow."""
 _WORD: Final = 64
 """Bytes that are compared as one number."""

@@ -15,7 +15,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from itertools import islice
-from types import MemberDescriptorType
+from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Final
 
 from unspool.model.tags import Tag, Tagged, Unrepresentable
@@ -51,7 +51,7 @@ class Recipes(dict[type, Recipe]):
     def __missing__(self, kind: type) -> Recipe:
         recipe = self._find(kind)
         if recipe is None:
-            raise TypeError(f"values of type {kind.__name__} have no wire form")
+            raise TypeError(f"values of type {short_name(kind)} have no wire form")
         if len(self) >= _MOST_KNOWN:
             self.forget()
         self[kind] = recipe
@@ -65,7 +65,34 @@ class Recipes(dict[type, Recipe]):
 
 def type_name(kind: type) -> str:
     """Return the name that a class is kept by."""
-    return f"{kind.__module__}.{kind.__qualname__}"
+    # As the interpreter keeps them: a metaclass of the app's own may say something else, or raise.
+    return f"{_module_of(kind)}.{_name_of(kind)}"
+
+
+def short_name(kind: type) -> str:
+    """Return the name of a class without its module."""
+    return _name_of(kind).rpartition(".")[2]
+
+
+def module_name(kind: type) -> str:
+    """Return the name of the module that a class comes from; "" where it names none."""
+    module = _module_of(kind)
+    return module if type(module) is str else ""
+
+
+_module_of: Final[Callable[[type], Value]] = vars(type)["__module__"].__get__
+_name_of: Final[Callable[[type], str]] = vars(type)["__qualname__"].__get__
+_mro_of: Final[Callable[[type], tuple[type, ...]]] = vars(type)["__mro__"].__get__
+_NO_FIELDS: Final[dict[str, Value]] = {}
+
+
+def fields_reader(kind: type) -> Callable[[Value], dict[str, Value]] | None:
+    """Return what gives the `__dict__` of a class's objects, as the interpreter keeps it; None where they have none."""
+    for base in _mro_of(kind):
+        held = base.__dict__.get("__dict__")
+        if isinstance(held, GetSetDescriptorType):
+            return held.__get__
+    return None
 
 
 def tagged(kind: type, content: Callable[[Value], Value]) -> Recipe:
@@ -103,8 +130,10 @@ def field_reader(kind: type, names: tuple[str, ...]) -> Callable[[Value], dict[s
     if names and len(own) == len(names):
         return lambda value: {name: slot_value(slot, value) for name, slot in own.items()}
 
+    fields = fields_reader(kind) or (lambda _: _NO_FIELDS)
+
     def read_fields(value: Value) -> dict[str, Value]:
-        held = object.__getattribute__(value, "__dict__")
+        held = fields(value)
         if held.keys() == slots.keys():
             return dict(held)
         return {name: held.get(name) if slot is None else slot_value(slot, value) for name, slot in slots.items()}
@@ -114,7 +143,7 @@ def field_reader(kind: type, names: tuple[str, ...]) -> Callable[[Value], dict[s
 
 def slot_of(kind: type, name: str) -> MemberDescriptorType | None:
     """Return the slot that holds an attribute, or None where no slot does."""
-    for base in kind.__mro__:
+    for base in _mro_of(kind):
         if name in base.__dict__:
             found = base.__dict__[name]
             return found if isinstance(found, MemberDescriptorType) else None

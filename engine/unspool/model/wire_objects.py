@@ -12,7 +12,7 @@ import msgpack
 
 from unspool.errors import UnsupportedValue
 from unspool.model.paths import Path, Step, format_path
-from unspool.model.recipes import FROZENSET, SET, TAGGED, Recipes, type_name
+from unspool.model.recipes import FROZENSET, SET, TAGGED, Recipes, short_name, type_name
 from unspool.model.tags import Tag, array_header, extension, leaf_form, map_header
 from unspool.model.values import Value
 from unspool.model.wire import is_race
@@ -272,7 +272,7 @@ class _Walk:
         frame.total = frame.count
         if frame.kind != "list":
             frame.out += _pack(_MORE)
-        frame.out += _marker(type(frame.source[0]).__name__, reason)
+        frame.out += _marker(short_name(type(frame.source[0])), reason)
         self._tell(reason)
 
     def _refer(self, link: _Link | None, out: bytearray) -> None:
@@ -282,7 +282,7 @@ class _Walk:
 
     def _unsupported(self, item: Value, reason: str = "") -> UnsupportedValue:
         return UnsupportedValue(
-            f"a value of type {type(item).__name__} at {self._here()} cannot be recorded"
+            f"a value of type {short_name(type(item))} at {self._here()} cannot be recorded"
             + (f" ({reason})" if reason else "")
             + "; convert it to plain data, or leave it out of the state"
         )
@@ -295,7 +295,7 @@ class _Walk:
         form = _marker(type_name(type(item)), f"{why}: {shown}" if shown else why)
         out += form
         self._written += len(form)
-        self._tell(f"a value of type {type(item).__name__} cannot be kept" + (f" ({reason})" if reason else ""))
+        self._tell(f"a value of type {short_name(type(item))} cannot be kept" + (f" ({reason})" if reason else ""))
 
     def _tell(self, problem: str) -> None:
         if self._lenient is not None:
@@ -372,7 +372,7 @@ def _step(key: Value) -> Step:
     """Return a key as a step of a path for people; no code of a class of the app's own is asked for a text."""
     if type(key) in (str, int):
         return key  # type: ignore[no-any-return]
-    return str(key) if type(key) in _SHOWN else type(key).__name__
+    return str(key) if type(key) in _SHOWN else short_name(type(key))
 
 
 _SIZED: Final = (str, bytes, bytearray)

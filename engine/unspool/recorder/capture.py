@@ -7,10 +7,10 @@ the cost is that of one encoding however many atoms there are.
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_right
 from collections.abc import Mapping
-from itertools import islice
+from itertools import compress, count, islice
+from operator import ne
 from types import MappingProxyType
 from typing import Final
 
@@ -99,7 +99,7 @@ class Capture:
         """
         self._encoding = encoding
         self._immutable = immutable
-        self._tickets = itertools.count()
+        self._tickets = count()
         self.base = Base.of({})
         # In one, so that a call on another thread finds objects and their bytes together.
         self._last: tuple[Base, Mapping[str, Value]] = (self.base, _NO_OBJECTS)
@@ -147,7 +147,10 @@ class Capture:
         if captured.blob is None:
             return self._compare_atoms(captured, captured.forms or {})
         taken = self._compare_whole(captured.state, captured.blob)
-        return self._compare_atoms(captured, split_state(captured.blob)) if taken is None else taken
+        if taken is None:
+            forms = split_state(captured.blob)
+            taken = self._compare_many(captured.blob, forms) or self._compare_atoms(captured, forms)
+        return taken
 
     def keep(self, taken: Taken) -> None:
         """Make a captured state the one that the next is compared with."""
@@ -187,6 +190,19 @@ class Capture:
             old_at, new_at = end, start + len(new)
             if len(base.blob) - old_at == len(blob) - new_at and blob.endswith(memoryview(base.blob)[old_at:]):
                 break
+        return Taken(changes, base.moved(blob, sizes))
+
+    def _compare_many(self, blob: bytes, forms: Mapping[str, bytes]) -> Taken | None:
+        """Compare all atoms at once, or return None where they are others, or one is the same in other bytes."""
+        base = self.base
+        if list(forms) != base.names:
+            return None
+        old, new = list(base.to_dict().values()), list(forms.values())
+        places = list(compress(count(), map(ne, old, new)))
+        if any(same_value(old[place], new[place]) for place in places):
+            return None
+        changes = [AtomChange(base.names[place], old[place], new[place]) for place in places]
+        sizes = {place: len(new[place]) for place in places if len(new[place]) != len(old[place])}
         return Taken(changes, base.moved(blob, sizes))
 
     def _compare_part(self, captured: Captured, forms: Mapping[str, bytes]) -> Taken:

@@ -190,11 +190,11 @@ _ASKS_OTHERS: Final[tuple[type, ...]] = (
 def described(value: Value) -> str:
     """Return a short text of an object, without asking code of the app for it; "" where there is none to be had."""
     kind = type(value)
-    shown_by = kind.__repr__
-    if kind in _ASKS_OTHERS or not isinstance(shown_by, types.WrapperDescriptorType) or shown_by is object.__repr__:
-        return ""
     try:
-        text = _ADDRESS.sub("", repr(value))
+        shown_by = kind.__repr__
+        if kind in _ASKS_OTHERS or not isinstance(shown_by, types.WrapperDescriptorType):
+            return ""
+        text = "" if shown_by is object.__repr__ else _ADDRESS.sub("", repr(value))
     except Exception:  # noqa: BLE001 - a text is not worth a failure
         return ""
     return text if len(text) <= _DESCRIBED else text[: _DESCRIBED - 1] + "…"

@@ -317,6 +317,19 @@ def test_nothing_is_asked_of_objects_whose_own_methods_go_wrong() -> None:
     assert Hostile.calls == []
 
 
+class BadMeta(type):
+    def __getattribute__(cls, name: str) -> Any:
+        raise RuntimeError(f"do not ask the class for {name}")
+
+
+class HiddenFields:
+    """Does not say what fields it has."""
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        raise RuntimeError("do not ask for my fields")
+
+
 class BadProxy(Hostile):
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -325,6 +338,19 @@ class BadProxy(Hostile):
 
 def test_an_object_that_lies_about_its_class_is_kept_by_what_it_is() -> None:
     assert kept([BadProxy(), 1])[0].value == {"field": 1}
+
+
+def test_classes_whose_metaclass_goes_wrong_cost_their_objects_only() -> None:
+    bad = BadMeta("Bad", (), {})
+    found = kept([type.__call__(bad), 1], on_error="ignore")
+    assert found[1] == 1
+    assert found[0] == Tagged(f"{HERE}.Bad", {}) or isinstance(found[0], Unrepresentable)
+
+
+def test_fields_that_cannot_be_had_without_asking_are_not_asked_for() -> None:
+    hidden = HiddenFields.__new__(HiddenFields)
+    object.__setattr__(hidden, "field", 1)
+    assert kept([hidden, 2], on_error="ignore") == [Unrepresentable(f"{HERE}.HiddenFields", "cannot be recorded"), 2]
 
 
 wholes = st.recursive(

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from unspool.model.recipes import Recipe, field_reader, tagged
+from unspool.model.recipes import Recipe, field_reader, module_name, tagged
 from unspool.model.values import Value
 
 _LISTED: Final = 1024
@@ -22,7 +22,7 @@ _MOST_CELLS: Final = 100_000
 def find_library(kind: type) -> Recipe | None:
     """Return the recipe of a library's type; None for others."""
     for base in kind.__mro__:
-        module = base.__module__ if isinstance(base.__module__, str) else ""
+        module = module_name(base)
         find = _FINDERS.get(module.partition(".")[0])
         library = sys.modules.get(module.partition(".")[0])
         if find is not None and library is not None:

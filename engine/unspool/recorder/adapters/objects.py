@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable
 from typing import Final
 
-from unspool.model.recipes import Recipe, slot_of, slot_value, tagged
+from unspool.model.recipes import Recipe, fields_reader, module_name, slot_of, slot_value, tagged
 from unspool.model.values import Value
 
 _INSTRUMENTED: Final = ("_sa_instance_state", "_state")
@@ -20,15 +20,13 @@ def find_object(kind: type) -> Recipe | None:
     Classes of the standard library that hold fields are services (threads, sockets, locks, tasks): following them
     leads into the machinery of the program.
     """
-    module = kind.__module__.partition(".")[0] if isinstance(kind.__module__, str) else ""
+    module = module_name(kind).partition(".")[0]
     if module in sys.stdlib_module_names and module != "__main__":
         return None
     names = tuple(name for base in reversed(kind.__mro__) for name in _slots(base))
     slots = {name: slot for name in names if (slot := slot_of(kind, name)) is not None}
-    has_fields = any("__dict__" in base.__dict__ for base in kind.__mro__)
-    if not slots and not has_fields:
-        return None
-    return tagged(kind, _reader(slots, has_fields=has_fields))
+    fields = fields_reader(kind)
+    return tagged(kind, _reader(slots, fields)) if slots or fields is not None else None
 
 
 def _slots(base: type) -> tuple[str, ...]:
@@ -43,11 +41,13 @@ def _slots(base: type) -> tuple[str, ...]:
     )
 
 
-def _reader(slots: dict[str, types.MemberDescriptorType], *, has_fields: bool) -> Callable[[Value], dict[str, Value]]:
+def _reader(
+    slots: dict[str, types.MemberDescriptorType], held: Callable[[Value], dict[str, Value]] | None
+) -> Callable[[Value], dict[str, Value]]:
     def read(value: Value) -> dict[str, Value]:
         fields = {name: slot_value(slot, value) for name, slot in slots.items()}
-        if has_fields:
-            fields.update(object.__getattribute__(value, "__dict__"))
+        if held is not None:
+            fields.update(held(value))
             for name in _INSTRUMENTED:
                 if name in fields and type(fields[name]).__module__.startswith(("sqlalchemy.", "django.")):
                     del fields[name]
