@@ -131,6 +131,10 @@ def open_reader(probe: Probe) -> Reader:
     if probe.shape is Shape.LINES:
         return LinesReader(probe.path, DeltaRecords(), probe.limits, follows=probe.follows, chains=_chains)
     document = probe.document
-    records = _chain(document) or (document if isinstance(document, list) else [document])
+    chain = _chain(document)
+    passed_over = [] if chain is None else [name for name in document if name not in (*_RECORD_KEYS, *_BASE_KEYS)]
+    records = chain or (document if isinstance(document, list) else [document])
     mtime_ns = probe.status.st_mtime_ns
-    return ItemsReader(probe.path, records, DeltaRecords(), mtime_ns=mtime_ns, place="record", chains=_chains)
+    return ItemsReader(
+        probe.path, records, DeltaRecords(), mtime_ns=mtime_ns, place="record", chains=_chains, beside=passed_over
+    )

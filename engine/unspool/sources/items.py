@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.model.paths import Path as ValuePath
+from unspool.model.paths import format_path
 from unspool.model.values import Value
 from unspool.sources.chains import Chains, SeqOf, examine_records
 from unspool.sources.entries import Interpreter, Progress, SourceEntry, UnusableRecord
 from unspool.sources.findings import Findings
 from unspool.sources.record_times import TimedRecords, TimeHints
+
+_NAMED: Final = 5
+"""Parts beside the records that are named; the rest are counted."""
+
+
+def beside(document: Value, records: Value) -> list[str]:
+    """Return the paths of what stands in a document beside the list that holds its records, one or two levels down."""
+    if not isinstance(document, dict):
+        return []
+    found: list[str] = []
+    for key, value in document.items():
+        holds_them = isinstance(value, dict) and any(inner is records for inner in value.values())
+        if holds_them:
+            found.extend(format_path((key, inner), root="") for inner in value if value[inner] is not records)
+        elif value is not records and value not in (None, "", [], {}):
+            found.append(format_path((key,), root=""))
+    return found
 
 
 class ItemsReader:
@@ -26,7 +45,20 @@ class ItemsReader:
         mtime_ns: int,
         place: str = "item",
         chains: Chains | None = None,
+        beside: Sequence[str] = (),
     ) -> None:
+        """Prepare.
+
+        Args:
+            path: the file, for messages.
+            records: what to read.
+            interpreter: what makes entries of them.
+            mtime_ns: the time for entries whose record names none.
+            place: what a record is called in messages.
+            chains: how the chains of the records are examined.
+            beside: parts of the document that are no records, and so in no state; they are told.
+        """
+        self._beside = tuple(beside)
         self.findings = Findings()
         self.watch_paths: tuple[Path, ...] = ()
         self._path = path
@@ -52,6 +84,12 @@ class ItemsReader:
         if not self._is_finished:
             self._is_finished = True
             yield from self._interpreter.finish()
+            if self._beside:
+                named = ", ".join(self._beside[:_NAMED])
+                more = f" and {len(self._beside) - _NAMED} more" if len(self._beside) > _NAMED else ""
+                self.findings.notice(
+                    str(self._path), f"in no state, for they stand beside the {self._place}s: {named}{more}"
+                )
             hint = self._hints.notice()
             for message, is_loss in (*self._interpreter.notices(), *(() if hint is None else ((hint, False),))):
                 (self.findings.loss if is_loss else self.findings.notice)(str(self._path), message)

@@ -13,7 +13,7 @@ from unspool.model.tags import Tagged
 from unspool.model.values import State, Value
 from unspool.sources.chains import Chains, RecordExaminer
 from unspool.sources.entries import TIME_FROM_FILE, Interpreter, Reader, SourceEntry, UnusableRecord, fits
-from unspool.sources.items import ItemsReader
+from unspool.sources.items import ItemsReader, beside
 from unspool.sources.json_exact import BrokenText
 from unspool.sources.lines import LinesReader
 from unspool.sources.nexus_chains import NexusChains
@@ -22,6 +22,24 @@ from unspool.sources.probe import Probe, Shape
 from unspool.sources.timestamps import to_ns
 
 _DELTA: Final = "delta"
+_OF_SNAPSHOTS: Final = frozenset(
+    (
+        "id",
+        "type",
+        "state",
+        "metadata",
+        "changes",
+        "baseSnapshotId",
+        "baseSnapshot",
+        "timestamp",
+        "action",
+        "atomCount",
+        "__id",
+        "__type",
+    )
+)
+_OF_EXPORTS: Final = frozenset(("version", "exportedAt", "count"))
+"""What every export says of itself."""
 
 
 class Atom(msgspec.Struct):
@@ -89,6 +107,8 @@ class SnapshotRecords:
             raise UnusableRecord("no nexus-state snapshot: it has no id")
         metadata = snapshot.get("metadata")
         facts = dict(metadata) if isinstance(metadata, dict) else {}
+        # What no snapshot of the package has is kept beside what it says of itself.
+        facts.update((key, value) for key, value in snapshot.items() if key not in _OF_SNAPSHOTS and key not in facts)
         if snapshot.get("type") == _DELTA:
             yield from self._delta(snapshot, facts, default_ns)
         else:
@@ -240,12 +260,20 @@ def open_reader(probe: Probe) -> Reader:
         document, lost = revive_typed(probe.document, probe.limits)
     except BrokenText as error:
         raise UnreadableSource(f"{probe.path}: {error}; export fewer snapshots at once") from None
+    passed_over: list[str] = []
     if isinstance(document, dict) and isinstance(document.get("snapshots"), list):
+        passed_over = [part for part in beside(document, document["snapshots"]) if part not in _OF_EXPORTS]
         document = document["snapshots"]
     records = document if isinstance(document, list) else [document]
     if not records:
         raise UnreadableSource(f"{probe.path}: an export without snapshots; record something and export again")
     mtime_ns = probe.status.st_mtime_ns
     return ItemsReader(
-        probe.path, records, SnapshotRecords(lost), mtime_ns=mtime_ns, place="snapshot", chains=_chains(lost)
+        probe.path,
+        records,
+        SnapshotRecords(lost),
+        mtime_ns=mtime_ns,
+        place="snapshot",
+        chains=_chains(lost),
+        beside=passed_over,
     )

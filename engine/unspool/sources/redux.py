@@ -22,6 +22,10 @@ from unspool.sources.states import action_label
 from unspool.sources.timestamps import to_ns
 
 _LIFTED: Final = {"actionsById", "stagedActionIds"}
+_OF_LIFTED: Final = frozenset((*_LIFTED, "computedStates", "committedState", "skippedActionIds", "currentStateIndex", "nextActionId",
+                               "monitorState", "isLocked", "isPaused", "preloadedState", "lastAction", "dropIncomingActions"))  # fmt: skip
+"""What every lifted state has: the states and actions, and how the tool stood."""
+_NAMED: Final = 5
 _FLUX_KEYS: Final = frozenset(("type", "payload", "meta", "error"))
 _INIT: Final[dict[str, Value]] = {"type": "@@INIT"}
 """Form A leaves the first action out; its place shows the state that the actions start from."""
@@ -132,6 +136,10 @@ class LiftedState:
         if not isinstance(staged, list) or not isinstance(by_id, dict):
             raise UnusableRecord("its actionsById is no object, or its stagedActionIds no list")
         self._tell_committed(staged)
+        others = [str(key) for key in lifted if key not in _OF_LIFTED]
+        if others:
+            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+            self._said.append((f"in no state, for they stand beside them: {', '.join(others[:_NAMED])}{more}", False))
         computed = lifted.get("computedStates")
         states = computed if isinstance(computed, list) else []
         state = as_state(lifted.get("committedState", {}))

@@ -36,6 +36,7 @@ from unspool.sources.region_salvage import ACTIONS, RegionSource, Salvaged, read
 
 _ACTION_COUNT: Final = 19
 _TELLING_KEYS: Final = (b'"baseTemplate"', b'"sharedDeltas"', b'"personalDeltas"')
+_NAMED: Final = 5
 _NO_BASE: Final = "the generated land is not in the file; what is shown is what its deltas tell"
 
 
@@ -116,6 +117,13 @@ class RegionReader:
         is_first, self._has_told, self._told = not self._has_told, True, deltas
         if is_first and not isinstance(document, RegionSnapshot):
             self.findings.notice(str(self._path), _NO_BASE)
+        others = [*getattr(document, "extra", ()), *getattr(document, "data_extra", ())]
+        if is_first and others:
+            named = ", ".join(map(str, others[:_NAMED]))
+            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+            self.findings.notice(
+                str(self._path), f"in no state, for no region file is known to have them: {named}{more}"
+            )
         for number, entry in enumerate(self._entries(document, deltas)):
             if number >= known or (is_first and not deltas):
                 self._done += 1

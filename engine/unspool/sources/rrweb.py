@@ -14,7 +14,7 @@ from unspool.model.entries import NO_META
 from unspool.model.limits import in_force
 from unspool.model.values import State, Value
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord
-from unspool.sources.items import ItemsReader
+from unspool.sources.items import ItemsReader, beside
 from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.lines import LinesReader
 from unspool.sources.probe import SAMPLED_LINES, Probe, Shape
@@ -285,5 +285,12 @@ def open_reader(probe: Probe) -> Reader:
     """Read a recording: a list of events, an object around one, or one a line."""
     events = _listed(probe.document) if probe.shape is Shape.DOCUMENT else None
     if events is not None:
-        return ItemsReader(probe.path, events, PageRecords(), mtime_ns=probe.status.st_mtime_ns, place="event")
+        return ItemsReader(
+            probe.path,
+            events,
+            PageRecords(),
+            mtime_ns=probe.status.st_mtime_ns,
+            place="event",
+            beside=beside(probe.document, events),
+        )
     return LinesReader(probe.path, PageRecords(), probe.limits, follows=probe.follows)

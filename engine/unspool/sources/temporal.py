@@ -13,7 +13,7 @@ from unspool.model.entries import NO_META
 from unspool.model.values import Value
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord
 from unspool.sources.event_lines import EVENT_ATOM
-from unspool.sources.items import ItemsReader
+from unspool.sources.items import ItemsReader, beside
 from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.lines import LinesReader
 from unspool.sources.probe import Probe, Shape
@@ -129,4 +129,11 @@ def open_reader(probe: Probe) -> Reader:
     events = _events(probe.document)
     if events is None:
         raise UnreadableSource(f"{probe.path}: holds no Temporal history events; export the history as JSON")
-    return ItemsReader(probe.path, events, EventRecords(), mtime_ns=probe.status.st_mtime_ns, place="event")
+    return ItemsReader(
+        probe.path,
+        events,
+        EventRecords(),
+        mtime_ns=probe.status.st_mtime_ns,
+        place="event",
+        beside=beside(probe.document, events),
+    )

@@ -237,3 +237,25 @@ def test_every_format_has_a_sample_here() -> None:
     seen = {detect(Probe(path)).name for path in (*JSON_FILES, *DATABASES, *ARCHIVES)}
     # Documents and directories are written above; bytes of region records, native files and git have no JSON to spoil.
     assert seen | {"document", "directory", "git", "unspool"} == {item.name for item in FORMATS}
+
+
+@pytest.mark.parametrize("fixture", JSON_FILES, ids=name_of)
+def test_a_part_that_no_reader_knows_is_in_a_state_or_told(fixture: Path, tmp_path: Path) -> None:
+    strange = {"zzStrange": {"zzInner": "zzValue"}}
+    text = fixture.read_text()
+    format_name = detect(Probe(fixture)).name
+    path = tmp_path / fixture.name
+    if fixture.suffix == ".jsonl":
+        path.write_text(text.rstrip("\n") + "\n" + json.dumps(strange) + "\n")
+    else:
+        document = json.loads(text)
+        path.write_text(json.dumps([*document, strange] if isinstance(document, list) else {**document, **strange}))
+    try:
+        history = open_history(path, format=format_name, follow=False)
+    except UnspoolError:
+        # Some samples hold nothing that reads, and say so.
+        return
+    with history:
+        held = any("zz" in repr(history.state(entry.seq)) or "zz" in repr(dict(entry.meta)) for entry in history)
+        told = [*history.verdict.notes, *(problem.message for problem in history.verdict.problems)]
+        assert held or any("zz" in note for note in told) or history.verdict.status is VerdictStatus.PARTIAL
