@@ -36,7 +36,7 @@ def spots(size: int) -> list[int]:
     """Return bytes to spoil: the header, headers of frames, bytes of pages."""
     rng = random.Random(8)
     frames = (size - 32) // FRAME
-    heads = [32 + place * FRAME + at for place in (0, frames // 2, frames - 1) for at in range(0, 24, 7)]
+    heads = [32 + place * FRAME + at for place in (0, frames // 2, frames - 1) for at in (0, 9, 18)]
     return [
         *range(0, 32, 3),
         *heads,
