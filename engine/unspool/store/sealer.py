@@ -26,6 +26,14 @@ the one fsync a recording app can feel, so it should be rare."""
 _NEVER: Final = 1 << 62
 
 
+def _folded(connection: FileConnection) -> int:
+    """Return where the last span ends; a damaged one keeps nobody from sealing, and none is made behind it."""
+    try:
+        return connection.layout.folded(connection)
+    except CorruptHistory:
+        return _NEVER
+
+
 class Sealer:
     """Seals runs of tail rows, one after the other, on a thread of its own."""
 
@@ -104,7 +112,7 @@ class Sealer:
             self._connection = connect_writer(self._path, synchronous=self._synchronous)
             self._segment = load_segment(self._connection)
             self._tally = load_tally(self._connection)
-            self._folded = self._connection.layout.folded(self._connection)
+            self._folded = _folded(self._connection)
         return self._connection
 
     def _work(self) -> None:

@@ -156,6 +156,19 @@ def test_a_damaged_span_is_noticed(recorded: Path, tmp_path: Path, table: str, c
         )
 
 
+def test_a_recorder_goes_on_behind_a_damaged_span(recorded: Path, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.unspool"
+    shutil.copy(recorded, path)
+    ask(path, "UPDATE span SET atoms = zeroblob(256)")
+    with Recorder(path, on_error="raise") as recorder:
+        for step in range(ENTRIES, ENTRIES + 150):
+            recorder.record(state(step), timestamp_ns=step)
+    with History(FileStore.open(path)) as history:
+        assert history.state(ENTRIES + 149) == state(ENTRIES + 149)
+        assert history.state(500) == state(500)
+    assert ask(path, "SELECT count(*) FROM tail") == [(0,)]
+
+
 def test_a_lost_span_is_noticed(recorded: Path, tmp_path: Path) -> None:
     path = tmp_path / "lost.unspool"
     shutil.copy(recorded, path)
