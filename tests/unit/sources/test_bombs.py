@@ -20,7 +20,7 @@ import zstandard
 
 from unspool.delta.patch import apply_patch
 from unspool.errors import CorruptHistory
-from unspool.model.limits import Limits, use
+from unspool.model.limits import VARIABLE, Limits, use
 
 MOST_MEGABYTES = 1000
 MOST_SECONDS = 10.0
@@ -50,7 +50,7 @@ def empty_objects(folder: Path) -> Path:
 
 def lines_of_empty_objects(folder: Path) -> Path:
     path = folder / "objects.jsonl.gz"
-    path.write_bytes(gzip.compress((b"[" + b"{}," * 2_400_000 + b"{}]\n") * 3, 1))
+    path.write_bytes(gzip.compress((b"[" + b"{}," * 1_200_000 + b"{}]\n") * 2, 1))
     return path
 
 
@@ -141,7 +141,7 @@ def zeros(folder: Path) -> Path:
 
 def one_long_text(folder: Path) -> Path:
     path = folder / "state.json.gz"
-    path.write_bytes(gzip.compress(b'{"a": "' + b"x" * 95_000_000 + b'"}', 1))
+    path.write_bytes(gzip.compress(b'{"a": "' + b"x" * 40_000_000 + b'"}', 1))
     return path
 
 
@@ -206,7 +206,7 @@ def native_values(folder: Path) -> Path:
     use(Limits(nodes=1_000_000_000))
     try:
         with Recorder(path) as recorder:
-            recorder.record({"a": [[]] * 30_000_000})
+            recorder.record({"a": [[]] * 10_500_000})
     finally:
         use(None)
     return path
@@ -232,6 +232,9 @@ def test_patches_of_a_native_file_cannot_double_without_end() -> None:
             apply_patch(bytes(2 * size), msgspec.msgpack.encode([0, 2 * size, b"", -2 * size, 2 * size, b""]))
     finally:
         use(None)
+
+
+LOWERED = {json_patch_copies: "document_bytes=16Mi"}
 
 
 LOOK = textwrap.dedent("""
@@ -261,8 +264,14 @@ def test_a_bomb_ends_in_a_verdict_or_a_typed_error_within_bounds(
     make: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     path = make(tmp_path)
+    # Where the largest that is allowed takes long to record, a lower limit shows the same.
+    lowered = {VARIABLE: LOWERED[make]} if make in LOWERED else {}
     done = subprocess.run(
-        [sys.executable, "-c", LOOK, str(path)], capture_output=True, text=True, timeout=120, env={**os.environ}
+        [sys.executable, "-c", LOOK, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **lowered},
     )
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout)
