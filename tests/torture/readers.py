@@ -169,6 +169,10 @@ def _database(path: Path, rng: random.Random) -> None:
 
 def _spoil_table(connection: sqlite3.Connection, table: str, rng: random.Random) -> None:
     columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
+    kind = connection.execute("SELECT type FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    if not columns or kind == ("view",):
+        # An edit before this one dropped it, or made it a view without end.
+        return
     column = rng.choice(columns)
     where = f'rowid IN (SELECT rowid FROM "{table}" ORDER BY random() LIMIT {rng.choice((1, 1, 3, 1000))})'
     cell: Any = rng.choice(
