@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,12 +31,12 @@ class Bounds(msgspec.Struct, frozen=True):
 
     Attributes:
         depth: levels of a value that are followed.
-        size: bytes of an atom.
+        size: bytes of an atom; None for no bound of any kind, for what was bounded when it was read.
         seconds: time for an atom that the fast path does not take.
     """
 
-    depth: int = 10_000
-    size: int = 64 * 1024 * 1024
+    depth: int = 100_000
+    size: int | None = 64 * 1024 * 1024
     seconds: float = 5.0
 
 
@@ -71,7 +72,7 @@ class Encoding:
         self._lenient = Leniency(
             _nothing if redaction is not None else described,
             depth=self._bounds.depth,
-            size=self._bounds.size,
+            size=sys.maxsize if self._bounds.size is None else self._bounds.size,
             seconds=self._bounds.seconds,
             strict=strict,
         )
@@ -160,6 +161,8 @@ class Encoding:
         data = self._plain(value)
         if data is not None:
             return data, False
+        if self._bounds.size is None and self._lenient.strict:
+            return encode_deep(value, self._encoder.recipes), True
         lenient = replace(self._lenient, place=place, problems=problems)
         return encode_deep(value, self._encoder.recipes, lenient), True
 

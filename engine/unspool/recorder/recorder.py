@@ -87,7 +87,7 @@ class Recorder:
         children: Children = "none",
         objects: Objects = "fields",
         max_depth: int = Bounds().depth,
-        max_bytes: int = Bounds().size,
+        max_bytes: int | None = Bounds().size,
         max_seconds: float = Bounds().seconds,
         clock: Callable[[], int] = time.time_ns,
         mode: int = PRIVATE,
@@ -118,7 +118,8 @@ class Recorder:
                 has them record nothing; what they did not record is counted there.
             objects: how objects of classes that no adapter is for are kept: by their `fields`, or as a `marker`.
             max_depth: levels of an atom that are followed; a marker stands for what lies deeper.
-            max_bytes: bytes of an atom that are kept; markers stand for the rest.
+            max_bytes: bytes of an atom that are kept; markers stand for the rest. None, with `on_error="raise"`, for
+                values that have bounds already: they are written out, however deep and often the same parts stand.
             max_seconds: time that one atom may take where it holds what the fast path does not know.
             clock: gives nanoseconds since the epoch.
             mode: permissions of a new file, whatever the umask, such as `0o640` to let a group read it. A file that is

@@ -68,7 +68,13 @@ def convert(
         with whole_file(out, replace=replace) as part, ExitStack() as resources:
             native = is_native(source, reading.format) or is_in_postgres(source, reading.format)
             recorder = Recorder(
-                part, strategy=strategy, codec=codec, durability="fast", on_error="raise", identity=identity
+                part,
+                strategy=strategy,
+                codec=codec,
+                durability="fast",
+                on_error="raise",
+                max_bytes=None,
+                identity=identity,
             )
             resources.callback(recorder.close)
             return (

@@ -20,7 +20,7 @@ def open_foreign(source: str, reading: Reading, *, identity: Mapping[str, str] |
     """Open a source that is no native file; see `open_history`."""
     with ExitStack() as resources:
         file = resources.enter_context(ScratchFolder()) / "history.unspool"
-        recorder = Recorder(file, durability="fast", on_error="raise")
+        recorder = Recorder(file, durability="fast", on_error="raise", max_bytes=None)
         resources.callback(recorder.close)
         feeder = feed(source, recorder, reading, resources, grows=() if wait else side_files(file))
         history = History(FileStore.open(file), feeder, identity=identity)

@@ -196,3 +196,14 @@ def test_an_object_of_very_many_fields() -> None:
     start = time.thread_time()
     kept({"ok": 1, "wide": wide_object}, max_bytes=1_000_000)
     assert time.thread_time() - start < 10
+
+
+def test_values_that_have_bounds_already_are_written_out() -> None:
+    shared = ["x" * 1000] * 200
+    value: Any = {1: [shared, shared, (shared,)]}
+    deep: Any = 1
+    for _ in range(150_000):
+        deep = [deep]
+    found = kept({"shared": value, "deep": deep}, max_bytes=None, on_error="raise")
+    assert found["shared"] == value
+    assert not any(isinstance(item, Tagged | Unrepresentable) for item in parts(found))
