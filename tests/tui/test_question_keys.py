@@ -101,8 +101,10 @@ async def test_bisect_tells_how_many_entries_it_left_alone(shop_file: Path) -> N
         assert len(hits) > 2
         await driver.press("n")
         assert driver.view.head == hits[0]
-        await ask(driver, "B", "nothing.there")
+        await ask(driver, "B", "session == null")
         await driver.until(lambda: "the answer never changes" in driver.line(-1))
+        await ask(driver, "B", "nothing.there")
+        await driver.until(lambda: "no entry has nothing" in driver.text())
         assert not driver.view.search.text
 
 

@@ -125,7 +125,7 @@ async def test_search(shop: Path, typed: str, words: list[str]) -> None:
             assert any(one["path"] == format_path(driver.app.main.hit_paths[hit["seq"]]) for one in told)
 
 
-@pytest.mark.parametrize("question", ["open", "total > 15", "rows[?sku == 'sku-2']", "nothing.there"])
+@pytest.mark.parametrize("question", ["open", "total > 15", "rows[?sku == 'sku-2']", "total == null"])
 async def test_bisect(shop: Path, question: str) -> None:
     told = asked("bisect", shop, question)
     async with drive(make_app(open_file(shop), at=0)) as driver:
