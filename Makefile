@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test torture lint bench screenshots clean mutants
+.PHONY: demo test test-all torture lint bench screenshots clean mutants
 .DEFAULT_GOAL := demo
 
 $(VENV)/.base: pyproject.toml
@@ -35,6 +35,9 @@ demo: $(VENV)/.base  ## a small program records itself; the UI follows it live
 
 test: $(VENV)/.test  ## the whole test suite
 	$(BIN)/python -m pytest -n 2
+
+test-all: $(VENV)/.test  ## the slow tests too
+	$(BIN)/python -m pytest -n 2 -m 'slow or not slow'
 
 torture: $(VENV)/.test  ## attack what is promised for MINUTES, with the cases that SEED gives; CAMPAIGNS="flips cuts" are some of them
 	@cd tests && ../$(BIN)/python -m torture --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(CAMPAIGNS)

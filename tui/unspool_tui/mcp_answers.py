@@ -31,7 +31,9 @@ class Patience:
 
     def __call__(self) -> bool:
         """Say whether to end now."""
-        self.ended = self.ended or monotonic() > self._until
+        # Only ever set: another thread may end the wait between a look at the flag and a write of it.
+        if monotonic() > self._until:
+            self.ended = True
         return self.ended
 
     @property
