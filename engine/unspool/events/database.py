@@ -214,7 +214,9 @@ class Database:
                 raise StorageFull(
                     f"{self.path}: the disk is full; free some space", used_bytes=size, max_bytes=size
                 ) from error
-            raise DatabaseError(f"{self.path}: {_explained(error, code)}", operation=operation) from error
+            # SQLite quotes a damaged schema with its line breaks.
+            told = " ".join(_explained(error, code).split())
+            raise DatabaseError(f"{self.path}: {told}", operation=operation) from error
         except OSError as error:
             raise DatabaseError(
                 f"{self.path}: {error.strerror or error}; check the path and its permissions", operation=operation

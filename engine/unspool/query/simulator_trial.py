@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.chain.strategy import ChainState, FullSnapshotStrategy
+from unspool.codec.records import patch_steps
 from unspool.history.rebuild import Rebuilder
 from unspool.model.entries import EntryKind
 from unspool.query.simulator_projection import Density, density_of
@@ -99,7 +100,7 @@ class _Book:
     def __init__(self) -> None:
         self.bytes = self.full = self.longest = 0
         self.times: list[float] = []
-        self._length = self._delta_bytes = self._full_bytes = self._start_ns = 0
+        self._length = self._delta_bytes = self._full_bytes = self._start_ns = self._steps = 0
 
     def write(
         self, store: FileStore, maker: RecordMaker, rule: FullSnapshotStrategy, place: int, entry: SampleEntry
@@ -111,7 +112,7 @@ class _Book:
         if record is not None and not whole:
             state = ChainState(
                 self._length, (entry.time_ns - self._start_ns) / 1e6, self._delta_bytes, self._full_bytes,
-                len(changed), len(record.payload),
+                len(changed), len(record.payload), patch_steps=self._steps + patch_steps(record),
             )  # fmt: skip
             whole = rule.wants_full(state)
         if record is None or whole:
@@ -128,11 +129,12 @@ class _Book:
         self.bytes += len(record.payload)
         if record.codec.is_full:
             self.full += 1
-            self._length = self._delta_bytes = 0
+            self._length = self._delta_bytes = self._steps = 0
             self._full_bytes, self._start_ns = entry.size, entry.time_ns
         else:
             self._length += 1
             self._delta_bytes += len(record.payload)
+            self._steps += patch_steps(record)
             self.longest = max(self.longest, self._length)
 
 

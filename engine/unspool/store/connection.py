@@ -95,7 +95,9 @@ class ReadConnection:
                 with suppress(sqlite3.DatabaseError):
                     self._connection.execute("COMMIT")
         finally:
-            self._lock.release()
+            # Ctrl-C may come before the connection was taken: what is not held cannot be let go of.
+            with suppress(RuntimeError):
+                self._lock.release()
 
     @property
     def connection(self) -> FileConnection:
