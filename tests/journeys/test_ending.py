@@ -10,7 +10,9 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,8 +114,13 @@ def _end(command: str, source: Path, folder: Path, number: signal.Signals) -> No
         assert said == b""
 
 
+def _mostly_slow(calls: Iterable[tuple[str, signal.Signals]]) -> list[Any]:
+    """Return calls as parameters; all end by one mechanism, so that the quick run needs a few of them."""
+    return [pytest.param(*call, marks=() if at % 4 == 0 else pytest.mark.slow) for at, call in enumerate(calls)]
+
+
 @pytest.mark.parametrize(
-    ("command", "number"), zip(_READING, itertools.cycle([signal.SIGTERM, signal.SIGINT]), strict=False)
+    ("command", "number"), _mostly_slow(zip(_READING, itertools.cycle([signal.SIGTERM, signal.SIGINT]), strict=False))
 )
 def test_a_command_ends_while_a_large_source_is_read(
     command: str, number: signal.Signals, lines: Path, tmp_path: Path
@@ -122,7 +129,7 @@ def test_a_command_ends_while_a_large_source_is_read(
 
 
 @pytest.mark.parametrize(
-    ("command", "number"), zip(_ASKING, itertools.cycle([signal.SIGINT, signal.SIGTERM]), strict=False)
+    ("command", "number"), _mostly_slow(zip(_ASKING, itertools.cycle([signal.SIGINT, signal.SIGTERM]), strict=False))
 )
 def test_a_command_ends_in_the_middle_of_its_question(
     command: str, number: signal.Signals, native: Path, tmp_path: Path
