@@ -5,7 +5,6 @@ from unspool.recorder.redact import Redaction
 from unspool.recorder.troubles import (
     EntriesWait,
     EntrySkipped,
-    LogSetAside,
     OnError,
     RecordingStopped,
     RecordingWarning,
@@ -16,7 +15,6 @@ from unspool.recorder.troubles import (
 __all__ = [
     "EntriesWait",
     "EntrySkipped",
-    "LogSetAside",
     "OnError",
     "Recorder",
     "RecordingStopped",

@@ -415,9 +415,6 @@ class Recorder:
         )
 
     def _tell_news(self) -> None:
-        aside = str(getattr(self.store, "set_aside", ""))
-        if aside:
-            self._troubles.tell(Trouble.SET_ASIDE, f"unspool: {aside}")
         news = () if self._forwards is None else self._forwards.news
         while news:
             self._troubles.pass_on(news.popleft())

@@ -35,10 +35,6 @@ class SealingStopped(RecordingWarning):
     """Entries are recorded, but no longer compressed in the background."""
 
 
-class LogSetAside(RecordingWarning):
-    """An earlier recorder left a damaged log beside the file; it was copied before recording went on."""
-
-
 class EntriesWait(RecordingWarning):
     """Entries lie in the spool because a server cannot be reached, or refuses them; the app has nothing to do."""
 
@@ -50,7 +46,6 @@ class Trouble(Enum):
     SKIPPED = EntrySkipped
     MARKED = ValueMarked
     SEALING = SealingStopped
-    SET_ASIDE = LogSetAside
     UNCONFIRMED = EntriesWait
 
 

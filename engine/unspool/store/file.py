@@ -129,11 +129,6 @@ class FileStore:
         return "" if self._writer is not None else self._reader.doubt
 
     @property
-    def set_aside(self) -> str:
-        """What is to be said of a damaged log that was found and kept when recording began; empty where none was."""
-        return "" if self._writer is None else self._writer.set_aside
-
-    @property
     def sealing_failure(self) -> UnspoolError | None:
         """Why background sealing stopped, if it did."""
         return None if self._writer is None else self._writer.sealer.failure

@@ -16,8 +16,6 @@ from typing import Final
 
 from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files.private import PRIVATE, check_mode, drop_lock, foreign_owner, take_lock
-from unspool.files.whole import write_whole
-from unspool.store.databases import damage_of_log
 from unspool.store.file_identity import note_identity
 from unspool.store.layout import CREATED_NS, HISTORY_ID
 from unspool.store.presence import Presence
@@ -27,7 +25,6 @@ from unspool.store.recordings import Recording, note_recording
 from unspool.store.schema import connect_writer, is_sound
 from unspool.store.sealer import Sealer
 from unspool.store.sealing import unsealed_runs
-from unspool.store.wal import WalScan, WalState, log_of
 
 _SYNCHRONOUS: Final = {"default": "NORMAL", "fast": "OFF", "full": "FULL"}
 _LOOKS_S: Final = (0.002, 0.02, 0.05)
@@ -63,15 +60,10 @@ class FileWriter:
         # The name stays the same when the app changes its folder, and links lead to one lock and one -wal.
         self._path = Path(os.path.realpath(path))
         self._seals = seals
-        log_damage = damage_of_log(self._path)
         self._lock_file = _lock(self._path, check_mode(mode))
         self._lock = threading.Lock()
         with ExitStack() as undo:
             undo.callback(self._unlock)
-            self.set_aside = ""
-            """What is to be said of a damaged log that an earlier recorder left; empty where there was none."""
-            if log_damage is not None and log_damage.state is WalState.DAMAGED:
-                self.set_aside = _set_aside(self._path, log_damage)
             self._open(_SYNCHRONOUS[durability], mode, history_id, undo)
             undo.pop_all()
         self._next = self.reader.count
@@ -322,19 +314,6 @@ class FileWriter:
 def lock_path(path: Path) -> Path:
     """Return the file whose lock marks the one writer; SQLite's own locks are left alone."""
     return path.with_name(path.name + "-lock")
-
-
-def _set_aside(path: Path, damage: WalScan) -> str:
-    """Copy a damaged log before SQLite drops what stands behind the damage, and return what is to be said of it.
-
-    Raises:
-        UnreadableSource: it cannot be copied; recording into the file would destroy it.
-    """
-    log = log_of(path)
-    copy = path.with_name(f"{path.name}.damaged-{os.urandom(4).hex()}-wal")
-    with log.open("rb") as data:
-        write_whole(copy, iter(lambda: data.read(1 << 20), b""), replace=False)
-    return f"{log.name} was damaged when recording began ({damage.meaning}); it is kept as {copy.name}"
 
 
 def _lock(path: Path, mode: int) -> int:

@@ -12,7 +12,6 @@ from support.left_behind import flip, killed, live_recording, prints
 from unspool import Recorder, open_history
 from unspool.errors import CorruptHistory, HistoryLocked
 from unspool.query.doctor import Code, Health, diagnose
-from unspool.recorder import LogSetAside
 from unspool.store.compacting import compact
 from unspool.store.databases import is_recording
 from unspool_tui.cli import run
@@ -141,27 +140,3 @@ def test_whoever_looks_never_keeps_a_recorder_from_starting(tmp_path: Path) -> N
     for thread in threads:
         thread.join()
     assert errors == []
-
-
-def test_a_recorder_that_goes_on_keeps_a_damaged_log_aside(
-    kept: tuple[Path, list[dict[str, object]]], tmp_path: Path
-) -> None:
-    path = copied(kept[0], tmp_path)
-    flip(Path(f"{path}-wal"), 32 + 100 * FRAME + 300)
-    damaged = Path(f"{path}-wal").read_bytes()
-    with pytest.warns(LogSetAside, match="damaged when recording began"):
-        recorder = Recorder(path)
-    recorder.record({"n": 1})
-    recorder.close()
-    (aside,) = path.parent.glob("*.damaged-*-wal")
-    assert aside.read_bytes() == damaged
-    assert aside.stat().st_mode & 0o777 == 0o600
-
-
-def test_a_sound_log_is_gone_on_with_and_not_copied(
-    kept: tuple[Path, list[dict[str, object]]], tmp_path: Path
-) -> None:
-    path = copied(kept[0], tmp_path)
-    with Recorder(path, on_error="raise") as recorder:
-        assert recorder.record({"n": 1}) == len(kept[1])
-    assert not list(path.parent.glob("*.damaged-*"))
