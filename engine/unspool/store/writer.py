@@ -27,8 +27,8 @@ from unspool.store.sealer import Sealer
 from unspool.store.sealing import unsealed_runs
 
 _SYNCHRONOUS: Final = {"default": "NORMAL", "fast": "OFF", "full": "FULL"}
-_LOOKS_S: Final = (0.002, 0.02, 0.05)
-"""Pauses between attempts to take the lock of a file."""
+_LOOKS_S: Final = (0.001, 0.002, 0.003, 0.005, 0.007, 0.011, 0.013, 0.017, 0.02, 0.03, 0.04, 0.05)
+"""Pauses between attempts to take the lock of a file: of many short ones at least one falls between two looks of others."""
 RUN_ROWS: Final = 64
 """Entries that make a block worth sealing, where the next one is full."""
 _RUN_BYTES: Final = 256 * 1024
