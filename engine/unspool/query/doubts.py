@@ -40,7 +40,7 @@ _KINDS: Final = {
 
 
 class Watch:
-    """Watches an expression being asked, and tells afterwards what in it can hardly be meant."""
+    """Watches an expression being asked, and reports afterwards the parts of it that can hardly be meant."""
 
     def __init__(self, tree: Node, text: str) -> None:
         """Watch an expression.
@@ -206,7 +206,7 @@ def refuse_unknown(watch: Watch, reads: frozenset[str] | None, history: History)
     """Refuse an expression that reads an atom which no entry has.
 
     Args:
-        watch: what is known of the expression.
+        watch: the watch over the expression, for its text and its comparisons.
         reads: the atoms it reads; None when it may read any.
         history: where it is to be asked; nothing is refused while more of its source is still being read.
 

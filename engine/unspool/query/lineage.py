@@ -59,7 +59,7 @@ def concerns(part: frozenset[str] | None, atoms: Collection[str] | None) -> bool
 
     Args:
         part: the atoms that the fork concerns; None for all.
-        atoms: the atoms asked about; None for the state as a whole, which follows a part's fork never.
+        atoms: the atoms asked about; None for the state as a whole, which never follows a part's fork.
     """
     return part is None or (atoms is not None and bool(atoms) and part.issuperset(atoms))
 
