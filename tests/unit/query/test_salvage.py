@@ -6,6 +6,7 @@ import random
 import shutil
 import sqlite3
 import struct
+from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -74,15 +75,13 @@ def checked(path: Path, out: Path, states: States) -> tuple[RepairReport, set[in
 
 
 def end_of(blob: bytes, data: bytes) -> int:
-    """Return how far a file must be there for a blob in it to be whole: it may stand on pages anywhere."""
+    """Return how far a file must be there for a blob in it to be whole: its pieces may stand on pages anywhere."""
     at = reached = 0
     while at < len(blob):
-        place = data.index(blob[at : at + 24])
-        length = 24
-        while at + length < len(blob) and blob[at + length] == data[place + length]:
-            length += 1
-        reached = max(reached, place + min(length, len(blob) - at))
-        at += length
+        sizes = range(1, len(blob) - at + 1)
+        size = bisect_left(sizes, True, key=lambda size: blob[at : at + size] not in data)
+        reached = max(reached, data.index(blob[at : at + size]) + size)
+        at += size
     return reached
 
 
