@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
-from types import CodeType, FrameType
-from typing import Final
+from types import CodeType, FrameType, FunctionType
+from typing import Any, Final
 
 from unspool.errors import ConfigError
 from unspool.model.caller import CALLER
@@ -57,7 +58,7 @@ class Caller:
         if known is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            known = self._known[id(code)] = (code, self._named(frame))
+            known = self._known[id(code)] = (code, self._named(code, frame.f_globals))
         place = Line(known[1], frame.f_lineno, code.co_qualname).to_meta()
         return {CALLER: place} if meta is None else {**meta, CALLER: place}
 
@@ -74,12 +75,27 @@ class Caller:
             found = found.f_back
         return frame
 
-    def _named(self, frame: FrameType) -> str:
+    def of_function(self, function: Any) -> Line | None:
+        """Return where a function begins, its decorators included; None for what is no function written in Python."""
+        plain = getattr(function, "__func__", function)
+        if not isinstance(plain, FunctionType):
+            return None
+        try:
+            plain = inspect.unwrap(plain)
+        except ValueError:
+            # It wraps itself.
+            return None
+        if not isinstance(plain, FunctionType):
+            return None
+        code = plain.__code__
+        return Line(self._named(code, plain.__globals__), code.co_firstlineno, code.co_qualname)
+
+    def _named(self, code: CodeType, names: Mapping[str, Any]) -> str:
         """Return a file's path from the current directory, or for a module elsewhere from where its package lies."""
-        path = frame.f_code.co_filename
+        path = code.co_filename
         if path.startswith(self._folder):
             return path[len(self._folder) :]
-        spec = frame.f_globals.get("__spec__")
+        spec = names.get("__spec__")
         module = getattr(spec, "name", None)
         if not os.path.isabs(path) or not isinstance(module, str):  # noqa: PTH117 - text from the interpreter
             return path

@@ -14,6 +14,8 @@ from types import FrameType, TracebackType
 from typing import Any, Final, ParamSpec, Protocol, Self, TypeVar, cast
 
 from unspool.errors import ConfigError
+from unspool.model.caller import CALLER
+from unspool.model.caller import Caller as Line
 from unspool.model.values import Value
 
 Given = ParamSpec("Given")
@@ -35,6 +37,7 @@ class Span:
 
     Attributes:
         facts: kept with the entry; more may be added while it runs.
+        place: the line that the entry names; None for that of the `with`, where the recorder keeps lines.
     """
 
     def __init__(self, recorder: TakesDown, action: str, facts: Mapping[str, Value]) -> None:
@@ -46,6 +49,7 @@ class Span:
             facts: kept with the entry.
         """
         self.facts = dict(facts)
+        self.place: Line | None = None
         self._recorder = recorder
         self._action = action
         self._began_ns = self._clock_ns = 0
@@ -72,6 +76,8 @@ class Span:
         meta: dict[str, Value] = {"span": span}
         if error is not None:
             meta["exception"] = error
+        if self.place is not None:
+            meta[CALLER] = self.place.to_meta()
         self._recorder.take_down(self._action, meta, sys._getframe(1))
 
 

@@ -1,0 +1,200 @@
+"""SQLAlchemy: what sessions write, a table an atom, and each value with the line that assigned it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from copy import deepcopy
+from itertools import count
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import event, inspect
+from sqlalchemy.orm import LoaderCallableStatus, Mapper
+
+from unspool.model.caller import CALLER
+from unspool.model.values import Value
+from unspool.recorder.calling import Caller
+from unspool.recorder.recorder import Recorder
+
+_NOT_LOADED: Final = object()
+"""Stands for a value that the database worked out and nobody has asked for."""
+
+Row = dict[str, Value]
+TableAndKey = tuple[str, str]
+
+
+def record_session(recorder: Recorder, session: Any, base: Any, *, tables: Collection[str] = ()) -> None:
+    """Record what sessions write to the database.
+
+    A flush becomes an entry for each line of the app that assigned what it writes; a rollback takes back what was
+    recorded since its transaction began. A row stands in its table under its key, as text. Only what is loaded is read:
+    no lazy attribute is asked for. Which rows a bulk statement wrote is not known: its entry says so.
+
+    Args:
+        recorder: what it is recorded with.
+        session: a `sessionmaker`, a `Session`, or the class.
+        base: the declarative base, or the registry, whose classes are meant.
+        tables: the tables that are meant; all when there are none.
+    """
+    writes = _Writes(recorder, tuple(tables), getattr(base, "registry", base))
+    event.listen(Mapper, "mapper_configured", writes.follow_class)
+    event.listen(session, "after_flush", writes.after_flush)
+    event.listen(session, "after_transaction_create", writes.after_begin)
+    event.listen(session, "after_soft_rollback", writes.after_rollback)
+    event.listen(session, "do_orm_execute", writes.on_statement)
+
+
+class _Write(msgspec.Struct):
+    """What one line of the app had written in one flush: values by row, or None for a row that went."""
+
+    order: int
+    line: Value
+    rows: dict[TableAndKey, Row | None] = {}
+
+
+class _Past(msgspec.Struct):
+    """The rows of a session's transactions as they were, for a rollback."""
+
+    rows: list[tuple[TableAndKey, Row | None]] = []
+    begins: dict[int, int] = {}
+
+
+class _Writes:
+    """The rows that are known, by table and key, and the lines that assigned what was not flushed yet."""
+
+    def __init__(self, recorder: Recorder, tables: tuple[str, ...], registry: Any) -> None:
+        self._recorder = recorder
+        self._tables = tables
+        self._registry = registry
+        self._callers = Caller(skip=("sqlalchemy", "unspool.bridges"))
+        self._orders = count()
+        # Under this name an instance keeps the lines of its assignments until it is flushed, and a session its past.
+        self._info = f"unspool {id(self)}"
+        self._followed: set[type] = set()
+        self._state: dict[str, dict[str, Row]] = {}
+        for mapper in list(registry.mappers):
+            self.follow_class(mapper, mapper.class_)
+
+    def follow_class(self, mapper: Any, kind: type) -> None:
+        """Note each assignment to the columns of a class."""
+        if kind in self._followed or not self._is_meant(mapper):
+            return
+        self._followed.add(kind)
+        for name in mapper.columns.keys():  # noqa: SIM118 - it is no dict: iterating gives columns, not names
+            for happening in ("set", "modified"):
+                event.listen(getattr(kind, name), happening, self._note, raw=True, propagate=True)
+
+    def after_flush(self, session: Any, _: Any) -> None:
+        """Record what a flush wrote, line by line, in the order of the assignments."""
+        read = _Write(-1, self._line())
+        writes: dict[str, _Write] = {}
+        for row in (*session.new, *session.dirty, *session.deleted):
+            state = inspect(row)
+            notes = state.info.pop(self._info, {})
+            if not self._is_meant(state.mapper):
+                continue
+            place = _place(state)
+            if state.key is not None and self._state.get(place[0], {}).get(place[1]) is None:
+                before = {name: state.committed_state.get(name, value) for name, value in _written(state, True)}
+                read.rows[place] = {k: v for k, v in before.items() if not isinstance(v, LoaderCallableStatus)}
+            is_gone = row in session.deleted
+            for name, value in [("", None)] if is_gone else _written(state, state.key is None):
+                order, line = notes.get(name, (sys.maxsize, read.line))
+                write = writes.setdefault(f"{line['file']}:{line['line']}", _Write(order, line))
+                write.rows[place] = None if is_gone else {**(write.rows.get(place) or {}), name: value}
+        if read.rows:
+            self._record(session, read, "read")
+        for write in sorted(writes.values(), key=lambda one: one.order):
+            self._record(session, write, "flush")
+
+    def after_begin(self, session: Any, transaction: Any) -> None:
+        """Remember where a transaction, or a savepoint, begins."""
+        past = session.info.setdefault(self._info, _Past())
+        if transaction.parent is None:
+            past.rows.clear()
+            past.begins.clear()
+        past.begins[id(transaction)] = len(past.rows)
+
+    def after_rollback(self, session: Any, transaction: Any) -> None:
+        """Take back what was recorded since a transaction began."""
+        past = session.info.setdefault(self._info, _Past())
+        begin = past.begins.get(id(transaction), len(past.rows))
+        # Of rows that were written several times, what they were first stays.
+        before = dict(reversed(past.rows[begin:]))
+        del past.rows[begin:]
+        if before:
+            self._tell(before, "rollback", self._line())
+
+    def on_statement(self, execution: Any) -> Any:
+        """Record a bulk statement: which rows it wrote is not known, save those that are loaded."""
+        if not (execution.is_update or execution.is_delete or execution.is_insert):
+            return None
+        line, mapper = self._line(), execution.bind_mapper
+        result = execution.invoke_statement()
+        if self._is_meant(mapper):
+            kind = type(execution.statement).__name__.upper()
+            states = [inspect(row) for row in list(execution.session.identity_map.values())]
+            loaded = {_place(state): dict(_written(state, True)) for state in states if state.mapper.isa(mapper)}
+            action = f"{kind} {_table(mapper)}, rows not known; loaded:{'' if loaded else ' none'}"
+            self._record(execution.session, _Write(0, line, {**loaded}), action)
+        return result
+
+    def _is_meant(self, mapper: Any) -> bool:
+        return getattr(mapper, "registry", None) is self._registry and _table(mapper) in (
+            self._tables or [_table(mapper)]
+        )
+
+    def _line(self) -> Value:
+        return self._callers.added_to(None, sys._getframe(1), 0)[CALLER]
+
+    def _note(self, state: Any, *told: Any) -> None:
+        state.info.setdefault(self._info, {})[told[-1].key] = (next(self._orders), self._line())
+
+    def _record(self, session: Any, write: _Write, action: str) -> None:
+        past = session.info.setdefault(self._info, _Past())
+        after = dict(write.rows)
+        for place, values in write.rows.items():
+            before = self._state.get(place[0], {}).get(place[1])
+            past.rows.append((place, before))
+            if values is not None:
+                whole = {**(before or {}), **values}
+                after[place] = {name: value for name, value in whole.items() if value is not _NOT_LOADED}
+        self._tell(after, action, write.line)
+
+    def _tell(self, rows: Mapping[TableAndKey, Row | None], action: str, line: Value) -> None:
+        # Tables are exchanged and never changed in place: other threads may be recording them.
+        atoms = {table: dict(self._state.get(table, {})) for table, _ in rows}
+        for (table, key), row in rows.items():
+            if row is None:
+                atoms[table].pop(key, None)
+            else:
+                atoms[table][key] = row
+        self._state.update(atoms)
+        named = [f"{table} {key[:64]}" for table, key in list(rows)[:3]]
+        more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+        self._recorder.update(atoms, f"{action} {', '.join(named)}{more}".rstrip(), meta={CALLER: line})
+
+
+def _table(mapper: Any) -> str:
+    table = mapper.base_mapper.local_table
+    return str(getattr(table, "name", None) or mapper.base_mapper.class_.__name__)
+
+
+def _place(state: Any) -> TableAndKey:
+    key = state.key[1] if state.key is not None else state.mapper.primary_key_from_instance(state.obj())
+    return _table(state.mapper), ",".join(map(str, key))
+
+
+def _written(state: Any, is_whole: bool) -> Iterator[tuple[str, Value]]:
+    """Yield the columns of a row, or those that a flush wrote, and their values as far as they are loaded."""
+    for name in state.mapper.columns.keys():  # noqa: SIM118
+        if name in state.dict:
+            if is_whole or name in state.committed_state:
+                # JSON may be changed in place without being written.
+                yield (
+                    name,
+                    deepcopy(state.dict[name]) if isinstance(state.dict[name], dict | list) else state.dict[name],
+                )
+        elif name in state.expired_attributes:
+            yield name, _NOT_LOADED

@@ -1,0 +1,205 @@
+"""What real SQLAlchemy sessions write: a table an atom, and each value with the line that assigned it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unspool.history import History
+from unspool.model.caller import caller_of
+from unspool.query.blame import blame
+from unspool.recorder import Recorder
+from unspool.store import MemoryStore
+
+sqlalchemy = pytest.importorskip("sqlalchemy")
+orm = pytest.importorskip("sqlalchemy.orm")
+from unspool.bridges.sqlalchemy import record_session  # noqa: E402 - needs the library
+
+
+class Base(orm.DeclarativeBase):  # type: ignore[misc,name-defined]
+    pass
+
+
+class Order(Base):
+    __tablename__ = "orders"
+    id = orm.mapped_column(sqlalchemy.Integer, primary_key=True)
+    total = orm.mapped_column(sqlalchemy.Integer, default=0)
+    note = orm.mapped_column(sqlalchemy.String)
+    long = orm.deferred(orm.mapped_column(sqlalchemy.String))
+    lines = orm.relationship("Line", back_populates="order", cascade="all, delete-orphan")
+
+
+class Line(Base):
+    __tablename__ = "lines"
+    order_id = orm.mapped_column(sqlalchemy.ForeignKey("orders.id"), primary_key=True)
+    sku = orm.mapped_column(sqlalchemy.String, primary_key=True)
+    order = orm.relationship("Order", back_populates="lines")
+
+
+class Shop:
+    """A database, its sessions, and what was recorded of it."""
+
+    def __init__(self) -> None:
+        self.engine = sqlalchemy.create_engine("sqlite://")
+        Base.metadata.create_all(self.engine)
+        self.session = orm.sessionmaker(self.engine)
+        self.store = MemoryStore()
+        self.statements: list[str] = []
+        record_session(Recorder(self.store, on_error="raise"), self.session, Base)
+        sqlalchemy.event.listen(self.engine, "before_cursor_execute", lambda *given: self.statements.append(given[2]))
+
+    @property
+    def history(self) -> History:
+        return History(self.store)
+
+    def line(self, *path: str) -> str:
+        """Return the source of the line that set a value."""
+        found = blame(self.history, -1, path)
+        assert len(found.values) == 1
+        place = found.values[0].caller
+        assert place is not None
+        assert Path(place.file).name == Path(__file__).name
+        return Path(__file__).read_text().splitlines()[place.line - 1].strip()
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+def test_each_value_names_the_line_that_assigned_it(shop: Shop) -> None:
+    with shop.session() as session:
+        order = Order(id=1, note="tea")
+        order.total = 5
+        order.lines.append(Line(sku="A"))
+        session.add(order)
+        session.commit()
+        order.total += 2
+        order.note = "more tea"
+        session.commit()
+    assert shop.history.state(-1) == {
+        "orders": {"1": {"id": 1, "total": 7, "note": "more tea"}},
+        "lines": {"1,A": {"order_id": 1, "sku": "A"}},
+    }
+    assert shop.line("orders", "1", "total") == "order.total += 2"
+    assert shop.line("orders", "1", "note") == 'order.note = "more tea"'
+    assert shop.line("orders", "1", "id") == 'order = Order(id=1, note="tea")'
+    assert shop.line("lines", "1,A", "sku") == 'order.lines.append(Line(sku="A"))'
+    # The key of the parent is found out while flushing.
+    assert shop.line("lines", "1,A", "order_id") == "session.commit()"
+
+
+def test_values_that_were_only_read_are_no_writes(shop: Shop) -> None:
+    with shop.session() as session:
+        session.execute(sqlalchemy.text("INSERT INTO orders (id, total, note) VALUES (1, 5, 'old')"))
+        session.commit()
+        order = session.get(Order, 1)
+        order.total = 6
+        session.commit()
+    assert [entry.action for entry in shop.history] == ["read orders 1", "flush orders 1"]
+    assert shop.history.value(0, "orders") == {"1": {"id": 1, "total": 5, "note": "old"}}
+    assert [part.path for part in blame(shop.history, -1, ("orders",)).values if part.seq == 1] == [
+        ("orders", "1", "total")
+    ]
+
+
+def test_a_rollback_takes_back_to_where_its_transaction_began(shop: Shop) -> None:
+    with shop.session() as session:
+        session.add(Order(id=1, total=1))
+        session.flush()
+        with session.begin_nested() as savepoint:
+            session.get(Order, 1).total = 2
+            session.add(Order(id=2, total=9))
+            session.flush()
+            assert set(shop.history.value(-1, "orders")) == {"1", "2"}
+            savepoint.rollback()
+        assert shop.history.value(-1, "orders") == {"1": {"id": 1, "total": 1}}
+        session.rollback()
+        assert shop.history.value(-1, "orders") == {}
+        assert shop.history[-1].action == "rollback orders 1"
+        session.add(Order(id=3, total=3))
+        session.commit()
+        session.rollback()
+    assert set(shop.history.value(-1, "orders")) == {"3"}
+
+
+def test_rows_that_go_are_gone_with_the_line_of_the_flush(shop: Shop) -> None:
+    with shop.session() as session:
+        order = Order(id=1, lines=[Line(sku="A")])
+        session.add(order)
+        session.commit()
+        session.delete(order)
+        session.commit()  # deletes
+    assert shop.history.state(-1) == {"orders": {}, "lines": {}}
+    place = caller_of(shop.history[-1].meta)
+    assert place is not None
+    assert Path(__file__).read_text().splitlines()[place.line - 1].endswith("# deletes")
+
+
+def test_nothing_is_loaded_that_the_app_did_not_ask_for(shop: Shop) -> None:
+    with shop.session() as session:
+        session.add(Order(id=1, total=1, note="a", long="b", lines=[Line(sku="A")]))
+        session.commit()
+        order = session.get(Order, 1)
+        shop.statements.clear()
+        order.total = 2
+        session.flush()
+        assert [text.split()[0] for text in shop.statements] == ["UPDATE"]
+        order.total = Order.total + 1
+        session.flush()
+        assert [text.split()[0] for text in shop.statements] == ["UPDATE", "UPDATE"]
+        assert "total" not in shop.history.value(-1, "orders")["1"]
+        session.rollback()
+
+
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (lambda: sqlalchemy.update(Order).values(total=8), "UPDATE orders, rows not known; loaded: orders 1"),
+        (lambda: sqlalchemy.delete(Order).where(Order.id == 2), "DELETE orders, rows not known; loaded: orders 1"),
+    ],
+)
+def test_a_bulk_statement_says_that_its_rows_are_not_known(shop: Shop, write: Callable[[], Any], told: str) -> None:
+    with shop.session() as session:
+        order = Order(id=1, total=1)
+        session.add(order)
+        session.flush()
+        session.execute(write())
+        assert shop.history[-1].action == told
+        assert shop.history.value(-1, "orders")["1"]["total"] == order.total
+        session.commit()
+
+
+def test_only_chosen_tables_of_one_base_are_recorded(shop: Shop) -> None:
+    store = MemoryStore()
+    record_session(Recorder(store, on_error="raise"), shop.session, Base, tables=["lines"])
+
+    class Other(orm.DeclarativeBase):  # type: ignore[misc,name-defined]
+        pass
+
+    class Late(Base):
+        __tablename__ = "late"
+        id = orm.mapped_column(sqlalchemy.Integer, primary_key=True)
+        total = orm.mapped_column(sqlalchemy.Integer)
+
+    Base.metadata.create_all(shop.engine)
+    with shop.session() as session:
+        session.add_all([Order(id=1, lines=[Line(sku="A")]), Late(id=4, total=1)])
+        session.commit()
+    assert set(History(store).state(-1)) == {"lines"}
+    assert (
+        shop.line("late", "4", "total")
+        == 'session.add_all([Order(id=1, lines=[Line(sku="A")]), Late(id=4, total=1)])'
+    )
+
+
+def test_many_rows_of_one_line_are_one_entry(shop: Shop) -> None:
+    with shop.session() as session:
+        session.add_all([Order(id=number, total=number) for number in range(500)])
+        session.commit()
+    assert len(shop.history.value(-1, "orders")) == 500
+    assert len(shop.history) == 1
+    assert shop.history[0].action == "flush orders 0, orders 1, orders 2 and 497 more"
