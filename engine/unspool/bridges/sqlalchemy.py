@@ -12,7 +12,6 @@ import msgspec
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import LoaderCallableStatus, Mapper
 
-from unspool.model.caller import CALLER
 from unspool.model.values import Value
 from unspool.recorder.calling import Caller
 from unspool.recorder.recorder import Recorder
@@ -49,7 +48,7 @@ class _Write(msgspec.Struct):
     """What one line of the app had written in one flush: values by row, or None for a row that went."""
 
     order: int
-    line: Value
+    line: Mapping[str, Value]
     rows: dict[TableAndKey, Row | None] = {}
 
 
@@ -101,7 +100,7 @@ class _Writes:
             is_gone = row in session.deleted
             for name, value in [("", None)] if is_gone else _written(state, state.key is None):
                 order, line = notes.get(name, (sys.maxsize, read.line))
-                write = writes.setdefault(f"{line['file']}:{line['line']}", _Write(order, line))
+                write = writes.setdefault(str(line), _Write(order, line))
                 write.rows[place] = None if is_gone else {**(write.rows.get(place) or {}), name: value}
         if read.rows:
             self._record(session, read, "read")
@@ -145,8 +144,8 @@ class _Writes:
             self._tables or [_table(mapper)]
         )
 
-    def _line(self) -> Value:
-        return self._callers.added_to(None, sys._getframe(1), 0)[CALLER]
+    def _line(self) -> Mapping[str, Value]:
+        return self._callers.added_to(None, sys._getframe(1), 0)
 
     def _note(self, state: Any, *told: Any) -> None:
         state.info.setdefault(self._info, {})[told[-1].key] = (next(self._orders), self._line())
@@ -162,7 +161,7 @@ class _Writes:
                 after[place] = {name: value for name, value in whole.items() if value is not _NOT_LOADED}
         self._tell(after, action, write.line)
 
-    def _tell(self, rows: Mapping[TableAndKey, Row | None], action: str, line: Value) -> None:
+    def _tell(self, rows: Mapping[TableAndKey, Row | None], action: str, line: Mapping[str, Value]) -> None:
         # Tables are exchanged and never changed in place: other threads may be recording them.
         atoms = {table: dict(self._state.get(table, {})) for table, _ in rows}
         for (table, key), row in rows.items():
@@ -173,7 +172,7 @@ class _Writes:
         self._state.update(atoms)
         named = [f"{table} {key[:64]}" for table, key in list(rows)[:3]]
         more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
-        self._recorder.update(atoms, f"{action} {', '.join(named)}{more}".rstrip(), meta={CALLER: line})
+        self._recorder.update(atoms, f"{action} {', '.join(named)}{more}".rstrip(), meta=line)
 
 
 def _table(mapper: Any) -> str:

@@ -17,6 +17,8 @@ from unspool.model.values import Value
 _MOST_KNOWN: Final = 4096
 """Functions remembered; a program that makes functions without end gets by with these."""
 
+_BRIDGES: Final = "unspool.bridges."
+
 
 class Caller:
     """Adds the calling line to an entry's meta."""
@@ -59,6 +61,8 @@ class Caller:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             known = self._known[id(code)] = (code, self._named(code, frame.f_globals))
+        if not known[1]:
+            return meta or {}
         place = Line(known[1], frame.f_lineno, code.co_qualname).to_meta()
         return {CALLER: place} if meta is None else {**meta, CALLER: place}
 
@@ -91,7 +95,12 @@ class Caller:
         return Line(self._named(code, plain.__globals__), code.co_firstlineno, code.co_qualname)
 
     def _named(self, code: CodeType, names: Mapping[str, Any]) -> str:
-        """Return a file's path from the current directory, or for a module elsewhere from where its package lies."""
+        """Return a file's path from the current directory, or for a module elsewhere from where its package lies.
+
+        A bridge's is empty: where one finds no line of the app, its own would say nothing.
+        """
+        if str(names.get("__name__")).startswith(_BRIDGES):
+            return ""
         path = code.co_filename
         if path.startswith(self._folder):
             return path[len(self._folder) :]

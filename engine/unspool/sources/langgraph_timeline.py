@@ -16,6 +16,8 @@ from unspool.sources.langgraph_channels import Accumulated, WrittenChannels
 from unspool.sources.langgraph_values import SNAPSHOT
 from unspool.sources.timestamps import to_ns
 
+_KEPT: Final = 4096
+"""Checkpoints of which it is remembered what their nodes had seen, so that the next ones tell which nodes ran."""
 _SELECTABLE: Final = {"thread": "thread_id", "namespace": "checkpoint_ns"}
 
 
@@ -61,6 +63,7 @@ class Timeline:
         self._ever: dict[tuple[str, str], dict[str, None]] = {}
         """All atoms that each thread ever had: those that follow it where it goes back."""
         self._said: set[str] = set()
+        self._seen: dict[tuple[str, str, str | None], dict[str, Value]] = {}
 
     def entry(self, row: CheckpointRow, checkpoint: dict[str, Value], default_ns: int) -> SourceEntry:
         """Return the entry of the next checkpoint.
@@ -80,13 +83,14 @@ class Timeline:
             self._become_many()
         self._replace(key, values)
         timestamp_ns = to_ns(checkpoint.get("ts"))
-        meta = _meta(row, timestamp_ns is None)
+        nodes = self._nodes(row, checkpoint)
+        meta = _meta(row, nodes, timestamp_ns is None)
         at = default_ns if timestamp_ns is None else timestamp_ns
         # Threads take turns: only one that goes back to an older checkpoint of its own leaves the common line.
         newest, self._newest[key] = self._newest.get(key), row.id
         parent = None if row.parent == newest else row.parent
         part = None if self._is_single or parent is None else tuple(self._ever[key])
-        return SourceEntry(dict(self._state), at, _label(row.metadata), meta, row.id, parent, part)
+        return SourceEntry(dict(self._state), at, _label(row.metadata, nodes), meta, row.id, parent, part)
 
     def _values(self, row: CheckpointRow, checkpoint: dict[str, Value]) -> State:
         stored = stored_values(checkpoint)
@@ -105,6 +109,22 @@ class Timeline:
                 values[name] = self._channels.value(name, accumulated)
         self._channels.remember(row.thread, row.namespace, row.id, channels)
         return values
+
+    def _nodes(self, row: CheckpointRow, checkpoint: dict[str, Value]) -> list[str]:
+        """Return the nodes that ran since the parent: those that have seen other versions of channels than there.
+
+        None are named where the parent is not known.
+        """
+        given = checkpoint.get("versions_seen")
+        seen = given if isinstance(given, dict) else {}
+        before = {} if row.parent is None else self._seen.get((row.thread, row.namespace, row.parent))
+        self._seen[row.thread, row.namespace, row.id] = seen
+        if len(self._seen) > _KEPT:
+            del self._seen[next(iter(self._seen))]
+        if before is None:
+            return []
+        ran = (name for name, versions in seen.items() if versions and versions != before.get(name))
+        return [name for name in ran if isinstance(name, str) and not name.startswith("__")]
 
     def _become_many(self) -> None:
         """A second thread appeared: from here on atoms carry their thread's name."""
@@ -185,17 +205,20 @@ def _prefix(thread: str, namespace: str) -> str:
     return f"{thread}|{namespace} " if namespace else f"{thread} "
 
 
-def _label(metadata: dict[str, Value]) -> str:
+def _label(metadata: dict[str, Value], nodes: list[str]) -> str:
     source, step = metadata.get("source"), metadata.get("step")
-    return " ".join(str(part) for part in (source, None if step is None else f"step {step}") if part is not None)
+    told = " ".join(str(part) for part in (source, None if step is None else f"step {step}") if part is not None)
+    return f"{told}: {', '.join(nodes)}" if nodes else told
 
 
-def _meta(row: CheckpointRow, has_no_time: bool) -> dict[str, Value]:
+def _meta(row: CheckpointRow, nodes: list[str], has_no_time: bool) -> dict[str, Value]:
     meta: dict[str, Value] = {"thread": row.thread, "checkpoint": row.id}
     if row.namespace:
         meta["namespace"] = row.namespace
     if row.parent is not None:
         meta["parent"] = row.parent
+    if nodes:
+        meta["nodes"] = nodes
     meta.update({key: value for key, value in row.metadata.items() if value not in (None, {}, [])})
     if has_no_time:
         meta.update(TIME_FROM_FILE)

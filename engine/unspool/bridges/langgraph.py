@@ -1,0 +1,118 @@
+"""LangGraph: each checkpoint is an entry as soon as its saver has stored it, named by the nodes that ran.
+
+LangGraph itself is not imported: whoever has a saver has it loaded. What comes of it is what `unspool` shows of the
+saver's own database, but as it happens and with the lines of the nodes.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from unspool.errors import ConfigError
+from unspool.model.caller import CALLER
+from unspool.model.values import Value
+from unspool.recorder.calling import Caller
+from unspool.recorder.recorder import Recorder
+from unspool.sources.entries import UnusableRecord
+from unspool.sources.langgraph_channels import WrittenChannels
+from unspool.sources.langgraph_timeline import CheckpointRow, Timeline, stored_values, written_names
+
+_KEPT: Final = 4096
+"""Checkpoints whose entries are remembered, for others to go back to."""
+
+
+def record_checkpoints(recorder: Recorder, saver: Any, graph: Any = None) -> Any:
+    """Return a saver that also records each checkpoint, as in `graph.compile(checkpointer=record_checkpoints(…))`.
+
+    Channels are atoms; with several threads, atoms carry the thread's name. A run that goes on from an older checkpoint is
+    a fork. An entry that one node wrote names the line at which the node's function begins, if the graph is given.
+
+    Args:
+        recorder: what it is recorded with.
+        saver: stores the checkpoints, of any kind, synchronous or not; it stays as it is.
+        graph: the `StateGraph` that has the nodes.
+
+    Raises:
+        ConfigError: the saver is none.
+    """
+    if not callable(getattr(saver, "put", None)) or not callable(getattr(saver, "aput", None)):
+        raise ConfigError(f"{type(saver).__name__} is no checkpoint saver; give one such as InMemorySaver()")
+    checkpoints = _Checkpoints(recorder, graph)
+    recording = copy.copy(saver)
+    put, aput = recording.put, recording.aput
+
+    @functools.wraps(put)
+    def put_and_record(config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
+        stored = put(config, checkpoint, metadata, new_versions)
+        # Savers whose `aput` calls `put` come by twice.
+        checkpoints.record(config, checkpoint, metadata)
+        return stored
+
+    @functools.wraps(aput)
+    async def aput_and_record(config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
+        stored = await aput(config, checkpoint, metadata, new_versions)
+        checkpoints.record(config, checkpoint, metadata)
+        return stored
+
+    recording.put, recording.aput = put_and_record, aput_and_record
+    return recording
+
+
+class _Checkpoints:
+    """The checkpoints of all threads, put together to one history."""
+
+    def __init__(self, recorder: Recorder, graph: Any) -> None:
+        self._recorder = recorder
+        self._graph = graph
+        self._callers = Caller()
+        self._timeline = Timeline(WrittenChannels(lambda *_: (), {}), [])
+        self._seqs: dict[tuple[str, str, str | None], int | None] = {}
+        # An entry holds the state of all threads of the graph, so entries must come in the order of these states. Code of the
+        # app that runs while a state is encoded may come back in here, but waits for no other thread of the graph.
+        self._turn = threading.RLock()
+
+    def record(self, config: Any, checkpoint: Any, metadata: Any) -> None:
+        """Record a checkpoint, once; what is no checkpoint is left out, as the saver's database would leave it out."""
+        given = config["configurable"]
+        thread, namespace = str(given["thread_id"]), str(given.get("checkpoint_ns") or "")
+        key = (thread, namespace, str(checkpoint["id"]))
+        row = CheckpointRow(*key, given.get("checkpoint_id"), dict(metadata))
+        with self._turn:
+            if key in self._seqs:
+                return
+            try:
+                missing = written_names(row, checkpoint) - set(stored_values(checkpoint))
+                entry = self._timeline.entry(row, checkpoint, time.time_ns())
+            except UnusableRecord:
+                return
+            seq = self._recorder.record(
+                entry.state,
+                entry.action,
+                timestamp_ns=entry.timestamp_ns,
+                meta={**entry.meta, **self._line(entry.meta.get("nodes", [])), **_not_kept(missing)},
+                entry_id=row.id,
+                parent_seq=None if entry.parent_id is None else self._seqs.get((thread, namespace, entry.parent_id)),
+                part=entry.part,
+            )
+            self._seqs[key] = seq
+            if len(self._seqs) > _KEPT:
+                del self._seqs[next(iter(self._seqs))]
+
+    def _line(self, nodes: list[str]) -> Mapping[str, Value]:
+        """Return where the node is that ran; with several, each of which wrote some of it, there is no one line."""
+        specs = getattr(self._graph, "nodes", {})
+        spec = specs.get(nodes[0]) if len(nodes) == 1 else None
+        runnable = getattr(spec, "runnable", None)
+        function = getattr(runnable, "func", None) or getattr(runnable, "afunc", None)
+        line = self._callers.of_function(function)
+        return {} if line is None else {CALLER: line.to_meta()}
+
+
+def _not_kept(channels: set[str]) -> Mapping[str, Value]:
+    """Say which channels are stored as writes that only the graph can fold, and so are not in the state."""
+    return {"not_kept": sorted(channels)} if channels else {}
