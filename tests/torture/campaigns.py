@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torture.campaign import Campaign
-from torture.damage import Cuts, Flips, LiveFlips, Rows
+from torture.damage import Cuts, FirstCuts, FirstFlips, Flips, LiveFlips, Rows
 from torture.databases import Databases
 from torture.exhaustion import Exhaustion
 from torture.faults import Faults
@@ -18,6 +18,8 @@ CAMPAIGNS: dict[str, type[Campaign]] = {
     for one in (
         Flips,
         Cuts,
+        FirstFlips,
+        FirstCuts,
         LiveFlips,
         Rows,
         Power,

@@ -4,54 +4,53 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 from torture.campaign import Campaign, Outcome, Result
+from torture.specimens import Places, lengths, places, small_specimens
 from torture.truth import ENTRIES, Specimen, judged, moments, recording_process, specimens, told
 from unspool import open_history
 from unspool.recorder import Recorder
+from unspool.store.layout_1 import FirstLayout
+from unspool.store.layout_2 import SecondLayout
 
 
 class _OnSpecimens(Campaign):
-    """Cases over all bytes of all specimens: the number of a case is a place in them."""
+    """Cases over all bytes of the smallest specimens of one format."""
+
+    version = SecondLayout.version
 
     def prepare(self, folder: Path, seed: int) -> int:
         self.seed = seed
-        self.specimens = specimens(folder / "specimens")
-        self._parts = [(one, suffix) for one in self.specimens for suffix in one.parts]
-        self._starts = list(accumulate((len(one.parts[suffix]) for one, suffix in self._parts), initial=0))
-        return self._starts[-1]
+        self.places = self._places(small_specimens(folder / "specimens", self.version))
+        return len(self.places)
 
-    def place(self, case: int) -> tuple[Specimen, str, int]:
-        """Return the specimen, the part of it and the byte that a case is about."""
-        which = bisect_right(self._starts, case) - 1
-        specimen, suffix = self._parts[which]
-        return specimen, suffix, case - self._starts[which]
+    def _places(self, specimens: list[Specimen]) -> list[Places]:
+        raise NotImplementedError
 
 
 class Flips(_OnSpecimens):
-    """Every byte once, by one bit or by all eight."""
+    """Every byte once, by one bit or by all eight; those of a page that hold nothing all at once."""
 
     name = "flips"
     about = "each byte of a small file of each kind flipped; all answers, doctor and repair"
 
+    def _places(self, specimens: list[Specimen]) -> list[Places]:
+        return places(specimens)
+
     def run(self, case: int, folder: Path) -> Result:
-        specimen, suffix, place = self.place(case)
+        specimen, suffix, start, stop = self.places[case]
         bit = random.Random(self.seed * 1_000_003 + case).randrange(9)
+        mask = 0xFF if bit == 8 else 1 << bit
         data = bytearray(specimen.parts[suffix])
-        data[place] ^= 0xFF if bit == 8 else 1 << bit
+        data[start:stop] = bytes(byte ^ mask for byte in data[start:stop])
         path = folder / "flipped.unspool"
         specimen.put(path, {suffix: bytes(data)})
         result = judged(specimen, path)
-        return Result(
-            result.outcome,
-            f"{result.told} [{suffix or 'file'} byte {place}, {'all bits' if bit == 8 else f'bit {bit}'}]",
-        )
+        return Result(result.outcome, f"{result.told} [{suffix or 'file'} byte {start} to {stop - 1}, {mask:#x}]")
 
 
 class Cuts(_OnSpecimens):
@@ -60,12 +59,31 @@ class Cuts(_OnSpecimens):
     name = "cuts"
     about = "a small file of each kind cut at each length"
 
+    def _places(self, specimens: list[Specimen]) -> list[Places]:
+        return lengths(specimens)
+
     def run(self, case: int, folder: Path) -> Result:
-        specimen, suffix, place = self.place(case)
+        specimen, suffix, start, stop = self.places[case]
         path = folder / "cut.unspool"
-        specimen.put(path, {suffix: specimen.parts[suffix][:place]})
+        specimen.put(path, {suffix: specimen.parts[suffix][:start]})
         result = judged(specimen, path)
-        return Result(result.outcome, f"{result.told} [{suffix or 'file'} cut to {place}]")
+        return Result(result.outcome, f"{result.told} [{suffix or 'file'} cut to {start}, or up to {stop - 1}]")
+
+
+class FirstFlips(Flips):
+    """The same on files of the first format."""
+
+    name = "flips, format 1"
+    about = "each byte of a small file of the first format flipped"
+    version = FirstLayout.version
+
+
+class FirstCuts(Cuts):
+    """The same on files of the first format."""
+
+    name = "cuts, format 1"
+    about = "a small file of the first format cut at each length"
+    version = FirstLayout.version
 
 
 class LiveFlips(Campaign):

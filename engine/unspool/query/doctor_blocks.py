@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import zstandard
@@ -32,7 +33,7 @@ class ReadBlock:
     Attributes:
         facts: facts of its entries; None when its metadata does not read.
         records: its records; empty when they do not read.
-        fault: why one of them does not read.
+        fault: why one of them does not read; where it is the metadata, there may be records all the same.
         before: checksum of the entry before its first one; None where its head is damaged.
         after: checksum of its last entry.
     """
@@ -69,7 +70,7 @@ class BlockReader:
             facts = [_facts(columns, at) for at in range(min(key.count, stop - key.first))]
         except (CorruptHistory, IndexError, ValueError, TypeError, AttributeError) as error:
             text = f"the metadata of their block is damaged ({reason(error)})"
-            return ReadBlock(fault=Fault(Code.CHECKSUM, _without_place(text)))
+            return self._without_facts(key, stop, block, Fault(Code.CHECKSUM, _without_place(text)))
         self.bytes_read += sum(len(part) for part in (block.columns, block.records) if isinstance(part, bytes))
         head = self._checked_head(block, columns)
         if head is None:
@@ -77,8 +78,21 @@ class BlockReader:
         if block.records is None:
             fault = Fault(Code.MISSING_RECORDS, "the records of their block are missing")
             return ReadBlock(facts, (), fault, head.before, head.after)
-        read = self._with_records(key, facts, columns, block)
-        return replace(read, before=head.before, after=head.after)
+        read = self._records_of(block, columns.codecs)
+        if isinstance(read, Fault):
+            return ReadBlock(facts, (), read, head.before, head.after)
+        return ReadBlock(facts, read, None, head.before, head.after)
+
+    def _without_facts(self, key: BlockKey, stop: int, block: RawBlock, fault: Fault) -> ReadBlock:
+        """Return what there is of a block without its metadata: records that tell by themselves how they are read."""
+        head = block.head
+        if not self._connection.layout.is_sound(block, head) or head.entries != key.count:
+            return ReadBlock(fault=fault)
+        records = self._records_of(block, None)
+        if isinstance(records, Fault):
+            return ReadBlock(None, (), fault, head.before, head.after)
+        told = Fault(fault.code, f"{fault.text}; the states read, when and why they came about is lost")
+        return ReadBlock(None, records[: stop - key.first], told, head.before, head.after)
 
     def _columns_of(self, key: BlockKey, block: RawBlock) -> BlockColumns:
         """Return the metadata of a block, from its span where that holds it.
@@ -91,7 +105,14 @@ class BlockReader:
             return layout.columns(connection, key.first, key.count)
         layout.check_parts(block, records=False)
         own = blocks.decode_columns(key.first, key.count, _blob(block.columns))
-        folded = layout.folded_columns(connection, key.first, key.count)
+        try:
+            folded = layout.folded_columns(connection, key.first, key.count)
+        except CorruptHistory as error:
+            last = key.first + key.count - 1
+            self._report(
+                Code.WRONG_INDEX, key.first, last, f"their span is damaged ({reason(error)}), and they are not"
+            )
+            return own
         if folded is not None and folded.facts != own.facts:
             last = key.first + key.count - 1
             self._report(Code.WRONG_INDEX, key.first, last, "their block and its span tell different things")
@@ -108,20 +129,21 @@ class BlockReader:
         head = block.head._replace(entries=len(columns.times), start_ns=start_ns, end_ns=end_ns, atoms=atoms)
         return head if self._connection.layout.is_sound(block, head) else None
 
-    def _with_records(self, key: BlockKey, facts: list[Facts], columns: BlockColumns, block: RawBlock) -> ReadBlock:
-        layout = self._connection.layout
+    def _records_of(self, block: RawBlock, codecs: Sequence[int] | None) -> tuple[Record, ...] | Fault:
+        """Return the records of a block, or why they do not read; `codecs` are those of its metadata, where it reads."""
+        layout, first = self._connection.layout, block.head.first
         prefix = self._prefix(block.head.segment)
         if isinstance(prefix, Fault):
-            return ReadBlock(facts, fault=prefix)
+            return prefix
+        count = block.head.entries if codecs is None else len(codecs)
         try:
             layout.check_parts(block, records=True)
-            plain = frames.decompress(_blob(block.records), key.first, prefix)
-            packed = layout.unpack_records(key.first, columns.codecs, plain)
-            records = tuple(map(Record, map(_CODECS.__getitem__, packed.codecs), packed.payloads))
+            plain = frames.decompress(_blob(block.records), first, prefix)
+            packed = layout.unpack_records(first, count, codecs, plain)
+            return tuple(map(Record, map(_CODECS.__getitem__, packed.codecs), packed.payloads))
         except (CorruptHistory, IndexError, ValueError, TypeError) as error:
             text = f"the records of their block are damaged ({reason(error)})"
-            return ReadBlock(facts, fault=Fault(Code.CHECKSUM, _without_place(text)))
-        return ReadBlock(facts, records)
+            return Fault(Code.CHECKSUM, _without_place(text))
 
     def _prefix(self, segment: object) -> zstandard.ZstdDecompressor | Fault:
         if type(segment) is not int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from unspool.errors import CorruptHistory, NewerSchema, UnreadableSource, UnspoolError
 from unspool.files.leftovers import ScratchFolder
-from unspool.query.doctor_blocks import BlockReader
+from unspool.query.doctor_blocks import BlockReader, ReadBlock
 from unspool.query.doctor_findings import Code
 from unspool.query.doctor_lookup import StateLookup, silent
 from unspool.query.doctor_names import read_names
@@ -183,8 +184,7 @@ class FileWalk:
         block = self._blocks.read(key, stop)
         links.see(key.first, key.first + key.count, block.before, block.after)
         if block.facts is None:
-            replayer.lose(key.first)
-            yield Step(cursor, stop - 1, fault=block.fault)
+            yield from self._without_facts(key.first, stop, cursor, block, replayer)
             return
         for at, facts in enumerate(block.facts):
             seq = key.first + at
@@ -195,6 +195,19 @@ class FileWalk:
                 step = replayer.step(seq, facts, block.records[at])
             if cursor <= seq < self.total:
                 yield step
+
+    def _without_facts(
+        self, first: int, stop: int, cursor: int, block: ReadBlock, replayer: Replayer
+    ) -> Iterator[Step]:
+        """Yield the entries of a block whose metadata is lost: each with its state, if its record reads."""
+        if not block.records:
+            replayer.lose(first)
+            yield Step(cursor, stop - 1, fault=block.fault)
+            return
+        for seq, record in enumerate(block.records, first):
+            step = replayer.step(seq, None, record)
+            if cursor <= seq < self.total:
+                yield replace(step, fault=step.fault or block.fault)
 
     def _tail(self, start: int) -> list[tuple[int, Row | Fault]]:
         seqs = tail_seqs(self.connection, start, _TAIL_BATCH, self._report)

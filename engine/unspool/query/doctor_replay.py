@@ -39,8 +39,8 @@ class Replayer:
         self.state = None
         self._lost = Fault(Code.SEVERED_BASE, f"a delta stands on entry {seq}, which does not read")
 
-    def step(self, seq: int, facts: Facts, record: Record) -> Step:
-        """Take the next entry.
+    def step(self, seq: int, facts: Facts | None, record: Record) -> Step:
+        """Take the next entry; `facts` is None where they are lost.
 
         Raises:
             MissingExtra: a binary patch cannot be read without bsdiff4.

@@ -94,7 +94,7 @@ class Step:
         seq: its number.
         last: number of the last one, where there are several.
         facts: what is known besides the state; None when that is lost.
-        fault: why the state does not read; None when it does.
+        fault: why the state does not read, or with a state why nothing else is known; None when all reads.
         record: its record.
         state: the state, until the next step is taken; None when it does not read.
         before: the state before it, where it is still at hand.

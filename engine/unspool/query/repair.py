@@ -147,6 +147,7 @@ def _write(
         out=str(out),
         entries=entries,
         kept=writer.kept,
+        without_facts=writer.without_facts,
         holes=tuple(writer.holes),
         doubtful=patient.doubtful,
         left_out=patient.left_out,

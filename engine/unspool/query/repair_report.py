@@ -41,6 +41,7 @@ class RepairReport:
         out: the new file.
         entries: entries of the new file, holes included.
         kept: entries that are as they were recorded.
+        without_facts: entries of which only the state is as it was recorded: when and why they came about is lost.
         holes: what was lost, in order; complete, however much it is.
         doubtful: entries, as first and last, that read but may not be what was recorded; they are marked.
         left_out: what of a foreign source is lost without a place among the entries.
@@ -56,6 +57,7 @@ class RepairReport:
     out: str
     entries: int
     kept: int
+    without_facts: int
     holes: tuple[Hole, ...]
     doubtful: tuple[tuple[int, int], ...]
     left_out: tuple[str, ...]

@@ -21,6 +21,8 @@ from unspool.store.protocol import HOLE_META, Draft
 
 LONGEST_HOLE: Final = 10_000
 """Missing entries in a row that get a hole each; more become a single one, and what follows is renumbered."""
+_UNKNOWN: Final = "unknown"
+"""The action of an entry of which only the state is known."""
 _LOST: Final = Fault(Code.MISSING_ENTRIES, "not there")
 
 
@@ -50,7 +52,7 @@ class RepairWriter:
         self._time_ns = self._full_bytes = 0
         self._shifts: list[tuple[int, int]] = []
         self.holes: list[Hole] = []
-        self.kept = self.reindexed = 0
+        self.kept = self.reindexed = self.without_facts = 0
 
     @property
     def renumbered_from(self) -> int | None:
@@ -61,6 +63,9 @@ class RepairWriter:
         """Append an entry, or what stands for those that are lost."""
         if step.state is not None and step.facts is not None and step.record is not None:
             self._keep(step.seq, step.facts, step.record, step.state)
+            return
+        if step.state is not None and step.record is not None:
+            self._keep_bare(step.seq, step.record, step.state, step.fault or _LOST)
             return
         fault = step.fault or _LOST
         self._note(Hole(step.seq, step.last, fault.code.value, fault.text, step.facts is not None))
@@ -105,6 +110,17 @@ class RepairWriter:
         self._state, self._in_hole = state.copy(), False
         self.kept += 1
 
+    def _keep_bare(self, seq: int, record: Record, state: EncodedState, fault: Fault) -> None:
+        """Keep an entry of which nothing but its state is known, and say so in its meta."""
+        before = None if self._in_hole else self._state
+        size = sum(map(len, state.values()))
+        told = changes_of(self._state or {}, state)
+        kept = kept_record(record, record.codec, before, state, self._store.intern)
+        meta: dict[str, Value] = {DOUBT_META: f"only its state is known: {fault.text}"}
+        self._append(seq, None, kept, told, meta, seq - 1, size)
+        self._state, self._in_hole = state.copy(), False
+        self.without_facts += 1
+
     def _is_doubtful(self, seq: int) -> bool:
         """Say whether an entry is to be marked; asked in the order of entries."""
         while self._doubt < len(self._doubtful) and self._doubtful[self._doubt][1] < seq:
@@ -128,8 +144,9 @@ class RepairWriter:
         self, seq: int, facts: Facts | None, record: Record, changed: Changes, meta: Mapping[str, Value],
         parent: int, full_bytes: int, part: tuple[str, ...] | None = None,
     ) -> None:  # fmt: skip
+        action = "hole" if HOLE_META in meta else _UNKNOWN
         if facts is not None:
-            self._time_ns = facts.time_ns
+            self._time_ns, action = facts.time_ns, facts.action
         self._full_bytes = full_bytes
         entry_id = "" if facts is None else str(facts.extra.get("id", ""))
         if not entry_id and self._shifts:
@@ -140,7 +157,7 @@ class RepairWriter:
                 record=record,
                 changed=[(self._store.intern(atom), CHANGE_KINDS[kind]) for atom, kind in changed.items()],
                 timestamp_ns=self._time_ns,
-                action="hole" if facts is None else facts.action,
+                action=action,
                 full_bytes=full_bytes,
                 meta=meta or None,
                 entry_id=entry_id,

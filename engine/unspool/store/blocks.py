@@ -58,6 +58,11 @@ def part_of(extra: Mapping[str, Value]) -> tuple[str, ...] | None:
     return tuple(map(str, part)) if isinstance(part, list) else None
 
 
+def usual_id(history_id: str, seq: int) -> str:
+    """Return the id of an entry that was given none; "" where it is not known which history it belongs to."""
+    return f"{history_id}-{seq}" if history_id else ""
+
+
 def posting(number: int, kind: ChangeKind) -> int:
     """Pack an atom's number and what happened to it."""
     return number << KIND_BITS | CHANGE_CODES[kind]
@@ -215,7 +220,7 @@ class BlockColumns:
         is_full = RecordCodec(self.codecs[at]).is_full
         return Entry(
             seq=seq,
-            id=extra.get("id") or f"{history_id}-{seq}",
+            id=extra.get("id") or usual_id(history_id, seq),
             kind=EntryKind.FULL if is_full else EntryKind.DELTA,
             base_seq=None if is_full else before,
             timestamp_ns=self.times[at],

@@ -396,16 +396,17 @@ class Layout(ABC):
         """
 
     @abstractmethod
-    def unpack_records(self, first: int, codecs: Sequence[int], plain: bytes) -> PackedRecords:
+    def unpack_records(self, first: int, count: int, codecs: Sequence[int] | None, plain: bytes) -> PackedRecords:
         """Return the records of a block from what its packed records decompress to.
 
         Args:
             first: its first entry, for messages.
-            codecs: how its records are read, as its metadata tells.
+            count: how many there must be.
+            codecs: how its records are read, as its metadata tells; None where that is lost.
             plain: the bytes.
 
         Raises:
-            CorruptHistory: they are damaged.
+            CorruptHistory: they are damaged, or how they are read stands in the metadata only.
         """
 
     @abstractmethod
@@ -505,6 +506,13 @@ def missing_block(first: int) -> CorruptHistory:
 def missing_name(number: int) -> CorruptHistory:
     """Return the error that names an atom without a name."""
     return CorruptHistory(f"atom {number} is missing from the table of names; run `unspool doctor`")
+
+
+def damaged_fact(key: object) -> CorruptHistory:
+    """Return the error that names a fact which is not what was written."""
+    return CorruptHistory(
+        f"what the file says about itself under {key!r} is damaged; `unspool doctor FILE --repair OUT` keeps the rest"
+    )
 
 
 def damaged_row(seq: object) -> CorruptHistory:

@@ -5,6 +5,8 @@ Files of it are read for ever, and a recorder goes on with them as they are.
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Final
@@ -17,6 +19,7 @@ from unspool.store import blocks, frames
 from unspool.store.blocks import Row
 from unspool.store.frames import LEVEL, damaged
 from unspool.store.layout import (
+    HISTORY_ID,
     OVERLAPPING,
     Contradiction,
     EndMark,
@@ -25,8 +28,10 @@ from unspool.store.layout import (
     Head,
     Layout,
     PackedDraft,
+    Piece,
     Prefixes,
     RawBlock,
+    damaged_fact,
     damaged_row,
     missing_block,
     missing_keyframe,
@@ -40,6 +45,13 @@ from unspool.store.protocol import Draft, RecordRun
 
 _BLOCK: Final = "CREATE TABLE block(\n    first INTEGER PRIMARY KEY, count INTEGER NOT NULL, segment INTEGER NOT NULL,\n    start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, atoms BLOB NOT NULL, columns BLOB NOT NULL)"
 _TAIL: Final = "CREATE TABLE tail(\n    seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, codec INTEGER NOT NULL, full_bytes INTEGER NOT NULL,\n    action TEXT NOT NULL, changed BLOB NOT NULL, extra BLOB, record BLOB NOT NULL, crc INTEGER NOT NULL)"
+
+
+_ID: Final = re.compile("[0-9a-f]{8}")
+"""An id of a history as recorders of this format drew it."""
+_ODD: Final = re.compile("[\ud800-\udfff]")
+"""What bytes that are no UTF-8 are read as."""
+_ANY_ATOM: Final = b"\xff" * (blocks.ATOMS_BITS // 8)
 
 
 class FirstLayout(Layout):
@@ -66,24 +78,37 @@ class FirstLayout(Layout):
     def fact(self, connection: FileConnection, key: str) -> FactValue:
         """See `Layout.fact`."""
         row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else row[0]
+        if row is None:
+            return None
+        if not _may_be_fact(key, row[0]):
+            raise damaged_fact(key)
+        return row[0]  # type: ignore[no-any-return]
 
     def facts(self, connection: FileConnection, damage: list[str] | None = None) -> dict[str, FactValue]:
-        """See `Layout.facts`; nothing tells whether one is damaged."""
-        return dict(connection.execute("SELECT key, value FROM meta"))
+        """See `Layout.facts`; only what no recorder ever wrote is known to be damaged."""
+        found = {}
+        for key, value in connection.execute("SELECT key, value FROM meta"):
+            if _may_be_fact(key, value):
+                found[key] = value
+            elif damage is None:
+                raise damaged_fact(key)
+            else:
+                damage.append(str(key))
+        return found
 
     def keep_fact(self, connection: FileConnection, key: str, value: FactValue) -> None:
         """See `Layout.keep_fact`."""
         connection.execute("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", (key, value))
 
     def names(self, connection: FileConnection, start: int) -> list[str]:
-        """See `Layout.names`."""
+        """See `Layout.names`; SQLite's index over the table holds each name once more, and must agree."""
         found = []
-        rows = connection.execute("SELECT id, name FROM atom WHERE id >= ? ORDER BY id", (start,))
+        rows = connection.execute("SELECT id, name FROM atom WHERE id >= ? ORDER BY id", (start,)).fetchall()
+        twins = _names_by_index(connection) if rows else {}
         for number, (key, data) in enumerate(rows, start):
             if key != number:
                 raise missing_name(number)
-            found.append(text_of(data, number))
+            found.append(text_of(data if twins.get(number, data) == data else None, number))
         return found
 
     def damaged_names(self, connection: FileConnection) -> set[int]:
@@ -121,6 +146,13 @@ class FirstLayout(Layout):
             raise damaged(first, "its head makes no sense")
         return Head(first, count, segment, start_ns, end_ns, atoms, 0, 0, 0, 0)
 
+    def pieces(
+        self, connection: FileConnection, after: int, before: int, *, backwards: bool = False, most: int = -1
+    ) -> list[Piece]:
+        """See `Layout.pieces`; what heads say of atoms is under no checksum, so that each may name any."""
+        found = super().pieces(connection, after, before, backwards=backwards, most=most)
+        return [piece._replace(atoms=_ANY_ATOM) for piece in found]
+
     def packed_at(self, connection: FileConnection, first: int) -> bytes:
         """See `Layout.packed_at`."""
         row = connection.execute("SELECT columns FROM block WHERE first = ?", (first,)).fetchone()
@@ -146,10 +178,12 @@ class FirstLayout(Layout):
         if row is None:
             raise missing_records(head.first)
         plain = frames.decompress(row[0], head.first, prefixes(connection, head.segment, head.first))
-        return RecordRun(head.first, self.unpack_records(head.first, codecs, plain))
+        return RecordRun(head.first, self.unpack_records(head.first, len(codecs), codecs, plain))
 
-    def unpack_records(self, first: int, codecs: Sequence[int], plain: bytes) -> PackedRecords:
+    def unpack_records(self, first: int, count: int, codecs: Sequence[int] | None, plain: bytes) -> PackedRecords:
         """See `Layout.unpack_records`."""
+        if codecs is None:
+            raise CorruptHistory("how the records of a block are read stands in its metadata", seq=first)
         payloads = blocks.decode_records(first, plain)
         if len(payloads) != len(codecs):
             raise CorruptHistory(f"the block that starts at entry {first} lost records", seq=first)
@@ -217,6 +251,21 @@ class FirstLayout(Layout):
     def check_closed(self, connection: FileConnection) -> list[Contradiction]:
         """See `Layout.check_closed`; the format says nothing."""
         return []
+
+
+def _may_be_fact(key: object, value: FactValue) -> bool:
+    """Whether a recorder can have written it: texts are UTF-8, and an id is what was drawn for it."""
+    if key == HISTORY_ID:
+        return isinstance(value, str) and _ID.fullmatch(value) is not None
+    return not any(isinstance(text, str) and _ODD.search(text) for text in (key, value))
+
+
+def _names_by_index(connection: FileConnection) -> dict[object, object]:
+    """Return the names of atoms as the index over them tells; nothing where that does not read."""
+    try:
+        return dict(connection.execute("SELECT id, name FROM atom INDEXED BY sqlite_autoindex_atom_1"))
+    except sqlite3.DatabaseError:
+        return {}
 
 
 def row_values(draft: Draft, seq: int) -> tuple[object, ...]:

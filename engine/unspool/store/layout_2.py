@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from itertools import accumulate
 from operator import xor
@@ -40,6 +40,7 @@ from unspool.store.layout import (
     Piece,
     Prefixes,
     RawBlock,
+    damaged_fact,
     damaged_row,
     missing_block,
     missing_keyframe,
@@ -212,6 +213,10 @@ class SecondLayout(Layout):
                     *facts, sums, _ = values
                     *parts, crc = _SUMS.unpack(sums)
                     return layout._head_sum(Head._make((*facts, *parts))), crc
+                case "span":
+                    first, entries, atoms, sums = values
+                    *parts, crc = _SPAN_SUMS.unpack(sums)
+                    return layout._span_sum(first, entries, atoms, parts), crc
                 case "segment":
                     number, _, crc, data = values
                     return layout._keyframe_sum(number, data), crc
@@ -232,10 +237,10 @@ class SecondLayout(Layout):
             # A damaged key looks like a fact that was never told.
             self.facts(connection)
             if key != END and any(told.table == "meta" for told in self.check_closed(connection)):
-                raise _damaged_fact(key)
+                raise damaged_fact(key)
             return None
         if not self._is_fact(key, *row):
-            raise _damaged_fact(key)
+            raise damaged_fact(key)
         return row[0]  # type: ignore[no-any-return]
 
     def facts(self, connection: FileConnection, damage: list[str] | None = None) -> dict[str, FactValue]:
@@ -245,7 +250,7 @@ class SecondLayout(Layout):
             if self._is_fact(key, value, crc):
                 found[key] = value
             elif damage is None:
-                raise _damaged_fact(key)
+                raise damaged_fact(key)
             else:
                 damage.append(str(key))
         return found
@@ -428,9 +433,9 @@ class SecondLayout(Layout):
         plain = frames.decompress(data, first, prefixes(connection, segment, first))
         return RecordRun(first, unpack_records(first, entries, plain))
 
-    def unpack_records(self, first: int, codecs: Sequence[int], plain: bytes) -> PackedRecords:
-        """See `Layout.unpack_records`."""
-        return unpack_records(first, len(codecs), plain)
+    def unpack_records(self, first: int, count: int, codecs: Sequence[int] | None, plain: bytes) -> PackedRecords:
+        """See `Layout.unpack_records`; the records tell themselves how they are read."""
+        return unpack_records(first, count, plain)
 
     def raw_block(self, connection: FileConnection, first: int) -> RawBlock | None:
         """See `Layout.raw_block`."""
@@ -507,6 +512,19 @@ class SecondLayout(Layout):
             # Values of other types than were written: said below.
             pass
         raise damaged(first, "the head of its span is not what was written")
+
+    def span_parts(self, values: tuple[Any, ...]) -> Iterator[tuple[int, Callable[[bytes], bool]]]:
+        """Yield the numbers of the rows that hold the parts of a span, each with what says whether a part is intact.
+
+        Args:
+            values: the span's head, all its columns.
+
+        Raises:
+            CorruptHistory: the head is damaged.
+        """
+        span = self._span(values)
+        for part, crc in enumerate(span.parts):
+            yield span.first << 2 | part, lambda data, crc=crc: zlib.crc32(data, self.seed) == crc  # type: ignore[misc]
 
     def _span_sum(self, first: int, entries: int, atoms: bytes, parts: Sequence[int]) -> int:
         packed = _SPAN_PACKED.pack(first, entries, atoms, _SPAN_SUMS.pack(*parts, 0))
@@ -742,12 +760,6 @@ def fact_sum(key: object, value: FactValue, seed: int) -> int:
     if isinstance(value, bytes):
         return zlib.crc32(value, zlib.crc32(f"{key}\0bytes\0".encode("utf-8", "surrogatepass"), seed))
     return zlib.crc32(f"{key}\0{type(value).__name__}\0{value}".encode("utf-8", "surrogatepass"), seed)
-
-
-def _damaged_fact(key: object) -> CorruptHistory:
-    return CorruptHistory(
-        f"what the file says about itself under {key!r} is damaged; `unspool doctor FILE --repair OUT` keeps the rest"
-    )
 
 
 def pack_records(rows: Sequence[Row], head: bytes) -> bytes:

@@ -150,6 +150,8 @@ def salvage(path: Path, folder: Path, cancelled: Callable[[], bool]) -> Salvaged
 
 def _made(out: Path) -> FileConnection:
     connection = sqlite3.connect(out, isolation_level=None, factory=FileConnection)
+    # The file is read by this process and gone with it: nothing waits for the disk.
+    connection.execute("PRAGMA synchronous = OFF")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute("PRAGMA journal_mode = OFF").fetchall()
     return connection
@@ -245,11 +247,18 @@ class _Store:
         key = shape.columns[shape.key or 0].name
         query = f"SELECT * FROM {shape.table} WHERE {key} = ?"  # noqa: S608 - our own names
         known = self._connection.execute(query, (values[shape.key or 0],)).fetchone()
-        if known is not None and (known == values or not self._is_sound(shape.table, values)):
+        if known is not None and (known == values or not self._is_better(shape.table, values, known)):
             return
         how = "IGNORE" if shape.table == "atom" else "REPLACE"
         marks = ", ".join("?" * len(values))
         self._connection.execute(f"INSERT OR {how} INTO {shape.table} VALUES ({marks})", values)  # noqa: S608 - our names
+
+    def _is_better(self, table: str, values: tuple[Any, ...], known: tuple[Any, ...]) -> bool:
+        """Say whether a row goes before one with its number that was found earlier."""
+        if table == "block" and values[-1] is None and values[:-1] == known[:-1]:
+            # The same block before a span took its metadata over, which may be damaged.
+            return False
+        return self._is_sound(table, values)
 
     def _is_sound(self, table: str, values: tuple[Any, ...]) -> bool:
         """Say whether a row holds what was written, as far as it tells by itself."""
@@ -288,6 +297,7 @@ class _Store:
         if isinstance(self._connection.layout, SecondLayout):
             self._connection.layout.keep_format(self._connection)
         self._settle_names()
+        self._settle_spans()
         self._settle_records()
         heads = self._connection.execute("SELECT first, count FROM block ORDER BY first").fetchall()
         for first, count in heads:
@@ -302,6 +312,21 @@ class _Store:
             elif known is not None:
                 # Either copy may be the damaged one.
                 self._connection.execute("DELETE FROM atom WHERE id = ?", (number,))
+
+    def _settle_spans(self) -> None:
+        """Put the parts of spans where they belong: a part has the shape of a block's records, and its checksum tells it."""
+        layout = self._connection.layout
+        if not isinstance(layout, SecondLayout):
+            return
+        for values in self._connection.execute("SELECT * FROM span").fetchall():
+            if not self._is_sound("span", values):
+                continue
+            for number, is_part in layout.span_parts(values):
+                found = self._connection.execute("SELECT data FROM spare WHERE first = ?", (number,))
+                data = next((data for (data,) in found if is_part(data)), None)
+                if data is not None:
+                    self._connection.execute("INSERT INTO span_data VALUES (?, ?)", (number, data))
+                    self._connection.execute("DELETE FROM spare WHERE first = ? AND data = ?", (number, data))
 
     def _settle_records(self) -> None:
         """Put the records of each block where they belong: the last ones that fit, or the last ones."""
@@ -329,7 +354,7 @@ class _Store:
             keyframe = layout.keyframe(self._connection, block.head.segment, first)
             prefix = frames.decompressor(frames.raw_prefix(frames.decompress(keyframe, first)))
             plain = frames.decompress(cast("bytes", block.records), first, prefix)
-            layout.unpack_records(first, columns.codecs, plain)
+            layout.unpack_records(first, block.head.entries, columns.codecs, plain)
         except (CorruptHistory, ValueError, TypeError, AttributeError):
             return False
         return True

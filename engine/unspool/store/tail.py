@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from unspool.errors import CorruptHistory
 from unspool.model.entries import NO_META, Entry, EntryKind
-from unspool.store.blocks import Row, part_of
+from unspool.store.blocks import Row, part_of, usual_id
 from unspool.store.layout import EndMark, FileConnection
 
 _BETWEEN: Final = "WHERE seq >= ? AND seq < ? ORDER BY seq"
@@ -60,8 +60,9 @@ def rows_without_gap(
                 seq=row.seq,
             )
         before = row.crc
-    if len(rows) <= seq - start:
-        raise missing_entry(start + len(rows))
+    if len(rows) <= max(seq - start, 0):
+        # A damaged tree may lead to a row behind the one that was asked for.
+        raise missing_entry(min(start + len(rows), seq))
     try:
         behind = read_rows(connection, seq + 1, stop)
     except CorruptHistory:
@@ -121,7 +122,7 @@ def row_entry(row: Row, history_id: str) -> Entry:
     before = row.seq - 1 if row.seq else None
     return Entry(
         seq=row.seq,
-        id=row.extra.get("id") or f"{history_id}-{row.seq}",
+        id=row.extra.get("id") or usual_id(history_id, row.seq),
         kind=EntryKind.FULL if is_full else EntryKind.DELTA,
         base_seq=None if is_full else before,
         timestamp_ns=row.time_ns,

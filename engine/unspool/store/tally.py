@@ -74,6 +74,9 @@ def empty_tally() -> Tally:
 
 def load_tally(connection: FileConnection) -> Tally | None:
     """Return the file's tally of its sealed entries, or None where it has none that can be trusted."""
+    if not connection.layout.tells_end:
+        # The format has no checksum that a damaged sum could be told by.
+        return None
     try:
         value = connection.layout.fact(connection, KEY)
     except CorruptHistory:

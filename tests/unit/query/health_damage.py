@@ -165,12 +165,14 @@ def flip_records(path: Path) -> set[int]:
 def flip_columns(path: Path) -> set[int]:
     lost = span(path, 1)
     flip(path, "block", "columns", f"first = {lost.start}")
+    flip(path, "block_data", "data", f"first = {lost.start}")
     return set(lost)
 
 
 def flip_first_columns(path: Path) -> set[int]:
     lost = span(path, 0)
     flip(path, "block", "columns", f"first = {lost.start}")
+    flip(path, "block_data", "data", f"first = {lost.start}")
     return set(lost)
 
 

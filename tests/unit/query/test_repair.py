@@ -122,12 +122,35 @@ def test_entries_of_which_nothing_is_known_still_have_a_place(tmp_path: Path) ->
     file = recorded(tmp_path / "x.unspool")
     first, count = blocks_of(file.path)[1]
     flip(file.path, "block", "columns", f"first = {first}")
+    flip(file.path, "block_data", "data", f"first = {first}")
     repair(file.path, tmp_path / "out.unspool")
     with History(FileStore.open(tmp_path / "out.unspool")) as history:
         holes = history[first : first + count]
         assert {entry.action for entry in holes} == {"hole"}
         assert {entry.timestamp_ns for entry in holes} == {file.entries[first - 1].timestamp_ns}
         assert all("changed" not in entry.meta[HOLE_META] for entry in holes)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_states_are_kept_where_only_the_metadata_of_their_block_is_damaged(tmp_path: Path, place: int) -> None:
+    file = recorded(tmp_path / "x.unspool")
+    first, count = blocks_of(file.path)[place]
+    flip(file.path, "block", "columns", f"first = {first}")
+    found = diagnose(file.path)
+    assert found.readable == len(file.states)
+    assert [(f.first, f.last) for f in found.findings if f.code is Code.CHECKSUM] == [(first, first + count - 1)]
+    report = repair(file.path, tmp_path / "out.unspool")
+    assert (report.kept, report.without_facts, report.holes) == (len(file.states) - count, count, ())
+    with History(FileStore.open(tmp_path / "out.unspool")) as history:
+        assert [history.state(seq) for seq in range(len(history))] == file.states
+        for entry in history:
+            original = file.entries[entry.seq]
+            if first <= entry.seq < first + count:
+                assert entry.action == "unknown"
+                assert "only its state is known" in str(entry.meta[DOUBT_META])
+                assert entry.id == original.id
+            else:
+                assert plain(entry) == plain(original)
 
 
 def test_states_that_are_not_certain_are_kept_and_marked(tmp_path: Path) -> None:

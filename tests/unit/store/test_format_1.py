@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from unspool.errors import CorruptHistory
 from unspool.history import History
-from unspool.query.doctor import diagnose
+from unspool.query.doctor import Code, diagnose
+from unspool.query.repair import repair
 from unspool.recorder import Recorder
 from unspool.store import FileStore
 from unspool.store.compacting import compact
@@ -98,3 +100,76 @@ def test_a_frozen_file_is_compacted(tmp_path: Path, name: str) -> None:
     compact(path, tmp_path / "out.unspool")
     with History(FileStore.open(tmp_path / "out.unspool")) as history:
         assert [told(history, seq) for seq in range(len(history))] == answers["entries"]
+
+
+# --- what the format has no checksum for ------------------------------------------------------------------------------
+
+
+def change(path: Path, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(statement, values)
+
+
+def test_a_damaged_set_of_atoms_of_a_block_hides_no_write(tmp_path: Path) -> None:
+    path, answers = thawed("closed", tmp_path), expected("closed")
+    change(path, "UPDATE block SET atoms = zeroblob(length(atoms))")
+    with History(FileStore.open(path)) as history:
+        assert {atom: list(history.writes(atom)) for atom in answers["writes"]} == answers["writes"]
+
+
+def test_a_damaged_sum_over_all_entries_is_not_believed(tmp_path: Path) -> None:
+    path = thawed("closed", tmp_path)
+    with History(FileStore.open(path)) as history:
+        true = history.stats()
+    with closing(sqlite3.connect(path)) as connection:
+        (tally,) = connection.execute("SELECT value FROM meta WHERE key = 'tally'").fetchone()
+    assert tally[0] == 0x93
+    for place in range(len(tally)):
+        damaged = bytearray(tally)
+        damaged[place] ^= 1
+        change(path, "UPDATE meta SET value = ? WHERE key = 'tally'", bytes(damaged))
+        with History(FileStore.open(path)) as history:
+            assert history.stats().atoms == true.atoms
+
+
+def test_a_name_of_an_atom_must_agree_with_the_index_over_them(tmp_path: Path) -> None:
+    path = thawed("closed", tmp_path)
+    with closing(sqlite3.connect(path)) as connection:
+        name = connection.execute("SELECT name FROM atom WHERE id = 0").fetchone()[0]
+    data = path.read_bytes()
+    places = [at for at in range(len(data)) if data.startswith(name, at)]
+    refused = 0
+    for place in places:
+        damaged = bytearray(data)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        try:
+            with History(FileStore.open(path)) as history:
+                assert name.decode() in history.store.names()
+        except CorruptHistory as error:
+            refused += 1
+            assert "name" in str(error)
+            found = diagnose(path)
+            assert found.verdict == "broken"
+    assert refused >= 2
+
+
+@pytest.mark.parametrize("found", ["5eed5eex", "5EED5EED", "", b"5eed5eed", 17])
+def test_an_id_of_the_history_that_no_recorder_drew_is_refused_and_the_entries_are_kept(
+    tmp_path: Path, found: object
+) -> None:
+    path, answers = thawed("closed", tmp_path), expected("closed")
+    change(path, "UPDATE meta SET value = ? WHERE key = 'history_id'", found)
+    with pytest.raises(CorruptHistory, match="history_id"):
+        FileStore.open(path)
+    report = repair(path, tmp_path / "out.unspool")
+    assert (report.kept, report.holes) == (len(answers["entries"]), ())
+
+
+def test_entries_of_a_history_without_an_id_have_none(tmp_path: Path) -> None:
+    path = thawed("closed", tmp_path)
+    change(path, "UPDATE meta SET key = 'hisTory_id' WHERE key = 'history_id'")
+    with History(FileStore.open(path)) as history:
+        assert not {entry.id for entry in history if entry.id.startswith("-")}
+        assert history.state(3)
+    assert Code.IDENTITY_LOST in {finding.code for finding in diagnose(path).findings}

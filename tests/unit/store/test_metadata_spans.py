@@ -18,8 +18,9 @@ from unspool.errors import CorruptHistory, UnspoolError
 from unspool.history import History
 from unspool.model.entries import ChangeKind
 from unspool.query.doctor import Code, diagnose
+from unspool.query.repair import repair
 from unspool.recorder import Recorder
-from unspool.store import FileStore
+from unspool.store import FileStore, layout_2, sealer
 from unspool.store.blocks import BlockColumns, posting
 from unspool.store.compacting import compact
 from unspool.store.forks import forks_of
@@ -216,3 +217,41 @@ def test_what_is_packed_comes_out_block_by_block(data: st.DataObject) -> None:
         assert span.block(block.first, len(block.times)).facts == block.facts
     bits = span_bitmap(blocks)
     assert all(bits[item >> 2 >> 3 & 255] >> (item >> 2 & 7) & 1 for block in blocks for item in block.changed)
+
+
+def small(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Record a file whose metadata lies in spans of few entries, and some of it behind them."""
+    monkeypatch.setattr(layout_2, "SPAN_ENTRIES", 128)
+    monkeypatch.setattr(sealer, "SPAN_ENTRIES", 128)
+    with Recorder(path, on_error="raise") as recorder:
+        for seq in range(400):
+            recorder.record(state(seq), f"act {seq % 40}", timestamp_ns=moment(seq))
+    return [state(seq) for seq in range(400)]
+
+
+def test_spans_are_found_on_the_pages_of_a_file_that_sqlite_cannot_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "broken.unspool"
+    states = small(path, monkeypatch)
+    assert ask(path, "SELECT count(*) > 1 FROM span") == [(1,)]
+    whole = path.read_bytes()
+    # The page that lists the tables is gone: rows are found by their shape.
+    path.write_bytes(whole[:100] + bytes(924) + whole[1024:])
+    report = repair(path, tmp_path / "out.unspool")
+    assert (report.kept, report.holes, report.without_facts) == (400, (), 0)
+    with History(FileStore.open(tmp_path / "out.unspool")) as history:
+        assert [history.state(seq) for seq in range(400)] == states
+        assert [entry.action for entry in history] == [f"act {seq % 40}" for seq in range(400)]
+
+
+def test_a_damaged_span_costs_no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "damaged.unspool"
+    states = small(path, monkeypatch)
+    (first, count) = ask(path, "SELECT first, count FROM span ORDER BY first LIMIT 1")[0]
+    ask(path, "UPDATE span_data SET data = zeroblob(40) WHERE id = 0")
+    report = repair(path, tmp_path / "out.unspool")
+    assert (report.without_facts, report.kept, report.holes) == (count, 400 - count, ())
+    with History(FileStore.open(tmp_path / "out.unspool")) as history:
+        assert [history.state(seq) for seq in range(400)] == states
+        assert {entry.action for entry in history[first : first + count]} == {"unknown"}

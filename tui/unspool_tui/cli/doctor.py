@@ -146,7 +146,10 @@ def _print_repair(out: Output, report: RepairReport) -> None:
         out.line(out.paint(f"not repaired: interrupted; {visible(report.out)} was not made", "head"))
         return
     out.line(out.paint(f"repaired: {visible(report.out)}: {report.health.value}", "head"))
-    out.line(f"  {report.kept} entries kept, {report.entries - report.kept} holes")
+    bare = report.without_facts
+    out.line(f"  {report.kept + bare} entries kept, {report.entries - report.kept - bare} holes")
+    if bare:
+        out.line(f"  of {bare} of them only the state is known: when and why they came about is lost")
     for hole in report.holes[:_HOLES_SHOWN]:
         kept = "; when and what changed is kept" if hole.facts_kept else ""
         out.line(f"  {out.paint('lost', '-')}     {hole.first} to {hole.last}: {visible(hole.why)}{kept}")

@@ -40,6 +40,7 @@ def repair_shape(report: RepairReport) -> dict[str, Value]:
         "health": report.health.value,
         "entries": report.entries,
         "kept": report.kept,
+        "without_facts": report.without_facts,
         "holes": [_plain(asdict(hole)) for hole in report.holes],
         "doubtful": [list(pair) for pair in report.doubtful],
         "left_out": list(report.left_out),
