@@ -12,7 +12,7 @@ from typing import Any, Final, Self, overload
 
 import msgspec
 
-from unspool.delta.patch import apply_patch, make_patch
+from unspool.delta.patch import apply_patch, make_patch, patch_work
 from unspool.errors import BrokenChain, CorruptHistory
 from unspool.model.entries import ChangeKind
 
@@ -72,9 +72,13 @@ def write_atoms(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[Atom
     return writes
 
 
-def write_atom(atom: str, old: bytes, new: bytes, ends: tuple[int, int] | None = None) -> AtomWrite:
-    """Return the smaller way to write a modified atom; `ends` as for `make_patch`."""
-    patch = make_patch(old, new, ends)
+def write_atom(atom: str, old: bytes, new: bytes) -> AtomWrite:
+    """Return the smaller way to write a modified atom."""
+    return as_written(atom, new, make_patch(old, new))
+
+
+def as_written(atom: str, new: bytes, patch: bytes | None) -> AtomWrite:
+    """Return a modified atom written as a patch, or as its value where there is no patch."""
     return AtomWrite(atom, Form.VALUE, new) if patch is None else AtomWrite(atom, Form.PATCH, patch)
 
 
@@ -250,9 +254,9 @@ def replay_items(full: list[Any], deltas: list[list[Any]]) -> dict[int, bytes] |
 
 def encode_full(state: Mapping[str, bytes], intern: Callable[[str], int]) -> bytes:
     """Return the record of a full snapshot, given as wire forms by atom."""
-    items: list[int | bytes] = []
-    for atom, value in state.items():
-        items += (intern(atom), value)
+    items: list[int | bytes] = [0] * (2 * len(state))
+    items[::2] = map(intern, state)
+    items[1::2] = state.values()
     return _encode(items)
 
 
@@ -403,7 +407,6 @@ class PackedRecords(Sequence[Record]):
 
 _FEW_BYTES: Final = 256
 """Of a delta: it has too few steps to be worth counting."""
-_STEP_ITEMS: Final = 3
 
 
 def patch_steps(record: Record) -> int:
@@ -411,18 +414,7 @@ def patch_steps(record: Record) -> int:
     if record.codec is not RecordCodec.DICT or len(record.payload) <= _FEW_BYTES:
         return 0
     items = raw_items(record.payload, 3)
-    return (
-        sum(_list_size(patch) for form, patch in zip(items[1::3], items[2::3], strict=True) if form == _PATCH)
-        // _STEP_ITEMS
-    )
+    return sum(patch_work(patch) for form, patch in zip(items[1::3], items[2::3], strict=True) if form == _PATCH)
 
 
-def _list_size(data: bytes) -> int:
-    """Return how many items a msgpack list has, from its header."""
-    if data[0] == _LIST_16:
-        return int.from_bytes(data[1:3])
-    return int.from_bytes(data[1:5]) if data[0] == _LIST_32 else data[0] & 0x0F
-
-
-_LIST_16, _LIST_32 = 0xDC, 0xDD
 _FULL: Final = frozenset(int(codec) for codec in RecordCodec if codec.is_full)

@@ -4,18 +4,24 @@ A patch is a flat msgpack list of triples `skip, length, insert`: move `skip` by
 (negative: back), copy `length` bytes of the old form, then write `insert`. It is found along the structure of the
 value (keys, list items paired by identity, lines of text), so it is as small as ops at paths would be, and it is
 applied by joining slices: nothing is decoded, and moved records cost nothing.
+
+A value that changes in very many places would take more steps than encoding it does. Such a patch is a frame: the
+byte 0xC1, which no msgpack begins with, how many leading and trailing bytes are copied (two little-endian numbers of
+four bytes), and a zstd frame of what lies between, compressed against the old bytes in its place.
 """
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
-from collections.abc import Callable
-from itertools import accumulate
-from operator import add
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate, compress, count
+from operator import add, ne
 from typing import Any, Final
 
 import msgspec
+import zstandard
 
 from unspool.delta.align import GONE, align
 from unspool.errors import CorruptHistory
@@ -42,6 +48,22 @@ _LARGE: Final = 16_384
 _NEAR: Final = 48
 """Bytes of a differing middle that are simply written, without looking at their structure."""
 
+_IN_PLACE: Final = 4
+"""One in so many items may differ for a list of the same length to be taken for one whose items did not move."""
+
+_STEP_ITEMS: Final = 3
+_FRAME: Final = struct.Struct("<BII")
+"""Of a patch that is a frame: its mark, and the bytes that are copied before and after what the frame holds."""
+_FRAME_MARK: Final = 0xC1
+_FRAME_BYTE: Final = bytes((_FRAME_MARK,))
+_LONGEST_FRAME_HEADER: Final = 18
+_WINDOW_SPARE: Final = 1024
+_WINDOW_BITS: Final = (17, 27)
+_HASH_BITS: Final = (12, 17)
+_BYTES_OF_A_STEP: Final = 768
+"""Bytes of a frame's content that are decompressed in the time of a step: a chain of 16 such patches is long enough."""
+_LIST_16, _LIST_32 = 0xDC, 0xDD
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final[Callable[[bytes], list[Any]]] = msgspec.msgpack.Decoder(list[int | bytes]).decode
 
@@ -49,12 +71,12 @@ _decode: Final[Callable[[bytes], list[Any]]] = msgspec.msgpack.Decoder(list[int 
 class _Program:
     """A patch being written; adjacent copies and inserts merge."""
 
-    __slots__ = ("cost", "items", "source")
+    __slots__ = ("items", "most_items", "source")
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int | None) -> None:
         self.items: list[int | bytearray] = [0, 0, bytearray()]
+        self.most_items = None if steps is None else _STEP_ITEMS * steps
         self.source = 0
-        self.cost = 0
 
     def copy(self, start: int, end: int) -> None:
         if start == end:
@@ -63,20 +85,31 @@ class _Program:
             self.items[-2] += end - start  # type: ignore[operator]
         else:
             self.items += [start - self.source, end - start, bytearray()]
+            if self.most_items is not None and len(self.items) > self.most_items:
+                raise TooManySteps
         self.source = end
 
     def put(self, data: bytes) -> None:
         self.items[-1] += data  # type: ignore[operator]
-        self.cost += len(data)
 
 
-def make_patch(old: bytes, new: bytes, ends: tuple[int, int] | None = None) -> bytes | None:
+class TooManySteps(Exception):
+    """A patch along the structure would take more steps than it may."""
+
+
+def make_patch(
+    old: bytes, new: bytes, ends: tuple[int, int] | None = None, *, steps: int | None = None
+) -> bytes | None:
     """Return a patch from one wire form to another, or None when the new form itself is not larger.
 
     Args:
         old: wire form of the value before.
         new: wire form of the value after.
         ends: leading and trailing bytes they share, where that is known.
+        steps: most steps that the patch may take; None for any number. At 0 no structure is looked at.
+
+    Raises:
+        TooManySteps: it would take more.
     """
     if len(new) < SMALLEST_PATCHED or len(old) < SMALLEST_PATCHED:
         return None
@@ -85,13 +118,76 @@ def make_patch(old: bytes, new: bytes, ends: tuple[int, int] | None = None) -> b
     if middle <= _NEAR or start + end == len(old):
         # One small edit, or a pure insertion: no structure could tell it shorter.
         items: list[Any] = [0, start, new[start : start + middle], len(old) - end - start, end, b""]
+    elif steps == 0:
+        raise TooManySteps
     else:
-        program = _Program()
+        program = _Program(steps)
         _write(program, old, 0, new, 0)
         items = program.items[3:] if program.items[1] == 0 and not program.items[2] else program.items
         items = [bytes(item) if isinstance(item, bytearray) else item for item in items]
     patch = _encode(items)
     return patch if len(patch) < len(new) else None
+
+
+def make_frame(old: bytes, new: bytes, ends: tuple[int, int] | None = None) -> bytes | None:
+    """Return a patch that is a frame, or None when the new form itself is not larger.
+
+    The cost is that of compressing the new form quickly, in however many places it differs.
+
+    Args:
+        old: wire form of the value before.
+        new: wire form of the value after.
+        ends: leading and trailing bytes they share, where that is known.
+    """
+    start, end = shared_ends(old, 0, new, 0) if ends is None else ends
+    before, after = old[start : len(old) - end], new[start : len(new) - end]
+    bits = (len(before) + len(after) + _WINDOW_SPARE).bit_length()
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        1,
+        # Both must lie in the window, and a table made for large inputs costs more than a small one takes to compress.
+        window_log=min(max(bits, _WINDOW_BITS[0]), _WINDOW_BITS[1]),
+        hash_log=min(max(bits - 1, _HASH_BITS[0]), _HASH_BITS[1]),
+        write_checksum=False,
+    )
+    prefix = _raw_prefix(before)
+    frame = zstandard.ZstdCompressor(dict_data=prefix, compression_params=parameters).compress(after)
+    patch = _FRAME.pack(_FRAME_MARK, start, end) + frame
+    return patch if len(patch) < len(new) else None
+
+
+def _raw_prefix(data: bytes) -> zstandard.ZstdCompressionDict:
+    # zstd takes no empty prefix.
+    return zstandard.ZstdCompressionDict(data or b"\0", dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+
+
+def _apply_frame(old: bytes, patch: bytes) -> bytes:
+    try:
+        _, start, end = _FRAME.unpack_from(patch)
+        if start + end > len(old):
+            raise CorruptHistory(f"a patch copies {start} and {end} bytes of a base of {len(old)}")
+        claimed = zstandard.frame_content_size(patch[_FRAME.size : _FRAME.size + _LONGEST_FRAME_HEADER])
+        if claimed < 0:
+            raise CorruptHistory("a patch does not say how large its value is")
+        _check_result(start + claimed + end)
+        reader = zstandard.ZstdDecompressor(dict_data=_raw_prefix(old[start : len(old) - end]))
+        middle = reader.decompress(patch[_FRAME.size :], allow_extra_data=False)
+    except (struct.error, zstandard.ZstdError) as error:
+        raise CorruptHistory(f"a patch does not decode ({error})") from None
+    return b"".join((old[:start], middle, old[len(old) - end :]))
+
+
+def patch_work(patch: bytes) -> int:
+    """Return the work of applying a patch, counted in steps."""
+    mark = patch[0] if patch else 0
+    if mark == _FRAME_MARK:
+        try:
+            claimed = zstandard.frame_content_size(patch[_FRAME.size : _FRAME.size + _LONGEST_FRAME_HEADER])
+        except zstandard.ZstdError:
+            return 0
+        return max(1, claimed // _BYTES_OF_A_STEP)
+    if mark == _LIST_16:
+        return int.from_bytes(patch[1:3]) // _STEP_ITEMS
+    return (int.from_bytes(patch[1:5]) if mark == _LIST_32 else mark & 0x0F) // _STEP_ITEMS
 
 
 def apply_patch(old: bytes, patch: bytes) -> bytes:
@@ -100,6 +196,8 @@ def apply_patch(old: bytes, patch: bytes) -> bytes:
     Raises:
         CorruptHistory: the patch is damaged or belongs to another base.
     """
+    if patch[:1] == _FRAME_BYTE:
+        return _apply_frame(old, patch)
     try:
         items = _decode(patch)
     except msgspec.DecodeError as error:
@@ -240,18 +338,51 @@ def _write_list(program: _Program, old: bytes, at: int, new: bytes, depth: int, 
     body = at + header_size(old)
     program.copy(body, body + ends[lead])
     stop = len(before) - trail
-    inner = [bytes(item) for item in before[lead:stop]]
-    fresh = [bytes(item) for item in after[lead : len(after) - trail]]
-    for value, source in zip(fresh, align(inner, fresh, thorough=False).sources, strict=True):
+    inner, fresh = before[lead:stop], after[lead : len(after) - trail]
+    if len(inner) == len(fresh):
+        places = list(compress(count(), map(ne, inner, fresh)))
+        if _IN_PLACE * len(places) <= len(inner):
+            # Items that stay where they are need no identity.
+            _write_items(program, inner, body + ends[lead], fresh, places, depth)
+            program.copy(body + ends[stop], body + ends[-1])
+            return
+    _write_aligned(
+        program, list(map(bytes, inner)), [body + at for at in ends[lead:stop]], list(map(bytes, fresh)), depth
+    )
+    program.copy(body + ends[stop], body + ends[-1])
+
+
+def _write_items(
+    program: _Program,
+    before: Sequence[msgspec.Raw],
+    at: int,
+    after: Sequence[msgspec.Raw],
+    places: Iterable[int],
+    depth: int,
+) -> None:
+    """Write items in a row of which those at some places changed; the first one starts at `at` in the base."""
+    starts = list(accumulate(map(len, before), initial=at))
+    copied = at
+    for place in places:
+        program.copy(copied, starts[place])
+        _write(program, bytes(before[place]), starts[place], bytes(after[place]), depth + 1)
+        copied = starts[place + 1]
+    program.copy(copied, starts[-1])
+
+
+def _write_aligned(
+    program: _Program, before: list[bytes], starts: Sequence[int], after: list[bytes], depth: int
+) -> None:
+    """Write items in a row that may be others or elsewhere; `starts` says where the old ones stand in the base."""
+    for value, source in zip(after, align(before, after, thorough=False).sources, strict=True):
         if source == GONE:
             program.put(value)
             continue
-        known, value_at = inner[source], body + ends[lead + source]
+        known, start = before[source], starts[source]
         if known == value:
-            program.copy(value_at, value_at + len(value))
+            program.copy(start, start + len(value))
         else:
-            _write(program, known, value_at, value, depth + 1)
-    program.copy(body + ends[stop], body + ends[-1])
+            _write(program, known, start, value, depth + 1)
 
 
 def _write_lines(program: _Program, old: bytes, at: int, new: bytes) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from unspool.delta.structural import Identity, diff_encoded
-from unspool.model.encoded import Shape, shape_of, shared_ends
+from unspool.model.encoded import shape_of, shared_ends
 from unspool.model.entries import ChangeKind, Op
 from unspool.model.paths import Path
 from unspool.model.values import MISSING, Value, strict_equal
@@ -132,16 +132,24 @@ def same_value(old: bytes, new: bytes, ends: tuple[int, int] | None = None) -> b
         new: the other.
         ends: leading and trailing bytes they share, where that is known.
     """
-    if len(old) != len(new):
+    if len(old) != len(new) or old[0] not in _HIDING:
         return False
-    shape = shape_of(old)
-    if shape is Shape.TEXT or shape is not shape_of(new) or (shape is Shape.LEAF and old[0] not in _MAY_HIDE):
+    if shape_of(old) is not shape_of(new):
+        return False
+    if old[0] == _FLOAT64 and new[0] == _FLOAT64:
+        return math.isnan(_DOUBLE.unpack_from(old, 1)[0]) and math.isnan(_DOUBLE.unpack_from(new, 1)[0])
+    if len(old) <= _SMALL and _byte_sum(old) != _byte_sum(new) and not any(nan in new for nan in _NAN_STARTS):
         return False
     start, end = shared_ends(old, 0, new, 0) if ends is None else ends
     stop = len(old) - end
     if not _only_nan(old, new, start, stop) and _byte_sum(old[start:stop]) != _byte_sum(new[start:stop]):
         return False
     return strict_equal(decode(old), decode(new))
+
+
+def may_hide(state: bytes) -> frozenset[int]:
+    """Return the first bytes of wire forms in a state whose value may equal that of other bytes; see `same_value`."""
+    return _HIDING if any(nan in state for nan in _NAN_STARTS) else _HIDING_CONTENT
 
 
 def _byte_sum(data: bytes) -> int:
@@ -157,7 +165,12 @@ def _only_nan(old: bytes, new: bytes, start: int, stop: int) -> bool:
     return False
 
 
+_SMALL = 1024
+"""Bytes of a value up to which adding them up costs less than finding where two values differ."""
 _FLOAT64 = 0xCB
-_MAY_HIDE = frozenset((_FLOAT64, *range(0xC7, 0xCA), *range(0xD4, 0xD9)))
-"""First bytes of leaves that may be equal in other bytes: floats (NaN) and tagged values."""
+_NAN_STARTS = (b"\xcb\x7f", b"\xcb\xff")
+"""How the wire forms of NaN begin."""
+_HIDING_CONTENT = frozenset((*range(0x80, 0xA0), *range(0xC7, 0xCA), *range(0xD4, 0xD9), *range(0xDC, 0xE0)))
+_HIDING = _HIDING_CONTENT | {_FLOAT64}
+"""First bytes of wire forms whose value others may have as well: maps, lists, tagged values, and floats for NaN."""
 _DOUBLE = struct.Struct(">d")

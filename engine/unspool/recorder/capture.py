@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from unspool.delta.patch import SMALLEST_PATCHED
-from unspool.history.diff import same_value
+from unspool.history.diff import may_hide, same_value
 from unspool.model.encoded import NotSplittable, is_one_value, shared_end, shared_from, split_map
 from unspool.model.recipes import MOST_ITEMS
 from unspool.model.values import Value
@@ -199,7 +199,8 @@ class Capture:
             return None
         old, new = list(base.to_dict().values()), list(forms.values())
         places = list(compress(count(), map(ne, old, new)))
-        if any(same_value(old[place], new[place]) for place in places):
+        hiding = may_hide(blob)
+        if any(old[place][0] in hiding and same_value(old[place], new[place]) for place in places):
             return None
         changes = [AtomChange(base.names[place], old[place], new[place]) for place in places]
         sizes = {place: len(new[place]) for place in places if len(new[place]) != len(old[place])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from unspool.chain.block_strategy import BlockStrategy
 from unspool.chain.strategy import ChainState, FullSnapshotStrategy, strategy_from_name
@@ -13,12 +14,13 @@ from unspool.codec.records import (
     Form,
     Record,
     RecordCodec,
+    as_written,
     encode_delta,
     encode_full,
     patch_steps,
-    write_atom,
 )
 from unspool.codec.strategy import DeltaStrategy
+from unspool.delta.patch import SMALLEST_PATCHED, TooManySteps, make_frame, make_patch
 from unspool.errors import ConfigError, MissingExtra
 from unspool.recorder.base import Base
 from unspool.recorder.capture import AtomChange, Taken
@@ -69,21 +71,81 @@ def full_record(codec: DeltaStrategy, state: Mapping[str, bytes], intern: Callab
     return Record(RecordCodec.NONE, encode_full(state, intern))
 
 
-def delta_record(codec: DeltaStrategy, old: Base, taken: Taken, intern: Callable[[str], int]) -> Record:
-    """Return the record of an entry that is not wanted full; COMPRESS and NONE always hold the whole state."""
-    if codec in (DeltaStrategy.COMPRESS, DeltaStrategy.NONE):
-        return full_record(codec, taken.base.to_dict(), intern)
-    if codec is DeltaStrategy.BINARY:
-        return Record(RecordCodec.BINARY, state_codec.binary_delta(old.to_dict(), taken.base.to_dict()))
-    return Record(RecordCodec.DICT, encode_delta(map(_write, taken.changes), intern))
+class DeltaWriter:
+    """Writes the records of entries that are not wanted full, at a cost that is bounded by the state's size.
+
+    A patch along the structure of a value costs Python time for each of its steps. An atom that would take many of
+    them is written as a frame, and so are its next few changes: what changed widely once will do so again.
+    """
+
+    __slots__ = ("_codec", "_intern", "_takes_frames", "_wide")
+
+    def __init__(self, codec: DeltaStrategy, intern: Callable[[str], int], *, takes_frames: bool) -> None:
+        """Write for one store.
+
+        Args:
+            codec: how entries are written.
+            intern: gives an atom's number.
+            takes_frames: patches may be frames; otherwise they may take any number of steps.
+        """
+        self._codec = codec
+        self._intern = intern
+        self._takes_frames = takes_frames
+        self._wide: dict[str, int] = {}
+
+    def record(self, old: Base, taken: Taken) -> Record:
+        """Return the record of a state; COMPRESS and NONE always hold it whole, AUTO where nearly all of it changed."""
+        codec = self._codec
+        if codec in (DeltaStrategy.COMPRESS, DeltaStrategy.NONE) or (codec is DeltaStrategy.AUTO and _is_new(taken)):
+            return full_record(codec, taken.base.to_dict(), self._intern)
+        if codec is DeltaStrategy.BINARY:
+            return Record(RecordCodec.BINARY, state_codec.binary_delta(old.to_dict(), taken.base.to_dict()))
+        return Record(RecordCodec.DICT, encode_delta(map(self._write, taken.changes), self._intern))
+
+    def _write(self, change: AtomChange) -> AtomWrite:
+        if change.new is None:
+            return AtomWrite(change.atom, Form.DELETED)
+        if change.old is None:
+            return AtomWrite(change.atom, Form.ADDED, change.new)
+        if not self._takes_frames or len(change.new) < _LEAST_FRAMED:
+            return as_written(change.atom, change.new, make_patch(change.old, change.new, change.ends))
+        return as_written(
+            change.atom, change.new, self._bounded_patch(change.atom, change.old, change.new, change.ends)
+        )
+
+    def _bounded_patch(self, atom: str, old: bytes, new: bytes, ends: tuple[int, int] | None) -> bytes | None:
+        left = self._wide.get(atom, 0)
+        try:
+            return make_patch(old, new, ends, steps=0 if left else _MOST_STEPS + len(new) // _BYTES_OF_A_STEP)
+        except TooManySteps:
+            if left != 1:
+                self._wide[atom] = left - 1 if left else _NEXT_CHANGES
+            else:
+                del self._wide[atom]
+            return make_frame(old, new, ends)
 
 
-def _write(change: AtomChange) -> AtomWrite:
-    if change.new is None:
-        return AtomWrite(change.atom, Form.DELETED)
-    if change.old is None:
-        return AtomWrite(change.atom, Form.ADDED, change.new)
-    return write_atom(change.atom, change.old, change.new, change.ends)
+_LEAST_FRAMED: Final = 1024
+"""Bytes of a value below which a patch takes few steps anyway."""
+_MOST_STEPS: Final = 64
+"""Steps that a patch may take at least."""
+_BYTES_OF_A_STEP: Final = 2048
+"""Bytes of a value that take as long to encode as a step of a patch takes to be found, and a little longer."""
+_NEXT_CHANGES: Final = 15
+"""Changes of an atom, after one that took too many steps, that are not looked at along its structure."""
+_MANY: Final = 24
+"""Changed atoms above which a state may be written whole without comparing the sizes of both records."""
+
+
+def _is_new(taken: Taken) -> bool:
+    """Whether so many small atoms changed that a delta would be about as large as the whole state."""
+    changes = taken.changes
+    if len(changes) <= _MANY:
+        return False
+    small = sum(
+        len(change.new) + 4 for change in changes if change.new is not None and len(change.new) < SMALLEST_PATCHED
+    )
+    return 4 * small >= 3 * len(taken.base.blob)
 
 
 class RecordedChain:

@@ -19,7 +19,7 @@ from unspool.model.values import Value
 from unspool.recorder.base import Base
 from unspool.recorder.capture import AtomChange, Capture, Captured, Taken, changes_between
 from unspool.recorder.given import RefusedEntry
-from unspool.recorder.policy import RecordedChain, delta_record, full_record, strategy_name
+from unspool.recorder.policy import DeltaWriter, RecordedChain, full_record, strategy_name
 from unspool.store.file import FileStore
 from unspool.store.protocol import Draft, Forwards, Sink
 from unspool.store.recordings import KeepsSettings
@@ -88,6 +88,7 @@ class EntryWriter:
         self._capture = capture
         self._strategy = strategy
         self._codec = codec
+        self._deltas = DeltaWriter(codec, store.intern, takes_frames=store.takes_frames)
         self._skip_unchanged = skip_unchanged
         self._chain = RecordedChain()
         self._newest = -1
@@ -166,7 +167,7 @@ class EntryWriter:
     def _record(self, taken: Taken, moment: int, full: bool) -> Record:
         if full or not self._chain.begun:
             return full_record(self._codec, taken.base.to_dict(), self.store.intern)
-        record = delta_record(self._codec, self._capture.base, taken, self.store.intern)
+        record = self._deltas.record(self._capture.base, taken)
         if record.codec.is_full:
             return record
         if self._is_pointless(record, taken) or self._strategy.wants_full(

@@ -49,6 +49,8 @@ class FileStore:
             reader.atom_name if writer is None else writer.atom_name
         ).__getitem__
         """See `Store.atom_name`; asked for every atom of every record that is replayed."""
+        self.intern: Callable[[str], int] = self._refuse_name if writer is None else writer.intern
+        """See `Store.intern`; only a file opened with `create` gives new numbers."""
         self._closed = False
 
     @classmethod
@@ -114,6 +116,11 @@ class FileStore:
         return self._reader.history_id
 
     @property
+    def takes_frames(self) -> bool:
+        """See `Sink.takes_frames`; the format of the file decides."""
+        return self._reader.call(lambda connection: connection.layout.takes_frames)
+
+    @property
     def reader(self) -> FileReader:
         """The reading half, for rooms that ask more of a file than of other stores."""
         return self._reader
@@ -159,10 +166,6 @@ class FileStore:
     def shares(self, problems: list[str]) -> dict[str, tuple[int, int]]:
         """See `Store.shares`."""
         return shares_of(self._reader, problems)
-
-    def intern(self, atom: str) -> int:
-        """See `Store.intern`; only a file opened with `create` gives new numbers."""
-        return self._writing().intern(atom)
 
     def atom_number(self, atom: str) -> int | None:
         """See `Store.atom_number`."""
@@ -233,9 +236,15 @@ class FileStore:
         """
         self._writing().vacuum_into(path)
 
+    def _refuse_name(self, atom: str) -> int:
+        raise self._read_only()
+
+    def _read_only(self) -> ReadOnlyHistory:
+        return ReadOnlyHistory(f"{self._path}: opened for reading; use Recorder or FileStore.create to append")
+
     def _writing(self) -> FileWriter:
         if self._writer is None:
-            raise ReadOnlyHistory(f"{self._path}: opened for reading; use Recorder or FileStore.create to append")
+            raise self._read_only()
         return self._writer
 
     def abandon(self) -> None:

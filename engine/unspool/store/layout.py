@@ -168,6 +168,8 @@ class Layout(ABC):
     """The statement that makes each table, by its name, as SQLite keeps it."""
     tells_end: ClassVar[bool]
     """Whether the format has checksums of facts and a mark of the end."""
+    takes_frames: ClassVar[bool]
+    """Whether readers of the format know patches that are frames."""
     first_sum: int
     """What stands for the checksum of an entry before the first one."""
     _head_columns: ClassVar[str]

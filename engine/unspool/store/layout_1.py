@@ -59,6 +59,7 @@ class FirstLayout(Layout):
 
     version = 1
     tells_end = False
+    takes_frames = False
     tables: ClassVar = {
         "meta": "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID",
         "atom": "CREATE TABLE atom(id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE)",

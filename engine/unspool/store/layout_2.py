@@ -131,6 +131,7 @@ class SecondLayout(Layout):
 
     version = 2
     tells_end = True
+    takes_frames = True
     tables: ClassVar = {
         "meta": "CREATE TABLE meta(key TEXT PRIMARY KEY, value, crc INTEGER NOT NULL) WITHOUT ROWID",
         "atom": "CREATE TABLE atom(id INTEGER PRIMARY KEY, name BLOB NOT NULL, crc INTEGER NOT NULL)",

@@ -24,6 +24,7 @@ class MemoryStore:
             history_id: its identity; random when None.
         """
         self.name = name
+        self.takes_frames = True
         self.history_id = os.urandom(4).hex() if history_id is None else history_id
         self._entries: list[Entry] = []
         self._records: list[Record] = []

@@ -132,6 +132,10 @@ class Sink(Protocol):
     def history_id(self) -> str:
         """Tells this history from all others."""
 
+    @property
+    def takes_frames(self) -> bool:
+        """Whether patches that it keeps may be frames; see `unspool.delta.patch`."""
+
     def __len__(self) -> int:
         """Number of entries as of the last `refresh` or `append`."""
 

@@ -37,6 +37,28 @@ _MAX_ROWS: Final = 128
 """Entries after which a block is sealed even in the middle of a chain."""
 
 
+class _Numbers(dict[str, int]):
+    """The numbers of atoms. One that is asked for its first time gets a number, and joins both lists.
+
+    Attributes:
+        names: the atoms by number.
+        fresh: those that are not in the file yet: number and name as bytes.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__((name, number) for number, name in enumerate(names))
+        self.names = names
+        self.fresh: list[tuple[int, bytes]] = []
+
+    def __missing__(self, atom: str) -> int:
+        # In this order an exception in between leaves a name that nothing uses, and no number without a name.
+        number = len(self.names)
+        self.names.append(atom)
+        self.fresh.append((number, atom.encode("utf-8", "surrogatepass")))
+        self[atom] = number
+        return number
+
+
 class FileWriter:
     """The one writer of a file."""
 
@@ -91,9 +113,9 @@ class FileWriter:
             self._path, self._lock, self.reader, synchronous=synchronous, presence=self._presence.check
         )
         undo.callback(self.sealer.drop_connection)
-        self._names = self.reader.names()
-        self._numbers = {name: number for number, name in enumerate(self._names)}
-        self._fresh: list[tuple[int, bytes]] = []
+        self._numbers = _Numbers(self.reader.names())
+        self.intern: Callable[[str], int] = self._numbers.__getitem__
+        """See `Store.intern`; asked for every atom of every entry."""
         try:
             for start, stop in unsealed_runs(self._connection, RUN_ROWS) if self._seals else ():
                 self.sealer.seal_now(start, stop)
@@ -131,17 +153,6 @@ class FileWriter:
         ).fetchone()[0]
         connection.layout.mark_end(connection, count=count, last=self._last_sum, is_closed=is_closed)
 
-    def intern(self, atom: str) -> int:
-        """See `Store.intern`."""
-        number = self._numbers.get(atom)
-        if number is None:
-            # In this order an exception in between leaves a name that nothing uses, and no number without a name.
-            number = len(self._names)
-            self._names.append(atom)
-            self._fresh.append((number, atom.encode("utf-8", "surrogatepass")))
-            self._numbers[atom] = number
-        return number
-
     def atom_number(self, atom: str) -> int | None:
         """See `Store.atom_number`."""
         return self._numbers.get(atom)
@@ -149,7 +160,7 @@ class FileWriter:
     def atom_name(self, number: int) -> str:
         """See `Store.atom_name`."""
         try:
-            return self._names[number]
+            return self._numbers.names[number]
         except IndexError:
             raise KeyError(number) from None
 
@@ -165,7 +176,7 @@ class FileWriter:
         values, crc = self._layout.row_values(draft, seq, self._last_sum)
         try:
             with self._lock:
-                if self._fresh:
+                if self._numbers.fresh:
                     self._append_with_names(values)
                 else:
                     self._connection.execute(self._layout.insert_row, values)
@@ -182,14 +193,14 @@ class FileWriter:
     def _append_with_names(self, values: tuple[object, ...]) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._layout.add_names(self._connection, self._fresh)
+            self._layout.add_names(self._connection, self._numbers.fresh)
             self._connection.execute(self._layout.insert_row, values)
             self._connection.execute("COMMIT")
         except sqlite3.Error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
-        self._fresh.clear()
+        self._numbers.fresh.clear()
 
     def settle(self) -> None:
         """Find out what an `append` stored that an exception of a signal handler, such as Ctrl-C, ended anywhere.
@@ -205,9 +216,9 @@ class FileWriter:
                 newest = self._connection.execute("SELECT max(seq) FROM tail").fetchone()[0]
         except sqlite3.Error as error:
             raise StorageFailed(f"{self._path}: could not be read back ({error})") from None
-        self._fresh = [
-            (number, self._names[number].encode("utf-8", "surrogatepass"))
-            for number in range(known, len(self._names))
+        self._numbers.fresh[:] = [
+            (number, self._numbers.names[number].encode("utf-8", "surrogatepass"))
+            for number in range(known, len(self._numbers.names))
         ]
         # Without rows in the tail everything is sealed, and the number of the next entry was known before.
         if newest is not None:

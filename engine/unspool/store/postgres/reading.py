@@ -69,6 +69,7 @@ class PostgresStore:
         self._size = (-1, 0)
         self.name = shown
         self.history_id = history_id
+        self.takes_frames = True
         self.refresh()
 
     @classmethod

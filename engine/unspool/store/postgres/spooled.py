@@ -42,6 +42,7 @@ class SpooledStore:
         """Use `open` instead."""
         self.name = target.shown
         self.history_id = ""
+        self.takes_frames = True
         self.confirms = durability == "full"
         self._spool = spool
         self._options = options
