@@ -156,7 +156,8 @@ def test_a_frame_that_claims_too_much_is_refused_undecompressed() -> None:
 
 
 def test_a_patch_says_when_it_would_take_too_many_steps() -> None:
-    old, new = encode(list(range(1000, 2000))), encode([at + at % 2 for at in range(1000, 2000)])
+    records = [{"id": at, "text": f"the text of record {at}", "n": at} for at in range(300)]
+    old, new = encode(records), encode([{**record, "n": at + at % 2} for at, record in enumerate(records)])
     with pytest.raises(TooManySteps):
         make_patch(old, new, steps=64)
     patch = make_patch(old, new)
