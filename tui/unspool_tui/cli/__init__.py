@@ -51,6 +51,8 @@ COLLECT_AFTER: Final = 50_000
 """Objects made until the garbage collector looks at them; a start makes thousands that all stay."""
 _OWN_OPTIONS: Final = ("--help", "-h", "--version")
 _DEFAULT: Final = "open"
+_LAST_FAILED: Final = "--last-failed"
+_MOST_TABS: Final = 9
 
 
 class CommandLine(click.Group):
@@ -69,7 +71,9 @@ class CommandLine(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `open` before a source that stands alone."""
+        """Put `open` before a source that stands alone, and what tests left in the place of `--last-failed`."""
+        if args and args[0] == _LAST_FAILED:
+            args = _with_last_failed(args[1:])
         if args and args[0] not in COMMANDS and args[0] not in _OWN_OPTIONS:
             self._refuse_misspelt_command(ctx, args[0])
             args = [_DEFAULT, *args]
@@ -94,6 +98,34 @@ class CommandLine(click.Group):
             raise click.UsageError(f"There is no command and no file {word!r}. Did you mean {near[0]!r}?", ctx)
 
 
+def _with_last_failed(args: list[str]) -> list[str]:
+    """Return a command line over what tests recorded that failed last; see `unspool.bridges.test_runs`.
+
+    Raises:
+        UnreadableSource: no test left anything, or none failed.
+    """
+    from pathlib import Path
+
+    from unspool.bridges.test_runs import TestRuns
+    from unspool.errors import UnreadableSource
+
+    runs = TestRuns.nearest(Path.cwd())
+    failed = runs.failed()
+    if not failed:
+        raise UnreadableSource(f"{runs.folder}: no test failed in the last run with --unspool")
+    sources = [str(runs.place_of(run)) for run in failed]
+    green = runs.green(failed[0])
+    command, rest = (args[0], args[1:]) if args and args[0] in COMMANDS else (_DEFAULT, args)
+    if command == _DEFAULT and len(failed) > 1:
+        return [command, *sources[:_MOST_TABS], *rest]
+    if len(failed) > 1:
+        click.echo(f"unspool: the first of {len(failed)} tests that failed: {visible(failed[0].test)}", err=True)
+    if command == "compare" and green is None:
+        raise UnreadableSource(f"{failed[0].test}: there is no green run of it to compare with; pass it once")
+    beside = [str(green)] if green is not None and command in ("compare", _DEFAULT) else []
+    return [command, sources[0], *beside, *rest]
+
+
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         from importlib.metadata import version
@@ -108,6 +140,12 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     epilog="SOURCE is a file or directory, - for standard input, git:REPO:PATH[@REV], or "
     "postgresql://USER@HOST/DATABASE[?history=NAME]. "
     "`unspool SOURCE` is short for `unspool open SOURCE`.",
+)
+@click.option(
+    _LAST_FAILED,
+    is_flag=True,
+    expose_value=False,
+    help="In the place of a command's SOURCE: what the test recorded that failed last; see docs/bridges.md.",
 )
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version."
