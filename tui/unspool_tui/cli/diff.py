@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from unspool.delta.hunks import Hunk, changed_part, is_long_text, text_hunks
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import format_path
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
 
 _MARKS: Final = {ChangeKind.ADDED: "+", ChangeKind.MODIFIED: "~", ChangeKind.DELETED: "-"}
 _OP_MARKS: Final = {OpKind.ADD: "+", OpKind.REMOVE: "-", OpKind.REPLACE: "~", OpKind.MOVE: "~", OpKind.SPLICE: "~"}
+
+
+_MOST_ROWS: Final = 60
+"""Rows that the lines of one text may take."""
+_LONGEST_LINE: Final = 160
+"""Characters of a line that are shown."""
 
 
 @click.command("diff", context_settings={"ignore_unknown_options": True})
@@ -82,6 +91,7 @@ def _print_diff(out: Output, diff: Diff) -> None:
         for op in change.ops:
             if op.path or op.kind is OpKind.MOVE:
                 _print_op(out, op)
+            _print_hunks(out, op)
 
 
 def _shown_keys(change: Change) -> dict[str, str]:
@@ -104,7 +114,49 @@ def _whole(change: Change) -> str:
     if change.kind is ChangeKind.DELETED:
         return f"  {brief(change.old)}"
     replaced = [op for op in change.ops if not op.path and op.kind is OpKind.REPLACE]
-    return f"  {brief(replaced[0].old)} -> {brief(replaced[0].new)}" if replaced else ""
+    return f"  {_from_to(replaced[0])}" if replaced else ""
+
+
+def _from_to(op: Op) -> str:
+    """Return both values of a replacement; of long texts only what differs, or how many lines do."""
+    if not is_long_text(op.old, op.new):
+        return f"{brief(op.old)} -> {brief(op.new)}"
+    if _is_told_by_lines(op):
+        hunks = text_hunks(op.old, op.new)
+        removed, added = (
+            sum(len(lines) for lines in side) for side in zip(*((h.removed, h.added) for h in hunks), strict=True)
+        )
+        return f"text: {removed:,} {'line' if removed == 1 else 'lines'} removed, {added:,} added"
+    before, after = changed_part(op.old, op.new)
+    return f"{brief(before)} -> {brief(after)}"
+
+
+def _is_told_by_lines(op: Op) -> bool:
+    return op.kind is OpKind.REPLACE and is_long_text(op.old, op.new) and ("\n" in op.old or "\n" in op.new)
+
+
+def _print_hunks(out: Output, op: Op) -> None:
+    """Print the lines in which two long texts differ."""
+    if not _is_told_by_lines(op):
+        return
+    rows = _hunk_rows(text_hunks(op.old, op.new))
+    for text, role in islice(rows, _MOST_ROWS):
+        out.line(f"    {out.paint(text, role)}")
+    if next(rows, None) is not None:
+        out.line(f"    {out.paint('… more lines; --json prints both texts whole', 'dim')}")
+
+
+def _hunk_rows(hunks: Iterable[Hunk]) -> Iterator[tuple[str, str]]:
+    for hunk in hunks:
+        yield f"@@ line {hunk.new_line:,}", "dim"
+        removed, added = hunk.removed, hunk.added
+        if len(removed) == len(added) == 1 and len(max(removed + added, key=len)) > _LONGEST_LINE:
+            before, after = changed_part(removed[0], added[0])
+            removed, added = (before,), (after,)
+        for mark, lines in (("-", removed), ("+", added)):
+            for line in lines:
+                cut = line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…"
+                yield f"{mark} {visible(cut)}", mark
 
 
 def _print_op(out: Output, op: Op) -> None:
@@ -117,5 +169,5 @@ def _print_op(out: Output, op: Op) -> None:
     elif op.kind is OpKind.MOVE:
         told = f"moved from {visible(format_path(op.source, root=''))}"
     else:
-        told = f"{brief(op.old)} -> {brief(op.new)}"
+        told = _from_to(op)
     out.line(f"    {out.paint(f'{mark} {place}', mark)}  {told}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from unspool.delta.hunks import changed_part, is_long_text, text_hunks
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import format_path
 from unspool.model.values import MISSING, Value
@@ -65,7 +66,31 @@ def _replaced(name: str, old: Value, new: Value, spell: Spell) -> str:
         return f"{name} was cleared; it was {spell(old)}"
     if type(old) is not type(new) and old is not MISSING:
         return f"{name} turned from {spell(old)} into {spell(new)} of another type"
+    if isinstance(old, str) and isinstance(new, str) and is_long_text(old, new):
+        return _rewritten(name, old, new, spell)
     return f"{name} became {spell(new)} instead of {spell(old)}"
+
+
+def _rewritten(name: str, old: str, new: str, spell: Spell) -> str:
+    """Tell of two long texts what differs: their beginnings may be the same."""
+    if "\n" not in old and "\n" not in new:
+        before, after = changed_part(old, new)
+        return f"{name} became {spell(after)} instead of {spell(before)}"
+    first, *others = text_hunks(old, new)
+    line = f"{name}, line {first.new_line:,}"
+    if not first.removed:
+        said = f"{line}: {_lines(len(first.added))} added, {spell(first.added[0])}"
+    elif not first.added:
+        said = f"{line}: {_lines(len(first.removed))} removed, {spell(first.removed[0])}"
+    else:
+        before, after = changed_part(first.removed[0], first.added[0])
+        said = f"{line} became {spell(after)} instead of {spell(before)}"
+    more = "1 more place" if len(others) == 1 else f"{len(others):,} more places"
+    return f"{said}; {more} changed" if others else said
+
+
+def _lines(count: int) -> str:
+    return "a line was" if count == 1 else f"{count:,} lines were"
 
 
 def _is_number(value: Value) -> bool:
