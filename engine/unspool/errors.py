@@ -81,6 +81,10 @@ class ConfigError(UnspoolError, ValueError):
     """A setting or option that cannot be honoured; the message names it and what would be valid."""
 
 
+class NotesNotKept(ConfigError):
+    """A note cannot be kept where it should go; everything else can."""
+
+
 class MissingExtra(UnspoolError, ImportError):
     """A feature needs an optional package; the message names the extra to install."""
 

@@ -14,7 +14,7 @@ import msgspec
 
 from unspool.delta.patch import apply_patch, make_patch, patch_work
 from unspool.errors import BrokenChain, CorruptHistory
-from unspool.model.entries import ChangeKind
+from unspool.model.entries import ChangeKind, EntryKind
 
 
 class Form(IntEnum):
@@ -210,7 +210,7 @@ def items_of_chain(records: PackedRecords, start: int, place: int) -> tuple[list
         The list of the full record, and those of the deltas; None where they do not lie together, or one is damaged.
     """
     payloads, codecs = records.payloads, records.codecs
-    if not isinstance(payloads, Slices) or codecs[start] != RecordCodec.NONE or any(codecs[start + 1 : place + 1]):
+    if not isinstance(payloads, Slices) or not are_key_wise(codecs, start, place):
         return None
     count = place - start
     try:
@@ -295,11 +295,27 @@ class RecordCodec(IntEnum):
     NONE = 1
     COMPRESS = 2
     BINARY = 3
+    NOTE = 4
+    """A note: its state is that of the entry before it; the payload is an empty list."""
+    NOTE_FULL = 5
+    """A note that no entry stands before, so that it brings the state, as `NONE` writes it."""
 
     @property
     def is_full(self) -> bool:
         """Whether the record holds the whole state."""
-        return self in (RecordCodec.NONE, RecordCodec.COMPRESS)
+        return self in (RecordCodec.NONE, RecordCodec.COMPRESS, RecordCodec.NOTE_FULL)
+
+    @property
+    def is_note(self) -> bool:
+        """Whether the entry is a note."""
+        return self in (RecordCodec.NOTE, RecordCodec.NOTE_FULL)
+
+    @property
+    def kind(self) -> EntryKind:
+        """The kind of an entry that is recorded so."""
+        if self.is_note:
+            return EntryKind.NOTE
+        return EntryKind.FULL if self.is_full else EntryKind.DELTA
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -314,6 +330,24 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
 
 
+def note_record(state: Mapping[str, bytes] | None, intern: Callable[[str], int]) -> Record:
+    """Return the record of a note.
+
+    Args:
+        state: the state at it, where no entry stands before it; None where that of the entry before is meant.
+        intern: gives an atom's number.
+    """
+    if state is None:
+        return Record(RecordCodec.NOTE, _NOTHING)
+    return Record(RecordCodec.NOTE_FULL, encode_full(state, intern))
+
+
+def are_key_wise(codecs: Sequence[int], start: int, place: int) -> bool:
+    """Say whether a record is a plain full one, and those after it up to a place deltas of atoms, or notes."""
+    between = codecs[start + 1 : place + 1]
+    return codecs[start] in _PLAIN_FULL and not (any(between) and any(map(_UNLIKE_DELTAS.__getitem__, between)))
+
+
 def renumbered(record: Record, number: Callable[[int], int]) -> Record:
     """Return a record for a store that has other numbers for the same atoms.
 
@@ -324,7 +358,7 @@ def renumbered(record: Record, number: Callable[[int], int]) -> Record:
     Raises:
         CorruptHistory: the bytes are no record.
     """
-    width = {RecordCodec.DICT: 3, RecordCodec.NONE: 2}.get(record.codec)
+    width = WIDTHS.get(record.codec)
     if width is None:
         return record
     items = raw_items(record.payload, width)
@@ -400,7 +434,7 @@ class PackedRecords(Sequence[Record]):
 
     def full_at_or_before(self, place: int) -> int:
         """Return the place of the nearest full record at or before one, or -1 where there is none."""
-        while place >= 0 and self.codecs[place] not in _FULL:
+        while place >= 0 and self.codecs[place] not in FULL_CODECS:
             place -= 1
         return place
 
@@ -417,4 +451,10 @@ def patch_steps(record: Record) -> int:
     return sum(patch_work(patch) for form, patch in zip(items[1::3], items[2::3], strict=True) if form == _PATCH)
 
 
-_FULL: Final = frozenset(int(codec) for codec in RecordCodec if codec.is_full)
+_NOTHING: Final = _encode([])
+WIDTHS: Final = {RecordCodec.DICT: 3, RecordCodec.NONE: 2, RecordCodec.NOTE_FULL: 2}
+"""Items that a record spends on each atom, by codec; those of other codecs are no flat lists of atoms."""
+_PLAIN_FULL: Final = (RecordCodec.NONE, RecordCodec.NOTE_FULL)
+_UNLIKE_DELTAS: Final = bytes(code not in (RecordCodec.DICT, RecordCodec.NOTE) for code in range(256))
+FULL_CODECS: Final = tuple(int(codec) for codec in RecordCodec if codec.is_full)
+"""The codecs whose records hold the whole state."""

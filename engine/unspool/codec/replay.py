@@ -67,10 +67,10 @@ def apply_record(state: dict[str, bytes], record: Record, name: Callable[[int], 
     """
     try:
         match record.codec:
-            case RecordCodec.DICT:
+            case RecordCodec.DICT | RecordCodec.NOTE:
                 replay_delta(state, record.payload, name, None)
                 return state
-            case RecordCodec.NONE:
+            case RecordCodec.NONE | RecordCodec.NOTE_FULL:
                 return decode_full(record.payload, name)
             case RecordCodec.COMPRESS:
                 return state_codec.decode_full(record.payload)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unspool.codec.records import RecordCodec, apply_form, items_of_chain, raw_items, replay_items
+from unspool.codec.records import apply_form, are_key_wise, items_of_chain, raw_items, replay_items
 from unspool.codec.replay import Run
 from unspool.errors import CorruptHistory
 
@@ -11,8 +11,7 @@ def stands_apart(run: Run, seq: int) -> bool:
     """Say whether an entry's atoms stand apart in its records; compressed and binary ones hold states whole."""
     place = seq - run.first
     start = run.records.full_at_or_before(place)
-    codecs = run.records.codecs
-    return start >= 0 and codecs[start] == RecordCodec.NONE and not any(codecs[start + 1 : place + 1])
+    return start >= 0 and are_key_wise(run.records.codecs, start, place)
 
 
 def replay_atom(run: Run, seq: int, number: int, atom: str) -> bytes | None:

@@ -20,7 +20,7 @@ from unspool.history.view import StateView
 from unspool.model.entries import ChangeKind, Entry
 from unspool.model.values import State, Value
 from unspool.model.wire import decode
-from unspool.store.protocol import Columns, MayBeCutShort, Store
+from unspool.store.protocol import NOTE, Columns, MayBeCutShort, Store
 
 if TYPE_CHECKING:
     from unspool.history.stats import HistoryStats
@@ -168,6 +168,11 @@ class History:
         with self._columns_lock:
             self._store.fill(self._columns)
             return self._columns
+
+    def notes(self) -> Callable[[int], bool]:
+        """Return what says whether an entry of now is a note, without reading it."""
+        kinds = self.columns().kind
+        return lambda seq: seq < len(kinds) and kinds[seq] == NOTE
 
     def refresh(self) -> int:
         """Look for new entries; return how many there are. Costs microseconds when there are none."""

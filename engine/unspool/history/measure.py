@@ -10,7 +10,7 @@ from unspool.errors import UnspoolError
 from unspool.history.rebuild import Rebuilder
 from unspool.history.stats import AtomStats, Health, HistoryStats, RebuildTimes
 from unspool.history.verdict import Verdict, VerdictStatus
-from unspool.store.protocol import HOLE, Columns, Store
+from unspool.store.protocol import FULL, HOLE, KINDS_BY_CODEC, NOTE, Columns, Store
 
 _SAMPLES: Final = 24
 """Entries rebuilt to tell the rebuild time, spread evenly over the history."""
@@ -25,15 +25,17 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
     if verdict.is_damaged:
         problems.extend(f"{problem.place}: {problem.message}" for problem in verdict.problems)
     times = _rebuild_times(rebuilder, len(store), problems)
-    stored, full_bytes = sum(columns.stored), sum(columns.full_bytes)
-    full = sum(columns.kind)
+    full, notes = columns.kind.count(FULL), columns.kind.count(NOTE)
+    stored = sum(columns.stored)
+    full_bytes = sum(size for size, kind in zip(columns.full_bytes, columns.kind, strict=True) if kind != NOTE)
     health = Health.BROKEN if problems else Health.HEALTHY
     if health is Health.HEALTHY and verdict.status is not VerdictStatus.COMPLETE:
         health = Health.DEGRADED
     return HistoryStats(
         entries=len(store),
         full=full,
-        delta=len(store) - full,
+        delta=len(store) - full - notes,
+        notes=notes,
         chains=full,
         longest_chain=longest_chain(columns),
         stored_bytes=stored,
@@ -66,15 +68,15 @@ def _ratios(columns: Columns) -> dict[str, float]:
 
 
 def _counts(columns: Columns) -> dict[int, int]:
-    """Return the number of entries by codec, holes left out, the codec that comes first first."""
+    """Return the number of entries by codec, holes and notes left out, the codec that comes first first."""
     codecs = columns.codec.tobytes()
-    present = [code for code in range(256) if code in codecs and code != HOLE]
+    present = [code for code in range(256) if code in codecs and code != HOLE and KINDS_BY_CODEC[code] != NOTE]
     return {code: codecs.count(code) for code in sorted(present, key=codecs.index)}
 
 
 def longest_chain(columns: Columns) -> int:
     """Return the most deltas that follow one full snapshot."""
-    kinds = columns.kind.tobytes()
+    kinds = columns.kind.tobytes().replace(bytes((NOTE,)), b"")
     return max((len(chain) for chain in kinds.split(b"\x01")), default=0)
 
 

@@ -183,7 +183,7 @@ class Rebuilder:
         touched: set[str] = set()
         for at in range(cursor.seq + 1, seq + 1):
             place = at - first
-            if records.codecs[place] != RecordCodec.DICT:
+            if records.codecs[place] not in (RecordCodec.DICT, RecordCodec.NOTE):
                 cursor.state = apply_record(cursor.state, records[place], name, at)
                 cursor.undo.clear()
                 touched.update(cursor.state)

@@ -47,14 +47,15 @@ class HistoryStats:
     Attributes:
         entries: entries in all.
         full: full ones.
-        delta: the others.
+        delta: those that hold what changed.
+        notes: those that hold no state of their own.
         chains: full snapshots with the deltas that follow each.
         longest_chain: deltas of the longest chain.
         stored_bytes: record bytes as recorded, before block compression.
-        full_bytes: bytes if every entry were stored whole.
+        full_bytes: bytes if every entry but the notes were stored whole.
         ratio: `full_bytes / stored_bytes`; 1.0 for an empty history.
         file_bytes: bytes on disk, side files included.
-        codecs: entries by codec.
+        codecs: entries but notes by codec.
         codec_ratios: by codec, the bytes that its entries would take stored whole over those they take.
         atoms: each atom's share, by name.
         rebuild_us: rebuild times.
@@ -67,6 +68,7 @@ class HistoryStats:
     entries: int
     full: int
     delta: int
+    notes: int
     chains: int
     longest_chain: int
     stored_bytes: int

@@ -20,6 +20,8 @@ class EntryKind(StrEnum):
 
     FULL = "full"
     DELTA = "delta"
+    NOTE = "note"
+    """Something that was said, with a message as its action: its state is that of the entry before it."""
 
 
 class ChangeKind(StrEnum):
@@ -72,10 +74,10 @@ class Entry:
     Attributes:
         seq: 0-based number.
         id: unique and stable within the history; a source's own id where it has one.
-        kind: full or delta.
-        base_seq: the entry that a delta stands on; None for a full one.
+        kind: full, delta or note.
+        base_seq: the entry that a delta or a note stands on; None for one that holds the whole state.
         timestamp_ns: nanoseconds since the Unix epoch.
-        action: why it happened; may be empty.
+        action: why it happened, or what a note says; may be empty.
         added: number of atoms added.
         modified: number of atoms modified.
         deleted: number of atoms deleted.

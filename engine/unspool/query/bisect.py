@@ -33,6 +33,7 @@ class _Asking:
         self.history = history
         self.predicate = predicate
         self.reader = StateReader(history, skip_damaged=skip_damaged)
+        self.is_note = history.notes()
         self.flips: list[Flip] = []
         self.failures = 0
         self.failure = ""
@@ -197,6 +198,10 @@ def _scan(asking: _Asking, stretches: Iterator[Stretch]) -> Iterator[int]:
         while ahead:
             seq = ahead.popleft()
             yield done + seq - stretch.first
+            if asking.is_note(seq):
+                if seq < stretch.last and (before is None or not certain):
+                    _ask_next(ahead, seq + 1)
+                continue
             if certain and before is not None and not _may_differ(asking, before, seq):
                 continue
             answer = asking.ask(seq)
@@ -217,11 +222,15 @@ def _scan(asking: _Asking, stretches: Iterator[Stretch]) -> Iterator[int]:
 
 def _ask_before(asking: _Asking, parent: int) -> tuple[Answer | None, bool]:
     """Ask the entry that a fork follows, or the nearest one before it that can be read; say whether it was that one."""
+    certain = True
     for stretch in stretches_back(asking.history, parent, asking.predicate.reads):
         for seq in range(stretch.last, stretch.first - 1, -1):
+            if asking.is_note(seq):
+                continue
             answer = asking.ask(seq)
             if answer is not None:
-                return answer, seq == parent
+                return answer, certain
+            certain = False
     return None, False
 
 
@@ -271,7 +280,8 @@ def _halve(asking: _Asking, line: Places, cancelled: Cancelled) -> bool:
         else:
             high, after = place, answer
     seq, parent = line[high], line[high - 1]
-    asking.flips.append(Flip(seq, parent, after.holds, before.value, after.value, high - low == 1))
+    certain = all(asking.is_note(line[place]) for place in range(low + 1, high))
+    asking.flips.append(Flip(seq, parent, after.holds, before.value, after.value, certain))
     return True
 
 
@@ -279,6 +289,8 @@ def _nearest(asking: _Asking, line: Places, places: Iterable[int]) -> tuple[int,
     """Return the first of some places that can be read, with its answer."""
     place = -1
     for place in places:
+        if asking.is_note(line[place]):
+            continue
         answer = asking.ask(line[place])
         if answer is not None:
             return place, answer

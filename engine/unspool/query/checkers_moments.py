@@ -11,7 +11,7 @@ from unspool.errors import UnspoolError
 from unspool.history.diff import Diff
 from unspool.history.history import History
 from unspool.history.view import StateView
-from unspool.model.entries import Entry, OpKind
+from unspool.model.entries import Entry, EntryKind, OpKind
 from unspool.model.paths import Path
 from unspool.model.values import MISSING, Value
 from unspool.query.checkers_patterns import spell, spell_in
@@ -71,10 +71,12 @@ class Moment:
 
 
 def moments(history: History, problems: list[str]) -> Iterator[Moment]:
-    """Yield every entry that reads; what does not is told in `problems`, of very many the first ones."""
+    """Yield every entry that reads, notes aside; what does not is told in `problems`, of very many the first ones."""
     for seq in range(len(history)):
         try:
             entry = history[seq]
+            if entry.kind is EntryKind.NOTE:
+                continue
             yield Moment(entry, history.changes(seq), history)
         except UnspoolError as error:
             if len(problems) < _TOLD:

@@ -36,6 +36,7 @@ class _Walk:
         self._ignored = ignored
         self.reader = StateReader(history, skip_damaged=skip_damaged)
         self.history = history
+        self._is_note = history.notes()
         tip = history.resolve(-1 if at is None else at) if len(history) or at is not None else None
         self.line: Sequence[int] = Places(line_to(history, tip)) if tip is not None else ()
         self.place = -1
@@ -59,6 +60,8 @@ class _Walk:
             seq = self.seq
             if seq is None:
                 return
+            if self._is_note(seq):
+                continue
             state = self.reader.state(seq)
             if state is None:
                 continue

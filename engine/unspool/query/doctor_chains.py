@@ -106,6 +106,9 @@ class ChainBook:
     def see(self, step: Step) -> None:
         """Take the next entry."""
         facts = step.facts
+        if step.fault is None and facts is not None and facts.codec.is_note:
+            # It belongs to no chain: nothing stands on it but other notes.
+            return
         if self._open is None or facts is None or facts.codec.is_full:
             self._close()
             self._open = _Open(step, facts, self._rules.at(step.seq))

@@ -48,7 +48,7 @@ class EntryChecks:
             self._ledger.add(Code.CLOCK_BACKWARDS, step.seq, step.seq, "older than the entry before it")
         self._time = facts.time_ns
         self._look_at_marks(step, facts)
-        if not facts.changed and step.seq and step.fault is None:
+        if not facts.changed and step.seq and step.fault is None and not facts.codec.is_note:
             self._ledger.add(Code.NO_OP, step.seq, step.seq, "changed nothing")
         if step.state is not None:
             self._check_content(step, facts)

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from typing import Final
 
-from unspool.codec.records import PackedRecords, Record, RecordCodec, encode_full
+from unspool.codec.records import FULL_CODECS, PackedRecords, Record, RecordCodec, encode_full
 from unspool.codec.replay import replay
 from unspool.errors import UnspoolError
 from unspool.query.doctor_blocks import BlockReader, ReadBlock
@@ -63,8 +63,8 @@ class StateLookup:
 
     def _live(self, seq: int) -> EncodedState | None:
         full = self._connection.execute(
-            "SELECT max(seq) FROM tail WHERE seq <= ? AND codec IN (?, ?)",
-            (seq, RecordCodec.NONE, RecordCodec.COMPRESS),
+            f"SELECT max(seq) FROM tail WHERE seq <= ? AND codec IN {FULL_CODECS}",  # noqa: S608 - ours
+            (seq,),
         ).fetchone()[0]
         first: int | None = full
         head: list[Record] = []

@@ -70,14 +70,16 @@ class Replayer:
         state = {} if self.state is None else self.state
         name = self._name
         match record.codec:
-            case RecordCodec.DICT:
+            case RecordCodec.DICT | RecordCodec.NOTE:
                 touched: Touched = []
                 replay_delta(state, record.payload, name, touched)
                 for atom, _ in touched:
                     if type(state.get(atom, b"")) is not bytes:
                         raise CorruptHistory("a value is no wire form")
+                if touched and record.codec is RecordCodec.NOTE:
+                    raise CorruptHistory("a note writes to atoms")
                 return touched
-            case RecordCodec.NONE:
+            case RecordCodec.NONE | RecordCodec.NOTE_FULL:
                 self.state = decode_full(record.payload, name)
             case RecordCodec.COMPRESS:
                 self.state = state_codec.decode_full(record.payload)

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Final
 
-from unspool.codec.records import RecordCodec
+from unspool.codec.records import FULL_CODECS, RecordCodec
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
 from unspool.query.checkers_patterns import parse_pattern
@@ -61,7 +61,7 @@ def footprint(
                 break
             progress(seq, len(columns.stored))
             stored = columns.stored[seq]
-            if not ledger.take(seq, stretch, stored, full=bool(columns.kind[seq])):
+            if not ledger.take(seq, stretch, stored, full=columns.codec[seq] in FULL_CODECS):
                 continue
             totals.update(entries=1, stored=stored, full=columns.full_bytes[seq])
             for spent in (actions[names.get(seq, "")], codecs[_codec(columns.codec[seq])]):

@@ -234,7 +234,8 @@ def touching(history: History, atoms: Sequence[str], start: int, stop: int, *, e
     except CorruptHistory:
         if not every:
             raise
-        return set(range(start, stop))
+        is_note = history.notes()
+        return {seq for seq in range(start, stop) if not is_note(seq)}
 
 
 _ASKING_COST: Final = 4

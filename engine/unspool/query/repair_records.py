@@ -7,7 +7,7 @@ from typing import Final
 
 from unspool.codec import state_codec
 from unspool.codec.binary_patch import binary_available
-from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, write_atoms
+from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, note_record, write_atoms
 from unspool.model import wire
 from unspool.model.values import Value
 from unspool.query.doctor_checks import ADDED, DELETED, MODIFIED, Changes
@@ -65,6 +65,8 @@ def kept_record(
     """
     if record.codec is codec and (codec.is_full or old is not None):
         return record
+    if codec.is_note:
+        return note_record(new if codec.is_full or old is None else None, intern)
     if codec is RecordCodec.COMPRESS:
         return Record(codec, state_codec.compress_full(new))
     if codec.is_full or old is None:

@@ -8,7 +8,6 @@ from typing import Final
 from unspool.codec.records import Record
 from unspool.codec.replay import replay
 from unspool.history.diff import fork_base
-from unspool.model.entries import EntryKind
 from unspool.model.values import Value
 from unspool.query.doctor_checks import DOUBT_META, Changes, differing
 from unspool.query.doctor_findings import Code
@@ -153,7 +152,7 @@ class RepairWriter:
             entry_id = f"{self._history_id}-{seq}"
         self._store.append(
             Draft(
-                kind=EntryKind.FULL if record.codec.is_full else EntryKind.DELTA,
+                kind=record.codec.kind,
                 record=record,
                 changed=[(self._store.intern(atom), CHANGE_KINDS[kind]) for atom, kind in changed.items()],
                 timestamp_ns=self._time_ns,

@@ -44,6 +44,7 @@ class Search:
         self._look = look
         self._range = (start, len(history) if stop is None else min(stop, len(history)))
         self._reader = StateReader(history, skip_damaged=skip_damaged)
+        self._is_note = history.notes()
         self._cancelled = cancelled
         self._progress = progress
 
@@ -67,6 +68,12 @@ class Search:
             if self._cancelled():
                 return
             self._progress(seq - self._range[0], self._range[1] - self._range[0])
+            if self._is_note(seq):
+                # Behind damage it may be the first that reads, and yet nothing came with it.
+                self.looked_at += 1
+                last = (seq, last[1]) if stretch.parent_of(seq) == last[0] else last
+                yield seq, []
+                continue
             new = self._reader.state(seq)
             if new is None:
                 yield seq, []
@@ -91,7 +98,7 @@ class Search:
         if parent is not None:
             for stretch in stretches_back(self._reader.history, parent):
                 for seq in range(stretch.last, stretch.first - 1, -1):
-                    state = self._reader.state(seq)
+                    state = None if self._is_note(seq) else self._reader.state(seq)
                     if state is not None:
                         return state
         return EMPTY_STATE

@@ -9,7 +9,7 @@ from typing import Final
 from unspool.errors import UnspoolError
 from unspool.history.history import History
 from unspool.history.view import StateView
-from unspool.model.entries import Entry
+from unspool.model.entries import Entry, EntryKind
 from unspool.model.values import Value
 
 DEFAULT_ENTRIES: Final = 2000
@@ -36,6 +36,7 @@ class SampleEntry:
         is_fork: it follows another entry than the one before, and is stored whole therefore.
         meta: facts kept with it; None where there are none.
         entry_id: the source's own id; "" where it has none.
+        is_note: it is a note, which no chain is longer for.
     """
 
     time_ns: int
@@ -46,6 +47,7 @@ class SampleEntry:
     is_fork: bool = False
     meta: Mapping[str, Value] | None = None
     entry_id: str = ""
+    is_note: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ def _sampled(entry: Entry, view: StateView, history_id: str, *, begins: bool) ->
         is_fork=entry.parent_seq is not None and entry.parent_seq != entry.seq - 1,
         meta=entry.meta or None,
         entry_id="" if entry.id == f"{history_id}-{entry.seq}" else entry.id,
+        # One that begins a window brings the state that follows stand on.
+        is_note=entry.kind is EntryKind.NOTE and not begins,
     )
 
 

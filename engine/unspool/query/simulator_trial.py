@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from unspool.chain.strategy import ChainState, FullSnapshotStrategy
-from unspool.codec.records import patch_steps
+from unspool.codec.records import Record, note_record, patch_steps
 from unspool.history.rebuild import Rebuilder
-from unspool.model.entries import EntryKind
+from unspool.model.entries import ChangeKind
 from unspool.query.simulator_projection import Density, density_of
 from unspool.query.simulator_records import RecordMaker
 from unspool.query.simulator_sample import SampleEntry
@@ -106,6 +106,9 @@ class _Book:
         self, store: FileStore, maker: RecordMaker, rule: FullSnapshotStrategy, place: int, entry: SampleEntry
     ) -> None:
         """Append an entry, whole or as a delta."""
+        if entry.is_note:
+            self._append(store, note_record(None, store.intern), [], entry, 0.0)
+            return
         record, spent = maker.delta(place)
         changed = maker.changed(place)
         whole = record is None or entry.begins or entry.is_fork
@@ -118,15 +121,7 @@ class _Book:
         if record is None or whole:
             record, more = maker.full(place)
             spent += more
-        started = time.perf_counter_ns()
-        store.append(
-            Draft(
-                EntryKind.FULL if record.codec.is_full else EntryKind.DELTA, record, changed, entry.time_ns,
-                entry.action, entry.size, entry.meta, entry.entry_id,
-            )
-        )  # fmt: skip
-        self.times.append((time.perf_counter_ns() - started) / 1000 + spent)
-        self.bytes += len(record.payload)
+        self._append(store, record, changed, entry, spent)
         if record.codec.is_full:
             self.full += 1
             self._length = self._delta_bytes = self._steps = 0
@@ -136,6 +131,24 @@ class _Book:
             self._delta_bytes += len(record.payload)
             self._steps += patch_steps(record)
             self.longest = max(self.longest, self._length)
+
+    def _append(
+        self,
+        store: FileStore,
+        record: Record,
+        changed: Sequence[tuple[int, ChangeKind]],
+        entry: SampleEntry,
+        spent: float,
+    ) -> None:
+        started = time.perf_counter_ns()
+        store.append(
+            Draft(
+                record.codec.kind, record, changed, entry.time_ns,
+                entry.action, entry.size, entry.meta, entry.entry_id,
+            )
+        )  # fmt: skip
+        self.times.append((time.perf_counter_ns() - started) / 1000 + spent)
+        self.bytes += len(record.payload)
 
 
 def _rebuild_times(store: FileStore, count: int) -> Timing:

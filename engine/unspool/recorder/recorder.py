@@ -39,12 +39,16 @@ from unspool.store.memory import MemoryStore
 from unspool.store.postgres import CLOSE_S, SERVER_S, SPOOL_BYTES, SpoolOptions
 from unspool.store.protocol import Forwards, Sink, Store
 
+_LONGEST_NOTE: Final = 4096
+"""Characters of a note that are kept."""
 _ATTEMPTS: Final = 5
 """Times that a state is captured which other threads change, or overtake, meanwhile."""
 
 
 class _Call(msgspec.Struct, frozen=True):
-    captured: Captured
+    """What a turn is taken for; a note captures nothing."""
+
+    captured: Captured | None
     facts: Facts
     is_last_attempt: bool = False
 
@@ -61,6 +65,7 @@ class _Said(msgspec.Struct, frozen=True):
     full: bool = False
     up: int = 0
     is_short: bool = False
+    is_note: bool = False
 
 
 class Recorder:
@@ -319,6 +324,51 @@ class Recorder:
         said = _Said(action, meta, timestamp_ns, entry_id, up=stacklevel - 1)
         return self._enter(atoms, said, sys._getframe(1), is_part=True)
 
+    def note(self, message: str, /, *, level: str = "info", stacklevel: int = 1, **facts: Value) -> int | None:
+        """Put a note on the timeline: an entry that holds no state of its own and is never to blame for anything.
+
+        Args:
+            message: what it says; up to 4,096 characters are kept.
+            level: how much it matters, in the words of the app; kept in `meta["level"]`.
+            stacklevel: see `record`.
+            **facts: kept in its meta, up to some kilobytes.
+
+        Returns:
+            As `record`.
+
+        Raises:
+            UnspoolError: this could not be recorded and `on_error` is `raise`.
+        """
+        return self.put_note(message, {"level": level, **facts}, sys._getframe(stacklevel))
+
+    def put_note(
+        self,
+        message: str,
+        facts: Mapping[str, Value],
+        frame: FrameType | None,
+        *,
+        timestamp_ns: int | None = None,
+        entry_id: str = "",
+        is_short: bool = True,
+    ) -> int | None:
+        """Put a note on the timeline that something else than the app's own call says, such as a log.
+
+        Args:
+            message: what it says.
+            facts: its meta.
+            frame: the line of the app that `caller` keeps; None where there is none.
+            timestamp_ns: nanoseconds since the epoch; now when None.
+            entry_id: an id of the source's own.
+            is_short: keep no more than some kilobytes.
+
+        Raises:
+            UnspoolError: this could not be recorded and `on_error` is `raise`.
+        """
+        if is_short and isinstance(message, str) and len(message) > _LONGEST_NOTE:
+            message = f"{message[: _LONGEST_NOTE - 1]}…"
+        said = _Said(message, facts, timestamp_ns, entry_id, is_short=is_short, is_note=True)
+        return self._enter({}, said, frame)
+
     def action(self, action: str, /, **facts: Value) -> Span:
         """Return a span, for `with`: one entry at its end, with the state as it is then, facts, duration, and exception.
 
@@ -379,9 +429,12 @@ class Recorder:
             if self._callers is not None:
                 kept = self._callers.added_to(kept, frame, said.up)
             facts = self._facts(said, kept)
-            if state is None and self._state is not None:
-                state = self._state()
-            seq = self._record(state, facts, problems, is_part=is_part)
+            if said.is_note:
+                seq = self._turns.take(_Call(None, self._without_secrets(facts, set())))
+            else:
+                if state is None and self._state is not None:
+                    state = self._state()
+                seq = self._record(state, facts, problems, is_part=is_part)
         except StoreRefused as refusal:
             self._store_failed(refusal)
         except (RefusedEntry, UnsupportedValue, CorruptHistory, ConfigError) as error:
@@ -457,7 +510,7 @@ class Recorder:
             is_last = attempt == _ATTEMPTS
             try:
                 captured = self._capture.encode(state, is_part=is_part)
-                seq = self._turns.take(_Call(captured, self._without_secrets(facts, captured), is_last))
+                seq = self._turns.take(_Call(captured, self._without_secrets(facts, set(captured.secrets)), is_last))
                 problems += captured.problems
             except OutOfDate:
                 # Another thread captured later and was written first: an older state must not follow a newer one.
@@ -469,10 +522,9 @@ class Recorder:
                 return seq
         return None
 
-    def _without_secrets(self, facts: Facts, captured: Captured) -> Facts:
+    def _without_secrets(self, facts: Facts, secrets: set[str]) -> Facts:
         if self._encoding.redaction is None:
             return facts
-        secrets = set(captured.secrets)
         # First, for what is left out there is left out of the texts too.
         meta = self._encoding.clean_meta(facts.meta, secrets)
         return msgspec.structs.replace(
@@ -485,6 +537,8 @@ class Recorder:
     def _write(self, call: _Call, was_in_line: bool) -> int | None:
         if self._writer is None:
             return None
+        if call.captured is None:
+            return self._writer.note(call.facts)
         return self._writer.write(call.captured, call.facts, is_last_attempt=call.is_last_attempt or was_in_line)
 
     def _was_in_line(self, error: Exception | None) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import msgspec
 
 from unspool.chain.strategy import FullSnapshotStrategy
-from unspool.codec.records import Record
+from unspool.codec.records import Record, note_record
 from unspool.codec.replay import replay
 from unspool.codec.strategy import DeltaStrategy
-from unspool.errors import EntryNotFound
+from unspool.errors import EntryNotFound, NotesNotKept
 from unspool.history.diff import fork_base
-from unspool.model.entries import ChangeKind, EntryKind
+from unspool.model.entries import ChangeKind
 from unspool.model.values import Value
 from unspool.recorder.base import Base
 from unspool.recorder.capture import AtomChange, Capture, Captured, Taken, changes_between
@@ -137,10 +137,43 @@ class EntryWriter:
         self._newest = max(self._newest, captured.ticket)
         return seq
 
+    def note(self, facts: Facts) -> int:
+        """Write a note: an entry whose state is that of the one before it, and which no chain is longer for.
+
+        Returns:
+            Its number.
+
+        Raises:
+            NotesNotKept: the store has no place for notes.
+            StoreRefused: the store failed.
+        """
+        if not self._is_settled:
+            self._catch_up()
+        moment = time.time_ns() if facts.timestamp_ns is None else facts.timestamp_ns
+        base = self._capture.base
+        record = note_record(base.to_dict() if self._must_be_full else None, self.store.intern)
+        return self._store(record, [], moment, facts, len(base.blob), lambda: None)
+
     def _append(self, taken: Taken, record: Record, changes: list[AtomChange], moment: int, facts: Facts) -> int:
         size = len(taken.base.blob)
+
+        def build_on() -> None:
+            self._capture.keep(taken)
+            self._chain.add(record, moment, size)
+
+        return self._store(record, changes, moment, facts, size, build_on)
+
+    def _store(
+        self,
+        record: Record,
+        changes: list[AtomChange],
+        moment: int,
+        facts: Facts,
+        size: int,
+        build_on: Callable[[], None],
+    ) -> int:
         draft = Draft(
-            kind=EntryKind.FULL if record.codec.is_full else EntryKind.DELTA,
+            kind=record.codec.kind,
             record=record,
             changed=[(self.store.intern(change.atom), _kind(change)) for change in changes],
             timestamp_ns=moment,
@@ -155,12 +188,14 @@ class EntryWriter:
         self._is_settled = False
         try:
             seq = self.store.append(draft)
+        except NotesNotKept:
+            self._is_settled = True
+            raise
         except Exception as error:
             self._is_settled = True
             raise StoreRefused from error
         # Only what was stored may be built upon: after a failed write the next entry still fits its base.
-        self._capture.keep(taken)
-        self._chain.add(record, moment, size)
+        build_on()
         self._is_settled = True
         return seq
 

@@ -12,6 +12,7 @@ from unspool.errors import EntryDropped, UnreadableSource
 from unspool.files.whole import whole_file
 from unspool.history.history import History
 from unspool.history.verdict import Verdict
+from unspool.model.entries import EntryKind
 from unspool.model.values import State
 from unspool.query.repair_records import HOLE_ATOM
 from unspool.recorder.recorder import Recorder
@@ -125,6 +126,11 @@ def _copy(
 def _copy_entry(history: History, recorder: Recorder, seq: int, before: State) -> State:
     """Write one entry, and return the state there; a hole stands for one that never arrived."""
     entry = history[seq]
+    if entry.kind is EntryKind.NOTE:
+        recorder.put_note(
+            entry.action, entry.meta, None, timestamp_ns=entry.timestamp_ns, entry_id=entry.id, is_short=False
+        )
+        return before
     forks = entry.parent_seq is not None and entry.parent_seq != seq - 1
     try:
         state = history.state(seq)

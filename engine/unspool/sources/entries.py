@@ -40,6 +40,7 @@ class SourceEntry:
         parent_id: the source's id of the entry this one follows, where that is not simply the one before.
         part: the atoms that follow that entry, where the state merges several parts and only one went back; None: all.
         is_full: store the whole state, as the source did.
+        is_note: it is a note, and the state is that of the entry before it.
     """
 
     state: State
@@ -50,6 +51,7 @@ class SourceEntry:
     parent_id: str | None = None
     part: Collection[str] | None = None
     is_full: bool = False
+    is_note: bool = False
 
 
 class Reader(Protocol):

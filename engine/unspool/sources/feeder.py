@@ -149,16 +149,7 @@ class SourceFeeder:
         if entry.parent_id is not None and entry.parent_id != self._previous:
             parent = self._seqs.get(entry.parent_id)
         try:
-            seq = self._recorder.record(
-                entry.state,
-                entry.action,
-                timestamp_ns=entry.timestamp_ns,
-                meta=entry.meta or None,
-                entry_id=entry.entry_id or "",
-                parent_seq=parent,
-                part=entry.part,
-                full=entry.is_full,
-            )
+            seq = self._written(entry, parent)
         except UnsupportedValue as error:
             self.reader.findings.loss(f"{self.source_name}: entry {self.entries}", f"{error}; it was left out")
             return
@@ -168,6 +159,27 @@ class SourceFeeder:
             self._seqs[entry.entry_id] = seq
             if len(self._seqs) > _REMEMBERED_IDS:
                 del self._seqs[next(iter(self._seqs))]
+
+    def _written(self, entry: SourceEntry, parent: int | None) -> int | None:
+        if entry.is_note:
+            return self._recorder.put_note(
+                entry.action,
+                entry.meta,
+                None,
+                timestamp_ns=entry.timestamp_ns,
+                entry_id=entry.entry_id or "",
+                is_short=False,
+            )
+        return self._recorder.record(
+            entry.state,
+            entry.action,
+            timestamp_ns=entry.timestamp_ns,
+            meta=entry.meta or None,
+            entry_id=entry.entry_id or "",
+            parent_seq=parent,
+            part=entry.part,
+            full=entry.is_full,
+        )
 
     def close(self) -> None:
         """Let go of the source and of temporary files; closing twice is fine."""

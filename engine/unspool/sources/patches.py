@@ -18,7 +18,7 @@ from unspool.sources.json_exact import TooMuch
 from unspool.sources.json_pointer_edit import apply_operation, state_before, value_at
 from unspool.sources.lines import LinesReader
 from unspool.sources.probe import Probe, Shape
-from unspool.sources.states import ACTION_KEYS, action_label, is_envelope, state_of
+from unspool.sources.states import ACTION_KEYS, NOTE, action_label, is_envelope, state_of
 from unspool.sources.tagged_values import TAGGED, from_tagged
 from unspool.sources.timestamps import find_time
 from unspool.sources.unfolding import NOTHING, Size, unfolded_size
@@ -173,6 +173,7 @@ class PatchRecords:
             label,
             meta or NO_META,
             entry_id if isinstance(entry_id, str) else None,
+            is_note=facts.get("kind") == NOTE and not (self._document if operations is None else operations),
         )
 
     def finish(self) -> Iterable[SourceEntry]:

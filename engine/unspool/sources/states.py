@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
-from unspool.model.entries import NO_META
-from unspool.model.values import Value
+from unspool.model.entries import NO_META, EntryKind
+from unspool.model.values import Value, strict_equal
 from unspool.sources.documents import looks_like_lines
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, as_state
 from unspool.sources.items import ItemsReader
@@ -16,6 +17,7 @@ from unspool.sources.probe import Probe, Shape
 from unspool.sources.tagged_values import TAGGED, from_tagged
 from unspool.sources.timestamps import TIME_KEYS, USUAL_TIME_KEYS, find_time
 
+NOTE: Final = EntryKind.NOTE.value
 ACTION_KEYS: Final = ("action", "label", "message", "event", "name", "type")
 _ENVELOPE_KEYS: Final = frozenset(
     (*USUAL_TIME_KEYS, "_timestamp", "@t", "Timestamp", *ACTION_KEYS, "state", "id", "seq", "kind", "base_seq", "meta", "parent_seq", "parent_id", "part",
@@ -74,11 +76,16 @@ class StateRecords:
 
     def __init__(self, *, has_envelope: bool) -> None:
         self._has_envelope = has_envelope
+        self._before: dict[str, Value] = {}
 
     def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
         """Return the entry of one record."""
         if self._has_envelope and is_envelope(record):
-            yield enveloped_entry(record, default_ns)
+            entry = enveloped_entry(record, default_ns)
+            # What says that it is a note and brings another state is none.
+            is_note = record.get("kind") == NOTE and strict_equal(entry.state, self._before)
+            self._before = entry.state
+            yield replace(entry, is_note=True) if is_note else entry
         else:
             yield _bare(record, default_ns)
 

@@ -14,7 +14,7 @@ import msgspec
 
 from unspool.codec.records import Record, RecordCodec
 from unspool.model import wire
-from unspool.model.entries import NO_META, ChangeKind, Entry, EntryKind
+from unspool.model.entries import NO_META, ChangeKind, Entry
 from unspool.model.values import Value
 from unspool.store.frames import damaged, decompress
 
@@ -217,12 +217,12 @@ class BlockColumns:
         seq = self.first + at
         extra = self.extras.get(at, {})
         before = seq - 1 if seq else None
-        is_full = RecordCodec(self.codecs[at]).is_full
+        codec = RecordCodec(self.codecs[at])
         return Entry(
             seq=seq,
             id=extra.get("id") or usual_id(history_id, seq),
-            kind=EntryKind.FULL if is_full else EntryKind.DELTA,
-            base_seq=None if is_full else before,
+            kind=codec.kind,
+            base_seq=None if codec.is_full else before,
             timestamp_ns=self.times[at],
             action=self.actions[self.action_of[at]],
             added=self.added[at],

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.codec import state_codec
-from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, write_atoms
+from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, note_record, write_atoms
 from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, StorageFailed
 from unspool.files.whole import whole_file
@@ -89,6 +89,8 @@ def _write_compacted(source: FileReader, out: Path, progress: Progress | None) -
         segment: Segment | None = None
         before, folded = layout.last_sum(connection), 0
         for rows, state in _batches(source):
+            if any(row.record.codec.is_note for row in rows):
+                layout.allow_notes(connection)
             after = layout.sum_over(rows, before)
             block = build_block(layout, rows, state, segment, COMPACT_LEVEL)
             block = replace(block, head=block.head._replace(before=before, after=after))
@@ -133,11 +135,13 @@ def _batches(source: FileReader) -> Iterator[tuple[list[Row], bytes]]:
 def _recorded_again(source: FileReader, row: Row, before: RecordRun, run: RecordRun) -> Row:
     """Return the first row of a block, of which only the state is kept, with the record its codec wants."""
     codec = row.record.codec
-    if codec is RecordCodec.NONE:
+    if codec in (RecordCodec.NONE, RecordCodec.NOTE_FULL):
         return row
     state = replay(run, row.seq, source.atom_name)
     if codec is RecordCodec.COMPRESS:
         payload = state_codec.compress_full(state)
+    elif codec is RecordCodec.NOTE:
+        payload = note_record(None, source.number_of).payload
     else:
         earlier = replay(before, row.seq - 1, source.atom_name)
         if codec is RecordCodec.BINARY:

@@ -177,6 +177,7 @@ class FileStore:
         Raises:
             ReadOnlyHistory: the file was opened for reading.
             StorageFailed: the disk or the database refused.
+            NotesNotKept: the entry is a note, and the file's format has no place for it.
         """
         return self._writing().append(draft)
 

@@ -14,16 +14,14 @@ from typing import Final
 
 import msgspec
 
-from unspool.codec.records import RecordCodec
 from unspool.errors import CorruptHistory
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, PackedColumns, unpack_columns, unpack_numbers, unpack_times
 from unspool.store.frames import damaged, decompress
-from unspool.store.protocol import Columns
+from unspool.store.protocol import KINDS_BY_CODEC, Columns
 from unspool.store.spans import SpanNumbers
 
 _BLOCKS_HELD: Final = 1024
 """Blocks gathered before they are appended in one go."""
-_IS_FULL: Final = bytes(code in (RecordCodec.NONE, RecordCodec.COMPRESS) for code in range(256))
 
 
 def fill_from_blocks(columns: Columns, rows: Iterable[tuple[int, int, bytes | CorruptHistory]]) -> None:
@@ -93,7 +91,7 @@ class _Gathered:
         counts = unpack_numbers("I", b"".join(self._counts))
         columns.timestamp_ns.extend(self._times)
         columns.codec.frombytes(codecs)
-        columns.kind.frombytes(codecs.translate(_IS_FULL))
+        columns.kind.frombytes(codecs.translate(KINDS_BY_CODEC))
         columns.added.extend(counts[0::3])
         columns.modified.extend(counts[1::3])
         columns.deleted.extend(counts[2::3])
@@ -177,7 +175,7 @@ def fill_from_numbers(columns: Columns, numbers: SpanNumbers, start: int) -> Non
     codecs = numbers.codecs[start:]
     columns.timestamp_ns.extend(numbers.times[start:])
     columns.codec.frombytes(codecs)
-    columns.kind.frombytes(codecs.translate(_IS_FULL))
+    columns.kind.frombytes(codecs.translate(KINDS_BY_CODEC))
     columns.added.extend(numbers.added[start:])
     columns.modified.extend(numbers.modified[start:])
     columns.deleted.extend(numbers.deleted[start:])

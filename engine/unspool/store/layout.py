@@ -200,6 +200,14 @@ class Layout(ABC):
     def keep_fact(self, connection: FileConnection, key: str, value: FactValue) -> None:
         """Keep a fact in place of the one under that key."""
 
+    @abstractmethod
+    def allow_notes(self, connection: FileConnection) -> None:
+        """Say in the file that entries may be notes, so that a reader that does not know them refuses it.
+
+        Raises:
+            NotesNotKept: the format has no place for them.
+        """
+
     @staticmethod
     def drop_fact(connection: FileConnection, key: str) -> None:
         """Forget a fact."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 import zstandard
 
 from unspool.codec.records import PackedRecords, RecordCodec
-from unspool.errors import CorruptHistory
+from unspool.errors import CorruptHistory, NotesNotKept
 from unspool.store import blocks, frames
 from unspool.store.blocks import Row
 from unspool.store.frames import LEVEL, damaged
@@ -100,6 +100,12 @@ class FirstLayout(Layout):
     def keep_fact(self, connection: FileConnection, key: str, value: FactValue) -> None:
         """See `Layout.keep_fact`."""
         connection.execute("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", (key, value))
+
+    def allow_notes(self, connection: FileConnection) -> None:
+        """See `Layout.allow_notes`; readers of this format that do not know notes would not refuse them."""
+        raise NotesNotKept(
+            "the file is of format 1, which keeps no notes; `unspool compact FILE OUT` writes it in format 2"
+        )
 
     def names(self, connection: FileConnection, start: int) -> list[str]:
         """See `Layout.names`; SQLite's index over the table holds each name once more, and must agree."""

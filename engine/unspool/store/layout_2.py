@@ -64,8 +64,10 @@ from unspool.store.spans import (
     unpack_span_texts,
 )
 
-MUST_UNDERSTAND: Final = 0
-"""Features that this version knows of those that a reader must understand; one bit each, none of them given out yet."""
+_NOTES: Final = 1
+"""Feature: entries may be notes."""
+MUST_UNDERSTAND: Final = _NOTES
+"""Features that this version knows of those that a reader must understand; one bit each."""
 
 _FEATURES: Final = Struct("<QQI")
 _MARK: Final = Struct("<BQIIII")
@@ -193,6 +195,14 @@ class SecondLayout(Layout):
         features = _FEATURES.pack(0, 0, self.seed)
         row = (FORMAT, features, fact_sum(FORMAT, features, 0))
         connection.execute("INSERT OR IGNORE INTO meta(key, value, crc) VALUES (?, ?, ?)", row)
+
+    def allow_notes(self, connection: FileConnection) -> None:
+        """See `Layout.allow_notes`."""
+        value = self.fact(connection, FORMAT)
+        must, may, seed = _FEATURES.unpack(value) if isinstance(value, bytes) else (0, 0, self.seed)
+        features = _FEATURES.pack(must | _NOTES, may, seed)
+        row = (FORMAT, features, fact_sum(FORMAT, features, 0))
+        connection.execute("INSERT OR REPLACE INTO meta(key, value, crc) VALUES (?, ?, ?)", row)
 
     @classmethod
     def sum_told(cls, table: str, values: tuple[Any, ...], seed: int) -> tuple[int, int] | None:

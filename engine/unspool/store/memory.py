@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from unspool.codec.records import PackedRecords, Record
 from unspool.errors import EntryNotFound
-from unspool.model.entries import NO_META, ChangeKind, Entry, EntryKind
+from unspool.model.entries import NO_META, ChangeKind, Entry
 from unspool.store.protocol import Columns, Draft, RecordRun
 from unspool.store.tally import empty_tally
 
@@ -49,10 +49,10 @@ class MemoryStore:
         if not 0 <= seq < len(self._entries):
             raise EntryNotFound(f"{self.name} has no entry {seq}: it has {len(self._entries)}")
         first = seq
-        while self._entries[first].kind is not EntryKind.FULL:
+        while not self._records[first].codec.is_full:
             first -= 1
         stop = seq + 1
-        while stop < len(self._entries) and self._entries[stop].kind is not EntryKind.FULL:
+        while stop < len(self._entries) and not self._records[stop].codec.is_full:
             stop += 1
         return RecordRun(first, PackedRecords.of(self._records[first:stop]))
 
@@ -122,7 +122,7 @@ def entry_of(draft: Draft, seq: int, history_id: str) -> Entry:
         seq=seq,
         id=draft.entry_id or f"{history_id}-{seq}",
         kind=draft.kind,
-        base_seq=None if draft.kind is EntryKind.FULL else before,
+        base_seq=None if draft.record.codec.is_full else before,
         timestamp_ns=draft.timestamp_ns,
         action=draft.action,
         added=kinds.count(ChangeKind.ADDED),

@@ -19,7 +19,7 @@ class Draft(msgspec.Struct, frozen=True):
     """An entry about to be stored; the store gives it its number.
 
     Attributes:
-        kind: full or delta.
+        kind: full, delta or note.
         record: its content; atoms are numbered by the same store's `intern`.
         changed: number and kind of each changed atom.
         timestamp_ns: nanoseconds since the Unix epoch.
@@ -61,6 +61,13 @@ class RecordRun:
         return self.first + len(self.records)
 
 
+DELTA, FULL, NOTE = range(3)
+"""Kinds of entries, as `Columns` numbers them."""
+_KINDS: Final = {EntryKind.DELTA: DELTA, EntryKind.FULL: FULL, EntryKind.NOTE: NOTE}
+KINDS_BY_CODEC: Final = bytes(
+    _KINDS[RecordCodec(code).kind] if code in set(RecordCodec) else DELTA for code in range(256)
+)
+"""The kind of an entry by how its record is written; unknown codecs, and holes, count as deltas."""
 HOLE: Final = 255
 """Codec of an entry that cannot be read."""
 HOLE_META: Final = "unspool.hole"
@@ -74,7 +81,7 @@ class Columns:
 
     Attributes:
         timestamp_ns: nanoseconds since the epoch (`q`).
-        kind: 1 for full, 0 for delta (`B`).
+        kind: `DELTA`, `FULL` or `NOTE` (`B`).
         codec: how the record is written, as `RecordCodec` numbers it (`B`).
         added: atoms added (`I`).
         modified: atoms modified (`I`).
@@ -102,7 +109,7 @@ class Columns:
         """Add one entry's row."""
         self.codec.append(codec)
         self.timestamp_ns.append(entry.timestamp_ns)
-        self.kind.append(entry.kind is EntryKind.FULL)
+        self.kind.append(_KINDS[entry.kind])
         self.added.append(entry.added)
         self.modified.append(entry.modified)
         self.deleted.append(entry.deleted)

@@ -9,7 +9,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import zstandard
 
-from unspool.codec.records import PackedRecords, Record, RecordCodec, encode_full
+from unspool.codec.records import FULL_CODECS, PackedRecords, Record, RecordCodec, encode_full
 from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, EntryNotFound, UnspoolError
 from unspool.model.entries import ChangeKind, Entry
@@ -232,8 +232,8 @@ class FileReader:
         return known
 
     def _tail_run(self, connection: FileConnection, seq: int) -> RecordRun:
-        query = "SELECT max(seq) FROM tail WHERE seq <= ? AND codec IN (?, ?)"
-        full = connection.execute(query, (seq, RecordCodec.NONE, RecordCodec.COMPRESS)).fetchone()[0]
+        query = f"SELECT max(seq) FROM tail WHERE seq <= ? AND codec IN {FULL_CODECS}"  # noqa: S608 - ours
+        full = connection.execute(query, (seq,)).fetchone()[0]
         if full is not None:
             rows = rows_without_gap(connection, full, seq, self.count)
             return RecordRun(full, PackedRecords.of(row.record for row in rows))

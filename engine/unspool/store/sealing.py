@@ -138,7 +138,7 @@ def head_record(
         CorruptHistory: an earlier entry cannot be read.
     """
     first = rows[0]
-    if first.record.codec is RecordCodec.NONE:
+    if first.record.codec in (RecordCodec.NONE, RecordCodec.NOTE_FULL):
         return first.record.payload
     if first.record.codec is RecordCodec.COMPRESS:
         return encode_full(replay(RecordRun(first.seq, PackedRecords.of([first.record])), first.seq, name), intern)

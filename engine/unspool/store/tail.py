@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from unspool.errors import CorruptHistory
-from unspool.model.entries import NO_META, Entry, EntryKind
+from unspool.model.entries import NO_META, Entry
 from unspool.store.blocks import Row, part_of, usual_id
 from unspool.store.layout import EndMark, FileConnection
 
@@ -118,13 +118,12 @@ def missing_entry(seq: int) -> CorruptHistory:
 def row_entry(row: Row, history_id: str) -> Entry:
     """Return the entry that a row holds."""
     kinds = [item & 3 for item in row.changed]
-    is_full = row.record.codec.is_full
     before = row.seq - 1 if row.seq else None
     return Entry(
         seq=row.seq,
         id=row.extra.get("id") or usual_id(history_id, row.seq),
-        kind=EntryKind.FULL if is_full else EntryKind.DELTA,
-        base_seq=None if is_full else before,
+        kind=row.record.codec.kind,
+        base_seq=None if row.record.codec.is_full else before,
         timestamp_ns=row.time_ns,
         action=row.action,
         added=kinds.count(0),

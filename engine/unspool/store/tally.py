@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from unspool.codec.records import Record, RecordCodec, raw_items
+from unspool.codec.records import WIDTHS, Record, raw_items
 from unspool.errors import CorruptHistory
 from unspool.store.blocks import KIND_BITS, Row
 from unspool.store.layout import FileConnection
@@ -53,7 +53,7 @@ class Tally(msgspec.Struct, array_like=True):
         Raises:
             CorruptHistory: it is malformed.
         """
-        width = _WIDTHS.get(record.codec)
+        width = WIDTHS.get(record.codec)
         if width is None:
             return
         items = raw_items(record.payload, width)
@@ -62,7 +62,6 @@ class Tally(msgspec.Struct, array_like=True):
             spent[number] = spent.get(number, 0) + len(value)
 
 
-_WIDTHS: Final = {RecordCodec.DICT: 3, RecordCodec.NONE: 2}
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final[Callable[[bytes], Tally]] = msgspec.msgpack.Decoder(Tally).decode
 

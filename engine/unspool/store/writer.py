@@ -92,6 +92,7 @@ class FileWriter:
         self._run_start = self._next
         self._run_bytes = 0
         self._failed = False
+        self._are_notes_allowed = False
 
     def _open(self, synchronous: str, mode: int, history_id: str, undo: ExitStack) -> None:
         """Open all connections.
@@ -170,14 +171,16 @@ class FileWriter:
         Raises:
             StorageFailed: the disk or the database refused, or the file is no longer where it was; nothing of the
                 entry was kept.
+            NotesNotKept: the entry is a note, and the file's format has no place for it.
         """
         self._presence.check()
         seq = self._next
         values, crc = self._layout.row_values(draft, seq, self._last_sum)
         try:
             with self._lock:
-                if self._numbers.fresh:
-                    self._append_with_names(values)
+                allows_notes = draft.record.codec.is_note and not self._are_notes_allowed
+                if self._numbers.fresh or allows_notes:
+                    self._append_with_more(values, allows_notes=allows_notes)
                 else:
                     self._connection.execute(self._layout.insert_row, values)
         except sqlite3.Error as error:
@@ -190,17 +193,21 @@ class FileWriter:
             self._plan_sealing(draft, seq)
         return seq
 
-    def _append_with_names(self, values: tuple[object, ...]) -> None:
+    def _append_with_more(self, values: tuple[object, ...], *, allows_notes: bool) -> None:
+        """Append a row together with names that it is the first to use, and with the word that there are notes."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
+            if allows_notes:
+                self._layout.allow_notes(self._connection)
             self._layout.add_names(self._connection, self._numbers.fresh)
             self._connection.execute(self._layout.insert_row, values)
             self._connection.execute("COMMIT")
-        except sqlite3.Error:
+        except (sqlite3.Error, UnspoolError):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
         self._numbers.fresh.clear()
+        self._are_notes_allowed = self._are_notes_allowed or allows_notes
 
     def settle(self) -> None:
         """Find out what an `append` stored that an exception of a signal handler, such as Ctrl-C, ended anywhere.

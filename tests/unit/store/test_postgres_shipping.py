@@ -677,3 +677,45 @@ def test_what_waits_for_long_takes_little_room_and_is_shipped_all_the_same(serve
     recorder.close()
     assert numbers(address) == list(range(151))
     assert not folder_of(address).exists()
+
+
+def test_notes_are_shipped_as_notes_whoever_wrote_in_between(server: Server, address: str) -> None:
+    with Recorder(address, on_error="raise") as recorder:
+        recorder.record({"n": 1, "m": 1}, "first")
+        recorder.note("one", level="debug")
+        recorder.record({"n": 2, "m": 1}, "second")
+    server.stop()
+    try:
+        # What the server has is not known here, so the recorder begins with nothing before it.
+        with Recorder(address, on_error="ignore") as recorder:
+            recorder.note("two")
+            recorder.note("three")
+            recorder.record({"n": 3, "m": 1}, "third")
+            recorder.note("four")
+    finally:
+        server.start()
+    with Recorder(address, on_error="raise") as recorder:
+        recorder.note("five")
+        recorder.record({"n": 4, "m": 1}, "fourth")
+    with open_history(address) as history:
+        assert diagnose(history).verdict is Health.HEALTHY
+        told = [(entry.kind.value, entry.action) for entry in history]
+        assert [(seq, action) for seq, (kind, action) in enumerate(told) if kind == "note"] == [
+            (1, "one"), (3, "two"), (4, "three"), (6, "four"), (7, "five"),
+        ]  # fmt: skip
+        assert [history.state(seq)["n"] for seq in range(9)] == [1, 1, 2, 2, 2, 3, 3, 3, 4]
+        assert list(history.writes("n")) == [0, 2, 5, 8]
+        assert list(history.writes("m")) == [0]
+        assert history.columns().kind.tolist().count(2) == 5
+        assert history.stats().notes == 5
+    assert sql(address, "SELECT value FROM unspool.fact WHERE key = 'schema'") == [(2,)]
+
+
+def test_a_note_may_be_the_first_that_a_history_holds(address: str) -> None:
+    with Recorder(address, on_error="raise") as recorder:
+        recorder.note("begin")
+        recorder.record({"n": 1}, "first")
+    with open_history(address) as history:
+        assert [history.state(seq) for seq in range(2)] == [{}, {"n": 1}]
+        assert list(history.writes("n")) == [1]
+        assert diagnose(history).verdict is Health.HEALTHY

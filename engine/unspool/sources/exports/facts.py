@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from unspool.history.history import History
-from unspool.model.entries import Entry
+from unspool.model.entries import Entry, EntryKind
 from unspool.model.values import Value
 from unspool.sources.tagged_values import TAGGED
 from unspool.sources.timestamps import iso_time
@@ -36,10 +36,12 @@ def milliseconds(timestamp_ns: int) -> int | float:
 
 
 def entry_facts(entry: Entry, *, is_tagged: bool = False) -> dict[str, Value]:
-    """Return id, time, action and meta of an entry as JSON Lines have them, and whether its values carry tags."""
+    """Return id, time, action and meta of an entry as JSON Lines have them, whether it is a note, and has tags in its values."""
     facts: dict[str, Value] = {"id": entry.id, "timestamp": exact_time(entry.timestamp_ns), "action": entry.action}
     if entry.meta:
         facts["meta"] = dict(entry.meta)
+    if entry.kind is EntryKind.NOTE:
+        facts["kind"] = entry.kind.value
     if is_tagged:
         facts[TAGGED] = True
     return facts

@@ -12,6 +12,7 @@ from unspool.errors import ConfigError
 from unspool.history.history import History
 from unspool.query.lineage import forks
 from unspool.sources.exports.options import DEFAULT_OPTIONS, ExportOptions
+from unspool.store.protocol import NOTE
 
 
 class ExportModule(Protocol):
@@ -31,6 +32,7 @@ class Export:
         suffix: how files of this format alone end; empty where others end so too.
         opens_again: unspool opens what was written, with equal states.
         keeps_forks: it says which entry another one follows; other formats know one line only.
+        keeps_notes: it tells notes from other entries.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Export:
     suffix: str = ""
     opens_again: bool = True
     keeps_forks: bool = False
+    keeps_notes: bool = False
 
     def load(self) -> ExportModule:
         """Import the format's module."""
@@ -46,13 +49,14 @@ class Export:
 
 
 EXPORTS: Final = (
-    Export("jsonl", "JSON Lines of states, one entry a line", "jsonl", ".jsonl", keeps_forks=True),
-    Export("json-patch", "the first state, then an RFC 6902 patch a line", "json_patch"),
+    Export("jsonl", "JSON Lines of states, one entry a line", "jsonl", ".jsonl", keeps_forks=True,
+           keeps_notes=True),
+    Export("json-patch", "the first state, then an RFC 6902 patch a line", "json_patch", keeps_notes=True),
     Export("nexus", "nexus-state export list 1.0 of full snapshots", "nexus"),
     Export("redux", "Redux DevTools lifted state, for its Import button", "redux"),
     Export("csv", "a table of chosen paths over time", "csv_table", ".csv", opens_again=False),
     Export("html", "a report in one file, for any browser, without network", "html_report", ".html",
-           opens_again=False, keeps_forks=True),
+           opens_again=False, keeps_forks=True, keeps_notes=True),
 )  # fmt: skip
 """The formats to export to; the first is the default."""
 
@@ -90,11 +94,14 @@ def export_lines(history: History, name: str, options: ExportOptions = DEFAULT_O
 
 def losses(history: History, name: str) -> str:
     """Say what of a history a format has no words for, or return "" where it tells everything."""
-    if export_named(name).keeps_forks:
-        return ""
+    export, lost = export_named(name), []
     # The first entry follows none.
-    count = sum(1 for _ in forks(history, 0, len(history))) - 1
-    if count <= 0:
-        return ""
-    which = "1 entry follows" if count == 1 else f"{count} entries follow"
-    return f"{which} an earlier one than the one before, which {name} cannot say: all stand in one line"
+    count = 0 if export.keeps_forks else sum(1 for _ in forks(history, 0, len(history))) - 1
+    if count > 0:
+        which = "1 entry follows" if count == 1 else f"{count} entries follow"
+        lost.append(f"{which} an earlier one than the one before, which {name} cannot say: all stand in one line")
+    notes = 0 if export.keeps_notes else history.columns().kind.count(NOTE)
+    if notes:
+        which = "1 note stands" if notes == 1 else f"{notes} notes stand"
+        lost.append(f"{which} in it as any entry that changes nothing")
+    return "; ".join(lost)

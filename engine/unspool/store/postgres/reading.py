@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, NoReturn
 
-from unspool.codec.records import PackedRecords, Record, RecordCodec
+from unspool.codec.records import FULL_CODECS, PackedRecords, Record
 from unspool.errors import CorruptHistory, EntryDropped, EntryNotFound, ReadOnlyHistory, UnspoolError
 from unspool.files.leftovers import ScratchFolder
 from unspool.model.entries import ChangeKind, Entry, EntryKind
@@ -42,7 +42,6 @@ _BEHIND: Final = 64
 """Deltas behind an entry that are brought along, since whoever looks at one entry steps on to the next."""
 _LEAP: Final = 1_000_000
 """New entries at once from which their number is checked: a damaged row may claim any."""
-_FULL: Final = (int(RecordCodec.NONE), int(RecordCodec.COMPRESS))
 LOOK_S: Final = 2.0
 """Seconds between looks: poolers swallow notifications, and other programs send none."""
 _SLICE_S: Final = 0.2
@@ -208,11 +207,12 @@ class PostgresStore:
         if not 0 <= seq < self._count:
             raise EntryNotFound(f"{self.name} has no entry {seq}: it has {self._count}")
         bounds = (
-            "SELECT (SELECT max(seq) FROM unspool.entry WHERE history = %s AND seq <= %s AND codec IN (%s, %s)), "
-            "(SELECT min(seq) FROM unspool.entry WHERE history = %s AND seq > %s AND seq <= %s AND codec IN (%s, %s))"
+            "SELECT (SELECT max(seq) FROM unspool.entry WHERE history = %s AND seq <= %s AND codec = ANY(%s)), "
+            "(SELECT min(seq) FROM unspool.entry WHERE history = %s AND seq > %s AND seq <= %s AND codec = ANY(%s))"
         )
-        chain = (self._history, seq, *_FULL)
-        first, following = self._link.fetch(bounds, (*chain, self._history, seq, seq + _BEHIND, *_FULL))[0]
+        full = list(FULL_CODECS)
+        chain = (self._history, seq, full, self._history, seq, seq + _BEHIND, full)
+        first, following = self._link.fetch(bounds, chain)[0]
         if self._gap_at(seq) is not None:
             self._raise_absent(seq)
         if first is None:

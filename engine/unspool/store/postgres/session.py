@@ -11,7 +11,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any, Final, TypeVar
 
-from unspool.codec.records import Record, RecordCodec, encode_full, renumbered, write_atoms
+from unspool.codec.records import Record, RecordCodec, encode_full, note_record, renumbered, write_atoms
 from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, EntryNotFound, HistoryLocked, StorageFailed, UnreadableSource
 from unspool.model import wire
@@ -26,6 +26,7 @@ from unspool.store.postgres.tables import (
     NEWEST,
     Gap,
     Mark,
+    allow_notes,
     begin_history,
     channel_of,
     drop_mark,
@@ -207,6 +208,8 @@ class Session:
         connection, history = self._connection, self.history
         with connection.transaction():
             self._move(batch.lane, batch.mark)
+            if batch.has_notes:
+                allow_notes(connection)
             if batch.fresh:
                 names = [name.encode("utf-8", "surrogatepass") for name in batch.fresh]
                 connection.execute(_INSERT_NAMES, (history, list(batch.fresh.values()), names))
@@ -307,6 +310,7 @@ class _Batch:
         fresh: atoms that the server does not know yet, with the numbers they get.
         recordings: settings that apply from some entry on.
         identity: identity keys to be kept from now on; None to leave them.
+        has_notes: whether any of them is a note.
     """
 
     def __init__(self, session: Session, segment: Segment) -> None:
@@ -320,6 +324,7 @@ class _Batch:
         self.fresh: dict[str, int] = {}
         self.recordings: list[Recording] = []
         self.identity: Mapping[str, str] | None = None
+        self.has_notes = False
 
     def add(self, row: Row, place: int) -> None:
         """Take the next entry of the segment.
@@ -341,8 +346,13 @@ class _Batch:
         if parent is None and not follows:
             # Somebody else appended in between, so that this entry continues an earlier one.
             parent = previous
-        record = self._record(row.record, place, is_severed=not follows or session.stands_after_gap(seq))
-        changed = pack_postings(self._changed(row, note, place, seq, parent))
+        is_severed = not follows or session.stands_after_gap(seq)
+        if row.record.codec.is_note:
+            record, changes = self._note(place, stands_alone=is_severed or not seq), array("I")
+        else:
+            record = self._record(row.record, place, is_severed=is_severed)
+            changes = self._changed(row, note, place, seq, parent)
+        changed = pack_postings(changes)
         extra: dict[str, Value] = {"id": row.extra["id"]} if row.extra.get("id") else {}
         if parent is not None and parent != seq - 1:
             extra["parent"] = parent
@@ -376,6 +386,11 @@ class _Batch:
         local = row.extra.get("parent")
         return None if local is None else self.mark.number_of(self._segment.first + local)
 
+    def _note(self, place: int, *, stands_alone: bool) -> Record:
+        """Return the record of a note: what the recorder took for the state at it counts only where nothing else tells."""
+        self.has_notes = True
+        return note_record(self._segment.state(place) if stands_alone else None, self._intern)
+
     def _record(self, record: Record, place: int, *, is_severed: bool) -> Record:
         """Return an entry's record with the server's numbers; whole where the entry it stands on is not before it."""
         if is_severed and not record.codec.is_full:
@@ -387,7 +402,9 @@ class _Batch:
         is_known = not (note.get("away") and "part" not in row.extra) and (
             "before" not in note or note["before"] == seq
         )
-        old = None if is_known else self._session.state(seq - 1 if parent is None else parent)
+        # Of this batch only notes can stand before an entry whose predecessor the recorder did not know.
+        before = min(seq - 1 if parent is None else parent, self._session.count - 1)
+        old = None if is_known else self._session.state(before)
         if old is None:
             return array("I", [self._number(item >> KIND_BITS) << KIND_BITS | item & 3 for item in row.changed])
         writes = write_atoms(old, self._segment.state(place))

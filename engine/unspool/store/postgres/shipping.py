@@ -362,10 +362,12 @@ class Shipper:
         meta: dict[str, Value] = dict(row.extra.get("meta") or {})
         meta.pop(NOTE, None)
         meta["unspool.refused"] = str(error)
+        is_note = row.record.codec.is_note
+        whole = encode_full(state, numbers.__getitem__)
         draft = Draft(
-            kind=EntryKind.FULL,
-            record=Record(RecordCodec.NONE, encode_full(state, numbers.__getitem__)),
-            changed=[(number, ChangeKind.ADDED) for number in range(len(names))],
+            kind=EntryKind.NOTE if is_note else EntryKind.FULL,
+            record=Record(RecordCodec.NOTE_FULL if is_note else RecordCodec.NONE, whole),
+            changed=[] if is_note else [(number, ChangeKind.ADDED) for number in range(len(names))],
             timestamp_ns=row.time_ns,
             action=row.action,
             full_bytes=row.full_bytes,

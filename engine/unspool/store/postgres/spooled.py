@@ -10,6 +10,7 @@ import msgspec
 
 from unspool.codec.records import PackedRecords, Record, RecordCodec, encode_full
 from unspool.errors import ConfigError, CorruptHistory, EntryNotFound, StorageFailed, UnspoolError
+from unspool.model.entries import EntryKind
 from unspool.model.values import Value
 from unspool.store.file import Durability
 from unspool.store.postgres import SpoolOptions
@@ -56,6 +57,8 @@ class SpooledStore:
         """Lane, first place and length of what others left, in order."""
         self._before: Mapping[str, bytes] | None = None
         """The state before this recorder's first entry; None where it is not known."""
+        self._has_begun = False
+        """Whether it has an entry that holds a state."""
         self._settings: list[str] | None = None
         self._identity: dict[str, str] | None = None
         self._dropped = 0
@@ -180,8 +183,9 @@ class SpooledStore:
         current = self._spool.current
         if current.first == current.stop:
             note |= {"at": current.stop, "settings": self._settings, "identity": self._identity}
-            if current.stop == 0:
-                note["before"] = None if self._known is None or self._before is None else self._base
+        if not self._has_begun:
+            is_known = self._known is not None and self._before is not None
+            note["before"] = len(self) if is_known else None
         parent = draft.parent_seq
         if parent is not None:
             local = parent - self._base - current.first
@@ -195,6 +199,7 @@ class SpooledStore:
         if note:
             meta[NOTE] = note
         seq = self._base + self._spool.append(msgspec.structs.replace(draft, parent_seq=parent, meta=meta or None))
+        self._has_begun = self._has_begun or draft.kind is not EntryKind.NOTE
         if self._spool.dropped and not self._dropped:
             self._tell_dropped()
         self._shipper.wake()

@@ -30,7 +30,10 @@ from unspool.store.layout_1 import checked_row
 from unspool.store.postgres.connection import Link, Target
 from unspool.store.recordings import Recording, recordings_among, rows_for
 
-SCHEMA_VERSION: Final = 1
+_FIRST_VERSION: Final = 1
+_WITH_NOTES: Final = 2
+"""Version of the layout from the first note on: who does not know notes would take them for damaged entries."""
+SCHEMA_VERSION: Final = _WITH_NOTES
 LOCK_SPACE: Final = 0x554E5350
 """First half of every advisory lock taken here (`UNSP`); the second is a history's id, or 0 for the layout."""
 
@@ -146,8 +149,18 @@ def make_tables(connection: Any, target: Target) -> None:
     if not has_tables(connection):
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", (LOCK_SPACE,))
-            connection.execute(_TABLES.format(version=SCHEMA_VERSION))
+            connection.execute(_TABLES.format(version=_FIRST_VERSION))
     check_version(connection, target)
+
+
+def allow_notes(connection: Any) -> None:
+    """Say that entries may be notes, so that a reader that does not know them refuses the tables.
+
+    Raises:
+        psycopg.Error: the server refused.
+    """
+    query = "UPDATE unspool.fact SET value = %s WHERE key = 'schema' AND value < %s"
+    connection.execute(query, (_WITH_NOTES, _WITH_NOTES))
 
 
 def check_version(connection: Any, target: Target) -> None:
