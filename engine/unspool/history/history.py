@@ -17,10 +17,10 @@ from unspool.history.feeder import FINISHED, Feeder, Progress
 from unspool.history.rebuild import CacheStats, Rebuilder
 from unspool.history.verdict import COMPLETE, Verdict, cut_short
 from unspool.history.view import StateView
-from unspool.model.entries import ChangeKind, Entry
+from unspool.model.entries import NOTE, ChangeKind, Entry
 from unspool.model.values import State, Value
 from unspool.model.wire import decode
-from unspool.store.protocol import NOTE, Columns, MayBeCutShort, Store
+from unspool.store.protocol import Columns, MayBeCutShort, Store
 
 if TYPE_CHECKING:
     from unspool.history.stats import HistoryStats

@@ -10,7 +10,8 @@ from unspool.errors import UnspoolError
 from unspool.history.rebuild import Rebuilder
 from unspool.history.stats import AtomStats, Health, HistoryStats, RebuildTimes
 from unspool.history.verdict import Verdict, VerdictStatus
-from unspool.store.protocol import FULL, HOLE, KINDS_BY_CODEC, NOTE, Columns, Store
+from unspool.model.entries import FULL, NOTE
+from unspool.store.protocol import HOLE, KINDS_BY_CODEC, Columns, Store
 
 _SAMPLES: Final = 24
 """Entries rebuilt to tell the rebuild time, spread evenly over the history."""

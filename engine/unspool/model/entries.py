@@ -24,6 +24,12 @@ class EntryKind(StrEnum):
     """Something that was said, with a message as its action: its state is that of the entry before it."""
 
 
+DELTA, FULL, NOTE = range(3)
+"""Kinds of entries, as `Columns` numbers them."""
+KINDS: Final = {EntryKind.DELTA: DELTA, EntryKind.FULL: FULL, EntryKind.NOTE: NOTE}
+"""The number of each kind in `Columns`."""
+
+
 class ChangeKind(StrEnum):
     """What happened to an atom."""
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol, runtime_checkable
 import msgspec
 
 from unspool.codec.records import PackedRecords, Record, RecordCodec
-from unspool.model.entries import ChangeKind, Entry, EntryKind
+from unspool.model.entries import DELTA, KINDS, ChangeKind, Entry, EntryKind
 from unspool.model.values import Value
 
 
@@ -61,11 +61,8 @@ class RecordRun:
         return self.first + len(self.records)
 
 
-DELTA, FULL, NOTE = range(3)
-"""Kinds of entries, as `Columns` numbers them."""
-_KINDS: Final = {EntryKind.DELTA: DELTA, EntryKind.FULL: FULL, EntryKind.NOTE: NOTE}
 KINDS_BY_CODEC: Final = bytes(
-    _KINDS[RecordCodec(code).kind] if code in set(RecordCodec) else DELTA for code in range(256)
+    KINDS[RecordCodec(code).kind] if code in set(RecordCodec) else DELTA for code in range(256)
 )
 """The kind of an entry by how its record is written; unknown codecs, and holes, count as deltas."""
 HOLE: Final = 255
@@ -109,7 +106,7 @@ class Columns:
         """Add one entry's row."""
         self.codec.append(codec)
         self.timestamp_ns.append(entry.timestamp_ns)
-        self.kind.append(_KINDS[entry.kind])
+        self.kind.append(KINDS[entry.kind])
         self.added.append(entry.added)
         self.modified.append(entry.modified)
         self.deleted.append(entry.deleted)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from unspool.model.entries import KINDS, EntryKind
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
@@ -26,7 +27,7 @@ _NAMED: Final = 12
 @source_command()
 @click.option("-n", "--count", type=click.IntRange(min=0), metavar="N", help="Only the newest N of them.")
 @click.option("--atom", metavar="A", help="Only entries that changed this atom.")
-@click.option("--kind", type=click.Choice(["full", "delta"]), help="Only entries stored this way.")
+@click.option("--kind", type=click.Choice(["full", "delta", "note"]), help="Only entries of this kind.")
 @json_option("Print JSON Lines.")
 def command(common: Common, count: int | None, atom: str | None, kind: str | None, as_json: bool) -> int:
     """List the entries, oldest first."""
@@ -75,8 +76,8 @@ def _matching(history: History, atom: str | None, kind: str | None) -> Iterator[
         yield from numbers
         return
     kinds = history.columns().kind
-    wanted = kind == "full"
-    yield from (seq for seq in numbers if bool(kinds[seq]) is wanted)
+    wanted = KINDS[EntryKind(kind)]
+    yield from (seq for seq in numbers if kinds[seq] == wanted)
 
 
 def print_entries(out: Output, entries: Iterable[Entry]) -> None:

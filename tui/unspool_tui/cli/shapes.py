@@ -81,6 +81,7 @@ def stats_shape(stats: HistoryStats) -> dict[str, Value]:
         "entries": stats.entries,
         "full": stats.full,
         "delta": stats.delta,
+        "notes": stats.notes,
         "chains": stats.chains,
         "longest_chain": stats.longest_chain,
         "stored_bytes": stats.stored_bytes,

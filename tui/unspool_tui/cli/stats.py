@@ -42,12 +42,16 @@ def human_bytes(count: float) -> str:
     return f"{count:.0f} {_UNITS[unit]}" if unit == 0 else f"{count:.1f} {_UNITS[unit]}"
 
 
+def _notes(count: int) -> str:
+    return f", {count} {'note' if count == 1 else 'notes'}" if count else ""
+
+
 def print_stats(out: Output, stats: HistoryStats, name: str) -> None:
     """Write the facts for people."""
     out.line(out.paint(visible(name), "head"))
     rebuild = stats.rebuild_us
     facts = (
-        ("entries", f"{stats.entries} ({stats.full} full, {stats.delta} delta)"),
+        ("entries", f"{stats.entries} ({stats.full} full, {stats.delta} delta{_notes(stats.notes)})"),
         ("chains", f"{stats.chains}, longest {stats.longest_chain}"),
         (
             "stored",

@@ -17,6 +17,7 @@ class Glyphs(Struct, frozen=True):
 
     full: str = "F"
     delta: str = "·"
+    note: str = "○"
     base: str = "b"
     bookmark: str = "◆"
     hit: str = "▴"
@@ -50,6 +51,7 @@ class Glyphs(Struct, frozen=True):
 UNICODE: Final = Glyphs()
 ASCII: Final = Glyphs(
     delta=".",
+    note="o",
     bookmark="*",
     hit="^",
     head="|",

@@ -12,7 +12,7 @@ from unspool_tui.view.model import Pane, View
 _KEYS = 10
 _MARGIN = _KEYS + 4
 _PANES = {
-    Pane.HISTORY: "one row an entry: number, full or delta, time, what was added, changed and deleted, bytes",
+    Pane.HISTORY: "one row an entry: number, full, delta or note, time, what was added, changed and deleted, bytes",
     Pane.CHANGES: "what differs from the entry before, from the base, or from live",
     Pane.INSPECT: "the whole state at the head, each value with the entry that last set it",
     Pane.STATS: "what the history costs, measured: bytes, chains, rebuild times, cache",
@@ -50,6 +50,8 @@ def _legend(glyphs: Glyphs) -> Row:
             ("full snapshot  ", "dim"),
             (f"{glyphs.delta} ", "delta"),
             ("delta  ", "dim"),
+            (f"{glyphs.note} ", "note"),
+            ("note  ", "dim"),
             (f" {glyphs.head} ", "head"),
             (" head  ", "dim"),
             (f" {glyphs.base} ", "base"),

@@ -6,6 +6,7 @@ import datetime as dt
 
 from msgspec import Struct
 
+from unspool.model.entries import FULL, NOTE
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.grid import on_grid
@@ -53,7 +54,8 @@ def history_row(
     facts: EntryFacts, columns: Columns, total: int, width: int, glyphs: Glyphs, zone: dt.tzinfo | None
 ) -> Row:
     """Return the row of one entry."""
-    seq, full = facts.seq, columns.kind[facts.seq] == 1
+    seq, kind = facts.seq, columns.kind[facts.seq]
+    full, note = kind == FULL, kind == NOTE
     digits = max(3, len(str(total - 1)))
     # Neighbours share a style where they can: each change of style costs forty bytes on the way to the terminal.
     plain = "text" if facts.head else "dim"
@@ -61,14 +63,16 @@ def history_row(
         (glyphs.cursor if facts.head else " ", "accent" if facts.head else plain),
         (f"{seq:>{digits}}", "strong" if facts.head else plain),
         facts.mark if facts.mark[0] != " " else (" ", plain),
-        (glyphs.full if full else glyphs.delta, "full" if full else plain),
+        (glyphs.note, "note") if note else (glyphs.full if full else glyphs.delta, "full" if full else plain),
         (f" {_when(facts, columns, zone)}", plain),
     )
     words: Spans = ()
     if wants_action(width):
         words = (("  ", "text"), (on_grid(facts.action[:80]), "text"), *_atoms(facts, glyphs))
-    right: Spans = _counts(columns, seq, glyphs)
-    if width >= _ROOM_FOR_BYTES:
+    right: Spans = () if note else _counts(columns, seq, glyphs)
+    if note and width >= _ROOM_FOR_BYTES:
+        right = ((" " * 10, "faint"),)
+    elif width >= _ROOM_FOR_BYTES:
         right = (*right, (f"{humane.size(columns.stored[seq]):>9} ", "full" if full else "faint"))
     else:
         right = (*right, (" ", "text"))

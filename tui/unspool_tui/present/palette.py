@@ -86,6 +86,7 @@ INKS: Final[Mapping[str, Ink]] = {
     "new": Ink("success"),
     "full": Ink("secondary", bold=True),
     "delta": Ink("faint"),
+    "note": Ink("warning"),
     "base": Ink("background", back="accent", bold=True),
     "bookmark": Ink("accent", bold=True),
     "hit": Ink("accent", bold=True),

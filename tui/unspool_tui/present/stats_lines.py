@@ -26,9 +26,10 @@ class Facts(Struct, frozen=True):
     Attributes:
         entries: entries there are.
         full: full snapshots among them.
+        notes: notes among them.
         delta_bytes: bytes of the deltas' records.
         stored: bytes stored.
-        as_full: bytes if every entry were full.
+        as_full: bytes if every entry but the notes were full.
         file_bytes: size of the file; 0 where there is none.
         depth: deltas between the head and its full snapshot.
         longest: entries of the longest chain.
@@ -38,6 +39,7 @@ class Facts(Struct, frozen=True):
 
     entries: int = 0
     full: int = 0
+    notes: int = 0
     delta_bytes: int = 0
     stored: int = 0
     as_full: int = 0
@@ -66,13 +68,15 @@ class Measured(Struct, frozen=True):
 
 def stats_rows(facts: Facts, measured: Measured, width: int, glyphs: Glyphs) -> list[Row]:
     """Return all rows of Stats."""
-    delta = facts.entries - facts.full
+    delta = facts.entries - facts.full - facts.notes
     rows = [
         _fact("entries", f"{facts.entries:,}"),
         _fact("", f"{facts.full:,} full", f"{delta:,} delta"),
         _fact("stored", humane.size(facts.stored), humane.ratio(facts.as_full, facts.stored), "good"),
         _fact("as full", humane.size(facts.as_full)),
     ]
+    if facts.notes:
+        rows.insert(2, _fact("", humane.count(facts.notes, "note")))
     if facts.file_bytes:
         rows.append(_fact("file", humane.size(facts.file_bytes)))
     rows.append(_fact("mean", humane.size(facts.delta_bytes // max(1, delta)), "a delta"))

@@ -18,6 +18,7 @@ from unspool_tui.view.overview import bin_of
 _ROOM_FOR_LABELS = 100
 """Width from which the lines are named."""
 LABEL = 7
+_STYLES = ("delta", "full", "note")
 
 
 def margin(width: int) -> int:
@@ -35,7 +36,7 @@ class Strip(Struct, frozen=True):
 
     Attributes:
         start: its first entry.
-        kinds: kind of each entry, 1 for full.
+        kinds: kind of each entry, as `Columns` of the engine numbers them.
     """
 
     start: int
@@ -96,9 +97,10 @@ def _hit_bins(view: View, columns: int) -> frozenset[int]:
 
 
 def chain_row(view: View, strip: Strip, width: int, glyphs: Glyphs) -> Row:
-    """Return the strip around the head: full snapshots, deltas, base, bookmarks, hits and the head itself."""
-    cells = [glyphs.full if kind == 1 else glyphs.delta for kind in strip.kinds]
-    styles = ["full" if kind == 1 else "delta" for kind in strip.kinds]
+    """Return the strip around the head: full snapshots, deltas, notes, base, bookmarks, hits and the head itself."""
+    signs = (glyphs.delta, glyphs.full, glyphs.note)
+    cells = [signs[kind] for kind in strip.kinds]
+    styles = [_STYLES[kind] for kind in strip.kinds]
     for seq, (glyph, style) in _marks(view, strip, glyphs).items():
         cells[seq - strip.start], styles[seq - strip.start] = glyph, style
     place = view.head - strip.start

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from unspool.delta.identity import pattern_of
 from unspool.delta.structural import identity_at
 from unspool.model.paths import Path, format_path
+from unspool.model.values import Value
 from unspool_tui.present import humane
 from unspool_tui.present.change_lines import Sheet, change_row
 from unspool_tui.present.frame import Frame
@@ -44,7 +45,8 @@ class ChangesPane:
             return
         self._detail, self._key = detail, key
         self._made.clear()
-        self.items = [] if detail.problem else change_list(detail.changes, detail.state, view, preview_text)
+        is_quiet = detail.note is not None and not detail.changes and not view.unchanged
+        self.items = [] if detail.problem or is_quiet else change_list(detail.changes, detail.state, view, preview_text)
         if view.wrap or view.words:
             self.items = wrapped(self.items, width)
 
@@ -69,7 +71,8 @@ class ChangesPane:
         if self._detail.problem:
             return self._problem_row(index, width)
         if not self.items:
-            return Row((("  nothing changed", "dim"),)) if index == 1 else BLANK
+            rows = self._quiet(width)
+            return rows[index] if index < len(rows) else BLANK
         key = (index, width)
         made = self._made.get(key)
         if made is None:
@@ -78,7 +81,16 @@ class ChangesPane:
 
     def count(self) -> int:
         """Return how many rows there are, notices included."""
-        return PROBLEM_ROWS if self._detail.problem else len(self.items) or 2
+        if self._detail.problem:
+            return PROBLEM_ROWS
+        return len(self.items) or (2 if self._detail.note is None else PROBLEM_ROWS)
+
+    def _quiet(self, width: int) -> list[Row]:
+        """Return what stands there where nothing changed: what a note says, in its place."""
+        note = self._detail.note
+        if note is None:
+            return [BLANK, Row((("  nothing changed", "dim"),))]
+        return note_rows(*note, width, self._glyphs)
 
     def _problem_row(self, index: int, width: int) -> Row:
         rows = problem_rows(self._detail.problem, width, self._glyphs)
@@ -130,6 +142,26 @@ class ChangesPane:
         by_hand = " (set)" if identity_at(self.identity, path) == key else ""
         pattern = crop(on_grid(pattern_of(path[-12:])), _LONGEST_PATTERN, self._glyphs.ellipsis)
         return ((f"  {pattern}[*] by {on_grid(key[:_LONGEST_PATTERN])}{by_hand}", "faint"),)
+
+
+def note_rows(message: str, meta: Mapping[str, Value], width: int, glyphs: Glyphs) -> list[Row]:
+    """Return what a note says: its message, and what is known besides, a line each."""
+    lines = wrap_words(on_grid(message[:1000]), max(8, width - 6), PROBLEM_ROWS - 4)
+    signs = [glyphs.note, *" " * len(lines)]
+    rows = [Row(((f"  {sign} ", "note"), (line, "text"))) for sign, line in zip(signs, lines, strict=False)]
+    facts = [(on_grid(name[:40]), preview_text(value)) for name, value in meta.items()]
+    told = [
+        Row(
+            (
+                (f"    {name} ", "dim"),
+                (crop(on_grid(text[:200]), max(8, width - len(name) - 7), glyphs.ellipsis), "text"),
+            )
+        )
+        for name, text in facts
+    ]
+    return [BLANK, *rows, *told, Row((("    a note holds no state: it is that of the entry before", "faint"),))][
+        :PROBLEM_ROWS
+    ]
 
 
 def problem_rows(problem: str, width: int, glyphs: Glyphs) -> list[Row]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Final
 
 from msgspec import Struct, field
 
 from unspool.errors import UnspoolError
+from unspool.model.entries import EntryKind
+from unspool.model.values import Value
 from unspool_tui.scene.states import Decoded, NoState, SharedState
 from unspool_tui.view.change_list import OPEN_BY_ITSELF
 from unspool_tui.view.history_port import AtomChange, HistoryPort, StateView
@@ -48,6 +50,7 @@ class Detail(Struct, frozen=True, eq=False):
         changes: what changed, atom by atom.
         from_seq: the entry compared with; -1 for the empty state before the first.
         problem: why it could not be loaded; empty when it could.
+        note: what the head says, where it is a note, and what is known besides.
     """
 
     request: Request
@@ -55,6 +58,7 @@ class Detail(Struct, frozen=True, eq=False):
     changes: Sequence[AtomChange] = ()
     from_seq: int = -1
     problem: str = ""
+    note: tuple[str, Mapping[str, Value]] | None = None
 
 
 NOTHING: Final = Detail(Request(-1, None, 0))
@@ -67,10 +71,12 @@ def load_detail(history: HistoryPort, decoded: Decoded, request: Request) -> Det
     try:
         diff = history.changes(request.head) if request.other is None else history.diff(request.other, request.head)
         state = SharedState(history.view(request.head), decoded)
+        entry = history[request.head : request.head + 1][0]
         _prepare(diff.changes)
     except UnspoolError as error:
         return Detail(request, problem=str(error))
-    return Detail(request, state, diff.changes, diff.from_seq)
+    note = (entry.action, entry.meta) if entry.kind is EntryKind.NOTE else None
+    return Detail(request, state, diff.changes, diff.from_seq, note=note)
 
 
 def _prepare(changes: Sequence[AtomChange]) -> None:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, overload
 
-from unspool.model.entries import Entry, EntryKind
+from unspool.model.entries import KINDS, Entry
 from unspool_tui.scene.entries import always
 from unspool_tui.view.history_port import Columns, HistoryPort
 
@@ -72,7 +72,7 @@ class EarlyColumns:
         """Read from a history, a page where a row is looked at."""
         self.pages = pages = _Pages(history)
         self.timestamp_ns: Sequence[int] = _Column(pages, lambda entry: entry.timestamp_ns)
-        self.kind: Sequence[int] = _Column(pages, lambda entry: int(entry.kind is EntryKind.FULL))
+        self.kind: Sequence[int] = _Column(pages, lambda entry: KINDS[entry.kind])
         self.added: Sequence[int] = _Column(pages, lambda entry: entry.added)
         self.modified: Sequence[int] = _Column(pages, lambda entry: entry.modified)
         self.deleted: Sequence[int] = _Column(pages, lambda entry: entry.deleted)

@@ -71,6 +71,7 @@ class StatsPane(Struct):
         return Facts(
             entries=view.total,
             full=ledger.full_count(),
+            notes=ledger.note_count(),
             delta_bytes=ledger.delta_bytes,
             stored=ledger.stored,
             as_full=ledger.as_full,

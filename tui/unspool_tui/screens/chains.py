@@ -163,14 +163,13 @@ def chains_of(ledger: Ledger, limits: health.LimitsOf) -> list[Chain]:
     """Return the chains as the columns tell them, before anyone examined them, against the limits of their rule."""
     columns = ledger.columns
     found = []
-    for first, count in ledger.chains() if ledger.ready else ():
-        last = first + count - 1
+    for first, last, deltas in ledger.chains() if ledger.ready else ():
         most = limits(first, columns.full_bytes[first])
         found.append(
             Chain(
                 first,
                 last,
-                count - 1,
+                deltas,
                 columns.timestamp_ns[last] - columns.timestamp_ns[first],
                 columns.stored[first],
                 sum(columns.stored[first + 1 : last + 1]),

@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from unspool.errors import UnspoolError
+from unspool.model.entries import KINDS
 from unspool_tui.view.history_port import Columns, HistoryPort
 
 Keep = Callable[[int], bool]
@@ -109,10 +110,10 @@ def _number_test(term: Term, columns: Columns) -> Keep:
 def _text_test(term: Term, history: HistoryPort, columns: Columns) -> Keep:
     wanted = term.wanted.casefold()
     if term.field == "kind":
-        full = "full".startswith(wanted)
-        if not full and not "delta".startswith(wanted):
-            raise FilterSyntaxError(f"kind is full or delta, not {term.wanted[:40]!r}")
-        return lambda seq: (columns.kind[seq] == 1) is full
+        kind = next((number for name, number in KINDS.items() if name.startswith(wanted)), None)
+        if kind is None:
+            raise FilterSyntaxError(f"kind is full, delta or note, not {term.wanted[:40]!r}")
+        return lambda seq: columns.kind[seq] == kind
     exact = term.sign == "="
 
     def found_in(text: str) -> bool:

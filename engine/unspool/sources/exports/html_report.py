@@ -14,7 +14,7 @@ from pathlib import PurePath
 
 from unspool.history.history import History
 from unspool.history.verdict import Verdict
-from unspool.model.entries import Entry, EntryKind
+from unspool.model.entries import NOTE, Entry, EntryKind
 from unspool.model.values import Value
 from unspool.sources.exports.facts import entries_of
 from unspool.sources.exports.html_data import ReportData, page_json, report_data
@@ -23,6 +23,11 @@ from unspool.sources.exports.options import ExportOptions
 from unspool.sources.timestamps import iso_time
 
 _SHOWN_PROBLEMS = 5
+_SIGNS = {
+    EntryKind.FULL: '<i class="full">F</i>',
+    EntryKind.DELTA: "<i>·</i>",
+    EntryKind.NOTE: '<i title="a note">○</i>',
+}
 
 
 def lines(history: History, options: ExportOptions) -> Iterator[str]:
@@ -72,7 +77,8 @@ def _header(history: History, data: ReportData, options: ExportOptions, title: s
         columns = history.columns()
         first, last = columns.timestamp_ns[0], columns.timestamp_ns[len(history) - 1]
         facts.append(f"<span><b>{shown(_short(first))}</b> to <b>{shown(_short(last))}</b> UTC</span>")
-        stored, full = sum(columns.stored[: len(history)]), sum(columns.full_bytes[: len(history)])
+        stored = sum(columns.stored[: len(history)])
+        full = sum(size for size, kind in zip(columns.full_bytes, columns.kind, strict=False) if kind != NOTE)
         facts.append(f"<span>stored <b>{_size(stored)}</b></span><span>as full states <b>{_size(full)}</b></span>")
         if stored:
             facts.append(f"<span>ratio <b>{full / stored:.1f}×</b></span>")
@@ -101,7 +107,7 @@ def _notes(verdict: Verdict, data: ReportData, total: int) -> Iterator[str]:
 def _row(entry: Entry) -> str:
     marks = (("add", "+", entry.added), ("mod", "~", entry.modified), ("del", "−", entry.deleted))
     counts = " ".join(f'<span class="{kind}">{glyph}{count}</span>' for kind, glyph, count in marks if count)
-    kind = '<i class="full">F</i>' if entry.kind is EntryKind.FULL else "<i>·</i>"
+    kind = _SIGNS[entry.kind]
     time = shown(_short(entry.timestamp_ns, "microseconds"))
     return (
         f'<li><b>{entry.seq}</b>{kind}<span class="act">{shown(entry.action)}</span><span class="num">{counts}</span>'

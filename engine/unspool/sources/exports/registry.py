@@ -10,9 +10,9 @@ from typing import Final, Protocol, cast
 
 from unspool.errors import ConfigError
 from unspool.history.history import History
+from unspool.model.entries import NOTE
 from unspool.query.lineage import forks
 from unspool.sources.exports.options import DEFAULT_OPTIONS, ExportOptions
-from unspool.store.protocol import NOTE
 
 
 class ExportModule(Protocol):
