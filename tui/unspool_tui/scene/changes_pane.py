@@ -46,7 +46,9 @@ class ChangesPane:
         self._detail, self._key = detail, key
         self._made.clear()
         is_quiet = detail.note is not None and not detail.changes and not view.unchanged
-        self.items = [] if detail.problem or is_quiet else change_list(detail.changes, detail.state, view, preview_text)
+        self.items = (
+            [] if detail.problem or is_quiet else change_list(detail.changes, detail.state, view, preview_text)
+        )
         if view.wrap or view.words:
             self.items = wrapped(self.items, width)
 
