@@ -10,12 +10,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from unspool.delta.json_patch import state_patch
-from unspool.errors import MissingExtra, PathSyntaxError, UnspoolError
+from unspool.errors import MissingExtra, UnspoolError
 from unspool.history.history import History
 from unspool.model.limits import in_force
 from unspool.model.paths import format_path, parse_path
 from unspool.model.values import Value
-from unspool.query.errors import QuestionError
+from unspool.model.wire import decode
+from unspool.query.errors import PathNotFound, QuestionError
+from unspool.query.parts import find
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.asking import dated as happened_shape
 from unspool_tui.cli.shapes import diff_shape, entry_shape, show_shape, stats_shape
@@ -152,15 +154,13 @@ class HistoryTools:
 
 
 def _value_at(history: History, entry: int, path: str) -> Value:
-    value: Value = history.view(entry)
-    for step in parse_path(path):
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            raise PathSyntaxError(
-                f"entry {entry} has nothing at {path}; show without a path lists what it has"
-            ) from None
-    return value
+    steps = parse_path(path)
+    if not steps:
+        return history.state(entry)
+    try:
+        return decode(find(history.view(entry).wire, steps, f"entry {entry}")[1])
+    except PathNotFound as error:
+        raise PathNotFound(f"{error}; show without a path lists what it has") from None
 
 
 def _short_of(problems: Sequence[Problem], patience: Patience) -> dict[str, Value]:

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from unspool.delta.identity import Record, detect_key, identity_of
-from unspool.model.encoded import NotSplittable, Shape, map_views, shape_of
+from unspool.delta.identity import Record, detect_key, identity_of, record_of
 
 GONE: Final = -1
 """The old index of an item that no old item became."""
@@ -92,12 +91,10 @@ def _pair_equal(
 def _records(items: Sequence[bytes], indices: Sequence[int]) -> list[Record] | None:
     records: list[Record] = []
     for index in indices:
-        if shape_of(items[index]) is not Shape.MAP:
+        record = record_of(items[index])
+        if record is None:
             return None
-        try:
-            records.append(map_views(items[index]))
-        except NotSplittable:
-            return None
+        records.append(record)
     return records
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from unspool.model.json_text import to_json
+from unspool.model.keys import step_of
 from unspool.model.paths import Path, format_path
 from unspool.model.values import Value
 
@@ -52,11 +53,11 @@ def _levels(levels: Any) -> list[Any]:
 
 def _path(level: Any) -> Path:
     steps = level.path(output_format="list") or []
-    return tuple(step if isinstance(step, int) and not isinstance(step, bool) else str(step) for step in steps)
+    return tuple(map(step_of, steps))
 
 
 def _order(path: Path) -> tuple[tuple[bool, int, str], ...]:
-    return tuple((isinstance(step, str), 0 if isinstance(step, str) else step, str(step)) for step in path)
+    return tuple((not isinstance(step, int), step if isinstance(step, int) else 0, str(step)) for step in path)
 
 
 def _sentence(kind: str, level: Any) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from unspool.delta.structural import Identity, diff_encoded
+from unspool.errors import NotInJsonPatch
 from unspool.model.entries import Op, OpKind
+from unspool.model.keys import spell_key, step_of
+from unspool.model.parts import content_of
 from unspool.model.paths import Path, to_pointer
-from unspool.model.values import State, Value
+from unspool.model.values import MISSING, State, Value
 from unspool.model.wire import decode, encode
 
 
@@ -41,8 +44,31 @@ def encoded_patch(
         if before is None:
             patch.append({"op": "add", "path": to_pointer((atom,)), "value": decode(after)})
         elif before != after:
-            ops = diff_encoded(before, after, at=(atom,), identity=identity)
+            ops = diff_encoded(before, after, at=(atom,), identity=identity, only_plain=True)
             patch.extend(ops_patch(ops, (atom,)))
+    return patch
+
+
+def portable(patch: list[dict[str, Value]]) -> list[dict[str, Value]]:
+    """Return a JSON Patch that any other tool can apply as it is.
+
+    Raises:
+        NotInJsonPatch: it holds an object with keys that are no text.
+    """
+    for operation in patch:
+        pending = [operation["value"]] if "value" in operation else []
+        while pending:
+            content = content_of(pending.pop())
+            if isinstance(content, dict):
+                odd = next((key for key in content if type(key) is not str), MISSING)
+                if odd is not MISSING:
+                    raise NotInJsonPatch(
+                        f"a JSON Patch cannot hold the key {spell_key(step_of(odd))} at or below {operation['path']}: "
+                        "keys of JSON are text; the ops of `unspool diff --json` hold any key"
+                    )
+                pending.extend(content.values())
+            elif isinstance(content, list | tuple | set | frozenset):
+                pending.extend(content)
     return patch
 
 
@@ -51,7 +77,8 @@ def state_patch(old: State, new: State, identity: Identity | None = None) -> lis
 
     Raises:
         UnsupportedValue: a value that has no wire form.
+        NotInJsonPatch: a change that JSON cannot hold.
     """
     before = {atom: encode(value) for atom, value in old.items()}
     after = {atom: encode(value) for atom, value in new.items()}
-    return encoded_patch(before, after, identity)
+    return portable(encoded_patch(before, after, identity))

@@ -7,6 +7,8 @@ from typing import Final
 
 from unspool.errors import ContradictoryDelta
 from unspool.model.entries import Op, OpKind
+from unspool.model.keys import key_of, step_of
+from unspool.model.parts import content_of, with_content
 from unspool.model.paths import Path, format_path
 from unspool.model.values import MISSING, Value, strict_equal
 
@@ -36,89 +38,106 @@ def apply_ops(value: Value, ops: Iterable[Op], *, check_old: bool = False) -> Va
     Raises:
         ContradictoryDelta: an op does not fit the value; the message names its path.
     """
-    root: list[Value] = [value]
-    owned: set[int] = {id(root)}
-    keep: list[Value] = []
+    whole = _Value(value)
     for op in ops:
         if op.kind is OpKind.MOVE:
-            moved = _remove(root, op.source, owned, keep, MISSING)
-            _add(root, op.path, moved, owned, keep)
+            whole.add(op.path, whole.remove(op.source, MISSING))
         elif op.kind is OpKind.ADD:
-            _add(root, op.path, op.new, owned, keep)
+            whole.add(op.path, op.new)
         elif op.kind is OpKind.REMOVE:
-            _remove(root, op.path, owned, keep, op.old if check_old else MISSING)
+            whole.remove(op.path, op.old if check_old else MISSING)
         else:
-            _change(root, op, owned, keep, check_old)
-    return root[0]
+            whole.change(op, check_old)
+    return whole.root[0]
 
 
 def _misfit(path: Path, why: str) -> ContradictoryDelta:
     return ContradictoryDelta(f"a delta does not fit its base at {format_path(path)}: {why}")
 
 
-def _container(root: list[Value], path: Path, owned: set[int], keep: list[Value]) -> tuple[Value, str | int]:
-    """Walk to the container of a path, copying each shared container once."""
-    holder: Value = root
-    step: str | int = 0
-    for depth, following in enumerate(path):
-        child = _get(holder, step, path[:depth])
-        if id(child) not in owned:
-            if type(child) not in (dict, list):
-                raise _misfit(path[:depth], f"a {type(child).__name__} has no parts")
-            child = child.copy()
-            owned.add(id(child))
-            # An id stays unique only while its object lives.
-            keep.append(child)
-            holder[step] = child
-        holder, step = child, following
-    return holder, step
+class _Value:
+    """A value that ops are applied to: shared containers are copied once, on the way to what changes."""
+
+    def __init__(self, value: Value) -> None:
+        self.root: list[Value] = [value]
+        self._owned: set[int] = {id(self.root)}
+        # An id stays unique only while its object lives.
+        self._keep: list[Value] = []
+        self._thawed: list[tuple[Value, Value, Value, list[Value]]] = []
+
+    def container(self, path: Path) -> tuple[Value, Value]:
+        """Return the container of a path, which may be changed, and the key or index in it."""
+        holder: Value = self.root
+        key: Value = 0
+        self._thawed.clear()
+        for depth, following in enumerate(path):
+            child = _get(holder, key, path[:depth])
+            content = content_of(child)
+            if id(content) not in self._owned:
+                if type(content) is tuple:
+                    content = list(content)
+                    self._thawed.append((holder, key, child, content))
+                elif type(content) in (dict, list):
+                    content = content.copy()
+                    self._owned.add(id(content))
+                    self._keep.append(content)
+                    holder[key] = with_content(child, content)
+                else:
+                    raise _misfit(path[:depth], f"a {type(content).__name__} has no parts")
+            holder, key = content, key_of(following)
+        return holder, key
+
+    def settle(self) -> None:
+        """Put the tuples that were opened on the way back together."""
+        for holder, key, child, items in reversed(self._thawed):
+            holder[key] = with_content(child, tuple(items))
+
+    def add(self, path: Path, value: Value) -> None:
+        holder, key = self.container(path)
+        if holder is self.root:
+            self.root[0] = value
+        elif isinstance(holder, dict):
+            if key in holder:
+                raise _misfit(path, "something is there already")
+            holder[key] = value
+        elif isinstance(key, int) and 0 <= key <= len(holder):
+            holder.insert(key, value)
+        else:
+            raise _misfit(path, f"the list has {len(holder)} items")
+        self.settle()
+
+    def remove(self, path: Path, expected: Value) -> Value:
+        holder, key = self.container(path)
+        value = _get(holder, key, path[:-1])
+        if expected is not MISSING and not strict_equal(value, expected):
+            raise _misfit(path, "another value is there")
+        if holder is self.root:
+            self.root[0] = MISSING
+        else:
+            del holder[key]
+        self.settle()
+        return value
+
+    def change(self, op: Op, check_old: bool) -> None:
+        holder, key = self.container(op.path)
+        before = _get(holder, key, op.path[:-1])
+        if op.kind is OpKind.SPLICE:
+            if not isinstance(before, str) or before[op.index : op.index + len(op.old)] != op.old:
+                raise _misfit(op.path, "the text to be spliced is another one")
+            holder[key] = before[: op.index] + op.new + before[op.index + len(op.old) :]
+        elif check_old and not strict_equal(before, op.old):
+            raise _misfit(op.path, "another value is there")
+        else:
+            holder[key] = op.new
+        self.settle()
 
 
-def _get(holder: Value, step: str | int, path: Path) -> Value:
+def _get(holder: Value, key: Value, path: Path) -> Value:
     try:
-        if isinstance(holder, list) and isinstance(step, int) and step >= 0:
-            return holder[step]
         if isinstance(holder, dict):
-            return holder[step]
+            return holder[key]
+        if isinstance(key, int) and key >= 0:
+            return holder[key]
     except (IndexError, KeyError):
         pass
-    raise _misfit((*path, step) if path else (step,), "nothing is there")
-
-
-def _add(root: list[Value], path: Path, value: Value, owned: set[int], keep: list[Value]) -> None:
-    holder, step = _container(root, path, owned, keep)
-    if holder is root:
-        root[0] = value
-    elif isinstance(holder, dict):
-        if step in holder:
-            raise _misfit(path, "something is there already")
-        holder[step] = value
-    elif isinstance(step, int) and 0 <= step <= len(holder):
-        holder.insert(step, value)
-    else:
-        raise _misfit(path, f"the list has {len(holder)} items")
-
-
-def _remove(root: list[Value], path: Path, owned: set[int], keep: list[Value], expected: Value) -> Value:
-    holder, step = _container(root, path, owned, keep)
-    value = _get(holder, step, path[:-1])
-    if expected is not MISSING and not strict_equal(value, expected):
-        raise _misfit(path, "another value is there")
-    if holder is root:
-        root[0] = MISSING
-    else:
-        del holder[step]
-    return value
-
-
-def _change(root: list[Value], op: Op, owned: set[int], keep: list[Value], check_old: bool) -> None:
-    holder, step = _container(root, op.path, owned, keep)
-    before = _get(holder, step, op.path[:-1])
-    if op.kind is OpKind.SPLICE:
-        if not isinstance(before, str) or before[op.index : op.index + len(op.old)] != op.old:
-            raise _misfit(op.path, "the text to be spliced is another one")
-        holder[step] = before[: op.index] + op.new + before[op.index + len(op.old) :]
-        return
-    if check_old and not strict_equal(before, op.old):
-        raise _misfit(op.path, "another value is there")
-    holder[step] = op.new
+    raise _misfit((*path, step_of(key)) if path else (step_of(key),), "nothing is there")

@@ -12,10 +12,11 @@ from itertools import pairwise
 from typing import Final
 
 from unspool.delta.align import GONE, align
-from unspool.delta.identity import identity_values
-from unspool.model.encoded import NotSplittable, Shape, shape_of, split_list, split_map
+from unspool.delta.identity import identity_values, record_of
+from unspool.model.encoded import Shape, shape_of
 from unspool.model.entries import Op, OpKind
-from unspool.model.paths import Path, format_path
+from unspool.model.parts import parts_alike
+from unspool.model.paths import Path, Step, format_path
 from unspool.model.values import Value, strict_equal
 from unspool.model.wire import decode, encode
 
@@ -48,6 +49,7 @@ def diff_encoded(
     identity: Identity | None = None,
     text_splices: bool = False,
     keys: dict[Path, str] | None = None,
+    only_plain: bool = False,
 ) -> tuple[Op, ...]:
     """Return the ops that turn one value into another.
 
@@ -57,6 +59,7 @@ def diff_encoded(
         at: where the value stands, for looking up `identity`; paths of the ops do not include it.
         identity: identity keys set by hand; others are detected.
         text_splices: tell changes of long texts as splices of a part instead of whole replacements.
+        only_plain: look into nothing but lists and objects whose keys are all text, as JSON knows them.
         keys: takes the key by which the records of each list were told apart, by the list's path in the new value.
 
     Returns:
@@ -69,21 +72,18 @@ def diff_encoded(
         path, before, after, label = pending.pop()
         if before == after:
             continue
-        shape = shape_of(before)
+        pair = parts_alike(before, after, only_plain=only_plain)
         children: list[tuple[Path, bytes, bytes, str]] | None = None
-        if shape is shape_of(after):
-            try:
-                if shape is Shape.MAP:
-                    children = _diff_maps(path, before, after, ops)
-                elif shape is Shape.LIST:
-                    key = identity_at(identity, at + path)
-                    children, used = _diff_lists(path, before, after, key, ops)
-                    if used and keys is not None:
-                        keys[at + path] = used
-            except NotSplittable:
-                children = None
+        if pair is not None:
+            old_parts, new_parts = pair
+            if isinstance(old_parts, dict) and isinstance(new_parts, dict):
+                children = _diff_objects(path, old_parts, new_parts, ops)
+            elif isinstance(old_parts, list) and isinstance(new_parts, list):
+                children, used = _diff_lists(path, old_parts, new_parts, identity_at(identity, at + path), ops)
+                if used and keys is not None:
+                    keys[at + path] = used
         if children is None:
-            both_text = shape is Shape.TEXT and shape_of(after) is Shape.TEXT
+            both_text = shape_of(before) is Shape.TEXT and shape_of(after) is Shape.TEXT
             _diff_leaves(path, before, after, label, text_splices and both_text, ops)
         else:
             pending.extend(reversed(children))
@@ -104,8 +104,9 @@ def _star(path: Path) -> str:
     return ".".join(parts).replace(".[", "[")
 
 
-def _diff_maps(path: Path, old: bytes, new: bytes, ops: list[Op]) -> list[tuple[Path, bytes, bytes, str]]:
-    before, after = split_map(old), split_map(new)
+def _diff_objects(
+    path: Path, before: dict[Step, bytes], after: dict[Step, bytes], ops: list[Op]
+) -> list[tuple[Path, bytes, bytes, str]]:
     ops.extend(Op(OpKind.REMOVE, (*path, key), old=decode(before[key])) for key in before if key not in after)
     children = []
     for key, value in after.items():
@@ -118,14 +119,13 @@ def _diff_maps(path: Path, old: bytes, new: bytes, ops: list[Op]) -> list[tuple[
 
 
 def _diff_lists(
-    path: Path, old: bytes, new: bytes, key: str | None, ops: list[Op]
-) -> tuple[list[tuple[Path, bytes, bytes, str]], str]:
-    before, after = split_list(old), split_list(new)
+    path: Path, before: list[bytes], after: list[bytes], key: str | None, ops: list[Op]
+) -> tuple[list[tuple[Path, bytes, bytes, str]] | None, str]:
     alignment = align(before, after, key)
     sources = alignment.sources
     moves = _moves(len(before), sources)
     if moves is None:
-        raise NotSplittable
+        return None, ""
     kept = set(sources)
     for index in range(len(before) - 1, -1, -1):
         if index not in kept:
@@ -145,12 +145,8 @@ def _diff_lists(
 
 
 def _label(item: bytes, key: str) -> str:
-    if not key or shape_of(item) is not Shape.MAP:
-        return ""
-    try:
-        values = identity_values(split_map(item), key)
-    except NotSplittable:
-        return ""
+    record = record_of(item) if key else None
+    values = identity_values(record, key) if record is not None else []
     return f"{key}={'/'.join(str(decode(value)) for value in values)}" if values else ""
 
 

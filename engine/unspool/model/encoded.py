@@ -100,6 +100,18 @@ def map_views(data: bytes) -> dict[str, msgspec.Raw]:
         raise NotSplittable from error
 
 
+def extension_of(data: bytes) -> tuple[int, bytes] | None:
+    """Return code and payload of a tagged value; None for a wire form that is none."""
+    first = data[0]
+    if 0xD4 <= first <= 0xD8:
+        return data[1], data[2:]
+    width = _EXTENSION_WIDTHS.get(first)
+    return None if width is None else (data[1 + width], data[2 + width :])
+
+
+_EXTENSION_WIDTHS: Final = {0xC7: 1, 0xC8: 2, 0xC9: 4}
+
+
 def is_one_value(data: bytes) -> bool:
     """Say whether bytes are exactly one wire form, without decoding it; False where that cannot be told quickly."""
     try:

@@ -2,7 +2,8 @@
 
 What JSON lacks is tagged, so that nothing changes its meaning in silence: `{"$float": "nan"}`, `{"$bytes": base64}`,
 `{"$tuple": [...]}`, `{"$set": [...]}`, `{"$pairs": [[key, value], ...]}` (keys that are no text), `{"$datetime": ...}`
-and the like, `{"$type": name, "value": ...}`. Lone surrogates are escaped.
+and the like, `{"$type": name, "value": ...}` (with `"enum": true` for a member of an enumeration, whose value is a list
+of name and value). Lone surrogates are escaped.
 """
 
 from __future__ import annotations
@@ -139,7 +140,8 @@ def _tagged(value: Value) -> dict[str, Value]:
         case dict():
             return {"$pairs": [[key, item] for key, item in value.items()]}
         case Tagged():
-            return {"$type": value.type_name, "value": value.value}
+            more = {"enum": True} if value.is_member else {}
+            return {"$type": value.type_name, "value": value.value, **more}
         case Unrepresentable():
             return {"$unrepresentable": value.type_name, "reason": value.reason}
         case dt.datetime() | dt.date() | dt.time():

@@ -7,7 +7,8 @@ from typing import Final
 
 from unspool.errors import ContradictoryDelta, CorruptHistory, PathSyntaxError
 from unspool.model.entries import Op, OpKind
-from unspool.model.paths import parse_pointer, to_pointer
+from unspool.model.keys import Key, key_of, step_of
+from unspool.model.paths import Path, format_path, parse_path, parse_pointer, to_pointer
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode, encode
 
@@ -25,7 +26,7 @@ def pack_ops(ops: Iterable[Op]) -> bytes:
 
 
 def _row(op: Op) -> list[Value]:
-    row: list[Value] = [_CODES[op.kind], list(op.path)]
+    row: list[Value] = [_CODES[op.kind], list(map(key_of, op.path))]
     match op.kind:
         case OpKind.ADD:
             row.append(op.new)
@@ -34,7 +35,7 @@ def _row(op: Op) -> list[Value]:
         case OpKind.REPLACE:
             row += (op.old, op.new)
         case OpKind.MOVE:
-            row.append(list(op.source))
+            row.append(list(map(key_of, op.source)))
         case OpKind.SPLICE:
             row += (op.index, op.old, op.new)
     if op.key:
@@ -59,7 +60,7 @@ def unpack_ops(data: bytes) -> tuple[Op, ...]:
 
 
 def _op(row: list[Value]) -> Op:
-    kind, path, rest = _KINDS[row[0]], tuple(row[1]), row[2:]
+    kind, path, rest = _KINDS[row[0]], _path(row[1]), row[2:]
     key = row[-1] if len(row) > _WIDTHS[kind] else ""
     match kind:
         case OpKind.ADD:
@@ -69,9 +70,13 @@ def _op(row: list[Value]) -> Op:
         case OpKind.REPLACE:
             return Op(kind, path, old=rest[0], new=rest[1], key=key)
         case OpKind.MOVE:
-            return Op(kind, path, source=tuple(rest[0]), key=key)
+            return Op(kind, path, source=_path(rest[0]), key=key)
         case OpKind.SPLICE:
             return Op(kind, path, index=rest[0], old=rest[1], new=rest[2], key=key)
+
+
+def _path(steps: list[Value]) -> Path:
+    return tuple(map(step_of, steps))
 
 
 def op_to_dict(op: Op) -> dict[str, Value]:
@@ -86,7 +91,9 @@ def op_to_dict(op: Op) -> dict[str, Value]:
     if op.new is not MISSING:
         data["new"] = op.new
     # A pointer cannot tell the key "0" from the index 0; the kinds of the steps can.
-    if any(isinstance(step, str) and step.isdigit() for step in (*op.path, *op.source)):
+    if any(isinstance(step, Key) for step in (*op.path, *op.source)):
+        data["paths"] = [format_path(op.path), format_path(op.source)]
+    elif any(isinstance(step, str) and step.isdigit() for step in (*op.path, *op.source)):
         data["steps"] = [list(op.path), list(op.source)]
     return data
 
@@ -98,12 +105,13 @@ def op_from_dict(data: Mapping[str, Value]) -> Op:
         ContradictoryDelta: the object is no op.
     """
     try:
-        steps = data.get("steps")
-        path, source = (
-            (tuple(steps[0]), tuple(steps[1]))
-            if steps
-            else (parse_pointer(data["path"]), parse_pointer(data.get("from", "")))
-        )
+        steps, paths = data.get("steps"), data.get("paths")
+        if paths:
+            path, source = parse_path(paths[0]), parse_path(paths[1])
+        elif steps:
+            path, source = tuple(steps[0]), tuple(steps[1])
+        else:
+            path, source = parse_pointer(data["path"]), parse_pointer(data.get("from", ""))
         old, new = data.get("old", MISSING), data.get("new", MISSING)
         return Op(OpKind(data["op"]), path, old=old, new=new, source=source, index=data.get("index", 0))
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, PathSyntaxError) as error:

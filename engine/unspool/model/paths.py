@@ -1,4 +1,4 @@
-"""Paths into a value: a tuple of object keys (str) and list indices (int)."""
+"""Paths into a value: object keys of any type, fields of objects, and indices of lists."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from typing import Final
 
 from unspool.errors import PathSyntaxError
+from unspool.model.keys import Key, Step, read_key, spell_key
 
-Step = str | int
 Path = tuple[Step, ...]
 """Steps from a state (or an atom) down to a value."""
 
@@ -26,12 +26,13 @@ def format_path(path: Path, *, root: str = "$") -> str:
         root: what stands for the value the path starts at; `""` drops the leading dot too.
 
     Returns:
-        Text such as `$.cart.items[2].qty`; keys that are not plain words are quoted: `$["a b"]`.
+        Text such as `$.cart.items[2].qty`; keys that are not plain words are quoted: `$["a b"]`; keys that are no text
+        stand in brackets as Python spells them: `$.grid[(1, 2)]`.
     """
     parts: list[str] = [root]
     for step in path:
-        if isinstance(step, int):
-            parts.append(f"[{step}]")
+        if not isinstance(step, str):
+            parts.append(f"[{spell_key(step)}]")
         elif _PLAIN_KEY.match(step):
             parts.append(f".{step}" if parts != [""] else step)
         else:
@@ -42,6 +43,9 @@ def format_path(path: Path, *, root: str = "$") -> str:
 
 def parse_path(text: str) -> Path:
     """Read a path as `format_path` spells it, with or without the leading `$`, or an RFC 6901 pointer.
+
+    In brackets a number is the index of a list or the integer key of an object, whichever is there; a key that is a
+    text and looks like a number is quoted: `["2"]`.
 
     Raises:
         PathSyntaxError: the text is no path; the message names the column.
@@ -55,10 +59,10 @@ def parse_path(text: str) -> Path:
     while position < len(body):
         match = _TOKEN.match(body, position)
         if match is None:
-            raise PathSyntaxError(
-                f"{text!r} is no path: stuck at column {offset + position + 1}; "
-                'write $.cart.items[2].qty or $["odd key"]'
-            )
+            key, position = key_at(text, position + offset)
+            steps.append(key)
+            position -= offset
+            continue
         if match["key"] is not None:
             steps.append(match["key"])
         elif match["quoted"] is not None:
@@ -69,9 +73,50 @@ def parse_path(text: str) -> Path:
     return tuple(steps)
 
 
+def key_at(text: str, start: int) -> tuple[Step, int]:
+    """Read a key in brackets, and return where they end.
+
+    Raises:
+        PathSyntaxError: there is none; the message names the column.
+    """
+    end = _bracket_end(text, start)
+    reason = ""
+    if end is not None:
+        try:
+            return read_key(text[start + 1 : end - 1]), end
+        except PathSyntaxError as error:
+            reason = f": {error}"
+    raise PathSyntaxError(
+        f"{text!r} is no path: stuck at column {start + 1}{reason}; "
+        'write $.cart.items[2].qty, $["odd key"] or $.grid[(1, 2)]'
+    )
+
+
+_PIECES: Final = re.compile(r"""[bB]?(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|[\[({]|[])}]|[^][(){}"']+""", re.DOTALL)
+
+
+def _bracket_end(text: str, start: int) -> int | None:
+    """Return where a key in brackets ends, behind its bracket; None where none begins or it does not end."""
+    if not text.startswith("[", start):
+        return None
+    depth = 0
+    for match in _PIECES.finditer(text, start):
+        if match.start() != start:
+            return None
+        start = match.end()
+        depth += (match[0] in _OPENING) - (match[0] in _CLOSING)
+        if depth == 0:
+            return start if match[0] == "]" else None
+    return None
+
+
+_OPENING: Final = ("[", "(", "{")
+_CLOSING: Final = ("]", ")", "}")
+
+
 def to_pointer(path: Path) -> str:
-    """Spell a path as an RFC 6901 JSON Pointer."""
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
+    """Spell a path as an RFC 6901 JSON Pointer; a key that is no text stands there by its spelling."""
+    return "".join(f"/{spell_key(step).replace('~', '~0').replace('/', '~1')}" for step in path)
 
 
 def parse_pointer(pointer: str) -> Path:
@@ -86,3 +131,6 @@ def parse_pointer(pointer: str) -> Path:
         raise PathSyntaxError(f"{pointer!r} is no JSON Pointer: it must start with a slash")
     raw = (part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/"))
     return tuple(int(part) if re.fullmatch(r"0|[1-9]\d*", part) else part for part in raw)
+
+
+__all__ = ["Key", "Path", "Step", "format_path", "key_at", "parse_path", "parse_pointer", "to_pointer"]

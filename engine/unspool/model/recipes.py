@@ -34,6 +34,7 @@ SET: Final = int(Tag.SET)
 FROZENSET: Final = int(Tag.FROZENSET)
 TAGGED: Final = int(Tag.TAGGED)
 _UNREPRESENTABLE: Final = int(Tag.UNREPRESENTABLE)
+_STANDARD: Final = int(Tag.STANDARD)
 
 
 class Recipes(dict[type, Recipe]):
@@ -102,9 +103,15 @@ def tagged(kind: type, content: Callable[[Value], Value]) -> Recipe:
 
 
 def find_plain(kind: type) -> Recipe | None:
-    """Return the recipe of an enum, dataclass, msgspec struct, mapping, or subclass of a plain type; None for others."""
+    """Return the recipe of a value type of the standard library, an enum, dataclass, msgspec struct, mapping, or
+    subclass of a plain type; None for others.
+    """
+    standard = _standard_recipe(kind)
+    if standard is not None:
+        return standard
     if issubclass(kind, enum.Enum):
-        return tagged(kind, lambda value: [value.name, value.value])
+        name = type_name(kind)
+        return lambda value: (TAGGED, [name, [value.name, value.value], True])
     if dataclasses.is_dataclass(kind):
         return tagged(kind, field_reader(kind, tuple(item.name for item in dataclasses.fields(kind))))
     for base, content in _CONTENTS:
@@ -118,6 +125,17 @@ def find_plain(kind: type) -> Recipe | None:
     if isinstance(fields, tuple):
         return tagged(kind, field_reader(kind, fields))
     return None
+
+
+def _standard_recipe(kind: type) -> Recipe | None:
+    # Most programs hold no such values, and every start would wait for their modules.
+    from unspool.model.standard import CONTENTS
+
+    known = CONTENTS.get(kind)
+    if known is None:
+        return None
+    name, take = known
+    return lambda value: (_STANDARD, [name, take(value)])
 
 
 def field_reader(kind: type, names: tuple[str, ...]) -> Callable[[Value], dict[str, Value]]:
@@ -203,6 +221,6 @@ _OWN: Final[dict[type, Recipe]] = {
     tuple: lambda value: (TUPLE, list(value)),
     set: lambda value: (SET, list(value)),
     frozenset: lambda value: (FROZENSET, list(value)),
-    Tagged: lambda value: (TAGGED, [value.type_name, value.value]),
+    Tagged: lambda value: (TAGGED, [value.type_name, value.value, *((True,) if value.is_member else ())]),
     Unrepresentable: lambda value: (_UNREPRESENTABLE, [value.type_name, value.reason]),
 }

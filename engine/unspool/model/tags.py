@@ -175,6 +175,10 @@ def is_leaf_tag(code: int) -> bool:
     return code in _LEAVES
 
 
+_TAGGED_PARTS: Final = 2
+"""Parts of a tagged value; a third one says that it is a member of an enumeration."""
+
+
 def compose(code: int, inner: Value) -> Value:
     """Build a tagged container from its decoded content.
 
@@ -192,7 +196,7 @@ def compose(code: int, inner: Value) -> Value:
             case Tag.PAIRS:
                 return dict(zip(inner[::2], inner[1::2], strict=True))
             case Tag.TAGGED:
-                return Tagged(str(inner[0]), inner[1])
+                return Tagged(str(inner[0]), inner[1], len(inner) > _TAGGED_PARTS)
             case Tag.STANDARD:
                 return _standard(str(inner[0]), inner[1])
             case Tag.UNREPRESENTABLE:

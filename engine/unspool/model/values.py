@@ -7,7 +7,7 @@ import datetime as dt
 import decimal
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 Value: TypeAlias = Any
@@ -39,10 +39,12 @@ class Tagged:
     Attributes:
         type_name: the qualified name the class had in the recorded app; never imported.
         value: its content as plain values.
+        is_member: whether it is a member of an enumeration; its content is a list of name and value then.
     """
 
     type_name: str
     value: Value
+    is_member: bool = field(default=False, compare=False)
 
     def __hash__(self) -> int:
         # An object may be a key or a member of a set although its content, as plain values, may not.

@@ -11,6 +11,7 @@ from typing import Final
 import msgpack
 
 from unspool.errors import UnsupportedValue
+from unspool.model.keys import step_of
 from unspool.model.paths import Path, Step, format_path
 from unspool.model.recipes import FROZENSET, SET, TAGGED, Recipes, short_name, type_name
 from unspool.model.tags import Tag, array_header, extension, leaf_form, map_header
@@ -370,10 +371,13 @@ def _is_plain_key(key: Value) -> bool:
 
 def _step(key: Value) -> Step:
     """Return a key as a step of a path for people; no code of a class of the app's own is asked for a text."""
-    if type(key) in (str, int):
-        return key  # type: ignore[no-any-return]
-    return str(key) if type(key) in _SHOWN else short_name(type(key))
+    if type(key) in _OWN_STEPS:
+        return step_of(key)
+    try:
+        return step_of(key) if type(key) is tuple and _OWN_STEPS.issuperset(map(type, key)) else short_name(type(key))
+    except UnsupportedValue:
+        return short_name(type(key))
 
 
 _SIZED: Final = (str, bytes, bytearray)
-_SHOWN: Final = (bool, float, bytes, type(None))
+_OWN_STEPS: Final = frozenset((str, int, bool, float, bytes, type(None)))

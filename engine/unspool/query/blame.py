@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.caller import Caller, caller_of
+from unspool.model.parts import parts_inside
 from unspool.model.paths import Path
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.blame_pending import Pending, step_back
 from unspool.query.lineage import touches_back
-from unspool.query.parts import find, leaves, parts_of
+from unspool.query.parts import find, leaves
 from unspool.query.path_writes import follow_back
 from unspool.query.reading import Cancelled, Progress, StateReader, never, untold
 
@@ -109,7 +110,7 @@ def blame(
         wanted = (leaf for atom, value in state.items() for leaf in leaves(value, (atom,)))
         roots = {atom: Pending(atom, value) for atom, value in state.items()}
     found = _walk_back(reader, roots, seq, cancelled, progress)
-    if path and not parts_of(value):
+    if path and not parts_inside(value):
         found = _follow(reader, path, seq, cancelled, progress)
     writers = {leaf: (writer, certain) for leaf, writer, certain in found}
     return _report(history, seq, wanted, writers, reader.problems)

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from unspool.delta.align import GONE, align
 from unspool.delta.structural import Identity, identity_at
 from unspool.history.diff import same_value
+from unspool.model.parts import Parts, parts_inside, parts_of
 from unspool.model.paths import Path, Step
-from unspool.query.parts import Parts, children, leaves, parts_of
+from unspool.query.parts import children, leaves
 
 
 class Pending:
@@ -46,7 +47,7 @@ class Pending:
         root = node = cls(path[0], value)
         for step in path[1:]:
             node.parts = parts_of(node.value)
-            part = next(part for name, part in children(node.parts or []) if name == step)
+            part = node.parts[step]  # type: ignore[index]
             node.inner = {step: cls(step, part, node)}
             node = node.inner[step]
         return root
@@ -115,14 +116,14 @@ def _descend(
 ) -> list[tuple[Pending, bytes | None]] | None:
     """Pair the unexplained parts of a node with those of its older version; None where the two have no parts alike."""
     if node.parts is None:
-        node.parts = parts_of(node.value)
+        node.parts = parts_inside(node.value)
     new = node.parts
     if not new or type(new) is not type(old):
         return None
     if node.inner is None:
         node.inner = {step: Pending(step, part, node) for step, part in children(new)}
     if isinstance(old, dict):
-        return [(part, old.get(str(step))) for step, part in node.inner.items()]
+        return [(part, old.get(step)) for step, part in node.inner.items()]
     if not isinstance(old, list) or not isinstance(new, list):
         return None
     sources = align(old, new, identity_at(identity, node.path())).sources

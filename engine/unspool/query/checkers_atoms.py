@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from unspool.model.parts import parts_inside
 from unspool.model.paths import Path
 from unspool.query.checkers_findings import CheckFinding, Scope
 from unspool.query.checkers_moments import Moment
 from unspool.query.checkers_patterns import spell
-from unspool.query.parts import children, parts_of
+from unspool.query.parts import children
 
 _SMALL: Final = 256
 """Bytes by which a value must have grown at least to be worth telling."""
@@ -113,7 +114,7 @@ class Leak:
 def largest_part(path: Path, value: bytes) -> Path:
     """Return the deepest part that a value, given in wire form, mostly consists of."""
     while True:
-        parts = parts_of(value)
+        parts = parts_inside(value)
         if not parts:
             return path
         step, part = max(children(parts), key=lambda item: len(item[1]))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from unspool.model.paths import Path
 from unspool.query.checkers_moments import Moment
 from unspool.query.checkers_patterns import Pattern, covers
 
@@ -49,7 +50,7 @@ class Scope:
     name: str
     path: Pattern | None = None
 
-    def holds(self, path: tuple[str | int, ...]) -> bool:
+    def holds(self, path: Path) -> bool:
         """Say whether a value is looked at."""
         return self.path is None or covers(self.path, path)
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from glob import escape
 from typing import Final
 
 from unspool.delta.identity import names_identity
-from unspool.model.paths import Path, Step, format_path
+from unspool.errors import PathSyntaxError
+from unspool.model.keys import spell_key
+from unspool.model.parts import value_parts
+from unspool.model.paths import Path, Step, format_path, key_at
 from unspool.model.values import Value
 from unspool.query.checkers_words import brief
 from unspool.query.errors import ExpressionError
@@ -31,8 +35,15 @@ def parse_pattern(text: str) -> Pattern:
     while place < len(body):
         match = _TOKEN.match(body, place)
         if match is None:
-            column = len(text) - len(body) + place + 1
-            raise ExpressionError(f"{text!r} is no pattern: stuck at column {column}; write cart*.items[*].sku")
+            try:
+                key, place = key_at(body, place)
+            except PathSyntaxError:
+                column = len(text) - len(body) + place + 1
+                raise ExpressionError(
+                    f"{text!r} is no pattern: stuck at column {column}; write cart*.items[*].sku"
+                ) from None
+            steps.append(escape(spell_key(key)))
+            continue
         steps.append(next(group for group in match.groups() if group is not None))
         place = match.end()
     return tuple(steps)
@@ -44,7 +55,7 @@ def covers(pattern: Pattern, path: Path) -> bool:
 
 
 def _fits(step: Step, pattern: str) -> bool:
-    return fnmatchcase(str(step), pattern)
+    return fnmatchcase(spell_key(step), pattern)
 
 
 def found(pattern: Pattern, state: Mapping[str, Value]) -> Iterator[tuple[Path, Value]]:
@@ -56,13 +67,12 @@ def found(pattern: Pattern, state: Mapping[str, Value]) -> Iterator[tuple[Path, 
             yield path, value
             continue
         wanted = pattern[len(path)]
-        if isinstance(value, Mapping):
-            keys = [wanted] if not _is_wild(wanted) and wanted in value else list(value)
-            inside = [((*path, key), value[key]) for key in keys if isinstance(key, str) and _fits(key, wanted)]
-        elif isinstance(value, list):
-            inside = [((*path, index), item) for index, item in enumerate(value) if _fits(index, wanted)]
-        else:
+        if isinstance(value, Mapping) and not _is_wild(wanted) and wanted in value:
+            pending.append(((*path, wanted), value[wanted]))
             continue
+        parts = value_parts(value) or {}
+        items = parts.items() if isinstance(parts, dict) else enumerate(parts)
+        inside = [((*path, step), part) for step, part in items if _fits(step, wanted)]
         pending.extend(reversed(inside))
 
 
@@ -82,23 +92,23 @@ def spell_in(path: Path, atom: Value) -> str:
         path: the path, which starts with the atom's name.
         atom: the atom's value, in which the records are looked up.
     """
-    parts = [format_path(path[:1], root="")]
+    spelled = [format_path(path[:1], root="")]
     value = atom
     for step in path[1:]:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            value = None
-        key = _key_of(value) if isinstance(step, int) else ""
-        parts.append(f"[{key}]" if key else format_path((step,), root="$")[1:])
-    return "".join(parts)
+        parts = value_parts(value)
+        if isinstance(parts, list):
+            value = parts[step] if isinstance(step, int) and step < len(parts) else None
+        else:
+            value = (parts or {}).get(step)
+        key = _key_of(value) if isinstance(parts, list) else ""
+        spelled.append(f"[{key}]" if key else format_path((step,), root="$")[1:])
+    return "".join(spelled)
 
 
 def _key_of(record: Value) -> str:
     """Return what tells a record from the others of its list, or "" where nothing does."""
-    if not isinstance(record, Mapping):
-        return ""
-    for field, value in record.items():
+    fields = value_parts(record)
+    for field, value in fields.items() if isinstance(fields, dict) else ():
         if isinstance(field, str) and isinstance(value, str | int) and names_identity(field):
             return f"{field}={brief(value)}"
     return ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from unspool.model.parts import value_parts
 from unspool.model.paths import Path
 from unspool.model.values import MISSING, Value, strict_equal
 from unspool.query.checkers_findings import CheckFinding, Scope
@@ -179,7 +180,6 @@ def _types_in(touch: Touch) -> Iterator[tuple[Path, str]]:
         yield path, type_name(value)
         if len(path) - len(touch.path) == _LEVELS:
             continue
-        if isinstance(value, Mapping):
-            pending.extend(((*path, key), item) for key, item in value.items() if isinstance(key, str))
-        elif isinstance(value, list):
-            pending.extend(((*path, index), item) for index, item in enumerate(value))
+        parts = value_parts(value) or {}
+        items = parts.items() if isinstance(parts, dict) else enumerate(parts)
+        pending.extend(((*path, step), part) for step, part in items)

@@ -26,7 +26,7 @@ from unspool.model.limits import in_force
 from unspool.model.values import Value
 from unspool.query.doubts import Watch
 from unspool.query.errors import EvaluationStopped, ExpressionError
-from unspool.query.expression_values import plain
+from unspool.query.expression_values import Member, in_brackets, may_have_members, plain, without_members
 from unspool.query.reading import Wire
 
 _DEEPEST: Final = 100
@@ -108,6 +108,7 @@ class _BoundedInterpreter(TreeInterpreter):  # type: ignore[misc]
         self._watch = watch
         self._visits = 0
         self._until = 0.0
+        self.has_members = False
 
     def begin(self) -> None:
         """Start the clock."""
@@ -129,17 +130,45 @@ class _BoundedInterpreter(TreeInterpreter):  # type: ignore[misc]
 
     def visit_field(self, node: dict[str, Any], value: Any) -> Any:
         """Look for a field."""
+        name = node["value"]
+        if isinstance(value, dict) and name in value and in_brackets(name) in value:
+            raise ExpressionError(
+                f"{self._text[:80]!r}: {name!r} is a key of one object both as a text and as another type, so it is not "
+                f'known which is meant; ask for its path: blame, writes and search tell [{name}] from ["{name}"]'
+            )
         self._watch.field(node, value)
         return super().visit_field(node, value)
+
+    def visit_index(self, node: dict[str, Any], value: Any) -> Any:
+        """Look for the item of a list, or for an integer key."""
+        if isinstance(value, dict):
+            text = str(node["value"])
+            return value.get(in_brackets(text), value.get(text))
+        return super().visit_index(node, value)
+
+    def visit_function_expression(self, node: dict[str, Any], value: Any) -> Any:
+        """Call a function; members of enumerations are their values to it."""
+        given = [self.settled(self.visit(child, value)) for child in node["children"]]
+        return self._functions.call_function(node["value"], given)
+
+    def settled(self, value: Any) -> Any:
+        """Return a result in which members of enumerations are their values."""
+        return without_members(value) if self.has_members else value
 
     def visit_comparator(self, node: dict[str, Any], value: Any) -> Any:
         """Compare; only numbers and texts have an order."""
         left, right = (self.visit(child, value) for child in node["children"])
+        left, right = _compared(left, right), _compared(right, left)
         self._watch.comparison(node, left, right)
         compare = self.COMPARATOR_FUNC[node["value"]]
         if node["value"] in self._EQUALITY_OPS or (_has_order(left) and _has_order(right)):
             return compare(left, right)
         return None
+
+
+def _compared(value: Any, other: Any) -> Any:
+    """Return what of a value is compared with another: a member of an enumeration is known by name or by value."""
+    return value.beside(other) if isinstance(value, Member) else value
 
 
 def _has_order(value: Any) -> bool:
@@ -197,12 +226,14 @@ class Expression:
             value = self._interpreter.visit(self._tree, values)
         except (JMESPathError, TypeError, ArithmeticError, RecursionError) as error:
             return Answer(None, False, self.reads, str(error) or type(error).__name__)
+        value = self._interpreter.settled(value)
         return Answer(value, holds(value), self.reads)
 
     def _value(self, atom: str, encoded: bytes) -> Value:
         known = self._decoded.get(atom)
         if known is None or known[0] != encoded:
             known = self._decoded[atom] = (encoded, plain(encoded))
+            self._interpreter.has_members = self._interpreter.has_members or may_have_members(encoded)
         return known[1]
 
 

@@ -30,9 +30,9 @@ class Kinds:
 
     def of(self, path: Path) -> Kind:
         """Return the kind of a path."""
-        kind: Kind = path[:1]
+        kind: Kind = (str(path[0]),)
         for step in path[1:]:
-            if isinstance(step, int):
+            if not isinstance(step, str):
                 kind = (*kind, EACH)
                 continue
             keys = self._keys[kind]

@@ -10,6 +10,7 @@ from typing import Final
 from unspool.delta.identity import Steps, canonical_identity, key_paths, pattern_steps, spell_pattern
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
+from unspool.model.parts import content_of, value_parts
 from unspool.model.values import Value
 
 _LOOKED_AT: Final = 12
@@ -87,16 +88,20 @@ def _lists(history: History, seq: int, steps: Steps) -> Iterator[list[Value]]:
     while pending:
         value, depth = pending.pop()
         if depth == len(steps):
-            if isinstance(value, list):
-                yield value
+            items = content_of(value)
+            if isinstance(items, list):
+                yield items
             continue
         step = steps[depth]
-        if isinstance(value, list):
+        parts = value_parts(value)
+        if isinstance(parts, list):
             # Numbers may be left out of a pattern: `orders.lines` is the lines of every order.
             deeper = depth + 1 if step is None or isinstance(step, int) else depth
-            pending.extend((item, deeper) for item in value if isinstance(item, list | Mapping))
-        elif isinstance(value, Mapping) and step in value:
-            pending.append((value[step], depth + 1))
+            pending.extend((item, deeper) for item in parts if value_parts(item) is not None)
+        elif parts is not None and step is None:
+            pending.extend((item, depth + 1) for key, item in parts.items() if isinstance(key, int))
+        elif parts is not None and step in parts:
+            pending.append((parts[step], depth + 1))
 
 
 def _hint(history: History, pattern: str) -> str:

@@ -1,7 +1,7 @@
 """Parts of a value by path, on wire forms: what is somewhere, what a value ends in, and how two values differ.
 
-A leaf is what has no parts: a scalar, an empty list or object, and what is kept as one piece (a tuple, a set, a
-value nested too deeply to be taken apart). Nothing here recurses, and only what differs is looked into.
+A leaf is what has no parts: a scalar, an empty list or object, and what is shown in one piece (a set, a member of an
+enumeration, a tuple of leaves, a value nested too deeply to be taken apart). Nothing here recurses, and only what differs is looked into.
 """
 
 from __future__ import annotations
@@ -12,27 +12,12 @@ from dataclasses import dataclass
 from unspool.delta.align import GONE, align
 from unspool.delta.structural import Identity, identity_at
 from unspool.history.diff import same_value
-from unspool.model.encoded import NotSplittable, Shape, shape_of, split_list, split_map
+from unspool.model.keys import spell_key
+from unspool.model.parts import Parts, child_of, own_step, parts_alike, parts_inside, parts_of
 from unspool.model.paths import Path, Step, format_path
-from unspool.model.values import MISSING, Value
+from unspool.model.values import MISSING, Tagged, Unrepresentable, Value
 from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound
-
-Parts = dict[str, bytes] | list[bytes]
-"""The wire forms of an object's values by key, or of a list's items."""
-
-
-def parts_of(value: bytes) -> Parts | None:
-    """Return the parts of a value; None for a leaf that is no list and no object."""
-    shape = shape_of(value)
-    try:
-        if shape is Shape.MAP:
-            return split_map(value)
-        if shape is Shape.LIST:
-            return split_list(value)
-    except NotSplittable:
-        return None
-    return None
 
 
 def children(parts: Parts) -> Iterator[tuple[Step, bytes]]:
@@ -45,7 +30,7 @@ def leaves(value: bytes, path: Path = ()) -> Iterator[tuple[Path, bytes]]:
     pending = [(path, value)]
     while pending:
         place, part = pending.pop()
-        parts = parts_of(part)
+        parts = parts_inside(part)
         if not parts:
             yield place, part
             continue
@@ -65,29 +50,22 @@ def find(state: Mapping[str, bytes], path: Path, where: str) -> tuple[Path, byte
     Raises:
         PathNotFound: nothing is there.
     """
-    parts: Parts | None = dict(state)
+    atoms: dict[Step, bytes] = {}
+    atoms.update(state)
     found: list[Step] = []
     value = b""
     for depth, step in enumerate(path):
-        part = _child(parts, step)
+        if depth:
+            part = child_of(value, step)
+        else:
+            own = own_step(atoms, step)
+            part = None if own is None else (own, state[str(own)])
         if part is None:
-            raise PathNotFound(
-                f"{where} has nothing at {format_path(path[: depth + 1])}: {_what(found, value, parts)}"
-            )
+            told = _what(found, value, parts_of(value) if depth else atoms)
+            raise PathNotFound(f"{where} has nothing at {format_path(path[: depth + 1])}: {told}")
         name, value = part
         found.append(name)
-        parts = parts_of(value)
     return tuple(found), value
-
-
-def _child(parts: Parts | None, step: Step) -> tuple[Step, bytes] | None:
-    if isinstance(parts, dict):
-        key = str(step)
-        return (key, parts[key]) if key in parts else None
-    if parts is None or isinstance(step, str) or not -len(parts) <= step < len(parts):
-        return None
-    index = step % len(parts)
-    return index, parts[index]
 
 
 def _what(found: list[Step], value: bytes, parts: Parts | None) -> str:
@@ -95,11 +73,15 @@ def _what(found: list[Step], value: bytes, parts: Parts | None) -> str:
     if isinstance(parts, list):
         return f"{place} is a list of {len(parts)}"
     if parts is None:
-        return f"{place} is a {type(decode(value)).__name__}"
-    names = [repr(name) for name in parts]
+        return f"{place} is a {_type_of(decode(value))}"
+    names = [repr(name) if isinstance(name, str) else spell_key(name) for name in parts]
     if not names:
         return f"{place} is empty"
     return f"{place} has {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}"
+
+
+def _type_of(value: Value) -> str:
+    return value.type_name if isinstance(value, Tagged | Unrepresentable) else type(value).__name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,19 +133,21 @@ def differences(
             continue
         if item.old_bytes == item.new_bytes:
             continue
-        before, after = parts_of(item.old_bytes), parts_of(item.new_bytes)
+        pair = parts_alike(item.old_bytes, item.new_bytes)
         inner: list[Difference] | None = None
-        if isinstance(before, dict) and isinstance(after, dict):
-            inner = _in_objects(item, before, after)
-        elif isinstance(before, list) and isinstance(after, list):
-            inner = _in_lists(item, before, after, identity)
+        if pair is not None:
+            before, after = pair
+            if isinstance(before, dict) and isinstance(after, dict):
+                inner = _in_objects(item, before, after)
+            elif isinstance(before, list) and isinstance(after, list):
+                inner = _in_lists(item, before, after, identity)
         if inner is not None:
             pending.extend(reversed(inner))
         elif not same_value(item.old_bytes, item.new_bytes):
             yield item
 
 
-def _in_objects(item: Difference, old: dict[str, bytes], new: dict[str, bytes]) -> list[Difference]:
+def _in_objects(item: Difference, old: dict[Step, bytes], new: dict[Step, bytes]) -> list[Difference]:
     before, after = item.old_path or (), item.new_path or ()
     inner = [Difference((*before, key), None, value, None) for key, value in old.items() if key not in new]
     for key, value in new.items():

@@ -11,12 +11,12 @@ from enum import Enum
 from typing import NamedTuple
 
 from unspool.delta.align import GONE, align
-from unspool.delta.identity import identity_of, own_keys
+from unspool.delta.identity import identity_of, own_keys, record_of
 from unspool.delta.structural import Identity, identity_at
 from unspool.history.diff import same_value
-from unspool.model.encoded import NotSplittable, Shape, header_size, shape_of, split_map
+from unspool.model.encoded import Shape, header_size, shape_of
+from unspool.model.parts import Parts, parts_of
 from unspool.model.paths import Path, Step
-from unspool.query.parts import Parts, parts_of
 
 
 class Outcome(Enum):
@@ -134,8 +134,8 @@ class Tracker:
                 return self._levels[depth + 1].value
         step, parts = steps[depth], level.parts
         if isinstance(parts, dict):
-            return parts.get(step) if isinstance(step, str) else None
-        if parts is None or isinstance(step, str):
+            return parts.get(step)
+        if parts is None or not isinstance(step, int):
             return None
         known = self._levels[depth].parts if depth + 1 < len(self._levels) else None
         if isinstance(known, list):
@@ -162,7 +162,7 @@ class Tracker:
         ends = len(levels) - 1
         for depth in range(max(ends, 0), len(self._levels) - 1):
             parts, step = self._levels[depth].parts, self._steps[depth]
-            if not isinstance(parts, list) or isinstance(step, str):
+            if not isinstance(parts, list) or not isinstance(step, int):
                 continue
             mark = _mark(parts, step, identity_at(self._identity, self.path[: depth + 1]))
             if mark is not None:
@@ -188,11 +188,8 @@ def _paired(here: Sequence[bytes], index: int, there: Sequence[bytes], key: str 
 
 def _mark(items: Sequence[bytes], index: int, key: str | None) -> Mark | None:
     """Return what tells a record of a list from the others, if anything does."""
-    if shape_of(items[index]) is not Shape.MAP:
-        return None
-    try:
-        fields = split_map(items[index])
-    except NotSplittable:
+    fields = record_of(items[index])
+    if fields is None:
         return None
     for name in (key,) if key is not None else own_keys(fields):
         value = identity_of(fields, name)
@@ -204,9 +201,5 @@ def _mark(items: Sequence[bytes], index: int, key: str | None) -> Mark | None:
 
 
 def _field(item: bytes, key: str) -> bytes | None:
-    if shape_of(item) is not Shape.MAP:
-        return None
-    try:
-        return identity_of(split_map(item), key)
-    except NotSplittable:
-        return None
+    fields = record_of(item)
+    return None if fields is None else identity_of(fields, key)

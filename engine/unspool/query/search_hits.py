@@ -11,11 +11,13 @@ from typing import Final, Protocol
 from unspool.delta.structural import Identity
 from unspool.model.encoded import shared_ends
 from unspool.model.json_text import to_json
+from unspool.model.keys import spell_key
+from unspool.model.parts import parts_inside
 from unspool.model.paths import Path, Step, format_path
 from unspool.model.values import Value
 from unspool.model.wire import decode, encode
 from unspool.query.expressions import Predicate
-from unspool.query.parts import children, differences, parts_of
+from unspool.query.parts import children, differences
 from unspool.query.reading import Wire
 from unspool.query.search_queries import Query, Span
 
@@ -128,9 +130,11 @@ class TextLook:
         if not self._query.looks_at_names:
             return _Place(path, "", False), None
         text = holder.text + _spelled(step)
-        key = self._query.find(step) if isinstance(step, str) else None
-        if key is not None and isinstance(step, str):
-            return _Place(path, text, True), _hit(seq, path, HitKind.KEY, step, key)
+        # A number may be an index, which is no key.
+        name = "" if isinstance(step, int) else spell_key(step)
+        key = self._query.find(name) if name else None
+        if key is not None:
+            return _Place(path, text, True), _hit(seq, path, HitKind.KEY, name, key)
         if holder.named:
             return _Place(path, text, True), None
         span = self._query.find(text)
@@ -143,7 +147,7 @@ class TextLook:
         pending = [(place, value)]
         while pending:
             place, value = pending.pop()
-            parts = parts_of(value)
+            parts = parts_inside(value)
             if not parts:
                 decoded = decode(value)
                 text = leaf_text(decoded)

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from unspool.errors import PathSyntaxError
 from unspool.model.limits import in_force
 from unspool.model.paths import Path, parse_path
-from unspool.model.values import Value, json_equal
+from unspool.model.values import Tagged, Value, json_equal
 from unspool.query.errors import EvaluationStopped, ExpressionError, QuestionError
 
 _LONGEST: Final = 20_000
@@ -104,7 +104,7 @@ def _raw_form(text: str, any_case: bool) -> bytes | None:
 _HEX: Final = frozenset("abcdef")
 _SPELLINGS: Final = (
     "null", "true", "false", "nanj", "infj", "float", "int", "tuple", "frozenset", "bytes", "pairs", "type", "value",
-    "unrepresentable", "reason", "datetime", "timedelta", "decimal", "uuid", "complex",
+    "unrepresentable", "reason", "enum", "none", "wire", "tagged", "datetime", "timedelta", "decimal", "uuid", "complex",
 )  # fmt: skip
 """Words in the JSON text of values that have no text of their own."""
 _ODD_CASE: Final = ("\u212a".encode(), "\u0130".encode())
@@ -207,9 +207,19 @@ class ComparisonQuery:
 
     def find_value(self, path: Path, value: Value, text: str) -> Span | None:
         """See `Query.find_value`."""
+        value = self._compared(value)
         if path[-len(self.path) :] != self.path or (self._orders and _order_of(value) != _order_of(self.value)):
             return None
         return (0, len(text)) if self._compare(value, self.value) else None
+
+    def _compared(self, value: Value) -> Value:
+        """Return what of a value is compared: a member of an enumeration is known by name or by value."""
+        while isinstance(value, Tagged):
+            if value.is_member:
+                name, value = value.value
+                return name if name == self.value else value
+            value = value.value
+        return value
 
 
 def _order_of(value: Value) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from fnmatch import translate
 from typing import Final
 
@@ -177,7 +178,7 @@ class Redaction:
                     into[at] = REDACTED
                     continue
                 parts = [None]
-                made.append((kind, item.type_name, parts, into, at))
+                made.append((kind, item, parts, into, at))
                 if _quotes(item.value):
                     quoting.append((into, at))
                 todo.append((item.value, here, parts, 0))
@@ -195,7 +196,7 @@ class Redaction:
 
     def _without_quotes(self, error: Tagged, secrets: set[str]) -> Tagged:
         texts = tuple(self.clean_text(text, secrets) if type(text) is str else text for text in error.value["args"])
-        return Tagged(error.type_name, {**error.value, "args": texts})
+        return replace(error, value={**error.value, "args": texts})
 
     def _go_on(
         self,
@@ -253,7 +254,7 @@ def _made(kind: type, facts: Value, parts: list[Value]) -> Value:
     if kind is dict:
         return dict(zip(facts, parts, strict=True))
     if kind is Tagged:
-        return Tagged(facts, parts[0])
+        return replace(facts, value=parts[0])
     return parts if kind is list else kind(parts)
 
 

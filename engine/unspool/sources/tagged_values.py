@@ -64,7 +64,8 @@ def _tagged_part(value: Value) -> Part | Value:
         case dict():
             return _pairs(value)
         case Tagged():
-            return Part(iter((value.value,)), lambda done: {"$type": value.type_name, "value": done[0]})
+            more = {"enum": True} if value.is_member else {}
+            return Part(iter((value.value,)), lambda done: {"$type": value.type_name, "value": done[0], **more})
         case dt.datetime() | dt.time() if value.fold:
             return {f"${type(value).__name__}": f"{value.isoformat()}~"}
     return value
@@ -109,8 +110,8 @@ def _untagged_part(value: Value) -> Part | Value:
     if len(keys) == 1 and keys[0] in _LEAVES:
         restore = _LEAVES[keys[0]]
         return Part(iter((value[keys[0]],)), lambda done: restore(done[0]))
-    if keys == ["$type", "value"]:
-        return Part(iter((value["value"],)), lambda done: Tagged(str(value["$type"]), done[0]))
+    if keys == ["$type", "value"] or (keys == ["$type", "value", "enum"] and value["enum"] is True):
+        return Part(iter((value["value"],)), lambda done: Tagged(str(value["$type"]), done[0], len(keys) > 2))
     if keys == ["$unrepresentable", "reason"]:
         return Unrepresentable(str(value["$unrepresentable"]), str(value["reason"]))
     return object_part(keys, iter(value.values()))

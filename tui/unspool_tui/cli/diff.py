@@ -56,12 +56,12 @@ def command(common: Common, from_entry: int, to_entry: int, as_json: bool, as_pa
 
 
 def _print_patch(out: Output, diff: Diff, identity: Identity | None) -> None:
-    from unspool.delta.json_patch import encoded_patch
+    from unspool.delta.json_patch import encoded_patch, portable
 
     # Only the changed atoms are compared: the others add nothing to a patch.
     old = {change.atom: change.old_bytes for change in diff.changes if change.old_bytes is not None}
     new = {change.atom: change.new_bytes for change in diff.changes if change.new_bytes is not None}
-    out.json(encoded_patch(old, new, identity))
+    out.json(portable(encoded_patch(old, new, identity)))
 
 
 def _print_words(out: Output, diff: Diff) -> None:

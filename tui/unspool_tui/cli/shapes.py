@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unspool.model.paths import to_pointer
+from unspool.model.paths import Key, format_path, to_pointer
 from unspool.model.values import MISSING, Value
 from unspool.sources.timestamps import iso_time
 
@@ -40,6 +40,9 @@ def show_shape(entry: Entry, state: dict[str, Value]) -> dict[str, Value]:
 
 def _op_shape(op: Op) -> dict[str, Value]:
     shape: dict[str, Value] = {"op": op.kind.value, "path": to_pointer(op.path)}
+    if any(isinstance(step, Key) for step in (*op.path, *op.source)):
+        # A pointer cannot tell a key that is no text from its spelling.
+        shape["at"] = format_path(op.path)
     if op.source:
         shape["from"] = to_pointer(op.source)
     if op.old is not MISSING:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unspool.errors import PathSyntaxError
 from unspool.model.paths import Path, format_path, parse_path
 from unspool.model.values import State, Value
+from unspool.model.wire import decode
+from unspool.query.errors import PathNotFound
+from unspool.query.parts import find
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
@@ -43,7 +45,7 @@ def _show_state(out: Output, history: History, number: int, atom: str | None, as
     entry = history[number]
     state: State = history.state(number)
     if atom is not None:
-        state = {atom: _at(history.view(number), (atom,), entry.seq)}
+        state = {atom: decode(_at(history.view(number), (atom,), entry.seq))}
     if as_json:
         out.json(show_shape(entry, state))
         return
@@ -54,7 +56,7 @@ def _show_state(out: Output, history: History, number: int, atom: str | None, as
 
 def _show_value(out: Output, history: History, number: int, path: Path, as_json: bool) -> None:
     entry = history[number]
-    value = _at(history.view(number), path, entry.seq)
+    value = decode(_at(history.view(number), path, entry.seq)) if path else history.state(number)
     if as_json:
         shape = show_shape(entry, {})
         del shape["state"]
@@ -63,15 +65,11 @@ def _show_value(out: Output, history: History, number: int, path: Path, as_json:
         _print_value(out, value)
 
 
-def _at(view: StateView, path: Path, seq: int) -> Value:
-    value: Value = view
-    for depth, step in enumerate(path):
-        try:
-            value = value[step if isinstance(value, list) or not isinstance(step, int) else str(step)]
-        except (KeyError, IndexError, TypeError):
-            place = format_path(path[: depth + 1])
-            raise PathSyntaxError(f"entry {seq} has nothing at {place}; `unspool show` lists what it has") from None
-    return value
+def _at(view: StateView, path: Path, seq: int) -> bytes:
+    try:
+        return find(view.wire, path, f"entry {seq}")[1]
+    except PathNotFound as error:
+        raise PathNotFound(f"{error}; `unspool show` lists what it has") from None
 
 
 def _print_value(out: Output, value: Value) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from unspool.model.keys import spell_key
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.grid import on_grid
@@ -47,7 +48,7 @@ def inspect_row(node: Node, origin: Origin, head: int, width: int, glyphs: Glyph
     fresh = origin.seq == head and node.depth == 0
     indent, deep = _indent(node.depth, width)
     step = node.address[-1]
-    key = str(step) if isinstance(step, int) else on_grid(step[:200]) or '""'
+    key = on_grid(spell_key(step)[:200]) or '""'
     left: tuple[Span, ...] = (
         (" " * indent, "text"),
         *deep,

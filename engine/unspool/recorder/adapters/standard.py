@@ -15,21 +15,14 @@ from traceback import walk_tb
 from typing import Final
 
 from unspool.model.recipes import TAGGED, Recipe, tagged, type_name
-from unspool.model.standard import CONTENTS
-from unspool.model.tags import Tag
 from unspool.model.values import Value
 
-_STANDARD: Final = int(Tag.STANDARD)
 _MOST_FRAMES: Final = 100
 """Frames of a traceback that are kept: the innermost, where an error arose."""
 
 
 def find_standard(kind: type) -> Recipe | None:
-    """Return the recipe of a type of the standard library; None for others."""
-    known = CONTENTS.get(kind)
-    if known is not None:
-        name, take = known
-        return lambda value: (_STANDARD, [name, take(value)])
+    """Return the recipe of a type of the standard library that is kept by name; None for others."""
     content = _CONTENTS.get(kind)
     if content is not None:
         return tagged(kind, content)

@@ -13,8 +13,12 @@ from unspool.errors import ConfigError
 from unspool.history.history import History
 from unspool.history.view import StateView
 from unspool.model.json_text import to_json
+from unspool.model.parts import value_parts
 from unspool.model.paths import Path, format_path, parse_path
 from unspool.model.values import MISSING, Value
+from unspool.model.wire import decode
+from unspool.query.errors import PathNotFound
+from unspool.query.parts import find
 from unspool.sources.exports.facts import entries_of, exact_time
 from unspool.sources.exports.options import ExportOptions
 
@@ -60,16 +64,10 @@ def _value_at(view: StateView, path: Path) -> Value:
     """Return the value a path leads to, or MISSING."""
     if not path:
         return view.to_dict()
-    # A name of digits is an index inside a list and a key elsewhere.
-    value: Value = view.get(str(path[0]), MISSING)
-    for step in path[1:]:
-        if isinstance(value, dict):
-            value = value.get(step, value.get(str(step), MISSING))
-        elif isinstance(value, list | tuple) and isinstance(step, int) and -len(value) <= step < len(value):
-            value = value[step]
-        else:
-            return MISSING
-    return value
+    try:
+        return decode(find(view.wire, path, "the state")[1])
+    except PathNotFound:
+        return MISSING
 
 
 def _cell(value: Value) -> str:
@@ -101,10 +99,11 @@ def _hint(history: History) -> str:
         if not pending or len(found) == _HINTS:
             break
         path, value = pending.popleft()
-        if isinstance(value, dict):
-            pending.extend(((*path, key), item) for key, item in value.items() if isinstance(key, str))
-        elif isinstance(value, list):
-            pending.extend(((*path, index), item) for index, item in enumerate(value[:_HINTS]))
+        parts = value_parts(value)
+        if isinstance(parts, dict):
+            pending.extend(((*path, step), item) for step, item in parts.items())
+        elif parts is not None:
+            pending.extend(((*path, index), item) for index, item in enumerate(parts[:_HINTS]))
         elif isinstance(value, int | float) and not isinstance(value, bool):
             found.append(format_path(path, root=""))
     return " or --path ".join(found) or "cart.total"
