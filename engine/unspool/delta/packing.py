@@ -13,6 +13,7 @@ from unspool.errors import CorruptHistory, DeltaError
 from unspool.model.atom_changes import AtomChange
 from unspool.model.atoms import AtomEntry, entries_of, entry_of, row_of, rows_of
 from unspool.model.entries import NO_META, ChangeKind
+from unspool.model.keys import key_of, step_of
 from unspool.model.snapshot_metadata import DeltaMetadata, SnapshotMetadata
 from unspool.model.snapshots import AnySnapshot, DeltaSnapshot, Snapshot
 from unspool.model.values import Value
@@ -127,7 +128,7 @@ def _change_row(change: AtomChange) -> list[Value]:
     if change.packed_ops or change.paths:
         row.append(change.packed_ops)
     if change.paths:
-        row.append([list(path) for path in change.paths])
+        row.append([list(map(key_of, path)) for path in change.paths])
     return row
 
 
@@ -135,7 +136,7 @@ def _change(name: str, row: list[Value]) -> AtomChange:
     kind = _KINDS[row[0]]
     old, new = target_of(row, forward=False), target_of(row, forward=True)
     rest = row[3:] if kind is ChangeKind.MODIFIED else row[2:]
-    paths = tuple(tuple(path) for path in rest[1]) if len(rest) > 1 else ()
+    paths = tuple(tuple(map(step_of, path)) for path in rest[1]) if len(rest) > 1 else ()
     return AtomChange(name, kind, old, new, rest[0] if rest else b"", paths)
 
 

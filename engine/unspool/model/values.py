@@ -6,7 +6,8 @@ import array
 import datetime as dt
 import decimal
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -44,7 +45,7 @@ class Tagged:
 
     type_name: str
     value: Value
-    is_member: bool = field(default=False, compare=False)
+    is_member: bool = field(default=False, compare=False, repr=False)
 
     def __hash__(self) -> int:
         # An object may be a key or a member of a set although its content, as plain values, may not.
@@ -118,7 +119,7 @@ def _same_strict_leaf(left: Value, right: Value) -> bool:
     if isinstance(left, range | slice | array.array):
         return repr(left) == repr(right)
     if isinstance(left, set | frozenset):
-        return _typed(left) == _typed(right)
+        return Counter(map(_told, left)) == Counter(map(_told, right))
     return bool(left == right)
 
 
@@ -132,18 +133,38 @@ def _same_float(left: float, right: float) -> bool:
     )
 
 
-def _typed(members: Iterable[Value]) -> set[tuple[type, Value]]:
-    """Return members with their types: `{1}` and `{True}` are equal to Python."""
-    return {(type(item), repr(item) if isinstance(item, _SHOWN_EXACTLY) else item) for item in members}
+def _told(key: Value) -> Value:
+    """Return what tells a key or member of a set from all others that are not strictly the same."""
+    kind = type(key)
+    if kind is str or kind is int or kind is bytes:
+        return kind, key
+    if kind is float or kind is complex:
+        return kind, repr(key)
+    if kind is tuple or kind is list:
+        return kind, tuple(map(_told, key))
+    if kind is frozenset or kind is set:
+        return kind, frozenset(Counter(map(_told, key)).items())
+    if isinstance(key, Mapping):
+        return kind, frozenset((_told(name), _told(item)) for name, item in key.items())
+    if kind is Tagged:
+        return kind, key.type_name, _told(key.value)
+    if isinstance(key, decimal.Decimal):
+        return kind, str(key)
+    if isinstance(key, dt.datetime | dt.time):
+        return kind, key.isoformat(), key.fold, _zone(key)
+    return (kind, repr(key)) if isinstance(key, range | slice | array.array | bytearray) else (kind, key)
 
 
-_SHOWN_EXACTLY: Final = (tuple, frozenset, float, complex, decimal.Decimal, dt.datetime, dt.time, Tagged)
-"""Types of members whose texts tell more apart than comparing does."""
+def _has_plain_keys(mapping: Mapping[Value, Value]) -> bool:
+    return _TEXT.issuperset(map(type, mapping))
 
 
-def _typed_keys(mapping: Mapping[Value, Value]) -> set[tuple[type, Value]]:
-    """Return the keys that are no text, with their types."""
-    return _typed(key for key in mapping if type(key) is not str)
+_TEXT: Final = frozenset((str,))
+
+
+def _by_key(mapping: Mapping[Value, Value]) -> dict[Value, Value]:
+    """Return the values of a mapping by what tells its keys apart."""
+    return {key if type(key) is str else _told(key): value for key, value in mapping.items()}
 
 
 def _same_json_leaf(left: Value, right: Value) -> bool:
@@ -178,8 +199,10 @@ def _equal(left: Value, right: Value, same_leaf: Any) -> bool:
         # Remembering pairs ends cycles; ids stay valid because both roots are held by the caller.
         seen.add((id(one), id(other)))
         if isinstance(one, Mapping) and isinstance(other, Mapping):
-            if same_leaf is _same_strict_leaf and _typed_keys(one) != _typed_keys(other):
-                return False
+            if same_leaf is _same_strict_leaf and not (_has_plain_keys(one) and _has_plain_keys(other)):
+                one, other = _by_key(one), _by_key(other)
+                if len(one) != len(other):
+                    return False
             for key, value in one.items():
                 if key not in other:
                     return False
