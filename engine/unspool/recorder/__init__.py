@@ -5,6 +5,7 @@ from unspool.recorder.redact import Redaction
 from unspool.recorder.troubles import (
     EntriesWait,
     EntrySkipped,
+    LogsHeldBack,
     OnError,
     RecordingStopped,
     RecordingWarning,
@@ -15,6 +16,7 @@ from unspool.recorder.troubles import (
 __all__ = [
     "EntriesWait",
     "EntrySkipped",
+    "LogsHeldBack",
     "OnError",
     "Recorder",
     "RecordingStopped",

@@ -382,17 +382,27 @@ class Recorder:
         """Record each call of a function, as a decorator: arguments, and result or exception, in `meta["call"]`."""
         return traced(self, function)
 
-    def install(self, *, excepthook: bool = False, threading: bool = False, asyncio: bool = False) -> None:
-        """Record the state when something is raised that nobody catches; closing takes the hooks away again.
+    def install(
+        self,
+        *,
+        excepthook: bool = False,
+        threading: bool = False,
+        asyncio: bool = False,
+        logging: str | int | None = None,
+    ) -> None:
+        """Record the state when something is raised that nobody catches, and log lines as notes, until it is closed.
 
         Args:
             excepthook: in the main thread.
             threading: in other threads.
             asyncio: in tasks of the running loop that nobody awaits.
+            logging: the lowest level of log lines that become notes, such as `"INFO"`; None for no lines.
 
         Raises:
-            ConfigError: `asyncio` without a running loop.
+            ConfigError: `asyncio` without a running loop, or an unknown level.
         """
+        if logging is not None:
+            self._hooks.install_logging(logging)
         if asyncio:
             self._hooks.install_asyncio()
         if excepthook:
@@ -546,8 +556,13 @@ class Recorder:
         if isinstance(error, StoreRefused):
             self._store_failed(error, may_raise=False)
             return
+        self.pass_over(
+            "too many calls came while another one was written" if error is None else self._encoding.shown(error)
+        )
+
+    def pass_over(self, reason: str) -> None:
+        """Count an entry that is left out, and tell why the first time."""
         self._troubles.skipped += 1
-        reason = "too many calls came while another one was written" if error is None else self._encoding.shown(error)
         self._troubles.tell(Trouble.SKIPPED, f"unspool left an entry out: {reason}; recording goes on")
 
     def _store_failed(self, refusal: StoreRefused, *, may_raise: bool = True) -> None:

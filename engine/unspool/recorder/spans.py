@@ -31,6 +31,12 @@ class TakesDown(Protocol):
     def take_down(self, action: str, facts: Mapping[str, Value], frame: FrameType | None) -> int | None:
         """Record an entry with the recorder's own state, or without one where it has none."""
 
+    def put_note(self, message: str, facts: Mapping[str, Value], frame: FrameType | None) -> int | None:
+        """Put a note on the timeline."""
+
+    def pass_over(self, reason: str) -> None:
+        """Count something that was left out, and tell why the first time."""
+
 
 class Span:
     """Something that takes a while: one entry at its end, with how long it took and what it raised.
@@ -185,6 +191,17 @@ class Hooks:
 
         loop.set_exception_handler(handler)
         self._undo.append(undo)
+
+    def install_logging(self, level: str | int) -> None:
+        """Put lines of the log down as notes.
+
+        Raises:
+            ConfigError: there is no such level.
+        """
+        # Programs without it need not wait for its import.
+        from unspool.recorder.logs import LogNotes, level_of
+
+        self._undo.append(LogNotes(self._recorder, level_of(level)).install())
 
     def remove(self) -> None:
         """Put back what was there, where nobody else put another in its place."""

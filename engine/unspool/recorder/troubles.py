@@ -35,6 +35,10 @@ class SealingStopped(RecordingWarning):
     """Entries are recorded, but no longer compressed in the background."""
 
 
+class LogsHeldBack(RecordingWarning):
+    """Log lines are to become notes, and the levels of loggers keep them back."""
+
+
 class EntriesWait(RecordingWarning):
     """Entries lie in the spool because a server cannot be reached, or refuses them; the app has nothing to do."""
 
