@@ -79,6 +79,9 @@ class Keeping:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Record how a phase of a test failed, and keep what was recorded once the last one is over."""
         report = yield
+        if report.when == "setup":
+            # Whoever runs a test again after a failure begins anew.
+            item.stash[_FAILED] = False
         if report.failed and call.excinfo is not None:
             item.stash[_FAILED] = True
             self._record_failure(item, report, call.excinfo.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import deepcopy
 from itertools import count
 from typing import Any, Final
@@ -23,7 +23,7 @@ Row = dict[str, Value]
 TableAndKey = tuple[str, str]
 
 
-def record_session(recorder: Recorder, session: Any, base: Any, *, tables: Collection[str] = ()) -> None:
+def record_session(recorder: Recorder, session: Any, base: Any, tables: Collection[str] = ()) -> Callable[[], None]:
     """Record what sessions write to the database.
 
     A flush becomes an entry for each line of the app that assigned what it writes; a rollback takes back what was
@@ -35,13 +35,11 @@ def record_session(recorder: Recorder, session: Any, base: Any, *, tables: Colle
         session: a `sessionmaker`, a `Session`, or the class.
         base: the declarative base, or the registry, whose classes are meant.
         tables: the tables that are meant; all when there are none.
+
+    Returns:
+        What ends it.
     """
-    writes = _Writes(recorder, tuple(tables), getattr(base, "registry", base))
-    event.listen(Mapper, "mapper_configured", writes.follow_class)
-    event.listen(session, "after_flush", writes.after_flush)
-    event.listen(session, "after_transaction_create", writes.after_begin)
-    event.listen(session, "after_soft_rollback", writes.after_rollback)
-    event.listen(session, "do_orm_execute", writes.on_statement)
+    return _Writes(recorder, session, tuple(tables), getattr(base, "registry", base)).stop
 
 
 class _Write(msgspec.Struct):
@@ -52,37 +50,41 @@ class _Write(msgspec.Struct):
     rows: dict[TableAndKey, Row | None] = {}
 
 
-class _Past(msgspec.Struct):
-    """The rows of a session's transactions as they were, for a rollback."""
-
-    rows: list[tuple[TableAndKey, Row | None]] = []
-    begins: dict[int, int] = {}
-
-
 class _Writes:
     """The rows that are known, by table and key, and the lines that assigned what was not flushed yet."""
 
-    def __init__(self, recorder: Recorder, tables: tuple[str, ...], registry: Any) -> None:
+    def __init__(self, recorder: Recorder, session: Any, tables: tuple[str, ...], registry: Any) -> None:
         self._recorder = recorder
         self._tables = tables
         self._registry = registry
         self._callers = Caller(skip=("sqlalchemy", "unspool.bridges"))
         self._orders = count()
-        # Under this name an instance keeps the lines of its assignments until it is flushed, and a session its past.
+        # Under this name an instance keeps the lines of its assignments until it is flushed, and a session what rows were
+        # before each write and where in that its transactions began.
         self._info = f"unspool {id(self)}"
-        self._followed: set[type] = set()
+        self._listening: list[tuple[Any, str, Any]] = []
         self._state: dict[str, dict[str, Row]] = {}
         for mapper in list(registry.mappers):
-            self.follow_class(mapper, mapper.class_)
+            self.mapper_configured(mapper, mapper.class_)
+        self._listen(Mapper, "mapper_configured", self.mapper_configured)
+        for happening in ("after_flush", "after_transaction_create", "after_soft_rollback", "do_orm_execute"):
+            self._listen(session, happening, getattr(self, happening))
 
-    def follow_class(self, mapper: Any, kind: type) -> None:
+    def _listen(self, target: Any, happening: str, told: Any, **options: bool) -> None:
+        event.listen(target, happening, told, **options)
+        self._listening.append((target, happening, told))
+
+    def stop(self) -> None:
+        """Listen no more."""
+        while self._listening:
+            event.remove(*self._listening.pop())
+
+    def mapper_configured(self, mapper: Any, kind: type) -> None:
         """Note each assignment to the columns of a class."""
-        if kind in self._followed or not self._is_meant(mapper):
-            return
-        self._followed.add(kind)
-        for name in mapper.columns.keys():  # noqa: SIM118 - it is no dict: iterating gives columns, not names
+        for name in mapper.columns.keys() if self._is_meant(mapper) else ():
             for happening in ("set", "modified"):
-                event.listen(getattr(kind, name), happening, self._note, raw=True, propagate=True)
+                if not event.contains(getattr(kind, name), happening, self._note):
+                    self._listen(getattr(kind, name), happening, self._note, raw=True, propagate=True)
 
     def after_flush(self, session: Any, _: Any) -> None:
         """Record what a flush wrote, line by line, in the order of the assignments."""
@@ -107,25 +109,25 @@ class _Writes:
         for write in sorted(writes.values(), key=lambda one: one.order):
             self._record(session, write, "flush")
 
-    def after_begin(self, session: Any, transaction: Any) -> None:
+    def after_transaction_create(self, session: Any, transaction: Any) -> None:
         """Remember where a transaction, or a savepoint, begins."""
-        past = session.info.setdefault(self._info, _Past())
+        rows, begins = session.info.setdefault(self._info, ([], {}))
         if transaction.parent is None:
-            past.rows.clear()
-            past.begins.clear()
-        past.begins[id(transaction)] = len(past.rows)
+            rows.clear()
+            begins.clear()
+        begins[id(transaction)] = len(rows)
 
-    def after_rollback(self, session: Any, transaction: Any) -> None:
+    def after_soft_rollback(self, session: Any, transaction: Any) -> None:
         """Take back what was recorded since a transaction began."""
-        past = session.info.setdefault(self._info, _Past())
-        begin = past.begins.get(id(transaction), len(past.rows))
+        rows, begins = session.info.setdefault(self._info, ([], {}))
+        begin = begins.get(id(transaction), len(rows))
         # Of rows that were written several times, what they were first stays.
-        before = dict(reversed(past.rows[begin:]))
-        del past.rows[begin:]
+        before = dict(reversed(rows[begin:]))
+        del rows[begin:]
         if before:
             self._tell(before, "rollback", self._line())
 
-    def on_statement(self, execution: Any) -> Any:
+    def do_orm_execute(self, execution: Any) -> Any:
         """Record a bulk statement: which rows it wrote is not known, save those that are loaded."""
         if not (execution.is_update or execution.is_delete or execution.is_insert):
             return None
@@ -151,11 +153,11 @@ class _Writes:
         state.info.setdefault(self._info, {})[told[-1].key] = (next(self._orders), self._line())
 
     def _record(self, session: Any, write: _Write, action: str) -> None:
-        past = session.info.setdefault(self._info, _Past())
+        past, _ = session.info.setdefault(self._info, ([], {}))
         after = dict(write.rows)
         for place, values in write.rows.items():
             before = self._state.get(place[0], {}).get(place[1])
-            past.rows.append((place, before))
+            past.append((place, before))
             if values is not None:
                 whole = {**(before or {}), **values}
                 after[place] = {name: value for name, value in whole.items() if value is not _NOT_LOADED}

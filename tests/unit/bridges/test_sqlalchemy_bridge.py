@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from unspool.history import History
 from unspool.model.caller import caller_of
@@ -48,7 +50,7 @@ class Shop:
         self.session = orm.sessionmaker(self.engine)
         self.store = MemoryStore()
         self.statements: list[str] = []
-        record_session(Recorder(self.store, on_error="raise"), self.session, Base)
+        self.stop = record_session(Recorder(self.store, on_error="raise"), self.session, Base)
         sqlalchemy.event.listen(self.engine, "before_cursor_execute", lambda *given: self.statements.append(given[2]))
 
     @property
@@ -66,8 +68,10 @@ class Shop:
 
 
 @pytest.fixture
-def shop() -> Shop:
-    return Shop()
+def shop() -> Iterator[Shop]:
+    shop = Shop()
+    yield shop
+    shop.stop()
 
 
 def test_each_value_names_the_line_that_assigned_it(shop: Shop) -> None:
@@ -126,6 +130,50 @@ def test_a_rollback_takes_back_to_where_its_transaction_began(shop: Shop) -> Non
     assert set(shop.history.value(-1, "orders")) == {"3"}
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["put", "put", "note", "delete", "flush", "savepoint", "back", "keep", "commit", "rollback"]
+            ),
+            st.integers(1, 3),
+            st.integers(0, 9),
+        ),
+        max_size=25,
+    )
+)
+@settings(max_examples=80, deadline=None)
+def test_what_is_recorded_is_what_the_database_holds(steps: list[tuple[str, int, int]]) -> None:
+    shop = Shop()
+    with shop.session() as session:
+        savepoints: list[Any] = []
+        for what, key, value in steps:
+            order = session.get(Order, key)
+            if what == "put" and order is None:
+                session.add(Order(id=key, total=value))
+            elif what == "put":
+                order.total = value
+            elif what == "note" and order is not None:
+                order.note = None if value == 0 else str(value)
+            elif what == "delete" and order is not None:
+                session.delete(order)
+            elif what == "savepoint":
+                savepoints.append(session.begin_nested())
+            elif what in ("back", "keep") and savepoints:
+                savepoint = savepoints.pop()
+                savepoint.rollback() if what == "back" else savepoint.commit()
+            elif what in ("flush", "commit", "rollback"):
+                getattr(session, what)()
+                savepoints = savepoints if what == "flush" else []
+            session.flush()
+            rows = session.execute(sqlalchemy.text("SELECT id, total, note FROM orders")).all()
+            history = shop.history
+            recorded = history.state(-1).get("orders", {}) if len(history) else {}
+            told = {name: (row["id"], row["total"], row.get("note")) for name, row in recorded.items()}
+            assert told == {str(row.id): tuple(row) for row in rows}
+    shop.stop()
+
+
 def test_rows_that_go_are_gone_with_the_line_of_the_flush(shop: Shop) -> None:
     with shop.session() as session:
         order = Order(id=1, lines=[Line(sku="A")])
@@ -175,7 +223,7 @@ def test_a_bulk_statement_says_that_its_rows_are_not_known(shop: Shop, write: Ca
 
 def test_only_chosen_tables_of_one_base_are_recorded(shop: Shop) -> None:
     store = MemoryStore()
-    record_session(Recorder(store, on_error="raise"), shop.session, Base, tables=["lines"])
+    stop = record_session(Recorder(store, on_error="raise"), shop.session, Base, tables=["lines"])
 
     class Other(orm.DeclarativeBase):  # type: ignore[misc,name-defined]
         pass
@@ -189,7 +237,12 @@ def test_only_chosen_tables_of_one_base_are_recorded(shop: Shop) -> None:
     with shop.session() as session:
         session.add_all([Order(id=1, lines=[Line(sku="A")]), Late(id=4, total=1)])
         session.commit()
-    assert set(History(store).state(-1)) == {"lines"}
+        stop()
+        order = session.get(Order, 1)
+        order.lines.append(Line(sku="B"))
+        session.commit()
+    assert History(store).state(-1) == {"lines": {"1,A": {"order_id": 1, "sku": "A"}}}
+    assert set(shop.history.value(-1, "lines")) == {"1,A", "1,B"}
     assert (
         shop.line("late", "4", "total")
         == 'session.add_all([Order(id=1, lines=[Line(sku="A")]), Late(id=4, total=1)])'
