@@ -111,10 +111,9 @@ class _Writes:
 
     def after_transaction_create(self, session: Any, transaction: Any) -> None:
         """Remember where a transaction, or a savepoint, begins."""
-        rows, begins = session.info.setdefault(self._info, ([], {}))
         if transaction.parent is None:
-            rows.clear()
-            begins.clear()
+            session.info.pop(self._info, None)
+        rows, begins = session.info.setdefault(self._info, ([], {}))
         begins[id(transaction)] = len(rows)
 
     def after_soft_rollback(self, session: Any, transaction: Any) -> None:
@@ -178,8 +177,7 @@ class _Writes:
 
 
 def _table(mapper: Any) -> str:
-    table = mapper.base_mapper.local_table
-    return str(getattr(table, "name", None) or mapper.base_mapper.class_.__name__)
+    return str(getattr(mapper.base_mapper.local_table, "name", mapper.base_mapper.class_.__name__))
 
 
 def _place(state: Any) -> TableAndKey:
