@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from msgspec import Struct
 
 from unspool.delta.json_patch import state_patch
 from unspool.model.json_text import to_json
-from unspool.model.paths import Path, format_path
-from unspool.model.values import MISSING
+from unspool.model.keys import spell_key, step_of
+from unspool.model.parts import MEMBER_FIELDS, value_parts
+from unspool.model.paths import Path, Step, format_path
+from unspool.model.values import MISSING, Tagged, Value
 from unspool_tui.scene.detail import Detail
 from unspool_tui.view.going import NoSuchPlace
-from unspool_tui.view.history_port import HistoryPort
+from unspool_tui.view.history_port import HistoryPort, StateView
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import value_at
 
@@ -64,11 +66,11 @@ def yank_text(kind: Yank, history: HistoryPort, view: View, detail: Detail) -> s
         case "value":
             return value_text(detail, view.selected)
         case "key":
-            return str(view.selected[-1])
+            return spell_key(view.selected[-1])
         case "path":
             return format_path(view.selected)
         case "jq":
-            return jq_path(view.selected)
+            return jq_path(detail.state, view.selected)
         case "patch":
             return patch_text(history, detail)
         case "state":
@@ -84,10 +86,33 @@ def value_text(detail: Detail, address: Path) -> str:
     return value if isinstance(value, str) else to_json(value, indent=2)
 
 
-def jq_path(address: Path) -> str:
-    """Spell an address for jq: plain keys with dots, others quoted in brackets."""
-    text = format_path(address, root="")
+def jq_path(state: StateView, address: Path) -> str:
+    """Spell an address for jq, as the JSON that is shown and exported holds it: plain keys with dots, others quoted."""
+    steps: list[Step] = list(address[:1])
+    value: Value = state[str(address[0])] if address and address[0] in state else None
+    for step in address[1:]:
+        while type(value) is Tagged and not value.is_member:
+            steps.append("value")
+            value = value.value
+        if type(value) is Tagged:
+            # A member of an enumeration is a list of name and value.
+            steps.append("value")
+            value, step = value.value, MEMBER_FIELDS.index(step) if step in MEMBER_FIELDS else step
+        if isinstance(value, Mapping) and not all(type(key) is str for key in value):
+            places = {step_of(key): place for place, key in enumerate(value)}
+            steps += ["$pairs", places.get(step, -1), 1]
+        else:
+            steps += [*_JSON_TAGS.get(type(value), ()), step]
+        parts = value_parts(value)
+        if isinstance(parts, list):
+            value = parts[step] if isinstance(step, int) and step < len(parts) else None
+        else:
+            value = None if parts is None else parts.get(step)
+    text = format_path(tuple(steps), root="")
     return text if text.startswith("[") and not text.startswith('["') else "." + text.lstrip(".")
+
+
+_JSON_TAGS: Final[dict[type, tuple[str]]] = {tuple: ("$tuple",), set: ("$set",), frozenset: ("$frozenset",)}
 
 
 def patch_text(history: HistoryPort, detail: Detail) -> str:

@@ -177,6 +177,8 @@ def is_leaf_tag(code: int) -> bool:
 
 _TAGGED_PARTS: Final = 2
 """Parts of a tagged value; a third one says that it is a member of an enumeration."""
+_MEMBER_PARTS: Final = 2
+"""Name and value of a member."""
 
 
 def compose(code: int, inner: Value) -> Value:
@@ -196,7 +198,8 @@ def compose(code: int, inner: Value) -> Value:
             case Tag.PAIRS:
                 return dict(zip(inner[::2], inner[1::2], strict=True))
             case Tag.TAGGED:
-                return Tagged(str(inner[0]), inner[1], len(inner) > _TAGGED_PARTS)
+                is_member = len(inner) > _TAGGED_PARTS and type(inner[1]) is list and len(inner[1]) == _MEMBER_PARTS
+                return Tagged(str(inner[0]), inner[1], is_member)
             case Tag.STANDARD:
                 return _standard(str(inner[0]), inner[1])
             case Tag.UNREPRESENTABLE:

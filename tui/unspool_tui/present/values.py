@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final
 
+from unspool.model.keys import spell_key, step_of
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, Value
 from unspool_tui.present.grid import on_grid
 from unspool_tui.present.line import Span, Spans
-from unspool_tui.view.spelling import in_order, spell, whole_number
+from unspool_tui.view.spelling import in_order, whole_number
 
 PREVIEW: Final = 160
 """Characters of a preview at most; a line of the widest layout shows no more."""
@@ -72,6 +73,8 @@ def blob(start: bytes, length: int) -> str:
 def shape(value: Value) -> str:
     """Return the brackets and size of a container (`{3}`, `[100]`), or nothing for a leaf."""
     match value:
+        case Tagged() if value.is_member:
+            return on_grid(value.type_name[:60])
         case Tagged():
             inner = shape(value.value)
             return f"{on_grid(value.type_name[:60])}{inner and ' ' + inner}"
@@ -127,6 +130,10 @@ class _Nested:
 
 def _parts(value: Value) -> Iterator[_Piece | Value] | None:
     match value:
+        case Tagged() if value.is_member:
+            name, held = value.value
+            kind = value.type_name.rpartition(".")[2]
+            return iter(((on_grid(f"{kind}.{name}"[:PREVIEW]), "json.type"), (" = ", "dim"), (_Nested, held)))
         case Tagged():
             return iter(((f"{on_grid(value.type_name[:60])} ", "json.type"), (_Nested, value.value)))
         case Mapping():
@@ -168,4 +175,4 @@ def key_text(key: Value, most: int = 60) -> str:
     """Return an object key as text; long and odd keys stay harmless."""
     if isinstance(key, str):
         return on_grid(key if len(key) <= most else key[:most] + "…") or '""'
-    return on_grid(spell(key)[:most])
+    return on_grid(spell_key(step_of(key))[:most])

@@ -8,11 +8,12 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from unspool.model.paths import Path, Step
-from unspool.model.tags import Tagged
+from unspool.model.keys import step_of
+from unspool.model.parts import content_of
+from unspool.model.paths import Key, Path, Step
 from unspool.model.values import MISSING, Value
 from unspool_tui.view.history_port import StateView
-from unspool_tui.view.spelling import as_step, in_order
+from unspool_tui.view.spelling import in_order
 
 MOST_RUNS: Final = 20_000
 """Unfolded containers looked at; far more than anyone unfolds by hand, few enough to build in an instant."""
@@ -43,15 +44,19 @@ class _Keyed:
         return len(self._keys)
 
     def step(self, position: int) -> Step:
-        return as_step(self._keys[position])
+        return step_of(self._keys[position])
 
     def value(self, position: int) -> Value:
         return self._mapping[self._keys[position]]
 
     def find(self, step: Step) -> int | None:
-        if isinstance(step, str) and step in self._mapping:
-            return self._keys.index(step)
-        return next((position for position, key in enumerate(self._keys) if as_step(key) == step), None)
+        if isinstance(step, Key):
+            odd = ((place, key) for place, key in enumerate(self._keys) if type(key) not in (str, int))
+            return next((place for place, key in odd if step_of(key) == step), None)
+        kind = type(step)
+        found = next((place for place, key in enumerate(self._keys) if type(key) is kind and key == step), None)
+        # A number also stands for the text key of that name, where no key is that number.
+        return self.find(str(step)) if found is None and isinstance(step, int) else found
 
 
 class _Listed:
@@ -77,8 +82,7 @@ class _Listed:
 
 def container_of(value: Value) -> Container | None:
     """Return a value's children, or None for a value without any."""
-    if isinstance(value, Tagged):
-        return container_of(value.value)
+    value = content_of(value)
     if isinstance(value, Mapping):
         return _Keyed(value) if value else None
     if isinstance(value, list | tuple):

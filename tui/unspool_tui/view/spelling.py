@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable
 from typing import Final
 
-from unspool.model.paths import Step
 from unspool.model.values import Value
 
 BIG_INT_BITS: Final = 4096
@@ -43,13 +42,6 @@ def _spell_leaf(value: Value) -> str:
     if isinstance(value, bytes):
         return repr(value[:_MOST])
     return str(value)[:_MOST]
-
-
-def as_step(key: Value) -> Step:
-    """Return the path step for an object key; keys that are neither text nor a number are spelled out."""
-    if isinstance(key, str) or (isinstance(key, int) and not isinstance(key, bool)):
-        return key
-    return spell(key)
 
 
 def in_order(items: Iterable[Value]) -> list[Value]:
