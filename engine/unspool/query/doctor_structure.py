@@ -32,6 +32,11 @@ class BlockKey:
     first: int
     count: int
 
+    @property
+    def stop(self) -> int:
+        """One past its last entry."""
+        return self.first + self.count
+
 
 def check_tables(connection: FileConnection, path: Path) -> None:
     """See that the tables of a native file are there, with their columns.
@@ -116,14 +121,37 @@ def block_keys(connection: FileConnection, report: Report) -> list[BlockKey]:
             report(Code.MALFORMED, None, None, f"a block says it starts at entry {first} and holds {count}")
             continue
         found[first] = BlockKey(first, count)
-    keys = [found[first] for first in sorted(found)]
-    reached = 0
-    for key in keys:
-        if key.first < reached:
-            last = min(reached, key.first + key.count) - 1
-            report(Code.DUPLICATE, key.first, last, "two blocks hold these entries")
-        reached = max(reached, key.first + key.count)
-    return keys
+    kept: list[BlockKey] = []
+    for key in (found[first] for first in sorted(found)):
+        while kept and key.first < kept[-1].stop:
+            last = min(kept[-1].stop, key.stop) - 1
+            worse = _worse(connection, kept[-1], key)
+            told = "" if worse is None else f", and the one from entry {worse.first} on is not what was written"
+            report(Code.DUPLICATE, key.first, last, f"two blocks hold these entries{told}")
+            if worse is not kept[-1]:
+                break
+            kept.pop()
+        else:
+            worse = None
+        if worse is not key:
+            kept.append(key)
+    return kept
+
+
+def _worse(connection: FileConnection, one: BlockKey, other: BlockKey) -> BlockKey | None:
+    """Return which of two blocks is not what was written, if only one of them is."""
+    sound = [_is_sound(connection, key) for key in (one, other)]
+    return None if sound[0] == sound[1] else other if sound[0] else one
+
+
+def _is_sound(connection: FileConnection, key: BlockKey) -> bool:
+    """Say whether the head of a block is what was written and has records."""
+    layout = connection.layout
+    try:
+        block = layout.raw_block(connection, key.first)
+        return block is not None and block.records is not None and layout.is_sound(block, block.head)
+    except (sqlite3.DatabaseError, TypeError):
+        return False
 
 
 def tail_seqs(connection: FileConnection, start: int, most: int, report: Report) -> list[int]:

@@ -157,7 +157,8 @@ class DatabasePages:
         pointers = start + (12 if kind == _INDEX_INNER else 8)
         cells = min(int.from_bytes(page[start + 3 : start + 5]), (self._usable - pointers) // 2)
         for cell in range(cells):
-            at = int.from_bytes(page[pointers + 2 * cell : pointers + 2 * cell + 2])
+            # SQLite leaves out the bits that no place on a page has, so a row is reached though one of them is damaged.
+            at = int.from_bytes(page[pointers + 2 * cell : pointers + 2 * cell + 2]) & (self.page_size - 1)
             if not pointers + 2 * cells <= at < self._usable:
                 continue
             with suppress(IndexError, ValueError, OverflowError):

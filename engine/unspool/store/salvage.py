@@ -325,7 +325,7 @@ class _Store:
                 found = self._connection.execute("SELECT data FROM spare WHERE first = ?", (number,))
                 data = next((data for (data,) in found if is_part(data)), None)
                 if data is not None:
-                    self._connection.execute("INSERT INTO span_data VALUES (?, ?)", (number, data))
+                    self._connection.execute("INSERT OR REPLACE INTO span_data VALUES (?, ?)", (number, data))
                     self._connection.execute("DELETE FROM spare WHERE first = ? AND data = ?", (number, data))
 
     def _settle_records(self) -> None:
@@ -361,23 +361,39 @@ class _Store:
 
     def _settle_rows(self, first: int, count: int) -> None:
         """Where entries stand in a block and in the tail too, keep the block unless only the rows read."""
+        block = self._connection.layout.raw_block(self._connection, first)
+        if block is None or not self._is_certain(block):
+            # How many entries it holds is not certain: rows that read are the better witness.
+            if self._rows_read(first, first + 1):
+                self._drop_block(first)
+            return
         span = (first, first + count)
         held = self._connection.execute(f"SELECT count(*) {_WITHIN}", span).fetchone()[0]
         if not held:
             return
-        block = self._connection.layout.raw_block(self._connection, first)
-        if held == count and (block is None or not self._reads(block)) and self._rows_read(*span):
-            self._connection.execute("DELETE FROM block WHERE first = ?", (first,))
-            self._connection.execute("DELETE FROM block_data WHERE first = ?", (first,))
+        if held == count and not self._reads(block) and self._rows_read(*span):
+            self._drop_block(first)
         else:
             self._connection.execute(f"DELETE {_WITHIN}", span)
 
+    def _is_certain(self, block: RawBlock) -> bool:
+        """Say whether the head of a block is what was written, or agrees with its metadata where it has no checksum."""
+        head = block.head
+        if not self._connection.layout.is_sound(block, head):
+            return False
+        if self._connection.layout.tells_end:
+            return True
+        return self._is_sound("block", (*head[:6], block.columns))
+
+    def _drop_block(self, first: int) -> None:
+        self._connection.execute("DELETE FROM block WHERE first = ?", (first,))
+        self._connection.execute("DELETE FROM block_data WHERE first = ?", (first,))
+
     def _rows_read(self, start: int, stop: int) -> bool:
         try:
-            read_rows(self._connection, start, stop)
+            return bool(read_rows(self._connection, start, stop))
         except (CorruptHistory, ValueError, TypeError):
             return False
-        return True
 
 
 def _text(name: object) -> str | None:

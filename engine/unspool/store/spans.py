@@ -294,7 +294,7 @@ class SpanColumns:
         start = first - self.first
         stop = start + count
         numbers, offsets = self._numbers, self._offsets
-        if start < 0 or stop > len(numbers.times):
+        if not 0 <= start < stop <= len(numbers.times):
             raise damaged(first, "its span does not hold it")
         extras: dict[int, dict[str, Value]] = {}
         for at, packed in self._extras.items():

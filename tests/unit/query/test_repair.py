@@ -153,6 +153,22 @@ def test_states_are_kept_where_only_the_metadata_of_their_block_is_damaged(tmp_p
                 assert plain(entry) == plain(original)
 
 
+@pytest.mark.parametrize("by", [1, -1, 63])
+def test_a_block_that_is_there_twice_costs_no_entry(tmp_path: Path, by: int) -> None:
+    file = recorded(tmp_path / "x.unspool")
+    first, count = blocks_of(file.path)[1]
+    columns = "count, segment, start_ns, end_ns, atoms, sums, columns"
+    insert = f"INSERT INTO block(first, {columns}) SELECT first + ?, {columns} FROM block WHERE first = ?"
+    change(file.path, (insert, (by, first)))
+    found = diagnose(file.path)
+    assert found.readable == len(file.states)
+    (told,) = (f for f in found.findings if f.code is Code.DUPLICATE)
+    assert f"the one from entry {first + by} on is not what was written" in told.meaning
+    report = repair(file.path, tmp_path / "out.unspool")
+    assert (report.kept, report.holes) == (len(file.states), ())
+    assert count > 1
+
+
 def test_states_that_are_not_certain_are_kept_and_marked(tmp_path: Path) -> None:
     file = altered_delta(tmp_path / "x.unspool")
     report = repair(file.path, tmp_path / "out.unspool")
