@@ -28,11 +28,12 @@ from unspool.query.doctor_structure import (
 )
 from unspool.store.blocks import Row
 from unspool.store.databases import View, damage_of_log, stamp_of
+from unspool.store.kept_logs import kept_log, kept_logs
 from unspool.store.layout import Layout
 from unspool.store.salvage import Salvaged, salvage
 from unspool.store.schema import OpenedFile, connect_reader, has_known_tables
 from unspool.store.tail import read_rows
-from unspool.store.wal import WalState
+from unspool.store.wal import WalState, scan_wal
 
 _TAIL_BATCH: Final = 256
 
@@ -76,6 +77,14 @@ class FileWalk:
         self._lookup = StateLookup(self.connection, self._names)
 
     def _open(self) -> OpenedFile:
+        if kept_log(self.path) is not None:
+            scan = scan_wal(self.path)
+            if scan is not None:
+                self._report(Code.LOG_DAMAGED, None, None, f"the log that was kept: {scan.meaning}")
+            return self._saved(None)
+        for kept in kept_logs(self.path.resolve()):
+            text = f"a recorder went on without what stood in a damaged log; the log is kept as {kept.path.name}"
+            self._report(Code.LOG_KEPT, None, None, text)
         log = damage_of_log(self.path.resolve())
         if log is not None:
             code = Code.LOG_DAMAGED if log.state is WalState.DAMAGED else Code.LOG_TORN

@@ -28,6 +28,7 @@ class Code(StrEnum):
     SQLITE_DAMAGE = "sqlite-damage"
     LOG_DAMAGED = "log-damaged"
     LOG_TORN = "log-torn"
+    LOG_KEPT = "log-kept"
     CHECKSUM = "checksum-mismatch"
     MALFORMED = "malformed-record"
     SEVERED_BASE = "severed-base"
@@ -107,6 +108,11 @@ _KINDS: Final[Mapping[Code, tuple[Severity, str, str]]] = {
         Severity.WARNING,
         "what was written before it; the newest entries may be missing",
         f"copy the file and its -wal before anything writes to them; {_REPAIR}",
+    ),
+    Code.LOG_KEPT: (
+        Severity.WARNING,
+        "every entry that is there; what was in the log reads from the log itself",
+        "`unspool doctor LOG --repair OUT`, LOG being its name, writes a new file of what is intact; then move the log away",
     ),
     Code.CHECKSUM: (Severity.ERROR, _OTHERS, _REPAIR),
     Code.MALFORMED: (Severity.ERROR, _OTHERS, _REPAIR),

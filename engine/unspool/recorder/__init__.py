@@ -3,6 +3,7 @@
 from unspool.recorder.recorder import Recorder
 from unspool.recorder.redact import Redaction
 from unspool.recorder.troubles import (
+    DamagedLogKept,
     EntriesWait,
     EntrySkipped,
     LogsHeldBack,
@@ -14,6 +15,7 @@ from unspool.recorder.troubles import (
 )
 
 __all__ = [
+    "DamagedLogKept",
     "EntriesWait",
     "EntrySkipped",
     "LogsHeldBack",

@@ -34,7 +34,7 @@ from unspool.recorder.targets import store_at
 from unspool.recorder.troubles import OnError, RecordingStopped, Trouble, Troubles
 from unspool.recorder.turns import Turns
 from unspool.recorder.writing import EntryWriter, Facts, OutOfDate, StoreRefused
-from unspool.store.file import Durability
+from unspool.store.file import Durability, FileStore
 from unspool.store.memory import MemoryStore
 from unspool.store.postgres import CLOSE_S, SERVER_S, SPOOL_BYTES, SpoolOptions
 from unspool.store.protocol import Forwards, Sink, Store
@@ -226,6 +226,12 @@ class Recorder:
         self.store, self._capture = store, capture
         self._forwards = store if isinstance(store, Forwards) else None
         self._tell_news()
+        if isinstance(store, FileStore) and store.kept_log is not None:
+            self._troubles.note(
+                Trouble.LOG_KEPT,
+                f"unspool: an earlier recorder left a damaged log beside {store.path}, and what stands behind the damage "
+                f"is not in the file; it is kept as {store.kept_log.name}: run `unspool doctor {store.path}`",
+            )
         self._is_stopped = False
         at_process_end(_close_at_end, weakref.ref(self))
 

@@ -39,6 +39,10 @@ class LogsHeldBack(RecordingWarning):
     """Log lines are to become notes, and the levels of loggers keep them back."""
 
 
+class DamagedLogKept(RecordingWarning):
+    """An earlier recorder left a damaged log beside the file; it was copied before recording went on."""
+
+
 class EntriesWait(RecordingWarning):
     """Entries lie in the spool because a server cannot be reached, or refuses them; the app has nothing to do."""
 
@@ -50,6 +54,7 @@ class Trouble(Enum):
     SKIPPED = EntrySkipped
     MARKED = ValueMarked
     SEALING = SealingStopped
+    LOG_KEPT = DamagedLogKept
     UNCONFIRMED = EntriesWait
 
 
@@ -79,6 +84,11 @@ class Troubles:
         """Warn, the first time that such a thing happens, where warnings are wanted."""
         if self.on_error == "warn" and trouble not in self._told:
             self._told.add(trouble)
+            warn(message, trouble.value)
+
+    def note(self, trouble: Trouble, message: str) -> None:
+        """Warn of what keeps nothing from being recorded, also where errors are raised."""
+        if self.on_error != "ignore":
             warn(message, trouble.value)
 
     def skip(self, error: UnspoolError) -> None:

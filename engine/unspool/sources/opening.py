@@ -13,6 +13,7 @@ from unspool.model.addresses import is_postgres
 from unspool.model.limits import Limits, asked_for
 from unspool.model.paths import parse_path
 from unspool.store.file import FileStore
+from unspool.store.kept_logs import kept_log
 from unspool.store.schema import APPLICATION_ID
 
 _SQLITE_MAGIC: Final = b"SQLite format 3\x00"
@@ -113,12 +114,12 @@ def is_native(source: str, format_name: str | None) -> bool:
 
 
 def was_native(source: str) -> bool:
-    """Say whether a file that is damaged may have been a native one: by its name, or by the tables it tells of."""
+    """Say whether a file that is damaged may have been a native one, or its log: by its name, or the tables it tells of."""
     path = Path(source)
     try:
         if is_postgres(source) or not path.is_file():
             return False
-        if path.suffix == _NATIVE_SUFFIX:
+        if path.suffix == _NATIVE_SUFFIX or kept_log(path) is not None:
             return True
         with path.open("rb") as stream:
             head = stream.read(_SCHEMA_BYTES)

@@ -136,6 +136,12 @@ class FileStore:
         return "" if self._writer is not None else self._reader.doubt
 
     @property
+    def kept_log(self) -> Path | None:
+        """Where a damaged log was kept that an earlier recorder left; None where there was none, or nothing is recorded."""
+        known = None if self._writer is None else self._writer.kept_log
+        return None if known is None else known.path
+
+    @property
     def sealing_failure(self) -> UnspoolError | None:
         """Why background sealing stopped, if it did."""
         return None if self._writer is None else self._writer.sealer.failure

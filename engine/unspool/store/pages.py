@@ -45,36 +45,41 @@ class FoundRow:
         rowid: its number; None in an index, and in a table that is kept as one.
         fields: its values.
         is_certain: the page it stands on is what was written, as far as anybody can say.
+        is_in_log: it stands on a page of the log.
     """
 
     rowid: int | None
     fields: tuple[Field, ...]
     is_certain: bool
+    is_in_log: bool = False
 
 
 class DatabasePages:
     """All page images of a database and its log."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, log: Path | None = None) -> None:
         """Open both.
 
         Args:
-            path: the database itself, not a link to it.
+            path: the database itself, not a link to it; one that is gone has no pages where a log is named.
+            log: the log; the one beside the database where None.
 
         Raises:
             OSError: it cannot be read.
             UnreadableSource: its log cannot be read.
         """
-        self._main = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        is_gone = log is not None and not path.exists()
+        self._main = os.open(os.devnull if is_gone else path, os.O_RDONLY | os.O_CLOEXEC)
         self._log = -1
+        log = log_of(path) if log is None else log
         self.page_size = self._usable = _USUAL_PAGE_SIZE
         self.size = os.fstat(self._main).st_size
         head = os.pread(self._main, _FIRST_PAGE_HEADER, 0)
         claimed = page_size_in(head)
-        self.log: WalScan | None = scan_wal(log_of(path), claimed)
+        self.log: WalScan | None = scan_wal(log, claimed)
         if self.log is not None:
             with suppress(OSError):
-                self._log = os.open(log_of(path), os.O_RDONLY | os.O_CLOEXEC)
+                self._log = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
         self._frames: Sequence[Frame] = () if self.log is None or self._log < 0 else self.log.frames
         self._versions: dict[int, list[int]] = {}
         for place, frame in enumerate(self._frames):
@@ -188,7 +193,7 @@ class DatabasePages:
         payload = page[at : at + local]
         if local < size:
             payload = self._with_overflow(payload, int.from_bytes(page[at + local : stop]), size, place)
-        return FoundRow(rowid, _fields(payload), is_certain)
+        return FoundRow(rowid, _fields(payload), is_certain, place != _MAIN)
 
     def _local_size(self, size: int, *, is_table: bool) -> int:
         """Return how many bytes of a row stand on its leaf."""

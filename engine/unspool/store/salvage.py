@@ -17,7 +17,8 @@ from typing import Any, Final, cast
 from unspool.errors import CorruptHistory, UnspoolError
 from unspool.store import blocks, frames
 from unspool.store.databases import open_untouched
-from unspool.store.layout import FileConnection, Layout, RawBlock
+from unspool.store.kept_logs import kept_log
+from unspool.store.layout import END, FileConnection, Layout, RawBlock
 from unspool.store.layout_1 import FirstLayout
 from unspool.store.layout_2 import SecondLayout
 from unspool.store.pages import DatabasePages, Field, FoundRow
@@ -118,7 +119,8 @@ def salvage(path: Path, folder: Path, cancelled: Callable[[], bool]) -> Salvaged
     """Write a new file with every row of ours that stands on a page of a damaged one, or of its log.
 
     Args:
-        path: the damaged file; never changed.
+        path: the damaged file, or a log that was kept of it: of the file only what was recorded before that log is
+            taken then. Never changed.
         folder: where the new one is made.
         cancelled: asked now and then; what was found until then is kept.
 
@@ -128,21 +130,24 @@ def salvage(path: Path, folder: Path, cancelled: Callable[[], bool]) -> Salvaged
         sqlite3.Error: the new one cannot be written.
     """
     path = path.resolve()
-    out = folder / path.name
-    with closing(DatabasePages(path)) as pages, closing(_made(out)) as connection:
+    kept = kept_log(path)
+    out = folder / (path if kept is None else kept.file).name
+    found = DatabasePages(path) if kept is None else DatabasePages(kept.file, kept.path)
+    with closing(found) as pages, closing(_made(out)) as connection:
         connection.layout = layout = _layout_of(pages, cancelled)
         connection.execute(f"PRAGMA user_version = {layout.version}")
         connection.execute("BEGIN")
         for statement in layout.tables.values():
             connection.execute(statement)
-        store = _Store(connection, _shapes(layout.tables))
+        store = _Store(connection, _shapes(layout.tables), None if kept is None else kept.until)
         for place, row in enumerate(pages.rows()):
             if place % _BATCH == 0 and cancelled():
                 break
             store.take(row)
         counted = {table: _count(connection, table) for table in layout.tables}
         if any(counted.values()):
-            store.take_facts(_own_facts(path), is_newest=pages.log is None or pages.log.state is WalState.SOUND)
+            own = _own_facts(path) if kept is None else []
+            store.take_facts(own, is_newest=pages.log is None or pages.log.state is WalState.SOUND)
             store.settle()
         connection.execute("COMMIT")
         return Salvaged(out, counted, max(0, pages.claimed_count - pages.count), pages.log)
@@ -219,8 +224,16 @@ def _count(connection: sqlite3.Connection, table: str) -> int:
 class _Store:
     """Takes rows as they are found; later ones go before earlier ones unless they are worse."""
 
-    def __init__(self, connection: FileConnection, shapes: Sequence[_Shape]) -> None:
+    def __init__(self, connection: FileConnection, shapes: Sequence[_Shape], until: int | None = None) -> None:
+        """Take where rows go.
+
+        Args:
+            connection: the new file.
+            shapes: what rows look like.
+            until: the first entry that only a log tells of rightly; None where file and log belong together.
+        """
         self._connection = connection
+        self._until = until
         self._shapes = shapes
         self._names: dict[int, list[bytes]] = {}
         # Packed records tell by themselves neither whose they are nor whether they are intact.
@@ -230,13 +243,28 @@ class _Store:
         """Keep a row if it is one of ours."""
         for shape in self._shapes:
             if shape.fits(row):
-                self._keep(shape, shape.values(row))
+                values = shape.values(row)
+                if row.is_in_log or not self._is_later(shape.table, values):
+                    self._keep(shape, values)
                 return
         if row.rowid is None and len(row.fields) == 2:
             name, number = row.fields
             if isinstance(name, bytes) and isinstance(number, int):
                 # The index over the names of atoms holds each once more.
                 self._names.setdefault(number, []).append(name)
+
+    def _is_later(self, table: str, values: tuple[Any, ...]) -> bool:
+        """Whether a row of the file was written after the log that is saved, by whoever went on without that."""
+        if self._until is None:
+            return False
+        match table:
+            case "tail":
+                return int(values[0]) >= self._until
+            case "block" | "span":
+                return int(values[0]) + int(values[1]) > self._until
+            case "meta":
+                return bool(values[0] == END)
+        return False
 
     def _keep(self, shape: _Shape, values: tuple[Field, ...]) -> None:
         if shape.table == "block_data":
@@ -249,7 +277,8 @@ class _Store:
         known = self._connection.execute(query, (values[shape.key or 0],)).fetchone()
         if known is not None and (known == values or not self._is_better(shape.table, values, known)):
             return
-        how = "IGNORE" if shape.table == "atom" else "REPLACE"
+        # A name is never written again, unless somebody went on with a file whose log is saved.
+        how = "IGNORE" if shape.table == "atom" and self._until is None else "REPLACE"
         marks = ", ".join("?" * len(values))
         self._connection.execute(f"INSERT OR {how} INTO {shape.table} VALUES ({marks})", values)  # noqa: S608 - our names
 

@@ -17,6 +17,7 @@ from typing import Final
 from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files.private import PRIVATE, check_mode, drop_lock, foreign_owner, take_lock
 from unspool.store.file_identity import note_identity
+from unspool.store.kept_logs import keep_damaged_log, named_by_entry
 from unspool.store.layout import CREATED_NS, HISTORY_ID
 from unspool.store.presence import Presence
 from unspool.store.protocol import Draft
@@ -86,9 +87,13 @@ class FileWriter:
         self._lock = threading.Lock()
         with ExitStack() as undo:
             undo.callback(self._unlock)
+            self.kept_log = keep_damaged_log(self._path)
+            """A damaged log that an earlier recorder left, copied before SQLite writes over it; None where there was none."""
             self._open(_SYNCHRONOUS[durability], mode, history_id, undo)
             undo.pop_all()
         self._next = self.reader.count
+        if self.kept_log is not None:
+            self.kept_log = named_by_entry(self.kept_log, self._next)
         self._run_start = self._next
         self._run_bytes = 0
         self._failed = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import threading
 from pathlib import Path
@@ -10,8 +12,11 @@ import pytest
 
 from support.left_behind import flip, killed, live_recording, prints
 from unspool import Recorder, open_history
-from unspool.errors import CorruptHistory, HistoryLocked
+from unspool.errors import CorruptHistory, HistoryLocked, StorageFailed
 from unspool.query.doctor import Code, Health, diagnose
+from unspool.query.repair import repair
+from unspool.recorder import DamagedLogKept
+from unspool.store import kept_logs
 from unspool.store.compacting import compact
 from unspool.store.databases import is_recording
 from unspool_tui.cli import run
@@ -140,3 +145,105 @@ def test_whoever_looks_never_keeps_a_recorder_from_starting(tmp_path: Path) -> N
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+# --- recording on -----------------------------------------------------------------------------------------------------
+
+
+def went_on(kept: Path, folder: Path, at: int, more: int = 30) -> tuple[Path, Path]:
+    """Damage the log of a killed recorder and record on; return the file and the log that was kept."""
+    path = copied(kept, folder)
+    flip(Path(f"{path}-wal"), at)
+    log = Path(f"{path}-wal").read_bytes()
+    with pytest.warns(DamagedLogKept, match="kept as") as told:
+        recorder = Recorder(path)
+    with recorder:
+        for step in range(more):
+            recorder.record({"later": step}, "later")
+    (found,) = folder.glob("*.damaged-*")
+    assert found.name in str(told[0].message)
+    assert found.read_bytes() == log
+    assert found.stat().st_mode & 0o777 == 0o600
+    return path, found
+
+
+def test_a_damaged_log_is_kept_before_a_recorder_goes_on_and_repair_brings_back_what_it_holds(
+    kept: tuple[Path, list[dict[str, object]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, states = kept
+    path, log = went_on(source, tmp_path, 32 + 100 * FRAME + 300)
+    with open_history(path) as history:
+        first = len(history) - 30
+        assert 0 < first < ENTRIES
+        assert [history.state(seq) for seq in range(first)] == states[:first]
+        assert [history.state(first + step) for step in range(30)] == [{"later": step} for step in range(30)]
+    assert log.name.endswith(f"-{first}-wal")
+    (told,) = (finding for finding in diagnose(path).findings if finding.code is Code.LOG_KEPT)
+    assert log.name in told.meaning
+    assert run(["doctor", str(path)]) == 1
+    assert log.name in capsys.readouterr().out
+    before = prints(tmp_path)
+    out = tmp_path / "out.unspool"
+    assert run(["doctor", str(log), "--repair", str(out)]) == 1
+    out.rename(tmp_path.parent / f"{tmp_path.name}-out.unspool")
+    assert prints(tmp_path) == before
+    with open_history(tmp_path.parent / f"{tmp_path.name}-out.unspool") as history:
+        assert len(history) == ENTRIES
+        kept_states = [seq for seq in range(ENTRIES) if history.state(seq) == states[seq]]
+        assert len(kept_states) >= ENTRIES - 1
+        assert not any("later" in history.state(seq) for seq in range(ENTRIES))
+
+
+def test_the_file_need_not_be_there_for_a_kept_log_to_be_read(
+    kept: tuple[Path, list[dict[str, object]]], tmp_path: Path
+) -> None:
+    source, states = kept
+    path, log = went_on(source, tmp_path, 32 + 60 * FRAME + 500)
+    path.unlink()
+    report = repair(log, tmp_path / "out.unspool")
+    assert report.entries == ENTRIES
+    with open_history(tmp_path / "out.unspool") as history:
+        right = [seq for seq in range(ENTRIES) if history.state(seq) == states[seq]]
+        assert len(right) >= ENTRIES - 1
+
+
+@pytest.mark.parametrize("at", [0, 17, 32 + 1, 32 + 9])
+def test_a_log_whose_beginning_is_damaged_is_kept(
+    kept: tuple[Path, list[dict[str, object]]], tmp_path: Path, at: int
+) -> None:
+    _, log = went_on(kept[0], tmp_path, at)
+    report = repair(log, tmp_path / "out.unspool")
+    assert report.kept >= ENTRIES - 2
+
+
+@pytest.mark.parametrize("left", ["whole", "cut", "none"])
+def test_no_log_is_kept_where_nothing_stands_behind_any_damage(
+    kept: tuple[Path, list[dict[str, object]]], tmp_path: Path, left: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = copied(kept[0], tmp_path)
+    log = Path(f"{path}-wal")
+    if left == "cut":
+        # What a killed process leaves that was just writing.
+        log.write_bytes(log.read_bytes()[: -FRAME + 200])
+    elif left == "none":
+        log.unlink()
+    with Recorder(path, on_error="raise") as recorder:
+        recorder.record({"later": 1})
+    assert not list(tmp_path.glob("*.damaged-*"))
+    assert not recwarn.list
+
+
+def test_where_a_damaged_log_cannot_be_kept_nothing_is_recorded(
+    kept: tuple[Path, list[dict[str, object]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copied(kept[0], tmp_path)
+    flip(Path(f"{path}-wal"), 32 + 100 * FRAME + 300)
+    before = prints(tmp_path)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(kept_logs, "write_whole", full)
+    with pytest.raises(StorageFailed, match="cannot be kept"):
+        Recorder(path, on_error="raise")
+    assert {name: mark for name, mark in prints(tmp_path).items() if not name.endswith("-lock")} == before

@@ -19,7 +19,7 @@ from unspool.store import FileStore
 # Histories of these lists are each damaged, examined and repaired by the tests beside this one.
 ELSEWHERE = {code for case in (*CASES, *SOURCE_CASES) for code in case.codes}
 # What lies in the log beside a file has tests of its own: test_damaged_logs.py.
-ELSEWHERE |= {Code.LOG_DAMAGED, Code.LOG_TORN}
+ELSEWHERE |= {Code.LOG_DAMAGED, Code.LOG_TORN, Code.LOG_KEPT}
 # A server is needed for what only a history in PostgreSQL can have.
 ELSEWHERE.add(Code.DROPPED)
 
