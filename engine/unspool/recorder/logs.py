@@ -70,9 +70,9 @@ class LogNotes:
     def hear(self, record: logging.LogRecord) -> None:
         """Take a record that was handed over."""
         if record.levelno >= self._level:
-            self._take(record)
+            self.take(record)
 
-    def _take(self, record: logging.LogRecord) -> None:
+    def take(self, record: logging.LogRecord) -> None:
         """Put a record down; one that is logged meanwhile on this thread follows, unless such come without end."""
         recorder = self._recorder()
         # What works for the recorder must not be told to it: a note about shipping would be shipped.

@@ -1,0 +1,51 @@
+"""logging: a handler that makes notes of log lines, for apps that choose by logger, level and filter what is noted.
+
+`Recorder.install(logging="INFO")` needs no handler: it takes what all loggers let through, and leaves the app's own
+configuration alone. A handler stands in that configuration:
+
+    logging.getLogger("shop").addHandler(NoteHandler(recorder))
+
+or in what `logging.config.dictConfig` is given:
+
+    "handlers": {"notes": {"class": "unspool.bridges.logging.NoteHandler", "recorder": "ext://shop.recorder", "level": "INFO"}}
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+
+from unspool.errors import ConfigError
+from unspool.recorder.logs import LogNotes
+from unspool.recorder.recorder import Recorder
+
+
+class NoteHandler(logging.Handler):
+    """Puts log lines down as notes, each with the line of the app that logged it.
+
+    It never raises into the app and never waits for another thread that logs. A recorder that is closed, or gone, takes
+    no notes; the handler does not keep it alive.
+    """
+
+    def __init__(self, recorder: Recorder, level: int | str = logging.NOTSET) -> None:
+        """Make a handler, to be added to loggers.
+
+        Args:
+            recorder: where notes go.
+            level: the lowest level that is put down.
+
+        Raises:
+            ConfigError: the recorder is none.
+        """
+        if not isinstance(recorder, Recorder):
+            raise ConfigError(f"NoteHandler was given a {type(recorder).__name__}; give it the Recorder")
+        super().__init__(level)
+        self._notes = LogNotes(weakref.ref(recorder), self.level)
+
+    def createLock(self) -> None:  # noqa: N802 - the name is of the standard library
+        """Have none: whoever records looks after threads, and code of the app runs while a note is put down."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put a line down."""
+        self._notes.take(record)
