@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from unspool.history.history import History
 from unspool.history.stats import Health
 from unspool.query.doctor_chains import ChainBook, ChainRow, ChainVerdict, ChecksumState, Limits
-from unspool.query.doctor_checks import EntryChecks
+from unspool.query.doctor_checks import EntryChecks, ValueChecks
 from unspool.query.doctor_file import FileWalk
 from unspool.query.doctor_findings import Code, Finding, Ledger, Severity
 from unspool.query.doctor_rules import ChainRules, RuleSource, given_rules, rules_in, rules_of, rules_of_history
@@ -44,6 +45,8 @@ class Diagnosis:
         strategy_from: who said so: `given`, the `file` itself, or `usual` where it does not say.
         doubtful: entries, as first and last, whose states read but may not be what was recorded.
         complete: everything was looked at; False after a cancel.
+        decoded: values that were decoded.
+        undecoded: values that were not, as they are more than were to be decoded.
     """
 
     source: str
@@ -59,12 +62,19 @@ class Diagnosis:
     strategy_from: RuleSource
     doubtful: tuple[tuple[int, int], ...]
     complete: bool
+    decoded: int = 0
+    undecoded: int = 0
+
+
+USUAL_VALUES: Final = 32 * 1024 * 1024
+"""Bytes of values that are decoded unless more are asked for; about a second's worth."""
 
 
 def diagnose(
     target: History | ChainedSource | str | os.PathLike[str],
     *,
     strategy: str | None = None,
+    values: int | None = USUAL_VALUES,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> Diagnosis:
@@ -74,6 +84,8 @@ def diagnose(
         target: an open history, the path of a native file, or any other source with chains.
         strategy: whose rule chains are measured by, as `strategy_from_name` reads it; when None the one that the file
             was recorded with, or the recorder's own where the file does not say.
+        values: bytes of values that are decoded, from the first entry on; None for all. Of the others it is not known
+            whether they decode.
         progress: told how far it is.
         cancelled: asked whether to stop; what was found so far is returned then.
 
@@ -95,13 +107,13 @@ def diagnose(
         doubtful = doubted(add_source_findings(target, ledger, stop))
     source = _source_of(target, ledger, stop)
     try:
-        found = examine(source, ledger, rules or rules_for(source), progress=progress, cancelled=stop)
+        found = examine(source, ledger, rules or rules_for(source), values=values, progress=progress, cancelled=stop)
         moved = isinstance(source, FileWalk) and source.moved
     finally:
         source.close()
     if moved and found.verdict is Health.BROKEN:
         # A recorder began on the file meanwhile; opened anew, it is read as a live one.
-        return diagnose(target, strategy=strategy, progress=progress, cancelled=cancelled)
+        return diagnose(target, strategy=strategy, values=values, progress=progress, cancelled=cancelled)
     if isinstance(target, History) and is_foreign:
         return replace(found, source=target.source_name, doubtful=(*found.doubtful, *doubtful))
     return found
@@ -128,6 +140,7 @@ def examine(
     ledger: Ledger,
     rules: ChainRules,
     *,
+    values: int | None = USUAL_VALUES,
     progress: Progress | None,
     cancelled: Cancelled,
 ) -> Diagnosis:
@@ -136,6 +149,7 @@ def examine(
         check_facts(source.connection, ledger.add)
         check_leftovers(source.connection, source.keys, ledger.add)
     checks = EntryChecks(source, ledger)
+    content = ValueChecks(ledger, values)
     book = ChainBook(ledger, rules)
     readable = 0
     complete = True
@@ -146,6 +160,7 @@ def examine(
         if progress is not None:
             progress(step.seq, source.total)
         checks.see(step)
+        content.see(step)
         book.see(step)
         readable += step.state is not None
     for number in sorted(source.names.unknown):
@@ -156,6 +171,7 @@ def examine(
     return Diagnosis(
         source.name, ledger.health(), ledger.findings(), _plain(ledger.counts), _plain(ledger.unlisted),
         source.total, readable, chains, book.count, rules.name, rules.source, tuple(checks.doubtful), complete,
+        content.decoded, content.left_out,
     )  # fmt: skip
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Final
 
+from unspool.errors import CorruptHistory
 from unspool.history.diff import fork_base, same_value
+from unspool.model.wire import decode
 from unspool.query.doctor_findings import Code, Ledger
+from unspool.query.doctor_replay import reason
 from unspool.query.doctor_steps import ChainedSource, EncodedState, Facts, Step, Touched
 from unspool.store.blocks import KIND_BITS, part_of
 from unspool.store.protocol import HOLE_META
@@ -136,6 +140,47 @@ class EntryChecks:
             text = f"says it follows entry {parent}, but what it changed does not fit: {hint}"
             self._ledger.add(Code.FORK_WRONG_BRANCH, seq, seq, text)
             self._mark(seq, seq)
+
+
+class ValueChecks:
+    """Decodes the values that entries store, each once, as far as a number of bytes goes."""
+
+    def __init__(self, ledger: Ledger, most: int | None) -> None:
+        """Prepare.
+
+        Args:
+            ledger: where findings go.
+            most: bytes that are decoded in all; None for no bound.
+        """
+        self._ledger = ledger
+        self._left = sys.maxsize if most is None else most
+        self.decoded = 0
+        """Values that were decoded, or failed to."""
+        self.left_out = 0
+        """Values that were not looked at."""
+
+    def see(self, step: Step) -> None:
+        """Decode what the next entry stores."""
+        state = step.state
+        if state is None:
+            return
+        if step.touched is not None:
+            stored = [atom for atom, _ in step.touched if atom in state]
+        else:
+            before = step.before or {}
+            stored = [atom for atom, form in state.items() if before.get(atom) != form]
+        for atom in stored:
+            form = state[atom]
+            if len(form) > self._left:
+                self.left_out += 1
+                continue
+            self._left -= len(form)
+            self.decoded += 1
+            try:
+                decode(form)
+            except CorruptHistory as error:
+                text = f"the value of atom {atom!r} does not decode ({reason(error)})"
+                self._ledger.add(Code.MALFORMED, step.seq, step.seq, text, still_reads="every other value")
 
 
 def differing(told: Changes, old: EncodedState, new: EncodedState) -> list[str]:

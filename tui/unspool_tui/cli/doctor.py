@@ -38,10 +38,11 @@ _NOTES_SHOWN: Final = 8
     "--repair", "out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT",
     help="Write all that is intact to the new file OUT; SOURCE is never changed.",
 )  # fmt: skip
+@click.option("--all-values", is_flag=True, help="Decode every stored value, however many there are.")
 @json_option()
-def command(common: Common, strategy: str | None, out: Path | None, as_json: bool) -> int:
+def command(common: Common, strategy: str | None, out: Path | None, all_values: bool, as_json: bool) -> int:
     """Verify every chain and checksum of SOURCE; exit with 1 when something is wrong."""
-    from unspool.query.doctor import Health, diagnose
+    from unspool.query.doctor import USUAL_VALUES, Health, diagnose
     from unspool.query.repair import repair
 
     report = None
@@ -49,7 +50,8 @@ def command(common: Common, strategy: str | None, out: Path | None, as_json: boo
     with _patient(common) as patient, interruptible() as stop, shown_progress(common, "examining") as progress:
         if out is not None:
             report = repair(patient, out, progress=progress, cancelled=stop)
-        diagnosis = diagnose(patient, strategy=strategy, progress=progress, cancelled=stop)
+        values = None if all_values else USUAL_VALUES
+        diagnosis = diagnose(patient, strategy=strategy, values=values, progress=progress, cancelled=stop)
     with Output(common) as output:
         if as_json:
             output.json(diagnosis_shape(diagnosis) | ({} if report is None else {"repair": repair_shape(report)}))
@@ -102,6 +104,9 @@ def _print_diagnosis(out: Output, diagnosis: Diagnosis, advice: _Advice) -> None
     chains = f"{diagnosis.chain_count} chains, measured by {visible(diagnosis.strategy)}"
     recorded = ", as it was recorded" if diagnosis.strategy_from == "file" else ""
     out.line(f"  {diagnosis.entries} entries, {read}; {chains}{recorded}")
+    if diagnosis.undecoded:
+        told = f"{diagnosis.decoded:,} values decode or are told below"
+        out.line(f"  {told}; {diagnosis.undecoded:,} more were not decoded: --all-values decodes them too")
     notes: dict[str, list[Finding]] = {}
     given: tuple[str, str] | None = None
     for finding in diagnosis.findings:

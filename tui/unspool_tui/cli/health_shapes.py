@@ -30,6 +30,8 @@ def diagnosis_shape(diagnosis: Diagnosis) -> dict[str, Value]:
         "strategy": diagnosis.strategy,
         "strategy_from": diagnosis.strategy_from.value,
         "complete": diagnosis.complete,
+        "decoded": diagnosis.decoded,
+        "undecoded": diagnosis.undecoded,
     }
 
 
