@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from unspool.delta.json_patch import state_patch
 from unspool.errors import MissingExtra, UnspoolError
+from unspool.history.contexts import Contexts
 from unspool.history.history import History
 from unspool.model.limits import in_force
 from unspool.model.paths import format_path, parse_path
@@ -57,7 +58,8 @@ class HistoryTools:
             entries = [history[seq] for seq in islice(history.writes(atom, first), wanted)]
         else:
             entries = history[first : first + wanted]
-        shapes: list[Value] = [entry_shape(entry) for entry in entries]
+        contexts = Contexts(history)
+        shapes: list[Value] = [entry_shape(entry, contexts.of(entry)) for entry in entries]
         return answer({"total": len(history), "entries": shapes}, "entries", "a smaller count")
 
     def show(self, entry: int = -1, path: str = "") -> str:

@@ -1,15 +1,24 @@
-"""The place in the program that recorded an entry, kept among the entry's meta."""
+"""The place in the program that recorded an entry, and under which key what surrounded it is kept among its meta."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from unspool.model.values import Value
 
 CALLER: Final = "caller"
 """The key of meta under which the place is kept."""
+CONTEXT: Final = "unspool.context"
+"""The key of meta under which the surroundings are kept, or `SAME`."""
+SAME: Final = True
+"""Stands for the surroundings of the entry before."""
+SAME_META: Final[Mapping[str, Value]] = MappingProxyType({CONTEXT: SAME})
+"""The meta of an entry that tells nothing else; this very object, so that it need not be looked into."""
+RESTATED: Final = 64
+"""Entries after which surroundings are told again though they are the same, so that nobody looks far for them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from types import FrameType, TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -30,6 +31,7 @@ from unspool.recorder.given import RefusedEntry, plain_text, shown, whole_ns, wh
 from unspool.recorder.policy import recording_codec, recording_strategy
 from unspool.recorder.redact import Redaction
 from unspool.recorder.spans import Given, Hooks, Result, Span, traced
+from unspool.recorder.surroundings import Surroundings
 from unspool.recorder.targets import store_at
 from unspool.recorder.troubles import OnError, RecordingStopped, Trouble, Troubles
 from unspool.recorder.turns import Turns
@@ -88,6 +90,7 @@ class Recorder:
         immutable: bool = False,
         skip_unchanged: bool = False,
         caller: bool | Caller = False,
+        context: bool | Mapping[str, ContextVar[Any]] = False,
         state: Callable[[], Mapping[str, Value]] | None = None,
         children: Children = "none",
         objects: Objects = "fields",
@@ -118,6 +121,8 @@ class Recorder:
             skip_unchanged: do not record a state that equals the one before.
             caller: keep file, line and function of whoever calls `record`, in each entry's meta; `Caller(skip=…)`
                 steps over lines of libraries that call the app back.
+            context: keep process, thread and task of each call, and context variables by name, such as
+                `{"request": request_id}`; they are stored where they change, see `Contexts`.
             state: gives the state where none is handed over: to `record()` without one, spans, traced calls, crashes.
             children: what forked and spawned processes do: `own` gives each a file named after its number, `none`
                 has them record nothing; what they did not record is counted there.
@@ -151,6 +156,8 @@ class Recorder:
         self._immutable = immutable
         self._clock = clock
         self._callers = caller if isinstance(caller, Caller) else Caller() if caller else None
+        self._context = context
+        self._surroundings: Surroundings | None = None
         self._state = state
         self._hooks = Hooks(self)
         self._turns = self._new_turns()
@@ -193,6 +200,9 @@ class Recorder:
         else:
             redaction = redact
         self._encoding = Encoding(redaction, bounds, objects=objects, strict=self._troubles.on_error == "raise")
+        if self._context is not False:
+            variables = {} if self._context is True else self._context
+            self._surroundings = Surroundings(variables, self._encoding)
         self._strategy = recording_strategy(strategy)
         self._codec = recording_codec(codec)
         self._identity = None if identity is None else canonical_identity(identity)
@@ -216,6 +226,7 @@ class Recorder:
                 self._codec,
                 identity=self._identity,
                 skip_unchanged=self._skip_unchanged,
+                named=None if self._surroundings is None else self._surroundings.told,
             )
         except BaseException:
             if is_place:
@@ -253,6 +264,8 @@ class Recorder:
             leave_alone(self.store)
             # A file is made where the child records something, not in each that comes and goes.
             self._is_waking = self._children == "own" and isinstance(self._target, str | os.PathLike)
+        if self._surroundings is not None:
+            self._surroundings.after_fork()
         self._is_stopped = True
         self._turns = self._new_turns()
         self._troubles.skipped = 0
@@ -515,6 +528,7 @@ class Recorder:
             parent_seq=whole_seq(said.parent_seq),
             part=None if part is None else sorted(plain_text(atom, "the name of an atom in part") for atom in part),
             full=bool(said.full),
+            surroundings=None if self._surroundings is None else self._surroundings.now(),
         )
 
     def _record(

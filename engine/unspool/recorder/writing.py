@@ -20,6 +20,7 @@ from unspool.recorder.base import Base
 from unspool.recorder.capture import AtomChange, Capture, Captured, Taken, changes_between
 from unspool.recorder.given import RefusedEntry
 from unspool.recorder.policy import DeltaWriter, RecordedChain, full_record, strategy_name
+from unspool.recorder.surroundings import Form, Told
 from unspool.store.file import FileStore
 from unspool.store.protocol import Draft, Forwards, Sink
 from unspool.store.recordings import KeepsSettings
@@ -38,6 +39,7 @@ class Facts(msgspec.Struct, frozen=True):
         parent_seq: the entry this one follows, where that is not the last one.
         part: the atoms that follow `parent_seq`, sorted; all of them when None.
         full: store a full snapshot.
+        surroundings: see `Surroundings.now`; None where they are not recorded.
     """
 
     action: str = ""
@@ -47,6 +49,7 @@ class Facts(msgspec.Struct, frozen=True):
     parent_seq: int | None = None
     part: list[str] | None = None
     full: bool = False
+    surroundings: Form | None = None
 
 
 class OutOfDate(Exception):
@@ -69,6 +72,7 @@ class EntryWriter:
         *,
         identity: Mapping[str, str] | None,
         skip_unchanged: bool,
+        named: Callable[[Form], dict[str, Value]] | None = None,
     ) -> None:
         """Go on where the store ends: its last state is what the first new one is compared with.
 
@@ -79,6 +83,7 @@ class EntryWriter:
             codec: how entries are written.
             identity: keys of lists to keep in the store; None leaves what it has.
             skip_unchanged: write nothing for a state that equals the one before.
+            named: gives surroundings by name, where they are recorded.
 
         Raises:
             UnspoolError: the store cannot be read or written.
@@ -91,6 +96,7 @@ class EntryWriter:
         self._deltas = DeltaWriter(codec, store.intern, takes_frames=store.takes_frames)
         self._skip_unchanged = skip_unchanged
         self._chain = RecordedChain()
+        self._told = Told(named)
         self._newest = -1
         if isinstance(store, KeepsSettings):
             store.note_recording(strategy_name(strategy), codec.value)
@@ -106,6 +112,7 @@ class EntryWriter:
         state = replay(self.store.run(count - 1), count - 1, self.store.atom_name) if count else {}
         self._capture.keep(Taken([], Base.of(state)))
         self._chain = RecordedChain()
+        self._told.keep(None, None)
         self._is_settled = True
 
     def write(self, captured: Captured, facts: Facts, *, is_last_attempt: bool = True) -> int | None:
@@ -172,6 +179,7 @@ class EntryWriter:
         size: int,
         build_on: Callable[[], None],
     ) -> int:
+        meta = facts.meta if facts.surroundings is None else self._told.added_to(facts.meta, facts.surroundings)
         draft = Draft(
             kind=record.codec.kind,
             record=record,
@@ -179,7 +187,7 @@ class EntryWriter:
             timestamp_ns=moment,
             action=facts.action,
             full_bytes=size,
-            meta=facts.meta,
+            meta=meta,
             entry_id=facts.entry_id,
             parent_seq=facts.parent_seq,
             part=facts.part if facts.parent_seq not in (None, len(self.store) - 1) else None,
@@ -196,6 +204,8 @@ class EntryWriter:
             raise StoreRefused from error
         # Only what was stored may be built upon: after a failed write the next entry still fits its base.
         build_on()
+        if self._told.is_on:
+            self._told.keep(facts.surroundings, meta)
         self._is_settled = True
         return seq
 

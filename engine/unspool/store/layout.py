@@ -17,6 +17,7 @@ import zstandard
 from unspool.codec.records import PackedRecords, Record, RecordCodec
 from unspool.errors import CorruptHistory
 from unspool.model import wire
+from unspool.model.caller import SAME_META
 from unspool.model.values import Value
 from unspool.store.blocks import BlockColumns, Row, decode_columns, pack_postings, posting, unpack_postings
 from unspool.store.filling import fill_from_blocks, packed_extras, writes_in_block
@@ -548,6 +549,9 @@ def text_of(data: object, number: int) -> str:
     raise CorruptHistory(f"the name of atom {number} is damaged; `unspool doctor FILE --repair OUT` keeps the rest")
 
 
+_SAME_EXTRA: Final = wire.encode({"meta": dict(SAME_META)})
+
+
 class PackedDraft(NamedTuple):
     """A draft as a row of the tail holds it, its number and checksums aside."""
 
@@ -569,15 +573,19 @@ def pack_draft(draft: Draft, seq: int) -> PackedDraft:
         extra["parent"] = draft.parent_seq
         if draft.part is not None:
             extra["part"] = list(draft.part)
-    if draft.meta:
-        extra["meta"] = dict(draft.meta)
+    if draft.meta is SAME_META and not extra:
+        packed: bytes | None = _SAME_EXTRA
+    else:
+        if draft.meta:
+            extra["meta"] = dict(draft.meta)
+        packed = wire.encode(extra) if extra else None
     return PackedDraft(
         draft.timestamp_ns,
         int(draft.record.codec),
         draft.full_bytes,
         draft.action,
         pack_postings(array("I", [posting(number, kind) for number, kind in draft.changed])),
-        wire.encode(extra) if extra else None,
+        packed,
         draft.record.payload,
     )
 

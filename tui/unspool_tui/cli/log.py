@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from unspool.history.contexts import Contexts
 from unspool.model.entries import KINDS, EntryKind
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
@@ -16,8 +17,9 @@ from unspool_tui.cli.shapes import entry_shape
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
+    from unspool.history.contexts import Contexts
     from unspool.history.history import History
-    from unspool.model.entries import Entry
+from unspool.model.entries import Entry
 
 _NAMED: Final = 12
 """Atoms named to whoever misspelt one."""
@@ -37,8 +39,9 @@ def command(common: Common, count: int | None, atom: str | None, kind: str | Non
             with shown_progress(common, "listing") as progress:
                 entries = progress.counted(entries, len(history) if count is None else count)
                 if as_json:
+                    contexts = Contexts(history)
                     for entry in entries:
-                        out.json(entry_shape(entry))
+                        out.json(entry_shape(entry, contexts.of(entry)))
                 else:
                     print_entries(out, entries)
         if atom is not None and not common.quiet:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from unspool.history.contexts import without_context
 from unspool.model.paths import Key, format_path, to_pointer
 from unspool.model.values import MISSING, Value
 from unspool.sources.timestamps import iso_time
@@ -15,9 +17,9 @@ if TYPE_CHECKING:
     from unspool.model.entries import Entry, Op
 
 
-def entry_shape(entry: Entry) -> dict[str, Value]:
-    """Return one line of `log --json`."""
-    return {
+def entry_shape(entry: Entry, context: Mapping[str, Value] | None = None) -> dict[str, Value]:
+    """Return one line of `log --json`; `context` is what surrounded the call that recorded it, where that is known."""
+    shape: dict[str, Value] = {
         "seq": entry.seq,
         "id": entry.id,
         "kind": entry.kind.value,
@@ -29,8 +31,11 @@ def entry_shape(entry: Entry) -> dict[str, Value]:
         "deleted": entry.deleted,
         "stored_bytes": entry.stored_bytes,
         "full_bytes": entry.full_bytes,
-        "meta": dict(entry.meta),
+        "meta": without_context(entry.meta),
     }
+    if context is not None:
+        shape["context"] = dict(context)
+    return shape
 
 
 def show_shape(entry: Entry, state: dict[str, Value]) -> dict[str, Value]:

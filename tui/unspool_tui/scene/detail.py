@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from unspool.errors import UnspoolError
+from unspool.history.contexts import without_context
 from unspool.model.entries import EntryKind
 from unspool.model.values import Value
 from unspool_tui.scene.states import Decoded, NoState, SharedState
@@ -75,7 +76,7 @@ def load_detail(history: HistoryPort, decoded: Decoded, request: Request) -> Det
         _prepare(diff.changes)
     except UnspoolError as error:
         return Detail(request, problem=str(error))
-    note = (entry.action, entry.meta) if entry.kind is EntryKind.NOTE else None
+    note = (entry.action, without_context(entry.meta)) if entry.kind is EntryKind.NOTE else None
     return Detail(request, state, diff.changes, diff.from_seq, note=note)
 
 

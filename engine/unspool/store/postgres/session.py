@@ -15,6 +15,7 @@ from unspool.codec.records import Record, RecordCodec, encode_full, note_record,
 from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, EntryNotFound, HistoryLocked, StorageFailed, UnreadableSource
 from unspool.model import wire
+from unspool.model.caller import CONTEXT, SAME
 from unspool.model.values import Value
 from unspool.store.blocks import KIND_BITS, Row, pack_postings, posting
 from unspool.store.layout_1 import row_checksum
@@ -346,6 +347,9 @@ class _Batch:
         if parent is None and not follows:
             # Somebody else appended in between, so that this entry continues an earlier one.
             parent = previous
+        if not follows and meta.get(CONTEXT) is SAME:
+            # The entry before it is another one here.
+            del meta[CONTEXT]
         is_severed = not follows or session.stands_after_gap(seq)
         if row.record.codec.is_note:
             record, changes = self._note(place, stands_alone=is_severed or not seq), array("I")
