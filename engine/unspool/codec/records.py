@@ -252,9 +252,9 @@ def replay_items(full: list[Any], deltas: list[list[Any]]) -> dict[int, bytes] |
     return state
 
 
-def encode_full(state: Mapping[str, bytes], intern: Callable[[str], int]) -> bytes:
+def encode_full(state: Mapping[str, bytes | memoryview], intern: Callable[[str], int]) -> bytes:
     """Return the record of a full snapshot, given as wire forms by atom."""
-    items: list[int | bytes] = [0] * (2 * len(state))
+    items: list[int | bytes | memoryview] = [0] * (2 * len(state))
     items[::2] = map(intern, state)
     items[1::2] = state.values()
     return _encode(items)

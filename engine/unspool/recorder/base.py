@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate, pairwise
 
 from unspool.model.tags import map_header
-from unspool.model.wire import encode
+from unspool.model.values import Value
+from unspool.model.wire import decode, encode
 
 
 class Base(Mapping[str, bytes]):
@@ -74,6 +75,11 @@ class Base(Mapping[str, bytes]):
         blob = self.blob
         return {name: blob[start:end] for name, start, end in zip(self.names, self.starts, self.ends, strict=True)}
 
+    def views(self) -> dict[str, memoryview]:
+        """Return views of the wire forms by atom."""
+        view = memoryview(self.blob)
+        return {name: view[start:end] for name, start, end in zip(self.names, self.starts, self.ends, strict=True)}
+
     def moved(self, blob: bytes, sizes: Mapping[int, int]) -> Base:
         """Return the layout of another byte string that differs only in the values at some places.
 
@@ -98,3 +104,22 @@ class Base(Mapping[str, bytes]):
         other = Base(blob, self.names, starts, ends)
         other._places = self._places
         return other
+
+
+class EncodedState(Mapping[str, Value]):
+    """A state that was encoded where it was read; atoms are decoded only where somebody asks for one."""
+
+    __slots__ = ("base",)
+
+    def __init__(self, base: Base) -> None:
+        """Take a state over."""
+        self.base = base
+
+    def __getitem__(self, atom: str) -> Value:
+        return decode(self.base[atom])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.base)
+
+    def __len__(self) -> int:
+        return len(self.base)

@@ -22,7 +22,7 @@ from unspool.model.encoded import NotSplittable, is_one_value, shared_end, share
 from unspool.model.recipes import MOST_ITEMS
 from unspool.model.values import Value
 from unspool.model.wire import encode_json
-from unspool.recorder.base import Base
+from unspool.recorder.base import Base, EncodedState
 from unspool.recorder.encoding import Encoding
 from unspool.recorder.given import RefusedEntry, plain_text
 
@@ -39,13 +39,13 @@ class AtomChange(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         atom: its name.
         old: before.
-        new: after.
+        new: after; a view of it where the state came laid out and the atom is new.
         ends: leading and trailing bytes the two share, where that is known.
     """
 
     atom: str
     old: bytes | None
-    new: bytes | None
+    new: bytes | memoryview | None
     ends: tuple[int, int] | None = None
 
 
@@ -75,6 +75,7 @@ class Captured(msgspec.Struct, frozen=True):
         secrets: texts that were left out.
         objects: the atoms themselves, where the app never changes a value in place.
         is_part: all other atoms are as they were.
+        base: the whole state laid out, where it came in wire form.
     """
 
     ticket: int
@@ -85,6 +86,7 @@ class Captured(msgspec.Struct, frozen=True):
     secrets: set[str] = set()
     objects: Mapping[str, Value] = _NO_OBJECTS
     is_part: bool = False
+    base: Base | None = None
 
 
 class Capture:
@@ -117,6 +119,8 @@ class Capture:
             RuntimeError: another thread changed the state meanwhile.
         """
         ticket = next(self._tickets)
+        if isinstance(state, EncodedState) and self._encoding.keeps_all and not is_part:
+            return Captured(ticket, state, base=state.base)
         if type(state) is dict and not self._immutable and not is_part:
             blob = self._encoding.whole(state)
             if blob is not None:
@@ -144,6 +148,8 @@ class Capture:
         """Compare a captured state with the last one kept."""
         if captured.is_part:
             return self._compare_part(captured, captured.forms or {})
+        if captured.base is not None:
+            return self._compare_laid_out(captured.base) or self._compare_atoms(captured, captured.base.to_dict())
         if captured.blob is None:
             return self._compare_atoms(captured, captured.forms or {})
         taken = self._compare_whole(captured.state, captured.blob)
@@ -156,6 +162,26 @@ class Capture:
         """Make a captured state the one that the next is compared with."""
         self.base = taken.base
         self._last = (taken.base, taken.objects)
+
+    def _compare_laid_out(self, base: Base) -> Taken | None:
+        """Compare value by value in place, or return None where the atoms are others, or one is the same in other bytes."""
+        last = self.base
+        if not last.names:
+            return Taken([AtomChange(name, None, value) for name, value in base.views().items()], base)
+        if base.names != last.names:
+            return None
+        view = memoryview(last.blob)
+        changes: list[AtomChange] = []
+        places = zip(last.starts, last.ends, base.starts, base.ends, strict=True)
+        for place, (old_start, old_end, start, end) in enumerate(places):
+            if end - start == old_end - old_start and base.blob.startswith(view[old_start:old_end], start):
+                continue
+            lead = min(shared_from(last.blob, old_start, base.blob, start), end - start, old_end - old_start)
+            change = _changed_atom(base.names[place], last.value(place), base.value(place), lead)
+            if change is None:
+                return None
+            changes.append(change)
+        return Taken(changes, base)
 
     def _compare_whole(self, state: Mapping[str, Value], blob: bytes) -> Taken | None:
         """Compare as one byte string, or return None where atoms have to be looked at one by one."""

@@ -82,6 +82,11 @@ class Encoding:
         """The same for what only accompanies a state, such as the arguments of a call: a few levels and kilobytes."""
         return Encoding(self.redaction, _SHORT, objects=self._objects)
 
+    @property
+    def keeps_all(self) -> bool:
+        """Whether nothing is left out and nothing is bounded, so that what is encoded already stays as it is."""
+        return self.redaction is None and self._bounds.size is None
+
     def whole(self, state: dict[str, Value]) -> bytes | None:
         """Return the wire form of a whole state in which nothing is to be marked or left out; None where that may be."""
         blob = self._plain(state)

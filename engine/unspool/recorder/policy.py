@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from unspool.chain.block_strategy import BlockStrategy
@@ -64,11 +64,11 @@ def recording_codec(codec: str | DeltaStrategy) -> DeltaStrategy:
     return chosen
 
 
-def full_record(codec: DeltaStrategy, state: Mapping[str, bytes], intern: Callable[[str], int]) -> Record:
+def full_record(codec: DeltaStrategy, state: Base, intern: Callable[[str], int]) -> Record:
     """Return the record of a full snapshot."""
     if codec is DeltaStrategy.COMPRESS:
-        return Record(RecordCodec.COMPRESS, state_codec.compress_full(state))
-    return Record(RecordCodec.NONE, encode_full(state, intern))
+        return Record(RecordCodec.COMPRESS, state_codec.compress_full(state.to_dict()))
+    return Record(RecordCodec.NONE, encode_full(state.views(), intern))
 
 
 class DeltaWriter:
@@ -97,7 +97,7 @@ class DeltaWriter:
         """Return the record of a state; COMPRESS and NONE always hold it whole, AUTO where nearly all of it changed."""
         codec = self._codec
         if codec in (DeltaStrategy.COMPRESS, DeltaStrategy.NONE) or (codec is DeltaStrategy.AUTO and _is_new(taken)):
-            return full_record(codec, taken.base.to_dict(), self._intern)
+            return full_record(codec, taken.base, self._intern)
         if codec is DeltaStrategy.BINARY:
             return Record(RecordCodec.BINARY, state_codec.binary_delta(old.to_dict(), taken.base.to_dict()))
         return Record(RecordCodec.DICT, encode_delta(map(self._write, taken.changes), self._intern))
@@ -105,13 +105,12 @@ class DeltaWriter:
     def _write(self, change: AtomChange) -> AtomWrite:
         if change.new is None:
             return AtomWrite(change.atom, Form.DELETED)
+        new = bytes(change.new)
         if change.old is None:
-            return AtomWrite(change.atom, Form.ADDED, change.new)
-        if not self._takes_frames or len(change.new) < _LEAST_FRAMED:
-            return as_written(change.atom, change.new, make_patch(change.old, change.new, change.ends))
-        return as_written(
-            change.atom, change.new, self._bounded_patch(change.atom, change.old, change.new, change.ends)
-        )
+            return AtomWrite(change.atom, Form.ADDED, new)
+        if not self._takes_frames or len(new) < _LEAST_FRAMED:
+            return as_written(change.atom, new, make_patch(change.old, new, change.ends))
+        return as_written(change.atom, new, self._bounded_patch(change.atom, change.old, new, change.ends))
 
     def _bounded_patch(self, atom: str, old: bytes, new: bytes, ends: tuple[int, int] | None) -> bytes | None:
         left = self._wide.get(atom, 0)

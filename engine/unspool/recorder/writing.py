@@ -211,14 +211,14 @@ class EntryWriter:
 
     def _record(self, taken: Taken, moment: int, full: bool) -> Record:
         if full or not self._chain.begun:
-            return full_record(self._codec, taken.base.to_dict(), self.store.intern)
+            return full_record(self._codec, taken.base, self.store.intern)
         record = self._deltas.record(self._capture.base, taken)
         if record.codec.is_full:
             return record
         if self._is_pointless(record, taken) or self._strategy.wants_full(
             self._chain.state(record, moment, len(taken.changes))
         ):
-            return full_record(self._codec, taken.base.to_dict(), self.store.intern)
+            return full_record(self._codec, taken.base, self.store.intern)
         return record
 
     def _is_pointless(self, record: Record, taken: Taken) -> bool:

@@ -32,7 +32,7 @@ class SourceEntry:
     """One entry of a foreign history.
 
     Attributes:
-        state: the whole state; it is recorded before the reader goes on, so it may be changed afterwards.
+        state: the whole state, atoms by name; it is recorded before the reader goes on, so it may be changed afterwards.
         timestamp_ns: nanoseconds since the Unix epoch.
         action: why it happened; may be empty.
         meta: facts the source gives besides.
@@ -43,7 +43,7 @@ class SourceEntry:
         is_note: it is a note, and the state is that of the entry before it.
     """
 
-    state: State
+    state: Mapping[str, Value]
     timestamp_ns: int
     action: str = ""
     meta: Mapping[str, Value] = field(default_factory=lambda: NO_META)

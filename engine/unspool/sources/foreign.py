@@ -20,8 +20,12 @@ def open_foreign(source: str, reading: Reading, *, identity: Mapping[str, str] |
     """Open a source that is no native file; see `open_history`."""
     with ExitStack() as resources:
         file = resources.enter_context(ScratchFolder()) / "history.unspool"
-        recorder = Recorder(file, durability="fast", on_error="raise", max_bytes=None)
+        store = FileStore.create(file, durability="fast")
+        resources.callback(store.discard)
+        recorder = Recorder(store, on_error="raise", max_bytes=None)
         resources.callback(recorder.close)
+        # Before the recorder would finish a file that nobody reads later.
+        resources.callback(store.discard)
         feeder = feed(source, recorder, reading, resources, grows=() if wait else side_files(file))
         history = History(FileStore.open(file), feeder, identity=identity)
         # From here on closing the history closes the feeder, and the feeder lets go of everything.

@@ -11,7 +11,8 @@ import decimal
 import json
 import math
 import re
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +29,16 @@ _LONG_RUN: Final = b"0" * 17
 """Sixteen digits and a point: doubles give back fifteen of any."""
 _LONG_FLOAT: Final = re.compile(rb"(?<![\d.])(?=[\d.]{17})(?:0|[1-9]\d*)\.\d+(?:[eE][-+]?\d{1,9})?")
 _encode: Final[Callable[[Value], bytes]] = msgspec.json.Encoder().encode
+_split_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_split_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+LARGE: Final = 4 << 20
+"""Bytes of a text from which it is read in parts, so that no second copy of all its values is needed to check it."""
+_USUAL_RUN: Final = 1 << 18
+_MOST_OF_RUN: Final = 1 << 20
+"""Bytes of values that are read at once, usually and at most."""
+_OPENERS: Final = (b"{", b"[")
+_LEVELS: Final = 8
+"""Levels of large containers that are taken apart; what lies deeper is read as a whole."""
 _scan_string: Final[Callable[[str, int, bool], tuple[str, int]]] = vars(json.decoder)["scanstring"]
 _TOKEN: Final = re.compile(
     r"[ \t\n\r]*(?:(?P<punctuation>[][{},:])|(?P<quote>\")|(?P<number>-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?)"
@@ -87,18 +98,143 @@ def parse(data: bytes, limits: Limits | None = None) -> Parsed:
         TooMuch: it holds more than the limits allow.
     """
     limits = limits or in_force()
-    _check_size(data, limits)
+    check_size(data, limits)
+    try:
+        return Parsed(_in_parts(data) if is_in_parts(data) else values_of(data))
+    except Odd:
+        return _parse_carefully(_decode(data), limits)
+
+
+class Odd(Exception):
+    """A text that only the careful way reads: a key repeats, or it is not what the fast path knows."""
+
+
+def values_of(data: bytes) -> Value:
+    """Read a text the fast way.
+
+    Raises:
+        Odd: it is to be read the careful way.
+    """
     try:
         value = (_exact if _has_exact_floats(data) else _fast)(data)
-        # A repeated key leaves fewer colons when the value is written again; this costs one fast encode.
-        if data.count(b":") <= _encode(value).count(b":"):
-            return Parsed(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    return _parse_carefully(_decode(data), limits)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Odd from error
+    # A repeated key leaves fewer colons when the value is written again; this costs one fast encode.
+    if _colons(data) > _encode(value).count(b":"):
+        raise Odd
+    return value
 
 
-def _check_size(data: bytes, limits: Limits) -> None:
+def _colons(data: bytes) -> int:
+    """Count the colons of a text as they are when nothing is escaped that need not be."""
+    escaped = data.count(b"\\u003a") + data.count(b"\\u003A") if b"\\u003" in data else 0
+    return data.count(b":") + escaped
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The begin of a large object or list, whose values follow in runs, or as further large ones.
+
+    Attributes:
+        keys: the keys of its values in order; None for a list.
+        size: how many values follow.
+    """
+
+    keys: list[str] | None
+    size: int
+
+
+class Closed:
+    """The end of the one opened last."""
+
+
+_CLOSED: Final = Closed()
+
+
+def is_in_parts(data: bytes) -> bool:
+    """Whether a text is so large an object or list that it is read in parts."""
+    return len(data) >= LARGE and data[:64].lstrip()[:1] in _OPENERS
+
+
+def parts_of(data: bytes) -> Iterator[Opened | Closed | bytes]:
+    """Take a large object or list apart, in order.
+
+    Yields:
+        What is opened and closed, and the values in between in runs, each the text of a list for `values_of`. Where
+        a run ends depends on what is in it, so that most runs of a text are the same after something was inserted.
+
+    Raises:
+        Odd: the text is to be read the careful way; known for sure only at the end.
+    """
+    found = 0
+    try:
+        for part in _walk(data, _LEVELS):
+            if isinstance(part, bytes):
+                found += _colons(part)
+            elif isinstance(part, Opened) and part.keys is not None:
+                found += len(part.keys) + sum(key.count(":") for key in part.keys)
+            yield part
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Odd from error
+    # Of a repeated key only one value was seen.
+    if _colons(data) > found:
+        raise Odd
+
+
+def _walk(data: bytes | msgspec.Raw, levels: int) -> Iterator[Opened | Closed | bytes]:
+    keys: list[str] | None = None
+    if bytes(memoryview(data)[:64]).lstrip()[:1] == b"{":
+        named = _split_object(data)
+        keys, texts = list(named), list(named.values())
+        del named
+    else:
+        texts = _split_list(data)
+    yield Opened(keys, len(texts))
+    run: list[msgspec.Raw] = []
+    size = 0
+    for text in texts:
+        length = len(text)
+        is_large = levels > 0 and length >= LARGE and bytes(memoryview(text)[:1]) in _OPENERS
+        if is_large and run:
+            yield _run_text(run)
+            run, size = [], 0
+        if is_large:
+            yield from _walk(text, levels - 1)
+            continue
+        run.append(text)
+        size += length
+        if size >= _MOST_OF_RUN or zlib.crc32(text) * _USUAL_RUN < length << 32:
+            yield _run_text(run)
+            run, size = [], 0
+    if run:
+        yield _run_text(run)
+    yield _CLOSED
+
+
+def _run_text(texts: list[msgspec.Raw]) -> bytes:
+    return b"[" + b",".join(texts) + b"]"
+
+
+def _in_parts(data: bytes) -> Value:
+    whole: list[Value] = []
+    opened: list[tuple[list[str] | None, list[Value]]] = [(None, whole)]
+    for part in parts_of(data):
+        if isinstance(part, Opened):
+            opened.append((part.keys, []))
+        elif isinstance(part, bytes):
+            opened[-1][1].extend(values_of(part))
+        else:
+            keys, values = opened.pop()
+            opened[-1][1].append(values if keys is None else dict(zip(keys, values, strict=True)))
+    return whole[0]
+
+
+def check_size(data: bytes, limits: Limits) -> None:
+    """Refuse a text that stands for more values than the limits allow.
+
+    Raises:
+        TooMuch: it does.
+    """
     if found := json_holds_more_than(data, limits.nodes):
         raise TooMuch(f"it holds about {found:,} values and keys; {limits.told('nodes')}")
 
@@ -154,9 +290,15 @@ def exact_float(text: str) -> Value:
 
 def _has_exact_floats(data: bytes) -> bool:
     """Whether a text has numbers of more digits than a double gives back; what surely has none costs one fast pass."""
-    if _LONG_RUN not in data.translate(_DIGITS):
-        return False
-    return any(type(exact_float(match[0].decode())) is not float for match in _LONG_FLOAT.finditer(data))
+    runs = data.translate(_DIGITS)
+    at = runs.find(_LONG_RUN)
+    while at >= 0:
+        number = _LONG_FLOAT.match(data, at)
+        if number is not None and type(exact_float(number[0].decode())) is not float:
+            return True
+        end = runs.find(b" ", at)
+        at = runs.find(_LONG_RUN, end) if end >= 0 else -1
+    return False
 
 
 def integer_of(text: str, limits: Limits) -> int:

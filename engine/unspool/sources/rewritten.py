@@ -14,9 +14,11 @@ from typing import Final
 from unspool.errors import LimitExceeded, UnreadableSource
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.values import MISSING, Value, strict_equal
+from unspool.recorder.base import EncodedState
 from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.document_states import DocumentRecords, document_entry
 from unspool.sources.documents import kind_of, parse_document
+from unspool.sources.encoded_states import EncodedStates
 from unspool.sources.entries import Progress, Reader, SourceEntry
 from unspool.sources.findings import Findings
 from unspool.sources.items import ItemsReader
@@ -111,6 +113,7 @@ class SavesReader:
         self._left_since = 0.0
         self._skipped = 0
         self._last: _Known | None = None
+        self._encoded = EncodedStates()
         self._count = 0
 
     @property
@@ -226,9 +229,8 @@ class SavesReader:
         parsed = self._parse(save, following)
         if parsed is None:
             return None
-        known = _Known(
-            save.file, hashlib.blake2b(save.data).digest(), parsed.value if len(save.data) <= _KEPT_BYTES else MISSING
-        )
+        is_kept = len(save.data) <= _KEPT_BYTES and not isinstance(parsed.value, EncodedState)
+        known = _Known(save.file, hashlib.blake2b(save.data).digest(), parsed.value if is_kept else MISSING)
         last, self._last = self._last, known
         if last is not None and _is_same_save(last, known):
             return None
@@ -236,6 +238,8 @@ class SavesReader:
             self.findings.loss(
                 str(self._path), f"the key {parsed.repeated_key!r} stands twice in one object; the last counts"
             )
+        if isinstance(parsed.value, EncodedState):
+            return SourceEntry(parsed.value, save.mtime_ns)
         return document_entry(parsed.value, save.mtime_ns)
 
     def _rests_too_short(self, save: _Save) -> bool:
@@ -262,6 +266,9 @@ class SavesReader:
     def _document(self, save: _Save) -> Parsed:
         if save.is_cut or not save.data.strip():
             raise BrokenText("it ends early", is_cut_short=True)
+        state = self._encoded.read(save.data, self._limits) if self._kind == "json" else None
+        if state is not None:
+            return Parsed(state)
         return parse_document(save.data, self._kind, self._limits)
 
     def progress(self) -> Progress:

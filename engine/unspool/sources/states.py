@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
@@ -76,7 +76,7 @@ class StateRecords:
 
     def __init__(self, *, has_envelope: bool) -> None:
         self._has_envelope = has_envelope
-        self._before: dict[str, Value] = {}
+        self._before: Mapping[str, Value] = {}
 
     def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
         """Return the entry of one record."""

@@ -230,7 +230,7 @@ class FileStore:
         return self._reader.ending()
 
     def discard(self) -> None:
-        """Close and remove the file; only for one opened with `create` that does not seal."""
+        """Close and remove the file; only for one opened with `create`. What is not sealed yet is not sealed any more."""
         if not self._closed:
             self._closed = True
             self._writing().discard()

@@ -66,6 +66,7 @@ class Sealer:
         self._segment: Segment | None = None
         self._tally: Tally | None = None
         self._folded = 0
+        self._is_given_up = False
         self.failure: UnspoolError | None = None
         """Why sealing stopped, if it did: entries stay readable in the tail."""
 
@@ -92,6 +93,11 @@ class Sealer:
             self._requests.put(None)
             self._thread.join()
             self._thread = None
+
+    def give_up(self) -> None:
+        """End the thread without what it was still asked for."""
+        self._is_given_up = True
+        self.finish()
 
     def close(self) -> None:
         """Trim free pages, fold the WAL into the file and close."""
@@ -120,7 +126,7 @@ class Sealer:
             request = self._requests.get()
             if request is None:
                 return
-            if self.failure is None:
+            if self.failure is None and not self._is_given_up:
                 self._attempt(*request)
 
     def _attempt(self, start: int, stop: int) -> None:

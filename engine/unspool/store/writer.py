@@ -316,7 +316,8 @@ class FileWriter:
             raise self.sealer.failure
 
     def discard(self) -> None:
-        """Release a file that was not sealed and remove it with its side files: nothing in it is wanted any more."""
+        """Release the file and remove it with its side files: nothing in it is wanted any more."""
+        self.sealer.give_up()
         self.reader.close()
         self.sealer.drop_connection()
         self._presence.let_go()
