@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Generator
 from pathlib import Path
-from traceback import walk_tb
-from types import TracebackType
+from textwrap import shorten
 from typing import Any, Final
 
 import pytest
 
-from unspool.bridges.test_runs import CACHE, FOLDER, TestRun, TestRuns, parting
+from unspool.bridges.failures import failed_frames
+from unspool.bridges.test_runs import CACHE, FOLDER, TestRun, TestRuns
 from unspool.errors import UnspoolError
 from unspool.history.history import History
-from unspool.model.caller import CALLER
-from unspool.model.recipes import module_name, type_name
-from unspool.recorder.calling import Caller
+from unspool.model.caller import CALLER, caller_of
+from unspool.model.paths import format_path
+from unspool.model.values import MISSING, Value
+from unspool.query.divergence import compare
+from unspool.query.divergence_facts import PathDifference, Relation
 from unspool.recorder.recorder import Recorder
 from unspool.recorder.redact import Redaction
+from unspool.recorder.targets import tell_of_files
+from unspool.sources.opening import open_history
 from unspool.store.memory import MemoryStore
 
 _SECRETS: Final = (
@@ -27,17 +32,9 @@ _SECRETS: Final = (
     *("*credential*", "*private_key*", "*passphrase*"),
 )
 """Names whose values are never kept; `unspool_redact` adds to them."""
-_MACHINERY: Final = ("_pytest", "pluggy", "pytest", "xdist", "unittest")
-"""Frames and objects of these say nothing about the test."""
 _RECORDER: Final = pytest.StashKey[Recorder]()
-_FAILED: Final = pytest.StashKey[bool]()
+_FAILURES: Final = pytest.StashKey[list[dict[str, Any]]]()
 _MOST_SHOWN: Final = 10
-_MOST_FRAMES: Final = 20
-_MOST_LOCALS: Final = 200
-_MOST_BYTES: Final = 256 * 1024
-_SECONDS: Final = 0.2
-_MOST_SECONDS: Final = 3.0
-"""Bounds of one local, in time and size, and of all of a failure."""
 
 
 class Keeping:
@@ -57,16 +54,27 @@ class Keeping:
         self._runs = TestRuns(folder)
         self._told: list[TestRun] = []
         self._trouble = ""
+        self._opened: list[Path] = []
+        self._undo = tell_of_files(self._opened.append)
         if not self._is_worker:
             self._runs.begin()
 
-    def recorder_of(self, item: pytest.Item) -> Recorder:
-        """Return the recorder of a test that runs."""
+    def pytest_unconfigure(self) -> None:
+        """Take no more note of files."""
+        self._undo()
+
+    def recorder_of(self, item: pytest.Item, going_on: Path | None = None) -> Recorder:
+        """Return the recorder of a test that runs.
+
+        Args:
+            item: the test.
+            going_on: a recording that a copy goes on from, where the test has no recorder yet.
+        """
         recorder = item.stash.get(_RECORDER, None)
         if recorder is None:
             try:
-                place: Path | MemoryStore = self._runs.running(item.nodeid)
-            except OSError:
+                place: Path | MemoryStore = self._runs.running(item.nodeid, going_on)
+            except (OSError, sqlite3.Error):
                 # The test must go on as it would without; that nothing was kept is told where it ends.
                 place = MemoryStore()
             recorder = Recorder(place, redact=self._redaction, caller=True, on_error="ignore", children="none")
@@ -81,40 +89,47 @@ class Keeping:
         report = yield
         if report.when == "setup":
             # Whoever runs a test again after a failure begins anew.
-            item.stash[_FAILED] = False
+            item.stash[_FAILURES] = []
         if report.failed and call.excinfo is not None:
-            item.stash[_FAILED] = True
-            self._record_failure(item, report, call.excinfo.value)
-        if report.when == "teardown" and _RECORDER in item.stash:
-            recorder = item.stash[_RECORDER]
-            del item.stash[_RECORDER]
-            recorder.close()
-            try:
-                kept = self._runs.keep(item.nodeid, failed=item.stash.get(_FAILED, False), skipped=recorder.skipped)
-                report.unspool = [kept.test, kept.failed, kept.name, kept.skipped]  # type: ignore[attr-defined]
-            except OSError as error:
-                report.unspool = f"{item.nodeid}: nothing was kept ({error})"  # type: ignore[attr-defined]
+            failure = self._failure(item, report, call.excinfo.value)
+            item.stash[_FAILURES].append(failure)
+            if _RECORDER in item.stash:
+                item.stash[_RECORDER].update(**failure)
+        if report.when == "teardown":
+            told = self._finish(item, item.stash[_FAILURES])
+            if told is not None:
+                report.unspool = told  # type: ignore[attr-defined]
         return report
 
-    def _record_failure(self, item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
-        frames = _frames(error.__traceback__)
-        # Bounds of its own, for each local by itself: what the test records may be larger.
-        taken = MemoryStore()
-        bounds: dict[str, Any] = {"max_bytes": _MOST_BYTES, "max_seconds": _SECONDS}
-        bounded = Recorder(taken, redact=self._redaction, on_error="ignore", **bounds)
-        end = time.monotonic() + _MOST_SECONDS
-        for number, (_, values) in enumerate(frames):
-            for name, value in values.items():
-                if time.monotonic() < end:
-                    bounded.update({f"{number} {name}": value if _is_meant(value) else f"<{type_name(type(value))}>"})
-        state = History(taken).state(-1) if len(taken) else {}
-        failure = [
-            {"place": place, "locals": {name: state.get(f"{number} {name}", "not taken in time") for name in values}}
-            for number, (place, values) in enumerate(frames)
-        ]
-        meta = {"test": item.nodeid, "exception": error, **({CALLER: frames[0][0]} if frames else {})}
+    def pytest_runtest_logstart(self) -> None:
+        """Begin a test."""
+        self._opened.clear()
+
+    def _finish(self, item: pytest.Item, failures: list[dict[str, Any]]) -> list[Any] | str | None:
+        """Keep what a test recorded, by its own recorder or by another one that it opened; return what became of it."""
+        opened = [file for file in self._opened if self._runs.folder not in file.parents and file.is_file()]
+        if _RECORDER not in item.stash:
+            if not failures and not opened:
+                return None
+            recorder = self.recorder_of(item, opened[-1] if opened else None)
+            for failure in failures:
+                recorder.update(**failure)
+        recorder = item.stash[_RECORDER]
+        del item.stash[_RECORDER]
+        recorder.close()
+        try:
+            kept = self._runs.keep(item.nodeid, failed=bool(failures), skipped=recorder.skipped)
+        except OSError as error:
+            return f"{item.nodeid}: nothing was kept ({error})"
+        return [kept.test, kept.failed, kept.name, kept.skipped]
+
+    def _failure(self, item: pytest.Item, report: pytest.TestReport, error: BaseException) -> dict[str, Any]:
+        """Return the entry of a failure, as `Recorder.update` takes it."""
+        frames = failed_frames(error, self._redaction)
+        meta = {"test": item.nodeid, "exception": error, **({CALLER: frames[0]["place"]} if frames else {})}
         action = f"failed in {report.when}: {type(error).__name__}"
-        self.recorder_of(item).update({"failure": {"frames": failure}}, action, meta=meta)
+        atoms = {"failure": {"frames": frames}}
+        return {"atoms": atoms, "action": action, "meta": meta, "timestamp_ns": time.time_ns()}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take note of a recording that this process, or another one, kept."""
@@ -145,7 +160,7 @@ class Keeping:
                 terminalreporter.write_line(f"  {run.skipped} calls could not be recorded")
             green = self._runs.green(run) if run.failed else None
             if green is not None:
-                terminalreporter.write_line(f"  {parting(self._runs.place_of(run), green)}")
+                terminalreporter.write_line(f"  {_parting(self._runs.place_of(run), green)}")
         if len(shown) > _MOST_SHOWN:
             terminalreporter.write_line(f"and {len(shown) - _MOST_SHOWN} more")
         if self._trouble:
@@ -154,21 +169,31 @@ class Keeping:
             terminalreporter.write_line("`unspool --last-failed` opens what failed")
 
 
-def _frames(trace: TracebackType | None) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Return place and locals of the frames of a traceback, the innermost first; test machinery is left out."""
-    callers = Caller()
-    found: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    for frame, line in reversed(list(walk_tb(trace))):
-        if len(found) < _MOST_FRAMES and _root(frame.f_globals.get("__name__")) not in _MACHINERY:
-            place = {**callers.added_to(None, frame, 0).get(CALLER, {}), "line": line}
-            names = [name for name in frame.f_locals if not name.startswith("@")][:_MOST_LOCALS]
-            found.append((place, {name: frame.f_locals[name] for name in names}))
-    return found
+def _parting(failed: Path, green: Path) -> str:
+    """Say in one line where a failed run parts from the last green one, and which line of the app set what differs."""
+    try:
+        with open_history(failed) as one, open_history(green) as other:
+            found = compare(one, other, ignore=["failure"], most=1)
+            if found.relation is Relation.SAME:
+                return "went through the same states as the last green run"
+            if found.relation is Relation.FIRST_ENDS:
+                return f"ended before entry {found.second.seq} of the last green run ({found.second.action})"
+            told = f"parts from the last green run at entry {found.first.seq} ({found.first.action})"
+            return f"{told}: {_difference(found.differences[0], one)}" if found.differences else told
+    except UnspoolError as error:
+        return f"cannot be compared with the last green run: {error}"
 
 
-def _is_meant(value: Any) -> bool:
-    return _root(module_name(type(value))) not in _MACHINERY
+def _difference(part: PathDifference, history: History) -> str:
+    path = part.second_path if part.first_path is None else part.first_path
+    write = part.first_write
+    place = None if write is None else caller_of(history[write.seq].meta)
+    values = f"{_brief(part.first)}, was {_brief(part.second)}"
+    return f"{format_path(path or (), root='')} is {values}{f', set at {place}' if place else ''}"
 
 
-def _root(module: object) -> str:
-    return module.partition(".")[0] if isinstance(module, str) else ""
+def _brief(value: Value) -> str:
+    if value is MISSING:
+        return "not there"
+    is_plain = value is None or isinstance(value, bool | int | float | str)
+    return shorten(repr(value), 60, placeholder="…") if is_plain else f"a {type(value).__name__}"

@@ -10,25 +10,20 @@ The folder is pytest's cache, which may be deleted at any time; `--cache-clear` 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from textwrap import shorten
 from typing import Final, Self
 
 import msgspec
 
-from unspool.errors import UnreadableSource, UnspoolError
+from unspool.errors import UnreadableSource
+from unspool.files.private import create_private
 from unspool.files.whole import write_whole
-from unspool.history.history import History
-from unspool.model.caller import caller_of
-from unspool.model.paths import format_path
-from unspool.model.values import MISSING, Value
-from unspool.query.divergence import compare
-from unspool.query.divergence_facts import PathDifference, Relation
-from unspool.sources.opening import open_history
 
 FOLDER: Final = "unspool"
 """What pytest's cache is asked for."""
@@ -38,7 +33,6 @@ _INDEX: Final = "last-run.json"
 _ENDING: Final = ".unspool"
 _LONGEST_INDEX: Final = 16 * 1024 * 1024
 _LONGEST_NAME: Final = 80
-_LONGEST_VALUE: Final = 60
 
 
 class TestRun(msgspec.Struct, frozen=True):
@@ -98,12 +92,25 @@ class TestRuns:
             with suppress(FileNotFoundError):
                 place.unlink() if place.is_file() else shutil.rmtree(place)
 
-    def running(self, test: str) -> Path:
-        """Return where a test that runs is to be recorded."""
+    def running(self, test: str, going_on: Path | None = None) -> Path:
+        """Return where a test that runs is to be recorded, going on from a copy of a recording if one is given.
+
+        Raises:
+            OSError: nothing can be put there.
+            sqlite3.Error: the recording cannot be copied.
+        """
         (self.folder / "running").mkdir(parents=True, exist_ok=True)
         place = self.folder / "running" / file_name(test)
         # The same test, once more in one run.
         place.unlink(missing_ok=True)
+        if going_on is not None:
+            os.close(create_private(place))
+            # Its recorder may be open still, in this process even.
+            with (
+                closing(sqlite3.connect(f"{going_on.as_uri()}?mode=ro", uri=True)) as old,
+                closing(sqlite3.connect(place)) as new,
+            ):
+                old.backup(new)
         return place
 
     def keep(self, test: str, *, failed: bool, skipped: int = 0) -> TestRun:
@@ -153,40 +160,10 @@ class TestRuns:
         return [run for run in runs if run.failed and run.name == file_name(run.test)]
 
 
-def parting(failed: Path, green: Path) -> str:
-    """Say in one line where a failed run parts from the last green one, and which line of the app set what differs."""
-    try:
-        with open_history(failed) as one, open_history(green) as other:
-            found = compare(one, other, ignore=["failure"], most=1)
-            if found.relation is Relation.SAME:
-                return "went through the same states as the last green run"
-            if found.relation is Relation.FIRST_ENDS:
-                return f"ended before entry {found.second.seq} of the last green run ({found.second.action})"
-            told = f"parts from the last green run at entry {found.first.seq} ({found.first.action})"
-            return f"{told}: {_difference(found.differences[0], one)}" if found.differences else told
-    except UnspoolError as error:
-        return f"cannot be compared with the last green run: {error}"
-
-
-def _difference(part: PathDifference, history: History) -> str:
-    path = part.second_path if part.first_path is None else part.first_path
-    write = part.first_write
-    place = None if write is None else caller_of(history[write.seq].meta)
-    values = f"{_brief(part.first)}, was {_brief(part.second)}"
-    return f"{format_path(path or (), root='')} is {values}{f', set at {place}' if place else ''}"
-
-
-def _brief(value: Value) -> str:
-    if value is MISSING:
-        return "not there"
-    is_plain = value is None or isinstance(value, bool | int | float | str)
-    return shorten(repr(value), _LONGEST_VALUE, placeholder="…") if is_plain else f"a {type(value).__name__}"
-
-
 def file_name(test: str) -> str:
     """Return the name of the file of a test: readable, and different for each."""
     readable = re.sub(r"[^\w.-]+", "-", test)[-_LONGEST_NAME:].strip("-.")
     return f"{readable}-{hashlib.sha256(test.encode('utf-8', 'replace')).hexdigest()[:8]}{_ENDING}"
 
 
-__all__ = ["CACHE", "FOLDER", "TestRun", "TestRuns", "file_name", "parting"]
+__all__ = ["CACHE", "FOLDER", "TestRun", "TestRuns", "file_name"]

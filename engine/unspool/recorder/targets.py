@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unspool.errors import UnreadableSource
 from unspool.model.addresses import is_postgres
@@ -15,6 +15,15 @@ from unspool.store.protocol import Sink
 
 if TYPE_CHECKING:
     from unspool.store.postgres.shipping import Shipment
+
+
+_told_of_files: Final[list[Callable[[Path], None]]] = []
+
+
+def tell_of_files(told: Callable[[Path], None]) -> Callable[[], None]:
+    """Have something told of each file that a recorder of this process opens, and return what ends that."""
+    _told_of_files.append(told)
+    return lambda: _told_of_files.remove(told)
 
 
 def store_at(target: str, durability: Durability, mode: int, spool: SpoolOptions) -> Sink:
@@ -30,7 +39,10 @@ def store_at(target: str, durability: Durability, mode: int, spool: SpoolOptions
         UnspoolError: it cannot be opened, or another recorder holds it.
     """
     if not is_postgres(target):
-        return FileStore.create(Path(target), durability=durability, mode=mode)
+        store = FileStore.create(Path(target), durability=durability, mode=mode)
+        for told in _told_of_files:
+            told(Path(target).absolute())
+        return store
     # Its driver is an extra that only those who record there have.
     from unspool.store.postgres.spooled import SpooledStore
 
@@ -93,4 +105,4 @@ def ship(
     return ship_spool(folder, target, seconds, progress)
 
 
-__all__ = ["Shipment", "ship", "spools", "store_at"]
+__all__ = ["Shipment", "ship", "spools", "store_at", "tell_of_files"]

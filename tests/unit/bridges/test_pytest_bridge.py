@@ -16,9 +16,12 @@ import pytest
 from unspool.bridges.test_runs import TestRuns
 from unspool.errors import UnreadableSource
 from unspool.history import History
+from unspool.history.verdict import VerdictStatus
 from unspool.sources.opening import open_history
 
 pytest_plugins = ["pytester"]
+# What a run in this process imports first is imported anew by the next, and would be there twice.
+import_module("unspool.bridges.pytest_keeping")
 
 NAME = "unspool.bridges.pytest_plugin"
 SHOP = """
@@ -97,6 +100,25 @@ def test_a_failing_test_leaves_what_it_recorded_and_the_locals_of_its_frames(
         assert history[2].meta["caller"]["function"] == "add"
     for file in (pytester.path / ".pytest_cache").rglob("*"):
         assert file.is_dir() or b"hunter2" not in file.read_bytes()
+
+
+def test_what_the_project_names_is_redacted_whatever_holds_it(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nunspool_redact =\n    card\n    pi?\n")
+    run(
+        """
+        def test_paid(unspool_recorder):
+            card, user = "4711-4711", {"pin": "4711-4712", "name": "Ada"}
+            unspool_recorder.record({"card": card, "user": user})
+            assert card == "", f"card={card}"
+        """,
+        "--unspool=failed",
+    )
+    with only_failed(pytester) as history:
+        [frame] = history.value(-1, "failure")["frames"]
+        assert frame["locals"]["card"] == "[redacted]"
+        assert frame["locals"]["user"] == {"pin": "[redacted]", "name": "Ada"}
+        runs = kept(pytester)
+        assert b"4711-471" not in runs.place_of(runs.failed()[0]).read_bytes()
 
 
 def test_a_failure_is_compared_with_the_last_green_run_of_that_test(run: Run, pytester: pytest.Pytester) -> None:
@@ -193,6 +215,41 @@ def test_tests_that_record_nothing_leave_their_locals_from_every_phase(run: Run,
     with open_history(runs.place_of(failed[1])) as history:
         assert [entry.action for entry in history] == ["failed in teardown: AssertionError"]
         assert history.value(0, "failure")["frames"][0]["locals"]["size"] == 7
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_recorders_that_the_test_opens_itself_are_kept_too(
+    run: Run, pytester: pytest.Pytester, is_closed: bool
+) -> None:
+    tests = """
+        from unspool import Recorder
+
+        HELD = []
+
+        def app(path, price):
+            recorder = Recorder(path, redact=["card"])
+            HELD.append(recorder)
+            for total in (1, 1 + price):
+                recorder.record({{"total": total, "card": "4711-4711"}}, "add")
+            if {is_closed}:
+                recorder.close()
+            return total
+
+        def test_app(tmp_path):
+            assert app(tmp_path / "app.unspool", {price}) == 3
+
+        def test_without():
+            pass
+        """
+    assert "unspool ==" not in run(tests.format(price=2, is_closed=is_closed), "--unspool=failed")
+    told = run(tests.format(price=5, is_closed=is_closed), "--unspool=failed")
+    assert "parts from the last green run at entry 1 (add): total is 6, was 3" in told
+    with only_failed(pytester) as history:
+        assert [entry.action for entry in history] == ["add", "add", "failed in call: AssertionError"]
+        assert history.value(1, "total") == 6
+        assert history.value(1, "card") == "[redacted]"
+        assert history.value(-1, "failure")["frames"][0]["place"]["function"] == "test_app"
+        assert history.verdict.status is VerdictStatus.COMPLETE
 
 
 def test_several_processes_leave_one_index(pytester: pytest.Pytester) -> None:
