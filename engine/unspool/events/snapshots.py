@@ -172,8 +172,7 @@ def _reduce(
 def _folded(config: EventLogConfig, state: Value, event: Event) -> Value:
     try:
         return config.state_reducer(state, event)
-    except Exception as error:
-        # The reducer is the caller's own code: whatever it raises becomes the seed's error, with the cause kept.
+    except Exception as error:  # the reducer is the caller's own code and may raise anything; the cause is kept
         raise SnapshotFailed(
             f"the reducer {config.reducer_name} failed at event {event.sequence_number} of space"
             f" {event.space_id!r}: {type(error).__name__}: {error}",

@@ -141,8 +141,7 @@ class _Walk:
                 return
         try:
             leaf = _leaf(item)
-        except Exception as error:
-            # The text of a time asks its time zone, which may be of a class of the app's own.
+        except Exception as error:  # the text of a time asks its time zone, which may be of a class of the app's own
             if lenient is None:
                 raise
             self._mark(item, out, _raised(error), lenient)
@@ -179,7 +178,7 @@ class _Walk:
             if lenient is None:
                 raise self._unsupported(item) from None
             self._mark(item, out, "" if _is_unknown(error) else _raised(error), lenient)
-        except Exception as error:
+        except Exception as error:  # recipes run code of the app, which may raise anything
             if lenient is None or is_race(error):
                 raise
             self._mark(item, out, _raised(error), lenient)

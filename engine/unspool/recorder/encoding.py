@@ -174,10 +174,9 @@ class Encoding:
     def _plain(self, value: Value) -> bytes | None:
         try:
             return self._encoder.plain(value)
-        except Exception as error:
+        except Exception as error:  # code of the app raised, anything; the careful way finds the place
             if is_race(error):
                 raise
-            # Code of the app raised; the careful way finds the place.
             return None
 
 

@@ -199,7 +199,7 @@ class EntryWriter:
         except NotesNotKept:
             self._is_settled = True
             raise
-        except Exception as error:
+        except Exception as error:  # a store may be of the app's own and raise anything; the cause is kept
             self._is_settled = True
             raise StoreRefused from error
         # Only what was stored may be built upon: after a failed write the next entry still fits its base.

@@ -45,6 +45,8 @@ class ReadConnection:
         self.history_id = ""
         self._tell_reopened = reopened
         self._lock = threading.RLock()
+        self._outermost = 0
+        """Which reading began the view that is open; 0 for none."""
         self._log = _log_name(path)
         self._stamp = stamp_of(self.path, self._log)
         self._connection, self._view = connect_reader(path, live=live or None)
@@ -69,35 +71,41 @@ class ReadConnection:
         """
         return _Reading(self)
 
-    def begin(self) -> bool:
-        """Take the connection for this thread and begin a view; only for `reading`.
-
-        Returns:
-            Whether a transaction was begun that is to be ended.
-        """
+    def begin(self, reading: _Reading) -> None:
+        """Take the connection for this thread and begin a view, unless this thread is in one; only for `reading`."""
         self._lock.acquire()
+        if self._outermost:
+            return
         if self._guard >= 0:
             # Nothing can change in a file at rest unless the file itself does: no transaction, one look at it.
             status = os.fstat(self._guard)
             if (status.st_size, status.st_mtime_ns) == self._guarded:
-                return False
+                return
+        self._outermost = reading.number
         if self._connection.in_transaction:
-            return False
+            # Ctrl-C kept a view from being ended; what was written since must be seen.
+            self._connection.execute("COMMIT")
         self._follow_writer()
         self._connection.execute("BEGIN")
-        return True
 
-    def end(self, *, ends: bool) -> None:
+    def end(self, reading: _Reading) -> None:
         """End a view and let go of the connection; only for `reading`."""
+        # Ctrl-C may come behind any call, and what stands in `finally` must happen all the same: only the last is one.
         try:
-            if ends and self._connection.in_transaction:
-                # On a damaged file even the end of a reading fails; what failed first is already on its way.
-                with suppress(sqlite3.DatabaseError):
-                    self._connection.execute("COMMIT")
+            if self._outermost == reading.number and self._connection.in_transaction:
+                self._connection.execute("COMMIT")
+        except sqlite3.DatabaseError:
+            # On a damaged file even the end of a reading fails; what failed first is already on its way.
+            pass
         finally:
-            # Ctrl-C may come before the connection was taken: what is not held cannot be let go of.
-            with suppress(RuntimeError):
+            if self._outermost == reading.number:
+                self._outermost = 0
+            reading.is_open = False
+            try:  # noqa: SIM105 - `suppress` is two calls more
                 self._lock.release()
+            except RuntimeError:
+                # Ctrl-C came before the connection was taken: what is not held cannot be let go of.
+                pass
 
     @property
     def connection(self) -> FileConnection:
@@ -203,25 +211,34 @@ class ReadConnection:
 class _Reading:
     """A view of a file in a `with` statement; errors inside come out as ours."""
 
-    __slots__ = ("_ends", "_file")
+    __slots__ = ("_file", "is_open", "number")
 
     def __init__(self, file: ReadConnection) -> None:
         self._file = file
-        self._ends = False
+        self.is_open = False
+        self.number = id(self)
 
     def __enter__(self) -> FileConnection:
         try:
-            self._ends = self._file.begin()
+            self.is_open = True
+            self._file.begin(self)
+            # The last that Ctrl-C may end: behind `return` the `with` statement sees to it.
+            connection = self._file.connection
         except BaseException as error:
-            self._file.end(ends=True)
+            self._file.end(self)
             self._raise_as_ours(error)
             raise
-        return self._file.connection
+        return connection
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._file.end(ends=self._ends)
+        self._file.end(self)
         if error is not None:
             self._raise_as_ours(error)
+
+    def __del__(self) -> None:
+        # Ctrl-C came at the very beginning of `__exit__`, or in the middle of `__init__`.
+        if getattr(self, "is_open", False):
+            self._file.end(self)
 
     def _raise_as_ours(self, error: BaseException) -> None:
         path = self._file.path
