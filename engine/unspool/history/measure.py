@@ -11,6 +11,7 @@ from unspool.history.rebuild import Rebuilder
 from unspool.history.stats import AtomStats, Health, HistoryStats, RebuildTimes
 from unspool.history.verdict import Verdict, VerdictStatus
 from unspool.model.entries import FULL, NOTE
+from unspool.store.forks import passed_over_by
 from unspool.store.protocol import HOLE, KINDS_BY_CODEC, Columns, Store
 
 _SAMPLES: Final = 24
@@ -37,6 +38,7 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
         full=full,
         delta=len(store) - full - notes,
         notes=notes,
+        passed_over=passed_over_by(store),
         chains=full,
         longest_chain=longest_chain(columns),
         stored_bytes=stored,

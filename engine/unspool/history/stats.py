@@ -49,6 +49,7 @@ class HistoryStats:
         full: full ones.
         delta: those that hold what changed.
         notes: those that hold no state of their own.
+        passed_over: calls that recorders with a bound on their pace left out, as entries say.
         chains: full snapshots with the deltas that follow each.
         longest_chain: deltas of the longest chain.
         stored_bytes: record bytes as recorded, before block compression.
@@ -69,6 +70,7 @@ class HistoryStats:
     full: int
     delta: int
     notes: int
+    passed_over: int
     chains: int
     longest_chain: int
     stored_bytes: int

@@ -1,4 +1,4 @@
-"""The place in the program that recorded an entry, and under which key what surrounded it is kept among its meta."""
+"""What an entry's meta says of the call that recorded it: its place, what surrounded it, what was passed over before it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ SAME_META: Final[Mapping[str, Value]] = MappingProxyType({CONTEXT: SAME})
 """The meta of an entry that tells nothing else; this very object, so that it need not be looked into."""
 RESTATED: Final = 64
 """Entries after which surroundings are told again though they are the same, so that nobody looks far for them."""
+
+
+PASSED_OVER: Final = "unspool.passed_over"
+"""The key of meta under which stands how many calls before an entry a recorder with a bound on its pace left out."""
+
+
+def passed_over_in(meta: Mapping[str, Value]) -> int:
+    """Return how many calls were passed over before an entry, and so may have made some of its changes."""
+    count = meta.get(PASSED_OVER)
+    return count if type(count) is int and count > 0 else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from unspool.history.history import History
 from unspool.history.verdict import Problem
-from unspool.model.caller import Caller, caller_of
+from unspool.model.caller import Caller, caller_of, passed_over_in
 from unspool.model.parts import parts_inside
 from unspool.model.paths import Path
 from unspool.model.values import Value
@@ -32,6 +32,7 @@ class Blamed:
         age_ns: how long before the entry asked about.
         certain: False when entries that cannot be read lie in between, so that one of them may have set it.
         caller: the line of code that recorded the entry, where the recording kept it.
+        passed_over: calls before that entry which the recorder left out: any of them may have set the value.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Blamed:
     age_ns: int
     certain: bool = True
     caller: Caller | None = None
+    passed_over: int = 0
 
     @property
     def value(self) -> Value:
@@ -167,7 +169,7 @@ def _report(
     problems: tuple[Problem, ...],
 ) -> Blame:
     entries = [history[seq] for seq in {seq for seq, _ in writers.values()}]
-    known = {entry.seq: (entry, caller_of(entry.meta)) for entry in entries}
+    known = {entry.seq: (entry, caller_of(entry.meta), passed_over_in(entry.meta)) for entry in entries}
     now = history[at].timestamp_ns
     values: list[Blamed] = []
     unexplained: list[Path] = []
@@ -176,7 +178,7 @@ def _report(
             unexplained.append(leaf)
             continue
         seq, certain = writers[leaf]
-        entry, caller = known[seq]
+        entry, caller, passed = known[seq]
         age_ns = now - entry.timestamp_ns
-        values.append(Blamed(leaf, value, seq, entry.action, entry.timestamp_ns, age_ns, certain, caller))
+        values.append(Blamed(leaf, value, seq, entry.action, entry.timestamp_ns, age_ns, certain, caller, passed))
     return Blame(at, tuple(values), tuple(unexplained), problems)

@@ -18,7 +18,7 @@ import msgspec
 from unspool.chain.strategy import FullSnapshotStrategy
 from unspool.codec.strategy import DeltaStrategy
 from unspool.delta.identity import canonical_identity
-from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, UnspoolError, UnsupportedValue
+from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, NotesNotKept, UnspoolError, UnsupportedValue
 from unspool.files.private import PRIVATE, check_mode
 from unspool.model.values import Value
 from unspool.model.wire import is_race
@@ -28,6 +28,7 @@ from unspool.recorder.capture import Capture, Captured
 from unspool.recorder.children import Children, at_process_end, is_child, leave_alone, named_for, tell_of_forks
 from unspool.recorder.encoding import Bounds, Encoding
 from unspool.recorder.given import RefusedEntry, plain_text, shown, whole_ns, whole_seq
+from unspool.recorder.pace import Pace
 from unspool.recorder.policy import recording_codec, recording_strategy
 from unspool.recorder.redact import Redaction
 from unspool.recorder.spans import Given, Hooks, Result, Span, traced
@@ -97,6 +98,8 @@ class Recorder:
         max_depth: int = Bounds().depth,
         max_bytes: int | None = Bounds().size,
         max_seconds: float = Bounds().seconds,
+        max_hz: float | None = None,
+        budget: str | float | None = None,
         clock: Callable[[], int] = time.time_ns,
         mode: int = PRIVATE,
         spool: str | os.PathLike[str] | None = None,
@@ -131,6 +134,9 @@ class Recorder:
             max_bytes: bytes of an atom that are kept; markers stand for the rest. None, with `on_error="raise"`, for
                 values that have bounds already: they are written out, however deep and often the same parts stand.
             max_seconds: time that one atom may take where it holds what the fast path does not know.
+            max_hz: calls of `record` and `update` a second that are recorded; the others are passed over, and the next
+                entry says how many they were. Spans, notes, crashes, forks and entries with ids of their own are not.
+            budget: the share of the time that these calls may take, such as `"5%"`; passed over and told likewise.
             clock: gives nanoseconds since the epoch.
             mode: permissions of a new file, whatever the umask, such as `0o640` to let a group read it. A file that is
                 there keeps its own.
@@ -158,6 +164,8 @@ class Recorder:
         self._callers = caller if isinstance(caller, Caller) else Caller() if caller else None
         self._context = context
         self._surroundings: Surroundings | None = None
+        self._bounds_on_pace = (max_hz, budget)
+        self._pace = Pace(None, None)
         self._state = state
         self._hooks = Hooks(self)
         self._turns = self._new_turns()
@@ -203,6 +211,7 @@ class Recorder:
         if self._context is not False:
             variables = {} if self._context is True else self._context
             self._surroundings = Surroundings(variables, self._encoding)
+        self._pace = Pace(*self._bounds_on_pace)
         self._strategy = recording_strategy(strategy)
         self._codec = recording_codec(codec)
         self._identity = None if identity is None else canonical_identity(identity)
@@ -227,6 +236,7 @@ class Recorder:
                 identity=self._identity,
                 skip_unchanged=self._skip_unchanged,
                 named=None if self._surroundings is None else self._surroundings.told,
+                pace=self._pace,
             )
         except BaseException:
             if is_place:
@@ -268,6 +278,7 @@ class Recorder:
             self._surroundings.after_fork()
         self._is_stopped = True
         self._turns = self._new_turns()
+        self._pace = Pace(*self._bounds_on_pace) if self._pace.is_bounded else self._pace
         self._troubles.skipped = 0
         self.store, self._writer, self._forwards = MemoryStore(), None, None
 
@@ -275,6 +286,11 @@ class Recorder:
     def recording(self) -> bool:
         """Whether calls still record: opened, not closed, not failed, not in a child that has no file of its own."""
         return not self._is_stopped or self._is_waking
+
+    @property
+    def passed_over(self) -> int:
+        """Calls in this process that `max_hz` or `budget` passed over; the history says so too."""
+        return self._pace.total
 
     @property
     def skipped(self) -> int:
@@ -316,7 +332,13 @@ class Recorder:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
         said = _Said(action, meta, timestamp_ns, entry_id, parent_seq, part, full, stacklevel - 1)
-        return self._enter(state, said, sys._getframe(1))
+        frame = sys._getframe(1)
+        if not self._pace.is_bounded:
+            return self._enter(state, said, frame)
+        if parent_seq is None and not entry_id and not full and not self._pace.admits():
+            return None
+        self._pace.taken()
+        return self._pace.spend(lambda: self._enter(state, said, frame))
 
     def update(
         self,
@@ -341,7 +363,19 @@ class Recorder:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
         said = _Said(action, meta, timestamp_ns, entry_id, up=stacklevel - 1)
-        return self._enter(atoms, said, sys._getframe(1), is_part=True)
+        frame = sys._getframe(1)
+        if not self._pace.is_bounded or not isinstance(atoms, Mapping):
+            return self._enter(atoms, said, frame, is_part=True)
+        if not entry_id and not self._pace.admits():
+            self._pace.put_off(atoms)
+            return None
+        pending = self._pace.taken()
+        whole = {**pending, **atoms}
+        seq = self._pace.spend(lambda: self._enter(whole, said, frame, is_part=True))
+        if seq is None:
+            # It may not have been recorded; that they are told twice does no harm.
+            self._pace.put_off(pending)
+        return seq
 
     def note(self, message: str, /, *, level: str = "info", stacklevel: int = 1, **facts: Value) -> int | None:
         """Put a note on the timeline: an entry that holds no state of its own and is never to blame for anything.
@@ -621,6 +655,9 @@ class Recorder:
         self._is_waking = False
         self._hooks.remove()
         was_closed, self._is_closed = self._is_closed, True
+        pending = self._pace.taken()
+        if pending and not self._is_stopped:
+            self._enter(pending, _Said("as it was in the end"), None, is_part=True)
         try:
             self._turns.alone(self._close_store)
         except UnspoolError as error:
@@ -630,7 +667,13 @@ class Recorder:
             self._tell_news()
 
     def _close_store(self) -> None:
-        self._is_stopped = True
+        was_stopped, self._is_stopped = self._is_stopped, True
+        if self._writer is not None and not was_stopped:
+            try:
+                self._writer.tell_passed()
+            except (NotesNotKept, StoreRefused):
+                count = len(self._pace.passed)
+                self._troubles.tell(Trouble.SKIPPED, f"unspool passed {count} calls over, and could not keep that")
         self.store.close()
 
     def __enter__(self) -> Self:

@@ -14,11 +14,13 @@ from unspool.codec.replay import replay
 from unspool.codec.strategy import DeltaStrategy
 from unspool.errors import EntryNotFound, NotesNotKept
 from unspool.history.diff import fork_base
+from unspool.model.caller import PASSED_OVER
 from unspool.model.entries import ChangeKind
 from unspool.model.values import Value
 from unspool.recorder.base import Base
 from unspool.recorder.capture import AtomChange, Capture, Captured, Taken, changes_between
 from unspool.recorder.given import RefusedEntry
+from unspool.recorder.pace import Pace
 from unspool.recorder.policy import DeltaWriter, RecordedChain, full_record, strategy_name
 from unspool.recorder.surroundings import Form, Told
 from unspool.store.file import FileStore
@@ -73,6 +75,7 @@ class EntryWriter:
         identity: Mapping[str, str] | None,
         skip_unchanged: bool,
         named: Callable[[Form], dict[str, Value]] | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Go on where the store ends: its last state is what the first new one is compared with.
 
@@ -84,6 +87,7 @@ class EntryWriter:
             identity: keys of lists to keep in the store; None leaves what it has.
             skip_unchanged: write nothing for a state that equals the one before.
             named: gives surroundings by name, where they are recorded.
+            pace: counts the calls that were passed over, which the next entry with a state tells of.
 
         Raises:
             UnspoolError: the store cannot be read or written.
@@ -97,6 +101,7 @@ class EntryWriter:
         self._skip_unchanged = skip_unchanged
         self._chain = RecordedChain()
         self._told = Told(named)
+        self._pace = pace or Pace(None, None)
         self._newest = -1
         if isinstance(store, KeepsSettings):
             store.note_recording(strategy_name(strategy), codec.value)
@@ -161,6 +166,18 @@ class EntryWriter:
         record = note_record(base.to_dict() if self._must_be_full else None, self.store.intern)
         return self._store(record, [], moment, facts, len(base.blob), lambda: None)
 
+    def tell_passed(self) -> None:
+        """Write a note of the calls that were passed over since the last entry, if there are any: nothing else comes.
+
+        Raises:
+            NotesNotKept, StoreRefused: see `note`.
+        """
+        count = len(self._pace.passed)
+        if count:
+            calls = "1 call was" if count == 1 else f"{count:,} calls were"
+            self.note(Facts(f"{calls} passed over after this state", meta={PASSED_OVER: count}))
+            self._pace.told(count)
+
     def _append(self, taken: Taken, record: Record, changes: list[AtomChange], moment: int, facts: Facts) -> int:
         size = len(taken.base.blob)
 
@@ -180,6 +197,9 @@ class EntryWriter:
         build_on: Callable[[], None],
     ) -> int:
         meta = facts.meta if facts.surroundings is None else self._told.added_to(facts.meta, facts.surroundings)
+        passed = 0 if record.codec.is_note else len(self._pace.passed)
+        if passed:
+            meta = {**(meta or {}), PASSED_OVER: passed}
         draft = Draft(
             kind=record.codec.kind,
             record=record,
@@ -204,6 +224,8 @@ class EntryWriter:
             raise StoreRefused from error
         # Only what was stored may be built upon: after a failed write the next entry still fits its base.
         build_on()
+        if passed:
+            self._pace.told(passed)
         if self._told.is_on:
             self._told.keep(facts.surroundings, meta)
         self._is_settled = True

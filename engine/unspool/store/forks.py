@@ -7,12 +7,15 @@ without forks costs decompressing its metadata and one search in it, whatever el
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
 
 from unspool.errors import CorruptHistory
 from unspool.model import wire
+from unspool.model.caller import PASSED_OVER, passed_over_in
+from unspool.model.entries import Entry
 from unspool.model.values import Value
 from unspool.store.blocks import part_of
 from unspool.store.file import FileStore
@@ -47,6 +50,7 @@ _BATCH: Final = 1024
 
 _decode_extras: Final = msgspec.msgpack.Decoder(dict[int, bytes]).decode
 _PARENT: Final = b"parent"
+_FAR: Final = 1 << 62
 
 
 def forks_of(store: Store, start: int, stop: int) -> list[Fork]:
@@ -63,22 +67,42 @@ def forks_of(store: Store, start: int, stop: int) -> list[Fork]:
     if start >= stop:
         return []
     if isinstance(store, FileStore):
-        return store.reader.call(_in_file, start, stop)
+        return store.reader.call(_forks_in_file, start, stop)
     return [fork for first in range(start, stop, _BATCH) for fork in _in_entries(store, first, stop)]
 
 
-def _in_file(connection: FileConnection, start: int, stop: int) -> list[Fork]:
+def _forks_in_file(connection: FileConnection, start: int, stop: int) -> list[Fork]:
     found: list[Fork] = [Fork(0, None)] if start == 0 and _reads_first(connection) else []
+    found.extend(
+        Fork.of(seq, extra) for seq, extra in _unusual(connection, start, stop, _PARENT) if "parent" in extra
+    )
+    return found
+
+
+def passed_over_by(store: Store) -> int:
+    """Return how many calls the recorders of a history passed over, as its entries say; those that do not read say nothing."""
+    if isinstance(store, FileStore):
+        metas = (extra.get("meta") for _, extra in store.reader.call(_all_unusual, PASSED_OVER.encode()))
+        return sum(passed_over_in(meta) for meta in metas if isinstance(meta, Mapping))
+    entries = chain.from_iterable(_readable(store, first) for first in range(0, len(store), _BATCH))
+    return sum(passed_over_in(entry.meta) for entry in entries)
+
+
+def _all_unusual(connection: FileConnection, word: bytes) -> list[tuple[int, Mapping[str, Value]]]:
+    return list(_unusual(connection, 0, _FAR, word))
+
+
+def _unusual(
+    connection: FileConnection, start: int, stop: int, word: bytes
+) -> Iterator[tuple[int, Mapping[str, Value]]]:
+    """Yield the unusual facts of entries from `start` to `stop - 1` that hold a word, as far as they read."""
     sealed = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
     for first, extras in connection.layout.unusual(connection, start, stop):
         if not isinstance(extras, CorruptHistory):
-            found.extend(fork for fork in _in_extras(first, extras) if start <= fork.seq < stop)
+            yield from ((seq, extra) for seq, extra in _in_extras(first, extras, word) if start <= seq < stop)
     tail = start if sealed is None else max(start, sealed[0])
     if tail < stop:
-        found.extend(
-            Fork.of(row.seq, row.extra) for row in readable_rows(connection, tail, stop) if "parent" in row.extra
-        )
-    return found
+        yield from ((row.seq, row.extra) for row in readable_rows(connection, tail, stop) if row.extra)
 
 
 def _reads_first(connection: FileConnection) -> bool:
@@ -88,26 +112,29 @@ def _reads_first(connection: FileConnection) -> bool:
     return bool(readable_rows(connection, 0, 1))
 
 
-def _in_extras(first: int, extras: bytes) -> Iterator[Fork]:
-    if _PARENT not in extras:
+def _in_extras(first: int, extras: bytes, word: bytes) -> Iterator[tuple[int, Mapping[str, Value]]]:
+    if word not in extras:
         return
     try:
-        unusual = {at: wire.decode(extra) for at, extra in _decode_extras(extras).items() if _PARENT in extra}
+        unusual = {at: wire.decode(extra) for at, extra in _decode_extras(extras).items() if word in extra}
     except (CorruptHistory, msgspec.MsgspecError, ValueError):
         return
     for at, extra in sorted(unusual.items()):
-        if "parent" in extra:
-            yield Fork.of(first + at, extra)
+        yield first + at, extra
 
 
-def _in_entries(store: Store, start: int, stop: int) -> Iterator[Fork]:
-    stop = min(start + _BATCH, stop)
+def _readable(store: Store, start: int) -> list[Entry]:
+    """Return a batch of entries without those that cannot be read."""
+    stop = min(start + _BATCH, len(store))
     try:
-        entries = store.entries(start, stop)
+        return store.entries(start, stop)
     except CorruptHistory:
         columns = Columns()
         store.fill(columns)
-        entries = [store.entries(seq, seq + 1)[0] for seq in range(start, stop) if columns.codec[seq] != HOLE]
-    for entry in entries:
-        if entry.parent_seq is None or entry.parent_seq != entry.seq - 1:
+        return [store.entries(seq, seq + 1)[0] for seq in range(start, stop) if columns.codec[seq] != HOLE]
+
+
+def _in_entries(store: Store, start: int, stop: int) -> Iterator[Fork]:
+    for entry in _readable(store, start):
+        if entry.seq < stop and (entry.parent_seq is None or entry.parent_seq != entry.seq - 1):
             yield Fork(entry.seq, entry.parent_seq, None if entry.part is None else frozenset(entry.part))

@@ -77,9 +77,12 @@ def caller_shape(caller: Caller | None) -> dict[str, Value] | None:
     return None if caller is None else caller.to_meta()
 
 
-def happened(action: str, caller: Caller | None) -> str:
-    """Return why an entry happened, and the line of code behind it, as the inert end of a line."""
-    return "".join(f"  {visible(part)}" for part in (action, str(caller or "")) if part)
+def happened(action: str, caller: Caller | None, passed_over: int = 0) -> str:
+    """Return why an entry happened, the line of code behind it, and how many calls before it were left out, as the inert
+    end of a line.
+    """
+    parts = (action, str(caller or ""), f"({passed_over} calls passed over before it)" if passed_over else "")
+    return "".join(f"  {visible(part)}" for part in parts if part)
 
 
 def dated(entry: Entry) -> dict[str, Value]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unspool.model.caller import caller_of
+from unspool.model.caller import caller_of, passed_over_in
 from unspool.model.values import Value
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.asking import (
@@ -122,7 +122,7 @@ def _print_bisection(out: Output, found: Bisection, history: History, expression
         mark = out.paint("holds " if flip.holds else "ceases", "+" if flip.holds else "-")
         seq = f"{flip.seq}{'' if flip.certain else '?'}"
         values = f"{brief(flip.old, 30)} -> {brief(flip.new, 30)}"
-        why = happened(entry.action, caller_of(entry.meta))
+        why = happened(entry.action, caller_of(entry.meta), passed_over_in(entry.meta))
         out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {mark}  {values}{why}")
     if found.failures:
         out.line(f"not answered at {entries(found.failures)}: {visible(found.failure)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from unspool.errors import ConfigError
-from unspool.model.caller import caller_of
+from unspool.model.caller import caller_of, passed_over_in
 from unspool.model.paths import Path, format_path, parse_path
 from unspool.model.values import MISSING, Value
 from unspool.sources.timestamps import iso_time
@@ -95,6 +95,7 @@ def blame_shape(found: Blame) -> dict[str, Value]:
             "caller": caller_shape(value.caller),
             "age_ns": value.age_ns,
             "certain": value.certain,
+            "passed_over": value.passed_over,
             "value": value.value,
         }
         for value in found.values
@@ -114,7 +115,7 @@ def _print_blame(out: Output, found: Blame) -> None:
     for value in found.values:
         seq = f"{value.seq}{'' if value.certain else '?'}"
         path = out.paint(visible(format_path(value.path, root="")), "name")
-        action = out.paint(happened(value.action, value.caller), "dim")
+        action = out.paint(happened(value.action, value.caller, value.passed_over), "dim")
         out.line(f"{seq:>8}  {humane.duration(value.age_ns):>8}  {path} = {brief(value.value)}{action}")
     for unexplained in found.unexplained:
         out.line(f"{'unknown':>8}  {'':>8}  {visible(format_path(unexplained, root=''))}")
@@ -168,5 +169,5 @@ def _print_write(out: Output, history: History, write: PathWrite) -> None:
     place = visible(format_path(write.path, root=""))
     told = values[-1] if write.kind.value == "unchanged" else " -> ".join(values)
     seq = f"{write.seq}{'' if write.certain else '?'}"
-    why = happened(entry.action, caller_of(entry.meta))
+    why = happened(entry.action, caller_of(entry.meta), passed_over_in(entry.meta))
     out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {kind}  {place}  {told}{why}")

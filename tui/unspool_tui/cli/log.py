@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from unspool.history.contexts import Contexts
+from unspool.model.caller import passed_over_in
 from unspool.model.entries import KINDS, EntryKind
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
@@ -83,6 +84,11 @@ def _matching(history: History, atom: str | None, kind: str | None) -> Iterator[
     yield from (seq for seq in numbers if kinds[seq] == wanted)
 
 
+def _passed(entry: Entry) -> str:
+    count = passed_over_in(entry.meta)
+    return f" ({count} calls passed over before it)" if count and entry.kind is not EntryKind.NOTE else ""
+
+
 def print_entries(out: Output, entries: Iterable[Entry]) -> None:
     """Write entries as a table for people."""
     out.line(
@@ -97,5 +103,5 @@ def print_entries(out: Output, entries: Iterable[Entry]) -> None:
             for number, mark in ((entry.added, "+"), (entry.modified, "~"), (entry.deleted, "-"))
         )
         out.line(
-            f"{entry.seq:>8}  {time:<26} {entry.kind.value:<5}{counts} {entry.stored_bytes:>10}  {visible(entry.action)}".rstrip()
+            f"{entry.seq:>8}  {time:<26} {entry.kind.value:<5}{counts} {entry.stored_bytes:>10}  {visible(entry.action)}{_passed(entry)}".rstrip()
         )

@@ -90,6 +90,7 @@ def stats_shape(stats: HistoryStats) -> dict[str, Value]:
         "full": stats.full,
         "delta": stats.delta,
         "notes": stats.notes,
+        "passed_over": stats.passed_over,
         "chains": stats.chains,
         "longest_chain": stats.longest_chain,
         "stored_bytes": stats.stored_bytes,

@@ -50,8 +50,10 @@ def print_stats(out: Output, stats: HistoryStats, name: str) -> None:
     """Write the facts for people."""
     out.line(out.paint(visible(name), "head"))
     rebuild = stats.rebuild_us
+    passed = f"{stats.passed_over} calls were passed over, as max_hz or budget asked"
     facts = (
         ("entries", f"{stats.entries} ({stats.full} full, {stats.delta} delta{_notes(stats.notes)})"),
+        *([("", passed)] if stats.passed_over else []),
         ("chains", f"{stats.chains}, longest {stats.longest_chain}"),
         (
             "stored",
