@@ -95,7 +95,7 @@ def blame_shape(found: Blame) -> dict[str, Value]:
             "caller": caller_shape(value.caller),
             "age_ns": value.age_ns,
             "certain": value.certain,
-            "passed_over": value.passed_over,
+            **({"passed_over": value.passed_over} if value.passed_over else {}),
             "value": value.value,
         }
         for value in found.values
