@@ -51,7 +51,7 @@ def test_diff_shows_the_changed_lines_of_a_long_text(tmp_path: Path, capsys: pyt
     source = history(tmp_path, "\n".join(lines), "\n".join(changed))
     assert run(["diff", source, "0", "1"]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert [line.strip() for line in out[2:]] == [
+    assert [line.strip() for line in out[3:]] == [
         "~ text  text: 1 line removed, 2 added",
         "@@ line 20",
         "- line 20",

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from unspool.delta.hunks import Hunk, changed_part, is_long_text, text_hunks
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import format_path
+from unspool_tui.cli.asking import dated, happened
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output, brief
 from unspool_tui.cli.shapes import diff_shape
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
+    from unspool.delta.hunks import Hunk
     from unspool.delta.structural import Identity
     from unspool.history.diff import Change, Diff
+    from unspool.model.entries import Entry
 
 _MARKS: Final = {ChangeKind.ADDED: "+", ChangeKind.MODIFIED: "~", ChangeKind.DELETED: "-"}
 _OP_MARKS: Final = {OpKind.ADD: "+", OpKind.REMOVE: "-", OpKind.REPLACE: "~", OpKind.MOVE: "~", OpKind.SPLICE: "~"}
@@ -45,13 +47,13 @@ def command(common: Common, from_entry: int, to_entry: int, as_json: bool, as_pa
         with Output(common) as out:
             diff = history.diff(from_entry, to_entry)
             if as_json:
-                out.json(diff_shape(diff))
+                out.json({**diff_shape(diff), **dated(history[to_entry])})
             elif as_patch:
                 _print_patch(out, diff, history.identity)
             elif in_words:
                 _print_words(out, diff)
             else:
-                _print_diff(out, diff)
+                _print_diff(out, diff, history[to_entry])
         return judge(common, history.verdict)
 
 
@@ -81,8 +83,13 @@ def _print_words(out: Output, diff: Diff) -> None:
                 out.line(visible(explain_op(change.atom, op, brief)))
 
 
-def _print_diff(out: Output, diff: Diff) -> None:
+def _print_diff(out: Output, diff: Diff, entry: Entry) -> None:
+    from unspool.model.caller import caller_of
+    from unspool.sources.timestamps import iso_time
+
     out.line(out.paint(f"entry {diff.from_seq} to {diff.to_seq}: {_summary(diff)}", "head"))
+    why = happened(entry.action, caller_of(entry.meta))
+    out.line(out.paint(f"entry {entry.seq}  {iso_time(entry.timestamp_ns)}{why}", "dim"))
     for change in diff.changes:
         mark = _MARKS[change.kind]
         out.line(f"{out.paint(f'{mark} {visible(change.atom)}', mark)}{_whole(change)}")
@@ -119,6 +126,8 @@ def _whole(change: Change) -> str:
 
 def _from_to(op: Op) -> str:
     """Return both values of a replacement; of long texts only what differs, or how many lines do."""
+    from unspool.delta.hunks import changed_part, is_long_text, text_hunks
+
     if not is_long_text(op.old, op.new):
         return f"{brief(op.old)} -> {brief(op.new)}"
     if _is_told_by_lines(op):
@@ -132,6 +141,8 @@ def _from_to(op: Op) -> str:
 
 
 def _is_told_by_lines(op: Op) -> bool:
+    from unspool.delta.hunks import is_long_text
+
     return op.kind is OpKind.REPLACE and is_long_text(op.old, op.new) and ("\n" in op.old or "\n" in op.new)
 
 
@@ -139,6 +150,8 @@ def _print_hunks(out: Output, op: Op) -> None:
     """Print the lines in which two long texts differ."""
     if not _is_told_by_lines(op):
         return
+    from unspool.delta.hunks import text_hunks
+
     rows = _hunk_rows(text_hunks(op.old, op.new))
     for text, role in islice(rows, _MOST_ROWS):
         out.line(f"    {out.paint(text, role)}")
@@ -147,6 +160,8 @@ def _print_hunks(out: Output, op: Op) -> None:
 
 
 def _hunk_rows(hunks: Iterable[Hunk]) -> Iterator[tuple[str, str]]:
+    from unspool.delta.hunks import changed_part
+
     for hunk in hunks:
         yield f"@@ line {hunk.new_line:,}", "dim"
         removed, added = hunk.removed, hunk.added
