@@ -21,10 +21,8 @@ from functools import lru_cache
 from typing import Final
 
 from unspool.errors import CorruptHistory, PathSyntaxError, UnsupportedValue
-from unspool.model.encoded import Shape, extension_of, shape_of
 from unspool.model.tags import Tag, Tagged, compose, from_tag, leaf_form
 from unspool.model.values import Value
-from unspool.model.wire import decode, encode
 
 
 class Key:
@@ -45,6 +43,9 @@ class Key:
     def value(self) -> Value:
         """The key itself."""
         if self._value is _UNREAD:
+            # Commands that print no answer must not wait for the wire form's libraries: see all such imports below.
+            from unspool.model.wire import decode
+
             self._value = decode(self.form)
         return self._value
 
@@ -73,7 +74,11 @@ def step_of(key: Value) -> Step:
     Raises:
         UnsupportedValue: the key has no wire form.
     """
-    return key if type(key) is str or type(key) is int else Key(encode(key))
+    if type(key) is str or type(key) is int:
+        return key
+    from unspool.model.wire import encode
+
+    return Key(encode(key))
 
 
 def step_of_form(form: bytes) -> Step:
@@ -82,6 +87,9 @@ def step_of_form(form: bytes) -> Step:
     Raises:
         CorruptHistory: the bytes are no wire form.
     """
+    from unspool.model.encoded import Shape, shape_of
+    from unspool.model.wire import decode
+
     if shape_of(form) is Shape.TEXT or form[0] <= 0x7F:
         return decode(form)  # type: ignore[no-any-return]
     if form[0] in _NO_NUMBERS:
@@ -125,6 +133,8 @@ def read_key(text: str) -> Step:
 
 @lru_cache(maxsize=4096)
 def _spelled(form: bytes) -> str:
+    from unspool.model.wire import decode
+
     try:
         text = _literal(decode(form), nested=False)
         if read_key(text) == Key(form):
@@ -159,6 +169,8 @@ def _literal(value: Value, *, nested: bool = True) -> str:
     if kind is frozenset or kind is set:
         return f"{kind.__name__}([{', '.join(sorted(map(_literal, value)))}])"
     if kind in _MOMENTS:
+        from unspool.model.encoded import extension_of
+
         text = (extension_of(leaf_form(value) or b"\xc0") or (0, b""))[1].decode()
         return text if not nested and _MOMENT.fullmatch(text) else f"{kind.__name__}({text!r})"
     if kind is Tagged:
@@ -208,6 +220,8 @@ _MADE: Final[dict[str, Callable[..., Value]]] = {
 
 
 def _tagged_leaf(tag: Tag, text: str) -> Value:
+    from unspool.model.wire import decode
+
     return from_tag(int(tag), text.encode(), decode)
 
 
