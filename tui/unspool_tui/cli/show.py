@@ -8,9 +8,7 @@ import click
 
 from unspool.model.paths import Path, format_path, parse_path
 from unspool.model.values import State, Value
-from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound
-from unspool.query.parts import find
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
@@ -45,7 +43,7 @@ def _show_state(out: Output, history: History, number: int, atom: str | None, as
     entry = history[number]
     state: State = history.state(number)
     if atom is not None:
-        state = {atom: decode(_at(history.view(number), (atom,), entry.seq))}
+        state = {atom: _at(history.view(number), (atom,), entry.seq)}
     if as_json:
         out.json(show_shape(entry, state))
         return
@@ -56,7 +54,7 @@ def _show_state(out: Output, history: History, number: int, atom: str | None, as
 
 def _show_value(out: Output, history: History, number: int, path: Path, as_json: bool) -> None:
     entry = history[number]
-    value = decode(_at(history.view(number), path, entry.seq)) if path else history.state(number)
+    value = _at(history.view(number), path, entry.seq) if path else history.state(number)
     if as_json:
         shape = show_shape(entry, {})
         del shape["state"]
@@ -65,9 +63,12 @@ def _show_value(out: Output, history: History, number: int, path: Path, as_json:
         _print_value(out, value)
 
 
-def _at(view: StateView, path: Path, seq: int) -> bytes:
+def _at(view: StateView, path: Path, seq: int) -> Value:
+    from unspool.model.wire import decode
+    from unspool.query.parts import find
+
     try:
-        return find(view.wire, path, f"entry {seq}")[1]
+        return decode(find(view.wire, path, f"entry {seq}")[1])
     except PathNotFound as error:
         raise PathNotFound(f"{error}; `unspool show` lists what it has") from None
 
