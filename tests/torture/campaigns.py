@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torture.campaign import Campaign
-from torture.damage import Cuts, FirstCuts, FirstFlips, Flips, LiveFlips, Rows
+from torture.damage import Cuts, FirstCuts, FirstFlips, FirstLiveFlips, Flips, LiveFlips, Rows
 from torture.databases import Databases
 from torture.exhaustion import Exhaustion
 from torture.faults import Faults
@@ -21,6 +21,7 @@ CAMPAIGNS: dict[str, type[Campaign]] = {
         FirstFlips,
         FirstCuts,
         LiveFlips,
+        FirstLiveFlips,
         Rows,
         Power,
         Faults,

@@ -10,8 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torture.campaign import Campaign, Outcome, Result
-from torture.specimens import Places, lengths, places, small_specimens
-from torture.truth import ENTRIES, Specimen, judged, moments, recording_process, specimens, told
+from torture.specimens import (
+    Places,
+    lengths,
+    places,
+    small_moments,
+    small_process,
+    small_specimen,
+    small_specimens,
+)
+from torture.truth import ENTRIES, Specimen, judged, moments, specimens, told
 from unspool import open_history
 from unspool.recorder import Recorder
 from unspool.store.layout_1 import FirstLayout
@@ -87,47 +95,38 @@ class FirstCuts(Cuts):
 
 
 class LiveFlips(Campaign):
-    """Each byte of a file and its log flipped while their recorder lives, and flipped back."""
+    """Each byte of a small file and its log flipped while their recorder lives, and flipped back."""
 
     name = "live flips"
     about = "each byte flipped under a living recorder, looked at, and flipped back; the recording ends whole"
     workers = 1
+    version = SecondLayout.version
 
     def prepare(self, folder: Path, seed: int) -> int:
         self.seed = seed
         self.path = folder / "live.unspool"
-        self.process = recording_process(self.path)
-        parts = {
-            suffix: side.read_bytes()
-            for suffix in ("", "-wal")
-            if (side := self.path.with_name(self.path.name + suffix)).exists()
-        }
-        with open_history(self.path) as history:
-            from torture.truth import questions
-
-            answers = {question: answer() for question, answer in questions(history)}
-        self.specimen = Specimen("live", parts, answers, closed=None)
-        return sum(map(len, parts.values()))
+        self.process = small_process(self.path, self.version, "6,4")
+        self.specimen = small_specimen("live", self.path, 10, closed=None)
+        self.places = places([self.specimen])
+        return len(self.places)
 
     def run(self, case: int, folder: Path) -> Result:
-        suffix, place = (
-            ("", case) if case < len(self.specimen.parts[""]) else ("-wal", case - len(self.specimen.parts[""]))
-        )
+        _, suffix, start, stop = self.places[case]
         side = self.path.with_name(self.path.name + suffix)
         mask = 1 << random.Random(self.seed * 1_000_003 + case).randrange(8)
-        true = self.specimen.parts[suffix][place]
-        self._put(side, place, true ^ mask)
+        true = self.specimen.parts[suffix][start:stop]
+        self._put(side, start, bytes(byte ^ mask for byte in true))
         try:
             result = judged(self.specimen, self.path, with_repair=case % 5 == 0)
         finally:
-            self._put(side, place, true)
-        return Result(result.outcome, f"{result.told} [{suffix or 'file'} byte {place}, mask {mask:#x}]")
+            self._put(side, start, true)
+        return Result(result.outcome, f"{result.told} [{suffix or 'file'} byte {start} to {stop - 1}, {mask:#x}]")
 
     @staticmethod
-    def _put(side: Path, place: int, value: int) -> None:
+    def _put(side: Path, place: int, value: bytes) -> None:
         with side.open("r+b", buffering=0) as stream:
             stream.seek(place)
-            stream.write(bytes((value,)))
+            stream.write(value)
 
     def finish(self) -> Iterator[Result]:
         told(self.process, "more")
@@ -135,12 +134,20 @@ class LiveFlips(Campaign):
         self.process.communicate()
         with open_history(self.path) as history:
             states = [history.state(seq) for seq in range(len(history))]
-        whole = [state for state, _ in moments()] + [{"after": 1}]
+        whole = [state for state, _ in small_moments(10)] + [{"after": 1}]
         yield (
             Result(Outcome.RIGHT)
             if states == whole
             else Result(Outcome.LOST, "the recording that was looked at is not whole")
         )
+
+
+class FirstLiveFlips(LiveFlips):
+    """The same on a file of the first format."""
+
+    name = "live flips, format 1"
+    about = "each byte of a small file of the first format flipped under a living recorder"
+    version = FirstLayout.version
 
 
 @dataclass(frozen=True)

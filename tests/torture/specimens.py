@@ -130,10 +130,10 @@ def small_specimens(folder: Path, version: int) -> list[Specimen]:
     # The first format does not tell whether a file was closed.
     unclosed = False if version > FirstLayout.version else None
     return [
-        _specimen("closed", closed, 9, closed=True if unclosed is False else None),
-        _specimen("killed", killed, 10, closed=unclosed),
-        _specimen("tail only", young, 2, closed=unclosed),
-        _specimen("blocks and tail", mixed, 8, closed=unclosed),
+        small_specimen("closed", closed, 9, closed=True if unclosed is False else None),
+        small_specimen("killed", killed, 10, closed=unclosed),
+        small_specimen("tail only", young, 2, closed=unclosed),
+        small_specimen("blocks and tail", mixed, 8, closed=unclosed),
     ]
 
 
@@ -155,7 +155,8 @@ def folded(path: Path) -> Path:
     return path
 
 
-def _specimen(kind: str, path: Path, count: int, *, closed: bool | None) -> Specimen:
+def small_specimen(kind: str, path: Path, count: int, *, closed: bool | None) -> Specimen:
+    """Return a file of small states as a specimen of a kind."""
     parts = {
         suffix: side.read_bytes()
         for suffix in SUFFIXES

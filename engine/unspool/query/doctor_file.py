@@ -163,7 +163,7 @@ class FileWalk:
             with self._view():
                 # A writer may have sealed rows of the tail meanwhile; both are looked at in one view.
                 keys = [key for key in block_keys(self.connection, silent) if cursor <= key.first < self.total]
-                rows = [] if keys else self._tail(cursor)
+                rows = [] if keys else self._tail(cursor, self.total)
             if not keys and not rows:
                 break
             for step in _in_order(rows, cursor, self.total, replayer):
@@ -184,10 +184,16 @@ class FileWalk:
                 self.connection.execute("ROLLBACK")
 
     def _block(self, key: BlockKey, stop: int, cursor: int, replayer: Replayer, links: _Links) -> Iterator[Step]:
-        """Yield the entries of a block from `cursor` on, and the gap before it."""
-        if cursor < key.first:
-            yield _gap(cursor, key.first - 1, replayer)
-            cursor = key.first
+        """Yield the entries of a block from `cursor` on, and before it what the tail has of those that no block holds."""
+        while cursor < key.first:
+            rows = self._tail(cursor, key.first)
+            for step in _in_order(rows, cursor, key.first, replayer):
+                yield step
+                cursor = step.last + 1
+            links.see_rows(rows)
+            if not rows:
+                yield _gap(cursor, key.first - 1, replayer)
+                cursor = key.first
         if stop <= cursor:
             return
         block = self._blocks.read(key, stop)
@@ -218,9 +224,9 @@ class FileWalk:
             if cursor <= seq < self.total:
                 yield replace(step, fault=step.fault or block.fault)
 
-    def _tail(self, start: int) -> list[tuple[int, Row | Fault]]:
+    def _tail(self, start: int, stop: int) -> list[tuple[int, Row | Fault]]:
         seqs = tail_seqs(self.connection, start, _TAIL_BATCH, self._report)
-        return [(seq, self._tail_row(seq)) for seq in seqs if seq < self.total]
+        return [(seq, self._tail_row(seq)) for seq in seqs if seq < stop]
 
     def _tail_row(self, seq: int) -> Row | Fault:
         try:

@@ -135,6 +135,9 @@ def block_keys(connection: FileConnection, report: Report) -> list[BlockKey]:
             worse = None
         if worse is not key:
             kept.append(key)
+    if kept:
+        # What is behind the last block is in the tail, so that only the last one can reach too far.
+        kept[-1] = _without_rows(connection, kept[-1])
     return kept
 
 
@@ -145,13 +148,23 @@ def _worse(connection: FileConnection, one: BlockKey, other: BlockKey) -> BlockK
 
 
 def _is_sound(connection: FileConnection, key: BlockKey) -> bool:
-    """Say whether the head of a block is what was written and has records."""
+    """Say whether a block has records, and its head is what was written."""
     layout = connection.layout
     try:
         block = layout.raw_block(connection, key.first)
-        return block is not None and block.records is not None and layout.is_sound(block, block.head)
+        return block is not None and block.records is not None and layout.is_certain(block)
     except (sqlite3.DatabaseError, TypeError):
         return False
+
+
+def _without_rows(connection: FileConnection, key: BlockKey) -> BlockKey:
+    """Return a block without entries that the tail holds, where it is not certain how many the block does."""
+    query = "SELECT min(seq) FROM tail WHERE seq > ? AND seq < ?"
+    try:
+        row = connection.execute(query, (key.first, key.stop)).fetchone()[0]
+    except sqlite3.DatabaseError:
+        return key
+    return key if row is None or _is_sound(connection, key) else BlockKey(key.first, row - key.first)
 
 
 def tail_seqs(connection: FileConnection, start: int, most: int, report: Report) -> list[int]:

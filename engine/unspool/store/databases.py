@@ -109,7 +109,8 @@ def open_untouched(
     """
     path = path.resolve()
     head = _head(path)
-    if not head:
+    # SQLite takes a file of one byte for an empty one too, and removes the log of such a file even without the right to write.
+    if len(head) < 2:
         beside = ", though it has a log beside it" if log_of(path).exists() else ""
         raise UnreadableSource(f"{path}: is empty{beside}; restore it from a copy")
     if live is None:

@@ -428,6 +428,10 @@ class Layout(ABC):
     def is_sound(self, block: RawBlock, head: Head) -> bool:
         """Say whether a head is what was written; `head` is the block's own, or what it should be."""
 
+    def is_certain(self, block: RawBlock) -> bool:
+        """Say whether the head of a block is what was written, as far as the format lets that be known."""
+        return self.is_sound(block, block.head)
+
     @abstractmethod
     def check_parts(self, block: RawBlock, *, records: bool) -> None:
         """Verify the packed records of a block, or its packed metadata.

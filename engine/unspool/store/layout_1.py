@@ -210,6 +210,15 @@ class FirstLayout(Layout):
         """See `Layout.is_sound`; nothing tells."""
         return True
 
+    def is_certain(self, block: RawBlock) -> bool:
+        """See `Layout.is_certain`; nothing tells but the metadata, which is of so many entries."""
+        head = block.head
+        try:
+            blocks.decode_columns(head.first, head.entries, block.columns)  # type: ignore[arg-type]
+        except (CorruptHistory, ValueError, TypeError):
+            return False
+        return True
+
     def check_parts(self, block: RawBlock, *, records: bool) -> None:
         """See `Layout.check_parts`; the zstd frames tell when they are read."""
 

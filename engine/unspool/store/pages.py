@@ -87,8 +87,9 @@ class DatabasePages:
                 self._versions.setdefault(frame.page, []).append(place)
         self._commits = [place for place, frame in enumerate(self._frames) if frame.commit and frame.holds]
         self._use(self._page_size(claimed))
-        if claimed == self.page_size and head[20] <= _MOST_RESERVED:
-            self._usable = self.page_size - head[20]
+        reserved = int.from_bytes(head[20:21])
+        if claimed == self.page_size and reserved <= _MOST_RESERVED:
+            self._usable = self.page_size - reserved
         self.claimed_count = int.from_bytes(head[28:32]) if claimed == self.page_size else 0
         """Pages that the file says it has; 0 where it does not say."""
 

@@ -391,7 +391,7 @@ class _Store:
     def _settle_rows(self, first: int, count: int) -> None:
         """Where entries stand in a block and in the tail too, keep the block unless only the rows read."""
         block = self._connection.layout.raw_block(self._connection, first)
-        if block is None or not self._is_certain(block):
+        if block is None or not self._connection.layout.is_certain(block):
             # How many entries it holds is not certain: rows that read are the better witness.
             if self._rows_read(first, first + 1):
                 self._drop_block(first)
@@ -404,15 +404,6 @@ class _Store:
             self._drop_block(first)
         else:
             self._connection.execute(f"DELETE {_WITHIN}", span)
-
-    def _is_certain(self, block: RawBlock) -> bool:
-        """Say whether the head of a block is what was written, or agrees with its metadata where it has no checksum."""
-        head = block.head
-        if not self._connection.layout.is_sound(block, head):
-            return False
-        if self._connection.layout.tells_end:
-            return True
-        return self._is_sound("block", (*head[:6], block.columns))
 
     def _drop_block(self, first: int) -> None:
         self._connection.execute("DELETE FROM block WHERE first = ?", (first,))

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
+from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files.private import PRIVATE, check_mode, drop_lock, foreign_owner, take_lock
 from unspool.store.file_identity import note_identity
 from unspool.store.kept_logs import keep_damaged_log, named_by_entry
@@ -145,12 +145,24 @@ class FileWriter:
             if layout.fact(connection, HISTORY_ID) is None:
                 layout.keep_fact(connection, HISTORY_ID, secrets.token_hex(4))
                 layout.keep_fact(connection, CREATED_NS, time.time_ns())
+            said_closed = self._says_closed()
             self._mark_end(is_closed=False)
+            if said_closed:
+                # Should the log be lost, the file itself must not go on saying that nothing can be missing.
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
             remedy = (
                 foreign_owner(self._path, to_write=True) or "check its permissions and the free space of its disk"
             )
             raise UnreadableSource(f"{self._path}: cannot be written ({error}); {remedy}") from None
+
+    def _says_closed(self) -> bool:
+        try:
+            mark = self._layout.end_mark(self._connection)
+        except CorruptHistory:
+            # It may have said so.
+            return True
+        return mark is not None and mark.is_closed
 
     def _mark_end(self, *, is_closed: bool) -> None:
         connection = self._connection

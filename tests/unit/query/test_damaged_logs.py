@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import re
 import threading
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from support.left_behind import flip, killed, live_recording, prints
 from unspool import Recorder, open_history
-from unspool.errors import CorruptHistory, HistoryLocked, StorageFailed
+from unspool.errors import CorruptHistory, HistoryLocked, StorageFailed, UnreadableSource
 from unspool.query.doctor import Code, Health, diagnose
 from unspool.query.repair import repair
 from unspool.recorder import DamagedLogKept
@@ -247,3 +248,43 @@ def test_where_a_damaged_log_cannot_be_kept_nothing_is_recorded(
     with pytest.raises(StorageFailed, match="cannot be kept"):
         Recorder(path, on_error="raise")
     assert {name: mark for name, mark in prints(tmp_path).items() if not name.endswith("-lock")} == before
+
+
+@pytest.mark.parametrize("left", [None, 0, 1, 31, 32, 40])
+def test_a_closed_file_that_was_recorded_into_again_says_that_entries_may_be_missing_when_its_log_is_lost(
+    tmp_path: Path, left: int | None
+) -> None:
+    path, copy = tmp_path / "app.unspool", tmp_path / "copy.unspool"
+    with Recorder(path, on_error="raise") as recorder:
+        recorder.record({"n": 1})
+    recorder = Recorder(path, on_error="raise")
+    recorder.record({"n": 2})
+    log = Path(f"{path}-wal").read_bytes()
+    copy.write_bytes(path.read_bytes())
+    recorder.close()
+    if left is not None:
+        Path(f"{copy}-wal").write_bytes(log[:left])
+    assert Code.NOT_CLOSED in {finding.code for finding in diagnose(copy).findings}
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_a_file_that_sqlite_takes_for_empty_keeps_its_log(
+    kept: tuple[Path, list[dict[str, object]]], tmp_path: Path, size: int
+) -> None:
+    path = copied(kept[0], tmp_path)
+    path.write_bytes(path.read_bytes()[:size])
+    before = prints(tmp_path)
+    assert run(["log", str(path)]) == 3
+    assert diagnose(path).readable > 100
+    assert prints(tmp_path) == before
+
+
+def test_a_file_cut_to_any_few_bytes_is_refused_by_name(
+    kept: tuple[Path, list[dict[str, object]]], tmp_path: Path
+) -> None:
+    data = kept[0].read_bytes()
+    path = tmp_path / "cut.unspool"
+    for size in range(100):
+        path.write_bytes(data[:size])
+        with pytest.raises(UnreadableSource, match=re.escape(str(path))):
+            diagnose(path)

@@ -301,3 +301,53 @@ def test_a_closed_file_whose_end_is_gone_says_so(small: tuple[Path, States], tmp
     change(path, ("DELETE FROM block WHERE first = (SELECT max(first) FROM block)", ()))
     assert run(["log", str(path), "-n", "1"]) in {1, 3}
     assert diagnose(path).verdict is Health.BROKEN
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE block SET first = first + 1000 WHERE first = ?",
+        "UPDATE block SET count = count + 1000 WHERE first = ?",
+        "UPDATE block SET count = count + 1 WHERE first = ?",
+    ],
+)
+@pytest.mark.parametrize("is_readable", [True, False])
+def test_rows_of_the_tail_are_kept_whatever_a_damaged_block_claims(
+    tmp_path: Path, statement: str, is_readable: bool
+) -> None:
+    path = tmp_path / "app.unspool"
+    states = killed(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        first, count = connection.execute("SELECT first, count FROM block ORDER BY first DESC LIMIT 1").fetchone()
+        rows = [seq for (seq,) in connection.execute("SELECT seq FROM tail ORDER BY seq")]
+        connection.execute(statement, (first,))
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert rows == list(range(first + count, len(states)))
+    if not is_readable:
+        # Without its list of tables the rows are found on the pages.
+        path.write_bytes(path.read_bytes()[:100] + bytes(924) + path.read_bytes()[1024:])
+    report = repair(path, tmp_path / "out.unspool")
+    lost = {seq for hole in report.holes for seq in range(hole.first, hole.last + 1)}
+    assert not lost & set(rows)
+    with open_history(tmp_path / "out.unspool") as history:
+        assert [history.state(seq) for seq in rows] == [states[seq] for seq in rows]
+
+
+def test_a_row_is_found_where_a_bit_of_its_place_is_damaged_that_no_place_has(
+    small: tuple[Path, States], tmp_path: Path
+) -> None:
+    source, states = small
+    with closing(sqlite3.connect(source)) as connection:
+        root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'block'").fetchone()[0]
+    data = bytearray(source.read_bytes())
+    page = (root - 1) * 1024
+    inner = data[page] == 0x05
+    page = (int.from_bytes(data[page + 8 : page + 12]) - 1) * 1024 if inner else page
+    assert data[page] == 0x0D
+    data[page + 8] ^= 0x40
+    path = tmp_path / "in" / "app.unspool"
+    path.parent.mkdir()
+    path.write_bytes(data)
+    report, kept = checked(path, tmp_path / "out.unspool", states)
+    assert kept == set(range(len(states)))
+    assert report.before.verdict is Health.BROKEN
