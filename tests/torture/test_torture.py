@@ -17,8 +17,8 @@ from torture.truth import scratch
 
 SEED = 20_261_129
 SLICE = {
-    "flips": 30, "cuts": 25, "rows": 40, "live flips": 40, "power cuts": 60, "I/O faults": 60, "kills": 4, "exhaustion": 2, "re-entry": 8,
-    "readers": 40, "git settings": 6, "postgres": 1, "web": 12,
+    "flips": 20, "cuts": 15, "rows": 20, "live flips": 20, "power cuts": 30, "I/O faults": 30, "kills": 2, "exhaustion": 2, "re-entry": 6,
+    "readers": 25, "git settings": 4, "postgres": 1, "web": 10,
 }  # fmt: skip
 """Cases of each campaign; chosen so that each takes a few seconds."""
 
