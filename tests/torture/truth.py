@@ -201,15 +201,21 @@ def answered(specimen: Specimen, copy: Path) -> Specimen:
     return Specimen(specimen.kind, specimen.parts, answers, specimen.closed)
 
 
-def questions(history: History) -> Iterator[tuple[tuple[Any, ...], Callable[[], Any]]]:
-    """Yield each question with what answers it."""
+def questions(history: History, recorded: int | None = None) -> Iterator[tuple[tuple[Any, ...], Callable[[], Any]]]:
+    """Yield each question with what answers it.
+
+    Args:
+        history: what is asked.
+        recorded: how many entries there were before the damage; as many as there are where None.
+    """
     count = len(history)
+    every = 3 if (count if recorded is None else recorded) > 20 else 1
     yield ("length",), lambda: count
     yield ("columns",), lambda: _columns(history)
     for seq in range(count):
         yield ("entry", seq), lambda seq=seq: _entry(history, seq)
         yield ("state", seq), lambda seq=seq: history.state(seq)
-    for seq in range(0, count, 3 if count > 20 else 1):
+    for seq in range(0, count, every):
         yield ("changed", seq), lambda seq=seq: sorted((atom, str(kind)) for atom, kind in history.changed_atoms(seq))
         yield ("value", seq), lambda seq=seq: _value(history, seq)
         yield ("diff", seq), lambda seq=seq: _diff(history, seq)
@@ -319,7 +325,7 @@ class Examined:
         truth = self._specimen.answers
         results = []
         with history:
-            for question, answer in questions(history):
+            for question, answer in questions(history, truth[("length",)]):
                 results.append(self._compared(question, answer, truth.get(question, _NOTHING)))
         return results
 
