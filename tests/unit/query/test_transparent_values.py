@@ -29,6 +29,7 @@ from unspool.query.errors import ExpressionError, PathNotFound
 from unspool.query.parts import differences, find, leaves
 from unspool.query.path_writes import writes_of
 from unspool.query.search import parse_search, search
+from unspool.store import MemoryStore
 
 
 @dataclass
@@ -251,3 +252,54 @@ def test_steps_of_wire_and_decoded_values_are_the_same() -> None:
     ]  # fmt: skip
     assert step_of((1, 2)) in (value_parts(decode(form)) or {})
     assert encode(decode(form)) == form
+
+
+def told(forms: list[bytes]) -> History:
+    """Record one atom's values into memory; equal neighbours are entries of their own."""
+    store = MemoryStore("told.unspool")
+    with Recorder(store, on_error="raise") as recorder:
+        for number, form in enumerate(forms):
+            recorder.record({"a": decode(form)}, f"a{number}")
+    return History(store)
+
+
+def setter(values: list[Value], path: Path) -> int:
+    """Return the entry that set what stands at a path at the end: the oracle."""
+    seq = len(values) - 1
+    while seq and strict_equal(at(values[seq - 1], path), at(values[seq], path)):
+        seq -= 1
+    return seq
+
+
+@given(st.lists(VALUES, min_size=1, max_size=5))
+def test_blame_names_for_every_leaf_the_entry_that_brute_force_finds(forms: list[bytes]) -> None:
+    values = [decode(form) for form in forms]
+    history = told(forms)
+    found = {one.path[1:]: one.seq for one in blame(history).values}
+    assert found == {path: setter(values, path) for path, _ in leaves(forms[-1])}
+
+
+@given(st.lists(VALUES, min_size=1, max_size=5), st.data())
+def test_the_writes_of_any_place_are_those_that_brute_force_finds(forms: list[bytes], data: st.DataObject) -> None:
+    values = [decode(form) for form in forms]
+    paths = [path[:size] for path, _ in leaves(forms[-1]) for size in range(len(path) + 1)]
+    path = data.draw(st.sampled_from(paths))
+    history = told(forms)
+    expected = [
+        seq
+        for seq in range(len(values) - 1, -1, -1)
+        if not strict_equal(at(values[seq - 1], path) if seq else MISSING, at(values[seq], path))
+    ]
+    assert [write.seq for write in writes_of(history, ("a", *path))] == expected
+    # The place as people write it is the same one.
+    spelled = parse_path(format_path(("a", *path)))
+    assert [write.seq for write in writes_of(history, spelled)] == expected
+
+
+@given(st.lists(VALUES, min_size=2, max_size=4))
+def test_a_search_finds_every_leaf_where_it_is_set(forms: list[bytes]) -> None:
+    history = told(forms)
+    for path, leaf in leaves(forms[-1]):
+        if decode(leaf) == "b":
+            hits = list(search(history, parse_search("b")))
+            assert any(hit.path[1:] == path and hit.kind.value == "value" for hit in hits)
