@@ -7,7 +7,7 @@ from typing import Final
 
 from unspool.errors import ContradictoryDelta, CorruptHistory, PathSyntaxError
 from unspool.model.entries import Op, OpKind
-from unspool.model.keys import Key, key_of, step_of
+from unspool.model.keys import Step, key_of, step_of
 from unspool.model.paths import Path, format_path, parse_path, parse_pointer, to_pointer
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode, encode
@@ -90,12 +90,21 @@ def op_to_dict(op: Op) -> dict[str, Value]:
         data["old"] = op.old
     if op.new is not MISSING:
         data["new"] = op.new
-    # A pointer cannot tell the key "0" from the index 0; the kinds of the steps can.
-    if any(isinstance(step, Key) for step in (*op.path, *op.source)):
-        data["paths"] = [format_path(op.path), format_path(op.source)]
-    elif any(isinstance(step, str) and step.isdigit() for step in (*op.path, *op.source)):
-        data["steps"] = [list(op.path), list(op.source)]
+    # A pointer cannot tell the key "0" from the index 0, and knows neither negative keys nor those of other types.
+    if any(parse_pointer(to_pointer(path)) != path for path in (op.path, op.source)):
+        if any(not isinstance(step, str) and not _is_index(step) for step in (*op.path, *op.source)):
+            data["paths"] = [format_path(op.path), format_path(op.source)]
+        else:
+            data["steps"] = [list(op.path), list(op.source)]
     return data
+
+
+def _is_index(step: Step) -> bool:
+    return isinstance(step, int) and abs(step) < _LARGEST_INDEX
+
+
+_LARGEST_INDEX: Final = 2**53
+"""Integers from which on other readers of JSON may round."""
 
 
 def op_from_dict(data: Mapping[str, Value]) -> Op:

@@ -68,7 +68,7 @@ def parse_path(text: str) -> Path:
         elif match["quoted"] is not None:
             steps.append(re.sub(r"\\(.)", r"\1", match["quoted"]))
         else:
-            steps.append(int(match["index"] if match["index"] is not None else match["digits"]))
+            steps.append(_number(match["index"] if match["index"] is not None else match["digits"]))
         position = match.end()
     return tuple(steps)
 
@@ -114,6 +114,13 @@ _OPENING: Final = ("[", "(", "{")
 _CLOSING: Final = ("]", ")", "}")
 
 
+def _number(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError:
+        raise PathSyntaxError(f"a path with a number of {len(digits):,} digits; write such a key as [0x…]") from None
+
+
 def to_pointer(path: Path) -> str:
     """Spell a path as an RFC 6901 JSON Pointer; a key that is no text stands there by its spelling."""
     return "".join(f"/{spell_key(step).replace('~', '~0').replace('/', '~1')}" for step in path)
@@ -130,7 +137,7 @@ def parse_pointer(pointer: str) -> Path:
     if not pointer.startswith("/"):
         raise PathSyntaxError(f"{pointer!r} is no JSON Pointer: it must start with a slash")
     raw = (part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/"))
-    return tuple(int(part) if re.fullmatch(r"0|[1-9]\d*", part) else part for part in raw)
+    return tuple(_number(part) if re.fullmatch(r"0|[1-9]\d*", part) else part for part in raw)
 
 
 __all__ = ["Key", "Path", "Step", "format_path", "key_at", "parse_path", "parse_pointer", "to_pointer"]

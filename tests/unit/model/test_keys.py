@@ -129,3 +129,9 @@ def test_a_key_that_no_spelling_gives_back_is_spelled_by_its_bytes() -> None:
 def test_what_is_no_key_is_refused_with_its_column_and_never_run(text: str) -> None:
     with pytest.raises(PathSyntaxError, match="column 2"):
         parse_path(text)
+
+
+@pytest.mark.parametrize("text", ["a[" + "1" * 5000 + "]", "/a/" + "1" * 5000, "a." + "1" * 5000])
+def test_a_number_that_python_does_not_read_is_refused(text: str) -> None:
+    with pytest.raises(PathSyntaxError, match="5,000 digits"):
+        parse_path(text)
