@@ -136,7 +136,7 @@ def _tagged(value: Value) -> dict[str, Value]:
         case set() | frozenset():
             return {"$set" if isinstance(value, set) else "$frozenset": sorted(value, key=repr)}
         case bytes() | bytearray():
-            return {"$bytes": base64.b64encode(value).decode()}
+            return {f"${type(value).__name__}": base64.b64encode(value).decode()}
         case dict():
             return {"$pairs": [[key, item] for key, item in value.items()]}
         case Tagged():

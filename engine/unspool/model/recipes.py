@@ -12,10 +12,10 @@ import datetime as dt
 import decimal
 import enum
 import uuid
-from collections import OrderedDict
+from collections import ChainMap, OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from itertools import islice
-from types import GetSetDescriptorType, MemberDescriptorType
+from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Final
 
 from unspool.model.tags import Tag, Tagged, Unrepresentable
@@ -106,9 +106,9 @@ def find_plain(kind: type) -> Recipe | None:
     """Return the recipe of a value type of the standard library, an enum, dataclass, msgspec struct, mapping, or
     subclass of a plain type; None for others.
     """
-    standard = _standard_recipe(kind)
-    if standard is not None:
-        return standard
+    found = _standard_recipe(kind) or _OF_ITS_OWN.get(kind)
+    if found is not None:
+        return found
     if issubclass(kind, enum.Enum):
         name = type_name(kind)
         return lambda value: (TAGGED, [name, [value.name, value.value], True])
@@ -216,6 +216,21 @@ _CONTENTS: Final[tuple[tuple[type, Callable[[Value], Value]], ...]] = (
     (complex, lambda value: complex(value.real, value.imag)),
 )
 """Content of subclasses, as the plain type itself gives it: what a subclass makes of it is not asked."""
+
+
+def _defaultdict(value: defaultdict[Value, Value]) -> tuple[int, Value]:
+    factory = value.default_factory
+    made = getattr(factory, "__qualname__", None) if isinstance(factory, type | FunctionType) else None
+    shown = "" if factory is None else f"({made or type(factory).__name__})"
+    return TAGGED, [f"collections.defaultdict{shown}", dict(dict.items(value))]
+
+
+_OF_ITS_OWN: Final[dict[type, Recipe]] = {
+    defaultdict: _defaultdict,
+    ChainMap: tagged(ChainMap, lambda value: list(value.maps)),
+    memoryview: tagged(memoryview, bytes),
+}
+"""Types whose plain content alone would say too little."""
 
 _OWN: Final[dict[type, Recipe]] = {
     tuple: lambda value: (TUPLE, list(value)),

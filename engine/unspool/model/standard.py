@@ -38,6 +38,7 @@ CONTENTS: Final[dict[type, tuple[str, Take]]] = {
     Fraction: ("fraction", lambda value: [value.numerator, value.denominator]),
     range: ("range", lambda value: [value.start, value.stop, value.step]),
     slice: ("slice", lambda value: [value.start, value.stop, value.step]),
+    bytearray: ("bytearray", bytes),
     array.array: ("array", lambda value: [value.typecode, value.tobytes()]),
     zoneinfo.ZoneInfo: ("zone", lambda value: value.key),
     **{kind: (kind.__name__, str) for kind in _ADDRESSES},
@@ -53,6 +54,13 @@ def _array(content: Value) -> Value:
     return made
 
 
+def _bytearray(content: Value) -> bytearray:
+    if type(content) is not bytes:
+        # A number would be a size.
+        raise TypeError("a bytearray is bytes")
+    return bytearray(content)
+
+
 def _fraction(content: Value) -> Value:
     numerator, denominator = content
     if type(numerator) is not int or type(denominator) is not int:
@@ -65,6 +73,7 @@ _MAKERS: Final[dict[str, Take]] = {
     "range": lambda content: range(*content),
     "slice": lambda content: slice(*content),
     "array": _array,
+    "bytearray": _bytearray,
     "zone": zoneinfo.ZoneInfo,
     **{kind.__name__: kind for kind in _ADDRESSES},
     **{kind.__name__: made for kind, made in _PATHS.items()},

@@ -184,6 +184,9 @@ _MEMBER_PARTS: Final = 2
 def compose(code: int, inner: Value) -> Value:
     """Build a tagged container from its decoded content.
 
+    Objects that were keys or members by being themselves may have equal content: then a list of what was there stands
+    in a `Tagged`.
+
     Raises:
         CorruptHistory: unknown code or content that does not fit it.
     """
@@ -191,12 +194,14 @@ def compose(code: int, inner: Value) -> Value:
         match code:
             case Tag.TUPLE:
                 return tuple(inner)
-            case Tag.SET:
-                return set(inner)
-            case Tag.FROZENSET:
-                return frozenset(inner)
+            case Tag.SET | Tag.FROZENSET:
+                members = set(inner) if code == Tag.SET else frozenset(inner)
+                return members if len(members) == len(inner) else Tagged(type(members).__name__, inner)
             case Tag.PAIRS:
-                return dict(zip(inner[::2], inner[1::2], strict=True))
+                content = dict(zip(inner[::2], inner[1::2], strict=True))
+                if 2 * len(content) == len(inner):
+                    return content
+                return Tagged("dict", [list(pair) for pair in zip(inner[::2], inner[1::2], strict=True)])
             case Tag.TAGGED:
                 is_member = len(inner) > _TAGGED_PARTS and type(inner[1]) is list and len(inner[1]) == _MEMBER_PARTS
                 return Tagged(str(inner[0]), inner[1], is_member)

@@ -84,6 +84,8 @@ class Encoder:
         self._largest = largest
         self._trusted = 0.0
         self._looked = -1
+        self._has_buffers = False
+        self._suspects = 0
 
     def plain(self, value: Value) -> bytes | None:
         """Return the wire form where the fast path gives it, or None where another has to.
@@ -109,7 +111,25 @@ class Encoder:
     def _pack_modest(self, value: Value, met: _Met) -> bytes:
         odd: list[Value] = []
         blob = ormsgpack.packb(value, odd.append, _OPTIONS)
+        if (_BIN_8 in blob or _BIN_16 in blob or _BIN_32 in blob) and self._holds_buffer(value, len(blob)):
+            raise TypeError("a buffer, which the fast path takes for bytes")
         return self._filled(value, blob, odd, met) if odd else blob
+
+    def _holds_buffer(self, value: Value, size: int) -> bool:
+        """Say whether a value, whose wire form may begin some bytes, holds a bytearray or a view of memory.
+
+        Numbers and texts may have the same bytes, and looking through every value of a large state costs more than
+        encoding it: then the first ones are looked through and one now and then, until one is found.
+        """
+        if type(value) not in _WALKED:
+            return type(value) in _BUFFERS
+        if size > _SHORT and not self._has_buffers:
+            self._suspects += 1
+            if self._suspects > _LOOKED_THROUGH and self._suspects % _LOOK_EVERY:
+                return False
+        found = holds_buffer(value)
+        self._has_buffers = self._has_buffers or found
+        return found
 
     def _look_for_repetition(self, value: Value) -> None:
         """Refuse a value whose wire form would be far larger than the value is.
@@ -157,7 +177,7 @@ class Encoder:
             if type(item) is tuple and not met.forms:
                 # Thousands of short tuples of numbers are common; calls would cost more than the work.
                 items = list(item)
-                if _WALKED.isdisjoint(map(type, items)):
+                if _NOT_FLAT.isdisjoint(map(type, items)):
                     inner: list[Value] = []
                     payload = ormsgpack.packb(items, inner.append, _OPTIONS)
                     size = len(payload)
@@ -204,6 +224,32 @@ class Encoder:
         return form
 
 
+def holds_buffer(value: Value) -> bool:
+    """Say whether a buffer is among what lists and dicts of a value hold, at any depth; a C call a level."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        held = gc.get_referents(*level)
+        kinds = set(map(type, held))
+        if not _BUFFERS.isdisjoint(kinds):
+            return True
+        if _WALKED.isdisjoint(kinds):
+            break
+        level = [item for item in held if type(item) in _WALKED]
+        if len(level) > _MANY:
+            # The same ones may stand there over and over.
+            level = list({id(item): item for item in level}.values())
+    return False
+
+
+_BIN_8, _BIN_16, _BIN_32 = 0xC4, 0xC5, 0xC6
+"""How the wire form of bytes begins."""
+_BUFFERS: Final = frozenset((bytearray, memoryview))
+_SHORT: Final = 2048
+"""Bytes of a wire form up to which a value is always looked through."""
+_LOOKED_THROUGH: Final = 8
+_LOOK_EVERY: Final = 64
+
+
 class _Met:
     """What one call has encoded already: an object that is met again is not taken apart again."""
 
@@ -232,6 +278,7 @@ def _between(value: Value, blob: bytes, count: int) -> list[bytes] | None:
 
 
 _WALKED: Final = frozenset((list, dict))
+_NOT_FLAT: Final = _WALKED | _BUFFERS
 _MANY: Final = 100_000
 """Items from which it is asked whether they are the same ones over and over."""
 _DEEPEST: Final = 256

@@ -353,8 +353,6 @@ def _leaf(value: Value) -> bytes | None:
             return _pack(value)
         except UnicodeEncodeError:
             return leaf_form(value)
-    if kind is bytearray or kind is memoryview:
-        return _pack(bytes(value))
     return leaf_form(value)
 
 

@@ -194,7 +194,7 @@ def _items(value: Value) -> list[Value]:
 
 def leaf_text(value: Value) -> str:
     """Return a value as the text that is searched: texts as they are, bytes read as text, everything else as JSON."""
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | bytearray):
         return value.decode(errors="replace")
     return value if isinstance(value, str) else to_json(value)
 

@@ -298,6 +298,6 @@ def _learn(value: Value, secrets: set[str]) -> None:
         elif type(item) is Tagged:
             todo.append(item.value)
         elif item is not None and not isinstance(item, bool):
-            text = item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
+            text = item.decode("utf-8", "replace") if isinstance(item, bytes | bytearray) else str(item)
             if len(text) >= _SHORTEST_SECRET and text != REDACTED:
                 secrets.add(text)

@@ -75,6 +75,7 @@ _LEAVES: Final[dict[str, Callable[[Value], Value]]] = {
     "$float": float,
     "$int": lambda text: int(text, 16),
     "$bytes": lambda text: base64.b64decode(text, validate=True),
+    "$bytearray": lambda text: bytearray(base64.b64decode(text, validate=True)),
     "$tuple": tuple,
     "$set": set,
     "$frozenset": frozenset,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from traceback import walk_tb
 from typing import Final
 
-from unspool.model.recipes import TAGGED, Recipe, tagged, type_name
+from unspool.model.recipes import Recipe, tagged, type_name
 from unspool.model.values import Value
 
 _MOST_FRAMES: Final = 100
@@ -26,20 +26,11 @@ def find_standard(kind: type) -> Recipe | None:
     content = _CONTENTS.get(kind)
     if content is not None:
         return tagged(kind, content)
-    if kind is collections.defaultdict:
-        return _defaultdict
     if issubclass(kind, BaseException):
         return tagged(kind, exception_content)
     if issubclass(kind, type):
         return tagged(kind, type_name)
     return None
-
-
-def _defaultdict(value: collections.defaultdict[Value, Value]) -> tuple[int, Value]:
-    factory = value.default_factory
-    made = getattr(factory, "__qualname__", None) if isinstance(factory, type | types.FunctionType) else None
-    shown = "" if factory is None else f"({made or type(factory).__name__})"
-    return TAGGED, [f"collections.defaultdict{shown}", dict(dict.items(value))]
 
 
 def exception_content(error: BaseException) -> dict[str, Value]:
@@ -84,7 +75,6 @@ def _log_record(value: logging.LogRecord) -> dict[str, Value]:
 
 _CONTENTS: Final[dict[type, Callable[[Value], Value]]] = {
     collections.deque: _deque,
-    collections.ChainMap: lambda value: list(value.maps),
     collections.UserDict: lambda value: value.data,
     collections.UserList: lambda value: value.data,
     collections.UserString: lambda value: value.data,
