@@ -6,11 +6,11 @@ from itertools import compress
 from typing import Final
 
 from unspool.codec.records import RecordCodec
-from unspool.errors import UnspoolError
+from unspool.errors import EntryDropped, UnspoolError
 from unspool.history.rebuild import Rebuilder
 from unspool.history.stats import AtomStats, Health, HistoryStats, RebuildTimes
 from unspool.history.verdict import Verdict, VerdictStatus
-from unspool.model.entries import FULL, NOTE
+from unspool.model.entries import FULL, HOLE_ATOM, NOTE
 from unspool.store.forks import passed_over_by
 from unspool.store.protocol import HOLE, KINDS_BY_CODEC, Columns, Store
 
@@ -22,8 +22,9 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
     """Verify every checksum and return what was found; damage is told in `health`, never raised."""
     problems: list[str] = []
     shares = store.shares(problems)
-    if HOLE in columns.codec:
-        problems.append(f"{columns.codec.count(HOLE)} entries cannot be read; run `unspool doctor`")
+    gaps, unreadable = _holes(store, columns)
+    if unreadable:
+        problems.append(f"{unreadable:,} entries cannot be read; run `unspool doctor`")
     if verdict.is_damaged:
         problems.extend(f"{problem.place}: {problem.message}" for problem in verdict.problems)
     times = _rebuild_times(rebuilder, len(store), problems)
@@ -31,8 +32,11 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
     stored = sum(columns.stored)
     full_bytes = sum(size for size, kind in zip(columns.full_bytes, columns.kind, strict=True) if kind != NOTE)
     health = Health.BROKEN if problems else Health.HEALTHY
-    if health is Health.HEALTHY and verdict.status is not VerdictStatus.COMPLETE:
+    if store.atom_number(HOLE_ATOM) is not None:
+        gaps.append(f"holes stand for entries that are lost; `unspool log --atom {HOLE_ATOM}` lists them")
+    if health is Health.HEALTHY and (gaps or verdict.status is not VerdictStatus.COMPLETE):
         health = Health.DEGRADED
+    problems += gaps
     return HistoryStats(
         entries=len(store),
         full=full,
@@ -54,6 +58,24 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
         problems=tuple(dict.fromkeys(problems)),
         verdict=verdict,
     )
+
+
+def _holes(store: Store, columns: Columns) -> tuple[list[str], int]:
+    """Return what is to be said of entries that never arrived, and how many others cannot be read."""
+    gaps: list[str] = []
+    unreadable, codecs = 0, columns.codec.tobytes()
+    seq = codecs.find(HOLE)
+    while seq >= 0:
+        last = seq
+        try:
+            store.run(seq)
+        except EntryDropped as gap:
+            last = max(seq, gap.last or seq)
+            gaps.append(f"entries {seq} to {last} never arrived: {gap.why}")
+        except UnspoolError:
+            unreadable += 1
+        seq = codecs.find(HOLE, last + 1)
+    return gaps, unreadable
 
 
 def _codec(code: int) -> str:
@@ -89,6 +111,9 @@ def _rebuild_times(rebuilder: Rebuilder, count: int, problems: list[str]) -> Reb
         for place in range(min(_SAMPLES, count)):
             try:
                 rebuilder.state(place * count // min(_SAMPLES, count))
+            except EntryDropped:
+                # A gap was told as a whole.
+                continue
             except UnspoolError as error:
                 problems.append(str(error))
     times = sorted(rebuilder.rebuild_times_us())

@@ -11,6 +11,8 @@ from typing import Final
 from unspool.model.paths import Path
 from unspool.model.values import MISSING, Value
 
+HOLE_ATOM: Final = "unspool.hole"
+"""The atom that says, in the state at a hole, that the entry is lost and the other atoms are those before it."""
 NO_META: Final[Mapping[str, Value]] = MappingProxyType({})
 """The meta of an entry that has none."""
 

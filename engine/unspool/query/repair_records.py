@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from unspool.codec import state_codec
 from unspool.codec.binary_patch import binary_available
 from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, note_record, write_atoms
 from unspool.model import wire
+from unspool.model.entries import HOLE_ATOM
 from unspool.model.values import Value
 from unspool.query.doctor_checks import ADDED, DELETED, MODIFIED, Changes
 from unspool.query.doctor_steps import EncodedState, Facts, Fault, Names
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS
 
-HOLE_ATOM: Final = "unspool.hole"
-"""The atom that says, in the state at a hole, that the entry is lost and the other atoms are those before it."""
 _NAMED: Final = 1000
 """Changed atoms that a hole names."""
 
 
 def with_mark(state: EncodedState, seq: int, fault: Fault) -> EncodedState:
     """Return the state that stands at a hole: the last known one, and an atom that says so."""
-    return {**state, HOLE_ATOM: wire.encode({"lost entry": seq, "why": f"{fault.code.value}: {fault.text}"})}
+    return hole_in(state, seq, f"{fault.code.value}: {fault.text}")
+
+
+def hole_in(state: Mapping[str, bytes], seq: int, why: str) -> dict[str, bytes]:
+    """Return the state that stands for an entry that is missing, from the last one known before it."""
+    return {**state, HOLE_ATOM: wire.encode({"lost entry": seq, "why": why})}
 
 
 def told_changes(facts: Facts, names: Names) -> Changes:

@@ -12,9 +12,8 @@ from unspool.errors import EntryDropped, UnreadableSource
 from unspool.files.whole import whole_file
 from unspool.history.history import History
 from unspool.history.verdict import Verdict
-from unspool.model.entries import EntryKind
+from unspool.model.entries import HOLE_ATOM, EntryKind
 from unspool.model.values import State
-from unspool.query.repair_records import HOLE_ATOM
 from unspool.recorder.recorder import Recorder
 from unspool.sources.foreign import feed
 from unspool.sources.opening import is_in_postgres, is_native, open_history

@@ -171,6 +171,21 @@ def test_what_cannot_be_read_ends_with_3_and_one_line(unspool: Capture, tmp_path
         assert ran.err.startswith("unspool: ")
 
 
+@pytest.mark.parametrize("name", ["empty.jsonl", "empty.json", "empty.log", "empty.csv", "empty"])
+def test_an_empty_file_gets_one_answer_from_every_command(unspool: Capture, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.touch()
+    words: dict[str, tuple[str, ...]] = {
+        "log": (), "show": ("0",), "diff": ("0", "1"), "stats": (), "doctor": (), "search": ("x",), "check": (), "bytes": (), "blame": ("a",),
+        "bisect": ("a",), "compare": (str(path),), "export": (str(tmp_path / "out.jsonl"),), "convert": (str(tmp_path / "out.unspool"),),
+    }  # fmt: skip
+    answers = {command: unspool(command, str(path), *more) for command, more in words.items()}
+    assert {ran.code for ran in answers.values()} == {3}
+    assert {ran.out for ran in answers.values()} == {""}
+    assert len({ran.err for ran in answers.values()}) == 1, answers
+    assert [place.name for place in tmp_path.iterdir()] == [name]
+
+
 def test_damage_half_way_prints_nothing(unspool: Capture, tmp_path: Path) -> None:
     path = tmp_path / "app.unspool"
     with Recorder(path) as recorder:

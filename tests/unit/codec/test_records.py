@@ -187,9 +187,11 @@ def test_records_without_numbers_of_their_own_are_left_as_they_are(codec: Record
 
 
 def test_the_numbers_of_codecs_and_forms_never_change() -> None:
-    assert {codec.name: int(codec) for codec in RecordCodec} == {"DICT": 0, "NONE": 1, "COMPRESS": 2, "BINARY": 3}
+    assert {codec.name: int(codec) for codec in RecordCodec} == {
+        "DICT": 0, "NONE": 1, "COMPRESS": 2, "BINARY": 3, "NOTE": 4, "NOTE_FULL": 5,
+    }  # fmt: skip
     assert {form.name: int(form) for form in Form} == {"ADDED": 0, "VALUE": 1, "PATCH": 2, "DELETED": 3}
-    assert [codec.name for codec in RecordCodec if codec.is_full] == ["NONE", "COMPRESS"]
+    assert [codec.name for codec in RecordCodec if codec.is_full] == ["NONE", "COMPRESS", "NOTE_FULL"]
 
 
 def test_packed_records_are_a_sequence_of_records() -> None:

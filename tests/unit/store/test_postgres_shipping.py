@@ -23,6 +23,7 @@ from support.postgres_server import PASSWORD, Server, running_server, why_not
 from support.waiting import wait_until
 from unspool import Recorder, open_history
 from unspool.errors import ConfigError, EntryDropped, HistoryLocked, StorageFailed, UnreadableSource
+from unspool.model.entries import HOLE_ATOM
 from unspool.query.doctor import Code, Health, diagnose
 from unspool.recorder.troubles import EntriesWait
 from unspool.store.postgres.connection import parse_target
@@ -508,12 +509,27 @@ def test_a_history_with_a_gap_can_be_kept_as_a_file(
     for command in (["show", "2"], ["diff", "2", "5"], ["search", "n"], ["bytes"]):
         assert run([command[0], address, *command[1:]]) == 3, command
         assert b"never arrived (entries 0 to 3: the spool was full)" in capfdbinary.readouterr().err
+    with open_history(address) as history:
+        assert history.stats().health is diagnose(history).verdict is Health.DEGRADED
     assert run(["search", address, "n", "--skip-damaged"]) in (0, 1)
+    capfdbinary.readouterr()
+    for name in ("jsonl", "json-patch", "nexus", "redux", "html", "csv"):
+        out = tmp_path / f"out-{name}"
+        paths = ["--path", "n"] if name == "csv" else []
+        assert run(["export", address, str(out), "--format", name, *paths]) == 1, name
+        told = capfdbinary.readouterr().err
+        assert b"4 entries never arrived, from entry 0 on (the spool was full); a hole stands for each" in told, name
+        if name in ("jsonl", "json-patch", "nexus", "redux"):
+            with open_history(out) as history:
+                assert [history.state(seq).get("n") for seq in range(6)] == [None, None, None, None, 4, 5], name
+                assert history.state(2)[HOLE_ATOM]["why"] == "the spool was full", name
+    assert (tmp_path / "out-csv").read_text().count("hole: the spool was full,") == 4
     assert run(["convert", address, str(kept)]) == 0
     with open_history(kept) as history:
         assert [history.state(seq).get("n") for seq in range(6)] == [None, None, None, None, 4, 5]
         assert history[2].action == "hole: the spool was full"
         assert {finding.code for finding in diagnose(history).findings} == {Code.HOLE}
+        assert history.stats().health is diagnose(history).verdict is Health.DEGRADED
 
 
 def test_twenty_recorders_live_through_a_freeze_and_two_kills(

@@ -42,13 +42,13 @@ def lines(history: History, options: ExportOptions) -> Iterator[str]:
     if not options.paths:
         raise ConfigError(f"a table needs paths: --path {_hint(history)}")
     paths = [parse_path(text) for text in options.paths]
-    return _rows(history, paths)
+    return _rows(history, paths, options)
 
 
-def _rows(history: History, paths: list[Path]) -> Iterator[str]:
+def _rows(history: History, paths: list[Path], options: ExportOptions) -> Iterator[str]:
     yield _row(["seq", "timestamp", "action", *(_safe(format_path(path, root="")) for path in paths)])
     for entry in entries_of(history, len(history)):
-        view = history.view(entry.seq)
+        view = options.holes.view(history, entry.seq)
         cells = [_cell(_value_at(view, path)) for path in paths]
         yield _row([str(entry.seq), exact_time(entry.timestamp_ns), _safe(entry.action), *cells])
 

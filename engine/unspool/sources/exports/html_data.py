@@ -15,6 +15,7 @@ from unspool.model.values import Value
 from unspool.model.wire import decode, encode
 from unspool.query.lineage import forks
 from unspool.sources.exports.html_text import script_json
+from unspool.sources.exports.options import Holes
 from unspool.sources.exports.rewriting import Part, list_part, object_part, rewritten
 
 MOST_ENTRIES: Final = 2_000
@@ -45,7 +46,7 @@ class ReportData:
     left_out: int = 0
 
 
-def report_data(history: History, max_bytes: int) -> ReportData:
+def report_data(history: History, max_bytes: int, holes: Holes) -> ReportData:
     """Return the data of a report of about a size at most.
 
     All entries are shown if they fit; otherwise every second, every third and so on, always the first and the last.
@@ -58,7 +59,7 @@ def report_data(history: History, max_bytes: int) -> ReportData:
     while True:
         seqs = tuple(sorted({*range(0, total, step), *((total - 1,) if total else ())}))
         follows = _ancestors(seqs, parents)
-        collector = _Collector(history, limit, max_bytes)
+        collector = _Collector(history, limit, max_bytes, holes)
         reached = collector.collect(seqs, follows)
         if reached == len(seqs) or (len(seqs) <= 2 and limit <= _SMALLEST_LIMIT):
             patches = tuple(collector.patches)
@@ -84,11 +85,12 @@ def _ancestors(seqs: tuple[int, ...], parents: Mapping[int, int | None]) -> tupl
 class _Collector:
     """Collects base and patches until they are too large."""
 
-    def __init__(self, history: History, limit: int, max_bytes: int) -> None:
+    def __init__(self, history: History, limit: int, max_bytes: int, holes: Holes) -> None:
         self.base = "{}"
         self.patches: list[str] = []
         self.left_out = 0
         self._history = history
+        self._holes = holes
         self._limit = limit
         self._room = max_bytes
 
@@ -98,7 +100,9 @@ class _Collector:
         for number, seq in enumerate(seqs):
             before = last if follows[number] == number - 1 else self._trimmed(seqs[follows[number]])
             after = last = self._trimmed(seq)
-            self.left_out += sum(after[atom] is not data for atom, data in self._history.view(seq).wire.items())
+            self.left_out += sum(
+                after[atom] is not data for atom, data in self._holes.view(self._history, seq).wire.items()
+            )
             if number == 0:
                 text = self.base = page_json({atom: decode(data) for atom, data in after.items()})
                 self.patches.append("[]")
@@ -112,7 +116,7 @@ class _Collector:
 
     def _trimmed(self, seq: int) -> dict[str, bytes]:
         kept: dict[str, bytes] = {}
-        for atom, data in self._history.view(seq).wire.items():
+        for atom, data in self._holes.view(self._history, seq).wire.items():
             if len(data) > self._limit:
                 data = encode(Unrepresentable("left out", f"{len(data)} bytes are too many for this report"))
             kept[atom] = data

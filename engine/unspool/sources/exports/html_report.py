@@ -32,7 +32,7 @@ _SIGNS = {
 
 def lines(history: History, options: ExportOptions) -> Iterator[str]:
     """Yield the lines of a report; entries are sampled where all of them would make it larger than asked for."""
-    data = report_data(history, options.max_bytes)
+    data = report_data(history, options.max_bytes, options.holes)
     wanted = set(data.seqs)
     entries = [entry for entry in entries_of(history, len(history)) if entry.seq in wanted]
     style, script = (files(__package__).joinpath(name).read_text("utf-8") for name in ("report.css", "report.js"))

@@ -13,11 +13,11 @@ from unspool.sources.exports.state_texts import StateTexts, tagged_member
 from unspool.sources.tagged_values import to_tagged
 
 
-def lines(history: History, _options: ExportOptions) -> Iterator[str]:
+def lines(history: History, options: ExportOptions) -> Iterator[str]:
     """Yield the first state, then one patch an entry: `{"id", "timestamp", "action", "meta"?, "tagged"?, "patch"}`."""
     before: Mapping[str, bytes] = {}
     for entry in entries_of(history, len(history)):
-        view = history.view(entry.seq)
+        view = options.holes.view(history, entry.seq)
         if entry.seq == 0:
             content, is_tagged = StateTexts(tagged_member).text(view)
         else:

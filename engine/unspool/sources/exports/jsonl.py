@@ -11,11 +11,11 @@ from unspool.sources.exports.options import ExportOptions
 from unspool.sources.exports.state_texts import StateTexts, tagged_member
 
 
-def lines(history: History, _options: ExportOptions) -> Iterator[str]:
+def lines(history: History, options: ExportOptions) -> Iterator[str]:
     """Yield one line an entry: `{"seq", "id", "parent_id"?, "part"?, "timestamp", "action", "meta"?, "tagged"?, "state"}`."""
     texts = StateTexts(tagged_member)
     for entry in entries_of(history, len(history)):
-        state, is_tagged = texts.text(history.view(entry.seq))
+        state, is_tagged = texts.text(options.holes.view(history, entry.seq))
         told = {"seq": entry.seq, **entry_facts(entry, is_tagged=is_tagged)}
         if entry.parent_seq is not None and entry.parent_seq != entry.seq - 1:
             told["parent_id"] = history[entry.parent_seq].id

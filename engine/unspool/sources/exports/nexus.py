@@ -27,7 +27,7 @@ _RESERVED: Final = "__"
 _ESCAPE: Final = "__esc_"
 
 
-def lines(history: History, _options: ExportOptions) -> Iterator[str]:
+def lines(history: History, options: ExportOptions) -> Iterator[str]:
     """Yield the lines of an export list."""
     total = len(history)
     names: dict[str, None] = {}
@@ -35,7 +35,7 @@ def lines(history: History, _options: ExportOptions) -> Iterator[str]:
     typed = _Typed()
     texts = StateTexts(typed.member)
     for entry in entries_of(history, total):
-        view = history.view(entry.seq)
+        view = options.holes.view(history, entry.seq)
         names.update(dict.fromkeys(view))
         state, _ = texts.text(view)
         if any(name.startswith(_RESERVED) for name in view):

@@ -31,7 +31,7 @@ _TEXTS: Final = {"Function": "f", "Error": "e", "Symbol": "s", "Symbol.for": "g"
 _NESTED: Final = {"Map": "m", "Set": "l"}
 
 
-def lines(history: History, _options: ExportOptions) -> Iterator[str]:
+def lines(history: History, options: ExportOptions) -> Iterator[str]:
     """Yield the lines of a lifted state."""
     total = len(history)
     skipped: list[int] = []
@@ -44,7 +44,7 @@ def lines(history: History, _options: ExportOptions) -> Iterator[str]:
     texts = StateTexts(_member)
     first = "{}"
     for entry in entries_of(history, total):
-        state, _ = texts.text(history.view(entry.seq))
+        state, _ = texts.text(options.holes.view(history, entry.seq))
         first = first if entry.seq else state
         error = entry.meta.get("error")
         said = f',"error":{to_json(error)}' if isinstance(error, str) else ""

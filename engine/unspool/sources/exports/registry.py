@@ -12,7 +12,7 @@ from unspool.errors import ConfigError
 from unspool.history.history import History
 from unspool.model.entries import NOTE
 from unspool.query.lineage import forks
-from unspool.sources.exports.options import DEFAULT_OPTIONS, ExportOptions
+from unspool.sources.exports.options import ExportOptions
 
 
 class ExportModule(Protocol):
@@ -80,16 +80,17 @@ def export_for(file_name: str) -> Export:
     return next((item for item in EXPORTS if item.suffix and item.suffix == suffix), EXPORTS[0])
 
 
-def export_lines(history: History, name: str, options: ExportOptions = DEFAULT_OPTIONS) -> Iterator[str]:
+def export_lines(history: History, name: str, options: ExportOptions | None = None) -> Iterator[str]:
     """Yield a history as the lines of a text file, without their ends.
 
-    Entries that arrive meanwhile are not written.
+    Entries that arrive meanwhile are not written. For those that never arrived a hole is written, and `options.holes`
+    tells of them when all lines are drawn.
 
     Raises:
         ConfigError: there is no such format, or an option is not valid for it.
         CorruptHistory: a state cannot be rebuilt; raised while lines are drawn.
     """
-    return export_named(name).load().lines(history, options)
+    return export_named(name).load().lines(history, options or ExportOptions())
 
 
 def losses(history: History, name: str) -> str:
