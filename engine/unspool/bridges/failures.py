@@ -17,7 +17,6 @@ from unspool.store.memory import MemoryStore
 
 _MACHINERY: Final = ("_pytest", "pluggy", "pytest", "xdist", "unittest")
 """Frames and objects of these say nothing about the test."""
-_NOT_KEPT: Final = (*_MACHINERY, "unspool")
 _MOST_FRAMES: Final = 20
 _MOST_LOCALS: Final = 200
 _MOST_BYTES: Final = 256 * 1024
@@ -71,7 +70,7 @@ def _frames(error: BaseException) -> list[tuple[dict[str, Any], dict[str, Any]]]
 
 
 def _is_meant(value: Any) -> bool:
-    return _root(module_name(type(value))) not in _NOT_KEPT
+    return _root(module_name(type(value))) not in _MACHINERY
 
 
 def _root(module: object) -> str:

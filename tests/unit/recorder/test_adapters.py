@@ -386,3 +386,21 @@ def test_any_composition_is_kept_and_reads_back_the_same_from_bytes(value: Any) 
     assert strict_equal(History(store).state(2), found)
     if type(value) in (list, dict, tuple):
         assert len(found["a"]) == len(value)
+
+
+def test_an_object_that_holds_its_recorder_does_not_record_what_was_recorded() -> None:
+    class Cart:
+        def __init__(self, recorder: Recorder) -> None:
+            self.recorder = recorder
+            self.items = [0] * 10_000
+
+    store = MemoryStore()
+    cart = Cart(Recorder(store, on_error="raise"))
+    for number in range(5):
+        cart.items[0] = number
+        assert cart.recorder.record({"cart": cart}) == number
+    history = History(store)
+    fields = history.value(-1, "cart").value
+    assert fields["recorder"] == Tagged("unspool.recorder.recorder.Recorder", None)
+    assert fields["items"][0] == 4
+    assert history.stats().full_bytes < 5 * 12_000

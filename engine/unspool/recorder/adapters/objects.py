@@ -21,6 +21,9 @@ def find_object(kind: type) -> Recipe | None:
     leads into the machinery of the program.
     """
     module = module_name(kind).partition(".")[0]
+    if module == __name__.partition(".")[0]:
+        # An app's object often holds its recorder, which leads to the bytes of all that the state was before.
+        return tagged(kind, lambda _: None)
     if module in sys.stdlib_module_names and module != "__main__":
         return None
     names = tuple(name for base in reversed(kind.__mro__) for name in _slots(base))
