@@ -16,12 +16,12 @@ from fastapi import FastAPI, HTTPException
 from fastapi.testclient import TestClient
 
 from unspool import Recorder
-from unspool.bridges.asgi import RecordingMiddleware
+from unspool.bridges.asgi import CONTEXT, RecordingMiddleware
 
 PRICES = {"tea": 4, "cup": 9, "kettle": 30}
 carts: dict[str, dict[str, Any]] = {}
 
-recorder = Recorder(sys.argv[1], caller=True, state=lambda: {"carts": carts})
+recorder = Recorder(sys.argv[1], caller=True, context=CONTEXT, state=lambda: {"carts": carts})
 app = FastAPI()
 app.add_middleware(RecordingMiddleware, recorder=recorder, user=lambda scope: scope["path"].split("/")[2])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from contextvars import ContextVar
 from typing import Any, Final
 
 from unspool.model.values import Value
@@ -16,6 +17,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_request: Final[ContextVar[str]] = ContextVar("unspool_request")
+_path: Final[ContextVar[str]] = ContextVar("unspool_path")
+CONTEXT: Final[dict[str, ContextVar[Any]]] = {"request": _request, "path": _path}
+"""For `Recorder(context=CONTEXT)`: everything that is recorded during a request says which one it was."""
 _ID_HEADER: Final = b"x-request-id"
 _LONGEST_ID: Final = 128
 _LONGEST_PATH: Final = 512
@@ -53,7 +58,15 @@ class RecordingMiddleware:
         path = scope["path"][:_LONGEST_PATH]
         method = scope.get("method", "WEBSOCKET")
         facts: dict[str, Value] = {"request": _request_id(scope), "method": method, "path": path}
-        with self._recorder.action(f"{method} {path}", **facts) as span:
+        tokens = (_request.set(str(facts["request"])), _path.set(path))
+        try:
+            await self._record(f"{method} {path}", facts, scope, receive, send)
+        finally:
+            _request.reset(tokens[0])
+            _path.reset(tokens[1])
+
+    async def _record(self, action: str, facts: dict[str, Value], scope: Scope, receive: Receive, send: Send) -> None:
+        with self._recorder.action(action, **facts) as span:
 
             async def pass_on(message: Message) -> None:
                 if "status" in message:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from unspool.bridges.asgi import RecordingMiddleware
+from unspool.bridges.asgi import CONTEXT, RecordingMiddleware
 from unspool.history import History
+from unspool.history.contexts import Contexts
 from unspool.model.caller import caller_of
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
@@ -77,6 +78,36 @@ def test_errors_unknown_users_and_paths_that_lead_nowhere_are_told(shop: tuple[A
     assert len(facts["request"]) == 32
     assert history[1].meta["span"]["facts"]["status"] == 404
     assert caller_of(history[1].meta) is None
+
+
+def test_everything_recorded_during_a_request_says_which_one_it_was() -> None:
+    store = MemoryStore()
+    recorder = Recorder(store, on_error="raise", state=lambda: {"n": len(store)}, context=CONTEXT)
+    app = fastapi.FastAPI()
+    app.add_middleware(RecordingMiddleware, recorder=recorder)
+
+    @app.get("/in-a-thread")
+    def in_a_thread() -> None:
+        recorder.record(action="in a thread")
+
+    @app.get("/in-the-loop")
+    async def in_the_loop() -> None:
+        recorder.record(action="in the loop")
+
+    client = testclient.TestClient(app)
+    client.get("/in-a-thread", headers={"x-request-id": "r-1"})
+    client.get("/in-the-loop", headers={"x-request-id": "r-2"})
+    recorder.record(action="outside")
+    history = History(store)
+    contexts = Contexts(history)
+    told = [(entry.action, contexts.of(entry) or {}) for entry in history]
+    assert [(action, context.get("request"), context.get("path")) for action, context in told] == [
+        ("in a thread", "r-1", "/in-a-thread"),
+        ("GET /in-a-thread", "r-1", "/in-a-thread"),
+        ("in the loop", "r-2", "/in-the-loop"),
+        ("GET /in-the-loop", "r-2", "/in-the-loop"),
+        ("outside", None, None),
+    ]
 
 
 def test_what_is_skipped_is_not_recorded_and_sockets_are(shop: tuple[Any, MemoryStore]) -> None:
