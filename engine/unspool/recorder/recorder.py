@@ -36,6 +36,7 @@ from unspool.recorder.surroundings import Surroundings
 from unspool.recorder.targets import store_at
 from unspool.recorder.troubles import OnError, RecordingStopped, Trouble, Troubles
 from unspool.recorder.turns import Turns
+from unspool.recorder.watching import Watched
 from unspool.recorder.writing import EntryWriter, Facts, OutOfDate, StoreRefused
 from unspool.store.file import Durability, FileStore
 from unspool.store.memory import MemoryStore
@@ -69,6 +70,7 @@ class _Said(msgspec.Struct, frozen=True):
     up: int = 0
     is_short: bool = False
     is_note: bool = False
+    only_changes: bool = False
 
 
 class Recorder:
@@ -168,6 +170,7 @@ class Recorder:
         self._pace = Pace(None, None)
         self._state = state
         self._hooks = Hooks(self)
+        self._watched = Watched()
         self._turns = self._new_turns()
         self._is_stopped = True
         self._is_closed = False
@@ -463,6 +466,54 @@ class Recorder:
         if threading:
             self._hooks.install_threading()
 
+    def watch(self, watched: Value, name: str, *, hears: bool = True) -> Callable[[], None]:
+        """Record an object as an atom of its own: as it is now, with each entry, and whenever it is heard to change.
+
+        Events of psygnal and assignments to attributes are heard, and are entries whose line is the assignment's; changes
+        in place are found by comparing. For that, `__setattr__` of the object's class is wrapped while it is watched.
+
+        Args:
+            watched: the object; not kept alive where its class has room for weak references.
+            name: its atom.
+            hears: False leaves the class alone: the object is only compared, at each call and by `poll`.
+
+        Returns:
+            What ends it; its atom stays as it was last.
+
+        Raises:
+            ConfigError: the name is taken, or the object is a node of Textual.
+            UnspoolError: this could not be recorded and `on_error` is `raise`.
+        """
+        stop = self._watched.add(self, watched, name, hears=hears)
+        self._enter({}, _Said(name), sys._getframe(1), is_part=True)
+        return stop
+
+    def poll(self, action: str = "", *, stacklevel: int = 1) -> int | None:
+        """Record the watched objects where any of them changed since the last entry.
+
+        Args:
+            action: why it is looked.
+            stacklevel: see `record`.
+
+        Returns:
+            As `record`; None where nothing changed.
+
+        Raises:
+            UnspoolError: this could not be recorded and `on_error` is `raise`.
+        """
+        said = _Said(action, up=stacklevel - 1, only_changes=True)
+        return self._enter({}, said, sys._getframe(1), is_part=True)
+
+    def take_watched(self, name: str, action: str, meta: Mapping[str, Value]) -> None:
+        """See `TakesWatched`; what goes wrong never reaches an assignment of the app."""
+        if self._is_stopped or (self._pace.is_bounded and not self._pace.admits()):
+            return
+        try:
+            self._enter({}, _Said(action, meta, only_changes=True), None, is_part=True)
+        except UnspoolError:
+            # It is counted; whoever assigns a value did not ask for the recorder's errors.
+            return
+
     def take_down(self, action: str, facts: Mapping[str, Value], frame: FrameType | None) -> int | None:
         """Record the state that the recorder's `state` gives; without one, an entry that says so and changes nothing.
 
@@ -497,6 +548,8 @@ class Recorder:
             else:
                 if state is None and self._state is not None:
                     state = self._state()
+                if self._watched and isinstance(state, Mapping):
+                    state = {**self._watched.atoms(), **state}
                 seq = self._record(state, facts, problems, is_part=is_part)
         except StoreRefused as refusal:
             self._store_failed(refusal)
@@ -562,6 +615,7 @@ class Recorder:
             parent_seq=whole_seq(said.parent_seq),
             part=None if part is None else sorted(plain_text(atom, "the name of an atom in part") for atom in part),
             full=bool(said.full),
+            only_changes=said.only_changes,
             surroundings=None if self._surroundings is None else self._surroundings.now(),
         )
 
@@ -656,8 +710,9 @@ class Recorder:
         self._hooks.remove()
         was_closed, self._is_closed = self._is_closed, True
         pending = self._pace.taken()
-        if pending and not self._is_stopped:
-            self._enter(pending, _Said("as it was in the end"), None, is_part=True)
+        if (pending or self._watched) and not self._is_stopped:
+            self._enter(pending, _Said("as it was in the end", only_changes=True), None, is_part=True)
+        self._watched.stop()
         try:
             self._turns.alone(self._close_store)
         except UnspoolError as error:

@@ -41,6 +41,7 @@ class Facts(msgspec.Struct, frozen=True):
         parent_seq: the entry this one follows, where that is not the last one.
         part: the atoms that follow `parent_seq`, sorted; all of them when None.
         full: store a full snapshot.
+        only_changes: write nothing where nothing changed.
         surroundings: see `Surroundings.now`; None where they are not recorded.
     """
 
@@ -51,6 +52,7 @@ class Facts(msgspec.Struct, frozen=True):
     parent_seq: int | None = None
     part: list[str] | None = None
     full: bool = False
+    only_changes: bool = False
     surroundings: Form | None = None
 
 
@@ -141,7 +143,7 @@ class EntryWriter:
         forks = facts.parent_seq is not None and facts.parent_seq != last
         if forks and facts.parent_seq is not None:
             changes = self._changes_since(facts.parent_seq, facts.part, taken)
-        if self._skip_unchanged and not changes and last >= 0 and not facts.full:
+        if (self._skip_unchanged or facts.only_changes) and not changes and last >= 0 and not facts.full:
             return None
         moment = time.time_ns() if facts.timestamp_ns is None else facts.timestamp_ns
         record = self._record(taken, moment, facts.full or (forks and facts.part is None) or self._must_be_full)

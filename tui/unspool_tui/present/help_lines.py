@@ -47,7 +47,7 @@ def _legend(glyphs: Glyphs) -> Row:
     return Row(
         (
             (f" {glyphs.full} ", "full"),
-            ("full snapshot  ", "dim"),
+            ("full  ", "dim"),
             (f"{glyphs.delta} ", "delta"),
             ("delta  ", "dim"),
             (f"{glyphs.note} ", "note"),
