@@ -36,8 +36,8 @@ demo: $(VENV)/.base  ## a small program records itself; the UI follows it live
 test: $(VENV)/.test  ## the whole test suite
 	$(BIN)/python -m pytest -n 2
 
-test-all: $(VENV)/.test  ## the slow tests too
-	$(BIN)/python -m pytest -n 2 -m 'slow or not slow'
+test-all: $(VENV)/.test  ## the slow tests too, and all examples of the others
+	HYPOTHESIS_PROFILE=all $(BIN)/python -m pytest -n 2 -m 'slow or not slow'
 
 torture: $(VENV)/.test  ## attack what is promised for MINUTES, with the cases that SEED gives; CAMPAIGNS="flips cuts" are some of them
 	@cd tests && ../$(BIN)/python -m torture --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(CAMPAIGNS)

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "unspool",
     deadline=None,
-    max_examples=60,
+    max_examples=24,
     # A suite that passes must pass again: examples are drawn anew only when asked for with HYPOTHESIS_PROFILE=explore.
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
+settings.register_profile("all", parent=settings.get_profile("unspool"), max_examples=60)
 settings.register_profile("explore", parent=settings.get_profile("unspool"), derandomize=False, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unspool"))
 

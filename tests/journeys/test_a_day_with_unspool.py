@@ -126,6 +126,7 @@ def test_following_a_history_that_another_process_writes(history_file: Path, ope
     leave(opened)
 
 
+@pytest.mark.slow
 def test_the_place_is_found_again_after_a_restart(history_file: Path, opened: Terminal) -> None:
     opened.send(":", "55", "enter")
     opened.wait_for(r"55/99")
@@ -208,6 +209,7 @@ def test_leaving_in_the_middle_of_a_long_read_lets_go_of_everything(
     assert not any(scratch.iterdir())
 
 
+@pytest.mark.slow
 def test_escape_stops_a_long_read_and_what_has_arrived_stays(tmp_path: Path) -> None:
     path = tmp_path / "long.jsonl"
     path.write_text("".join(f'{{"n": {number}, "text": "{number % 977:>60}"}}\n' for number in range(400_000)))

@@ -116,7 +116,7 @@ def _end(command: str, source: Path, folder: Path, number: signal.Signals) -> No
 
 def _mostly_slow(calls: Iterable[tuple[str, signal.Signals]]) -> list[Any]:
     """Return calls as parameters; all end by one mechanism, so that the quick run needs a few of them."""
-    return [pytest.param(*call, marks=() if at % 4 == 0 else pytest.mark.slow) for at, call in enumerate(calls)]
+    return [pytest.param(*call, marks=() if at % 8 == 0 else pytest.mark.slow) for at, call in enumerate(calls)]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def _is_within(pid: int, begun: float) -> bool:
     return Path(f"/proc/{pid}/wchan").read_text() not in ("0", "pipe_write") or _cpu_s(pid) > begun + 0.2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 @pytest.mark.parametrize("body", _DEAF_BODIES.values(), ids=_DEAF_BODIES)
 def test_what_does_not_listen_ends_all_the_same(body: str, number: signal.Signals, tmp_path: Path) -> None:
     env = {**os.environ, "TMPDIR": str(tmp_path)}

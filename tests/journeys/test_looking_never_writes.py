@@ -7,7 +7,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,7 +88,11 @@ def look(source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, without: s
             shutil.rmtree(out)
 
 
-@pytest.mark.parametrize("state", NATIVE)
+def _mostly_slow(states: Iterable[str], quick: Collection[str]) -> list[Any]:
+    return [pytest.param(state, marks=() if state in quick else pytest.mark.slow) for state in states]
+
+
+@pytest.mark.parametrize("state", _mostly_slow(NATIVE, ("killed", "log damaged", "closed")))
 def test_commands_leave_a_native_file(state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "in" / "app.unspool"
     source.parent.mkdir()
@@ -94,7 +100,7 @@ def test_commands_leave_a_native_file(state: str, tmp_path: Path, monkeypatch: p
     look(source, tmp_path, monkeypatch, left_out(state))
 
 
-@pytest.mark.parametrize("state", FOREIGN)
+@pytest.mark.parametrize("state", _mostly_slow(FOREIGN, ("graph killed with a log",)))
 def test_commands_leave_a_foreign_database(state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "in" / "app.db"
     source.parent.mkdir()

@@ -187,6 +187,7 @@ def test_a_browser_shows_the_screen_and_takes_keys_at_once(shop: Path, tmp_path:
         assert browser.wait_for_picture()
 
 
+@pytest.mark.slow
 def test_a_phone_shows_the_whole_width_and_has_keys_for_fingers(shop: Path, tmp_path: Path) -> None:
     with served(shop) as server, browsing(server, tmp_path, width=390, height=800) as browser:
         shown = browser.wait_for_picture()

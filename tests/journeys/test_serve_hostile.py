@@ -407,6 +407,7 @@ async def test_a_visitor_writes_only_below_the_permitted_folder(tmp_path: Path, 
     assert list(outside.iterdir()) == []
 
 
+@pytest.mark.slow
 async def test_foreign_sources_are_read_within_the_bounds_of_a_visitor(tmp_path: Path) -> None:
     lines, repository, scratch = tmp_path / "app.jsonl", tmp_path / "repo", tmp_path / "scratch"
     lines.write_text("".join(json.dumps({"count": number, "names": ["a"] * number}) + "\n" for number in range(12)))
@@ -425,6 +426,7 @@ async def test_foreign_sources_are_read_within_the_bounds_of_a_visitor(tmp_path:
         await asyncio.to_thread(wait_until, lambda: not _names(scratch), "an empty temporary folder")
 
 
+@pytest.mark.slow
 async def test_a_visitor_is_under_the_limits_that_were_given(tmp_path: Path) -> None:
     lines = tmp_path / "app.jsonl"
     lines.write_text("".join(json.dumps({"count": number}) + "\n" for number in range(5)))

@@ -64,6 +64,7 @@ def test_going_between_three_sources_and_coming_back_to_each_place(sources: list
         leave(again)
 
 
+@pytest.mark.slow
 def test_what_arrives_behind_is_counted_until_it_is_looked_at(sources: list[str]) -> None:
     with unspool(sources[0], sources[1], size=(100, 30)) as terminal:
         terminal.wait_for(r"\[1 shop\.unspool\]  ?2 app\.jsonl")
@@ -134,6 +135,7 @@ def test_a_place_to_begin_at_for_each_and_none_too_many(sources: list[str]) -> N
     assert "--at" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_identity_key_that_matches_nothing_is_told_on_the_screen_and_one_that_does_is_remembered(
     tmp_path: Path,
 ) -> None:

@@ -33,7 +33,10 @@ def hostile_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
+@pytest.mark.parametrize(
+    "size",
+    [pytest.param((80, 24), marks=pytest.mark.slow), (120, 40), pytest.param((200, 50), marks=pytest.mark.slow)],
+)
 async def test_every_pane_and_mode_survives_hostile_states(hostile_file: Path, size: tuple[int, int]) -> None:
     async with drive(make_app(open_file(hostile_file), at=0), size=size) as driver:
         for _ in range(len(HOSTILE_TEXTS) - 2):

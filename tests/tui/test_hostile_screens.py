@@ -115,7 +115,7 @@ def test_a_proposed_file_name_is_one_that_every_file_system_takes(name: str) -> 
 _TYPED = [text for text in HOSTILE_TEXTS if text]
 
 
-@pytest.mark.parametrize("key", ["/", "\\", "B", ":"])
+@pytest.mark.parametrize("key", ["/", *(pytest.param(key, marks=pytest.mark.slow) for key in ("\\", "B", ":"))])
 async def test_hostile_text_in_every_prompt_is_inert_and_escape_leaves(shop_file: Path, key: str) -> None:
     async with drive(make_app(open_file(shop_file), at=100)) as driver:
         for text in _TYPED:
@@ -143,6 +143,7 @@ async def test_names_that_say_a_lot_stay_one_line_everywhere(tmp_path: Path) -> 
         assert driver.app.is_running
 
 
+@pytest.mark.slow
 async def test_a_hundred_thousand_atoms_are_shown_searched_and_stepped_through(tmp_path: Path) -> None:
     wide = {f"atom {number}": number for number in range(100_000)}
     path = tmp_path / "wide.unspool"

@@ -14,6 +14,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from support.examples import examples
 from unspool_tui.present.lean import LeanStrip
 
 WIDTH = 40
@@ -52,14 +53,14 @@ def seen(strip: Strip, system: str) -> list[object]:
     return found
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(SEGMENTS, st.sampled_from(("truecolor", "256", "standard")))
 def test_lean_strips_look_like_textuals_own_and_leave_no_style_behind(segments: list[Segment], system: str) -> None:
     lean = LeanStrip(segments)
     assert seen(lean, system) == seen(Strip(segments), system)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(SEGMENTS, st.integers(0, 20), st.integers(0, 20))
 def test_parts_of_lean_strips_are_lean_and_look_the_same(segments: list[Segment], start: int, size: int) -> None:
     lean, own = LeanStrip(segments), Strip(segments)

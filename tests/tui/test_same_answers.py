@@ -88,6 +88,7 @@ async def test_blame(shop: Path, at: int) -> None:
         assert {path: shown[path] for path in told} == told
 
 
+@pytest.mark.slow
 async def test_every_write_of_a_value(shop: Path) -> None:
     for path in ("rows[1].qty", "rows[0]", "open"):
         told = asked("blame", shop, path, "--writes", "--unchanged")["writes"]
@@ -169,6 +170,7 @@ async def test_doctor(shop: Path) -> None:
         assert found == {**told, "source": found["source"]}
 
 
+@pytest.mark.slow
 async def test_simulate(shop: Path) -> None:
     told = asked("simulate", shop)
     async with drive(make_app(open_file(shop), at=0)) as driver:

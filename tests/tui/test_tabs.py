@@ -220,6 +220,7 @@ async def test_every_place_is_remembered(two: tuple[Path, Path]) -> None:
         await driver.until(lambda: driver.view.head == 0)
 
 
+@pytest.mark.slow
 async def test_a_remembered_place_waits_for_a_source_that_is_still_being_read(tmp_path: Path) -> None:
     path = tmp_path / "app.jsonl"
     path.write_text(lines(0, 8_000))

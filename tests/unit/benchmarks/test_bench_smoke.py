@@ -102,7 +102,10 @@ def test_numbers_keep_three_digits() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["step", "open", "live", "delta"])
+@pytest.mark.parametrize(
+    "name",
+    ["step", "delta", pytest.param("open", marks=pytest.mark.slow), pytest.param("live", marks=pytest.mark.slow)],
+)
 def test_a_part_runs_without_any_peer_installed(name: str, context: Context) -> None:
     rows = parts.part(name).run(context)
     assert rows

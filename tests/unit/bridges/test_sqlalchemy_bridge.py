@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool.history import History
 from unspool.model.caller import caller_of
 from unspool.query.blame import blame
@@ -142,7 +143,7 @@ def test_a_rollback_takes_back_to_where_its_transaction_began(shop: Shop) -> Non
         max_size=25,
     )
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_what_is_recorded_is_what_the_database_holds(steps: list[tuple[str, int, int]]) -> None:
     shop = Shop()
     with shop.session() as session:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from support.examples import examples
 from unspool.chain import ReconstructionCache
 from unspool.errors import ConfigError
 
@@ -119,4 +120,4 @@ class CacheMachine(RuleBasedStateMachine):
 
 
 TestCacheMachine = CacheMachine.TestCase
-TestCacheMachine.settings = settings(max_examples=50, stateful_step_count=30)
+TestCacheMachine.settings = settings(max_examples=examples(50), stateful_step_count=30)

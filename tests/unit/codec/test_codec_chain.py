@@ -10,6 +10,7 @@ from codec_values import STRATEGIES, same, states
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool.codec import DeltaChain, DeltaCompressionError, DeltaCompressor, DeltaRecord
 from unspool.codec.errors import ContradictoryRecord, CorruptRecord, StateNotFound
 
@@ -307,7 +308,7 @@ operations: st.SearchStrategy[list[tuple[str, dict[str, Any]]]] = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(operations=operations, enable_rebase=st.booleans(), length=st.integers(1, 6))
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_chain_is_a_list_of_states(

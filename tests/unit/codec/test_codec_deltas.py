@@ -10,6 +10,7 @@ import pytest
 from codec_values import STRATEGIES, same, states
 from hypothesis import given, settings
 
+from support.examples import examples
 from unspool.codec import DeltaCompressionError, DeltaCompressor, DeltaRecord, DeltaStrategy
 from unspool.codec.errors import ContradictoryRecord, PatchBaseMismatch, UnsupportedRecordValue
 from unspool.errors import BaseMismatch, ConfigError, MissingExtra
@@ -39,7 +40,7 @@ def test_f11_an_unknown_strategy_is_refused_with_the_known_ones() -> None:
     assert isinstance(raised.value, ConfigError)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(old=states, new=states)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_f15_every_strategy_gives_the_new_state_with_its_types(

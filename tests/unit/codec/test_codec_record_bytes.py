@@ -13,6 +13,7 @@ from codec_values import EVERY_TYPE, same, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool.codec import DeltaCompressionError, DeltaCompressor, DeltaRecord, Integrity
 from unspool.codec.errors import CorruptRecord, UnsupportedRecordValue
 from unspool.codec.serialize import MAGIC, read_record
@@ -114,7 +115,7 @@ def test_our_form_refuses_a_type_it_would_keep_by_name_only() -> None:
         compressor.serialize_delta(record)
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(st.dictionaries(st.text(max_size=5), values, max_size=4), st.lists(st.text(max_size=5), max_size=3))
 @pytest.mark.parametrize("form", ["auto", "unspool"])
 @pytest.mark.parametrize("enable_compression", [True, False])
@@ -176,7 +177,7 @@ def test_f20_any_flipped_byte_of_our_form_is_noticed(enable_compression: bool) -
         assert back == record
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     st.binary(max_size=60), st.sampled_from([b"", b"{", b"\x1f\x8b", MAGIC, MAGIC + bytes(17), b'{"timestamp": 1, '])
 )

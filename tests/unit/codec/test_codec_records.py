@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool.codec import (
     DeltaCompressionError,
     DeltaCompressor,
@@ -259,7 +260,7 @@ keys = st.sampled_from("abcde")
 deltas = st.lists(st.tuples(st.dictionaries(keys, st.integers(0, 9)), st.sets(keys)), max_size=8)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.dictionaries(keys, st.integers(0, 9)), deltas)
 def test_f23_a_merge_has_the_effect_of_its_deltas(
     base: dict[str, int], steps: list[tuple[dict[str, int], set[str]]]

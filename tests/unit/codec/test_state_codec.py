@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool.codec.binary_patch import apply_bound_patch, make_bound_patch
 from unspool.codec.choice import choose
 from unspool.codec.errors import CorruptRecord, MissingBinaryCodec, PatchBaseMismatch
@@ -26,14 +27,14 @@ from unspool.errors import BaseMismatch, CorruptHistory, DeltaCompressionError, 
 wire_states = st.dictionaries(st.text(max_size=8) | st.just("\ud800"), st.binary(max_size=60), max_size=12)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(wire_states)
 def test_a_state_comes_back_from_its_canonical_bytes(state: dict[str, bytes]) -> None:
     assert decode_full(encode_full(state)) == state
     assert encode_full(dict(reversed(state.items()))) == encode_full(state)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(wire_states, st.integers(1, 9))
 def test_a_compressed_state_comes_back_and_is_never_larger(state: dict[str, bytes], level: int) -> None:
     packed = compress_full(state, level)
@@ -41,7 +42,7 @@ def test_a_compressed_state_comes_back_and_is_never_larger(state: dict[str, byte
     assert len(packed) <= len(encode_full(state))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(wire_states, wire_states)
 def test_a_binary_delta_gives_the_new_state(old: dict[str, bytes], new: dict[str, bytes]) -> None:
     assert apply_binary_delta(old, binary_delta(old, new)) == new
@@ -78,7 +79,7 @@ def test_any_flipped_byte_of_a_patch_is_noticed() -> None:
         assert result == new
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.binary(max_size=80))
 def test_bytes_that_are_no_state_raise_one_type_of_error(data: bytes) -> None:
     assert issubclass(CorruptRecord, CorruptHistory)

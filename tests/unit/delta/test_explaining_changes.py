@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from support.examples import examples
 from support.values import json_values
 from unspool.delta.explain import explain
 from unspool.model.values import strict_equal
@@ -45,7 +46,7 @@ def test_what_is_too_deep_is_said_to_be() -> None:
     assert explain(old, new) == ["it changed, too deep inside to be told in words"]
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(old=json_values, new=json_values)
 def test_something_is_told_exactly_when_something_changed(old: Any, new: Any) -> None:
     if strict_equal(old, new):

@@ -283,6 +283,7 @@ def test_e36_threads_share_one_log(tmp_path: Path) -> None:
         assert log.verify_integrity().valid
 
 
+@pytest.mark.slow
 def test_e36_processes_append_to_one_chain(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     context = get_context("spawn")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.recording import record_shop, shop_states
 from support.values import states
 from unspool.delta.json_patch import encoded_patch
@@ -208,7 +209,7 @@ def test_a_patch_between_entries_is_what_the_command_line_prints() -> None:
 
 
 @given(st.lists(states, min_size=1, max_size=12), st.data())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_one_atom_reads_as_it_does_in_the_whole_state(
     given_states: list[dict[str, Any]], data: st.DataObject
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from support.examples import examples
 from support.snapshots import CALCULATOR, atom_states, same
 from unspool.chain.walk import replay_chain
 from unspool.errors import DeltaError, EntryNotFound
@@ -229,4 +230,4 @@ class HistoryMachine(RuleBasedStateMachine):
 
 
 TestHistoryMachine = HistoryMachine.TestCase
-TestHistoryMachine.settings = settings(max_examples=80, stateful_step_count=40)
+TestHistoryMachine.settings = settings(max_examples=examples(80), stateful_step_count=40)

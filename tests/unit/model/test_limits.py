@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool import open_history
 from unspool.errors import ConfigError, LimitExceeded
 from unspool.model import counting
@@ -106,7 +107,7 @@ def test_json_is_never_counted_too_low(value: Any) -> None:
     assert counting.json_holds_more_than(text, 2 * exact) == 0
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(value=VALUES, more=st.binary(max_size=300))
 def test_msgpack_is_counted_exactly_where_it_is_walked(
     value: Any, more: bytes, monkeypatch: pytest.MonkeyPatch

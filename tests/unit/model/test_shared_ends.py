@@ -7,6 +7,7 @@ from itertools import takewhile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool.model.encoded import shared_end, shared_ends, shared_from
 
 pieces = st.binary(max_size=5) | st.sampled_from([b"a" * 100, b"ab" * 600, b"x" * 5000])
@@ -17,7 +18,7 @@ def alike(one: bytes, other: bytes) -> int:
 
 
 @given(st.data())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_shared_ends_agree_with_looking_at_each_byte(data: st.DataObject) -> None:
     lead, trail = b"".join(data.draw(st.lists(pieces, max_size=4))), b"".join(data.draw(st.lists(pieces, max_size=4)))
     left = lead + data.draw(pieces) + trail

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from question_histories import Told, tell
 
+from support.examples import examples
 from unspool.history import History
 from unspool.query.blame import blame
 from unspool.query.lineage import Places, Stretch, all_stretches, branch_after, forks, line_to, touching, windows
@@ -35,7 +36,7 @@ forked = st.integers(1, 1400).flatmap(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(forked, st.data())
 def test_every_way_to_walk_agrees_with_the_parents_of_entries(
     made: tuple[int, dict[int, int]], data: st.DataObject

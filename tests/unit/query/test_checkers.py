@@ -12,6 +12,7 @@ from health_damage import blocks_of, change, recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.values import json_states
 from unspool.errors import ConfigError, UnreadableSource
 from unspool.history import History
@@ -347,7 +348,7 @@ def test_progress_and_cancel() -> None:
     assert (report.complete, report.entries) == (False, 0)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(json_states, max_size=12))
 def test_checkers_bear_any_state(states: list[dict[str, Any]]) -> None:
     orphan = Rule("orphan", "orphan", {"from": "*[*]", "to": "*.*"})

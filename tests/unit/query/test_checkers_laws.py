@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool.history import History
 from unspool.query.checkers import CheckReport, Rule, check, together
 from unspool.recorder import Recorder
@@ -42,7 +43,7 @@ def changes_in(row: list[Any]) -> list[int]:
     return [seq for seq in range(1, len(row)) if row[seq] != row[seq - 1]]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(row=values, within=st.integers(1, 12), times=st.integers(1, 3))
 def test_oscillation_is_told_where_a_value_has_come_back_often_enough(
     row: list[int], within: int, times: int
@@ -60,7 +61,7 @@ def test_oscillation_is_told_where_a_value_has_come_back_often_enough(
     assert found(recorded(states), "oscillation", path="m", within=within, times=times) == expected
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(row=st.lists(st.integers(0, 40), min_size=1, max_size=60), growths=st.integers(1, 8))
 def test_a_leak_is_an_atom_that_grew_often_enough_and_never_shrank(row: list[int], growths: int) -> None:
     states = [{"log": "x" * (size * 100), "n": seq} for seq, size in enumerate(row)]
@@ -75,7 +76,7 @@ def test_a_leak_is_an_atom_that_grew_often_enough_and_never_shrank(row: list[int
         assert told == [(changed[-1], 0)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(row=values, writes=st.integers(2, 5), within=st.integers(2, 20))
 def test_thrash_begins_and_ends_with_the_same_value(row: list[int], writes: int, within: int) -> None:
     changed = changes_in(row)
@@ -93,7 +94,7 @@ def test_thrash_begins_and_ends_with_the_same_value(row: list[int], writes: int,
     assert not told or told[0] == min(possible)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(steps=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["a", "b", ""]), st.integers(0, 80)), max_size=30))
 def test_overwrites_are_within_one_short_run_of_one_name(steps: list[tuple[int, str, int]]) -> None:
     times, now = [], 0
@@ -126,7 +127,7 @@ typed = st.one_of(st.integers(0, 3), st.text("ab", max_size=2), st.none(), st.bo
 NAMES = {int: "number", float: "number", str: "text", bool: "boolean"}
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(typed, min_size=1, max_size=20))
 def test_drift_is_told_once_for_each_further_type(row: list[Any]) -> None:
     expected: list[tuple[int, int]] = []
@@ -147,7 +148,7 @@ def test_drift_is_told_once_for_each_further_type(row: list[Any]) -> None:
 ids = st.lists(st.sampled_from("abc"), max_size=3)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(st.tuples(ids, ids), min_size=1, max_size=15))
 def test_an_orphan_is_told_at_the_entry_at_which_it_becomes_one(rows: list[tuple[list[str], list[str]]]) -> None:
     expected: list[tuple[int, str]] = []

@@ -23,6 +23,7 @@ from health_damage import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.recording import record_shop, shop_states
 from support.values import json_states
 from unspool.errors import ConfigError, CorruptHistory, NewerSchema, UnreadableSource
@@ -296,6 +297,7 @@ def test_a_file_being_recorded_is_examined_as_it_stands(tmp_path: Path) -> None:
                 assert (diagnosis.verdict, diagnosis.entries, diagnosis.readable) == ("healthy", count, count)
 
 
+@pytest.mark.slow
 def test_entries_recorded_meanwhile_do_not_disturb(tmp_path: Path) -> None:
     path = tmp_path / "x.unspool"
     states = list(shop_states(400))
@@ -423,7 +425,7 @@ def test_every_finding_is_documented_with_its_severity() -> None:
 # --- whatever is recorded, whatever is flipped -----------------------------------------------------------------------
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     steps=st.lists(st.tuples(json_states, st.integers(0, 3), st.booleans()), max_size=25),
     strategy=st.sampled_from(["auto", "changes:3", "manual", "adaptive", "significance:1"]),
@@ -460,7 +462,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"block": recorded(folder / "rest.unspool", count=200), "tail": live(folder / "live.unspool")}
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(data=st.data())
 def test_a_flipped_byte_in_any_blob_is_found_or_harmless(
     samples: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -479,7 +481,7 @@ def test_a_flipped_byte_in_any_blob_is_found_or_harmless(
     assert_found_or_harmless(path, file.states)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_a_flipped_byte_anywhere_in_the_file_is_found_or_harmless(
     samples: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

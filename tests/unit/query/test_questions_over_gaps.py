@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from question_histories import Told, brute_blame, histories, tell, value_at
 
+from support.examples import examples
 from unspool.errors import CorruptHistory
 from unspool.history import History
 from unspool.model.values import strict_equal
@@ -64,7 +65,7 @@ def readable_before(told: Told, holes: frozenset[int], seq: int) -> int | None:
     return parent
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(gappy(histories() | flickering()), st.data())
 def test_blame_is_right_where_it_is_certain(made: tuple[Told, frozenset[int]], data: st.DataObject) -> None:
     told, holes = made
@@ -91,13 +92,13 @@ def test_blame_is_right_where_it_is_certain(made: tuple[Told, frozenset[int]], d
             assert first.seq == truth[value.path]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(gappy(histories()), st.sampled_from(QUESTIONS))
 def test_flips_are_those_between_entries_that_can_be_read(made: tuple[Told, frozenset[int]], text: str) -> None:
     check_flips(*made, text)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(gappy(flickering()), st.sampled_from(["conf.k == 1", "extra == 1", "conf.x == 1 || extra == 1"]))
 def test_flips_of_a_flickering_value_are_missed_by_no_gap(made: tuple[Told, frozenset[int]], text: str) -> None:
     check_flips(*made, text)
@@ -133,7 +134,7 @@ def _untouched(told: Told, holes: frozenset[int], seq: int, text: str) -> bool:
     return True
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(gappy(histories() | flickering()), st.sampled_from(["record", "1", "0", "k"]))
 def test_hits_are_those_of_the_entries_that_can_be_read(made: tuple[Told, frozenset[int]], text: str) -> None:
     told, holes = made
@@ -153,7 +154,7 @@ def test_hits_are_those_of_the_entries_that_can_be_read(made: tuple[Told, frozen
     assert running.looked_at == len(kept)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(gappy(histories() | flickering()), st.data())
 def test_two_histories_part_where_their_readable_entries_do(
     made: tuple[Told, frozenset[int]], data: st.DataObject

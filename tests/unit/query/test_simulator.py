@@ -124,7 +124,9 @@ def write(path: Path, load: str, **options: Any) -> int:
     return path.stat().st_size
 
 
-@pytest.mark.parametrize("load", LOADS)
+@pytest.mark.parametrize(
+    "load", [pytest.param(load, marks=() if load == "busy" else pytest.mark.slow) for load in LOADS]
+)
 def test_the_whole_is_told_within_a_few_percent_of_what_recording_it_takes(tmp_path: Path, load: str) -> None:
     path = tmp_path / "x.unspool"
     write(path, load)
@@ -252,6 +254,7 @@ def candidate(codec: str, file_bytes: int, p95: float, record: float = 50.0, str
     )
 
 
+@pytest.mark.slow
 def test_states_that_change_altogether_are_best_kept_whole(tmp_path: Path) -> None:
     rng = random.Random(5)
     path = tmp_path / "noise.unspool"

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from source_damage import checkpoints, delta_chain, event_log, nexus_items, nexus_lines, nexus_list, region
 
+from support.examples import examples
 from support.values import json_values
 from unspool import open_history
 from unspool.errors import UnspoolError
@@ -43,7 +44,7 @@ def examined_and_repaired(path: Path) -> None:
 
 
 @pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(edits=edits)
 def test_bytes_that_were_overwritten(
     build: Any, edits: list[tuple[float, bytes]], tmp_path_factory: pytest.TempPathFactory
@@ -57,7 +58,7 @@ def test_bytes_that_were_overwritten(
     examined_and_repaired(path)
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(data=st.data())
 def test_parts_of_snapshots_that_are_something_else(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -26,6 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unspool
+from support.examples import examples
 from support.values import values
 from unspool.history import History
 from unspool.model.values import Tagged, Unrepresentable, strict_equal
@@ -373,7 +374,7 @@ wholes = st.recursive(
 
 
 @given(wholes)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_any_composition_is_kept_and_reads_back_the_same_from_bytes(value: Any) -> None:
     store = MemoryStore()
     recorder = Recorder(store, on_error="ignore")

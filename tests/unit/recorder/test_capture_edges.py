@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool.history import History
 from unspool.model.values import strict_equal
 from unspool.model.wire import encode
@@ -38,7 +39,7 @@ def test_a_value_that_ends_like_the_old_rest_is_told_apart(before: dict[str, Any
 
 
 @given(st.data())
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_any_suffix_of_the_old_state_inside_a_new_value_is_told_apart(data: st.DataObject) -> None:
     values = st.integers(0, 300) | st.text("¡¢xb", max_size=4) | st.binary(max_size=4) | st.lists(st.integers(0, 9))
     before = data.draw(st.dictionaries(st.sampled_from("abcd"), values, min_size=2))
@@ -51,7 +52,7 @@ def test_any_suffix_of_the_old_state_inside_a_new_value_is_told_apart(data: st.D
 
 
 @given(st.data())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_many_changes_of_size_at_once_read_back(data: st.DataObject) -> None:
     names = [f"atom{number}" for number in range(data.draw(st.integers(1, 12)))]
     sizes = st.sampled_from([0, 1, 31, 32, 64, 300, 2100, 5000])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.recording import shop_states
 from unspool import open_history
 from unspool.errors import EntryNotFound, NewerSchema, NotesNotKept
@@ -110,7 +111,7 @@ def markers(history: History) -> list[str]:
     return [entry.kind.value for entry in history if entry.kind is not EntryKind.NOTE]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps, st.lists(st.integers(0, 24), max_size=2))
 def test_every_answer_is_that_of_the_states_alone(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[str, dict[str, Any]]], closings: list[int]
@@ -141,7 +142,7 @@ def test_every_answer_is_that_of_the_states_alone(
         check(history, oracle)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(steps)
 def test_a_history_in_memory_answers_the_same(drawn: list[tuple[str, dict[str, Any]]]) -> None:
     store = MemoryStore()

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool.errors import ConfigError
 from unspool.history import History
 from unspool.model.wire import decode, encode
@@ -151,7 +152,7 @@ def traces(folder: Path) -> bytes:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_no_byte_anywhere_tells_it(data: st.DataObject) -> None:
     value = data.draw(st.sampled_from(HOLDERS))(SECRET)
     for wrap in data.draw(st.lists(st.sampled_from(WRAPPERS), max_size=3)):
@@ -308,7 +309,7 @@ def test_a_wrong_expression_is_refused() -> None:
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_looking_for_letters_first_changes_nothing(data: st.DataObject) -> None:
     """Wire forms in which no pattern can match are not taken apart; that must agree with taking them apart."""
     words = st.sampled_from(["password", "pass", "Token", "token", "to", "user", "0", "10", "x1", "i", "KEY", "key"])

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unspool
+from support.examples import examples
 from support.values import values
 from unspool.errors import ConfigError
 from unspool.history import History
@@ -55,7 +56,7 @@ def recorder_of(**options: Any) -> tuple[Recorder, Latest]:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_atoms_that_were_touched_are_recorded_as_if_all_were(data: st.DataObject) -> None:
     options = data.draw(st.sampled_from([{}, {"immutable": True}, {"codec": "none"}]))
     recorder, history = recorder_of(**options)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from region_strategies import ADDRESS, DRONE, RAY_GUN, SEED_EXAMPLES, TENT, TILLED, addition, delta_lists, removal
 
+from support.examples import examples
 from unspool.regions import (
     STANDARD_ACTIONS,
     ActionRule,
@@ -349,7 +350,7 @@ def test_r30_custom_buildings_stand_beside_buildings() -> None:
 
 
 @given(delta_lists)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_r30_applying_any_deltas_leaves_the_base_as_it_was(deltas: list[RegionDelta]) -> None:
     base = platform()
     apply_deltas(base, deltas, strict=False)
@@ -357,7 +358,7 @@ def test_r30_applying_any_deltas_leaves_the_base_as_it_was(deltas: list[RegionDe
 
 
 @given(delta_lists)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_r30_applying_all_at_once_equals_applying_one_by_one(deltas: list[RegionDelta]) -> None:
     in_order = sorted(deltas, key=lambda delta: delta.tick)
     stepwise = platform()

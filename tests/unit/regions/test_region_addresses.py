@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool.regions import InvalidRegionValue, OutOfRange, Position, RegionAddress, RingworldAddress, hash_seed
 
 
@@ -59,7 +60,7 @@ def test_r23_a_malformed_address_is_refused_by_name(raw: object, message: str) -
         st.builds(Position, st.integers(0, 65_535), st.integers(0, 65_535)),
     )
 )
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_r20_an_address_survives_json_and_file_names(address: RegionAddress) -> None:
     assert RegionAddress.from_json(address.to_json()) == address
     assert RegionAddress.from_slug(address.slug) == address

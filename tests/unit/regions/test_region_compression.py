@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from region_strategies import ADDRESS, TENT, TILES, addition, any_delta, delta_lists, meeting_lists, removal
 
+from support.examples import examples
 from unspool.regions import (
     STANDARD_ACTIONS,
     ActionRule,
@@ -44,13 +45,13 @@ def dig(tick: int, old: str, new: str, tool: str | None = None) -> RegionDelta:
 
 
 @given(delta_lists | meeting_lists, st.sampled_from(BASES))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_r50_compression_never_changes_the_resulting_region(deltas: list[RegionDelta], base: Region) -> None:
     assert outcome(compress_deltas(deltas), base) == outcome(deltas, base)
 
 
 @given(delta_lists | meeting_lists, st.sampled_from(BASES), st.integers(0, 12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_r50_deltas_recorded_after_compression_meet_the_same_region(
     deltas: list[RegionDelta], base: Region, cut: int
 ) -> None:
@@ -126,7 +127,7 @@ def test_r50_deltas_with_fields_of_their_own_are_left_alone() -> None:
 
 
 @given(delta_lists | meeting_lists, st.lists(any_delta, max_size=8) | meeting_lists)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_r50_compressing_a_multiplayer_file_changes_nobodys_region(
     shared: list[RegionDelta], personal: list[RegionDelta]
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from region_strategies import ADDRESS, PLATFORM_ADDRESS, TILES, addition, delta_lists, removal
 
+from support.examples import examples
 from unspool.regions import (
     BuildingDelta,
     CustomDelta,
@@ -185,7 +186,7 @@ def test_r56_an_audit_needs_the_generated_base() -> None:
 
 
 @given(delta_lists)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_r50_r56_compression_leaves_the_books_as_they_are(deltas: list[RegionDelta]) -> None:
     assert audit(BASE, compress_deltas(deltas)) == audit(BASE, deltas)
 

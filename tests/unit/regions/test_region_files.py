@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from region_strategies import ADDRESS, FIXTURES, RAY_GUN, SEED_EXAMPLES, TENT, delta_lists, removal
 
+from support.examples import examples
 from unspool.errors import RegionError
 from unspool.regions import (
     STANDARD_ACTIONS,
@@ -105,7 +106,7 @@ free_deltas = st.builds(
 
 
 @given(st.lists(free_deltas, max_size=6), st.sampled_from(["little", "big"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_r43_any_data_is_the_same_after_json_and_after_binary(deltas: list[RegionDelta], order: str) -> None:
     file = RegionDeltaFile(ADDRESS, "t", -3, tuple(deltas))
     binary = encode_region(file, FileForm.BINARY, "big" if order == "big" else "little")
@@ -117,7 +118,7 @@ def test_r43_any_data_is_the_same_after_json_and_after_binary(deltas: list[Regio
 
 
 @given(delta_lists)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_r43_json_and_binary_hold_the_same_deltas(deltas: list[RegionDelta]) -> None:
     file = RegionDeltaFile(ADDRESS, "t", 1.5, tuple(deltas), 1, 2, 3, 4)
     assert (

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from region_strategies import ADDRESS, RAY_GUN, TENT, addition, delta_lists, removal
 
+from support.examples import examples
 from unspool.regions import (
     InvalidRegionValue,
     MultiplayerRegionDelta,
@@ -34,7 +35,7 @@ def test_r54_lists_merge_by_tick_and_shared_comes_first_at_equal_ticks() -> None
 
 
 @given(delta_lists, delta_lists)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_r54_merging_loses_nothing_and_keeps_each_lists_order(
     shared: list[RegionDelta], mine: list[RegionDelta]
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from region_strategies import ADDRESS, FIXTURES, RAY_GUN, SEED_EXAMPLES, delta_lists
 
+from support.examples import examples
 from unspool.regions import (
     AmbiguousByteOrder,
     CustomDelta,
@@ -50,7 +51,7 @@ def test_r40_big_endian_records_are_recognised() -> None:
 
 
 @given(delta_lists)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_r40_any_deltas_survive_records_of_both_byte_orders(deltas: list[RegionDelta]) -> None:
     for order in RECORD_HEADS:
         assert read_records(write_records(deltas, order), order).deltas == tuple(deltas)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from region_strategies import ADDRESS, PLATFORM_ADDRESS, TENT, addition, delta_lists, removal
 
+from support.examples import examples
 from unspool.regions import (
     CustomDelta,
     DeltaAction,
@@ -45,14 +46,14 @@ def test_r31_equal_ticks_keep_file_order() -> None:
 
 
 @given(delta_lists, st.integers(0, 12))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_r58_replaying_to_a_tick_applies_that_tick_and_all_before(deltas: list[RegionDelta], tick: int) -> None:
     upto = [delta for delta in deltas if delta.tick <= tick]
     assert replay_to(BASE, deltas, tick, strict=False) == apply_deltas(BASE, upto, strict=False)
 
 
 @given(delta_lists, st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_r58_undoing_the_last_deltas_gives_the_region_before_them(
     deltas: list[RegionDelta], data: st.DataObject
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from region_strategies import PLATFORM_ADDRESS, TENT, any_delta, delta_lists, removal
 
+from support.examples import examples
 from unspool.regions import (
     FileForm,
     InvalidRegionValue,
@@ -121,7 +122,7 @@ def test_r51_the_moments_before_a_snapshot_can_still_be_replayed(tmp_path: Path)
 
 
 @given(delta_lists)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_r52_a_snapshot_of_any_region_survives_both_forms(deltas: list[RegionDelta]) -> None:
     pristine = generate_region(PLATFORM_ADDRESS, *BASE)
     region = apply_deltas(pristine, deltas, strict=False).region.with_layers(
@@ -153,7 +154,7 @@ def test_r52_a_malformed_snapshot_is_refused(change: dict[str, object], message:
 
 
 @given(delta_lists, delta_lists)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_r51_folding_a_multiplayer_file_changes_nobodys_region(
     tmp_path_factory: pytest.TempPathFactory, shared: list[RegionDelta], personal: list[RegionDelta]
 ) -> None:
@@ -167,7 +168,7 @@ def test_r51_folding_a_multiplayer_file_changes_nobodys_region(
 
 
 @given(delta_lists, any_delta)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_r51_snapshots_at_any_threshold_give_the_region_without_snapshots(
     tmp_path_factory: pytest.TempPathFactory, deltas: list[RegionDelta], last: RegionDelta
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from region_strategies import ADDRESS, FIXTURES, RAY_GUN, SEED_EXAMPLES, TENT, delta_lists, removal
 
+from support.examples import examples
 from unspool.regions import (
     STANDARD_ACTIONS,
     CustomDelta,
@@ -98,7 +99,7 @@ def test_another_games_actions_can_be_scrubbed_too() -> None:
 
 
 @given(delta_lists)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_every_moment_of_a_history_equals_the_region_replayed_to_it(deltas: list[RegionDelta]) -> None:
     file = RegionDeltaFile(ADDRESS, "t", 1, tuple(deltas))
     moments = [(moment, copy.deepcopy(moment.state)) for moment in region_history(file, base=BASE)]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from region_strategies import ADDRESS, PLATFORM_ADDRESS, SEED_EXAMPLES, TENT, any_delta, delta_lists, removal
 
+from support.examples import examples
 from unspool.errors import RegionError
 from unspool.regions import (
     DirectoryStorage,
@@ -185,7 +186,7 @@ def test_a_place_that_cannot_be_a_store_is_named(tmp_path: Path) -> None:
 
 
 @given(delta_lists)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_r70_saved_deltas_load_to_the_region_before_saving(
     tmp_path_factory: pytest.TempPathFactory, deltas: list[RegionDelta]
 ) -> None:
@@ -235,7 +236,7 @@ def test_r70_ten_thousand_mixed_deltas_load_to_the_right_region(tmp_path: Path) 
 
 
 @given(any_delta)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_every_error_of_this_room_is_a_region_error(delta: RegionDelta) -> None:
     data = delta.to_json()
     data["tick"] = "late"

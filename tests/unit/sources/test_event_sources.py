@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool import History, open_history
 from unspool.errors import UnreadableSource, UnspoolError
 from unspool.events import EventLog, write_fork_event, write_source
@@ -214,7 +215,7 @@ def test_a_damaged_row_costs_itself_and_nothing_else(two_spaces: Path) -> None:
 
 
 @pytest.mark.parametrize("fixture", [GOLDEN, MIXED, SEEDS / "ri-empty.rblogs"], ids=lambda path: path.stem)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(edits=st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=3), st.booleans()), min_size=1, max_size=3))
 def test_a_mutated_archive_gives_a_verdict_or_a_typed_error(
     fixture: Path, edits: list[tuple[float, bytes, bool]], tmp_path_factory: pytest.TempPathFactory
@@ -222,7 +223,7 @@ def test_a_mutated_archive_gives_a_verdict_or_a_typed_error(
     look_at_everything(mutated(fixture, edits, tmp_path_factory.mktemp("fuzz") / fixture.name))
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(edits=st.lists(st.tuples(st.floats(0.005, 1), st.binary(max_size=3), st.just(True)), min_size=1, max_size=6))
 def test_a_mutated_log_gives_a_verdict_or_a_typed_error(
     edits: list[tuple[float, bytes, bool]], tmp_path_factory: pytest.TempPathFactory, pristine: Path

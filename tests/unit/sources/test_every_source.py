@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.foreign_sources import FILES, FIXTURES, MADE, PACKED, STATES, WRITTEN, records_of, rows_of
 from support.git_repo import Repo
 from unspool import open_history
@@ -164,7 +165,7 @@ def looked_through(source: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in MADE if not name.startswith("git")])
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(where=st.floats(0, 0.999), piece=st.binary(max_size=6), size=st.integers(0, 40))
 def test_what_is_damaged_gives_a_verdict_or_a_typed_error(
     name: str, where: float, piece: bytes, size: int, tmp_path_factory: pytest.TempPathFactory
@@ -177,7 +178,7 @@ def test_what_is_damaged_gives_a_verdict_or_a_typed_error(
     looked_through(str(source))
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(chosen=st.floats(0, 0.999), where=st.floats(0, 0.999), piece=st.binary(min_size=1, max_size=4))
 def test_a_damaged_repository_gives_a_verdict_or_a_typed_error(
     chosen: float, where: float, piece: bytes, tmp_path_factory: pytest.TempPathFactory, whole_repo: Path

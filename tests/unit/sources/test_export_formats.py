@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.recording import record_shop
 from support.values import json_values, values
 from unspool import History, Recorder, open_history
@@ -67,7 +68,7 @@ def written(history: History, name: str, path: Path, **options: Any) -> Path:
 
 
 @pytest.mark.parametrize("name", [item.name for item in EXPORTS if item.opens_again])
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(states=st.lists(odd_states, min_size=1, max_size=4))
 def test_every_json_state_comes_back_equal(
     name: str, states: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
@@ -83,7 +84,7 @@ def test_every_json_state_comes_back_equal(
 
 
 @pytest.mark.parametrize("name", ["jsonl", "json-patch"])
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(states=st.lists(all_states, min_size=1, max_size=4))
 def test_lines_bring_every_value_back_that_a_history_can_hold(
     name: str, states: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.recording import record_shop
 from support.values import json_values
 from unspool import History, Recorder, open_history
@@ -91,7 +92,7 @@ def rebuilt(data: dict[str, Any]) -> list[Any]:
     return [plain(state) for state in states]
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(
     states=st.lists(st.dictionaries(texts, hostile, max_size=3), min_size=1, max_size=4),
     action=texts,
@@ -221,7 +222,7 @@ def test_numbers_that_javascript_would_change_are_kept_as_text(tmp_path: Path) -
     assert base == {"big": {"$int": str(2**60)}, "whole": {"$float": "1.0"}, "small": 7, "part": 0.5}
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(parents=st.lists(st.integers(0, 11), min_size=1, max_size=12), most=st.sampled_from((3, 50)))
 def test_in_a_forked_history_each_entry_is_compared_with_the_one_it_follows(
     parents: list[int], most: int, tmp_path_factory: pytest.TempPathFactory

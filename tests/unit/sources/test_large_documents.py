@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool import Recorder
 from unspool.model.limits import DEFAULT_LIMITS
 from unspool.model.values import strict_equal
@@ -81,7 +82,7 @@ def test_a_text_that_needs_care_is_read_with_care(text: str, large: int) -> None
         assert is_same(outcome(text.encode()), whole)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(STATES, min_size=1, max_size=3), STATES, st.sampled_from([1, 8, 12]))
 def test_a_document_becomes_the_wire_form_of_its_state(
     states: list[dict[str, Any]], other: dict[str, Any], large: int
@@ -127,7 +128,7 @@ def records_of(store: MemoryStore) -> list[tuple[Any, ...]]:
     ]
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(STATES, min_size=1, max_size=4))
 def test_recording_what_was_encoded_before_is_recording_the_state(states: list[dict[str, Any]]) -> None:
     plain, encoded = MemoryStore(), MemoryStore()

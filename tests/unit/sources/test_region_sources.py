@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool import History, open_history
 from unspool.errors import ConfigError, UnreadableSource, UnspoolError
 from unspool.history.verdict import VerdictStatus
@@ -248,7 +249,7 @@ def test_ten_thousand_deltas_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", forms())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     edits=st.lists(
         st.tuples(st.floats(0, 1), st.binary(max_size=4) | st.sampled_from([b"{", b'"', b"-1", b"null"]), st.booleans()),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.foreign_sources import FILES as FIXTURE_FILES
 from support.foreign_sources import FIXTURES
 from unspool import open_history
@@ -76,7 +77,7 @@ def look_at_everything(path: Path, format_name: str | None = None) -> None:
 
 
 @pytest.mark.parametrize("fixture", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
-@settings(max_examples=settings().max_examples * 2 // 3)
+@settings(max_examples=examples(40))
 @given(edits=mutations())
 def test_a_mutated_file_gives_a_verdict_or_a_typed_error(
     fixture: Path, edits: list[tuple[str, float, float, bytes]], tmp_path_factory: pytest.TempPathFactory

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.values import json_values
 from unspool.delta.json_patch import state_patch
 from unspool.model.limits import Limits
@@ -125,7 +126,7 @@ def test_our_own_patches_apply_and_other_tools_agree(old: dict[str, Any], new: d
     assert json_equal(jsonpatch.apply_patch(json.loads(json.dumps(old)), patch), new)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     document=st.recursive(st.integers(0, 3), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab~/"), inner, max_size=3), max_leaves=8),
     operation=st.fixed_dictionaries(

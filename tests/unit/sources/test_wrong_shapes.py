@@ -25,6 +25,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.foreign_sources import FILES, FIXTURES, STATES
 from unspool import open_history
 from unspool.errors import UnspoolError
@@ -122,7 +123,7 @@ def name_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("fixture", JSON_FILES, ids=name_of)
-@settings(max_examples=settings().max_examples // 5)
+@settings(max_examples=examples(12))
 @given(edits=st.lists(SPOILT, min_size=1, max_size=3))
 def test_json_of_a_wrong_shape(
     fixture: Path, edits: list[tuple[float, str, int]], tmp_path_factory: pytest.TempPathFactory
@@ -139,7 +140,7 @@ def test_json_of_a_wrong_shape(
 
 
 @pytest.mark.parametrize("fixture", DATABASES, ids=name_of)
-@settings(max_examples=settings().max_examples // 3)
+@settings(max_examples=examples(20))
 @given(edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True),
                                 st.floats(0, 1, exclude_max=True), st.integers(0, 10**6)), min_size=1, max_size=3))  # fmt: skip
 def test_a_database_with_wrong_cells(
@@ -178,7 +179,7 @@ def put_cell(connection: sqlite3.Connection, table: str, column: str, row: int, 
 
 
 @pytest.mark.parametrize("fixture", ARCHIVES, ids=name_of)
-@settings(max_examples=settings().max_examples // 3)
+@settings(max_examples=examples(20))
 @given(edits=st.lists(SPOILT, min_size=1, max_size=2))
 def test_an_archive_of_wrong_events(
     fixture: Path, edits: list[tuple[float, str, int]], tmp_path_factory: pytest.TempPathFactory
@@ -217,7 +218,7 @@ def msgpack_of(document: Any) -> bytes:
 
 
 @pytest.mark.parametrize(("name", "written"), [("s.yaml", yaml_of), ("s.toml", toml_of), ("s.msgpack", msgpack_of)])
-@settings(max_examples=settings().max_examples // 3)
+@settings(max_examples=examples(20))
 @given(edits=st.lists(SPOILT, min_size=1, max_size=3))
 def test_a_document_of_a_wrong_shape(
     name: str, written: Any, edits: list[tuple[float, str, int]], tmp_path_factory: pytest.TempPathFactory

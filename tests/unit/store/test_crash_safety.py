@@ -16,6 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from support.examples import examples
 from support.recording import shop_states
 from support.values import json_states
 from unspool.errors import StorageFailed
@@ -224,4 +225,4 @@ class FileAgainstList(RuleBasedStateMachine):
 
 
 TestFileAgainstList = FileAgainstList.TestCase
-TestFileAgainstList.settings = settings(max_examples=30, stateful_step_count=20)
+TestFileAgainstList.settings = settings(max_examples=examples(30), stateful_step_count=20)
