@@ -77,16 +77,16 @@ class BrokenChain(CorruptHistory):
     """A chain whose base or a middle delta is missing or unreadable."""
 
 
-class NotInJsonPatch(DeltaError):
-    """A change that an RFC 6902 JSON Patch cannot hold; the message names the place and what to use instead."""
-
-
 class ConfigError(UnspoolError, ValueError):
     """A setting or option that cannot be honoured; the message names it and what would be valid."""
 
 
 class NotesNotKept(ConfigError):
     """A note cannot be kept where it should go; everything else can."""
+
+
+class NotInJsonPatch(ConfigError):
+    """A change that an RFC 6902 JSON Patch cannot hold; the message names the place and what to use instead."""
 
 
 class MissingExtra(UnspoolError, ImportError):

@@ -53,6 +53,22 @@ def to_json(value: Value, *, indent: int | None = None) -> str:
     return "".join(pieces)
 
 
+def in_one_line(value: Value, *, in_full: bool = False) -> str:
+    """Return a value for people: its JSON, behind the name of its class where it is an object of one.
+
+    Args:
+        value: any value that has a wire form.
+        in_full: give the name of the class with its module.
+    """
+    if not isinstance(value, Tagged):
+        return to_json(value)
+    kind = value.type_name if in_full else value.short_name
+    if value.is_member:
+        name, held = value.value
+        return f"{kind}.{name} ({to_json(held)})"
+    return f"{kind} {to_json(value.value)}"
+
+
 class _Frame:
     """A container being written."""
 

@@ -47,6 +47,11 @@ class Tagged:
     value: Value
     is_member: bool = field(default=False, compare=False, repr=False)
 
+    @property
+    def short_name(self) -> str:
+        """The name of the class without its module."""
+        return self.type_name.rpartition(".")[2]
+
     def __hash__(self) -> int:
         # An object may be a key or a member of a set although its content, as plain values, may not.
         return hash((self.type_name, _content_hash(self.value, 0)))

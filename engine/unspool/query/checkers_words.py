@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from unspool.model.values import MISSING, Value
+from unspool.model.values import MISSING, Tagged, Unrepresentable, Value
 
 _LONGEST: Final = 40
 
@@ -23,13 +23,15 @@ def type_name(value: Value) -> str:
             return "list"
         case Mapping():
             return "object"
-    return type(value).__name__
+    return value.type_name if isinstance(value, Tagged | Unrepresentable) else type(value).__name__
 
 
 def brief(value: Value) -> str:
     """Return a value in a few characters; containers by their size, since they may be of any depth."""
     if value is MISSING:
         return "nothing"
+    if isinstance(value, Tagged):
+        return f"{value.short_name}.{value.value[0]}" if value.is_member else value.type_name
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         return f"{type_name(value)} of {len(value)}"
     if isinstance(value, int) and value.bit_length() > 200:

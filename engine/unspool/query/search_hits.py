@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from unspool.delta.structural import Identity
 from unspool.model.encoded import shared_ends
-from unspool.model.json_text import to_json
+from unspool.model.json_text import in_one_line
 from unspool.model.keys import spell_key
 from unspool.model.parts import parts_inside
 from unspool.model.paths import Path, Step, format_path
@@ -193,10 +193,12 @@ def _items(value: Value) -> list[Value]:
 
 
 def leaf_text(value: Value) -> str:
-    """Return a value as the text that is searched: texts as they are, bytes read as text, everything else as JSON."""
+    """Return a value as the text that is searched: texts as they are, bytes read as text, everything else as JSON, behind the
+    name of its class where it is an object of one.
+    """
     if isinstance(value, bytes | bytearray):
         return value.decode(errors="replace")
-    return value if isinstance(value, str) else to_json(value)
+    return value if isinstance(value, str) else in_one_line(value, in_full=True)
 
 
 @lru_cache(maxsize=4096)

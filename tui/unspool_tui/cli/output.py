@@ -77,7 +77,7 @@ class Output:
 
 def brief(value: Value, limit: int = 60) -> str:
     """Return a value in a few characters, inert."""
-    from unspool.model.json_text import to_json
+    from unspool.model.json_text import in_one_line
 
-    text = visible(to_json(value))
+    text = visible(in_one_line(value))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -132,8 +132,8 @@ def _parts(value: Value) -> Iterator[_Piece | Value] | None:
     match value:
         case Tagged() if value.is_member:
             name, held = value.value
-            kind = value.type_name.rpartition(".")[2]
-            return iter(((on_grid(f"{kind}.{name}"[:PREVIEW]), "json.type"), (" = ", "dim"), (_Nested, held)))
+            shown = on_grid(f"{value.short_name}.{name}"[:PREVIEW])
+            return iter(((shown, "json.type"), (" (", "dim"), (_Nested, held), (")", "dim")))
         case Tagged():
             return iter(((f"{on_grid(value.type_name[:60])} ", "json.type"), (_Nested, value.value)))
         case Mapping():
