@@ -29,6 +29,8 @@ class Outcome(StrEnum):
     """Every answer is the true one."""
     TYPED = "typed error"
     """What is not the true answer is an `UnspoolError`, or said to be missing or doubtful."""
+    UNKNOWABLE = "unknowable"
+    """An answer differs from the truth at a byte that nothing in a file of the first format vouches for."""
     WRONG = "wrong"
     """An answer differs from the truth and nothing says so."""
     LOST = "lost"
@@ -41,7 +43,7 @@ class Outcome(StrEnum):
     @property
     def is_fine(self) -> bool:
         """Whether it is what unspool promises."""
-        return self in (Outcome.RIGHT, Outcome.TYPED)
+        return self in (Outcome.RIGHT, Outcome.TYPED, Outcome.UNKNOWABLE)
 
 
 ORDER = tuple(Outcome)

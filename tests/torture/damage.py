@@ -12,6 +12,7 @@ from pathlib import Path
 from torture.campaign import Campaign, Outcome, Result
 from torture.specimens import (
     Places,
+    is_of_id,
     lengths,
     places,
     small_moments,
@@ -58,7 +59,14 @@ class Flips(_OnSpecimens):
         path = folder / "flipped.unspool"
         specimen.put(path, {suffix: bytes(data)})
         result = judged(specimen, path)
-        return Result(result.outcome, f"{result.told} [{suffix or 'file'} byte {start} to {stop - 1}, {mask:#x}]")
+        outcome = result.outcome
+        if (
+            outcome is Outcome.WRONG
+            and self.version == FirstLayout.version
+            and is_of_id(specimen.parts[suffix], start)
+        ):
+            outcome = Outcome.UNKNOWABLE
+        return Result(outcome, f"{result.told} [{suffix or 'file'} byte {start} to {stop - 1}, {mask:#x}]")
 
 
 class Cuts(_OnSpecimens):

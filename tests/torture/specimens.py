@@ -27,6 +27,7 @@ BLOCK = 3
 """Entries of a block."""
 SPAN = 6
 """Entries of a span."""
+HISTORY_ID = b"5eed5eed"
 _TESTS = Path(__file__).parents[1]
 _PAGE = 1024
 _LEAVES = {0x0D: 8, 0x0A: 8, 0x05: 12, 0x02: 12}
@@ -63,7 +64,7 @@ def shrink() -> None:
     """Have recorders of this process seal small blocks and fold small spans, and give every file the same id."""
     writer._MAX_ROWS = writer.RUN_ROWS = BLOCK
     sealer.SPAN_ENTRIES = layout_2.SPAN_ENTRIES = SPAN
-    secrets.token_hex = lambda size=None: "5eed5eed"
+    secrets.token_hex = lambda size=None: HISTORY_ID.decode()
     time.time_ns = lambda: 1_700_000_000 * 10**9
 
 
@@ -195,6 +196,11 @@ def places(specimens: list[Specimen]) -> list[Places]:
                     found.append(Places(specimen, suffix, start, stop))
                 at = stop
     return found
+
+
+def is_of_id(data: bytes, place: int) -> bool:
+    """Say whether a byte is one of the id of the history, of which the first format keeps one copy without a checksum."""
+    return HISTORY_ID in data[max(place - len(HISTORY_ID) + 1, 0) : place + len(HISTORY_ID)]
 
 
 def lengths(specimens: list[Specimen]) -> list[Places]:

@@ -49,6 +49,8 @@ _TAIL: Final = "CREATE TABLE tail(\n    seq INTEGER PRIMARY KEY, time_ns INTEGER
 
 _ID: Final = re.compile("[0-9a-f]{8}")
 """An id of a history as recorders of this format drew it."""
+_HAS_RECORDS: Final = "EXISTS (SELECT 1 FROM block_data WHERE block_data.first = block.first)"
+"""Nothing else vouches for the number of a block: a damaged one leads to no records."""
 _ODD: Final = re.compile("[\ud800-\udfff]")
 """What bytes that are no UTF-8 are read as."""
 _ANY_ATOM: Final = b"\xff" * (blocks.ATOMS_BITS // 8)
@@ -162,17 +164,20 @@ class FirstLayout(Layout):
 
     def packed_at(self, connection: FileConnection, first: int) -> bytes:
         """See `Layout.packed_at`."""
-        row = connection.execute("SELECT columns FROM block WHERE first = ?", (first,)).fetchone()
+        row = connection.execute(f"SELECT columns, {_HAS_RECORDS} FROM block WHERE first = ?", (first,)).fetchone()  # noqa: S608 - ours
         if row is None:
             raise missing_block(first)
+        if not row[1]:
+            raise missing_records(first)
         return row[0]  # type: ignore[no-any-return]
 
     def packed(
         self, connection: FileConnection, after: int, before: int
     ) -> Iterator[tuple[int, int, bytes | CorruptHistory]]:
         """See `Layout.packed`."""
-        query = f"SELECT first, count, columns FROM block {OVERLAPPING.format(order='ASC')}"  # noqa: S608 - ours
-        return connection.execute(query, (after, before, -1))
+        query = f"SELECT first, count, columns, {_HAS_RECORDS} FROM block {OVERLAPPING.format(order='ASC')}"  # noqa: S608 - ours
+        for first, count, columns, has_records in connection.execute(query, (after, before, -1)):
+            yield first, count, columns if has_records else missing_records(first)
 
     def run_at(self, connection: FileConnection, seq: int, prefixes: Prefixes) -> RecordRun | None:
         """See `Layout.run_at`."""

@@ -27,6 +27,7 @@ from unspool.store.tail import (
     read_rows,
     readable_rows,
     row_entry,
+    rows_behind_gap,
     rows_without_gap,
 )
 
@@ -330,8 +331,14 @@ class FileReader:
     def _look_at_end(self) -> tuple[str, str]:
         try:
             ending = self.ending()
+            behind = self.call(rows_behind_gap)
         except UnspoolError as error:
             return str(error), ""
+        if behind:
+            return (
+                f"{behind} of the newest entries stand behind one that is missing, so that their numbers are not certain",
+                "",
+            )
         if ending.end is End.CONTRADICTED or (ending.end is End.UNKNOWN and self._mark_damage):
             return ending.message, ""
         if ending.end is End.NOT_CLOSED and self._file.is_at_rest:

@@ -6,6 +6,7 @@ from typing import Final
 
 from unspool.errors import CorruptHistory
 from unspool.store.blocks import Row
+from unspool.store.frames import damaged
 from unspool.store.layout import FileConnection
 from unspool.store.reader import FileReader
 from unspool.store.tail import readable_rows
@@ -47,6 +48,9 @@ def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, i
 def _parts(connection: FileConnection, count: int) -> tuple[Tally | None, list[Block], list[Row]]:
     """Return the tally, the blocks, and the rows of the tail as far as `count` entries."""
     blocks = connection.execute("SELECT first, count FROM block WHERE first < ? ORDER BY first", (count,)).fetchall()
+    for first, entries in blocks:
+        if type(entries) is not int:
+            raise damaged(first, "its head makes no sense")
     return load_tally(connection), blocks, readable_rows(connection, _stop(blocks), count)
 
 

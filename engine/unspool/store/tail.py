@@ -86,17 +86,45 @@ def newest_entry(connection: FileConnection, mark: EndMark | None) -> int:
     """
     if mark is not None and mark.is_closed:
         return mark.entries - 1
+    if not connection.layout.tells_end:
+        return _last_in_row(connection)
     query = connection.layout.select_row + "ORDER BY seq DESC LIMIT 1"
     row = connection.execute(query).fetchone()
     last = -1 if row is None else int(row[0])
     if mark is None:
-        sealed = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
-        return last if sealed is None else max(last, sealed[0] - 1)
+        return max(last, _sealed(connection) - 1)
     if last > mark.entries:
         before = connection.execute("SELECT max(seq) FROM tail WHERE seq < ?", (last,)).fetchone()[0]
         if before != last - 1 and not _is_intact(connection, row):
             last = -1 if before is None else before
     return max(last, mark.entries - 1)
+
+
+def rows_behind_gap(connection: FileConnection) -> int:
+    """Return how many rows of the tail stand behind a gap in a file whose format tells their numbers by their order alone."""
+    if connection.layout.tells_end:
+        return 0
+    stop = _last_in_row(connection) + 1
+    return int(connection.execute("SELECT count(*) FROM tail WHERE seq >= ?", (stop,)).fetchone()[0])
+
+
+def _sealed(connection: FileConnection) -> int:
+    row = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _last_in_row(connection: FileConnection) -> int:
+    """Return the number of the last row that follows the blocks and the rows before it without a gap."""
+    stop = _sealed(connection)
+    query = "SELECT count(*), max(seq) FROM tail WHERE seq >= ?"
+    count, last = connection.execute(query, (stop,)).fetchone()
+    if count and last == stop + count - 1:
+        return int(last)
+    for (seq,) in connection.execute("SELECT seq FROM tail WHERE seq >= ? ORDER BY seq", (stop,)):
+        if seq != stop:
+            break
+        stop += 1
+    return stop - 1
 
 
 def _is_intact(connection: FileConnection, values: tuple[Any, ...]) -> bool:

@@ -18,6 +18,7 @@ from unspool.query.repair import repair
 from unspool.recorder import Recorder
 from unspool.store import FileStore
 from unspool.store.compacting import compact
+from unspool.store.protocol import HOLE
 
 FROZEN = Path(__file__).parents[3] / "fixtures" / "format_1"
 NAMES = sorted(path.stem for path in FROZEN.glob("*.unspool"))
@@ -173,3 +174,35 @@ def test_entries_of_a_history_without_an_id_have_none(tmp_path: Path) -> None:
         assert not {entry.id for entry in history if entry.id.startswith("-")}
         assert history.state(3)
     assert Code.IDENTITY_LOST in {finding.code for finding in diagnose(path).findings}
+
+
+def test_entries_of_a_block_whose_number_is_damaged_are_told_under_no_other_number(tmp_path: Path) -> None:
+    path, answers = thawed("closed", tmp_path), expected("closed")
+    with closing(sqlite3.connect(path)) as connection:
+        first, count = connection.execute("SELECT first, count FROM block ORDER BY first DESC LIMIT 1").fetchone()
+    change(path, "UPDATE block SET first = first + 16 WHERE first = ?", first)
+    with History(FileStore.open(path)) as history:
+        for seq in range(first, len(history)):
+            with pytest.raises(CorruptHistory):
+                history[seq]
+        columns = history.columns()
+        assert set(columns.codec[first:]) == {HOLE}
+        assert list(columns.timestamp_ns[:first]) == [entry["time"] for entry in answers["entries"][:first]]
+    assert count
+    assert diagnose(path).verdict == "broken"
+
+
+@pytest.mark.parametrize("by", [1, 40, 2**33])
+def test_rows_of_the_tail_behind_a_gap_are_not_shown_and_that_is_said(tmp_path: Path, by: int) -> None:
+    path, answers = thawed("sealed_and_killed", tmp_path), expected("sealed_and_killed")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        rows = [seq for (seq,) in connection.execute("SELECT seq FROM tail ORDER BY seq")]
+        assert rows[-1] == len(answers["entries"]) - 1
+        middle = rows[len(rows) // 2]
+        connection.execute("UPDATE tail SET seq = seq + ? WHERE seq = ?", (by + len(rows), middle))
+    with History(FileStore.open(path)) as history:
+        assert len(history) == middle
+        assert [told(history, seq) for seq in range(len(history))] == answers["entries"][:middle]
+        assert isinstance(history.store, FileStore)
+        assert f"{len(rows) - len(rows) // 2} of the newest entries stand behind" in history.store.damage
+    assert diagnose(path).verdict == "broken"
