@@ -124,15 +124,32 @@ class Server:
         )
         return f"postgresql://ada:{quote(PASSWORD, safe='')}@/{database}?{query}"
 
-    def new_database(self) -> str:
-        """Make a database and return its name."""
+    def new_database(self, place: Path | None = None) -> str:
+        """Make a database and return its name; its tables lie in a folder of the server's when one is given."""
         import psycopg
 
         self._databases += 1
         name = f"test{self._databases}"
         with psycopg.connect(self.address(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            if place is not None:
+                connection.execute(f"CREATE TABLESPACE {name} LOCATION '{place}'")
+            connection.execute(f"CREATE DATABASE {name}" + (f" TABLESPACE {name}" if place is not None else ""))
         return name
+
+    def give(self, folder: Path) -> None:
+        """Let the server write to a folder."""
+        user = _other_user() if os.geteuid() == 0 else None
+        if user is not None:
+            os.chown(folder, user.pw_uid, user.pw_gid)
+
+    def take_writes(self, does: bool) -> None:
+        """Let the server take what is written to it, or refuse all of it, in sessions that are open too."""
+        import psycopg
+
+        options = "-c default_transaction_read_only=off"
+        with psycopg.connect(self.address(options=options), autocommit=True) as connection:
+            connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {'off' if does else 'on'}")
+            connection.execute("SELECT pg_reload_conf()")
 
 
 def _children(parent: int) -> list[int]:

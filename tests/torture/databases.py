@@ -1,4 +1,4 @@
-"""A PostgreSQL server that is killed, frozen, stopped and cut off while recorders write to it, and are killed themselves."""
+"""A PostgreSQL server that is killed, frozen, stopped, cut off and full while recorders write to it, and are killed themselves."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from support.cut_proxy import CutProxy, cut_proxy
-from support.postgres_server import PASSWORD, running_server, why_not
+from support.postgres_server import PASSWORD, Server, running_server, why_not
 from support.waiting import wait_until
 from torture.campaign import Campaign, Outcome, Result, Skipped
 from unspool import Recorder, open_history
@@ -24,7 +24,7 @@ from unspool.errors import UnspoolError
 
 _TESTS = Path(__file__).parents[1]
 PROGRAM = """
-import sys, warnings
+import random, sys, warnings
 warnings.simplefilter("ignore")
 from unspool import Recorder
 recorder = Recorder(sys.argv[1], spool=sys.argv[2], close_timeout=1)
@@ -36,7 +36,7 @@ for line in sys.stdin:
         print("closed", flush=True)
         break
     for n in range(int(numbers[0]), int(numbers[1])):
-        if recorder.record({"n": n, "pad": "x" * (n % 40)}, f"step {n}") is None:
+        if recorder.record({"n": n, "pad": random.Random(n).randbytes(n % 7 * 200).hex()}, f"step {n}") is None:
             print("refused", n, flush=True)
     print("done", flush=True)
 """
@@ -82,13 +82,52 @@ class _Client:
         self._process.communicate()
 
 
+class _SmallDisk:
+    """A small file system of its own for a database, which can be filled up to the last byte."""
+
+    def __init__(self, folder: Path, server: Server) -> None:
+        """Mount it.
+
+        Raises:
+            OSError, subprocess.CalledProcessError: mounting is not allowed here.
+        """
+        self._folder = folder
+        self._filler = folder / "filler"
+        folder.mkdir()
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", folder],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
+        self.place = folder / "tables"
+        self.place.mkdir()
+        server.give(self.place)
+
+    def fill(self) -> None:
+        """Leave no room."""
+        with suppress(OSError), self._filler.open("ab") as stream:
+            # The server takes some of it meanwhile, and then there is less.
+            while True:
+                stream.write(bytes(1 << 16))
+                stream.flush()
+
+    def empty(self) -> None:
+        """Give the room back."""
+        self._filler.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Unmount it, whoever still has files of it open."""
+        subprocess.run(["umount", "--lazy", self._folder], check=False, stderr=subprocess.DEVNULL)
+
+
+_DISK_BYTES = 160 << 20
+
+
 class Databases(Campaign):
     """A recorder, a proxy, a server, and a random row of troubles; in the end every entry is there, once."""
 
     name = "postgres"
-    about = (
-        "PostgreSQL killed, frozen, stopped, cut off and the recorder killed in any order; entries arrive once each"
-    )
+    about = "PostgreSQL killed, frozen, stopped, cut off, full, and the recorder killed in any order; each entry arrives once"
     limit_s = 180.0
     memory = 0
     workers = 1
@@ -102,7 +141,15 @@ class Databases(Campaign):
         # A socket's name may not be long.
         self._place = Path(tempfile.mkdtemp(prefix="pg"))
         self._server = self._resources.enter_context(running_server(self._place))
-        self._database = self._server.new_database()
+        self._disk: _SmallDisk | None = None
+        try:
+            self._disk = _SmallDisk(self._place / "disk", self._server)
+        except (OSError, subprocess.CalledProcessError):
+            # Who may not mount has the other ways in which a database takes nothing any more.
+            self._database = self._server.new_database()
+        else:
+            self._resources.callback(self._disk.close)
+            self._database = self._server.new_database(self._disk.place)
         self._socket = self._place / ".s.PGSQL.5432"
         # A file, since the process that runs the cases may be replaced.
         self._state = folder / "state"
@@ -147,8 +194,9 @@ class Databases(Campaign):
         return _arrived(address, spool, count)
 
     def _trouble(self, rng: random.Random, proxy: CutProxy, troubles: list[str]) -> None:
-        kind = rng.choice(("none", "killed", "frozen", "stopped", "cut", "held", "well"))
-        if kind in ("killed", "stopped", "frozen", "well"):
+        full = () if self._disk is None else ("full",)
+        kind = rng.choice(("none", "killed", "frozen", "stopped", "cut", "held", "well", "read-only", *full))
+        if kind not in ("none", "cut", "held"):
             self._restore(proxy, troubles)
         if kind == "killed":
             self._server.kill()
@@ -159,6 +207,12 @@ class Databases(Campaign):
         elif kind == "frozen":
             self._server.freeze()
             self._state.write_text(kind)
+        elif kind == "read-only":
+            self._state.write_text(kind)
+            self._server.take_writes(False)
+        elif kind == "full" and self._disk is not None:
+            self._state.write_text(kind)
+            self._disk.fill()
         elif kind == "cut":
             proxy.allowance = rng.randrange(3000)
         elif kind == "held":
@@ -169,19 +223,23 @@ class Databases(Campaign):
         """Let server and network work again."""
         proxy.allowance = None
         proxy.held.clear()
+        self._make_well()
+        troubles.append("restored")
+
+    def _make_well(self) -> None:
         state = self._state.read_text()
         if state == "stopped":
             self._server.start()
         elif state == "frozen":
             self._server.thaw()
+        elif state == "read-only":
+            self._server.take_writes(True)
+        elif state == "full" and self._disk is not None:
+            self._disk.empty()
         self._state.write_text("well")
-        troubles.append("restored")
 
     def finish(self) -> Iterator[Result]:
-        if self._state.read_text() == "frozen":
-            self._server.thaw()
-        if self._state.read_text() == "stopped":
-            self._server.start()
+        self._make_well()
         self._resources.close()
         shutil.rmtree(self._place, ignore_errors=True)
         yield from ()
