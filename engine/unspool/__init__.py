@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from unspool.delta.calculator import DeltaCalculator
     from unspool.errors import UnspoolError
     from unspool.history.history import History
+    from unspool.model.values import MISSING
     from unspool.recorder.adapters import adapter
     from unspool.recorder.calling import Caller
     from unspool.recorder.recorder import Recorder
@@ -27,6 +28,7 @@ _HOMES = {
     "Caller": "unspool.recorder.calling",
     "DeltaCalculator": "unspool.delta.calculator",
     "History": "unspool.history.history",
+    "MISSING": "unspool.model.values",
     "Recorder": "unspool.recorder.recorder",
     "Redaction": "unspool.recorder.redact",
     "UnspoolError": "unspool.errors",
@@ -34,7 +36,17 @@ _HOMES = {
     "open_history": "unspool.sources.opening",
 }
 
-__all__ = ["Caller", "DeltaCalculator", "History", "Recorder", "Redaction", "UnspoolError", "adapter", "open_history"]
+__all__ = [
+    "MISSING",
+    "Caller",
+    "DeltaCalculator",
+    "History",
+    "Recorder",
+    "Redaction",
+    "UnspoolError",
+    "adapter",
+    "open_history",
+]
 
 
 def __getattr__(name: str) -> object:

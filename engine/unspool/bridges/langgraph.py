@@ -10,17 +10,17 @@ import copy
 import functools
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from unspool.errors import ConfigError
 from unspool.model.caller import CALLER
-from unspool.model.values import Value
+from unspool.model.values import MISSING, Value
 from unspool.recorder.calling import Caller
 from unspool.recorder.recorder import Recorder
-from unspool.sources.entries import UnusableRecord
+from unspool.sources.entries import SourceEntry, UnusableRecord
 from unspool.sources.langgraph_channels import WrittenChannels
-from unspool.sources.langgraph_timeline import CheckpointRow, Timeline, stored_values, written_names
+from unspool.sources.langgraph_timeline import CheckpointRow, Timeline, prefix_of, stored_values, written_names
 
 _KEPT: Final = 4096
 """Checkpoints whose entries are remembered, for others to go back to."""
@@ -63,45 +63,89 @@ def record_checkpoints(recorder: Recorder, saver: Any, graph: Any = None) -> Any
     return recording
 
 
+class _Thread:
+    """One thread of a graph, or a subgraph in one.
+
+    Attributes:
+        timeline: its checkpoints; a timeline of one thread names channels as the graph does.
+        atoms: what its channels are called in the state that all share.
+        ever: all atoms that it ever had: those that follow it where it goes back.
+    """
+
+    def __init__(self, atoms: Iterable[str] = ()) -> None:
+        self.timeline = Timeline(WrittenChannels(lambda *_: (), {}), [])
+        self.atoms = set(atoms)
+        self.ever = set(self.atoms)
+
+
 class _Checkpoints:
-    """The checkpoints of all threads, put together to one history."""
+    """The checkpoints of all threads, put together to one history; other atoms of the recording are left alone."""
 
     def __init__(self, recorder: Recorder, graph: Any) -> None:
         self._recorder = recorder
         self._graph = graph
         self._callers = Caller()
-        self._timeline = Timeline(WrittenChannels(lambda *_: (), {}), [])
         self._seqs: dict[tuple[str, str, str | None], int | None] = {}
-        # An entry holds the state of all threads of the graph, so entries must come in the order of these states. Code of the
-        # app that runs while a state is encoded may come back in here, but waits for no other thread of the graph.
-        self._turn = threading.RLock()
+        self._threads: dict[tuple[str, str], _Thread] = {}
+        # A recording that goes on may hold other threads already; their names tell them apart from the first one on.
+        self._before = frozenset(recorder.last())
+        self._is_single = not self._before
+        self._turn = threading.Lock()
 
     def record(self, config: Any, checkpoint: Any, metadata: Any) -> None:
         """Record a checkpoint, once; what is no checkpoint is left out, as the saver's database would leave it out."""
         given = config["configurable"]
         thread, namespace = str(given["thread_id"]), str(given.get("checkpoint_ns") or "")
-        key = (thread, namespace, str(checkpoint["id"]))
-        row = CheckpointRow(*key, given.get("checkpoint_id"), dict(metadata))
+        row = CheckpointRow(thread, namespace, str(checkpoint["id"]), given.get("checkpoint_id"), dict(metadata))
+        key = (thread, namespace, row.id)
         with self._turn:
             if key in self._seqs:
                 return
-            try:
-                missing = written_names(row, checkpoint) - set(stored_values(checkpoint))
-                entry = self._timeline.entry(row, checkpoint, time.time_ns())
-            except UnusableRecord:
-                return
-            seq = self._recorder.record(
-                entry.state,
-                entry.action,
-                timestamp_ns=entry.timestamp_ns,
-                meta={**entry.meta, **self._line(entry.meta.get("nodes", [])), **_not_kept(missing)},
-                entry_id=row.id,
-                parent_seq=None if entry.parent_id is None else self._seqs.get((thread, namespace, entry.parent_id)),
-                part=entry.part,
-            )
-            self._seqs[key] = seq
+            self._seqs[key] = None
             if len(self._seqs) > _KEPT:
                 del self._seqs[next(iter(self._seqs))]
+            try:
+                missing = written_names(row, checkpoint) - set(stored_values(checkpoint))
+                atoms, entry, ever = self._placed(row, checkpoint)
+            except UnusableRecord:
+                return
+            parent = None if entry.parent_id is None else self._seqs.get((thread, namespace, entry.parent_id))
+        # Not in turn: code of the app runs while values are encoded. One thread's checkpoints come one after the other.
+        seq = self._recorder.update(
+            atoms,
+            entry.action,
+            timestamp_ns=entry.timestamp_ns,
+            meta={**entry.meta, **self._line(entry.meta.get("nodes", [])), **_not_kept(missing)},
+            entry_id=row.id,
+            parent_seq=parent,
+            part=None if parent is None else ever,
+        )
+        self._seqs[key] = seq
+
+    def _placed(self, row: CheckpointRow, checkpoint: Any) -> tuple[dict[str, Value], SourceEntry, list[str]]:
+        """Return the atoms that a checkpoint sets and takes away, its entry, and all atoms its thread ever had."""
+        key, prefix = (row.thread, row.namespace), prefix_of(row.thread, row.namespace)
+        atoms: dict[str, Value] = {}
+        if key not in self._threads:
+            known = self._threads.setdefault(key, _Thread(name for name in self._before if name.startswith(prefix)))
+            if self._is_single and len(self._threads) > 1:
+                self._is_single = False
+                atoms = self._named_anew()
+        known = self._threads[key]
+        entry = known.timeline.entry(row, checkpoint, time.time_ns())
+        placed = entry.state if self._is_single else {prefix + name: value for name, value in entry.state.items()}
+        atoms |= {**dict.fromkeys(known.atoms - set(placed), MISSING), **placed}
+        known.atoms = set(placed)
+        known.ever |= known.atoms
+        return atoms, entry, sorted(known.ever)
+
+    def _named_anew(self) -> dict[str, Value]:
+        """A second thread appeared: from here on, atoms of the first one carry its name too."""
+        key, first = next(iter(self._threads.items()))
+        old, prefix, values = first.atoms, prefix_of(*key), self._recorder.last()
+        first.atoms = {prefix + name for name in old}
+        first.ever = {prefix + name for name in first.ever}
+        return {**dict.fromkeys(old, MISSING), **{prefix + name: values[name] for name in old if name in values}}
 
     def _line(self, nodes: list[str]) -> Mapping[str, Value]:
         """Return where the node is that ran; with several, each of which wrote some of it, there is no one line."""

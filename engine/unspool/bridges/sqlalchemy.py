@@ -59,11 +59,13 @@ class _Writes:
         self._registry = registry
         self._callers = Caller(skip=("sqlalchemy", "unspool.bridges"))
         self._orders = count()
-        # Under this name an instance keeps the lines of its assignments until it is flushed, and a session what rows were
-        # before each write and where in that its transactions began.
+        # Under it an instance keeps the lines of its assignments, and a session what rows were and where it may roll back to.
         self._info = f"unspool {id(self)}"
         self._listening: list[tuple[Any, str, Any]] = []
-        self._state: dict[str, dict[str, Row]] = {}
+        known = ((table, rows) for table, rows in recorder.last().items() if isinstance(rows, dict))
+        self._state: dict[str, dict[str, Row]] = {
+            table: rows for table, rows in known if all(isinstance(row, dict) for row in rows.values())
+        }
         for mapper in list(registry.mappers):
             self.mapper_configured(mapper, mapper.class_)
         self._listen(Mapper, "mapper_configured", self.mapper_configured)
@@ -75,7 +77,6 @@ class _Writes:
         self._listening.append((target, happening, told))
 
     def stop(self) -> None:
-        """Listen no more."""
         while self._listening:
             event.remove(*self._listening.pop())
 
@@ -117,7 +118,6 @@ class _Writes:
         begins[id(transaction)] = len(rows)
 
     def after_soft_rollback(self, session: Any, transaction: Any) -> None:
-        """Take back what was recorded since a transaction began."""
         rows, begins = session.info.setdefault(self._info, ([], {}))
         begin = begins.get(id(transaction), len(rows))
         # Of rows that were written several times, what they were first stays.

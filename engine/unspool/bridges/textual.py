@@ -6,6 +6,7 @@ Textual itself is not imported: whoever has a widget has it loaded.
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -16,6 +17,11 @@ from unspool.recorder.recorder import Recorder
 
 _NOT_MEANT: Final = ("textual", "unspool.bridges")
 """Between an assignment and what it leads to lie frames of these packages."""
+
+_named: Final[weakref.WeakKeyDictionary[Recorder, weakref.WeakValueDictionary[str, Any]]] = (
+    weakref.WeakKeyDictionary()
+)
+"""The nodes that are recorded, by their atoms."""
 
 
 def record_reactives(recorder: Recorder, node: Any, names: Iterable[str] = (), *, atom: str = "") -> None:
@@ -28,10 +34,11 @@ def record_reactives(recorder: Recorder, node: Any, names: Iterable[str] = (), *
         recorder: what it is recorded with.
         node: the app, screen or widget.
         names: the reactives; when there are none, all that classes outside of Textual declare.
-        atom: what the atom is called; the node's id when empty, or the name of its class where it has no id.
+        atom: what the atom is called; the node's id when empty, or the name of its class where it has no id, with a number
+            where another node that is on the screen has that name.
 
     Raises:
-        ConfigError: the node has no such reactive, or none at all.
+        ConfigError: the node has no such reactive, or none at all, or another node has the name that is given.
     """
     known = _declared(type(node))
     chosen = tuple(names) or tuple(name for name, is_own in known.items() if is_own)
@@ -40,7 +47,20 @@ def record_reactives(recorder: Recorder, node: Any, names: Iterable[str] = (), *
             raise ConfigError(f"{type(node).__name__} has no reactive {name!r}; it has {', '.join(sorted(known))}")
     if not chosen:
         raise ConfigError(f"{type(node).__name__} declares no reactive; name those of Textual that are meant")
-    _Reactives(recorder, node, chosen, atom or str(node.id or type(node).__name__)).begin()
+    _Reactives(recorder, node, chosen, _free_name(recorder, node, atom)).begin()
+
+
+def _free_name(recorder: Recorder, node: Any, given: str) -> str:
+    nodes = _named.setdefault(recorder, weakref.WeakValueDictionary())
+    name = wanted = given or str(node.id or type(node).__name__)
+    number = 1
+    while (other := nodes.get(name)) is not None and other is not node and other.is_attached:
+        if given:
+            raise ConfigError(f"the atom {given!r} is that of another {type(other).__name__}; give it another name")
+        number += 1
+        name = f"{wanted} {number}"
+    nodes[name] = node
+    return name
 
 
 def _declared(kind: type) -> dict[str, bool]:

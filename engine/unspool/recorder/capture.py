@@ -20,7 +20,7 @@ from unspool.delta.patch import SMALLEST_PATCHED
 from unspool.history.diff import may_hide, same_value
 from unspool.model.encoded import NotSplittable, is_one_value, shared_end, shared_from, split_map
 from unspool.model.recipes import MOST_ITEMS
-from unspool.model.values import Value
+from unspool.model.values import MISSING, Value
 from unspool.model.wire import encode_json
 from unspool.recorder.base import Base, EncodedState
 from unspool.recorder.encoding import Encoding
@@ -75,6 +75,7 @@ class Captured(msgspec.Struct, frozen=True):
         secrets: texts that were left out.
         objects: the atoms themselves, where the app never changes a value in place.
         is_part: all other atoms are as they were.
+        gone: of a part, the atoms that are no more.
         base: the whole state laid out, where it came in wire form.
     """
 
@@ -86,6 +87,7 @@ class Captured(msgspec.Struct, frozen=True):
     secrets: set[str] = set()
     objects: Mapping[str, Value] = _NO_OBJECTS
     is_part: bool = False
+    gone: frozenset[str] = frozenset()
     base: Base | None = None
 
 
@@ -111,7 +113,7 @@ class Capture:
 
         Args:
             state: atoms by name.
-            is_part: they are not all; the others are as they were.
+            is_part: they are not all; the others are as they were, and those that are `MISSING` are no more.
 
         Raises:
             UnsupportedValue: names the path.
@@ -133,8 +135,12 @@ class Capture:
         forms: dict[str, bytes] = {}
         problems: list[str] = []
         secrets: set[str] = set()
+        gone: list[str] = []
         for name, value in _items(state):
             atom = plain_text(name, "the name of an atom")
+            if is_part and value is MISSING:
+                gone.append(atom)
+                continue
             before = known.get(atom)
             if before is not None and objects.get(atom, self) is value:
                 forms[atom] = before
@@ -142,7 +148,7 @@ class Capture:
                 forms[atom] = self._encoding.atom(atom, value, problems, secrets)
         self._encoding.clean_errors(forms, secrets)
         kept = dict(state) if self._immutable else _NO_OBJECTS
-        return Captured(ticket, state, None, forms, tuple(problems), secrets, kept, is_part)
+        return Captured(ticket, state, None, forms, tuple(problems), secrets, kept, is_part, frozenset(gone))
 
     def compare(self, captured: Captured) -> Taken:
         """Compare a captured state with the last one kept."""
@@ -236,8 +242,8 @@ class Capture:
         """Compare some atoms; the cost is theirs, and that of copying the state's bytes once."""
         base = self.base
         places = {atom: base.place_of(atom) for atom in forms}
-        if None in places.values():
-            whole = {**base.to_dict(), **forms}
+        if captured.gone or None in places.values():
+            whole = {atom: data for atom, data in {**base.to_dict(), **forms}.items() if atom not in captured.gone}
             taken = self._compare_atoms(captured, whole)
             return Taken(taken.changes, taken.base, {**self._last[1], **captured.objects})
         changes: list[AtomChange] = []

@@ -21,7 +21,7 @@ from unspool.delta.identity import canonical_identity
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, NotesNotKept, UnspoolError, UnsupportedValue
 from unspool.files.private import PRIVATE, check_mode
 from unspool.model.values import Value
-from unspool.model.wire import is_race
+from unspool.model.wire import decode, is_race
 from unspool.recorder.adapters import Objects
 from unspool.recorder.calling import Caller
 from unspool.recorder.capture import Capture, Captured
@@ -351,13 +351,15 @@ class Recorder:
         timestamp_ns: int | None = None,
         meta: Mapping[str, Value] | None = None,
         entry_id: str = "",
+        parent_seq: int | None = None,
+        part: Collection[str] | None = None,
         stacklevel: int = 1,
     ) -> int | None:
         """Record that some atoms were touched; all others are as they were. The cost follows these atoms.
 
         Args:
-            atoms: by name; new ones are added.
-            action, timestamp_ns, meta, entry_id, stacklevel: see `record`.
+            atoms: by name; new ones are added, and those whose value is `unspool.MISSING` are taken away.
+            action, timestamp_ns, meta, entry_id, parent_seq, part, stacklevel: see `record`.
 
         Returns:
             As `record`.
@@ -365,7 +367,7 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        said = _Said(action, meta, timestamp_ns, entry_id, up=stacklevel - 1)
+        said = _Said(action, meta, timestamp_ns, entry_id, parent_seq, part, up=stacklevel - 1)
         frame = sys._getframe(1)
         if not self._pace.is_bounded or not isinstance(atoms, Mapping):
             return self._enter(atoms, said, frame, is_part=True)
@@ -424,6 +426,10 @@ class Recorder:
             message = f"{message[: _LONGEST_NOTE - 1]}…"
         said = _Said(message, facts, timestamp_ns, entry_id, is_short=is_short, is_note=True)
         return self._enter({}, said, frame)
+
+    def last(self) -> dict[str, Value]:
+        """Return the state of the last entry as it is kept; of a file that is continued, what is in it."""
+        return {} if self._writer is None else {atom: decode(data) for atom, data in self._capture.base.items()}
 
     def action(self, action: str, /, **facts: Value) -> Span:
         """Return a span, for `with`: one entry at its end, with the state as it is then, facts, duration, and exception.

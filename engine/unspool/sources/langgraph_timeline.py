@@ -130,7 +130,7 @@ class Timeline:
         """A second thread appeared: from here on atoms carry their thread's name."""
         self._is_single = False
         if self._first is not None:
-            prefix = _prefix(*self._first)
+            prefix = prefix_of(*self._first)
             self._state = {prefix + name: value for name, value in self._state.items()}
 
     def _replace(self, key: tuple[str, str], values: State) -> None:
@@ -138,7 +138,7 @@ class Timeline:
         if self._is_single:
             self._state = values
         else:
-            prefix = _prefix(*key)
+            prefix = prefix_of(*key)
             for name in self._atoms.get(key, ()):
                 if name not in values:
                     del self._state[prefix + name]
@@ -201,7 +201,8 @@ def selection(select: Mapping[str, str], mark: str) -> tuple[str, tuple[str, ...
     return " AND ".join(["TRUE", *conditions]), tuple(select.values())
 
 
-def _prefix(thread: str, namespace: str) -> str:
+def prefix_of(thread: str, namespace: str) -> str:
+    """Return what the names of a thread's atoms begin with, where there are several."""
     return f"{thread}|{namespace} " if namespace else f"{thread} "
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 
+from unspool import open_history
 from unspool.bridges.langgraph import record_checkpoints
 from unspool.errors import ConfigError
 from unspool.history import History
@@ -98,6 +99,29 @@ def test_threads_are_parts_and_going_back_is_a_fork_of_one() -> None:
     assert forks
     assert history[forks[0].parent_seq or 0].id == before.config["configurable"]["checkpoint_id"]
     assert all(entry.meta["thread"] in ("a", "b") for entry in history)
+
+
+def test_a_recording_that_goes_on_keeps_other_threads_and_other_atoms(tmp_path: Path) -> None:
+    saver = memory.InMemorySaver()
+    for number, names in enumerate((["a", "b"], ["b"], ["c"])):
+        with Recorder(tmp_path / "x.unspool", on_error="raise") as recorder:
+            recorder.update({"mine": number})
+            builder = langgraph.StateGraph(Trip)
+            builder.add_node(price)
+            builder.add_edge(langgraph.START, "price")
+            graph = builder.compile(checkpointer=record_checkpoints(recorder, saver, builder))
+            for name in names:
+                graph.invoke({"total": number * 10, "log": []}, thread(name))
+    with open_history(tmp_path / "x.unspool") as history:
+        state = history.state(-1)
+        assert {name: value for name, value in state.items() if "total" in name or name == "mine"} == {
+            "mine": 2,
+            "a total": 3,
+            "b total": 13,
+            "c total": 23,
+        }
+        assert not [name for name in state if "branch" in name]
+        assert next(value.seq for value in blame(history, -1, ("a total",)).values) < 10
 
 
 def test_the_saver_itself_stays_as_it_is() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.examples import examples
+from unspool import open_history
 from unspool.history import History
 from unspool.model.caller import caller_of
 from unspool.query.blame import blame
@@ -248,6 +249,21 @@ def test_only_chosen_tables_of_one_base_are_recorded(shop: Shop) -> None:
         shop.line("late", "4", "total")
         == 'session.add_all([Order(id=1, lines=[Line(sku="A")]), Late(id=4, total=1)])'
     )
+
+
+def test_a_recording_that_goes_on_keeps_rows_that_nobody_writes(tmp_path: Path) -> None:
+    engine = sqlalchemy.create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    for number in (1, 2):
+        with Recorder(tmp_path / "x.unspool", on_error="raise") as recorder, orm.Session(engine) as session:
+            recorder.update({"lines": [number]})
+            stop = record_session(recorder, session, Base)
+            session.add(Order(id=number, total=number))
+            session.commit()
+            stop()
+    with open_history(tmp_path / "x.unspool") as history:
+        assert set(history.value(-1, "orders")) == {"1", "2"}
+        assert history.value(-1, "lines") == [2]
 
 
 def test_many_rows_of_one_line_are_one_entry(shop: Shop) -> None:

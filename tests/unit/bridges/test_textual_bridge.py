@@ -79,6 +79,26 @@ async def test_each_change_is_an_entry_with_the_line_of_its_assignment() -> None
     assert all(place is not None and place.file.endswith("test_textual_bridge.py") for place in places)
 
 
+async def test_nodes_of_one_class_have_atoms_of_their_own() -> None:
+    store = MemoryStore()
+    app = Counting(Recorder(store, on_error="raise"))
+    async with app.run_test():
+        first, second = Counter(), Counter()
+        await app.mount(first, second)
+        for counter in (first, second):
+            record_reactives(app.recorder, counter)
+        second.clicks = 2
+        await first.remove()
+        third = Counter()
+        await app.mount(third)
+        record_reactives(app.recorder, third)
+        third.clicks = 3
+        with pytest.raises(ConfigError, match="the atom 'app' is that of another Counting"):
+            record_reactives(app.recorder, third, atom="app")
+    state = History(store).state(-1)
+    assert (state["Counter"]["clicks"], state["Counter 2"]["clicks"]) == (3, 2)
+
+
 async def test_what_is_no_reactive_is_refused_by_name() -> None:
     app = Counting(Recorder(MemoryStore()))
     async with app.run_test():

@@ -84,6 +84,32 @@ def test_an_update_names_only_what_changed_and_obeys_the_rules_of_record() -> No
     assert (recorder.skipped, len(history)) == (2, 2)
 
 
+def test_an_update_takes_atoms_away_and_may_follow_an_earlier_entry() -> None:
+    recorder, history = recorder_of()
+    recorder.record({"a": 1, "b": [2], "c": 3})
+    recorder.update({"b": unspool.MISSING, "d": 4, "never": unspool.MISSING})
+    assert history.state(-1) == {"a": 1, "c": 3, "d": 4} == recorder.last()
+    assert {atom for atom, _ in history.changed_atoms(1)} == {"b", "d"}
+    recorder.update({"a": 5, "c": unspool.MISSING})
+    recorder.update({"a": 6, "d": unspool.MISSING}, parent_seq=1, part=["a", "d"])
+    assert history.state(-1) == {"a": 6}
+    assert history[-1].parent_seq == 1
+    # Of the parts, only `a` and `d` follow entry 1; `c` follows entry 2, in which it went.
+    assert {atom for atom, _ in history.changed_atoms(-1)} == {"a", "d"}
+    recorder.record({"a": 7})
+    assert history.state(-1) == {"a": 7}
+
+
+def test_what_a_continued_file_ends_with_is_known(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "a.unspool", redact=["key"]) as recorder:
+        assert recorder.last() == {}
+        recorder.record({"a": {1: (2, 3)}, "key": "hunter2"})
+        recorder.note("no state of its own")
+    with Recorder(tmp_path / "a.unspool") as recorder:
+        assert recorder.last() == {"a": {1: (2, 3)}, "key": REDACTED}
+    assert recorder.last() == {"a": {1: (2, 3)}, "key": REDACTED}
+
+
 def test_the_cost_of_an_update_does_not_follow_the_other_atoms() -> None:
     recorder, _ = recorder_of()
     recorder.record({"cart": {"n": 0}, **{f"big{number}": [{"id": n} for n in range(20_000)] for number in range(5)}})
