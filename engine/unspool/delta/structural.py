@@ -15,7 +15,7 @@ from unspool.delta.align import GONE, align
 from unspool.delta.identity import identity_values, record_of
 from unspool.model.encoded import Shape, shape_of
 from unspool.model.entries import Op, OpKind
-from unspool.model.parts import parts_alike
+from unspool.model.parts import DEEPEST, parts_alike
 from unspool.model.paths import Path, Step, format_path
 from unspool.model.values import Value, strict_equal
 from unspool.model.wire import decode, encode
@@ -72,7 +72,7 @@ def diff_encoded(
         path, before, after, label = pending.pop()
         if before == after:
             continue
-        pair = parts_alike(before, after, only_plain=only_plain)
+        pair = parts_alike(before, after, only_plain=only_plain) if len(path) < DEEPEST else None
         children: list[tuple[Path, bytes, bytes, str]] | None = None
         if pair is not None:
             old_parts, new_parts = pair

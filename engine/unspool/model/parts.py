@@ -66,7 +66,7 @@ def open_form(form: bytes) -> Opened | None:
 
 def _opened(form: bytes) -> Opened | None:
     kind = ""
-    while True:
+    for _ in range(_MOST_WRAPPERS):
         shape = shape_of(form)
         if shape is Shape.MAP:
             return Opened(kind, cast(Parts, split_map(form)))
@@ -87,7 +87,39 @@ def _opened(form: bytes) -> Opened | None:
             # Keys that cannot be told apart, such as two NaN, are no steps.
             return Opened(kind, keyed) if 2 * len(keyed) == len(parts) else None
         else:
-            return Opened(kind + _IN_TUPLE, dict(enumerate(parts)), all(parts_inside(item) is None for item in parts))
+            return Opened(kind + _IN_TUPLE, dict(enumerate(parts)), _are_leaves(parts, 0))
+    return None
+
+
+def _are_leaves(items: list[bytes], depth: int) -> bool:
+    """Say whether nothing that has parts is among the items of a tuple; what is nested deeply counts as such."""
+    for form in items:
+        item = form
+        for _ in range(_MOST_WRAPPERS):
+            found = extension_of(item) if shape_of(item) is Shape.LEAF else None
+            if found is None or found[0] != _TAGGED:
+                break
+            wrapped = split_list(found[1])
+            item = wrapped[1] if len(wrapped) == len(MEMBER_FIELDS) else _NIL
+        if found is None:
+            if shape_of(item) in _CONTAINERS:
+                return False
+        elif (
+            found[0] == _PAIRS
+            or found[0] == _TAGGED
+            or (found[0] == _TUPLE and (depth == _DEEPEST_TUPLE or not _are_leaves(split_list(found[1]), depth + 1)))
+        ):
+            return False
+    return True
+
+
+_MOST_WRAPPERS: Final = 16
+"""Types round one value; more make it a leaf."""
+_DEEPEST_TUPLE: Final = 8
+_NIL: Final = b"\xc0"
+_CONTAINERS: Final = frozenset((Shape.MAP, Shape.LIST))
+DEEPEST: Final = 1_000
+"""Steps of a path beyond which a value is one piece: each level is copied once, which chains of objects would multiply."""
 
 
 def parts_alike(old: bytes, new: bytes, *, only_plain: bool = False) -> tuple[Parts, Parts] | None:

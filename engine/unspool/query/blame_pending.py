@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from unspool.delta.align import GONE, align
 from unspool.delta.structural import Identity, identity_at
 from unspool.history.diff import same_value
-from unspool.model.parts import Parts, parts_inside, parts_of
+from unspool.model.parts import DEEPEST, Parts, parts_inside, parts_of
 from unspool.model.paths import Path, Step
 from unspool.query.parts import children, leaves
 
@@ -26,13 +26,14 @@ class Pending:
             changed, so that all of it is unexplained.
     """
 
-    __slots__ = ("inner", "parent", "parts", "step", "value")
+    __slots__ = ("depth", "inner", "parent", "parts", "step", "value")
 
     def __init__(self, step: Step, value: bytes, parent: Pending | None = None) -> None:
         """Start with a part nothing is known of."""
         self.step = step
         self.value = value
         self.parent = parent
+        self.depth: int = 1 if parent is None else parent.depth + 1
         self.parts: Parts | None = None
         self.inner: dict[Step, Pending] | None = None
 
@@ -116,7 +117,7 @@ def _descend(
 ) -> list[tuple[Pending, bytes | None]] | None:
     """Pair the unexplained parts of a node with those of its older version; None where the two have no parts alike."""
     if node.parts is None:
-        node.parts = parts_inside(node.value)
+        node.parts = parts_inside(node.value) if node.depth < DEEPEST else None
     new = node.parts
     if not new or type(new) is not type(old):
         return None

@@ -13,7 +13,7 @@ from unspool.delta.align import GONE, align
 from unspool.delta.structural import Identity, identity_at
 from unspool.history.diff import same_value
 from unspool.model.keys import spell_key
-from unspool.model.parts import Parts, child_of, own_step, parts_alike, parts_inside, parts_of
+from unspool.model.parts import DEEPEST, Parts, child_of, own_step, parts_alike, parts_inside, parts_of
 from unspool.model.paths import Path, Step, format_path
 from unspool.model.values import MISSING, Tagged, Unrepresentable, Value
 from unspool.model.wire import decode
@@ -30,7 +30,7 @@ def leaves(value: bytes, path: Path = ()) -> Iterator[tuple[Path, bytes]]:
     pending = [(path, value)]
     while pending:
         place, part = pending.pop()
-        parts = parts_inside(part)
+        parts = parts_inside(part) if len(place) < DEEPEST else None
         if not parts:
             yield place, part
             continue
@@ -133,7 +133,8 @@ def differences(
             continue
         if item.old_bytes == item.new_bytes:
             continue
-        pair = parts_alike(item.old_bytes, item.new_bytes)
+        is_deep = len(item.new_path or ()) >= DEEPEST
+        pair = None if is_deep else parts_alike(item.old_bytes, item.new_bytes)
         inner: list[Difference] | None = None
         if pair is not None:
             before, after = pair

@@ -12,7 +12,7 @@ from unspool.delta.structural import Identity
 from unspool.model.encoded import shared_ends
 from unspool.model.json_text import in_one_line
 from unspool.model.keys import spell_key
-from unspool.model.parts import parts_inside
+from unspool.model.parts import DEEPEST, parts_inside
 from unspool.model.paths import Path, Step, format_path
 from unspool.model.values import Value
 from unspool.model.wire import decode, encode
@@ -147,7 +147,7 @@ class TextLook:
         pending = [(place, value)]
         while pending:
             place, value = pending.pop()
-            parts = parts_inside(value)
+            parts = parts_inside(value) if len(place.path) < DEEPEST else None
             if not parts:
                 decoded = decode(value)
                 text = leaf_text(decoded)

@@ -3,7 +3,7 @@
 import collections
 import enum
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -23,7 +23,7 @@ from unspool.model.keys import step_of
 from unspool.model.op_wire import op_from_dict, op_to_dict, pack_ops, unpack_ops
 from unspool.model.parts import value_parts
 from unspool.model.paths import Path, format_path, parse_path
-from unspool.model.values import MISSING, Value, strict_equal
+from unspool.model.values import MISSING, Tagged, Value, strict_equal
 from unspool.model.wire import decode, encode
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
@@ -311,3 +311,42 @@ def test_a_search_finds_every_leaf_where_it_is_set(forms: list[bytes]) -> None:
 def test_ops_keep_any_key_as_json(key: Value) -> None:
     (op,) = diff_encoded(encode({}), encode({key: {}}))
     assert op_from_dict(json.loads(to_json(op_to_dict(op)))) == op
+
+
+class Node:
+    def __init__(self, number: int, following: "Node | None") -> None:
+        self.number, self.next = number, following
+
+
+@pytest.mark.parametrize("size", [900, 1_300])
+def test_a_long_chain_of_objects_is_asked_in_its_time(size: int) -> None:
+    def chain(last: int) -> Node:
+        node = None
+        for number in range(size):
+            node = Node(last if number == 0 else number, node)
+        assert node is not None
+        return node
+
+    old, new = kept(chain(-1)), kept(chain(-2))
+    (op,) = diff_encoded(old, new)
+    assert len(op.path) <= 1_000
+    assert strict_equal(apply_ops(decode(old), [op]), decode(new))
+    assert [item.new_path for item in differences(old, new)] == [op.path]
+    assert len(list(leaves(new))) == min(size, 1_000) + 1
+    history = told([old, new])
+    assert {one.seq for one in blame(history).values} == {0, 1}
+    assert [hit.seq for hit in search(history, parse_search("number == -2"))] == ([1] if size == 900 else [])
+
+
+@pytest.mark.parametrize("wrap", [lambda value: (value,), lambda value: Tagged("t", value), lambda value: {1: value}])
+def test_deep_nesting_of_one_kind_is_asked_in_its_time(wrap: Callable[[Value], Value]) -> None:
+    old: Value = 1
+    new: Value = 2
+    for _ in range(1_500):
+        old, new = wrap(old), wrap(new)
+    before, after = encode(old), encode(new)
+    ops = diff_encoded(before, after)
+    assert len(ops) == 1
+    assert len(list(leaves(before))) == 1
+    assert len(list(differences(before, after))) == 1
+    assert all(one.seq == 1 for one in blame(told([before, after])).values)
