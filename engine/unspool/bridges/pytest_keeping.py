@@ -77,7 +77,7 @@ class Keeping:
             except (OSError, sqlite3.Error):
                 # The test must go on as it would without; that nothing was kept is told where it ends.
                 place = MemoryStore()
-            recorder = Recorder(place, redact=self._redaction, caller=True, on_error="ignore", children="none")
+            recorder = Recorder(place, redact=self._redaction, caller=True, on_error="ignore", durability="fast")
             item.stash[_RECORDER] = recorder
         return recorder
 
@@ -149,24 +149,23 @@ class Keeping:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Name the recordings, and where failed tests part from their last green run."""
-        shown = [run for run in self._told if run.failed or self._names_all]
-        if not shown and not self._trouble:
-            return
-        terminalreporter.write_sep("=", "unspool")
+        lines, shown = [], [run for run in self._told if run.failed or self._names_all]
         for run in shown[:_MOST_SHOWN]:
             place = os.path.relpath(self._runs.place_of(run), self._from)
-            terminalreporter.write_line(f"{'FAILED' if run.failed else 'passed'} {run.test}: {place}")
-            if run.skipped:
-                terminalreporter.write_line(f"  {run.skipped} calls could not be recorded")
+            lines.append(f"{'FAILED' if run.failed else 'passed'} {run.test}: {place}")
+            lines += [f"  {run.skipped} calls could not be recorded"] if run.skipped else []
             green = self._runs.green(run) if run.failed else None
-            if green is not None:
-                terminalreporter.write_line(f"  {_parting(self._runs.place_of(run), green)}")
-        if len(shown) > _MOST_SHOWN:
-            terminalreporter.write_line(f"and {len(shown) - _MOST_SHOWN} more")
-        if self._trouble:
-            terminalreporter.write_line(self._trouble)
-        if any(run.failed for run in shown):
-            terminalreporter.write_line("`unspool --last-failed` opens what failed")
+            lines += [] if green is None else [f"  {_parting(self._runs.place_of(run), green)}"]
+        lines += [f"and {len(shown) - _MOST_SHOWN} more"] if len(shown) > _MOST_SHOWN else []
+        lines += [self._trouble] if self._trouble else []
+        lines += ["`unspool --last-failed` opens what failed"] if any(run.failed for run in shown) else []
+        if lines:
+            terminalreporter.write_sep("=", "unspool")
+        for line in lines:
+            # Actions and keys are the app's; none of them may steer the terminal.
+            terminalreporter.write_line(
+                "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
+            )
 
 
 def _parting(failed: Path, green: Path) -> str:

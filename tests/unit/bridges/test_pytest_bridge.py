@@ -152,6 +152,19 @@ def test_runs_that_did_nothing_else_are_told_apart(run: Run, price: str, asserti
     assert told in run(changed, "--unspool=failed")
 
 
+def test_what_the_app_says_cannot_steer_the_terminal(run: Run) -> None:
+    tests = """
+        def test_odd(unspool_recorder):
+            unspool_recorder.record({{"\\x1b[2Jkey": {value}}}, "\\x1b]0;title\\x07 action\\nFAILED none")
+            assert {value} == 1
+        """
+    run(tests.format(value=1), "--unspool=failed", "--tb=no")
+    told = run(tests.format(value=2), "--unspool=failed", "--tb=no", "--color=no")
+    assert "parts from the last green run at entry 0" in told
+    assert "\x1b" not in told
+    assert "\nFAILED none" not in told
+
+
 def test_tests_that_record_nothing_leave_their_locals_from_every_phase(run: Run, pytester: pytest.Pytester) -> None:
     told = run(
         """
