@@ -131,6 +131,8 @@ class _Checkpoints:
             if self._is_single and len(self._threads) > 1:
                 self._is_single = False
                 atoms = self._named_anew()
+        for ended in [other for other in self._threads if _is_within(other, key)]:
+            atoms |= dict.fromkeys(self._threads.pop(ended).atoms, MISSING)
         known = self._threads[key]
         entry = known.timeline.entry(row, checkpoint, time.time_ns())
         placed = entry.state if self._is_single else {prefix + name: value for name, value in entry.state.items()}
@@ -155,6 +157,17 @@ class _Checkpoints:
         function = getattr(runnable, "func", None) or getattr(runnable, "afunc", None)
         line = self._callers.of_function(function)
         return {} if line is None else {CALLER: line.to_meta()}
+
+
+def _is_within(thread: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether a thread is one call of a subgraph in another, which has ended when the other one goes on.
+
+    Its namespace ends with the number of a task; that of a subgraph which keeps its state from call to call does not.
+    """
+    begin = f"{other[1]}|" if other[1] else ""
+    return (
+        thread[0] == other[0] and thread != other and thread[1].startswith(begin) and ":" in thread[1][len(begin) :]
+    )
 
 
 def _not_kept(channels: set[str]) -> Mapping[str, Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 from collections.abc import Iterable, Mapping
@@ -81,6 +82,8 @@ class Caller:
 
     def of_function(self, function: Any) -> Line | None:
         """Return where a function begins, its decorators included; None for what is no function written in Python."""
+        while isinstance(function, functools.partial):
+            function = function.func
         plain = getattr(function, "__func__", function)
         if not isinstance(plain, FunctionType):
             return None

@@ -124,6 +124,31 @@ def test_a_recording_that_goes_on_keeps_other_threads_and_other_atoms(tmp_path: 
         assert next(value.seq for value in blame(history, -1, ("a total",)).values) < 10
 
 
+def test_calls_of_subgraphs_leave_nothing_behind() -> None:
+    store = MemoryStore()
+    inner = langgraph.StateGraph(Trip)
+    inner.add_node(price)
+    inner.add_edge(langgraph.START, "price")
+    builder = langgraph.StateGraph(Trip)
+    builder.add_node(plan)
+    builder.add_node("inner", inner.compile())
+    builder.add_edge(langgraph.START, "plan")
+    builder.add_edge("plan", "inner")
+    recorder = Recorder(store, on_error="raise")
+    graph = builder.compile(checkpointer=record_checkpoints(recorder, memory.InMemorySaver(), builder))
+    sizes = []
+    for number in range(3):
+        graph.invoke({"total": number, "log": []}, thread("a"))
+        sizes.append(len(recorder.last()))
+        assert recorder.last()["a total"] == number + 3
+    assert sizes[0] == sizes[1] == sizes[2]
+    history = History(store)
+    within = [entry for entry in history if entry.meta.get("namespace")]
+    assert {entry.action for entry in within} >= {"loop step 1: price"}
+    assert any(name.startswith("a|inner:") for name in history.state(within[-1].seq))
+    assert not any(name.startswith("a|") for name in history.state(-1))
+
+
 def test_the_saver_itself_stays_as_it_is() -> None:
     store, saver = MemoryStore(), memory.InMemorySaver()
     graph = agent(store, plan, price, saver=saver)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 import textwrap
@@ -146,3 +147,25 @@ def test_meta_that_is_no_mapping_does_not_reach_the_app() -> None:
     store = MemoryStore()
     with Recorder(store, caller=True, on_error="ignore") as recorder:
         assert recorder.record({"n": 1}, meta=7) is None  # type: ignore[arg-type]
+
+
+def test_functions_are_named_by_where_they_begin() -> None:
+    def plain() -> None: ...
+
+    @functools.wraps(plain)
+    def wrapping() -> None: ...
+
+    def endless() -> None: ...
+
+    endless.__wrapped__ = endless  # type: ignore[attr-defined]
+    callers = Callers()
+    line = callers.of_function(plain)
+    assert line is not None
+    assert line.line == plain.__code__.co_firstlineno
+    assert line.file.endswith("test_recording_callers.py")
+    assert line.function.endswith("plain")
+    assert callers.of_function(wrapping) == line
+    assert callers.of_function(functools.partial(wrapping)) == line
+    assert callers.of_function(callers.of_function) is not None
+    for other in (None, 3, "text", len, endless, Callers):
+        assert callers.of_function(other) is None
