@@ -53,10 +53,20 @@ class Opened(NamedTuple):
 
 
 _IN_TUPLE: Final = "()"
+_SCALARS: Final = frozenset(
+    first
+    for first in range(256)
+    if shape_of(bytes((first,))) in (Shape.TEXT, Shape.LEAF)
+    and first not in range(0xC7, 0xCA)
+    and first not in range(0xD4, 0xD9)
+)
+"""First bytes of what has no parts: all but lists, objects and tagged values."""
 
 
 def open_form(form: bytes) -> Opened | None:
     """Take a wire form apart; None for a leaf, and for what is nested too deeply to be taken apart."""
+    if form[0] in _SCALARS:
+        return None
     try:
         return _opened(form)
     except (NotSplittable, CorruptHistory, IndexError, TypeError, ValueError):
@@ -155,6 +165,14 @@ def parts_of(form: bytes) -> Parts | None:
 
 def parts_inside(form: bytes) -> Parts | None:
     """Return the parts of a value that is not shown in one piece; None for one that is."""
+    if form[0] in _SCALARS:
+        return None
+    shape = shape_of(form)
+    if shape is not Shape.LEAF:
+        try:
+            return cast(Parts, split_map(form)) if shape is Shape.MAP else split_list(form)
+        except NotSplittable:
+            return None
     opened = open_form(form)
     return None if opened is None or opened.is_whole else opened.parts
 
