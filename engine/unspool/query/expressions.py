@@ -10,6 +10,7 @@ JMESPath's rule. Where a function is given what it cannot take, as `length` of n
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from jmespath.exceptions import EmptyExpressionError, JMESPathError, LexerError,
 from jmespath.functions import Functions
 from jmespath.visitor import TreeInterpreter
 
+from unspool.errors import PathSyntaxError
+from unspool.model.keys import Key, read_key, spell_key
 from unspool.model.limits import in_force
 from unspool.model.values import Value
 from unspool.query.doubts import Watch
@@ -49,7 +52,9 @@ _TERM: Final = re.compile(
       | (?P<left>(?<![\w.\])"'`-])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?=\s*+(?:==|!=|<=|>=|<|>))
       | !(?!=)\s*+(?P<chain>(?:[A-Za-z_]\w*+|"(?:[^"\\]|\\.)*+")(?:\.(?:[A-Za-z_]\w*+|"(?:[^"\\]|\\.)*+")|\[-?\d+\])++)
       | (?P<quoted>"(?:[^"\\]|\\.)*+(?:"|\Z))
-      | (?P<root>(?<![\w"])\$\.)""",
+      | (?P<root>(?<![\w"])\$\.)
+      | (?<=[\w"\])])\[(?P<key>\((?:[^][()"']|\((?:[^][()"'])*+\)|'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")*+\)
+          | None|True|False|-?\d+\.\d+|b'(?:[^'\\]|\\.)*+'|b"(?:[^"\\]|\\.)*+"|\d{4}-\d\d-\d\d[\dT:.+-]*+)\]""",
     re.VERBOSE | re.DOTALL,
 )
 _HINTS: Final = {
@@ -262,6 +267,10 @@ def _rewrite(text: str) -> tuple[str, list[int], list[int]]:
             put(f"`{match['bare'].replace('`', chr(92) + '`')}`", match.start("bare"), match.end("bare"))
         elif match["left"] is not None:
             put(f"`{match['left']}`", match.start(), match.end())
+        elif match["key"] is not None:
+            spelled = _key_spelled(match["key"])
+            if spelled:
+                put(spelled, match.start(), match.end())
         elif match["root"] is not None:
             put("", match.start(), match.end())
         elif match["chain"] is not None:
@@ -269,6 +278,15 @@ def _rewrite(text: str) -> tuple[str, list[int], list[int]]:
             put(")", match.end("chain"), match.end("chain"))
     put("", len(text), len(text))
     return "".join(pieces), starts, origins
+
+
+def _key_spelled(text: str) -> str:
+    """Return a key in brackets, as paths have it, as the field that stands for it; "" where it is no such key."""
+    try:
+        key = read_key(text)
+    except PathSyntaxError:
+        return ""
+    return f".{json.dumps(spell_key(key))}" if isinstance(key, Key) else ""
 
 
 def _explain(text: str, column: int, error: ParseError) -> str:

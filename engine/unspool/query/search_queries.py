@@ -180,7 +180,10 @@ _SIGNS: Final[dict[str, Callable[[Value, Value], bool]]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-_COMPARISON: Final = re.compile(r"\s*(?P<path>[^\s<>=!]*[^\s<>=!-])\s*(?P<sign>==|!=|<=|>=|<|>)\s*(?P<value>\S.*)\Z")
+_COMPARISON: Final = re.compile(
+    r"""\s*(?P<path>(?:\["(?:[^"\\]|\\.)*"\]|\[[^]"]*\]|[^\s<>=![])++)(?<!-)"""
+    r"""\s*(?P<sign>==|!=|<=|>=|<|>)\s*(?P<value>\S.*)\Z"""
+)
 
 
 class ComparisonQuery:

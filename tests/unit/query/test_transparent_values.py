@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path as FilePath
 
+import jmespath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,7 @@ from unspool.model.wire import decode, encode
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
 from unspool.query.errors import ExpressionError, PathNotFound
+from unspool.query.expressions import Expression
 from unspool.query.parts import differences, find, leaves
 from unspool.query.path_writes import writes_of
 from unspool.query.search import parse_search, search
@@ -93,6 +96,7 @@ def test_integer_and_tuple_keys_are_steps_in_every_question(tmp_path: FilePath) 
         assert [write.seq for write in writes_of(history, parse_path("grid[(1, 1)]"))] == [1, 0]
         assert [format_path(hit.path, root="") for hit in search(history, parse_search("hp == 7"))] == ["users[2].hp"]
         assert [hit.text for hit in search(history, parse_search("(0, 1)"))] == ["(0, 1)"]
+        assert [hit.seq for hit in search(history, parse_search('grid[(1, 1)] == "z"'))] == [1]
         for expression in ('users."2".hp < 9', "users[2].hp < 9", "grid.\"(1, 1)\" == 'z'"):
             assert [flip.seq for flip in bisect(history, expression).flips] == [1], expression
 
@@ -155,6 +159,31 @@ def test_booleans_and_numbers_are_different_keys(tmp_path: FilePath) -> None:
         assert spelled_ops(history, 0, 1) == [("a[1]", "remove"), ("a[True]", "add")]
         assert spelled_ops(history, 1, 2) == [("a[True]", "remove"), ("a[1.0]", "add")]
         assert setters(history) == {"a[1.0]": 2}
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["flags[None] == 2", "flags[True].x[1.5] == 2", "flags[b'a]'] == 2", "flags[2024-01-05] == 2", "$.flags[('a', (1, 2))] == 2",
+     "length(flags[True].x) == 1 && flags[None] == 2", "rows[?k[(1, 2)] == 2] | length(@) == 1"],
+)  # fmt: skip
+def test_expressions_take_keys_in_brackets_as_paths_do(tmp_path: FilePath, question: str) -> None:
+    def state(value: int) -> dict[str, Value]:
+        flags = {None: value, True: {"x": {1.5: value}}, b"a]": value, date(2024, 1, 5): value, ("a", (1, 2)): value}
+        return {"flags": flags, "rows": [{"k": {(1, 2): value}}]}
+
+    with recorded(tmp_path, state(1), state(2)) as history:
+        assert [flip.seq for flip in bisect(history, question).flips] == [1]
+
+
+@pytest.mark.parametrize("question", ["a[(b)]", "a[(b || c)]", "[True, None]", "a[(1)]", "a[(1, 2]", "'a[(1, 2)]'"])
+def test_brackets_of_expressions_mean_what_they_meant(question: str) -> None:
+    try:
+        tree = jmespath.compile(question).parsed
+    except jmespath.exceptions.ParseError:
+        with pytest.raises(ExpressionError):
+            Expression(question)
+    else:
+        assert Expression(question)._tree == tree
 
 
 def test_a_json_patch_refuses_keys_that_are_no_text() -> None:
