@@ -52,7 +52,7 @@ class Keeping:
         self._is_worker = hasattr(config, "workerinput")
         folder = config.rootpath / CACHE if config.cache is None else config.cache.mkdir(FOLDER)
         self._runs = TestRuns(folder)
-        self._told: list[TestRun] = []
+        self._told: dict[str, TestRun] = {}
         self._trouble = ""
         self._opened: list[Path] = []
         self._undo = tell_of_files(self._opened.append)
@@ -87,16 +87,16 @@ class Keeping:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Record how a phase of a test failed, and keep what was recorded once the last one is over."""
         report = yield
+        failures = item.stash.setdefault(_FAILURES, [])
         if report.when == "setup":
             # Whoever runs a test again after a failure begins anew.
-            item.stash[_FAILURES] = []
+            failures.clear()
         if report.failed and call.excinfo is not None:
-            failure = self._failure(item, report, call.excinfo.value)
-            item.stash[_FAILURES].append(failure)
+            failures.append(self._failure(item, report, call.excinfo.value))
             if _RECORDER in item.stash:
-                item.stash[_RECORDER].update(**failure)
+                item.stash[_RECORDER].update(**failures[-1])
         if report.when == "teardown":
-            told = self._finish(item, item.stash[_FAILURES])
+            told = self._finish(item, failures)
             if told is not None:
                 report.unspool = told  # type: ignore[attr-defined]
         return report
@@ -137,19 +137,20 @@ class Keeping:
         if isinstance(told, str):
             self._trouble = told
         elif told is not None:
-            self._told.append(TestRun(*told))
+            # A test that was run again counts as it came out in the end.
+            self._told[told[0]] = TestRun(*told)
 
     def pytest_sessionfinish(self) -> None:
         """Keep which tests these were."""
         if not self._is_worker:
             try:
-                self._runs.write(self._told)
+                self._runs.write(self._told.values())
             except (UnspoolError, OSError) as error:
                 self._trouble = str(error)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Name the recordings, and where failed tests part from their last green run."""
-        lines, shown = [], [run for run in self._told if run.failed or self._names_all]
+        lines, shown = [], [run for run in self._told.values() if run.failed or self._names_all]
         for run in shown[:_MOST_SHOWN]:
             place = os.path.relpath(self._runs.place_of(run), self._from)
             lines.append(f"{'FAILED' if run.failed else 'passed'} {run.test}: {place}")

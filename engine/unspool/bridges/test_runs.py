@@ -123,6 +123,9 @@ class TestRuns:
         place = self.place_of(run)
         place.parent.mkdir(parents=True, exist_ok=True)
         (self.folder / "running" / run.name).replace(place)
+        if not failed:
+            # It may have failed before, and was run again.
+            (self.folder / "failed" / run.name).unlink(missing_ok=True)
         return run
 
     def place_of(self, run: TestRun) -> Path:

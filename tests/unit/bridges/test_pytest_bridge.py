@@ -152,6 +152,36 @@ def test_runs_that_did_nothing_else_are_told_apart(run: Run, price: str, asserti
     assert told in run(changed, "--unspool=failed")
 
 
+def test_a_test_that_is_run_again_counts_as_it_came_out(run: Run, pytester: pytest.Pytester) -> None:
+    """As plugins do that repeat what failed."""
+    pytester.makeconftest(
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            for _ in range(2):
+                item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+                for report in runtestprotocol(item, nextitem=nextitem, log=False):
+                    item.ihook.pytest_runtest_logreport(report=report)
+            return True
+        """
+    )
+    tests = """
+        TIMES = []
+
+        def test_flaky(unspool_recorder):
+            TIMES.append(1)
+            unspool_recorder.record({{"n": len(TIMES)}})
+            assert len(TIMES) == {good}
+        """
+    assert "= unspool =" not in run(tests.format(good=2), "--unspool=failed")
+    assert kept(pytester).failed() == []
+    assert not list((kept(pytester).folder / "failed").glob("*"))
+    run(tests.format(good=1), "--unspool=failed")
+    with only_failed(pytester) as history:
+        assert history.state(0) == {"n": 2}
+
+
 def test_what_the_app_says_cannot_steer_the_terminal(run: Run) -> None:
     tests = """
         def test_odd(unspool_recorder):
