@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import difflib
 import os
 import random
 import shutil
@@ -25,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from queue import Queue
 
@@ -69,27 +69,36 @@ class Mutant:
     code: str
 
 
-def mutants_of(module: str) -> list[Mutant]:
-    """Return all mutants of a module that change what runs."""
+def mutants_of(module: str, sample: int | None, seed: int) -> tuple[list[Mutant], int]:
+    """Return mutants of a module that change what runs, and how many places can be changed.
+
+    Args:
+        module: the module's key.
+        sample: how many of them; all when None.
+        seed: which ones.
+    """
     path = ROOT / "engine" / "unspool" / f"{module}.py"
     source = path.read_text("utf-8")
     skipped = _lines_of_annotations(source)
-    found = {}
-    for spec in _specs(path):
+    specs = [spec for spec in _specs(path) if not any(place in skipped for place in _places(spec))]
+    random.Random(seed).shuffle(specs)
+    found: dict[str, Mutant] = {}
+    for spec in specs:
+        if sample is not None and len(found) == sample:
+            break
         operator = get_operator(spec.operator_name)(**spec.operator_args)
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, path.name)
             copy.write_text(source, "utf-8")
             _, code = apply_mutation(copy, operator, spec.occurrence)
-        if code is None or any(place in skipped for place in _places(spec)):
-            continue
-        changed = [
-            line for line in difflib.ndiff(source.splitlines(), code.splitlines()) if line.startswith(("- ", "+ "))
-        ]
-        before = next((line[2:].strip() for line in changed if line.startswith("-")), "")
-        after = next((line[2:].strip() for line in changed if line.startswith("+")), "")
-        found[code] = Mutant(module, spec.start_pos[0], before, after, code)
-    return list(found.values())
+        if code is not None and code != source:
+            found[code] = Mutant(module, spec.start_pos[0], *_changed_line(source, code), code)
+    return list(found.values()), len(specs)
+
+
+def _changed_line(source: str, code: str) -> tuple[str, str]:
+    lines = zip_longest(source.splitlines(), code.splitlines(), fillvalue="")
+    return next(((old.strip(), new.strip()) for old, new in lines if old != new), ("", ""))
 
 
 def _specs(path: Path) -> Iterator[MutationSpec]:
@@ -176,9 +185,7 @@ def _campaign(modules: list[str], sample: int | None, seed: int, jobs: int, time
             if not _tests_pass(module, trees.queue[0], timeout):
                 print(f"{module}: its tests fail without any mutant", file=sys.stderr)
                 return 2
-            chosen = mutants_of(module)
-            if sample is not None and sample < len(chosen):
-                chosen = random.Random(seed).sample(chosen, sample)
+            chosen, places = mutants_of(module, sample, seed)
             counts: Counter[str] = Counter()
             with ThreadPoolExecutor(jobs) as pool:
                 for mutant, is_alive in pool.map(run, chosen):
@@ -189,7 +196,7 @@ def _campaign(modules: list[str], sample: int | None, seed: int, jobs: int, time
                         print(f"  {module}.py:{mutant.line}\n    - {mutant.before}\n    + {mutant.after}", flush=True)
             unexplained += counts["survived"]
             told = ", ".join(f"{counts[name]} {name}" for name in ("killed", "equivalent", "survived"))
-            print(f"{module}: {len(chosen)} mutants, {told}", flush=True)
+            print(f"{module}: {len(chosen)} mutants of {places}, {told}", flush=True)
     return 1 if unexplained else 0
 
 
