@@ -45,7 +45,7 @@ MODULES = {
     "recorder/capture": ["tests/unit/recorder"],
     "query/blame": ["tests/unit/query/test_blame.py", "tests/unit/query/test_blame_lineage.py", "tests/unit/query/test_parts.py"],
     "query/path_writes": ["tests/unit/query/test_blame_writes.py", "tests/unit/query/test_parts.py"],
-    "query/bisect": ["tests/unit/query/test_bisect.py", "tests/unit/query/test_parts.py"],
+    "query/bisect": ["tests/unit/query/test_bisect.py", "tests/unit/query/test_parts.py", "tests/unit/query/test_doubts.py"],
     "query/divergence": ["tests/unit/query/test_divergence.py"],
 }  # fmt: skip
 """The modules that answers rest on, each with the tests of its room."""

@@ -142,7 +142,9 @@ def same_value(old: bytes, new: bytes, ends: tuple[int, int] | None = None) -> b
         return False
     start, end = shared_ends(old, 0, new, 0) if ends is None else ends
     stop = len(old) - end
-    if not _only_nan(old, new, start, stop) and _byte_sum(memoryview(old)[start:stop]) != _byte_sum(memoryview(new)[start:stop]):
+    if not _only_nan(old, new, start, stop) and _byte_sum(memoryview(old)[start:stop]) != _byte_sum(
+        memoryview(new)[start:stop]
+    ):
         return False
     return strict_equal(decode(old), decode(new))
 
@@ -152,7 +154,7 @@ def may_hide(state: bytes) -> frozenset[int]:
     return _HIDING if any(nan in state for nan in _NAN_STARTS) else _HIDING_CONTENT
 
 
-def _byte_sum(data: memoryview) -> int:
+def _byte_sum(data: bytes | memoryview) -> int:
     """Return a number that is the same for the same bytes in whatever order."""
     return zlib.adler32(data) & 0xFFFF
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,14 +42,58 @@ class CacheStats:
     evictions: int
 
 
+Undo = list[tuple[str, bytes | None]]
+"""What one step back puts in place of what is there: atoms with their values, None for those that were not there."""
+
+
 @dataclass(slots=True)
 class _Cursor:
-    """The last rebuilt place in a run, and how to step back from it."""
+    """The last rebuilt place in a run, and how to step back from it.
+
+    Attributes:
+        run: the run.
+        seq: the entry.
+        state: the state there.
+        size: bytes of that state, as of when the run was begun with.
+        undo: how to step back, the last step last; as many steps as there is room for.
+        undo_bytes: bytes of the values in them.
+    """
 
     run: RecordRun
     seq: int
     state: EncodedState
-    undo: list[list[tuple[str, bytes | None]]] = field(default_factory=list)
+    size: int
+    undo: deque[Undo] = field(default_factory=deque)
+    undo_bytes: int = 0
+
+    def note(self, undo: Undo, most_bytes: int) -> None:
+        """Note how to take the step back that was just made; the oldest ones give way where there is no room."""
+        self.undo.append(undo)
+        self.undo_bytes += _bytes_of(undo)
+        while self.undo and self.undo_bytes > most_bytes:
+            self.undo_bytes -= _bytes_of(self.undo.popleft())
+
+    def step_back(self) -> int:
+        """Go back to the entry before, and return how many bytes the values have that are there again."""
+        undo = self.undo.pop()
+        size = _bytes_of(undo)
+        self.undo_bytes -= size
+        for atom, value in reversed(undo):
+            if value is None:
+                del self.state[atom]
+            else:
+                self.state[atom] = value
+        self.seq -= 1
+        return size
+
+    def forget_steps(self) -> None:
+        """Keep no way back."""
+        self.undo.clear()
+        self.undo_bytes = 0
+
+
+def _bytes_of(undo: Undo) -> int:
+    return sum([len(value) for _, value in undo if value is not None])
 
 
 class Rebuilder:
@@ -61,7 +105,8 @@ class Rebuilder:
         Args:
             store: where the records are.
             max_states: states kept ready.
-            max_bytes: bytes the kept states may take in all; atoms shared with a neighbour count once.
+            max_bytes: bytes the kept states may take in all, atoms shared with a neighbour counted once, and the steps
+                back from the last one of a run.
         """
         self._store = store
         self._max_states = max_states
@@ -129,12 +174,8 @@ class Rebuilder:
         self._fresh_bytes = 0
         cursor = self._cursor(seq)
         while cursor.seq > seq and cursor.undo:
-            for atom, value in reversed(cursor.undo.pop()):
-                if value is None:
-                    del cursor.state[atom]
-                else:
-                    cursor.state[atom] = value
-            cursor.seq -= 1
+            # Nobody else may hold these values any more.
+            self._fresh_bytes += cursor.step_back()
         if cursor.seq > seq:
             self._rewind(cursor, seq)
         if cursor.seq < seq:
@@ -154,12 +195,15 @@ class Rebuilder:
             return known
         run = self._spare_run(seq)
         # How to step back is noted from here on; a far entry is most often looked at alone.
-        cursor = _Cursor(run, seq, self._replayed(run, seq))
-        self._fresh_bytes += sum(map(len, cursor.state.values()))
+        state = self._replayed(run, seq)
+        size = sum(map(len, state.values()))
+        cursor = _Cursor(run, seq, state, size)
+        self._fresh_bytes += size
         self._cursors[run.first] = cursor
         self._cursors.move_to_end(run.first)
-        if len(self._cursors) > _RUNS_KEPT:
-            self._cursors.popitem(last=False)
+        held = sum([one.size for one in self._cursors.values()])
+        while len(self._cursors) > 1 and (len(self._cursors) > _RUNS_KEPT or held > self._max_bytes):
+            held -= self._cursors.popitem(last=False)[1].size
         return cursor
 
     def _rewind(self, cursor: _Cursor, seq: int) -> None:
@@ -167,7 +211,7 @@ class Rebuilder:
         place = max(0, cursor.run.records.full_at_or_before(seq - cursor.run.first))
         cursor.seq = cursor.run.first + place
         cursor.state = self._replayed(cursor.run, cursor.seq)
-        cursor.undo.clear()
+        cursor.forget_steps()
         self._fresh_bytes += sum(map(len, cursor.state.values()))
 
     def _replayed(self, run: RecordRun, seq: int) -> EncodedState:
@@ -185,17 +229,17 @@ class Rebuilder:
             place = at - first
             if records.codecs[place] not in (RecordCodec.DICT, RecordCodec.NOTE):
                 cursor.state = apply_record(cursor.state, records[place], name, at)
-                cursor.undo.clear()
+                cursor.forget_steps()
                 touched.update(cursor.state)
             else:
-                undo: list[tuple[str, bytes | None]] = []
+                undo: Undo = []
                 try:
                     replay_delta(cursor.state, records.payloads[place], name, undo)
                 except CorruptHistory as error:
                     # The half-changed state must not be built upon.
                     self._cursors.pop(first, None)
                     raise type(error)(f"{self._store.name}: entry {at}: {error}", seq=at) from None
-                cursor.undo.append(undo)
+                cursor.note(undo, self._max_bytes)
                 touched.update([atom for atom, _ in undo])
             cursor.seq = at
         self._fresh_bytes += sum(len(cursor.state.get(atom, b"")) for atom in touched)

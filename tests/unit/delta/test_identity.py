@@ -122,3 +122,9 @@ def test_a_record_with_a_nested_identity_is_followed_through_moves_and_absence()
             recorder.record({"features": features})
     found = all_writes(History(store), ("features", 1, "properties", "acres")).writes
     assert [(write.seq, write.kind.value) for write in found] == [(3, "added"), (2, "deleted"), (0, "added")]
+
+
+def test_what_both_lists_begin_with_is_no_end_of_theirs() -> None:
+    same = encode("same")
+    assert align([same, same], [same]).sources == [0]
+    assert align([same], [same, same]).sources == [0, GONE]
