@@ -268,6 +268,7 @@ def test_states_that_change_altogether_are_best_kept_whole(tmp_path: Path) -> No
     assert "keep" in simulation.reason
 
 
+@pytest.mark.slow
 def test_states_that_change_a_little_are_best_kept_as_deltas(tmp_path: Path) -> None:
     path = tmp_path / "shop.unspool"
     with Recorder(path, on_error="raise") as recorder:

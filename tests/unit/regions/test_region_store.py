@@ -215,6 +215,7 @@ def test_an_unknown_template_and_one_that_cannot_fit_are_refused() -> None:
         RegionTemplate("grass", trees=20_000)
 
 
+@pytest.mark.slow
 def test_r70_ten_thousand_mixed_deltas_load_to_the_right_region(tmp_path: Path) -> None:
     cycle = [removal(0, "flower"), *SEED_EXAMPLES]
     deltas = [

@@ -240,6 +240,7 @@ def test_a_region_that_the_game_saves_again_goes_on(tmp_path: Path) -> None:
         assert history.refresh() == 0
 
 
+@pytest.mark.slow
 def test_ten_thousand_deltas_open(tmp_path: Path) -> None:
     deltas = tuple(removed(tick, f"item{tick % 50}", tick % 40) for tick in range(10_000))
     file = RegionDeltaFile(FILE.address, "town", 7, deltas)
