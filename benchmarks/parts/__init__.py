@@ -11,6 +11,7 @@ from benchmarks.report import Row
 NAMES = (
     "record",
     "stall",
+    "capture",
     "postgres",
     "size",
     "read",

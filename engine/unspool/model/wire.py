@@ -15,7 +15,7 @@ import gc
 import os
 from collections.abc import Callable, Collection
 from functools import partial
-from itertools import islice, repeat
+from itertools import repeat
 from typing import Final
 
 import msgspec
@@ -82,8 +82,7 @@ class Encoder:
         """
         self.recipes = recipes
         self._largest = largest
-        self._trusted = 0.0
-        self._looked = -1
+        self._looked = 0
         self._has_buffers = False
         self._suspects = 0
 
@@ -132,21 +131,10 @@ class Encoder:
         return found
 
     def _look_for_repetition(self, value: Value) -> None:
-        """Refuse a value whose wire form would be far larger than the value is.
-
-        Counting all of it would cost more than encoding it, so a sample tells about how large it becomes. Only what
-        seems large, and has grown, is counted; and now and then anything, as a sample may miss what is rare.
-        """
-        kind = type(value)
-        if kind not in _WALKED or _WALKED.isdisjoint(map(type, value.values() if kind is dict else value)):
-            return
+        """Refuse a value whose wire form would be far larger than the value is."""
         self._looked += 1
-        about = about_items(value)
-        if about <= max(_MANY, 1.5 * self._trusted) and self._looked % _COUNT_EVERY:
-            return
-        if not is_modest(value):
+        if not is_modest(value, self._looked):
             raise TooMany
-        self._trusted = max(self._trusted, about)
 
     def _filled(self, value: Value, blob: bytes, odd: list[Value], met: _Met) -> bytes:
         """Put the wire forms of what was handed over in the places of the nils that stand for it.
@@ -285,56 +273,45 @@ _DEEPEST: Final = 256
 """Levels beyond which the fast path gives up by itself."""
 
 
-def about_items(value: Value) -> float:
-    """Estimate how many items a value has when it is written, from a few containers of each level and a few of their items."""
-    level, total = [(value, 1.0)], 0.0
-    for _ in range(_DEEPEST):
-        if len(level) > _SAMPLE:
-            more = len(level) / _SAMPLE
-            stride = len(level) // _SAMPLE
-            level = [(item, times * more) for item, times in level[:: stride or 1][:_SAMPLE]]
-        inner: list[tuple[Value, float]] = []
-        for item, times in level:
-            size = len(item)
-            total += times * size
-            parts = item if type(item) is list else list(islice(item.values(), _SAMPLE))
-            if size > _SAMPLE:
-                times *= size / _SAMPLE
-                parts = parts[:: max(1, len(parts) // _SAMPLE)][:_SAMPLE]
-            inner += [(part, times) for part in parts if type(part) in _WALKED]
-        if not inner or total > _MANY * _MANY:
-            break
-        level = inner
-    return total
-
-
-_SAMPLE: Final = 8
-_COUNT_EVERY: Final = 256
-"""Values after which one is counted whatever the sample tells; the first one is."""
-
-
-def is_modest(value: Value) -> bool:
+def is_modest(value: Value, turn: int = 0) -> bool:
     """Say whether lists and dicts of a value are about as many as they would be when written.
 
-    `x = [x, x]`, done thirty times, makes thirty lists and a wire form of a gigabyte. All of this is one C call a
-    level, in which dicts and tuples that hold no containers are not even looked at.
+    `x = [x, x]`, done thirty times, makes thirty lists and a wire form of a gigabyte. Most of this is one C call a level,
+    in which dicts and tuples that hold no containers are not even looked at.
+
+    Args:
+        value: what is to be written.
+        turn: which items of a long list are looked at before the list is taken for one of numbers or texts: after as
+            many turns as one in so many items is, all were.
     """
-    if type(value) not in _WALKED:
+    kind = type(value)
+    if kind not in _WALKED or _WALKED.isdisjoint(map(type, value.values() if kind is dict else value)):
         return True
-    level = [item for item in filter(gc.is_tracked, gc.get_referents(value)) if type(item) in _WALKED]
-    if not level:
-        return True
+    parts = value.values() if kind is dict else value
     written, suspicious = 0, _MANY
     for _ in range(_DEEPEST):
+        level = [item for item in filter(gc.is_tracked, parts) if type(item) in _WALKED]
+        if not level:
+            break
         written += sum(map(len, level))
         if written > suspicious:
             if 2 * len(set(map(id, level))) < len(level):
                 return False
             suspicious *= 4
-        level = [item for item in filter(gc.is_tracked, gc.get_referents(*level)) if type(item) in _WALKED]
-        if not level:
-            break
+        parts = gc.get_referents(
+            *[item for item in level if len(item) <= _SHORT_LIST or type(item) is dict or _may_nest(item, turn)]
+        )
     return True
+
+
+def _may_nest(items: list[Value], turn: int) -> bool:
+    stride = len(items) // _SAMPLE
+    return not _WALKED.isdisjoint(map(type, items[turn % stride :: stride]))
+
+
+_SHORT_LIST: Final = 32
+"""Items of a list up to which all of them are looked at."""
+_SAMPLE: Final = 16
 
 
 _encoder: Final = Encoder(Recipes(find_plain))

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +98,23 @@ def test_a_little_sharing_is_written_out() -> None:
 def test_large_states_of_different_parts_are_modest() -> None:
     assert is_modest({str(number): [[number], {"n": [number]}] for number in range(60_000)})
     assert not is_modest(doubled(30))
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda value: {**{f"atom{at}": {"k": [1, 2]} for at in range(20)}, "late": value},
+        lambda value: {"items": [*({"k": at} for at in range(100)), value]},
+        lambda value: {"items": [{"rows": [[at] * 40, {"deep": [value]}]} for at in range(50)]},
+    ],
+)
+def test_shared_parts_are_found_wherever_they_are(hide: Any, tmp_path: Path) -> None:
+    with Recorder(tmp_path / "a.unspool", on_error="raise") as recorder:
+        for at in range(3):
+            recorder.record(hide([at]))
+        start = time.thread_time()
+        recorder.record(hide(doubled(28)))
+        assert time.thread_time() - start < 2
 
 
 def test_cycles_keep_their_shape() -> None:
