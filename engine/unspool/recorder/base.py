@@ -50,8 +50,17 @@ class Base(Mapping[str, bytes]):
             self._places = {name: place for place, name in enumerate(self.names)}
         return self._places.get(atom)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the whole state."""
+        return len(self.blob)
+
     def replaced(self, values: Mapping[int, bytes]) -> Base:
-        """Return the state with other values at some places."""
+        """Return the state with other values at some places; the cost is theirs, as it is put together when asked for."""
+        return _UpdatedBase(self, values)
+
+    def joined(self, values: Mapping[int, bytes]) -> Base:
+        """Return the state with other values at some places as one byte string."""
         places = sorted(values)
         parts: list[bytes | memoryview] = []
         old, at = memoryview(self.blob), 0
@@ -123,3 +132,51 @@ class EncodedState(Mapping[str, Value]):
 
     def __len__(self) -> int:
         return len(self.base)
+
+
+class _UpdatedBase(Base):
+    """A captured state as another one with some values replaced."""
+
+    __slots__ = ("_origin", "_size", "_values", "_whole")
+
+    def __init__(self, origin: Base, values: Mapping[int, bytes]) -> None:
+        self.names = origin.names
+        known: Mapping[int, bytes] = {}
+        self._origin: Base = origin
+        if isinstance(origin, _UpdatedBase):
+            # Others are not kept in a row: each stands on one that is a byte string.
+            self._origin, known = origin._origin, origin._values
+        self._places = self._origin._places
+        self._values: dict[int, bytes] = {**known, **values}
+        self._size = origin.size + sum(len(value) - len(origin.value(place)) for place, value in values.items())
+        self._whole: Base | None = None
+
+    @property
+    def whole(self) -> Base:
+        """The same as one byte string."""
+        if self._whole is None:
+            self._whole = self._origin.joined(self._values)
+        return self._whole
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def blob(self) -> bytes:  # type: ignore[override]
+        return self.whole.blob
+
+    @property
+    def starts(self) -> list[int]:  # type: ignore[override]
+        return self.whole.starts
+
+    @property
+    def ends(self) -> list[int]:  # type: ignore[override]
+        return self.whole.ends
+
+    def value(self, place: int) -> bytes:
+        known = self._values.get(place)
+        return self._origin.value(place) if known is None else known
+
+    def place_of(self, atom: str) -> int | None:
+        return self._origin.place_of(atom)

@@ -144,7 +144,7 @@ def _is_new(taken: Taken) -> bool:
     small = sum(
         len(change.new) + 4 for change in changes if change.new is not None and len(change.new) < SMALLEST_PATCHED
     )
-    return 4 * small >= 3 * len(taken.base.blob)
+    return 4 * small >= 3 * taken.base.size
 
 
 class RecordedChain:

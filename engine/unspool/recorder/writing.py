@@ -166,7 +166,7 @@ class EntryWriter:
         moment = time.time_ns() if facts.timestamp_ns is None else facts.timestamp_ns
         base = self._capture.base
         record = note_record(base.to_dict() if self._must_be_full else None, self.store.intern)
-        return self._store(record, [], moment, facts, len(base.blob), lambda: None)
+        return self._store(record, [], moment, facts, base.size, lambda: None)
 
     def tell_passed(self) -> None:
         """Write a note of the calls that were passed over since the last entry, if there are any: nothing else comes.
@@ -181,7 +181,7 @@ class EntryWriter:
             self._pace.told(count)
 
     def _append(self, taken: Taken, record: Record, changes: list[AtomChange], moment: int, facts: Facts) -> int:
-        size = len(taken.base.blob)
+        size = taken.base.size
 
         def build_on() -> None:
             self._capture.keep(taken)
@@ -250,7 +250,7 @@ class EntryWriter:
 
         A tiny state of which only a part changed stays a delta: its few bytes say what changed.
         """
-        size = len(taken.base.blob)
+        size = taken.base.size
         if self._codec is not DeltaStrategy.AUTO or len(record.payload) < size:
             return False
         return size > _TINY or len(taken.changes) >= len(taken.base)
