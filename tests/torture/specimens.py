@@ -206,17 +206,20 @@ def is_of_id(data: bytes, place: int) -> bool:
 def lengths(specimens: list[Specimen]) -> list[Places]:
     """Return all lengths that parts of specimens can be cut to, those as one that read alike.
 
-    A page that ends early reads as one that ends in zeros, so it does not matter which of these are there. A frame of a log
-    that ends early is no frame; only whether its header is whole makes a difference.
+    Where a page has room for more no row begins, so it does not matter how much of that is there. A frame of a log that ends
+    early is no frame; only whether its header is whole makes a difference.
     """
     found = []
     for specimen in specimens:
         for suffix, data in specimen.parts.items():
+            free = {place for start, stop in _holding_nothing(data, suffix) for place in range(start, stop)}
             start = 0
             for length in range(1, len(data) + 1):
                 place = (length - HEADER_BYTES) % (FRAME_BYTES + _PAGE)
-                is_like_next = length > HEADER_BYTES and place > FRAME_BYTES if suffix else not data[length - 1]
-                if length == len(data) or not is_like_next or (not suffix and length % _PAGE in (0, 1)):
+                is_like_next = (
+                    length > HEADER_BYTES and place > FRAME_BYTES if suffix else {length - 1, length} <= free
+                )
+                if length == len(data) or not is_like_next:
                     found.append(Places(specimen, suffix, start, length))
                     start = length
     return found

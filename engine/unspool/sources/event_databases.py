@@ -22,7 +22,7 @@ from unspool.sources.entries import Progress, SourceEntry
 from unspool.sources.event_chains import broken_links, misfits
 from unspool.sources.event_spaces import SpaceTeller, chosen_spaces, in_time_order, place_of
 from unspool.sources.findings import Findings
-from unspool.sources.sqlite_files import BUSY_S, side_files
+from unspool.sources.sqlite_files import BUSY_S, side_files, tell_of_log
 
 _CHUNK: Final = 64
 """Events read at once: with many spaces one chunk of each is held while they are merged by time."""
@@ -50,6 +50,7 @@ class EventLogReader:
         """
         self.findings = Findings()
         self.watch_paths = side_files(path)
+        tell_of_log(path, self.findings)
         self._path = path
         self._chosen = chosen
         self._chains: dict[str, _Chain] = {}

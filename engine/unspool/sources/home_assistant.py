@@ -14,7 +14,7 @@ from unspool.sources.findings import Findings
 from unspool.sources.home_assistant_rows import events_query, states_query
 from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.probe import Probe, Shape
-from unspool.sources.sqlite_files import ForeignDatabase, columns_of, first_look, side_files
+from unspool.sources.sqlite_files import ForeignDatabase, columns_of, first_look, side_files, tell_of_log
 from unspool.sources.timestamps import to_ns
 
 _KNOWN_SCHEMAS: Final = range(25, 60)
@@ -35,6 +35,7 @@ class RecorderReader:
         """
         self.findings = Findings()
         self.watch_paths = side_files(path)
+        tell_of_log(path, self.findings)
         self._path = path
         self._connection = ForeignDatabase(path)
         with first_look(self._connection, path):

@@ -33,7 +33,15 @@ from unspool.sources.langgraph_timeline import (
 )
 from unspool.sources.langgraph_values import decode_value
 from unspool.sources.probe import Probe, Shape
-from unspool.sources.sqlite_files import TEXT, ForeignDatabase, columns_of, first_look, side_files, stored_text
+from unspool.sources.sqlite_files import (
+    TEXT,
+    ForeignDatabase,
+    columns_of,
+    first_look,
+    side_files,
+    stored_text,
+    tell_of_log,
+)
 
 _NEEDED: Final = {
     "thread_id",
@@ -76,6 +84,7 @@ class CheckpointReader:
         """
         self.findings = Findings()
         self.watch_paths = side_files(path)
+        tell_of_log(path, self.findings)
         self._path = path
         chosen, wanted = selection(select, TEXT)
         self._chosen = tuple(map(stored_text, wanted))

@@ -11,7 +11,9 @@ from typing import Final
 
 from unspool.errors import UnreadableSource, UnspoolError
 from unspool.sources.bytestream import unreadable
-from unspool.store.databases import UntouchedDatabase
+from unspool.sources.findings import Findings
+from unspool.store.databases import UntouchedDatabase, damage_of_log
+from unspool.store.wal import WalState, log_of
 
 _LENIENT = partial(str, encoding="utf-8", errors="surrogateescape")
 BUSY_S = 5.0
@@ -110,6 +112,22 @@ def first_look(connection: ForeignDatabase, path: Path) -> Iterator[None]:
     except UnspoolError:
         connection.close()
         raise
+
+
+def tell_of_log(path: Path, findings: Findings) -> None:
+    """Tell of a damaged log beside a database, of which SQLite says nothing: it reads what stands before the damage.
+
+    Raises:
+        UnreadableSource: the log cannot be read.
+    """
+    scan = damage_of_log(path.resolve())
+    if scan is None:
+        return
+    place = str(log_of(path))
+    if scan.state is WalState.DAMAGED:
+        findings.loss(place, f"{scan.meaning}; restore it from a copy, before the app that writes it opens it again")
+    else:
+        findings.notice(place, f"{scan.meaning}; the newest changes may be missing")
 
 
 def side_files(path: Path) -> tuple[Path, ...]:

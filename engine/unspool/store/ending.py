@@ -12,6 +12,7 @@ from pathlib import Path
 
 from unspool.store.databases import is_recording
 from unspool.store.layout import Contradiction, EndMark, FileConnection
+from unspool.store.wal import log_of
 
 
 class End(StrEnum):
@@ -66,8 +67,9 @@ def ending_of(path: Path, connection: FileConnection, mark: EndMark | None) -> E
     if mark is None:
         if is_recording(path):
             return Ending(End.LIVE)
-        # Whoever closes a file seals what is in the tail.
+        # Whoever closes a file seals what is in the tail, and leaves no log, not even an empty one.
         is_open = connection.execute("SELECT 1 FROM tail LIMIT 1").fetchone() is not None
+        is_open = is_open or log_of(path.resolve()).exists()
         return NOT_CLOSED if is_open else Ending(End.UNKNOWN, "its format does not tell whether it was closed")
     contradictions = (*_contradictions(connection, mark), *connection.layout.check_closed(connection))
     if contradictions:

@@ -132,8 +132,8 @@ class DatabasePages:
                 yield from self._rows_of(frame.page, self._log_page(place), place, seen, is_certain=True)
 
     def _main_page(self, number: int) -> bytes:
-        data = os.pread(self._main, self.page_size, (number - 1) * self.page_size)
-        return data.ljust(self.page_size, b"\0") if data else b""
+        """Return a page of the file: less of the last one where the file ends in it."""
+        return os.pread(self._main, self.page_size, (number - 1) * self.page_size)
 
     def _log_page(self, place: int) -> bytes:
         data = os.pread(self._log, self.page_size, self._frames[place].offset)
@@ -184,9 +184,9 @@ class DatabasePages:
             rowid, at = _varint(page, at)
             rowid -= 1 << 64 if rowid >= 1 << 63 else 0
         local = self._local_size(size, is_table=kind == _TABLE_LEAF)
-        if not 0 < size <= _LARGEST_ROW or at + local > self._usable:
-            return None
         stop = at + local + (4 if local < size else 0)
+        if not 0 < size <= _LARGEST_ROW or stop > min(self._usable, len(page)):
+            return None
         mark = hash((rowid, page[start:stop]))
         if mark in seen:
             return None
@@ -218,7 +218,10 @@ class DatabasePages:
             self._budget -= len(page)
             if not page or self._budget < 0:
                 raise ValueError("a page of the row is missing")
-            number, part = int.from_bytes(page[:4]), page[4 : 4 + min(self._usable - 4, size - length)]
+            wanted = min(self._usable - 4, size - length)
+            number, part = int.from_bytes(page[:4]), page[4 : 4 + wanted]
+            if len(part) < wanted:
+                raise ValueError("a page of the row ends early")
             parts.append(part)
             length += len(part)
         return b"".join(parts)

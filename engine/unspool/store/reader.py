@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
@@ -169,8 +170,10 @@ class FileReader:
                 columns = self._columns_at(connection, start)
                 if columns is None:
                     rows = read_rows(connection, start, stop)
-                    if len(rows) != stop - start:
-                        raise missing_entry(start + len(rows))
+                    for seq, row in zip_longest(range(start, stop), rows):
+                        # A damaged tree may lead to one row twice.
+                        if row is None or row.seq != seq:
+                            raise missing_entry(stop - 1 if seq is None else seq)
                     found.extend(row_entry(row, self.history_id) for row in rows)
                     break
                 end = min(stop, columns.first + len(columns.times))
@@ -189,6 +192,9 @@ class FileReader:
                     columns.append(held.entry(at, self.history_id), RecordCodec(held.codecs[at]))
             connection.layout.fill(connection, columns, self.count)
             for row in readable_rows(connection, len(columns), self.count):
+                if row.seq < len(columns):
+                    # A damaged tree leads to one row twice.
+                    continue
                 columns.add_holes(row.seq)
                 columns.append(row_entry(row, self.history_id), row.record.codec)
             columns.add_holes(self.count)

@@ -88,6 +88,8 @@ def _count_blocks(reader: FileReader, blocks: list[Block], problems: list[str]) 
         try:
             run = reader.run(first)
             rows = list(reader.rows(first, run))
+            if len(rows) != len(run.records):
+                raise damaged(first, f"it has {len(run.records)} records for {len(rows)} entries")
             for row, record in zip(rows, run.records, strict=True):
                 tally.add_record(record)
                 for item in row.changed:

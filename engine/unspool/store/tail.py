@@ -116,9 +116,9 @@ def _sealed(connection: FileConnection) -> int:
 def _last_in_row(connection: FileConnection) -> int:
     """Return the number of the last row that follows the blocks and the rows before it without a gap."""
     stop = _sealed(connection)
-    query = "SELECT count(*), max(seq) FROM tail WHERE seq >= ?"
-    count, last = connection.execute(query, (stop,)).fetchone()
-    if count and last == stop + count - 1:
+    query = "SELECT count(*), min(seq), max(seq) FROM tail WHERE seq >= ?"
+    count, first, last = connection.execute(query, (stop,)).fetchone()
+    if count and (first, last) == (stop, stop + count - 1):
         return int(last)
     for (seq,) in connection.execute("SELECT seq FROM tail WHERE seq >= ? ORDER BY seq", (stop,)):
         if seq != stop:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from unspool.errors import CorruptHistory
+from unspool.errors import CorruptHistory, UnreadableSource
 from unspool.history import History
 from unspool.query.doctor import Code, diagnose
 from unspool.query.repair import repair
@@ -206,3 +206,25 @@ def test_rows_of_the_tail_behind_a_gap_are_not_shown_and_that_is_said(tmp_path: 
         assert isinstance(history.store, FileStore)
         assert f"{len(rows) - len(rows) // 2} of the newest entries stand behind" in history.store.damage
     assert diagnose(path).verdict == "broken"
+
+
+def test_no_name_of_an_atom_is_made_up_where_a_file_ends_in_the_middle_of_one(tmp_path: Path) -> None:
+    path = thawed("closed", tmp_path)
+    with closing(sqlite3.connect(path)) as connection:
+        root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'atom'").fetchone()[0]
+        names = {bytes(name).decode() for (name,) in connection.execute("SELECT name FROM atom")}
+    data = path.read_bytes()
+    size = int.from_bytes(data[16:18])
+    for cut in range(size * root - 40, size * root + 1, 3):
+        path.write_bytes(data[:cut])
+        out = tmp_path / f"out{cut}.unspool"
+        with suppress(UnreadableSource):
+            repair(path, out)
+            with History(FileStore.open(out)) as history:
+                told = {
+                    name
+                    for seq in range(len(history))
+                    for name in history.state(seq)
+                    if not name.startswith(("atom#", "unspool."))
+                }
+                assert told <= names, cut
