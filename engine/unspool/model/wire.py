@@ -284,13 +284,11 @@ def is_modest(value: Value, turn: int = 0) -> bool:
         turn: which items of a long list are looked at before the list is taken for one of numbers or texts: after as
             many turns as one in so many items is, all were.
     """
-    kind = type(value)
-    if kind not in _WALKED or _WALKED.isdisjoint(map(type, value.values() if kind is dict else value)):
+    if type(value) not in _WALKED:
         return True
-    parts = value.values() if kind is dict else value
+    level = [item for item in (value.values() if type(value) is dict else value) if type(item) in _WALKED]
     written, suspicious = 0, _MANY
     for _ in range(_DEEPEST):
-        level = [item for item in filter(gc.is_tracked, parts) if type(item) in _WALKED]
         if not level:
             break
         written += sum(map(len, level))
@@ -298,9 +296,11 @@ def is_modest(value: Value, turn: int = 0) -> bool:
             if 2 * len(set(map(id, level))) < len(level):
                 return False
             suspicious *= 4
-        parts = gc.get_referents(
-            *[item for item in level if len(item) <= _SHORT_LIST or type(item) is dict or _may_nest(item, turn)]
-        )
+        if written > _FEW:
+            level = [
+                item for item in level if len(item) <= _SHORT_LIST or type(item) is dict or _may_nest(item, turn)
+            ]
+        level = [item for item in filter(gc.is_tracked, gc.get_referents(*level)) if type(item) in _WALKED]
     return True
 
 
@@ -309,6 +309,8 @@ def _may_nest(items: list[Value], turn: int) -> bool:
     return not _WALKED.isdisjoint(map(type, items[turn % stride :: stride]))
 
 
+_FEW: Final = 2_000
+"""Items up to which all of them are looked at."""
 _SHORT_LIST: Final = 32
 """Items of a list up to which all of them are looked at."""
 _SAMPLE: Final = 16
