@@ -54,9 +54,7 @@ class _Writes:
     """The rows that are known, by table and key, and the lines that assigned what was not flushed yet."""
 
     def __init__(self, recorder: Recorder, session: Any, tables: tuple[str, ...], registry: Any) -> None:
-        self._recorder = recorder
-        self._tables = tables
-        self._registry = registry
+        self._recorder, self._tables, self._registry = recorder, tables, registry
         self._callers = Caller(skip=("sqlalchemy", "unspool.bridges"))
         self._orders = count()
         # Under it an instance keeps the lines of its assignments, and a session what rows were and where it may roll back to.
@@ -100,7 +98,11 @@ class _Writes:
             if state.key is not None and self._state.get(place[0], {}).get(place[1]) is None:
                 before = {name: state.committed_state.get(name, value) for name, value in _written(state, True)}
                 read.rows[place] = {k: v for k, v in before.items() if not isinstance(v, LoaderCallableStatus)}
-            is_gone = row in session.deleted
+            # Under another key it is another row, and known once that is written.
+            keys = (state.mapper.get_property_by_column(column).key for column in state.mapper.primary_key)
+            is_gone = row in session.deleted or (
+                state.key is not None and any(k in state.committed_state for k in keys)
+            )
             for name, value in [("", None)] if is_gone else _written(state, state.key is None):
                 order, line = notes.get(name, (sys.maxsize, read.line))
                 write = writes.setdefault(str(line), _Write(order, line))
@@ -111,7 +113,6 @@ class _Writes:
             self._record(session, write, "flush")
 
     def after_transaction_create(self, session: Any, transaction: Any) -> None:
-        """Remember where a transaction, or a savepoint, begins."""
         if transaction.parent is None:
             session.info.pop(self._info, None)
         rows, begins = session.info.setdefault(self._info, ([], {}))
@@ -127,7 +128,6 @@ class _Writes:
             self._tell(before, "rollback", self._line())
 
     def do_orm_execute(self, execution: Any) -> Any:
-        """Record a bulk statement: which rows it wrote is not known, save those that are loaded."""
         if not (execution.is_update or execution.is_delete or execution.is_insert):
             return None
         line, mapper = self._line(), execution.bind_mapper

@@ -71,9 +71,11 @@ class Caller:
         """Return the first frame that is to be named, going up; the one given where all are skipped."""
         found = frame
         while found is not None:
-            module = found.f_globals.get("__name__")
-            skips = isinstance(module, str) and any(
-                module == name or module.startswith(f"{name}.") for name in self._skip
+            module, code = found.f_globals.get("__name__"), found.f_code
+            # Methods that a decorator wrote, such as the `__init__` of a dataclass, stand in no file.
+            skips = (code.co_filename.startswith("<") and code.co_name.startswith("__")) or (
+                isinstance(module, str)
+                and any(module == name or module.startswith(f"{name}.") for name in self._skip)
             )
             if not skips:
                 return found

@@ -98,6 +98,52 @@ def test_each_value_names_the_line_that_assigned_it(shop: Shop) -> None:
     assert shop.line("lines", "1,A", "order_id") == "session.commit()"
 
 
+def test_classes_that_inherit_or_are_dataclasses_and_keys_that_change(shop: Shop) -> None:
+    class Local(orm.DeclarativeBase):  # type: ignore[misc,name-defined]
+        pass
+
+    class Person(Local):
+        __tablename__ = "people"
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "person"}
+        id = orm.mapped_column(sqlalchemy.Integer, primary_key=True)
+        kind = orm.mapped_column(sqlalchemy.String)
+        first = orm.mapped_column("first_name", sqlalchemy.String)
+        loud = orm.column_property(first + "!")
+
+    class Manager(Person):
+        __tablename__ = "managers"
+        __mapper_args__ = {"polymorphic_identity": "manager"}
+        id = orm.mapped_column(sqlalchemy.ForeignKey("people.id"), primary_key=True)
+        level = orm.mapped_column(sqlalchemy.Integer)
+
+    class Data(orm.MappedAsDataclass, Local):  # type: ignore[misc,name-defined]
+        __tablename__ = "data"
+        id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
+        n: orm.Mapped[int] = orm.mapped_column(default=0)
+
+    Local.metadata.create_all(shop.engine)
+    stop = record_session(Recorder(shop.store, on_error="raise"), shop.session, Local)
+    with shop.session() as session:
+        manager, data = Manager(id=1, first="Ada", level=3), Data(id=2, n=5)  # makes the data
+        session.add_all([manager, data])
+        session.commit()
+        manager.level = 4
+        session.commit()
+        assert shop.history.state(-1) == {
+            "people": {"1": {"id": 1, "kind": "manager", "first": "Ada", "level": 4}},
+            "data": {"2": {"id": 2, "n": 5}},
+        }
+        assert shop.line("people", "1", "level") == "manager.level = 4"
+        assert shop.line("data", "2", "n").endswith("# makes the data")
+        data.id = 7
+        session.commit()
+        assert shop.history.value(-1, "data") == {}
+        data.n = 6
+        session.commit()
+    stop()
+    assert shop.history.value(-1, "data") == {"7": {"id": 7, "n": 6}}
+
+
 def test_values_that_were_only_read_are_no_writes(shop: Shop) -> None:
     with shop.session() as session:
         session.execute(sqlalchemy.text("INSERT INTO orders (id, total, note) VALUES (1, 5, 'old')"))
