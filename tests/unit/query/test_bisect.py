@@ -191,3 +191,17 @@ def test_damage_is_named_and_stepped_over_when_asked(tmp_path: Path, single: boo
         assert {problem.place for problem in found.problems} <= {f"entry {seq}" for seq in hole}
         behind = bisect(history, f"n >= {hole.stop + 5}", skip_damaged=True, assume_single_flip=single)
         assert [(flip.seq, flip.certain) for flip in behind.flips] == [(hole.stop + 5, True)]
+
+
+def test_what_changed_inside_damage_is_seen_right_behind_it_though_more_changes_follow(tmp_path: Path) -> None:
+    path, ones = tmp_path / "x.unspool", range(140, 250)
+    with Recorder(path, on_error="raise") as recorder:
+        for step in range(300):
+            recorder.record({"n": step, "x": int(step in ones), "text": f"number {step} " * 9})
+    hole = damage_a_block(path)
+    assert ones.start in hole
+    assert hole.stop < ones.stop
+    with History(FileStore.open(path)) as history:
+        found = bisect(history, "x == 1", skip_damaged=True)
+        told = [(flip.seq, flip.holds, flip.certain) for flip in found.flips]
+        assert told == [(hole.stop, True, False), (ones.stop, False, True)]
