@@ -229,8 +229,12 @@ class SavesReader:
         parsed = self._parse(save, following)
         if parsed is None:
             return None
-        is_kept = len(save.data) <= _KEPT_BYTES and not isinstance(parsed.value, EncodedState)
-        known = _Known(save.file, hashlib.blake2b(save.data).digest(), parsed.value if is_kept else MISSING)
+        if isinstance(parsed.value, EncodedState):
+            # The recorder keeps its bytes anyway.
+            known = _Known(save.file, b"", parsed.value)
+        else:
+            is_kept = len(save.data) <= _KEPT_BYTES
+            known = _Known(save.file, hashlib.blake2b(save.data).digest(), parsed.value if is_kept else MISSING)
         last, self._last = self._last, known
         if last is not None and _is_same_save(last, known):
             return None
@@ -285,6 +289,10 @@ def _is_same_save(last: _Known, known: _Known) -> bool:
     if known.file != last.file:
         return False
     values = (known.value, last.value)
+    if isinstance(known.value, EncodedState) or isinstance(last.value, EncodedState):
+        return (
+            all(isinstance(value, EncodedState) for value in values) and known.value.base.blob == last.value.base.blob
+        )
     return known.digest == last.digest or (MISSING not in values and strict_equal(*values))
 
 

@@ -179,3 +179,23 @@ def test_a_large_file_that_is_rewritten_takes_a_few_times_its_size(tmp_path: Pat
     recorder.close()
     assert size > json_exact.LARGE
     assert max(peaks) < 6 * size
+
+
+def test_a_large_file_written_in_place_with_the_same_content_is_one_save(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    reader = SavesReader(path, "json")
+    counts = []
+    with parts_of_bytes(1):
+        for text in (
+            '{"a": [1, 2], "b": 3}',
+            '{"a": [1, 2], "b": 3}',
+            '{"a":[1,2],"b":3}',
+            '{"a":[1,2],"b":4}',
+            "[4]",
+            "[4]",
+        ):
+            with path.open("a+") as stream:
+                stream.truncate(0)
+                stream.write(text)
+            counts.append(len(list(reader.read())))
+    assert counts == [1, 0, 0, 1, 1, 0]
