@@ -53,6 +53,7 @@ def test_a_history_is_served_on_this_machine_and_says_so(shop: Path) -> None:
         assert len(server.token) >= 32
 
 
+@pytest.mark.slow
 def test_each_server_has_a_token_of_its_own(shop: Path) -> None:
     with served(shop) as one, served(shop, options=("--quiet",)) as other:
         assert one.token != other.token

@@ -325,6 +325,7 @@ async def test_a_server_that_is_told_to_end_takes_its_visitors_along(shop: Path,
     assert _names(tmp_path) == []
 
 
+@pytest.mark.slow
 async def test_a_visitor_who_does_nothing_leaves_in_the_end(shop: Path) -> None:
     with served(shop, options=("--idle", "0.02")) as server:
         async with visiting(server) as one:

@@ -79,6 +79,7 @@ def test_what_arrives_behind_is_counted_until_it_is_looked_at(sources: list[str]
         leave(terminal)
 
 
+@pytest.mark.slow
 def test_where_two_runs_part_is_found_from_the_screen(tmp_path: Path) -> None:
     paths = []
     for name, wrong in (("good", -1), ("bad", 40)):

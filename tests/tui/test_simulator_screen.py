@@ -10,6 +10,7 @@ from tui_driver import drive, make_app, open_file
 action = pytest.mark.action
 
 
+@pytest.mark.slow
 @action("simulate")
 async def test_configurations_are_tried_and_the_recommended_line_is_copied(
     shop_file: Path, clipboard: list[str]

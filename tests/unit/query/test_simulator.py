@@ -62,6 +62,7 @@ def test_what_is_told_is_what_a_recorder_writes(shop: Path, tmp_path: Path, code
     assert abs(told.file_bytes + empty.stat().st_size - path.stat().st_size) <= 4 * page
 
 
+@pytest.mark.slow
 def test_every_codec_and_strategy_is_tried_and_ranked_by_size(shop: Path) -> None:
     with open_file(shop) as history:
         simulation = simulate(history)

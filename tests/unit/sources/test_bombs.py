@@ -259,7 +259,13 @@ LOOK = textwrap.dedent("""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured by what Linux tells")
-@pytest.mark.parametrize("make", BOMBS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(make, id=make.__name__, marks=pytest.mark.slow if make in (native_values, one_long_text) else ())
+        for make in BOMBS
+    ],
+)
 def test_a_bomb_ends_in_a_verdict_or_a_typed_error_within_bounds(
     make: Callable[[Path], Path], tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ def check_prefix(path: Path, states: list[dict[str, Any]]) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_a_wal_cut_anywhere_leaves_the_first_entries(
     recording: tuple[Path, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
