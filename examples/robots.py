@@ -1,7 +1,9 @@
 """A game of robots, as attrs classes, at sixty ticks a second; armour makes a hit worse instead of better.
 
 python examples/robots.py robots.unspool
-unspool blame robots.unspool 'robots[1].hp'
+unspool blame robots.unspool bob.hp
+
+Nothing in the program says when to record: each assignment to a watched object is an entry, with its line.
 """
 
 from __future__ import annotations
@@ -12,8 +14,6 @@ import sys
 import attrs
 
 from unspool import Recorder
-
-recorder = Recorder(sys.argv[1], caller=True, state=lambda: {"tick": clock.tick, "robots": robots})
 
 
 @attrs.define
@@ -26,47 +26,37 @@ class Robot:
     log: list[str] = attrs.Factory(list)
 
 
-@attrs.define
-class Clock:
-    tick: int = 0
+class Game:
+    def __init__(self) -> None:
+        self.robots = [Robot("ada"), Robot("bob", x=20, speed=-0.4, armour=10), Robot("cyd", x=5, speed=0.1)]
 
+    def move(self) -> None:
+        for robot in self.robots:
+            robot.x = round(robot.x + robot.speed / 60, 4)
 
-clock = Clock()
-robots = [Robot("ada"), Robot("bob", x=20, speed=-0.4, armour=10), Robot("cyd", x=5, speed=0.1)]
+    def hit(self, robot: Robot, power: int) -> None:
+        robot.log.append(f"hit with {power}")
+        robot.hp -= power + robot.armour  # wrong
 
-
-def changed(action: str) -> None:
-    recorder.record(action=action, stacklevel=2)
-
-
-def move() -> None:
-    for robot in robots:
-        robot.x += robot.speed / 60
-    changed("move")
-
-
-def hit(robot: Robot, power: int) -> None:
-    robot.hp -= power + robot.armour
-    robot.log.append(f"hit with {power}")
-    changed(f"hit {robot.name}")  # wrong
-
-
-def heal(robot: Robot) -> None:
-    robot.hp = min(100, robot.hp + 5)
-    changed(f"heal {robot.name}")
+    def heal(self, robot: Robot) -> None:
+        robot.hp = min(100, robot.hp + 5)
 
 
 def main() -> None:
+    game = Game()
+    recorder = Recorder(sys.argv[1])
+    for robot in game.robots:
+        recorder.watch(robot, robot.name)
     dice = random.Random(3)
-    for clock.tick in range(120):
-        move()
-        if clock.tick == 40:
-            hit(robots[0], dice.randrange(10, 20))
-        if clock.tick == 60:
-            heal(robots[0])
-        if clock.tick == 90:
-            hit(robots[1], 15)
-    print({robot.name: robot.hp for robot in robots})
+    for tick in range(120):
+        game.move()
+        if tick == 40:
+            game.hit(game.robots[0], dice.randrange(10, 20))
+        if tick == 60:
+            game.heal(game.robots[0])
+        if tick == 90:
+            game.hit(game.robots[1], 15)
+    print({robot.name: robot.hp for robot in game.robots})
 
 
 if __name__ == "__main__":
