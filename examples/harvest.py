@@ -1,8 +1,8 @@
 """A simulation with numpy and pandas: fields grow from week to week, and a storm takes half of one twice.
 
 python examples/harvest.py harvest.unspool
-unspool blame harvest.unspool 'fields[2]'
-unspool bisect harvest.unspool 'fields[2] < `10`'
+unspool blame harvest.unspool 'farm.grain.values[2]'
+unspool blame harvest.unspool farm.weather      # each cell, with the week that added it
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ class Farm:
 
 
 def changed(farm: Farm, action: str) -> None:
-    fields = [round(float(tons), 3) for tons in farm.grain]
-    recorder.record({"fields": fields, "farm": farm}, f"week {farm.week}: {action}", stacklevel=2)
+    recorder.record({"farm": farm}, f"week {farm.week}: {action}", stacklevel=2)
 
 
 def grow(farm: Farm, random: np.random.Generator) -> None:
