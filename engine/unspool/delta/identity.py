@@ -16,7 +16,7 @@ import msgspec
 
 from unspool.errors import PathSyntaxError
 from unspool.model.encoded import NotSplittable, Shape, map_views, shape_of
-from unspool.model.parts import open_form
+from unspool.model.parts import unwrapped
 from unspool.model.paths import Path, Step, format_path, parse_path
 
 Record = Mapping[str, msgspec.Raw | bytes]
@@ -155,15 +155,11 @@ def _inside(value: msgspec.Raw | bytes | None) -> Record | None:
 
 def record_of(form: bytes) -> Record | None:
     """Return the fields of an object, or of a tagged value that has some; None for other values."""
-    if shape_of(form) is Shape.MAP:
-        try:
-            return map_views(form)
-        except NotSplittable:
-            return None
-    opened = open_form(form) if shape_of(form) is Shape.LEAF else None
-    if opened is None or opened.is_whole or not isinstance(opened.parts, dict):
+    try:
+        inner = form if shape_of(form) is Shape.MAP else unwrapped(form)
+        return map_views(inner) if inner is not None and shape_of(inner) is Shape.MAP else None
+    except NotSplittable:
         return None
-    return {name: value for name, value in opened.parts.items() if isinstance(name, str)}
 
 
 _EXACT_NAMES: Final = frozenset(

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple, cast
 
 from unspool.errors import CorruptHistory
-from unspool.model.encoded import NotSplittable, Shape, extension_of, shape_of, split_list, split_map
+from unspool.model.encoded import NotSplittable, Shape, extension_of, list_views, shape_of, split_list, split_map
 from unspool.model.keys import Step, step_of, step_of_form
 from unspool.model.tags import Tag, Tagged
 from unspool.model.values import Value
@@ -101,24 +101,35 @@ def _opened(form: bytes) -> Opened | None:
     return None
 
 
+def unwrapped(form: bytes) -> bytes | None:
+    """Return the wire form inside the types that wrap a value; None for a member of an enumeration.
+
+    Raises:
+        NotSplittable: nested too deeply, or no wire form.
+    """
+    for _ in range(_MOST_WRAPPERS):
+        found = extension_of(form)
+        if found is None or found[0] != _TAGGED:
+            return form
+        wrapped = list_views(found[1])
+        if len(wrapped) != len(MEMBER_FIELDS):
+            return None
+        form = bytes(wrapped[1])
+    return None
+
+
 def _are_leaves(items: list[bytes], depth: int) -> bool:
     """Say whether nothing that has parts is among the items of a tuple; what is nested deeply counts as such."""
     for form in items:
-        item = form
-        for _ in range(_MOST_WRAPPERS):
-            found = extension_of(item) if shape_of(item) is Shape.LEAF else None
-            if found is None or found[0] != _TAGGED:
-                break
-            wrapped = split_list(found[1])
-            item = wrapped[1] if len(wrapped) == len(MEMBER_FIELDS) else _NIL
-        if found is None:
-            if shape_of(item) in _CONTAINERS:
-                return False
-        elif (
-            found[0] == _PAIRS
-            or found[0] == _TAGGED
-            or (found[0] == _TUPLE and (depth == _DEEPEST_TUPLE or not _are_leaves(split_list(found[1]), depth + 1)))
-        ):
+        item = unwrapped(form)
+        if item is None:
+            continue
+        if shape_of(item) in _CONTAINERS:
+            return False
+        found = extension_of(item)
+        if found is None or found[0] not in _WITH_PARTS:
+            continue
+        if found[0] == _PAIRS or depth == _DEEPEST_TUPLE or not _are_leaves(split_list(found[1]), depth + 1):
             return False
     return True
 
@@ -126,7 +137,6 @@ def _are_leaves(items: list[bytes], depth: int) -> bool:
 _MOST_WRAPPERS: Final = 16
 """Types round one value; more make it a leaf."""
 _DEEPEST_TUPLE: Final = 8
-_NIL: Final = b"\xc0"
 _CONTAINERS: Final = frozenset((Shape.MAP, Shape.LIST))
 DEEPEST: Final = 1_000
 """Steps of a path beyond which a value is one piece: each level is copied once, which chains of objects would multiply."""
