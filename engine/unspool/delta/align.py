@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from unspool.delta.identity import Record, detect_key, identity_of, record_of
+from unspool.model.encoded import Shape, shape_of
 
 GONE: Final = -1
 """The old index of an item that no old item became."""
@@ -42,7 +43,8 @@ def align(old: Sequence[bytes], new: Sequence[bytes], key: str | None = None, *,
         new: wire forms of the new items.
         key: the identity key where it is known; detected when None.
         thorough: a field that is not called what identities are called must tell apart all records of both lists, not
-            only those that differ. Looking at all of them takes time that a recorder does not have.
+            only those that differ, and records may be objects of a class. Looking at all of them takes time that a
+            recorder does not have.
     """
     sources = [GONE] * len(new)
     start, end = _equal_ends(old, new)
@@ -88,9 +90,11 @@ def _pair_equal(
     return sorted(index for queue in places.values() for index in queue), new_left
 
 
-def _records(items: Sequence[bytes], indices: Sequence[int]) -> list[Record] | None:
+def _records(items: Sequence[bytes], indices: Sequence[int], thorough: bool) -> list[Record] | None:
     records: list[Record] = []
     for index in indices:
+        if not thorough and shape_of(items[index]) is not Shape.MAP:
+            return None
         record = record_of(items[index])
         if record is None:
             return None
@@ -107,14 +111,14 @@ def _pair_by_identity(
     key: str | None,
     thorough: bool,
 ) -> str:
-    old_records, new_records = _records(old, old_left), _records(new, new_left)
+    old_records, new_records = _records(old, old_left, thorough), _records(new, new_left, thorough)
     if old_records is None or new_records is None:
         return ""
 
     def everything() -> list[list[Record]]:
         if not thorough or len(old) + len(new) > _RECORDS_LIMIT:
             return [old_records, new_records]
-        found = (_records(old, range(len(old))), _records(new, range(len(new))))
+        found = (_records(old, range(len(old)), thorough), _records(new, range(len(new)), thorough))
         return [records for records in found if records is not None]
 
     chosen = key if key is not None else detect_key(old_records, new_records, everything)
