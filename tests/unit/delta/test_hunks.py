@@ -79,3 +79,11 @@ def test_diff_ends_after_many_lines(tmp_path: Path, capsys: pytest.CaptureFixtur
     out = capsys.readouterr().out.splitlines()
     assert len(out) < 70
     assert "--json prints both texts whole" in out[-1]
+
+
+def test_blame_shows_where_long_texts_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [f"word{number}" for number in range(60)]
+    source = history(tmp_path, " ".join(words), " ".join([*words[:40], "other", *words[41:]]))
+    assert run(["blame", source, "doc.text", "--writes"]) == 0
+    shown = '"…7 word38 word39 word40 word41 word42 w…" -> "…7 word38 word39 other word41 word42 w…"'
+    assert shown in capsys.readouterr().out

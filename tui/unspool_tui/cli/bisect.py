@@ -20,7 +20,7 @@ from unspool_tui.cli.asking import (
 )
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
-from unspool_tui.cli.output import Output, brief
+from unspool_tui.cli.output import Output, brief_change
 from unspool_tui.cli.progress import shown_progress
 from unspool_tui.present.inert import visible
 
@@ -121,7 +121,7 @@ def _print_bisection(out: Output, found: Bisection, history: History, expression
         entry = history[flip.seq]
         mark = out.paint("holds " if flip.holds else "ceases", "+" if flip.holds else "-")
         seq = f"{flip.seq}{'' if flip.certain else '?'}"
-        values = f"{brief(flip.old, 30)} -> {brief(flip.new, 30)}"
+        values = brief_change(flip.old, flip.new, 30)
         why = happened(entry.action, caller_of(entry.meta), passed_over_in(entry.meta))
         out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {mark}  {values}{why}")
     if found.failures:

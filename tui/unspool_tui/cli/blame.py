@@ -22,7 +22,7 @@ from unspool_tui.cli.asking import (
 )
 from unspool_tui.cli.ending import Interruption, interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
-from unspool_tui.cli.output import Output, brief
+from unspool_tui.cli.output import Output, brief, brief_change
 from unspool_tui.cli.progress import Meter, shown_progress
 from unspool_tui.present import humane
 from unspool_tui.present.inert import visible
@@ -164,10 +164,13 @@ def _print_writes(out: Output, listed: Writes, history: History, path: Path) -> 
 
 def _print_write(out: Output, history: History, write: PathWrite) -> None:
     entry = history[write.seq]
-    values = [brief(value) for value in (write.old, write.new) if value is not MISSING]
+    known = [value for value in (write.old, write.new) if value is not MISSING]
     kind = out.paint(f"{write.kind.value:<9}", _MARKS[write.kind.value])
     place = visible(format_path(write.path, root=""))
-    told = values[-1] if write.kind.value == "unchanged" else " -> ".join(values)
+    if len(known) > 1 and write.kind.value != "unchanged":
+        told = brief_change(*known)
+    else:
+        told = brief(known[-1]) if known else ""
     seq = f"{write.seq}{'' if write.certain else '?'}"
     why = happened(entry.action, caller_of(entry.meta), passed_over_in(entry.meta))
     out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {kind}  {place}  {told}{why}")

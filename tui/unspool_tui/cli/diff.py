@@ -12,7 +12,7 @@ from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import format_path
 from unspool_tui.cli.asking import dated, happened
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
-from unspool_tui.cli.output import Output, brief
+from unspool_tui.cli.output import Output, brief, brief_change
 from unspool_tui.cli.shapes import diff_shape
 from unspool_tui.present.inert import visible
 
@@ -126,18 +126,15 @@ def _whole(change: Change) -> str:
 
 def _from_to(op: Op) -> str:
     """Return both values of a replacement; of long texts only what differs, or how many lines do."""
-    from unspool.delta.hunks import changed_part, is_long_text, text_hunks
+    from unspool.delta.hunks import text_hunks
 
-    if not is_long_text(op.old, op.new):
-        return f"{brief(op.old)} -> {brief(op.new)}"
     if _is_told_by_lines(op):
         hunks = text_hunks(op.old, op.new)
         removed, added = (
             sum(len(lines) for lines in side) for side in zip(*((h.removed, h.added) for h in hunks), strict=True)
         )
         return f"text: {removed:,} {'line' if removed == 1 else 'lines'} removed, {added:,} added"
-    before, after = changed_part(op.old, op.new)
-    return f"{brief(before)} -> {brief(after)}"
+    return brief_change(op.old, op.new)
 
 
 def _is_told_by_lines(op: Op) -> bool:

@@ -81,3 +81,12 @@ def brief(value: Value, limit: int = 60) -> str:
 
     text = visible(in_one_line(value))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def brief_change(old: Value, new: Value, limit: int = 60) -> str:
+    """Return two values in a few characters each, inert; of two long texts the parts in which they differ."""
+    from unspool.delta.hunks import changed_part, is_long_text
+
+    if isinstance(old, str) and isinstance(new, str) and is_long_text(old, new):
+        old, new = changed_part(old, new)
+    return f"{brief(old, limit)} -> {brief(new, limit)}"
