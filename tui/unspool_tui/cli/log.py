@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from unspool.history.contexts import Contexts
 from unspool.model.caller import passed_over_in
 from unspool.model.entries import KINDS, EntryKind
 from unspool.sources.timestamps import iso_time
@@ -18,9 +17,8 @@ from unspool_tui.cli.shapes import entry_shape
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
-    from unspool.history.contexts import Contexts
     from unspool.history.history import History
-from unspool.model.entries import Entry
+    from unspool.model.entries import Entry
 
 _NAMED: Final = 12
 """Atoms named to whoever misspelt one."""
@@ -40,6 +38,8 @@ def command(common: Common, count: int | None, atom: str | None, kind: str | Non
             with shown_progress(common, "listing") as progress:
                 entries = progress.counted(entries, len(history) if count is None else count)
                 if as_json:
+                    from unspool.history.contexts import Contexts
+
                     contexts = Contexts(history)
                     for entry in entries:
                         out.json(entry_shape(entry, contexts.of(entry)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from unspool.history.contexts import without_context
 from unspool.model.paths import Key, format_path, to_pointer
 from unspool.model.values import MISSING, Value
 from unspool.sources.timestamps import iso_time
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 
 def entry_shape(entry: Entry, context: Mapping[str, Value] | None = None) -> dict[str, Value]:
     """Return one line of `log --json`; `context` is what surrounded the call that recorded it, where that is known."""
+    # Only what lists entries waits for the room that holds histories.
+    from unspool.history.contexts import without_context
+
     shape: dict[str, Value] = {
         "seq": entry.seq,
         "id": entry.id,
