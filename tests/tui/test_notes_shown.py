@@ -57,6 +57,18 @@ async def test_notes_are_filtered_and_are_no_deltas(noted: Path) -> None:
         assert "3 notes" in driver.panel(Pane.STATS)
 
 
+async def test_an_entry_says_how_many_calls_were_passed_over_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "paced.unspool"
+    with Recorder(path, max_hz=0.001, on_error="raise") as recorder:
+        for step in range(9):
+            recorder.record({"n": step})
+        recorder.record({"n": 9}, full=True)
+    async with drive(make_app(open_file(path), at=2)) as driver:
+        await driver.until(lambda: "7 calls passed over" in driver.panel(Pane.CHANGES))
+        await driver.press("k")
+        await driver.until(lambda: "passed over" not in driver.panel(Pane.CHANGES))
+
+
 @pytest.mark.parametrize(("kind", "count"), [("note", 3), ("delta", 29), ("full", 1)])
 def test_log_lists_the_entries_of_one_kind(
     noted: Path, kind: str, count: int, capsys: pytest.CaptureFixture[str]

@@ -20,7 +20,7 @@ from unspool.history.view import StateView
 from unspool.model.entries import NOTE, ChangeKind, Entry
 from unspool.model.values import State, Value
 from unspool.model.wire import decode
-from unspool.store.protocol import Columns, MayBeCutShort, Store
+from unspool.store.protocol import Columns, MayBeCutShort, Store, TellsNotes
 
 if TYPE_CHECKING:
     from unspool.history.stats import HistoryStats
@@ -171,6 +171,8 @@ class History:
 
     def notes(self) -> Callable[[int], bool]:
         """Return what says whether an entry of now is a note, without reading it."""
+        if isinstance(self._store, TellsNotes) and not self._store.may_hold_notes():
+            return lambda seq: False
         kinds = self.columns().kind
         return lambda seq: seq < len(kinds) and kinds[seq] == NOTE
 

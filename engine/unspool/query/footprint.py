@@ -9,6 +9,7 @@ from typing import Final
 from unspool.codec.records import FULL_CODECS, RecordCodec
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
+from unspool.model.entries import NOTE
 from unspool.query.checkers_patterns import parse_pattern
 from unspool.query.footprint_entries import Ledger
 from unspool.query.footprint_facts import Exclusion, Footprint, Share, Spent
@@ -19,6 +20,7 @@ from unspool.query.reading import Cancelled, Progress, StateReader, never, untol
 from unspool.store.protocol import HOLE
 
 _TOP: Final = 20
+_NOTES: Final = "(notes)"
 
 
 def footprint(
@@ -63,8 +65,10 @@ def footprint(
             stored = columns.stored[seq]
             if not ledger.take(seq, stretch, stored, full=columns.codec[seq] in FULL_CODECS):
                 continue
-            totals.update(entries=1, stored=stored, full=columns.full_bytes[seq])
-            for spent in (actions[names.get(seq, "")], codecs[_codec(columns.codec[seq])]):
+            is_note = columns.kind[seq] == NOTE
+            totals.update(entries=1, stored=stored, full=0 if is_note else columns.full_bytes[seq])
+            # What a note says is no action that others share.
+            for spent in (actions[_NOTES if is_note else names.get(seq, "")], codecs[_codec(columns.codec[seq])]):
                 spent[0] += 1
                 spent[1] += stored
     return Footprint(

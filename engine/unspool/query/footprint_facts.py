@@ -72,10 +72,10 @@ class Footprint:
     Attributes:
         entries: entries looked at.
         stored_bytes: bytes of their records.
-        full_bytes: bytes of their whole states.
+        full_bytes: bytes of their whole states, notes aside.
         atoms: the largest first.
         paths: the largest first; at most as many as asked for.
-        actions: the largest first.
+        actions: the largest first; all notes are one of them.
         codecs: the largest first.
         exclusions: in the order asked for.
         complete: False when cancelled, or when entries that cannot be read were stepped over.

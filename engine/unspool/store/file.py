@@ -187,6 +187,10 @@ class FileStore:
         """
         return self._writing().append(draft)
 
+    def may_hold_notes(self) -> bool:
+        """Say whether any entry may be a note; False is certain."""
+        return self._reader.call(lambda connection: connection.layout.may_hold_notes(connection))
+
     def settle(self) -> None:
         """Find out what an interrupted `append` stored.
 

@@ -209,6 +209,10 @@ class Layout(ABC):
             NotesNotKept: the format has no place for them.
         """
 
+    @abstractmethod
+    def may_hold_notes(self, connection: FileConnection) -> bool:
+        """Say whether any entry may be a note; False is certain."""
+
     @staticmethod
     def drop_fact(connection: FileConnection, key: str) -> None:
         """Forget a fact."""

@@ -109,6 +109,10 @@ class FirstLayout(Layout):
             "the file is of format 1, which keeps no notes; `unspool compact FILE OUT` writes it in format 2"
         )
 
+    def may_hold_notes(self, connection: FileConnection) -> bool:
+        """See `Layout.may_hold_notes`."""
+        return False
+
     def names(self, connection: FileConnection, start: int) -> list[str]:
         """See `Layout.names`; SQLite's index over the table holds each name once more, and must agree."""
         found = []

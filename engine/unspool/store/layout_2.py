@@ -204,6 +204,14 @@ class SecondLayout(Layout):
         row = (FORMAT, features, fact_sum(FORMAT, features, 0))
         connection.execute("INSERT OR REPLACE INTO meta(key, value, crc) VALUES (?, ?, ?)", row)
 
+    def may_hold_notes(self, connection: FileConnection) -> bool:
+        """See `Layout.may_hold_notes`."""
+        try:
+            value = self.fact(connection, FORMAT)
+            return not isinstance(value, bytes) or bool(_FEATURES.unpack(value)[0] & _NOTES)
+        except (CorruptHistory, struct.error):
+            return True
+
     @classmethod
     def sum_told(cls, table: str, values: tuple[Any, ...], seed: int) -> tuple[int, int] | None:
         """Return the checksum that a row should have with some seed, and the one it has; None where it has none of its own.

@@ -214,6 +214,14 @@ class Store(Sink, Protocol):
 
 
 @runtime_checkable
+class TellsNotes(Protocol):
+    """A store that knows without looking at entries whether it has notes."""
+
+    def may_hold_notes(self) -> bool:
+        """Say whether any entry may be a note; False is certain."""
+
+
+@runtime_checkable
 class MayBeCutShort(Protocol):
     """A store that may hold less than what was written to it."""
 

@@ -229,6 +229,8 @@ def test_thousands_of_notes_alone_cost_no_reading(tmp_path: Path) -> None:
         assert all(len(store.run(seq).records) <= 300 for seq in range(0, 5_000, 97))
     with open_history(path) as history:
         assert history.state(4_000) == {"a": 1}
+        assert history.columns().kind.tolist() == [1, *[2] * 5_000, 1]
+        assert [entry.kind for entry in history[4_090:4_100]] == [EntryKind.NOTE] * 10
         assert list(history.writes("a")) == [0, 5_001]
 
 

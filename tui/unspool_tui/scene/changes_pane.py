@@ -116,6 +116,8 @@ class ChangesPane:
             more=(
                 (title, "accent"),
                 (f" {self._glyphs.ellipsis}" if stale else "", "warning"),
+                *((f"  {humane.count(detail.passed_over, 'call')} passed over", "warning"),)
+                * bool(detail.passed_over),
                 *self._key_told(view),
             ),
             left=left,

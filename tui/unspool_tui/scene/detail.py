@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from unspool.errors import UnspoolError
 from unspool.history.contexts import without_context
+from unspool.model.caller import passed_over_in
 from unspool.model.entries import EntryKind
 from unspool.model.values import Value
 from unspool_tui.scene.states import Decoded, NoState, SharedState
@@ -52,6 +53,7 @@ class Detail(Struct, frozen=True, eq=False):
         from_seq: the entry compared with; -1 for the empty state before the first.
         problem: why it could not be loaded; empty when it could.
         note: what the head says, where it is a note, and what is known besides.
+        passed_over: calls before the head that its recorder left out: any of them may have made the changes.
     """
 
     request: Request
@@ -60,6 +62,7 @@ class Detail(Struct, frozen=True, eq=False):
     from_seq: int = -1
     problem: str = ""
     note: tuple[str, Mapping[str, Value]] | None = None
+    passed_over: int = 0
 
 
 NOTHING: Final = Detail(Request(-1, None, 0))
@@ -77,7 +80,7 @@ def load_detail(history: HistoryPort, decoded: Decoded, request: Request) -> Det
     except UnspoolError as error:
         return Detail(request, problem=str(error))
     note = (entry.action, without_context(entry.meta)) if entry.kind is EntryKind.NOTE else None
-    return Detail(request, state, diff.changes, diff.from_seq, note=note)
+    return Detail(request, state, diff.changes, diff.from_seq, note=note, passed_over=passed_over_in(entry.meta))
 
 
 def _prepare(changes: Sequence[AtomChange]) -> None:
