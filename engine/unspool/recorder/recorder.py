@@ -27,10 +27,11 @@ from unspool.recorder.calling import Caller
 from unspool.recorder.capture import Capture, Captured
 from unspool.recorder.children import Children, at_process_end, is_child, leave_alone, named_for, tell_of_forks
 from unspool.recorder.encoding import Bounds, Encoding
-from unspool.recorder.given import RefusedEntry, plain_text, shown, whole_ns, whole_seq
+from unspool.recorder.given import RefusedEntry, shown
 from unspool.recorder.pace import Pace
 from unspool.recorder.policy import recording_codec, recording_strategy
 from unspool.recorder.redact import Redaction
+from unspool.recorder.said import Said, Sayings
 from unspool.recorder.spans import Given, Hooks, Result, Span, traced
 from unspool.recorder.surroundings import Surroundings
 from unspool.recorder.targets import store_at
@@ -55,22 +56,6 @@ class _Call(msgspec.Struct, frozen=True):
     captured: Captured | None
     facts: Facts
     is_last_attempt: bool = False
-
-
-class _Said(msgspec.Struct, frozen=True):
-    """What a call says besides the state; see `Recorder.record`."""
-
-    action: str = ""
-    meta: Mapping[str, Value] | None = None
-    timestamp_ns: int | None = None
-    entry_id: str = ""
-    parent_seq: int | None = None
-    part: Collection[str] | None = None
-    full: bool = False
-    up: int = 0
-    is_short: bool = False
-    is_note: bool = False
-    only_changes: bool = False
 
 
 class Recorder:
@@ -177,6 +162,7 @@ class Recorder:
         self._is_waking = False
         self._told_of_sealing: UnspoolError | None = None
         self._encoding = Encoding()
+        self._sayings = Sayings(self._encoding, None, None, clock)
         self._writer: EntryWriter | None = None
         self._forwards: Forwards | None = None
         self.store: Sink = MemoryStore()
@@ -214,6 +200,7 @@ class Recorder:
         if self._context is not False:
             variables = {} if self._context is True else self._context
             self._surroundings = Surroundings(variables, self._encoding)
+        self._sayings = Sayings(self._encoding, self._callers, self._surroundings, self._clock)
         self._pace = Pace(*self._bounds_on_pace)
         self._strategy = recording_strategy(strategy)
         self._codec = recording_codec(codec)
@@ -334,7 +321,7 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        said = _Said(action, meta, timestamp_ns, entry_id, parent_seq, part, full, stacklevel - 1)
+        said = Said(action, meta, timestamp_ns, entry_id, parent_seq, part, full, stacklevel - 1)
         frame = sys._getframe(1)
         if not self._pace.is_bounded:
             return self._enter(state, said, frame)
@@ -367,14 +354,18 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        said = _Said(action, meta, timestamp_ns, entry_id, parent_seq, part, up=stacklevel - 1)
+        said = Said(action, meta, timestamp_ns, entry_id, parent_seq, part, up=stacklevel - 1)
         frame = sys._getframe(1)
         if not self._pace.is_bounded or not isinstance(atoms, Mapping):
             return self._enter(atoms, said, frame, is_part=True)
-        if not entry_id and not self._pace.admits():
+        if parent_seq is None and not entry_id and not self._pace.admits():
             self._pace.put_off(atoms)
             return None
         pending = self._pace.taken()
+        if pending and parent_seq is not None:
+            # They belong to the line that is left.
+            self._enter(pending, Said("as it was before"), frame, is_part=True)
+            pending = {}
         whole = {**pending, **atoms}
         seq = self._pace.spend(lambda: self._enter(whole, said, frame, is_part=True))
         if seq is None:
@@ -424,7 +415,7 @@ class Recorder:
         """
         if is_short and isinstance(message, str) and len(message) > _LONGEST_NOTE:
             message = f"{message[: _LONGEST_NOTE - 1]}…"
-        said = _Said(message, facts, timestamp_ns, entry_id, is_short=is_short, is_note=True)
+        said = Said(message, facts, timestamp_ns, entry_id, is_short=is_short, is_note=True)
         return self._enter({}, said, frame)
 
     def last(self) -> dict[str, Value]:
@@ -491,7 +482,7 @@ class Recorder:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
         stop = self._watched.add(self, watched, name, hears=hears)
-        self._enter({}, _Said(name), sys._getframe(1), is_part=True)
+        self._enter({}, Said(name), sys._getframe(1), is_part=True)
         return stop
 
     def poll(self, action: str = "", *, stacklevel: int = 1) -> int | None:
@@ -507,7 +498,7 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        said = _Said(action, up=stacklevel - 1, only_changes=True)
+        said = Said(action, up=stacklevel - 1, only_changes=True)
         return self._enter({}, said, sys._getframe(1), is_part=True)
 
     def take_watched(self, name: str, action: str, meta: Mapping[str, Value]) -> None:
@@ -515,7 +506,7 @@ class Recorder:
         if self._is_stopped or (self._pace.is_bounded and not self._pace.admits()):
             return
         try:
-            self._enter({}, _Said(action, meta, only_changes=True), None, is_part=True)
+            self._enter({}, Said(action, meta, only_changes=True), None, is_part=True)
         except UnspoolError:
             # It is counted; whoever assigns a value did not ask for the recorder's errors.
             return
@@ -532,25 +523,21 @@ class Recorder:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
         if self._state is not None:
-            return self._enter(None, _Said(action, facts, is_short=True), frame)
-        said = _Said(action, {**facts, "state": "not taken"}, is_short=True)
+            return self._enter(None, Said(action, facts, is_short=True), frame)
+        said = Said(action, {**facts, "state": "not taken"}, is_short=True)
         return self._enter({}, said, frame, is_part=True)
 
     def _enter(
-        self, state: Mapping[str, Value] | None, said: _Said, frame: FrameType | None, *, is_part: bool = False
+        self, state: Mapping[str, Value] | None, said: Said, frame: FrameType | None, *, is_part: bool = False
     ) -> int | None:
         if self._is_stopped and not self._wake_up():
             return None
         try:
             self._tell_of_sealing()
             problems: list[str] = []
-            encoding = self._encoding.short if said.is_short else self._encoding
-            kept: Mapping[str, Value] | None = encoding.meta(said.meta, problems)
-            if self._callers is not None:
-                kept = self._callers.added_to(kept, frame, said.up)
-            facts = self._facts(said, kept)
+            facts = self._sayings.facts(said, frame, problems)
             if said.is_note:
-                seq = self._turns.take(_Call(None, self._without_secrets(facts, set())))
+                seq = self._turns.take(_Call(None, self._sayings.without_secrets(facts, set())))
             else:
                 if state is None and self._state is not None:
                     state = self._state()
@@ -565,7 +552,8 @@ class Recorder:
             self._troubles.skip(UnspoolError(f"recording failed: {self._encoding.shown(error)}"))
         else:
             if problems:
-                self._tell_of_markers(problems)
+                marked = f"unspool put a marker in the place of what it cannot keep: {problems[0]}"
+                self._troubles.tell(Trouble.MARKED, marked)
             if self._forwards is not None:
                 self._tell_news()
                 if self._forwards.confirms and seq is not None:
@@ -583,11 +571,6 @@ class Recorder:
             forwards.confirm(seq)
         except UnspoolError as error:
             self._troubles.tell_or_raise(Trouble.UNCONFIRMED, error, "unspool")
-
-    def _tell_of_markers(self, problems: list[str]) -> None:
-        self._troubles.tell(
-            Trouble.MARKED, f"unspool put a marker in the place of what it cannot keep: {problems[0]}"
-        )
 
     def _tell_news(self) -> None:
         news = () if self._forwards is None else self._forwards.news
@@ -608,23 +591,6 @@ class Recorder:
             self._troubles.skipped += 1
         return not self._is_stopped
 
-    def _facts(self, said: _Said, meta: Mapping[str, Value] | None) -> Facts:
-        timestamp_ns, part = said.timestamp_ns, said.part
-        # A clock of the app's own is its code; the time of the system is taken when the entry is written.
-        if timestamp_ns is None and self._clock is not time.time_ns:
-            timestamp_ns = self._clock()
-        return Facts(
-            action=plain_text(said.action, "action"),
-            timestamp_ns=None if timestamp_ns is None else whole_ns(timestamp_ns),
-            meta=meta,
-            entry_id=plain_text(said.entry_id, "entry_id"),
-            parent_seq=whole_seq(said.parent_seq),
-            part=None if part is None else sorted(plain_text(atom, "the name of an atom in part") for atom in part),
-            full=bool(said.full),
-            only_changes=said.only_changes,
-            surroundings=None if self._surroundings is None else self._surroundings.now(),
-        )
-
     def _record(
         self, state: Mapping[str, Value] | None, facts: Facts, problems: list[str], *, is_part: bool
     ) -> int | None:
@@ -634,7 +600,9 @@ class Recorder:
             is_last = attempt == _ATTEMPTS
             try:
                 captured = self._capture.encode(state, is_part=is_part)
-                seq = self._turns.take(_Call(captured, self._without_secrets(facts, set(captured.secrets)), is_last))
+                seq = self._turns.take(
+                    _Call(captured, self._sayings.without_secrets(facts, set(captured.secrets)), is_last)
+                )
                 problems += captured.problems
             except OutOfDate:
                 # Another thread captured later and was written first: an older state must not follow a newer one.
@@ -645,18 +613,6 @@ class Recorder:
             else:
                 return seq
         return None
-
-    def _without_secrets(self, facts: Facts, secrets: set[str]) -> Facts:
-        if self._encoding.redaction is None:
-            return facts
-        # First, for what is left out there is left out of the texts too.
-        meta = self._encoding.clean_meta(facts.meta, secrets)
-        return msgspec.structs.replace(
-            facts,
-            meta=meta,
-            action=self._encoding.clean_text(facts.action, secrets),
-            entry_id=self._encoding.clean_text(facts.entry_id, secrets),
-        )
 
     def _write(self, call: _Call, was_in_line: bool) -> int | None:
         if self._writer is None:
@@ -676,8 +632,7 @@ class Recorder:
 
     def pass_over(self, reason: str) -> None:
         """Count an entry that is left out, and tell why the first time."""
-        self._troubles.skipped += 1
-        self._troubles.tell(Trouble.SKIPPED, f"unspool left an entry out: {reason}; recording goes on")
+        self._troubles.pass_over(reason)
 
     def _store_failed(self, refusal: StoreRefused, *, may_raise: bool = True) -> None:
         """Stop: what the store refused once it would refuse again, at the app's cost."""
@@ -717,7 +672,7 @@ class Recorder:
         was_closed, self._is_closed = self._is_closed, True
         pending = self._pace.taken()
         if (pending or self._watched) and not self._is_stopped:
-            self._enter(pending, _Said("as it was in the end", only_changes=True), None, is_part=True)
+            self._enter(pending, Said("as it was in the end", only_changes=True), None, is_part=True)
         self._watched.stop()
         try:
             self._turns.alone(self._close_store)

@@ -91,6 +91,11 @@ class Troubles:
         if self.on_error != "ignore":
             warn(message, trouble.value)
 
+    def pass_over(self, reason: str) -> None:
+        """Count an entry that is left out where there is nobody to raise to, and tell why the first time."""
+        self.skipped += 1
+        self.tell(Trouble.SKIPPED, f"unspool left an entry out: {reason}; recording goes on")
+
     def skip(self, error: UnspoolError) -> None:
         """Count a call that recorded nothing, and tell or raise why.
 

@@ -118,6 +118,18 @@ def test_atoms_of_updates_that_were_passed_over_are_never_lost(path: Path) -> No
         assert passed(history) == [0, 0, 2, 1]
 
 
+def test_atoms_put_off_stay_on_the_line_that_is_left(path: Path) -> None:
+    with Recorder(path, max_hz=0.001, on_error="raise") as recorder:
+        recorder.record({"a": 0, "b": 0})
+        recorder.update({"a": 1})
+        recorder.update({"a": 2})
+        recorder.update({"b": 5}, "back", parent_seq=0)
+    with open_history(path) as history:
+        assert history.state(2) == {"a": 2, "b": 0}
+        assert history[3].parent_seq == 0
+        assert history[3].action == "back"
+
+
 def test_forks_spans_and_notes_are_never_passed_over(path: Path) -> None:
     with Recorder(path, max_hz=0.001, state=lambda: {"n": 5}, on_error="raise") as recorder:
         for n in range(4):

@@ -1,0 +1,118 @@
+"""What a call says besides the state: made of what the app handed over, as it is kept with the entry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from types import FrameType
+
+import msgspec
+
+from unspool.model.values import Value
+from unspool.recorder.calling import Caller
+from unspool.recorder.encoding import Encoding
+from unspool.recorder.given import plain_text, whole_ns, whole_seq
+from unspool.recorder.surroundings import Surroundings
+from unspool.recorder.writing import Facts
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a call says besides the state, as the app handed it over; see `Recorder.record`.
+
+    Attributes:
+        action: why it happened, or what a note says.
+        meta: free facts.
+        timestamp_ns: nanoseconds since the epoch; now when None.
+        entry_id: an id of the source's own.
+        parent_seq: the entry this one follows, where that is not the last one.
+        part: the atoms that follow it; all when None.
+        full: store a full snapshot.
+        up: callers between the one meant and the frame that is looked at.
+        is_short: keep no more of the facts than some kilobytes.
+        is_note: there is no state.
+        only_changes: nothing is to be recorded where nothing changed.
+    """
+
+    action: str = ""
+    meta: Mapping[str, Value] | None = None
+    timestamp_ns: int | None = None
+    entry_id: str = ""
+    parent_seq: int | None = None
+    part: Collection[str] | None = None
+    full: bool = False
+    up: int = 0
+    is_short: bool = False
+    is_note: bool = False
+    only_changes: bool = False
+
+
+class Sayings:
+    """Makes facts of what calls say. Code of the app runs in here, as in `Encoding`."""
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        callers: Caller | None,
+        surroundings: Surroundings | None,
+        clock: Callable[[], int],
+    ) -> None:
+        """Settle what is kept.
+
+        Args:
+            encoding: how facts are kept, and what is left out of them.
+            callers: adds the line of a call; None to leave it out.
+            surroundings: tells what surrounds a call; None to leave it out.
+            clock: gives nanoseconds since the epoch.
+        """
+        self._encoding = encoding
+        self._callers = callers
+        self._surroundings = surroundings
+        self._clock = clock
+
+    def facts(self, said: Said, frame: FrameType | None, problems: list[str]) -> Facts:
+        """Return what is kept of what a call says.
+
+        Args:
+            said: what it says.
+            frame: the line of the app that is kept; None where there is none.
+            problems: gets one line for each marker.
+
+        Raises:
+            RefusedEntry: something that no store can keep.
+            UnsupportedValue: strict, and a fact cannot be kept.
+        """
+        encoding = self._encoding.short if said.is_short else self._encoding
+        meta: Mapping[str, Value] | None = encoding.meta(said.meta, problems)
+        if self._callers is not None:
+            meta = self._callers.added_to(meta, frame, said.up)
+        timestamp_ns, part = said.timestamp_ns, said.part
+        # A clock of the app's own is its code; the time of the system is taken when the entry is written.
+        if timestamp_ns is None and self._clock is not time.time_ns:
+            timestamp_ns = self._clock()
+        return Facts(
+            action=plain_text(said.action, "action"),
+            timestamp_ns=None if timestamp_ns is None else whole_ns(timestamp_ns),
+            meta=meta,
+            entry_id=plain_text(said.entry_id, "entry_id"),
+            parent_seq=whole_seq(said.parent_seq),
+            part=None if part is None else sorted(plain_text(atom, "the name of an atom in part") for atom in part),
+            full=bool(said.full),
+            only_changes=said.only_changes,
+            surroundings=None if self._surroundings is None else self._surroundings.now(),
+        )
+
+    def without_secrets(self, facts: Facts, secrets: set[str]) -> Facts:
+        """Return facts without what is to be left out, and without what was left out of the state."""
+        if self._encoding.redaction is None:
+            return facts
+        # First, for what is left out there is left out of the texts too.
+        meta = self._encoding.clean_meta(facts.meta, secrets)
+        return msgspec.structs.replace(
+            facts,
+            meta=meta,
+            action=self._encoding.clean_text(facts.action, secrets),
+            entry_id=self._encoding.clean_text(facts.entry_id, secrets),
+        )
+
+
+__all__ = ["Said", "Sayings"]
