@@ -4,7 +4,7 @@ A key that is a text or an integer is a step as it is. Every other one is a `Key
 is the same, so `True`, `1` and `1.0` are three keys, and so are `Decimal("1.0")` and `Decimal("1.00")`.
 
 The spelling is Python's where Python has a literal (`None`, `(1, 2)`, `b'ab'`), ISO 8601 for dates and times, and a call
-otherwise: `Decimal('1.00')`, `shop.Color(['RED', 1], True)`. It is read by looking at its syntax tree; nothing is called.
+otherwise: `Decimal('1.00')`, `shop.Color(RED=1)`. It is read by looking at its syntax tree; nothing is called.
 """
 
 from __future__ import annotations
@@ -175,6 +175,8 @@ def _literal(value: Value, *, nested: bool = True) -> str:
         return text if not nested and _MOMENT.fullmatch(text) else f"{kind.__name__}({text!r})"
     if kind is Tagged:
         name = value.type_name if _DOTTED.fullmatch(value.type_name) else ""
+        if name and value.is_member and str(value.value[0]).isidentifier():
+            return f"{name}({value.value[0]}={_literal(value.value[1])})"
         given = [] if name else [repr(value.type_name)]
         given.append(_literal(value.value))
         given += ["True"] if value.is_member else []
@@ -254,6 +256,8 @@ def _value(node: ast.expr) -> Value:
             return {_value(key): _value(item) for key, item in zip(keys, values, strict=True) if key is not None}
         case ast.Call(func=function, args=args, keywords=[]):
             return _made(ast.unparse(function), [_value(item) for item in args])
+        case ast.Call(func=ast.Attribute() as function, args=[], keywords=[ast.keyword(arg=str(member), value=item)]):
+            return Tagged(ast.unparse(function), [member, _value(item)], True)
     raise ValueError("not the spelling of a key")
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
+from unspool.model.parts import value_parts
 from unspool.model.paths import format_path
 from unspool.model.values import Value
 from unspool.query.errors import ExpressionError
@@ -243,7 +244,8 @@ def _holds(history: History, name: str, field: str) -> bool:
         value = history.view(-1).get(name)
     except CorruptHistory:
         return False
-    return isinstance(value, dict) and field in value
+    parts = value_parts(value)
+    return isinstance(parts, dict) and field in parts
 
 
 def _names(history: History) -> list[str]:

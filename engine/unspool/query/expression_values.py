@@ -54,13 +54,13 @@ def _keyed(parts: list[bytes]) -> dict[str, Value]:
     made: dict[str, Value] = {}
     for step, value in zip(steps, parts[1::2], strict=True):
         text = spell_key(step)
-        made[in_brackets(text) if not isinstance(step, str) and text in texts else text] = plain(value)
+        made[other_key(text) if not isinstance(step, str) and text in texts else text] = plain(value)
     return made
 
 
-def in_brackets(text: str) -> str:
+def other_key(text: str) -> str:
     """Return how a key that is no text is called where its text is a key of the same object itself."""
-    return f"[{text}]"
+    return f"[{text}] of another type"
 
 
 class Member(dict[str, Value]):

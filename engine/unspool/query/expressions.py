@@ -29,7 +29,7 @@ from unspool.model.limits import in_force
 from unspool.model.values import Value
 from unspool.query.doubts import Watch
 from unspool.query.errors import EvaluationStopped, ExpressionError
-from unspool.query.expression_values import Member, in_brackets, may_have_members, plain, without_members
+from unspool.query.expression_values import Member, may_have_members, other_key, plain, without_members
 from unspool.query.reading import Wire
 
 _DEEPEST: Final = 100
@@ -136,7 +136,7 @@ class _BoundedInterpreter(TreeInterpreter):  # type: ignore[misc]
     def visit_field(self, node: dict[str, Any], value: Any) -> Any:
         """Look for a field."""
         name = node["value"]
-        if isinstance(value, dict) and name in value and in_brackets(name) in value:
+        if isinstance(value, dict) and name in value and other_key(name) in value:
             raise ExpressionError(
                 f"{self._text[:80]!r}: {name!r} is a key of one object both as a text and as another type, so it is not "
                 f'known which is meant; ask for its path: blame, writes and search tell [{name}] from ["{name}"]'
@@ -148,7 +148,7 @@ class _BoundedInterpreter(TreeInterpreter):  # type: ignore[misc]
         """Look for the item of a list, or for an integer key."""
         if isinstance(value, dict):
             text = str(node["value"])
-            return value.get(in_brackets(text), value.get(text))
+            return value.get(other_key(text), value.get(text))
         return super().visit_index(node, value)
 
     def visit_function_expression(self, node: dict[str, Any], value: Any) -> Any:

@@ -122,11 +122,12 @@ def _all_lists(history: History) -> Iterator[str]:
     for place, (steps, value) in enumerate(pending):
         if place == _MOST_VALUES:
             return
-        if isinstance(value, list):
-            records = [item for item in value if isinstance(item, Mapping)]
+        parts = value_parts(value)
+        if isinstance(parts, list):
+            records = [item for item in parts if isinstance(value_parts(item), dict)]
             if records:
                 yield spell_pattern(steps)
             pending.extend(((*steps, None), item) for item in records[:_NAMED])
-        elif isinstance(value, Mapping):
-            inner = [(key, item) for key, item in value.items() if isinstance(item, list | Mapping)]
-            pending.extend(((*steps, str(key)), item) for key, item in inner)
+        elif parts is not None:
+            inner = [(step, item) for step, item in parts.items() if value_parts(item) is not None]
+            pending.extend(((*steps, None if isinstance(step, int) else step), item) for step, item in inner)

@@ -227,3 +227,19 @@ def test_values_that_compare_equal_and_are_written_differently_are_not_the_same(
     assert not strict_equal([one], [other])
     assert strict_equal([one], decode(encode([one])))
     assert encode(one) != encode(other)
+
+
+def test_members_of_enumerations_of_older_files_read_as_before() -> None:
+    older = b"\xc7\x0b\x0c\x92\xa3m.C\x92\xa3RED\x01"
+    assert decode(older) == Tagged("m.C", ["RED", 1])
+    assert not decode(older).is_member
+    assert encode(decode(older)) == older
+
+
+def test_a_member_of_an_enumeration_keeps_that_it_is_one() -> None:
+    form = encode(Colour.RED)
+    assert decode(form).is_member
+    assert encode(decode(form)) == form
+    # What says so of anything but a name and a value is taken for an object.
+    assert decode(b"\xc7\x07\x0c\x93\xa3m.C\x01\xc3") == Tagged("m.C", 1)
+    assert not decode(b"\xc7\x07\x0c\x93\xa3m.C\x01\xc3").is_member
