@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from unspool.bridges import harmless
 from unspool.errors import ConfigError
 from unspool.model.caller import CALLER
 from unspool.model.values import MISSING, Value
@@ -42,7 +43,7 @@ def record_checkpoints(recorder: Recorder, saver: Any, graph: Any = None) -> Any
     """
     if not callable(getattr(saver, "put", None)) or not callable(getattr(saver, "aput", None)):
         raise ConfigError(f"{type(saver).__name__} is no checkpoint saver; give one such as InMemorySaver()")
-    checkpoints = _Checkpoints(recorder, graph)
+    record = harmless(recorder, _Checkpoints(recorder, graph).record)
     recording = copy.copy(saver)
     put, aput = recording.put, recording.aput
 
@@ -50,13 +51,13 @@ def record_checkpoints(recorder: Recorder, saver: Any, graph: Any = None) -> Any
     def put_and_record(config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
         stored = put(config, checkpoint, metadata, new_versions)
         # Savers whose `aput` calls `put` come by twice.
-        checkpoints.record(config, checkpoint, metadata)
+        record(config, checkpoint, metadata)
         return stored
 
     @functools.wraps(aput)
     async def aput_and_record(config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
         stored = await aput(config, checkpoint, metadata, new_versions)
-        checkpoints.record(config, checkpoint, metadata)
+        record(config, checkpoint, metadata)
         return stored
 
     recording.put, recording.aput = put_and_record, aput_and_record

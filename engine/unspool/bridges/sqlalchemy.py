@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import LoaderCallableStatus, Mapper
 
+from unspool.bridges import harmless
 from unspool.model.values import Value
 from unspool.recorder.calling import Caller
 from unspool.recorder.recorder import Recorder
@@ -60,15 +61,16 @@ class _Writes:
         # Under it an instance keeps the lines of its assignments, and a session what rows were and where it may roll back to.
         self._info = f"unspool {id(self)}"
         self._listening: list[tuple[Any, str, Any]] = []
-        known = ((table, rows) for table, rows in recorder.last().items() if isinstance(rows, dict))
         self._state: dict[str, dict[str, Row]] = {
-            table: rows for table, rows in known if all(isinstance(row, dict) for row in rows.values())
+            table: rows for table, rows in recorder.last().items() if isinstance(rows, dict)
         }
+        self._noted = harmless(recorder, self._note)
         for mapper in list(registry.mappers):
             self.mapper_configured(mapper, mapper.class_)
-        self._listen(Mapper, "mapper_configured", self.mapper_configured)
-        for happening in ("after_flush", "after_transaction_create", "after_soft_rollback", "do_orm_execute"):
-            self._listen(session, happening, getattr(self, happening))
+        self._listen(Mapper, "mapper_configured", harmless(recorder, self.mapper_configured))
+        for happening in ("after_flush", "after_transaction_create", "after_soft_rollback"):
+            self._listen(session, happening, harmless(recorder, getattr(self, happening)))
+        self._listen(session, "do_orm_execute", self.do_orm_execute)
 
     def _listen(self, target: Any, happening: str, told: Any, **options: bool) -> None:
         event.listen(target, happening, told, **options)
@@ -79,11 +81,10 @@ class _Writes:
             event.remove(*self._listening.pop())
 
     def mapper_configured(self, mapper: Any, kind: type) -> None:
-        """Note each assignment to the columns of a class."""
         for name in mapper.columns.keys() if self._is_meant(mapper) else ():
             for happening in ("set", "modified"):
-                if not event.contains(getattr(kind, name), happening, self._note):
-                    self._listen(getattr(kind, name), happening, self._note, raw=True, propagate=True)
+                if not event.contains(getattr(kind, name), happening, self._noted):
+                    self._listen(getattr(kind, name), happening, self._noted, raw=True, propagate=True)
 
     def after_flush(self, session: Any, _: Any) -> None:
         """Record what a flush wrote, line by line, in the order of the assignments."""
@@ -130,20 +131,21 @@ class _Writes:
     def do_orm_execute(self, execution: Any) -> Any:
         if not (execution.is_update or execution.is_delete or execution.is_insert):
             return None
-        line, mapper = self._line(), execution.bind_mapper
         result = execution.invoke_statement()
-        if self._is_meant(mapper):
-            kind = type(execution.statement).__name__.upper()
-            states = [inspect(row) for row in list(execution.session.identity_map.values())]
-            loaded = {_place(state): dict(_written(state, True)) for state in states if state.mapper.isa(mapper)}
-            action = f"{kind} {_table(mapper)}, rows not known; loaded:{'' if loaded else ' none'}"
-            self._record(execution.session, _Write(0, line, {**loaded}), action)
+        harmless(self._recorder, self._tell_of_statement)(execution, execution.bind_mapper)
         return result
 
+    def _tell_of_statement(self, execution: Any, mapper: Any) -> None:
+        if self._is_meant(mapper):
+            states = [inspect(row) for row in list(execution.session.identity_map.values())]
+            loaded = {_place(state): dict(_written(state, True)) for state in states if state.mapper.isa(mapper)}
+            what = f"{type(execution.statement).__name__.upper()} {_table(mapper)}, rows not known"
+            written = _Write(0, self._line(), {**loaded})
+            self._record(execution.session, written, f"{what}; loaded:{'' if loaded else ' none'}")
+
     def _is_meant(self, mapper: Any) -> bool:
-        return getattr(mapper, "registry", None) is self._registry and _table(mapper) in (
-            self._tables or [_table(mapper)]
-        )
+        is_known = getattr(mapper, "registry", None) is self._registry
+        return is_known and (not self._tables or _table(mapper) in self._tables)
 
     def _line(self) -> Mapping[str, Value]:
         return self._callers.added_to(None, sys._getframe(1), 0)
@@ -191,9 +193,7 @@ def _written(state: Any, is_whole: bool) -> Iterator[tuple[str, Value]]:
         if name in state.dict:
             if is_whole or name in state.committed_state:
                 # JSON may be changed in place without being written.
-                yield (
-                    name,
-                    deepcopy(state.dict[name]) if isinstance(state.dict[name], dict | list) else state.dict[name],
-                )
+                value = state.dict[name]
+                yield name, deepcopy(value) if isinstance(value, dict | list) else value
         elif name in state.expired_attributes:
             yield name, _NOT_LOADED

@@ -14,7 +14,7 @@ from unspool.errors import ConfigError
 from unspool.history import History
 from unspool.model.caller import caller_of
 from unspool.query.blame import blame
-from unspool.recorder import Recorder
+from unspool.recorder import EntrySkipped, Recorder
 from unspool.store import MemoryStore
 
 langgraph = pytest.importorskip("langgraph.graph")
@@ -194,6 +194,22 @@ def test_parallel_nodes_have_no_one_line_and_what_fails_is_not_recorded() -> Non
             graph.invoke({"total": 0, "log": []}, thread("a"))
             assert [entry.action for entry in History(store)] == actions
             assert caller_of(History(store)[-1].meta) is None
+
+
+def test_what_the_bridge_cannot_take_never_reaches_the_graph() -> None:
+    class Odd:
+        @property
+        def nodes(self) -> Any:
+            raise LookupError("not for you")
+
+    builder = langgraph.StateGraph(Trip)
+    builder.add_node(price)
+    builder.add_edge(langgraph.START, "price")
+    recorder = Recorder(MemoryStore())
+    graph = builder.compile(checkpointer=record_checkpoints(recorder, memory.InMemorySaver(), Odd()))
+    with pytest.warns(EntrySkipped, match="could not record what happened .LookupError"):
+        assert graph.invoke({"total": 1, "log": []}, thread("a"))["total"] == 4
+    assert recorder.skipped == 3
 
 
 def test_what_is_no_saver_is_refused() -> None:

@@ -15,7 +15,7 @@ from unspool import open_history
 from unspool.history import History
 from unspool.model.caller import caller_of
 from unspool.query.blame import blame
-from unspool.recorder import Recorder
+from unspool.recorder import EntrySkipped, Recorder
 from unspool.store import MemoryStore
 
 sqlalchemy = pytest.importorskip("sqlalchemy")
@@ -310,6 +310,43 @@ def test_a_recording_that_goes_on_keeps_rows_that_nobody_writes(tmp_path: Path) 
     with open_history(tmp_path / "x.unspool") as history:
         assert set(history.value(-1, "orders")) == {"1", "2"}
         assert history.value(-1, "lines") == [2]
+
+
+def test_what_the_bridge_cannot_take_never_reaches_the_session(shop: Shop) -> None:
+    class Code(str):
+        def __str__(self) -> str:
+            raise LookupError("not for you")
+
+    class Coded(sqlalchemy.TypeDecorator):  # type: ignore[misc,name-defined]
+        impl = sqlalchemy.String
+        cache_ok = True
+
+        def process_result_value(self, value: Any, _: Any) -> Code:
+            return Code(value)
+
+    class Local(orm.DeclarativeBase):  # type: ignore[misc,name-defined]
+        pass
+
+    class Part(Local):
+        __tablename__ = "parts"
+        code = orm.mapped_column(Coded, primary_key=True)
+        n = orm.mapped_column(sqlalchemy.Integer)
+
+    Local.metadata.create_all(shop.engine)
+    recorder = Recorder(shop.store)
+    stop = record_session(recorder, shop.session, Local)
+    with shop.session() as session:
+        session.add(Part(code=Code("a"), n=1))
+        with pytest.warns(EntrySkipped, match="could not record what happened .LookupError"):
+            session.commit()
+        session.execute(sqlalchemy.update(Part).values(n=2))
+        session.commit()
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            session.execute(sqlalchemy.update(Part).values(n=sqlalchemy.text("no_such_column")))
+        session.rollback()
+        assert session.scalars(sqlalchemy.select(Part.n)).all() == [2]
+    stop()
+    assert recorder.skipped == 1
 
 
 def test_many_rows_of_one_line_are_one_entry(shop: Shop) -> None:
