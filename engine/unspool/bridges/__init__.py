@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from unspool.errors import UnspoolError
-
 if TYPE_CHECKING:
     from unspool.recorder.recorder import Recorder
 
@@ -24,6 +22,9 @@ def harmless(recorder: Recorder, act: Callable[..., object]) -> Callable[..., No
     Raises:
         UnspoolError: by the returned function, where the recorder's `on_error` is `raise`.
     """
+
+    # Every run of pytest imports this package, for its plugin.
+    from unspool.errors import UnspoolError
 
     def done(*given: Any) -> None:
         try:
