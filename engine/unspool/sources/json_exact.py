@@ -37,6 +37,8 @@ _USUAL_RUN: Final = 1 << 18
 _MOST_OF_RUN: Final = 1 << 20
 """Bytes of values that are read at once, usually and at most."""
 _OPENERS: Final = (b"{", b"[")
+_SMALL: Final = 64
+"""Bytes of a value below which many are not looked at one by one."""
 _LEVELS: Final = 8
 """Levels of large containers that are taken apart; what lies deeper is read as a whole."""
 _scan_string: Final[Callable[[str, int, bool], tuple[str, int]]] = vars(json.decoder)["scanstring"]
@@ -189,7 +191,14 @@ def _walk(data: bytes | msgspec.Raw, levels: int) -> Iterator[Opened | Closed | 
         del named
     else:
         texts = _split_list(data)
+    # Views of many small values take more than the values.
+    are_small = len(texts) * _SMALL > len(data)
     yield Opened(keys, len(texts))
+    if are_small and keys is None:
+        del texts
+        yield bytes(data)
+        yield _CLOSED
+        return
     run: list[msgspec.Raw] = []
     size = 0
     for text in texts:
@@ -203,7 +212,7 @@ def _walk(data: bytes | msgspec.Raw, levels: int) -> Iterator[Opened | Closed | 
             continue
         run.append(text)
         size += length
-        if size >= _MOST_OF_RUN or zlib.crc32(text) * _USUAL_RUN < length << 32:
+        if size >= _MOST_OF_RUN or (not are_small and zlib.crc32(text) * _USUAL_RUN < length << 32):
             yield _run_text(run)
             run, size = [], 0
     if run:

@@ -44,12 +44,13 @@ ODD_TEXTS = (
 
 
 @contextmanager
-def parts_of_bytes(large: int) -> Iterator[None]:
-    """Read in parts what is larger than some bytes."""
+def parts_of_bytes(large: int, small: int = 4) -> Iterator[None]:
+    """Read in parts what is larger than some bytes; lists of values that are smaller than others at once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_exact, "LARGE", large)
         patch.setattr(json_exact, "_USUAL_RUN", max(large // 2, 1))
         patch.setattr(json_exact, "_MOST_OF_RUN", large)
+        patch.setattr(json_exact, "_SMALL", small)
         yield
 
 
