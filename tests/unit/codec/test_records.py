@@ -15,6 +15,7 @@ from unspool.codec.records import (
     PackedRecords,
     Record,
     RecordCodec,
+    Slices,
     apply_form,
     apply_write,
     decode_delta,
@@ -203,3 +204,14 @@ def test_packed_records_are_a_sequence_of_records() -> None:
     assert list(rows[1:3]) == records[1:3]
     assert [rows.full_at_or_before(place) for place in range(5)] == [0, 0, 0, 3, 3]
     assert rows[1:3].full_at_or_before(1) == -1
+
+
+def test_slices_are_a_sequence_of_their_parts() -> None:
+    parts = [b"a", b"", b"bcd", b"ef"]
+    slices = Slices(b"--" + b"".join(parts) + b"--", [2, 3, 3, 6, 8])
+    assert len(slices) == 4
+    assert list(slices) == parts
+    assert [slices[at] for at in range(-4, 4)] == parts + parts
+    assert slices[1:] == parts[1:]
+    assert slices[::-1] == parts[::-1]
+    assert slices.joined(1, 3) == b"bcd"
