@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from unspool.model.parts import value_parts
+from unspool.model.parts import content_of
 from unspool.model.paths import Path
 from unspool.model.values import MISSING, Value, strict_equal
 from unspool.query.checkers_findings import CheckFinding, Scope
@@ -180,6 +180,9 @@ def _types_in(touch: Touch) -> Iterator[tuple[Path, str]]:
         yield path, type_name(value)
         if len(path) - len(touch.path) == _LEVELS:
             continue
-        parts = value_parts(value) or {}
-        items = parts.items() if isinstance(parts, dict) else enumerate(parts)
-        pending.extend(((*path, step), part) for step, part in items)
+        content = content_of(value)
+        # Items of a tuple, and values of keys that are numbers, may well be of different types.
+        if isinstance(content, Mapping):
+            pending.extend(((*path, key), item) for key, item in content.items() if isinstance(key, str))
+        elif isinstance(content, list):
+            pending.extend(((*path, index), item) for index, item in enumerate(content))

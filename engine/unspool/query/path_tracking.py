@@ -145,7 +145,8 @@ class Tracker:
         if index is None:
             return None
         steps[depth] = index
-        level.end = header_size(level.value) + sum(map(len, parts[: index + 1]))
+        if shape_of(level.value) is Shape.LIST:
+            level.end = header_size(level.value) + sum(map(len, parts[: index + 1]))
         return parts[index]
 
     def _sought(self, depth: int, step: int, parts: Sequence[bytes]) -> int | None:

@@ -140,6 +140,20 @@ def test_a_member_of_an_enumeration_is_known_by_name_and_by_value(tmp_path: File
         assert bisect(history, "mode").flips == ()
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [list, collections.deque, collections.UserList, lambda items: Plain(items), lambda items: {1: items}, tuple],
+    ids=["list", "deque", "UserList", "object", "key", "tuple"],
+)
+def test_items_of_wrapped_lists_are_followed_where_bytes_before_them_are_the_same(
+    tmp_path: FilePath, wrap: Callable[[list[Value]], Value]
+) -> None:
+    with recorded(tmp_path, *({"a": wrap([{"x": 1}, {"y": n}, n, "z"])} for n in range(3))) as history:
+        for path, leaf in leaves(history.view(2).wire["a"], ("a",)):
+            expected = 0 if decode(leaf) in (1, "z") else 2
+            assert setters(history, format_path(path)) == {format_path(path, root=""): expected}
+
+
 def test_a_number_is_an_integer_key_before_it_is_a_text_key(tmp_path: FilePath) -> None:
     with recorded(tmp_path, {"a": {2: "int", "2": "text", "3": "only"}}) as history:
         wire = history.view(0).wire
@@ -379,3 +393,13 @@ def test_deep_nesting_of_one_kind_is_asked_in_its_time(wrap: Callable[[Value], V
     assert len(list(leaves(before))) == 1
     assert len(list(differences(before, after))) == 1
     assert all(one.seq == 1 for one in blame(told([before, after])).values)
+
+
+@given(st.lists(WITH_LISTS, min_size=2, max_size=4))
+def test_blame_of_one_leaf_is_never_later_than_that_of_all(forms: list[bytes]) -> None:
+    history = told(forms)
+    for one in blame(history).values:
+        (alone,) = blame(history, -1, one.path).values
+        # What stood in another kind of container is new to the whole; its own path is asked for its value only.
+        assert alone.seq <= one.seq
+        assert strict_equal(alone.value, one.value)
