@@ -22,12 +22,14 @@ from unspool.codec.records import (
     decode_full,
     encode_delta,
     encode_full,
+    patch_steps,
     raw_items,
     renumbered,
     replay_delta,
     write_atom,
     write_atoms,
 )
+from unspool.delta.patch import patch_work
 from unspool.errors import BrokenChain, CorruptHistory
 from unspool.model.entries import ChangeKind
 from unspool.model.wire import encode
@@ -215,3 +217,20 @@ def test_slices_are_a_sequence_of_their_parts() -> None:
     assert slices[1:] == parts[1:]
     assert slices[::-1] == parts[::-1]
     assert slices.joined(1, 3) == b"bcd"
+
+
+def test_the_steps_of_all_patches_of_a_large_delta_count_and_only_those() -> None:
+    old = [encode([f"{number}" * 20 for number in range(start, start + 40)]) for start in (0, 100, 200)]
+    new = [
+        encode([f"{number}" * 20 + "!" * (number % 9 == 0) for number in range(at, at + 40)]) for at in (0, 100, 200)
+    ]
+    writes = [AtomWrite("value", Form.VALUE, new[0])]
+    writes += [write_atom(f"patched {place}", old[place], new[place]) for place in range(3)]
+    writes.append(AtomWrite("gone", Form.DELETED))
+    patches = [write.payload for write in writes if write.form is Form.PATCH]
+    assert len(patches) == 3
+    record = Record(RecordCodec.DICT, encode_delta(writes, [write.atom for write in writes].index))
+    assert patch_steps(record) == sum(map(patch_work, patches)) > 6
+    assert patch_steps(Record(RecordCodec.NONE, record.payload)) == 0
+    few = encode_delta([write_atom("a", encode("x" * 90), encode("x" * 45 + "y" + "x" * 45))], lambda _: 0)
+    assert patch_steps(Record(RecordCodec.DICT, few)) == 0

@@ -13,6 +13,7 @@ from question_histories import Told, damaged_shop, histories, tell
 from unspool.errors import CorruptHistory
 from unspool.history import History
 from unspool.model.values import MISSING, strict_equal
+from unspool.model.wire import encode
 from unspool.query.blame import blame
 from unspool.query.errors import PathNotFound, QuestionError
 from unspool.query.path_writes import WriteKind, last_write, next_write, previous_write, writes_of
@@ -195,3 +196,16 @@ def test_damage_on_the_way_is_named_and_stepped_over_when_asked(tmp_path: Path) 
         assert all(value.seq in hole or value.seq <= at for value in found.values)
         certain = [value for value in found.values if value.certain and value.seq < hole.start]
         assert all(last_write(history, value.path, hole.start - 1).seq == value.seq for value in certain[:5])
+
+
+def test_the_next_write_on_a_line_comes_after_the_entry_asked_for() -> None:
+    told = tell([{"n": number // 2} for number in range(10)])
+    for at in range(8):
+        found = next_write(told.history, ("n",), at, line=9)
+        assert found is not None
+        assert (found.seq, found.old_bytes, found.new_bytes) == (
+            2 * (at // 2 + 1),
+            encode(at // 2),
+            encode(at // 2 + 1),
+        )
+    assert next_write(told.history, ("n",), 8, line=9) is None
