@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from unspool.model.values import MISSING, strict_equal
 from unspool.model.wire import encode
 from unspool.query.blame import blame
 from unspool.query.errors import PathNotFound, QuestionError
-from unspool.query.path_writes import WriteKind, last_write, next_write, previous_write, writes_of
+from unspool.query.path_writes import WriteKind, all_writes, last_write, next_write, previous_write, writes_of
 from unspool.store.file import FileStore
 
 
@@ -209,3 +210,15 @@ def test_the_next_write_on_a_line_comes_after_the_entry_asked_for() -> None:
             encode(at // 2 + 1),
         )
     assert next_write(told.history, ("n",), 8, line=9) is None
+
+
+def test_only_the_write_across_damage_is_uncertain_and_those_before_it_are_not(tmp_path: Path) -> None:
+    states, hole = damaged_shop(tmp_path / "shop.unspool")
+    with History(FileStore.open(tmp_path / "shop.unspool")) as history:
+        path = next((name,) for name in states[0] if all(one[name] != other[name] for one, other in pairwise(states)))
+        found = all_writes(history, path, skip_damaged=True)
+        assert not found.complete
+        assert [write.seq for write in found.writes if not write.certain] == [hole.stop]
+        assert [write.seq for write in found.writes if write.certain] == [
+            *range(len(states) - 1, hole.stop, -1), *range(hole.start - 1, -1, -1),
+        ]  # fmt: skip
