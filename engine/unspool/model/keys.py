@@ -110,7 +110,7 @@ def key_of(step: Step) -> Value:
 def spell_key(step: Step) -> str:
     """Return the text of a key: what stands in the brackets of a path, or the text itself where it is one."""
     if isinstance(step, Key):
-        return _spelled(step.form)
+        return _spelled(step.form) if len(step.form) <= _SHORT else _spell_form(step.form)
     return step if isinstance(step, str) else _integer(step)
 
 
@@ -120,10 +120,13 @@ def read_key(text: str) -> Step:
     Raises:
         PathSyntaxError: it is none.
     """
+    raw = _WIRE.fullmatch(text)
+    if raw is not None and not len(raw[1]) % 2:
+        return Key(bytes.fromhex(raw[1]))
     try:
         moment = _MOMENT.fullmatch(text)
         value = _moment(text) if moment is not None else _parsed(text)
-        return value if type(value) is Key else step_of(value)
+        return step_of(value)
     except (SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error) or type(error).__name__
     except (CorruptHistory, UnsupportedValue) as error:
@@ -131,17 +134,21 @@ def read_key(text: str) -> Step:
     raise PathSyntaxError(f"{text[:80]!r} is no key ({reason})")
 
 
-@lru_cache(maxsize=4096)
-def _spelled(form: bytes) -> str:
+def _spell_form(form: bytes) -> str:
     from unspool.model.wire import decode
 
     try:
         text = _literal(decode(form), nested=False)
         if read_key(text) == Key(form):
             return text
-    except (PathSyntaxError, ValueError, TypeError, LookupError, RecursionError):
+    except (PathSyntaxError, ValueError, TypeError, LookupError, RecursionError, CorruptHistory):
         pass
     return f"wire('{form.hex()}')"
+
+
+_spelled: Final = lru_cache(maxsize=4096)(_spell_form)
+_SHORT: Final = 1024
+"""Bytes of a key up to which its spelling is remembered."""
 
 
 _LONGEST_INTEGER: Final = 14_000
@@ -201,6 +208,8 @@ _MOMENT: Final = re.compile(
     r"|\d\d:\d\d:\d\d(?:\.\d+)?(?:[-+]\d\d:\d\d(?::\d\d)?)?",
     re.ASCII,
 )
+_WIRE: Final = re.compile(r"wire\('([0-9a-f]+)'\)")
+"""A key that nothing else spells."""
 _DOTTED: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 _CALLS: Final[dict[type, Callable[[Value], str]]] = {
     dt.timedelta: lambda value: f"{value.days}, {value.seconds}, {value.microseconds}",
@@ -216,7 +225,6 @@ _MADE: Final[dict[str, Callable[..., Value]]] = {
     "UUID": uuid.UUID,
     "frozenset": frozenset,
     "set": set,
-    "wire": lambda text: Key(bytes.fromhex(text)),
 }
 """What is made of the arguments of a call in the spelling of a key; a closed list, none runs code of anyone."""
 

@@ -135,3 +135,14 @@ def test_what_is_no_key_is_refused_with_its_column_and_never_run(text: str) -> N
 def test_a_number_that_python_does_not_read_is_refused(text: str) -> None:
     with pytest.raises(PathSyntaxError, match="5,000 digits"):
         parse_path(text)
+
+
+def test_a_key_that_does_not_decode_is_spelled_by_its_bytes() -> None:
+    (step,) = parse_path("[wire('c1')]")
+    assert format_path((step,)) == "$[wire('c1')]"
+    assert parse_path(format_path((step,))) == (step,)
+
+
+def test_a_key_of_any_size_is_spelled() -> None:
+    for key in (("x" * 40_000, 1), tuple(range(5_000)), (b"\0" * 10_000,), ("x" * 200_000, 1)):
+        assert parse_path(format_path((step_of(key),))) == (step_of(key),)
