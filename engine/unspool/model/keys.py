@@ -87,19 +87,27 @@ def step_of_form(form: bytes) -> Step:
     Raises:
         CorruptHistory: the bytes are no wire form.
     """
-    from unspool.model.encoded import Shape, shape_of
+    # The numbers of the wire form are read here: an object may have very many such keys.
+    first = form[0] if form else 0xC1
+    if first <= 0x7F:
+        return first
+    if first >= 0xE0:
+        return first - 0x100
+    if 0xCC <= first <= 0xD3:
+        return int.from_bytes(form[1:], signed=first >= 0xD0)
+    if first in _NEITHER or (first in _EXTENSIONS and form[_EXTENSIONS[first]] not in _TEXT_OR_NUMBER):
+        return Key(form)
     from unspool.model.wire import decode
 
-    if shape_of(form) is Shape.TEXT or form[0] <= 0x7F:
-        return decode(form)  # type: ignore[no-any-return]
-    if form[0] in _NO_NUMBERS:
-        return Key(form)
     value = decode(form)
     return value if type(value) is str or type(value) is int else Key(form)
 
 
-_NO_NUMBERS: Final = frozenset((0xC0, 0xC2, 0xC3, 0xCA, 0xCB))
-"""First bytes of nil, booleans and floats."""
+_NEITHER: Final = frozenset((0xC0, 0xC2, 0xC3, 0xC4, 0xC5, 0xC6, 0xCA, 0xCB))
+"""First bytes of nil, booleans, bytes and floats."""
+_EXTENSIONS: Final = {0xC7: 2, 0xC8: 3, 0xC9: 5, **dict.fromkeys(range(0xD4, 0xD9), 1)}
+"""First bytes of tagged values, with where their code stands."""
+_TEXT_OR_NUMBER: Final = frozenset((int(Tag.BIG_INT), int(Tag.SURROGATES)))
 
 
 def key_of(step: Step) -> Value:
