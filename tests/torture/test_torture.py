@@ -17,7 +17,8 @@ from torture.truth import scratch
 
 SEED = 20_261_129
 SLICE = {
-    "flips": 20, "cuts": 15, "rows": 20, "live flips": 20, "power cuts": 30, "I/O faults": 30, "kills": 2, "exhaustion": 2, "re-entry": 6,
+    "flips": 20, "flips, format 1": 15, "cuts": 15, "cuts, format 1": 10, "live flips": 20, "live flips, format 1": 15,
+    "rows": 20, "power cuts": 30, "I/O faults": 30, "kills": 2, "exhaustion": 2, "re-entry": 6,
     "readers": 25, "git settings": 4, "postgres": 1, "web": 10,
 }  # fmt: skip
 """Cases of each campaign; chosen so that each takes a few seconds."""
