@@ -30,3 +30,33 @@ def test_binary_data_comes_back_exactly(start: bytes, middle: bytes, end: bytes,
         old, new = encode(before), encode(after)
         patch = make_patch(old, new)
         assert patch is None or (apply_patch(old, patch) == new and len(patch) < len(new))
+
+
+@given(
+    st.lists(st.text("ab", min_size=3, max_size=9), min_size=40, max_size=60),
+    st.dictionaries(st.integers(0, 39), st.text("xyz", max_size=90), min_size=1, max_size=4),
+)
+def test_items_that_changed_where_they_stand_are_written_alone(items: list[str], edits: dict[int, str]) -> None:
+    before = [{"id": number, "text": text * 9} for number, text in enumerate(items)]
+    after = [{**item, "text": edits.get(number, item["text"])} for number, item in enumerate(before)]
+    for old, new in (
+        (encode(before), encode(after)),
+        (encode({"rows": before, "n": 1}), encode({"rows": after, "n": 2})),
+    ):
+        patch = make_patch(old, new)
+        assert patch is not None
+        assert apply_patch(old, patch) == new
+        assert len(patch) < sum(map(len, edits.values())) + 40 * len(edits) + 60
+
+
+def test_objects_far_down_whose_keys_changed_are_followed_to_the_value_that_stayed() -> None:
+    def nested(sign: str) -> bytes:
+        value: object = "what stays " * 100
+        for level in range(20):
+            value = {f"{sign}{level}": sign * 30, "deep": value, "tail": sign * 30}
+        return encode(value)
+
+    patch = make_patch(nested("a"), nested("b"))
+    assert patch is not None
+    assert apply_patch(nested("a"), patch) == nested("b")
+    assert len(patch) < len(nested("b")) - 1000
