@@ -65,17 +65,21 @@ class Sealer:
         self._connection: FileConnection | None = None
         self._segment: Segment | None = None
         self._tally: Tally | None = None
-        self._folded = 0
+        self._folded = self._sealed = 0
         self._is_given_up = False
         self.failure: UnspoolError | None = None
         """Why sealing stopped, if it did: entries stay readable in the tail."""
 
     def request(self, start: int, stop: int) -> None:
-        """Ask for the rows `start` to `stop - 1` to become a block."""
-        if self._thread is None:
+        """Ask for the rows `start` to `stop - 1` to become a block; what is one already is left out."""
+        self._start()
+        self._requests.put((start, stop))
+
+    def _start(self) -> None:
+        # Ctrl-C may end this anywhere: a thread that was made may never have been started.
+        if self._thread is None or self._thread.ident is None:
             self._thread = threading.Thread(target=self._work, name="unspool-sealer", daemon=True)
             self._thread.start()
-        self._requests.put((start, stop))
 
     def seal_now(self, start: int, stop: int) -> None:
         """Seal rows on the calling thread; only while the thread is not running."""
@@ -90,6 +94,7 @@ class Sealer:
     def finish(self) -> None:
         """Wait for all requests and end the thread."""
         if self._thread is not None:
+            self._start()
             self._requests.put(None)
             self._thread.join()
             self._thread = None
@@ -122,7 +127,7 @@ class Sealer:
         return self._connection
 
     def _work(self) -> None:
-        while True:
+        while self._thread is threading.current_thread():
             request = self._requests.get()
             if request is None:
                 return
@@ -146,6 +151,10 @@ class Sealer:
             self._connection = None
 
     def _seal(self, connection: FileConnection, start: int, stop: int) -> None:
+        # An interrupted call asks for the same rows once more.
+        start = max(start, self._sealed)
+        if start >= stop:
+            return
         rows = read_rows(connection, start, stop)
         if len(rows) != stop - start:
             raise CorruptHistory(f"{self._path}: entries {start} to {stop - 1} are not all in the tail", seq=start)
@@ -157,7 +166,7 @@ class Sealer:
         self._presence()
         with self._write_lock:
             write_block(connection, block, self._tally)
-        self._segment = block.segment
+        self._segment, self._sealed = block.segment, stop
         if block.head.stop - self._folded >= SPAN_ENTRIES:
             with self._write_lock:
                 folded = connection.layout.fold(connection, self._folded)

@@ -238,6 +238,7 @@ class FileWriter:
                     self._connection.execute("ROLLBACK")
                 known = self._connection.execute("SELECT count(*) FROM atom").fetchone()[0]
                 newest = self._connection.execute("SELECT max(seq) FROM tail").fetchone()[0]
+                self._last_sum = self._layout.last_sum(self._connection)
         except sqlite3.Error as error:
             raise StorageFailed(f"{self._path}: could not be read back ({error})") from None
         self._numbers.fresh[:] = [
@@ -302,6 +303,8 @@ class FileWriter:
         try:
             self.sealer.finish()
             self._presence.check()
+            # The last call may have been interrupted, and no other came to settle it.
+            self.settle()
             if self._seals:
                 self.sealer.seal_all(unsealed_runs(self._connection, RUN_ROWS))
             self._mark_end(is_closed=True)

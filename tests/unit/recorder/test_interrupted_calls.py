@@ -1,0 +1,71 @@
+"""Ctrl-C between any two lines of a call: what was acknowledged is kept, and the file is whole."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import pytest
+
+from unspool import Recorder, open_history
+from unspool.query.doctor import Health, diagnose
+from unspool.store import writer
+
+_ROOMS: Final = ("/unspool/recorder/", "/unspool/store/writer.py", "/unspool/store/sealer.py")
+_MOST_LINES: Final = 400
+_INTERRUPTED: Final = 9
+"""The call that Ctrl-C ends: it asks for a block to be sealed."""
+
+
+def interrupted_after(lines: int, work: Callable[[], object]) -> bool:
+    """Do some work and raise KeyboardInterrupt in it once so many of our lines have begun; say whether it came to that."""
+    left = lines
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal left
+        if not any(room in frame.f_code.co_filename for room in _ROOMS):
+            return None
+        if event == "line":
+            if left == 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+            left -= 1
+        return trace
+
+    sys.settrace(trace)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+@pytest.mark.parametrize(
+    "first", [pytest.param(start, marks=() if start == 0 else pytest.mark.slow) for start in range(5)]
+)
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_file_is_whole_whatever_line_ctrl_c_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, goes_on: bool
+) -> None:
+    monkeypatch.setattr(writer, "RUN_ROWS", 4)
+    for lines in range(first, _MOST_LINES, 5):
+        path = tmp_path / f"{lines}.unspool"
+        acknowledged = []
+        with Recorder(path, strategy="changes:3") as recorder:
+            for number in range(16 if goes_on else _INTERRUPTED + 1):
+                state = {"count": number, f"atom{number % 7}": [number] * 5}
+                if number != _INTERRUPTED:
+                    recorder.record(state, f"step {number}")
+                    acknowledged.append(state)
+                elif not interrupted_after(lines, lambda state=state: recorder.record(state, "cut short")):  # type: ignore[misc]
+                    return
+        with open_history(path) as history:
+            kept = [history.state(seq) for seq in range(len(history)) if history.action(seq) != "cut short"]
+        assert kept == acknowledged, lines
+        found = diagnose(path)
+        assert found.verdict is Health.HEALTHY, (lines, found.findings)
