@@ -52,8 +52,12 @@ class ReadConnection:
         self._connection, self._view = connect_reader(path, live=live or None)
         self._guard = -1
         self._guarded: _Guarded = (0, 0)
-        self._set_guard()
-        self.damage = "" if live else _damage(path)
+        try:
+            self._set_guard()
+            self.damage = "" if live else _damage(path)
+        except BaseException:
+            self.close()
+            raise
         self._reopened = 0
         self._other = -1
         """Number of a file that has the name now and holds another history."""
@@ -123,9 +127,13 @@ class ReadConnection:
             self._guard = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return
-        status = os.fstat(self._guard)
-        self._guarded = (status.st_size, status.st_mtime_ns)
-        if (status.st_ino, *self._guarded) != self._stamp[:3]:
+        try:
+            status = os.fstat(self._guard)
+            self._guarded = (status.st_size, status.st_mtime_ns)
+            is_ours = (status.st_ino, *self._guarded) == self._stamp[:3]
+        except OSError:
+            is_ours = False
+        if not is_ours:
             # Another file has the name already: that one is looked at by its name.
             os.close(self._guard)
             self._guard = -1

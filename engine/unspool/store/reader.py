@@ -65,8 +65,12 @@ class FileReader:
         self.count = 0
         self._mark: EndMark | None = None
         self._mark_damage = ""
-        self.history_id = self._file.history_id = self._read_history_id()
-        self.refresh()
+        try:
+            self.history_id = self._file.history_id = self._read_history_id()
+            self.refresh()
+        except BaseException:
+            self._file.close()
+            raise
 
     def _forget(self) -> None:
         """A copy of the file may hold the same entries in other blocks."""
