@@ -15,7 +15,7 @@ json_leaves = (
     | st.booleans()
     | st.integers(-3, 300)
     | st.integers(-(2**80), 2**80)
-    | st.floats(allow_nan=False)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=8)
     | st.text(min_size=60, max_size=90)
 )

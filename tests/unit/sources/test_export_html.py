@@ -19,6 +19,7 @@ from support.values import json_values
 from unspool import History, Recorder, open_history
 from unspool.model.values import json_equal
 from unspool.sources.exports.html_data import report_data
+from unspool.sources.exports.options import Holes
 from unspool.sources.exports.options import ExportOptions
 from unspool.sources.exports.registry import export_lines
 from unspool.sources.json_pointer_edit import apply_operation
@@ -159,7 +160,7 @@ def test_a_report_that_would_be_too_large_shows_some_of_the_entries_and_says_so(
     with open_history(tmp_path / "shop.unspool") as history:
         whole = report(history)
         assert "This report shows" not in whole.text
-        data = report_data(history, 40_000)
+        data = report_data(history, 40_000, Holes())
         page = report(history, max_bytes=40_000)
     shown = page.data["seqs"]
     assert 2 < len(shown) < 300
