@@ -138,14 +138,15 @@ class Capture:
         gone: list[str] = []
         for name, value in _items(state):
             atom = plain_text(name, "the name of an atom")
+            label = self._encoding.atom_name(atom)
             if is_part and value is MISSING:
-                gone.append(atom)
+                gone.append(label)
                 continue
-            before = known.get(atom)
+            before = known.get(label)
             if before is not None and objects.get(atom, self) is value:
-                forms[atom] = before
+                forms[label] = before
             else:
-                forms[atom] = self._encoding.atom(atom, value, problems, secrets)
+                forms[label] = self._encoding.atom(atom, value, problems, secrets)
         self._encoding.clean_errors(forms, secrets)
         kept = dict(state) if self._immutable else _NO_OBJECTS
         return Captured(ticket, state, None, forms, tuple(problems), secrets, kept, is_part, frozenset(gone))

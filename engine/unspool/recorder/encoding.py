@@ -112,6 +112,10 @@ class Encoding:
             return self.redaction.apply(name, data[0], secrets)
         return data[0]
 
+    def atom_name(self, name: str) -> str:
+        """Return how an atom is called in the recording."""
+        return name if self.redaction is None else self.redaction.atom_name(name)
+
     def clean_errors(self, forms: dict[str, bytes], secrets: set[str]) -> None:
         """Take what was left out of some atoms out of the texts of exceptions in all of them."""
         if self.redaction is None or not secrets:

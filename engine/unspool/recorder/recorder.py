@@ -553,7 +553,7 @@ class Recorder:
         else:
             if problems:
                 marked = f"unspool put a marker in the place of what it cannot keep: {problems[0]}"
-                self._troubles.tell(Trouble.MARKED, marked)
+                self._troubles.tell(Trouble.MARKED, self._encoding.clean_text(marked, set()))
             if self._forwards is not None:
                 self._tell_news()
                 if self._forwards.confirms and seq is not None:

@@ -7,7 +7,7 @@ no code of the app runs in here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import translate
 from typing import Final
@@ -15,6 +15,9 @@ from typing import Final
 import msgspec
 
 from unspool.errors import ConfigError
+from unspool.model.keys import key_of
+from unspool.model.parts import value_parts
+from unspool.model.paths import parse_path
 from unspool.model.values import Tagged, Value
 from unspool.model.wire import decode, encode
 from unspool.model.wire_objects import REFERENCE
@@ -47,9 +50,11 @@ class Redaction:
     """Patterns of what to leave out.
 
     A pattern without a dot names a key, field or attribute at any depth (`password`), also as the first of two items
-    (`("password", "…")`); one with dots is a path from the state's root, or from `meta` (`user.*.token`). `*`, `?` and
-    `[…]` match within one step. Values that were left out are taken out of the action, the entry's id and the meta of
-    the same call too, and so is what follows a named key in such a text (`password=…`).
+    (`("password", "…")`), a column, label or name of a table, and a parameter of a call; one with dots is a path from
+    the state's root, or from `meta` (`user.*.token`). `*`, `?` and `[…]` match within one step. Leading underscores and
+    the class that Python puts before private names need not be written: `password` names `_password` and `__password`
+    too, `__password` only the latter. Values that were left out are taken out of the action, the entry's id and the
+    meta of the same call too, and so is what follows a named key in such a text (`password=…`, `authorization: …`).
     """
 
     def __init__(self, patterns: Iterable[str] = (), *, ignore_case: bool = False, text: Iterable[str] = ()) -> None:
@@ -58,7 +63,8 @@ class Redaction:
         Args:
             patterns: keys and paths.
             ignore_case: compare keys without regard to letter case.
-            text: regular expressions; what they match is taken out of every text: values, keys, actions, ids, meta.
+            text: regular expressions; what they match is taken out of every text: values, keys, names of atoms,
+                actions, ids, meta. Names that become the same by that are numbered.
 
         Raises:
             ConfigError: a pattern is no text, or no regular expression.
@@ -79,9 +85,8 @@ class Redaction:
         self._path_needles = tuple(self._needle(parts[1:]) for parts in paths)
         self._known: dict[str, bool] = {}
         flags = re.IGNORECASE if ignore_case else 0
-        self._assigned = tuple(
-            re.compile(rf"(\b{_word(key)}\b[\"']?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)", flags) for key in keys
-        )
+        self._assigned = tuple(re.compile(_assignment(key), flags) for key in keys)
+        self._labels: dict[str, str] = {}
         try:
             self._texts = tuple(re.compile(expression) for expression in text)
         except (re.error, TypeError) as error:
@@ -139,16 +144,29 @@ class Redaction:
 
     def clean_text(self, text: str, secrets: Iterable[str]) -> str:
         """Return a text without secrets, what follows the name of one, and what the expressions for texts match."""
-        for secret in sorted(secrets, key=len, reverse=True):
-            text = text.replace(secret, REDACTED)
+        # All of them are looked for in the text as it is: what one takes out may be what another is recognised by.
+        spans = [span for secret in secrets for span in _places(secret, text)]
         for assigned in self._assigned:
-            text = assigned.sub(rf"\g<1>{REDACTED}", text)
-        return self._without_matches(text)
+            spans += [match.span(match.lastindex or 0) for match in assigned.finditer(text)]
+        return _without(text, [*spans, *self._matched(text)])
+
+    def atom_name(self, name: str) -> str:
+        """Return how an atom is called in the recording: the same for the same name, different for different ones."""
+        if not self._texts:
+            return name
+        label = self._labels.get(name)
+        if label is None:
+            clean = self._without_matches(name)
+            label = name if clean == name else _distinct(clean, self._labels.values())
+            if clean != name:
+                self._labels[name] = label
+        return label
+
+    def _matched(self, text: str) -> list[tuple[int, int]]:
+        return [match.span() for expression in self._texts for match in expression.finditer(text)]
 
     def _without_matches(self, text: str) -> str:
-        for expression in self._texts:
-            text = expression.sub(REDACTED, text)
-        return text
+        return _without(text, self._matched(text)) if self._texts else text
 
     def _rebuilt(self, value: Value, cursor: Cursor, secrets: set[str], *, scrub: bool) -> Value:
         """Rebuild a value from its leaves up, without recursion but for keys that are no text."""
@@ -156,36 +174,43 @@ class Redaction:
         made: list[tuple[type, Value, list[Value], list[Value], int]] = []
         todo: list[tuple[Value, Cursor, list[Value], int]] = [(value, cursor, root, 0)]
         quoting: list[tuple[list[Value], int]] = []
+        leaves: list[tuple[list[Value], int]] = []
+        seen = 0
         while todo:
             item, here, into, at = todo.pop()
+            seen += 1
             kind = type(item)
             if kind is dict:
+                item = self._without_labelled(item, here, secrets)
                 parts: list[Value] = [None] * len(item)
-                keys = [self._clean_key(key, here, secrets) for key in item]
-                made.append((kind, keys, parts, into, at))
+                made.append((kind, self._clean_keys(item, here, secrets), parts, into, at))
                 for place, (key, part) in enumerate(item.items()):
                     self._go_on(part, self._step(here, _key_texts(key), is_key=True), parts, place, todo, secrets)
             elif kind in _SEQUENCES:
                 parts = [None] * len(item)
                 made.append((kind, None, parts, into, at))
-                is_pair = len(parts) == 2 and kind in _PAIRS and type(item[0]) is str and self._is_key(item[0])
+                is_pair = kind in _PAIRS and self._is_named_pair(item)
                 for place, part in enumerate(item):
                     inner = None if is_pair and place == 1 else self._step(here, (str(place),), is_key=False)
                     self._go_on(part, inner, parts, place, todo, secrets)
             elif kind is Tagged:
-                if item.type_name == REFERENCE and here.active:
-                    # What it stands for is written elsewhere, under a path that other patterns are for.
-                    into[at] = REDACTED
-                    continue
+                if item.type_name == REFERENCE:
+                    stands_for = self._referred(item, here, value, cursor, seen)
+                    if stands_for is not item:
+                        todo.append((stands_for, here, into, at))
+                        continue
                 parts = [None]
                 made.append((kind, item, parts, into, at))
                 if _quotes(item.value):
                     quoting.append((into, at))
                 todo.append((item.value, here, parts, 0))
-            elif kind is str:
-                into[at] = self.clean_text(item, secrets) if scrub else self._without_matches(item)
             else:
-                into[at] = item
+                into[at] = self._without_matches(item) if kind is str else item
+                if scrub:
+                    leaves.append((into, at))
+        # Only now all that was left out is known.
+        for into, at in leaves:
+            into[at] = self._without_secrets(into[at], secrets)
         # Parts are made after what holds them.
         for kind, facts, parts, into, at in reversed(made):
             into[at] = _made(kind, facts, parts)
@@ -193,6 +218,91 @@ class Redaction:
                 quoting.pop()
                 into[at] = self._without_quotes(into[at], secrets)
         return root[0]
+
+    def _without_secrets(self, leaf: Value, secrets: set[str]) -> Value:
+        """Return a leaf of facts that accompany a state without what was left out: it may be quoted in any form."""
+        kind = type(leaf)
+        if kind is str:
+            return self.clean_text(leaf, secrets)
+        if kind in (bytes, bytearray):
+            return REDACTED if any(secret.encode() in leaf for secret in secrets) else leaf
+        return REDACTED if kind in (int, float) and str(leaf) in secrets else leaf
+
+    def _is_named_pair(self, items: Value) -> bool:
+        if len(items) != 2:
+            return False
+        first = items[0]
+        # A list may hold two pairs itself: no items of the first are asked.
+        is_name = type(first) in _NAMES or (type(first) is Tagged and (first.is_member or type(first.value) is str))
+        return is_name and any(map(self._is_key, _key_texts(first)))
+
+    def _without_labelled(self, item: dict[Value, Value], here: Cursor, secrets: set[str]) -> dict[Value, Value]:
+        """Return a mapping that keeps labels beside its values, as tables and calls do, without those that are named."""
+        clean = item
+        for labels, values, is_nested in _LABELLED:
+            if labels not in item or values not in clean:
+                continue
+            given, held = item[labels], clean[values]
+            if type(given) is not list:
+                # One name for all of them.
+                if self._names(given, here):
+                    clean = {**clean, values: self._taken(held, secrets)}
+                continue
+            places = {place for place, label in enumerate(given) if self._names(label, here)}
+            if places and type(held) is list:
+                tables = is_nested and (labels != _ROWS or _COLUMNS in item)
+                kept = [self._without_places(part, places, secrets) for part in held] if tables else None
+                clean = {**clean, values: kept or self._without_places(held, places, secrets)}
+        return clean
+
+    def _names(self, label: Value, here: Cursor) -> bool:
+        return label is not None and self._step(here, _key_texts(label), is_key=True) is None
+
+    def _without_places(self, held: Value, places: set[int], secrets: set[str]) -> Value:
+        if type(held) not in _PAIRS:
+            # The labels of one level only: they are texts, numbers, moments.
+            return self._taken(held, secrets) if 0 in places and held != REDACTED else held
+        return type(held)(self._taken(part, secrets) if place in places else part for place, part in enumerate(held))
+
+    @staticmethod
+    def _taken(part: Value, secrets: set[str]) -> str:
+        _learn(part, secrets)
+        return REDACTED
+
+    def _referred(self, reference: Tagged, here: Cursor, whole: Value, cursor: Cursor, seen: int) -> Value:
+        """Return what is to be written in the place of a reference: itself where patterns treat both places alike."""
+        target, there = self._target(reference.value, whole, cursor)
+        if target is _NOWHERE:
+            return REDACTED if here.active else reference
+        mine, its = self._remaining(here), frozenset() if there is None else self._remaining(there)
+        if there is not None and mine == its:
+            return reference
+        if seen < _MOST_SEEN and not _contains(target, reference):
+            return target
+        return reference if there is None or mine <= its else REDACTED
+
+    def _target(self, path: Value, whole: Value, cursor: Cursor) -> tuple[Value, Cursor | None]:
+        """Return what a reference stands for, and the cursor there; no cursor where that is left out."""
+        try:
+            steps = parse_path(path)
+        except ConfigError:
+            return _NOWHERE, None
+        value, there = whole, cursor
+        found: Cursor | None = there
+        for step in steps[1:]:
+            parts = value_parts(value)
+            is_key = isinstance(parts, dict)
+            try:
+                value = parts[step] if parts is not None else _NOWHERE  # type: ignore[index]
+            except (LookupError, TypeError):
+                return _NOWHERE, None
+            if found is not None:
+                key = key_of(step) if is_key else step
+                found = self._step(found, _key_texts(key), is_key=is_key)
+        return value, found
+
+    def _remaining(self, cursor: Cursor) -> frozenset[tuple[re.Pattern[str], ...]]:
+        return frozenset(self._paths[number][cursor.depth :] for number in cursor.active)
 
     def _without_quotes(self, error: Tagged, secrets: set[str]) -> Tagged:
         texts = tuple(self.clean_text(text, secrets) if type(text) is str else text for text in error.value["args"])
@@ -212,6 +322,16 @@ class Redaction:
             _learn(part, secrets)
         else:
             todo.append((part, inner, parts, place))
+
+    def _clean_keys(self, item: dict[Value, Value], here: Cursor, secrets: set[str]) -> list[Value]:
+        keys = [self._clean_key(key, here, secrets) for key in item]
+        known: set[Value] = set()
+        for place, key in enumerate(keys):
+            if key in known:
+                # Two keys without their secrets are the same; neither value may be lost.
+                keys[place] = key = _distinct(key if type(key) is str else REDACTED, known)
+            known.add(key)
+        return keys
 
     def _clean_key(self, key: Value, here: Cursor, secrets: set[str]) -> Value:
         if type(key) is str:
@@ -242,12 +362,31 @@ class Redaction:
         return known
 
     def _matches(self, pattern: re.Pattern[str], text: str) -> bool:
-        return pattern.match(text.lower() if self._fold else text) is not None
+        folded = text.lower() if self._fold else text
+        return pattern.match(folded) is not None or (
+            folded.startswith("_") and any(map(pattern.match, _private_spellings(folded)))
+        )
 
 
 _PAIRS: Final = (list, tuple)
+_NAMES: Final = (str, bytes, bytearray)
 _SEQUENCES: Final = (list, tuple, set, frozenset)
 _HOLDING: Final = (tuple, frozenset, Tagged)
+_MOST_SEEN: Final = 500_000
+"""Parts of a value after which references are no longer written out where patterns treat both places differently."""
+_NOWHERE: Final = object()
+_ROWS: Final = "index"
+_COLUMNS: Final = "columns"
+_LABELLED: Final = (
+    (_ROWS, "values", True),
+    (_COLUMNS, "values", False),
+    ("name", "values", False),
+    ("index_names", _ROWS, True),
+    ("column_names", _COLUMNS, True),
+    ("names", "values", True),
+    ("parameters", "args", False),
+)
+"""Keys of labels, of what they are labels of, and whether that is a list whose items have as many parts as there are labels."""
 
 
 def _made(kind: type, facts: Value, parts: list[Value]) -> Value:
@@ -263,16 +402,102 @@ def _quotes(content: Value) -> bool:
     return type(content) is dict and type(content.get("args")) is tuple
 
 
+def _contains(value: Value, sought: Value) -> bool:
+    """Say whether an object, the very same, stands anywhere in a value."""
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        if item is sought:
+            return True
+        if type(item) is dict:
+            todo.extend(item.values())
+        elif type(item) in _SEQUENCES:
+            todo.extend(item)
+        elif type(item) is Tagged:
+            todo.append(item.value)
+    return False
+
+
+def _distinct(name: str, taken: Collection[Value]) -> str:
+    """Return a name, numbered where it is taken."""
+    number, found = 1, name
+    while found in taken:
+        number += 1
+        found = f"{name} {number}"
+    return found
+
+
+def _private_spellings(name: str) -> list[str]:
+    """Return what a name with leading underscores is called besides: without them, and without its class."""
+    if name.endswith("__"):
+        return []
+    found = [name.lstrip("_")]
+    if not name.startswith("__"):
+        # A class may have two underscores in its name too.
+        for match in _MANGLED.finditer(name):
+            found += [name[match.start() :], name[match.end() :]]
+    return found
+
+
+_MANGLED: Final = re.compile(r"(?<=[^_])__(?=[^_])")
+
+_QUOTED: Final = r"""[bBuUrRfF]{0,2}(?:"(?:\\.|[^"\\])*(?:"|\Z)|'(?:\\.|[^'\\])*(?:'|\Z))|\\+["'].*?(?:\\+["']|\Z)"""
+_SCHEMES: Final = r"(?i:bearer|basic|token|negotiate|ntlm|apikey|api-key|dpop|privatetoken|hoba|gnap|oauth2)"
+_SCHEMES_OF_PARAMETERS: Final = (
+    r"(?i:digest|oauth|hawk|signature|mutual|vapid|concealed|aws4-[\w-]+|hmac[\w-]*|scram-[\w-]+)\s[^\r\n]+"
+)
+"""How a header says what it proves who somebody is by: a word follows the former, a list up to the end of the line these."""
+_ONE_WORD: Final = rf"(?s:{_QUOTED})|{_SCHEMES_OF_PARAMETERS}|(?:{_SCHEMES}\s+)?[^\s,;&\"']+"
+_UP_TO_COMMA: Final = rf"(?s:{_QUOTED})|{_SCHEMES_OF_PARAMETERS}|(?:[^\r\n,]|,(?!\s))+"
+
+
+def _assignment(key: str) -> str:
+    """Return the expression of a key with its value in a text; the last group that matched is the value."""
+    # With both, a long word would be looked through again and again.
+    private = "" if key.startswith("*") else r"(?:_{1,2}|_[^\W_]\w*?__)?"
+    name = rf"{private}{_word(key)}(?!\w)"
+    return (
+        rf"(?<!\w){name}(?:\\*[\"']?\s*(?:(?:=>|:=|==?)\s*({_ONE_WORD})|:\s*({_UP_TO_COMMA}))"
+        rf"|\\*[\"']\s*,\s*((?s:{_QUOTED})))"
+        rf"|(?<!\w)--{name}[ \t]+({_ONE_WORD})"
+    )
+
+
 def _word(pattern: str) -> str:
     """Return the expression of a key's pattern inside a text."""
-    return "".join(r"\w*" if letter == "*" else r"\w" if letter == "?" else re.escape(letter) for letter in pattern)
+    found = []
+    for part in re.split(r"(\[!?\]?[^\]]*\]|[*?])", pattern):
+        if len(part) > 1 and part.startswith("["):
+            # The set of letters alone, as the standard library puts it, without what stands around an expression.
+            found.append(translate(part).removeprefix("(?s:")[:-3])
+        else:
+            found.append(r"\w*" if part == "*" else r"\w" if part == "?" else re.escape(part))
+    return "".join(found)
+
+
+def _places(secret: str, text: str) -> Iterator[tuple[int, int]]:
+    at = text.find(secret)
+    while at >= 0:
+        yield at, at + len(secret)
+        at = text.find(secret, at + 1)
+
+
+def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """Return a text with one marker in the place of spans that overlap or touch."""
+    out: list[str] = []
+    end = 0
+    for start, stop in sorted(span for span in spans if span[0] < span[1]):
+        if start > end or not out:
+            out += [text[end:start], REDACTED]
+        end = max(end, stop)
+    return "".join(out) + text[end:]
 
 
 def _key_texts(key: Value) -> tuple[str, ...]:
     """Return how a key may be named: a member of an enumeration by name and value, a tuple by any of its items."""
     if type(key) is str:
         return (key,)
-    if type(key) is bytes:
+    if type(key) in (bytes, bytearray):
         return (key.decode("utf-8", "replace"),)
     if type(key) is Tagged:
         texts = _key_texts(tuple(key.value) if isinstance(key.value, list) else key.value)

@@ -95,11 +95,14 @@ class Sayings:
             meta=meta,
             entry_id=plain_text(said.entry_id, "entry_id"),
             parent_seq=whole_seq(said.parent_seq),
-            part=None if part is None else sorted(plain_text(atom, "the name of an atom in part") for atom in part),
+            part=None if part is None else sorted(map(self._atom_name, part)),
             full=bool(said.full),
             only_changes=said.only_changes,
             surroundings=None if self._surroundings is None else self._surroundings.now(),
         )
+
+    def _atom_name(self, name: str) -> str:
+        return self._encoding.atom_name(plain_text(name, "the name of an atom in part"))
 
     def without_secrets(self, facts: Facts, secrets: set[str]) -> Facts:
         """Return facts without what is to be left out, and without what was left out of the state."""

@@ -17,6 +17,7 @@ from unspool.errors import ConfigError
 from unspool.model.caller import CALLER
 from unspool.model.caller import Caller as Line
 from unspool.model.values import Value
+from unspool.recorder.adapters.standard import Parameters
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -90,9 +91,16 @@ class Span:
 def traced(recorder: TakesDown, function: Callable[Given, Result]) -> Callable[Given, Result]:
     """Return a function that records each of its calls: arguments, and the result or what was raised."""
     name = getattr(function, "__qualname__", type(function).__name__)
+    parameters = Parameters.of(function)
 
     def finish(given: tuple[Any, ...], named: dict[str, Any], clock_ns: int, outcome: dict[str, Value]) -> None:
-        call = {"function": name, "args": list(given), "kwargs": dict(named)}
+        # Names first: where arguments are cut short, those that are kept have theirs.
+        call = {
+            "function": name,
+            "parameters": parameters.names(len(given)),
+            "args": list(given),
+            "kwargs": dict(named),
+        }
         call["seconds"] = (time.perf_counter_ns() - clock_ns) / _NS
         # The caller of the wrapper: this, and the wrapper, are no lines of the app.
         recorder.take_down(name, {"call": {**call, **outcome}}, sys._getframe(2))

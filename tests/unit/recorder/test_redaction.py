@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
+import functools
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +25,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 from unspool.errors import ConfigError
 from unspool.history import History
+from unspool.model.values import MISSING, Tagged
 from unspool.model.wire import decode, encode
 from unspool.recorder import Recorder
 from unspool.recorder.redact import REDACTED, Redaction
@@ -83,6 +87,18 @@ class Plain:
         self.password = secret
 
 
+class Private:
+    def __init__(self, secret: Any) -> None:
+        self.__password = secret
+
+
+class _Two__Words:  # noqa: N801 - Python puts the name before those of attributes
+    __slots__ = ("__password",)
+
+    def __init__(self, secret: Any) -> None:
+        self.__password = secret
+
+
 class Slots:
     __slots__ = ("password",)
 
@@ -96,6 +112,13 @@ def failed(secret: Any) -> ValueError:
     except ValueError as error:
         error.password = secret  # type: ignore[attr-defined]
         return error
+
+
+ROW = [("password", "U20"), ("n", "i4")]
+
+
+def log_in(user: str, password: str, *passwords: str) -> None:
+    """Take a secret by position."""
 
 
 HOLDERS: list[Callable[[Any], Any]] = [
@@ -125,7 +148,29 @@ HOLDERS: list[Callable[[Any], Any]] = [
     lambda secret: frozenset({Frozen(secret)}),
     lambda secret: ("password", secret),
     lambda secret: [["password", secret], ["user", "ann"]],
+    lambda secret: [(b"password", secret), (b"user", b"ann")],
+    lambda secret: [[bytearray(b"password"), secret.encode()]],
+    lambda secret: [(Key.PASSWORD, secret), (Text("password"), secret)],
+    lambda secret: pd.DataFrame({"password": [secret, "a"], "n": [1, 2]}),
+    lambda secret: pd.DataFrame({"n": [secret, 2]}, index=["password", "a"]),
+    lambda secret: pd.DataFrame({"n": [1]}, index=pd.Index([secret], name="password")),
+    lambda secret: pd.DataFrame({("a", "password"): [secret], ("a", "n"): [1]}),
+    lambda secret: pd.DataFrame([[1]], columns=pd.Index([secret], name="password")),
+    lambda secret: pd.Series([secret, 1], index=["password", "a"]),
+    lambda secret: pd.Series([secret, 1], name="password"),
+    lambda secret: pd.Series([1], index=pd.MultiIndex.from_tuples([("a", secret)], names=["user", "password"])),
+    lambda secret: pd.Index([secret], name="password"),
+    lambda secret: np.array([(secret, 1)], dtype=ROW),
+    lambda secret: np.array([(secret, 1)] * 3000, dtype=ROW),
+    lambda secret: np.rec.array([(secret, 1)], dtype=ROW),
+    lambda secret: np.array([(secret, 1)], dtype=ROW)[0],
+    lambda secret: np.rec.array([(secret, 1)], dtype=ROW)[0],
+    lambda secret: np.array([((secret, 1), 2)], dtype=[("in", ROW), ("n", "i4")]),
+    lambda secret: np.array([((secret, 1), 2)], dtype=[("in", ROW), ("n", "i4")])[0],
+    lambda secret: functools.partial(log_in, "ann", secret),
     Plain,
+    Private,
+    _Two__Words,
     Slots,
     failed,
     lambda secret: [ValueError(f"refused {secret}"), {"password": secret}],
@@ -148,7 +193,9 @@ WRAPPERS: list[Callable[[Any], Any]] = [
 
 
 def traces(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+    # Texts of arrays have four bytes a letter, most of them zero.
+    held = b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+    return held + held.replace(b"\0", b"")
 
 
 @given(st.data())
@@ -163,6 +210,8 @@ def test_no_byte_anywhere_tells_it(data: st.DataObject) -> None:
                 {},
                 {"action": f"login with password={SECRET}"},
                 {"action": f"password: '{SECRET}'"},
+                {"action": repr([(b"password", SECRET.encode())])},
+                {"meta": {"note": [f"used {SECRET}"], "a": {"password": SECRET, "b": SECRET.encode()}}},
                 {"meta": {"password": SECRET}},
                 {"meta": {"request": Login(SECRET)}},
                 {"meta": {"headers": [("password", SECRET)]}},
@@ -204,9 +253,11 @@ def test_no_export_tells_it(tmp_path: Path, kind: str) -> None:
     assert SECRET not in run.stdout + run.stderr
 
 
-def state_of(state: dict[str, Any], redact: Any, **arguments: Any) -> tuple[dict[str, Any], str, str, dict[str, Any]]:
+def state_of(
+    state: dict[str, Any], redact: Any, *, on_error: Any = "raise", **arguments: Any
+) -> tuple[dict[str, Any], str, str, dict[str, Any]]:
     store = MemoryStore()
-    Recorder(store, redact=redact, on_error="raise").record(state, **arguments)
+    Recorder(store, redact=redact, on_error=on_error).record(state, **arguments)
     history = History(store)
     return history.state(0), history[0].action, history[0].id, dict(history[0].meta)
 
@@ -232,6 +283,33 @@ def test_an_object_under_two_paths_is_left_out_under_each_that_is_named() -> Non
     assert found == {"a": {"token": REDACTED, "n": 1}, "b": {"deep": {"token": REDACTED, "n": 1}}}
     found = state_of({"a": shared, "b": [shared, shared]}, ["b.1.token"])[0]
     assert found == {"a": shared, "b": [shared, {"token": REDACTED, "n": 1}]}
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_a_large_object_under_two_paths_is_left_out_where_it_is_named_and_kept_where_not(
+    order: tuple[str, str],
+) -> None:
+    shared = {"token": SECRET, "rows": [f"row {number}" for number in range(20_000)]}
+    # What cannot be kept is written the careful way, which refers to what it meets again.
+    state = {"u": {name: shared if name == "a" else {"c": shared, "d": shared} for name in order} | {"x": object()}}
+    found = state_of(state, ["u.b.c.token"], on_error="warn")[0]["u"]
+    clean = {**shared, "token": REDACTED}
+    assert found["b"]["c"] == clean
+    alike = Tagged("$ref", "$.u.a") if order == ("a", "b") else None
+    assert found["a"] == shared
+    assert found["b"]["d"] in (shared, alike)
+    assert alike is None or found["b"]["d"] == alike
+    both = state_of(state, ["token"], on_error="warn")[0]["u"]
+    assert SECRET not in repr(both)
+    assert Tagged("$ref", f"$.u.{'a' if order[0] == 'a' else 'b.c'}") in (both["a"], both["b"]["c"])
+
+
+def test_many_large_references_end() -> None:
+    level: Any = {"token": SECRET, "rows": list(range(30_000))}
+    for _ in range(12):
+        level = {"x": level, "y": level, "z": [level, object()]}
+    found = state_of({"u": level}, ["u.y.*.y.token", "u.*.y.x.*.token"], on_error="warn")[0]
+    assert found["u"]["x"]["x"]
 
 
 def test_what_a_cycle_leads_to_is_left_out_under_named_paths() -> None:
@@ -273,10 +351,107 @@ def test_what_was_left_out_is_taken_out_of_action_id_and_meta_too() -> None:
         (f"PATCH /login password: {SECRET}, user: ann", f"PATCH /login password: {REDACTED}, user: ann"),
         (f'{{"password": "{SECRET} more"}}', f'{{"password": {REDACTED}}}'),
         ("the password is wrong", "the password is wrong"),
+        (f"password={SECRET} ok", f"password={REDACTED} ok"),
+        (f"password: {SECRET} in words\nuser: ann", f"password: {REDACTED}\nuser: ann"),
+        (f"password: Bearer {SECRET}, user: ann", f"password: {REDACTED}, user: ann"),
+        (f"password=Bearer {SECRET} ok", f"password={REDACTED} ok"),
+        (f'password: Digest user="ann", response="{SECRET}"\nok', f"password: {REDACTED}\nok"),
+        (f"{{b'password': b'{SECRET}', 'n': 1}}", f"{{b'password': {REDACTED}, 'n': 1}}"),
+        (f"('password', '{SECRET}')", f"('password', {REDACTED})"),
+        (f'{{"password": "a\\"{SECRET}", "n": 1}}', f'{{"password": {REDACTED}, "n": 1}}'),
+        (f'"{{\\"password\\": \\"{SECRET}\\"}}"', f'"{{\\"password\\": {REDACTED}}}"'),
+        (f"run --password {SECRET} -v", f"run --password {REDACTED} -v"),
+        (f"Private(_Private__password={SECRET})", f"Private(_Private__password={REDACTED}"),
     ],
 )
 def test_what_follows_a_named_key_in_an_action_is_left_out(text: str, clean: str) -> None:
     assert state_of({"a": 1}, ["password"], action=text)[1] == clean
+
+
+@pytest.mark.parametrize("value", ["password", "p", "", None, "my password", "[redacted]"])
+def test_the_name_of_a_key_may_be_a_secret_as_well(value: Any) -> None:
+    for text in (f"login password={SECRET}", f"login password={SECRET} my password"):
+        assert SECRET not in state_of({"password": value}, ["password"], action=text)[1]
+
+
+def test_a_secret_of_several_words_is_left_out_after_its_name() -> None:
+    action = state_of({"password": "one two"}, ["password"], action="password=one two three")[1]
+    assert action == f"password={REDACTED} three"
+
+
+def test_headers_are_pairs_of_bytes() -> None:
+    headers = [(b"authorization", b"Bearer " + SECRET.encode()), (b"host", b"a")]
+    found, action, *_ = state_of(
+        {"headers": headers, "two": tuple(headers)},
+        ["authorization"],
+        action=f"GET /\nAuthorization: x\nauthorization: Bearer {SECRET}",
+    )
+    assert found["headers"] == [(b"authorization", REDACTED), (b"host", b"a")]
+    assert action == f"GET /\nAuthorization: x\nauthorization: {REDACTED}"
+
+
+def test_tables_keep_what_is_not_named() -> None:
+    frame = pd.DataFrame({"password": [SECRET, "b"], "n": [1, 2]}, index=["a", "token"])
+    found = state_of({"t": frame, "s": pd.Series([1, 2], index=["token", "n"])}, ["password", "t.token", "s.n"])[0]
+    assert found["t"].value["values"] == [REDACTED, [1, REDACTED]]
+    assert found["s"].value["values"] == [1, REDACTED]
+    rows = np.array([(SECRET, 7)], dtype=ROW)
+    fields = state_of({"rows": rows, "row": rows[0]}, ["rows.fields.password", "row.password"])[0]
+    assert fields["rows"].value["fields"]["n"]["values"] == [7]
+    assert fields["rows"].value["fields"]["password"] == REDACTED
+    assert fields["row"].value["password"] == REDACTED
+    assert fields["row"].value["n"].value == 7
+
+
+def test_private_attributes_are_named_without_their_class() -> None:
+    for pattern in ("__password", "password", "*password", "_Private__password", "a.__password", "a.password"):
+        assert SECRET not in repr(state_of({"a": Private(SECRET)}, [pattern])[0]), pattern
+    assert SECRET not in repr(state_of({"a": _Two__Words(SECRET)}, ["__password"])[0])
+    assert state_of({"a": {"_password": 1, "password": 2, "__password": 3}}, ["__password"])[0] == {
+        "a": {"_password": 1, "password": 2, "__password": REDACTED}
+    }
+
+
+def test_arguments_by_position_are_known_by_their_parameters() -> None:
+    store = MemoryStore()
+    recorder = Recorder(store, redact=["password", "passwords"], on_error="raise", state=lambda: {"a": 1})
+
+    class Door:
+        @recorder.traced
+        def enter(self, user: str, password: str, *passwords: str) -> str:
+            if user == "eve":
+                raise ValueError(f"wrong: {password}")
+            return f"{user} came with {password} and {passwords}"
+
+    Door().enter("ann", SECRET, "second secret", "third secret")
+    with pytest.raises(ValueError, match=SECRET):
+        Door().enter("eve", SECRET)
+    with pytest.raises(ValueError, match=SECRET):
+        Door().enter("eve", password=SECRET)
+    history = History(store)
+    calls = [dict(entry.meta)["call"] for entry in history]
+    assert calls[0]["args"][1:] == ["ann", REDACTED, REDACTED, REDACTED]
+    assert calls[0]["parameters"] == ["self", "user", "password", "passwords", "passwords"]
+    assert calls[1]["raised"].value["args"] == (f"wrong: {REDACTED}",)
+    assert calls[2]["kwargs"] == {"password": REDACTED}
+    assert SECRET not in repr(calls)
+    assert "second secret" not in repr(calls)
+
+
+def test_names_of_atoms_are_texts_as_keys_are() -> None:
+    store = MemoryStore()
+    recorder = Recorder(store, redact=Redaction(text=[r"sk-\d+"]), on_error="raise")
+    recorder.record({"sk-1": 1, "sk-2": {"sk-3": 3, "sk-4": 4}, "n": 0})
+    recorder.update({"sk-2": 5})
+    recorder.update({"sk-1": MISSING})
+    history = History(store)
+    second = f"{REDACTED} 2"
+    assert history.state(0) == {REDACTED: 1, second: {REDACTED: 3, second: 4}, "n": 0}
+    assert history.state(1) == {REDACTED: 1, second: 5, "n": 0}
+    assert history.state(2) == {second: 5, "n": 0}
+    with pytest.warns(UserWarning, match="marker") as told:
+        Recorder(MemoryStore(), redact=Redaction(text=[r"sk-\d+"])).record({"sk-1": {"sk-2": object()}})
+    assert "sk-" not in str(told[0].message)
 
 
 def test_expressions_are_taken_out_of_every_text() -> None:

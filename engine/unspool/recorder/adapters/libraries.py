@@ -68,6 +68,8 @@ def _numpy(kind: type, library: Any) -> Recipe | None:
         return tagged(kind, _array_content)
     if issubclass(kind, library.datetime64 | library.timedelta64):
         return tagged(kind, str)
+    if issubclass(kind, library.void):
+        return tagged(kind, _row_content)
     if issubclass(kind, library.generic):
         return tagged(kind, library.generic.item)
     return tagged(kind, str) if issubclass(kind, library.dtype) else None
@@ -77,13 +79,22 @@ def _array_content(array: Value) -> dict[str, Value]:
     numpy = sys.modules["numpy"]
     plain = numpy.asarray(array)
     content: dict[str, Value] = {"dtype": str(plain.dtype), "shape": list(plain.shape)}
-    if plain.dtype.kind in "mM":
+    if plain.dtype.names is not None:
+        # Each field by its name, for what is to be left out is named; bytes of all of them would hold it.
+        fields = {name: _array_content(plain[name]) for name in plain.dtype.names}
+        content["fields"] = fields if plain.nbytes <= _LARGEST else _left_out(plain.nbytes)
+    elif plain.dtype.kind in "mM":
         content["values"] = plain.astype(str).tolist() if plain.size <= _MOST_CELLS else _left_out(plain.nbytes)
     elif plain.dtype.hasobject or plain.size <= _LISTED:
         content["values"] = plain.tolist() if plain.size <= _MOST_CELLS else _left_out(plain.nbytes)
     else:
         content["data"] = plain.tobytes() if plain.nbytes <= _LARGEST else _left_out(plain.nbytes)
     return content
+
+
+def _row_content(row: Value) -> Value:
+    """Return a row of a structured array by its fields; bytes where it has none."""
+    return row.item() if row.dtype.names is None else {name: row[name] for name in row.dtype.names}
 
 
 def _left_out(size: int) -> str:
@@ -96,7 +107,7 @@ def _pandas(kind: type, library: Any) -> Recipe | None:
     if issubclass(kind, library.Series):
         return tagged(kind, _series_content)
     if issubclass(kind, library.Index):
-        return tagged(kind, lambda index: index.tolist() if index.size <= _MOST_CELLS else _left_out(index.nbytes))
+        return tagged(kind, _index_content)
     if issubclass(kind, library.Timestamp):
         return tagged(kind, library.Timestamp.isoformat)
     if issubclass(kind, library.Timedelta):
@@ -105,15 +116,27 @@ def _pandas(kind: type, library: Any) -> Recipe | None:
     return tagged(kind, str) if is_missing or issubclass(kind, library.Period | library.Interval) else None
 
 
+def _index_content(index: Value) -> Value:
+    values = index.tolist() if index.size <= _MOST_CELLS else _left_out(index.nbytes)
+    return {**_names_of(index, "names"), "values": values} if _names_of(index, "names") else values
+
+
+def _names_of(index: Value, key: str) -> dict[str, Value]:
+    """Return the names of an index' levels, if there are any."""
+    return {key: list(index.names)} if any(name is not None for name in index.names) else {}
+
+
 def _frame_content(frame: Value) -> dict[str, Value]:
     content: dict[str, Value] = {
         "shape": list(frame.shape),
+        **_names_of(frame.columns, "column_names"),
         "columns": frame.columns.tolist(),
         "dtypes": [str(kind) for kind in frame.dtypes],
     }
     if frame.size > _MOST_CELLS:
         content["values"] = f"{frame.size:,} cells left out"
         return content
+    content |= _names_of(frame.index, "index_names")
     content["index"] = frame.index.tolist()
     # By position: names of columns may be there twice.
     content["values"] = [frame.iloc[:, place].tolist() for place in range(frame.shape[1])]
@@ -125,6 +148,7 @@ def _series_content(series: Value) -> dict[str, Value]:
     if series.size > _MOST_CELLS:
         content["values"] = f"{series.size:,} cells left out"
         return content
+    content |= _names_of(series.index, "index_names")
     content["index"] = series.index.tolist()
     content["values"] = series.tolist()
     return content

@@ -6,13 +6,15 @@ import argparse
 import collections
 import datetime as dt
 import functools
+import inspect
 import logging
 import random
 import re
 import types
+import weakref
 from collections.abc import Callable
 from traceback import walk_tb
-from typing import Final
+from typing import Final, NamedTuple
 
 from unspool.model.recipes import Recipe, tagged, type_name
 from unspool.model.values import Value
@@ -61,12 +63,58 @@ def _function_name(value: Value) -> str:
     return f"{getattr(value, '__module__', None) or '?'}.{value.__qualname__}"
 
 
+class Parameters(NamedTuple):
+    """Names of what a function takes by position.
+
+    Attributes:
+        single: of one argument each.
+        rest: of all arguments beyond; "" where there are none.
+    """
+
+    single: tuple[str, ...] = ()
+    rest: str = ""
+
+    @classmethod
+    def of(cls, function: Callable[..., Value]) -> Parameters:
+        """Return those of a function; none where it does not tell them, as functions written in C may not."""
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except Exception:  # noqa: BLE001 - annotations and signatures are code of the app's own
+            return cls()
+        by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        return cls(
+            tuple(item.name for item in parameters if item.kind in by_place),
+            next((item.name for item in parameters if item.kind is inspect.Parameter.VAR_POSITIONAL), ""),
+        )
+
+    @classmethod
+    def known(cls, function: Callable[..., Value]) -> Parameters:
+        """Return those of a function that may be asked for again and again."""
+        if type(function) is not types.FunctionType:
+            return cls.of(function)
+        found = _parameters.get(function)
+        if found is None:
+            found = _parameters[function] = cls.of(function)
+        return found
+
+    def names(self, count: int) -> list[str]:
+        """Return the names of so many arguments given by position; fewer where those beyond have none."""
+        missing = count - len(self.single)
+        return [*self.single[:count], *([self.rest] * missing if self.rest and missing > 0 else [])]
+
+
+_parameters: Final[weakref.WeakKeyDictionary[types.FunctionType, Parameters]] = weakref.WeakKeyDictionary()
+
+
 def _deque(value: collections.deque[Value]) -> Value:
     return list(value) if value.maxlen is None else {"items": list(value), "maxlen": value.maxlen}
 
 
 def _partial(value: functools.partial[Value]) -> dict[str, Value]:
-    return {"func": value.func, "args": list(value.args), "keywords": dict(value.keywords)}
+    given = len(value.args)
+    names = Parameters.known(value.func).names(given) if given else []
+    parameters = {"parameters": names} if names else {}
+    return {"func": value.func, **parameters, "args": list(value.args), "keywords": dict(value.keywords)}
 
 
 def _log_record(value: logging.LogRecord) -> dict[str, Value]:
