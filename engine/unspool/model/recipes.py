@@ -14,6 +14,7 @@ import enum
 import uuid
 from collections import ChainMap, OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import islice
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Final
@@ -141,12 +142,12 @@ def _standard_recipe(kind: type) -> Recipe | None:
 def field_reader(kind: type, names: tuple[str, ...]) -> Callable[[Value], dict[str, Value]]:
     """Return what reads the fields of a class's objects where they are stored: no property of theirs is called.
 
-    A field that is not set is None.
+    A field that is not set is left out: None would be a value.
     """
     slots = {name: slot_of(kind, name) for name in names}
     own = {name: slot for name, slot in slots.items() if slot is not None}
     if names and len(own) == len(names):
-        return lambda value: {name: slot_value(slot, value) for name, slot in own.items()}
+        return lambda value: slot_values(own, value)
 
     fields = fields_reader(kind) or (lambda _: _NO_FIELDS)
 
@@ -154,7 +155,8 @@ def field_reader(kind: type, names: tuple[str, ...]) -> Callable[[Value], dict[s
         held = fields(value)
         if held.keys() == slots.keys():
             return dict(held)
-        return {name: held.get(name) if slot is None else slot_value(slot, value) for name, slot in slots.items()}
+        found = slot_values(own, value)
+        return {name: found[name] if name in found else held[name] for name in slots if name in found or name in held}
 
     return read_fields
 
@@ -168,12 +170,17 @@ def slot_of(kind: type, name: str) -> MemberDescriptorType | None:
     return None
 
 
-def slot_value(slot: MemberDescriptorType, value: Value) -> Value:
-    """Return what a slot holds; None where it is not set."""
+def slot_values(slots: Mapping[str, MemberDescriptorType], value: Value) -> dict[str, Value]:
+    """Return what slots of an object hold, by their names; those that are not set are left out."""
     try:
-        return slot.__get__(value)
+        return {name: slot.__get__(value) for name, slot in slots.items()}
     except AttributeError:
-        return None
+        pass
+    found = {}
+    for name, slot in slots.items():
+        with suppress(AttributeError):
+            found[name] = slot.__get__(value)
+    return found
 
 
 def _tuple_content(kind: type) -> Callable[[Value], Value]:

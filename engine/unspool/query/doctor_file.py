@@ -129,7 +129,9 @@ class FileWalk:
             raise
 
     def _tell_saved(self, saved: Salvaged, error: UnspoolError | None) -> None:
-        said = "" if error is None else reason(error).replace(f"{self.path}: ", "")
+        said = "" if error is None else reason(error)
+        for name in (self.path, self.path.absolute(), self.path.resolve()):
+            said = said.removeprefix(f"{name}: ")
         if not any(saved.rows.values()):
             why = f" ({said})" if said else ""
             raise UnreadableSource(f"{self.path}: nothing of a history was found in it{why}; restore it from a copy")

@@ -452,16 +452,20 @@ class Recorder:
             logging: the lowest level of log lines that become notes, such as `"INFO"`; None for no lines.
 
         Raises:
-            ConfigError: `asyncio` without a running loop, or an unknown level.
+            ConfigError: `asyncio` where no loop runs, if `on_error` is `raise` (otherwise that is warned of, and all else
+                is installed), or an unknown level.
         """
-        if logging is not None:
-            self._hooks.install_logging(logging)
-        if asyncio:
-            self._hooks.install_asyncio()
         if excepthook:
             self._hooks.install_excepthook()
         if threading:
             self._hooks.install_threading()
+        if logging is not None:
+            self._hooks.install_logging(logging)
+        if asyncio:
+            try:
+                self._hooks.install_asyncio()
+            except ConfigError as error:
+                self._troubles.tell_or_raise(Trouble.NO_LOOP, error, "unspool does not hear of tasks")
 
     def watch(self, watched: Value, name: str, *, hears: bool = True) -> Callable[[], None]:
         """Record an object as an atom of its own: as it is now, with each entry, and whenever it is heard to change.

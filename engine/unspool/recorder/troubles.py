@@ -39,6 +39,10 @@ class LogsHeldBack(RecordingWarning):
     """Log lines are to become notes, and the levels of loggers keep them back."""
 
 
+class NoRunningLoop(RecordingWarning):
+    """Tasks were to be listened to where no event loop runs."""
+
+
 class DamagedLogKept(RecordingWarning):
     """An earlier recorder left a damaged log beside the file; it was copied before recording went on."""
 
@@ -55,6 +59,7 @@ class Trouble(Enum):
     MARKED = ValueMarked
     SEALING = SealingStopped
     LOG_KEPT = DamagedLogKept
+    NO_LOOP = NoRunningLoop
     UNCONFIRMED = EntriesWait
 
 

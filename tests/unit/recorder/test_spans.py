@@ -26,7 +26,7 @@ from unspool.history import History
 from unspool.model.caller import caller_of
 from unspool.model.entries import Entry
 from unspool.model.values import Tagged, strict_equal
-from unspool.recorder import EntrySkipped, Recorder
+from unspool.recorder import EntrySkipped, NoRunningLoop, Recorder
 from unspool.recorder.redact import REDACTED
 from unspool.store import FileStore, MemoryStore
 
@@ -266,8 +266,24 @@ def test_tasks_that_nobody_awaits_are_recorded() -> None:
     asyncio.run(main())
     assert [entry.action for entry in history] == ["uncaught ValueError in a task"]
     assert len(told) == 1
-    with pytest.raises(ConfigError, match="running loop"):
-        recorder.install(asyncio=True)
+
+
+@pytest.mark.parametrize("on_error", ["raise", "warn", "ignore"])
+def test_without_a_running_loop_everything_else_is_installed(
+    on_error: Any, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", lambda *_: None)
+    store = MemoryStore()
+    recorder = Recorder(store, state=lambda: {"count": 1}, on_error=on_error)
+    if on_error == "raise":
+        with pytest.raises(ConfigError, match="running loop"):
+            recorder.install(excepthook=True, asyncio=True)
+    else:
+        recorder.install(excepthook=True, asyncio=True)
+        assert [warning.category for warning in recwarn] == ([NoRunningLoop] if on_error == "warn" else [])
+    sys.excepthook(ValueError, ValueError("x"), None)
+    assert [entry.action for entry in History(store)] == ["uncaught ValueError in the program"]
+    recorder.close()
 
 
 def test_lines_of_libraries_that_call_the_app_back_can_be_stepped_over(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable
 from typing import Final
 
-from unspool.model.recipes import Recipe, fields_reader, module_name, slot_of, slot_value, tagged
+from unspool.model.recipes import Recipe, fields_reader, module_name, slot_of, slot_values, tagged
 from unspool.model.values import Value
 
 _INSTRUMENTED: Final = ("_sa_instance_state", "_state")
@@ -48,7 +48,7 @@ def _reader(
     slots: dict[str, types.MemberDescriptorType], held: Callable[[Value], dict[str, Value]] | None
 ) -> Callable[[Value], dict[str, Value]]:
     def read(value: Value) -> dict[str, Value]:
-        fields = {name: slot_value(slot, value) for name, slot in slots.items()}
+        fields = slot_values(slots, value)
         if held is not None:
             fields.update(held(value))
             for name in _INSTRUMENTED:
