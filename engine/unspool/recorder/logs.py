@@ -11,7 +11,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Final
 
@@ -149,6 +149,9 @@ def _facts_of(record: logging.LogRecord) -> dict[str, Value]:
     facts: dict[str, Value] = {"level": str(record.levelname).lower(), "logger": str(record.name)}
     if record.exc_info and record.exc_info[1] is not None:
         facts["exception"] = record.exc_info[1]
+    if isinstance(record.args, Mapping):
+        # They have names, which say what is to be left out of the text that they were put into.
+        facts["args"] = record.args
     given = [(name, fact) for name, fact in vars(record).items() if isinstance(name, str) and name not in _USUAL]
     for name, fact in given[:_MOST_EXTRAS]:
         facts.setdefault(name, fact)

@@ -7,7 +7,7 @@ no code of the app runs in here.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import translate
 from typing import Final
@@ -16,7 +16,7 @@ import msgspec
 
 from unspool.errors import ConfigError
 from unspool.model.keys import key_of
-from unspool.model.parts import value_parts
+from unspool.model.parts import content_of
 from unspool.model.paths import parse_path
 from unspool.model.values import Tagged, Value
 from unspool.model.wire import decode, encode
@@ -87,6 +87,7 @@ class Redaction:
         flags = re.IGNORECASE if ignore_case else 0
         self._assigned = tuple(re.compile(_assignment(key), flags) for key in keys)
         self._labels: dict[str, str] = {}
+        self._numbered = _Numbered()
         try:
             self._texts = tuple(re.compile(expression) for expression in text)
         except (re.error, TypeError) as error:
@@ -157,9 +158,9 @@ class Redaction:
         label = self._labels.get(name)
         if label is None:
             clean = self._without_matches(name)
-            label = name if clean == name else _distinct(clean, self._labels.values())
-            if clean != name:
-                self._labels[name] = label
+            if clean == name and REDACTED not in name:
+                return name
+            label = self._labels[name] = self._numbered.next(clean)
         return label
 
     def _matched(self, text: str) -> list[tuple[int, int]]:
@@ -175,10 +176,10 @@ class Redaction:
         todo: list[tuple[Value, Cursor, list[Value], int]] = [(value, cursor, root, 0)]
         quoting: list[tuple[list[Value], int]] = []
         leaves: list[tuple[list[Value], int]] = []
-        seen = 0
+        whole = _Whole(value, cursor)
         while todo:
             item, here, into, at = todo.pop()
-            seen += 1
+            whole.seen += 1
             kind = type(item)
             if kind is dict:
                 item = self._without_labelled(item, here, secrets)
@@ -195,7 +196,7 @@ class Redaction:
                     self._go_on(part, inner, parts, place, todo, secrets)
             elif kind is Tagged:
                 if item.type_name == REFERENCE:
-                    stands_for = self._referred(item, here, value, cursor, seen)
+                    stands_for = self._referred(item, here, whole)
                     if stands_for is not item:
                         todo.append((stands_for, here, into, at))
                         continue
@@ -269,36 +270,36 @@ class Redaction:
         _learn(part, secrets)
         return REDACTED
 
-    def _referred(self, reference: Tagged, here: Cursor, whole: Value, cursor: Cursor, seen: int) -> Value:
+    def _referred(self, reference: Tagged, here: Cursor, whole: _Whole) -> Value:
         """Return what is to be written in the place of a reference: itself where patterns treat both places alike."""
-        target, there = self._target(reference.value, whole, cursor)
+        target, there = self._target(reference.value, whole)
         if target is _NOWHERE:
             return REDACTED if here.active else reference
         mine, its = self._remaining(here), frozenset() if there is None else self._remaining(there)
         if there is not None and mine == its:
             return reference
-        if seen < _MOST_SEEN and not _contains(target, reference):
+        if not whole.is_too_much(target, reference):
             return target
         return reference if there is None or mine <= its else REDACTED
 
-    def _target(self, path: Value, whole: Value, cursor: Cursor) -> tuple[Value, Cursor | None]:
+    def _target(self, path: str, whole: _Whole) -> tuple[Value, Cursor | None]:
         """Return what a reference stands for, and the cursor there; no cursor where that is left out."""
+        if path not in whole.targets:
+            whole.targets[path] = self._walk(path, whole)
+        return whole.targets[path]
+
+    def _walk(self, path: str, whole: _Whole) -> tuple[Value, Cursor | None]:
+        value: Value = whole.value
+        found: Cursor | None = whole.cursor
         try:
-            steps = parse_path(path)
-        except ConfigError:
+            for step in parse_path(path)[1:]:
+                content, key = content_of(value), key_of(step)
+                value = content[key]
+                if found is not None:
+                    found = self._step(found, _key_texts(key), is_key=isinstance(content, Mapping))
+        except (ConfigError, LookupError, TypeError):
+            # Steps into sets, and to keys of classes of the app's own, are for people only.
             return _NOWHERE, None
-        value, there = whole, cursor
-        found: Cursor | None = there
-        for step in steps[1:]:
-            parts = value_parts(value)
-            is_key = isinstance(parts, dict)
-            try:
-                value = parts[step] if parts is not None else _NOWHERE  # type: ignore[index]
-            except (LookupError, TypeError):
-                return _NOWHERE, None
-            if found is not None:
-                key = key_of(step) if is_key else step
-                found = self._step(found, _key_texts(key), is_key=is_key)
         return value, found
 
     def _remaining(self, cursor: Cursor) -> frozenset[tuple[re.Pattern[str], ...]]:
@@ -325,13 +326,11 @@ class Redaction:
 
     def _clean_keys(self, item: dict[Value, Value], here: Cursor, secrets: set[str]) -> list[Value]:
         keys = [self._clean_key(key, here, secrets) for key in item]
-        known: set[Value] = set()
-        for place, key in enumerate(keys):
-            if key in known:
-                # Two keys without their secrets are the same; neither value may be lost.
-                keys[place] = key = _distinct(key if type(key) is str else REDACTED, known)
-            known.add(key)
-        return keys
+        if len(set(keys)) == len(keys):
+            return keys
+        # Neither value may be lost.
+        numbered = _Numbered()
+        return [numbered.next(key) for key in keys]
 
     def _clean_key(self, key: Value, here: Cursor, secrets: set[str]) -> Value:
         if type(key) is str:
@@ -402,29 +401,59 @@ def _quotes(content: Value) -> bool:
     return type(content) is dict and type(content.get("args")) is tuple
 
 
-def _contains(value: Value, sought: Value) -> bool:
-    """Say whether an object, the very same, stands anywhere in a value."""
-    todo = [value]
-    while todo:
-        item = todo.pop()
-        if item is sought:
-            return True
-        if type(item) is dict:
-            todo.extend(item.values())
-        elif type(item) in _SEQUENCES:
-            todo.extend(item)
-        elif type(item) is Tagged:
-            todo.append(item.value)
-    return False
+class _Whole:
+    """A value that is rebuilt, with what its references stand for.
+
+    Attributes:
+        value: all of it.
+        cursor: how far patterns match there.
+        seen: parts looked at so far.
+        targets: what references stand for, and the cursors there, by path.
+    """
+
+    def __init__(self, value: Value, cursor: Cursor) -> None:
+        self.value = value
+        self.cursor = cursor
+        self.seen = 0
+        self.targets: dict[str, tuple[Value, Cursor | None]] = {}
+
+    def is_too_much(self, target: Value, reference: Tagged) -> bool:
+        """Say whether a reference cannot be written out: it stands within what it stands for, or enough was seen."""
+        todo = [target]
+        while todo and self.seen < _MOST_SEEN:
+            self.seen += 1
+            item = todo.pop()
+            if item is reference:
+                return True
+            if type(item) is dict:
+                todo.extend(item.values())
+            elif type(item) in _SEQUENCES:
+                todo.extend(item)
+            elif type(item) is Tagged:
+                todo.append(item.value)
+        return bool(todo)
 
 
-def _distinct(name: str, taken: Collection[Value]) -> str:
-    """Return a name, numbered where it is taken."""
-    number, found = 1, name
-    while found in taken:
-        number += 1
-        found = f"{name} {number}"
-    return found
+class _Numbered:
+    """Tells names apart that became the same when secrets were taken out of them."""
+
+    def __init__(self) -> None:
+        self._used: dict[Value, int] = {}
+
+    def next(self, name: Value) -> Value:
+        """Return a name, numbered where it was used before; what is no text becomes one then."""
+        if name not in self._used:
+            self._used[name] = 1
+            return name
+        text = name if type(name) is str else REDACTED
+        number = self._used.get(text, 0)
+        found = text
+        while found in self._used:
+            number += 1
+            found = f"{text} {number}" if number > 1 else text
+        self._used[text] = number
+        self._used[found] = 1
+        return found
 
 
 def _private_spellings(name: str) -> list[str]:
@@ -453,8 +482,8 @@ _UP_TO_COMMA: Final = rf"(?s:{_QUOTED})|{_SCHEMES_OF_PARAMETERS}|(?:[^\r\n,]|,(?
 
 def _assignment(key: str) -> str:
     """Return the expression of a key with its value in a text; the last group that matched is the value."""
-    # With both, a long word would be looked through again and again.
-    private = "" if key.startswith("*") else r"(?:_{1,2}|_[^\W_]\w*?__)?"
+    # Bounded, and not with both: a long word would be looked through again and again.
+    private = "" if key.startswith("*") else r"(?:_{1,2}|_[^\W_]\w{0,80}?__)?"
     name = rf"{private}{_word(key)}(?!\w)"
     return (
         rf"(?<!\w){name}(?:\\*[\"']?\s*(?:(?:=>|:=|==?)\s*({_ONE_WORD})|:\s*({_UP_TO_COMMA}))"

@@ -6,9 +6,11 @@ import collections
 import dataclasses
 import enum
 import functools
+import logging
 import subprocess
 import sys
 import tempfile
+import time
 import types
 import warnings
 from collections.abc import Callable
@@ -292,23 +294,44 @@ def test_a_large_object_under_two_paths_is_left_out_where_it_is_named_and_kept_w
     shared = {"token": SECRET, "rows": [f"row {number}" for number in range(20_000)]}
     # What cannot be kept is written the careful way, which refers to what it meets again.
     state = {"u": {name: shared if name == "a" else {"c": shared, "d": shared} for name in order} | {"x": object()}}
-    found = state_of(state, ["u.b.c.token"], on_error="warn")[0]["u"]
+    found = state_of(state, ["u.b.c.token"], on_error="ignore")[0]["u"]
     clean = {**shared, "token": REDACTED}
     assert found["b"]["c"] == clean
     alike = Tagged("$ref", "$.u.a") if order == ("a", "b") else None
     assert found["a"] == shared
     assert found["b"]["d"] in (shared, alike)
     assert alike is None or found["b"]["d"] == alike
-    both = state_of(state, ["token"], on_error="warn")[0]["u"]
+    both = state_of(state, ["token"], on_error="ignore")[0]["u"]
     assert SECRET not in repr(both)
     assert Tagged("$ref", f"$.u.{'a' if order[0] == 'a' else 'b.c'}") in (both["a"], both["b"]["c"])
+
+
+def test_references_cost_no_more_than_what_they_stand_for() -> None:
+    looped: dict[str, Any] = {"rows": [{"token": "t" * 100, "n": number} for number in range(4000)]}
+    looped["up"] = [[looped] for _ in range(4000)]
+    looped["again"] = {"x": [*looped["rows"], *looped["rows"]]}
+    began = time.process_time()
+    found = state_of({"u": looped}, ["u.up.*.*.rows.*.token", "u.again.x.*.n"], on_error="ignore")[0]["u"]
+    assert time.process_time() - began < 20
+    assert found["up"][3999] == [REDACTED]
+    assert found["rows"][5] == looped["rows"][5]
+    assert {item["n"] for item in found["again"]["x"] if isinstance(item, dict)} == {REDACTED}
+
+
+def test_many_keys_that_become_the_same_are_all_kept() -> None:
+    held = {f"sk-{number}": number for number in range(20_000)} | {f"{REDACTED} 7": "own"}
+    found = state_of({"a": held, REDACTED: 1, "sk-1": 2, f"{REDACTED} 2": 3}, Redaction(text=[r"sk-\d+"]))[0]
+    assert sorted(map(str, found["a"].values())) == sorted(map(str, held.values()))
+    assert sorted(value for name, value in found.items() if name != "a") == [1, 2, 3]
+    same = state_of({"a": {Frozen(SECRET): 1, Frozen(SECRET + "2"): 2}}, ["password"])[0]["a"]
+    assert sorted(same.values()) == [1, 2]
 
 
 def test_many_large_references_end() -> None:
     level: Any = {"token": SECRET, "rows": list(range(30_000))}
     for _ in range(12):
         level = {"x": level, "y": level, "z": [level, object()]}
-    found = state_of({"u": level}, ["u.y.*.y.token", "u.*.y.x.*.token"], on_error="warn")[0]
+    found = state_of({"u": level}, ["u.y.*.y.token", "u.*.y.x.*.token"], on_error="ignore")[0]
     assert found["u"]["x"]["x"]
 
 
@@ -436,6 +459,18 @@ def test_arguments_by_position_are_known_by_their_parameters() -> None:
     assert calls[2]["kwargs"] == {"password": REDACTED}
     assert SECRET not in repr(calls)
     assert "second secret" not in repr(calls)
+
+
+def test_named_arguments_of_a_log_line_are_left_out_of_its_text() -> None:
+    store = MemoryStore()
+    recorder = Recorder(store, redact=["password"], on_error="raise")
+    recorder.install(logging="WARNING")
+    try:
+        logging.getLogger("shop").warning("%(user)s used %(password)s", {"user": "ann", "password": SECRET})
+    finally:
+        recorder.close()
+    assert History(store)[0].action == f"ann used {REDACTED}"
+    assert SECRET not in repr(History(store)[0].meta)
 
 
 def test_names_of_atoms_are_texts_as_keys_are() -> None:
