@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from itertools import compress, count, islice
 from operator import ne
 from types import MappingProxyType
@@ -30,6 +31,7 @@ _FEW: Final = 24
 """Changed atoms up to which finding them one by one beats looking at every atom."""
 _LARGE: Final = 2048
 """Bytes from which taking the encoded state apart beats encoding one value again."""
+_NO_SECRETS: Final[frozenset[str]] = frozenset()
 _NO_OBJECTS: Final[Mapping[str, Value]] = MappingProxyType({})
 
 
@@ -104,6 +106,8 @@ class Capture:
         self._encoding = encoding
         self._immutable = immutable
         self._tickets = count()
+        # Of atoms that are not encoded again, by the objects that they were found in.
+        self._secrets: dict[str, tuple[Value, AbstractSet[str]]] = {}
         self.base = Base.of({})
         # In one, so that a call on another thread finds objects and their bytes together.
         self._last: tuple[Base, Mapping[str, Value]] = (self.base, _NO_OBJECTS)
@@ -136,20 +140,37 @@ class Capture:
         problems: list[str] = []
         secrets: set[str] = set()
         gone: list[str] = []
+        # What is not encoded again would not tell what is left out of it.
+        learns = self._immutable and self._encoding.redaction is not None
         for name, value in _items(state):
             atom = plain_text(name, "the name of an atom")
             label = self._encoding.atom_name(atom)
             if is_part and value is MISSING:
                 gone.append(label)
+                self._secrets.pop(atom, None)
                 continue
             before = known.get(label)
-            if before is not None and objects.get(atom, self) is value:
+            is_same = before is not None and objects.get(atom, self) is value
+            if before is not None and is_same and (not learns or self._knows(atom, value, secrets)):
                 forms[label] = before
-            else:
-                forms[label] = self._encoding.atom(atom, value, problems, secrets)
+                continue
+            found: set[str] = set() if learns else secrets
+            forms[label] = self._encoding.atom(atom, value, problems, found)
+            if learns:
+                self._secrets[atom] = (value, found)
+                secrets |= found
+        if not is_part and len(self._secrets) > len(forms):
+            self._secrets = {atom: held for atom in state if (held := self._secrets.get(atom)) is not None}
         self._encoding.clean_errors(forms, secrets)
         kept = dict(state) if self._immutable else _NO_OBJECTS
         return Captured(ticket, state, None, forms, tuple(problems), secrets, kept, is_part, frozenset(gone))
+
+    def _knows(self, atom: str, value: Value, secrets: set[str]) -> bool:
+        """Add what was left out of an atom when it was encoded; say whether that is known of this very object."""
+        held, found = self._secrets.get(atom, (self, _NO_SECRETS))
+        if held is value:
+            secrets |= found
+        return held is value
 
     def compare(self, captured: Captured) -> Taken:
         """Compare a captured state with the last one kept."""

@@ -402,6 +402,18 @@ def test_a_secret_of_several_words_is_left_out_after_its_name() -> None:
     assert action == f"password={REDACTED} three"
 
 
+def test_a_secret_of_an_atom_that_is_the_same_object_is_left_out_of_later_actions_too() -> None:
+    store = MemoryStore()
+    recorder = Recorder(store, redact=["password"], on_error="raise", immutable=True)
+    user = {"password": SECRET}
+    for number in range(3):
+        recorder.record({"user": user, "n": number, "error": ValueError(f"no {SECRET}")}, f"used {SECRET}")
+    recorder.record({"user": {"password": "other one"}, "n": 3}, "other one")
+    recorder.record({"user": {"name": "other"}, "n": 4}, "other one")
+    assert [entry.action for entry in History(store)] == [f"used {REDACTED}"] * 3 + [REDACTED, "other one"]
+    assert SECRET not in repr([History(store).state(number) for number in range(3)])
+
+
 def test_headers_are_pairs_of_bytes() -> None:
     headers = [(b"authorization", b"Bearer " + SECRET.encode()), (b"host", b"a")]
     found, action, *_ = state_of(
