@@ -112,7 +112,10 @@ def test_a_part_runs_without_any_peer_installed(name: str, context: Context) -> 
     assert all(row.ours is not None or row.note for row in rows)
 
 
-@pytest.mark.parametrize("name", ["record", "stall", "size", "read", "questions"])
+@pytest.mark.parametrize(
+    "name",
+    ["record", "stall", "size", *(pytest.param(name, marks=pytest.mark.slow) for name in ("read", "questions"))],
+)
 def test_a_part_with_peers_runs_on_a_tiny_load(name: str, context: Context) -> None:
     pytest.importorskip("orjson")
     rows = parts.part(name).run(context)

@@ -269,7 +269,9 @@ def test_an_added_record_is_copied_and_checked() -> None:
     assert len(chain) == 1
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "strategy", [pytest.param(name, marks=() if name == "dict" else pytest.mark.slow) for name in STRATEGIES]
+)
 def test_values_ten_thousand_deep_pass_through_a_chain(strategy: str) -> None:
     deep: Any = []
     for _ in range(10_000):

@@ -43,7 +43,7 @@ def test_a_value_and_one_like_it(one: Any, seed: int) -> None:
     assert encoded_equal(left, right, strict=True) is strict_equal(decode(left), decode(right))
 
 
-@pytest.mark.parametrize("depth", [10, 900, 20_000])
+@pytest.mark.parametrize("depth", [10, 900, pytest.param(20_000, marks=pytest.mark.slow)])
 def test_at_any_depth(depth: int) -> None:
     def nested(leaf: Any) -> Any:
         value = leaf

@@ -25,10 +25,13 @@ def assert_same(path: Path, states: list[dict[str, Any]]) -> None:
             assert strict_equal(history.state(seq), state), seq
 
 
+QUICK = (("auto", "auto"), ("auto", "none"), ("manual", "auto"))
+
+
 @pytest.mark.parametrize(
     ("strategy", "codec"),
     [
-        pytest.param(strategy, codec, marks=() if strategy == "auto" or codec == "auto" else pytest.mark.slow)
+        pytest.param(strategy, codec, marks=() if (strategy, codec) in QUICK else pytest.mark.slow)
         for strategy in ("auto", "manual", "changes:10")
         for codec in ("auto", "compress", "binary", "none")
     ],
