@@ -84,6 +84,11 @@ class Modal(ModalScreen[Result]):
         """Leave on Escape; pass other keys to `press`, and those typed before the line had focus to the line."""
         if self.over:
             self.typed_ahead(event)
+        elif not self.up:
+            # The screen has its keys already, and not what they are for.
+            event.stop()
+            event.prevent_default()
+            self.take_ahead(event.key, event.character)
         elif event.key == "escape":
             event.stop()
             self.leave()
