@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual import events
 from tui_driver import drive, make_app, open_file
 
 from conftest import record
@@ -34,6 +35,20 @@ async def test_search_finds_entries_marks_them_and_travels_between_them(shop_fil
         assert "▴" in driver.line(1)
         await driver.press("escape", "escape")
         assert not driver.view.search.text
+
+
+async def test_a_key_that_was_on_its_way_when_the_line_got_the_focus_is_not_lost(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=0)) as driver:
+        await driver.press("/")
+        await driver.type("Resto")
+        front = driver.app.screen
+        assert front.focused is not None
+        # The screen was the target when they arrived.
+        front.post_message(events.Key("c", "c"))
+        front.post_message(events.Key("k", "k"))
+        front.post_message(events.Key("enter", "\r"))
+        await driver.until(lambda: driver.app.screen is not front)
+        assert driver.view.search.text == "Restock"
 
 
 async def test_escape_leaves_the_search_prompt_without_searching(shop_file: Path) -> None:

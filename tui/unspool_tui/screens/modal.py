@@ -30,6 +30,8 @@ class Modal(ModalScreen[Result]):
     up = False
     """The screen is mounted; keys typed before that wait in `ahead`."""
     ahead: tuple[tuple[str, str | None], ...] = ()
+    seen: events.Key | None = None
+    """The newest key that the line has looked at; one that it has no use for comes on to the screen."""
     over = False
     """The result is given; keys that still come here belong to the screen behind."""
     then: Callable[[Result | None], None] | None = None
@@ -104,7 +106,8 @@ class Modal(ModalScreen[Result]):
 
     def _into_line(self, event: events.Key) -> bool:
         line = self.query(Input).first() if self.query(Input) else None
-        return line is not None and not line.has_focus and self._write(event.key, event.character)
+        # A key on its way here when the line got the focus never reached the line.
+        return line is not None and event is not self.seen and self._write(event.key, event.character)
 
     def _write(self, key: str, character: str | None) -> bool:
         """Type a key into the line, if there is one."""

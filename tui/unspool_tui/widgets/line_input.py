@@ -40,6 +40,8 @@ class LineInput(Input):
         from unspool_tui.screens.modal import Modal
 
         screen = self.screen
+        if isinstance(screen, Modal):
+            screen.seen = event
         if isinstance(screen, Modal) and (screen.over or event.key == "enter"):
             event.stop()
             event.prevent_default()
