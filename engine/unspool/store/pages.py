@@ -119,12 +119,13 @@ class DatabasePages:
     def rows(self) -> Iterator[FoundRow]:
         """Yield the rows of all leaves: those of damaged frames first, then the file's, then those of the log in order.
 
-        Rows of pages that are the same twice come once.
+        Rows of pages that are the same twice come once, and once more where only the first page is damaged.
         """
         seen: set[int] = set()
         for place, frame in enumerate(self._frames):
             if not frame.holds:
                 yield from self._rows_of(frame.page, self._log_page(place), place, seen, is_certain=False)
+        seen = set()
         for number in range(1, self.count + 1):
             yield from self._rows_of(number, self._main_page(number), _MAIN, seen, is_certain=True)
         for place, frame in enumerate(self._frames):

@@ -221,6 +221,10 @@ def _count(connection: sqlite3.Connection, table: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - our own names
 
 
+_UNVOUCHED: Final = frozenset(("tail", "block", "atom", "meta"))
+"""Tables of the first format whose rows say nothing that tells whether their numbers are what was written."""
+
+
 class _Store:
     """Takes rows as they are found; later ones go before earlier ones unless they are worse."""
 
@@ -235,6 +239,8 @@ class _Store:
         self._connection = connection
         self._until = until
         self._shapes = shapes
+        # The frame was all that vouched for these; the second format has checksums of its own over each row.
+        self._unvouched = _UNVOUCHED if isinstance(connection.layout, FirstLayout) else frozenset()
         self._names: dict[int, list[bytes]] = {}
         # Packed records tell by themselves neither whose they are nor whether they are intact.
         connection.execute("CREATE TEMP TABLE spare(first INTEGER NOT NULL, data BLOB NOT NULL)")
@@ -244,6 +250,8 @@ class _Store:
         for shape in self._shapes:
             if shape.fits(row):
                 values = shape.values(row)
+                if not row.is_certain and shape.table in self._unvouched:
+                    return
                 if row.is_in_log or not self._is_later(shape.table, values):
                     self._keep(shape, values)
                 return
