@@ -182,7 +182,10 @@ def check_leap(connection: FileConnection, known: int, last: int) -> None:
     """
     if last - known < _LEAP:
         return
-    held = connection.execute("SELECT ifnull((SELECT sum(count) FROM block), 0) + (SELECT count(*) FROM tail)")
+    # What a block claims to hold may be damaged as well as its number.
+    held = connection.execute(
+        "SELECT ifnull((SELECT sum(min(count, ?)) FROM block), 0) + (SELECT count(*) FROM tail)", (_LEAP,)
+    )
     count = held.fetchone()[0]
     if last > 2 * count + _LEAP:
         raise CorruptHistory(f"it claims {last + 1} entries but holds {count}; run `unspool doctor`")

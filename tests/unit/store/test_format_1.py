@@ -228,3 +228,11 @@ def test_no_name_of_an_atom_is_made_up_where_a_file_ends_in_the_middle_of_one(tm
                     if not name.startswith(("atom#", "unspool."))
                 }
                 assert told <= names, cut
+
+
+def test_a_block_that_claims_to_hold_trillions_is_refused(tmp_path: Path) -> None:
+    path = thawed("closed", tmp_path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE block SET count = ? WHERE first = (SELECT max(first) FROM block)", (3 * 10**12,))
+    with pytest.raises(CorruptHistory, match="claims"):
+        FileStore.open(path)
