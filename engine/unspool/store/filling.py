@@ -20,6 +20,8 @@ from unspool.store.frames import damaged, decompress
 from unspool.store.protocol import KINDS_BY_CODEC, Columns
 from unspool.store.spans import SpanNumbers
 
+_COUNTS_AN_ENTRY: Final = 3
+"""Atoms that it added, modified and deleted."""
 _BLOCKS_HELD: Final = 1024
 """Blocks gathered before they are appended in one go."""
 
@@ -124,6 +126,9 @@ def writes_in_block(first: int, count: int, data: bytes, number: int) -> list[in
         changed, counts = unpack_numbers("I", block.changed), unpack_numbers("I", block.counts)
     except ValueError as error:
         raise damaged(first, str(error)) from None
+    # How many entries a block of format 1 holds is under no checksum: too many would hide what follows it.
+    if len(counts) != _COUNTS_AN_ENTRY * count:
+        raise damaged(first, "its columns differ in length")
     places = []
     for code in range(len(CHANGE_KINDS)):
         wanted = number << KIND_BITS | code
@@ -136,18 +141,18 @@ def writes_in_block(first: int, count: int, data: bytes, number: int) -> list[in
             places.append(place)
     if not places:
         return []
-    # Three counts an entry: the running total after each third is where the next entry's postings start.
-    ends = list(accumulate(counts))[2::3]
-    if len(ends) != count or ends[-1] != len(changed):
+    # The running total after each entry's counts is where the next entry's postings start.
+    ends = list(accumulate(counts))[_COUNTS_AN_ENTRY - 1 :: _COUNTS_AN_ENTRY]
+    if ends[-1] != len(changed):
         raise damaged(first, "its columns differ in length")
     return [first + bisect_right(ends, place) for place in sorted(places)]
 
 
 class _Unusual(msgspec.Struct, array_like=True):
-    """A block's metadata as `blocks` packs it, with only the last column looked at."""
+    """A block's metadata as `blocks` packs it, with only the last column looked at, and one that has a byte an entry."""
 
     times: msgspec.Raw
-    codecs: msgspec.Raw
+    codecs: bytes
     counts: msgspec.Raw
     stored: msgspec.Raw
     full: msgspec.Raw
@@ -160,10 +165,17 @@ class _Unusual(msgspec.Struct, array_like=True):
 _decode_unusual: Final = msgspec.msgpack.Decoder(_Unusual).decode
 
 
-def packed_extras(first: int, data: bytes) -> bytes | CorruptHistory:
-    """Return what is unusual about a block's entries as a msgpack map from places to wire forms, or why it is damaged."""
+def packed_extras(first: int, count: int, data: bytes) -> bytes | CorruptHistory:
+    """Return what is unusual about a block's entries as a msgpack map from places to wire forms, or why it is damaged.
+
+    Args:
+        first: the block's first entry.
+        count: its number of entries.
+        data: its packed metadata.
+    """
     try:
-        return bytes(_decode_unusual(decompress(data, first)).extras)
+        block = _decode_unusual(decompress(data, first))
+        return bytes(block.extras) if len(block.codecs) == count else damaged(first, "its columns differ in length")
     except CorruptHistory as error:
         return error
     except msgspec.MsgspecError as error:

@@ -366,8 +366,8 @@ class Layout(ABC):
         Yields:
             The first entry, and a msgpack map from places behind it to wire forms, or why it does not read.
         """
-        for first, _, data in self.packed(connection, after, before):
-            yield first, data if isinstance(data, CorruptHistory) else packed_extras(first, data)
+        for first, count, data in self.packed(connection, after, before):
+            yield first, data if isinstance(data, CorruptHistory) else packed_extras(first, count, data)
 
     def fold(self, connection: FileConnection, start: int, level: int = LEVEL) -> int:
         """Fold the metadata of blocks into a span where enough have come together.

@@ -236,3 +236,14 @@ def test_a_block_that_claims_to_hold_trillions_is_refused(tmp_path: Path) -> Non
         connection.execute("UPDATE block SET count = ? WHERE first = (SELECT max(first) FROM block)", (3 * 10**12,))
     with pytest.raises(CorruptHistory, match="claims"):
         FileStore.open(path)
+
+
+@pytest.mark.parametrize("more", [-1, 1, 4])
+def test_a_block_that_claims_another_number_of_entries_hides_no_write(tmp_path: Path, more: int) -> None:
+    path = thawed("sealed_and_killed", tmp_path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE block SET count = count + ? WHERE first = (SELECT max(first) FROM block)", (more,))
+    with closing(FileStore.open(path)) as store:
+        for atom in store.reader.names():
+            with pytest.raises(CorruptHistory):
+                list(store.writes(atom, 0, len(store)))
