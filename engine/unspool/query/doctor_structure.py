@@ -137,7 +137,7 @@ def block_keys(connection: FileConnection, report: Report) -> list[BlockKey]:
             kept.append(key)
     if kept:
         # What is behind the last block is in the tail, so that only the last one can reach too far.
-        kept[-1] = _without_rows(connection, kept[-1])
+        kept[-1] = _without_rows(connection, kept[-1], report)
     return kept
 
 
@@ -157,14 +157,20 @@ def _is_sound(connection: FileConnection, key: BlockKey) -> bool:
         return False
 
 
-def _without_rows(connection: FileConnection, key: BlockKey) -> BlockKey:
+def _without_rows(connection: FileConnection, key: BlockKey, report: Report) -> BlockKey:
     """Return a block without entries that the tail holds, where it is not certain how many the block does."""
     query = "SELECT min(seq) FROM tail WHERE seq > ? AND seq < ?"
     try:
         row = connection.execute(query, (key.first, key.stop)).fetchone()[0]
     except sqlite3.DatabaseError:
         return key
-    return key if row is None or _is_sound(connection, key) else BlockKey(key.first, row - key.first)
+    if row is None or _is_sound(connection, key):
+        return key
+    claim = (
+        f"a block says it starts at entry {key.first} and holds {key.count}, and the tail holds those from {row} on"
+    )
+    report(Code.MALFORMED, row, key.stop - 1, claim)
+    return BlockKey(key.first, row - key.first)
 
 
 def tail_seqs(connection: FileConnection, start: int, most: int, report: Report) -> list[int]:

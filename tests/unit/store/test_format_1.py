@@ -13,7 +13,7 @@ import pytest
 
 from unspool.errors import CorruptHistory, UnreadableSource
 from unspool.history import History
-from unspool.query.doctor import Code, diagnose
+from unspool.query.doctor import Code, Health, diagnose
 from unspool.query.repair import repair
 from unspool.recorder import Recorder
 from unspool.store import FileStore
@@ -247,3 +247,12 @@ def test_a_block_that_claims_another_number_of_entries_hides_no_write(tmp_path: 
         for atom in store.reader.names():
             with pytest.raises(CorruptHistory):
                 list(store.writes(atom, 0, len(store)))
+
+
+def test_the_doctor_says_when_a_block_claims_entries_of_the_tail(tmp_path: Path) -> None:
+    path = thawed("sealed_and_killed", tmp_path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE block SET count = count + 1 WHERE first = (SELECT max(first) FROM block)")
+    found = diagnose(path)
+    assert any("the tail holds those from" in finding.meaning for finding in found.findings)
+    assert found.verdict is Health.BROKEN
