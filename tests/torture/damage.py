@@ -124,6 +124,7 @@ class LiveFlips(Campaign):
         side = self.path.with_name(self.path.name + suffix)
         mask = 1 << random.Random(self.seed * 1_000_003 + case).randrange(8)
         true = self.specimen.parts[suffix][start:stop]
+        self._restore()
         self._put(side, start, bytes(byte ^ mask for byte in true))
         try:
             result = judged(self.specimen, self.path, with_repair=case % 5 == 0)
@@ -132,6 +133,13 @@ class LiveFlips(Campaign):
         outcome = _as_known(result.outcome, self.version, self.specimen.parts[suffix], start)
         return Result(outcome, f"{result.told} [{suffix or 'file'} byte {start} to {stop - 1}, {mask:#x}]")
 
+    def _restore(self) -> None:
+        """Undo what a case left that was killed in the middle: for its time, or as all the time was up."""
+        for suffix, content in self.specimen.parts.items():
+            side = self.path.with_name(self.path.name + suffix)
+            if side.read_bytes() != content:
+                self._put(side, 0, content)
+
     @staticmethod
     def _put(side: Path, place: int, value: bytes) -> None:
         with side.open("r+b", buffering=0) as stream:
@@ -139,6 +147,7 @@ class LiveFlips(Campaign):
             stream.write(value)
 
     def finish(self) -> Iterator[Result]:
+        self._restore()
         told(self.process, "more")
         told(self.process, "close")
         self.process.communicate()
