@@ -6,7 +6,6 @@ each byte of each kind of file can be damaged once.
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
 import sqlite3
@@ -18,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torture.truth import SUFFIXES, Specimen, answered
+from torture.truth import SUFFIXES, Specimen, answered, started
 from unspool.store import layout_2, schema, sealer, writer
 from unspool.store.layout_1 import FirstLayout
 from unspool.store.wal import FRAME_BYTES, HEADER_BYTES
@@ -28,7 +27,6 @@ BLOCK = 3
 SPAN = 6
 """Entries of a span."""
 HISTORY_ID = b"5eed5eed"
-_TESTS = Path(__file__).parents[1]
 _PAGE = 1024
 _LEAVES = {0x0D: 8, 0x0A: 8, 0x05: 12, 0x02: 12}
 """Bytes of the header of a page, by its kind."""
@@ -108,17 +106,7 @@ def _begin_first(path: Path) -> None:
 
 def small_process(path: Path, version: int, counts: str) -> subprocess.Popen[str]:
     """Start a process that records small states, closing the file between any two counts; it says so and waits."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(path), str(version), counts],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(_TESTS)},
-    )
-    assert process.stdout is not None
-    while process.stdout.readline().strip() != "ready":
-        assert process.poll() is None, "the recording process ended"
-    return process
+    return started(PROGRAM, str(path), str(version), counts)
 
 
 def small_specimens(folder: Path, version: int) -> list[Specimen]:

@@ -74,8 +74,13 @@ def moments(count: int = ENTRIES) -> Iterator[tuple[dict[str, Any], dict[str, An
 
 def recording_process(path: Path, count: int = ENTRIES) -> subprocess.Popen[str]:
     """Start a process that records small states; it says so and waits."""
+    return started(PROGRAM, str(path), str(count))
+
+
+def started(program: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a process that records, and wait until it says that it is ready."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(path), str(count)],
+        [sys.executable, "-c", program, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
