@@ -23,6 +23,11 @@ _MAGIC: Final = (
     (b"-----BEGIN", "a key or certificate", ""),
 )  # fmt: skip
 _PICKLE: Final = re.compile(rb"\x80[\x02-\x05](?:\x95|[\x28-\x7d\]])")
+# An object whose first key is text, alone or first in a list. One byte of a container begins much binary data by chance.
+_MSGPACK: Final = re.compile(
+    rb"(?:[\x91-\x9f]|\xdc..|\xdd....)?(?:[\x81-\x8f]|\xde..|\xdf....)(?:[\xa1-\xbf]|\xd9.|\xda..)[\w$@./-]",
+    re.DOTALL,
+)
 _TAR_AT: Final = slice(257, 262)
 _NAMED: Final = 6
 
@@ -48,8 +53,9 @@ def recognised(probe: Probe) -> tuple[str, str]:
         return "an HTML page", "save the data behind it"
     if start.startswith(b"<?xml") or re.match(rb"<[a-z_][\w:.-]*[\s>/]", start):
         return "XML", "convert it to JSON; as a history in git it is read as text"
-    if probe.broken:
-        return f"meant as {(kind_of(head, probe.path.name) or 'json').upper()}, but {probe.broken}", "mend that place"
+    kind = kind_of(head, probe.path.name) or "json"
+    if probe.broken and (kind != "msgpack" or _MSGPACK.match(head)):
+        return f"meant as {kind.upper()}, but {probe.broken}", "mend that place"
     if b"\x00" in head:
         return "binary data", ""
     return "plain text", "as a history in git it is read as text; events and states are read a JSON object a line"

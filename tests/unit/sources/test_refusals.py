@@ -7,6 +7,7 @@ import pickle
 import sqlite3
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from unspool import open_history
@@ -37,7 +38,7 @@ def test_an_empty_file(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(("content", "says"), [
-    (os.urandom(64) + b"\x00" * 64, "binary data; `unspool formats`"), (b"\x89PNG\r\n\x1a\n" + bytes(100), "a PNG picture"),
+    (b"\xf1\xc4\x07\x99" * 16 + b"\x00" * 64, "binary data; `unspool formats`"), (b"\x89PNG\r\n\x1a\n" + bytes(100), "a PNG picture"),
     (b"hello world\n" * 40, "plain text"), (b"PAR1" + bytes(40), "a Parquet file; export it as JSON Lines or CSV"),
     (b"<?xml version='1.0'?><a/>", "XML; convert it to JSON"), (b"<svg xmlns='x'/>", "XML"), (b"<!DOCTYPE html><html>", "HTML"),
     (pickle.dumps({"a": [1, 2]}), "a Python pickle, and loading one would run code"), (b"PK\x03\x04" + bytes(30), "ZIP"),
@@ -48,6 +49,25 @@ def test_what_is_in_no_known_format_is_called_what_it_is(tmp_path: Path, content
     path = tmp_path / "thing"
     path.write_bytes(content)
     assert says in refused(path)
+
+
+@pytest.mark.parametrize("first", [*range(0x80, 0xA0), *range(0xDC, 0xE0)])
+def test_binary_data_that_begins_as_a_container_of_msgpack_by_chance_is_not_called_msgpack(
+    tmp_path: Path, first: int
+) -> None:
+    path = tmp_path / "thing"
+    path.write_bytes(bytes([first]) + b"\xf1\xc4\x07\x99" * 16 + bytes(64))
+    assert "binary data; `unspool formats`" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("thing", {"title": [1, 2]}), ("thing", [{"title": 1}]), ("thing.msgpack", [1, 2])]
+)
+def test_msgpack_that_ends_too_early_is_called_what_it_is(tmp_path: Path, name: str, value: object) -> None:
+    path = tmp_path / name
+    path.write_bytes(msgpack.packb(value)[:-1])
+    assert "MSGPACK" in refused(path)
+    assert "the msgpack data ends too early" in refused(path)
 
 
 STATE = '{"a": {"b": 1}}'
