@@ -11,6 +11,7 @@ from unspool.delta.identity import Steps, canonical_identity, key_paths, pattern
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
 from unspool.model.parts import content_of, value_parts
+from unspool.model.paths import format_path
 from unspool.model.values import Value
 
 _LOOKED_AT: Final = 12
@@ -39,32 +40,33 @@ def unmatched(history: History, identity: Mapping[str, str] | None) -> tuple[str
 def _told(history: History, pattern: str, key: str) -> str:
     steps = pattern_steps(pattern)
     met_list = False
+    missing = list(key_paths(key))
     fields: dict[str, None] = {}
     seqs = _spread(len(history))
     for seq in seqs:
         for items in _lists(history, seq, steps):
             met_list = True
             records = [item for item in items if isinstance(item, Mapping)]
-            if any(_has(record, key) for record in records):
+            if any(key in record for record in records):
+                return ""
+            missing = [path for path in missing if not any(_has(record, path) for record in records)]
+            if not missing:
                 return ""
             fields.update(dict.fromkeys(str(name) for record in records[:_NAMED] for name in record))
     if met_list:
         known = f"they have {', '.join(list(fields)[:_NAMED])}" if fields else "it holds no records"
-        return f"no record of {pattern}[*] has a key {key!r}; {known}"
+        # Of a key of several fields, one that is misspelt would leave records apart by the others alone.
+        wanted = key if len(missing) == len(key_paths(key)) else format_path(missing[0], root="")
+        return f"no record of {pattern}[*] has a key {wanted!r}; {known}"
     return f"there is no list at {pattern} in {_entries(len(seqs))}{_hint(history, pattern)}"
 
 
-def _has(record: Mapping[str, Value], key: str) -> bool:
-    """Whether a record has a field that a key names."""
-    if key in record:
-        return True
-    for path in key_paths(key):
-        value: Value = record
-        for step in path:
-            value = value.get(step) if isinstance(value, Mapping) else None
-        if value is not None:
-            return True
-    return False
+def _has(record: Mapping[str, Value], path: tuple[str, ...]) -> bool:
+    """Whether a record has a field at a path inside it."""
+    value: Value = record
+    for step in path:
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value is not None
 
 
 def _entries(count: int) -> str:

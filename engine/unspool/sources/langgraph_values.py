@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 import uuid
 from typing import Final
 
@@ -20,6 +22,12 @@ SNAPSHOT: Final = "langgraph.DeltaSnapshot"
 """Marks the value of a channel that is otherwise stored as writes (extension code 7)."""
 _MAX_NESTING: Final = 64
 """Objects inside objects; each level unpacks one more piece of bytes."""
+_MOST_NUMBERS: Final = 1_000
+"""Numbers of an array that is shown as numbers."""
+_LETTERS: Final = {
+    "b1": "?", "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q", "f2": "e", "f4": "f", "f8": "d",
+}  # fmt: skip
+"""How `struct` calls the numbers of an array, by the type's name in numpy without its byte order."""
 
 
 def _unpack(data: bytes, level: int) -> Value:
@@ -56,9 +64,29 @@ def _object(code: int, payload: bytes, level: int) -> Value:
 
 
 def _array(parts: Value) -> Value:
+    """Return an array as a recorder keeps one: a small one of numbers as its values, any other as its bytes."""
     if not isinstance(parts, list | tuple) or len(parts) != 4:
         return parts
-    return dict(zip(("dtype", "shape", "order", "data"), parts, strict=True))
+    dtype, shape, order, data = parts
+    numbers = _numbers(dtype, shape, order, data)
+    if numbers is None:
+        return {"dtype": dtype, "shape": shape, "order": order, "data": data}
+    for size in reversed(shape[1:]):
+        numbers = [numbers[start : start + size] for start in range(0, len(numbers), size)]
+    return {"dtype": dtype, "shape": list(shape), "values": numbers}
+
+
+def _numbers(dtype: Value, shape: Value, order: Value, data: Value) -> list[Value] | None:
+    """The numbers of a small array in C order; `None` for what is large, empty, or no such array."""
+    if not (isinstance(dtype, str) and isinstance(shape, list | tuple) and order == "C" and isinstance(data, bytes)):
+        return None
+    letter = _LETTERS.get(dtype[1:])
+    if letter is None or dtype[0] not in "<>|" or not all(type(size) is int and size > 0 for size in shape):
+        return None
+    count = math.prod(shape)
+    if not shape or count > _MOST_NUMBERS or len(data) != count * struct.calcsize(f"={letter}"):
+        return None
+    return list(struct.unpack(f"{'>' if dtype[0] == '>' else '<'}{count}{letter}", data))
 
 
 def decode_value(kind: Value, data: Value) -> Value:
