@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import Any, Final
 
 from unspool.errors import ConfigError, UnspoolError
 from unspool.history.history import History
+from unspool.model.caller import caller_of
 from unspool.query.checkers_findings import Checker, CheckFinding, together
 from unspool.query.checkers_moments import moments
 from unspool.query.rules import BUILT_IN, DEFAULT_RULES, Rule, checker_of, read_rules
@@ -66,7 +67,7 @@ def check(
     own = installed_checkers() if plugins is None else plugins
     wanted = (*DEFAULT_RULES, *(Rule(name, name, {}) for name in own)) if rules is None else tuple(rules)
     _refuse_unknown(wanted, own)
-    book = _Book()
+    book = _Book(history)
     checkers = [checker_of(rule) for rule in wanted if rule.check in BUILT_IN]
     seen, complete = _run_built_in(history, checkers, book, progress, cancelled)
     for rule in wanted:
@@ -87,7 +88,8 @@ def _refuse_unknown(rules: Iterable[Rule], plugins: Mapping[str, Plugin]) -> Non
 class _Book:
     """Findings as they come."""
 
-    def __init__(self) -> None:
+    def __init__(self, history: History) -> None:
+        self._history = history
         self._findings: list[CheckFinding] = []
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
@@ -96,7 +98,15 @@ class _Book:
         for finding in findings:
             self.counts[finding.checker] += 1
             if self.counts[finding.checker] <= LISTED:
-                self._findings.append(finding)
+                self._findings.append(self._with_lead(finding))
+
+    def _with_lead(self, finding: CheckFinding) -> CheckFinding:
+        """Return a finding with the action, time and line of code of its entry, as far as that entry reads."""
+        try:
+            entry = self._history[finding.seq]
+        except UnspoolError:
+            return finding
+        return replace(finding, action=entry.action, timestamp_ns=entry.timestamp_ns, caller=caller_of(entry.meta))
 
     def findings(self) -> tuple[CheckFinding, ...]:
         return tuple(sorted(self._findings, key=lambda finding: finding.seq))

@@ -21,7 +21,7 @@ _MOSTLY: Final = 0.6
 
 
 class Thrash:
-    """Finds atoms written many times in a short while that end up as they began."""
+    """Finds atoms that one action writes many times in a short while and that end up as they began."""
 
     def __init__(self, scope: Scope, *, writes: int = 8, within: int = 50) -> None:
         """Prepare.
@@ -32,19 +32,21 @@ class Thrash:
             within: entries within which they must come.
         """
         self._scope, self._writes, self._within = scope, writes, within
-        self._recent: dict[str, deque[tuple[int, int]]] = {}
+        self._recent: dict[str, deque[tuple[int, int, str]]] = {}
         self._told: dict[str, int] = {}
 
     def see(self, moment: Moment) -> Iterator[CheckFinding]:
         """See `Checker.see`."""
-        seq = moment.entry.seq
+        seq, action = moment.entry.seq, moment.entry.action
         for change in moment.diff.changes:
             if change.old_bytes is None or change.new_bytes is None or not self._scope.holds_atom(change.atom):
                 self._recent.pop(change.atom, None)
                 continue
             recent = self._recent.setdefault(change.atom, deque(maxlen=self._writes))
-            recent.append((seq, hash(change.old_bytes)))
-            since, before = recent[0]
+            if recent and recent[-1][2] != action:
+                recent.clear()
+            recent.append((seq, hash(change.old_bytes), action))
+            since, before, _ = recent[0]
             if len(recent) == self._writes and seq - since < self._within and before == hash(change.new_bytes):
                 # An atom that goes on like that is told once, until it has been quiet for a while.
                 if seq - self._told.get(change.atom, -self._within) >= self._within:

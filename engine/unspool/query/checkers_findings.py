@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+from unspool.model.caller import Caller
 from unspool.model.paths import Path
 from unspool.query.checkers_moments import Moment
 from unspool.query.checkers_patterns import Pattern, covers
+
+SEVERITIES: Final = ("error", "warning", "info")
+"""How much a finding matters, the most first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,10 @@ class CheckFinding:
         path: the value it concerns.
         message: what is the matter, in one line.
         since: the entry it began at.
+        severity: one of `SEVERITIES`.
+        action: the action of the entry it shows at; filled in by `check`.
+        timestamp_ns: the time of that entry; filled in by `check`.
+        caller: the line of code behind that entry, where the recording kept it; filled in by `check`.
     """
 
     checker: str
@@ -28,6 +36,14 @@ class CheckFinding:
     path: str
     message: str
     since: int
+    severity: str = "warning"
+    action: str = ""
+    timestamp_ns: int = 0
+    caller: Caller | None = None
+
+    def matters(self, least: str) -> bool:
+        """Say whether this is at least of a severity."""
+        return SEVERITIES.index(self.severity) <= SEVERITIES.index(least)
 
 
 def together(findings: Iterable[CheckFinding]) -> list[list[CheckFinding]]:

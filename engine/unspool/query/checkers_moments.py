@@ -14,7 +14,7 @@ from unspool.history.view import StateView
 from unspool.model.entries import Entry, EntryKind, OpKind
 from unspool.model.paths import Path
 from unspool.model.values import MISSING, Value
-from unspool.query.checkers_patterns import spell, spell_in
+from unspool.query.checkers_patterns import RecordKeys, spell, spell_in
 
 _TOLD: Final = 1000
 """Entries that do not read which are told; a doctor tells them all."""
@@ -29,12 +29,16 @@ class Touch:
         place: the same for people; records of lists by their key, so that it stays the same when they move.
         old: the value before; `MISSING` when there was none.
         new: the value after; `MISSING` when it went.
+        is_certain: whether `place` names the same value at other entries, see `Spelled`.
+        holder: the object or list it stands in; None for a whole atom.
     """
 
     path: Path
     place: str
     old: Value
     new: Value
+    is_certain: bool = True
+    holder: Value = None
 
 
 class Moment:
@@ -53,6 +57,7 @@ class Moment:
 
     def _touches(self) -> Iterator[Touch]:
         for change in self.diff.changes:
+            before, after = RecordKeys(), RecordKeys()
             root: Path = (change.atom,)
             if change.old_bytes is None or change.new_bytes is None:
                 yield Touch(root, spell(root), change.old, change.new)
@@ -61,8 +66,10 @@ class Moment:
                 if op.kind is OpKind.MOVE:
                     continue
                 path = root + op.path
-                holder = change.old if op.kind is OpKind.REMOVE else change.new
-                yield Touch(path, spell_in(path, holder), op.old, op.new)
+                is_gone = op.kind is OpKind.REMOVE
+                atom, keys = (change.old, before) if is_gone else (change.new, after)
+                spelled = spell_in(path, atom, keys)
+                yield Touch(path, spelled.place, op.old, op.new, spelled.is_certain, spelled.holder)
 
     @cached_property
     def view(self) -> StateView:

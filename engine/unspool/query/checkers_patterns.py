@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from glob import escape
-from typing import Final
+from typing import Final, NamedTuple
 
 from unspool.delta.identity import names_identity
 from unspool.errors import PathSyntaxError
@@ -85,28 +86,73 @@ def spell(path: Path) -> str:
     return format_path(path, root="")
 
 
-def spell_in(path: Path, atom: Value) -> str:
+class RecordKeys:
+    """What tells the records of the lists of one value apart; worked out once for each list."""
+
+    def __init__(self) -> None:
+        """Know no list."""
+        self._counts: dict[Path, Counter[str]] = {}
+
+    def of(self, path: Path, records: list[Value], index: int) -> str:
+        """Return what tells a record from all others of its list, or "" where nothing does.
+
+        Args:
+            path: where the list stands.
+            records: its items.
+            index: the record's place in it.
+        """
+        key = _key_of(records[index])
+        if not key:
+            return ""
+        counts = self._counts.get(path)
+        if counts is None:
+            counts = self._counts[path] = Counter(map(_key_of, records))
+        return key if counts[key] == 1 else ""
+
+
+class Spelled(NamedTuple):
+    """A path of a state, spelled for people.
+
+    Attributes:
+        place: the text.
+        is_certain: whether it names the same value at another entry; a record that nothing tells from the others of its
+            list may be another one there.
+        holder: the object or list that the value stands in; None for a whole atom.
+    """
+
+    place: str
+    is_certain: bool = True
+    holder: Value = None
+
+
+def spell_in(path: Path, atom: Value, keys: RecordKeys) -> Spelled:
     """Spell a path of a state; records of lists by what tells them apart, so that it stays when they move.
 
     Args:
         path: the path, which starts with the atom's name.
         atom: the atom's value, in which the records are looked up.
+        keys: what tells the records of this value's lists apart, kept from path to path.
     """
     spelled = [format_path(path[:1], root="")]
-    value = atom
-    for step in path[1:]:
+    is_certain = True
+    value, holder = atom, None
+    for depth, step in enumerate(path[1:], start=1):
+        holder = value
         parts = value_parts(value)
+        key = ""
         if isinstance(parts, list):
             value = parts[step] if isinstance(step, int) and step < len(parts) else None
+            if isinstance(step, int) and isinstance(value_parts(value), dict):
+                key = keys.of(path[:depth], parts, step)
+                is_certain = is_certain and bool(key)
         else:
             value = (parts or {}).get(step)
-        key = _key_of(value) if isinstance(parts, list) else ""
         spelled.append(f"[{key}]" if key else format_path((step,), root="$")[1:])
-    return "".join(spelled)
+    return Spelled("".join(spelled), is_certain, holder)
 
 
 def _key_of(record: Value) -> str:
-    """Return what tells a record from the others of its list, or "" where nothing does."""
+    """Return the identity that a record names, or "" where it names none."""
     fields = value_parts(record)
     for field, value in fields.items() if isinstance(fields, dict) else ():
         if isinstance(field, str) and isinstance(value, str | int) and names_identity(field):

@@ -9,7 +9,7 @@ from typing import Final
 
 from unspool.model.parts import content_of
 from unspool.model.paths import Path
-from unspool.model.values import MISSING, Value, strict_equal
+from unspool.model.values import MISSING, Tagged, Value, strict_equal
 from unspool.query.checkers_findings import CheckFinding, Scope
 from unspool.query.checkers_moments import Moment, Touch
 from unspool.query.checkers_patterns import shape_of_path
@@ -17,6 +17,8 @@ from unspool.query.checkers_words import brief, type_name
 
 _PLACES: Final = 50_000
 """Values followed at once; the one longest untouched is forgotten first."""
+_OPPOSED: Final = 3
+"""How many times as often a value must come back where actions of different names do it."""
 _STREAM: Final = 8
 """Entries of one name in a row that are still taken for one action."""
 _PARTS: Final = 20_000
@@ -33,10 +35,17 @@ class _Swing:
     old: Value
     since: int
     flips: int
+    action: str
+    is_one_action: bool = True
+    is_told: bool = False
 
 
 class Oscillation:
-    """Finds A to B and back to A, again and again."""
+    """Finds A to B and back to A, again and again.
+
+    Where actions of different names bring it about, as people who put something into a cart and out again, it has to come
+    back three times as often. What is there and is not, and booleans, have nowhere else to go and are looked at when asked.
+    """
 
     def __init__(self, scope: Scope, *, within: int = 10, times: int = 3, booleans: bool = False) -> None:
         """Prepare.
@@ -45,31 +54,42 @@ class Oscillation:
             scope: what is looked at.
             within: entries within which a value must come back.
             times: how often it must come back before it is told.
-            booleans: look at booleans too, which have nowhere else to go.
+            booleans: look at booleans too, and at what comes and goes.
         """
         self._scope, self._within, self._times, self._booleans = scope, within, times, booleans
         self._swings: OrderedDict[str, _Swing] = OrderedDict()
 
     def see(self, moment: Moment) -> Iterator[CheckFinding]:
         """See `Checker.see`."""
-        seq = moment.entry.seq
+        seq, action = moment.entry.seq, moment.entry.action
         for touch in moment.touches:
-            if not self._scope.holds(touch.path) or (isinstance(touch.new, bool) and not self._booleans):
+            if (
+                not touch.is_certain
+                or not self._scope.holds(touch.path)
+                or (_is_switch(touch) and not self._booleans)
+            ):
                 continue
             last = self._swings.pop(touch.place, None)
-            swing = _Swing(seq, touch.old, seq, 0)
+            swing = _Swing(seq, touch.old, seq, 0, action)
             if last is not None and seq - last.seq <= self._within and strict_equal(last.old, touch.new):
-                swing.since, swing.flips = last.since, last.flips + 1
+                swing.since, swing.flips, swing.is_told = last.since, last.flips + 1, last.is_told
+                swing.is_one_action = last.is_one_action and last.action == action
             self._swings[touch.place] = swing
             if len(self._swings) > _PLACES:
                 self._swings.popitem(last=False)
-            if swing.flips == self._times:
+            enough = self._times if swing.is_one_action else _OPPOSED * self._times
+            if swing.flips >= enough and not swing.is_told:
+                swing.is_told = True
                 text = f"goes to and fro between {brief(touch.new)} and {brief(touch.old)}"
                 yield CheckFinding(self._scope.name, seq, touch.place, text, swing.since)
 
     def finish(self) -> Iterator[CheckFinding]:
         """See `Checker.finish`."""
         return iter(())
+
+
+def _is_switch(touch: Touch) -> bool:
+    return any(value is MISSING or value is None or isinstance(value, bool) for value in (touch.old, touch.new))
 
 
 class Overwrite:
@@ -114,7 +134,7 @@ class Overwrite:
     def _look(self, moment: Moment) -> None:
         seq, action = moment.entry.seq, moment.entry.action
         for touch in moment.touches:
-            if touch.new is MISSING or not self._scope.holds(touch.path):
+            if touch.new is MISSING or not touch.is_certain or not self._scope.holds(touch.path):
                 continue
             earlier = self._set.get(touch.place)
             if earlier is not None or len(self._set) < _PLACES:
@@ -139,50 +159,125 @@ class Overwrite:
 
 
 class Drift:
-    """Finds paths whose value changes its type; null and absence count as no type, all numbers as one."""
+    """Finds paths whose value changes its type; null and absence count as no type, all numbers as one.
+
+    What a field or the type of its object says which type to expect (`{"type": "text", "value": "a"}`) is no drift, nor
+    is a list of items of several types.
+    """
 
     def __init__(self, scope: Scope) -> None:
         """Prepare; nothing is known of any path."""
         self._scope = scope
-        self._types: dict[str, dict[str, int]] = {}
+        self._types: dict[tuple[str, str], dict[str, int]] = {}
+        self._mixed: set[str] = set()
 
     def see(self, moment: Moment) -> Iterator[CheckFinding]:
         """See `Checker.see`."""
         seq = moment.entry.seq
         for touch in moment.touches:
-            for path, kind in _types_in(touch):
-                if not self._scope.holds(path):
+            for part in _types_in(touch):
+                if not self._scope.holds(part.path):
                     continue
-                shape = shape_of_path(path)
-                known = self._types.get(shape)
+                shape = shape_of_path(part.path)
+                if part.is_mixed:
+                    self._mixed.add(shape)
+                if shape in self._mixed:
+                    continue
+                known = self._types.get((shape, part.tag))
                 if known is None:
                     if len(self._types) < _PLACES:
-                        self._types[shape] = {kind: seq}
-                elif kind not in known:
+                        self._types[shape, part.tag] = {part.kind: seq}
+                elif part.kind not in known:
                     earlier, since = next(iter(known.items()))
-                    known[kind] = seq
-                    yield CheckFinding(self._scope.name, seq, shape, f"was {earlier}, now {kind}", since)
+                    known[part.kind] = seq
+                    yield CheckFinding(self._scope.name, seq, shape, f"was {earlier}, now {part.kind}", since)
 
     def finish(self) -> Iterator[CheckFinding]:
         """See `Checker.finish`."""
         return iter(())
 
 
-def _types_in(touch: Touch) -> Iterator[tuple[Path, str]]:
-    """Yield path and type of a new value and of all that is in it."""
-    pending: list[tuple[Path, Value]] = [(touch.path, touch.new)]
+@dataclass(frozen=True, slots=True)
+class _Typed:
+    """A value's type: where it stands, what says which type to expect there, and whether its list has several."""
+
+    path: Path
+    kind: str
+    tag: str
+    is_mixed: bool
+
+
+def _types_in(touch: Touch) -> Iterator[_Typed]:
+    """Yield the type of a new value and of all that is in it."""
+    around = content_of(touch.holder)
+    tag, is_mixed = ("", _is_mixed(around)) if isinstance(around, list) else (_tag_of(touch.holder), False)
+    pending: list[tuple[Path, Value, str, bool]] = [(touch.path, touch.new, tag, is_mixed)]
     seen = 0
     while pending and seen < _PARTS:
-        path, value = pending.pop()
+        path, value, tag, is_mixed = pending.pop()
         seen += 1
         if value is MISSING or value is None:
             continue
-        yield path, type_name(value)
+        yield _Typed(path, _kind(value), tag, is_mixed)
         if len(path) - len(touch.path) == _LEVELS:
             continue
         content = content_of(value)
         # Items of a tuple, and values of keys that are numbers, may well be of different types.
         if isinstance(content, Mapping):
-            pending.extend(((*path, key), item) for key, item in content.items() if isinstance(key, str))
+            tag = _tag_of(value)
+            pending.extend(((*path, key), item, tag, False) for key, item in content.items() if isinstance(key, str))
         elif isinstance(content, list):
-            pending.extend(((*path, index), item) for index, item in enumerate(content))
+            is_mixed = _is_mixed(content)
+            pending.extend(((*path, index), item, "", is_mixed) for index, item in enumerate(content))
+
+
+def _kind(value: Value) -> str:
+    """Return a type as drift knows it: objects of any class are objects, since one may stand in for another."""
+    is_member = isinstance(value, Tagged) and value.is_member
+    return "object" if isinstance(content_of(value), Mapping) and not is_member else type_name(value)
+
+
+def _is_mixed(items: list[Value]) -> bool:
+    return len({_kind(item) for item in items[:_PARTS] if item is not None}) > 1
+
+
+_TAGS: Final = frozenset(
+    (
+        "type",
+        "kind",
+        "tag",
+        "op",
+        "t",
+        "dtype",
+        "datatype",
+        "event",
+        "variant",
+        "$type",
+        "_type",
+        "@type",
+        "__typename",
+    )
+)
+"""Fields that tell what kind of record an object is."""
+_NAMES: Final = frozenset(("name", "key", "k", "field", "attribute", "attr", "property", "id", "label"))
+"""Fields that name what stands beside them in an object that is a pair of a name and a value."""
+_VALUES: Final = frozenset(("value", "val", "v", "data", "payload", "old", "new", "default"))
+_LONGEST_TAG: Final = 64
+
+
+def _tag_of(value: Value) -> str:
+    """Return what an object says of the types of its fields: its class, its kind, the name of which it is the value."""
+    said = [value.type_name] if isinstance(value, Tagged) else []
+    content = content_of(value)
+    if isinstance(content, Mapping):
+        is_pair = len(content) <= 3 and any(isinstance(key, str) and key.casefold() in _VALUES for key in content)
+        telling = _TAGS | _NAMES if is_pair else _TAGS
+        said += [
+            f"{key}={item}"
+            for key, item in content.items()
+            if isinstance(key, str)
+            and key.casefold() in telling
+            and isinstance(item, str)
+            and len(item) <= _LONGEST_TAG
+        ]
+    return " ".join(said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from unspool.errors import ConfigError, UnreadableSource
 from unspool.history import History
 from unspool.query import checkers
 from unspool.query.checkers import CheckFinding, Rule, check, read_rules
-from unspool.query.checkers_patterns import covers, found, parse_pattern, spell_in
+from unspool.query.checkers_patterns import RecordKeys, covers, found, parse_pattern, spell_in
 from unspool.query.errors import ExpressionError
 from unspool.recorder import Recorder
 from unspool.store import FileStore, MemoryStore
@@ -149,6 +150,63 @@ def test_types_are_followed_as_deep_as_anybody_nests_records(levels: int, is_fou
     assert bool(found_there) is is_found
 
 
+def test_two_records_that_share_an_id_are_not_one_that_is_set_twice() -> None:
+    def queue(first: int, second: int) -> dict[str, Any]:
+        return {"queue": [{"id": 7, "secs": first}, {"id": 7, "secs": second}]}
+
+    states = [queue(1, 2), queue(3, 2), queue(3, 16)]
+    assert findings(history_of(states, ["open", "edit", "edit"], step_ms=5), "overwrite") == []
+    assert findings(history_of([queue(n % 2, 9) for n in range(9)]), "oscillation") == []
+    moved = [{"queue": [{"secs": 1}, {"secs": 2}]}, {"queue": [{"secs": 3}, {"secs": 2}]}, {"queue": [{"secs": 16}]}]
+    assert findings(history_of(moved, ["open", "edit", "edit"], step_ms=5), "overwrite") == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [{"type": "text", "value": "a"}, {"type": "number", "value": 3}, {"type": "text", "value": "b"}],
+        [{"name": "colour", "value": "red"}, {"name": "size", "value": 3}],
+        [["int", 3], ["text", "a"], ["flag", True]],
+        [{"op": "add", "args": {"op": "set", "with": 3}}, {"op": "add", "args": {"op": "say", "with": "x"}}],
+    ],
+)
+def test_typed_pairs_are_no_drift(values: list[Any]) -> None:
+    one_by_one = history_of([{"field": value, "n": n} for n, value in enumerate(values)])
+    together = history_of([{"fields": values[: n + 1]} for n in range(len(values))])
+    assert findings(one_by_one, "drift") == []
+    assert findings(together, "drift") == []
+    changed_inside = history_of([{"pair": {"type": kind, "value": value}} for kind, value in (("a", 1), ("b", "x"))])
+    assert findings(changed_inside, "drift") == []
+
+
+def test_a_pair_that_breaks_its_own_type_is_drift() -> None:
+    states = [{"pair": {"type": "number", "value": value}} for value in (1, 2, "3")]
+    assert findings(history_of(states), "drift") == [(2, "pair.value", 0)]
+
+
+def test_objects_of_another_class_are_no_drift_and_their_fields_are_looked_at_by_class() -> None:
+    @dataclass
+    class Circle:
+        size: int
+
+    @dataclass
+    class Label:
+        size: str
+
+    shapes: list[Any] = [Circle(1), Label("large"), Circle(2)]
+    assert findings(history_of([{"shape": shape} for shape in shapes]), "drift") == []
+    assert findings(history_of([{"shape": shape} for shape in [*shapes, Circle("3")]]), "drift")  # type: ignore[arg-type]
+
+
+def test_actions_of_opposite_names_have_to_come_back_more_often() -> None:
+    names = ["take tea", "put tea back"] * 8
+    assert findings(history_of([{"left": n % 2} for n in range(8)], names[:8]), "oscillation") == []
+    assert findings(history_of([{"left": n % 2} for n in range(16)], names), "oscillation") == [(10, "left", 1)]
+    assert findings(history_of([{"sale": "spring" if n % 2 else None} for n in range(8)]), "oscillation") == []
+    counted = [{"cache": [n % 8], "n": n} for n in range(20)]
+    assert findings(history_of(counted, [f"load {n % 3}" for n in range(20)]), "thrash") == []
+
+
 # --- orphans ---------------------------------------------------------------------------------------------------------
 
 ORPHAN = {"from": "cart*.items[*].sku", "to": "stock[*].sku"}
@@ -206,9 +264,13 @@ def test_what_is_no_pattern_is_refused_with_its_column(text: str) -> None:
 
 def test_records_are_spelled_by_their_key() -> None:
     value = [{"sku": "A-1", "qty": 2}, {"qty": 3}]
-    assert spell_in(("stock", 0, "qty"), value) == "stock[sku='A-1'].qty"
-    assert spell_in(("stock", 1, "qty"), value) == "stock[1].qty"
-    assert spell_in(("stock", 7), value) == "stock[7]"
+    keys = RecordKeys()
+    spelled = [spell_in(path, value, keys) for path in (("stock", 0, "qty"), ("stock", 1, "qty"), ("stock", 7))]
+    assert [(item.place, item.is_certain) for item in spelled] == [
+        ("stock[sku='A-1'].qty", True), ("stock[1].qty", False), ("stock[7]", True),
+    ]  # fmt: skip
+    shared = [{"sku": "A-1", "qty": 2}, {"sku": "A-1", "qty": 3}]
+    assert spell_in(("stock", 1, "qty"), shared, RecordKeys())[:2] == ("stock[1].qty", False)
 
 
 # --- rules files -----------------------------------------------------------------------------------------------------
@@ -373,9 +435,10 @@ def test_the_command_ends_with_1_when_something_is_found(tmp_path: Path, capsys:
     assert "4 since 1  oscillation  mode: goes to and fro" in capsys.readouterr().out
     assert run(["check", str(path), "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
+    assert told["findings"][0].pop("timestamp").endswith("Z")
     assert told["findings"][0] == {
         "checker": "oscillation", "seq": 4, "path": "mode", "since": 1,
-        "message": "goes to and fro between 'a' and 'b'",
+        "message": "goes to and fro between 'a' and 'b'", "severity": "warning", "action": "", "caller": None,
     }  # fmt: skip
     none = rules_file(tmp_path, '[[rule]]\ncheck = "leak"\n')
     assert run(["check", str(path), "--rules", str(none)]) == 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from unspool_tui.cli.asking import conclude
+from unspool_tui.cli.asking import conclude, happened
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.health_shapes import check_shape
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
@@ -54,7 +54,8 @@ def _print_report(out: Output, report: CheckReport) -> None:
         for finding in group[:_SHOWN_TOGETHER]:
             begun = "" if finding.since == finding.seq else f" since {finding.since}"
             place = out.paint(visible(finding.path), "name")
-            out.line(f"  {finding.seq}{begun}  {visible(finding.checker)}  {place}: {visible(finding.message)}")
+            told = f"  {finding.seq}{begun}  {visible(finding.checker)}  {place}: {visible(finding.message)}"
+            out.line(f"{told}{happened(finding.action, finding.caller)}")
         if len(group) > _SHOWN_TOGETHER:
             out.line(
                 f"  {group[0].seq}  and {len(group) - _SHOWN_TOGETHER} more of {visible(group[0].checker)} there"

@@ -6,9 +6,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from unspool.model.values import Value
+from unspool.sources.timestamps import iso_time
+from unspool_tui.cli.asking import caller_shape
 
 if TYPE_CHECKING:
-    from unspool.query.checkers import CheckReport
+    from unspool.query.checkers import CheckFinding, CheckReport
     from unspool.query.doctor import Diagnosis
     from unspool.query.repair import RepairReport
     from unspool.query.simulator import Candidate, Simulation
@@ -75,10 +77,24 @@ def check_shape(report: CheckReport) -> dict[str, Value]:
     return {
         "source": report.source,
         "entries": report.entries,
-        "findings": [asdict(finding) for finding in report.findings],
+        "findings": [_finding_shape(finding) for finding in report.findings],
         "counts": dict(report.counts),
         "problems": list(report.problems),
         "complete": report.complete,
+    }
+
+
+def _finding_shape(finding: CheckFinding) -> dict[str, Value]:
+    return {
+        "checker": finding.checker,
+        "severity": finding.severity,
+        "seq": finding.seq,
+        "since": finding.since,
+        "path": finding.path,
+        "message": finding.message,
+        "timestamp": iso_time(finding.timestamp_ns),
+        "action": finding.action,
+        "caller": caller_shape(finding.caller),
     }
 
 

@@ -1,0 +1,24 @@
+"""Checking the demo's shop: nothing is reported of a day without a mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from unspool.history import History
+from unspool.query.checkers import CheckReport, check
+from unspool.store import FileStore
+from unspool_tui.demo_app import run_at_once
+
+
+def checked(path: Path, *, steps: int, seed: int, bug: bool) -> CheckReport:
+    run_at_once(str(path), rate=5, steps=steps, seed=seed, bug=bug)
+    with History(FileStore.open(path)) as history:
+        return check(history, plugins={})
+
+
+@pytest.mark.parametrize("seed", [0, 3, 11, 12])
+def test_a_day_in_the_shop_without_a_mistake_has_no_findings(tmp_path: Path, seed: int) -> None:
+    report = checked(tmp_path / "good.unspool", steps=800, seed=seed, bug=False)
+    assert (report.findings, report.problems, report.entries) == ((), (), 801)
