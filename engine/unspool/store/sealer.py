@@ -17,10 +17,14 @@ from unspool.store.sealing import Segment, build_block, head_record, load_segmen
 from unspool.store.spans import SPAN_ENTRIES
 from unspool.store.tail import read_rows
 from unspool.store.tally import Tally, load_tally
+from unspool.store.wal import bytes_in_use, log_of
 
 _WAL_BYTES: Final = 16 << 20
 """Size of the WAL at which a checkpoint is due: when a WAL begins anew, SQLite syncs its header inside the next commit,
 the one fsync a recording app can feel, so it should be rare."""
+_MOST_WAL_BYTES: Final = 4 * _WAL_BYTES
+"""Size of the WAL from which the writer is made to wait for a checkpoint, so that it ends somewhere."""
+_CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 
 
 _NEVER: Final = 1 << 62
@@ -174,14 +178,21 @@ class Sealer:
             self._folded = folded if folded > self._folded else _NEVER
 
     def _checkpoint(self, connection: FileConnection) -> None:
-        # PASSIVE never waits for readers nor blocks the writer; the fsync happens on this thread.
-        wal = self._path.with_name(self._path.name + "-wal")
+        log = log_of(self._path)
         try:
-            size = wal.stat().st_size
+            size = bytes_in_use(log)
         except OSError:
             return
-        if size > _WAL_BYTES:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if size <= _WAL_BYTES:
+            return
+        # PASSIVE never waits for readers nor blocks the writer; the fsync happens on this thread.
+        _, frames, copied = connection.execute(_CHECKPOINT).fetchone()
+        if size > _MOST_WAL_BYTES and frames == copied:
+            # A log begins anew only when all of it is copied, and who records without pause has always added some. Twice
+            # leaves little to copy while the writer waits. A reader may hold a log open, and is never waited for.
+            connection.execute(_CHECKPOINT).fetchone()
+            with self._write_lock:
+                connection.execute(_CHECKPOINT).fetchone()
 
 
 def sealing_failed(path: Path, start: int, error: Exception) -> StorageFailed:

@@ -133,6 +133,39 @@ def scan_wal(path: Path, page_size: int = 0) -> WalScan | None:
         raise UnreadableSource(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
 
 
+def bytes_in_use(log: Path) -> int:
+    """Return how many bytes of a log its newest generation takes: a log that began anew keeps its size on disk.
+
+    Args:
+        log: the log itself.
+
+    Returns:
+        The bytes, 0 for a log that is missing or shorter than its header. Only headers are looked at, about twenty.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        stream = log.open("rb", buffering=0)
+    except FileNotFoundError:
+        return 0
+    with stream:
+        header = os.pread(stream.fileno(), HEADER_BYTES, 0)
+        if len(header) < HEADER_BYTES:
+            return 0
+        salts = header[16:24]
+        length: int = FRAME_BYTES + _HEADER.unpack(header)[2]
+        # Frames of the newest generation come first; each is marked with its salts.
+        low, high = 0, (os.fstat(stream.fileno()).st_size - HEADER_BYTES) // length
+        while low < high:
+            middle = (low + high) // 2
+            if os.pread(stream.fileno(), len(salts), HEADER_BYTES + middle * length + 8) == salts:
+                low = middle + 1
+            else:
+                high = middle
+        return HEADER_BYTES + low * length
+
+
 @dataclass(frozen=True, slots=True)
 class _Layout:
     """How frames lie in a log, and what the first one is held against."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.left_behind import flip
-from unspool.store.wal import FRAME_BYTES, HEADER_BYTES, WalState, scan_wal
+from unspool.store.wal import FRAME_BYTES, HEADER_BYTES, WalState, bytes_in_use, scan_wal
 
 PAGE = 512
 FRAME = FRAME_BYTES + PAGE
@@ -168,6 +168,7 @@ def test_frames_of_an_earlier_generation_are_no_damage(tmp_path: Path) -> None:
         assert found is not None
         assert found.state is WalState.SOUND
         assert 0 < len(found.frames) == found.committed < 10
+        assert bytes_in_use(log) == HEADER_BYTES + FRAME * len(found.frames)
         # The same where the newest generation ends in a transaction that was never finished.
         connection.execute("PRAGMA cache_size = 1")
         connection.execute("BEGIN")
@@ -178,3 +179,13 @@ def test_frames_of_an_earlier_generation_are_no_damage(tmp_path: Path) -> None:
         assert unfinished.state is WalState.SOUND
         assert unfinished.committed == found.committed < len(unfinished.frames)
         connection.execute("ROLLBACK")
+
+
+def test_what_a_log_takes_is_told_without_reading_it(tmp_path: Path, killed: tuple[bytes, bytes]) -> None:
+    path = put(tmp_path, *killed)
+    log = Path(f"{path}-wal")
+    assert bytes_in_use(log) == len(killed[1])
+    log.write_bytes(killed[1][: HEADER_BYTES - 1])
+    assert bytes_in_use(log) == 0
+    log.unlink()
+    assert bytes_in_use(log) == 0
