@@ -18,6 +18,7 @@ from unspool_tui.cli.asking import (
     refuse_doubtful,
     skip_damaged_option,
 )
+from unspool_tui.cli.completion import complete_expression
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output, brief_change
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 @click.command("bisect")
 @source_command()
-@click.argument("expression", metavar="EXPR")
+@click.argument("expression", metavar="EXPR", shell_complete=complete_expression)
 @click.option("--at", "at_entry", type=int, metavar="N", help="Look only along the line that leads to this entry.")
 @click.option("--single", is_flag=True, help="It flips once: search in halves.")
 @skip_damaged_option

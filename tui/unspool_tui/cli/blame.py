@@ -20,6 +20,7 @@ from unspool_tui.cli.asking import (
     skip_damaged_option,
     write_shape,
 )
+from unspool_tui.cli.completion import complete_path
 from unspool_tui.cli.ending import Interruption, interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output, brief, brief_change
@@ -37,7 +38,7 @@ _MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "di
 
 @click.command("blame")
 @source_command()
-@click.argument("path_text", metavar="[PATH]", required=False)
+@click.argument("path_text", metavar="[PATH]", required=False, shell_complete=complete_path)
 @click.option(
     "--at", "at_entry", type=int, default=-1, metavar="N", help="The entry to look back from; the last one."
 )

@@ -10,6 +10,7 @@ import click
 from unspool.model.caller import passed_over_in
 from unspool.model.entries import KINDS, EntryKind
 from unspool.sources.timestamps import iso_time
+from unspool_tui.cli.completion import complete_atom
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
 from unspool_tui.cli.progress import shown_progress
@@ -27,7 +28,7 @@ _NAMED: Final = 12
 @click.command("log")
 @source_command()
 @click.option("-n", "--count", type=click.IntRange(min=0), metavar="N", help="Only the newest N of them.")
-@click.option("--atom", metavar="A", help="Only entries that changed this atom.")
+@click.option("--atom", metavar="A", shell_complete=complete_atom, help="Only entries that changed this atom.")
 @click.option("--kind", type=click.Choice(["full", "delta", "note"]), help="Only entries of this kind.")
 @json_option("Print JSON Lines.")
 def command(common: Common, count: int | None, atom: str | None, kind: str | None, as_json: bool) -> int:

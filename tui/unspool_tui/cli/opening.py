@@ -14,6 +14,7 @@ import click
 
 from unspool.errors import ConfigError, EntryNotFound, UnspoolError
 from unspool.model.paths import parse_path
+from unspool_tui.cli.completion import complete_path
 from unspool_tui.cli.options import Common, judge, opened, source_command, source_of, stdout_is_terminal
 from unspool_tui.present.inert import visible
 
@@ -40,7 +41,13 @@ _MOST_NAMES = 100
     metavar="N",
     help="Begin at this entry; negative numbers count from the end. Given again, it is for the next SOURCE.",
 )
-@click.option("--atom", "address", metavar="PATH", help="Show this value in Inspect, such as cart.items[0].qty.")
+@click.option(
+    "--atom",
+    "address",
+    metavar="PATH",
+    shell_complete=complete_path,
+    help="Show this value in Inspect, such as cart.items[0].qty.",
+)
 @click.option("--no-follow", is_flag=True, help="Do not keep up with sources that grow.")
 @click.option("--visitor", is_flag=True, hidden=True, help="For `serve`: whoever sits at the screen is a visitor.")
 @click.option("--visitor-writes", type=click.Path(path_type=Place), hidden=True, help="For `serve`: where to.")

@@ -11,6 +11,7 @@ import click
 from unspool.model.paths import format_path
 from unspool.model.values import Value
 from unspool_tui.cli.asking import conclude, entries, refuse_doubtful, skip_damaged_option
+from unspool_tui.cli.completion import complete_expression
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
 @click.command("search")
 @source_command()
 @click.argument("text", metavar="[TEXT]", required=False)
-@click.option("--expr", metavar="E", help="Find results of this JMESPath expression, such as items[?qty > 3].")
+@click.option(
+    "--expr",
+    metavar="E",
+    shell_complete=complete_expression,
+    help="Find results of this JMESPath expression, such as items[?qty > 3].",
+)
 @click.option("--regex", is_flag=True, help="TEXT is a regular expression.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="End after N hits.")
 @skip_damaged_option

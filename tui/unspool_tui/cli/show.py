@@ -10,6 +10,7 @@ from unspool.model.paths import Path, format_path, parse_path
 from unspool.model.values import State, Value
 from unspool.query.errors import PathNotFound
 from unspool.sources.timestamps import iso_time
+from unspool_tui.cli.completion import complete_atom, complete_path
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
 from unspool_tui.cli.shapes import show_shape
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 @click.command("show", context_settings={"ignore_unknown_options": True})
 @source_command()
 @click.argument("entry", type=int, metavar="N")
-@click.option("--atom", metavar="A", help="Only this atom.")
-@click.option("--path", "path_text", metavar="P", help="Only the value at this path, such as cart.items[2].qty.")
+@click.option("--atom", metavar="A", shell_complete=complete_atom, help="Only this atom.")
+@click.option("--path", "path_text", metavar="P", shell_complete=complete_path,
+              help="Only the value at this path, such as cart.items[2].qty.")  # fmt: skip
 @json_option()
 def command(common: Common, entry: int, atom: str | None, path_text: str | None, as_json: bool) -> int:
     """Print the state at entry N; negative numbers count from the end."""

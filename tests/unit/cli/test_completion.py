@@ -1,0 +1,53 @@
+"""What a shell offers while a path is typed, asked as the shell's script asks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unspool import Recorder
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("completion") / "shop.unspool"
+    with Recorder(path) as recorder:
+        recorder.record({"cart": {"items": [{"qty": 1}]}, "early": {"x": 1}})
+        recorder.record({"cart": {"items": [{"qty": 2}], "total": 3, "evil\n\x1b[31m": 1}, "card": 1})
+    return path
+
+
+def offered(*words: str) -> list[str]:
+    """Return what is offered for the last word of a command line."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "unspool_tui.cli"],
+        env={
+            **os.environ, "_UNSPOOL_COMPLETE": "bash_complete", "COMP_CWORD": str(len(words)),
+            "COMP_WORDS": " ".join(["unspool", *(f"'{word}'" for word in words)]),
+        },
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert answer.stderr == ""
+    return [line.partition(",")[2] for line in answer.stdout.splitlines() if line]
+
+
+def test_paths_are_offered_where_a_command_takes_one(shop: Path) -> None:
+    assert offered("blame", str(shop), "car") == ["cart", "card"]
+    assert offered("blame", str(shop), "--at", "0", "ea") == ["early"]
+    assert offered("show", str(shop), "0", "--path", "cart.") == ["cart.items"]
+    assert offered("bisect", str(shop), "cart.total > 1 && cart.items[0].") == ["cart.total > 1 && cart.items[0].qty"]
+    assert offered("log", str(shop), "--atom", "c") == ["cart", "card"]
+
+
+def test_names_that_act_on_a_terminal_are_not_offered(shop: Path) -> None:
+    assert offered("blame", str(shop), "cart.") == ["cart.items", "cart.total"]
+    assert offered("blame", str(shop), "cart[") == []
+
+
+@pytest.mark.parametrize("source", ["nothing-here.unspool", "-", "git:nowhere:x"])
+def test_nothing_is_offered_for_what_cannot_be_read(source: str) -> None:
+    assert offered("blame", source, "c") == []
