@@ -19,6 +19,8 @@ _PLACES: Final = 50_000
 """Values followed at once; the one longest untouched is forgotten first."""
 _OPPOSED: Final = 3
 """How many times as often a value must come back where actions of different names do it."""
+_TURNS: Final = 20
+"""How often the action must have changed before it is judged whether entries follow each other fast anyway."""
 _STREAM: Final = 8
 """Entries of one name in a row that are still taken for one action."""
 _PARTS: Final = 20_000
@@ -97,7 +99,8 @@ class Overwrite:
 
     Entries belong to one action when their meta has the same `action_id`, or where there is none, when they carry
     the same action and follow each other within a few milliseconds. Many entries in a row with one name are no action
-    but a stream of them, such as the ticks of a game; a name tells nothing there.
+    but a stream of them, such as the ticks of a game; a name tells nothing there. Where entries of different names follow
+    each other as fast, as in a replay or a test, being close tells nothing either.
     """
 
     def __init__(self, scope: Scope, *, within_ms: float = 50.0) -> None:
@@ -112,13 +115,18 @@ class Overwrite:
         self._entries = 0
         self._set: dict[str, tuple[int, Value]] = {}
         self._pending: list[CheckFinding] = []
+        self._found: list[CheckFinding] = []
+        self._turns = self._fast_turns = 0
 
     def see(self, moment: Moment) -> Iterator[CheckFinding]:
         """See `Checker.see`."""
         entry = moment.entry
         identity = entry.meta.get("action_id", MISSING)
         if not self._continues(entry.action, identity, entry.timestamp_ns):
-            yield from self.finish()
+            self._end_group()
+        if self._group is not None and self._group[0] != entry.action:
+            self._turns += 1
+            self._fast_turns += 0 <= entry.timestamp_ns - self._group[2] <= self._within_ns
         self._group = (entry.action, identity, entry.timestamp_ns)
         self._entries += 1
         if self._entries > _STREAM and identity is MISSING:
@@ -150,12 +158,17 @@ class Overwrite:
             return strict_equal(self._group[1], action_id)
         return 0 <= time_ns - self._group[2] <= self._within_ns
 
-    def finish(self) -> Iterator[CheckFinding]:
-        """See `Checker.finish`: what was found in an action is told when it has ended."""
-        pending, self._pending = self._pending, []
+    def _end_group(self) -> None:
+        self._found += self._pending
+        self._pending = []
         self._entries = 0
         self._set.clear()
-        return iter(pending)
+
+    def finish(self) -> Iterator[CheckFinding]:
+        """See `Checker.finish`."""
+        self._end_group()
+        is_fast = self._turns >= _TURNS and 2 * self._fast_turns > self._turns
+        return iter(() if is_fast else self._found)
 
 
 class Drift:

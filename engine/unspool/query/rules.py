@@ -13,6 +13,7 @@ from unspool.query.checkers_atoms import Leak, Thrash
 from unspool.query.checkers_findings import Checker, Scope
 from unspool.query.checkers_orphans import Orphan
 from unspool.query.checkers_patterns import Pattern, parse_pattern
+from unspool.query.checkers_records import Duplicate, LeakFloor
 from unspool.query.checkers_values import Drift, Oscillation, Overwrite
 from unspool.query.errors import ExpressionError
 
@@ -38,6 +39,8 @@ _KNOWN: Final[Mapping[str, tuple[Callable[..., Checker], Mapping[str, type]]]] =
     "leak": (Leak, {"growths": int, "factor": float}),
     "overwrite": (Overwrite, {"within_ms": float}),
     "drift": (Drift, {}),
+    "duplicate": (Duplicate, {}),
+    "leak-floor": (LeakFloor, {"windows": int, "releases": int}),
     "orphan": (Orphan, {"from": str, "to": str}),
 }
 BUILT_IN: Final = tuple(_KNOWN)

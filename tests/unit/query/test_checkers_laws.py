@@ -114,8 +114,19 @@ def test_overwrites_are_within_one_short_run_of_one_name(steps: list[tuple[int, 
         wrote = [seq for seq in group if seq == 0 or rows[seq] != rows[seq - 1]]
         if len(group) <= 8 and actions[group[0]]:
             expected += [(later, earlier) for earlier, later in pairwise(wrote)]
+    turns = [seq for seq in range(1, len(steps)) if actions[seq] != actions[seq - 1]]
+    fast = [seq for seq in turns if times[seq] - times[seq - 1] <= 50]
+    if len(turns) >= 20 and 2 * len(fast) > len(turns):
+        expected = []
     history = recorded([{"v": value} for value in rows], actions, times)
     assert found(history, "overwrite") == expected
+
+
+def test_where_all_entries_follow_each_other_fast_being_close_tells_nothing() -> None:
+    actions = [("add", "add", "remove")[n % 3] for n in range(60)]
+    states = [{"count": n} for n in range(60)]
+    assert found(recorded(states, actions, list(range(60))), "overwrite") == []
+    assert found(recorded(states, actions, [n // 3 * 300 + (0, 20, 150)[n % 3] for n in range(60)]), "overwrite")
 
 
 def test_a_stream_of_entries_of_one_name_is_no_action() -> None:
