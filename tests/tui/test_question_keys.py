@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from tui_driver import Driver, drive, make_app, open_file
 
 from conftest import hurt, record, shop_states
+from unspool_tui.desk import Kind
+from unspool_tui.screens.prompt import Prompt
 from unspool_tui.view.model import Pane
 from unspool_tui.view.panes import reveal, select
+from unspool_tui.widgets.line_input import LineInput
 
 action = pytest.mark.action
 
@@ -155,3 +159,34 @@ async def test_the_bytes_page_lists_atoms_paths_actions_and_codecs(shop_file: Pa
         await driver.press("escape", ".")
         assert driver.view.head == 101
         assert "101" in driver.panel(Pane.HISTORY)
+
+
+async def test_tab_completes_a_path_and_tells_the_ways_it_may_go_on(tmp_path: Path) -> None:
+    path = record(tmp_path / "shop.unspool", [({"cart": {"items": [{"qty": 1}], "total": 3}, "card": 1}, "start")])
+    async with drive(make_app(open_file(path))) as driver:
+        await driver.press("B")
+        await driver.type("1 < ca")
+        await driver.until(lambda: not driver.app.main.desk.owes(Kind.PATHS))
+        await driver.press("tab")
+        await driver.until(lambda: "cart  card" in driver.text())
+        await driver.type("t.")
+        await driver.press("tab")
+        await driver.until(lambda: "items  total" in driver.text())
+        await driver.type("t")
+        await driver.press("tab")
+        await driver.until(lambda: "1 < cart.total" in driver.text())
+        await driver.type(".")
+        await driver.press("tab")
+        await driver.until(lambda: "nothing there begins so" in driver.text())
+
+
+async def test_tab_completes_what_was_typed_before_it_and_not_after(tmp_path: Path) -> None:
+    path = record(tmp_path / "shop.unspool", [({"cart": {"total": n}}, "step") for n in range(9)])
+    async with drive(make_app(open_file(path))) as driver:
+        await driver.press("B")
+        await driver.until(lambda: isinstance(driver.app.screen, Prompt))
+        await driver.until(lambda: not driver.app.main.desk.owes(Kind.PATHS))
+        line = driver.app.screen.query_one(LineInput)
+        for key, character in (("c", "c"), ("tab", "\t"), ("full_stop", "."), ("t", "t"), ("tab", "\t"), ("3", "3")):
+            line.post_message(events.Key(key, character))
+        await driver.until(lambda: "cart.total3" in driver.text())

@@ -27,12 +27,13 @@ class Kind(IntEnum):
     ORIGINS = 4
     STORY = 5
     LEAVES = 6
-    FILTER = 7
-    SEARCH = 8
-    LEDGER = 9
-    STATS = 10
-    TASK = 11
-    EXPORT = 12
+    PATHS = 7
+    FILTER = 8
+    SEARCH = 9
+    LEDGER = 10
+    STATS = 11
+    TASK = 12
+    EXPORT = 13
 
 
 class Reply(Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from unspool.model.paths import format_path
-from unspool_tui.controls.finding import go
+from unspool_tui.controls.finding import go, offering
 from unspool_tui.desk import Kind, Reply
 from unspool_tui.questions import Write as ValueWrite
 from unspool_tui.questions import writes
@@ -33,8 +33,9 @@ def ask_bisect(main: MainScreen) -> None:
             main.typed["bisect"].append(text)
             start_bisect(main, text.strip())
 
-    hint = "where does this change? such as cart.total > 100 or length(cart.items)"
-    main.open(Prompt("?", hint, check=check_question, history=main.typed["bisect"]), typed)
+    hint = "where does this change? such as cart.total > 100 or length(cart.items); Tab completes paths"
+    complete = offering(main)
+    main.open(Prompt("?", hint, check=check_question, history=main.typed["bisect"], complete=complete), typed)
 
 
 def start_bisect(main: MainScreen, text: str) -> None:

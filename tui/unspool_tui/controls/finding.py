@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from unspool_tui.desk import SLICE_SECONDS, Kind, Reply
 from unspool_tui.present import humane
+from unspool_tui.questions import asked
 from unspool_tui.seeking import check_search, search
 from unspool_tui.view import filters, marks, moves, panes
 from unspool_tui.view.filters import Keep
@@ -18,6 +19,7 @@ from unspool_tui.view.model import Filter, Search
 from unspool_tui.view.rows import Rows
 
 if TYPE_CHECKING:
+    from unspool.history.view import StateView
     from unspool_tui.screens.main import MainScreen
 
 
@@ -32,8 +34,24 @@ def ask_search(main: MainScreen) -> None:
         elif text is not None:
             stop_search(main)
 
-    hint = "words in keys, values, paths; price>3 compares; = items[?qty > 3] asks; Enter searches, Esc leaves"
-    main.open(Prompt("/", hint, check=check_search, history=main.typed["search"]), typed)
+    hint = "words in keys, values, paths; price>3 compares; = items[?qty > 3] asks; Tab completes paths"
+    complete = offering(main)
+    main.open(Prompt("/", hint, check=check_search, history=main.typed["search"], complete=complete), typed)
+
+
+def offering(main: MainScreen) -> Callable[[str], list[str]]:
+    """Return what completes a line that ends in a path into the state at the head, which a worker looks up meanwhile."""
+    from unspool.query.path_completion import expression_completions
+
+    history, head = main.scene.history, main.view.head
+    state: list[StateView] = []
+
+    def take(reply: Reply) -> None:
+        if reply.error is None:
+            state.append(reply.value)
+
+    main.ask(Kind.PATHS, lambda: asked(history).view(head), take)
+    return lambda typed: expression_completions(state[0], typed) if state else []
 
 
 def start_search(main: MainScreen, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from textual import on
 from textual.app import ComposeResult
@@ -18,15 +19,26 @@ from unspool_tui.widgets.lines import Lines
 
 Check = Callable[[str], str]
 """Returns a hint for what is typed so far, or raises an UnspoolError that says what is wrong with it."""
+Complete = Callable[[str], list[str]]
+"""Returns what a line may go on with, each as the whole line."""
+_OFFERED: Final = 30
+"""Lines that are told while there are several; no screen has room for more."""
 
 
 class Prompt(Modal[str]):
-    """Asks for a line of text; what was typed before comes back with the arrow keys."""
+    """Asks for a line of text; what was typed before comes back with the arrow keys, and Tab completes."""
 
     AUTO_FOCUS = "Input"
 
     def __init__(
-        self, sign: str, hint: str, *, text: str = "", check: Check | None = None, history: Sequence[str] = ()
+        self,
+        sign: str,
+        hint: str,
+        *,
+        text: str = "",
+        check: Check | None = None,
+        history: Sequence[str] = (),
+        complete: Complete | None = None,
     ) -> None:
         """Make a prompt.
 
@@ -36,6 +48,7 @@ class Prompt(Modal[str]):
             text: what the line holds at first.
             check: looks at every change.
             history: lines typed before, newest last.
+            complete: tells what Tab may go on with; None where there is nothing to complete.
         """
         super().__init__()
         self._sign = sign
@@ -44,6 +57,8 @@ class Prompt(Modal[str]):
         self._check = check
         self._before = list(history)
         self._place = len(self._before)
+        self._complete = complete
+        self._completed = ""
         self._said: tuple[str, str] = (hint, "dim")
 
     def compose(self) -> ComposeResult:
@@ -60,7 +75,9 @@ class Prompt(Modal[str]):
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
-        self._look(event.value)
+        # What Tab tells stays until something else is typed; word of earlier letters may come after it.
+        if event.value == event.input.value != self._completed:
+            self._look(event.value)
 
     def _look(self, text: str) -> bool:
         """Tell what the text would do; say whether it is valid."""
@@ -80,11 +97,35 @@ class Prompt(Modal[str]):
             self.dismiss(text)
 
     def press(self, key: str, character: str | None) -> bool:
-        """Bring back lines typed before."""
+        """Bring back lines typed before, and complete what is typed."""
+        if key == "tab" and self._complete is not None:
+            self._go_on(self._complete)
+            return True
         if key not in ("up", "down"):
             return False
         self._place = max(0, min(self._place + (1 if key == "down" else -1), len(self._before)))
-        line = self.query_one("#line", Input)
-        line.value = self._before[self._place] if self._place < len(self._before) else ""
-        line.cursor_position = len(line.value)
+        self._write_line(self._before[self._place] if self._place < len(self._before) else "")
         return True
+
+    def _write_line(self, text: str) -> None:
+        line = self.query_one("#line", Input)
+        line.value = text
+        line.cursor_position = len(line.value)
+
+    def _go_on(self, complete: Complete) -> None:
+        """Add all that the lines offered have in common, and tell them apart where there are several."""
+        typed = self.query_one("#line", Input).value
+        offered = complete(typed)
+        if not offered:
+            self._said = ("nothing there begins so", "warning")
+        else:
+            # What all have in common is what the first and the last in order have in common.
+            first, last = min(offered), max(offered)
+            shared = next((at for at in range(len(first)) if first[at] != last[at : at + 1]), len(first))
+            self._completed = first[:shared] if len(offered) > 1 else ""
+            self._write_line(first[:shared])
+            step = max(typed.rfind(mark) for mark in " .") + 1
+            more = f"  and {len(offered) - _OFFERED} more" if len(offered) > _OFFERED else ""
+            told = "  ".join(line[step:] for line in offered[:_OFFERED]) + more
+            self._said = (on_grid(told) if len(offered) > 1 else self._hint, "text")
+        self.paint()

@@ -53,7 +53,7 @@ def take_reply(main: MainScreen, reply: Reply) -> None:
             if reply.value is not None:
                 main.scene.inspect.story = reply.value
                 main.painter.origins_known()
-        case Kind.TRAVEL | Kind.FILTER | Kind.SEARCH | Kind.TASK | Kind.EXPORT:
+        case Kind.TRAVEL | Kind.PATHS | Kind.FILTER | Kind.SEARCH | Kind.TASK | Kind.EXPORT:
             main.askers[reply.kind](reply)
 
 

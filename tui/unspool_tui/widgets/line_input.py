@@ -25,7 +25,7 @@ _EDITS: Final[Mapping[str, Callable[[Input], None]]] = {
 
 
 class LineInput(Input):
-    """Takes Enter and editing keys at once: Textual's own way goes round through the app, and letters typed right after
+    """Takes Enter, editing keys and those of its screen at once: Textual's own way goes round through the app, and letters typed right after
     them come first.
     """
 
@@ -47,7 +47,9 @@ class LineInput(Input):
             event.prevent_default()
             screen.typed_ahead(event) if screen.over else screen.enter(self.value)
             return
-        if self.edit(event.key):
+        if self.edit(event.key) or (
+            isinstance(screen, Modal) and not event.is_printable and screen.press(event.key, None)
+        ):
             event.stop()
             event.prevent_default()
             return
