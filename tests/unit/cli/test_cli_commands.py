@@ -171,6 +171,23 @@ def test_what_cannot_be_read_ends_with_3_and_one_line(unspool: Capture, tmp_path
         assert ran.err.startswith("unspool: ")
 
 
+def test_log_finds_entries_and_notes_by_what_they_say(unspool: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "notes.unspool"
+    with Recorder(path) as recorder:
+        recorder.record({"a": 1}, "Pay order")
+        recorder.note("payment was slow")
+        recorder.record({"a": 2}, "ship")
+
+    def numbers(*options: str) -> list[int]:
+        return [entry["seq"] for entry in unspool("log", str(path), "--json", *options).lines]
+
+    assert numbers("--action", "pay") == [0, 1]
+    assert numbers("--action", "Pay") == [0]
+    assert numbers("--action", "pay", "--kind", "note") == [1]
+    assert numbers("--action", "pay", "-n", "1") == [1]
+    assert numbers("--action", "nothing") == []
+
+
 @pytest.mark.parametrize("name", ["empty.jsonl", "empty.json", "empty.log", "empty.csv", "empty"])
 def test_an_empty_file_gets_one_answer_from_every_command(unspool: Capture, tmp_path: Path, name: str) -> None:
     path = tmp_path / name

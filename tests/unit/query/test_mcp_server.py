@@ -14,6 +14,7 @@ import pytest
 from question_histories import damaged_shop
 
 from support.recording import record_shop
+from unspool import Recorder
 from unspool.errors import MissingExtra
 from unspool.history import History
 from unspool.model import limits
@@ -273,3 +274,20 @@ async def test_the_official_client_lists_and_calls_tools_over_standard_input(
 def _named(value: Any, *names: str) -> Any:
     """Return an attribute that releases 1 and 2 of the client spell differently."""
     return next(getattr(value, name) for name in names if hasattr(value, name))
+
+
+def test_notes_are_listed_as_what_they_are_and_never_blamed(tmp_path: Path) -> None:
+    path = tmp_path / "notes.unspool"
+    with Recorder(path) as recorder:
+        recorder.record({"a": 1}, "one")
+        recorder.note("look here", level="warning")
+        recorder.record({"a": 1, "b": 2}, "two")
+    with History(FileStore.open(path)) as history:
+        tools = HistoryTools(history).tools()
+        listed = json.loads(tools["list"]())["entries"]
+        assert [(entry["kind"], entry["action"]) for entry in listed][1] == ("note", "look here")
+        assert (listed[1]["added"], listed[1]["modified"], listed[1]["deleted"]) == (0, 0, 0)
+        assert json.loads(tools["stats"]())["notes"] == 1
+        assert json.loads(tools["show"](entry=1))["state"] == {"a": 1}
+        assert json.loads(tools["blame"](path="a", entry=1))["values"][0]["seq"] == 0
+        assert json.loads(tools["diff"](a=0, b=1))["changes"] == []

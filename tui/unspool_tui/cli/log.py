@@ -30,12 +30,19 @@ _NAMED: Final = 12
 @click.option("-n", "--count", type=click.IntRange(min=0), metavar="N", help="Only the newest N of them.")
 @click.option("--atom", metavar="A", shell_complete=complete_atom, help="Only entries that changed this atom.")
 @click.option("--kind", type=click.Choice(["full", "delta", "note"]), help="Only entries of this kind.")
+@click.option(
+    "--action",
+    metavar="TEXT",
+    help="Only entries whose action or note holds TEXT; letter case counts where it has some.",
+)
 @json_option("Print JSON Lines.")
-def command(common: Common, count: int | None, atom: str | None, kind: str | None, as_json: bool) -> int:
+def command(
+    common: Common, count: int | None, atom: str | None, kind: str | None, action: str | None, as_json: bool
+) -> int:
     """List the entries, oldest first."""
     with opened(common) as history:
         with Output(common) as out:
-            entries = select(history, count, atom, kind)
+            entries = select(history, count, atom, kind, action)
             with shown_progress(common, "listing") as progress:
                 entries = progress.counted(entries, len(history) if count is None else count)
                 if as_json:
@@ -61,28 +68,33 @@ def _tell_unknown(history: History, atom: str) -> None:
 
 
 def select(
-    history: History, count: int | None = None, atom: str | None = None, kind: str | None = None
+    history: History,
+    count: int | None = None,
+    atom: str | None = None,
+    kind: str | None = None,
+    action: str | None = None,
 ) -> Iterable[Entry]:
     """Return the entries asked for, oldest first."""
     if count == 0:
         return ()
-    if atom is None and kind is None:
+    if atom is None and kind is None and action is None:
         return iter(history) if count is None else history[max(0, len(history) - count) :]
-    numbers = _matching(history, atom, kind)
+    numbers = _matching(history, atom, kind, action)
     if count is not None:
         kept = list(numbers)[-count:]
         return (history[seq] for seq in kept)
     return (history[seq] for seq in numbers)
 
 
-def _matching(history: History, atom: str | None, kind: str | None) -> Iterator[int]:
+def _matching(history: History, atom: str | None, kind: str | None, action: str | None) -> Iterator[int]:
     numbers: Iterable[int] = range(len(history)) if atom is None else history.writes(atom)
-    if kind is None:
-        yield from numbers
-        return
-    kinds = history.columns().kind
-    wanted = KINDS[EntryKind(kind)]
-    yield from (seq for seq in numbers if kinds[seq] == wanted)
+    if kind is not None:
+        kinds, wanted = history.columns().kind, KINDS[EntryKind(kind)]
+        numbers = (seq for seq in numbers if kinds[seq] == wanted)
+    if action is not None:
+        find = str.lower if action == action.lower() else str
+        numbers = (seq for seq in numbers if action in find(history.action(seq)))
+    yield from numbers
 
 
 def _passed(entry: Entry) -> str:
