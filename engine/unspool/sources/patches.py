@@ -20,11 +20,13 @@ from unspool.sources.lines import LinesReader
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.states import ACTION_KEYS, NOTE, action_label, is_envelope, state_of
 from unspool.sources.tagged_values import TAGGED, from_tagged
-from unspool.sources.timestamps import find_time
+from unspool.sources.timestamps import USUAL_TIME_KEYS, find_time
 from unspool.sources.unfolding import NOTHING, Size, unfolded_size
 
 _INVERSE: Final = "inversePatches"
 _LIST_KEYS: Final = ("patch", "patches", "ops", "operations", "changes")
+_AROUND: Final = frozenset((*USUAL_TIME_KEYS, "action", "label", _INVERSE))
+"""What stands beside a list of patches and tells that the record holds no state."""
 
 
 class Operation(msgspec.Struct):
@@ -46,8 +48,9 @@ def operations_of(record: Value) -> list[Value] | None:
     is_envelope_of_none = False
     if isinstance(record, dict):
         key = next((key for key in _LIST_KEYS if isinstance(record.get(key), list)), None)
-        # A list under its telling name may be empty: a moment in which nothing changed.
-        is_envelope_of_none = key == _LIST_KEYS[0]
+        # A list may be empty where its name or what stands beside it tells what it is: a moment in which nothing changed.
+        others = record.keys() - {key}
+        is_envelope_of_none = key == _LIST_KEYS[0] or (bool(others) and others <= _AROUND)
         record = None if key is None else record[key]
     if isinstance(record, list) and (record or is_envelope_of_none) and all(map(is_operation, record)):
         return record
