@@ -12,6 +12,7 @@ from unspool.errors import ConfigError, UnspoolError
 from unspool.history.history import History
 from unspool.model.caller import caller_of
 from unspool.query.checkers_findings import Checker, CheckFinding, together
+from unspool.query.checkers_invariants import Invariant
 from unspool.query.checkers_moments import moments
 from unspool.query.rules import BUILT_IN, DEFAULT_RULES, Rule, checker_of, read_rules
 
@@ -33,6 +34,7 @@ class CheckReport:
         findings: what was found, in the order of entries; at most 1000 of one rule.
         counts: findings by rule, listed or not.
         problems: what could not be looked at, and why.
+        doubts: rules that can hardly be meant as they are written, or that nothing was there for, and why.
         complete: everything was looked at; False after a cancel.
     """
 
@@ -42,6 +44,11 @@ class CheckReport:
     counts: Mapping[str, int]
     problems: tuple[str, ...]
     complete: bool
+    doubts: tuple[str, ...] = ()
+
+    def matters(self, least: str) -> bool:
+        """Whether something was found that is at least of a severity."""
+        return any(finding.matters(least) for finding in self.findings)
 
 
 def check(
@@ -63,19 +70,23 @@ def check(
 
     Raises:
         ConfigError: a rule names an unknown checker or option.
+        ExpressionError: a rule reads an atom that no entry has.
     """
     own = installed_checkers() if plugins is None else plugins
     wanted = (*DEFAULT_RULES, *(Rule(name, name, {}) for name in own)) if rules is None else tuple(rules)
     _refuse_unknown(wanted, own)
     book = _Book(history)
-    checkers = [checker_of(rule) for rule in wanted if rule.check in BUILT_IN]
+    checkers = [(rule, checker_of(rule)) for rule in wanted if rule.check in BUILT_IN]
+    invariants = [checker for _, checker in checkers if isinstance(checker, Invariant)]
+    for invariant in invariants:
+        invariant.refuse_unknown(history)
     seen, complete = _run_built_in(history, checkers, book, progress, cancelled)
     for rule in wanted:
         if complete and rule.check not in BUILT_IN:
-            book.take(_from_plugin(rule, own[rule.check], history, book.problems))
-    return CheckReport(
-        history.source_name, seen, book.findings(), dict(book.counts), tuple(dict.fromkeys(book.problems)), complete
-    )
+            book.take(_from_plugin(rule, own[rule.check], history, book.problems), rule.severity)
+    doubts = tuple(doubt for invariant in invariants for doubt in invariant.doubts()) if complete and seen else ()
+    problems = tuple(dict.fromkeys(book.problems))
+    return CheckReport(history.source_name, seen, book.findings(), dict(book.counts), problems, complete, doubts)
 
 
 def _refuse_unknown(rules: Iterable[Rule], plugins: Mapping[str, Plugin]) -> None:
@@ -94,11 +105,12 @@ class _Book:
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
 
-    def take(self, findings: Iterable[CheckFinding]) -> None:
+    def take(self, findings: Iterable[CheckFinding], severity: str | None) -> None:
         for finding in findings:
             self.counts[finding.checker] += 1
             if self.counts[finding.checker] <= LISTED:
-                self._findings.append(self._with_lead(finding))
+                told = self._with_lead(finding)
+                self._findings.append(told if severity is None else replace(told, severity=severity))
 
     def _with_lead(self, finding: CheckFinding) -> CheckFinding:
         """Return a finding with the action, time and line of code of its entry, as far as that entry reads."""
@@ -114,7 +126,7 @@ class _Book:
 
 def _run_built_in(
     history: History,
-    checkers: Sequence[Checker],
+    checkers: Sequence[tuple[Rule, Checker]],
     book: _Book,
     progress: Callable[[int, int], None] | None,
     cancelled: Callable[[], bool] | None,
@@ -127,14 +139,14 @@ def _run_built_in(
             return seen, False
         if progress is not None:
             progress(moment.entry.seq, total)
-        for checker in checkers:
+        for rule, checker in checkers:
             try:
-                book.take(checker.see(moment))
+                book.take(checker.see(moment), rule.severity)
             except UnspoolError as error:
                 book.problems.append(str(error))
         seen += 1
-    for checker in checkers:
-        book.take(checker.finish())
+    for rule, checker in checkers:
+        book.take(checker.finish(), rule.severity)
     if progress is not None:
         progress(len(history), len(history))
     return seen, cancelled is None or not cancelled()

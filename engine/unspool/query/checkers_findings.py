@@ -26,6 +26,8 @@ class CheckFinding:
         message: what is the matter, in one line.
         since: the entry it began at.
         severity: one of `SEVERITIES`.
+        entries: at how many entries it shows, where that was counted.
+        recovered_at: from which entry on it no longer shows, where that was looked for; None when it shows to the end.
         action: the action of the entry it shows at; filled in by `check`.
         timestamp_ns: the time of that entry; filled in by `check`.
         caller: the line of code behind that entry, where the recording kept it; filled in by `check`.
@@ -37,6 +39,8 @@ class CheckFinding:
     message: str
     since: int
     severity: str = "warning"
+    entries: int | None = None
+    recovered_at: int | None = None
     action: str = ""
     timestamp_ns: int = 0
     caller: Caller | None = None

@@ -439,6 +439,7 @@ def test_the_command_ends_with_1_when_something_is_found(tmp_path: Path, capsys:
     assert told["findings"][0] == {
         "checker": "oscillation", "seq": 4, "path": "mode", "since": 1,
         "message": "goes to and fro between 'a' and 'b'", "severity": "warning", "action": "", "caller": None,
+        "entries": None, "recovered_at": None,
     }  # fmt: skip
     none = rules_file(tmp_path, '[[rule]]\ncheck = "leak"\n')
     assert run(["check", str(path), "--rules", str(none)]) == 0

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from unspool.query.checkers_findings import SEVERITIES
+from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.asking import conclude, happened
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.health_shapes import check_shape
@@ -18,6 +20,9 @@ from unspool_tui.present.inert import visible
 if TYPE_CHECKING:
     from unspool.query.checkers import CheckReport
 
+_DOUBTFUL: Final = 2
+"""The exit code where a rule can hardly be meant as it is written."""
+_STYLES: Final = {"error": "-", "info": "dim"}
 _SHOWN_TOGETHER: Final = 3
 """Findings of one checker at one entry that are printed; `--json` has them all."""
 
@@ -26,11 +31,17 @@ _SHOWN_TOGETHER: Final = 3
 @source_command()
 @click.option(
     "--rules", "rules_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-    help="A TOML file of rules; without it the usual checkers run with their usual limits.",
+    help="A TOML file of rules and invariants; without it the usual checkers run with their usual limits.",
+)  # fmt: skip
+@click.option(
+    "--severity", type=click.Choice(SEVERITIES), default="warning",
+    help="Exit with 1 where something at least so severe is found; warning by default.",
 )  # fmt: skip
 @json_option()
-def command(common: Common, rules_file: Path | None, as_json: bool) -> int:
-    """Look for oscillation, thrash, leaks, overwritten values and drifting types; exit with 1 when some are found."""
+def command(common: Common, rules_file: Path | None, severity: str, as_json: bool) -> int:
+    """Look for faults of the app: oscillation, thrash, leaks, overwritten values, drifting types, ids that stand twice, and
+    rules of your own that are broken. Exit with 1 when some are found.
+    """
     from unspool.query.checkers import check, read_rules
 
     rules = None if rules_file is None else read_rules(rules_file)
@@ -42,7 +53,8 @@ def command(common: Common, rules_file: Path | None, as_json: bool) -> int:
                 out.json(check_shape(report))
             else:
                 _print_report(out, report)
-        return conclude(common, max(1 if report.findings else 0, judge(common, history.verdict)), (), interruption)
+        code = 1 if report.matters(severity) else _DOUBTFUL if report.doubts else 0
+        return conclude(common, max(code, judge(common, history.verdict)), (), interruption)
 
 
 def _print_report(out: Output, report: CheckReport) -> None:
@@ -54,8 +66,12 @@ def _print_report(out: Output, report: CheckReport) -> None:
         for finding in group[:_SHOWN_TOGETHER]:
             begun = "" if finding.since == finding.seq else f" since {finding.since}"
             place = out.paint(visible(finding.path), "name")
-            told = f"  {finding.seq}{begun}  {visible(finding.checker)}  {place}: {visible(finding.message)}"
-            out.line(f"{told}{happened(finding.action, finding.caller)}")
+            grave = (
+                "" if finding.severity == "warning" else f"{out.paint(finding.severity, _STYLES[finding.severity])}  "
+            )
+            told = f"  {finding.seq}{begun}  {grave}{visible(finding.checker)}  {place}: {visible(finding.message)}"
+            time = iso_time(finding.timestamp_ns)
+            out.line(f"{told}  {out.paint(time, 'dim')}{happened(finding.action, finding.caller)}")
         if len(group) > _SHOWN_TOGETHER:
             out.line(
                 f"  {group[0].seq}  and {len(group) - _SHOWN_TOGETHER} more of {visible(group[0].checker)} there"
@@ -64,5 +80,5 @@ def _print_report(out: Output, report: CheckReport) -> None:
         listed = sum(finding.checker == name for finding in report.findings)
         if count > listed:
             out.line(f"  and {count - listed} more of {visible(name)}")
-    for problem in report.problems:
+    for problem in (*report.doubts, *report.problems):
         out.line(f"  {out.paint('not checked', '-')}: {visible(problem)}")

@@ -80,6 +80,7 @@ def check_shape(report: CheckReport) -> dict[str, Value]:
         "findings": [_finding_shape(finding) for finding in report.findings],
         "counts": dict(report.counts),
         "problems": list(report.problems),
+        "doubts": list(report.doubts),
         "complete": report.complete,
     }
 
@@ -95,6 +96,8 @@ def _finding_shape(finding: CheckFinding) -> dict[str, Value]:
         "timestamp": iso_time(finding.timestamp_ns),
         "action": finding.action,
         "caller": caller_shape(finding.caller),
+        "entries": finding.entries,
+        "recovered_at": finding.recovered_at,
     }
 
 
