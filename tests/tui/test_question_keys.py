@@ -190,3 +190,27 @@ async def test_tab_completes_what_was_typed_before_it_and_not_after(tmp_path: Pa
         for key, character in (("c", "c"), ("tab", "\t"), ("full_stop", "."), ("t", "t"), ("tab", "\t"), ("3", "3")):
             line.post_message(events.Key(key, character))
         await driver.until(lambda: "cart.total3" in driver.text())
+
+
+@action("why")
+async def test_the_causes_of_a_value_are_listed_and_enter_goes_to_one(tmp_path: Path) -> None:
+    priced = {"pen": {"price": 1299}, "clock": 3}
+    line = {"line": {"price": 1299, "qty": 3, "total": 3897}}
+    states = [priced, priced | line, priced | line | {"bill": 3897}, priced | line | {"bill": 3897, "clock": 9}]
+    path = record(tmp_path / "order.unspool", [(state, f"step {number}") for number, state in enumerate(states)])
+    async with drive(make_app(open_file(path), at=3)) as driver:
+        main = driver.app.main
+        main.apply(select(main.view, ("bill",)))
+        await driver.press("Y")
+        await driver.until(lambda: "Why bill at #3" in driver.text() and "line.price * $.line.qty" in driver.text())
+        told = driver.text()
+        for words in ("#2 ", "bill 3897", "? very likely", "$.line.total", "#1 ", "ends here", "pen.price 1299"):
+            assert words in told, words
+        await driver.press("j", "enter")
+        assert (driver.view.head, driver.view.selected) == (1, ("line", "total"))
+        await driver.press("Y")
+        await driver.until(lambda: "Why line.total at #1" in driver.text())
+        await driver.press("j", "Y")
+        await driver.until(lambda: "Why line.price at #1" in driver.text())
+        await driver.press("escape")
+        assert driver.view.head == 1

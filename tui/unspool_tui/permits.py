@@ -47,8 +47,8 @@ REACHES: Final[Mapping[str, Reach]] = {
     **_each(
         Reach.SCREEN,
         """
-        step.prev step.next atom.prev atom.next writes full.prev full.next go.first go.last jump.back jump.forward
-        follow play play.faster play.slower move.up move.down move.page_up move.page_down move.top move.bottom
+        step.prev step.next atom.prev atom.next writes why full.prev full.next go.first go.last jump.back
+        jump.forward follow play play.faster play.slower move.up move.down move.page_up move.page_down move.top move.bottom
         fold unfold open toggle pane.next pane.prev pane.history pane.changes pane.inspect pane.stats pane.zoom
         inspect.mode changes.unchanged changes.words wrap history.gaps base.mark base.clear base.swap against
         search search.next search.prev filter bisect check bookmark bookmark.go yank plot pin bytes simulate chains

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from unspool.query.doctor import Diagnosis
     from unspool.query.footprint_facts import Footprint
     from unspool.query.simulator import Simulation
+    from unspool.query.why import Why
 
 Cancelled = Callable[[], bool]
 EARLIER: Final = 4
@@ -194,3 +195,16 @@ def bytes_of(history: HistoryPort, progress: Callable[[int, int], None], cancell
         return cancelled()
 
     return footprint(asked(history), top=MOST_KINDS, skip_damaged=True, cancelled=look)
+
+
+def causes(
+    history: HistoryPort, address: Path, head: int, progress: Callable[[int, int], None], cancelled: Cancelled
+) -> Why:
+    """Follow the causes of a value as of an entry back.
+
+    Raises:
+        UnspoolError: nothing stands there.
+    """
+    from unspool.query.why import why
+
+    return why(asked(history), address, head, skip_damaged=True, progress=progress, cancelled=cancelled)

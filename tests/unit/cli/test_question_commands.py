@@ -316,3 +316,60 @@ def test_empty_histories_have_answers_too(unspool: Unspool, tmp_path: Path) -> N
     assert unspool("compare", empty, one, "--json").json["relation"] == "first ends"
     assert unspool("blame", empty).code == 2
     assert [value["seq"] for value in unspool("blame", one, "--json").json["values"]] == [0]
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Path:
+    priced = {"pen": {"price": 1299}, "clock": 3}
+    line = {"line": {"price": 1299, "qty": 3, "total": 3897}}
+    states = [priced, priced | line, priced | line | {"bill": 3897}, priced | line | {"bill": 3897, "clock": 9}]
+    return record(tmp_path / "order.unspool", states)
+
+
+def test_why_tells_writes_as_facts_and_what_may_explain_them_as_guesses(
+    unspool: Callable[..., Ran], order: Path
+) -> None:
+    ran = unspool("why", order, "bill")
+    assert (ran.code, ran.err) == (0, "")
+    lines = [line.strip() for line in ran.out.splitlines()]
+    assert "fact   added at 2" in ran.out
+    assert f"unspool diff {order} 1 2" in lines
+    assert any(line.startswith("guess  ") and "$.line.total [1]" in line for line in lines)
+    assert any(line.startswith("1  line.total = 3897  may explain 0") for line in lines)
+    assert any("$.line.price * $.line.qty" in line for line in lines)
+    assert f"unspool show {order} 0 --path '$.pen.price'" in lines
+    assert not any("%" in line for line in lines if line.startswith("fact"))
+    shape = unspool("why", order, "bill", "--at", "3", "--json").json
+    assert shape["path"] == "$.bill"
+    assert [shape["links"][number]["path"] for number in shape["main_line"]][:2] == ["$.bill", "$.line.total"]
+    first = shape["links"][0]
+    assert (first["fact"]["seq"], first["fact"]["parent_seq"], first["reached"]) == (2, 1, None)
+    assert first["guesses"][0]["sources"] == [{"path": "$.line.total", "before": False, "link": 1}]
+    assert all(0 < guess["sureness"] < 1 for link in shape["links"] for guess in link["guesses"])
+    assert all(link["reached"]["as"] == "guess" for link in shape["links"][1:])
+    assert shape["complete"]
+
+
+def test_why_says_where_its_bounds_ended_the_chain(unspool: Callable[..., Ran], order: Path) -> None:
+    ran = unspool("why", order, "bill", "--links", 2)
+    assert "the chain may go on: it has 2 links; --links and --seconds raise that" in ran.out
+    assert not unspool("why", order, "bill", "--links", 2, "--json").json["complete"]
+
+
+def test_why_refuses_what_is_not_there(unspool: Callable[..., Ran], order: Path) -> None:
+    assert unspool("why", order, "line.tax").code == 2
+    assert "line has" in unspool("why", order, "line.tax").err
+    assert unspool("why", order, "$").code == 2
+    assert unspool("why", order).code == 2
+    assert unspool("why", order, "bill", "--at", 99).code == 2
+
+
+def test_why_steps_over_damage_and_says_so(unspool: Callable[..., Ran], damaged: Path) -> None:
+    writes = unspool("blame", damaged, "n", "--writes", "--skip-damaged", "--json").json["writes"]
+    (at,) = (write["seq"] for write in writes if write.get("certain") is False)
+    assert unspool("why", damaged, "n", "--at", at).code == 3
+    stepped = unspool("why", damaged, "n", "--at", at, "--skip-damaged", "--json")
+    assert stepped.code == 1
+    assert stepped.json["problems"]
+    assert not stepped.json["complete"]
+    assert stepped.json["links"][0]["fact"]["certain"] is False

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "diff": "diff",
     "stats": "stats",
     "blame": "blame",
+    "why": "why",
     "search": "search",
     "bisect": "bisect",
     "compare": "compare",

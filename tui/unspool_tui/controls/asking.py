@@ -117,8 +117,16 @@ def ask_checks(main: MainScreen) -> None:
     main.open(ChecksScreen(main))
 
 
+def ask_why(main: MainScreen) -> None:
+    """Follow the causes of the selected value back from the head."""
+    from unspool_tui.screens.why import WhyScreen
+
+    main.open(WhyScreen(main, main.view.selected, main.view.head))
+
+
 CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
     "bisect": ask_bisect,
     "check": ask_checks,
+    "why": ask_why,
     "writes": list_writes,
 }

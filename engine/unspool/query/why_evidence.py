@@ -1,0 +1,176 @@
+"""What speaks for a guess or against it: earlier writes of the value, other records of its list, when its sources were set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Final
+
+from unspool.model.parts import child_of, parts_inside
+from unspool.model.paths import Path, Step
+from unspool.model.wire import decode
+from unspool.query.path_writes import PathWrite, WriteKind
+from unspool.query.why_formulas import Formula, Kind
+from unspool.query.why_guesses import Goal, Weighed, information
+from unspool.query.why_moments import Moment, members_of, patterns_of
+
+_RECORDS: Final = 6
+"""Other records of a list that are looked at."""
+_WRITES: Final = 3
+"""Earlier writes that are looked at."""
+_MOST_ALIKE: Final = 64
+_BELIEF: Final = 0.7
+"""How much of what a value says counts for a formula that gives it elsewhere too."""
+_MOST_BELIEF: Final = 7.0
+_AGAINST: Final = 0.4
+"""What a formula is worth after each place at which it does not hold."""
+_TELLING: Final = 3.5
+"""Bits that a value must say for it to speak for a formula or against it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """At how many other places a formula holds.
+
+    Attributes:
+        held: earlier writes at which it gives the value.
+        writes: earlier writes at which it could be tried.
+        alike: other records in which it gives the value.
+        records: other records in which it could be tried.
+        belief: what all this multiplies its weight by.
+    """
+
+    held: int = 0
+    writes: int = 0
+    alike: int = 0
+    records: int = 0
+    belief: float = 1.0
+
+
+MomentAt = Callable[[int], Moment | None]
+"""Gives the states before and after an entry; None where they cannot be read or the time is over."""
+
+
+def evidence_for(
+    weighed: Weighed, goal: Goal, moment: Moment, earlier: Iterator[PathWrite], states_at: MomentAt
+) -> Evidence:
+    """Look at other places where a formula should hold.
+
+    Args:
+        weighed: the formula.
+        goal: the value that it gives.
+        moment: the entry that wrote it.
+        earlier: the writes before that one, newest first; at most a few are taken.
+        states_at: where states come from.
+    """
+    if weighed.formula.kind is Kind.STEP or weighed.turned:
+        # That c = a * b holds elsewhere too says nothing for a = c / b.
+        return Evidence()
+    held = writes = alike = records = 0
+    belief = 1.0
+    for outcome, bits in _elsewhere(weighed.formula, goal, moment):
+        records += 1
+        alike += outcome
+        belief *= _worth(outcome, bits, 5.0)
+    for outcome, bits in _earlier(weighed.formula, goal, earlier, states_at):
+        writes += 1
+        held += outcome
+        belief *= _worth(outcome, bits, _MOST_BELIEF)
+    return Evidence(held, writes, alike, records, belief)
+
+
+def _worth(holds: bool, bits: float, most: float) -> float:
+    return float(2 ** min(bits * _BELIEF, most)) if holds else _AGAINST
+
+
+def _elsewhere(formula: Formula, goal: Goal, moment: Moment) -> Iterator[tuple[bool, float]]:
+    """Yield whether a formula within one record gives the same field of other records."""
+    size = _record_size(goal.path)
+    record = goal.path[:size]
+    if not size or formula.onto or any(term.before for term in formula.terms):
+        return
+    if not any(term.path[:size] == record for term in formula.terms):
+        return
+    for step in islice(_other_steps(moment, record), _RECORDS):
+        other = (*record[:-1], step)
+        value = _at(moment, (*other, *goal.path[size:]))
+        if value is None or value == goal.encoded:
+            continue
+        bits = information(decode(value))
+        moved = formula.moved(record, other)
+        outcome = moved.gives(value, None, moment.before, moment.after)
+        if outcome is not None and bits >= _TELLING:
+            yield outcome, bits
+
+
+def _record_size(path: Path) -> int:
+    """Return how many steps of a path lead to the record of a list, or of an object of records, that it is in."""
+    indices = [at for at, step in enumerate(path) if isinstance(step, int)]
+    if indices and indices[-1] < len(path) - 1:
+        return indices[-1] + 1
+    return len(path) - 1 if len(path) > 2 else 0
+
+
+def _other_steps(moment: Moment, record: Path) -> Iterator[Step]:
+    holder = _at(moment, record[:-1])
+    parts = None if holder is None else parts_inside(holder)
+    steps = parts if isinstance(parts, dict) else range(len(parts or ()))
+    yield from (step for step in steps if step != record[-1])
+
+
+def _at(moment: Moment, path: Path) -> bytes | None:
+    value = moment.after.get(str(path[0])) if path else None
+    for step in path[1:]:
+        found = None if value is None else child_of(value, step)
+        if found is None:
+            return None
+        value = found[1]
+    return value
+
+
+def _earlier(
+    formula: Formula, goal: Goal, earlier: Iterator[PathWrite], states_at: MomentAt
+) -> Iterator[tuple[bool, float]]:
+    """Yield whether a formula gives what earlier writes of the same value set."""
+    for write in islice(earlier, _WRITES):
+        if write.new_bytes is None or write.new_bytes == goal.encoded:
+            continue
+        bits = information(decode(write.new_bytes))
+        states = states_at(write.seq) if bits >= _TELLING else None
+        if states is None:
+            continue
+        moved = formula
+        if write.path != goal.path:
+            size = 1 + max(at for at, (one, two) in enumerate(zip(write.path, goal.path, strict=True)) if one != two)
+            moved = formula.moved(goal.path[:size], write.path[:size])
+        # What went away at one write may have stood at another.
+        terms = tuple(replace(term, before=False) for term in moved.terms)
+        outcomes = [
+            made.gives(write.new_bytes, write.old_bytes, states.before, states.after)
+            for made in (moved, replace(moved, terms=terms))
+        ]
+        if any(outcomes):
+            yield True, bits
+        elif any(outcome is not None for outcome in outcomes):
+            among = _among_alike(moved, write, states) if _is_copy(formula) else 0
+            # What a value begins as says nothing of how it is made later.
+            if among or write.kind is not WriteKind.ADDED:
+                yield among > 0, bits - math.log2(among or 1)
+
+
+def _is_copy(formula: Formula) -> bool:
+    return formula.kind in (Kind.COPY, Kind.ELEMENT, Kind.MOVE)
+
+
+def _among_alike(formula: Formula, write: PathWrite, states: Moment) -> int:
+    """Return among how many values alike (the same field of other records) one gives what a write set; 0 for none."""
+    (term,) = formula.terms
+    for pattern in patterns_of(term.path)[:2]:
+        members = [path for path, _ in islice(members_of(states.after, pattern), _MOST_ALIKE)]
+        for path in members:
+            other = replace(formula, terms=(replace(term, path=path, before=False),))
+            if write.new_bytes and other.gives(write.new_bytes, write.old_bytes, states.before, states.after):
+                return len(members)
+    return 0

@@ -1,0 +1,479 @@
+"""What may explain a value that an entry wrote: every formula over other values that gives it, weighed.
+
+A formula is a guess. How sure it is follows from what else would give the value by chance: a value says so many bits
+(`true` one, 1299.5 fourteen), naming the values of a formula costs so many, and all formulas that give the value share
+what is left with "none of them". Values that the entry wrote, that stand in the same record, or have the same name cost
+least to name. So a trivial value explains nothing, and where several explain it alike none is sure.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from unspool.model.encoded import Shape, shape_of
+from unspool.model.parts import content_of
+from unspool.model.paths import Path
+from unspool.model.values import Value
+from unspool.model.wire import decode
+from unspool.query.why_formulas import Formula, Kind, fits, is_near, term_of, text_of
+from unspool.query.why_moments import STAR, Known, Moment, decimals_of, number_of
+
+_POOL: Final = 240
+"""Numbers that are tried in pairs, the nearest first."""
+_NEAREST: Final = 24
+"""Numbers that are tried in threes."""
+_SCALED: Final = 60
+"""Numbers that are tried with usual rates."""
+_MOST_BITS: Final = 40.0
+_LETTERS: Final = 1.2
+"""Bits that a letter of a lower-case word says, beyond three for the word."""
+_SIGNS: Final = 2.5
+"""Bits that a character of any other text says."""
+_WRITTEN, _LATELY, _RECORD, _ATOM, _STATE, _BEFORE = 0.3, 0.2, 0.2, 0.1, 0.12, 0.08
+"""How often a value that explains another was written by the entry or shortly before, stands in its record, its atom, or
+anywhere, or went."""
+_OPERATIONS: Final = {
+    Kind.COPY: 0.35, Kind.ELEMENT: 0.35, Kind.MOVE: 0.35, Kind.NEGATION: 0.01, Kind.SUM: 0.12, Kind.PRODUCT: 0.08,
+    Kind.PERCENT: 0.03, Kind.QUOTIENT: 0.02, Kind.SCALED: 0.02, Kind.COLUMN_SUM: 0.12, Kind.COLUMN_PRODUCT: 0.015,
+    Kind.LENGTH: 0.04, Kind.TEXT: 0.05, Kind.STEP: 0.1,
+}  # fmt: skip
+_THREES: Final = 0.25
+"""What a sum of three is worth beside one of two."""
+_ONTO: Final = 0.5
+"""What adding to the value before is worth beside setting it."""
+_SAME_NAME: Final = 4.0
+
+
+def _named(worth: float, words: str) -> tuple[float, frozenset[str]]:
+    return worth, frozenset(words.split())
+
+
+_NAMED: Final[dict[Kind, tuple[float, frozenset[str]]]] = {
+    Kind.SCALED: _named(8, "tax vat fee discount tip share rate percent commission interest margin gross net"),
+    Kind.PERCENT: _named(8, "tax vat fee discount tip share commission interest margin"),
+    Kind.SUM: _named(3, "total sum balance amount due subtotal grand gross net remaining left score"),
+    Kind.COLUMN_SUM: _named(5, "total sum subtotal balance all score used spent weight"),
+    Kind.COLUMN_PRODUCT: _named(5, "total sum subtotal value worth cost"),
+    Kind.PRODUCT: _named(3, "total amount cost line sum value price area damage"),
+    Kind.LENGTH: _named(8, "count size len length number num total n rows items"),
+    Kind.QUOTIENT: _named(6, "average avg mean ratio rate share per each unit"),
+}
+"""Words in a name that tell how a value is made, and how much that is worth."""
+_USUAL: Final = (
+    0.05,
+    0.07,
+    0.075,
+    0.08,
+    0.1,
+    0.15,
+    0.19,
+    0.2,
+    0.21,
+    0.25,
+    0.5,
+    0.9,
+    0.8,
+    1.1,
+    1.19,
+    1.2,
+    2.0,
+    10.0,
+    100.0,
+    0.01,
+)
+_RATES: Final = tuple(
+    sorted(
+        ({rate / 200 for rate in range(1, 61)} | {rate / 100 for rate in range(1, 151)} | {3.0, 4.0, 5.0, 6.0, 12.0})
+        - {1.0, *_USUAL}
+    )
+)
+_NOT_OF_THE_STATE: Final = 0.1
+"""What a rate is worth that the state has as a value of its own."""
+_TURNED: Final = {Kind.QUOTIENT: 0.1, Kind.SUM: 0.4}
+"""What a quotient or a difference is worth whose first value the entry wrote: that one may well be the product or the sum."""
+_ENOUGH_BITS: Final = 5.0
+"""What a value must say for arithmetic to be tried on it."""
+
+
+_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A formula that gives a value.
+
+    Attributes:
+        formula: the formula.
+        known: the values it uses.
+        weight: how likely it is, beside the others.
+        turned: whether the entry may as well have made one of them out of it: c = a * b also gives a = c / b.
+    """
+
+    formula: Formula
+    known: tuple[Known, ...]
+    weight: float
+    turned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A value to be explained.
+
+    Attributes:
+        path: where it stands after the entry.
+        encoded: its wire form.
+        own: what stood there before; None for nothing.
+        barred: paths that must not explain it: those that it explains already.
+    """
+
+    path: Path
+    encoded: bytes
+    own: bytes | None
+    barred: frozenset[Path] = frozenset()
+
+    @property
+    def words(self) -> frozenset[str]:
+        """The words of its name."""
+        names = [step for step in self.path[-2:] if isinstance(step, str)]
+        return frozenset(word.lower() for name in names for word in _WORD.findall(name))
+
+
+def information(value: Value) -> float:
+    """Return how many bits a value says: how unlikely it is to be met by chance."""
+    content = content_of(value)
+    if content is None or isinstance(content, bool) or content == "" or content == [] or content == {}:
+        return 1.0
+    if isinstance(content, str):
+        word = content.isalpha() and content.islower()
+        return min(_MOST_BITS, 3 + (_LETTERS if word else _SIGNS) * len(content))
+    number = number_bits(content)
+    return 24.0 if number is None else number
+
+
+def number_bits(content: Value) -> float | None:
+    """Return how many bits a number says: round ones say little."""
+    if isinstance(content, bool) or not isinstance(content, int | float):
+        try:
+            digits = str(content) if not isinstance(content, str) and hasattr(content, "as_tuple") else ""
+        except ValueError:
+            digits = ""
+        if not digits:
+            return None
+    else:
+        if isinstance(content, int) and abs(content) > 10**18:
+            return _MOST_BITS
+        digits = repr(content)
+    mantissa = digits.lower().partition("e")[0].replace(".", "").replace("-", "").strip("0")
+    if not mantissa.isdigit():
+        return 1.0
+    return min(_MOST_BITS, 2 + math.log2(int(mantissa[:15]) + 1) + (1 if "." in digits else 0))
+
+
+def weigh(moment: Moment, goal: Goal) -> list[Weighed]:
+    """Return the formulas that give a value, the likeliest first."""
+    return sorted(_Weighing(moment, goal).found(), key=lambda one: -one.weight)
+
+
+class _Weighing:
+    """Looks for what gives one value."""
+
+    def __init__(self, moment: Moment, goal: Goal) -> None:
+        self._moment = moment
+        self._goal = goal
+        self._value = decode(goal.encoded)
+        self._number = number_of(goal.encoded)
+        self._own = None if goal.own is None else number_of(goal.own)
+        self._decimals = decimals_of(self._value) if self._number is not None else 0
+        self._bits = information(self._value)
+        self._words = goal.words
+        record, atom = goal.path[:-1], goal.path[:1]
+        usable = [known for known in moment.values if self._may_use(known)]
+        self._shares = _shares(usable, record, atom, moment.lately)
+        self._usable = usable
+        self._places = {id(known): place for place, known in enumerate(usable)}
+        self._counts = Counter(known.number for known in usable if known.number is not None)
+
+    def _may_use(self, known: Known) -> bool:
+        path, own = known.path, self._goal.path
+        if known.before:
+            return path != own
+        size = min(len(path), len(own))
+        return path[:size] != own[:size] and path not in self._goal.barred
+
+    def _share(self, known: Known) -> float:
+        """Return how likely it is that a value is copied, before looking at it."""
+        same = known.path[-1] == self._goal.path[-1] and isinstance(known.path[-1], str)
+        return min(self._shares(known) * (_SAME_NAME if same else 1.0), 1.0)
+
+    def found(self) -> Iterator[Weighed]:
+        yield from self._copies()
+        if self._number is None:
+            yield from self._texts()
+            return
+        if self._bits < _ENOUGH_BITS and self._number == 0:
+            return
+        yield from self._lengths(self._number)
+        yield from self._arithmetic(self._number, self._decimals, 0)
+        own = self._own
+        if own is not None and not is_near(own, self._number):
+            delta = self._number - own
+            sign = 1 if delta > 0 else -1
+            decimals = max(self._decimals, decimals_of(decode(self._goal.own or b"\xc0")))
+            yield from self._steps(abs(delta), sign)
+            size = round(abs(delta), min(decimals, 9)) if decimals <= 9 else abs(delta)
+            yield from self._onto_copies(size, sign)
+            yield from self._arithmetic(size, decimals, sign)
+
+    def _made(self, kind: Kind, known: Sequence[Known], weight: float, *, signs: Sequence[int] = (), factor: float = 1.0,
+              onto: int = 0) -> Weighed:  # fmt: skip
+        if kind in (Kind.SUM, Kind.PRODUCT) and -1 not in signs:
+            known = sorted(known, key=lambda one: self._places[id(one)])
+        terms = tuple(term_of(one, sign) for one, sign in zip(known, signs or [1] * len(known), strict=True))
+        worth, words = _NAMED.get(kind, (1.0, frozenset()))
+        if words & self._words:
+            weight *= worth
+        scale = _OPERATIONS[kind] * (_ONTO if onto else 1.0)
+        formula = Formula(kind, terms, factor, onto)
+        turned = _is_turned(formula, known, self._counts)
+        return Weighed(formula, tuple(known), weight * scale * (_TURNED[kind] if turned else 1.0), turned)
+
+    def _copies(self) -> Iterator[Weighed]:
+        candidates: Sequence[Known] = self._usable
+        if shape_of(self._goal.encoded) in (Shape.MAP, Shape.LIST):
+            candidates = [known for known in self._moment.containers if self._may_use(known)]
+        for known in candidates:
+            if known.encoded == self._goal.encoded or (
+                self._number is not None and is_near(known.number, self._number)
+            ):
+                kind = Kind.COPY
+                if known.before and known.path not in self._after_paths():
+                    kind = Kind.MOVE
+                elif isinstance(known.path[-1], int):
+                    kind = Kind.ELEMENT
+                yield self._made(kind, (known,), self._share(known))
+            elif self._number and known.number is not None and is_near(-known.number, self._number):
+                yield self._made(Kind.NEGATION, (known,), self._share(known))
+
+    def _after_paths(self) -> Collection[Path]:
+        if not hasattr(self, "_after"):
+            self._after = frozenset(known.path for known in self._moment.values if not known.before)
+        return self._after
+
+    def _texts(self) -> Iterator[Weighed]:
+        if not isinstance(self._value, str) or len(self._value) > 2_000:
+            return
+        for known in self._usable:
+            if known.encoded == self._goal.encoded or len(known.encoded) > 600 or known.length >= 0:
+                continue
+            text = text_of(known.encoded)
+            if len(text) < 2 or text not in self._value:
+                continue
+            bits = information(decode(known.encoded))
+            if bits >= _ENOUGH_BITS:
+                # Only the part that stands in it is explained, so the part's bits count, and the whole's are for nothing.
+                told = 2.0 ** (min(bits, self._bits) - self._bits)
+                yield self._made(Kind.TEXT, (known,), self._share(known) * told)
+
+    def _lengths(self, target: float) -> Iterator[Weighed]:
+        if target < 1 or target != int(target):
+            return
+        same = [one for one in self._moment.containers if one.length == target and self._may_use(one)]
+        all_of_them = max(1, len(self._moment.containers))
+        for known in same:
+            share = 0.5 / all_of_them + (0.3 / len(same) if known.written else 0.0)
+            if known.path[:-1] == self._goal.path[:-1]:
+                share += 0.2 / len(same)
+            yield self._made(Kind.LENGTH, (known,), share)
+
+    def _steps(self, size: float, sign: int) -> Iterator[Weighed]:
+        if size in (1.0, 2.0, 5.0, 10.0):
+            yield self._made(Kind.STEP, (), 0.5 / (1 + size), factor=size, onto=sign)
+
+    def _onto_copies(self, size: float, sign: int) -> Iterator[Weighed]:
+        for known in self._usable:
+            if known.number and is_near(abs(known.number), size):
+                onto = sign if known.number > 0 else -sign
+                yield self._made(Kind.COPY, (known,), self._share(known), onto=onto)
+
+    def _arithmetic(self, target: float, decimals: int, onto: int) -> Iterator[Weighed]:
+        """Yield formulas of several numbers that give a number."""
+        if target == 0 or (number_bits(target) or 0) < _ENOUGH_BITS - 2:
+            return
+        yield from self._column_sums(target, onto)
+        ranked = sorted(
+            ((self._shares(known), known) for known in self._usable if known.number),
+            key=lambda pair: -pair[0],
+        )[:_POOL]
+        pool = [(known.number or 0.0, share, known) for share, known in ranked]
+        by_number = sorted(pool, key=lambda item: item[0])
+        numbers = [item[0] for item in by_number]
+        yield from self._pairs(target, decimals, onto, pool, by_number, numbers)
+        yield from self._threes(target, onto, pool[:_NEAREST])
+        yield from self._scaled(target, decimals, onto, pool[:_SCALED])
+
+    def _pairs(self, target: float, decimals: int, onto: int, pool: list[_Item], by_number: list[_Item],
+               numbers: list[float]) -> Iterator[Weighed]:  # fmt: skip
+        slack = max(1.0 if decimals == 0 else 10.0**-decimals, abs(target) * 1e-9)
+        for number, share, known in pool:
+            for sign in (1, -1):
+                # target = number + sign * other; a sum is met from both ends, so one of them is enough.
+                wanted = (target - number) * sign
+                for _, other_share, other in _near(by_number, numbers, wanted, abs(target) * 1e-9 + 1e-9):
+                    if other is known or (sign > 0 and self._places[id(other)] < self._places[id(known)]):
+                        continue
+                    yield self._made(Kind.SUM, (known, other), share * other_share, signs=(1, sign), onto=onto)
+            for kind, wanted, factor in (
+                (Kind.PRODUCT, target / number, 1.0),
+                (Kind.PERCENT, target / number * 100, 0.01),
+                (Kind.QUOTIENT, number / target, 1.0),
+            ):
+                width = abs(slack / number) if kind is not Kind.QUOTIENT else abs(slack * number / target / target)
+                for other_number, other_share, other in _near(
+                    by_number, numbers, wanted, width * (100 if factor < 1 else 1)
+                ):
+                    if other is known or abs(other_number) == 1 or abs(number) == 1:
+                        continue
+                    if kind is Kind.PRODUCT and self._places[id(other)] < self._places[id(known)]:
+                        continue
+                    made = number / other_number if kind is Kind.QUOTIENT else number * other_number * factor
+                    if fits(made, target, decimals, True):
+                        exact = 1.0 if is_near(made, target) else 0.5
+                        yield self._made(kind, (known, other), share * other_share * exact, factor=factor, onto=onto)
+
+    def _threes(self, target: float, onto: int, pool: list[_Item]) -> Iterator[Weighed]:
+        by_number = sorted(pool, key=lambda item: item[0])
+        numbers = [item[0] for item in by_number]
+        for at, (one, share, known) in enumerate(pool):
+            for two, second_share, second in pool[at + 1 :]:
+                for signs in ((1, 1, 1), (1, 1, -1), (1, -1, 1), (1, -1, -1), (-1, 1, 1)):
+                    wanted = (target - signs[0] * one - signs[1] * two) * signs[2]
+                    for _, third_share, third in _near(by_number, numbers, wanted, abs(target) * 1e-9 + 1e-9):
+                        if third is known or third is second or (
+                            signs[2] == signs[1] and self._places[id(third)] < self._places[id(second)]
+                        ):  # fmt: skip
+                            continue
+                        weight = share * second_share * third_share * _THREES
+                        yield self._made(Kind.SUM, (known, second, third), weight, signs=signs, onto=onto)
+
+    def _scaled(self, target: float, decimals: int, onto: int, pool: list[_Item]) -> Iterator[Weighed]:
+        if (number_bits(target) or 0) < _ENOUGH_BITS:
+            return
+        for number, share, known in pool:
+            ratio = target / number
+            for rates, worth in ((_USUAL, 0.6), (_RATES, 0.4)):
+                for rate in rates:
+                    if abs(ratio - rate) > 0.02 * rate + 1 / abs(number):
+                        continue
+                    made = number * rate
+                    if fits(made, target, decimals, True) and (not onto or rate != int(rate)):
+                        weight = share * worth / len(rates) * (1.0 if is_near(made, target) else 0.5)
+                        weight *= _NOT_OF_THE_STATE if rate in self._counts else 1.0
+                        yield self._made(Kind.SCALED, (known,), weight, factor=rate, onto=onto)
+
+    def _column_sums(self, target: float, onto: int) -> Iterator[Weighed]:
+        own, barred = self._goal.path, self._goal.barred
+        columns = [
+            one for one in self._moment.columns if not _holds(one, own) and not any(_holds(one, p) for p in barred)
+        ]
+        written = sum(one.written for one in columns)
+        for column in columns:
+            if column.members > 1 or len(columns) < 8:
+                share = 0.4 / len(columns) + (0.6 / written if column.written else 0.0)
+                # One member is a copy told in a roundabout way.
+                share *= 1.0 if column.members > 1 else 0.1
+                if column.number is not None and is_near(column.number, target):
+                    yield self._made(Kind.COLUMN_SUM, (column,), share, onto=onto)
+        yield from self._column_products(target, onto, columns)
+
+    def _column_products(self, target: float, onto: int, columns: list[Known]) -> Iterator[Weighed]:
+        by_list: dict[tuple[Path, bool, int], list[Known]] = {}
+        for column in columns:
+            star = column.path.index(STAR)
+            if column.path.count(STAR) == 1 and star < len(column.path) - 1:
+                by_list.setdefault((column.path[:star], column.before, column.members), []).append(column)
+        pairs = [
+            (one, two)
+            for group in list(by_list.values())[:40]
+            for at, one in enumerate(group[:12])
+            for two in group[at + 1 : 12]
+            if one.members > 1
+        ]
+        for one, two in pairs:
+            formula = Formula(Kind.COLUMN_PRODUCT, (term_of(one), term_of(two)))
+            number = self._sum_of_products(formula)
+            if number is not None and is_near(number, target):
+                yield self._made(Kind.COLUMN_PRODUCT, (one, two), 0.5 / len(pairs), onto=onto)
+
+    def _sum_of_products(self, formula: Formula) -> float | None:
+        return formula.number(self._moment.before, self._moment.after)
+
+
+def _is_turned(formula: Formula, known: Sequence[Known], counts: Mapping[float, int]) -> bool:
+    """Whether the entry may as well have made the first value of a formula out of the one to be explained."""
+    if formula.kind is Kind.QUOTIENT:
+        return known[0].written and not known[0].before and counts.get(known[0].number or 0.0, 0) < 2
+    if formula.kind is not Kind.SUM or all(term.sign > 0 for term in formula.terms):
+        return False
+    first = next(one for one, term in zip(known, formula.terms, strict=True) if term.sign > 0)
+    if len({one.path for one in known}) < len(known):
+        return True
+    # What stands elsewhere as well was more likely taken from there.
+    return first.written and not first.before and counts.get(first.number or 0.0, 0) < 2
+
+
+_Item = tuple[float, float, Known]
+"""A number, its share, and the value."""
+
+
+def _near(items: list[_Item], numbers: list[float], wanted: float, width: float) -> Iterator[_Item]:
+    """Yield the items whose number is near another one."""
+    if not math.isfinite(wanted):
+        return
+    at = bisect_left(numbers, wanted - width)
+    while at < len(items) and numbers[at] <= wanted + width:
+        yield items[at]
+        at += 1
+
+
+def _holds(column: Known, path: Path) -> bool:
+    """Whether a value is a member of a column, or holds one, or is held by one."""
+    if column.before:
+        return False
+    return all(one in (STAR, other) for one, other in zip(column.path, path, strict=False))
+
+
+def _is_below(path: Path, roots: Collection[Path]) -> bool:
+    return any(path[:size] in roots for size in range(1, len(path) + 1))
+
+
+def _shares(usable: Sequence[Known], record: Path, atom: Path, lately: Collection[Path]) -> Callable[[Known], float]:
+    """Return what tells how likely each value is to be used: the fewer are as near, the likelier each of them."""
+    size = len(record)
+    written = sum(one.written and not one.before for one in usable) or 1
+    gone = sum(one.before for one in usable) or 1
+    near = sum(one.path[:size] == record for one in usable) or 1
+    inside = sum(one.path[:1] == atom for one in usable) or 1
+    everywhere = len(usable) or 1
+    fresh = {id(one) for one in usable if not one.before and _is_below(one.path, lately)}
+
+    def share(one: Known) -> float:
+        found = _STATE / everywhere
+        if one.before:
+            return found + _BEFORE / gone
+        if one.written:
+            found += _WRITTEN / written
+        elif id(one) in fresh:
+            found += _LATELY / len(fresh)
+        if one.path[:size] == record and size:
+            found += _RECORD / near
+        if one.path[:1] == atom:
+            found += _ATOM / inside
+        return found
+
+    return share
