@@ -10,10 +10,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from textual import events
-from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
+from support.keys import press_keys
 from unspool.history.history import History
 from unspool.store.file import FileStore
 from unspool_tui.options import UiOptions
@@ -21,7 +20,6 @@ from unspool_tui.settings import Settings
 from unspool_tui.view.model import Pane, View
 from unspool_tui.window import UnspoolApp
 
-_CHARACTERS = {"space": " ", "tab": "\t", "enter": "\r"}
 PATIENCE = 10.0
 """Seconds until a condition that does not come true fails the test."""
 
@@ -59,12 +57,7 @@ class Driver:
 
     async def press(self, *keys: str) -> None:
         """Press keys and wait until everything they caused is on the screen."""
-        for key in keys:
-            character = _CHARACTERS.get(key, key if len(key) == 1 else None)
-            event = events.Key(_character_to_key(key) if len(key) == 1 else key, character)
-            event.set_sender(self.app)
-            self.app.post_message(event)
-            await self.pilot._wait_for_screen()
+        await press_keys(self.pilot, *keys)
         await self.settle()
 
     async def type(self, text: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.keys import press_keys
 from unspool import open_history
 from unspool_tui.cli import run
 from unspool_tui.options import UiOptions
@@ -39,8 +40,7 @@ async def test_every_golden_file_opens_in_the_app(golden: Path, monkeypatch: pyt
     with open_history(golden.name) as history:
         app = UnspoolApp(history, Settings(), UiOptions(remember=False), at=None, follow=True)
         async with app.run_test(size=(120, 40)) as pilot:
-            for key in ("comma", "full_stop", "left_square_bracket", "G", "g", "down", "enter"):
-                await pilot.press(key)
+            await press_keys(pilot, ",", ".", "[", "G", "g", "down", "enter")
             await asyncio.wait_for(pilot.pause(), 20)
             shown = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
             assert golden.name[:12] in shown

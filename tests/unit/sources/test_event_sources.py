@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.at_rest import at_rest
 from support.examples import examples
 from unspool import History, open_history
 from unspool.errors import UnreadableSource, UnspoolError
@@ -220,7 +221,7 @@ def test_a_damaged_row_costs_itself_and_nothing_else(two_spaces: Path) -> None:
 def test_a_mutated_archive_gives_a_verdict_or_a_typed_error(
     fixture: Path, edits: list[tuple[float, bytes, bool]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    look_at_everything(mutated(fixture, edits, tmp_path_factory.mktemp("fuzz") / fixture.name))
+    look_at_everything(at_rest(mutated(fixture, edits, tmp_path_factory.mktemp("fuzz") / fixture.name)))
 
 
 @settings(max_examples=examples(80))

@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.at_rest import at_rest
 from support.examples import examples
 from support.foreign_sources import FILES, FIXTURES, MADE, PACKED, STATES, WRITTEN, records_of, rows_of
 from support.git_repo import Repo
+from support.keys import press_keys
 from unspool import open_history
 from unspool.errors import UnspoolError
 from unspool_tui.cli import run
@@ -54,8 +56,7 @@ async def test_it_opens_in_the_app(name: str, tmp_path: Path) -> None:
     with open_history(place_of(name, tmp_path)) as history:
         app = UnspoolApp(history, Settings(), UiOptions(remember=False), at=None, follow=True)
         async with app.run_test(size=(120, 40)) as pilot:
-            for key in ("g", "comma", "full_stop", "G", "down", "enter"):
-                await pilot.press(key)
+            await press_keys(pilot, "g", ",", ".", "G", "down", "enter")
             await asyncio.wait_for(pilot.pause(), 20)
             shown = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
             action = next((entry.action for entry in reversed(list(history)) if entry.action), "")
@@ -175,6 +176,7 @@ def test_what_is_damaged_gives_a_verdict_or_a_typed_error(
     data = path.read_bytes()
     place = int(len(data) * where)
     path.write_bytes(data[:place] + piece + data[place + size :])
+    at_rest(path)
     looked_through(str(source))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
+from support.at_rest import at_rest
 from unspool import open_history
 from unspool.errors import ConfigError, CorruptHistory, NewerSchema, UnreadableSource, UnspoolError
 from unspool.model.limits import Limits
@@ -91,7 +92,7 @@ def test_a_format_that_is_named_and_does_not_fit_is_refused_with_a_reason(
 ) -> None:
     path = tmp_path / "thing.yaml"
     path.write_text(text)
-    said = refused(path, format=name)
+    said = refused(at_rest(path), format=name)
     assert f"no {name.upper()}" in said
     assert "leave --format out" in said
 

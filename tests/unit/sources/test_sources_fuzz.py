@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from support.at_rest import at_rest
 from support.examples import examples
 from support.foreign_sources import FILES as FIXTURE_FILES
 from support.foreign_sources import FIXTURES
@@ -84,7 +85,7 @@ def test_a_mutated_file_gives_a_verdict_or_a_typed_error(
 ) -> None:
     path = tmp_path_factory.mktemp("fuzz") / fixture.name
     path.write_bytes(mutated(fixture.read_bytes(), edits))
-    look_at_everything(path)
+    look_at_everything(at_rest(path))
 
 
 @pytest.mark.parametrize("fixture", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -107,7 +108,7 @@ def test_random_bytes_give_a_verdict_or_a_typed_error(
 ) -> None:
     path = tmp_path_factory.mktemp("fuzz") / name
     path.write_bytes(data)
-    look_at_everything(path)
+    look_at_everything(at_rest(path))
 
 
 @settings()
