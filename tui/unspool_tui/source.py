@@ -32,6 +32,7 @@ class Source(Struct, frozen=True):
         time: path to the time of each record; None looks under the usual names.
         poll: seconds between looks; None waits for events.
         follow: keep up with it.
+        cache: what is read of it may be kept for the next time, where it is waited for and not followed.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Source(Struct, frozen=True):
     time: str | None = None
     poll: float | None = None
     follow: bool = True
+    cache: bool = False
 
     @property
     def key(self) -> str:
@@ -84,6 +86,7 @@ class Source(Struct, frozen=True):
             time=self.time,
             select=self.select,
             progress=progress,
+            cache=self.cache,
         )
 
     def is_cheap(self) -> bool:

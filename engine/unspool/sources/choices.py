@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from unspool.model.addresses import is_postgres
+from unspool.sources.entries import Reading
 from unspool.sources.probe import Probe
-from unspool.sources.selecting import Reading, format_of, is_file_like
+from unspool.sources.selecting import format_of, is_file_like
 
 MOST: Final = 1_000
 """Parts that are listed; a source with more of them is better asked by name."""

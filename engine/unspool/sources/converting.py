@@ -15,9 +15,9 @@ from unspool.history.verdict import Verdict
 from unspool.model.entries import HOLE_ATOM, EntryKind
 from unspool.model.values import State
 from unspool.recorder.recorder import Recorder
+from unspool.sources.entries import Reading
 from unspool.sources.foreign import feed
 from unspool.sources.opening import is_in_postgres, is_native, open_history
-from unspool.sources.selecting import Reading
 from unspool.store.file import FileStore
 
 

@@ -1,26 +1,57 @@
-"""What a reader yields, and the two contracts of this room: reader and interpreter."""
+"""How a source is to be read, what a reader yields, and the two contracts of this room: reader and interpreter."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import IO, Final, Protocol
 
 import msgspec
 
 from unspool.history.feeder import Progress
 from unspool.model.entries import NO_META
+from unspool.model.limits import Limits, in_force
+from unspool.model.paths import Path as ValuePath
 from unspool.model.values import State, Value
 from unspool.sources.findings import Findings
 
-__all__ = ["Interpreter", "Progress", "Reader", "SourceEntry", "UnusableRecord", "as_state", "fits"]
+__all__ = ["Interpreter", "Progress", "Reader", "Reading", "SourceEntry", "UnusableRecord", "as_state", "fits"]
 
+GIT_PREFIX: Final = "git:"
+STANDARD_INPUT: Final = "-"
 VALUE_ATOM: Final = "value"
 """The atom that holds a state which is no JSON object."""
 _TEXT_ONLY: Final = frozenset((str,))
 TIME_FROM_FILE: Final[Mapping[str, Value]] = {"time_from": "file"}
 """The meta of an entry whose record names no time: it carries the file's modification time instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a foreign source is to be read.
+
+    Attributes:
+        format: name of the format; None to detect it.
+        follow: the source may grow, and is kept up with.
+        poll: look for changes every so many seconds instead of waiting for events.
+        folds: how channels that a file stores as writes are folded, by channel (LangGraph).
+        limits: bounds of reading.
+        stdin: read instead of standard input.
+        select: which part of a file that holds several is wanted: a player, a space, a byte order.
+        time: where each record has its time; () to look for it under the usual names.
+        progress: told how much of how much has been read, as often as an entry comes.
+    """
+
+    format: str | None = None
+    follow: bool = True
+    poll: float | None = None
+    folds: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=in_force)
+    stdin: IO[bytes] | None = None
+    select: Mapping[str, str] = field(default_factory=dict)
+    time: ValuePath = ()
+    progress: Callable[[int, int], None] | None = None
 
 
 class UnusableRecord(Exception):

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from unspool.errors import UnreadableSource
 from unspool.files.leftovers import ScratchFolder
+from unspool.history.feeder import Feeder
 from unspool.history.history import History
 from unspool.recorder.recorder import Recorder
+from unspool.sources.entries import Reading
 from unspool.sources.feeder import SourceFeeder
-from unspool.sources.selecting import Reading, select_reader
+from unspool.sources.selecting import select_reader
 from unspool.sources.sqlite_files import side_files
 from unspool.store.file import FileStore
 
+Keep = Callable[[SourceFeeder, Recorder, Path], Feeder | None]
+"""Given a source that was read, and the native file, may finish that one and return what stands for the feeder then."""
 
-def open_foreign(source: str, reading: Reading, *, identity: Mapping[str, str] | None, wait: bool) -> History:
-    """Open a source that is no native file; see `open_history`."""
+
+def open_foreign(
+    source: str, reading: Reading, *, identity: Mapping[str, str] | None, wait: bool, keep: Keep | None = None
+) -> History:
+    """Open a source that is no native file; see `open_history`.
+
+    Args:
+        source: anything but a native file.
+        reading: how to read it.
+        identity: see `open_history`.
+        wait: see `open_history`.
+        keep: what to do with a source that was waited for and is not followed.
+
+    Raises:
+        UnreadableSource, ConfigError: see `open_history`.
+    """
     with ExitStack() as resources:
         file = resources.enter_context(ScratchFolder()) / "history.unspool"
         store = FileStore.create(file, durability="fast")
@@ -27,7 +45,8 @@ def open_foreign(source: str, reading: Reading, *, identity: Mapping[str, str] |
         # Before the recorder would finish a file that nobody reads later.
         resources.callback(store.discard)
         feeder = feed(source, recorder, reading, resources, grows=() if wait else side_files(file))
-        history = History(FileStore.open(file), feeder, identity=identity)
+        kept = keep(feeder, recorder, file) if keep is not None else None
+        history = History(FileStore.open(file), kept or feeder, identity=identity)
         # From here on closing the history closes the feeder, and the feeder lets go of everything.
         feeder.resources = resources.pop_all()
     return history

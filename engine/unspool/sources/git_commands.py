@@ -84,14 +84,14 @@ class Repository:
         """Return the command line of a git call in this repository."""
         return ["git", *_SAFE, "-C", str(self._folder), *arguments]
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    def _run(self, *arguments: str, asked: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         try:
             return subprocess.run(
                 self.command(*arguments),
                 capture_output=True,
                 check=False,
                 env=environment(),
-                stdin=subprocess.DEVNULL,
+                input=asked,
             )
         except FileNotFoundError:
             raise UnreadableSource("git: the program is not installed; install git to read its histories") from None
@@ -127,6 +127,15 @@ class Repository:
             UnreadableSource: it names none.
         """
         return self._ask("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
+
+    def meanings(self, revisions: Sequence[str]) -> list[str] | None:
+        """Return what each revision means now, all asked of one process; None where one cannot be asked for that way."""
+        if any("\n" in revision for revision in revisions):
+            return None
+        asked = "".join(f"{revision}^{{commit}}\n" for revision in revisions)
+        result = self._run("cat-file", "--batch-check", asked=asked.encode(errors="surrogateescape"))
+        meant = result.stdout.decode(errors="surrogateescape").splitlines()
+        return meant if result.returncode == 0 and len(meant) == len(revisions) else None
 
     def has_history(self, path: str, revision: str) -> bool:
         """Say whether any commit up to a revision touched a path."""

@@ -45,19 +45,38 @@ def _splits(text: str, mark: str) -> Iterator[tuple[str, str]]:
         position = text.find(mark, position + 1)
 
 
+def folder_and_rest(source: str) -> tuple[Path, str]:
+    """Take the folder off a source: the first that there is, as colons may stand in names.
+
+    Raises:
+        UnreadableSource: it is not spelled that way, or there is no such folder.
+    """
+    body = source.removeprefix(PREFIX)
+    folders = [(Path(folder).expanduser(), rest) for folder, rest in _splits(body, ":") if folder and rest]
+    if not folders:
+        raise UnreadableSource(f"{source}: write git:REPO:PATH or git:REPO:PATH@REV, such as git:.:data/state.json")
+    for folder, rest in folders:
+        if folder.is_dir():
+            return folder, rest
+    raise UnreadableSource(f"{source}: {folders[0][0]} is no directory; name a git repository before the colon")
+
+
+def revisions_in(rest: str) -> list[str]:
+    """Return every revision that what stands behind the folder may name: which of them it does, the repository decides."""
+    found = ["HEAD"]
+    for _, revision in _splits(rest, "@"):
+        since, _, end = revision.rpartition(_RANGE)
+        found += [name for name in (since, end) if name]
+    return found
+
+
 def parse_git_target(source: str) -> GitTarget:
     """Take a source apart. Colons in the folder's name and at-signs in the file's name are fine.
 
     Raises:
         UnreadableSource: it is not spelled that way, or there is no such repository, file or revision.
     """
-    body = source.removeprefix(PREFIX)
-    folders = [(Path(folder).expanduser(), rest) for folder, rest in _splits(body, ":") if folder and rest]
-    if not folders:
-        raise UnreadableSource(f"{source}: write git:REPO:PATH or git:REPO:PATH@REV, such as git:.:data/state.json")
-    folder, rest = next(((folder, rest) for folder, rest in folders if folder.is_dir()), (None, ""))
-    if folder is None:
-        raise UnreadableSource(f"{source}: {folders[0][0]} is no directory; name a git repository before the colon")
+    folder, rest = folder_and_rest(source)
     repository = Repository(folder)
     path = repository.path_inside(rest)
     if repository.has_history(path, "HEAD"):

@@ -38,6 +38,7 @@ def open_history(
     limits: Limits | None = None,
     time: str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    cache: bool = False,
 ) -> History:
     """Open any source as a history.
 
@@ -59,6 +60,8 @@ def open_history(
         limits: how much a foreign source may ask of this machine; those of the process when None.
         time: path to the time of each record (`header.sent`), where it stands under no usual name.
         progress: told how much of how much of a foreign source has been read, as often as an entry comes.
+        cache: keep what is read of a foreign source in the user's cache folder, and take it from there as long as the source
+            does not change; only where the source is waited for and not followed. `refresh` finds nothing new then.
 
     Raises:
         UnreadableSource: it is missing, unreadable, of an unknown format, or nothing in it could be read.
@@ -80,8 +83,7 @@ def open_history(
         # What the caller says goes before what the file was told; an empty key leaves a list to detection again.
         return History(store, identity={**store.identity(), **keys}, path=path)
     # Everything that foreign formats need takes longer to import than a native file takes to open.
-    from unspool.sources.foreign import open_foreign
-    from unspool.sources.selecting import Reading
+    from unspool.sources.entries import Reading
 
     reading = Reading(
         format=format,
@@ -93,6 +95,12 @@ def open_history(
         time=parse_path(time) if time else (),
         progress=progress,
     )
+    if cache and wait and not follow:
+        from unspool.sources.source_cache import open_through_cache
+
+        return open_through_cache(name, reading, identity=keys)
+    from unspool.sources.foreign import open_foreign
+
     return open_foreign(name, reading, identity=keys, wait=wait)
 
 

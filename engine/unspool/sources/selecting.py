@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from unspool.errors import ConfigError, LimitExceeded, UnreadableSource
 from unspool.files.leftovers import ScratchFolder
 from unspool.model.addresses import is_postgres
-from unspool.model.limits import Limits, in_force
-from unspool.model.paths import Path as ValuePath
 from unspool.sources.documents import DOCUMENT_KINDS
-from unspool.sources.entries import Reader
+from unspool.sources.entries import GIT_PREFIX, STANDARD_INPUT, Reader, Reading
 from unspool.sources.items import ItemsReader
 from unspool.sources.lines import LinesReader
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.registry import GIT, NATIVE, Format, check_parts, detect, format_named
 from unspool.sources.standard_input import NAME, Spool, standard_input
 
-GIT_PREFIX: Final = "git:"
-STANDARD_INPUT: Final = "-"
 _LONGEST_WAIT_S: Final = 3.0
 """How long a file that is being rewritten is waited for at most."""
 _FRESH_NS: Final = 100_000_000
@@ -31,33 +26,6 @@ _FRESH_NS: Final = 100_000_000
 _PAUSE_S: Final = 0.02
 _RESTED_LOOKS: Final = 3
 """Looks in a row that find a file unchanged, until it counts as written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a foreign source is to be read.
-
-    Attributes:
-        format: name of the format; None to detect it.
-        follow: the source may grow, and is kept up with.
-        poll: look for changes every so many seconds instead of waiting for events.
-        folds: how channels that a file stores as writes are folded, by channel (LangGraph).
-        limits: bounds of reading.
-        stdin: read instead of standard input.
-        select: which part of a file that holds several is wanted: a player, a space, a byte order.
-        time: where each record has its time; () to look for it under the usual names.
-        progress: told how much of how much has been read, as often as an entry comes.
-    """
-
-    format: str | None = None
-    follow: bool = True
-    poll: float | None = None
-    folds: Mapping[str, str] = field(default_factory=dict)
-    limits: Limits = field(default_factory=in_force)
-    stdin: IO[bytes] | None = None
-    select: Mapping[str, str] = field(default_factory=dict)
-    time: ValuePath = ()
-    progress: Callable[[int, int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

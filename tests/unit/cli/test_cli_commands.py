@@ -306,6 +306,14 @@ def test_standard_input_is_a_source(unspool: Capture) -> None:
     assert "add mug" in unspool("-", stdin=data).out
 
 
+def test_convert_takes_times_from_where_it_is_told(unspool: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"n": 1, "sent": "2024-05-01T00:00:00Z"}\n{"n": 2, "sent": "2024-05-02T00:00:00Z"}\n')
+    assert unspool("convert", str(path), str(tmp_path / "out.unspool"), "--time", "sent").code == 0
+    with open_history(tmp_path / "out.unspool") as history:
+        assert [entry.timestamp_ns // 10**9 for entry in history] == [1_714_521_600, 1_714_608_000]
+
+
 def test_convert_keeps_a_foreign_history(unspool: Capture, tmp_path: Path) -> None:
     out = tmp_path / "kept.unspool"
     ran = unspool("convert", SOURCE, str(out))

@@ -20,8 +20,8 @@ from unspool.events import EventLog
 from unspool.query.repair import repair
 from unspool.regions.sqlite_storage import SqliteStorage
 from unspool.regions.storage import DirectoryStorage
+from unspool.sources.entries import Reading
 from unspool.sources.foreign import open_foreign
-from unspool.sources.selecting import Reading
 from unspool_tui.cli import run
 from unspool_tui.places import keep
 from unspool_tui.writing import write_new

@@ -21,9 +21,9 @@ from unspool.query.path_writes import all_writes, next_write
 from unspool.query.search import HitKind, search
 from unspool.recorder import Recorder
 from unspool.sources.converting import convert
+from unspool.sources.entries import Reading
 from unspool.sources.exports.registry import export_lines
 from unspool.sources.opening import open_history
-from unspool.sources.selecting import Reading
 from unspool.store import FileStore, MemoryStore
 from unspool.store.protocol import Store
 

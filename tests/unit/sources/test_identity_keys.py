@@ -17,7 +17,7 @@ from unspool.query.blame import blame
 from unspool.query.identities import unmatched
 from unspool.query.repair import repair
 from unspool.sources.converting import convert
-from unspool.sources.selecting import Reading
+from unspool.sources.entries import Reading
 from unspool.store.compacting import compact
 from unspool.store.schema import connect_writer
 

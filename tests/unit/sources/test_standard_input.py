@@ -13,8 +13,8 @@ import pytest
 from support.waiting import wait_until
 from unspool import History, Recorder, open_history
 from unspool.errors import UnreadableSource
+from unspool.sources.entries import Reading
 from unspool.sources.foreign import feed
-from unspool.sources.selecting import Reading
 from unspool.sources.sqlite_files import side_files
 
 

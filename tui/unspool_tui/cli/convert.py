@@ -21,8 +21,9 @@ from unspool_tui.present.inert import visible
 @click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
 def command(common: Common, out: Path, strategy: str, codec: str, force: bool) -> int:
     """Keep SOURCE as the native file OUT."""
+    from unspool.model.paths import parse_path
     from unspool.sources.converting import convert
-    from unspool.sources.selecting import Reading
+    from unspool.sources.entries import Reading
 
     if common.identity:
         # Before a file is made that would hold a misspelt key for ever.
@@ -31,7 +32,12 @@ def command(common: Common, out: Path, strategy: str, codec: str, force: bool) -
     identity = source_of(common, follow=False).identity
     with shown_progress(common, "reading") as progress:
         reading = Reading(
-            format=common.format, follow=False, folds=common.folds, select=common.select, progress=progress
+            format=common.format,
+            follow=False,
+            folds=common.folds,
+            select=common.select,
+            time=parse_path(common.time) if common.time else (),
+            progress=progress,
         )
         converted = convert(
             common.source, out, reading, strategy=strategy, codec=codec, identity=identity, replace=force

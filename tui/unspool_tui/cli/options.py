@@ -41,6 +41,7 @@ class Common:
         poll: seconds between looks at the source; None waits for events.
         quiet: say nothing on standard error but errors.
         strict: end with exit code 1 when something of the source could not be read.
+        cache: what is read of a foreign source may be kept for the next time.
     """
 
     source: str
@@ -55,6 +56,7 @@ class Common:
     poll: float | None = None
     quiet: bool = False
     strict: bool = False
+    cache: bool = True
 
 
 def _pairs(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -113,6 +115,7 @@ _OPTIONS: Final = (
     click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal."),
     click.option("--poll", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
                  help="Look for changes every so often instead of waiting for events."),
+    click.option("--no-cache", is_flag=True, help="Read a foreign source anew, and keep nothing of it; also UNSPOOL_NO_CACHE=1."),
     click.option("--strict", is_flag=True, help="Exit with 1 when a part of the source could not be read."),
     click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors."),
 )  # fmt: skip
@@ -177,6 +180,7 @@ def _taken_from(given: dict[str, Any]) -> Common:
         poll=given.pop("poll"),
         quiet=given.pop("quiet"),
         strict=given.pop("strict"),
+        cache=not given.pop("no_cache"),
     )
 
 
@@ -232,6 +236,7 @@ def source_of(common: Common, *, follow: bool) -> Source:
         select=common.select,
         poll=common.poll,
         follow=follow,
+        cache=common.cache,
     )
     return with_identity(source)
 

@@ -120,6 +120,8 @@ def _app_command(common: Common, sources: Sequence[str], no_follow: bool, allow_
         words += ["--raise-limit", text]
     if common.poll is not None:
         words += ["--poll", str(common.poll)]
+    if common.time is not None:
+        words += ["--time", common.time]
     words += ["--ascii"] if common.ascii else []
     words += ["--no-color"] if not common.color else []
     words += ["--no-mouse"] if not common.mouse else []
