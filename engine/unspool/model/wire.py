@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from itertools import repeat
 from typing import Final
@@ -286,9 +286,10 @@ def is_modest(value: Value, turn: int = 0) -> bool:
     """
     if type(value) not in _WALKED:
         return True
-    level = [item for item in (value.values() if type(value) is dict else value) if type(item) in _WALKED]
+    items: Iterable[Value] = value.values() if type(value) is dict else value
     written, suspicious = 0, _MANY
     for _ in range(_DEEPEST):
+        level = [item for item in filter(gc.is_tracked, items) if type(item) in _WALKED]
         if not level:
             break
         written += sum(map(len, level))
@@ -300,7 +301,7 @@ def is_modest(value: Value, turn: int = 0) -> bool:
             level = [
                 item for item in level if len(item) <= _SHORT_LIST or type(item) is dict or _may_nest(item, turn)
             ]
-        level = [item for item in filter(gc.is_tracked, gc.get_referents(*level)) if type(item) in _WALKED]
+        items = gc.get_referents(*level)
     return True
 
 
