@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -10,8 +10,9 @@ import msgspec
 
 from unspool.model.entries import NO_META
 from unspool.model.json_text import to_json
-from unspool.model.values import State, Value
+from unspool.model.values import State, Value, strict_equal
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord, fits
+from unspool.sources.findings import SCALAR, Known, with_others
 from unspool.sources.items import ItemsReader
 from unspool.sources.lines import LinesReader
 from unspool.sources.probe import Probe, Shape
@@ -19,6 +20,8 @@ from unspool.sources.timestamps import find_time, to_ns
 
 _LABELS: Final = {"c": "create", "r": "read", "u": "update", "d": "delete", "t": "truncate"}
 _KEYS: Final = ("id", "_id", "uuid", "uid", "key", "ID", "Id")
+_UNAVAILABLE: Final = "__debezium_unavailable_value"
+"""Stands for a value that the database did not write to its log, as it did not change."""
 _WHOLE_TABLES: Final = {"drop", "dropDatabase", "rename", "invalidate"}
 
 
@@ -77,12 +80,31 @@ def detect(probe: Probe) -> int:
     return 88 if probe.records and all(map(is_change, probe.records)) else 0
 
 
+_OF_DEBEZIUM: Final[dict[str, Known]] = dict.fromkeys(
+    ("before", "after", "source", "op", "ts_ms", "ts_us", "ts_ns", "transaction")
+)
+_OF_ENVELOPE: Final[Known] = {"schema": None, "payload": _OF_DEBEZIUM}
+_NAMESPACE: Final[Known] = dict.fromkeys(("db", "coll"), SCALAR)
+_TIMESTAMP: Final[Known] = {"$timestamp": {"t": SCALAR, "i": SCALAR}, "$date": None}
+_OF_MONGO: Final[Known] = {
+    **dict.fromkeys(("operationType", "wallTime", "txnNumber", "collectionUUID", "operationDescription"), None),
+    **dict.fromkeys(("documentKey", "fullDocument", "fullDocumentBeforeChange", "lsid", "splitEvent"), None),
+    "_id": {"_data": SCALAR, "_typeBits": None}, "clusterTime": _TIMESTAMP, "ns": _NAMESPACE, "to": _NAMESPACE,
+    "updateDescription": {
+        "updatedFields": None, "removedFields": [SCALAR], "disambiguatedPaths": None,
+        "truncatedArrays": [{"field": SCALAR, "newSize": SCALAR}],
+    },
+}  # fmt: skip
+"""What is known of a change, whether or not anything of it is shown."""
+
+
 class ChangeRecords:
     """Folds changes into tables: rows by their key, in the order they came."""
 
     def __init__(self) -> None:
         self._tables: dict[str, dict[Hashable, dict[str, Value]]] = {}
         self._unseen = 0
+        self._contradicted = 0
 
     def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
         """Return the entry of one change.
@@ -92,7 +114,8 @@ class ChangeRecords:
         """
         change = _debezium(record)
         if change is not None:
-            label, meta = self._apply_debezium(change), {"source": change["source"]}
+            meta: Mapping[str, Value] = {"source": change["source"]}
+            label = self._apply_debezium(change)
             moment = to_ns(change.get("ts_ms"))
         elif _is_of_mongo(record):
             label, meta = self._apply_mongo(record), {}
@@ -102,6 +125,8 @@ class ChangeRecords:
             raise UnusableRecord("no change of Debezium or MongoDB")
         if moment is None:
             meta = {**meta, **TIME_FROM_FILE}
+        known = _OF_MONGO if change is None else _OF_DEBEZIUM if change is record else _OF_ENVELOPE
+        meta = with_others(meta, record, known)
         yield SourceEntry(self._state(), default_ns if moment is None else moment, label, meta or NO_META)
 
     def _state(self) -> State:
@@ -125,6 +150,7 @@ class ChangeRecords:
         if not isinstance(row, dict):
             raise UnusableRecord(f"a change of the kind {kind!r} without the row it is about")
         old = _key_of(before if isinstance(before, dict) else row)
+        self._contradicted += isinstance(before, dict) and old in rows and _contradicts(rows[old], before)
         if kind in ("u", "d") and old not in rows:
             self._unseen += 1
         if kind == "d":
@@ -183,6 +209,18 @@ class ChangeRecords:
                 "some rows were changed that the stream never showed: it begins in the middle, and others may be missing",
                 True,
             )
+        if self._contradicted:
+            yield (
+                f"{self._contradicted} changes tell of the row before them what is not what stood there: changes are missing",
+                True,
+            )
+
+
+def _contradicts(row: dict[str, Value], before: dict[str, Value]) -> bool:
+    """Whether a change tells of the row before it what is not so; it may tell of some of its fields only."""
+    return any(
+        value != _UNAVAILABLE and not (key in row and strict_equal(row[key], value)) for key, value in before.items()
+    )
 
 
 def _key_of(row: dict[str, Value]) -> Hashable:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,13 +17,14 @@ from unspool.events.log import EventLog
 from unspool.events.queries import rows_after
 from unspool.events.records import Event, Head
 from unspool.events.rows import event_of
+from unspool.events.schema import TABLES
 from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.sources.chains import SeqOf
 from unspool.sources.entries import Progress, SourceEntry
 from unspool.sources.event_chains import broken_links, misfits
 from unspool.sources.event_spaces import SpaceTeller, chosen_spaces, in_time_order, place_of
 from unspool.sources.findings import Findings
-from unspool.sources.sqlite_files import BUSY_S, side_files, tell_of_log
+from unspool.sources.sqlite_files import BUSY_S, columns_of, side_files, tell_of_log, tell_of_other_tables
 
 _CHUNK: Final = 64
 """Events read at once: with many spaces one chunk of each is held while they are merged by time."""
@@ -37,6 +39,13 @@ class _Chain:
     number: int = 0
     last: Event | None = None
     is_broken: bool = False
+
+
+def _own_tables() -> dict[str, set[str]]:
+    """Return the tables of an event log, each with its columns."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(TABLES)
+        return columns_of(connection)
 
 
 class EventLogReader:
@@ -63,6 +72,8 @@ class EventLogReader:
             raise UnreadableSource(str(error)) from None
         try:
             is_single = len(self._wanted()) < 2
+            with self._log.database.reading() as connection:
+                tell_of_other_tables(connection, path, columns_of(connection), _own_tables(), self.findings)
         except EventLogError as error:
             self._log.close()
             raise UnreadableSource(str(error)) from None

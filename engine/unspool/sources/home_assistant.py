@@ -14,7 +14,14 @@ from unspool.sources.findings import Findings
 from unspool.sources.home_assistant_rows import events_query, states_query
 from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.probe import Probe, Shape
-from unspool.sources.sqlite_files import ForeignDatabase, columns_of, first_look, side_files, tell_of_log
+from unspool.sources.sqlite_files import (
+    ForeignDatabase,
+    columns_of,
+    first_look,
+    side_files,
+    tell_of_log,
+    tell_of_other_tables,
+)
 from unspool.sources.timestamps import to_ns
 
 _KNOWN_SCHEMAS: Final = range(25, 60)
@@ -22,6 +29,24 @@ _KNOWN_SCHEMAS: Final = range(25, 60)
 _BATCH: Final = 1000
 _UNAVAILABLE: Final = ("", None)
 _STATE, _EVENT = "state", "event"
+
+
+_CONTEXT: Final = (
+    "context_id", "context_user_id", "context_parent_id", "context_id_bin", "context_user_id_bin", "context_parent_id_bin", "origin",
+    "origin_idx",
+)  # fmt: skip
+_TABLES: Final[dict[str, tuple[str, ...]]] = {
+    "states": ("state_id", "entity_id", "domain", "state", "attributes", "event_id", "last_changed", "last_changed_ts", "last_reported_ts",
+               "last_updated", "last_updated_ts", "created", "old_state_id", "attributes_id", "metadata_id", *_CONTEXT),
+    "states_meta": ("metadata_id", "entity_id"),
+    "state_attributes": ("attributes_id", "hash", "shared_attrs"),
+    "events": ("event_id", "event_type", "event_data", "time_fired", "time_fired_ts", "created", "data_id", "event_type_id", *_CONTEXT),
+    "event_types": ("event_type_id", "event_type"),
+    "event_data": ("data_id", "hash", "shared_data"),
+    "schema_changes": ("change_id", "schema_version", "changed"),
+    "recorder_runs": (), "migration_changes": (), "statistics_runs": (),
+}  # fmt: skip
+"""Tables of the recorder; those without columns keep its own books."""
 
 
 class RecorderReader:
@@ -40,6 +65,7 @@ class RecorderReader:
         self._connection = ForeignDatabase(path)
         with first_look(self._connection, path):
             tables = columns_of(self._connection)
+            tell_of_other_tables(self._connection, path, tables, _TABLES, self.findings)
             self._queries = {_STATE: states_query(tables, path)}
             events = events_query(tables)
             if events is not None:

@@ -41,6 +41,7 @@ from unspool.sources.sqlite_files import (
     side_files,
     stored_text,
     tell_of_log,
+    tell_of_other_tables,
 )
 
 _NEEDED: Final = {
@@ -57,6 +58,11 @@ _PARTS: Final = (
     "SELECT thread_id, checkpoint_ns, count(*) FROM checkpoints GROUP BY thread_id, checkpoint_ns "
     "ORDER BY max(checkpoint_id) DESC, checkpoint_ns"
 )
+_TABLES: Final[dict[str, tuple[str, ...]]] = {
+    "checkpoints": ("thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "type", "checkpoint", "metadata"),
+    "writes": ("thread_id", "checkpoint_ns", "checkpoint_id", "task_id", "idx", "channel", "type", "value", "task_path"),
+    "checkpoint_migrations": (),
+}  # fmt: skip
 _ORDER: Final = (
     "SELECT rowid FROM checkpoints WHERE {chosen} AND rowid > ? AND rowid <= ? "
     "ORDER BY checkpoint_id, thread_id, checkpoint_ns"
@@ -97,6 +103,7 @@ class CheckpointReader:
                 raise UnreadableSource(
                     f"{path}: no LangGraph checkpoints in it; leave --format out to detect the format"
                 )
+            tell_of_other_tables(self._connection, path, tables, _TABLES, self.findings)
             self._has_writes = "writes" in tables
             task_path = "task_path" if "task_path" in tables.get("writes", set()) else "''"
             self._writes_query = _WRITES.format(path=task_path)

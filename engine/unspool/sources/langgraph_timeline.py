@@ -12,6 +12,7 @@ from unspool.model.entries import NO_META
 from unspool.model.tags import Tagged
 from unspool.model.values import State, Value
 from unspool.sources.entries import TIME_FROM_FILE, SourceEntry, UnusableRecord
+from unspool.sources.findings import Known, with_others
 from unspool.sources.langgraph_channels import Accumulated, WrittenChannels
 from unspool.sources.langgraph_values import SNAPSHOT
 from unspool.sources.timestamps import to_ns
@@ -19,6 +20,11 @@ from unspool.sources.timestamps import to_ns
 _KEPT: Final = 4096
 """Checkpoints of which it is remembered what their nodes had seen, so that the next ones tell which nodes ran."""
 _SELECTABLE: Final = {"thread": "thread_id", "namespace": "checkpoint_ns"}
+
+
+_OF_CHECKPOINT: Final[Known] = dict.fromkeys(
+    ("v", "ts", "id", "channel_values", "channel_versions", "versions_seen", "updated_channels", "pending_sends", "current_tasks")
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ class Timeline:
         self._replace(key, values)
         timestamp_ns = to_ns(checkpoint.get("ts"))
         nodes = self._nodes(row, checkpoint)
-        meta = _meta(row, nodes, timestamp_ns is None)
+        meta = with_others(_meta(row, nodes, timestamp_ns is None), checkpoint, _OF_CHECKPOINT)
         at = default_ns if timestamp_ns is None else timestamp_ns
         # Threads take turns: only one that goes back to an older checkpoint of its own leaves the common line.
         newest, self._newest[key] = self._newest.get(key), row.id
@@ -176,12 +182,12 @@ def written_names(row: CheckpointRow, checkpoint: dict[str, Value]) -> set[str]:
 
 
 def metadata_of(data: Value) -> dict[str, Value]:
-    """Read a checkpoint's metadata; what is no JSON object tells nothing."""
+    """Read a checkpoint's metadata; what is no JSON object is kept as it stands."""
     try:
         metadata = json.loads(data) if data else {}
     except (ValueError, TypeError, RecursionError):
-        return {}
-    return metadata if isinstance(metadata, dict) else {}
+        return {"metadata": data}
+    return metadata if isinstance(metadata, dict) else {"metadata": metadata}
 
 
 def selection(select: Mapping[str, str], mark: str) -> tuple[str, tuple[str, ...]]:

@@ -13,6 +13,7 @@ from unspool.model.tags import Tagged
 from unspool.model.values import State, Value
 from unspool.sources.chains import Chains, RecordExaminer
 from unspool.sources.entries import TIME_FROM_FILE, Interpreter, Reader, SourceEntry, UnusableRecord, fits
+from unspool.sources.findings import OTHER
 from unspool.sources.items import ItemsReader, beside
 from unspool.sources.json_exact import BrokenText
 from unspool.sources.lines import LinesReader
@@ -37,6 +38,9 @@ _OF_SNAPSHOTS: Final = frozenset(
         "__id",
         "__type",
     )
+)
+_OF_CHANGES: Final = frozenset(
+    ("atomId", "atomName", "oldValue", "newValue", "changeType", "timestamp", "__id", "__type")
 )
 _OF_EXPORTS: Final = frozenset(("version", "exportedAt", "count"))
 """What every export says of itself."""
@@ -156,6 +160,15 @@ class SnapshotRecords:
             at = default_ns if base_ns is None else base_ns
             yield SourceEntry(dict(base), at, f"base {base_id}", {"known": "changed atoms only"}, str(base_id))
         state = _applied(base, changes)
+        others = {
+            f"changes.{name}": unknown
+            for name, change in changes.items()
+            if (unknown := {key: value for key, value in change.items() if key not in _OF_CHANGES})
+        }
+        if isinstance(delta.get("state"), dict) and delta["state"].keys() - {"__id", "__type"}:
+            others["state"] = delta["state"]
+        if others:
+            facts[OTHER] = others
         self._states[delta["id"]] = state
         facts["baseSnapshotId"] = base_id
         yield _entry(delta, facts, state, default_ns, is_full=False)

@@ -55,7 +55,8 @@ def _open(value: Value) -> Frame:
     type_name = value.get(_TYPE)
     if isinstance(type_name, str) and type_name in _COLLECTIONS:
         items = value.get(_COLLECTIONS[type_name])
-        if isinstance(items, list):
+        # What has more than its items is no collection of the package, and is kept whole.
+        if isinstance(items, list) and len(value) <= 2 + (_ID in value):
             return Frame(iter(enumerate(items)), [], lambda content: Tagged(type_name, content))
     if _ID not in value or not isinstance(type_name, str):
         return plain_frame(value)

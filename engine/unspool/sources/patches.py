@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -13,6 +13,7 @@ from unspool.model.limits import Limits, in_force
 from unspool.model.paths import format_path
 from unspool.model.values import Value
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord, as_state, fits
+from unspool.sources.findings import Known, with_others
 from unspool.sources.items import ItemsReader
 from unspool.sources.json_exact import TooMuch
 from unspool.sources.json_pointer_edit import apply_operation, state_before, value_at
@@ -25,6 +26,7 @@ from unspool.sources.unfolding import NOTHING, Size, unfolded_size
 
 _INVERSE: Final = "inversePatches"
 _LIST_KEYS: Final = ("patch", "patches", "ops", "operations", "changes")
+_KNOWN_OF_OPERATION: Final[Known] = dict.fromkeys(("op", "path", "from", "value", "oldValue"))
 _AROUND: Final = frozenset((*USUAL_TIME_KEYS, "action", "label", _INVERSE))
 """What stands beside a list of patches and tells that the record holds no state."""
 
@@ -169,6 +171,7 @@ class PatchRecords:
         meta = dict(facts["meta"]) if isinstance(facts.get("meta"), dict) else {}
         if found is None:
             meta.update(TIME_FROM_FILE)
+        meta.update(self._others(facts, operations))
         entry_id = facts.get("id") if operations is None or not is_operation(record) else None
         return SourceEntry(
             as_state(self._document),
@@ -178,6 +181,20 @@ class PatchRecords:
             entry_id if isinstance(entry_id, str) else None,
             is_note=facts.get("kind") == NOTE and not (self._document if operations is None else operations),
         )
+
+    @staticmethod
+    def _others(facts: dict[str, Value], operations: list[Value] | None) -> Mapping[str, Value]:
+        """Return what stands beside the patches, and in them, that no patch knows."""
+        if operations is None:
+            return {}
+        if is_operation(facts):
+            return with_others(NO_META, facts, _KNOWN_OF_OPERATION)
+        held = next((key for key in _LIST_KEYS if isinstance(facts.get(key), list)), None)
+        if held is None:
+            return with_others(NO_META, operations, [_KNOWN_OF_OPERATION])
+        found = find_time(facts)
+        known = {*ACTION_KEYS, "meta", "id", "kind", TAGGED, _INVERSE, "seq", *((found[0],) if found else ())}
+        return with_others(NO_META, facts, {**dict.fromkeys(known), held: [_KNOWN_OF_OPERATION]})
 
     def finish(self) -> Iterable[SourceEntry]:
         """Nothing is held back."""

@@ -11,8 +11,9 @@ from typing import Final
 
 from unspool.errors import UnreadableSource
 from unspool.model.entries import NO_META
-from unspool.model.values import State, Value
+from unspool.model.values import State, Value, strict_equal
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord, as_state
+from unspool.sources.findings import SCALAR, Known, with_others
 from unspool.sources.items import ItemsReader
 from unspool.sources.jsan import revive
 from unspool.sources.json_exact import BrokenText, parse
@@ -25,6 +26,7 @@ _LIFTED: Final = {"actionsById", "stagedActionIds"}
 _OF_LIFTED: Final = frozenset((*_LIFTED, "computedStates", "committedState", "skippedActionIds", "currentStateIndex", "nextActionId",
                                "monitorState", "isLocked", "isPaused", "preloadedState", "lastAction", "dropIncomingActions"))  # fmt: skip
 """What every lifted state has: the states and actions, and how the tool stood."""
+_OF_LIFTED_ACTION: Final[Known] = {"type": None, "action": None, "timestamp": None, "stack": SCALAR}
 _NAMED: Final = 5
 _FLUX_KEYS: Final = frozenset(("type", "payload", "meta", "error"))
 _INIT: Final[dict[str, Value]] = {"type": "@@INIT"}
@@ -108,6 +110,7 @@ def _entry(
         meta["action"] = {key: value for key, value in action.items() if key != "type"}
     if isinstance(lifted.get("stack"), str):
         meta["stack"] = lifted["stack"]
+    meta.update(with_others(NO_META, lifted, _OF_LIFTED_ACTION))
     if timestamp_ns is None:
         meta.update(TIME_FROM_FILE)
     at = default_ns if timestamp_ns is None else timestamp_ns
@@ -136,10 +139,7 @@ class LiftedState:
         if not isinstance(staged, list) or not isinstance(by_id, dict):
             raise UnusableRecord("its actionsById is no object, or its stagedActionIds no list")
         self._tell_committed(staged)
-        others = [str(key) for key in lifted if key not in _OF_LIFTED]
-        if others:
-            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-            self._said.append((f"in no state, for they stand beside them: {', '.join(others[:_NAMED])}{more}", False))
+        self._tell_beside(lifted, staged, by_id)
         computed = lifted.get("computedStates")
         states = computed if isinstance(computed, list) else []
         state = as_state(lifted.get("committedState", {}))
@@ -155,11 +155,38 @@ class LiftedState:
             facts: dict[str, Value] = {"skipped": True} if action_id in skipped else {}
             if result.get("error") is not None:
                 facts["error"] = result["error"]
+            # Beside its state and error a computed state has nothing of its own.
+            facts.update((key, value) for key, value in result.items() if key not in ("state", "error"))
+            if (
+                index == 0
+                and "state" in result
+                and not strict_equal(state, as_state(lifted.get("committedState", state)))
+            ):
+                facts["committedState"] = lifted["committedState"]
             yield _entry(state, self._action(by_id, action_id), default_ns, facts, str(action_id))
         if missing:
             self._said.append(
                 (f"{missing} of {len(staged)} actions have no computed state; they show the one before", True)
             )
+
+    def _tell_beside(self, lifted: dict[str, Value], staged: list[Value], by_id: dict[str, Value]) -> None:
+        """Tell of what is in no state: parts of the export beside the states, and actions and states of nothing staged."""
+        others = [str(key) for key in lifted if key not in _OF_LIFTED]
+        known = {str(action_id) for action_id in staged}
+        others += [f"actionsById.{key}" for key in by_id if key not in known]
+        computed, skipped = lifted.get("computedStates"), lifted.get("skippedActionIds")
+        others += [
+            f"computedStates[{place}]"
+            for place in range(len(staged), len(computed) if isinstance(computed, list) else 0)
+        ]
+        others += (
+            [f"skippedActionIds: {item!r}" for item in skipped or () if str(item) not in known]
+            if isinstance(skipped, list)
+            else []
+        )
+        if others:
+            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+            self._said.append((f"in no state, for they stand beside them: {', '.join(others[:_NAMED])}{more}", False))
 
     def _action(self, by_id: dict[str, Value], action_id: Value) -> dict[str, Value]:
         action = by_id.get(str(action_id))

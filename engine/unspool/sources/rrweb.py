@@ -14,6 +14,7 @@ from unspool.model.entries import NO_META
 from unspool.model.limits import in_force
 from unspool.model.values import State, Value
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord
+from unspool.sources.findings import SCALAR, Known, with_others
 from unspool.sources.items import ItemsReader, beside
 from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.lines import LinesReader
@@ -35,6 +36,28 @@ _SOURCES: Final = ("Mutation", "MouseMove", "MouseInteraction", "Scroll", "Viewp
                    "Selection", "AdoptedStyleSheet", "CustomElement")  # fmt: skip
 _FULL, _INCREMENTAL, _META, _CUSTOM = 2, 3, 4, 5
 _CHILDREN: Final = "children"
+_OF_EVENT: Final[dict[str, Known]] = dict.fromkeys(("type", "timestamp", "delay", "cv", "windowId", "seq"))
+_PLACE: Final[Known] = {"source": SCALAR, "id": SCALAR, "x": SCALAR, "y": SCALAR}
+_MOVES: Final[Known] = {
+    "source": SCALAR,
+    "positions": [{"x": SCALAR, "y": SCALAR, "id": SCALAR, "timeOffset": SCALAR}],
+}
+_OF_DATA: Final[dict[tuple[int, Value], Known]] = {
+    (_FULL, None): {"node": None, "initialOffset": {"top": SCALAR, "left": SCALAR}},
+    (_META, None): {"href": SCALAR, "width": SCALAR, "height": SCALAR},
+    (_INCREMENTAL, 0): {
+        "source": SCALAR, "isAttachIframe": SCALAR,
+        "texts": [{"id": SCALAR, "value": SCALAR}],
+        "attributes": [{"id": SCALAR, "attributes": None}],
+        "removes": [{"parentId": SCALAR, "id": SCALAR, "isShadow": SCALAR}],
+        "adds": [{"parentId": SCALAR, "previousId": SCALAR, "nextId": SCALAR, "node": None}],
+    },
+    (_INCREMENTAL, 1): _MOVES, (_INCREMENTAL, 3): _PLACE,
+    (_INCREMENTAL, 4): {"source": SCALAR, "width": SCALAR, "height": SCALAR},
+    (_INCREMENTAL, 5): dict.fromkeys(("source", "id", "text", "isChecked", "userTriggered"), SCALAR),
+    (_INCREMENTAL, 6): _MOVES,
+}  # fmt: skip
+"""What is known of the data of an event that changes the page; of any other event all of it is kept."""
 _PACKED_PARTS: Final = ("texts", "attributes", "removes", "adds")
 _ZLIB_MAGIC: Final = b"\x78"
 _ANY_WINDOW: Final = 47
@@ -154,6 +177,8 @@ class PageRecords:
         if not is_told and record["data"]:
             # What changes nothing of the page is not passed over in silence.
             meta["data"] = record["data"]
+        known = {**_OF_EVENT, "data": _OF_DATA.get((kind, data.get("source") if kind == _INCREMENTAL else None))}
+        meta.update(with_others(NO_META, record, known))
         yield SourceEntry(self._state(), at, label, meta or NO_META, is_full=kind == _FULL)
 
     def _state(self) -> State:

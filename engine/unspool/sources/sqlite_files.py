@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from unspool.errors import UnreadableSource, UnspoolError
 from unspool.sources.bytestream import unreadable
@@ -16,6 +16,10 @@ from unspool.store.databases import UntouchedDatabase, damage_of_log
 from unspool.store.wal import WalState, log_of
 
 _LENIENT = partial(str, encoding="utf-8", errors="surrogateescape")
+_COUNTED: Final = 1_000
+"""Rows of a table that are counted; of a larger one it is said that there are more."""
+_NAMED: Final = 8
+"""Tables and columns that are named; the rest are counted."""
 BUSY_S = 5.0
 """How long to wait for the app that writes the database."""
 
@@ -84,7 +88,14 @@ def _is_damaged(text: str) -> bool:
     return True
 
 
-def columns_of(connection: ForeignDatabase) -> dict[str, set[str]]:
+class Queried(Protocol):
+    """What runs queries."""
+
+    def execute(self, query: str, values: Sequence[str] = ..., /) -> sqlite3.Cursor:
+        """Run a query."""
+
+
+def columns_of(connection: Queried) -> dict[str, set[str]]:
     """Return the names of a database's tables, each with the names of its columns; views and the like are none."""
     # What has no page of its own is worked out by what the schema says, which anybody may have written.
     query = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0"
@@ -93,6 +104,44 @@ def columns_of(connection: ForeignDatabase) -> dict[str, set[str]]:
         table: {str(row[0]) for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
         for table in tables
     }
+
+
+def tell_of_other_tables(
+    connection: Queried,
+    path: Path,
+    tables: Mapping[str, Collection[str]],
+    known: Mapping[str, Collection[str]],
+    findings: Findings,
+) -> None:
+    """Tell of tables with rows, and of columns, that a format does not know: nothing of them is in any state.
+
+    Args:
+        connection: the database.
+        path: its file, for the message.
+        tables: its tables, each with its columns.
+        known: the tables of the format, each with its columns; of one without columns all are known.
+        findings: where to tell.
+    """
+    others = []
+    for table, columns in sorted(tables.items()):
+        if table.startswith("sqlite_"):
+            continue
+        if table not in known:
+            name = table.replace('"', '""')
+            counted = f'SELECT count(*) FROM (SELECT 1 FROM "{name}" LIMIT {_COUNTED + 1})'  # noqa: S608 - it is quoted
+            rows = connection.execute(counted).fetchone()[0]
+            if rows:
+                others.append(
+                    f"{table} ({_COUNTED:,} rows and more)" if rows > _COUNTED else f"{table} ({rows:,} rows)"
+                )
+        elif known[table]:
+            others += [f"{table}.{column}" for column in sorted(set(columns).difference(known[table]))]
+    if others:
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        findings.notice(
+            str(path),
+            f"in no state, for they are no tables and columns of this format: {', '.join(others[:_NAMED])}{more}",
+        )
 
 
 @contextmanager

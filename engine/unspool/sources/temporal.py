@@ -89,7 +89,9 @@ def _payload(value: dict[str, Value]) -> Value:
     try:
         encoding = base64.b64decode(metadata["encoding"], validate=True).decode("ascii", "replace")
         if encoding in _JSON_ENCODINGS:
-            return parse(base64.b64decode(data, validate=True)).value
+            decoded = parse(base64.b64decode(data, validate=True)).value
+            is_plain = len(value) == 2 and len(metadata) == 1
+            return decoded if is_plain else {**value, "metadata": {**metadata, "encoding": encoding}, "data": decoded}
     except (binascii.Error, ValueError, BrokenText):
         pass
     return value

@@ -8,6 +8,7 @@ from typing import Final
 from unspool.model.entries import NO_META
 from unspool.model.values import Value
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord
+from unspool.sources.findings import Known, with_others
 from unspool.sources.items import ItemsReader
 from unspool.sources.lines import LinesReader
 from unspool.sources.probe import Probe, Shape
@@ -15,7 +16,16 @@ from unspool.sources.states import action_label
 from unspool.sources.timestamps import find_time
 
 _PREFIX: Final = "@xstate."
-_SNAPSHOT_KEYS: Final = ("status", "value", "context", "output", "error")
+_REPEATED: Final = frozenset(
+    ("children", "machine", "_nodes", "_internalQueue", "systemId", "src", "id", "_systemId", "toJSON")
+)
+"""What a snapshot holds of other actors, which have atoms of their own, and of the machine, which never changes."""
+_ALWAYS: Final = frozenset(("status", "value", "context", "output", "error"))
+_NEVER: Final[tuple[Value, ...]] = (None, [], {}, "")
+_OF_EVENT: Final[dict[str, Known]] = dict.fromkeys(
+    ("type", "sessionId", "id", "rootId", "name", "event", "snapshot", "sourceId", "createdAt", "definition", "_version", "systemId",
+     "actorRef", "_transitions", "logic", "src", "parentId")
+)  # fmt: skip
 
 
 def is_inspection(record: Value) -> bool:
@@ -35,6 +45,7 @@ class InspectionRecords:
         self._actors: dict[str, Value] = {}
         self._names: dict[str, str] = {}
         self._waiting: dict[str, tuple[dict[str, Value], int]] = {}
+        self._has_children = False
 
     def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
         """Return the entries of one inspection event.
@@ -59,7 +70,10 @@ class InspectionRecords:
         if kind == "actor" and isinstance(record.get("name"), str):
             self._names[session] = record["name"]
         if isinstance(record.get("snapshot"), dict):
+            self._has_children = self._has_children or bool(record["snapshot"].get("children"))
             self._actors[self._atom(session)] = _plain(record["snapshot"])
+        if pending is not None and kind == "snapshot" and self._answers(record, pending[0]):
+            record = _joined(pending[0], record)
         label = _label(record) or (f"actor {self._names.get(session, session)}" if kind == "actor" else kind)
         yield self._entry(record, default_ns, label)
 
@@ -84,7 +98,9 @@ class InspectionRecords:
             meta["event"] = {key: value for key, value in record["event"].items() if key != "type"}
         if isinstance(record.get("sourceId"), str):
             meta["source"] = record["sourceId"]
-        return SourceEntry(dict(self._actors), found[1] if found else default_ns, label, meta or NO_META)
+        known = _OF_EVENT if found is None else {**_OF_EVENT, found[0]: None}
+        all_meta = with_others(meta, record, known)
+        return SourceEntry(dict(self._actors), found[1] if found else default_ns, label, all_meta or NO_META)
 
     def finish(self) -> Iterable[SourceEntry]:
         """Return the events that no snapshot answered."""
@@ -92,8 +108,18 @@ class InspectionRecords:
             yield from self._flush(session)
 
     def notices(self) -> Iterable[tuple[str, bool]]:
-        """Nothing to say about the whole."""
-        return ()
+        """Tell what snapshots repeat of other actors."""
+        if self._has_children:
+            yield "in no state, for they are actors of their own: the children that snapshots list", False
+
+
+def _joined(event: dict[str, Value], snapshot: dict[str, Value]) -> dict[str, Value]:
+    """Return a snapshot with what only the event says that it answers."""
+    more = {key: value for key, value in event.items() if key not in _OF_EVENT and key not in snapshot}
+    told, answered = event.get("event"), snapshot.get("event")
+    if isinstance(told, dict) and isinstance(answered, dict):
+        more["event"] = {**told, **answered}
+    return {**snapshot, **more}
 
 
 def _label(record: dict[str, Value]) -> str:
@@ -101,8 +127,11 @@ def _label(record: dict[str, Value]) -> str:
 
 
 def _plain(snapshot: dict[str, Value]) -> Value:
-    """Keep what describes the machine; children and system references repeat other actors."""
-    kept = {key: snapshot[key] for key in _SNAPSHOT_KEYS if key in snapshot}
+    """Keep what describes the actor; children and references to the system repeat other actors."""
+    kept = {
+        key: value for key, value in snapshot.items()
+        if key not in _REPEATED and (value not in _NEVER or key in _ALWAYS)
+    }  # fmt: skip
     return kept or snapshot
 
 
