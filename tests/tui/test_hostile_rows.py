@@ -15,22 +15,20 @@ from msgspec.structs import replace
 from unspool.history.diff import diff_states
 from unspool.history.view import StateView
 from unspool.model.wire import encode
-from unspool_tui.present.change_lines import Sheet, change_row
 from unspool_tui.present.footer import flash_row
-from unspool_tui.present.frame import Frame, bottom_row, top_row
 from unspool_tui.present.glyphs import ASCII, UNICODE
-from unspool_tui.present.grid import on_grid
 from unspool_tui.present.header import Cost, Marks, header
-from unspool_tui.present.history_rows import EntryFacts, history_row
 from unspool_tui.present.inspect_lines import Origin, inspect_row, story
-from unspool_tui.present.line import Row, differs_until, width_of
+from unspool_tui.present.line import Frame, Row, bottom_row, differs_until, on_grid, top_row, width_of
 from unspool_tui.present.page import html_page
 from unspool_tui.present.paint import Pen, paint_row
-from unspool_tui.present.stats_lines import Facts, Measured, stats_rows
 from unspool_tui.present.text_lines import json_lines, raw_lines
 from unspool_tui.present.values import preview, preview_text
 from unspool_tui.present.wrapping import wrapped
-from unspool_tui.scene.early import EarlyColumns
+from unspool_tui.scene.changes_pane import Sheet, change_row
+from unspool_tui.scene.entries import EarlyColumns
+from unspool_tui.scene.history_pane import EntryFacts, history_row
+from unspool_tui.scene.stats_pane import Facts, Measured, stats_rows
 from unspool_tui.view.change_list import change_list
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import Outline

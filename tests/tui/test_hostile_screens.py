@@ -25,13 +25,13 @@ from unspool_tui.present.glyphs import ASCII, UNICODE
 from unspool_tui.present.help_lines import help_rows
 from unspool_tui.present.line import width_of, wrap_words
 from unspool_tui.present.log_lines import log_rows
-from unspool_tui.present.plot_lines import Plot, plot_rows
-from unspool_tui.present.simulator_lines import advice_rows, candidate_row, scatter_rows
 from unspool_tui.present.timeline import lane_row
 from unspool_tui.scene.changes_pane import problem_rows
 from unspool_tui.screens.exporting import safe_stem
 from unspool_tui.screens.menu import Choice, Menu
 from unspool_tui.screens.messages import Told
+from unspool_tui.screens.plot import Plot, plot_rows
+from unspool_tui.screens.simulator import advice_rows, candidate_row, scatter_rows
 from unspool_tui.view.model import View
 
 numbers = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False), st.integers(-(10**300), 10**300))

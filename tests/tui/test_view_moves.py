@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from unspool_tui.scene.changes_pane import word_diff
 from unspool_tui.view import live, marks, moves, panes
 from unspool_tui.view.going import NoSuchPlace, find_place
 from unspool_tui.view.model import SPEEDS, Against, Pane, Search, View, Width
 from unspool_tui.view.overview import Overview, bin_of, entry_at, window_start
 from unspool_tui.view.rows import Rows
 from unspool_tui.view.scroll import keep_visible, thumb
-from unspool_tui.view.words import word_diff
 
 totals = st.integers(min_value=1, max_value=3_000)
 

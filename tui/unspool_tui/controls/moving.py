@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from unspool_tui.controls import cursors, traveling
+from unspool_tui.controls import traveling
+from unspool_tui.scene.changes_pane import address_of
 from unspool_tui.view import moves, panes
 from unspool_tui.view.change_list import Item, Shown
 from unspool_tui.view.model import Pane, View, Width
@@ -28,7 +29,7 @@ def by_rows(main: MainScreen, rows: int) -> None:
     elif pane is Pane.HISTORY:
         main.apply(moves.step(view, main.rows, rows))
     else:
-        main.apply(cursors.at(main, view, pane, cursors.row(main, pane) + rows))
+        main.apply(at(main, view, pane, row(main, pane) + rows))
 
 
 def by_half_page(main: MainScreen, direction: int) -> None:
@@ -42,7 +43,7 @@ def to_edge(main: MainScreen, *, last: bool) -> None:
     if pane is Pane.HISTORY:
         main.apply(moves.edge(main.view, main.rows, last=last))
     else:
-        by_rows(main, cursors.count(main, pane) if last else -cursors.count(main, pane))
+        by_rows(main, count(main, pane) if last else -count(main, pane))
 
 
 def fold(main: MainScreen) -> None:
@@ -53,7 +54,7 @@ def fold(main: MainScreen) -> None:
         if item is not None and item.address:
             main.apply(panes.set_open(replace(view, selected=item.address[:1]), item.address[:1], open_=False))
     elif pane is Pane.INSPECT:
-        node = main.scene.inspect.node(cursors.row(main, pane))
+        node = main.scene.inspect.node(row(main, pane))
         if node is None:
             return
         if node.unfolded and container_of(node.value) is not None:
@@ -74,7 +75,7 @@ def unfold(main: MainScreen) -> None:
         elif item is not None:
             by_rows(main, 1)
     elif pane is Pane.INSPECT:
-        node = main.scene.inspect.node(cursors.row(main, pane))
+        node = main.scene.inspect.node(row(main, pane))
         if node is None or container_of(node.value) is None:
             return
         if node.unfolded:
@@ -94,7 +95,7 @@ def toggle(main: MainScreen) -> None:
             opening = item.shown is Shown.MORE or (item.shown is Shown.ATOM and not item.open)
             main.apply(panes.set_open(view, item.address[:1], open_=opening))
     elif pane is Pane.INSPECT:
-        node = main.scene.inspect.node(cursors.row(main, pane))
+        node = main.scene.inspect.node(row(main, pane))
         if node is not None and container_of(node.value) is not None:
             main.apply(panes.set_unfolded(view, node.address, open_=not node.unfolded))
 
@@ -117,7 +118,7 @@ def open_row(main: MainScreen) -> None:
 
 
 def _open_value(main: MainScreen, view: View) -> None:
-    node = main.scene.inspect.node(cursors.row(main, Pane.INSPECT))
+    node = main.scene.inspect.node(row(main, Pane.INSPECT))
     if node is None:
         return
     if container_of(node.value) is not None:
@@ -134,7 +135,7 @@ def _open_value(main: MainScreen, view: View) -> None:
 
 def _item(main: MainScreen) -> Item | None:
     items = main.scene.changes.items
-    place = cursors.row(main, Pane.CHANGES)
+    place = row(main, Pane.CHANGES)
     return items[place] if place < len(items) else None
 
 
@@ -142,7 +143,7 @@ def focus(main: MainScreen, pane: Pane) -> None:
     """Focus a pane."""
     view = panes.focus(main.view, pane)
     if pane in (Pane.CHANGES, Pane.INSPECT) and not view.selected:
-        view = cursors.at(main, view, pane, 0)
+        view = at(main, view, pane, 0)
     main.apply(view)
 
 
@@ -170,3 +171,45 @@ CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
     "pane.inspect": partial(focus, pane=Pane.INSPECT),
     "pane.stats": partial(focus, pane=Pane.STATS),
 }
+
+
+def count(main: MainScreen, pane: Pane) -> int:
+    """Return how many rows a pane has."""
+    match pane:
+        case Pane.HISTORY:
+            return len(main.rows)
+        case Pane.CHANGES:
+            return len(main.scene.changes.items)
+        case Pane.INSPECT:
+            return main.scene.inspect.count()
+    return main.panels[pane].count
+
+
+def row(main: MainScreen, pane: Pane) -> int:
+    """Return the row a pane's cursor is on; the first where it is on none."""
+    match pane:
+        case Pane.HISTORY:
+            return min(main.rows.position(main.view.head), max(0, len(main.rows) - 1))
+        case Pane.CHANGES:
+            return main.scene.changes.cursor(main.view) or 0
+        case Pane.INSPECT:
+            return main.scene.inspect.cursor(main.view) or 0
+    return main.panels[pane].top
+
+
+def at(main: MainScreen, view: View, pane: Pane, place: int) -> View:
+    """Return the view with a pane's cursor on a row."""
+    last = count(main, pane) - 1
+    if last < 0:
+        return view
+    place = max(0, min(place, last))
+    match pane:
+        case Pane.HISTORY:
+            return moves.move_to(view, main.rows[place])
+        case Pane.CHANGES:
+            address = address_of(main.scene.changes.items, place)
+            return replace(view, change_row=place, selected=address or view.selected)
+        case Pane.INSPECT:
+            node = main.scene.inspect.node(place)
+            return replace(view, inspect_row=place, selected=node.address if node is not None else view.selected)
+    return view

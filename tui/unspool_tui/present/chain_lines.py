@@ -6,8 +6,7 @@ from msgspec import Struct
 
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row, Spans, pad, wrap_words
+from unspool_tui.present.line import Row, Spans, on_grid, pad, wrap_words
 
 _BAR = 9
 _NAME = 17

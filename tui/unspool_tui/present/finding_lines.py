@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from unspool_tui.present.glyphs import Glyphs
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row, pad
+from unspool_tui.present.line import Row, on_grid, pad
 
 _LONGEST = 400
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row, Span, width_of
+from unspool_tui.present.line import Row, Span, on_grid, width_of
 
 _WIDE = 100
 """Width from which hints stand further apart."""

@@ -6,8 +6,7 @@ from msgspec import Struct
 
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row, Span, Spans, crop
+from unspool_tui.present.line import Row, Span, Spans, crop, on_grid
 from unspool_tui.view.model import SPEEDS, Against, View
 
 _ROOM_FOR_WORDS = 104

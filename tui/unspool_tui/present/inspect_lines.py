@@ -7,8 +7,7 @@ from msgspec import Struct
 from unspool.model.keys import spell_key
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row, Span, Spans, pad, spans_width
+from unspool_tui.present.line import Row, Span, Spans, on_grid, pad, spans_width
 from unspool_tui.present.values import leaf, preview, shape
 from unspool_tui.view.outline import Node, container_of
 

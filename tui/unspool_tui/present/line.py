@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from msgspec import Struct
 from rich.cells import cell_len, set_cell_size
+
+from unspool_tui.present.glyphs import Glyphs
+from unspool_tui.present.inert import visible
 
 Span = tuple[str, str]
 """Text and the name of its style; names are resolved by `unspool_tui.present.palette`."""
@@ -168,3 +172,68 @@ def _longest(text: str, start: int, width: int) -> str:
         if used > width:
             return window[: max(1, index)]
     return window
+
+
+_JOINERS: Final = {0x200D: None, 0xFE0E: None, 0xFE0F: None}
+"""Terminals disagree how wide joined emoji are; each part by itself has one width everywhere."""
+
+
+def on_grid(text: str) -> str:
+    """Return a text that shows as it is spelled and takes the cells that it is counted with."""
+    clean = visible(text)
+    return clean if clean.isascii() else clean.translate(_JOINERS)
+
+
+class Frame(Struct, frozen=True):
+    """What is written on a panel's frame.
+
+    Attributes:
+        digit: the key that focuses it; 0 where there is none.
+        title: its name.
+        more: what it shows just now, after the name.
+        left: footing on the left.
+        right: footing on the right.
+        focused: movement keys go to it.
+    """
+
+    digit: int
+    title: str
+    more: Spans = ()
+    left: Spans = ()
+    right: Spans = ()
+    focused: bool = False
+
+    @property
+    def border(self) -> str:
+        """Style name of the line."""
+        return "border.focus" if self.focused else "border"
+
+
+def top_row(frame: Frame, glyphs: Glyphs) -> Row:
+    """Return the upper edge."""
+    start, end = glyphs.corners[0], glyphs.corners[1]
+    suffix = ".focus" if frame.focused else ""
+    title: list[Span] = [
+        (start, frame.border),
+        (glyphs.horizontal, frame.border),
+        (f" {frame.digit} " if frame.digit else " ", f"badge{suffix}"),
+        (f"{frame.title} ", f"title{suffix}"),
+        *frame.more,
+    ]
+    if frame.more:
+        title.append((" ", "text"))
+    return Row(tuple(title), ((end, frame.border),), fill=glyphs.horizontal, fill_style=frame.border)
+
+
+def bottom_row(frame: Frame, glyphs: Glyphs) -> Row:
+    """Return the lower edge."""
+    start, end = glyphs.corners[2], glyphs.corners[3]
+    left: Spans = ((start, frame.border), *_padded(frame.left, glyphs, frame.border))
+    right: Spans = (*_padded(frame.right, glyphs, frame.border), (end, frame.border))
+    return Row(left, right, fill=glyphs.horizontal, fill_style=frame.border)
+
+
+def _padded(spans: Spans, glyphs: Glyphs, border: str) -> Spans:
+    if not spans:
+        return ()
+    return ((glyphs.horizontal, border), (" ", "text"), *spans, (" ", "text"), (glyphs.horizontal, border))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import BLANK, Row, wrap_words
+from unspool_tui.present.line import BLANK, Row, on_grid, wrap_words
 from unspool_tui.view.history_port import Verdict
 
 if TYPE_CHECKING:

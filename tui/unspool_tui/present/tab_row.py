@@ -8,8 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from unspool_tui.present.glyphs import Glyphs
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row, Span, crop, width_of
+from unspool_tui.present.line import Row, Span, crop, on_grid, width_of
 
 LONGEST: Final = 28
 """Cells of a name at most; what is longer is cut, and the cut shows."""

@@ -8,8 +8,7 @@ from msgspec import Struct
 
 from unspool.model.json_text import to_json
 from unspool.model.values import MISSING, Value
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row, Spans, wrap_text
+from unspool_tui.present.line import Row, Spans, on_grid, wrap_text
 from unspool_tui.present.values import number, shape
 from unspool_tui.view.spelling import whole_number
 

@@ -10,8 +10,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from unspool_tui.present.glyphs import Glyphs
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row, Span, Spans, pad
+from unspool_tui.present.line import Row, Span, Spans, on_grid, pad
 from unspool_tui.view.model import View
 from unspool_tui.view.overview import bin_of
 

@@ -10,8 +10,7 @@ from typing import Final
 from unspool.model.keys import spell_key, step_of
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, Value
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Span, Spans
+from unspool_tui.present.line import Span, Spans, on_grid
 from unspool_tui.view.spelling import in_order, whole_number
 
 PREVIEW: Final = 160

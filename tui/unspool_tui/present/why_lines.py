@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from unspool.model.paths import Path, format_path
 from unspool.model.values import MISSING
 from unspool_tui.present import humane
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row
+from unspool_tui.present.line import Row, on_grid
 from unspool_tui.present.values import preview_text
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import Final
 
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.values import MISSING, Value
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row, width_of, wrap_text, wrap_words
+from unspool_tui.present.line import Row, on_grid, width_of, wrap_text, wrap_words
 from unspool_tui.present.values import preview_text
 from unspool_tui.view.change_list import Item, Shown, whole_value_op
 

@@ -10,16 +10,13 @@ from msgspec.structs import replace
 from unspool.model.paths import Path, format_path
 from unspool.model.values import Value
 from unspool_tui.present import humane
-from unspool_tui.present.frame import Frame
 from unspool_tui.present.glyphs import Glyphs
-from unspool_tui.present.grid import on_grid
 from unspool_tui.present.inspect_lines import UNKNOWN, Origin, inspect_row, story
-from unspool_tui.present.line import BLANK, Row, Spans
+from unspool_tui.present.line import BLANK, Frame, Row, Spans, on_grid
 from unspool_tui.present.text_lines import TextLines, json_lines, raw_lines
 from unspool_tui.scene.changes_pane import PROBLEM_ROWS, problem_rows
 from unspool_tui.scene.detail import NOTHING, Detail
-from unspool_tui.scene.leaf_origins import LeafBook
-from unspool_tui.scene.origins import OriginBook
+from unspool_tui.scene.origins import LeafBook, OriginBook
 from unspool_tui.view.model import InspectMode, Pane, View
 from unspool_tui.view.outline import Node, Outline, value_at
 

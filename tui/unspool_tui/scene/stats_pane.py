@@ -2,18 +2,153 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any, Final
 
 from msgspec import Struct, field
 
-from unspool_tui.present.frame import Frame
+from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
-from unspool_tui.present.line import Row, Spans
-from unspool_tui.present.stats_lines import Facts, Measured, stats_rows
+from unspool_tui.present.line import BLANK, Frame, Row, Span, Spans, on_grid, pad, wrap_words
 from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.ledger import Ledger
 from unspool_tui.view.model import Pane, View
+
+_LABEL = 10
+_MOST_LINES = 6
+"""Lines that one problem may take."""
+_WIDEST = 96
+"""Cells beyond which sizes would stand too far from their names."""
+_MOST_ATOMS = 40
+_ROOM_FOR_CHANGES = 46
+
+
+class Facts(Struct, frozen=True):
+    """What Stats shows; measured, never estimated.
+
+    Attributes:
+        entries: entries there are.
+        full: full snapshots among them.
+        notes: notes among them.
+        delta_bytes: bytes of the deltas' records.
+        stored: bytes stored.
+        as_full: bytes if every entry but the notes were full.
+        file_bytes: size of the file; 0 where there is none.
+        depth: deltas between the head and its full snapshot.
+        longest: entries of the longest chain.
+        rebuild: p50, p95 and worst time to rebuild a state, in nanoseconds.
+        cache: states held, most held, hits, misses, evictions.
+    """
+
+    entries: int = 0
+    full: int = 0
+    notes: int = 0
+    delta_bytes: int = 0
+    stored: int = 0
+    as_full: int = 0
+    file_bytes: int = 0
+    depth: int = 0
+    longest: int = 0
+    rebuild: tuple[float, float, float] | None = None
+    cache: tuple[int, int, int, int, int] | None = None
+
+
+class Measured(Struct, frozen=True):
+    """What only reading every record tells.
+
+    Attributes:
+        codecs: by codec, how many entries and how many times smaller they are than stored whole.
+        atoms: bytes and changes by atom, largest first.
+        health: the verdict; empty while nothing was measured.
+        problems: what is wrong, one line each.
+    """
+
+    codecs: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    atoms: Sequence[tuple[str, int, int]] = ()
+    health: str = ""
+    problems: tuple[str, ...] = ()
+
+
+def stats_rows(facts: Facts, measured: Measured, width: int, glyphs: Glyphs) -> list[Row]:
+    """Return all rows of Stats."""
+    delta = facts.entries - facts.full - facts.notes
+    rows = [
+        _fact("entries", f"{facts.entries:,}"),
+        _fact("", f"{facts.full:,} full", f"{delta:,} delta"),
+        _fact("stored", humane.size(facts.stored), humane.ratio(facts.as_full, facts.stored), "good"),
+        _fact("as full", humane.size(facts.as_full)),
+    ]
+    if facts.notes:
+        rows.insert(2, _fact("", humane.count(facts.notes, "note")))
+    if facts.file_bytes:
+        rows.append(_fact("file", humane.size(facts.file_bytes)))
+    rows.append(_fact("mean", humane.size(facts.delta_bytes // max(1, delta)), "a delta"))
+    rows.append(_fact("", humane.size((facts.stored - facts.delta_bytes) // max(1, facts.full)), "a full"))
+    rows.append(_fact("chain", f"{facts.depth}", f"of {facts.longest:,} at most"))
+    rows.append(_fact("", humane.count(facts.full, "chain")))
+    if facts.rebuild is not None:
+        middle, slow, worst = (humane.duration(value) for value in facts.rebuild)
+        rows.append(_fact("rebuild", slow, "p95"))
+        rows.append(_fact("", middle, "p50"))
+        rows.append(_fact("", worst, "longest"))
+    if facts.cache is not None:
+        rows.extend(_cache(*facts.cache))
+    for codec, (count, ratio) in sorted(measured.codecs.items(), key=lambda pair: -pair[1][0])[:4]:
+        rows.append(_fact("codec", f"{on_grid(codec[:20])} {ratio:.1f}x", f"{count:,}"))
+    if measured.health:
+        rows.append(_health(measured.health, glyphs))
+    for problem in measured.problems:
+        lines = wrap_words(on_grid(problem[:400]), width - 3, _MOST_LINES)
+        rows.extend(Row(((f"  {line}", "warning"),)) for line in lines)
+    return [*rows, *_atoms(measured, width, glyphs)]
+
+
+def _fact(label: str, value: str, more: str = "", more_style: str = "dim") -> Row:
+    return Row((("  ", "text"), (pad(label, _LABEL), "dim"), (f" {value}  ", "text"), (more, more_style)))
+
+
+def _cache(held: int, most: int, hits: int, misses: int, evictions: int) -> list[Row]:
+    asked = hits + misses
+    share = f"{hits * 100 // asked}% hit" if asked else "unused"
+    return [
+        _fact("cache", share, f"{held:,} of {most:,}"),
+        _fact("", f"{hits:,} hits", f"{misses:,} misses"),
+        _fact("", f"{evictions:,} evicted"),
+    ]
+
+
+def _health(health: str, glyphs: Glyphs) -> Row:
+    style = {"healthy": "good", "complete": "good", "degraded": "warning", "partial": "warning"}.get(health, "error")
+    sign = glyphs.tick if style == "good" else glyphs.cross
+    return Row((("  ", "text"), (pad("health", _LABEL), "dim"), (f" {sign} {health}", style)))
+
+
+def _atoms(measured: Measured, width: int, glyphs: Glyphs) -> list[Row]:
+    if not measured.atoms:
+        return []
+    rows = [BLANK, Row((("  where the bytes are", "title"),))]
+    largest = max(size for _, size, _ in measured.atoms) or 1
+    beyond = max(0, width - _WIDEST)
+    width -= beyond
+    counted = width >= _ROOM_FOR_CHANGES
+    name_room = max(8, min(20, width // 3))
+    bar_room = max(3, min(40, width - name_room - (24 if counted else 15)))
+    for name, size, changes in measured.atoms[:_MOST_ATOMS]:
+        filled = max(1 if size else 0, size * bar_room // largest)
+        left: tuple[Span, ...] = (
+            ("  ", "text"),
+            (pad(on_grid(name[:100]), name_room), "text"),
+            (" ", "text"),
+            (glyphs.bar_full * filled, "heat"),
+            (glyphs.bar_rest * (bar_room - filled), "border"),
+        )
+        count: tuple[Span, ...] = ((f" {changes:>6,}{glyphs.modified}", "faint"),) if counted else ()
+        rows.append(Row(left, ((f"{humane.size(size):>9}", "dim"), *count, (" " * (1 + beyond), "text"))))
+    if len(measured.atoms) > _MOST_ATOMS:
+        rows.append(Row(((f"  {glyphs.ellipsis} {len(measured.atoms) - _MOST_ATOMS:,} more atoms", "dim"),)))
+    return rows
+
 
 UNASKED: Final = 50_000
 """Entries up to which everything is measured as soon as Stats shows; a longer history waits for the pane's focus."""

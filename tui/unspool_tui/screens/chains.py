@@ -11,8 +11,7 @@ from unspool_tui import health, questions
 from unspool_tui.controls.marking import mark_entries
 from unspool_tui.present.chain_lines import Chain, chain_heading, chain_row, finding_rows, summary_row
 from unspool_tui.present.finding_lines import finding_heading, finding_line
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row
+from unspool_tui.present.line import Row, on_grid
 from unspool_tui.screens.page import Page
 from unspool_tui.view import moves
 from unspool_tui.view.ledger import Ledger

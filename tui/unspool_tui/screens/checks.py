@@ -8,8 +8,7 @@ from unspool_tui import health
 from unspool_tui.controls.marking import mark_entries
 from unspool_tui.present import humane
 from unspool_tui.present.finding_lines import check_heading, check_line
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row
+from unspool_tui.present.line import Row, on_grid
 from unspool_tui.screens.page import Page
 from unspool_tui.view import moves
 

@@ -8,9 +8,7 @@ from msgspec import Struct
 from textual import on
 from textual.app import ComposeResult
 
-from unspool_tui.present.frame import Frame
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row, width_of
+from unspool_tui.present.line import Frame, Row, on_grid, width_of
 from unspool_tui.screens.modal import Modal
 from unspool_tui.widgets.panel import Framed, Made
 

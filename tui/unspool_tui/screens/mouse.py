@@ -17,10 +17,10 @@ WHEEL_ROWS: Final = 3
 
 def click(main: MainScreen, pane: Pane, row: int, *, twice: bool) -> None:
     """Focus a panel and select the row that was hit; a second click opens it. `row` is -1 beside the rows."""
-    from unspool_tui.controls import cursors
+    from unspool_tui.controls import moving
 
     view = panes.focus(main.view, pane)
-    main.apply(view if row < 0 else cursors.at(main, view, pane, row))
+    main.apply(view if row < 0 else moving.at(main, view, pane, row))
     if twice and row >= 0:
         main.do("open")
 

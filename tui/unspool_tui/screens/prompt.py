@@ -11,8 +11,7 @@ from textual.containers import Horizontal
 from textual.widgets import Input
 
 from unspool.errors import UnspoolError
-from unspool_tui.present.grid import on_grid
-from unspool_tui.present.line import Row
+from unspool_tui.present.line import Row, on_grid
 from unspool_tui.screens.modal import Modal
 from unspool_tui.widgets.line_input import LineInput
 from unspool_tui.widgets.lines import Lines

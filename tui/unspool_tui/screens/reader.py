@@ -7,8 +7,7 @@ from collections.abc import Callable
 from textual import on
 from textual.app import ComposeResult
 
-from unspool_tui.present.frame import Frame
-from unspool_tui.present.line import Row
+from unspool_tui.present.line import Frame, Row
 from unspool_tui.screens.modal import Modal
 from unspool_tui.widgets.panel import Framed, Listed
 

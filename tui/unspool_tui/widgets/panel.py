@@ -10,8 +10,7 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
-from unspool_tui.present.frame import Frame, bottom_row, top_row
-from unspool_tui.present.line import BLANK, Row
+from unspool_tui.present.line import BLANK, Frame, Row, bottom_row, top_row
 from unspool_tui.present.paint import paint_framed, paint_row
 from unspool_tui.view.model import Pane
 from unspool_tui.view.scroll import keep_visible, thumb
