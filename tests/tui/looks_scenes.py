@@ -16,11 +16,13 @@ class Look(NamedTuple):
         keys: what is pressed; an empty key is a rest in between, and `see:` waits until the screen shows a text.
         at: the entry to begin at; None follows the newest.
         hurt: of the damaged history.
+        faulty: of the history of an app that has a mistake.
     """
 
     keys: tuple[str, ...]
     at: int | None = 136
     hurt: bool = False
+    faulty: bool = False
 
 
 def _typed(text: str) -> tuple[str, ...]:
@@ -63,7 +65,7 @@ LOOKS = {
     "simulator": Look(("S", "", "j")),
     "playing faster": Look(("+", "+")),
     "writes menu": Look(("2", "j", "W", "")),
-    "checkers": Look(("K", "see: finding")),
+    "checkers": Look(("K", "see: finding"), faulty=True),
     "doctor's findings": Look((*_EXAMINED, "F", ""), 499, hurt=True),
     "where the bytes are": Look(("U", "see:codec")),
     "identity prompt": Look(("I",)),

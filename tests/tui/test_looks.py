@@ -81,18 +81,35 @@ def hurt_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return hurt(record(tmp_path_factory.mktemp("hurt") / "shop.unspool", shop_states(500)))
 
 
+@pytest.fixture(scope="module")
+def faulty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A history of a shop that counts its orders by how many there are, and cancels some: an id comes twice."""
+    orders: list[dict[str, int]] = []
+    told = []
+    for number, (state, action) in enumerate(shop_states(200)):
+        if number % 10 == 4:
+            orders = [*orders, {"id": len(orders), "total": 100 + number}]
+            action = "place order"
+        elif number % 50 == 48:
+            orders = orders[:1] + orders[2:]
+            action = "cancel order"
+        told.append(({**state, "orders": orders}, action))
+    return record(tmp_path_factory.mktemp("faulty") / "shop.unspool", told)
+
+
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40", "200x50"])
 @pytest.mark.parametrize("name", LOOKS)
 def test_screen(
     snap_compare: Compare,
     shop_file: Path,
     hurt_file: Path,
+    faulty_file: Path,
     name: str,
     size: tuple[int, int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     look = LOOKS[name]
-    path = hurt_file if look.hurt else shop_file
+    path = hurt_file if look.hurt else faulty_file if look.faulty else shop_file
     # What is wrong with a file is told with its path, which is another on every run.
     monkeypatch.chdir(path.parent)
     app = steady(Path(path.name), at=look.at, follow=look.at is None)
