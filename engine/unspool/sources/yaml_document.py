@@ -44,11 +44,13 @@ def parse_yaml(data: bytes, limits: Limits = DEFAULT_LIMITS) -> list[Value]:
         MissingExtra: the optional package is not installed.
     """
     resolve = _resolver()
+    # Without an alias nothing stands twice, and what was counted while it was built is all there is.
+    may_unfold = b"*" in data or len(data) > limits.document_bytes
     try:
         documents = list(_quickly(data, resolve, limits))
     except _Unusual:
-        documents = _carefully(data, limits)
-    for document in documents:
+        documents, may_unfold = _carefully(data, limits), True
+    for document in documents if may_unfold else ():
         unfolded_size(document).check(limits, "its aliases")
     return documents or [None]
 
