@@ -12,6 +12,7 @@ import json
 import math
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,8 +26,12 @@ from unspool.model.values import Value
 _fast: Final[Callable[[bytes], Value]] = msgspec.json.Decoder().decode
 _exact: Final[Callable[[bytes], Value]] = msgspec.json.Decoder(float_hook=lambda text: exact_float(text)).decode
 _DIGITS: Final = bytes(ord("0") if chr(byte) in "0123456789." else ord(" ") for byte in range(256))
+_KEPT_DIGITS: Final = bytes(byte if chr(byte) in "0123456789." else ord(" ") for byte in range(256))
+_BLANKS: Final = b" \t\r\n"
 _LONG_RUN: Final = b"0" * 17
 """Sixteen digits and a point: doubles give back fifteen of any."""
+_FEW: Final = 100
+"""Numbers of many digits that are looked at one by one, before it is worth it to look whether all are written again."""
 _LONG_FLOAT: Final = re.compile(rb"(?<![\d.])(?=[\d.]{17})(?:0|[1-9]\d*)\.\d+(?:[eE][-+]?\d{1,9})?")
 _encode: Final[Callable[[Value], bytes]] = msgspec.json.Encoder().encode
 _split_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -118,13 +123,22 @@ def values_of(data: bytes) -> Value:
         Odd: it is to be read the careful way.
     """
     try:
-        value = (_exact if _has_exact_floats(data) else _fast)(data)
+        value = _fast(data)
+        written = _encode(value)
+        if _is_same_text(data, written):
+            return value
+        # A repeated key leaves fewer colons when the value is written again.
+        if _colons(data) > written.count(b":"):
+            raise Odd
+        return _exact(data) if _has_exact_floats(data, written) else value
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Odd from error
-    # A repeated key leaves fewer colons when the value is written again; this costs one fast encode.
-    if _colons(data) > _encode(value).count(b":"):
-        raise Odd
-    return value
+
+
+def _is_same_text(data: bytes, written: bytes) -> bool:
+    """Whether a text is, blanks apart, the very one that its value is written as: no number lost a digit, and no key repeats."""
+    bare = data.translate(None, _BLANKS)
+    return len(bare) <= len(written) and bare == written.translate(None, _BLANKS)
 
 
 def _colons(data: bytes) -> int:
@@ -297,17 +311,31 @@ def exact_float(text: str) -> Value:
     return number if not math.isinf(number) and exact == decimal.Decimal(written) else exact
 
 
-def _has_exact_floats(data: bytes) -> bool:
-    """Whether a text has numbers of more digits than a double gives back; what surely has none costs one fast pass."""
+def _has_exact_floats(data: bytes, written: bytes) -> bool:
+    """Whether a text has numbers of more digits than a double gives back.
+
+    Args:
+        data: the text.
+        written: what its value is written as, numbers being doubles. A number that stands there as it did in the text is
+            given back; only others are looked at one by one.
+    """
     runs = data.translate(_DIGITS)
-    at = runs.find(_LONG_RUN)
+    at, looked = runs.find(_LONG_RUN), 0
     while at >= 0:
+        looked += 1
+        # What is escaped may be digits when it is written again.
+        if looked == _FEW and b"\\u00" not in data and not _long_runs(data) - _long_runs(written):
+            return False
         number = _LONG_FLOAT.match(data, at)
         if number is not None and type(exact_float(number[0].decode())) is not float:
             return True
         end = runs.find(b" ", at)
         at = runs.find(_LONG_RUN, end) if end >= 0 else -1
     return False
+
+
+def _long_runs(data: bytes) -> Counter[bytes]:
+    return Counter(run for run in data.translate(_KEPT_DIGITS).split() if len(run) >= len(_LONG_RUN))
 
 
 def integer_of(text: str, limits: Limits) -> int:

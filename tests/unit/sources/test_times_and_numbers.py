@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unspool import open_history
-from unspool.sources.json_exact import parse
+from unspool.model.values import strict_equal
+from unspool.sources.json_exact import exact_float, parse
 from unspool.sources.timestamps import find_time, iso_time, to_ns
 from unspool_tui.cli import run
 
@@ -100,6 +101,23 @@ def test_doubles_as_programs_write_them_stay_doubles(numbers: list[float]) -> No
     read = parse(json.dumps(numbers).encode()).value
     assert all(type(number) is float for number in read)
     assert read == numbers
+
+
+LOSING = "0.12345678901234567890123"
+
+
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=90, max_size=220),
+    st.lists(st.sampled_from([LOSING, f'"{LOSING}"', '"\\u0030.12345678901234567890123"', "1e-07", "1.50", '"a b"', "12345678901234567890",
+                              "100000000000000000000.0", "1.0E5", '{"k": 1, "k": 2}', "-0.0"]), max_size=4),
+    st.sampled_from(["", " ", "\n  "]),
+)  # fmt: skip
+def test_among_many_numbers_of_many_digits_none_loses_one(numbers: list[float], odd: list[str], blank: str) -> None:
+    items = [repr(number) for number in numbers] + odd
+    text = "[" + f",{blank}".join(items[::-1]) + "]"
+    parsed = parse(text.encode())
+    assert strict_equal(parsed.value, json.loads(text, parse_float=exact_float))
+    assert parsed.repeated_key == ("k" if any("k" in item for item in odd) else None)
 
 
 def test_states_that_differ_behind_the_digits_of_a_double_differ(
