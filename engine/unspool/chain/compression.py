@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 
 from unspool.chain.delta_chain import DeltaChain
 from unspool.chain.strategy import ChainState, FullSnapshotStrategy, SignificanceStrategy
-from unspool.chain.walk import replay_chain
+from unspool.chain.walk import ChainWalk, replay_chain
+from unspool.delta.compute import changes_between
+from unspool.delta.options import DeltaOptions
 from unspool.model.snapshot_metadata import Milliseconds
+from unspool.model.snapshots import DeltaSnapshot, Snapshot
 
 
 def wall_clock() -> Milliseconds:
@@ -111,8 +114,9 @@ class CompressionStrategy:
         if cut == 0:
             unchanged = CompressionMetadata(self.name, now, chain.length, chain.length, chain.size, chain.size)
             return CompressionResult(chain, None, unchanged)
-        folded, kept = chain.deltas[:cut], chain.deltas[cut:]
-        after = DeltaChain.of(replay_chain(chain.base, folded), kept, created_at=now)
+        folded = chain.deltas[:cut]
+        base = replay_chain(chain.base, folded)
+        after = DeltaChain.of(base, _standing_on(base, chain, cut), created_at=now)
         sealed = replace(DeltaChain.of(chain.base, folded, created_at=chain.created_at), sealed=True)
         metadata = CompressionMetadata(self.name, now, chain.length, after.length, chain.size, after.size)
         return CompressionResult(after, sealed, metadata)
@@ -126,3 +130,27 @@ class CompressionStrategy:
             if self.rule.wants_full(ChainState(length=place, changed_atoms=len(delta.changes)))
         )
         return max(significant, default=0)
+
+
+def _standing_on(base: Snapshot, chain: DeltaChain, cut: int) -> tuple[DeltaSnapshot, ...]:
+    """Return the deltas after a cut, each naming what it stands on in the chain of the new base.
+
+    Those that name the old base, or what was folded, are told anew against the state before them.
+    """
+    walk, new = ChainWalk(chain.base), ChainWalk(base)
+    for delta in chain.deltas[:cut]:
+        walk.step(delta)
+    kept = []
+    before = base
+    for delta in chain.deltas[cut:]:
+        walk.step(delta)
+        after = walk.snapshot()
+        told = delta
+        if not new.stands_at(delta.base_snapshot_id) or delta.base_snapshot_id == chain.base.id:
+            changes = changes_between(before.state, after.state, DeltaOptions())
+            facts = replace(delta.metadata, change_count=len(changes), base_timestamp=before.metadata.timestamp)
+            told = replace(delta, base_snapshot_id=before.id, changes=changes, metadata=facts)
+        new.step(told)
+        kept.append(told)
+        before = after
+    return tuple(kept)

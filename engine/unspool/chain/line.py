@@ -72,7 +72,7 @@ class ChainLine:
             BaseMismatch, ContradictoryDelta: it does not fit; the line is as before.
         """
         before = self.tip
-        names_end = self.walk.stands_at(delta.base_snapshot_id)
+        names_end = self.walk.ends_at(delta)
         try:
             self.walk.step(delta)
         except UnspoolError:

@@ -123,7 +123,7 @@ class DeltaChainManager:
     def _line_with_unnamed_end(self, delta: DeltaSnapshot) -> ChainLine:
         """Find the line whose last delta did not tell what it leads to, so that this name can only mean that."""
         lines = {id(place.line): place.line for place in self._places.values()}.values()
-        open_ended = [line for line in lines if line.walk.stands_at(delta.base_snapshot_id)]
+        open_ended = [line for line in lines if line.walk.ends_at(delta)]
         if len(open_ended) != 1:
             raise BrokenChain(
                 f"delta {delta.id!r} stands on {delta.base_snapshot_id!r}, which is neither a base nor in a chain; "

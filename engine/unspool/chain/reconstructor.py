@@ -85,14 +85,17 @@ class SnapshotReconstructor:
             root, chain, target = _read(base, deltas, target_index)
             result = self._reconstruct(root, chain, target, began)
         except FailedRebuild as failure:
-            return self._failed(began, failure.reason, failure.index)
+            return self._failed(began, failure.reason, failure.index, applied=failure.index)
         except UnspoolError as error:
             return self._failed(began, error, None)
         self._prefetch(root, chain, target)
         return result
 
-    def _failed(self, began: float, error: UnspoolError | None, index: int | None) -> ReconstructionResult:
-        return ReconstructionResult(False, None, error, index, ReconstructionMetadata(self._since(began), 0, False))
+    def _failed(
+        self, began: float, error: UnspoolError | None, index: int | None, applied: int = 0
+    ) -> ReconstructionResult:
+        facts = ReconstructionMetadata(self._since(began), applied, cache_hit=False)
+        return ReconstructionResult(False, None, error, index, facts)
 
     def _since(self, began: float) -> float:
         return (self.config.timer() - began) * 1000
@@ -237,7 +240,7 @@ def _read(
         UnreadableSource: a JSON object that is no snapshot or delta.
     """
     if base is None:
-        raise EntryNotFound("there is no full snapshot to start from; give the chain's base")
+        raise EntryNotFound("there is no start snapshot; give the chain's base, a full one")
     chain = tuple(map(as_delta, deltas))
     target = len(chain) if target_index is None else target_index
     if not 0 <= target <= len(chain):

@@ -58,9 +58,9 @@ def over_limit(
     """
     length, age, size = config.max_delta_chain_length, config.max_delta_chain_age, config.max_delta_chain_size
     if length is not None and (chain.length > length or (at_length and chain.length == length)):
-        return f"the chain has {chain.length} deltas; the limit is {length}"
+        return f"the chain has {chain.length} deltas; the maximum length is {length}"
     if age is not None and chain.age(now) > age:
-        return f"the chain is {chain.age(now)} ms old; the limit is {age} ms"
+        return f"the chain is {chain.age(now)} ms old; the maximum age is {age} ms"
     if size is not None and chain.delta_bytes > size:
-        return f"the deltas take {chain.delta_bytes} bytes; the limit is {size}"
+        return f"the deltas take {chain.delta_bytes} bytes; the maximum size is {size}"
     return None

@@ -74,6 +74,22 @@ class ChainWalk:
         """Say whether a delta that names this would stand where the walk is."""
         return name in self._here or (not self._is_named and name not in self._known)
 
+    def ends_at(self, delta: DeltaSnapshot) -> bool:
+        """Say whether a delta stands where the walk is: by name, or because it can only mean an end that has no name.
+
+        The second needs something that tells it: the time of its base, or where that is not told an old value, which
+        is compared when the delta is laid on. A name that nothing supports may be that of any other chain.
+        """
+        if delta.base_snapshot_id in self._here:
+            return True
+        told = delta.metadata.base_timestamp
+        is_supported = (
+            any(change.old is not None for change in delta.changes.values())
+            if told is None
+            else told == self._facts.metadata.timestamp
+        )
+        return is_supported and self.stands_at(delta.base_snapshot_id)
+
     def has_root(self, name: str) -> bool:
         """Say whether this names a full snapshot the walk came by."""
         return name in self._roots
@@ -86,7 +102,7 @@ class ChainWalk:
             ContradictoryDelta: it does not fit the state.
         """
         root = self._roots.get(delta.base_snapshot_id)
-        at_end = self.stands_at(delta.base_snapshot_id)
+        at_end = self.ends_at(delta)
         if not self._validate or at_end:
             self._replay.apply(delta, validate=self._validate)
         elif root is not None:

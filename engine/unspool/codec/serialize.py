@@ -18,7 +18,7 @@ from unspool.codec.bounded import GZIP_MAGIC, MAX_DECODED_BYTES, check_size, exp
 from unspool.codec.delta_record import DeltaRecord
 from unspool.codec.errors import CodecSettingError, CorruptRecord, UnsupportedRecordValue
 from unspool.codec.json_form import dump_sorted, json_obstacle, load_object
-from unspool.codec.payload import shrink, verify_payload
+from unspool.codec.payload import shrink
 from unspool.codec.sameness import first_difference
 from unspool.errors import CorruptHistory, UnsupportedValue
 from unspool.model.paths import format_path
@@ -65,10 +65,11 @@ def write_record(record: DeltaRecord, form: RecordForm, level: int | None) -> by
 
     Raises:
         UnsupportedRecordValue: the form cannot keep a value exactly; the message names the place.
-        CorruptRecord: the record was changed after its checksum was made.
+        CorruptRecord: a field is of the wrong type, or the record was changed after its checksum was made.
     """
-    verify_payload(record.changes, record.removed_keys, record.metadata, record.checksum)
     fields = record.to_dict()
+    # What could not be read back is not written.
+    DeltaRecord.from_dict(fields)
     obstacle = None if form is RecordForm.UNSPOOL else json_obstacle(fields)
     if form is RecordForm.UNSPOOL or (form is RecordForm.AUTO and obstacle):
         return _write_own(fields, level)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
+from typing import overload
 
 from unspool.chain.delta_chain import DeltaChain
 from unspool.chain.reconstructor import SnapshotReconstructor
@@ -118,10 +119,22 @@ class DeltaAwareHistoryManager:
         with self._lock:
             return self._store.states.of(self._node(index))
 
-    def __getitem__(self, index: int) -> Snapshot:
+    @overload
+    def __getitem__(self, index: int) -> Snapshot: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Snapshot]: ...
+    def __getitem__(self, index: int | slice) -> Snapshot | list[Snapshot]:
+        """Return the full state of an entry, or of several: `h[-1]`, `h[2:5]`."""
+        if isinstance(index, slice):
+            with self._lock:
+                return [self.get_snapshot(place) for place in range(*index.indices(len(self)))]
         return self.get_snapshot(index)
 
     def _node(self, index: int) -> Node:
+        if type(index) is not int:
+            raise EntryNotFound(
+                f"there is no entry {index!r}; entries are counted from 0, get_by_id finds one by its id"
+            )
         node = self._store.timeline.at(index)
         if node is None:
             raise EntryNotFound(f"there is no entry {index}; the history has {len(self)}, counted from 0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -59,6 +60,15 @@ class Listeners:
         return unsubscribe
 
     def tell(self, event: HistoryEvent) -> None:
-        """Call all listeners in the order they came; an error in one ends the round and reaches the caller."""
+        """Call all listeners in the order they came.
+
+        What happened has happened: an error in a listener is a warning, and neither keeps others from being told nor
+        looks as if the history had failed.
+        """
         for listener in self._listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001 - a listener is the app's own code and may raise anything
+                name = getattr(listener, "__qualname__", type(listener).__name__)
+                message = f"the listener {name} raised {type(error).__name__}: {error}; the {event.type} stands"
+                warnings.warn(message, RuntimeWarning, stacklevel=3)

@@ -81,7 +81,9 @@ class AtomChange:
 
     def to_dict(self) -> dict[str, Value]:
         """Return the change as a JSON object of the seed's shape, with what the seed leaves out added beside it."""
-        data: dict[str, Value] = {"atomId": self.atom_id, "atomName": self.atom_name}
+        # An atom without an id of its own is known by its name; that it has none stands beside it.
+        shown_id = self.atom_name if self.atom_id is None else self.atom_id
+        data: dict[str, Value] = {"atomId": shown_id, "atomName": self.atom_name}
         if self.is_incremental:
             data["ops"] = [op_to_dict(op) for op in self.ops]
         else:
@@ -93,7 +95,7 @@ class AtomChange:
             data["path"] = [to_pointer(path) for path in self.paths]
         for side, entry in (("old", self.old), ("new", self.new)):
             if entry is not None:
-                data |= _facts(side, entry, self.atom_id)
+                data |= _facts(side, entry, shown_id)
         return data
 
     @classmethod
@@ -123,7 +125,7 @@ _SIDES: Final = {
 _KINDS: Final = {kind.value: kind for kind in ChangeKind}
 
 
-def _facts(side: str, entry: AtomEntry, atom_id: str | None) -> dict[str, Value]:
+def _facts(side: str, entry: AtomEntry, atom_id: str) -> dict[str, Value]:
     data: dict[str, Value] = {}
     if entry.type:
         data[f"{side}Type"] = entry.type

@@ -5,6 +5,7 @@ Timestamps are milliseconds since the Unix epoch, as in the seed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -34,6 +35,13 @@ class Snapshot:
     base_snapshot_id: str | None = None
 
     def __post_init__(self) -> None:
+        if type(self.id) is not str:
+            raise UnsupportedValue(f"a snapshot has the id {self.id!r}; ids must be text")
+        if type(self.metadata.timestamp) not in (int, float) or not math.isfinite(self.metadata.timestamp):
+            raise UnsupportedValue(
+                f"snapshot {self.id!r} has the timestamp {self.metadata.timestamp!r}; it must be a number of "
+                "milliseconds since the Unix epoch"
+            )
         if not set(map(type, self.state)) <= {str}:
             odd = next(name for name in self.state if type(name) is not str)
             raise UnsupportedValue(f"snapshot {self.id!r} has the atom name {odd!r}; names of atoms must be text")
@@ -67,7 +75,8 @@ class Snapshot:
             action: why it was taken.
 
         Raises:
-            UnsupportedValue: a value has no wire form or contains itself; the message names the atom.
+            UnsupportedValue: a value has no wire form or contains itself, and the message names the atom; the id is no
+                text, or the time no number.
         """
         state = {}
         for name, value in values.items():

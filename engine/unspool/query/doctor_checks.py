@@ -24,6 +24,12 @@ Changes = dict[str, int]
 """What happened to each atom: `ADDED`, `MODIFIED` or `DELETED`."""
 
 
+def _has_time_of_file(facts: Facts) -> bool:
+    """Whether an entry of a foreign source carries the modification time of its file, for its record names none."""
+    meta = facts.extra.get("meta")
+    return isinstance(meta, Mapping) and meta.get("time_from") == "file"
+
+
 class EntryChecks:
     """Looks at entries one after the other and notes what is out of order."""
 
@@ -48,9 +54,11 @@ class EntryChecks:
         facts = step.facts
         if facts is None:
             return
-        if self._time is not None and facts.time_ns < self._time:
-            self._ledger.add(Code.CLOCK_BACKWARDS, step.seq, step.seq, "older than the entry before it")
-        self._time = facts.time_ns
+        # The time of a file says when it was written last, which no clock of the app has to agree with.
+        if not _has_time_of_file(facts):
+            if self._time is not None and facts.time_ns < self._time:
+                self._ledger.add(Code.CLOCK_BACKWARDS, step.seq, step.seq, "older than the entry before it")
+            self._time = facts.time_ns
         self._look_at_marks(step, facts)
         if not facts.changed and step.seq and step.fault is None and not facts.codec.is_note:
             self._ledger.add(Code.NO_OP, step.seq, step.seq, "changed nothing")

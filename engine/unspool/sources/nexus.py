@@ -12,13 +12,13 @@ from unspool.model.entries import NO_META
 from unspool.model.tags import Tagged
 from unspool.model.values import State, Value
 from unspool.sources.chains import Chains, RecordExaminer
-from unspool.sources.entries import TIME_FROM_FILE, Interpreter, Reader, SourceEntry, UnusableRecord, fits
+from unspool.sources.entries import TIME_FROM_FILE, Interpreter, Reader, SourceEntry, UnusableRecord, as_state, fits
 from unspool.sources.findings import OTHER
 from unspool.sources.items import ItemsReader, beside
 from unspool.sources.json_exact import BrokenText
 from unspool.sources.lines import LinesReader
 from unspool.sources.nexus_chains import NexusChains
-from unspool.sources.nexus_typed import MAP, revive_typed
+from unspool.sources.nexus_typed import MAP, is_marked, revive_typed
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.timestamps import to_ns
 
@@ -83,7 +83,36 @@ def detect(probe: Probe) -> int:
     """Score a probe: an export list, a list or log of snapshots, or a single one."""
     if probe.shape is Shape.DOCUMENT and _is_export(probe.document):
         return 95
-    return 90 if probe.records and all(map(is_snapshot, probe.records)) else 0
+    if probe.records and all(map(is_snapshot, probe.records)):
+        return 90
+    return 70 if probe.shape is Shape.DOCUMENT and _is_typed(probe.document) else 0
+
+
+def _is_typed(document: Value) -> bool:
+    """Say whether a document is what the package's serialiser writes of a value, or a list of such."""
+    values = document if isinstance(document, list) else [document]
+    return bool(values) and all(isinstance(value, dict) and is_marked(value) for value in values)
+
+
+class TypedValue:
+    """Reads a document of the package's serialiser that is no snapshot: one state, with its values restored."""
+
+    def __init__(self, lost: int) -> None:
+        """Read a document some values of which could not be restored."""
+        self._lost = lost
+
+    def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
+        """Return the entry of the document."""
+        yield SourceEntry(as_state(record), default_ns, meta=TIME_FROM_FILE)
+
+    def finish(self) -> Iterable[SourceEntry]:
+        """Nothing is held back."""
+        return ()
+
+    def notices(self) -> Iterable[tuple[str, bool]]:
+        """Tell of values that are not in the file."""
+        if self._lost:
+            yield f"{self._lost} values are not in the file: nested too deeply, or shared lists", True
 
 
 class SnapshotRecords:
@@ -273,6 +302,10 @@ def open_reader(probe: Probe) -> Reader:
         document, lost = revive_typed(probe.document, probe.limits)
     except BrokenText as error:
         raise UnreadableSource(f"{probe.path}: {error}; export fewer snapshots at once") from None
+    if _is_typed(probe.document) and not any(
+        map(is_snapshot, document if isinstance(document, list) else [document])
+    ):
+        return ItemsReader(probe.path, [document], TypedValue(lost), mtime_ns=probe.status.st_mtime_ns)
     passed_over: list[str] = []
     if isinstance(document, dict) and isinstance(document.get("snapshots"), list):
         passed_over = [part for part in beside(document, document["snapshots"]) if part not in _OF_EXPORTS]

@@ -49,6 +49,12 @@ _LEAVES: Final[dict[str, Callable[[dict[str, Value]], Value]]] = {
 _COLLECTIONS: Final = {MAP: "entries", "Set": "values"}
 
 
+def is_marked(value: dict[str, Value]) -> bool:
+    """Say whether an object is a value as the package's serialiser writes one: named by its type, and by an id or content."""
+    name = value.get(_TYPE)
+    return isinstance(name, str) and (_ID in value or name in _LEAVES or name in _COLLECTIONS)
+
+
 def _open(value: Value) -> Frame:
     if not isinstance(value, dict):
         return plain_frame(value)

@@ -97,7 +97,7 @@ def print_all(common: Common, history: History, at_entry: int | None = None) -> 
     with Output(common) as out:
         if at_entry is not None:
             history.resolve(at_entry)
-        print_stats(out, history.stats(), history.source_name)
+        print_stats(out, history.stats(), history.source_name, is_converted=history.is_foreign)
         out.line()
         print_entries(out, iter(history))
 

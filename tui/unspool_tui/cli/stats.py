@@ -29,7 +29,7 @@ def command(common: Common, as_json: bool) -> int:
             if as_json:
                 out.json(stats_shape(stats))
             else:
-                print_stats(out, stats, history.source_name)
+                print_stats(out, stats, history.source_name, is_converted=history.is_foreign)
         return judge(common, history.verdict)
 
 
@@ -46,8 +46,8 @@ def _notes(count: int) -> str:
     return f", {count} {'note' if count == 1 else 'notes'}" if count else ""
 
 
-def print_stats(out: Output, stats: HistoryStats, name: str) -> None:
-    """Write the facts for people."""
+def print_stats(out: Output, stats: HistoryStats, name: str, *, is_converted: bool) -> None:
+    """Write the facts for people; of a foreign source the size is that of its native copy, and is called so."""
     out.line(out.paint(visible(name), "head"))
     rebuild = stats.rebuild_us
     passed = f"{stats.passed_over} calls were passed over, as max_hz or budget asked"
@@ -59,7 +59,7 @@ def print_stats(out: Output, stats: HistoryStats, name: str) -> None:
             "stored",
             f"{human_bytes(stats.stored_bytes)} of {human_bytes(stats.full_bytes)} full, ratio {stats.ratio:.1f}",
         ),
-        ("file", human_bytes(stats.file_bytes)),
+        ("file", f"{human_bytes(stats.file_bytes)}{', as a native file' if is_converted else ''}"),
         ("codecs", ", ".join(f"{visible(name)} {count}" for name, count in stats.codecs.items()) or "none"),
         ("rebuild", f"p50 {rebuild.p50:.0f} us, p95 {rebuild.p95:.0f} us, max {rebuild.max:.0f} us"),
         (
