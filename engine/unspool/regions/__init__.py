@@ -5,11 +5,8 @@ it, `DeltaRecorder` records the next ones. Nothing is stored for regions that no
 """
 
 from unspool.errors import RegionError
-from unspool.regions.actions import DeltaAction
 from unspool.regions.address import Position, RegionAddress, RingworldAddress, hash_seed
 from unspool.regions.apply import Applied, apply_delta, apply_deltas, replay_to
-from unspool.regions.component import RegionDeltaComponent
-from unspool.regions.compress import compress_deltas
 from unspool.regions.conservation import Audit, ItemAccount, audit, require_fate
 from unspool.regions.deltas import RegionDelta, in_tick_order
 from unspool.regions.effects import Conflict, Effect, Movement, MovementKind, Reducer, Write
@@ -27,7 +24,7 @@ from unspool.regions.errors import (
     UnknownAction,
     UnknownFate,
 )
-from unspool.regions.fate import Fate, FateKind
+from unspool.regions.folding import compress_deltas
 from unspool.regions.formats import (
     FileForm,
     RegionDocument,
@@ -36,11 +33,14 @@ from unspool.regions.formats import (
     read_region_file,
     write_region_file,
 )
-from unspool.regions.generator import RegionTemplate, demo_world, generate_region
+from unspool.regions.generator import RegionTemplate, World, demo_world, generate_region
 from unspool.regions.multiplayer import MultiplayerRegionDelta
 from unspool.regions.payloads import (
     BuildingDelta,
     CustomDelta,
+    DeltaAction,
+    Fate,
+    FateKind,
     ItemDelta,
     NPCDelta,
     NPCState,
@@ -50,14 +50,11 @@ from unspool.regions.payloads import (
 from unspool.regions.recorder import DeltaRecorder
 from unspool.regions.records import HeaderlessRecords, read_records, write_records
 from unspool.regions.region import Layer, Region, RegionView, unknown_region
-from unspool.regions.region_file import Base, RegionDeltaFile, SnapshotReference
-from unspool.regions.snapshot import RegionSnapshot
-from unspool.regions.sqlite_storage import SqliteStorage
-from unspool.regions.state import RegionMoment, region_history, region_state
-from unspool.regions.storage import DirectoryStorage, RegionStorage
+from unspool.regions.region_file import Base, RegionDeltaComponent, RegionDeltaFile, SnapshotReference
+from unspool.regions.state import RegionMoment, RegionSnapshot, region_history, region_state
+from unspool.regions.storage import DirectoryStorage, RegionStorage, SqliteStorage
 from unspool.regions.store import LoadedRegion, RegionStore
 from unspool.regions.table import STANDARD_ACTIONS, ActionRule, ActionTable
-from unspool.regions.world import World
 
 __all__ = [
     "STANDARD_ACTIONS",

@@ -7,13 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from unspool.model.values import Value
-from unspool.regions.actions import DeltaAction
 from unspool.regions.apply import Applied, apply_deltas
 from unspool.regions.deltas import RegionDelta
 from unspool.regions.effects import MovementKind
 from unspool.regions.errors import FateRequired, InvalidRegionValue
-from unspool.regions.fate import FateKind
-from unspool.regions.payloads import CustomDelta, ItemDelta, read_items
+from unspool.regions.payloads import CustomDelta, DeltaAction, FateKind, ItemDelta, read_items
 from unspool.regions.region import Region
 from unspool.regions.table import STANDARD_ACTIONS, ActionTable
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from unspool.model.values import MISSING, Value
-from unspool.regions.actions import STANDARD_ACTION
 from unspool.regions.address import Position
 from unspool.regions.checks import (
+    EMPTY,
     U32_MAX,
     freeze_extra,
     need_list,
@@ -18,10 +18,10 @@ from unspool.regions.checks import (
     need_whole,
     rest_of,
     set_frozen,
+    thaw,
 )
 from unspool.regions.errors import InvalidRegionValue, UnknownAction
-from unspool.regions.frozen import EMPTY, thaw
-from unspool.regions.payloads import Payload, payload_for
+from unspool.regions.payloads import STANDARD_ACTION, Payload, payload_for
 
 _FIELDS: Final = ("tick", "action", "position", "data")
 

@@ -8,13 +8,11 @@ from typing import Final
 
 from unspool.model.values import Value
 from unspool.regions.binary_form import MAGIC, ListPath, decode_binary, encode_binary
-from unspool.regions.component import COMPONENT_SCHEMA, COMPONENT_TYPE, RegionDeltaComponent
 from unspool.regions.errors import InvalidRegionValue, RegionFileError, RegionStorageError
-from unspool.regions.json_form import dump_json, load_json
 from unspool.regions.multiplayer import MultiplayerRegionDelta
-from unspool.regions.records import RECORD_HEAD_SIZE, ByteOrder, HeaderlessRecords, read_records
-from unspool.regions.region_file import RegionDeltaFile
-from unspool.regions.snapshot import SNAPSHOT_FORM, RegionSnapshot
+from unspool.regions.records import RECORD_HEAD_SIZE, ByteOrder, HeaderlessRecords, dump_json, load_json, read_records
+from unspool.regions.region_file import COMPONENT_SCHEMA, COMPONENT_TYPE, RegionDeltaComponent, RegionDeltaFile
+from unspool.regions.state import SNAPSHOT_FORM, RegionSnapshot
 from unspool.regions.storage import write_region
 from unspool.regions.table import STANDARD_ACTIONS, ActionTable
 

@@ -1,22 +1,52 @@
-"""A small deterministic generator, for tests, the demo, and as a pattern for a game's own.
-
-It fills the corner of a region with trees, rocks, items and NPCs by template and seed. The template
-`ancient_landing_platform` always holds what the worked examples of seed 003 speak of.
-"""
+"""What a game plugs in: how its regions are made, and what its actions do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from unspool.regions.address import Position, RegionAddress
-from unspool.regions.checks import Number
+from unspool.regions.address import Position, RegionAddress, hash_seed
+from unspool.regions.checks import FrozenObject, Number
 from unspool.regions.errors import InvalidRegionValue
-from unspool.regions.frozen import FrozenObject
-from unspool.regions.region import Layer, Region
-from unspool.regions.things import Chest, Door, ItemStack, Npc, Rock, Thing, Tree
-from unspool.regions.world import World
+from unspool.regions.region import Chest, Door, ItemStack, Layer, Npc, Region, Rock, Thing, Tree
+from unspool.regions.region_file import Base
+from unspool.regions.table import STANDARD_ACTIONS, ActionTable
+
+Generator = Callable[[RegionAddress, str, Number], Region]
+"""Makes a region from its address, template and seed; the same ones always give the same region."""
+
+
+def companion_seed(address: RegionAddress, template: str) -> int:
+    """Return the seed of the companion document's rule (`hash_seed`)."""
+    return hash_seed(address.megasegment, address.region, template)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A game's rules for regions.
+
+    Attributes:
+        generate: makes a region.
+        select_template: which template a region is made from.
+        seed_of: which seed a region is made with; the companion document's rule unless the game has its own.
+        actions: what the actions do.
+    """
+
+    generate: Generator
+    select_template: Callable[[RegionAddress], str]
+    seed_of: Callable[[RegionAddress, str], Number] = companion_seed
+    actions: ActionTable = STANDARD_ACTIONS
+
+    def base_of(self, address: RegionAddress, template: str | None = None, seed: Number | None = None) -> Base:
+        """Return what a region is generated from; a template or seed that the caller knows comes first."""
+        chosen = self.select_template(address) if template is None else template
+        return Base(chosen, self.seed_of(address, chosen) if seed is None else seed)
+
+    def pristine(self, address: RegionAddress, base: Base) -> Region:
+        """Return the region as generated."""
+        return self.generate(address, base.template, base.seed)
+
 
 _MASK: Final = (1 << 64) - 1
 _CORNER: Final = 128

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from unspool.model.values import MISSING, Value
-from unspool.regions.actions import STANDARD_ACTION
 from unspool.regions.address import RegionAddress
-from unspool.regions.checks import Number, need_object, need_text, set_frozen
+from unspool.regions.checks import EMPTY, FrozenObject, Number, need_object, need_text, set_frozen
 from unspool.regions.deltas import RegionDelta, in_tick_order, read_deltas
-from unspool.regions.frozen import EMPTY, FrozenObject
+from unspool.regions.payloads import STANDARD_ACTION
 from unspool.regions.region_file import (
     Base,
     RegionDeltaFile,

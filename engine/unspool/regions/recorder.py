@@ -14,9 +14,9 @@ from unspool.regions.deltas import RegionDelta
 from unspool.regions.errors import InvalidRegionValue, NotInRegion, OutOfRange
 from unspool.regions.payloads import Payload, payload_for
 from unspool.regions.region import unknown_region
+from unspool.regions.shelf import OpenVisit, StoredFile
 from unspool.regions.store import RegionStore
 from unspool.regions.table import STANDARD_ACTIONS
-from unspool.regions.visits import OpenVisit, StoredFile
 
 Clock = Callable[[], int]
 """Says the current tick."""

@@ -18,14 +18,13 @@ from unspool.regions.effects import Conflict
 from unspool.regions.errors import InvalidRegionValue, RegionFileError, RegionWarning
 from unspool.regions.folding import SNAPSHOT_THRESHOLD, compressed, split_foldable
 from unspool.regions.formats import FileForm
+from unspool.regions.generator import World
 from unspool.regions.multiplayer import MultiplayerRegionDelta
 from unspool.regions.region import Region
 from unspool.regions.region_file import SNAPSHOT_TEMPLATE, Base, RegionDeltaFile, SnapshotReference
-from unspool.regions.shelf import RegionShelf
-from unspool.regions.snapshot import RegionSnapshot
+from unspool.regions.shelf import OpenVisit, RegionShelf, StoredFile, Visits, with_recorded, with_visits
+from unspool.regions.state import RegionSnapshot
 from unspool.regions.storage import DirectoryStorage, RegionStorage
-from unspool.regions.visits import OpenVisit, StoredFile, Visits, with_recorded, with_visits
-from unspool.regions.world import World
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,11 @@ from unspool.errors import ConfigError, RegionError, UnreadableSource
 from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.model.values import Value
 from unspool.regions.binary_form import MAGIC
-from unspool.regions.component import COMPONENT_SCHEMA, COMPONENT_TYPE
 from unspool.regions.errors import AmbiguousByteOrder
 from unspool.regions.multiplayer import MultiplayerRegionDelta
 from unspool.regions.records import RECORD_HEAD_SIZE, RECORD_HEADS, ByteOrder
-from unspool.regions.snapshot import SNAPSHOT_FORM, RegionSnapshot
-from unspool.regions.state import RegionMoment, region_history, region_state
+from unspool.regions.region_file import COMPONENT_SCHEMA, COMPONENT_TYPE
+from unspool.regions.state import SNAPSHOT_FORM, RegionMoment, RegionSnapshot, region_history, region_state
 from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.chains import SeqOf
 from unspool.sources.choices import Choice, several

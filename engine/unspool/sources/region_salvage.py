@@ -12,12 +12,13 @@ from unspool.regions.binary_form import MAGIC, decode_binary
 from unspool.regions.deltas import RegionDelta
 from unspool.regions.errors import AmbiguousByteOrder, InvalidRegionValue
 from unspool.regions.formats import RegionDocument, decode_region
-from unspool.regions.json_form import dump_json, load_json
 from unspool.regions.records import (
     RECORD_HEAD_SIZE,
     RECORD_HEADS,
     ByteOrder,
     HeaderlessRecords,
+    dump_json,
+    load_json,
     read_records,
     walk_records,
 )

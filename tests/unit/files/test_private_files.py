@@ -18,8 +18,7 @@ from unspool import Recorder, open_history
 from unspool.errors import ConfigError, HistoryLocked, UnreadableSource
 from unspool.events import EventLog
 from unspool.query.repair import repair
-from unspool.regions.sqlite_storage import SqliteStorage
-from unspool.regions.storage import DirectoryStorage
+from unspool.regions.storage import DirectoryStorage, SqliteStorage
 from unspool.sources.entries import Reading
 from unspool.sources.foreign import open_foreign
 from unspool_tui.cli import run

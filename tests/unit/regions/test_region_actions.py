@@ -32,7 +32,7 @@ from unspool.regions import (
     generate_region,
     unknown_region,
 )
-from unspool.regions.things import (
+from unspool.regions.region import (
     Building,
     Chest,
     Claim,

@@ -1,1 +1,0 @@
-"""What each action does to a region: small pure functions, one an action (rows R-01, R-30)."""
