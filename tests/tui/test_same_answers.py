@@ -91,7 +91,8 @@ async def test_blame(shop: Path, at: int) -> None:
 @pytest.mark.slow
 async def test_every_write_of_a_value(shop: Path) -> None:
     for path in ("rows[1].qty", "rows[0]", "open"):
-        told = asked("blame", shop, path, "--writes", "--unchanged")["writes"]
+        # The screen begins at the head, the command line with the oldest.
+        told = asked("blame", shop, path, "--writes", "--unchanged")["writes"][::-1]
         async with drive(make_app(open_file(shop), at=89)) as driver:
             main = driver.app.main
             main.apply(select(main.view, parse_path(path)))

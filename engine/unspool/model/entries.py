@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -111,3 +112,9 @@ class Entry:
     meta: Mapping[str, Value] = field(default_factory=lambda: NO_META)
     parent_seq: int | None = None
     part: tuple[str, ...] | None = None
+
+
+def iso_time(timestamp_ns: int) -> str:
+    """Spell nanoseconds since the epoch as ISO 8601 in UTC with microseconds and Z."""
+    moment = dt.datetime(1970, 1, 1) + dt.timedelta(microseconds=timestamp_ns // 1_000)
+    return f"{moment.isoformat(timespec='microseconds')}Z"

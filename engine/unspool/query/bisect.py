@@ -18,6 +18,7 @@ from unspool.query.bisect_flips import Bisection, Flip
 from unspool.query.doubts import refuse_unknown
 from unspool.query.expressions import Answer, Expression, Predicate
 from unspool.query.lineage import Places, Stretch, concerns, line_to, stretches_back, touching, windows
+from unspool.query.python_questions import PythonQuestion
 from unspool.query.reading import Cancelled, StateReader, never
 
 Progress = Callable[[int, int], None]
@@ -77,22 +78,34 @@ class Bisecting:
     def __init__(
         self,
         history: History,
-        question: Expression | Function | str,
+        question: Expression | PythonQuestion | Function | str,
         *,
         at: int | None = None,
         assume_single_flip: bool = False,
+        most: int | None = None,
         skip_damaged: bool = False,
         cancelled: Cancelled = never,
     ) -> None:
         """Prepare; see `bisect` for arguments and what is raised."""
         if isinstance(question, str):
             question = Expression(question)
-        predicate: Predicate = question if isinstance(question, Expression) else FunctionPredicate(question)
-        self._watch = question.watch if isinstance(question, Expression) else None
-        if self._watch is not None:
-            refuse_unknown(self._watch, predicate.reads, history)
+        elif isinstance(question, Expression):
+            # What is noticed while it is asked belongs to this asking.
+            question = question.fresh()
+        self._doubts: Callable[[], tuple[str, ...]] = tuple
+        predicate: Predicate
+        if isinstance(question, Expression):
+            refuse_unknown(question.watch, question.reads, history)
+            predicate, self._doubts = question, question.watch.doubts
+        elif isinstance(question, PythonQuestion):
+            question = question.fresh()
+            question.refuse_unknown(history)
+            predicate, self._doubts = question, question.doubts
+        else:
+            predicate = FunctionPredicate(question)
         self._asking = _Asking(history, predicate, skip_damaged)
         self._single = assume_single_flip
+        self._most = most
         self._cancelled = cancelled
         self._complete = False
         self._line: Places | None = None
@@ -116,10 +129,13 @@ class Bisecting:
             return
         stretches = _as_read(asking) if line is None else line.pieces(_WINDOW)
         for done in _scan(asking, stretches):
-            if self._cancelled():
+            if self._cancelled() or self._has_enough():
                 return
             yield done
         self._complete = True
+
+    def _has_enough(self) -> bool:
+        return self._most is not None and len(self._asking.flips) >= self._most
 
     @property
     def flips(self) -> list[Flip]:
@@ -128,17 +144,17 @@ class Bisecting:
 
     def result(self) -> Bisection:
         """Return what came of it so far."""
-        doubts = self._watch.doubts() if self._watch is not None else ()
         single = self._single and self._line is not None
-        return self._asking.result(self.entries, self._complete, single=single, doubts=doubts)
+        return self._asking.result(self.entries, self._complete, single=single, doubts=self._doubts())
 
 
 def bisect(
     history: History,
-    question: Expression | Function | str,
+    question: Expression | PythonQuestion | Function | str,
     *,
     at: int | None = None,
     assume_single_flip: bool = False,
+    most: int | None = None,
     skip_damaged: bool = False,
     progress: Progress | None = None,
     cancelled: Cancelled = never,
@@ -152,6 +168,7 @@ def bisect(
             single flip the line to the last one.
         assume_single_flip: take for granted that the answer flips once between the first and the last entry of the
             line, and search in halves. If it flips more often, one of the flips is found.
+        most: end after so many flips, the first in the order of entries; `complete` is then False.
         skip_damaged: step over entries that cannot be read instead of raising.
         progress: told how many entries of how many are done.
         cancelled: ends the search when it says yes; `complete` is then False.
@@ -166,6 +183,7 @@ def bisect(
         question,
         at=at,
         assume_single_flip=assume_single_flip,
+        most=most,
         skip_damaged=skip_damaged,
         cancelled=cancelled,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Final
 
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
@@ -17,9 +17,7 @@ from unspool.model.parts import value_parts
 from unspool.model.paths import format_path
 from unspool.model.values import Value
 from unspool.query.errors import ExpressionError
-
-Node = dict[str, Any]
-"""A node of JMESPath's tree: `type`, `children`, and `value` where it has one."""
+from unspool.query.expression_text import Node, is_root
 
 _SPELLINGS: Final = {
     "True": "true", "TRUE": "true", "False": "false", "FALSE": "false",
@@ -56,11 +54,15 @@ class Watch:
         self._clashing: dict[int, tuple[Value, Value] | None] = {}
         self._texts: dict[int, tuple[str, set[str]]] = {}
         self._compared: list[Node] = []
+        self._failure = ""
+        self._was_answered = False
         self._walk(tree, "")
 
     def _walk(self, node: Node, prefix: str) -> str:
         """Note the path of every field below a node, given the path it starts from; return the path it leads to."""
         kind, inner = node["type"], [child for child in node["children"] if isinstance(child, dict)]
+        if is_root(node):
+            return ""
         if kind == "field":
             step = format_path((node["value"],), root="")
             path = self._places[id(node)] = step if not prefix else f"{prefix}.{step}".replace(".[", "[")
@@ -127,14 +129,23 @@ class Watch:
         if len(known[1]) < _MOST_NAMES:
             known[1].add(left)
 
+    def failed(self, failure: str) -> None:
+        """Note that a state could not be asked."""
+        self._failure = self._failure or failure
+
+    def answered(self) -> None:
+        """Note that a state could be asked."""
+        self._was_answered = True
+
     def doubts(self) -> tuple[str, ...]:
         """Return a sentence for each part of the expression that can hardly be meant, as far as it was asked."""
-        return (*self._absent(), *self._mixed(), *self._other_case())
+        failed = (f"it could be worked out at no entry: {self._failure}",) if self._failure else ()
+        return (*(() if self._was_answered else failed), *self._absent(), *self._mixed(), *self._other_case())
 
     def _absent(self) -> Iterator[str]:
         for path, names in self._missing.values():
             if path:
-                yield f"no entry that was asked has {path}{_nearest(path.rpartition('.')[2], names)}"
+                yield f"no entry that was asked has {path}{nearest(path.rpartition('.')[2], names)}"
 
     def _mixed(self) -> Iterator[str]:
         for node in self._compared:
@@ -191,7 +202,8 @@ def _retyped(left: Value, right: Value) -> str:
     return ""
 
 
-def _nearest(name: str, names: Iterable[str]) -> str:
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return what a message says of a name that is none: the nearest one there is, or which there are."""
     known = sorted(map(str, names))
     folded = {item.casefold(): item for item in known}
     if name.casefold() in folded:
@@ -228,7 +240,11 @@ def _unknown(watch: Watch, atom: str, history: History) -> str:
         return f"{told}; write {_SPELLINGS[atom]}"
     if atom in _LITERALS and atom in watch.left_sides:
         return f"{told}; write the value {atom} right of the comparison"
-    near = _nearest(atom, names)
+    near = nearest(atom, names)
+    if f'"{atom}"' in watch.text and "did you mean" not in near:
+        if atom in watch.left_sides:
+            return f'{told}; write the text right of the comparison: path == "{atom}"'
+        return f"{told}; a text given to a function stands in single quotes: '{atom}'"
     if atom in watch.right_sides and "did you mean" not in near:
         return f'{told}; a text is written in double quotes: "{atom}"'
     if "did you mean" not in near:

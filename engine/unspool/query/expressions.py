@@ -2,7 +2,9 @@
 
 `cart.total > 100`, `user.name == "bob"`, `items[?qty > 3]`, `length(cart.items) > 2 && !cart.paid`. Beyond JMESPath,
 what stands right of a comparison may be a bare number, `true`, `false`, `null` or a text in double quotes (plain
-JMESPath wants backticks round them), a number may stand left of one, a path may begin with `$.`, and `!a.b` means `!(a.b)`.
+JMESPath wants backticks round them), a number may stand left of one, `$` is the state as a whole, also inside a filter
+(`queue[?lookup($.library, song).secs > 300]`), and `!a.b` means `!(a.b)`. Functions for arithmetic and more are told in
+`unspool.query.expression_functions`.
 
 What holds: everything except null, false, an empty text, an empty list and an empty object; 0 holds. This is
 JMESPath's rule. Where a function is given what it cannot take, as `length` of null, the answer does not hold.
@@ -10,70 +12,25 @@ JMESPath's rule. Where a function is given what it cannot take, as `length` of n
 
 from __future__ import annotations
 
-import json
-import re
-from bisect import bisect_right
+from copy import copy
 from dataclasses import dataclass
-from difflib import get_close_matches
 from time import monotonic
 from typing import Any, Final, Protocol
 
-import jmespath
-from jmespath.exceptions import EmptyExpressionError, JMESPathError, LexerError, ParseError
-from jmespath.functions import Functions
-from jmespath.visitor import TreeInterpreter
+from jmespath.exceptions import JMESPathError
+from jmespath.visitor import Options, TreeInterpreter
 
-from unspool.errors import PathSyntaxError
-from unspool.model.keys import Key, read_key, spell_key
 from unspool.model.limits import in_force
 from unspool.model.values import Value
 from unspool.query.doubts import Watch
 from unspool.query.errors import EvaluationStopped, ExpressionError
+from unspool.query.expression_functions import ExpressionFunctions
+from unspool.query.expression_text import Node, is_root, parse
 from unspool.query.expression_values import Member, may_have_members, other_key, plain, without_members
 from unspool.query.reading import Wire
 
-_DEEPEST: Final = 100
-"""Levels of an expression beyond which evaluating it might exhaust the stack."""
-
-_LONGEST: Final = 20_000
-"""Characters of an expression; nobody types more, and the parser takes a second for each megabyte."""
 _VISITS: Final = 64
 """Parts worked out between two looks at the clock."""
-_MOST_COPIES: Final = 1_000_000
-"""How often an expression may put its parts side by side: `[@, @]` twelve times over is 4,096 times the state."""
-
-# A text that does not end is taken to the end of the expression, so that no quote inside it is tried as a beginning.
-_TERM: Final = re.compile(
-    r"""(?P<kept>'(?:[^'\\]|\\.)*+(?:'|\Z) | `(?:[^`\\]|\\.)*+(?:`|\Z))
-      | (?P<sign>==|!=|<=|>=|<|>) (?P<gap>\s*+)
-        (?P<bare>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.\[])
-          | (?:true|false|null)(?![\w.\[(])
-          | "(?:[^"\\]|\\.)*+"(?!\s*[.\[(]))
-      | (?P<left>(?<![\w.\])"'`-])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?=\s*+(?:==|!=|<=|>=|<|>))
-      | !(?!=)\s*+(?P<chain>(?:[A-Za-z_]\w*+|"(?:[^"\\]|\\.)*+")(?:\.(?:[A-Za-z_]\w*+|"(?:[^"\\]|\\.)*+")|\[-?\d+\])++)
-      | (?P<quoted>"(?:[^"\\]|\\.)*+(?:"|\Z))
-      | (?P<root>(?<![\w"])\$\.)
-      | (?<=[\w"\])])\[(?P<key>\((?:[^][()"']|\((?:[^][()"'])*+\)|'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")*+\)
-          | None|True|False|-?\d+\.\d+|b'(?:[^'\\]|\\.)*+'|b"(?:[^"\\]|\\.)*+"|\d{4}-\d\d-\d\d[\dT:.+-]*+)\]""",
-    re.VERBOSE | re.DOTALL,
-)
-_HINTS: Final = {
-    "=": "write ==",
-    "and": "write &&",
-    "or": "write ||",
-    "not": "write !",
-    "&": "write &&",
-    "is": "write ==",
-}
-_HINTS_AT: Final = {"=>": "write >=", "=<": "write <=", "===": "write ==", "<>": "write !="}
-_FUNCTIONS: Final = {
-    "len": "length",
-    "size": "length",
-    "count": "length",
-    "str": "to_string",
-    "int": "to_number",
-    "average": "avg",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +65,17 @@ class _BoundedInterpreter(TreeInterpreter):  # type: ignore[misc]
     """Works an expression out, and ends one that takes too long: nested projections and maps multiply their items."""
 
     def __init__(self, text: str, watch: Watch) -> None:
-        super().__init__()
+        super().__init__(Options(custom_functions=ExpressionFunctions()))
         self._text = text
         self._watch = watch
         self._visits = 0
         self._until = 0.0
+        self._state: dict[str, Value] = {}
         self.has_members = False
 
-    def begin(self) -> None:
-        """Start the clock."""
+    def begin(self, state: dict[str, Value]) -> None:
+        """Start the clock, and remember what `$` is."""
+        self._state = state
         self._until = monotonic() + in_force().expression_seconds
 
     def visit(self, node: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -153,6 +112,8 @@ class _BoundedInterpreter(TreeInterpreter):  # type: ignore[misc]
 
     def visit_function_expression(self, node: dict[str, Any], value: Any) -> Any:
         """Call a function; members of enumerations are their values to it."""
+        if is_root(node):
+            return self._state
         given = [self.settled(self.visit(child, value)) for child in node["children"]]
         return self._functions.call_function(node["value"], given)
 
@@ -192,31 +153,29 @@ class Expression:
         Raises:
             ExpressionError: it does not parse; the message names the column.
         """
-        if len(text) > _LONGEST:
-            raise ExpressionError(f"{text[:40]!r}... has {len(text):,} characters; at most {_LONGEST:,} can be asked")
         self.text = text
-        rewritten, starts, origins = _rewrite(text)
-        try:
-            self._tree: Any = jmespath.compile(rewritten).parsed
-        except EmptyExpressionError:
-            raise ExpressionError("the expression is empty; write something like cart.total > 100") from None
-        except ParseError as error:
-            place = max(bisect_right(starts, error.lex_position) - 1, 0)
-            column = origins[place] + error.lex_position - starts[place] + 1
-            raise ExpressionError(_explain(text, min(column, len(text) + 1), error)) from None
-        except RecursionError:
-            raise ExpressionError(_too_deep(text)) from None
-        except ValueError as error:
-            raise ExpressionError(f"{text[:80]!r} does not parse: {error}") from None
-        _check(self._tree, text)
+        self._tree = parse(text)
         self.reads = _atoms_read(self._tree)
-        self.watch = Watch(self._tree, text)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.watch = Watch(self._tree, self.text)
         """What was noticed while states were asked."""
-        self._interpreter = _BoundedInterpreter(text, self.watch)
+        self._interpreter = _BoundedInterpreter(self.text, self.watch)
         self._decoded: dict[str, tuple[bytes, Value]] = {}
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
+
+    def fresh(self) -> Expression:
+        """Return the same question with nothing noticed yet, for whoever asks it beside others."""
+        other = copy(self)
+        other._begin()
+        return other
+
+    def reads_below(self, field: str) -> frozenset[str] | None:
+        """Return the fields of one field of the state that it may read; None when it may read any."""
+        return _fields_below(self._tree, field)
 
     def ask(self, state: Wire) -> Answer:
         """See `Predicate.ask`.
@@ -224,17 +183,24 @@ class Expression:
         Raises:
             EvaluationStopped: it takes longer than the limits allow.
         """
-        self._interpreter.begin()
         wanted = state if self.reads is None else [atom for atom in state if atom in self.reads]
-        values = {atom: self._value(atom, state[atom]) for atom in wanted}
+        return self.ask_values({atom: self.value(atom, state[atom]) for atom in wanted})
+
+    def ask_values(self, values: dict[str, Value]) -> Answer:
+        """Ask a state whose values are as `value` gives them; see `ask`."""
+        self._interpreter.begin(values)
         try:
             value = self._interpreter.visit(self._tree, values)
         except (JMESPathError, TypeError, ArithmeticError, RecursionError) as error:
-            return Answer(None, False, self.reads, str(error) or type(error).__name__)
+            failure = str(error) or type(error).__name__
+            self.watch.failed(failure)
+            return Answer(None, False, self.reads, failure)
+        self.watch.answered()
         value = self._interpreter.settled(value)
         return Answer(value, holds(value), self.reads)
 
-    def _value(self, atom: str, encoded: bytes) -> Value:
+    def value(self, atom: str, encoded: bytes) -> Value:
+        """Return a wire form as expressions see it; what was asked for last by the same name is remembered."""
         known = self._decoded.get(atom)
         if known is None or known[0] != encoded:
             known = self._decoded[atom] = (encoded, plain(encoded))
@@ -247,104 +213,6 @@ def holds(value: Value) -> bool:
     return not (value is None or value is False or (isinstance(value, str | list | dict) and not value))
 
 
-def _rewrite(text: str) -> tuple[str, list[int], list[int]]:
-    """Turn bare literals into JMESPath's; also return where pieces start in the result and in the text."""
-    pieces: list[str] = []
-    starts, origins = [0], [0]
-    size = last = 0
-
-    def put(piece: str, start: int, end: int) -> None:
-        nonlocal size, last
-        for part, origin in ((text[last:start], last), (piece, start)):
-            starts.append(size)
-            origins.append(origin)
-            pieces.append(part)
-            size += len(part)
-        last = end
-
-    for match in _TERM.finditer(text):
-        if match["bare"] is not None:
-            put(f"`{match['bare'].replace('`', chr(92) + '`')}`", match.start("bare"), match.end("bare"))
-        elif match["left"] is not None:
-            put(f"`{match['left']}`", match.start(), match.end())
-        elif match["key"] is not None:
-            spelled = _key_spelled(match["key"])
-            if spelled:
-                put(spelled, match.start(), match.end())
-        elif match["root"] is not None:
-            put("", match.start(), match.end())
-        elif match["chain"] is not None:
-            put("(", match.start("chain"), match.start("chain"))
-            put(")", match.end("chain"), match.end("chain"))
-    put("", len(text), len(text))
-    return "".join(pieces), starts, origins
-
-
-def _key_spelled(text: str) -> str:
-    """Return a key in brackets, as paths have it, as the field that stands for it; "" where it is no such key."""
-    try:
-        key = read_key(text)
-    except PathSyntaxError:
-        return ""
-    return f".{json.dumps(spell_key(key))}" if isinstance(key, Key) else ""
-
-
-def _explain(text: str, column: int, error: ParseError) -> str:
-    token = str(error.token_value or "")
-    reason = error.message if isinstance(error, LexerError) else f"{token!r} is not expected there"
-    if column > len(text):
-        reason = "it ends too early"
-    near = text[max(column - 2, 0) : column + 2]
-    told = next((_HINTS_AT[sign] for sign in _HINTS_AT if sign in near), _HINTS.get(token, ""))
-    if not told and re.search(r"\bnot\s+$", text[: column - 1]):
-        told = _HINTS["not"]
-    elif not told and text[: column - 1].rstrip().endswith("["):
-        told = f"a key is written after a dot: .{token}"
-    hint = f"; {told}" if told else ""
-    if token.startswith("-"):
-        hint = '; names with other signs than letters, digits and _ are written in double quotes: "a-b"'
-    elif token.isdigit():
-        hint = "; a number stands right of a comparison"
-    return f"{text[:80]!r} does not parse at column {column}: {reason}{hint}"
-
-
-def _too_deep(text: str) -> str:
-    return f"{text[:40]!r}... is nested more than {_DEEPEST} levels deep; ask simpler questions one by one"
-
-
-def _check(tree: dict[str, Any], text: str) -> None:
-    """Refuse what would fail at every state: unknown functions, too deep a nesting, results too large for any memory."""
-    copies = 1
-    pending: list[tuple[dict[str, Any], int]] = [(tree, 1)]
-    while pending:
-        node, depth = pending.pop()
-        if depth > _DEEPEST:
-            raise ExpressionError(_too_deep(text))
-        if node["type"] == "function_expression":
-            _check_call(node, text)
-        if node["type"] in ("multi_select_list", "multi_select_dict"):
-            copies *= max(1, len(node["children"]))
-        if copies > _MOST_COPIES:
-            raise ExpressionError(f"{text[:40]!r}... puts its parts side by side too often; ask for fewer at a time")
-        pending.extend((child, depth + 1) for child in node["children"] if isinstance(child, dict))
-
-
-def _check_call(node: dict[str, Any], text: str) -> None:
-    name, given = node["value"], len(node["children"])
-    found = re.search(rf"\b{re.escape(name)}\s*\(", text)
-    column = found.start() + 1 if found else 1
-    known = Functions.FUNCTION_TABLE.get(name)
-    if known is None:
-        names = sorted(Functions.FUNCTION_TABLE)
-        near = _FUNCTIONS.get(name) or next(iter(get_close_matches(name, names, n=1, cutoff=0.7)), "")
-        hint = f"did you mean {near}?" if near else f"there are {', '.join(names)}"
-        raise ExpressionError(f"{text[:80]!r}: no function is called {name!r} (column {column}); {hint}")
-    takes = known["signature"]
-    variadic = bool(takes) and bool(takes[-1].get("variadic"))
-    if given != len(takes) and not (variadic and given >= len(takes)):
-        raise ExpressionError(f"{text[:80]!r}: {name} (column {column}) takes {len(takes)} arguments, not {given}")
-
-
 _PASSES_ON: Final = frozenset(
     ("subexpression", "pipe", "index_expression", "projection", "value_projection", "filter_projection")
 )
@@ -352,24 +220,65 @@ _PASSES_ON: Final = frozenset(
 _WHOLE: Final = frozenset(("current", "identity"))
 
 
-def _atoms_read(tree: dict[str, Any]) -> frozenset[str] | None:
+def _atoms_read(tree: Node) -> frozenset[str] | None:
     """Return the atoms that an expression may read; None when it may read any."""
+    found: set[str] = set()
+    # Each part with whether it is asked of the state itself, or of something inside it.
+    pending = [(tree, True)]
+    while pending:
+        node, of_state = pending.pop()
+        kind, inner = node["type"], [child for child in node["children"] if isinstance(child, dict)]
+        if is_root(node) or (of_state and kind in _WHOLE):
+            return None
+        if kind == "field":
+            if of_state:
+                found.add(node["value"])
+        elif kind in _PASSES_ON:
+            first, *rest = inner
+            if _is_state(first, of_state):
+                # `@.a` and `$.a` read what `a` reads: what stands first gives the whole state on.
+                if kind not in ("subexpression", "pipe") or not rest:
+                    return None
+                first, *rest = rest
+                of_state = True
+            pending.append((first, of_state))
+            pending.extend((child, False) for child in rest)
+        else:
+            pending.extend((child, of_state and kind != "expref") for child in inner)
+    return frozenset(found)
+
+
+def _is_state(node: Node, of_state: bool) -> bool:
+    return is_root(node) or (of_state and node["type"] in _WHOLE)
+
+
+def _field_of(node: Node) -> str | None:
+    """Return the field that a part of an expression begins with."""
+    while node["type"] in _PASSES_ON:
+        node = node["children"][0]
+    return str(node["value"]) if node["type"] == "field" else None
+
+
+def _fields_below(tree: Node, field: str) -> frozenset[str] | None:
+    """Return the fields that an expression may read of one field, wherever it names it; None when it may read any."""
     found: set[str] = set()
     pending = [tree]
     while pending:
         node = pending.pop()
-        kind, inner = node["type"], node["children"]
-        if kind in _WHOLE or (kind == "value_projection" and inner[0]["type"] in _WHOLE):
+        if not isinstance(node, dict):
+            continue
+        inner = [child for child in node["children"] if isinstance(child, dict)]
+        if node["type"] == "field" and node["value"] == field:
             return None
-        if kind == "field":
-            found.add(node["value"])
-        elif kind in _PASSES_ON:
-            # `@.a` reads what `a` reads: what stands first gives the whole state on.
-            whole = kind in ("subexpression", "pipe") and inner[0]["type"] in _WHOLE and len(inner) > 1
-            if whole:
-                pending.append({"type": kind, "children": inner[1:]} if len(inner) > 2 else inner[1])
-            else:
-                pending.append(inner[0])
-        elif kind != "expref":
-            pending.extend(child for child in inner if isinstance(child, dict))
+        if node["type"] == "subexpression":
+            at = 1 if _is_state(inner[0], True) else 0
+            if inner[at : at + 1] and _field_of(inner[at]) == field and inner[at]["type"] == "field":
+                name = _field_of(inner[at + 1]) if len(inner) > at + 1 else None
+                if name is None:
+                    return None
+                found.add(name)
+                inner = inner[at + 2 :] + inner[at + 1]["children"][1:]
+        if _is_state(node, False) or node["type"] in _WHOLE:
+            continue
+        pending.extend(inner)
     return frozenset(found)

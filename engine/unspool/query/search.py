@@ -6,17 +6,22 @@ first entry only what differs from the entry before is looked at. Going away is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.verdict import Problem
+from unspool.query.changes import ChangeLook, ChangeQuestion
 from unspool.query.doubts import refuse_unknown
 from unspool.query.expressions import Expression
 from unspool.query.lineage import Stretch, stretches_back, windows
+from unspool.query.python_questions import PythonQuestion
 from unspool.query.reading import EMPTY_STATE, Cancelled, Progress, StateReader, Wire, never, untold
 from unspool.query.search_hits import Hit, HitKind, Look, ResultLook, TextLook
 from unspool.query.search_queries import PatternQuery, Query, TextQuery, parse_query
+
+Asked = Query | Expression | ChangeQuestion | PythonQuestion | str
+"""What can be looked for."""
 
 
 class Search:
@@ -37,6 +42,7 @@ class Search:
         skip_damaged: bool = False,
         cancelled: Cancelled = never,
         progress: Progress = untold,
+        doubts: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         """Prepare; nothing is read before the first hit is asked for. See `search`."""
         self.looked_at = 0
@@ -47,6 +53,12 @@ class Search:
         self._is_note = history.notes()
         self._cancelled = cancelled
         self._progress = progress
+        self._doubts = doubts
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Parts of an expression that can hardly be meant, as far as it was asked."""
+        return self._doubts()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -111,7 +123,7 @@ class Search:
 
 def search(
     history: History,
-    query: Query | Expression | str,
+    query: Asked,
     *,
     start: int = 0,
     stop: int | None = None,
@@ -124,7 +136,7 @@ def search(
     Args:
         history: where to look.
         query: a text, a `PatternQuery`, what `parse_query` reads, or an `Expression`: then its results that hold and
-            were not there before are the hits.
+            were not there before are the hits. Of a `PythonQuestion` too; of a `ChangeQuestion` the entries at which it holds.
         start: the first entry to look at; what it holds counts only where it differs from the entry before.
         stop: one past the last entry to look at.
         skip_damaged: step over entries that cannot be read instead of raising.
@@ -134,14 +146,34 @@ def search(
     Raises:
         QuestionError: there is nothing to look for, or an expression reads an atom that no entry has.
     """
-    if isinstance(query, Expression):
-        refuse_unknown(query.watch, query.reads, history)
-        look: Look = ResultLook(query)
-    else:
-        look = TextLook(TextQuery(query) if isinstance(query, str) else query, history.identity)
+    look, doubts = _looking(history, query)
     return Search(
-        history, look, start=start, stop=stop, skip_damaged=skip_damaged, cancelled=cancelled, progress=progress
+        history,
+        look,
+        doubts=doubts,
+        start=start,
+        stop=stop,
+        skip_damaged=skip_damaged,
+        cancelled=cancelled,
+        progress=progress,
     )
+
+
+def _looking(history: History, query: Asked) -> tuple[Look, Callable[[], tuple[str, ...]]]:
+    """Return what looks for a query, and what tells which parts of it can hardly be meant."""
+    if isinstance(query, str):
+        return TextLook(TextQuery(query), history.identity), tuple
+    if not isinstance(query, Expression | PythonQuestion | ChangeQuestion):
+        return TextLook(query, history.identity), tuple
+    # What is noticed while it is asked belongs to this search.
+    if isinstance(query, Expression):
+        expression = query.fresh()
+        refuse_unknown(expression.watch, expression.reads, history)
+        return ResultLook(expression), expression.watch.doubts
+    question = query.fresh()
+    question.refuse_unknown(history)
+    look = ChangeLook(history, question) if isinstance(question, ChangeQuestion) else ResultLook(question)
+    return look, question.doubts
 
 
 def parse_search(text: str) -> Query | Expression:

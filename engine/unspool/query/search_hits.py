@@ -188,6 +188,12 @@ class ResultLook:
         return [_hit(seq, path, HitKind.RESULT, text, (0, len(text))) for text in texts]
 
 
+def result_hit(seq: int, value: Value) -> Hit:
+    """Return what a question about an entry gave there, as a hit."""
+    text = leaf_text(value)
+    return _hit(seq, (), HitKind.RESULT, text, (0, len(text)))
+
+
 def _items(value: Value) -> list[Value]:
     return value if isinstance(value, list) else [value]
 

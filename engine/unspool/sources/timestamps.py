@@ -10,6 +10,7 @@ import re
 import zoneinfo
 from typing import Any, Final
 
+from unspool.model.entries import iso_time as iso_time
 from unspool.model.values import Value
 
 NS_PER_SECOND: Final = 1_000_000_000
@@ -202,9 +203,3 @@ def _place_of(key: Value) -> int | None:
 _MARKS: Final = str.maketrans("", "", "_-@")
 _PLACES: Final = {key: place for place, key in enumerate(TIME_KEYS)}
 _PLAIN_PLACES: Final = {key.translate(_MARKS).lower(): place for key, place in reversed(_PLACES.items())}
-
-
-def iso_time(timestamp_ns: int) -> str:
-    """Spell nanoseconds since the epoch as ISO 8601 in UTC with microseconds and Z."""
-    moment = _EPOCH.replace(tzinfo=None) + dt.timedelta(microseconds=timestamp_ns // 1_000)
-    return f"{moment.isoformat(timespec='microseconds')}Z"

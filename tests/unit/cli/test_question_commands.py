@@ -120,7 +120,7 @@ def test_blame_and_bisect_name_the_line_of_code_where_the_recording_kept_it(unsp
     )
     place = unspool("blame", path, "--json").json["values"][0]["caller"]
     assert (Path(place["file"]).name, place["line"]) == (Path(__file__).name, line)
-    assert unspool("blame", path, "n", "--writes", "--json").json["writes"][0]["caller"] == place
+    assert unspool("blame", path, "n", "--writes", "--json").json["writes"][-1]["caller"] == place
     assert unspool("bisect", path, "n > 0", "--json").json["first"]["caller"] == place
     told = f"tick  {place['file']}:{line} in {place['function']}\n"
     for words in (["blame", path], ["blame", path, "n", "--writes"], ["bisect", path, "n > 0"]):
@@ -130,11 +130,11 @@ def test_blame_and_bisect_name_the_line_of_code_where_the_recording_kept_it(unsp
 def test_blame_lists_all_writes_of_a_path(unspool: Unspool, cart: Path) -> None:
     ran = unspool("blame", cart, "/cart/items/1/qty", "--at", 2, "--writes", "--json")
     writes = [(write["seq"], write["kind"], write["path"]) for write in ran.json["writes"]]
-    assert writes == [(2, "modified", "$.cart.items[1].qty"), (0, "added", "$.cart.items[0].qty")]
-    assert (ran.json["writes"][0]["old"], ran.json["writes"][0]["new"]) == (1, 4)
-    assert "old" not in ran.json["writes"][1]
+    assert writes == [(0, "added", "$.cart.items[0].qty"), (2, "modified", "$.cart.items[1].qty")]
+    assert (ran.json["writes"][1]["old"], ran.json["writes"][1]["new"]) == (1, 4)
+    assert "old" not in ran.json["writes"][0]
     told = unspool("blame", cart, "cart.items[1].qty", "--at", 2, "--writes", "--unchanged").out
-    assert [line.split()[0] for line in told.splitlines()[1:]] == ["2", "1", "0"]
+    assert [line.split()[0] for line in told.splitlines()[1:]] == ["0", "1", "2"]
 
 
 def test_search_prints_hits_as_json_lines(unspool: Unspool, cart: Path) -> None:
@@ -225,9 +225,9 @@ def test_bytes_tells_where_they_are_and_what_leaving_out_saves(unspool: Unspool,
         (["blame", "$CART", "--writes"], "--writes needs a PATH"),
         (["blame", "$CART", "cart", "--unchanged"], "--unchanged goes with --writes"),
         (["blame", "$CART", "$", "--writes"], "name an atom"),
-        (["search", "$CART"], "Give either TEXT or --expr E"),
+        (["search", "$CART"], "Give one of TEXT, --expr E"),
         (["search", "$CART", ""], "nothing to look for"),
-        (["search", "$CART", "x", "--expr", "y"], "Give either TEXT or --expr E"),
+        (["search", "$CART", "x", "--expr", "y"], "Give one of TEXT, --expr E"),
         (["search", "$CART", "--expr", "y", "--regex"], "--regex goes with TEXT"),
         (["search", "$CART", "(", "--regex"], "column 1"),
         (["search", "$CART", "--expr", "a = 1"], "column 3"),
@@ -373,3 +373,85 @@ def test_why_steps_over_damage_and_says_so(unspool: Callable[..., Ran], damaged:
     assert stepped.json["problems"]
     assert not stepped.json["complete"]
     assert stepped.json["links"][0]["fact"]["certain"] is False
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Path:
+    states = [
+        {"n": number % 4, "clock": number, "rows": [{"id": n} for n in range(number % 3)]} for number in range(12)
+    ]
+    return record(tmp_path / "clock.unspool", states)
+
+
+@pytest.mark.parametrize(
+    ("words", "all_of_them"),
+    [
+        (["bisect", "n > 2"], [3, 4, 7, 8, 11]),
+        (["bisect", "--change", "after.n < before.n"], [4, 8]),
+        (["bisect", "--python", "n > 2"], [3, 4, 7, 8, 11]),
+        (["search", "--expr", "rows[?id == 1]"], [2, 5, 8, 11]),
+        (["search", "--change", "after.n < before.n && action == 'step 8'"], [8]),
+        (["search", "--python", "[row for row in rows if row['id'] == 1]"], [2, 5, 8, 11]),
+        (["blame", "n", "--writes"], list(range(12))),
+    ],
+)
+def test_the_first_of_many_are_the_oldest(
+    unspool: Callable[..., Ran], clock: Path, words: list[str], all_of_them: list[int]
+) -> None:
+    def asked(*more: object) -> list[int]:
+        ran = unspool(words[0], clock, *words[1:], *more, "--json")
+        assert ran.code == 0, ran.err
+        if words[0] == "search":
+            return [line["seq"] for line in ran.lines]
+        return [one["seq"] for one in ran.json["flips" if words[0] == "bisect" else "writes"]]
+
+    assert asked() == all_of_them
+    assert asked("-n", 2) == all_of_them[:2]
+    assert asked("--first") == all_of_them[:1]
+    assert unspool(words[0], clock, *words[1:], "--first", "-n", 3).code == 2
+
+
+def test_blame_of_a_state_tells_the_values_that_were_set_first(unspool: Callable[..., Ran], clock: Path) -> None:
+    values = unspool("blame", clock, "-n", 2, "--json").json["values"]
+    assert [(value["path"], value["seq"]) for value in values] == [("$.rows[0].id", 10), ("$.n", 11)]
+
+
+def test_an_entry_that_ended_a_question_early_is_told(unspool: Callable[..., Ran], clock: Path) -> None:
+    assert "ended after the first 1; there may be more" in unspool("bisect", clock, "n > 2", "--first").out
+    assert unspool("bisect", clock, "n > 2", "--first", "--json").json["complete"] is False
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bisect"], "Give one of EXPR, --change E and --python E"),
+        (["bisect", "n > 1", "--change", "after.n"], "Give one of EXPR"),
+        (["bisect", "--change", "n > 1"], "write after.n or before.n"),
+        (["bisect", "--change", "after.clok > 1"], "no entry has clok; did you mean clock?"),
+        (["bisect", "--change", "after.n > 1", "--single"], "--at and --single"),
+        (["bisect", "--python", "clok > 1"], "no entry has clok; did you mean clock?"),
+        (["bisect", "--python", "n >"], "is no Python expression"),
+        (["bisect", "--python", "rows[7]['id'] > 1"], "it could be worked out at no entry: IndexError"),
+        (["bisect", "add(rows, n) > 1"], "it could be worked out at no entry: add takes numbers, not [], at"),
+        (["bisect", "n + clock > 3"], "write add(a, b)"),
+        (["search"], "Give one of TEXT, --expr E, --change E and --python E"),
+        (["search", "--change", "after.n", "--regex"], "--regex goes with TEXT"),
+        (["search", "--python", "n = 3"], "is no Python expression"),
+    ],
+)
+def test_a_question_that_cannot_be_meant_is_refused(
+    unspool: Callable[..., Ran], clock: Path, words: list[str], said: str
+) -> None:
+    ran = unspool(words[0], clock, *words[1:])
+    assert (ran.code, ran.out) == (2, "")
+    assert said.removesuffix(", at") in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_python_expression_never_comes_from_a_file(unspool: Callable[..., Ran], tmp_path: Path) -> None:
+    mark = tmp_path / "executed"
+    hostile = f"__import__('pathlib').Path({str(mark)!r}).touch()"
+    path = record(tmp_path / "hostile.unspool", [{hostile: hostile, "n": number} for number in range(3)])
+    for words in (["--python", "n > 1"], ["--change", "after.n > 1"], ["n > 1"]):
+        assert unspool("bisect", path, *words).code == 0
+    assert not mark.exists()

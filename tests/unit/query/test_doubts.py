@@ -85,7 +85,7 @@ SPELLINGS = [
     ("cart.total > 20 and cart.paid", "write &&"), ("cart.total > 20 or cart.paid", r"write \|\|"), ("not cart.paid", "write !"),
     ("cart.total = 21", "write =="), ("cart.total => 21", "write >="), ("cart.total =< 21", "write <="),
     ("cart.total === 21", "write =="), ("cart.total <> 21", "write !="), ("settings.note is null", "write =="),
-    ('cart["total"] > 3', r"after a dot: \.total"), ("cart['total'] > 3", "after a dot"), ("len(cart.items) > 0", "did you mean length"),
+    ("len(cart.items) > 0", "did you mean length"),
     ("lenght(cart.items) > 0", "did you mean length"), ("str(cart.total)", "to_string"), ("user-name == 1", "double quotes"),
     ("total > 3", r"did you mean cart\.total"), ("qty > 3", "there are cart"), ("paid", r"did you mean cart\.paid"),
     ("cart.items[?quantity > 2]", "there are qty, sku"), ("cart.items[?Qty > 2]", "did you mean qty"),
@@ -127,7 +127,7 @@ RIGHT = [
     ("cart.total > 20", [2]), ("20 < cart.total", [2]), ("21 == cart.total", [2, 3]), ("cart.paid", [3]), ("!cart.paid", [3]),
     ("cart.paid == true", [3]), ('cart.currency == "EUR"', []), ("settings.note == null", []), ("cart.items[?qty > 2]", [3]),
     ("-1 < cart.total", []), ("cart.items[-1].qty > 2", [3]), ('"user-name" == "ada"', []), ("cart.total > 20 && 3 == settings.limit", [2]),
-    ("cart.total != 21", [2, 3]), ("cart.total > 20 && cart.discount > 3", []), ("settings.sale && cart.paid", [4]),
+    ("cart.total != 21", [2, 3]), ('cart["total"] > 20', [2]), ("$['cart']['items'][0]['qty'] > 2", [3]), ("cart.total > 20 && cart.discount > 3", []), ("settings.sale && cart.paid", [4]),
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,28 @@ def skip_damaged_option(function: Callable[..., int | None]) -> Callable[..., in
     return click.option(
         "--skip-damaged", is_flag=True, help="Step over entries that cannot be read, name them, and exit with 1."
     )(function)
+
+
+def first_options(what: str) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """Add the options `-n` and `--first`, which a command gets as `most`: None where neither is given.
+
+    Args:
+        what: what there may be many of, for the help.
+    """
+
+    def decorate(function: Callable[..., int | None]) -> Callable[..., int | None]:
+        @functools.wraps(function)
+        def call(*args: object, limit: int | None, first: bool, **given: object) -> int | None:
+            if first and limit is not None:
+                raise click.UsageError("--first is -n 1: give one of the two.")
+            return function(*args, most=1 if first else limit, **given)
+
+        limit = click.option(
+            "-n", "--limit", type=click.IntRange(min=1), metavar="N", help=f"Only the first N {what}, oldest first."
+        )
+        return limit(click.option("--first", is_flag=True, help="Only the first one: -n 1.")(call))
+
+    return decorate
 
 
 def conclude(common: Common, code: int, problems: Sequence[Problem], interruption: Interruption) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -13,12 +14,12 @@ from unspool_tui.cli.asking import (
     conclude,
     dated,
     entries,
+    first_options,
     happened,
     problem_shapes,
     refuse_doubtful,
     skip_damaged_option,
 )
-from unspool_tui.cli.completion import complete_expression
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output, brief_change
@@ -32,41 +33,71 @@ if TYPE_CHECKING:
 
 @click.command("bisect")
 @source_command()
-@click.argument("expression", metavar="EXPR", shell_complete=complete_expression)
+@click.argument("expression", metavar="[EXPR]", required=False)
+@click.option("--change", metavar="E", help="Find the entries whose change answers this, such as after.x < before.x.")
+@click.option(
+    "--python",
+    metavar="E",
+    help="Ask a Python expression with the atoms as names. It is executed: type only what you trust.",
+)
 @click.option("--at", "at_entry", type=int, metavar="N", help="Look only along the line that leads to this entry.")
 @click.option("--single", is_flag=True, help="It flips once: search in halves.")
+@first_options("entries at which the answer changes")
 @skip_damaged_option
 @json_option()
 def command(
-    common: Common, expression: str, at_entry: int | None, single: bool, skip_damaged: bool, as_json: bool
+    common: Common,
+    expression: str | None,
+    change: str | None,
+    python: str | None,
+    at_entry: int | None,
+    single: bool,
+    most: int | None,
+    skip_damaged: bool,
+    as_json: bool,
 ) -> int:
     """Find the entries at which EXPR begins or ceases to hold.
 
-    EXPR is JMESPath over the state: `cart.total > 100`, `user.name == "bob"`, `length(cart.items) > 2 && !cart.paid`.
-    Null, false and what is empty do not hold; everything else does.
+    EXPR is JMESPath over the state: `cart.total > 100`, `user.name == "bob"`, `length(cart.items) > 2 && !cart.paid`,
+    `sum(cart.items[].price) != cart.total`. Null, false and what is empty do not hold; everything else does.
+    With --change it is about each entry, and sees `before`, `after`, `action`, `time` and `meta`.
     """
-    from unspool.query.bisect import bisect
-    from unspool.query.expressions import Expression
-
-    question = Expression(expression)
+    given = [text for text in (expression, change, python) if text is not None]
+    if len(given) != 1:
+        raise click.UsageError("Give one of EXPR, --change E and --python E.")
+    if change is not None and (at_entry is not None or single):
+        raise click.UsageError("--at and --single go with EXPR and --python, not with --change.")
+    ask = _question(expression, change, python, at_entry, single)
     with opened(common) as history, interruptible() as interruption:
         with shown_progress(common, "asking") as progress:
-            found = bisect(
-                history,
-                question,
-                at=at_entry,
-                assume_single_flip=single,
-                skip_damaged=skip_damaged,
-                progress=progress,
-                cancelled=interruption,
-            )
+            found = ask(history, most=most, skip_damaged=skip_damaged, progress=progress, cancelled=interruption)
         refuse_doubtful(common, found.doubts, is_answered=bool(found.flips) or interruption())
         with Output(common) as out:
             if as_json:
-                out.json(bisection_shape(found, history, expression))
+                out.json(bisection_shape(found, history, given[0]))
             else:
-                _print_bisection(out, found, history, expression)
+                _print_bisection(out, found, history, given[0], most)
         return conclude(common, judge(common, history.verdict), found.problems, interruption)
+
+
+def _question(
+    expression: str | None, change: str | None, python: str | None, at_entry: int | None, single: bool
+) -> Callable[..., Bisection]:
+    """Return what asks a history the question that was given.
+
+    Raises:
+        ExpressionError: it does not parse.
+    """
+    from unspool.query.bisect import bisect
+    from unspool.query.changes import ChangeQuestion, changes_where
+    from unspool.query.expressions import Expression
+    from unspool.query.python_questions import PythonQuestion
+
+    if change is not None:
+        about = ChangeQuestion(change)
+        return lambda history, **options: changes_where(history, about, **options)
+    question = PythonQuestion(python) if python is not None else Expression(expression or "")
+    return lambda history, **options: bisect(history, question, at=at_entry, assume_single_flip=single, **options)
 
 
 def bisection_shape(found: Bisection, history: History, expression: str) -> dict[str, Value]:
@@ -111,7 +142,7 @@ def _unchanging(found: Bisection) -> str:
     return "holds at every entry" if found.holds_first else "never holds: it does not hold at any entry"
 
 
-def _print_bisection(out: Output, found: Bisection, history: History, expression: str) -> None:
+def _print_bisection(out: Output, found: Bisection, history: History, expression: str, most: int | None) -> None:
     out.line(out.paint(visible(expression), "head"))
     if found.holds_first is None:
         out.line("no entries")
@@ -125,6 +156,8 @@ def _print_bisection(out: Output, found: Bisection, history: History, expression
         values = brief_change(flip.old, flip.new, 30)
         why = happened(entry.action, caller_of(entry.meta), passed_over_in(entry.meta))
         out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {mark}  {values}{why}")
+    if most is not None and len(found.flips) >= most and not found.complete:
+        out.line(out.paint(f"ended after the first {most:,}; there may be more", "dim"))
     if found.failures:
         out.line(f"not answered at {entries(found.failures)}: {visible(found.failure)}")
     out.line(out.paint(f"{entries(found.asked)} rebuilt, {found.avoided:,} left out", "dim"))

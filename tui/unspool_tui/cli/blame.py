@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -15,6 +16,7 @@ from unspool_tui.cli.asking import (
     caller_shape,
     conclude,
     dated,
+    first_options,
     happened,
     problem_shapes,
     skip_damaged_option,
@@ -42,10 +44,11 @@ _MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "di
 @click.option(
     "--at", "at_entry", type=int, default=-1, metavar="N", help="The entry to look back from; the last one."
 )
-@click.option("--writes", "all_writes", is_flag=True, help="List every write of the value at PATH, newest first.")
+@click.option("--writes", "all_writes", is_flag=True, help="List every write of the value at PATH, oldest first.")
 @click.option(
     "--unchanged", is_flag=True, help="With --writes: also entries that changed its atom and not the value."
 )
+@first_options("writes, or values by when they were set")
 @skip_damaged_option
 @json_option()
 def command(
@@ -54,6 +57,7 @@ def command(
     at_entry: int,
     all_writes: bool,
     unchanged: bool,
+    most: int | None,
     skip_damaged: bool,
     as_json: bool,
 ) -> int:
@@ -67,6 +71,7 @@ def command(
         if all_writes:
             with shown_progress(common, "looking back") as progress:
                 listed = _writes(history, path, at_entry, unchanged, skip_damaged, interruption, progress)
+            listed = replace(listed, writes=listed.writes[::-1][:most])
             if as_json:
                 out.json(writes_shape(listed, history, path))
             else:
@@ -78,6 +83,8 @@ def command(
             found = blame(
                 history, at_entry, path, skip_damaged=skip_damaged, cancelled=interruption, progress=progress
             )
+        if most is not None:
+            found = replace(found, values=tuple(sorted(found.values, key=lambda value: value.seq)[:most]))
         if as_json:
             out.json(blame_shape(found))
         else:

@@ -10,7 +10,7 @@ import click
 
 from unspool.model.paths import format_path
 from unspool.model.values import Value
-from unspool_tui.cli.asking import conclude, entries, refuse_doubtful, skip_damaged_option
+from unspool_tui.cli.asking import conclude, entries, first_options, refuse_doubtful, skip_damaged_option
 from unspool_tui.cli.completion import complete_expression
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
@@ -20,9 +20,8 @@ from unspool_tui.present import humane
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
-    from unspool.query.expressions import Expression
+    from unspool.query.search import Asked
     from unspool.query.search_hits import Hit
-    from unspool.query.search_queries import Query
 
 
 @click.command("search")
@@ -34,16 +33,24 @@ if TYPE_CHECKING:
     shell_complete=complete_expression,
     help="Find results of this JMESPath expression, such as items[?qty > 3].",
 )
+@click.option("--change", metavar="E", help="Find the entries whose change answers this, such as after.x < before.x.")
+@click.option(
+    "--python",
+    metavar="E",
+    help="Find results of a Python expression with the atoms as names. It is executed: type only what you trust.",
+)
 @click.option("--regex", is_flag=True, help="TEXT is a regular expression.")
-@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="End after N hits.")
+@first_options("hits")
 @skip_damaged_option
 @json_option("Print JSON Lines.")
 def command(
     common: Common,
     text: str | None,
     expr: str | None,
+    change: str | None,
+    python: str | None,
     regex: bool,
-    limit: int | None,
+    most: int | None,
     skip_damaged: bool,
     as_json: bool,
 ) -> int:
@@ -51,37 +58,41 @@ def command(
 
     `qty > 3` compares the values at every path that ends in `qty`. Upper case counts only where TEXT has some.
     """
-    from unspool.query.expressions import Expression
     from unspool.query.search import search
 
-    query = _query(text, expr, regex)
+    query = _query(text, expr, change, python, regex)
     with opened(common) as history, interruptible() as interruption:
         with shown_progress(common, "searching") as progress:
             running = search(history, query, skip_damaged=skip_damaged, cancelled=interruption, progress=progress)
-            found = _print_hits(common, islice(running, limit), as_json, progress)
-        if isinstance(query, Expression):
-            refuse_doubtful(common, query.watch.doubts(), is_answered=bool(found) or interruption())
+            found = _print_hits(common, islice(running, most), as_json, progress)
+        refuse_doubtful(common, running.doubts, is_answered=bool(found) or interruption())
         if not common.quiet and not as_json:
             among = f"{running.looked_at:,} of {entries(len(history))}"
             click.echo(f"unspool: {humane.count(found, 'hit')} in {among}", err=True)
         return conclude(common, judge(common, history.verdict), running.problems, interruption)
 
 
-def _query(text: str | None, expr: str | None, regex: bool) -> Query | Expression:
+def _query(text: str | None, expr: str | None, change: str | None, python: str | None, regex: bool) -> Asked:
     """Return what is looked for.
 
     Raises:
         ExpressionError: an expression or pattern does not parse.
     """
+    from unspool.query.changes import ChangeQuestion
     from unspool.query.expressions import Expression
+    from unspool.query.python_questions import PythonQuestion
     from unspool.query.search import PatternQuery, parse_query
 
-    if (text is None) == (expr is None):
-        raise click.UsageError("Give either TEXT or --expr E.")
+    if sum(one is not None for one in (text, expr, change, python)) != 1:
+        raise click.UsageError("Give one of TEXT, --expr E, --change E and --python E.")
+    if regex and text is None:
+        raise click.UsageError("--regex goes with TEXT.")
     if expr is not None:
-        if regex:
-            raise click.UsageError("--regex goes with TEXT, not with --expr.")
         return Expression(expr)
+    if change is not None:
+        return ChangeQuestion(change)
+    if python is not None:
+        return PythonQuestion(python)
     return PatternQuery(text or "") if regex else parse_query(text or "")
 
 
