@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     from unspool.errors import EventLogError
     from unspool.events.archive import archive_body, pack_archive, unpack_archive
     from unspool.events.canonical import canonical_json, plain_json, sha256_hex
-    from unspool.events.config import EventLogConfig, StateReducer, last_write_wins
-    from unspool.events.diff_reconstructor import ReconstructedSource, reconstruct_source
-    from unspool.events.diff_storage import write_diff_event, write_fork_event, write_genesis_event
+    from unspool.events.diff_storage import (
+        ReconstructedSource,
+        reconstruct_source,
+        write_diff_event,
+        write_fork_event,
+        write_genesis_event,
+    )
     from unspool.events.diff_types import AstDiffOperation, DiffOperationType, ScopeMetadata
     from unspool.events.errors import (
         DatabaseError,
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from unspool.events.hashing import event_hash
     from unspool.events.histories import EventMetadata, archive_history, archive_spaces, source_history
     from unspool.events.log import EventLog
+    from unspool.events.moments import EventLogConfig, StateReducer, last_write_wins
     from unspool.events.recording import record_file, source_bytes, write_source
     from unspool.events.records import (
         BrokenLink,
@@ -53,14 +58,13 @@ if TYPE_CHECKING:
 _MODULES = {
     "archive": "archive_body pack_archive unpack_archive",
     "canonical": "canonical_json plain_json sha256_hex",
-    "config": "EventLogConfig StateReducer last_write_wins",
-    "diff_reconstructor": "ReconstructedSource reconstruct_source",
-    "diff_storage": "write_diff_event write_fork_event write_genesis_event",
+    "diff_storage": "ReconstructedSource reconstruct_source write_diff_event write_fork_event write_genesis_event",
     "diff_types": "AstDiffOperation DiffOperationType ScopeMetadata",
     "errors": "DatabaseError EventLogError EventLogErrorCode ImportFailed IntegrityViolation InvalidEvent InvalidQuery SnapshotFailed StorageFull",
     "hashing": "event_hash",
     "histories": "EventMetadata archive_history archive_spaces source_history",
     "log": "EventLog",
+    "moments": "EventLogConfig StateReducer last_write_wins",
     "recording": "record_file source_bytes write_source",
     "records": "BrokenLink CompactionReport Event EventDraft EventPage EventType Head ImportReport IntegrityReport Snapshot SpaceStorage StorageReport",
     "replay": "SourceForm source_hash",

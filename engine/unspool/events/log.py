@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from unspool.events.appending import append, find_space
-from unspool.events.archive import DEFAULT_MAX_BYTES, unpack_archive
-from unspool.events.compaction import compact
-from unspool.events.config import DEFAULT_LIMIT, EventLogConfig
-from unspool.events.database import DEFAULT_TIMEOUT, Database
+from unspool.events.archive import DEFAULT_MAX_BYTES, export_space, import_spaces, unpack_archive
+from unspool.events.database import DEFAULT_TIMEOUT, Database, place_of
 from unspool.events.errors import ImportFailed, SnapshotFailed
+from unspool.events.moments import DEFAULT_LIMIT, EventLogConfig
 from unspool.events.queries import Order, by_space, by_time, by_type, page_request
 from unspool.events.records import (
     CompactionReport,
@@ -25,13 +25,83 @@ from unspool.events.records import (
     Snapshot,
     StorageReport,
 )
+from unspool.events.replay import SourceState
 from unspool.events.rows import JsonColumn, unpack_text
 from unspool.events.snapshots import create_snapshot, list_snapshots, reconstruct_state, snapshot_is_due
-from unspool.events.source_memory import SourceMemory
 from unspool.events.storage import storage_report
-from unspool.events.transfer import export_space, import_spaces
 from unspool.events.verification import verify
 from unspool.model.values import Value
+
+MAX_CHARACTERS: Final = 16_000_000
+MAX_STATES: Final = 256
+
+
+class SourceMemory:
+    """A bounded memory of sources, the least used forgotten first.
+
+    An event's hash covers its whole chain, so what is kept under it can never be out of date. The caller keeps
+    threads apart.
+    """
+
+    def __init__(self, max_characters: int = MAX_CHARACTERS, max_states: int = MAX_STATES) -> None:
+        self._states: OrderedDict[str, SourceState] = OrderedDict()
+        self._characters = 0
+        self._max_characters = max_characters
+        self._max_states = max_states
+
+    def get(self, event_hash: str) -> SourceState | None:
+        """Return the source at an event; None where it is not in memory."""
+        state = self._states.get(event_hash)
+        if state is not None:
+            self._states.move_to_end(event_hash)
+        return state
+
+    def put(self, event_hash: str, state: SourceState) -> None:
+        """Keep a source; one that is too large for the memory is not kept."""
+        before = self._states.pop(event_hash, None)
+        if before is not None:
+            self._characters -= len(before.text)
+        if len(state.text) > self._max_characters:
+            return
+        self._states[event_hash] = state
+        self._characters += len(state.text)
+        while self._characters > self._max_characters or len(self._states) > self._max_states:
+            _, forgotten = self._states.popitem(last=False)
+            self._characters -= len(forgotten.text)
+
+
+_KEPT_EVERY = 10
+"""Of the source states kept for fast rebuilding, the newest and one in so many survive."""
+
+
+def compact(database: Database, column: JsonColumn, space_id: str, config: EventLogConfig) -> CompactionReport:
+    """Snapshot a space and rewrite the file as small as it gets. No event is deleted.
+
+    Raises:
+        SnapshotFailed: the space has no events, or none since its last snapshot.
+    """
+    before = database.file_bytes()
+    earlier = list_snapshots(database, column, space_id)
+    snapshot = create_snapshot(database, column, space_id, config)
+    with database.writing() as connection:
+        space = find_space(database, space_id)
+        if space is not None:
+            low, high = place_of(space.space, 0), place_of(space.space + 1, 0)
+            places = [
+                row[0]
+                for row in connection.execute(
+                    "SELECT place FROM source_states WHERE place > ? AND place < ? ORDER BY place DESC", (low, high)
+                )
+            ]
+            connection.executemany(
+                "DELETE FROM source_states WHERE place = ?",
+                [(place,) for rank, place in enumerate(places) if rank % _KEPT_EVERY],
+            )
+    database.vacuum()
+    covered = max((each.event_sequence_number for each in earlier), default=0)
+    return CompactionReport(
+        space_id, snapshot.event_sequence_number - covered, before - database.file_bytes(), snapshot.id
+    )
 
 
 class EventLog:

@@ -3,27 +3,189 @@
 A source is text. Its *model* is a tree: the JSON object or list that the text is, or else `{"source": text}`.
 
 - At genesis the source hash is SHA-256 over the text itself.
-- After a diff it is SHA-256 over the canonical form of the model (E-04).
+- After a diff it is SHA-256 over the canonical form of the model.
 - A diff of values (operations without `at`) changes the model; the source is then the model's canonical form, or the
-  text again where the model is still `{"source": text}` and nothing else (E-18, E-19).
+  text again where the model is still `{"source": text}` and nothing else.
 - A diff of text (operations with `at`) changes the text and keeps its layout; the model follows from the text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal
+from itertools import pairwise
+from typing import Any, Final, Literal, NoReturn
 
-from unspool.events.canonical import canonical_json, canonical_parsed, sha256_hex
-from unspool.events.diff_types import AstDiffOperation, operations_of
+from unspool.events.canonical import canonical_json, canonical_parsed, plain_json, sha256_hex
+from unspool.events.diff_types import AstDiffOperation, DiffOperationType, operations_of
 from unspool.events.errors import InvalidEvent
 from unspool.events.json_text import parse_json, parse_json_container
-from unspool.events.object_paths import apply_as_original, apply_operations
 from unspool.events.records import Event
-from unspool.events.text_edits import apply_text_operations
 from unspool.model.values import Value
+
+
+def apply_text_operations(text: str, operations: Sequence[AstDiffOperation]) -> str:
+    """Apply changes of text, each to what the one before has left.
+
+    Raises:
+        InvalidEvent: the text at an offset is not the one to be taken out.
+    """
+    if not _run_backwards(operations):
+        for index, operation in enumerate(operations):
+            _check(text, operation, index)
+            at = operation.at or 0
+            text = text[:at] + operation.put_text + text[at + len(operation.cut_text) :]
+        return text
+    # From the end to the start no change moves the next one's offset: one pass joins all pieces.
+    pieces: list[str] = []
+    end = len(text)
+    for index, operation in enumerate(operations):
+        _check(text, operation, index)
+        at = operation.at or 0
+        pieces.append(text[at + len(operation.cut_text) : end])
+        pieces.append(operation.put_text)
+        end = at
+    pieces.append(text[:end])
+    return "".join(reversed(pieces))
+
+
+def _run_backwards(operations: Sequence[AstDiffOperation]) -> bool:
+    return all((later.at or 0) + len(later.cut_text) <= (earlier.at or 0) for earlier, later in pairwise(operations))
+
+
+def _check(text: str, operation: AstDiffOperation, index: int) -> None:
+    at = operation.at or 0
+    if at > len(text) or not text.startswith(operation.cut_text, at):
+        raise InvalidEvent(
+            f"astDiff operation {index} ({operation.operation} {operation.path[:200]!r}) does not fit the source: the"
+            f" text at {at} is not the one to be taken out",
+            field="astDiff",
+        )
+
+
+_STEP: Final = re.compile(r"(?:\\[\\.]|[^.])*")
+_ESCAPED: Final = re.compile(r"\\([\\.])")
+_INDEX: Final = re.compile(r"(?:0|[1-9][0-9]{0,9})\Z")
+_NOTHING: Final = object()
+
+
+def join_path(steps: Iterable[str | int]) -> str:
+    """Spell a path: dots between steps, `\\.` for a dot in a key, `\\\\` for a backslash."""
+    return ".".join(str(step).replace("\\", "\\\\").replace(".", "\\.") for step in steps)
+
+
+def split_path(path: str) -> list[str]:
+    """Read a path; a backslash escapes only a dot or another backslash, elsewhere it is itself."""
+    steps: list[str] = []
+    position = 0
+    while position <= len(path):
+        match = _STEP.match(path, position)
+        step = match[0] if match else ""
+        steps.append(_ESCAPED.sub(r"\1", step))
+        position += len(step) + 1
+    return steps
+
+
+def apply_operations(tree: Value, operations: Sequence[AstDiffOperation]) -> None:
+    """Apply operations to a tree of dicts and lists, in order and in place.
+
+    Raises:
+        InvalidEvent: a value before does not match, or a path leads nowhere; the tree is then half changed.
+    """
+    for index, operation in enumerate(operations):
+        steps = split_path(operation.path)
+        container = _walk(tree, steps, operation, index)
+        if isinstance(container, list):
+            _change_list(container, steps[-1], operation, index)
+        else:
+            _change_dict(container, steps[-1], operation, index)
+
+
+def apply_as_original(tree: dict[str, Value], operations: Sequence[AstDiffOperation]) -> None:
+    """Apply operations as the original did, so that its own hashes come out (E-02, E-03)."""
+    for operation in operations:
+        steps = operation.path.split(".")
+        is_removal = operation.operation is DiffOperationType.REMOVE
+        container: dict[str, Value] | None = tree
+        for step in steps[:-1]:
+            child = container.get(step) if container is not None else None
+            if not isinstance(child, dict):
+                if is_removal or container is None:
+                    container = None
+                    break
+                child = container[step] = {}
+            container = child
+        if container is None:
+            continue
+        if is_removal:
+            container.pop(steps[-1], None)
+        else:
+            container[steps[-1]] = own_copy(operation.after)
+
+
+def own_copy(value: Value) -> Value:
+    """Copy a JSON value, so that a change of the tree does not reach the operation it came from."""
+    return value if value is None or isinstance(value, str | int | float) else parse_json(plain_json(value))
+
+
+def _walk(tree: Value, steps: Sequence[str], operation: AstDiffOperation, index: int) -> Any:
+    container = tree
+    for depth, step in enumerate(steps[:-1]):
+        child = _child(container, step)
+        if child is _NOTHING:
+            if operation.operation is not DiffOperationType.ADD or not isinstance(container, dict):
+                _mismatch(operation, index, f"there is nothing at {join_path(steps[: depth + 1])!r}")
+            child = container[step] = {}
+        if not isinstance(child, dict | list):
+            _mismatch(operation, index, f"{join_path(steps[: depth + 1])!r} is no object or list")
+        container = child
+    return container
+
+
+def _child(container: Any, step: str) -> Any:
+    if isinstance(container, dict):
+        return container.get(step, _NOTHING)
+    return container[int(step)] if _INDEX.match(step) and int(step) < len(container) else _NOTHING
+
+
+def _change_dict(container: dict[str, Value], key: str, operation: AstDiffOperation, index: int) -> None:
+    if operation.operation is not DiffOperationType.ADD:
+        _check_before(container.get(key, _NOTHING), operation, index)
+    if operation.operation is DiffOperationType.REMOVE:
+        del container[key]
+    else:
+        container[key] = own_copy(operation.after)
+
+
+def _change_list(container: list[Value], step: str, operation: AstDiffOperation, index: int) -> None:
+    position = int(step) if _INDEX.match(step) else -1
+    if operation.operation is DiffOperationType.ADD:
+        if not 0 <= position <= len(container):
+            _mismatch(operation, index, f"a list of {len(container)} items has no place {step!r} to add at")
+        container.insert(position, own_copy(operation.after))
+        return
+    _check_before(container[position] if 0 <= position < len(container) else _NOTHING, operation, index)
+    if operation.operation is DiffOperationType.REMOVE:
+        del container[position]
+    else:
+        container[position] = own_copy(operation.after)
+
+
+def _check_before(actual: Any, operation: AstDiffOperation, index: int) -> None:
+    if actual is _NOTHING:
+        _mismatch(operation, index, "there is nothing there")
+    if canonical_json(actual) != canonical_json(operation.before):
+        _mismatch(operation, index, "'before' is not the value there")
+
+
+def _mismatch(operation: AstDiffOperation, index: int, reason: str) -> NoReturn:
+    raise InvalidEvent(
+        f"astDiff operation {index} ({operation.operation} {operation.path[:200]!r}) does not fit the source: {reason}",
+        field="astDiff",
+    )
+
 
 SOURCE_KEY: Final = "source"
 

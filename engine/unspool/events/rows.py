@@ -1,6 +1,6 @@
 """Columns and values: how ids, hashes and JSON are packed into the database.
 
-A UUID is 16 bytes, a hash 32. JSON is text, or a zstd frame (with `schema.PAYLOAD_WORDS` as its dictionary) where that
+A UUID is 16 bytes, a hash 32. JSON is text, or a zstd frame (with `database.PAYLOAD_WORDS` as its dictionary) where that
 is smaller. Text with half a character (a lone surrogate) has no UTF-8 form: it is a BLOB, marked with 16 zero bytes.
 """
 
@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import zstandard
 
+from unspool.events.canonical import has_lone_surrogate, join_surrogates
+from unspool.events.database import PAYLOAD_WORDS, place_of
 from unspool.events.errors import DatabaseError
-from unspool.events.javascript import has_lone_surrogate, join_surrogates
 from unspool.events.json_text import parse_json
 from unspool.events.moments import moment
 from unspool.events.records import Event, EventType
-from unspool.events.schema import PAYLOAD_WORDS, place_of
 from unspool.model.values import Value
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")

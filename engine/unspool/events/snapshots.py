@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unspool.errors import UnsupportedValue
-from unspool.events.appending import SpaceRow, find_space
+from unspool.events.appending import SpaceRow, check_payload, find_space
 from unspool.events.canonical import canonical_json, plain_json, sha256_hex
-from unspool.events.config import EventLogConfig
-from unspool.events.database import Database
+from unspool.events.database import Database, place_of, sequence_at
 from unspool.events.errors import InvalidEvent, InvalidQuery, SnapshotFailed
-from unspool.events.moments import Moment, moment
+from unspool.events.moments import EventLogConfig, Moment, moment
 from unspool.events.queries import events_after, query_moment
 from unspool.events.records import Event, Snapshot
 from unspool.events.rows import JsonColumn, pack_hash, pack_id, unpack_id
-from unspool.events.schema import place_of, sequence_at
-from unspool.events.validation import check_payload
 from unspool.model.values import Value
 
 CHUNK_EVENTS = 500

@@ -9,14 +9,13 @@ from typing import Any
 
 from unspool.events.appending import SpaceRow, find_space
 from unspool.events.canonical import canonical_json, sha256_hex
-from unspool.events.database import Database
+from unspool.events.database import Database, place_of, sequence_at
 from unspool.events.errors import DatabaseError
 from unspool.events.hashing import broken_link
 from unspool.events.moments import Moment
 from unspool.events.queries import MOMENT_COLUMN, PLACE_COLUMN, rows_after
 from unspool.events.records import BrokenLink, Event, Head, IntegrityReport
 from unspool.events.rows import JsonColumn, event_of, unpack_text
-from unspool.events.schema import place_of, sequence_at
 from unspool.events.snapshots import CHUNK_EVENTS
 
 

