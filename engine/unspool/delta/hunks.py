@@ -43,6 +43,14 @@ def is_long_text(old: object, new: object) -> bool:
     return isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > SHORT_TEXT
 
 
+def is_told_by_lines(old: object, new: object) -> bool:
+    """Whether a change is told by the lines that differ: of two texts that are long, or of which one has three lines."""
+    if not isinstance(old, str) or not isinstance(new, str):
+        return False
+    breaks = max(old.count("\n"), new.count("\n"))
+    return breaks > 1 or (breaks > 0 and is_long_text(old, new))
+
+
 def text_hunks(old: str, new: str) -> list[Hunk]:
     """Return the lines in which two texts differ, in order; empty where they are equal."""
     before, after = old.split("\n"), new.split("\n")

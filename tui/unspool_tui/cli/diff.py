@@ -125,7 +125,7 @@ def _whole(change: Change) -> str:
 
 
 def _from_to(op: Op) -> str:
-    """Return both values of a replacement; of long texts only what differs, or how many lines do."""
+    """Return both values of a replacement; of texts of several lines how many lines differ, of long ones what does."""
     from unspool.delta.hunks import text_hunks
 
     if _is_told_by_lines(op):
@@ -138,13 +138,13 @@ def _from_to(op: Op) -> str:
 
 
 def _is_told_by_lines(op: Op) -> bool:
-    from unspool.delta.hunks import is_long_text
+    from unspool.delta.hunks import is_told_by_lines
 
-    return op.kind is OpKind.REPLACE and is_long_text(op.old, op.new) and ("\n" in op.old or "\n" in op.new)
+    return op.kind is OpKind.REPLACE and is_told_by_lines(op.old, op.new)
 
 
 def _print_hunks(out: Output, op: Op) -> None:
-    """Print the lines in which two long texts differ."""
+    """Print the lines in which two texts differ."""
     if not _is_told_by_lines(op):
         return
     from unspool.delta.hunks import text_hunks

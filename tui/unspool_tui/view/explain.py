@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from unspool.delta.hunks import changed_part, is_long_text, text_hunks
+from unspool.delta.hunks import changed_part, is_long_text, is_told_by_lines, text_hunks
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import format_path
 from unspool.model.values import MISSING, Value
@@ -66,13 +66,13 @@ def _replaced(name: str, old: Value, new: Value, spell: Spell) -> str:
         return f"{name} was cleared; it was {spell(old)}"
     if type(old) is not type(new) and old is not MISSING:
         return f"{name} turned from {spell(old)} into {spell(new)} of another type"
-    if isinstance(old, str) and isinstance(new, str) and is_long_text(old, new):
+    if isinstance(old, str) and isinstance(new, str) and (is_long_text(old, new) or is_told_by_lines(old, new)):
         return _rewritten(name, old, new, spell)
     return f"{name} became {spell(new)} instead of {spell(old)}"
 
 
 def _rewritten(name: str, old: str, new: str, spell: Spell) -> str:
-    """Tell of two long texts what differs: their beginnings may be the same."""
+    """Tell of two texts what differs: of long ones the beginnings may be the same."""
     if "\n" not in old and "\n" not in new:
         before, after = changed_part(old, new)
         return f"{name} became {spell(after)} instead of {spell(before)}"
