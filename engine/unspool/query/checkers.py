@@ -14,6 +14,7 @@ from unspool.model.caller import caller_of
 from unspool.query.checkers_findings import Checker, CheckFinding, together
 from unspool.query.checkers_invariants import Invariant
 from unspool.query.checkers_moments import moments
+from unspool.query.mining.miner import Mined
 from unspool.query.rules import BUILT_IN, DEFAULT_RULES, Rule, checker_of, read_rules
 
 Plugin = Callable[[History, Mapping[str, Any]], Iterable[CheckFinding]]
@@ -84,6 +85,9 @@ def check(
     for rule in wanted:
         if complete and rule.check not in BUILT_IN:
             book.take(_from_plugin(rule, own[rule.check], history, book.problems), rule.severity)
+    for _, checker in checkers:
+        if isinstance(checker, Mined):
+            book.problems.extend(checker.left_out())
     doubts = tuple(doubt for invariant in invariants for doubt in invariant.doubts()) if complete and seen else ()
     problems = tuple(dict.fromkeys(book.problems))
     return CheckReport(history.source_name, seen, book.findings(), dict(book.counts), problems, complete, doubts)

@@ -18,6 +18,7 @@ from unspool.query.checkers_patterns import Pattern, parse_pattern
 from unspool.query.checkers_records import Duplicate, LeakFloor
 from unspool.query.checkers_values import Drift, Oscillation, Overwrite
 from unspool.query.errors import ExpressionError
+from unspool.query.mining.miner import Mined
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,14 @@ _KNOWN: Final[Mapping[str, tuple[Callable[..., Checker], Mapping[str, type]]]] =
     "duplicate": (Duplicate, {}),
     "leak-floor": (LeakFloor, {"windows": int, "releases": int}),
     "orphan": (Orphan, {"from": str, "to": str}),
+    "mined": (Mined, {"seconds": float}),
     "invariant": (Invariant, {"expression": str, "when": str, "message": str}),
 }
 BUILT_IN: Final = tuple(_KNOWN)
 """Names of the checkers that are always there."""
-DEFAULT_RULES: Final = tuple(Rule(name, name, {}) for name in BUILT_IN if name not in ("orphan", "invariant"))
+DEFAULT_RULES: Final = tuple(
+    Rule(name, name, {}) for name in BUILT_IN if name not in ("orphan", "invariant", "mined")
+)
 """What is checked without a rules file; references and invariants have to be told."""
 _MOST_BYTES: Final = 1024 * 1024
 """Bytes of a rules file; nobody writes more by hand."""
