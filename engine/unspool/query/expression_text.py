@@ -226,8 +226,16 @@ def _explain(text: str, column: int, error: ParseError) -> str:
 
 
 def _without_texts(text: str) -> str:
-    """Return an expression with nothing in its texts, so that what they say is not taken for its own."""
-    return re.sub(r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|`(?:[^`\\]|\\.)*+`""", "''", text)
+    """Return the beginning of an expression with nothing in its texts, so that what they say is not taken for its own."""
+    return _TEXTS.sub("''", text)[:_HINTED]
+
+
+_HINTED: Final = 2_000
+"""Characters in which the spelling of another language is looked for."""
+# As in `_TERM`, a text that does not end is taken to the end.
+_TEXTS: Final = re.compile(
+    r"""'(?:[^'\\]|\\.)*+(?:'|\Z)|"(?:[^"\\]|\\.)*+(?:"|\Z)|`(?:[^`\\]|\\.)*+(?:`|\Z)""", re.DOTALL
+)
 
 
 def _too_deep(text: str) -> str:

@@ -455,3 +455,18 @@ def test_a_python_expression_never_comes_from_a_file(unspool: Callable[..., Ran]
     for words in (["--python", "n > 1"], ["--change", "after.n > 1"], ["n > 1"]):
         assert unspool("bisect", path, *words).code == 0
     assert not mark.exists()
+
+
+def test_shape_tells_what_the_state_is_made_of(unspool: Callable[..., Ran], clock: Path) -> None:
+    ran = unspool("shape", clock)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines() == ["$ over 12 entries", "n int 0..3", "clock int 0..11", "rows[] 0..2 {id int 0..1}"]
+    assert unspool("shape", clock, "rows", "--at", 2).out.splitlines() == [
+        "$.rows at entry 2",
+        "[2]",
+        "    id int 0..1",
+    ]
+    found = unspool("shape", clock, "n", "--json").json
+    assert found["shape"] == {"int": {"count": 12, "least": 0, "most": 3}}
+    assert (found["entries"], found["looked_at"], found["complete"]) == (12, 12, True)
+    assert unspool("shape", clock, "rowz").code == 2

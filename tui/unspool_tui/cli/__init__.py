@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "serve": "serve",
     "log": "log",
     "show": "show",
+    "shape": "shape",
     "diff": "diff",
     "stats": "stats",
     "blame": "blame",
