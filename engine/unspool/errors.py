@@ -53,6 +53,18 @@ class EntryNotFound(UnspoolError, IndexError):
     """An entry number or id that this history does not have."""
 
 
+class EntryNotKept(EntryNotFound):
+    """An entry that a bound on the recording (`keep`) let go of, or a question about what only such entries knew.
+
+    Attributes:
+        first: the first entry that is kept.
+    """
+
+    def __init__(self, message: str, *, first: int) -> None:
+        super().__init__(message)
+        self.first = first
+
+
 class UnsupportedValue(UnspoolError, TypeError):
     """A value that no codec can keep exactly; the message names the atom and the path inside it."""
 

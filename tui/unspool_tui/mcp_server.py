@@ -52,7 +52,7 @@ class HistoryTools:
         A negative start counts from the end. With an atom, only entries that changed it are listed.
         """
         history = self._now()
-        first = max(len(history) + start, 0) if start < 0 else start
+        first = max(len(history) + start if start < 0 else start, history.first)
         wanted = min(max(count, 1), _ENTRIES)
         if atom:
             entries = [history[seq] for seq in islice(history.writes(atom, first), wanted)]
@@ -60,7 +60,8 @@ class HistoryTools:
             entries = history[first : first + wanted]
         contexts = Contexts(history)
         shapes: list[Value] = [entry_shape(entry, contexts.of(entry)) for entry in entries]
-        return answer({"total": len(history), "entries": shapes}, "entries", "a smaller count")
+        dropped = {"dropped": history.told_dropped()} if history.first else {}
+        return answer({"total": len(history), **dropped, "entries": shapes}, "entries", "a smaller count")
 
     def show(self, entry: int = -1, path: str = "") -> str:
         """Show the state at an entry, or the value at a path such as cart.items[2].qty.
@@ -94,11 +95,13 @@ class HistoryTools:
             {
                 "path": format_path(one.path, root=""), "value": one.value, "seq": one.seq, "action": one.action,
                 "caller": str(one.caller or ""), "timestamp": iso_time(one.timestamp_ns), "certain": one.certain,
+                **({"older": True} if one.older else {}),
             }
             for one in found.values
         ]  # fmt: skip
         unexplained = len(found.unexplained)
         shape: dict[str, Value] = {"at": found.at, "complete": found.complete, "unexplained": unexplained}
+        shape.update({"dropped": found.dropped} if found.dropped else {})
         return answer({**shape, **_short_of(found.problems, patience), "values": values}, "values", "a longer path")
 
     def bisect(self, expression: str) -> str:
@@ -132,9 +135,10 @@ class HistoryTools:
         running = search(self._now(), parse_search(text), start=max(start, 0), skip_damaged=True, cancelled=patience)
         wanted = min(max(limit, 1), _HITS)
         hits = [
-            {"seq": hit.seq, "path": format_path(hit.path, root=""), "kind": hit.kind.value, "text": hit.text}
+            {"seq": hit.seq, "path": format_path(hit.path, root=""), "kind": hit.kind.value, "text": hit.text,
+             **({"older": True} if hit.older else {})}
             for hit in islice(running, wanted)
-        ]
+        ]  # fmt: skip
         more = len(hits) == wanted or patience.ended
         shape: dict[str, Value] = {"looked_at": running.looked_at, "more": more, "complete": running.complete}
         return answer({**shape, **_short_of(running.problems, patience), "hits": hits}, "hits", "a smaller limit")

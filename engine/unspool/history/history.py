@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
 from unspool.delta.structural import Identity
-from unspool.errors import EntryNotFound
+from unspool.errors import EntryNotFound, EntryNotKept
 from unspool.history.chain_faults import Cancelled, ChainExaminer, ChainFault
 from unspool.history.diff import Diff, diff_states, fork_base
 from unspool.history.feeder import FINISHED, Feeder, Progress
@@ -20,6 +21,7 @@ from unspool.history.view import StateView
 from unspool.model.entries import NOTE, ChangeKind, Entry
 from unspool.model.values import State, Value
 from unspool.model.wire import decode
+from unspool.store.keeping import MayBegin, not_kept, told_dropped
 from unspool.store.protocol import Columns, MayBeCutShort, Store, TellsNotes
 
 if TYPE_CHECKING:
@@ -59,10 +61,25 @@ class History:
         self._columns = Columns()
         self._columns_lock = threading.Lock()
         self._known = len(store)
+        self._begins: MayBegin | None = store if isinstance(store, MayBegin) else None
 
     def __len__(self) -> int:
-        """Return the number of entries as of the last `refresh`."""
+        """Return one more than the number of the newest entry, as of the last `refresh`; see `first` for the oldest."""
         return self._known
+
+    @property
+    def first(self) -> int:
+        """The first entry that is kept: 0, unless a bound on the recording dropped those before it."""
+        return 0 if self._begins is None else self._begins.first
+
+    @property
+    def bound(self) -> str:
+        """By which bound entries were dropped, as it was asked for; "" where none were, or that is not said."""
+        return "" if self._begins is None else self._begins.bound
+
+    def told_dropped(self) -> str:
+        """Say what was dropped by a bound on the recording, or return "" where nothing was."""
+        return told_dropped(self._store)
 
     @overload
     def __getitem__(self, index: int) -> Entry: ...
@@ -78,14 +95,21 @@ class History:
             start, stop, step = index.indices(self._known)
             if step == 1:
                 return self._store.entries(start, stop)
-            return [self[seq] for seq in range(start, stop, step)]
+            return [self[seq] for seq in range(start, stop, step) if seq >= self.first]
         seq = self.resolve(index)
         return self._store.entries(seq, seq + 1)[0]
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield all entries in order, a batch at a time."""
-        for start in range(0, self._known, 256):
-            yield from self._store.entries(start, min(start + 256, self._known))
+        """Yield all entries in order, a batch at a time; those that a recorder drops meanwhile are none of them any more."""
+        start = self.first
+        while start < self._known:
+            try:
+                batch = self._store.entries(start, min(start + 256, self._known))
+            except EntryNotKept as error:
+                start = error.first
+                continue
+            yield from batch
+            start += 256
 
     def resolve(self, index: int) -> int:
         """Return the 0-based number that an index, maybe negative, means.
@@ -94,7 +118,13 @@ class History:
             EntryNotFound: there is no such entry.
         """
         seq = index + self._known if index < 0 else index
-        if not 0 <= seq < self._known:
+        first = self.first
+        if 0 <= seq < first:
+            raise not_kept(self.source_name, seq, first, self.bound)
+        if not first <= seq < self._known:
+            if first and self._known > first:
+                told = f"it has entries {first} to {self._known - 1}; {self.told_dropped()}"
+                raise EntryNotFound(f"{self.source_name} has no entry {index}: {told}")
             last = f"0 to {self._known - 1}" if self._known else "none"
             raise EntryNotFound(f"{self.source_name} has no entry {index}: it has {self._known} ({last})")
         return seq
@@ -133,10 +163,21 @@ class History:
         return diff_states(old, new, self._rebuilder.state(old), self._rebuilder.state(new), self.identity)
 
     def changes(self, index: int) -> Diff:
-        """Return what an entry changed: the diff from the entry it follows in time (its parent)."""
+        """Return what an entry changed: the diff from the entry it follows in time (its parent).
+
+        Raises:
+            EntryNotFound: there is no such entry; `EntryNotKept` also where the entry it follows was dropped.
+            CorruptHistory: one of the states cannot be rebuilt.
+        """
         entry = self[index]
         new = self._rebuilder.state(entry.seq)
         if entry.parent_seq is None:
+            if entry.seq:
+                raise EntryNotKept(
+                    f"what entry {entry.seq} changed is not known, since the entry it follows was dropped: "
+                    f"{self.told_dropped()}",
+                    first=self.first,
+                )
             return diff_states(EMPTY, entry.seq, {}, new, self.identity)
         old = self._rebuilder.state(entry.parent_seq)
         if entry.part is not None:
@@ -214,10 +255,12 @@ class History:
             return self._feeder.verdict
         if not isinstance(self._store, MayBeCutShort):
             return COMPLETE
+        found = COMPLETE
         if damage := self._store.damage:
-            return cut_short(self.source_name, damage, is_damaged=True)
-        doubt = self._store.doubt
-        return cut_short(self.source_name, doubt, is_damaged=False) if doubt else COMPLETE
+            found = cut_short(self.source_name, damage, is_damaged=True)
+        elif doubt := self._store.doubt:
+            found = cut_short(self.source_name, doubt, is_damaged=False)
+        return replace(found, notes=(self.told_dropped(),)) if self.first else found
 
     @property
     def is_foreign(self) -> bool:

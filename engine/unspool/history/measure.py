@@ -12,6 +12,7 @@ from unspool.history.stats import AtomStats, Health, HistoryStats, RebuildTimes
 from unspool.history.verdict import Verdict, VerdictStatus
 from unspool.model.entries import FULL, HOLE_ATOM, NOTE
 from unspool.store.forks import passed_over_by
+from unspool.store.keeping import first_of, told_dropped
 from unspool.store.protocol import HOLE, KINDS_BY_CODEC, Columns, Store
 
 _SAMPLES: Final = 24
@@ -27,7 +28,8 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
         problems.append(f"{unreadable:,} entries cannot be read; run `unspool doctor`")
     if verdict.is_damaged:
         problems.extend(f"{problem.place}: {problem.message}" for problem in verdict.problems)
-    times = _rebuild_times(rebuilder, len(store), problems)
+    first = first_of(store)
+    times = _rebuild_times(rebuilder, first, len(store), problems)
     full, notes = columns.kind.count(FULL), columns.kind.count(NOTE)
     stored = sum(columns.stored)
     full_bytes = sum(size for size, kind in zip(columns.full_bytes, columns.kind, strict=True) if kind != NOTE)
@@ -38,13 +40,15 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
         health = Health.DEGRADED
     problems += gaps
     return HistoryStats(
-        entries=len(store),
+        entries=len(store) - first,
+        first=first,
+        dropped=told_dropped(store),
         full=full,
-        delta=len(store) - full - notes,
+        delta=len(store) - first - full - notes,
         notes=notes,
         passed_over=passed_over_by(store),
         chains=full,
-        longest_chain=longest_chain(columns),
+        longest_chain=longest_chain(columns, first),
         stored_bytes=stored,
         full_bytes=full_bytes,
         ratio=full_bytes / stored if stored else 1.0,
@@ -64,7 +68,7 @@ def _holes(store: Store, columns: Columns) -> tuple[list[str], int]:
     """Return what is to be said of entries that never arrived, and how many others cannot be read."""
     gaps: list[str] = []
     unreadable, codecs = 0, columns.codec.tobytes()
-    seq = codecs.find(HOLE)
+    seq = codecs.find(HOLE, first_of(store))
     while seq >= 0:
         last = seq
         try:
@@ -99,18 +103,19 @@ def _counts(columns: Columns) -> dict[int, int]:
     return {code: codecs.count(code) for code in sorted(present, key=codecs.index)}
 
 
-def longest_chain(columns: Columns) -> int:
-    """Return the most deltas that follow one full snapshot."""
-    kinds = columns.kind.tobytes().replace(bytes((NOTE,)), b"")
+def longest_chain(columns: Columns, first: int = 0) -> int:
+    """Return the most deltas that follow one full snapshot, entries before `first` left out."""
+    kinds = columns.kind[first:].tobytes().replace(bytes((NOTE,)), b"")
     return max((len(chain) for chain in kinds.split(b"\x01")), default=0)
 
 
-def _rebuild_times(rebuilder: Rebuilder, count: int, problems: list[str]) -> RebuildTimes:
+def _rebuild_times(rebuilder: Rebuilder, first: int, stop: int, problems: list[str]) -> RebuildTimes:
+    count = stop - first
     # Only a history nobody has moved through yet is sampled; real moves tell more than samples.
     if len(rebuilder.rebuild_times_us()) < _SAMPLES:
         for place in range(min(_SAMPLES, count)):
             try:
-                rebuilder.state(place * count // min(_SAMPLES, count))
+                rebuilder.state(first + place * count // min(_SAMPLES, count))
             except EntryDropped:
                 # A gap was told as a whole.
                 continue

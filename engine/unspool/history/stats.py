@@ -45,7 +45,9 @@ class HistoryStats:
     """What `unspool stats` tells.
 
     Attributes:
-        entries: entries in all.
+        entries: entries in all; those that a bound on the recording dropped do not count.
+        first: the first of them.
+        dropped: what a bound on the recording dropped, for people; "" for nothing.
         full: full ones.
         delta: those that hold what changed.
         notes: those that hold no state of their own.
@@ -67,6 +69,8 @@ class HistoryStats:
     """
 
     entries: int
+    first: int
+    dropped: str
     full: int
     delta: int
     notes: int

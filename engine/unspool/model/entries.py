@@ -93,7 +93,8 @@ class Entry:
         stored_bytes: bytes of the entry's record as recorded, before block compression.
         full_bytes: bytes the whole state takes in wire form.
         meta: free facts from the app or source.
-        parent_seq: the entry this one follows in time; `seq - 1` except after a fork; None for the first.
+        parent_seq: the entry this one follows in time; `seq - 1` except after a fork; None for the first, and where that
+            entry was dropped by a bound on the recording.
         part: names of the atoms that a fork concerns, where a history merges several parts (threads, players) and one of
             them went back: these atoms follow `parent_seq`, all others the entry before. None: all atoms.
     """

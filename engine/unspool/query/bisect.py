@@ -113,7 +113,7 @@ class Bisecting:
             self._line = Places(line_to(history, history.resolve(at), predicate.reads))
         elif assume_single_flip and len(history):
             self._line = Places(line_to(history, len(history) - 1, predicate.reads))
-        self.entries = len(history) if self._line is None else len(self._line)
+        self.entries = len(history) - history.first if self._line is None else len(self._line)
         """Entries in question."""
 
     def steps(self) -> Iterator[int]:
@@ -208,7 +208,10 @@ def _scan(asking: _Asking, stretches: Iterator[Stretch]) -> Iterator[int]:
     certain = True
     last, done = -1, 0
     for stretch in stretches:
-        if stretch.parent is not None and stretch.parent != last:
+        if stretch.parent is None:
+            # The first of all, or what it follows was dropped: it is no flip, whatever it answers.
+            before, certain = None, True
+        elif stretch.parent != last:
             before, certain = _ask_before(asking, stretch.parent)
         ahead = deque(_candidates(asking, stretch))
         if not certain:
@@ -265,7 +268,7 @@ def _candidates(asking: _Asking, stretch: Stretch) -> Iterable[int]:
         return range(stretch.first, stretch.last + 1)
     history, every = asking.history, asking.reader.skip_damaged
     found = touching(history, tuple(reads), stretch.first, stretch.last + 1, every=every)
-    return sorted(found | {stretch.first} if asking.first is None else found)
+    return sorted(found | {stretch.first} if asking.first is None or stretch.parent is None else found)
 
 
 def _may_differ(asking: _Asking, before: Answer, seq: int) -> bool:

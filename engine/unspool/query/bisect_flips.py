@@ -35,7 +35,7 @@ class Bisection:
 
     Attributes:
         flips: in the order of entries.
-        holds_first: whether the question holds at the first entry; None when no entry was asked.
+        holds_first: whether the question holds at the first entry that is kept; None when no entry was asked.
         holds_last: whether it holds at the last one.
         asked: entries that were rebuilt and asked.
         avoided: entries that did not have to be rebuilt.

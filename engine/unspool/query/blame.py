@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from unspool.history.history import History
 from unspool.history.verdict import Problem
@@ -15,7 +16,7 @@ from unspool.model.wire import decode
 from unspool.query.blame_pending import Pending, step_back
 from unspool.query.lineage import touches_back
 from unspool.query.parts import find, leaves
-from unspool.query.path_writes import follow_back
+from unspool.query.path_writes import WriteKind, follow_back
 from unspool.query.reading import Cancelled, Progress, StateReader, never, untold
 
 
@@ -33,6 +34,7 @@ class Blamed:
         certain: False when entries that cannot be read lie in between, so that one of them may have set it.
         caller: the line of code that recorded the entry, where the recording kept it.
         passed_over: calls before that entry which the recorder left out: any of them may have set the value.
+        older: the value was set at that entry or before it: older entries were dropped by a bound on the recording.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class Blamed:
     certain: bool = True
     caller: Caller | None = None
     passed_over: int = 0
+    older: bool = False
 
     @property
     def value(self) -> Value:
@@ -60,17 +63,27 @@ class Blame:
         values: leaves in the order of the state.
         unexplained: leaves nobody was found for because the question was cancelled.
         problems: entries that could not be read and were stepped over.
+        dropped: what a bound on the recording dropped, for people, where a value may have been set in that; else "".
     """
 
     at: int
     values: tuple[Blamed, ...]
     unexplained: tuple[Path, ...] = ()
     problems: tuple[Problem, ...] = ()
+    dropped: str = ""
 
     @property
     def complete(self) -> bool:
         """Whether every value is explained for certain."""
-        return not self.unexplained and not self.problems
+        return not self.unexplained and not self.problems and not self.dropped
+
+
+class _Setter(NamedTuple):
+    """The entry that set a value, as far as that is known; see `Blamed`."""
+
+    seq: int
+    is_certain: bool
+    is_older: bool
 
 
 def blame(
@@ -114,23 +127,23 @@ def blame(
     found = _walk_back(reader, roots, seq, cancelled, progress)
     if path and not parts_inside(value):
         found = _follow(reader, path, seq, cancelled, progress)
-    writers = {leaf: (writer, certain) for leaf, writer, certain in found}
+    writers = dict(found)
     return _report(history, seq, wanted, writers, reader.problems)
 
 
 def _follow(
     reader: StateReader, path: Path, at: int, cancelled: Cancelled, progress: Progress
-) -> Iterator[tuple[Path, int, bool]]:
+) -> Iterator[tuple[Path, _Setter]]:
     """Yield one leaf with the entry that set it: following a single one costs less than pairing whole lists."""
     for write in follow_back(reader, path, at, cancelled=cancelled, progress=progress):
-        yield path, write.seq, write.certain
+        yield path, _Setter(write.seq, write.certain, write.kind is WriteKind.OLDER)
         return
 
 
 def _walk_back(
     reader: StateReader, roots: dict[str, Pending], at: int, cancelled: Cancelled, progress: Progress
-) -> Iterator[tuple[Path, int, bool]]:
-    """Yield each leaf with the entry that set it, and whether that is certain."""
+) -> Iterator[tuple[Path, _Setter]]:
+    """Yield each leaf with the entry that set it."""
     history = reader.history
     atoms = list(roots)
     doubtful: dict[str, int] = {}
@@ -143,6 +156,13 @@ def _walk_back(
         state = reader.state(parent)
         for atom in [atom for atom in names if atom in roots]:
             root = roots[atom]
+            if parent is None and state is None:
+                writer = doubtful.pop(atom, entry)
+                for leaf in step_back(root, None, history.identity):
+                    yield leaf, _Setter(writer, is_certain=False, is_older=True)
+                atoms.remove(atom)
+                del roots[atom]
+                continue
             if state is None:
                 doubtful.setdefault(atom, entry)
                 shaken.add(atom)
@@ -153,7 +173,7 @@ def _walk_back(
                 continue
             writer = doubtful.pop(atom, entry)
             for leaf in step_back(root, old, history.identity):
-                yield leaf, writer, atom not in shaken
+                yield leaf, _Setter(writer, atom not in shaken, is_older=False)
             if root.done:
                 atoms.remove(atom)
                 del roots[atom]
@@ -165,10 +185,10 @@ def _report(
     history: History,
     at: int,
     wanted: Iterator[tuple[Path, bytes]],
-    writers: dict[Path, tuple[int, bool]],
+    writers: Mapping[Path, _Setter],
     problems: tuple[Problem, ...],
 ) -> Blame:
-    entries = [history[seq] for seq in {seq for seq, _ in writers.values()}]
+    entries = [history[seq] for seq in {setter.seq for setter in writers.values()}]
     known = {entry.seq: (entry, caller_of(entry.meta), passed_over_in(entry.meta)) for entry in entries}
     now = history[at].timestamp_ns
     values: list[Blamed] = []
@@ -177,8 +197,11 @@ def _report(
         if leaf not in writers:
             unexplained.append(leaf)
             continue
-        seq, certain = writers[leaf]
+        seq, certain, older = writers[leaf]
         entry, caller, passed = known[seq]
         age_ns = now - entry.timestamp_ns
-        values.append(Blamed(leaf, value, seq, entry.action, entry.timestamp_ns, age_ns, certain, caller, passed))
-    return Blame(at, tuple(values), tuple(unexplained), problems)
+        values.append(
+            Blamed(leaf, value, seq, entry.action, entry.timestamp_ns, age_ns, certain, caller, passed, older)
+        )
+    dropped = history.told_dropped() if any(value.older for value in values) else ""
+    return Blame(at, tuple(values), tuple(unexplained), problems, dropped)

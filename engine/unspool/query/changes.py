@@ -1,7 +1,8 @@
 """Questions about changes: an expression over an entry and what it did, such as `after.total < before.total`.
 
 An expression sees one object: `before` and `after`, the states round the entry, `action`, `time` (ISO 8601 in UTC, so that
-`time > "2026-05-01"` compares) and `meta`. At the first entry `before` is empty.
+`time > "2026-05-01"` compares) and `meta`. At the first entry `before` is empty;
+where older entries were dropped, an expression that reads it is not asked of an entry that follows one of those.
 """
 
 from __future__ import annotations
@@ -56,6 +57,11 @@ class ChangeQuestion:
     def doubts(self) -> tuple[str, ...]:
         """Return a sentence for each part of it that can hardly be meant, as far as it was asked."""
         return self._expression.watch.doubts()
+
+    @property
+    def reads_before(self) -> bool:
+        """Whether it asks about the state before an entry."""
+        return "before" in self._reads
 
     def refuse_unknown(self, history: History) -> None:
         """Refuse a question about an atom that no entry has.
@@ -112,12 +118,17 @@ class ChangeQuestion:
 
 
 class ChangeLook:
-    """Looks for entries at which a question about changes holds."""
+    """Looks for entries at which a question about changes holds.
+
+    Attributes:
+        needs_before: see `Look`.
+    """
 
     def __init__(self, history: History, question: ChangeQuestion) -> None:
         """Look in a history."""
         self._history = history
         self._question = question
+        self.needs_before = question.reads_before
         self.asked = 0
         self.failures = 0
         self.failure = ""
@@ -182,7 +193,7 @@ def changes_where(
         holds_first=look.first,
         holds_last=look.last,
         asked=look.asked,
-        avoided=max(0, len(history) - look.asked),
+        avoided=max(0, len(history) - history.first - look.asked),
         complete=search.complete,
         failures=look.failures,
         failure=look.failure,

@@ -78,13 +78,17 @@ class Moment:
 
 
 def moments(history: History, problems: list[str]) -> Iterator[Moment]:
-    """Yield every entry that reads, notes aside; what does not is told in `problems`, of very many the first ones."""
-    for seq in range(len(history)):
+    """Yield every entry that reads, notes aside; what does not is told in `problems`, of very many the first ones.
+
+    What an entry changed that follows a dropped one is not known, so it counts as having changed nothing.
+    """
+    for seq in range(history.first, len(history)):
         try:
             entry = history[seq]
             if entry.kind is EntryKind.NOTE:
                 continue
-            yield Moment(entry, history.changes(seq), history)
+            is_cut = entry.parent_seq is None and seq > 0
+            yield Moment(entry, Diff(seq, seq, (), 0) if is_cut else history.changes(seq), history)
         except UnspoolError as error:
             if len(problems) < _TOLD:
                 problems.append(str(error))

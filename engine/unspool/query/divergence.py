@@ -7,6 +7,7 @@ it in each; then both are searched for the first states that are the same again.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -32,13 +33,14 @@ _LOOK_AHEAD: Final = 2_000
 class _Walk:
     """A place in the line of one history."""
 
-    def __init__(self, history: History, at: int | None, ignored: Ignored, skip_damaged: bool) -> None:
+    def __init__(self, history: History, at: int | None, ignored: Ignored, skip_damaged: bool, start: int) -> None:
         self._ignored = ignored
         self.reader = StateReader(history, skip_damaged=skip_damaged)
         self.history = history
         self._is_note = history.notes()
         tip = history.resolve(-1 if at is None else at) if len(history) or at is not None else None
-        self.line: Sequence[int] = Places(line_to(history, tip)) if tip is not None else ()
+        line: Sequence[int] = Places(line_to(history, tip)) if tip is not None else ()
+        self.line = line[bisect_left(line, start) :] if start else line
         self.place = -1
         self.state = EMPTY_STATE
         self.unchanging = 0
@@ -105,7 +107,10 @@ def compare(
         CorruptHistory: an entry cannot be read.
     """
     ignored = tuple(parse_pattern(text) for text in ignore)
-    one, other = _Walk(first, first_at, ignored, skip_damaged), _Walk(second, second_at, ignored, skip_damaged)
+    # Of one history, entries that only one of two copies keeps are left out; what began differently is not known.
+    start = max(first.first, second.first) if first.history_id == second.history_id else 0
+    one = _Walk(first, first_at, ignored, skip_damaged, start)
+    other = _Walk(second, second_at, ignored, skip_damaged, start)
     common = 0
     renamed: list[tuple[int, int]] = []
     complete = True

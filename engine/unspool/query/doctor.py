@@ -37,7 +37,7 @@ class Diagnosis:
         findings: what was found, worst first; at most 100 of one code.
         counts: entries by what was found of them, listed or not; 1 for each finding about the file.
         unlisted: findings by code beyond those listed.
-        entries: entries there should be.
+        entries: entries there should be, without those that a bound on the recording dropped.
         readable: entries whose state reads.
         chains: a row for each chain, oldest first; of very many, the newest and those that need something done.
         chain_count: chains in all.
@@ -170,7 +170,7 @@ def examine(
         progress(source.total, source.total)
     return Diagnosis(
         source.name, ledger.health(), ledger.findings(), _plain(ledger.counts), _plain(ledger.unlisted),
-        source.total, readable, chains, book.count, rules.name, rules.source, tuple(checks.doubtful), complete,
+        source.total - source.first, readable, chains, book.count, rules.name, rules.source, tuple(checks.doubtful), complete,
         content.decoded, content.left_out,
     )  # fmt: skip
 

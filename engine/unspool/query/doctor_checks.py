@@ -60,7 +60,7 @@ class EntryChecks:
                 self._ledger.add(Code.CLOCK_BACKWARDS, step.seq, step.seq, "older than the entry before it")
             self._time = facts.time_ns
         self._look_at_marks(step, facts)
-        if not facts.changed and step.seq and step.fault is None and not facts.codec.is_note:
+        if not facts.changed and step.seq > self._source.first and step.fault is None and not facts.codec.is_note:
             self._ledger.add(Code.NO_OP, step.seq, step.seq, "changed nothing")
         if step.state is not None:
             self._check_content(step, facts)
@@ -81,7 +81,10 @@ class EntryChecks:
         if told is None:
             return
         parent = facts.extra.get("parent", seq - 1)
-        if parent == seq - 1:
+        if seq and type(parent) is int and 0 <= parent < self._source.first:
+            # What it followed was dropped by a bound on the recording, so what it changed cannot be compared.
+            self._certain_from = seq
+        elif parent == seq - 1:
             self._check_against_previous(step, told)
         elif type(parent) is not int or not 0 <= parent < seq:
             text = f"follows entry {parent!r}, which is no earlier entry"

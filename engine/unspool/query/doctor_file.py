@@ -28,6 +28,7 @@ from unspool.query.doctor_structure import (
 )
 from unspool.store.blocks import Row
 from unspool.store.databases import View, damage_of_log, stamp_of
+from unspool.store.keeping import KEEP, bound_in, by_bound
 from unspool.store.kept_logs import kept_log, kept_logs
 from unspool.store.layout import Layout
 from unspool.store.salvage import Salvaged, salvage
@@ -71,6 +72,10 @@ class FileWalk:
             self.close()
             raise
         mark = check_end(self.connection, path, report)
+        self.first = self.connection.layout.lowest(self.connection) if mark is None else mark.first
+        self._tell_dropped()
+        # What a page still holds of blocks that were dropped is none of the history any more.
+        self.keys = [key for key in self.keys if key.stop > self.first]
         # Entries that were there once and are nowhere now are missing, not fewer.
         self.total = max(self.total, 0 if mark is None else mark.entries)
         self._blocks = BlockReader(self.connection, report)
@@ -146,6 +151,14 @@ class FileWalk:
             text = f"the file ends {saved.missing_pages} pages early; what stood there is lost"
             self._report(Code.SQLITE_DAMAGE, None, None, text)
 
+    def _tell_dropped(self) -> None:
+        if self.first:
+            bound = self.connection.layout.facts(self.connection, []).get(KEEP)
+            gone = "entry 0 was" if self.first == 1 else f"entries 0 to {self.first - 1} were"
+            self._report(
+                Code.NOT_KEPT, None, None, f"{gone} dropped by {by_bound(bound_in(bound))}, as was asked for"
+            )
+
     @property
     def names(self) -> Names:
         """See `ChainedSource.names`."""
@@ -154,8 +167,8 @@ class FileWalk:
     def steps(self) -> Iterator[Step]:
         """See `ChainedSource.steps`."""
         replayer = Replayer(self._names.__getitem__)
-        links = _Links(self.connection.layout, self._report)
-        cursor = 0
+        links = _Links(self.connection.layout, self._report, self.first)
+        cursor = self.first
         keys = self.keys
         while True:
             for key, stop in _bounded(keys, self.total):
@@ -261,11 +274,12 @@ class FileWalk:
 class _Links:
     """Follows the checksums that lead from each entry to the next, as far as both are there."""
 
-    def __init__(self, layout: Layout, report: Report) -> None:
+    def __init__(self, layout: Layout, report: Report, first: int) -> None:
         self._report = report
         self._is_told = layout.tells_end
-        self._stop = 0
-        self._sum: int | None = layout.first_sum
+        self._stop = first
+        # What the first entry followed was dropped with it, where there were others before.
+        self._sum: int | None = None if first else layout.first_sum
 
     def see(self, first: int, stop: int, before: int | None, after: int | None) -> None:
         """Look at the entries from `first` to `stop - 1`; the checksums are None where they are not certain."""

@@ -54,6 +54,7 @@ class Code(StrEnum):
     SOURCE_PARTIAL = "source-partial"
     HOLE = "hole"
     DROPPED = "dropped"
+    NOT_KEPT = "not-kept"
     DOUBTFUL = "doubtful"
     OVER_LIMIT = "chain-over-limit"
     NO_OP = "no-op"
@@ -178,6 +179,11 @@ _KINDS: Final[Mapping[Code, tuple[Severity, str, str]]] = {
         Severity.WARNING,
         "the entries around it",
         "give the recorder a larger spool (`spool_bytes`) or a server that it reaches more often",
+    ),
+    Code.NOT_KEPT: (
+        Severity.NOTE,
+        "every entry that is kept",
+        "none needed; Recorder(..., keep=…) with a wider bound keeps more",
     ),
     Code.DOUBTFUL: (
         Severity.WARNING,

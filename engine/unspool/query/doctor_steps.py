@@ -119,15 +119,19 @@ class ChainedSource(Protocol):
         """What people call it."""
 
     @property
+    def first(self) -> int:
+        """The first entry it should hold: 0, unless a bound on the recording dropped those before it."""
+
+    @property
     def total(self) -> int:
-        """Entries it should hold."""
+        """One past the last entry it should hold."""
 
     @property
     def names(self) -> Names:
         """Names of atoms by number."""
 
     def steps(self) -> Iterator[Step]:
-        """Yield every entry from 0 to `total - 1` in order; damage is told in the steps, never raised."""
+        """Yield every entry from `first` to `total - 1` in order; damage is told in the steps, never raised."""
 
     def state_at(self, seq: int) -> EncodedState | None:
         """Return the state at an earlier entry, or None where it does not read."""

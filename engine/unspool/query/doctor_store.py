@@ -12,6 +12,7 @@ from unspool.query.doctor_findings import Code
 from unspool.query.doctor_replay import Replayer, reason
 from unspool.query.doctor_steps import EncodedState, Facts, Fault, Names, Step
 from unspool.store.blocks import posting
+from unspool.store.keeping import first_of
 from unspool.store.protocol import RecordRun, Store
 
 
@@ -22,6 +23,7 @@ class StoreWalk:
         """Read a store; it is not closed with the walk."""
         self._store = store
         self.name = store.name
+        self.first = first_of(store)
         self.total = len(store)
         self.names = Names({})
         self._numbers: dict[str, int] = {}
@@ -29,7 +31,7 @@ class StoreWalk:
     def steps(self) -> Iterator[Step]:
         """See `ChainedSource.steps`."""
         replayer = Replayer(self._store.atom_name)
-        seq = 0
+        seq = self.first
         while seq < self.total:
             try:
                 run = self._store.run(seq)

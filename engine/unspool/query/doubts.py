@@ -267,7 +267,7 @@ def _holds(history: History, name: str, field: str) -> bool:
 def _names(history: History) -> list[str]:
     """Return names of atoms: those of the newest and the first state that read."""
     names: dict[str, None] = {}
-    for seq in (len(history) - 1, 0):
+    for seq in (len(history) - 1, history.first):
         try:
             names.update(dict.fromkeys(history.view(seq)))
         except CorruptHistory:

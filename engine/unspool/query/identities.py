@@ -42,7 +42,7 @@ def _told(history: History, pattern: str, key: str) -> str:
     met_list = False
     missing = list(key_paths(key))
     fields: dict[str, None] = {}
-    seqs = _spread(len(history))
+    seqs = _spread(history.first, len(history))
     for seq in seqs:
         for items in _lists(history, seq, steps):
             met_list = True
@@ -73,9 +73,9 @@ def _entries(count: int) -> str:
     return "the one entry looked at" if count == 1 else f"the {count} entries looked at"
 
 
-def _spread(total: int) -> list[int]:
+def _spread(first: int, stop: int) -> list[int]:
     """Return the newest entry, the first, and some between."""
-    places = {round(place * (total - 1) / (_LOOKED_AT - 1)) for place in range(_LOOKED_AT)}
+    places = {first + round(place * (stop - first - 1) / (_LOOKED_AT - 1)) for place in range(_LOOKED_AT)}
     return sorted(places, reverse=True)
 
 

@@ -32,7 +32,7 @@ class Stretch:
     Attributes:
         first: its first entry.
         last: its last entry.
-        parent: the entry that the first one follows; None at the beginning of the history.
+        parent: the entry that the first one follows; None at the beginning of the history, and where it was dropped.
         part: the atoms for which that is so, where the others follow the entry before; None for all of them.
     """
 
@@ -49,7 +49,7 @@ class Stretch:
 def forks(history: History, start: int, stop: int) -> Iterator[Fork]:
     """Yield each entry from `start` to `stop - 1` that does not follow the one before it, with its parent.
 
-    Entry 0 counts as one; an entry that cannot be read does not.
+    The first entry counts as one; an entry that cannot be read does not.
     """
     yield from forks_of(history.store, start, stop)
 
@@ -76,10 +76,10 @@ def stretches_back(history: History, at: int, atoms: Collection[str] | None = No
     """
     last: int | None = at
     size = _WINDOW
-    while last is not None:
-        start = max(0, last - size + 1)
+    while last is not None and last >= (origin := history.first):
+        start = max(origin, last - size + 1)
         found = [fork for fork in forks(history, start, last + 1) if concerns(fork.part, atoms)]
-        first, parent = found[-1][:2] if found else (start, start - 1 if start else None)
+        first, parent = found[-1][:2] if found else (start, start - 1 if start > origin else None)
         yield Stretch(first, last, parent)
         last = parent
         size = min(size * 2, _LARGEST_WINDOW)
@@ -98,10 +98,11 @@ def line_to(history: History, at: int, atoms: Collection[str] | None = None) -> 
 
 def all_stretches(history: History, start: int = 0, stop: int | None = None) -> Iterator[Stretch]:
     """Yield all entries as stretches, in the order they were recorded; one begins at every fork, also at a part's."""
-    end = len(history) if stop is None else stop
+    end, origin = len(history) if stop is None else stop, history.first
+    start = max(start, origin)
     if start >= end:
         return
-    current = Fork(start, start - 1 if start else None)
+    current = Fork(start, start - 1 if start > origin else None)
     for fork in forks(history, start, end):
         if fork.seq > current.seq:
             yield Stretch(current.seq, fork.seq - 1, current.parent, current.part)
@@ -143,7 +144,7 @@ class Places(Sequence[int]):
 def windows(history: History, start: int = 0, stop: int | None = None, size: int = _WINDOW) -> Iterator[Stretch]:
     """Yield what `all_stretches` does in pieces of at most `size` entries, each as soon as it is known."""
     end = len(history) if stop is None else stop
-    for first in range(start, end, size):
+    for first in range(max(start, history.first), end, size):
         yield from all_stretches(history, first, min(first + size, end))
 
 
@@ -175,6 +176,7 @@ def touches_back(
 
     Yields:
         The entry, the entry it follows, and those of the atoms for which it does: others may lie on another line.
+        Where older entries were dropped, each line ends with an entry that follows None and all atoms still asked for.
     """
     lines: list[tuple[int, frozenset[str] | None]] = [(at, None)]
     while lines:
@@ -193,20 +195,24 @@ def _line_back(
     """Follow one line back until a part leaves it; the two lines that go on from there are added to `lines`."""
     last: int | None = at
     size = _WINDOW
-    while last is not None:
+    while last is not None and last >= (origin := history.first):
         names = [atom for atom in atoms if mine is None or atom in mine]
         if not names:
             return
-        start = max(0, last - size + 1)
+        start = max(origin, last - size + 1)
         fork = _newest_fork(history, start, last, names)
         first = start if fork is None else fork.seq
-        parent = (start - 1 if start else None) if fork is None else fork.parent
+        parent = (start - 1 if start > origin else None) if fork is None else fork.parent
+        is_end = parent is None and origin > 0
         leaves = fork is not None and not concerns(fork.part, names)
-        for seq in sorted(touching(history, names, first + leaves, last + 1, every=every), reverse=True):
+        found = touching(history, names, first + leaves, last + 1, every=every)
+        if is_end and not leaves:
+            found.add(first)
+        for seq in sorted(found, reverse=True):
             yield seq, seq - 1 if seq > first else parent, names
         if fork is not None and leaves and fork.part is not None:
             gone = fork.part.intersection(names)
-            if touching(history, tuple(gone), first, first + 1, every=every):
+            if is_end or touching(history, tuple(gone), first, first + 1, every=every):
                 yield first, parent, tuple(gone)
             if parent is not None:
                 lines.append((parent, gone))

@@ -31,6 +31,8 @@ class WriteKind(StrEnum):
     MODIFIED = "modified"
     DELETED = "deleted"
     UNCHANGED = "unchanged"
+    OLDER = "older"
+    """It was set at this entry or before it: older entries were dropped by a bound on the recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class PathWrite:
         seq: the entry.
         kind: what it did; `unchanged` when it changed the atom but not this value.
         path: where the value stands after it; where it stood before it when it was deleted.
-        old_bytes: the value's wire form before; None when it was added.
+        old_bytes: the value's wire form before; None when it was added, and where that is not known (`older`).
         new_bytes: its wire form after; None when it was deleted.
         certain: False when entries that cannot be read lie in between, so that one of them may have done it.
     """
@@ -154,6 +156,11 @@ def follow_back(
             return
         progress(seq - entry, seq)
         state = reader.state(parent)
+        if state is None and parent is None:
+            if tracker.value is not None:
+                writer = entry if doubtful is None else doubtful
+                yield PathWrite(writer, WriteKind.OLDER, tracker.path, None, tracker.value, certain=False)
+            return
         if state is None:
             doubtful = entry if doubtful is None else doubtful
             shaken = True

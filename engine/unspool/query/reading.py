@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from unspool.errors import CorruptHistory
+from unspool.errors import CorruptHistory, EntryNotKept
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 
@@ -56,16 +56,21 @@ class StateReader:
     def state(self, seq: int | None) -> Wire | None:
         """Return the state at an entry; the empty one for None, and None for one that cannot be read.
 
+        What was before the first entry that a bound on the recording kept cannot be read either, and is no problem.
+
         Raises:
             CorruptHistory: it cannot be read, and damage is not to be skipped; the message names the entry.
         """
         if seq is None:
-            return EMPTY_STATE
+            return None if self.history.first else EMPTY_STATE
         self.rebuilt += 1
         try:
             return self.history.view(seq).wire
         except CorruptHistory as error:
             self.note(seq, error)
+            return None
+        except EntryNotKept:
+            # It was dropped since the question was asked.
             return None
 
     def note(self, seq: int, error: CorruptHistory) -> None:

@@ -23,6 +23,7 @@ from unspool.query.repair_sources import WithGaps, left_out
 from unspool.query.repair_writer import RepairWriter
 from unspool.store.file import FileStore
 from unspool.store.file_identity import KEY as IDENTITY
+from unspool.store.keeping import KEEP, bound_in
 from unspool.store.layout import CREATED_NS, HISTORY_ID, REPAIRED_FROM, FactValue
 from unspool.store.recordings import recordings_among, row_of
 from unspool.store.schema import connect_writer
@@ -128,7 +129,8 @@ def _write(
     before, source = patient.before, patient.source
     facts = _facts(patient.walk)
     history_id = str(facts.get(HISTORY_ID) or "")
-    store = FileStore.create(partial, durability="fast", history_id=history_id)
+    bound = bound_in(facts.get(KEEP))
+    store = FileStore.create(partial, durability="fast", history_id=history_id, first=source.first, bound=bound)
     complete = before.complete
     with closing(store):
         writer = RepairWriter(store, source, patient.doubtful, history_id)
@@ -139,7 +141,7 @@ def _write(
             if progress is not None:
                 progress(step.seq, source.total)
             writer.take(step)
-        entries = len(store)
+        entries = len(store) - source.first
     _take_over(partial, facts, Path(patient.name).name, writer.number_of)
     after = diagnose(partial, cancelled=cancelled)
     return RepairReport(

@@ -38,6 +38,11 @@ class WithGaps:
         return self._source.name
 
     @property
+    def first(self) -> int:
+        """See `ChainedSource.first`."""
+        return self._source.first
+
+    @property
     def total(self) -> int:
         """See `ChainedSource.total`."""
         return self._source.total + len(self._lost)

@@ -95,14 +95,15 @@ class RepairWriter:
         if self._is_doubtful(seq):
             meta.setdefault(DOUBT_META, "this state, or one near it, does not follow from what it is said to follow")
         before = self._state
-        origin = (before or {}) if parent == seq - 1 else self._state_in_new_file(parent)
         part = part_of(facts.extra) if parent != seq - 1 else None
-        if part is not None:
-            origin = fork_base(before or {}, origin, part)
         told = told_changes(facts, self._source.names)
-        if differing(told, origin, state):
-            told = changes_of(origin, state)
-            self.reindexed += not self._in_hole
+        if not seq or parent >= self._source.first:
+            origin = (before or {}) if parent == seq - 1 else self._state_in_new_file(parent)
+            if part is not None:
+                origin = fork_base(before or {}, origin, part)
+            if differing(told, origin, state):
+                told = changes_of(origin, state)
+                self.reindexed += not self._in_hole
         base = None if self._in_hole else before
         kept = kept_record(record, facts.codec, base, state, self._store.intern)
         self._append(seq, facts, kept, told, meta, parent, facts.full_bytes, part)

@@ -7,6 +7,7 @@ first entry only what differs from the entry before is looked at. Going away is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from unspool.history.diff import fork_base
 from unspool.history.history import History
@@ -90,7 +91,12 @@ class Search:
             if new is None:
                 yield seq, []
                 continue
-            hits = self._look.hits(seq, self._base(seq, stretch, last), new)
+            if stretch.parent_of(seq) is None and self._reader.history.first:
+                # What it followed was dropped: what matches may be older, and what it changed is not known.
+                found = [] if self._look.needs_before else self._look.hits(seq, EMPTY_STATE, new)
+                hits = [replace(hit, older=True) for hit in found]
+            else:
+                hits = self._look.hits(seq, self._base(seq, stretch, last), new)
             last = (seq, new)
             self.looked_at += 1
             yield seq, hits

@@ -45,6 +45,7 @@ class Hit:
         kind: what matched.
         text: the key, the path, or the value as text, cut round the match where it is long.
         span: where in `text` the match starts and ends.
+        older: it appeared at that entry or before it: older entries were dropped by a bound on the recording.
     """
 
     seq: int
@@ -53,10 +54,18 @@ class Hit:
     kind: HitKind
     text: str
     span: Span
+    older: bool = False
 
 
 class Look(Protocol):
-    """Tells what of an entry matches."""
+    """Tells what of an entry matches.
+
+    Attributes:
+        needs_before: it says nothing of an entry of which the state before is not known.
+    """
+
+    @property
+    def needs_before(self) -> bool: ...
 
     def hits(self, seq: int, old: Wire, new: Wire) -> list[Hit]:
         """Return what matches in an entry's state and is not so in the state before."""
@@ -77,6 +86,8 @@ _TOP: Final = _Place((), "$", False)
 
 class TextLook:
     """Looks for a query in keys, values and paths of what changed."""
+
+    needs_before = False
 
     def __init__(self, query: Query, identity: Identity | None = None) -> None:
         """Look for a query; `identity` are identity keys of lists set by hand."""
@@ -166,6 +177,8 @@ class TextLook:
 
 class ResultLook:
     """Looks for results of an expression that hold and were not there before."""
+
+    needs_before = False
 
     def __init__(self, expression: Predicate) -> None:
         """Look for what an expression gives; of a list each item counts by itself."""

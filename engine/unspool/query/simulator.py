@@ -209,7 +209,7 @@ def _conclude(
     marked = {id(one): replace(one, on_front=id(one) in best_places) for one in candidates}
     ranked = sorted(marked.values(), key=lambda one: (one.file_bytes, one.rebuild_us.p95))
     return Simulation(
-        history.source_name, len(history), len(sample.entries), sample.windows, tuple(ranked),
+        history.source_name, sample.total, len(sample.entries), sample.windows, tuple(ranked),
         None if best is None else marked[id(best)], reason, "" if best is None else best.line, tuple(notes), complete,
     )  # fmt: skip
 

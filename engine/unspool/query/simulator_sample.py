@@ -81,11 +81,12 @@ def take_sample(history: History, most: int, most_bytes: int, cancelled: Callabl
         most_bytes: bytes of whole states at most; at least a few entries are taken whatever they weigh.
         cancelled: asked whether to stop; what was read so far is the sample then.
     """
-    total = len(history)
+    first_kept, total = history.first, len(history) - history.first
     entries: list[SampleEntry] = []
     taken: list[tuple[int, int]] = []
     unreadable = 0
-    for first, last in plan_windows(total, _affordable(history, most, most_bytes)):
+    for place, last_place in plan_windows(total, _affordable(history, most, most_bytes)):
+        first, last = first_kept + place, first_kept + last_place
         begins = True
         for seq in range(first, last + 1):
             if cancelled():
@@ -130,6 +131,6 @@ def plan_windows(total: int, most: int) -> list[tuple[int, int]]:
 
 def _affordable(history: History, most: int, most_bytes: int) -> int:
     """Return how many entries fit the bytes, judged by all entries' sizes."""
-    sizes = history.columns().full_bytes
+    sizes = history.columns().full_bytes[history.first :]
     mean = sum(sizes) / max(len(sizes), 1)
     return max(min(most, int(most_bytes / max(mean, 1.0))), 4 * _WINDOWS)

@@ -24,7 +24,7 @@ from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound
 from unspool.query.parts import differences, find, leaves
-from unspool.query.path_writes import PathWrite, follow_back
+from unspool.query.path_writes import PathWrite, WriteKind, follow_back
 from unspool.query.reading import Cancelled, Progress, StateReader, never, untold
 from unspool.query.why_evidence import Evidence, evidence_for
 from unspool.query.why_formulas import Formula, Kind
@@ -323,6 +323,11 @@ class _Chain:
             link.path, link.encoded = find(state or {}, path, f"entry {at}")
             link.end = "its write was not found in time"
             self._is_over()
+            return link.number
+        if write.kind is WriteKind.OLDER:
+            # Why that entry happened says nothing of a value that may be older.
+            link.encoded, link.timestamp_ns = write.new_bytes, self._history[write.seq].timestamp_ns
+            link.end = f"set at that entry or before it: {self._history.told_dropped()}"
             return link.number
         entry = self._history[write.seq]
         link.encoded, link.action, link.timestamp_ns = write.new_bytes, entry.action, entry.timestamp_ns

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
+from datetime import timedelta
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
@@ -40,6 +41,7 @@ from unspool.recorder.turns import Turns
 from unspool.recorder.watching import Watched
 from unspool.recorder.writing import EntryWriter, Facts, OutOfDate, StoreRefused
 from unspool.store.file import Durability, FileStore
+from unspool.store.keeping import Keep, keep_of
 from unspool.store.memory import MemoryStore
 from unspool.store.postgres import CLOSE_S, SERVER_S, SPOOL_BYTES, SpoolOptions
 from unspool.store.protocol import Forwards, Sink, Store
@@ -87,6 +89,7 @@ class Recorder:
         max_seconds: float = Bounds().seconds,
         max_hz: float | None = None,
         budget: str | float | None = None,
+        keep: str | int | timedelta | None = None,
         clock: Callable[[], int] = time.time_ns,
         mode: int = PRIVATE,
         spool: str | os.PathLike[str] | None = None,
@@ -124,6 +127,9 @@ class Recorder:
             max_hz: calls of `record` and `update` a second that are recorded; the others are passed over, and the next
                 entry says how many they were. Spans, notes, crashes, forks and entries with ids of their own are not.
             budget: the share of the time that these calls may take, such as `"5%"`; passed over and told likewise.
+            keep: how much of the recording stays in the file: `"last 10_000"` or `10_000` entries, `"100MB"`, `"7d"` or a
+                `timedelta`; several texts with a comma between them. The oldest blocks of entries are dropped beyond
+                that; numbers stay, and the history begins with a later entry. None keeps all.
             clock: gives nanoseconds since the epoch.
             mode: permissions of a new file, whatever the umask, such as `0o640` to let a group read it. A file that is
                 there keeps its own.
@@ -152,6 +158,8 @@ class Recorder:
         self._context = context
         self._surroundings: Surroundings | None = None
         self._bounds_on_pace = (max_hz, budget)
+        self._keep_given = keep
+        self._keep: Keep | None = None
         self._pace = Pace(None, None)
         self._state = state
         self._hooks = Hooks(self)
@@ -191,6 +199,9 @@ class Recorder:
         if children not in ("own", "none"):
             raise ConfigError(f"children is {children!r}; write own or none")
         check_mode(self._mode)
+        self._keep = None if self._keep_given is None else keep_of(self._keep_given)
+        if self._keep is not None and not isinstance(self._target, str | os.PathLike):
+            raise ConfigError("keep bounds a file; a store given as the target keeps what it keeps: leave keep out")
         if not isinstance(redact, Redaction):
             patterns = redact if isinstance(redact, str) else tuple(redact)
             redaction = Redaction(patterns) if patterns else None
@@ -248,12 +259,12 @@ class Recorder:
 
     def _store_at(self, target: str, *, own: bool) -> Sink:
         try:
-            return store_at(named_for(target, own=own), self._durability, self._mode, self._spool)
+            return store_at(named_for(target, own=own), self._durability, self._mode, self._spool, self._keep)
         except HistoryLocked:
             if own or self._children != "own":
                 raise
             # Workers of a server that did not say that they are children.
-            return store_at(named_for(target, own=True), self._durability, self._mode, self._spool)
+            return store_at(named_for(target, own=True), self._durability, self._mode, self._spool, self._keep)
 
     def _new_turns(self) -> Turns[_Call]:
         return Turns(self._write, self._was_in_line)

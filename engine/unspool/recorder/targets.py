@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from unspool.errors import UnreadableSource
+from unspool.errors import ConfigError, UnreadableSource
 from unspool.model.addresses import is_postgres
 from unspool.store.file import Durability, FileStore
 from unspool.store.postgres import SpoolOptions
 from unspool.store.protocol import Sink
 
 if TYPE_CHECKING:
+    from unspool.store.keeping import Keep
     from unspool.store.postgres.shipping import Shipment
 
 
@@ -26,7 +27,7 @@ def tell_of_files(told: Callable[[Path], None]) -> Callable[[], None]:
     return lambda: _told_of_files.remove(told)
 
 
-def store_at(target: str, durability: Durability, mode: int, spool: SpoolOptions) -> Sink:
+def store_at(target: str, durability: Durability, mode: int, spool: SpoolOptions, keep: Keep | None = None) -> Sink:
     """Open a target for appending; see `Recorder`.
 
     Args:
@@ -34,15 +35,22 @@ def store_at(target: str, durability: Durability, mode: int, spool: SpoolOptions
         durability: see `Recorder`.
         mode: permissions of a new file; a spool is always private.
         spool: how a recording into PostgreSQL is spooled.
+        keep: how much of a file is kept.
 
     Raises:
+        ConfigError: a bound on a history in PostgreSQL.
         UnspoolError: it cannot be opened, or another recorder holds it.
     """
     if not is_postgres(target):
-        store = FileStore.create(Path(target), durability=durability, mode=mode)
+        store = FileStore.create(Path(target), durability=durability, mode=mode, keep=keep)
         for told in _told_of_files:
             told(Path(target).absolute())
         return store
+    if keep is not None:
+        raise ConfigError(
+            f"keep={keep.text!r} bounds a file, and the target is a history in PostgreSQL, which keeps all entries; "
+            "leave keep out (spool_bytes bounds what waits on this machine)"
+        )
     # Its driver is an extra that only those who record there have.
     from unspool.store.postgres.spooled import SpooledStore
 

@@ -12,7 +12,7 @@ from unspool.chain.strategy import FullSnapshotStrategy
 from unspool.codec.records import Record, note_record
 from unspool.codec.replay import replay
 from unspool.codec.strategy import DeltaStrategy
-from unspool.errors import EntryNotFound, NotesNotKept
+from unspool.errors import EntryNotFound, EntryNotKept, NotesNotKept
 from unspool.history.diff import fork_base
 from unspool.model.caller import PASSED_OVER
 from unspool.model.entries import ChangeKind
@@ -24,6 +24,7 @@ from unspool.recorder.pace import Pace
 from unspool.recorder.policy import DeltaWriter, RecordedChain, full_record, strategy_name
 from unspool.recorder.surroundings import Form, Told
 from unspool.store.file import FileStore
+from unspool.store.keeping import MayBegin, by_bound, first_of
 from unspool.store.protocol import Draft, Forwards, Sink
 from unspool.store.recordings import KeepsSettings
 
@@ -116,7 +117,8 @@ class EntryWriter:
         if isinstance(self.store, FileStore | Forwards):
             self.store.settle()
         count = len(self.store)
-        state = replay(self.store.run(count - 1), count - 1, self.store.atom_name) if count else {}
+        has_entries = count > first_of(self.store)
+        state = replay(self.store.run(count - 1), count - 1, self.store.atom_name) if has_entries else {}
         self._capture.keep(Taken([], Base.of(state)))
         self._chain = RecordedChain()
         self._told.keep(None, None)
@@ -141,7 +143,11 @@ class EntryWriter:
         last = len(self.store) - 1
         changes = taken.changes
         forks = facts.parent_seq is not None and facts.parent_seq != last
-        if forks and facts.parent_seq is not None:
+        if last < first_of(self.store):
+            if last >= 0:
+                # What the first entry that is kept of a history changed is not known to a copy of it.
+                changes = []
+        elif forks and facts.parent_seq is not None:
             changes = self._changes_since(facts.parent_seq, facts.part, taken)
         if (self._skip_unchanged or facts.only_changes) and not changes and last >= 0 and not facts.full:
             return None
@@ -257,7 +263,7 @@ class EntryWriter:
 
     @property
     def _must_be_full(self) -> bool:
-        return not len(self.store) or (self._forwards is not None and self._forwards.begins_anew)
+        return len(self.store) == first_of(self.store) or (self._forwards is not None and self._forwards.begins_anew)
 
     def _changes_since(self, parent: int, part: Collection[str] | None, taken: Taken) -> list[AtomChange]:
         """Return what changed since an earlier entry; where only a server has that, it is worked out there later."""
@@ -269,9 +275,21 @@ class EntryWriter:
         return changes_between(origin, taken.base.to_dict())
 
     def _state_of(self, seq: int) -> dict[str, bytes]:
-        if not 0 <= seq < len(self.store):
-            raise UnknownParent(f"parent_seq is {seq}; {self.store.name} has entries 0 to {len(self.store) - 1}")
-        return replay(self.store.run(seq), seq, self.store.atom_name)
+        first = first_of(self.store)
+        if not first <= seq < len(self.store):
+            dropped = (
+                f", those before were dropped by {by_bound(self.store.bound)}"
+                if isinstance(self.store, MayBegin) and first
+                else ""
+            )
+            raise UnknownParent(
+                f"parent_seq is {seq}; {self.store.name} has entries {first} to {len(self.store) - 1}{dropped}"
+            )
+        try:
+            return replay(self.store.run(seq), seq, self.store.atom_name)
+        except EntryNotKept as error:
+            # It was dropped since the call came.
+            raise UnknownParent(f"parent_seq is {seq}; {error}") from None
 
 
 class UnknownParent(RefusedEntry, EntryNotFound):

@@ -14,6 +14,7 @@ from unspool.history.history import History
 from unspool.history.verdict import Verdict
 from unspool.model.entries import HOLE_ATOM, EntryKind
 from unspool.model.values import State
+from unspool.query.doctor_checks import DOUBT_META
 from unspool.recorder.recorder import Recorder
 from unspool.sources.entries import Reading
 from unspool.sources.foreign import feed
@@ -67,8 +68,13 @@ def convert(
     try:
         with whole_file(out, replace=replace) as part, ExitStack() as resources:
             native = is_native(source, reading.format) or is_in_postgres(source, reading.format)
+            history = resources.enter_context(open_history(source, identity=identity)) if native else None
+            target: Path | FileStore = part
+            if history is not None and history.first:
+                target = FileStore.create(part, durability="fast", first=history.first, bound=history.bound)
+                resources.callback(target.close)
             recorder = Recorder(
-                part,
+                target,
                 strategy=strategy,
                 codec=codec,
                 durability="fast",
@@ -78,8 +84,8 @@ def convert(
             )
             resources.callback(recorder.close)
             return (
-                _copy(source, recorder, identity, reading.progress)
-                if native
+                _copy(history, recorder, reading.progress)
+                if history is not None
                 else _feed(source, recorder, reading, resources)
             )
     except OSError as error:
@@ -107,19 +113,16 @@ def _feed(source: str, recorder: Recorder, reading: Reading, resources: ExitStac
     return Converted(feeder.entries, feeder.verdict)
 
 
-def _copy(
-    source: str, recorder: Recorder, identity: Mapping[str, str] | None, progress: Callable[[int, int], None] | None
-) -> Converted:
-    with open_history(source, identity=identity) as history:
-        if isinstance(recorder.store, FileStore):
-            recorder.store.note_identity(history.identity or {})
-        before: State = {}
-        total = len(history)
-        for entry in history:
-            if progress is not None:
-                progress(entry.seq, total)
-            before = _copy_entry(history, recorder, entry.seq, before)
-        return Converted(len(history), history.verdict)
+def _copy(history: History, recorder: Recorder, progress: Callable[[int, int], None] | None) -> Converted:
+    if isinstance(recorder.store, FileStore):
+        recorder.store.note_identity(history.identity or {})
+    before: State = {}
+    total = len(history)
+    for entry in history:
+        if progress is not None:
+            progress(entry.seq, total)
+        before = _copy_entry(history, recorder, entry.seq, before)
+    return Converted(len(history) - history.first, history.verdict)
 
 
 def _copy_entry(history: History, recorder: Recorder, seq: int, before: State) -> State:
@@ -135,11 +138,14 @@ def _copy_entry(history: History, recorder: Recorder, seq: int, before: State) -
         state = history.state(seq)
     except EntryDropped as gap:
         state = {**before, HOLE_ATOM: {"lost entry": seq, "why": gap.why}}
+    meta = dict(entry.meta)
+    if entry.parent_seq is None and seq > history.first:
+        meta.setdefault(DOUBT_META, "it followed an entry that was dropped, and not the one before it")
     recorder.record(
         state,
         entry.action,
         timestamp_ns=entry.timestamp_ns,
-        meta=entry.meta or None,
+        meta=meta or None,
         entry_id=entry.id,
         parent_seq=entry.parent_seq if forks else None,
         part=entry.part,

@@ -72,7 +72,7 @@ def compact(path: Path, out: Path, progress: Progress | None = None) -> SizeRepo
             _write_compacted(source, part, progress)
             with closing(FileReader(part)) as copy:
                 verify_same(source, copy)
-            entries = source.count
+            entries = source.count - source.first
         return SizeReport(entries, path.stat().st_size, out.stat().st_size)
     except (sqlite3.Error, OSError) as error:
         raise StorageFailed(f"{out}: could not be written ({error})") from None
@@ -87,7 +87,9 @@ def _write_compacted(source: FileReader, out: Path, progress: Progress | None) -
         names = [(number, name.encode("utf-8", "surrogatepass")) for number, name in enumerate(source.names())]
         layout.add_names(connection, names)
         segment: Segment | None = None
-        before, folded = layout.last_sum(connection), 0
+        before, folded = layout.last_sum(connection), source.first
+        if source.first:
+            layout.begin_at(connection, source.first)
         for rows, state in _batches(source):
             if any(row.record.codec.is_note for row in rows):
                 layout.allow_notes(connection)
@@ -114,7 +116,7 @@ def _batches(source: FileReader) -> Iterator[tuple[list[Row], bytes]]:
     size = 0
     head = b""
     before: RecordRun | None = None
-    seq = 0
+    seq = source.first
     while seq < source.count:
         run = source.run(seq)
         for row in source.rows(seq, run):
@@ -159,9 +161,12 @@ def verify_same(source: FileReader, copy: FileReader) -> None:
     Raises:
         CorruptHistory: they differ; names the first entry that does.
     """
-    if source.count != copy.count:
-        raise CorruptHistory(f"the new file has {copy.count} entries instead of {source.count}; the old one is kept")
-    seq = 0
+    if (source.first, source.count) != (copy.first, copy.count):
+        raise CorruptHistory(
+            f"the new file has {copy.count - copy.first} entries instead of {source.count - source.first}; "
+            "the old one is kept"
+        )
+    seq = source.first
     while seq < source.count:
         old, new = source.run(seq), copy.run(seq)
         stop = min(old.stop, new.stop)
@@ -200,7 +205,7 @@ def vacuum(path: Path) -> SizeReport:
             _make_wal(part)
             with closing(FileReader(part)) as copy:
                 verify_same(store.reader, copy)
-            entries = store.reader.count
+            entries = store.reader.count - store.reader.first
             # The copy takes the name while other writers are still locked out.
             store.close(before_unlock=steps.pop_all().close)
         return SizeReport(entries, before, path.stat().st_size)

@@ -18,6 +18,7 @@ from unspool.store.shares import shares_of
 
 if TYPE_CHECKING:
     from unspool.store.ending import Ending
+    from unspool.store.keeping import Keep
     from unspool.store.recordings import Recording
     from unspool.store.writer import FileWriter
 
@@ -74,6 +75,9 @@ class FileStore:
         mode: int = PRIVATE,
         seals: bool = True,
         history_id: str = "",
+        keep: Keep | None = None,
+        first: int = 0,
+        bound: str = "",
     ) -> FileStore:
         """Open a file for appending, creating it where it is missing.
 
@@ -86,18 +90,23 @@ class FileStore:
                 its own.
             seals: compress entries into blocks; not worth it where they do not stay for long.
             history_id: which history a new file holds; one of its own where "".
+            keep: how much of the recording is kept; older blocks are dropped as entries are added. None for all of it.
+            first: the number of a new file's first entry, where those before it are not kept.
+            bound: by which bound they were dropped; see `MayBegin`.
 
         Raises:
             HistoryLocked: another writer holds the file.
             UnreadableSource: it cannot be opened, or is no unspool file.
             StorageFailed: the disk refused.
-            ConfigError: an unknown durability, or a mode that cannot be honoured.
+            ConfigError: an unknown durability, or a mode or a bound that cannot be honoured.
         """
         # Readers, which are started far more often, do without what only writers need.
         from unspool.store.writer import FileWriter
 
         place = Path(path)
-        writer = FileWriter(place, durability, mode, seals=seals, history_id=history_id)
+        writer = FileWriter(
+            place, durability, mode, seals=seals, history_id=history_id, keep=keep, beginning=(first, bound)
+        )
         return cls(place, writer.reader, writer)
 
     @property
@@ -119,6 +128,16 @@ class FileStore:
     def takes_frames(self) -> bool:
         """See `Sink.takes_frames`; the format of the file decides."""
         return self._reader.call(lambda connection: connection.layout.takes_frames)
+
+    @property
+    def first(self) -> int:
+        """See `MayBegin.first`."""
+        return self._reader.first
+
+    @property
+    def bound(self) -> str:
+        """See `MayBegin.bound`."""
+        return self._reader.bound
 
     @property
     def reader(self) -> FileReader:

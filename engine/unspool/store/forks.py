@@ -29,7 +29,7 @@ class Fork(NamedTuple):
 
     Attributes:
         seq: the entry.
-        parent: the entry it follows; None for the first one.
+        parent: the entry it follows; None for the first one, and where that entry was dropped.
         part: the atoms for which that is so, where the others follow the entry before; None for all atoms.
     """
 
@@ -56,40 +56,42 @@ _FAR: Final = 1 << 62
 def forks_of(store: Store, start: int, stop: int) -> list[Fork]:
     """Return each entry from `start` to `stop - 1` that does not follow the one before it, with its parent.
 
-    Entry 0 counts as one; an entry that cannot be read does not.
+    The first entry counts as one; an entry that cannot be read does not.
 
     Args:
         store: where the entries are.
         start: the first entry to look at.
         stop: one past the last one.
     """
-    start, stop = max(start, 0), min(stop, len(store))
-    if start >= stop:
-        return []
     if isinstance(store, FileStore):
-        return store.reader.call(_forks_in_file, start, stop)
+        return store.reader.call(_forks_in_file, start, min(stop, len(store)), store.first)
+    start, stop = max(start, 0), min(stop, len(store))
     return [fork for first in range(start, stop, _BATCH) for fork in _in_entries(store, first, stop)]
 
 
-def _forks_in_file(connection: FileConnection, start: int, stop: int) -> list[Fork]:
-    found: list[Fork] = [Fork(0, None)] if start == 0 and _reads_first(connection) else []
-    found.extend(
-        Fork.of(seq, extra) for seq, extra in _unusual(connection, start, stop, _PARENT) if "parent" in extra
-    )
-    return found
+def _forks_in_file(connection: FileConnection, start: int, stop: int, origin: int) -> list[Fork]:
+    """Return the forks of a file; what follows an entry before `origin`, the first one kept, follows nothing that is known."""
+    start = max(start, origin)
+    if start >= stop:
+        return []
+    is_told = start == origin and _reads_first(connection, origin)
+    unusual = [item for item in _unusual(connection, start, stop, _PARENT) if "parent" in item[1]]
+    found = [Fork.of(seq, extra) for seq, extra in unusual if seq > origin or not is_told]
+    rebased = [fork if fork.parent is None or fork.parent >= origin else fork._replace(parent=None) for fork in found]
+    return [Fork(origin, None), *rebased] if is_told else rebased
 
 
 def passed_over_by(store: Store) -> int:
     """Return how many calls the recorders of a history passed over, as its entries say; those that do not read say nothing."""
     if isinstance(store, FileStore):
-        metas = (extra.get("meta") for _, extra in store.reader.call(_all_unusual, PASSED_OVER.encode()))
+        metas = (extra.get("meta") for _, extra in store.reader.call(_all_unusual, store.first, PASSED_OVER.encode()))
         return sum(passed_over_in(meta) for meta in metas if isinstance(meta, Mapping))
     entries = chain.from_iterable(_readable(store, first) for first in range(0, len(store), _BATCH))
     return sum(passed_over_in(entry.meta) for entry in entries)
 
 
-def _all_unusual(connection: FileConnection, word: bytes) -> list[tuple[int, Mapping[str, Value]]]:
-    return list(_unusual(connection, 0, _FAR, word))
+def _all_unusual(connection: FileConnection, first: int, word: bytes) -> list[tuple[int, Mapping[str, Value]]]:
+    return list(_unusual(connection, first, _FAR, word))
 
 
 def _unusual(
@@ -105,11 +107,11 @@ def _unusual(
         yield from ((row.seq, row.extra) for row in readable_rows(connection, tail, stop) if row.extra)
 
 
-def _reads_first(connection: FileConnection) -> bool:
-    """Say whether entry 0 can be read."""
-    for first, extras in connection.layout.unusual(connection, 0, 1):
-        return first == 0 and not isinstance(extras, CorruptHistory)
-    return bool(readable_rows(connection, 0, 1))
+def _reads_first(connection: FileConnection, origin: int) -> bool:
+    """Say whether the first entry can be read."""
+    for first, extras in connection.layout.unusual(connection, origin, origin + 1):
+        return first <= origin and not isinstance(extras, CorruptHistory)
+    return bool(readable_rows(connection, origin, origin + 1))
 
 
 def _in_extras(first: int, extras: bytes, word: bytes) -> Iterator[tuple[int, Mapping[str, Value]]]:

@@ -126,12 +126,14 @@ class EndMark(NamedTuple):
         entries: how many there were when the mark was made; at least as many there must be.
         last: checksum of the last of them.
         names: atoms there were by then.
+        first: the first entry that is kept; those before it were dropped by `keep`.
     """
 
     is_closed: bool
     entries: int
     last: int
     names: int
+    first: int = 0
 
 
 class Contradiction(NamedTuple):
@@ -207,6 +209,14 @@ class Layout(ABC):
 
         Raises:
             NotesNotKept: the format has no place for them.
+        """
+
+    @abstractmethod
+    def begin_at(self, connection: FileConnection, first: int) -> None:
+        """Say in the file that the entries before `first` are not kept, so that a reader that does not know of that refuses it.
+
+        Raises:
+            ConfigError: the format has no place for it.
         """
 
     @abstractmethod
@@ -382,6 +392,10 @@ class Layout(ABC):
         """
         return start
 
+    def drop_spans(self, connection: FileConnection, stop: int) -> None:
+        """Delete the spans that hold nothing from entry `stop` on; part of the caller's transaction."""
+        return
+
     def folded(self, connection: FileConnection) -> int:
         """Return where the last span ends."""
         return 0
@@ -500,7 +514,11 @@ class Layout(ABC):
 
     @abstractmethod
     def mark_end(self, connection: FileConnection, *, count: int, last: int, is_closed: bool) -> None:
-        """Say where the file ends; see `EndMark`."""
+        """Say where the file ends, and leave where it begins as it is; see `EndMark`."""
+
+    def lowest(self, connection: FileConnection) -> int:
+        """Return the first entry that there is, in a file of which entries may have been dropped and which does not say it."""
+        return 0
 
     @abstractmethod
     def check_closed(self, connection: FileConnection) -> list[Contradiction]:

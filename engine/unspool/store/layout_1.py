@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 import zstandard
 
 from unspool.codec.records import PackedRecords, RecordCodec
-from unspool.errors import CorruptHistory, NotesNotKept
+from unspool.errors import ConfigError, CorruptHistory, NotesNotKept
 from unspool.store import blocks, frames
 from unspool.store.blocks import Row
 from unspool.store.frames import LEVEL, damaged
@@ -107,6 +107,12 @@ class FirstLayout(Layout):
         """See `Layout.allow_notes`; readers of this format that do not know notes would not refuse them."""
         raise NotesNotKept(
             "the file is of format 1, which keeps no notes; `unspool compact FILE OUT` writes it in format 2"
+        )
+
+    def begin_at(self, connection: FileConnection, first: int) -> None:
+        """See `Layout.begin_at`; readers of this format would take the entries for lost."""
+        raise ConfigError(
+            "the file is of format 1, which has to keep all entries; `unspool compact FILE OUT` writes it in format 2"
         )
 
     def may_hold_notes(self, connection: FileConnection) -> bool:

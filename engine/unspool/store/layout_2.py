@@ -66,11 +66,15 @@ from unspool.store.spans import (
 
 _NOTES: Final = 1
 """Feature: entries may be notes."""
-MUST_UNDERSTAND: Final = _NOTES
+_DROPS: Final = 2
+"""Feature: the first entries may have been dropped, as the mark of the end says."""
+MUST_UNDERSTAND: Final = _NOTES | _DROPS
 """Features that this version knows of those that a reader must understand; one bit each."""
 
 _FEATURES: Final = Struct("<QQI")
 _MARK: Final = Struct("<BQIIII")
+_BEGINNING: Final = Struct("<Q")
+"""Behind a mark of the end, where entries were dropped: the first one that is kept."""
 _SUMS: Final = Struct("<5I")
 _ATOMS_BYTES: Final = blocks.ATOMS_BITS // 8
 _HEAD_PACKED: Final = Struct(f"<5q{_ATOMS_BYTES}s16s")
@@ -198,9 +202,26 @@ class SecondLayout(Layout):
 
     def allow_notes(self, connection: FileConnection) -> None:
         """See `Layout.allow_notes`."""
+        self._demand(connection, _NOTES)
+
+    def begin_at(self, connection: FileConnection, first: int) -> None:
+        """See `Layout.begin_at`."""
+        self._demand(connection, _DROPS)
+        value = self.fact(connection, END)
+        if not isinstance(value, bytes) or len(value) < _MARK.size:
+            raise _no_end()
+        _, count, *others = _MARK.unpack_from(value)
+        # What is not closed needs no sum of the facts.
+        mark = _MARK.pack(False, max(count, first), *others)
+        self.keep_fact(connection, END, mark + _BEGINNING.pack(first))
+
+    def _demand(self, connection: FileConnection, feature: int) -> None:
+        """Say that a reader must understand a feature."""
         value = self.fact(connection, FORMAT)
         must, may, seed = _FEATURES.unpack(value) if isinstance(value, bytes) else (0, 0, self.seed)
-        features = _FEATURES.pack(must | _NOTES, may, seed)
+        if must & feature:
+            return
+        features = _FEATURES.pack(must | feature, may, seed)
         row = (FORMAT, features, fact_sum(FORMAT, features, 0))
         connection.execute("INSERT OR REPLACE INTO meta(key, value, crc) VALUES (?, ?, ?)", row)
 
@@ -511,6 +532,13 @@ class SecondLayout(Layout):
 
     # --- spans -------------------------------------------------------------------------------------------------------
 
+    def drop_spans(self, connection: FileConnection, stop: int) -> None:
+        """See `Layout.drop_spans`."""
+        gone = connection.execute("SELECT first FROM span WHERE first + count <= ?", (stop,)).fetchall()
+        for (first,) in gone:
+            connection.execute("DELETE FROM span WHERE first = ?", (first,))
+            connection.execute("DELETE FROM span_data WHERE id >= ? AND id < ?", (first << 2, (first + 1) << 2))
+
     def folded(self, connection: FileConnection) -> int:
         """See `Layout.folded`."""
         row = connection.execute(f"SELECT {_SPAN_HEAD} FROM span ORDER BY first DESC LIMIT 1").fetchone()  # noqa: S608 - ours
@@ -735,20 +763,40 @@ class SecondLayout(Layout):
 
     def end_mark(self, connection: FileConnection) -> EndMark | None:
         """See `Layout.end_mark`."""
-        closed, count, last, names, *_ = self._mark(connection)
-        return EndMark(bool(closed), count, last, names)
+        (closed, count, last, names, *_), first = self._mark(connection)
+        return EndMark(bool(closed), count, last, names, first)
 
-    def _mark(self, connection: FileConnection) -> tuple[int, ...]:
+    def _mark(self, connection: FileConnection) -> tuple[tuple[int, ...], int]:
+        """Return the mark of the end, and the first entry that is kept."""
         value = self.fact(connection, END)
-        if not isinstance(value, bytes) or len(value) != _MARK.size:
-            raise CorruptHistory("the file does not say where it ends; run `unspool doctor` on it")
-        return _MARK.unpack(value)
+        if not isinstance(value, bytes) or len(value) not in (_MARK.size, _MARK.size + _BEGINNING.size):
+            raise _no_end()
+        first = _BEGINNING.unpack_from(value, _MARK.size)[0] if len(value) > _MARK.size else 0
+        return _MARK.unpack_from(value), first
 
     def mark_end(self, connection: FileConnection, *, count: int, last: int, is_closed: bool) -> None:
         """See `Layout.mark_end`."""
         names, name_sum = self._last_name(connection)
         facts = self._facts_sum(connection) if is_closed else 0
-        self.keep_fact(connection, END, _MARK.pack(is_closed, count, last, names, name_sum, facts))
+        first = self._beginning(connection)
+        mark = _MARK.pack(is_closed, max(count, first), last, names, name_sum, facts)
+        self.keep_fact(connection, END, mark + _BEGINNING.pack(first) if first else mark)
+
+    def _beginning(self, connection: FileConnection) -> int:
+        """Return the first entry that is kept; where what tells it is damaged, the first one there is."""
+        try:
+            return self._mark(connection)[1]
+        except CorruptHistory:
+            return self.lowest(connection)
+
+    def lowest(self, connection: FileConnection) -> int:
+        """See `Layout.lowest`."""
+        value = self.fact(connection, FORMAT)
+        if not isinstance(value, bytes) or not _FEATURES.unpack(value)[0] & _DROPS:
+            return 0
+        query = "SELECT ifnull((SELECT min(first) FROM block), (SELECT min(seq) FROM tail))"
+        first = connection.execute(query).fetchone()[0]
+        return max(first, 0) if isinstance(first, int) else 0
 
     @staticmethod
     def _facts_sum(connection: FileConnection) -> int:
@@ -757,7 +805,7 @@ class SecondLayout(Layout):
 
     def check_closed(self, connection: FileConnection) -> list[Contradiction]:
         """See `Layout.check_closed`."""
-        closed, _, _, names, name_sum, facts = self._mark(connection)
+        closed, _, _, names, name_sum, facts = self._mark(connection)[0]
         if not closed:
             return []
         told = []
@@ -768,6 +816,10 @@ class SecondLayout(Layout):
             text = "what the file says of itself is not what it said when it was closed"
             told.append(Contradiction("meta", text))
         return told
+
+
+def _no_end() -> CorruptHistory:
+    return CorruptHistory("the file does not say where it ends; run `unspool doctor` on it")
 
 
 def seed_of(history_id: str) -> int:

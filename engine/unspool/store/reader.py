@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
@@ -18,6 +20,7 @@ from unspool.store import frames
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, Row, unpack_postings
 from unspool.store.connection import ReadConnection
 from unspool.store.ending import End, Ending, ending_of
+from unspool.store.keeping import KEEP, bound_in, not_kept
 from unspool.store.layout import HISTORY_ID, EndMark, FactValue, FileConnection, Head, Piece, missing_name
 from unspool.store.postings import writes_of
 from unspool.store.protocol import Columns, RecordRun
@@ -63,6 +66,10 @@ class FileReader:
         self._version = (-1, -1)
         self._end_told: tuple[tuple[int, int], tuple[str, str]] | None = None
         self.count = 0
+        self.first = 0
+        """The first entry that is kept."""
+        self.bound = ""
+        """See `MayBegin.bound`."""
         self._mark: EndMark | None = None
         self._mark_damage = ""
         try:
@@ -107,7 +114,7 @@ class FileReader:
             layout = connection.layout
             self._read_mark(connection)
             last = newest_entry(connection, self._mark)
-            check_leap(connection, self.count, last)
+            check_leap(connection, max(self.count, self.first), last)
             for text in layout.names(connection, len(self._names)):
                 self._numbers[text] = len(self._names)
                 self._names.append(text)
@@ -125,6 +132,39 @@ class FileReader:
             self._mark_damage = ""
         except CorruptHistory as error:
             self._mark, self._mark_damage = None, str(error)
+        first = connection.layout.lowest(connection) if self._mark is None else self._mark.first
+        if first > self.first:
+            self.begin_at(first, bound_in(connection.layout.fact(connection, KEEP)))
+
+    def begin_at(self, first: int, bound: str) -> None:
+        """Take note that the entries before `first` were dropped."""
+        self.bound, self.first = bound, max(self.first, first)
+
+    def _check_kept(self, seq: int) -> None:
+        """Refuse an entry that was dropped.
+
+        Raises:
+            EntryNotKept: it was.
+        """
+        if 0 <= seq < self.first:
+            raise not_kept(self._path.name, seq, self.first, self.bound)
+
+    @contextmanager
+    def _reading(self) -> Iterator[FileConnection]:
+        """Give one view of the file; an entry that is not in it since a recorder dropped it meanwhile is said to be.
+
+        Raises:
+            EntryNotKept: it was dropped.
+            CorruptHistory: it is damaged or missing.
+        """
+        with self._file.reading() as connection:
+            try:
+                yield connection
+            except CorruptHistory as error:
+                self._read_mark(connection)
+                if error.seq is not None:
+                    self._check_kept(error.seq)
+                raise
 
     def atom_number(self, atom: str) -> int | None:
         """See `Store.atom_number`.
@@ -167,9 +207,9 @@ class FileReader:
 
     def entries(self, start: int, stop: int) -> list[Entry]:
         """See `Store.entries`."""
-        start, stop = max(start, 0), min(stop, self.count)
+        start, stop = max(start, self.first), min(stop, self.count)
         found: list[Entry] = []
-        with self._file.reading() as connection:
+        with self._reading() as connection:
             while start < stop:
                 columns = self._columns_at(connection, start)
                 if columns is None:
@@ -184,11 +224,20 @@ class FileReader:
                 places = range(start - columns.first, end - columns.first)
                 found.extend(columns.entry(at, self.history_id) for at in places)
                 start = end
-        return found
+        return [self._rebased(entry) for entry in found] if self.first else found
+
+    def _rebased(self, entry: Entry) -> Entry:
+        """Return an entry without what it follows or stands on where that was dropped."""
+        if (entry.parent_seq is None or entry.parent_seq >= self.first) and (entry.base_seq or 0) >= self.first:
+            return entry
+        parent = entry.parent_seq if entry.parent_seq is not None and entry.parent_seq >= self.first else None
+        base = entry.base_seq if entry.base_seq is not None and entry.base_seq >= self.first else None
+        return replace(entry, parent_seq=parent, base_seq=base)
 
     def fill(self, columns: Columns) -> None:
         """See `Store.fill`."""
         with self._file.reading() as connection:
+            columns.add_holes(self.first)
             start = len(columns)
             held = self._columns_if_readable(connection, start) if start else None
             if held is not None and held.first < start:
@@ -225,9 +274,10 @@ class FileReader:
 
     def run(self, seq: int) -> RecordRun:
         """See `Store.run`."""
-        if not 0 <= seq < self.count:
+        if not self.first <= seq < self.count:
+            self._check_kept(seq)
             raise EntryNotFound(f"{self._path} has no entry {seq}: it has {self.count}")
-        with self._file.reading() as connection:
+        with self._reading() as connection:
             run = connection.layout.run_at(connection, seq, self._prefix)
             return self._tail_run(connection, seq) if run is None else run
 
@@ -267,9 +317,10 @@ class FileReader:
 
     def changed(self, seq: int) -> tuple[tuple[str, ChangeKind], ...]:
         """See `Store.changed`."""
-        if not 0 <= seq < self.count:
+        if not self.first <= seq < self.count:
+            self._check_kept(seq)
             raise EntryNotFound(f"{self._path} has no entry {seq}: it has {self.count}")
-        with self._file.reading() as connection:
+        with self._reading() as connection:
             columns = self._columns_at(connection, seq)
             if columns is None:
                 rows = read_rows(connection, seq, seq + 1)
@@ -287,7 +338,22 @@ class FileReader:
         """See `Store.writes`; one batch of blocks is read at a time, so taking only the first hit is cheap."""
         number = self.atom_number(atom)
         if number is not None:
-            yield from writes_of(self, number, max(start, 0), min(stop, self.count), backwards=backwards)
+            yield from self._writes_of(number, max(start, self.first), min(stop, self.count), backwards)
+
+    def _writes_of(self, number: int, start: int, stop: int, backwards: bool) -> Iterator[int]:
+        """Yield the writes of an atom; those in blocks that a recorder drops meanwhile are passed over as if asked later."""
+        while True:
+            try:
+                yield from writes_of(self, number, start, stop, backwards=backwards)
+                return
+            except CorruptHistory as error:
+                self.recount()
+                if error.seq is None or error.seq >= self.first:
+                    raise
+            if backwards:
+                # All that is kept was told before the place was reached whose blocks went.
+                return
+            start = self.first
 
     def writes_in(self, piece: Piece, number: int) -> list[int]:
         """Return the entries of a block or span that changed an atom."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 from unspool.errors import CorruptHistory, StorageFailed, UnspoolError
+from unspool.store.keeping import Keep, drop_old, give_back
 from unspool.store.layout import FileConnection
 from unspool.store.reader import FileReader
 from unspool.store.schema import connect_writer
@@ -22,8 +24,10 @@ from unspool.store.wal import bytes_in_use, log_of
 _WAL_BYTES: Final = 16 << 20
 """Size of the WAL at which a checkpoint is due: when a WAL begins anew, SQLite syncs its header inside the next commit,
 the one fsync a recording app can feel, so it should be rare."""
-_MOST_WAL_BYTES: Final = 4 * _WAL_BYTES
-"""Size of the WAL from which the writer is made to wait for a checkpoint, so that it ends somewhere."""
+_LEAST_WAL_BYTES: Final = 128 << 10
+_OVERGROWN: Final = 4
+"""How many times that size the WAL has where the writer is made to wait for a checkpoint, so that it ends somewhere."""
+_BUSY_MS: Final = 10_000
 _CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 
 
@@ -49,6 +53,7 @@ class Sealer:
         *,
         synchronous: str,
         presence: Callable[[], None],
+        keep: Keep | None = None,
     ) -> None:
         """Prepare; the thread starts with the first request.
 
@@ -58,12 +63,18 @@ class Sealer:
             reader: reads the same file.
             synchronous: SQLite's setting for the sealing connection.
             presence: raises when the file's name leads to another file by now.
+            keep: how much of the recording is kept; None for all of it.
         """
         self._path = path
         self._write_lock = write_lock
         self._reader = reader
         self._synchronous = synchronous
         self._presence = presence
+        self._keep = keep
+        self._wal_bytes = _WAL_BYTES
+        if keep is not None and keep.size is not None:
+            # The log is part of what the file takes.
+            self._wal_bytes = max(min(_WAL_BYTES, keep.size // 24), _LEAST_WAL_BYTES)
         self._requests: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._connection: FileConnection | None = None
@@ -87,13 +98,20 @@ class Sealer:
 
     def seal_now(self, start: int, stop: int) -> None:
         """Seal rows on the calling thread; only while the thread is not running."""
-        self._seal(self._connect(), start, stop)
+        connection = self._connect()
+        self._seal(connection, start, stop)
+        self._drop(connection)
 
     def seal_all(self, runs: Iterable[tuple[int, int]]) -> None:
         """Seal runs of rows on the calling thread, as far as it goes; `failure` tells why it went no further."""
         for start, stop in runs:
             if self.failure is None:
                 self._attempt(start, stop)
+
+    def drop_now(self) -> None:
+        """Drop what the bound on the recording lets go of, on the calling thread; only while the thread is not running."""
+        if self._keep is not None and self.failure is None:
+            self._drop(self._connect())
 
     def finish(self) -> None:
         """Wait for all requests and end the thread."""
@@ -127,7 +145,7 @@ class Sealer:
             self._connection = connect_writer(self._path, synchronous=self._synchronous)
             self._segment = load_segment(self._connection)
             self._tally = load_tally(self._connection)
-            self._folded = _folded(self._connection)
+            self._folded = max(_folded(self._connection), self._reader.first)
         return self._connection
 
     def _work(self) -> None:
@@ -142,6 +160,7 @@ class Sealer:
         try:
             connection = self._connect()
             self._seal(connection, start, stop)
+            self._drop(connection)
             self._checkpoint(connection)
         except UnspoolError as error:
             self.failure = error
@@ -177,22 +196,47 @@ class Sealer:
             # Blocks that are damaged are left as they are, and whatever comes after them.
             self._folded = folded if folded > self._folded else _NEVER
 
+    def _drop(self, connection: FileConnection) -> None:
+        """Drop what the bound on the recording lets go of, a few blocks at a time: `append` comes in between."""
+        if self._keep is None:
+            return
+        newest = connection.execute("SELECT end_ns FROM block ORDER BY first DESC LIMIT 1").fetchone()
+        # A clock that ran ahead must not take a whole history with it.
+        now_ns = min(time.time_ns(), newest[0]) if newest else 0
+        while not self._is_given_up:
+            with self._write_lock:
+                first = drop_old(connection, self._keep, self._reader.count, now_ns)
+                if first is None:
+                    give_back(connection, self._keep)
+                    return
+            self._tally = None
+            self._folded = max(self._folded, first) if self._folded < _NEVER else _NEVER
+            self._reader.begin_at(first, self._keep.text)
+
     def _checkpoint(self, connection: FileConnection) -> None:
         log = log_of(self._path)
+        most = _OVERGROWN * self._wal_bytes
         try:
-            size = bytes_in_use(log)
+            size, on_disk = bytes_in_use(log), log.stat().st_size
         except OSError:
             return
-        if size <= _WAL_BYTES:
+        cuts = self._keep is not None and self._keep.size is not None and on_disk > most
+        if size <= self._wal_bytes and not cuts:
             return
         # PASSIVE never waits for readers nor blocks the writer; the fsync happens on this thread.
         _, frames, copied = connection.execute(_CHECKPOINT).fetchone()
-        if size > _MOST_WAL_BYTES and frames == copied:
+        if (size > most or cuts) and frames == copied:
             # A log begins anew only when all of it is copied, and who records without pause has always added some. Twice
             # leaves little to copy while the writer waits. A reader may hold a log open, and is never waited for.
             connection.execute(_CHECKPOINT).fetchone()
             with self._write_lock:
-                connection.execute(_CHECKPOINT).fetchone()
+                if cuts:
+                    # The log is part of what a bound by bytes goes for, and would keep the size that it once had.
+                    connection.execute("PRAGMA busy_timeout = 0")
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+                else:
+                    connection.execute(_CHECKPOINT).fetchone()
 
 
 def sealing_failed(path: Path, start: int, error: Exception) -> StorageFailed:

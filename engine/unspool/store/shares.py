@@ -26,12 +26,12 @@ def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, i
         problems: where damage is told, a line each; all checksums are verified.
     """
     # One view of all three: what a recorder seals later is in the tail here, and in no block.
-    tally, blocks, rows = reader.call(_parts, reader.count)
+    tally, blocks, rows, first = reader.call(_parts, reader)
     sealed = _stop(blocks)
     if tally is None:
-        tally = _count_blocks(reader, blocks, problems)
+        tally = _count_blocks(reader, blocks, first, problems)
     else:
-        _verify_blocks(reader, blocks, problems)
+        _verify_blocks(reader, blocks, first, problems)
     if len(rows) < reader.count - sealed:
         problems.append(
             f"{reader.count - sealed - len(rows)} of the newest entries are damaged; run `unspool doctor`"
@@ -45,21 +45,23 @@ def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, i
     return {names[number]: (tally.changes.get(number, 0), tally.spent.get(number, 0)) for number in known}
 
 
-def _parts(connection: FileConnection, count: int) -> tuple[Tally | None, list[Block], list[Row]]:
-    """Return the tally, the blocks, and the rows of the tail as far as `count` entries."""
+def _parts(connection: FileConnection, reader: FileReader) -> tuple[Tally | None, list[Block], list[Row], int]:
+    """Return the tally, the blocks, the rows of the tail as far as the reader counts, and the first entry that is kept."""
+    count = reader.count
+    mark = connection.layout.end_mark(connection)
+    first_kept = reader.first if mark is None else mark.first
     blocks = connection.execute("SELECT first, count FROM block WHERE first < ? ORDER BY first", (count,)).fetchall()
     for first, entries in blocks:
         if type(entries) is not int:
             raise damaged(first, "its head makes no sense")
-    return load_tally(connection), blocks, readable_rows(connection, _stop(blocks), count)
+    return load_tally(connection), blocks, readable_rows(connection, _stop(blocks), count), first_kept
 
 
 def _stop(blocks: list[Block]) -> int:
     return sum(blocks[-1]) if blocks else 0
 
 
-def _verify_blocks(reader: FileReader, blocks: list[Block], problems: list[str]) -> None:
-    expected = 0
+def _verify_blocks(reader: FileReader, blocks: list[Block], expected: int, problems: list[str]) -> None:
     for start in range(0, len(blocks), _AT_ONCE):
         # One view of the file serves many blocks: each new one has to look whether a writer has come.
         expected = reader.call(_verify_some, reader, blocks[start : start + _AT_ONCE], expected, problems)
@@ -77,10 +79,9 @@ def _verify_some(_: FileConnection, reader: FileReader, some: list[Block], expec
     return expected
 
 
-def _count_blocks(reader: FileReader, blocks: list[Block], problems: list[str]) -> Tally:
+def _count_blocks(reader: FileReader, blocks: list[Block], stop: int, problems: list[str]) -> Tally:
     """Read every record: for a file that was never tallied, or whose tally is out of step."""
     tally = empty_tally()
-    stop = 0
     for first, count in blocks:
         if first != stop:
             problems.append(f"entries {stop} to {first - 1} are missing; run `unspool doctor`")

@@ -17,6 +17,7 @@ from typing import Final
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files.private import PRIVATE, check_mode, drop_lock, foreign_owner, take_lock
 from unspool.store.file_identity import note_identity
+from unspool.store.keeping import KEEP, Keep
 from unspool.store.kept_logs import keep_damaged_log, named_by_entry
 from unspool.store.layout import CREATED_NS, HISTORY_ID
 from unspool.store.presence import Presence
@@ -64,8 +65,9 @@ class FileWriter:
     """The one writer of a file."""
 
     def __init__(
-        self, path: Path, durability: str, mode: int = PRIVATE, *, seals: bool = True, history_id: str = ""
-    ) -> None:
+        self, path: Path, durability: str, mode: int = PRIVATE, *, seals: bool = True, history_id: str = "",
+        keep: Keep | None = None, beginning: tuple[int, str] = (0, ""),
+    ) -> None:  # fmt: skip
         """Open or create the file; rows that a crashed writer left in the tail are sealed at once.
 
         Args:
@@ -74,6 +76,8 @@ class FileWriter:
             mode: permissions of a new file.
             seals: compress entries into blocks; not worth it where they do not stay for long.
             history_id: which history a new file holds; one of its own where "".
+            keep: how much of the recording is kept; None for all of it.
+            beginning: the number of a new file's first entry, and by which bound those before it were dropped.
 
         Raises:
             HistoryLocked, UnreadableSource, NewerSchema, ConfigError, StorageFailed: see `FileStore.create`.
@@ -89,7 +93,7 @@ class FileWriter:
             undo.callback(self._unlock)
             self.kept_log = keep_damaged_log(self._path)
             """A damaged log that an earlier recorder left, copied before SQLite writes over it; None where there was none."""
-            self._open(_SYNCHRONOUS[durability], mode, history_id, undo)
+            self._open(_SYNCHRONOUS[durability], mode, history_id, undo, keep, beginning)
             undo.pop_all()
         self._next = self.reader.count
         if self.kept_log is not None:
@@ -99,7 +103,15 @@ class FileWriter:
         self._failed = False
         self._are_notes_allowed = False
 
-    def _open(self, synchronous: str, mode: int, history_id: str, undo: ExitStack) -> None:
+    def _open(
+        self,
+        synchronous: str,
+        mode: int,
+        history_id: str,
+        undo: ExitStack,
+        keep: Keep | None,
+        beginning: tuple[int, str],
+    ) -> None:
         """Open all connections.
 
         Args:
@@ -107,16 +119,18 @@ class FileWriter:
             mode: permissions of a new file.
             history_id: which history a new file holds.
             undo: takes what closes them when one fails.
+            keep: how much of the recording is kept.
+            beginning: see `__init__`.
         """
         self._connection = connect_writer(self._path, synchronous=synchronous, mode=mode, history_id=history_id)
         undo.callback(self._connection.close)
         self._presence = Presence(self._path, lambda: is_sound(self._path))
         undo.callback(self._presence.let_go)
-        self._begin()
+        self._begin(keep, *beginning)
         self.reader = FileReader(self._path, live=True)
         undo.callback(self.reader.close)
         self.sealer = Sealer(
-            self._path, self._lock, self.reader, synchronous=synchronous, presence=self._presence.check
+            self._path, self._lock, self.reader, synchronous=synchronous, presence=self._presence.check, keep=keep
         )
         undo.callback(self.sealer.drop_connection)
         self._numbers = _Numbers(self.reader.names())
@@ -131,15 +145,21 @@ class FileWriter:
                 "check the disk and its free space"
             ) from None
 
-    def _begin(self) -> None:
+    def _begin(self, keep: Keep | None, first: int, bound: str) -> None:
         """Say that the file is open, before anything is appended: who finds it so knows that the end may be missing.
 
         Raises:
             UnreadableSource: it cannot be written.
             CorruptHistory: its newest entry is damaged.
+            ConfigError: its format has no place for what is asked for.
         """
         connection, layout = self._connection, self._connection.layout
         self._layout = layout
+        if keep is not None and not layout.tells_end:
+            raise ConfigError(
+                f"{self._path}: is of format 1, of which nothing can be dropped, so keep={keep.text!r} cannot be honoured; "
+                "`unspool compact FILE OUT` writes it in format 2"
+            )
         try:
             self._last_sum = layout.last_sum(connection)
             if layout.fact(connection, HISTORY_ID) is None:
@@ -147,6 +167,9 @@ class FileWriter:
                 layout.keep_fact(connection, CREATED_NS, time.time_ns())
             said_closed = self._says_closed()
             self._mark_end(is_closed=False)
+            if first:
+                layout.begin_at(connection, first)
+                layout.keep_fact(connection, KEEP, bound)
             if said_closed:
                 # Should the log be lost, the file itself must not go on saying that nothing can be missing.
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -307,6 +330,7 @@ class FileWriter:
             self.settle()
             if self._seals:
                 self.sealer.seal_all(unsealed_runs(self._connection, RUN_ROWS))
+                self.sealer.drop_now()
             self._mark_end(is_closed=True)
             # The last connection to close folds the WAL away, and one opened for reading cannot.
             self.reader.close()

@@ -22,6 +22,8 @@ ELSEWHERE = {code for case in (*CASES, *SOURCE_CASES) for code in case.codes}
 ELSEWHERE |= {Code.LOG_DAMAGED, Code.LOG_TORN, Code.LOG_KEPT}
 # A server is needed for what only a history in PostgreSQL can have.
 ELSEWHERE.add(Code.DROPPED)
+# No damage: store/test_keeping.py.
+ELSEWHERE.add(Code.NOT_KEPT)
 
 
 def test_no_code_is_without_a_damaged_history() -> None:

@@ -108,6 +108,11 @@ def happened(action: str, caller: Caller | None, passed_over: int = 0) -> str:
     return "".join(f"  {visible(part)}" for part in parts if part)
 
 
+def setter(seq: int, *, certain: bool, older: bool) -> str:
+    """Spell the entry that set a value: `<=N` where that was at N or in what was dropped before it, `N?` for a doubt."""
+    return f"<={seq}" if older else f"{seq}{'' if certain else '?'}"
+
+
 def dated(entry: Entry) -> dict[str, Value]:
     """Return when and why an entry happened for JSON."""
     from unspool.model.caller import caller_of

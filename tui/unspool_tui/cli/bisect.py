@@ -133,13 +133,14 @@ def _flip_shape(flip: Flip, history: History) -> dict[str, Value]:
     }
 
 
-def _unchanging(found: Bisection) -> str:
+def _unchanging(found: Bisection, history: History) -> str:
     holds = "holds" if found.holds_first else "does not hold"
     if not found.complete:
         return f"{holds} as far as it was asked"
     if found.single:
         return f"{holds} at the first and the last entry"
-    return "holds at every entry" if found.holds_first else "never holds: it does not hold at any entry"
+    kept = " that is kept" if history.first else ""
+    return f"holds at every entry{kept}" if found.holds_first else f"never holds: it does not hold at any entry{kept}"
 
 
 def _print_bisection(out: Output, found: Bisection, history: History, expression: str, most: int | None) -> None:
@@ -148,7 +149,7 @@ def _print_bisection(out: Output, found: Bisection, history: History, expression
         out.line("no entries")
         return
     if not found.flips:
-        out.line(_unchanging(found))
+        out.line(_unchanging(found, history))
     for flip in found.flips:
         entry = history[flip.seq]
         mark = out.paint("holds " if flip.holds else "ceases", "+" if flip.holds else "-")

@@ -19,6 +19,7 @@ from unspool_tui.cli.asking import (
     first_options,
     happened,
     problem_shapes,
+    setter,
     skip_damaged_option,
     write_shape,
 )
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from unspool.query.blame import Blame
     from unspool.query.path_writes import PathWrite, Writes
 
-_MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "dim"}
+_MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "dim", "older": "dim"}
 
 
 @click.command("blame")
@@ -104,6 +105,7 @@ def blame_shape(found: Blame) -> dict[str, Value]:
             "age_ns": value.age_ns,
             "certain": value.certain,
             **({"passed_over": value.passed_over} if value.passed_over else {}),
+            **({"older": True} if value.older else {}),
             "value": value.value,
         }
         for value in found.values
@@ -114,6 +116,7 @@ def blame_shape(found: Blame) -> dict[str, Value]:
         "values": values,
         "unexplained": [format_path(path) for path in found.unexplained],
         "problems": problem_shapes(found.problems),
+        **({"dropped": found.dropped} if found.dropped else {}),
     }
 
 
@@ -121,12 +124,16 @@ def _print_blame(out: Output, found: Blame) -> None:
     out.line(out.paint(f"entry {found.at}: {humane.count(len(found.values), 'value')}", "head"))
     out.line(out.paint(f"{'set at':>8}  {'before':>8}  value", "dim"))
     for value in found.values:
-        seq = f"{value.seq}{'' if value.certain else '?'}"
+        seq = setter(value.seq, certain=value.certain, older=value.older)
         path = out.paint(visible(format_path(value.path, root="")), "name")
-        action = out.paint(happened(value.action, value.caller, value.passed_over), "dim")
+        # Why the entry happened says nothing of a value that may be older.
+        why = "  at or before that entry" if value.older else happened(value.action, value.caller, value.passed_over)
+        action = out.paint(why, "dim")
         out.line(f"{seq:>8}  {humane.duration(value.age_ns):>8}  {path} = {brief(value.value)}{action}")
     for unexplained in found.unexplained:
         out.line(f"{'unknown':>8}  {'':>8}  {visible(format_path(unexplained, root=''))}")
+    if found.dropped:
+        out.line(out.paint(f"<=: at that entry or before it; {visible(found.dropped)}", "dim"))
 
 
 def _writes(
@@ -179,6 +186,9 @@ def _print_write(out: Output, history: History, write: PathWrite) -> None:
         told = brief_change(*known)
     else:
         told = brief(known[-1]) if known else ""
-    seq = f"{write.seq}{'' if write.certain else '?'}"
+    is_older = write.kind.value == "older"
+    seq = setter(write.seq, certain=write.certain, older=is_older)
     why = happened(entry.action, caller_of(entry.meta), passed_over_in(entry.meta))
+    if is_older:
+        why = f"  at or before that entry; {visible(history.told_dropped())}"
     out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {kind}  {place}  {told}{why}")

@@ -139,4 +139,4 @@ def _print_difference(out: Output, part: PathDifference) -> None:
 
 
 def _set_by(write: PathWrite | None) -> str:
-    return "" if write is None else f"  set at {write.seq}"
+    return "" if write is None else f"  set at {'or before ' if write.kind.value == 'older' else ''}{write.seq}"

@@ -50,13 +50,15 @@ def command(
         lines = export_lines(history, name, options)
         if out == "-":
             with Output(common) as output, shown_progress(common, "writing") as progress:
-                for line in progress.counted(lines, len(history)):
+                for line in progress.counted(lines, len(history) - history.first):
                     output.raw(line)
         else:
             with shown_progress(common, "writing") as progress:
-                write_file(Path(out), progress.counted(lines, len(history)))
+                write_file(Path(out), progress.counted(lines, len(history) - history.first))
             if not common.quiet:
-                click.echo(f"unspool: {len(history)} entries written to {visible(out)} as {name}", err=True)
+                click.echo(
+                    f"unspool: {len(history) - history.first} entries written to {visible(out)} as {name}", err=True
+                )
         lost = "" if common.quiet else losses(history, name)
         if lost:
             click.echo(f"unspool: {lost}", err=True)

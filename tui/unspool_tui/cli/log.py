@@ -44,7 +44,7 @@ def command(
         with Output(common) as out:
             entries = select(history, count, atom, kind, action)
             with shown_progress(common, "listing") as progress:
-                entries = progress.counted(entries, len(history) if count is None else count)
+                entries = progress.counted(entries, len(history) - history.first if count is None else count)
                 if as_json:
                     from unspool.history.contexts import Contexts
 
@@ -87,7 +87,7 @@ def select(
 
 
 def _matching(history: History, atom: str | None, kind: str | None, action: str | None) -> Iterator[int]:
-    numbers: Iterable[int] = range(len(history)) if atom is None else history.writes(atom)
+    numbers: Iterable[int] = range(history.first, len(history)) if atom is None else history.writes(atom)
     if kind is not None:
         kinds, wanted = history.columns().kind, KINDS[EntryKind(kind)]
         numbers = (seq for seq in numbers if kinds[seq] == wanted)

@@ -10,7 +10,7 @@ import click
 
 from unspool.model.paths import format_path
 from unspool.model.values import Value
-from unspool_tui.cli.asking import conclude, entries, first_options, refuse_doubtful, skip_damaged_option
+from unspool_tui.cli.asking import conclude, entries, first_options, refuse_doubtful, setter, skip_damaged_option
 from unspool_tui.cli.completion import complete_expression
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
@@ -67,7 +67,7 @@ def command(
             found = _print_hits(common, islice(running, most), as_json, progress)
         refuse_doubtful(common, running.doubts, is_answered=bool(found) or interruption())
         if not common.quiet and not as_json:
-            among = f"{running.looked_at:,} of {entries(len(history))}"
+            among = f"{running.looked_at:,} of {entries(len(history) - history.first)}"
             click.echo(f"unspool: {humane.count(found, 'hit')} in {among}", err=True)
         return conclude(common, judge(common, history.verdict), running.problems, interruption)
 
@@ -119,7 +119,8 @@ def _print_hit(out: Output, hit: Hit, as_json: bool) -> None:
     matched = out.paint(visible(hit.text[start:end]), "~")
     text = f"{visible(hit.text[:start])}{matched}{visible(hit.text[end:])}"
     place = "" if hit.kind == "path" else f"{visible(format_path(hit.path, root=''))}  "
-    out.line(f"{hit.seq:>8}  {out.paint(f'{hit.kind.value:<6}', 'dim')}  {place}{text}")
+    seq = setter(hit.seq, certain=True, older=hit.older)
+    out.line(f"{seq:>8}  {out.paint(f'{hit.kind.value:<6}', 'dim')}  {place}{text}")
 
 
 def hit_shape(hit: Hit) -> dict[str, Value]:
@@ -131,4 +132,5 @@ def hit_shape(hit: Hit) -> dict[str, Value]:
         "path": format_path(hit.path),
         "text": hit.text,
         "span": list(hit.span),
+        **({"older": True} if hit.older else {}),
     }

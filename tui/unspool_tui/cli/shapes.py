@@ -89,6 +89,7 @@ def stats_shape(stats: HistoryStats) -> dict[str, Value]:
     cache = stats.cache
     return {
         "entries": stats.entries,
+        "first": stats.first,
         "full": stats.full,
         "delta": stats.delta,
         "notes": stats.notes,

@@ -50,9 +50,11 @@ def print_stats(out: Output, stats: HistoryStats, name: str, *, is_converted: bo
     """Write the facts for people; of a foreign source the size is that of its native copy, and is called so."""
     out.line(out.paint(visible(name), "head"))
     rebuild = stats.rebuild_us
+    dropped = visible(stats.dropped)
     passed = f"{stats.passed_over} calls were passed over, as max_hz or budget asked"
     facts = (
         ("entries", f"{stats.entries} ({stats.full} full, {stats.delta} delta{_notes(stats.notes)})"),
+        *([("", dropped)] if stats.dropped else []),
         *([("", passed)] if stats.passed_over else []),
         ("chains", f"{stats.chains}, longest {stats.longest_chain}"),
         (

@@ -13,7 +13,7 @@ from unspool.model.caller import passed_over_in
 from unspool.model.paths import format_path, parse_path
 from unspool.model.values import MISSING, Value
 from unspool.sources.timestamps import iso_time
-from unspool_tui.cli.asking import caller_shape, conclude, happened, problem_shapes, skip_damaged_option
+from unspool_tui.cli.asking import caller_shape, conclude, happened, problem_shapes, setter, skip_damaged_option
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output, brief, brief_change
@@ -159,8 +159,9 @@ def _told(link: Link, history: History, source: str) -> Iterator[tuple[str, str]
     """Yield what is known of a link and what is guessed, with the role of each line."""
     if link.write is not None:
         entry = history[link.write.seq]
-        place = f"{link.write.seq}{'' if link.write.certain else '?'}"
-        why = happened(link.action, link.caller, passed_over_in(entry.meta))
+        is_older = link.write.kind.value == "older"
+        place = setter(link.write.seq, certain=link.write.certain, older=is_older)
+        why = happened(link.action, link.caller, 0 if is_older else passed_over_in(entry.meta))
         before = "" if link.old is MISSING else f"  {brief_change(link.old, link.value, 30)}"
         yield f"fact   {link.write.kind.value} at {place}  {iso_time(link.timestamp_ns)}{before}{why}", ""
         yield f"       {visible(_command(link, entry.parent_seq, source))}", "dim"

@@ -17,8 +17,8 @@ _BATCH: Final = 256
 
 
 def entries_of(history: History, total: int) -> Iterator[Entry]:
-    """Yield the first entries of a history, a batch at a time; those that arrive meanwhile are left alone."""
-    for start in range(0, total, _BATCH):
+    """Yield the entries of a history before `total`, a batch at a time; those that arrive meanwhile are left alone."""
+    for start in range(history.first, total, _BATCH):
         yield from history[start : min(start + _BATCH, total)]
 
 

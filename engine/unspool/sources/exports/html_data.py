@@ -52,12 +52,12 @@ def report_data(history: History, max_bytes: int, holes: Holes) -> ReportData:
     All entries are shown if they fit; otherwise every second, every third and so on, always the first and the last.
     Values are left out only where two states alone would be too large.
     """
-    total = len(history)
-    parents = {fork.seq: fork.parent for fork in forks(history, 0, total)}
-    step = max(1, math.ceil(total / MOST_ENTRIES))
+    total, origin = len(history), history.first
+    parents = {fork.seq: fork.parent for fork in forks(history, origin, total)}
+    step = max(1, math.ceil((total - origin) / MOST_ENTRIES))
     limit = max(_SMALLEST_LIMIT, max_bytes // _LARGEST_SHARE)
     while True:
-        seqs = tuple(sorted({*range(0, total, step), *((total - 1,) if total else ())}))
+        seqs = tuple(sorted({*range(origin, total, step), *((total - 1,) if total else ())}))
         follows = _ancestors(seqs, parents)
         collector = _Collector(history, limit, max_bytes, holes)
         reached = collector.collect(seqs, follows)

@@ -72,10 +72,11 @@ def _policy(style: str, script: str) -> str:
 def _header(history: History, data: ReportData, options: ExportOptions, title: str) -> Iterator[str]:
     place = "" if title == history.source_name else f'<span class="from">{shown(history.source_name)}</span>'
     yield f'<header><div class="top"><h1>{shown(title)}</h1>{place}</div>'
-    facts = [f"<span><b>{len(history):,}</b> entries</span>"]
+    count = len(history) - history.first
+    facts = [f"<span><b>{count:,}</b> entries</span>"]
     if len(history):
         columns = history.columns()
-        first, last = columns.timestamp_ns[0], columns.timestamp_ns[len(history) - 1]
+        first, last = columns.timestamp_ns[history.first], columns.timestamp_ns[len(history) - 1]
         facts.append(f"<span><b>{shown(_short(first))}</b> to <b>{shown(_short(last))}</b> UTC</span>")
         stored = sum(columns.stored[: len(history)])
         full = sum(size for size, kind in zip(columns.full_bytes, columns.kind, strict=False) if kind != NOTE)
@@ -85,7 +86,7 @@ def _header(history: History, data: ReportData, options: ExportOptions, title: s
     if options.made_ns is not None:
         facts.append(f"<span>report made {shown(_short(options.made_ns))} UTC</span>")
     yield f'<div class="facts">{"".join(facts)}</div>'
-    yield from _notes(history.verdict, data, len(history))
+    yield from _notes(history.verdict, data, count)
     yield "</header>"
 
 
@@ -97,6 +98,8 @@ def _notes(verdict: Verdict, data: ReportData, total: int) -> Iterator[str]:
         )
     if data.left_out:
         yield '<p class="note">Some values are too large for this report and are marked as left out.</p>'
+    for note in verdict.notes:
+        yield f'<p class="note">{shown(note)}</p>'
     problems = verdict.problems
     if verdict.status == "partial":
         listed = "; ".join(f"{shown(item.place)}: {shown(item.message)}" for item in problems[:_SHOWN_PROBLEMS])

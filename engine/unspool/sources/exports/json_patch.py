@@ -15,14 +15,15 @@ from unspool.sources.tagged_values import to_tagged
 
 def lines(history: History, options: ExportOptions) -> Iterator[str]:
     """Yield the first state, then one patch an entry: `{"id", "timestamp", "action", "meta"?, "tagged"?, "patch"}`."""
-    before: Mapping[str, bytes] = {}
+    before: Mapping[str, bytes] | None = None
     for entry in entries_of(history, len(history)):
         view = options.holes.view(history, entry.seq)
-        if entry.seq == 0:
+        name = "state" if before is None else "patch"
+        if before is None:
             content, is_tagged = StateTexts(tagged_member).text(view)
         else:
             patch, is_tagged = to_tagged(encoded_patch(before, view.wire, history.identity))
             content = to_json(patch)
         facts = to_json(entry_facts(entry, is_tagged=is_tagged))
-        yield f'{facts[:-1]},"{"patch" if entry.seq else "state"}":{content}}}'
+        yield f'{facts[:-1]},"{name}":{content}}}'
         before = view.wire

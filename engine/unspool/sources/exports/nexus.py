@@ -29,7 +29,7 @@ _ESCAPE: Final = "__esc_"
 
 def lines(history: History, options: ExportOptions) -> Iterator[str]:
     """Yield the lines of an export list."""
-    total = len(history)
+    total, origin = len(history), history.first
     names: dict[str, None] = {}
     yield '{"version":"1.0","snapshots":['
     typed = _Typed()
@@ -42,8 +42,8 @@ def lines(history: History, options: ExportOptions) -> Iterator[str]:
             state = f"{to_json(typed.head())[:-1]},{state[1:]}"
         facts = to_json(typed.written(_facts(entry, len(view))))
         yield f'{facts[:-1]},"state":{state}}}{"," if entry.seq < total - 1 else ""}'
-    first, last = (milliseconds(history[seq].timestamp_ns) for seq in (0, total - 1)) if total else (0, 0)
-    summary = {"snapshotCount": total, "timeRange": {"from": first, "to": last}, "atomNames": list(names)}
+    first, last = (milliseconds(history[seq].timestamp_ns) for seq in (origin, total - 1)) if total else (0, 0)
+    summary = {"snapshotCount": total - origin, "timeRange": {"from": first, "to": last}, "atomNames": list(names)}
     yield f'],"exportedAt":{to_json(last)},"metadata":{to_json(summary)}}}'
 
 

@@ -33,7 +33,7 @@ _NESTED: Final = {"Map": "m", "Set": "l"}
 
 def lines(history: History, options: ExportOptions) -> Iterator[str]:
     """Yield the lines of a lifted state."""
-    total = len(history)
+    total, origin = len(history), history.first
     skipped: list[int] = []
     yield '{"actionsById":{'
     for entry in entries_of(history, total):
@@ -45,15 +45,15 @@ def lines(history: History, options: ExportOptions) -> Iterator[str]:
     first = "{}"
     for entry in entries_of(history, total):
         state, _ = texts.text(options.holes.view(history, entry.seq))
-        first = first if entry.seq else state
+        first = first if entry.seq > origin else state
         error = entry.meta.get("error")
         said = f',"error":{to_json(error)}' if isinstance(error, str) else ""
         yield f'{{"state":{state}{said}}}{_comma(entry.seq, total)}'
     rest = {
-        "currentStateIndex": max(0, total - 1),
+        "currentStateIndex": max(0, total - 1 - origin),
         "nextActionId": total,
         "skippedActionIds": skipped,
-        "stagedActionIds": list(range(total)),
+        "stagedActionIds": list(range(origin, total)),
         "isLocked": False,
         "isPaused": False,
         "monitorState": {},
