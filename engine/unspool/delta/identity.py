@@ -234,6 +234,25 @@ def _spelt(path: Path) -> str:
     return format_path(path, root="")
 
 
+def own_key(records: Sequence[Record]) -> str:
+    """Return the clearest key that tells the records of one list apart by itself, or ""."""
+    if len(records) < 2:
+        return ""
+    return next((key for key in own_keys(records[0]) if _unique_values(records, key)), "")
+
+
+def twice(records: Sequence[Record], key: str) -> tuple[bytes, ...]:
+    """Return what first identifies two records, as the wire forms of the fields of a key; empty where nothing does."""
+    seen: set[bytes] = set()
+    for record in records:
+        value = identity_of(record, key)
+        if value is not None and value in seen:
+            return tuple(identity_values(record, key))
+        if value is not None:
+            seen.add(value)
+    return ()
+
+
 def detect_key(
     old: Sequence[Record], new: Sequence[Record], everything: Callable[[], Iterable[Sequence[Record]]]
 ) -> str:

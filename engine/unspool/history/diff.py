@@ -9,9 +9,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from unspool.delta.identity import Record, own_key, record_of, twice
 from unspool.delta.structural import Identity, diff_encoded
 from unspool.model.encoded import shape_of, shared_ends
 from unspool.model.entries import ChangeKind, Op
+from unspool.model.parts import child_of, parts_of
 from unspool.model.paths import Path
 from unspool.model.values import MISSING, Value, strict_equal
 from unspool.model.wire import decode
@@ -68,6 +70,60 @@ class Change:
     def list_keys(self) -> Mapping[Path, str]:
         """The key by which the records of each list were told apart, by the list's path; known once `ops` is."""
         return self._keys
+
+    @cached_property
+    def key_changes(self) -> tuple[KeyChange, ...]:
+        """Lists among those that changed whose records were told apart by another key before, the clearest of each side."""
+        if self.old_bytes is None or self.new_bytes is None:
+            return ()
+        lists = dict.fromkeys(
+            op.path[:depth] for op in self.ops for depth, step in enumerate(op.path) if isinstance(step, int)
+        )
+        found: list[KeyChange] = []
+        for path in lists:
+            before, after = _records_at(self.old_bytes, path), _records_at(self.new_bytes, path)
+            if before is None or after is None:
+                continue
+            old, new = own_key(before), own_key(after)
+            # Of a list of one record nothing is known; a key that still tells all apart was only passed over.
+            if old != new and len(before) > 1 and len(after) > 1:
+                found.append(KeyChange((self.atom, *path), old, new, twice(after, old) if old else ()))
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """A list whose records are no longer told apart by what told them apart.
+
+    Attributes:
+        path: where the list stands.
+        old: the key that told its records apart before; "" for none.
+        new: the one that does now; "" for none.
+        twice: wire forms of the fields of the old key that stand there twice now; empty where none do.
+    """
+
+    path: Path
+    old: str
+    new: str
+    twice: tuple[bytes, ...]
+
+
+def _records_at(form: bytes, path: Path) -> list[Record] | None:
+    """Return the records of the list at a path in an atom; None where no list of records is there."""
+    for step in path:
+        found = child_of(form, step)
+        if found is None:
+            return None
+        form = found[1]
+    parts = parts_of(form)
+    if not isinstance(parts, list) or len(parts) > _MOST_RECORDS:
+        return None
+    records = [record_of(part) for part in parts]
+    return None if not records or None in records else [record for record in records if record is not None]
+
+
+_MOST_RECORDS = 20_000
+"""Records of a list beyond which nothing is said of what tells them apart."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -470,3 +470,34 @@ def test_shape_tells_what_the_state_is_made_of(unspool: Callable[..., Ran], cloc
     assert found["shape"] == {"int": {"count": 12, "least": 0, "most": 3}}
     assert (found["entries"], found["looked_at"], found["complete"]) == (12, 12, True)
     assert unspool("shape", clock, "rowz").code == 2
+
+
+def test_writes_of_long_values_tell_where_they_differ(unspool: Callable[..., Ran], tmp_path: Path) -> None:
+    rows = [{"id": f"row-{n}", "note": "the same in every record", "qty": n} for n in range(9)]
+    later = [row | {"qty": 40} if row["id"] == "row-7" else row for row in rows[1:]]
+    text = "a long text that is the same in the beginning, and then "
+    path = record(
+        tmp_path / "long.unspool", [{"rows": rows, "text": f"{text}one"}, {"rows": later, "text": f"{text}two"}]
+    )
+    last = unspool("blame", path, "rows", "--writes").out.splitlines()[-1]
+    assert '- [0] {"id":"row-0"' in last
+    assert "~ [6].qty 7 -> 40" in last
+    assert "then one" in unspool("blame", path, "text", "--writes").out.splitlines()[-1]
+    assert "then two" in unspool("blame", path, "text", "--writes").out.splitlines()[-1]
+    shape = unspool("blame", path, "rows", "--writes", "--json").json["writes"][1]
+    assert (shape["old"], shape["new"]) == (rows, later)
+
+
+def test_diff_says_where_records_are_no_longer_told_apart(unspool: Callable[..., Ran], tmp_path: Path) -> None:
+    rows = [{"id": n, "sku": f"s-{n % 2}", "qty": n} for n in range(4)]
+    twice = [row | {"id": 2} if row["id"] == 3 else row for row in rows]
+    states = [{"rows": rows}, {"rows": twice}, {"rows": rows}, {"rows": [*rows[:3], rows[3] | {"qty": 9}]}]
+    path = record(tmp_path / "keys.unspool", states)
+    said = "rows[*]: id no longer tells the records apart: 2 stands there twice"
+    assert said in unspool("diff", path, 0, 1).out
+    assert said in unspool("diff", path, 0, 1, "--explain").out
+    (change,) = unspool("diff", path, 0, 1, "--json").json["changes"]
+    assert change["key_changes"] == [{"list": "$.rows", "old": "id", "new": ""}]
+    assert "rows[*]: id tells the records apart, and did not before" in unspool("diff", path, 1, 2).out
+    assert "tells the records apart" not in unspool("diff", path, 2, 3).out
+    assert "key_changes" not in unspool("diff", path, 2, 3, "--json").json["changes"][0]

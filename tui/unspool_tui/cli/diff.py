@@ -79,6 +79,8 @@ def _print_words(out: Output, diff: Diff) -> None:
         elif change.kind is ChangeKind.DELETED:
             out.line(f"{name} was removed: {brief(change.old)}")
         else:
+            for told in key_changes(change):
+                out.line(visible(told))
             for op in change.ops:
                 out.line(visible(explain_op(change.atom, op, brief)))
 
@@ -95,6 +97,8 @@ def _print_diff(out: Output, diff: Diff, entry: Entry) -> None:
         out.line(f"{out.paint(f'{mark} {visible(change.atom)}', mark)}{_whole(change)}")
         for pattern, key in _shown_keys(change).items():
             out.line(f"    {out.paint(f'{visible(pattern)}[*] by {visible(key)}', 'dim')}")
+        for told in key_changes(change):
+            out.line(f"    {out.paint(visible(told), '~')}")
         for op in change.ops:
             if op.path or op.kind is OpKind.MOVE:
                 _print_op(out, op)
@@ -106,6 +110,21 @@ def _shown_keys(change: Change) -> dict[str, str]:
     from unspool.delta.identity import pattern_of
 
     return {pattern_of(path): key for path, key in (change.list_keys.items() if change.ops else ())}
+
+
+def key_changes(change: Change) -> Iterator[str]:
+    """Yield a sentence for each list whose records another key tells apart than before."""
+    from unspool.model.wire import decode
+
+    for changed in change.key_changes:
+        where = f"{format_path(changed.path, root='')}[*]"
+        if not changed.old:
+            yield f"{where}: {changed.new} tells the records apart, and did not before"
+            continue
+        named = ", ".join(brief(decode(form)) for form in changed.twice)
+        why = f": {named} stands there twice" if named else ""
+        instead = f"; {changed.new} does" if changed.new else ""
+        yield f"{where}: {changed.old} no longer tells the records apart{why}{instead}"
 
 
 def _summary(diff: Diff) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from collections.abc import Container
 from types import TracebackType
 from typing import Final, Self
 
@@ -17,6 +18,8 @@ from unspool_tui.present.inert import visible, visible_json
 
 _IN_MEMORY: Final = 16 * 1024 * 1024
 """Bytes of output kept in memory; longer output waits in a temporary file."""
+_MOST_STEPS: Final = 3
+"""Steps between two long values that are told."""
 _COLORS: Final = {"+": "green", "~": "yellow", "-": "red", "dim": "bright_black", "name": "cyan", "head": None}
 
 
@@ -84,9 +87,37 @@ def brief(value: Value, limit: int = 60) -> str:
 
 
 def brief_change(old: Value, new: Value, limit: int = 60) -> str:
-    """Return two values in a few characters each, inert; of two long texts the parts in which they differ."""
-    from unspool.delta.hunks import changed_part, is_long_text
+    """Return two values in a few characters each, inert; of two long ones only where they differ."""
+    from unspool.delta.hunks import changed_part
 
-    if isinstance(old, str) and isinstance(new, str) and is_long_text(old, new):
+    before, after = brief(old, limit), brief(new, limit)
+    if isinstance(old, str) and isinstance(new, str) and max(len(before), len(after)) >= limit:
         old, new = changed_part(old, new)
-    return f"{brief(old, limit)} -> {brief(new, limit)}"
+        return f"{brief(old, limit)} -> {brief(new, limit)}"
+    if before.endswith("…") and after.endswith("…") and isinstance(old, Container) and isinstance(new, Container):
+        return _brief_steps(old, new, limit) or f"{before} -> {after}"
+    return f"{before} -> {after}"
+
+
+def _brief_steps(old: Value, new: Value, limit: int) -> str:
+    """Return the first steps from one list or object to another, and how many more there are."""
+    from unspool.delta.structural import diff_values
+    from unspool.model.entries import OpKind
+    from unspool.model.paths import format_path
+
+    ops = diff_values(old, new)
+    told: list[str] = []
+    for op in ops[:_MOST_STEPS]:
+        place = visible(format_path(op.path, root=""))
+        if not op.path:
+            return ""
+        if op.kind is OpKind.ADD:
+            told.append(f"+ {place} {brief(op.new, limit)}")
+        elif op.kind is OpKind.REMOVE:
+            told.append(f"- {place} {brief(op.old, limit)}")
+        elif op.kind is OpKind.MOVE:
+            told.append(f"~ {place} moved from {visible(format_path(op.source, root=''))}")
+        else:
+            told.append(f"~ {place} {brief_change(op.old, op.new, limit)}")
+    more = f"; {len(ops) - _MOST_STEPS:,} more steps" if len(ops) > _MOST_STEPS else ""
+    return "; ".join(told) + more

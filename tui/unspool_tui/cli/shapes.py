@@ -66,6 +66,11 @@ def _change_shape(change: Change) -> dict[str, Value]:
     if change.new is not MISSING:
         shape["new"] = change.new
     shape["ops"] = [_op_shape(op) for op in change.ops]
+    if change.key_changes:
+        shape["key_changes"] = [
+            {"list": format_path(changed.path), "old": changed.old, "new": changed.new}
+            for changed in change.key_changes
+        ]
     return shape
 
 
