@@ -11,7 +11,7 @@ from tui_driver import Driver, drive, make_app, open_file
 from unspool import Recorder
 from unspool.model.paths import Path, format_path, parse_path
 from unspool_tui.view.model import Pane
-from unspool_tui.view.panes import focus, reveal
+from unspool_tui.view.moves import focus, reveal
 
 
 class Mode(enum.Enum):

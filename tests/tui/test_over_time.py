@@ -8,7 +8,7 @@ import pytest
 from tui_driver import Driver, drive, make_app, open_file
 
 from unspool_tui.screens.plot import spread
-from unspool_tui.view.panes import select
+from unspool_tui.view.moves import select
 
 action = pytest.mark.action
 

@@ -13,7 +13,7 @@ from conftest import hurt, record, shop_states
 from unspool_tui.desk import Kind
 from unspool_tui.screens.prompt import Prompt
 from unspool_tui.view.model import Pane
-from unspool_tui.view.panes import reveal, select
+from unspool_tui.view.moves import reveal, select
 from unspool_tui.widgets.line_input import LineInput
 
 action = pytest.mark.action

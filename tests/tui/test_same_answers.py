@@ -18,10 +18,10 @@ from unspool.model.json_text import to_json
 from unspool.model.paths import format_path, parse_path
 from unspool_tui.cli.bytes import footprint_shape
 from unspool_tui.cli.compare import divergence_shape
-from unspool_tui.cli.health_shapes import check_shape, diagnosis_shape, simulation_shape
+from unspool_tui.cli.shapes import check_shape, diagnosis_shape, simulation_shape
 from unspool_tui.controls import moving
 from unspool_tui.view.model import Pane
-from unspool_tui.view.panes import reveal, select
+from unspool_tui.view.moves import reveal, select
 
 
 def day(seed: int, count: int = 90) -> list[tuple[dict[str, Any], str]]:

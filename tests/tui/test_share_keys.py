@@ -14,10 +14,10 @@ from conftest import START_NS
 from unspool.model.paths import parse_path
 from unspool.sources.exports.options import ExportOptions
 from unspool.sources.exports.registry import EXPORTS, Export, export_lines
-from unspool_tui.clipboard import MOST_ENCODED, copy_text
+from unspool_tui.controls.sharing import MOST_ENCODED, copy_text
 from unspool_tui.screens import exporting
 from unspool_tui.view.model import Pane
-from unspool_tui.view.panes import select
+from unspool_tui.view.moves import select
 from unspool_tui.writing import ExportRefused, check_target, write_new
 
 action = pytest.mark.action

@@ -21,7 +21,7 @@ from unspool.store.file import FileStore
 from unspool_tui.desk import Kind
 from unspool_tui.scene import detail
 from unspool_tui.tabs import Tab, Tabs
-from unspool_tui.view import moves, panes
+from unspool_tui.view import moves
 from unspool_tui.view.model import Pane
 
 
@@ -95,7 +95,7 @@ async def test_damage_far_from_the_head_shows_in_the_first_line_whether_or_not_s
     path = hurt(record(tmp_path / "hurt.unspool", shop_states(500)))
     async with drive(make_app(open_file(path), at=499)) as driver:
         await driver.until(lambda: "✗ broken" in driver.line(0))
-        assert Pane.STATS not in panes.shown_panes(driver.view, driver.app.main.width_class)
+        assert Pane.STATS not in moves.shown_panes(driver.view, driver.app.main.width_class)
         (told,) = driver.app.main.messages.all()
         assert "hurt.unspool: the block that starts at entry 0 is damaged" in told.text
         assert told.text.endswith("c and then D examine every entry")

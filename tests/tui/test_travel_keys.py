@@ -55,7 +55,7 @@ async def test_brackets_go_to_the_entries_that_set_the_selected_path(shop_file: 
     history = open_file(shop_file)
     async with drive(make_app(history, at=50)) as driver:
         main = driver.app.main
-        from unspool_tui.view.panes import select
+        from unspool_tui.view.moves import select
 
         main.apply(select(main.view, ("session", "user_id")))
         writes = list(history.writes("session"))

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from unspool_tui.scene.changes_pane import word_diff
-from unspool_tui.view import live, marks, moves, panes
-from unspool_tui.view.going import NoSuchPlace, find_place
+from unspool_tui.view import live, moves
+from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import SPEEDS, Against, Pane, Search, View, Width
+from unspool_tui.view.moves import NoSuchPlace, find_place, keep_visible, thumb
 from unspool_tui.view.overview import Overview, bin_of, entry_at, window_start
-from unspool_tui.view.rows import Rows
-from unspool_tui.view.scroll import keep_visible, thumb
 
 totals = st.integers(min_value=1, max_value=3_000)
 
@@ -71,12 +70,12 @@ def test_hits_are_visited_in_order_and_round_the_ends(hits: list[int], head: int
 
 
 def test_base_and_head_change_places_and_the_base_goes_with_a_cut() -> None:
-    view = marks.mark_base(View(total=50, head=40, follow=False))
-    swapped = marks.swap_base(replace(view, head=10))
+    view = moves.mark_base(View(total=50, head=40, follow=False))
+    swapped = moves.swap_base(replace(view, head=10))
     assert (swapped.head, swapped.base, swapped.against) == (40, 10, Against.BASE)
     cut = live.grown(replace(view, bookmarks=(3, 45)), 20)
     assert (cut.base, cut.head, cut.bookmarks) == (None, 19, (3,))
-    assert marks.compare_against(View(total=5), Against.BASE).against is Against.PREVIOUS
+    assert moves.compare_against(View(total=5), Against.BASE).against is Against.PREVIOUS
 
 
 def test_playing_stops_at_the_end_and_real_gaps_are_bounded() -> None:
@@ -92,12 +91,12 @@ def test_playing_stops_at_the_end_and_real_gaps_are_bounded() -> None:
 
 
 def test_panes_shown_depend_on_width_focus_and_zoom() -> None:
-    view = panes.focus(View(), Pane.STATS)
-    assert panes.shown_panes(view, Width.NARROW) == (Pane.HISTORY, Pane.STATS)
-    assert panes.shown_panes(view, Width.WIDE) == (Pane.HISTORY, Pane.CHANGES, Pane.STATS)
-    assert panes.shown_panes(view, Width.ULTRA) == tuple(Pane)
-    assert panes.shown_panes(panes.toggle_zoom(view), Width.ULTRA) == (Pane.STATS,)
-    assert panes.cycle_focus(View(), Width.WIDE, -1).focus is Pane.INSPECT
+    view = moves.focus(View(), Pane.STATS)
+    assert moves.shown_panes(view, Width.NARROW) == (Pane.HISTORY, Pane.STATS)
+    assert moves.shown_panes(view, Width.WIDE) == (Pane.HISTORY, Pane.CHANGES, Pane.STATS)
+    assert moves.shown_panes(view, Width.ULTRA) == tuple(Pane)
+    assert moves.shown_panes(moves.toggle_zoom(view), Width.ULTRA) == (Pane.STATS,)
+    assert moves.cycle_focus(View(), Width.WIDE, -1).focus is Pane.INSPECT
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), max_size=3_000), st.integers(1, 200))

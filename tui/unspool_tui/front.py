@@ -231,7 +231,7 @@ class Front:
     def show_line(self) -> None:
         """Draw the line of tabs."""
         from unspool_tui.present.tab_row import tab_row
-        from unspool_tui.widgets.tab_line import TabLine
+        from unspool_tui.widgets.panel import TabLine
 
         line = self._app.main.query_one(TabLine)
         line.show(tab_row(self.tabs.labels(), self.tabs.front, line.columns, self._glyphs))

@@ -27,7 +27,7 @@ from unspool_tui.screens.modal import Modal
 from unspool_tui.settings import Settings, nearest
 from unspool_tui.tabs import Tab, Tabs
 from unspool_tui.themes import DEFAULT, UNSPOOL, UNSPOOL_LIGHT, user_themes
-from unspool_tui.view import panes
+from unspool_tui.view import moves
 from unspool_tui.view.model import Pane
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class UnspoolApp(App[None]):
         self.pen = self._make_pen()
         self.main = self.front.first_screen(history, self.DEFAULT_MODE)
         if options.select:
-            self.main.view = panes.focus(panes.reveal(self.main.view, options.select), Pane.INSPECT)
+            self.main.view = moves.focus(moves.reveal(self.main.view, options.select), Pane.INSPECT)
 
     def _begin_with(self, theme: str) -> None:
         """Take a theme as the default one: to set it would have Textual read and apply all styles a second time."""

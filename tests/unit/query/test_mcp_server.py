@@ -20,7 +20,7 @@ from unspool.history import History
 from unspool.model import limits
 from unspool.model.limits import Limits
 from unspool.store import FileStore
-from unspool_tui import mcp_answers, mcp_server
+from unspool_tui import mcp_server
 from unspool_tui.mcp_server import Desk, HistoryTools
 
 
@@ -121,7 +121,7 @@ async def test_a_question_that_is_given_up_is_told_so() -> None:
 
     def counting() -> str:
         begun.set()
-        patience = mcp_answers.patience_now()
+        patience = mcp_server.patience_now()
         while not patience():
             pass
         told.set()

@@ -20,6 +20,7 @@ from unspool_tui.cli.asking import (
     refuse_doubtful,
     skip_damaged_option,
 )
+from unspool_tui.cli.completion import complete_expression
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output, brief_change
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 @click.command("bisect")
 @source_command()
-@click.argument("expression", metavar="[EXPR]", required=False)
+@click.argument("expression", metavar="[EXPR]", required=False, shell_complete=complete_expression)
 @click.option("--change", metavar="E", help="Find the entries whose change answers this, such as after.x < before.x.")
 @click.option(
     "--python",

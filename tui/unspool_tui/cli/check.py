@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from unspool.query.checkers_findings import SEVERITIES
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.asking import conclude, happened
 from unspool_tui.cli.ending import interruptible
-from unspool_tui.cli.health_shapes import check_shape
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
 from unspool_tui.cli.progress import shown_progress
+from unspool_tui.cli.shapes import check_shape
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ _SHOWN_TOGETHER: Final = 3
     help="A TOML file of rules and invariants; without it the usual checkers run with their usual limits.",
 )  # fmt: skip
 @click.option(
-    "--severity", type=click.Choice(SEVERITIES), default="warning",
+    "--severity", type=click.Choice(["error", "warning", "info"]), default="warning",
     help="Exit with 1 where something at least so severe is found; warning by default.",
 )  # fmt: skip
 @json_option()

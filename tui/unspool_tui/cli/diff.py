@@ -68,7 +68,7 @@ def _print_patch(out: Output, diff: Diff, identity: Identity | None) -> None:
 
 def _print_words(out: Output, diff: Diff) -> None:
     """Tell the very steps that the other views show: records of a list are told apart by their keys here too."""
-    from unspool_tui.view.explain import explain_op
+    from unspool_tui.view.change_list import explain_op
 
     if not diff.changes:
         out.line("nothing changed")

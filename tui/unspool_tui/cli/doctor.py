@@ -13,10 +13,10 @@ import click
 from unspool.model.addresses import without_password
 from unspool_tui.cli.asking import conclude
 from unspool_tui.cli.ending import interruptible
-from unspool_tui.cli.health_shapes import diagnosis_shape, repair_shape
 from unspool_tui.cli.options import Common, json_option, opened, source_command
 from unspool_tui.cli.output import Output
 from unspool_tui.cli.progress import shown_progress
+from unspool_tui.cli.shapes import diagnosis_shape, repair_shape
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:

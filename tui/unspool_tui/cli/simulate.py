@@ -8,10 +8,10 @@ import click
 
 from unspool_tui.cli.asking import conclude
 from unspool_tui.cli.ending import interruptible
-from unspool_tui.cli.health_shapes import simulation_shape
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
 from unspool_tui.cli.progress import shown_progress
+from unspool_tui.cli.shapes import simulation_shape
 from unspool_tui.cli.stats import human_bytes
 from unspool_tui.present.inert import visible
 

@@ -11,8 +11,8 @@ from unspool.errors import UnspoolError
 from unspool_tui.actions import BY_ID
 from unspool_tui.controls import finding, traveling
 from unspool_tui.desk import Kind
-from unspool_tui.view import moves, panes
-from unspool_tui.view.going import find_place, looks_like_place
+from unspool_tui.view import moves
+from unspool_tui.view.moves import find_place, looks_like_place
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
@@ -76,7 +76,7 @@ def theme(main: MainScreen) -> None:
 
 def show_log(main: MainScreen) -> None:
     """Show what the app told, and what is wrong with the source."""
-    from unspool_tui.present.log_lines import log_rows
+    from unspool_tui.screens.messages import log_rows
     from unspool_tui.screens.reader import Reader
 
     told, verdict = main.messages.all(), main.scene.history.verdict
@@ -107,7 +107,7 @@ def escape(main: MainScreen) -> None:
     elif view.playing:
         traveling.stop_playing(main)
     elif view.zoomed:
-        main.apply(panes.toggle_zoom(view))
+        main.apply(moves.toggle_zoom(view))
     elif not main.scene.history.progress.is_finished:
         main.scene.history.cancel_reading()
         main.flash("reading stopped; what has arrived stays", "warning")

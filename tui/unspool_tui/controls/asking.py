@@ -11,9 +11,8 @@ from msgspec.structs import replace
 from unspool.model.paths import format_path
 from unspool_tui.controls.finding import go, offering
 from unspool_tui.desk import Kind, Reply
+from unspool_tui.questions import Turn, check_question, turns, writes
 from unspool_tui.questions import Write as ValueWrite
-from unspool_tui.questions import writes
-from unspool_tui.seeking import Turn, check_question, turns
 from unspool_tui.view import moves
 from unspool_tui.view.model import Search
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from unspool_tui.view import marks
+from unspool_tui.view import moves
 from unspool_tui.view.model import Against
 
 if TYPE_CHECKING:
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 def mark(main: MainScreen) -> None:
     """Mark the head as base and compare against it."""
-    main.apply(marks.mark_base(main.view))
+    main.apply(moves.mark_base(main.view))
     main.flash(f"#{main.view.head} is the base now; every entry is compared with it until M clears it")
 
 
 def clear(main: MainScreen) -> None:
     """Forget the base."""
-    main.apply(marks.clear_base(main.view))
+    main.apply(moves.clear_base(main.view))
 
 
 def swap(main: MainScreen) -> None:
     """Let head and base change places."""
-    main.apply(marks.swap_base(main.view))
+    main.apply(moves.swap_base(main.view))
 
 
 def against(main: MainScreen) -> None:
@@ -40,7 +40,7 @@ def against(main: MainScreen) -> None:
 
     def chosen(name: str | None) -> None:
         if name is not None:
-            main.apply(marks.compare_against(main.view, Against(name)))
+            main.apply(moves.compare_against(main.view, Against(name)))
 
     main.open(Menu("Compare with", choices, at=str(view.against)), chosen)
 

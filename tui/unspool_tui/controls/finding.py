@@ -11,12 +11,10 @@ from msgspec.structs import replace
 
 from unspool_tui.desk import SLICE_SECONDS, Kind, Reply
 from unspool_tui.present import humane
-from unspool_tui.questions import asked
-from unspool_tui.seeking import check_search, search
-from unspool_tui.view import filters, marks, moves, panes
-from unspool_tui.view.filters import Keep
+from unspool_tui.questions import asked, check_search, search
+from unspool_tui.view import filters, moves
+from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Filter, Search
-from unspool_tui.view.rows import Rows
 
 if TYPE_CHECKING:
     from unspool.history.view import StateView
@@ -112,7 +110,7 @@ def _to_hit(main: MainScreen, step: int) -> None:
         return
     moved = moves.jump_to(view, seq)
     path = main.hit_paths.get(seq, ())
-    main.apply(panes.reveal(moved, path) if path else moved)
+    main.apply(moves.reveal(moved, path) if path else moved)
 
 
 def go(main: MainScreen, seq: str | None) -> None:
@@ -195,7 +193,7 @@ def extend_rows(main: MainScreen, before: int, total: int) -> None:
 
 def bookmark(main: MainScreen) -> None:
     """Set or remove a bookmark on the head."""
-    view = marks.toggle_bookmark(main.view)
+    view = moves.toggle_bookmark(main.view)
     main.apply(view)
     main.flash(f"bookmark {'set on' if view.head in view.bookmarks else 'removed from'} #{view.head}")
 

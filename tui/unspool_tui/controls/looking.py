@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from unspool_tui.scene.lanes import MOST_LANES, ROOM_FOR_LANES
-from unspool_tui.view import marks, panes
+from unspool_tui.view import moves
 from unspool_tui.view.model import Pane
 from unspool_tui.view.outline import value_at
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 def zoom(main: MainScreen) -> None:
     """Give the focused pane the whole screen, or take it back."""
-    main.apply(panes.toggle_zoom(main.view))
+    main.apply(moves.toggle_zoom(main.view))
 
 
 def mode(main: MainScreen) -> None:
     """Show the state as a tree, as JSON or raw."""
-    view = panes.focus(main.view, Pane.INSPECT) if main.view.side is Pane.STATS else main.view
-    main.apply(panes.next_mode(replace(view, inspect_row=0)))
+    view = moves.focus(main.view, Pane.INSPECT) if main.view.side is Pane.STATS else main.view
+    main.apply(moves.next_mode(replace(view, inspect_row=0)))
 
 
 def unchanged(main: MainScreen) -> None:
@@ -61,7 +61,7 @@ def plot(main: MainScreen) -> None:
 def pin(main: MainScreen) -> None:
     """Give the selected atom a lane in the timeline, or take it away."""
     atom = str(main.view.selected[0])
-    main.apply(marks.toggle_pin(main.view, atom, MOST_LANES))
+    main.apply(moves.toggle_pin(main.view, atom, MOST_LANES))
     if atom not in main.view.pinned:
         main.flash(f"no longer pinned: {atom}")
     elif main.size.width < ROOM_FOR_LANES:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from unspool_tui.controls import traveling
 from unspool_tui.scene.changes_pane import address_of
-from unspool_tui.view import moves, panes
+from unspool_tui.view import moves
 from unspool_tui.view.change_list import Item, Shown
 from unspool_tui.view.model import Pane, View, Width
 from unspool_tui.view.outline import container_of
@@ -52,13 +52,13 @@ def fold(main: MainScreen) -> None:
     if pane is Pane.CHANGES:
         item = _item(main)
         if item is not None and item.address:
-            main.apply(panes.set_open(replace(view, selected=item.address[:1]), item.address[:1], open_=False))
+            main.apply(moves.set_open(replace(view, selected=item.address[:1]), item.address[:1], open_=False))
     elif pane is Pane.INSPECT:
         node = main.scene.inspect.node(row(main, pane))
         if node is None:
             return
         if node.unfolded and container_of(node.value) is not None:
-            main.apply(panes.set_unfolded(view, node.address, open_=False))
+            main.apply(moves.set_unfolded(view, node.address, open_=False))
         elif len(node.address) > 1:
             main.apply(replace(view, selected=node.address[:-1]))
 
@@ -71,7 +71,7 @@ def unfold(main: MainScreen) -> None:
     elif pane is Pane.CHANGES:
         item = _item(main)
         if item is not None and item.shown in (Shown.ATOM, Shown.MORE) and not item.open:
-            main.apply(panes.set_open(view, item.address, open_=True))
+            main.apply(moves.set_open(view, item.address, open_=True))
         elif item is not None:
             by_rows(main, 1)
     elif pane is Pane.INSPECT:
@@ -81,7 +81,7 @@ def unfold(main: MainScreen) -> None:
         if node.unfolded:
             by_rows(main, 1)
         else:
-            main.apply(panes.set_unfolded(view, node.address, open_=True))
+            main.apply(moves.set_unfolded(view, node.address, open_=True))
 
 
 def toggle(main: MainScreen) -> None:
@@ -93,11 +93,11 @@ def toggle(main: MainScreen) -> None:
             main.apply(replace(view, unchanged=not view.unchanged))
         elif item is not None and item.address:
             opening = item.shown is Shown.MORE or (item.shown is Shown.ATOM and not item.open)
-            main.apply(panes.set_open(view, item.address[:1], open_=opening))
+            main.apply(moves.set_open(view, item.address[:1], open_=opening))
     elif pane is Pane.INSPECT:
         node = main.scene.inspect.node(row(main, pane))
         if node is not None and container_of(node.value) is not None:
-            main.apply(panes.set_unfolded(view, node.address, open_=not node.unfolded))
+            main.apply(moves.set_unfolded(view, node.address, open_=not node.unfolded))
 
 
 def open_row(main: MainScreen) -> None:
@@ -112,7 +112,7 @@ def open_row(main: MainScreen) -> None:
         if item.shown in (Shown.COUNT, Shown.MORE):
             toggle(main)
         elif item.address:
-            main.apply(panes.focus(panes.reveal(view, item.address), Pane.INSPECT))
+            main.apply(moves.focus(moves.reveal(view, item.address), Pane.INSPECT))
     elif pane is Pane.INSPECT:
         _open_value(main, view)
 
@@ -122,7 +122,7 @@ def _open_value(main: MainScreen, view: View) -> None:
     if node is None:
         return
     if container_of(node.value) is not None:
-        main.apply(panes.set_unfolded(view, node.address, open_=not node.unfolded))
+        main.apply(moves.set_unfolded(view, node.address, open_=not node.unfolded))
         return
     origin = main.scene.inspect.origin(node, view)
     if origin.seq is None or origin.seq == view.head:
@@ -141,7 +141,7 @@ def _item(main: MainScreen) -> Item | None:
 
 def focus(main: MainScreen, pane: Pane) -> None:
     """Focus a pane."""
-    view = panes.focus(main.view, pane)
+    view = moves.focus(main.view, pane)
     if pane in (Pane.CHANGES, Pane.INSPECT) and not view.selected:
         view = at(main, view, pane, 0)
     main.apply(view)
@@ -150,7 +150,7 @@ def focus(main: MainScreen, pane: Pane) -> None:
 def cycle(main: MainScreen, by: int) -> None:
     """Focus the next or previous pane."""
     width: Width = main.width_class
-    focus(main, panes.cycle_focus(main.view, width, by).focus)
+    focus(main, moves.cycle_focus(main.view, width, by).focus)
 
 
 CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from unspool.model.paths import Path
 from unspool_tui import questions
 from unspool_tui.desk import Kind, Reply
-from unspool_tui.view import live, moves, panes
+from unspool_tui.view import live, moves
 from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import SPEEDS
 
@@ -96,7 +96,7 @@ class _Journey:
             main.flash(f"this value is not set {where} this entry", "warning")
         elif reply.error is None:
             # A record of a list is followed to where it stands there.
-            main.apply(panes.reveal(moves.jump_to(main.view, reply.value.seq), reply.value.address))
+            main.apply(moves.reveal(moves.jump_to(main.view, reply.value.seq), reply.value.address))
         if self._ahead:
             self._ask()
 

@@ -1,12 +1,14 @@
-"""The first line: who, where, in which mode, at what cost."""
+"""The first and the last line of the screen: who, where, in which mode, at what cost, and which keys lead on."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
-from unspool_tui.present.line import Row, Span, Spans, crop, on_grid
+from unspool_tui.present.line import Row, Span, Spans, crop, on_grid, width_of
 from unspool_tui.view.model import SPEEDS, Against, View
 
 _ROOM_FOR_WORDS = 104
@@ -120,3 +122,40 @@ def _cost(cost: Cost, width: int) -> Spans:
         ("chain ", "faint"),
         (f"{cost.depth} ", "text"),
     )
+
+
+_WIDE = 100
+"""Width from which hints stand further apart."""
+
+
+def footer(keys: Sequence[tuple[str, str]], width: int) -> Row:
+    """Return keys with their labels; those at the end of the list give way first, but the last two always stay.
+
+    Args:
+        keys: key and label, most useful first; the last two are help and quit.
+        width: cells there are.
+    """
+    gap = "   " if width >= _WIDE else "  "
+    spans: list[Span] = [(" ", "text")]
+    used = 1
+    wanted = [(on_grid(key), on_grid(label)) for key, label in keys]
+    always = wanted[-2:]
+    room = width - sum(_size(pair, gap) for pair in always) - 1
+    shown = []
+    for pair in wanted[:-2]:
+        if used + _size(pair, gap) > room:
+            break
+        shown.append(pair)
+        used += _size(pair, gap)
+    for key, label in (*shown, *always):
+        spans += [(key, "key"), (f" {label}{gap}", "dim")]
+    return Row(tuple(spans), ground="bar")
+
+
+def _size(pair: tuple[str, str], gap: str) -> int:
+    return width_of(pair[0]) + width_of(pair[1]) + 1 + len(gap)
+
+
+def flash_row(text: str, style: str) -> Row:
+    """Return a passing word in place of the keys."""
+    return Row(((" ", "text"), (on_grid(text[:500]), style)), ground="bar")

@@ -10,7 +10,7 @@ from unspool.model.json_text import to_json
 from unspool.model.values import MISSING, Value
 from unspool_tui.present.line import Row, Spans, on_grid, wrap_text
 from unspool_tui.present.values import number, shape
-from unspool_tui.view.spelling import whole_number
+from unspool_tui.view.outline import whole_number
 
 MOST_LINES: Final = 20_000
 _MOST_CHARACTERS: Final = 4_000_000

@@ -11,7 +11,7 @@ from unspool.model.keys import spell_key, step_of
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, Value
 from unspool_tui.present.line import Span, Spans, on_grid
-from unspool_tui.view.spelling import in_order, whole_number
+from unspool_tui.view.outline import in_order, whole_number
 
 PREVIEW: Final = 160
 """Characters of a preview at most; a line of the widest layout shows no more."""

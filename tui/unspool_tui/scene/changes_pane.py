@@ -31,9 +31,8 @@ from unspool_tui.present.line import (
     wrap_words,
 )
 from unspool_tui.present.values import preview, preview_text, quoted
-from unspool_tui.present.wrapping import text_row, wrapped
 from unspool_tui.scene.detail import NOTHING, Detail
-from unspool_tui.view.change_list import Item, Shown, change_list, whole_value_op
+from unspool_tui.view.change_list import Item, Shown, change_list, text_row, whole_value_op, wrapped
 from unspool_tui.view.history_port import AtomChange
 from unspool_tui.view.model import Against, Pane, View
 

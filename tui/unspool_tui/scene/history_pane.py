@@ -14,9 +14,9 @@ from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.line import BLANK, Frame, Row, Span, Spans, on_grid, pad, wrap_words
 from unspool_tui.scene.entries import EntryBook, knows
+from unspool_tui.view.filters import Rows
 from unspool_tui.view.history_port import Columns
 from unspool_tui.view.model import Pane, View
-from unspool_tui.view.rows import Rows
 
 _ROWS_KEPT: Final = 512
 _ONE_DAY: Final = 20 * 3600 * 10**9

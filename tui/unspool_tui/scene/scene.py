@@ -18,8 +18,8 @@ from unspool_tui.scene.origins import LeafBook, OriginBook
 from unspool_tui.scene.states import Decoded
 from unspool_tui.scene.stats_pane import StatsPane
 from unspool_tui.view.history_port import HistoryPort
-from unspool_tui.view.ledger import Ledger
 from unspool_tui.view.model import View
+from unspool_tui.view.overview import Ledger
 
 
 class Look(Struct, frozen=True):

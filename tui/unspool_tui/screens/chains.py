@@ -7,14 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unspool.errors import UnspoolError
-from unspool_tui import health, questions
+from unspool_tui import questions
 from unspool_tui.controls.marking import mark_entries
-from unspool_tui.present.chain_lines import Chain, chain_heading, chain_row, finding_rows, summary_row
-from unspool_tui.present.finding_lines import finding_heading, finding_line
+from unspool_tui.present.chain_lines import (
+    Chain,
+    chain_heading,
+    chain_row,
+    finding_heading,
+    finding_line,
+    finding_rows,
+    summary_row,
+)
 from unspool_tui.present.line import Row, on_grid
 from unspool_tui.screens.page import Page
 from unspool_tui.view import moves
-from unspool_tui.view.ledger import Ledger
+from unspool_tui.view.overview import Ledger
 
 if TYPE_CHECKING:
     from unspool.query.doctor import Diagnosis, Finding
@@ -31,7 +38,7 @@ class ChainsScreen(Page):
 
     def __init__(self, main: MainScreen) -> None:
         super().__init__(main)
-        self._chains = chains_of(main.scene.ledger, health.limits(main.scene.history))
+        self._chains = chains_of(main.scene.ledger, questions.limits(main.scene.history))
         self.cursor = next((row for row, chain in enumerate(self._chains) if chain.last >= main.view.head), 0)
         self._diagnosis: Diagnosis | None = None
         self._lists_findings = False
@@ -147,7 +154,7 @@ class ChainsScreen(Page):
             except UnspoolError as error:
                 main.flash(str(error), "warning")
                 return
-            self.work(lambda tell: health.repair_into(history, out, tell, withdrawn), self._repaired)
+            self.work(lambda tell: questions.repair_into(history, out, tell, withdrawn), self._repaired)
 
         hint = "repair writes a new file with all that is intact; the old one is never changed"
         proposal = f"{Path(history.source_name).stem or 'history'}-repaired.unspool"
@@ -158,7 +165,7 @@ class ChainsScreen(Page):
         self.main_screen.flash(f"{report.out}: {kept}", "good")
 
 
-def chains_of(ledger: Ledger, limits: health.LimitsOf) -> list[Chain]:
+def chains_of(ledger: Ledger, limits: questions.LimitsOf) -> list[Chain]:
     """Return the chains as the columns tell them, before anyone examined them, against the limits of their rule."""
     columns = ledger.columns
     found = []

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unspool_tui import health
+from unspool_tui import questions
 from unspool_tui.controls.marking import mark_entries
 from unspool_tui.present import humane
-from unspool_tui.present.finding_lines import check_heading, check_line
+from unspool_tui.present.chain_lines import check_heading, check_line
 from unspool_tui.present.line import Row, on_grid
 from unspool_tui.screens.page import Page
 from unspool_tui.view import moves
@@ -74,7 +74,7 @@ class ChecksScreen(Page):
     def check(self) -> None:
         """Have the checkers look at every entry."""
         history, withdrawn = self.main_screen.scene.history, self.main_screen.desk.withdrawn
-        self.work(lambda tell: health.check_all(history, tell, withdrawn), self._checked)
+        self.work(lambda tell: questions.check_all(history, tell, withdrawn), self._checked)
 
     def _checked(self, report: CheckReport) -> None:
         self._report = report

@@ -12,6 +12,7 @@ from msgspec import Struct
 from unspool.errors import UnspoolError
 from unspool.model.json_text import to_json
 from unspool.model.paths import format_path
+from unspool_tui.controls.sharing import patch_text
 from unspool_tui.desk import Kind, Reply
 from unspool_tui.present import humane
 from unspool_tui.present.page import html_page
@@ -23,7 +24,6 @@ from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import value_at
 from unspool_tui.writing import check_target, target, write_new
-from unspool_tui.yanking import patch_text
 
 if TYPE_CHECKING:
     from unspool.history.history import History

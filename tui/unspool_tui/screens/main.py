@@ -24,15 +24,12 @@ from unspool_tui.screens.follower import Follower, SourceChanged
 from unspool_tui.screens.main_paint import Painter, pane_classes
 from unspool_tui.screens.messages import MessageLog, told_as
 from unspool_tui.screens.modal import Modal, Result
-from unspool_tui.screens.replies import take_reply
-from unspool_tui.screens.work import Work
-from unspool_tui.view import moves, panes
-from unspool_tui.view.filters import Keep
+from unspool_tui.screens.replies import Work, take_reply
+from unspool_tui.view import moves
+from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Pane, View, Width
-from unspool_tui.view.rows import Rows
-from unspool_tui.widgets.boxes import Box
 from unspool_tui.widgets.lines import Lines
-from unspool_tui.widgets.panel import Framed, Panel
+from unspool_tui.widgets.panel import Box, Framed, Panel
 from unspool_tui.widgets.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -74,8 +71,8 @@ class MainScreen(Screen[None]):
 
     def __init__(self, scene: Scene, view: View, keymap: Keymap, pen: Pen) -> None:
         width = shutil.get_terminal_size().columns
-        shown = panes.shown_panes(view, panes.width_for(width))
-        super().__init__(classes=" ".join((f"-{panes.width_for(width).value}", "-tall", *pane_classes(shown))))
+        shown = moves.shown_panes(view, moves.width_for(width))
+        super().__init__(classes=" ".join((f"-{moves.width_for(width).value}", "-tall", *pane_classes(shown))))
         self.scene = scene
         self.view = view
         self.rows = Rows(view.total)
@@ -100,7 +97,7 @@ class MainScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Lay out the lines and the four panels."""
         if self.view.tabs > 1:
-            from unspool_tui.widgets.tab_line import TabLine
+            from unspool_tui.widgets.panel import TabLine
 
             yield TabLine(self.unspool_app.front.show, id="tabs")
         yield Lines(id="header")
@@ -155,7 +152,7 @@ class MainScreen(Screen[None]):
     @property
     def width_class(self) -> Width:
         """The layout for the terminal's width."""
-        return panes.width_for(self.app.size.width)
+        return moves.width_for(self.app.size.width)
 
     @property
     def unspool_app(self) -> UnspoolApp:

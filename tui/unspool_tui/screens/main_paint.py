@@ -10,8 +10,7 @@ from unspool.model.paths import Path
 from unspool_tui.actions import hints
 from unspool_tui.desk import Kind
 from unspool_tui.keymap import show_key
-from unspool_tui.present.footer import flash_row, footer
-from unspool_tui.present.header import Cost, Marks, header
+from unspool_tui.present.header import Cost, Marks, flash_row, footer, header
 from unspool_tui.present.line import BLANK, Row, wrap_words
 from unspool_tui.present.timeline import span
 from unspool_tui.questions import leaf_writers, tell_story
@@ -19,8 +18,7 @@ from unspool_tui.rhythm import after
 from unspool_tui.scene.detail import Request, request_of
 from unspool_tui.scene.history_pane import nothing_rows
 from unspool_tui.scene.lanes import ROOM_FOR_LANES
-from unspool_tui.screens.hand import Hand
-from unspool_tui.view import panes
+from unspool_tui.view import moves
 from unspool_tui.view.model import Pane, View
 from unspool_tui.widgets.panel import Listed, Made, Panel, Source
 
@@ -65,7 +63,7 @@ class Painter:
         self._arrange(view)
         self._load(view)
         self._lines(view)
-        shown = panes.shown_panes(view, main.width_class)
+        shown = moves.shown_panes(view, main.width_class)
         explains = Pane.INSPECT in shown and not self.stale
         unknown = self._look_back(view) if explains else []
         for pane in shown:
@@ -95,7 +93,7 @@ class Painter:
 
     def _arrange(self, view: View) -> None:
         main = self._main
-        wanted = pane_classes(panes.shown_panes(view, main.width_class))
+        wanted = pane_classes(moves.shown_panes(view, main.width_class))
         if wanted != self._classes:
             every = set(pane_classes(Pane)) | {"-zoomed"}
             if main.classes & every != set(wanted):
@@ -250,6 +248,41 @@ class Painter:
     def origins_known(self) -> None:
         """Paint Inspect again, now that it is known who set its values."""
         main = self._main
-        if not self.stale and Pane.INSPECT in panes.shown_panes(main.view, main.width_class):
+        if not self.stale and Pane.INSPECT in moves.shown_panes(main.view, main.width_class):
             self._panel(main.view, Pane.INSPECT)
             self._explain_leaves(main.view.head, main.panels[Pane.INSPECT])
+
+
+class Hand:
+    """Remembers the first visible row of panels that were scrolled by hand, and for which cursor that was."""
+
+    __slots__ = ("_tops",)
+
+    def __init__(self) -> None:
+        self._tops: dict[Pane, tuple[int, object]] = {}
+
+    def top(self, pane: Pane, view: View) -> int | None:
+        """Return the row a panel was scrolled to, or None when its cursor decides."""
+        held = self._tops.get(pane)
+        if held is None:
+            return None
+        top, cursor = held
+        if cursor != _cursor(pane, view):
+            del self._tops[pane]
+            return None
+        return top
+
+    def scroll(self, pane: Pane, view: View, top: int) -> None:
+        """Scroll a panel to a row."""
+        self._tops[pane] = (max(0, top), _cursor(pane, view))
+
+
+def _cursor(pane: Pane, view: View) -> object:
+    match pane:
+        case Pane.HISTORY:
+            return view.head, view.filter.text
+        case Pane.CHANGES:
+            return view.selected, view.change_row, view.folded, view.opened
+        case Pane.INSPECT:
+            return view.selected, view.inspect_row, view.unfolded, view.mode
+    return None

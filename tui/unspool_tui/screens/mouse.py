@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from unspool_tui.view import live, panes
+from unspool_tui.view import live, moves
 from unspool_tui.view.model import Pane
 from unspool_tui.widgets.panel import Panel
 
@@ -19,7 +19,7 @@ def click(main: MainScreen, pane: Pane, row: int, *, twice: bool) -> None:
     """Focus a panel and select the row that was hit; a second click opens it. `row` is -1 beside the rows."""
     from unspool_tui.controls import moving
 
-    view = panes.focus(main.view, pane)
+    view = moves.focus(main.view, pane)
     main.apply(view if row < 0 else moving.at(main, view, pane, row))
     if twice and row >= 0:
         main.do("open")

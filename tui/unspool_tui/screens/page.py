@@ -12,7 +12,7 @@ from textual.containers import Vertical
 
 from unspool_tui.desk import Kind, Reply
 from unspool_tui.present.chain_lines import progress_row
-from unspool_tui.present.footer import footer
+from unspool_tui.present.header import footer
 from unspool_tui.present.line import Frame, Row
 from unspool_tui.rhythm import after
 from unspool_tui.screens.modal import Modal

@@ -13,7 +13,7 @@ from textual.widgets import Input
 from unspool_tui.actions import ACTIONS, Action
 from unspool_tui.present.line import Frame, Row, pad
 from unspool_tui.screens.modal import Modal
-from unspool_tui.view.going import SHAPES, looks_like_place
+from unspool_tui.view.moves import SHAPES, looks_like_place
 from unspool_tui.widgets.line_input import LineInput
 from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Framed, Made

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from unspool_tui import questions
-from unspool_tui.clipboard import copy_text
+from unspool_tui.controls.sharing import copy_text
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.line import Row, on_grid, pad, wrap_words

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import SPEEDS, View
 from unspool_tui.view.moves import move_to
-from unspool_tui.view.rows import Rows
 
 LONGEST_GAP = 5.0
 """Seconds that playing with real gaps waits at most, so that a night's pause is not replayed."""

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Final
+
 from msgspec.structs import replace
 
-from unspool_tui.view.model import Jumps, View
-from unspool_tui.view.rows import Rows
+from unspool.errors import UnspoolError
+from unspool.model.paths import Path
+from unspool_tui.view.filters import Rows
+from unspool_tui.view.model import Against, InspectMode, Jumps, Pane, View, Width
 
 JUMP_LIMIT = 100
 """How many places the jump list remembers."""
@@ -95,3 +103,218 @@ def next_hit(view: View, step_by: int) -> int | None:
             high = middle
     index = low if step_by > 0 else low - 1
     return hits[index % found]
+
+
+_MODES = tuple(InspectMode)
+
+
+def width_for(columns: int) -> Width:
+    """Return the layout for a number of columns; the same steps as the main screen's breakpoints."""
+    return Width.NARROW if columns < 100 else Width.WIDE if columns < 160 else Width.ULTRA
+
+
+def shown_panes(view: View, width: Width) -> tuple[Pane, ...]:
+    """Return the panes on the screen, in reading order."""
+    if view.zoomed:
+        return (view.focus,)
+    if width is Width.NARROW:
+        return (Pane.HISTORY, view.side)
+    if width is Width.WIDE:
+        lower = view.side if view.side is Pane.STATS else Pane.INSPECT
+        return (Pane.HISTORY, Pane.CHANGES, lower)
+    return tuple(Pane)
+
+
+def focus(view: View, pane: Pane) -> View:
+    """Give a pane the movement keys; where it was hidden it takes the side place."""
+    side = view.side if pane is Pane.HISTORY else pane
+    return replace(view, focus=pane, side=side)
+
+
+def cycle_focus(view: View, width: Width, by: int) -> View:
+    """Focus the next pane; a narrow screen goes through those that share the side place too."""
+    panes = tuple(Pane) if width is not Width.WIDE or view.zoomed else shown_panes(view, width)
+    place = panes.index(view.focus) if view.focus in panes else 0
+    return focus(view, panes[(place + by) % len(panes)])
+
+
+def toggle_zoom(view: View) -> View:
+    """Show only the focused pane, or all again."""
+    return replace(view, zoomed=not view.zoomed)
+
+
+def next_mode(view: View) -> View:
+    """Cycle Inspect through tree, JSON and raw."""
+    return replace(view, mode=_MODES[(_MODES.index(view.mode) + 1) % len(_MODES)])
+
+
+def select(view: View, address: Path) -> View:
+    """Select an address in Changes and Inspect."""
+    return view if address == view.selected else replace(view, selected=address)
+
+
+def reveal(view: View, address: Path) -> View:
+    """Select an address and unfold what is around it in Inspect."""
+    around = {address[:depth] for depth in range(1, len(address))}
+    return replace(view, selected=address, unfolded=view.unfolded | around)
+
+
+def set_unfolded(view: View, address: Path, *, open_: bool) -> View:
+    """Unfold or fold an address in Inspect."""
+    if open_:
+        return replace(view, unfolded=view.unfolded | {address})
+    return replace(view, unfolded=view.unfolded - {address})
+
+
+def set_open(view: View, address: Path, *, open_: bool) -> View:
+    """Open or fold an address in Changes, against what it would be by itself."""
+    if open_:
+        return replace(view, opened=view.opened | {address}, folded=view.folded - {address})
+    return replace(view, opened=view.opened - {address}, folded=view.folded | {address})
+
+
+def mark_base(view: View) -> View:
+    """Make the entry under the head the base and compare against it."""
+    return replace(view, base=view.head, against=Against.BASE)
+
+
+def clear_base(view: View) -> View:
+    """Forget the base and compare with the previous entry again."""
+    against = Against.PREVIOUS if view.against is Against.BASE else view.against
+    return replace(view, base=None, against=against)
+
+
+def swap_base(view: View) -> View:
+    """Let head and base change places."""
+    if view.base is None or view.base == view.head:
+        return view
+    return replace(
+        view,
+        head=min(view.base, max(0, view.tip)),
+        base=view.head,
+        follow=False,
+        paused_total=view.total if view.follow else view.paused_total,
+    )
+
+
+def compare_against(view: View, against: Against) -> View:
+    """Choose what the head is compared with; the base must be marked first."""
+    if against is Against.BASE and view.base is None:
+        return view
+    return replace(view, against=against)
+
+
+def toggle_bookmark(view: View) -> View:
+    """Set or remove a bookmark on the entry under the head."""
+    marks = list(view.bookmarks)
+    place = bisect_left(marks, view.head)
+    if place < len(marks) and marks[place] == view.head:
+        del marks[place]
+    else:
+        marks.insert(place, view.head)
+    return replace(view, bookmarks=tuple(marks))
+
+
+def toggle_pin(view: View, atom: str, limit: int) -> View:
+    """Give an atom a lane of its own in the timeline, or take it away; the oldest of too many goes."""
+    if atom in view.pinned:
+        return replace(view, pinned=tuple(name for name in view.pinned if name != atom))
+    return replace(view, pinned=(*view.pinned, atom)[-limit:])
+
+
+def keep_visible(top: int, cursor: int | None, page: int, total: int) -> int:
+    """Return the first visible row so that the cursor stays in sight.
+
+    When the cursor leaves the page, the window moves by half a page, not by one row: most steps then change two rows
+    on the terminal, not all of them; and a far jump lands in the middle, where what is around it can be read.
+
+    Args:
+        top: the first visible row so far.
+        cursor: the row that must be seen; None where nothing is selected.
+        page: rows that fit.
+        total: rows there are.
+    """
+    if cursor is not None and not top <= cursor < top + page:
+        top = cursor - page // 2
+    return max(0, min(top, total - page))
+
+
+def thumb(top: int, page: int, total: int) -> tuple[int, int]:
+    """Return the first row and the length of a scroll bar's thumb, within a page; length 0 when all fits."""
+    if total <= page or page <= 0:
+        return 0, 0
+    length = max(1, page * page // total)
+    reach = total - page
+    return (page - length) * top // reach, length
+
+
+_NUMBER: Final = re.compile(r"#?(\d+)\Z")
+_OFFSET: Final = re.compile(r"([+-]\d+)\Z")
+_PERCENT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%\Z")
+_CLOCK: Final = re.compile(r"(?:(\d{4}-\d{2}-\d{2})[T ])?(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\Z")
+_DATE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\Z")
+SHAPES: Final = "838, +5, -5, 12:04:32, 2026-03-01 12:04, 50%, first, last"
+
+
+class NoSuchPlace(UnspoolError, ValueError):
+    """Text that names no place in the history; the message says what would."""
+
+
+def looks_like_place(text: str) -> bool:
+    """Say whether text names a place rather than an action."""
+    text = text.strip()
+    shapes = (_NUMBER, _OFFSET, _PERCENT, _CLOCK, _DATE)
+    return text in ("first", "last") or any(shape.match(text) for shape in shapes)
+
+
+def find_place(text: str, *, head: int, times: Sequence[int], total: int, zone: dt.tzinfo | None = None) -> int:
+    """Return the entry that typed text means.
+
+    Args:
+        text: a number, an offset from the head, a share of the history, or a clock time (the day of the head unless
+            a date is given); a time means the first entry at or after it.
+        head: the entry the offset and the day are taken from.
+        times: nanoseconds since the epoch, one an entry, ascending.
+        total: how many entries there are.
+        zone: time zone that clock times are meant in; None is the machine's.
+
+    Raises:
+        NoSuchPlace: the text names no place, or one beyond the history.
+    """
+    text = text.strip()
+    if not total:
+        raise NoSuchPlace("the history is still empty: there is nowhere to go yet")
+    if text in ("first", "last"):
+        return 0 if text == "first" else total - 1
+    if match := _NUMBER.match(text):
+        return _existing(int(match[1]) if len(match[1]) < 19 else total, total)
+    if match := _OFFSET.match(text):
+        return max(0, min(head + int(match[1][:19]), total - 1))
+    if match := _PERCENT.match(text):
+        return round(min(float(match[1]), 100.0) / 100 * (total - 1))
+    if _CLOCK.match(text) or _DATE.match(text):
+        wanted = _moment(text, times[max(0, min(head, total - 1))], zone)
+        return min(bisect_left(times, wanted, 0, total), total - 1)
+    raise NoSuchPlace(f"{text[:40]!r} is no place in the history: try {SHAPES}")
+
+
+def _existing(seq: int, total: int) -> int:
+    if seq >= total:
+        raise NoSuchPlace(f"there is no entry {seq}: the history has entries 0 to {total - 1}")
+    return seq
+
+
+def _moment(text: str, day_of_ns: int, zone: dt.tzinfo | None) -> int:
+    date, clock = _DATE.match(text), _CLOCK.match(text)
+    try:
+        if date is not None:
+            moment = dt.datetime.fromisoformat(date[1]).replace(tzinfo=zone)
+        elif clock is not None:
+            day = dt.datetime.fromtimestamp(day_of_ns // 10**9, tz=zone)
+            if clock[1]:
+                day = dt.datetime.fromisoformat(clock[1]).replace(tzinfo=zone)
+            moment = day.replace(hour=int(clock[2]), minute=int(clock[3]), second=int(clock[4] or 0), microsecond=0)
+    except (ValueError, OverflowError):
+        raise NoSuchPlace(f"{text[:40]!r} is no time of day: write 12:04:32 or 2026-03-01 12:04:32") from None
+    fraction = (clock[5] or "") if clock is not None else ""
+    return int(moment.timestamp()) * 10**9 + int(fraction.ljust(9, "0"))

@@ -7,13 +7,15 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 from textual import events
+from textual.containers import Container
 from textual.message import Message
 from textual.strip import Strip
 
 from unspool_tui.present.line import BLANK, Frame, Row, bottom_row, top_row
 from unspool_tui.present.paint import paint_framed, paint_row
+from unspool_tui.present.tab_row import TabRow
 from unspool_tui.view.model import Pane
-from unspool_tui.view.scroll import keep_visible, thumb
+from unspool_tui.view.moves import keep_visible, thumb
 from unspool_tui.widgets.lines import Lines
 
 _EDGES: Final = {
@@ -169,3 +171,32 @@ class Panel(Framed):
     def __init__(self, pane: Pane) -> None:
         super().__init__(id=pane.name.lower())
         self.pane = pane
+
+
+class Box(Container):
+    """Lays out what is in it."""
+
+    BLANK = True
+
+
+class TabLine(Lines):
+    """Shows the tabs and says which one was clicked."""
+
+    DEFAULT_CSS = "TabLine { height: 1; width: 1fr; }"
+
+    def __init__(self, choose: Callable[[int], object], *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        """Show nothing yet; `choose` is called with the number of a tab that was clicked."""
+        super().__init__(id=id)
+        self._choose = choose
+        self._shown: TabRow | None = None
+
+    def show(self, line: TabRow) -> None:
+        """Show a line of tabs."""
+        self._shown = line
+        self.show_rows([line.row])
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell which tab was clicked."""
+        tab = None if self._shown is None else self._shown.tab_at(event.x)
+        if tab is not None:
+            self._choose(tab)

@@ -9,9 +9,8 @@ from textual.message import Message
 
 from unspool_tui.present.line import Row
 from unspool_tui.present.timeline import Strip, chain_row, lane_row, margin, overview_row, span, waiting_row
-from unspool_tui.view.ledger import Ledger
 from unspool_tui.view.model import View
-from unspool_tui.view.overview import entry_at, window_start
+from unspool_tui.view.overview import Ledger, entry_at, window_start
 from unspool_tui.widgets.lines import Lines
 
 _OVERVIEW_LINE = 0
