@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from itertools import compress, count, islice
+from itertools import compress, count
 from operator import ne
 from types import MappingProxyType
 from typing import Final
@@ -20,12 +20,11 @@ import msgspec
 from unspool.delta.patch import SMALLEST_PATCHED
 from unspool.history.diff import may_hide, same_value
 from unspool.model.encoded import NotSplittable, is_one_value, shared_end, shared_from, split_map
-from unspool.model.recipes import MOST_ITEMS
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import encode_json
 from unspool.recorder.base import Base, EncodedState
 from unspool.recorder.encoding import Encoding
-from unspool.recorder.given import RefusedEntry, plain_text
+from unspool.recorder.given import items_of, plain_text
 
 _FEW: Final = 24
 """Changed atoms up to which finding them one by one beats looking at every atom."""
@@ -142,7 +141,7 @@ class Capture:
         gone: list[str] = []
         # What is not encoded again would not tell what is left out of it.
         learns = self._immutable and self._encoding.redaction is not None
-        for name, value in _items(state):
+        for name, value in items_of(state, "atoms of a state"):
             atom = plain_text(name, "the name of an atom")
             label = self._encoding.atom_name(atom)
             if is_part and value is MISSING:
@@ -360,13 +359,3 @@ def changes_between(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[
         if known is None or (known is not value and known != value):
             changes.append(AtomChange(atom, known, value))
     return changes
-
-
-def _items(state: Mapping[str, Value]) -> list[tuple[str, Value]]:
-    if isinstance(state, dict):
-        return list(state.items())
-    items = list(islice(state.items(), MOST_ITEMS + 1))
-    if len(items) > MOST_ITEMS:
-        # It may never end.
-        raise RefusedEntry(f"a state of more than {MOST_ITEMS:,} atoms that is no dict")
-    return items

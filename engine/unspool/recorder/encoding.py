@@ -18,7 +18,7 @@ from unspool.model.values import Value
 from unspool.model.wire import Encoder, decode, encode, is_race
 from unspool.model.wire_objects import Leniency, encode_deep
 from unspool.recorder.adapters import Objects, recipes_for
-from unspool.recorder.given import RefusedEntry, plain_text
+from unspool.recorder.given import items_of, plain_text
 from unspool.recorder.redact import ERROR_TEXTS, Redaction
 
 _META: Final = "meta"
@@ -133,10 +133,8 @@ class Encoding:
         """
         if meta is None:
             return None
-        if not isinstance(meta, Mapping):
-            raise RefusedEntry(f"meta is a {type(meta).__name__}; give a dict of facts")
         facts: dict[str, Value] = {}
-        for name, fact in list(meta.items()):
+        for name, fact in items_of(meta, "facts in meta"):
             key = plain_text(name, "the name of a fact in meta")
             is_plain = type(fact) in _PLAIN
             facts[key] = fact if is_plain else decode(self._form(fact, (_META, key), problems)[0])

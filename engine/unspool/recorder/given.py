@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from operator import index
-from typing import Final
+from typing import Final, TypeVar
 
 from unspool.errors import ConfigError
+from unspool.model.recipes import MOST_ITEMS
+from unspool.model.values import Value
+
+_Item = TypeVar("_Item")
 
 
 class RefusedEntry(ConfigError):
@@ -60,6 +66,47 @@ def plain_text(text: str, what: str) -> str:
     # What a class makes of itself when it is shown is another text than the one that a database takes.
     held = str.__str__(text)
     return held if held.isascii() else held.encode("utf-8", "backslashreplace").decode()
+
+
+def whole_level(stacklevel: int) -> int:
+    """Return how many callers up a line is looked for, as a plain integer.
+
+    Raises:
+        RefusedEntry: it is none.
+    """
+    try:
+        return index(stacklevel)
+    except TypeError:
+        raise RefusedEntry(f"stacklevel is {shown(stacklevel)}; give 1 for the caller, 2 for its caller") from None
+
+
+def items_of(given: Mapping[str, Value], what: str) -> list[tuple[str, Value]]:
+    """Return the items of a mapping that an app handed over.
+
+    Args:
+        given: the mapping.
+        what: how a message calls one of its items, such as "atoms of a state".
+
+    Raises:
+        RefusedEntry: it is no mapping, or no dict and has very many.
+    """
+    if isinstance(given, dict):
+        return list(dict.items(given))
+    if not isinstance(given, Mapping):
+        raise RefusedEntry(f"{what} are given by a {type(given).__name__}; give a dict")
+    return bounded(given.items(), what)
+
+
+def bounded(given: Iterable[_Item], what: str) -> list[_Item]:
+    """Return what an iterable of the app's own gives: it may never end.
+
+    Raises:
+        RefusedEntry: that is very much.
+    """
+    items = list(islice(given, MOST_ITEMS + 1))
+    if len(items) > MOST_ITEMS:
+        raise RefusedEntry(f"more than {MOST_ITEMS:,} {what}, which may never end")
+    return items
 
 
 def shown(value: object) -> str:

@@ -28,7 +28,7 @@ from unspool.recorder.calling import Caller
 from unspool.recorder.capture import Capture, Captured
 from unspool.recorder.children import Children, at_process_end, is_child, leave_alone, named_for, tell_of_forks
 from unspool.recorder.encoding import Bounds, Encoding
-from unspool.recorder.given import RefusedEntry, shown
+from unspool.recorder.given import RefusedEntry, items_of, shown
 from unspool.recorder.pace import Pace
 from unspool.recorder.policy import recording_codec, recording_strategy
 from unspool.recorder.redact import Redaction
@@ -332,11 +332,11 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        said = Said(action, meta, timestamp_ns, entry_id, parent_seq, part, full, stacklevel - 1)
+        said = Said(action, meta, timestamp_ns, entry_id, parent_seq, part, full, stacklevel)
         frame = sys._getframe(1)
         if not self._pace.is_bounded:
             return self._enter(state, said, frame)
-        if parent_seq is None and not entry_id and not full and not self._pace.admits():
+        if said.may_be_passed_over and not self._pace.admits():
             return None
         self._pace.taken()
         return self._pace.spend(lambda: self._enter(state, said, frame))
@@ -365,19 +365,24 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        said = Said(action, meta, timestamp_ns, entry_id, parent_seq, part, up=stacklevel - 1)
+        said = Said(action, meta, timestamp_ns, entry_id, parent_seq, part, stacklevel=stacklevel)
         frame = sys._getframe(1)
-        if not self._pace.is_bounded or not isinstance(atoms, Mapping):
+        if not self._pace.is_bounded or not self.recording:
             return self._enter(atoms, said, frame, is_part=True)
-        if parent_seq is None and not entry_id and not self._pace.admits():
-            self._pace.put_off(atoms)
+        try:
+            given = dict(items_of(atoms, "atoms"))
+        except Exception as error:  # noqa: BLE001 - whatever a mapping's own methods raise must not reach the app
+            self._left_out(error)
+            return None
+        if said.may_be_passed_over and not self._pace.admits():
+            self._pace.put_off(given)
             return None
         pending = self._pace.taken()
         if pending and parent_seq is not None:
             # They belong to the line that is left.
             self._enter(pending, Said("as it was before"), frame, is_part=True)
             pending = {}
-        whole = {**pending, **atoms}
+        whole = {**pending, **given}
         seq = self._pace.spend(lambda: self._enter(whole, said, frame, is_part=True))
         if seq is None:
             # It may not have been recorded; that they are told twice does no harm.
@@ -399,7 +404,7 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        return self.put_note(message, {"level": level, **facts}, sys._getframe(stacklevel))
+        return self.put_note(message, {"level": level, **facts}, sys._getframe(1), stacklevel=stacklevel)
 
     def put_note(
         self,
@@ -410,6 +415,7 @@ class Recorder:
         timestamp_ns: int | None = None,
         entry_id: str = "",
         is_short: bool = True,
+        stacklevel: int = 1,
     ) -> int | None:
         """Put a note on the timeline that something else than the app's own call says, such as a log.
 
@@ -420,13 +426,14 @@ class Recorder:
             timestamp_ns: nanoseconds since the epoch; now when None.
             entry_id: an id of the source's own.
             is_short: keep no more than some kilobytes.
+            stacklevel: see `record`.
 
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
         if is_short and isinstance(message, str) and len(message) > _LONGEST_NOTE:
             message = f"{message[: _LONGEST_NOTE - 1]}…"
-        said = Said(message, facts, timestamp_ns, entry_id, is_short=is_short, is_note=True)
+        said = Said(message, facts, timestamp_ns, entry_id, stacklevel=stacklevel, is_short=is_short, is_note=True)
         return self._enter({}, said, frame)
 
     def last(self) -> dict[str, Value]:
@@ -513,7 +520,7 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        said = Said(action, up=stacklevel - 1, only_changes=True)
+        said = Said(action, stacklevel=stacklevel, only_changes=True)
         return self._enter({}, said, sys._getframe(1), is_part=True)
 
     def take_watched(self, name: str, action: str, meta: Mapping[str, Value]) -> None:
@@ -559,12 +566,8 @@ class Recorder:
                 if self._watched and isinstance(state, Mapping):
                     state = {**self._watched.atoms(), **state}
                 seq = self._record(state, facts, problems, is_part=is_part)
-        except StoreRefused as refusal:
-            self._store_failed(refusal)
-        except (RefusedEntry, UnsupportedValue, CorruptHistory, ConfigError) as error:
-            self._troubles.skip(error)
         except Exception as error:  # noqa: BLE001 - whatever a state's own methods raise must not reach the app
-            self._troubles.skip(UnspoolError(f"recording failed: {self._encoding.shown(error)}"))
+            self._left_out(error)
         else:
             if problems:
                 marked = f"unspool put a marker in the place of what it cannot keep: {problems[0]}"
@@ -575,6 +578,19 @@ class Recorder:
                     self._confirm(self._forwards, seq)
             return seq
         return None
+
+    def _left_out(self, error: Exception) -> None:
+        """Count a call that recorded nothing, and tell or raise why.
+
+        Raises:
+            UnspoolError: `on_error` is `raise`.
+        """
+        if isinstance(error, StoreRefused):
+            self._store_failed(error)
+        elif isinstance(error, RefusedEntry | UnsupportedValue | CorruptHistory | ConfigError):
+            self._troubles.skip(error)
+        else:
+            self._troubles.skip(UnspoolError(f"recording failed: {self._encoding.shown(error)}"))
 
     def _confirm(self, forwards: Forwards, seq: int) -> None:
         """Wait for the server; an entry that it does not confirm in time is recorded all the same.

@@ -11,7 +11,7 @@ import msgspec
 from unspool.model.values import Value
 from unspool.recorder.calling import Caller
 from unspool.recorder.encoding import Encoding
-from unspool.recorder.given import plain_text, whole_ns, whole_seq
+from unspool.recorder.given import bounded, plain_text, whole_level, whole_ns, whole_seq
 from unspool.recorder.surroundings import Surroundings
 from unspool.recorder.writing import Facts
 
@@ -27,7 +27,7 @@ class Said(msgspec.Struct, frozen=True):
         parent_seq: the entry this one follows, where that is not the last one.
         part: the atoms that follow it; all when None.
         full: store a full snapshot.
-        up: callers between the one meant and the frame that is looked at.
+        stacklevel: whose line is kept: 1 that of the frame that is looked at, 2 that of its caller.
         is_short: keep no more of the facts than some kilobytes.
         is_note: there is no state.
         only_changes: nothing is to be recorded where nothing changed.
@@ -40,10 +40,17 @@ class Said(msgspec.Struct, frozen=True):
     parent_seq: int | None = None
     part: Collection[str] | None = None
     full: bool = False
-    up: int = 0
+    stacklevel: int = 1
     is_short: bool = False
     is_note: bool = False
     only_changes: bool = False
+
+    @property
+    def may_be_passed_over(self) -> bool:
+        """Whether nothing about the entry says that it has to be there."""
+        # Compared by type: what an app hands over by mistake, such as an array, may not tell whether it is empty.
+        is_named = not (type(self.entry_id) is str and self.entry_id == "")
+        return self.parent_seq is None and not is_named and self.full is False
 
 
 class Sayings:
@@ -84,7 +91,7 @@ class Sayings:
         encoding = self._encoding.short if said.is_short else self._encoding
         meta: Mapping[str, Value] | None = encoding.meta(said.meta, problems)
         if self._callers is not None:
-            meta = self._callers.added_to(meta, frame, said.up)
+            meta = self._callers.added_to(meta, frame, whole_level(said.stacklevel) - 1)
         timestamp_ns, part = said.timestamp_ns, said.part
         # A clock of the app's own is its code; the time of the system is taken when the entry is written.
         if timestamp_ns is None and self._clock is not time.time_ns:
@@ -95,7 +102,7 @@ class Sayings:
             meta=meta,
             entry_id=plain_text(said.entry_id, "entry_id"),
             parent_seq=whole_seq(said.parent_seq),
-            part=None if part is None else sorted(map(self._atom_name, part)),
+            part=None if part is None else sorted(map(self._atom_name, bounded(part, "atoms in part"))),
             full=bool(said.full),
             only_changes=said.only_changes,
             surroundings=None if self._surroundings is None else self._surroundings.now(),

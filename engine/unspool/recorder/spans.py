@@ -9,9 +9,9 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from types import FrameType, TracebackType
-from typing import Any, Final, ParamSpec, Protocol, Self, TypeVar, cast
+from typing import Any, Final, NamedTuple, ParamSpec, Protocol, Self, TypeVar, cast
 
 from unspool.errors import ConfigError
 from unspool.model.caller import CALLER
@@ -39,6 +39,15 @@ class TakesDown(Protocol):
         """Count something that was left out, and tell why the first time."""
 
 
+class _Entered(NamedTuple):
+    """One time that a span was entered: when, and the names of the spans that run outside it and with it."""
+
+    began_ns: int
+    clock_ns: int
+    outer: tuple[str, ...]
+    running: tuple[str, ...]
+
+
 class Span:
     """Something that takes a while: one entry at its end, with how long it took and what it raised.
 
@@ -59,27 +68,33 @@ class Span:
         self.place: Line | None = None
         self._recorder = recorder
         self._action = action
-        self._began_ns = self._clock_ns = 0
-        self._within: Token[tuple[str, ...]] | None = None
+        self._entered: list[_Entered] = []
 
     def __enter__(self) -> Self:
-        self._began_ns, self._clock_ns = time.time_ns(), time.perf_counter_ns()
-        self._within = _running.set((*_running.get(), self._action))
+        outer = _running.get()
+        entered = _Entered(time.time_ns(), time.perf_counter_ns(), outer, (*outer, self._action))
+        _running.set(entered.running)
+        self._entered.append(entered)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if not self._entered:
+            return
+        entered = self._entered.pop()
+        # Where it ends in another context than it began in, as generators do that a framework drives from several
+        # tasks or threads, that context's spans are not its own.
+        if _running.get() is entered.running:
+            _running.set(entered.outer)
         span: dict[str, Value] = {
-            "began_ns": self._began_ns,
-            "seconds": (time.perf_counter_ns() - self._clock_ns) / _NS,
-            **({"facts": self.facts} if self.facts else {}),
+            "began_ns": entered.began_ns,
+            "seconds": (time.perf_counter_ns() - entered.clock_ns) / _NS,
         }
-        outer = _running.get()[:-1]
-        if outer:
-            span["within"] = list(outer)
-        if self._within is not None:
-            _running.reset(self._within)
+        if type(self.facts) is not dict or self.facts:
+            span["facts"] = self.facts
+        if entered.outer:
+            span["within"] = list(entered.outer)
         meta: dict[str, Value] = {"span": span}
         if error is not None:
             meta["exception"] = error
@@ -143,8 +158,10 @@ class Hooks:
         before = sys.excepthook
 
         def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-            self._crashed(error, "the program")
-            before(kind, error, trace)
+            try:
+                self._crashed(error, "the program")
+            finally:
+                before(kind, error, trace)
 
         def undo() -> None:
             if sys.excepthook is hook:
@@ -158,9 +175,11 @@ class Hooks:
         before = threading.excepthook
 
         def hook(ended: Any) -> None:
-            if ended.exc_value is not None:
-                self._crashed(ended.exc_value, getattr(ended.thread, "name", None) or "a thread")
-            before(ended)
+            try:
+                if ended.exc_value is not None:
+                    self._crashed(ended.exc_value, getattr(ended.thread, "name", None) or "a thread")
+            finally:
+                before(ended)
 
         def undo() -> None:
             if threading.excepthook is hook:
@@ -186,12 +205,14 @@ class Hooks:
 
         def handler(of: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
             error = context.get("exception")
-            if isinstance(error, BaseException):
-                self._crashed(error, "a task")
-            if before is None:
-                of.default_exception_handler(context)
-            else:
-                before(of, context)
+            try:
+                if isinstance(error, BaseException):
+                    self._crashed(error, "a task")
+            finally:
+                if before is None:
+                    of.default_exception_handler(context)
+                else:
+                    before(of, context)
 
         def undo() -> None:
             if loop.get_exception_handler() is handler:

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any, Final, Protocol
 
 from unspool.errors import ConfigError
+from unspool.model.recipes import fields_reader
 from unspool.model.values import Value
 from unspool.recorder.calling import Caller
 from unspool.recorder.given import plain_text
@@ -55,7 +56,7 @@ class Watch:
         except TypeError:
             # A dict, a list, or slots without room for it.
             self._object = lambda: watched
-        if hears and not self._listen(watched) and not isinstance(watched, dict | list | set | tuple):
+        if hears and not self._listen(watched) and not issubclass(type(watched), dict | list | set | tuple):
             self._hear_assignments(watched)
 
     def value(self) -> tuple[Value, ...]:
@@ -68,8 +69,8 @@ class Watch:
         psygnal = sys.modules.get("psygnal")
         if psygnal is None:
             return False
-        events = getattr(watched, "events", None)
-        if not isinstance(events, psygnal.SignalGroup):
+        events = _events_of(watched, psygnal)
+        if events is None:
             return False
 
         def heard(emission: Any) -> None:
@@ -95,6 +96,22 @@ class Watch:
         """Watch no more; stopping twice is fine."""
         while self._end:
             self._end.pop()()
+
+
+def _events_of(watched: Value, psygnal: Any) -> Any:
+    """Return the events of an object of psygnal's making; None for others, whose attributes are not asked for."""
+    kind = type(watched)
+    read = fields_reader(kind)
+    held = {} if read is None else read(watched)
+    own = held.get("events")
+    if own is not None:
+        return own if issubclass(type(own), psygnal.SignalGroup) else None
+    found = next((vars(base)["events"] for base in type.mro(kind) if "events" in vars(base)), None)
+    getter = getattr(found, "fget", None) if type(found) is property else type(found)
+    if str(getattr(getter, "__module__", "")).partition(".")[0] != "psygnal":
+        return None
+    events = watched.events
+    return events if issubclass(type(events), psygnal.SignalGroup) else None
 
 
 class _Assignments:
@@ -142,7 +159,7 @@ class _Assignments:
 
         for method in ("__setattr__", "__delattr__"):
             own = vars(kind).get(method)
-            wrapper = self._wrapper(kind, getattr(kind, method))
+            wrapper = self._wrapper(kind, type.__getattribute__(kind, method))
             try:
                 type.__setattr__(kind, method, wrapper)
             except TypeError:
@@ -199,7 +216,7 @@ class Watched:
         if name in self._watches:
             raise ConfigError(f"{name!r} is watched already; give this object another name")
         dom = sys.modules.get("textual.dom")
-        if dom is not None and isinstance(watched, dom.DOMNode):
+        if dom is not None and issubclass(type(watched), dom.DOMNode):
             raise ConfigError(
                 "apps, screens and widgets of Textual are followed by their reactives: "
                 "unspool.bridges.textual.record_reactives(recorder, node)"

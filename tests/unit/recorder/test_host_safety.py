@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,6 @@ class Point:
     x: int = 0
 
 
-class Hostile(dict[str, Any]):
-    def items(self) -> Any:
-        raise RuntimeError("boom")
-
-
 class Lying(Mapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         raise KeyError(key)
@@ -94,6 +90,26 @@ class Lying(Mapping[str, Any]):
         return 5
 
 
+class Hostile(Lying):
+    def items(self) -> Any:
+        raise RuntimeError("boom")
+
+
+class Endless(Lying):
+    def __getitem__(self, key: str) -> Any:
+        return key
+
+    def __iter__(self) -> Iterator[str]:
+        return map(str, count())
+
+
+class Undecided:
+    """Does not say whether it is empty, as arrays do."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("the truth value is ambiguous")
+
+
 BAD_CALLS: list[tuple[Any, dict[str, Any]]] = [
     ([1, 2], {}),
     (None, {}),
@@ -101,8 +117,9 @@ BAD_CALLS: list[tuple[Any, dict[str, Any]]] = [
     ({1: 2}, {}),
     ({Colour.RED: 2}, {}),
     ({None: 2}, {}),
-    (Hostile(a=1), {}),
+    (Hostile(), {}),
     (Lying(), {}),
+    (Endless(), {}),
     ({"a": 1}, {"action": None}),
     ({"a": 1}, {"action": b"x"}),
     ({"a": 1}, {"entry_id": 7}),
@@ -113,7 +130,12 @@ BAD_CALLS: list[tuple[Any, dict[str, Any]]] = [
     ({"a": 1}, {"parent_seq": "x"}),
     ({"a": 1}, {"meta": [1]}),
     ({"a": 1}, {"meta": {1: 1}}),
-    ({"a": 1}, {"meta": Hostile(a=1)}),
+    ({"a": 1}, {"meta": Hostile()}),
+    ({"a": 1}, {"meta": Endless()}),
+    ({"a": 1}, {"part": map(str, count()), "parent_seq": 0}),
+    ({"a": 1}, {"entry_id": Undecided()}),
+    ({"a": 1}, {"full": Undecided()}),
+    ({"a": 1}, {"parent_seq": Undecided()}),
 ]
 
 
@@ -140,6 +162,43 @@ def test_one_bad_call_costs_one_entry_and_is_told_once(state: Any, arguments: di
             assert other.record(state, **arguments) is None
         assert other.record({"a": 3}) == 0
         assert other.skipped == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"max_hz": 1000}, {"budget": "90%"}], ids=["all", "max_hz", "budget"])
+@pytest.mark.parametrize("atoms", [None, [1], Hostile(), Lying(), Endless(), {1: 2}])
+def test_a_bad_update_costs_no_more_than_itself_at_any_pace(atoms: Any, options: Any) -> None:
+    recorder = Recorder(MemoryStore(), on_error="ignore", **options)
+    assert recorder.update({"a": 0}) == 0
+    assert recorder.update(atoms) is None
+    assert recorder.skipped == 1
+    while recorder.update({"a": 1}) is None:
+        pass
+    recorder.close()
+    assert states(recorder)[-1] == {"a": 1}
+
+
+@pytest.mark.parametrize("level", [None, "2", 1.5, 10_000])
+def test_a_wrong_stacklevel_never_reaches_the_app(level: Any) -> None:
+    recorder = Recorder(MemoryStore(), on_error="ignore", caller=True)
+    is_kept = level == 10_000
+    found = [
+        recorder.record({"a": 1}, stacklevel=level),
+        recorder.update({"a": 2}, stacklevel=level),
+        recorder.note("a", stacklevel=level),
+        recorder.poll(stacklevel=level),
+    ]
+    assert [seq is not None for seq in found] == [is_kept, is_kept, is_kept, False]
+    assert recorder.record({"a": 3}) is not None
+
+
+def test_a_dict_of_a_class_of_the_app_is_read_as_python_keeps_it() -> None:
+    class Odd(dict[str, Any]):
+        def items(self) -> Any:
+            raise RuntimeError("boom")
+
+    recorder = Recorder(MemoryStore(), on_error="raise")
+    recorder.record(Odd(a=1))
+    assert states(recorder) == [{"a": 1}]
 
 
 def test_warnings_name_the_line_that_called(tmp_path: Path) -> None:

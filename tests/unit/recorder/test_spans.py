@@ -10,7 +10,8 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 import unspool
 from support.examples import examples
 from support.values import values
-from unspool.errors import ConfigError
+from unspool.errors import ConfigError, UnsupportedValue
 from unspool.history import History
 from unspool.model.caller import caller_of
 from unspool.model.entries import Entry
@@ -155,6 +156,60 @@ def test_a_span_is_one_entry_at_its_end() -> None:
     found = caller_of(history[0].meta)
     assert found is not None
     assert found.function.endswith("test_a_span_is_one_entry_at_its_end")
+
+
+def test_a_span_may_end_in_another_context_than_it_began_in() -> None:
+    """As generators do that a framework drives: dependencies and fixtures that yield within one."""
+    recorder, history = recorder_of()
+    recorder.record({"n": 1})
+    span = recorder.action("request")
+    copy_context().run(span.__enter__)
+    with recorder.action("other"):
+        copy_context().run(span.__exit__, None, None, None)
+        with recorder.action("inner"):
+            pass
+    assert [entry.action for entry in history] == ["", "request", "inner", "other"]
+    assert [history[seq].meta["span"].get("within") for seq in (1, 2, 3)] == [None, ["other"], None]
+
+
+def test_a_generator_that_ends_elsewhere_ends_its_span() -> None:
+    recorder, history = recorder_of()
+
+    async def within() -> AsyncIterator[int]:
+        with recorder.action("request"):
+            yield 1
+
+    async def main() -> None:
+        async for _ in within():
+            break
+
+    recorder.record({"n": 1})
+    asyncio.run(main())
+    assert [entry.action for entry in history] == ["", "request"]
+
+
+def test_a_span_may_be_entered_again_and_within_itself() -> None:
+    recorder, history = recorder_of()
+    recorder.record({"n": 1})
+    span = recorder.action("retry")
+    with span, span:
+        pass
+    with span:
+        pass
+    span.__exit__(None, None, None)
+    assert [history[seq].meta["span"].get("within") for seq in (1, 2, 3)] == [["retry"], None, None]
+
+
+def test_a_recording_that_raises_leaves_the_hooks_of_the_app_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[object] = []
+    monkeypatch.setattr(sys, "excepthook", lambda *told: heard.append(told))
+    recorder = Recorder(MemoryStore(), on_error="raise", state=lambda: {"a": threading.Lock()})
+    recorder.install(excepthook=True)
+    error = ValueError("no")
+    with pytest.raises(UnsupportedValue):
+        sys.excepthook(ValueError, error, None)
+    recorder.close()
+    assert heard == [(ValueError, error, None)]
 
 
 def test_a_span_notes_what_was_raised_and_lets_it_through() -> None:

@@ -247,6 +247,55 @@ def test_objects_of_psygnal(path: Path) -> None:
         assert line_of(history, 1) == line
 
 
+def test_models_of_psygnal_and_events_that_an_object_holds_itself(path: Path) -> None:
+    psygnal = pytest.importorskip("psygnal")
+
+    class Model(psygnal.EventedModel):  # type: ignore[misc, name-defined]
+        hp: int = 10
+
+    class Signals(psygnal.SignalGroup):  # type: ignore[misc, name-defined]
+        hp = psygnal.Signal(int)
+
+    class Held:
+        def __init__(self) -> None:
+            self.events = Signals()
+
+    model, held = Model(), Held()
+    with Recorder(path, on_error="ignore") as recorder:
+        recorder.watch(model, "model")
+        recorder.watch(held, "held")
+        model.hp = 4
+        held.events.hp.emit(4)
+    assert told(path)[:3] == ["model", "held", "model.hp"]
+
+
+def test_no_attribute_of_the_app_is_asked_for(path: Path) -> None:
+    class Asked(Exception):
+        pass
+
+    class Property:
+        @property
+        def events(self) -> Any:
+            raise Asked
+
+    class Anything:
+        def __getattr__(self, name: str) -> Any:
+            raise Asked
+
+    class Lying:
+        @property
+        def __class__(self) -> Any:
+            raise Asked
+
+    pytest.importorskip("psygnal")
+    with Recorder(path, on_error="raise") as recorder:
+        for kind in (Property, Anything, Lying):
+            watched: Any = kind()
+            recorder.watch(watched, kind.__name__)
+            watched.hp = 4
+    assert told(path)[1::2] == ["Property.hp", "Anything.hp", "Lying.hp"]
+
+
 def test_rows_of_sqlalchemy(path: Path) -> None:
     pytest.importorskip("sqlalchemy")
     from sqlalchemy import Integer, String
