@@ -143,10 +143,9 @@ class EntryWriter:
         last = len(self.store) - 1
         changes = taken.changes
         forks = facts.parent_seq is not None and facts.parent_seq != last
-        if last < first_of(self.store):
-            if last >= 0:
-                # What the first entry that is kept of a history changed is not known to a copy of it.
-                changes = []
+        if 0 <= last < first_of(self.store):
+            # What the first entry that is kept of a history changed is not known to a copy of it.
+            changes = []
         elif forks and facts.parent_seq is not None:
             changes = self._changes_since(facts.parent_seq, facts.part, taken)
         if (self._skip_unchanged or facts.only_changes) and not changes and last >= 0 and not facts.full:
