@@ -9,7 +9,7 @@ from typing import Final, Literal
 from unspool.events.appending import append, check_draft, check_timestamp, find_space
 from unspool.events.canonical import sha256_hex
 from unspool.events.diff_types import AstDiffOperation, ScopeMetadata, operations_of, scope_of
-from unspool.events.errors import InvalidEvent, InvalidQuery
+from unspool.events.errors import BeforeGenesis, InvalidEvent, InvalidQuery
 from unspool.events.log import EventLog
 from unspool.events.moments import moment
 from unspool.events.queries import query_moment
@@ -115,7 +115,7 @@ def write_fork_event(
     with log.database.writing():
         try:
             find_state(log, source_space_id, moment(fork_timestamp), "either")
-        except InvalidQuery as error:
+        except (BeforeGenesis, InvalidQuery) as error:
             raise InvalidEvent(f"forkTimestamp {fork_timestamp}: {error}", field="forkTimestamp") from error
         return _write_first(log, draft)
 
@@ -174,9 +174,9 @@ def reconstruct_source(
             exact and fall back to the original's manner only where a hash needs it.
 
     Raises:
-        InvalidEvent: no genesis comes first, a diff does not fit or has another hash; `field` says what is wrong,
+        InvalidEvent: no genesis comes first, or not yet at that moment, a diff does not fit or has another hash; `field` says what is wrong,
             the message at which step.
-        InvalidQuery: the timestamp is none, or before the genesis.
+        InvalidQuery: the timestamp is none.
     """
     until = None if at_timestamp is None else query_moment(at_timestamp, "atTimestamp")
     state = find_state(log, space_id, until, manner)

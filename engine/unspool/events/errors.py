@@ -63,6 +63,10 @@ class InvalidEvent(_FieldError):
     code: ClassVar[EventLogErrorCode] = EventLogErrorCode.INVALID_EVENT
 
 
+class BeforeGenesis(InvalidEvent):
+    """A source is asked for at a moment at which its space had none yet."""
+
+
 class SnapshotFailed(EventLogError):
     """A snapshot could not be made: nothing (new) to hold, or the reducer failed."""
 

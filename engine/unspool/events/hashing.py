@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from unspool.events.canonical import canonical_json, sha256_hex
+from unspool.events.canonical import PROTO_KEY, canonical_json, sha256_hex
 from unspool.events.records import BrokenLink, Event
+from unspool.model.values import Value
 
 
 def event_hash(event: Event) -> str:
@@ -35,14 +37,31 @@ def broken_link(event: Event, previous: Event | None) -> BrokenLink | None:
     """Say what is wrong with an event as the follower of `previous` (None: as the first of its space)."""
     expected_number = previous.sequence_number + 1 if previous else 1
     if event.sequence_number != expected_number:
-        return _link(event, "an event is missing or out of order", str(expected_number), str(event.sequence_number))
+        reason = f"an event is missing or out of order: number {event.sequence_number} stands where {expected_number} is due"
+        return _link(event, reason, previous.hash if previous else None, event.previous_hash)
     expected_hash = previous.hash if previous else None
     if event.previous_hash != expected_hash:
         return _link(event, "it does not follow the event before it", expected_hash, event.previous_hash)
     recomputed = event_hash(event)
     if event.hash != recomputed:
         return _link(event, "its content does not match its hash", recomputed, event.hash)
+    if _holds_uncovered(event.payload):
+        return _link(event, f"its payload has a key {PROTO_KEY!r}, whose content no hash covers", None, event.hash)
     return None
+
+
+def _holds_uncovered(payload: Value) -> bool:
+    """Whether a payload holds what the canonical form leaves out: anybody could have put it there afterwards."""
+    pending = [payload]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if PROTO_KEY in value:
+                return True
+            pending.extend(value.values())
+        elif isinstance(value, list | tuple):
+            pending.extend(value)
+    return False
 
 
 def _link(event: Event, reason: str, expected: str | None, actual: str | None) -> BrokenLink:

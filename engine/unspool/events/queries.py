@@ -157,7 +157,9 @@ def _page(
     """Cut the one row too many that tells whether there is a next page."""
     items = tuple(event_of(row, column) for row in rows[: page.limit])
     more = len(rows) > page.limit
-    return EventPage(items, encode_cursor(question, places[page.limit - 1]) if more else None, total)
+    if not more:
+        return EventPage(items, None, total)
+    return EventPage(items, encode_cursor(question, places[page.limit - 1], items[-1]), total)
 
 
 def events_after(database: Database, column: JsonColumn, space: int, sequence: int, limit: int) -> list[Event]:
@@ -182,9 +184,16 @@ _MAX_PLACE: Final = 2**63
 _KEY: Final = re.compile(r"(?:[0-9a-f]{2}){0,40}\Z")
 
 
-def encode_cursor(question: tuple[str, ...], place: Place) -> str:
-    """Spell where a page ended, together with what was asked."""
-    text = json.dumps([_digest(question), *place], separators=(",", ":"))
+def encode_cursor(question: tuple[str, ...], place: Place, last: Event) -> str:
+    """Spell where a page ended, as the seed does by number and id, together with what was asked and how it is ordered."""
+    ended = {
+        "seq": last.sequence_number,
+        "id": last.id,
+        "query": _digest(question),
+        "key": place[0],
+        "place": place[1],
+    }
+    text = json.dumps(ended, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
@@ -195,9 +204,10 @@ def decode_cursor(question: tuple[str, ...], cursor: str) -> Place:
         InvalidQuery: it is no cursor, or belongs to another question.
     """
     try:
-        digest, key, place = json.loads(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
+        ended = json.loads(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
+        digest, key, place = ended["query"], ended["key"], ended["place"]
         is_whole = _KEY.match(key) is not None and type(place) is int and abs(place) < _MAX_PLACE
-    except (binascii.Error, ValueError, TypeError, RecursionError):
+    except (binascii.Error, ValueError, TypeError, LookupError, RecursionError):
         is_whole = False
     if not is_whole:
         raise InvalidQuery(f"{cursor[:80]!r} is no cursor; pass next_cursor of the page before", field="cursor")

@@ -9,7 +9,7 @@ import zstandard
 
 from unspool.events.appending import SpaceRow, find_space
 from unspool.events.database import place_of
-from unspool.events.errors import DatabaseError, InvalidEvent, InvalidQuery
+from unspool.events.errors import BeforeGenesis, DatabaseError, InvalidEvent
 from unspool.events.log import EventLog
 from unspool.events.moments import Moment, moment
 from unspool.events.queries import events_after
@@ -91,7 +91,7 @@ def find_state(log: EventLog, space_id: str, until: Moment | None, manner: Repla
 
     Raises:
         InvalidEvent: there is no genesis to start from, forks go in a circle, or a diff does not fit.
-        InvalidQuery: the moment is before the genesis.
+        InvalidEvent: the moment is before the genesis.
     """
     with log.database.reading():
         found = _find(log, space_id, until, manner)
@@ -154,7 +154,9 @@ def _last_counted(log: EventLog, space_id: str, until: Moment | None) -> tuple[S
     )
     last = space.head_sequence if later is None else later - 1
     if last == 0:
-        raise InvalidQuery(f"the moment is before the genesis of space {space_id!r}", field="atTimestamp")
+        raise BeforeGenesis(
+            f"space {space_id!r} has no genesis at that moment yet; ask for a later one", field="spaceId"
+        )
     return space, last
 
 

@@ -454,3 +454,13 @@ def test_long_sequences_without_anchors_stay_quick() -> None:
     old, new = ["a\n", "b\n"] * 30_000, ["b\n", "b\n", "a\n"] * 20_000
     assert sum(size for _, _, size in common_blocks(old, new)) < len(old)
     assert text_hunks("x\n" * 50_000, "x\n" * 49_000)[0].new_start in {0, 2 * 49_000}
+
+
+@pytest.mark.parametrize("language", ["python", "text"])
+def test_a_diff_of_many_changes_is_no_longer_than_both_texts(language: str) -> None:
+    old = "if ready:\n" + "".join(f"    value_{number} = {number}\n" for number in range(800))
+    new = old.replace("\n    ", "\n        ").replace("if ready:", "if ready:\n    if True:")
+    operations = checked(old, new, language)
+    assert len(json.dumps([operation.to_wire() for operation in operations])) < 1.3 * (len(old) + len(new))
+    few = checked(old, old.replace("value_7 = 7\n", "value_7 = 8\n"), language)
+    assert len(json.dumps([operation.to_wire() for operation in few])) < 200

@@ -399,8 +399,9 @@ def test_e16_a_source_at_a_moment_includes_it_however_it_is_spelled() -> None:
             with pytest.raises(InvalidQuery) as caught:
                 reconstruct_source(log, "s", bad)
             assert caught.value.field == "atTimestamp"
-        with pytest.raises(InvalidQuery, match="before the genesis"):
+        with pytest.raises(InvalidEvent, match="no genesis at that moment") as early:
             reconstruct_source(log, "s", "2020-01-01")
+        assert (early.value.code.value, early.value.field) == ("INVALID_EVENT", "spaceId")
 
 
 def test_e16_a_diff_out_of_time_order_counts_only_with_those_it_stands_on() -> None:

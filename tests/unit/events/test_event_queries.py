@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -163,3 +164,15 @@ def test_e53_bad_dates_are_refused(log: EventLog, start: str, end: str, field: s
     with pytest.raises(InvalidQuery) as caught:
         log.query_by_time(start, end)
     assert caught.value.field == field
+
+
+def test_a_cursor_tells_the_number_and_id_of_the_last_event_as_the_seed_s_does() -> None:
+    with EventLog(":memory:") as log:
+        for number in range(5):
+            log.write_event("state_changed", "s", f"2026-02-14T00:00:0{number}Z", {"n": number})
+        page = log.query_by_space("s", limit=2)
+        assert page.next_cursor is not None
+        told = json.loads(base64.urlsafe_b64decode(page.next_cursor))
+        assert (told["seq"], told["id"]) == (2, page.items[-1].id)
+        following = log.query_by_space("s", limit=2, cursor=page.next_cursor)
+        assert [event.payload["n"] for event in following.items] == [2, 3]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -176,3 +177,16 @@ def test_no_flipped_bit_crashes_or_hangs_a_reader(path: Path) -> None:
             outcomes.add(type(error))
             assert "\n" not in str(error)
     assert {True, False} <= outcomes
+
+
+def test_a_deleted_event_s_finding_has_the_hash_that_was_due_and_the_one_that_stands_there(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    with EventLog(path) as log:
+        events = [log.write_event("state_changed", "s", f"2026-02-14T00:00:0{n}Z", {"n": n}) for n in range(4)]
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM events WHERE sequence = 2")
+    with EventLog(path) as log:
+        link = log.verify_integrity("s").first_broken_link
+    assert link is not None
+    assert "number 3 stands where 2 is due" in link.reason
+    assert (link.expected, link.actual) == (events[0].hash, events[1].hash)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from unspool.errors import ConfigError
-from unspool.events.canonical import canonical_parsed
+from unspool.events.canonical import canonical_parsed, plain_json
 from unspool.events.diff_types import AstDiffOperation, DiffOperationType, ScopeMetadata, operations_of
 from unspool.events.errors import InvalidEvent
 from unspool.events.json_text import parse_json, parse_json_container
@@ -69,6 +69,8 @@ def _functions_in(path: str, node: SourceNode | None) -> Iterator[str]:
 LANGUAGES: Final = (PYTHON, JSON, TEXT)
 MAX_TREE_CHARACTERS: Final = 1_000_000
 """A longer source is compared by lines."""
+_MANY: Final = 8
+"""Operations from which on it is asked whether all of them together are longer than the text they change."""
 _TREES_KEPT: Final = 4
 _SHORT_VALUE: Final = 200
 """A JSON value up to this length is told as a value besides its text; a longer one as text alone."""
@@ -104,11 +106,33 @@ def ast_diff(
         edits = tree_edits(old, new)
         operations = _operations(old, new, edits)
         if operations is not None:
-            return operations, scope_of_edits(new, edits)
+            shorter = _replaced(old_source, new_source, operations, rule)
+            return shorter or operations, scope_of_edits(new, edits)
     hunks = text_hunks(old_source, new_source)
     changed = sum(max(1, len(split_lines(old_source[hunk.start : hunk.end]))) for hunk in hunks)
     operations = tuple(_line_operation(old_source, new_source, hunk) for hunk in reversed(hunks))
-    return operations, ScopeMetadata(changed, len(split_lines(new_source)))
+    shorter = _replaced(old_source, new_source, operations, None)
+    return shorter or operations, ScopeMetadata(changed, len(split_lines(new_source)))
+
+
+def _replaced(
+    old: str, new: str, operations: Sequence[AstDiffOperation], rule: str | None
+) -> tuple[AstDiffOperation, ...] | None:
+    """Return one operation that replaces all the text from the first change to the last, where that is shorter than many."""
+    places = [operation.at for operation in operations if operation.at is not None]
+    if len(places) < max(len(operations), _MANY):
+        return None
+    start = min(places)
+    end = max(operation.at + len(operation.cut_text) for operation in operations if operation.at is not None)
+    cut, put = old[start:end], new[start : len(new) - (len(old) - end)]
+    kind = DiffOperationType.MODIFY if cut and put else DiffOperationType.REMOVE if cut else DiffOperationType.ADD
+    path = rule or f"lines.{old.count(chr(10), 0, start) + 1}"
+    whole = (_slices(path, kind, start, cut, put),)
+    return whole if _spelled_size(whole) < _spelled_size(operations) else None
+
+
+def _spelled_size(operations: Sequence[AstDiffOperation]) -> int:
+    return sum(len(plain_json(operation.to_wire())) for operation in operations)
 
 
 def apply_ast_diff(old_source: str, operations: Iterable[AstDiffOperation | Mapping[str, Value]]) -> str:
