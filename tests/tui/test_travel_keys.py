@@ -96,7 +96,7 @@ async def test_following_stops_with_the_first_step_up_and_counts_what_arrives(sh
 
 @action("play", "play.faster", "play.slower")
 async def test_playing_moves_the_head_by_itself_until_the_end(shop_file: Path) -> None:
-    async with drive(make_app(open_file(shop_file), at=190)) as driver:
+    async with drive(make_app(open_file(shop_file), at=150)) as driver:
         await driver.press("+", "+", "=", "-")
         assert driver.view.speed == 5
         await driver.press("p")
