@@ -86,10 +86,29 @@ def key_at(text: str, start: int) -> tuple[Step, int]:
             return read_key(text[start + 1 : end - 1]), end
         except PathSyntaxError as error:
             reason = f": {error}"
-    raise PathSyntaxError(
-        f"{text!r} is no path: stuck at column {start + 1}{reason}; "
-        'write $.cart.items[2].qty, $["odd key"] or $.grid[(1, 2)]'
-    )
+    raise PathSyntaxError(f"{text!r} is no path: stuck at column {start + 1}{reason}; {_remedy(text, start)}")
+
+
+_REMEDIES: Final = (
+    (r"->", "write one dot between names"),
+    (
+        r"\s*(?:[<>=!]=?|&&|\|\||and\b|or\b)",
+        "a path names a value; a comparison goes with `bisect` or `search --expr`",
+    ),
+    (r"\(", "a path names a value; a function goes with `bisect` or `search --expr`"),
+    (r"\[(?:\*|\]|-?\d*:)", "a path names one value: write the index of an item, items[0]"),
+    (r"/", "write dots between names, or a JSON Pointer that begins with a slash"),
+    (r"\s", 'leave out the blank, or quote the name: $["odd key"]'),
+    (r"::|\.\.|\?", "write one dot between names"),
+    (r"@", "write a path from the state on: cart.total, or $.cart.total"),
+)
+"""What is written where a path ends, and what to write instead."""
+
+
+def _remedy(text: str, start: int) -> str:
+    rest = text[start - 1 :] if text[start - 1 : start + 1] == "->" else text[start:]
+    found = (remedy for pattern, remedy in _REMEDIES if re.match(pattern, rest))
+    return next(found, 'write $.cart.items[2].qty, $["odd key"] or $.grid[(1, 2)]')
 
 
 _PIECES: Final = re.compile(r"""[bB]?(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|[\[({]|[])}]|[^][(){}"']+""", re.DOTALL)

@@ -7,8 +7,7 @@ in upper and lower case only. What was never reached (the right side of an `&&` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator
 from typing import Final
 
 from unspool.errors import CorruptHistory
@@ -16,7 +15,7 @@ from unspool.history.history import History
 from unspool.model.parts import value_parts
 from unspool.model.paths import format_path
 from unspool.model.values import Value
-from unspool.query.errors import ExpressionError
+from unspool.query.errors import ExpressionError, nearest
 from unspool.query.expression_text import Node, is_root
 
 _SPELLINGS: Final = {
@@ -26,7 +25,6 @@ _SPELLINGS: Final = {
 _LITERALS: Final = frozenset(("true", "false", "null"))
 _MOST_NAMES: Final = 64
 """Names and texts remembered of one place, to suggest from."""
-_SHOWN: Final = 4
 _WITH_INNER: Final = frozenset(("projection", "value_projection", "filter_projection", "flatten"))
 _KINDS: Final = {
     bool: "true or false",
@@ -200,19 +198,6 @@ def _retyped(left: Value, right: Value) -> str:
     if isinstance(left, bool) and right in (0, 1):
         return "true" if right else "false"
     return ""
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return what a message says of a name that is none: the nearest one there is, or which there are."""
-    known = sorted(map(str, names))
-    folded = {item.casefold(): item for item in known}
-    if name.casefold() in folded:
-        return f"; did you mean {folded[name.casefold()]}?"
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]}?"
-    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return f"; there {'is' if len(known) == 1 else 'are'} {', '.join(known[:_SHOWN])}{more}" if known else ""
 
 
 def refuse_unknown(watch: Watch, reads: frozenset[str] | None, history: History) -> None:

@@ -218,7 +218,7 @@ def _explain(text: str, column: int, error: ParseError) -> str:
     if not told:
         told = next((hint for pattern, hint in _HINTS_IN if pattern.search(_without_texts(text))), "")
     hint = f"; {told}" if told else ""
-    if token.startswith("-") and "sub(" not in hint:
+    if token.startswith("-") and not told:
         hint = '; names with other signs than letters, digits and _ are written in double quotes: "a-b"'
     elif token.isdigit() and not told:
         hint = "; a number stands right of a comparison"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from unspool.delta.align import GONE, align
 from unspool.delta.structural import Identity, identity_at
@@ -17,7 +18,7 @@ from unspool.model.parts import DEEPEST, Parts, child_of, own_step, parts_alike,
 from unspool.model.paths import Path, Step, format_path
 from unspool.model.values import MISSING, Tagged, Unrepresentable, Value
 from unspool.model.wire import decode
-from unspool.query.errors import PathNotFound
+from unspool.query.errors import PathNotFound, near_name
 
 
 def children(parts: Parts) -> Iterator[tuple[Step, bytes]]:
@@ -61,7 +62,8 @@ def find(state: Mapping[str, bytes], path: Path, where: str) -> tuple[Path, byte
             own = own_step(atoms, step)
             part = None if own is None else (own, state[str(own)])
         if part is None:
-            told = _what(found, value, parts_of(value) if depth else atoms)
+            parts = parts_of(value) if depth else atoms
+            told = f"{_what(found, value, parts)}{_meant(path, found, parts, state)}"
             raise PathNotFound(f"{where} has nothing at {format_path(path[: depth + 1])}: {told}")
         name, value = part
         found.append(name)
@@ -73,14 +75,57 @@ def _what(found: list[Step], value: bytes, parts: Parts | None) -> str:
     if isinstance(parts, list):
         return f"{place} is a list of {len(parts)}"
     if parts is None:
-        return f"{place} is a {_type_of(decode(value))}"
+        kind = _type_of(decode(value))
+        return f"{place} is {kind}" if kind == "null" else f"{place} is a {kind}"
     names = [repr(name) if isinstance(name, str) else spell_key(name) for name in parts]
     if not names:
         return f"{place} is empty"
     return f"{place} has {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}"
 
 
+def _meant(path: Path, found: list[Step], parts: Parts | None, state: Mapping[str, bytes]) -> str:
+    """Return what was probably meant by a path that leads nowhere; "" where nothing near leads anywhere."""
+    step, rest = path[len(found)], path[len(found) + 1 :]
+    tried: list[Path] = [path]
+    if isinstance(parts, list) and isinstance(step, str):
+        tried = [(*found, 0, step, *rest)]
+    elif not found and step in _WHOLE and rest:
+        tried = [rest]
+    elif not found:
+        tried += [(atom, *path) for atom in state]
+    near = next((right for wrong in tried if (right := _repaired(wrong, state)) is not None), None)
+    return "" if near is None else f"; did you mean {format_path(near, root='')}?"
+
+
+_WHOLE: Final = frozenset(("state", "root", "data", "self", "this"))
+"""Names that other languages give the whole state."""
+_MOST_TRIED: Final = 2_000
+"""Names among which the one that was meant is looked for."""
+
+
+def _repaired(path: Path, state: Mapping[str, bytes]) -> Path | None:
+    """Return a path with each name that leads nowhere as the nearest that does; None where one is near to none."""
+    steps: list[Step] = []
+    form = b""
+    for depth, step in enumerate(path):
+        inside = child_of(form, step) if depth else ((str(step), state[str(step)]) if str(step) in state else None)
+        if inside is None:
+            parts = parts_of(form) if depth else dict(state)
+            names = [name for name in parts or () if isinstance(name, str)] if isinstance(parts, dict) else []
+            near = near_name(step, names[:_MOST_TRIED]) if isinstance(step, str) else ""
+            if not near:
+                return None
+            inside = child_of(form, near) if depth else (near, state[near])
+        if inside is None:
+            return None
+        own, form = inside
+        steps.append(own)
+    return tuple(steps)
+
+
 def _type_of(value: Value) -> str:
+    if value is None:
+        return "null"
     return value.type_name if isinstance(value, Tagged | Unrepresentable) else type(value).__name__
 
 

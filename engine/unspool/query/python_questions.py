@@ -15,8 +15,7 @@ from unspool.history.history import History
 from unspool.model.parts import content_of
 from unspool.model.values import Tagged, Value
 from unspool.model.wire import decode, encode
-from unspool.query.doubts import nearest
-from unspool.query.errors import ExpressionError
+from unspool.query.errors import ExpressionError, nearest
 from unspool.query.expressions import Answer
 from unspool.query.reading import Wire
 
