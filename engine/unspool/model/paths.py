@@ -98,7 +98,7 @@ _REMEDIES: Final = (
     (r"\(", "a path names a value; a function goes with `bisect` or `search --expr`"),
     (r"\[(?:\*|\]|-?\d*:)", "a path names one value: write the index of an item, items[0]"),
     (r"/", "write dots between names, or a JSON Pointer that begins with a slash"),
-    (r"\s", 'leave out the blank, or quote the name: $["odd key"]'),
+    (r"\.?\s", 'leave out the blank, or quote the name: $["odd key"]'),
     (r"::|\.\.|\?", "write one dot between names"),
     (r"@", "write a path from the state on: cart.total, or $.cart.total"),
 )
