@@ -13,8 +13,8 @@ from unspool.model.paths import Path, Step
 from unspool.model.wire import decode
 from unspool.query.path_writes import PathWrite, WriteKind
 from unspool.query.why_formulas import Formula, Kind
-from unspool.query.why_guesses import Goal, Weighed, information
-from unspool.query.why_moments import Moment, members_of, patterns_of
+from unspool.query.why_guesses import Goal, Weighed, information, number_bits
+from unspool.query.why_moments import Moment, members_of, number_of, patterns_of
 
 _RECORDS: Final = 6
 """Other records of a list that are looked at."""
@@ -137,7 +137,7 @@ def _earlier(
     for write in islice(earlier, _WRITES):
         if write.new_bytes is None or write.new_bytes == goal.encoded:
             continue
-        bits = information(decode(write.new_bytes))
+        bits = _said_by(formula, write.old_bytes, write.new_bytes)
         states = states_at(write.seq) if bits >= _TELLING else None
         if states is None:
             continue
@@ -158,6 +158,14 @@ def _earlier(
             # What a value begins as says nothing of how it is made later.
             if among or write.kind is not WriteKind.ADDED:
                 yield among > 0, bits - math.log2(among or 1)
+
+
+def _said_by(formula: Formula, old: bytes | None, new: bytes) -> float:
+    """Return how many bits a write says of a formula: where that gives only what is added, the sum says nothing of it."""
+    if not formula.onto:
+        return information(decode(new))
+    before, after = None if old is None else number_of(old), number_of(new)
+    return 0.0 if before is None or after is None else number_bits(abs(after - before)) or 0.0
 
 
 def _is_copy(formula: Formula) -> bool:

@@ -168,7 +168,8 @@ def number_bits(content: Value) -> float | None:
     else:
         if isinstance(content, int) and abs(content) > 10**18:
             return _MOST_BITS
-        digits = repr(content)
+        # A difference of two whole numbers is a float and says no more than they do.
+        digits = repr(int(content) if isinstance(content, float) and content.is_integer() else content)
     mantissa = digits.lower().partition("e")[0].replace(".", "").replace("-", "").strip("0")
     if not mantissa.isdigit():
         return 1.0
@@ -303,7 +304,7 @@ class _Weighing:
 
     def _arithmetic(self, target: float, decimals: int, onto: int) -> Iterator[Weighed]:
         """Yield formulas of several numbers that give a number."""
-        if target == 0 or (number_bits(target) or 0) < _ENOUGH_BITS - 2:
+        if target == 0 or (number_bits(target) or 0) <= _ENOUGH_BITS - 2:
             return
         yield from self._column_sums(target, onto)
         ranked = sorted(

@@ -229,3 +229,12 @@ def test_whatever_was_recorded_writes_are_facts_and_guesses_are_not(values: list
     found = told(states, ("a",), min(at, len(states) - 1))
     store_states = [*states]
     hold_to_the_facts(App(None, store_states), found)  # type: ignore[arg-type]
+
+
+def test_a_step_of_one_is_not_explained_by_large_numbers_that_are_about_the_same() -> None:
+    store = MemoryStore()
+    with Recorder(store) as recorder:
+        for number in range(400):
+            recorder.record({"n": 20_000 + number, "total": number // 7, "size": 20_000 + number // 2})
+    found = why(History(store), ("total",))
+    assert [guess.formula.told() for guess in found.links[0].guesses] == ["its value before + 1"]
