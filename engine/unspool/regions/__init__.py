@@ -49,7 +49,7 @@ from unspool.regions.payloads import (
 )
 from unspool.regions.recorder import DeltaRecorder
 from unspool.regions.records import HeaderlessRecords, read_records, write_records
-from unspool.regions.region import Layer, Region, RegionView, unknown_region
+from unspool.regions.region import Building, ItemStack, Layer, Npc, Region, RegionView, unknown_region
 from unspool.regions.region_file import Base, RegionDeltaComponent, RegionDeltaFile, SnapshotReference
 from unspool.regions.state import RegionMoment, RegionSnapshot, region_history, region_state
 from unspool.regions.storage import DirectoryStorage, RegionStorage, SqliteStorage
@@ -64,6 +64,7 @@ __all__ = [
     "Applied",
     "Audit",
     "Base",
+    "Building",
     "BuildingDelta",
     "Conflict",
     "CustomDelta",
@@ -80,6 +81,7 @@ __all__ = [
     "InvalidRegionValue",
     "ItemAccount",
     "ItemDelta",
+    "ItemStack",
     "Layer",
     "LoadedRegion",
     "Movement",
@@ -88,6 +90,7 @@ __all__ = [
     "NPCDelta",
     "NPCState",
     "NotInRegion",
+    "Npc",
     "OutOfRange",
     "Payload",
     "Position",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from unspool.model.values import Value
 from unspool.regions.deltas import RegionDelta, in_tick_order
 from unspool.regions.region_file import RegionDeltaFile
 from unspool.regions.shelf import StoredFile
@@ -77,7 +78,10 @@ SNAPSHOT_THRESHOLD: Final = 1000
 
 
 def compressed(file: StoredFile, actions: ActionTable, horizon: int | None = None) -> StoredFile:
-    """Return a file with repeated deltas merged; every player sees the same region as before."""
+    """Return a file with repeated deltas merged; every player sees the same region as before.
+
+    What happened between merged deltas can no longer be told: the file says up to which tick, and of how many.
+    """
 
     def shorter(deltas: tuple[RegionDelta, ...], barriers: Sequence[int] = ()) -> tuple[RegionDelta, ...]:
         settled = tuple(delta for delta in deltas if horizon is None or delta.tick < horizon)
@@ -85,14 +89,50 @@ def compressed(file: StoredFile, actions: ActionTable, horizon: int | None = Non
         return (*compress_deltas(settled, actions=actions, barriers=barriers), *open_ones)
 
     if isinstance(file, RegionDeltaFile):
-        return replace(file, deltas=shorter(file.deltas))
+        return _saying_so(file, replace(file, deltas=shorter(file.deltas)))
     personal_ticks = [delta.tick for deltas in file.personal_deltas.values() for delta in deltas]
     shared_ticks = [delta.tick for delta in file.shared_deltas]
-    return replace(
+    merged = replace(
         file,
         shared_deltas=shorter(file.shared_deltas, personal_ticks),
         personal_deltas={player: shorter(deltas, shared_ticks) for player, deltas in file.personal_deltas.items()},
     )
+    return _saying_so(file, merged)
+
+
+MERGED: Final = "mergedDeltas"
+"""The field of a file that says what merging cost: `{"until": tick, "count": deltas}`."""
+
+
+def _all_deltas(file: StoredFile) -> list[RegionDelta]:
+    if isinstance(file, RegionDeltaFile):
+        return list(file.deltas)
+    return [*file.shared_deltas, *(delta for deltas in file.personal_deltas.values() for delta in deltas)]
+
+
+def _saying_so(file: StoredFile, merged: StoredFile) -> StoredFile:
+    before, after = _all_deltas(file), _all_deltas(merged)
+    gone = len(before) - len(after)
+    if not gone:
+        return merged
+    kept = {id(delta) for delta in before}
+    until = max(delta.tick for delta in after if id(delta) not in kept)
+    told = merged_moments(file.extra)
+    told = (max(told[0], until), told[1] + gone)
+    return replace(merged, extra={**merged.extra, MERGED: {"until": told[0], "count": told[1]}})
+
+
+def merged_moments(extra: Mapping[str, Value]) -> tuple[int, int]:
+    """Return up to which tick deltas of a file were merged, and how many are gone; -1 and 0 where none were.
+
+    Args:
+        extra: the further fields of the file.
+    """
+    told = extra.get(MERGED)
+    if not isinstance(told, Mapping):
+        return -1, 0
+    until, count = told.get("until"), told.get("count")
+    return (until, count) if type(until) is int and type(count) is int else (-1, 0)
 
 
 def split_foldable(

@@ -8,7 +8,7 @@ from typing import Self
 
 from unspool.model.values import MISSING, Value
 from unspool.regions.address import RegionAddress
-from unspool.regions.checks import EMPTY, FrozenObject, Number, need_object, need_text, set_frozen
+from unspool.regions.checks import EMPTY, FrozenObject, Number, need_object, need_text, set_frozen, thaw
 from unspool.regions.deltas import RegionDelta, in_tick_order, read_deltas
 from unspool.regions.payloads import STANDARD_ACTION
 from unspool.regions.region_file import (
@@ -78,6 +78,7 @@ class MultiplayerRegionDelta:
             "personalDeltas": {
                 player: [delta.to_json() for delta in deltas] for player, deltas in self.personal_deltas.items()
             },
+            **thaw(self.extra),
         }
 
     @classmethod

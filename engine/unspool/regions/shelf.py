@@ -133,10 +133,15 @@ class RegionShelf:
         """Return what is stored of a region, or None.
 
         Raises:
-            RegionFileError: it is damaged, or no region file.
+            RegionFileError: it is damaged, no region file, or that of another region.
             InvalidRegionValue: it is malformed; nothing of it is used.
         """
         file = self._read(address.slug)
+        if isinstance(file, RegionDeltaFile | MultiplayerRegionDelta) and file.address != address:
+            # Saving it would overwrite the region that it is about.
+            raise RegionFileError(
+                f"{self.place(address.slug)}: holds the region {file.address}, not {address}; move it to its own place"
+            )
         if file is None or isinstance(file, RegionDeltaFile | MultiplayerRegionDelta):
             return file
         raise RegionFileError(f"{self.place(address.slug)}: holds something else than a region's deltas")

@@ -16,7 +16,7 @@ from unspool.regions.conservation import Audit, balance
 from unspool.regions.deltas import RegionDelta
 from unspool.regions.effects import Conflict
 from unspool.regions.errors import InvalidRegionValue, RegionFileError, RegionWarning
-from unspool.regions.folding import SNAPSHOT_THRESHOLD, compressed, split_foldable
+from unspool.regions.folding import SNAPSHOT_THRESHOLD, compressed, merged_moments, split_foldable
 from unspool.regions.formats import FileForm
 from unspool.regions.generator import World
 from unspool.regions.multiplayer import MultiplayerRegionDelta
@@ -240,8 +240,12 @@ class RegionStore:
         Raises:
             RegionFileError: nothing is stored.
             InvalidRegionValue: there are fewer deltas.
+
+        Warns:
+            RegionWarning: deltas were merged when the file was saved, so that one may stand for several.
         """
         file = self._stored(address)
+        self._tell_merged(file, None)
         rest: StoredFile
         if isinstance(file, MultiplayerRegionDelta):
             rest, undone = file.undo_last(count, player)
@@ -258,8 +262,25 @@ class RegionStore:
         Raises:
             RegionFileError: nothing is stored.
             SnapshotMissing: a snapshot is not there.
+
+        Warns:
+            RegionWarning: deltas around that tick were merged when the file was saved.
         """
-        return self._replay(self._stored(address), tick, player)
+        file = self._stored(address)
+        self._tell_merged(file, tick)
+        return self._replay(file, tick, player)
+
+    @staticmethod
+    def _tell_merged(file: StoredFile, tick: int | None) -> None:
+        """Warn that moments are gone, where they may be among those that are asked for."""
+        until, count = merged_moments(file.extra)
+        if count and (tick is None or tick < until):
+            what = "one delta may stand for several" if tick is None else f"steps before tick {until} may be missing"
+            notice = (
+                f"{file.address}: {count} deltas up to tick {until} were merged when the region was saved, so {what}; "
+                "a store with compress_on_save=False keeps every one"
+            )
+            warnings.warn(RegionWarning(notice), stacklevel=4)
 
     def audit(self, address: RegionAddress, *, player: str | None = None) -> Audit:
         """Check that every item of a region, from its first delta on, is there or has a fate.

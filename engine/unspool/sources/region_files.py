@@ -18,7 +18,9 @@ from unspool.errors import ConfigError, RegionError, UnreadableSource
 from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.model.values import Value
 from unspool.regions.binary_form import MAGIC
+from unspool.regions.checks import EMPTY
 from unspool.regions.errors import AmbiguousByteOrder
+from unspool.regions.folding import MERGED, merged_moments
 from unspool.regions.multiplayer import MultiplayerRegionDelta
 from unspool.regions.records import RECORD_HEAD_SIZE, RECORD_HEADS, ByteOrder
 from unspool.regions.region_file import COMPONENT_SCHEMA, COMPONENT_TYPE
@@ -116,7 +118,14 @@ class RegionReader:
         is_first, self._has_told, self._told = not self._has_told, True, deltas
         if is_first and not isinstance(document, RegionSnapshot):
             self.findings.notice(str(self._path), _NO_BASE)
-        others = [*getattr(document, "extra", ()), *getattr(document, "data_extra", ())]
+        extra = getattr(document, "extra", EMPTY)
+        until, merged = merged_moments(extra)
+        if is_first and merged:
+            self.findings.notice(
+                str(self._path),
+                f"{merged} deltas up to tick {until} were merged when it was saved; what was between them is gone",
+            )
+        others = [*(name for name in extra if name != MERGED), *getattr(document, "data_extra", ())]
         if is_first and others:
             named = ", ".join(map(str, others[:_NAMED]))
             more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,9 @@ from unspool.regions import (
     DirectoryStorage,
     FileForm,
     InvalidRegionValue,
+    ItemDelta,
+    MultiplayerRegionDelta,
+    Position,
     RegionDelta,
     RegionDeltaFile,
     RegionFileError,
@@ -25,7 +30,9 @@ from unspool.regions import (
     RegionWarning,
     SqliteStorage,
     apply_deltas,
+    decode_region,
     demo_world,
+    encode_region,
     generate_region,
     hash_seed,
     region_state,
@@ -243,3 +250,48 @@ def test_every_error_of_this_room_is_a_region_error(delta: RegionDelta) -> None:
     data["tick"] = "late"
     with pytest.raises(RegionError):
         RegionDelta.from_json(data)
+
+
+def quantity(tick: int) -> RegionDelta:
+    return RegionDelta(tick, "item_removed", Position(3, 4), ItemDelta("chair", 1))
+
+
+def test_moments_that_saving_merged_are_told_of_and_not_made_up(open_storage: Open) -> None:
+    with RegionStore(open_storage(), demo_world()) as store:
+        saved = store.save_file(file_of(*(quantity(tick) for tick in (10, 20, 30)), TENT))
+        assert dict(saved.extra["mergedDeltas"]) == {"until": 30, "count": 2}
+        with pytest.warns(RegionWarning, match="2 deltas up to tick 30 were merged"):
+            store.region_at(PLATFORM_ADDRESS, 15)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            store.region_at(PLATFORM_ADDRESS, 30)
+        with pytest.warns(RegionWarning, match="one delta may stand for several"):
+            store.undo_last(PLATFORM_ADDRESS)
+        again = store.save_file(store.read_file(PLATFORM_ADDRESS).with_deltas([quantity(40)]))  # type: ignore[union-attr]
+        assert again.extra["mergedDeltas"]["count"] >= 2
+    with RegionStore(open_storage(), demo_world(), compress_on_save=False) as store:
+        store.save_file(file_of(*(quantity(tick) for tick in (10, 20, 30))))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert len(store.read_file(PLATFORM_ADDRESS).deltas) == 3  # type: ignore[union-attr]
+            store.region_at(PLATFORM_ADDRESS, 15)
+
+
+def test_a_file_in_the_place_of_another_region_is_refused_and_overwrites_nothing(open_storage: Open) -> None:
+    storage = open_storage()
+    with RegionStore(storage, demo_world()) as store:
+        store.save_file(file_of(TENT))
+        other = replace(PLATFORM_ADDRESS, region=PLATFORM_ADDRESS.region + 1)
+        written = storage.read(PLATFORM_ADDRESS.slug)
+        assert written is not None
+        storage.write(other.slug, written)
+        with pytest.raises(RegionFileError, match="holds the region"):
+            store.load(other)
+        assert storage.read(PLATFORM_ADDRESS.slug) == written
+
+
+@pytest.mark.parametrize("form", list(FileForm))
+def test_fields_of_multiplayer_files_that_nobody_knows_are_written_again(form: FileForm) -> None:
+    file = MultiplayerRegionDelta.sharing(file_of(TENT)).with_deltas([quantity(5)], "ann")
+    file = replace(file, extra={"weather": "rain", "mods": [{"id": 1}]})
+    assert decode_region(encode_region(file, form)) == file
