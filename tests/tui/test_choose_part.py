@@ -142,3 +142,18 @@ async def test_a_tab_that_was_refused_for_want_of_a_choice_can_still_be_chosen_f
         assert "order=little" in driver.panel(Pane.CHANGES)
         await driver.press("O", "2")
         await shows(driver, 1)
+
+
+async def test_very_many_parts_are_listed_before_anything_else(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    with EventLog(path) as events:
+        for space in range(60):
+            for number in range(1 + space % 2):
+                moment = f"2026-02-14T00:{space:02}:0{number}.000Z"
+                write_source(events, f"file{space:02}.py", moment, f"x = {number}\n", "python")
+    async with drive(tabbed(path)) as driver:
+        await driver.until(lambda: "60 parts: show" in driver.text())
+        assert "space file00.py" in driver.text()
+        await driver.press("2")
+        await shows(driver, 2)
+        assert "parts: show" not in driver.text()

@@ -8,7 +8,11 @@ from typing import Final
 from unspool.chain.strategy import ChainState
 
 CHAIN_LENGTH: Final = 32
-"""Entries of a chain under `auto`; two make a block of the file. Longer ones save little and read slower."""
+"""Entries of a chain under `auto`; two make a block of the file. Longer ones save little and read slower, unless the state is large."""
+_LARGE: Final = 1 << 20
+"""Bytes of a state that is not written again for a few small changes: decoding it takes longer than laying on many of them."""
+_BYTES_OF_A_LINK: Final = 1024
+"""Bytes of a large state for which its chain may have one entry."""
 CHAIN_BYTES: Final = 256 * 1024
 """Delta bytes after which `auto` stores a full snapshot, unless the state itself is larger."""
 _STEP_BYTES: Final = 48
@@ -31,4 +35,9 @@ class BlockStrategy:
         """See `FullSnapshotStrategy`."""
         too_large = state.delta_bytes + state.candidate_bytes > max(CHAIN_BYTES, state.full_bytes)
         is_wide = state.patch_steps > max(_LEAST_STEPS, state.full_bytes // _STEP_BYTES)
-        return state.length >= CHAIN_LENGTH - 1 or too_large or is_wide
+        return state.length >= longest_chain(state.full_bytes) - 1 or too_large or is_wide
+
+
+def longest_chain(full_bytes: int) -> int:
+    """Return how many entries a chain may have, given the bytes of its full snapshot."""
+    return CHAIN_LENGTH if full_bytes < _LARGE else full_bytes // _BYTES_OF_A_LINK

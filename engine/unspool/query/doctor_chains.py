@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from unspool.chain.block_strategy import CHAIN_BYTES, CHAIN_LENGTH, BlockStrategy
+from unspool.chain.block_strategy import CHAIN_BYTES, BlockStrategy, longest_chain
 from unspool.chain.strategy import (
     AdaptiveStrategy,
     ChainState,
@@ -185,7 +185,7 @@ def limits_of(strategy: FullSnapshotStrategy, full_bytes: int) -> Limits:
     """Return where a strategy ends a chain that starts with a full snapshot of that many bytes."""
     match strategy:
         case BlockStrategy():
-            return Limits(deltas=CHAIN_LENGTH - 1, bytes=max(CHAIN_BYTES, full_bytes))
+            return Limits(deltas=longest_chain(full_bytes) - 1, bytes=max(CHAIN_BYTES, full_bytes))
         case ChangesStrategy(max_deltas=most):
             return Limits(deltas=most)
         case SizeStrategy(max_bytes=most):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import accumulate, pairwise
+from typing import Final
 
 from unspool.model.tags import map_header
 from unspool.model.values import Value
@@ -55,9 +56,26 @@ class Base(Mapping[str, bytes]):
         """Bytes of the whole state."""
         return len(self.blob)
 
-    def replaced(self, values: Mapping[int, bytes]) -> Base:
-        """Return the state with other values at some places; the cost is theirs, as it is put together when asked for."""
-        return _UpdatedBase(self, values)
+    def extended(self, values: Mapping[int, bytes], added: Mapping[str, bytes]) -> Base:
+        """Return the state with other values at some places and more atoms behind all others; the cost is that of those, as
+        it is put together when asked for.
+        """
+        return _UpdatedBase(self, values, added)
+
+    def followed_by(self, added: Mapping[str, bytes]) -> Base:
+        """Return the state with more atoms as one byte string."""
+        old, header = map_header(len(self.names)), map_header(len(self.names) + len(added))
+        shift = len(header) - len(old)
+        parts: list[bytes | memoryview] = [header, memoryview(self.blob)[len(old) :]]
+        starts, ends = [start + shift for start in self.starts], [end + shift for end in self.ends]
+        at = len(self.blob) + shift
+        for name, value in added.items():
+            key = encode(name)
+            parts += (key, value)
+            starts.append(at + len(key))
+            at = starts[-1] + len(value)
+            ends.append(at)
+        return Base(b"".join(parts), [*self.names, *added], starts, ends)
 
     def joined(self, values: Mapping[int, bytes]) -> Base:
         """Return the state with other values at some places as one byte string."""
@@ -134,28 +152,61 @@ class EncodedState(Mapping[str, Value]):
         return len(self.base)
 
 
+_LARGE_ORIGIN: Final = 1 << 20
+"""Bytes of a state from which on it is not kept beside the values that replaced most of it."""
+
+
 class _UpdatedBase(Base):
-    """A captured state as another one with some values replaced."""
+    """A captured state as another one with some values replaced, and more atoms behind all others."""
 
-    __slots__ = ("_origin", "_size", "_values", "_whole")
+    __slots__ = ("_added", "_held", "_origin", "_size", "_values", "_whole")
 
-    def __init__(self, origin: Base, values: Mapping[int, bytes]) -> None:
-        self.names = origin.names
+    def __init__(self, origin: Base, values: Mapping[int, bytes], added: Mapping[str, bytes]) -> None:
         known: Mapping[int, bytes] = {}
+        self._held = sum(map(len, values.values())) + sum(map(len, added.values()))
+        """Bytes that were handed over since the origin."""
         self._origin: Base = origin
+        self._added: dict[str, int] = {}
+        """Places of the atoms that the origin has not."""
         if isinstance(origin, _UpdatedBase):
             # Others are not kept in a row: each stands on one that is a byte string.
-            self._origin, known = origin._origin, origin._values
+            if origin._whole is not None:
+                self._origin = origin._whole
+            else:
+                self._origin, known, self._added = origin._origin, origin._values, origin._added
+                self._held += origin._held
         self._places = self._origin._places
         self._values: dict[int, bytes] = {**known, **values}
-        self._size = origin.size + sum(len(value) - len(origin.value(place)) for place, value in values.items())
+        size = origin.size + sum(len(value) - len(origin.value(place)) for place, value in values.items())
+        self.names = origin.names
+        if added:
+            first = len(origin.names)
+            self.names = [*origin.names, *added]
+            self._added = {**self._added, **{name: first + number for number, name in enumerate(added)}}
+            self._values.update(enumerate(added.values(), first))
+            size += sum(len(encode(name)) + len(value) for name, value in added.items())
+            size += len(map_header(len(self.names))) - len(map_header(first))
+        self._size = size
         self._whole: Base | None = None
+        if _LARGE_ORIGIN <= self._origin.size < self._held:
+            self._let_go_of_origin()
+
+    def _let_go_of_origin(self) -> None:
+        """Keep each value by itself: most of a large origin has been replaced."""
+        self._values = {place: self.value(place) for place in range(len(self.names))}
+        self._added = {name: place for place, name in enumerate(self.names)}
+        self._origin = Base.of({})
+        self._places = None
 
     @property
     def whole(self) -> Base:
         """The same as one byte string."""
         if self._whole is None:
-            self._whole = self._origin.joined(self._values)
+            count = len(self._origin.names)
+            replaced = {place: value for place, value in self._values.items() if place < count}
+            whole = self._origin.joined(replaced) if replaced else self._origin
+            added = {name: self._values[place] for name, place in self._added.items()}
+            self._whole = whole.followed_by(added) if added else whole
         return self._whole
 
     @property
@@ -174,9 +225,16 @@ class _UpdatedBase(Base):
     def ends(self) -> list[int]:  # type: ignore[override]
         return self.whole.ends
 
+    def to_dict(self) -> dict[str, bytes]:
+        return {name: self.value(place) for place, name in enumerate(self.names)}
+
+    def views(self) -> dict[str, memoryview]:
+        return {name: memoryview(self.value(place)) for place, name in enumerate(self.names)}
+
     def value(self, place: int) -> bytes:
         known = self._values.get(place)
         return self._origin.value(place) if known is None else known
 
     def place_of(self, atom: str) -> int | None:
-        return self._origin.place_of(atom)
+        place = self._added.get(atom)
+        return self._origin.place_of(atom) if place is None else place

@@ -262,21 +262,25 @@ class Capture:
     def _compare_part(self, captured: Captured, forms: Mapping[str, bytes]) -> Taken:
         """Compare some atoms; the cost is theirs, and that of copying the state's bytes once."""
         base = self.base
-        places = {atom: base.place_of(atom) for atom in forms}
-        if captured.gone or None in places.values():
+        if any(base.place_of(atom) is not None for atom in captured.gone):
             whole = {atom: data for atom, data in {**base.to_dict(), **forms}.items() if atom not in captured.gone}
             taken = self._compare_atoms(captured, whole)
             return Taken(taken.changes, taken.base, {**self._last[1], **captured.objects})
         changes: list[AtomChange] = []
         values: dict[int, bytes] = {}
+        added: dict[str, bytes] = {}
         for atom, data in forms.items():
-            place = places[atom] or 0
+            place = base.place_of(atom)
+            if place is None:
+                changes.append(AtomChange(atom, None, data))
+                added[atom] = data
+                continue
             before = base.value(place)
             if before != data and not same_value(before, data):
                 changes.append(AtomChange(atom, before, data))
                 values[place] = data
         objects = {**self._last[1], **captured.objects} if self._immutable else _NO_OBJECTS
-        return Taken(changes, base.replaced(values) if values else base, objects)
+        return Taken(changes, base.extended(values, added) if values or added else base, objects)
 
     def _compare_atoms(self, captured: Captured, forms: Mapping[str, bytes]) -> Taken:
         known = self.base.to_dict()

@@ -9,11 +9,13 @@ from typing import Final
 
 from unspool.model.addresses import is_postgres
 from unspool.sources.entries import Reading
-from unspool.sources.probe import Probe
+from unspool.sources.probe import Probe, Shape
 from unspool.sources.selecting import format_of, is_file_like
 
 MOST: Final = 1_000
 """Parts that are listed; a source with more of them is better asked by name."""
+MANY: Final = 50
+"""Parts above which all of them together tell little: they are listed before anything else is shown."""
 _NO_NAME: Final = '""'
 _NAMED: Final = 5
 """Parts that a message names; the rest are counted."""
@@ -62,6 +64,20 @@ def choices_of(source: str, format_name: str | None = None) -> tuple[Choice, ...
         return ()
     parts: Choices | None = getattr(chosen.load(), "choices", None)
     return () if parts is None else parts(probe)
+
+
+def very_many(source: str, format_name: str | None = None) -> tuple[Choice, ...]:
+    """Return the parts of a source that has more of them than `MANY`; nothing for any other.
+
+    Only databases are looked at, which tell without being read.
+
+    Raises:
+        UnreadableSource: see `choices_of`.
+    """
+    if not is_postgres(source) and (not is_file_like(source) or Probe(Path(source)).shape is not Shape.SQLITE):
+        return ()
+    found = choices_of(source, format_name)
+    return found if len(found) > MANY else ()
 
 
 def by_thread(rows: Iterable[tuple[str, str, int]]) -> tuple[Choice, ...]:

@@ -64,6 +64,7 @@ class SourceEntry:
 
     Attributes:
         state: the whole state, atoms by name; it is recorded before the reader goes on, so it may be changed afterwards.
+            Of an entry `is_part`, the atoms that it sets, and `MISSING` for those that it takes away.
         timestamp_ns: nanoseconds since the Unix epoch.
         action: why it happened; may be empty.
         meta: facts the source gives besides.
@@ -72,6 +73,7 @@ class SourceEntry:
         part: the atoms that follow that entry, where the state merges several parts and only one went back; None: all.
         is_full: store the whole state, as the source did.
         is_note: it is a note, and the state is that of the entry before it.
+        is_part: all atoms that the state does not name are as they were.
     """
 
     state: Mapping[str, Value]
@@ -83,6 +85,7 @@ class SourceEntry:
     part: Collection[str] | None = None
     is_full: bool = False
     is_note: bool = False
+    is_part: bool = False
 
 
 class Reader(Protocol):

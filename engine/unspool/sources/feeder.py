@@ -170,6 +170,16 @@ class SourceFeeder:
                 entry_id=entry.entry_id or "",
                 is_short=False,
             )
+        if entry.is_part:
+            return self._recorder.update(
+                entry.state,
+                entry.action,
+                timestamp_ns=entry.timestamp_ns,
+                meta=entry.meta or None,
+                entry_id=entry.entry_id or "",
+                parent_seq=parent,
+                part=entry.part,
+            )
         return self._recorder.record(
             entry.state,
             entry.action,

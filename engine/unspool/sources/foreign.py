@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 from unspool.errors import UnreadableSource
 from unspool.files.leftovers import ScratchFolder
@@ -17,6 +18,8 @@ from unspool.sources.selecting import select_reader
 from unspool.sources.sqlite_files import side_files
 from unspool.store.file import FileStore
 
+_MOST_SEALED: Final = 4 << 20
+"""Bytes of a state from which on compressing it again and again takes longer than reading the source."""
 Keep = Callable[[SourceFeeder, Recorder, Path], Feeder | None]
 """Given a source that was read, and the native file, may finish that one and return what stands for the feeder then."""
 
@@ -38,7 +41,7 @@ def open_foreign(
     """
     with ExitStack() as resources:
         file = resources.enter_context(ScratchFolder()) / "history.unspool"
-        store = FileStore.create(file, durability="fast")
+        store = FileStore.create(file, durability="fast", seals_below=_MOST_SEALED)
         resources.callback(store.discard)
         recorder = Recorder(store, on_error="raise", max_bytes=None)
         resources.callback(recorder.close)

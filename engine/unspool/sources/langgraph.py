@@ -13,7 +13,7 @@ from unspool.errors import UnreadableSource
 from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.model.values import Value
 from unspool.sources.chains import SeqOf
-from unspool.sources.choices import Choice, by_thread, named
+from unspool.sources.choices import MANY, Choice, by_thread, named
 from unspool.sources.entries import Progress, Reader, SourceEntry, UnusableRecord
 from unspool.sources.findings import Findings
 from unspool.sources.langgraph_chains import (
@@ -54,6 +54,7 @@ _NEEDED: Final = {
     "metadata",
 }
 _THREADS: Final = "SELECT DISTINCT thread_id, checkpoint_ns FROM checkpoints WHERE {chosen} LIMIT 2"
+_THREAD_COUNT: Final = "SELECT count(*) FROM (SELECT DISTINCT thread_id FROM checkpoints)"
 _PARTS: Final = (
     "SELECT thread_id, checkpoint_ns, count(*) FROM checkpoints GROUP BY thread_id, checkpoint_ns "
     "ORDER BY max(checkpoint_id) DESC, checkpoint_ns"
@@ -110,11 +111,20 @@ class CheckpointReader:
             threads = self._connection.execute(_THREADS.format(chosen=chosen), self._chosen).fetchall()
             if select and not threads:
                 raise UnreadableSource(f"{path}: holds no such {' and '.join(select)}; {self._known(select)}")
+            if not select:
+                self._tell_many()
             channels = WrittenChannels(self._writes, folds)
         self._timeline = Timeline(channels, [(str(thread), str(namespace or "")) for thread, namespace in threads])
         self._last_row = 0
         self._done = self._total = 0
         self._is_finished = False
+
+    def _tell_many(self) -> None:
+        count = self._connection.execute(_THREAD_COUNT).fetchone()[0]
+        if count > MANY:
+            self.findings.notice(
+                str(self._path), f"holds {count:,} threads in one timeline; --select thread=NAME shows one of them"
+            )
 
     def _writes(self, thread: str, namespace: str, identity: str) -> Iterable[tuple[str, str | None, bytes]]:
         if not self._has_writes:

@@ -10,7 +10,7 @@ from typing import Final
 from unspool.errors import ConfigError
 from unspool.model.entries import NO_META
 from unspool.model.tags import Tagged
-from unspool.model.values import State, Value
+from unspool.model.values import MISSING, State, Value
 from unspool.sources.entries import TIME_FROM_FILE, SourceEntry, UnusableRecord
 from unspool.sources.findings import Known, with_others
 from unspool.sources.langgraph_channels import Accumulated, WrittenChannels
@@ -49,7 +49,8 @@ class CheckpointRow:
 class Timeline:
     """Puts checkpoints together to one history.
 
-    One thread shows its channels by name. With several the state is that of all, and atoms are named `thread channel`.
+    One thread shows its channels by name. With several the state is that of all, and atoms are named `thread channel`; an entry
+    then names the atoms of its own thread alone, so that what the others hold costs nothing.
     """
 
     def __init__(self, channels: WrittenChannels, threads: list[tuple[str, str]]) -> None:
@@ -63,6 +64,7 @@ class Timeline:
         self._is_single = len(threads) < 2
         self._first = threads[0] if threads else None
         self._state: State = {}
+        """The channels of the only thread; nothing once there are several."""
         self._atoms: dict[tuple[str, str], tuple[str, ...]] = {}
         """The channels that each thread has in the state."""
         self._newest: dict[tuple[str, str], str] = {}
@@ -85,9 +87,8 @@ class Timeline:
         values = self._values(row, checkpoint)
         key = (row.thread, row.namespace)
         self._first = self._first or key
-        if self._is_single and key != self._first:
-            self._become_many()
-        self._replace(key, values)
+        renamed = self._become_many() if self._is_single and key != self._first else None
+        touched = self._replace(key, values)
         timestamp_ns = to_ns(checkpoint.get("ts"))
         nodes = self._nodes(row, checkpoint)
         meta = with_others(_meta(row, nodes, timestamp_ns is None), checkpoint, _OF_CHECKPOINT)
@@ -96,7 +97,9 @@ class Timeline:
         newest, self._newest[key] = self._newest.get(key), row.id
         parent = None if row.parent == newest else row.parent
         part = None if self._is_single or parent is None else tuple(self._ever[key])
-        return SourceEntry(dict(self._state), at, _label(row.metadata, nodes), meta, row.id, parent, part)
+        is_part = not self._is_single and renamed is None
+        state = touched if renamed is None else {**renamed, **touched}
+        return SourceEntry(state, at, _label(row.metadata, nodes), meta, row.id, parent, part, is_part=is_part)
 
     def _values(self, row: CheckpointRow, checkpoint: dict[str, Value]) -> State:
         stored = stored_values(checkpoint)
@@ -132,26 +135,24 @@ class Timeline:
         ran = (name for name, versions in seen.items() if versions and versions != before.get(name))
         return [name for name in ran if isinstance(name, str) and not name.startswith("__")]
 
-    def _become_many(self) -> None:
-        """A second thread appeared: from here on atoms carry their thread's name."""
+    def _become_many(self) -> State:
+        """A second thread appeared: from here on atoms carry their thread's name. Return those of the first one."""
         self._is_single = False
-        if self._first is not None:
-            prefix = prefix_of(*self._first)
-            self._state = {prefix + name: value for name, value in self._state.items()}
+        state, self._state = self._state, {}
+        prefix = "" if self._first is None else prefix_of(*self._first)
+        return {prefix + name: value for name, value in state.items()}
 
-    def _replace(self, key: tuple[str, str], values: State) -> None:
-        """Put a thread's channels in the place of those it had before; those of others stay where they are."""
+    def _replace(self, key: tuple[str, str], values: State) -> State:
+        """Take a thread's channels in the place of those it had before, and return the atoms that are touched by that."""
+        before, self._atoms[key] = self._atoms.get(key, ()), tuple(values)
         if self._is_single:
             self._state = values
-        else:
-            prefix = prefix_of(*key)
-            for name in self._atoms.get(key, ()):
-                if name not in values:
-                    del self._state[prefix + name]
-            for name, value in values.items():
-                self._state[prefix + name] = value
-            self._ever.setdefault(key, {}).update(dict.fromkeys(prefix + name for name in values))
-        self._atoms[key] = tuple(values)
+            return dict(values)
+        prefix = prefix_of(*key)
+        touched: State = {prefix + name: MISSING for name in before if name not in values}
+        touched |= {prefix + name: value for name, value in values.items()}
+        self._ever.setdefault(key, {}).update(dict.fromkeys(prefix + name for name in values))
+        return touched
 
     def notices(self) -> Iterator[str]:
         """Yield what must be said about the whole and was not said yet."""

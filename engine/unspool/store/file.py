@@ -74,6 +74,7 @@ class FileStore:
         durability: Durability = "default",
         mode: int = PRIVATE,
         seals: bool = True,
+        seals_below: int | None = None,
         history_id: str = "",
         keep: Keep | None = None,
         first: int = 0,
@@ -89,6 +90,7 @@ class FileStore:
             mode: permissions of a new file and of what lies beside it, whatever the umask; a file that is there keeps
                 its own.
             seals: compress entries into blocks; not worth it where they do not stay for long.
+            seals_below: compress no more from the first state on that has this many bytes: each block takes in one.
             history_id: which history a new file holds; one of its own where "".
             keep: how much of the recording is kept; older blocks are dropped as entries are added. None for all of it.
             first: the number of a new file's first entry, where those before it are not kept.
@@ -105,8 +107,9 @@ class FileStore:
 
         place = Path(path)
         writer = FileWriter(
-            place, durability, mode, seals=seals, history_id=history_id, keep=keep, beginning=(first, bound)
-        )
+            place, durability, mode, seals=seals, seals_below=seals_below, history_id=history_id, keep=keep,
+            beginning=(first, bound),
+        )  # fmt: skip
         return cls(place, writer.reader, writer)
 
     @property

@@ -65,8 +65,8 @@ class FileWriter:
     """The one writer of a file."""
 
     def __init__(
-        self, path: Path, durability: str, mode: int = PRIVATE, *, seals: bool = True, history_id: str = "",
-        keep: Keep | None = None, beginning: tuple[int, str] = (0, ""),
+        self, path: Path, durability: str, mode: int = PRIVATE, *, seals: bool = True, seals_below: int | None = None,
+        history_id: str = "", keep: Keep | None = None, beginning: tuple[int, str] = (0, ""),
     ) -> None:  # fmt: skip
         """Open or create the file; rows that a crashed writer left in the tail are sealed at once.
 
@@ -74,7 +74,7 @@ class FileWriter:
             path: the file.
             durability: see `FileStore.create`.
             mode: permissions of a new file.
-            seals: compress entries into blocks; not worth it where they do not stay for long.
+            seals, seals_below: see `FileStore.create`.
             history_id: which history a new file holds; one of its own where "".
             keep: how much of the recording is kept; None for all of it.
             beginning: the number of a new file's first entry, and by which bound those before it were dropped.
@@ -87,6 +87,7 @@ class FileWriter:
         # The name stays the same when the app changes its folder, and links lead to one lock and one -wal.
         self._path = Path(os.path.realpath(path))
         self._seals = seals
+        self._seals_below = seals_below
         self._lock_file = _lock(self._path, check_mode(mode))
         self._lock = threading.Lock()
         with ExitStack() as undo:
@@ -275,6 +276,9 @@ class FileWriter:
 
     def _plan_sealing(self, draft: Draft, seq: int) -> None:
         rows = seq - self._run_start
+        if self._seals_below is not None and draft.full_bytes >= self._seals_below:
+            self._seals = False
+            return
         is_full = draft.record.codec.is_full
         enough = rows >= RUN_ROWS or self._run_bytes > _RUN_BYTES + 2 * draft.full_bytes
         too_much = rows >= _MAX_ROWS or self._run_bytes > 4 * max(_RUN_BYTES, draft.full_bytes)

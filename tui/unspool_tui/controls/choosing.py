@@ -54,6 +54,34 @@ def choose(main: MainScreen) -> None:
     main.ask(Kind.TASK, look, take)
 
 
+def offer_many(main: MainScreen) -> None:
+    """List the parts of a source first that has very many of them: all together tell little, and take long to read."""
+    source = main.unspool_app.tabs.front_tab.source
+    if source is None or source.select or not main.scene.history.is_foreign:
+        return
+    name, format_name = source.name, source.format
+
+    def look() -> tuple[Choice, ...]:
+        from unspool.sources.choices import very_many
+
+        return very_many(name, format_name)
+
+    def take(reply: Reply) -> None:
+        found: Sequence[Choice] = reply.value or ()
+        # What the person does by now goes before.
+        if not found or main.app.screen is not main:
+            return
+        from unspool_tui.screens.menu import Menu
+
+        def chosen(value: str | None) -> None:
+            if value is not None and value != _ALL:
+                main.unspool_app.front.reopen(found[int(value)].select)
+
+        main.open(Menu(f"{len(found):,} parts: show", _lines(found, {}), at=_ALL), chosen)
+
+    main.ask(Kind.TASK, look, take)
+
+
 def _shown(found: Sequence[Choice], select: Mapping[str, str]) -> str:
     """Return the line of what is shown now."""
     return next((str(number) for number, choice in enumerate(found) if choice.select == select), _ALL)

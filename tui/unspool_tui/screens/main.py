@@ -132,6 +132,10 @@ class MainScreen(Screen[None]):
             finding.restore_filter(self, self.first_filter)
         if not self.scene.ledger.ready:
             self.desk.ask(Kind.LEDGER, lambda: full_ledger(self.scene.history))
+        if self.scene.history.is_foreign:
+            from unspool_tui.controls import choosing
+
+            choosing.offer_many(self)
 
     def on_unmount(self) -> None:
         """Stop; what is under way is not waited for."""
