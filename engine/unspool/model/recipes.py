@@ -11,11 +11,13 @@ import dataclasses
 import datetime as dt
 import decimal
 import enum
+import sys
 import uuid
 from collections import ChainMap, OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import islice
+from struct import calcsize
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Final
 
@@ -24,6 +26,8 @@ from unspool.model.values import Value
 
 Recipe = Callable[[Value], tuple[int, Value]]
 Find = Callable[[type], Recipe | None]
+Contents = tuple[tuple[type, str, Callable[[Value], Value]], ...]
+"""Plain types, the name that their content has among fields, and what gives it."""
 
 _MOST_KNOWN: Final = 4096
 """Classes remembered; a program that makes classes without end gets by with these."""
@@ -85,7 +89,11 @@ def module_name(kind: type) -> str:
 _module_of: Final[Callable[[type], Value]] = vars(type)["__module__"].__get__
 _name_of: Final[Callable[[type], str]] = vars(type)["__qualname__"].__get__
 _mro_of: Final[Callable[[type], tuple[type, ...]]] = vars(type)["__mro__"].__get__
-_NO_FIELDS: Final[dict[str, Value]] = {}
+_POINTER: Final = calcsize("P")
+HIDDEN: Final = "…"
+"""Key under which a mapping says that it is not all there is."""
+_INSTRUMENTED: Final = ("_sa_instance_state", "_sa_adapter", "_state")
+"""What SQLAlchemy and Django keep beside the fields of a row, and the items of a collection."""
 
 
 def fields_reader(kind: type) -> Callable[[Value], dict[str, Value]] | None:
@@ -114,10 +122,10 @@ def find_plain(kind: type) -> Recipe | None:
         name = type_name(kind)
         return lambda value: (TAGGED, [name, [value.name, value.value], True])
     if dataclasses.is_dataclass(kind):
-        return tagged(kind, field_reader(kind, tuple(item.name for item in dataclasses.fields(kind))))
-    for base, content in _CONTENTS:
-        if issubclass(kind, base):
-            return tagged(kind, content)
+        return tagged(kind, object_content(kind, tuple(item.name for item in dataclasses.fields(kind))))
+    inherited = inherited_content(kind, _CONTENTS)
+    if inherited is not None:
+        return tagged(kind, inherited)
     if issubclass(kind, tuple):
         return tagged(kind, _tuple_content(kind))
     if issubclass(kind, Mapping):
@@ -144,21 +152,141 @@ def field_reader(kind: type, names: tuple[str, ...]) -> Callable[[Value], dict[s
 
     A field that is not set is left out: None would be a value.
     """
-    slots = {name: slot_of(kind, name) for name in names}
-    own = {name: slot for name, slot in slots.items() if slot is not None}
-    if names and len(own) == len(names):
+    read_all = stored_reader(kind)
+    if read_all is None:
+        return lambda _: {}
+    declared = dict.fromkeys(names)
+    own = {name: slot for name in names if (slot := slot_of(kind, name)) is not None}
+    fields = fields_reader(kind)
+    is_told = declared.keys() >= set(slot_names(kind))
+    if fields is None and is_told and own.keys() == declared.keys():
         return lambda value: slot_values(own, value)
 
-    fields = fields_reader(kind) or (lambda _: _NO_FIELDS)
-
     def read_fields(value: Value) -> dict[str, Value]:
-        held = fields(value)
-        if held.keys() == slots.keys():
-            return dict(held)
-        found = slot_values(own, value)
-        return {name: found[name] if name in found else held[name] for name in slots if name in found or name in held}
+        if fields is not None and is_told:
+            held = fields(value)
+            if held.keys() == declared.keys():
+                return dict(held)
+        found = read_all(value)
+        return {**{name: found[name] for name in declared if name in found}, **found}
 
     return read_fields
+
+
+def stored_reader(kind: type, beside: type = object) -> Callable[[Value], dict[str, Value]] | None:
+    """Return what reads all that a class's objects store in slots and in their `__dict__`; None where they have neither.
+
+    Args:
+        kind: the class.
+        beside: a base whose own slots are left out.
+    """
+    slots = {name: slot for name in slot_names(kind, beside) if (slot := slot_of(kind, name)) is not None}
+    fields = fields_reader(kind)
+    if fields is None:
+        return (lambda value: slot_values(slots, value)) if slots else None
+
+    def read(value: Value) -> dict[str, Value]:
+        held = fields(value)
+        found = {**slot_values(slots, value), **held} if slots else dict(held)
+        for name in _INSTRUMENTED:
+            if name in found and module_name(type(found[name])).startswith(("sqlalchemy.", "django.")):
+                del found[name]
+        if "psygnal" in sys.modules:
+            found = {name: part for name, part in found.items() if not module_name(type(part)).startswith("psygnal.")}
+        return found
+
+    return read
+
+
+def slot_names(kind: type, beside: type = object) -> tuple[str, ...]:
+    """Return the names of a class's slots, those of its bases first; not those that a base `beside` has as well."""
+    passed = _mro_of(beside)
+    return tuple(name for base in reversed(_mro_of(kind)) if base not in passed for name in _slots(base))
+
+
+def _slots(base: type) -> tuple[str, ...]:
+    slots = base.__dict__.get("__slots__", ())
+    given = (slots,) if isinstance(slots, str) else tuple(slots)
+    hidden = base.__name__.lstrip("_")
+    # As Python spells names that begin with two underscores.
+    return tuple(
+        f"_{hidden}{name}" if name.startswith("__") and not name.endswith("__") else name
+        for name in given
+        if name not in ("__dict__", "__weakref__")
+    )
+
+
+def object_content(kind: type, names: tuple[str, ...] = ()) -> Callable[[Value], Value]:
+    """Return what reads an object's fields, and what it holds besides them as a list, text or the like.
+
+    Of a class that builds on one written in C, whose objects hold what no field tells, a marker says so.
+
+    Args:
+        kind: the class.
+        names: fields that come first.
+    """
+    fields = field_reader(kind, names)
+    inherited = inherited_content(kind, _CONTENTS, fields)
+    if inherited is not None:
+        return inherited
+    hiding = _hiding_base(kind)
+    if hiding is None:
+        return fields
+    marker = Unrepresentable(type_name(hiding), "what it holds beside the fields is not kept")
+    return lambda value: {**fields(value), HIDDEN: marker}
+
+
+def _hiding_base(kind: type) -> type | None:
+    """Return the class written in C whose objects hold what neither slots nor a `__dict__` tell; None where none does."""
+    for base in _mro_of(kind):
+        above = base.__base__
+        if above is None:
+            continue
+        held = vars(base)
+        told = sum(type(member) is MemberDescriptorType for member in held.values())
+        told += sum(name in held for name in ("__dict__", "__weakref__"))
+        if base.__basicsize__ - above.__basicsize__ > told * _POINTER or base.__itemsize__ != above.__itemsize__:
+            return base
+    return None
+
+
+def inherited_content(
+    kind: type, contents: Contents, fields: Callable[[Value], dict[str, Value]] | None = None
+) -> Callable[[Value], Value] | None:
+    """Return what gives the content of a subclass as its plain base gives it, and the fields it has besides.
+
+    Where there are fields, the content stands among them as `items` (`value` for a scalar).
+
+    Args:
+        kind: the subclass.
+        contents: plain bases, and what gives their content.
+        fields: reads the fields; None for all that the plain base does not store itself.
+
+    Returns:
+        None where it is a subclass of none of them.
+    """
+    for base, key, content in contents:
+        if issubclass(kind, base):
+            return _with_fields(key, content, fields or stored_reader(kind, base))
+    return None
+
+
+def _with_fields(
+    key: str, content: Callable[[Value], Value], fields: Callable[[Value], dict[str, Value]] | None
+) -> Callable[[Value], Value]:
+    if fields is None:
+        return content
+
+    def read(value: Value) -> Value:
+        found, held = fields(value), content(value)
+        if not found:
+            return held
+        name = key
+        while name in found:
+            name = f"{name}_"
+        return {**found, name: held}
+
+    return read
 
 
 def slot_of(kind: type, name: str) -> MemberDescriptorType | None:
@@ -188,12 +316,17 @@ def _tuple_content(kind: type) -> Callable[[Value], Value]:
     if isinstance(fields, tuple) and all(type(name) is str for name in fields):
         names = tuple(fields)
 
+        beside = stored_reader(kind)
+
         def by_name(value: Value) -> Value:
             items = tuple.__getitem__(value, slice(None))
-            return dict(zip(names, items, strict=True)) if len(items) == len(names) else items
+            if len(items) != len(names):
+                return items
+            fields = dict(zip(names, items, strict=True))
+            return fields if beside is None else {**beside(value), **fields}
 
         return by_name
-    return lambda value: tuple.__getitem__(value, slice(None))
+    return _with_fields("items", lambda value: tuple.__getitem__(value, slice(None)), stored_reader(kind))
 
 
 def _mapping_content(value: Value) -> dict[Value, Value]:
@@ -203,24 +336,24 @@ def _mapping_content(value: Value) -> dict[Value, Value]:
     return content
 
 
-_CONTENTS: Final[tuple[tuple[type, Callable[[Value], Value]], ...]] = (
-    (OrderedDict, lambda value: dict(OrderedDict.items(value))),
-    (dict, lambda value: dict(dict.items(value))),
-    (str, str.__str__),
-    (int, int.__index__),
-    (float, float.__float__),
-    (bytes, lambda value: bytes.__getitem__(value, slice(None))),
-    (bytearray, lambda value: bytes(bytearray.__getitem__(value, slice(None)))),
-    (list, lambda value: list.__getitem__(value, slice(None))),
-    (set, lambda value: set(set.__iter__(value))),
-    (frozenset, lambda value: frozenset(frozenset.__iter__(value))),
-    (dt.datetime, dt.datetime.__str__),
-    (dt.date, dt.date.__str__),
-    (dt.time, dt.time.__str__),
-    (dt.timedelta, dt.timedelta.__str__),
-    (decimal.Decimal, decimal.Decimal.__str__),
-    (uuid.UUID, uuid.UUID.__str__),
-    (complex, lambda value: complex(value.real, value.imag)),
+_CONTENTS: Final[Contents] = (
+    (OrderedDict, "items", lambda value: dict(OrderedDict.items(value))),
+    (dict, "items", lambda value: dict(dict.items(value))),
+    (str, "value", str.__str__),
+    (int, "value", int.__index__),
+    (float, "value", float.__float__),
+    (bytes, "value", lambda value: bytes.__getitem__(value, slice(None))),
+    (bytearray, "value", lambda value: bytes(bytearray.__getitem__(value, slice(None)))),
+    (list, "items", lambda value: list.__getitem__(value, slice(None))),
+    (set, "items", lambda value: set(set.__iter__(value))),
+    (frozenset, "items", lambda value: frozenset(frozenset.__iter__(value))),
+    (dt.datetime, "value", dt.datetime.__str__),
+    (dt.date, "value", dt.date.__str__),
+    (dt.time, "value", dt.time.__str__),
+    (dt.timedelta, "value", dt.timedelta.__str__),
+    (decimal.Decimal, "value", decimal.Decimal.__str__),
+    (uuid.UUID, "value", uuid.UUID.__str__),
+    (complex, "value", lambda value: complex(value.real, value.imag)),
 )
 """Content of subclasses, as the plain type itself gives it: what a subclass makes of it is not asked."""
 

@@ -13,7 +13,7 @@ import msgpack
 from unspool.errors import UnsupportedValue
 from unspool.model.keys import step_of
 from unspool.model.paths import Path, Step, format_path
-from unspool.model.recipes import FROZENSET, SET, TAGGED, Recipes, short_name, type_name
+from unspool.model.recipes import FROZENSET, HIDDEN, SET, TAGGED, Recipes, short_name, type_name
 from unspool.model.tags import Tag, array_header, extension, leaf_form, map_header
 from unspool.model.values import Value
 from unspool.model.wire import is_race
@@ -24,8 +24,6 @@ _PAIRS: Final = int(Tag.PAIRS)
 _UNREPRESENTABLE: Final = int(Tag.UNREPRESENTABLE)
 REFERENCE: Final = "$ref"
 """Type name of what stands for an object that is written elsewhere; its value is the path there."""
-_MORE: Final = "…"
-"""Key under which a mapping that was cut short says so."""
 _SMALL: Final = 256
 """Bytes up to which an object is simply written again where it is met again."""
 _REPEATED: Final = 64 * 1024
@@ -271,7 +269,7 @@ class _Walk:
         frame.out[frame.header_at : frame.header_at + size] = header
         frame.total = frame.count
         if frame.kind != "list":
-            frame.out += _pack(_MORE)
+            frame.out += _pack(HIDDEN)
         frame.out += _marker(short_name(type(frame.source[0])), reason)
         self._tell(reason)
 

@@ -9,6 +9,7 @@ import dataclasses
 import datetime as dt
 import enum
 import functools
+import io
 import ipaddress
 import logging
 import pathlib
@@ -425,3 +426,104 @@ def test_a_field_that_is_not_there_is_left_out(tmp_path: pathlib.Path) -> None:
         recorder.record({"carts": states})
     with unspool.open_history(tmp_path / "a.unspool") as history:
         assert [cart.value for cart in history.state(0)["carts"]] == [{"count": 1}, {"count": 1}]
+
+
+class Ring(collections.deque[int]):
+    pass
+
+
+class Numbers(array.array):  # type: ignore[type-arg]
+    pass
+
+
+class Folder(type(pathlib.Path())):  # type: ignore[misc]
+    pass
+
+
+class Cart(list[int]):
+    def __init__(self, *items: int) -> None:
+        super().__init__(items)
+        self.owner = "ada"
+
+
+class Settings(dict[str, int]):
+    __slots__ = ("source",)
+
+    def __init__(self, **items: int) -> None:
+        super().__init__(items)
+        self.source = "a.toml"
+
+
+class Label(str):
+    def __new__(cls, text: str) -> Label:
+        made = super().__new__(cls, text)
+        made.items = "x"  # type: ignore[attr-defined]
+        made.value = "y"  # type: ignore[attr-defined]
+        return made
+
+
+class Pair(NamedTuple):
+    a: int
+
+
+class Noted(Pair):
+    pass
+
+
+@dataclasses.dataclass
+class Order:
+    lines: list[int]
+
+    def __post_init__(self) -> None:
+        self.total = sum(self.lines)
+
+
+@dataclasses.dataclass(init=False)
+class Rows(list[int]):
+    name: str = "r"
+
+
+class Coded(Exception):
+    __slots__ = ("code",)
+
+
+def _with(made: Any, **fields: Any) -> Any:
+    for name, field in fields.items():
+        setattr(made, name, field)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("value", "content"),
+    [
+        (Ring([1, 2]), [1, 2]),
+        (Ring([1], maxlen=5), {"items": [1], "maxlen": 5}),
+        (_with(Ring([1]), name="r"), {"name": "r", "items": [1]}),
+        (Numbers("i", [1, 2]), {"typecode": "i", "items": [1, 2]}),
+        (Folder("a/b"), "a/b"),
+        (Cart(1, 2), {"owner": "ada", "items": [1, 2]}),
+        (Settings(a=1), {"source": "a.toml", "items": {"a": 1}}),
+        (Label("l"), {"items": "x", "value": "y", "value_": "l"}),
+        (_with(Noted(1), seen=True), {"a": 1, "seen": True}),
+        (Order([1, 2]), {"lines": [1, 2], "total": 3}),
+        (_with(Rows(), name="n"), {"name": "n", "items": []}),
+        (_with(Coded("no"), code=7), {"code": 7, "args": ("no",)}),
+        (FileNotFoundError(2, "gone", "a.txt"), {"filename": "a.txt", "args": (2, "gone")}),
+        (ImportError("no", name="shop"), {"name": "shop", "args": ("no",)}),
+        (dt.timezone(dt.timedelta(hours=1), "X"), {"name": "X", "offset": dt.timedelta(hours=1)}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_nothing_that_an_object_holds_beside_its_declared_fields_is_lost(value: Any, content: Any) -> None:
+    found = kept(value)
+    assert strict_equal(found.value, content)
+
+
+def test_what_a_class_written_in_c_hides_is_said_to_be_missing() -> None:
+    class Stream(io.BytesIO):
+        pass
+
+    assert kept(_with(Stream(b"x"), name="s")).value == {
+        "name": "s",
+        "…": Unrepresentable("_io.BytesIO", "what it holds beside the fields is not kept"),
+    }

@@ -182,3 +182,76 @@ def test_tensors_are_told_without_waiting_for_a_device(monkeypatch: pytest.Monke
     found = kept(torch.ones(2, 2)).value
     assert (found["shape"], found["values"]) == ([2, 2], [[1.0, 1.0], [1.0, 1.0]])
     assert "values" not in kept(torch.ones(5000)).value
+
+
+def test_attributes_beside_declared_ones_are_kept() -> None:
+    attrs = pytest.importorskip("attrs")
+    pydantic = pytest.importorskip("pydantic")
+
+    @attrs.define(slots=False)
+    class Robot:
+        hp: int = 1
+
+        def __attrs_post_init__(self) -> None:
+            self.seen = True
+
+    class Account(pydantic.BaseModel):
+        name: str = "ada"
+        _balance: int = pydantic.PrivateAttr(default=7)
+
+    assert kept(Robot()).value == {"hp": 1, "seen": True}
+    assert kept(Account()).value == {"name": "ada", "_balance": 7}
+    assert kept(Account.__new__(Account)).value == {}
+
+
+def test_secrets_of_libraries_are_stars_whatever_builds_on_them() -> None:
+    pydantic = pytest.importorskip("pydantic")
+    starlette = pytest.importorskip("starlette.datastructures")
+
+    class Key(pydantic.Secret[str]):  # type: ignore[misc, name-defined]
+        pass
+
+    class Word(pydantic.SecretStr):  # type: ignore[misc, name-defined]
+        pass
+
+    class Config(pydantic.BaseModel):
+        key: Key
+        number: pydantic.Secret[int]
+
+    hidden = "hunter2-4711"
+    values = [
+        Key(hidden),
+        Word(hidden),
+        pydantic.Secret(hidden),
+        pydantic.Secret[str](hidden),
+        starlette.Secret(hidden),
+    ]
+    for value in [*values, Config(key=hidden, number=4711), {Word(hidden): 1}, pydantic.SecretBytes(b"4711")]:
+        assert "4711" not in repr(kept(value))
+
+
+def test_numbers_that_python_has_none_for_and_masks_are_told() -> None:
+    numpy = pytest.importorskip("numpy")
+
+    assert kept(numpy.longdouble("0.1")).value == "0.1"
+    assert kept(numpy.array([1, 2], numpy.longdouble)).value["values"][1] == Tagged("numpy.longdouble", "2.0")
+    masked = kept(numpy.ma.array([1, 2], mask=[False, True])).value
+    assert (masked["values"], masked["mask"]["values"]) == ([1, 2], [False, True])
+
+    class Quantity(numpy.ndarray):  # type: ignore[misc, name-defined]
+        unit = ""
+
+    lengths = numpy.array([1, 2]).view(Quantity)
+    lengths.unit = "m"
+    assert (kept(lengths).value["unit"], kept(lengths).value["values"]) == ("m", [1, 2])
+
+
+def test_columns_and_attributes_of_pandas() -> None:
+    pandas = pytest.importorskip("pandas")
+
+    frame = pandas.DataFrame({"a": [1]})
+    frame.attrs["source"] = "a.csv"
+    assert kept(frame).value["attrs"] == {"source": "a.csv"}
+    assert kept(frame["a"]).value["attrs"] == {"source": "a.csv"}
+    assert kept(pandas.Categorical(["x", "y"])).value == {"dtype": "category", "values": ["x", "y"]}
+    assert kept(pandas.array([1, None], dtype="Int64")).value["values"][0] == 1

@@ -9,13 +9,15 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from unspool.model.recipes import Recipe, field_reader, module_name, tagged
+from unspool.model.recipes import Recipe, fields_reader, module_name, object_content, stored_reader, tagged
 from unspool.model.values import Value
 
 _LISTED: Final = 1024
 """Numbers of an array up to which it is kept as lists, whose items can be compared one by one; beyond, as bytes."""
 _LARGEST: Final = 16 * 1024 * 1024
 """Bytes of an array or table beyond which only its shape and type are kept."""
+_STARS: Final = "**********"
+"""What stands in the place of secrets that libraries hide themselves."""
 _MOST_CELLS: Final = 100_000
 
 
@@ -31,22 +33,32 @@ def find_library(kind: type) -> Recipe | None:
                 return recipe
     attributes = getattr(kind, "__attrs_attrs__", None)
     if isinstance(attributes, tuple):
-        return tagged(kind, field_reader(kind, tuple(item.name for item in attributes)))
+        return tagged(kind, object_content(kind, tuple(item.name for item in attributes)))
     return None
 
 
 def _pydantic(kind: type, library: Any) -> Recipe | None:
-    if issubclass(kind, library.SecretStr | library.SecretBytes) or kind.__name__.startswith("Secret["):
-        return tagged(kind, lambda _: "**********")
-    if not issubclass(kind, library.BaseModel):
+    secrets = (library.SecretStr, library.SecretBytes, getattr(library, "Secret", library.SecretStr))
+    if issubclass(kind, secrets):
+        return tagged(kind, lambda _: _STARS)
+    read = stored_reader(kind)
+    if read is None or not issubclass(kind, library.BaseModel):
         return None
 
     def content(value: Value) -> dict[str, Value]:
-        fields = dict(object.__getattribute__(value, "__dict__"))
-        extra = object.__getattribute__(value, "__pydantic_extra__")
-        return {**fields, **extra} if extra else fields
+        held = read(value)
+        extra, private = held.pop("__pydantic_extra__", None), held.pop("__pydantic_private__", None)
+        held.pop("__pydantic_fields_set__", None)
+        return {**held, **(extra or {}), **(private or {})}
 
     return tagged(kind, content)
+
+
+def _starlette(kind: type, _: Any) -> Recipe | None:
+    # The library itself need not have loaded the module that its secrets are in.
+    structures = sys.modules.get("starlette.datastructures")
+    secret = getattr(structures, "Secret", None)
+    return tagged(kind, lambda _: _STARS) if secret is not None and issubclass(kind, secret) else None
 
 
 def _pydantic_core(kind: type, library: Any) -> Recipe | None:
@@ -64,15 +76,34 @@ def _pydantic_core(kind: type, library: Any) -> Recipe | None:
 
 
 def _numpy(kind: type, library: Any) -> Recipe | None:
+    if issubclass(kind, library.ma.MaskedArray):
+        return tagged(kind, _masked_content)
     if issubclass(kind, library.ndarray):
-        return tagged(kind, _array_content)
+        return tagged(kind, _array_of(kind))
     if issubclass(kind, library.datetime64 | library.timedelta64):
         return tagged(kind, str)
     if issubclass(kind, library.void):
         return tagged(kind, _row_content)
+    if issubclass(kind, library.longdouble | library.clongdouble):
+        # Python has no number for it: `item()` gives it back as it is.
+        return tagged(kind, str)
     if issubclass(kind, library.generic):
         return tagged(kind, library.generic.item)
     return tagged(kind, str) if issubclass(kind, library.dtype) else None
+
+
+def _array_of(kind: type) -> Callable[[Value], Value]:
+    fields = None if module_name(kind).partition(".")[0] == "numpy" else fields_reader(kind)
+    if fields is None:
+        return _array_content
+    # An array of an app's own kind has facts besides, such as a unit.
+    return lambda array: {**fields(array), **_array_content(array)}
+
+
+def _masked_content(array: Value) -> dict[str, Value]:
+    """Return an array with what of it is masked, which its values alone do not tell."""
+    masks = sys.modules["numpy.ma"].getmaskarray(array)
+    return {**_array_content(array), "mask": _array_content(masks)}
 
 
 def _array_content(array: Value) -> dict[str, Value]:
@@ -108,6 +139,8 @@ def _pandas(kind: type, library: Any) -> Recipe | None:
         return tagged(kind, _series_content)
     if issubclass(kind, library.Index):
         return tagged(kind, _index_content)
+    if issubclass(kind, library.api.extensions.ExtensionArray):
+        return tagged(kind, _column_content)
     if issubclass(kind, library.Timestamp):
         return tagged(kind, library.Timestamp.isoformat)
     if issubclass(kind, library.Timedelta):
@@ -133,6 +166,8 @@ def _frame_content(frame: Value) -> dict[str, Value]:
         "columns": frame.columns.tolist(),
         "dtypes": [str(kind) for kind in frame.dtypes],
     }
+    if frame.attrs:
+        content["attrs"] = dict(frame.attrs)
     if frame.size > _MOST_CELLS:
         content["values"] = f"{frame.size:,} cells left out"
         return content
@@ -143,8 +178,15 @@ def _frame_content(frame: Value) -> dict[str, Value]:
     return content
 
 
+def _column_content(column: Value) -> dict[str, Value]:
+    values = column.tolist() if len(column) <= _MOST_CELLS else f"{len(column):,} cells left out"
+    return {"dtype": str(column.dtype), "values": values}
+
+
 def _series_content(series: Value) -> dict[str, Value]:
     content: dict[str, Value] = {"name": series.name, "dtype": str(series.dtype)}
+    if series.attrs:
+        content["attrs"] = dict(series.attrs)
     if series.size > _MOST_CELLS:
         content["values"] = f"{series.size:,} cells left out"
         return content
@@ -184,5 +226,6 @@ _FINDERS: Final[dict[str, Callable[[type, Any], Recipe | None]]] = {
     "pydantic": _pydantic,
     "pydantic_core": _pydantic_core,
     "sqlalchemy": _sqlalchemy,
+    "starlette": _starlette,
     "torch": _torch,
 }

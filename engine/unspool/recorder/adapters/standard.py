@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import array
 import collections
 import datetime as dt
 import functools
 import inspect
 import logging
+import pathlib
 import random
 import re
 import types
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from traceback import walk_tb
 from typing import Final, NamedTuple
 
-from unspool.model.recipes import Recipe, tagged, type_name
+from unspool.model.recipes import Contents, Recipe, inherited_content, tagged, type_name
+from unspool.model.standard import CONTENTS
 from unspool.model.values import Value
 
+_NO_FACTS: Final = frozenset(("obj", "print_file_and_line"))
+"""What exceptions hold for the interpreter: the object without an attribute leads into the machinery of the program."""
 _MOST_FRAMES: Final = 100
 """Frames of a traceback that are kept: the innermost, where an error arose."""
 
@@ -30,6 +36,9 @@ def find_standard(kind: type) -> Recipe | None:
         return tagged(kind, content)
     if issubclass(kind, BaseException):
         return tagged(kind, exception_content)
+    inherited = None if kind in CONTENTS else inherited_content(kind, _BASES)
+    if inherited is not None:
+        return tagged(kind, inherited)
     if issubclass(kind, type):
         return tagged(kind, type_name)
     return None
@@ -37,7 +46,7 @@ def find_standard(kind: type) -> Recipe | None:
 
 def exception_content(error: BaseException) -> dict[str, Value]:
     """Return what is kept of an exception: its arguments, where it arose, what it came from, and its own fields."""
-    content: dict[str, Value] = dict(object.__getattribute__(error, "__dict__"))
+    content: dict[str, Value] = {**_members(error), **_own_fields(error)}
     content["args"] = _own(error, "args")
     frames = [
         f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
@@ -52,6 +61,24 @@ def exception_content(error: BaseException) -> dict[str, Value]:
     if isinstance(error, BaseExceptionGroup):
         content["exceptions"] = list(error.exceptions)
     return content
+
+
+def _members(error: BaseException) -> dict[str, Value]:
+    """Return what an exception holds in slots and as the interpreter's own facts, such as the name of a file."""
+    given = [id(part) for part in _own(error, "args")]
+    found: dict[str, Value] = {}
+    for base in type.mro(type(error)):
+        if base is BaseException:
+            break
+        for name, member in vars(base).items():
+            if type(member) is types.MemberDescriptorType and name not in _NO_FACTS:
+                with suppress(AttributeError):
+                    found.setdefault(name, member.__get__(error))
+    return {name: fact for name, fact in found.items() if fact is not None and id(fact) not in given}
+
+
+def _own_fields(error: BaseException) -> dict[str, Value]:
+    return dict(object.__getattribute__(error, "__dict__"))
 
 
 def _own(error: BaseException, name: str) -> Value:
@@ -107,14 +134,29 @@ _parameters: Final[weakref.WeakKeyDictionary[types.FunctionType, Parameters]] = 
 
 
 def _deque(value: collections.deque[Value]) -> Value:
-    return list(value) if value.maxlen is None else {"items": list(value), "maxlen": value.maxlen}
+    items = list(collections.deque.__iter__(value))
+    longest = _DEQUE_MAXLEN(value)
+    return items if longest is None else {"items": items, "maxlen": longest}
+
+
+_DEQUE_MAXLEN: Final[Callable[[Value], Value]] = vars(collections.deque)["maxlen"].__get__
+_PARTIAL: Final = vars(functools.partial)
 
 
 def _partial(value: functools.partial[Value]) -> dict[str, Value]:
-    given = len(value.args)
-    names = Parameters.known(value.func).names(given) if given else []
+    function, given, named = (_PARTIAL[name].__get__(value) for name in ("func", "args", "keywords"))
+    names = Parameters.known(function).names(len(given)) if given else []
     parameters = {"parameters": names} if names else {}
-    return {"func": value.func, **parameters, "args": list(value.args), "keywords": dict(value.keywords)}
+    return {"func": function, **parameters, "args": list(given), "keywords": dict(named)}
+
+
+def _zone(value: dt.timezone) -> Value:
+    name, offset = dt.timezone.tzname(value, None), dt.timezone.utcoffset(value, None)
+    return name if name == dt.timezone.tzname(dt.timezone(offset), None) else {"name": name, "offset": offset}
+
+
+def _array(value: array.array[Value]) -> Value:
+    return {"typecode": array.array.typecode.__get__(value), "items": array.array.tolist(value)}
 
 
 def _log_record(value: logging.LogRecord) -> dict[str, Value]:
@@ -133,7 +175,7 @@ _CONTENTS: Final[dict[type, Callable[[Value], Value]]] = {
     re.Pattern: lambda value: {"pattern": value.pattern, "flags": value.flags},
     random.Random: random.Random.getstate,
     functools.partial: _partial,
-    dt.timezone: dt.timezone.__str__,
+    dt.timezone: _zone,
     types.FunctionType: _function_name,
     types.BuiltinFunctionType: _function_name,
     types.MethodType: lambda value: _function_name(value.__func__),
@@ -141,3 +183,12 @@ _CONTENTS: Final[dict[type, Callable[[Value], Value]]] = {
     type(Ellipsis): lambda _: "...",
     type(NotImplemented): lambda _: "NotImplemented",
 }
+
+_BASES: Final[Contents] = (
+    (collections.deque, "items", _deque),
+    (array.array, "items", _array),
+    (functools.partial, "partial", _partial),
+    (random.Random, "state", random.Random.getstate),
+    (pathlib.PurePath, "value", pathlib.PurePath.__str__),
+)
+"""Types whose objects hold what no field tells, or in fields of their own making, where an app builds on them."""
