@@ -45,6 +45,7 @@ class AbsentHistory:
         self.watch_paths: Sequence[Path] = ()
         self.identity: Mapping[str, str] | None = None
         self.is_foreign = True
+        self.first = 0
         self._retry = retry
         self._error = ""
 
@@ -66,6 +67,10 @@ class AbsentHistory:
 
     def cancel_reading(self) -> None:
         """Nothing is being read."""
+
+    def told_dropped(self) -> str:
+        """Say that nothing was dropped."""
+        return ""
 
     def __len__(self) -> int:
         return 0

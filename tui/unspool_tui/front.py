@@ -82,8 +82,8 @@ class Front:
 
     def _screen_for(self, tab: Tab, history: HistoryPort, session: Session) -> MainScreen:
         scene = Scene(history, Look(self._glyphs, self._options.zone))
-        place = None if tab.at is None else _resolved(tab.at, len(history))
-        empty = View(total=len(history), tabs=len(self.tabs), permits=self._options.permits)
+        place = None if tab.at is None else _resolved(tab.at, history)
+        empty = View(total=len(history), first=history.first, tabs=len(self.tabs), permits=self._options.permits)
         view = session.restore(empty, at=place, follow=self._follow)
         # A foreign source is read beside the screen: more entries than are known here may be there by now.
         waits = tab.at is None and session.furthest >= (view.tip if history.is_foreign else view.total)
@@ -257,9 +257,11 @@ def _close_behind(history: HistoryPort | None, main: MainScreen | None) -> None:
     threading.Thread(target=close, name="unspool-close", daemon=True).start()
 
 
-def _resolved(at: int, total: int) -> int:
+def _resolved(at: int, history: HistoryPort) -> int:
+    first, total = history.first, len(history)
     seq = at + total if at < 0 else at
-    if not 0 <= seq < total:
-        known = f"entries 0 to {total - 1}" if total else "no entry yet"
-        raise EntryNotFound(f"--at {at}: the history has {known}")
+    if not first <= seq < total:
+        known = f"entries {first} to {total - 1}" if total else "no entry yet"
+        dropped = f"; {history.told_dropped()}" if first and seq < first else ""
+        raise EntryNotFound(f"--at {at}: the history has {known}{dropped}")
     return seq

@@ -72,6 +72,9 @@ def tell_story(history: HistoryPort, address: Path, head: int, cancelled: Cancel
         yield None
     if writes:
         first, *earlier = writes
+        if first.kind == "older":
+            yield address, head, Origin(first.seq, older=True)
+            return
         seqs = tuple(write.seq for write in earlier[:EARLIER])
         before = preview_text(first.old, 40) if first.old is not MISSING else ""
         (entry,) = history[first.seq : first.seq + 1]
@@ -108,12 +111,12 @@ def next_write(history: HistoryPort, address: Path, after: int, cancelled: Cance
     return None if found is None else Arrival(found.seq, found.path)
 
 
-def leaf_writers(history: HistoryPort, atom: str, head: int, cancelled: Cancelled) -> dict[Path, int]:
+def leaf_writers(history: HistoryPort, atom: str, head: int, cancelled: Cancelled) -> dict[Path, Origin]:
     """Return the entry that last set each leaf of an atom."""
     from unspool.query.blame import blame
 
     answer = blame(asked(history), head, (atom,), skip_damaged=True, cancelled=cancelled)
-    return {value.path: value.seq for value in answer.values}
+    return {value.path: Origin(value.seq, older=value.older) for value in answer.values}
 
 
 def examine(history: HistoryPort, progress: Callable[[int, int], None], cancelled: Cancelled) -> Diagnosis:
@@ -182,7 +185,7 @@ def writes(history: HistoryPort, address: Path, head: int, cancelled: Cancelled)
     found = []
     for write in listed.writes:
         values = [preview_text(value, 30) for value in (write.old, write.new) if value is not MISSING]
-        told = values[-1] if write.kind == "unchanged" else " → ".join(values)
+        told = values[-1] if write.kind in ("unchanged", "older") else " → ".join(values)
         found.append(Write(write.seq, str(write.kind), write.path, told, history.action(write.seq)))
     short = "partial: not all entries could be read" if listed.problems else "the newest"
     return found, "" if listed.complete else short

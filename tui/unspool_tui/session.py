@@ -105,17 +105,17 @@ class Session(Struct):
         head = tip if place.at_tip else min(place.head, tip)
         if at is not None:
             head = at
-        base = place.base if place.base is not None and place.base <= tip else None
+        base = place.base if place.base is not None and view.first <= place.base <= tip else None
         against = Against(place.against) if place.against in set(Against) else Against.PREVIOUS
         return replace(
             view,
-            head=max(0, head),
+            head=max(view.first, head),
             follow=follow and head >= tip and at is None,
             paused_total=view.total,
             base=base,
             against=Against.PREVIOUS if against is Against.BASE and base is None else against,
-            bookmarks=tuple(sorted({mark for mark in place.bookmarks if 0 <= mark <= tip})),
-            jumps=Jumps(tuple(seq for seq in place.jumps if 0 <= seq <= tip)),
+            bookmarks=tuple(sorted({mark for mark in place.bookmarks if view.first <= mark <= tip})),
+            jumps=Jumps(tuple(seq for seq in place.jumps if view.first <= seq <= tip)),
             focus=_pane(place.focus),
             side=_pane(place.side),
             selected=_address(place.selected),

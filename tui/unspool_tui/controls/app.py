@@ -38,7 +38,7 @@ def go_to(main: MainScreen, text: str) -> None:
     view, scene = main.view, main.scene
     times = scene.ledger.columns.timestamp_ns
     try:
-        seq = find_place(text, head=view.head, times=times, total=view.total, zone=scene.look.zone)
+        seq = find_place(text, head=view.head, times=times, total=view.total, zone=scene.look.zone, first=view.first)
     except UnspoolError as error:
         main.flash(str(error), "warning")
         return
@@ -100,7 +100,7 @@ def escape(main: MainScreen) -> None:
         main.desk.cancel(Kind.SEARCH)
         main.work.end(Kind.SEARCH)
         main.apply(replace(view, search=replace(view.search, running=False)))
-        looked_at = f"{view.search.looked_at:,} of {view.total:,} entries"
+        looked_at = f"{view.search.looked_at:,} of {view.count:,} entries"
         main.flash(f"stopped after {looked_at}; what was found so far is partial", "warning")
     elif main.work.stop():
         return

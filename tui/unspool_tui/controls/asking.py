@@ -78,7 +78,7 @@ def _choose_turn(main: MainScreen, text: str, found: list[Turn]) -> None:
     main.open(Menu(f"Where this changes: {text[:60]}", choices), lambda seq: go(main, seq))
 
 
-_MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "="}
+_MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "=", "older": "<"}
 
 
 def list_writes(main: MainScreen) -> None:

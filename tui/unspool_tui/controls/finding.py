@@ -141,12 +141,13 @@ def start_filter(main: MainScreen, text: str) -> None:
     main.desk.cancel(Kind.FILTER)
     if not text:
         main.keep = None
-        main.rows = Rows(main.view.total)
+        main.rows = Rows(main.view.total, first=main.view.first)
         main.apply(replace(main.view, filter=Filter()))
         return
     keep = filters.compile_filter(filters.parse_filter(text), main.scene.history)
     total = main.view.total
-    rows = main.rows = Rows(total, array("q"))
+    first = main.view.first
+    rows = main.rows = Rows(total, array("q"), first=first)
     main.keep = keep
     main.apply(replace(main.view, filter=Filter(text, 0, True)))
 
@@ -157,7 +158,7 @@ def start_filter(main: MainScreen, text: str) -> None:
         if reply.done:
             extend_rows(main, total, main.view.total)
 
-    main.ask(Kind.FILTER, lambda: _pass_through(keep, total), take)
+    main.ask(Kind.FILTER, lambda: _pass_through(keep, first, total), take)
 
 
 def restore_filter(main: MainScreen, text: str) -> None:
@@ -169,11 +170,11 @@ def restore_filter(main: MainScreen, text: str) -> None:
     start_filter(main, text)
 
 
-def _pass_through(keep: Keep, total: int) -> Iterator[list[int] | None]:
+def _pass_through(keep: Keep, first: int, total: int) -> Iterator[list[int] | None]:
     """Yield the entries that pass, a batch every few milliseconds."""
     batch: list[int] = []
     until = perf_counter() + SLICE_SECONDS / 2
-    for seq in range(total):
+    for seq in range(first, total):
         if keep(seq):
             batch.append(seq)
         if seq % 64 == 0 and perf_counter() >= until:

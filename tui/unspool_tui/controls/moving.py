@@ -27,9 +27,16 @@ def by_rows(main: MainScreen, rows: int) -> None:
         main.painter.hand.scroll(pane, view, max(0, min(panel.top + rows, panel.count - panel.page)))
         main.repaint()
     elif pane is Pane.HISTORY:
+        tell_beginning(main, is_there=rows < 0 and view.head == view.first)
         main.apply(moves.step(view, main.rows, rows))
     else:
         main.apply(at(main, view, pane, row(main, pane) + rows))
+
+
+def tell_beginning(main: MainScreen, *, is_there: bool) -> None:
+    """Say where somebody wants to go further back that what was there was dropped."""
+    if is_there and main.view.first:
+        main.flash(main.scene.history.told_dropped(), "warning")
 
 
 def by_half_page(main: MainScreen, direction: int) -> None:
@@ -42,6 +49,7 @@ def to_edge(main: MainScreen, *, last: bool) -> None:
     pane = main.view.focus
     if pane is Pane.HISTORY:
         main.apply(moves.edge(main.view, main.rows, last=last))
+        tell_beginning(main, is_there=not last and main.view.head == main.view.first)
     else:
         by_rows(main, count(main, pane) if last else -count(main, pane))
 

@@ -26,6 +26,7 @@ class Origin(Struct, frozen=True):
         before: the value before, as text; only looked up for the selected value.
         caller: the line of code that recorded the entry, where the recording kept it; likewise.
         age_ns: how long before the head it was set; likewise.
+        older: it was set at that entry or in what was dropped before it.
     """
 
     seq: int | None = None
@@ -35,6 +36,7 @@ class Origin(Struct, frozen=True):
     before: str = ""
     caller: str = ""
     age_ns: int = 0
+    older: bool = False
 
 
 UNKNOWN = Origin()
@@ -44,7 +46,7 @@ def inspect_row(node: Node, origin: Origin, head: int, width: int, glyphs: Glyph
     """Return the row of one value."""
     container = container_of(node.value)
     fold = " " if container is None else glyphs.opened if node.unfolded else glyphs.closed
-    fresh = origin.seq == head and node.depth == 0
+    fresh = origin.seq == head and node.depth == 0 and not origin.older
     indent, deep = _indent(node.depth, width)
     step = node.address[-1]
     key = on_grid(spell_key(step)[:200]) or '""'
@@ -88,6 +90,8 @@ def _dimmed(spans: Spans) -> Spans:
 def _origin(origin: Origin, head: int) -> Spans:
     if origin.seq is None:
         return ()
+    if origin.older:
+        return ((f"<=#{origin.seq} ", "faint"),)
     if origin.seq == head:
         return ((f"set here #{origin.seq} ", "modified"),)
     return ((f"#{origin.seq} ", "faint"),)
@@ -97,6 +101,8 @@ def story(origin: Origin, glyphs: Glyphs) -> Spans:
     """Return the whole story of the selected value: what it was, and when it was set before."""
     if origin.seq is None:
         return ()
+    if origin.older:
+        return (("set at or before ", "faint"), (f"#{origin.seq}", "accent"), (" older entries were dropped", "dim"))
     spans: list[Span] = [("set ", "faint"), (f"#{origin.seq}", "accent")]
     if origin.action:
         spans.append((f" {on_grid(origin.action[:40])}", "dim"))

@@ -46,9 +46,9 @@ def overview_row(view: View, bins: Sequence[int], strip: Strip, width: int, glyp
     """Return the bars: the largest entry of each bin, on a logarithmic scale, with head and search hits."""
     columns = span(width)
     heights = _heights(tuple(bins), glyphs.bars)
-    head = bin_of(view.head, view.total, columns)
-    first = bin_of(strip.start, view.total, columns)
-    last = bin_of(max(0, strip.start + len(strip.kinds) - 1), view.total, columns)
+    head = bin_of(view.head, view.total, columns, view.first)
+    first = bin_of(strip.start, view.total, columns, view.first)
+    last = bin_of(max(0, strip.start + len(strip.kinds) - 1), view.total, columns, view.first)
     styles = ["bar"] * first + ["bar.window"] * (last + 1 - first) + ["bar"] * (len(heights) - last - 1)
     cells = list(heights)
     for column in _hit_bins(view, columns):
@@ -83,12 +83,12 @@ def _hit_bins(view: View, columns: int) -> frozenset[int]:
     if not found:
         return frozenset()
     if found <= columns:
-        return frozenset(bin_of(hits[index], view.total, columns) for index in range(found))
+        return frozenset(bin_of(hits[index], view.total, columns, view.first) for index in range(found))
     # With more hits than columns, ask each bin whether a hit falls into it: no walk over a million hits.
-    count = min(columns, view.total)
+    count = min(columns, view.count)
     marked = set()
     for place in range(count):
-        start, stop = place * view.total // count, (place + 1) * view.total // count
+        start, stop = (view.first + edge * view.count // count for edge in (place, place + 1))
         index = bisect_left(hits, start, 0, found)
         if index < found and hits[index] < stop:
             marked.add(place)

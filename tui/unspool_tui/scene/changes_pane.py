@@ -62,6 +62,7 @@ class ChangesPane:
         self._detail, self._key = detail, key
         self._made.clear()
         is_quiet = detail.note is not None and not detail.changes and not view.unchanged
+        is_quiet = is_quiet or bool(detail.unknown)
         self.items = (
             [] if detail.problem or is_quiet else change_list(detail.changes, detail.state, view, preview_text)
         )
@@ -101,11 +102,14 @@ class ChangesPane:
         """Return how many rows there are, notices included."""
         if self._detail.problem:
             return PROBLEM_ROWS
-        return len(self.items) or (2 if self._detail.note is None else PROBLEM_ROWS)
+        return len(self.items) or (2 if self._detail.note is None and not self._detail.unknown else PROBLEM_ROWS)
 
     def _quiet(self, width: int) -> list[Row]:
         """Return what stands there where nothing changed: what a note says, in its place."""
         note = self._detail.note
+        if self._detail.unknown:
+            lines = wrap_words(on_grid(self._detail.unknown), max(8, width - 4), PROBLEM_ROWS - 1)
+            return [BLANK, *(Row(((f"  {line}", "dim"),)) for line in lines)]
         if note is None:
             return [BLANK, Row((("  nothing changed", "dim"),))]
         return note_rows(*note, width, self._glyphs)
@@ -121,7 +125,7 @@ class ChangesPane:
         kinds = {Against.PREVIOUS: "", Against.BASE: " base", Against.LIVE: " live"}
         title = ""
         if detail.request.head >= 0:
-            title = f"#{detail.request.head}, the beginning"
+            title = f"#{detail.request.head}, {'after what was dropped' if detail.unknown else 'the beginning'}"
             if detail.from_seq >= 0:
                 title = f"#{detail.from_seq}{kinds[view.against]} {arrow} #{detail.request.head}"
         selected = on_grid(format_path(view.selected[-12:])[:200]) if view.selected else ""

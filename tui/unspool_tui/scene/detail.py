@@ -8,14 +8,14 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from unspool.errors import UnspoolError
+from unspool.errors import EntryNotKept, UnspoolError
 from unspool.history.contexts import without_context
 from unspool.model.caller import passed_over_in
 from unspool.model.entries import EntryKind
 from unspool.model.values import Value
 from unspool_tui.scene.states import Decoded, NoState, SharedState
 from unspool_tui.view.change_list import OPEN_BY_ITSELF
-from unspool_tui.view.history_port import AtomChange, HistoryPort, StateView
+from unspool_tui.view.history_port import AtomChange, HistoryPort, StateDiff, StateView
 from unspool_tui.view.model import View
 
 QUICK_SECONDS: Final = 0.008
@@ -54,6 +54,7 @@ class Detail(Struct, frozen=True, eq=False):
         problem: why it could not be loaded; empty when it could.
         note: what the head says, where it is a note, and what is known besides.
         passed_over: calls before the head that its recorder left out: any of them may have made the changes.
+        unknown: why it is not known what changed, though the state is; empty where it is known.
     """
 
     request: Request
@@ -63,6 +64,7 @@ class Detail(Struct, frozen=True, eq=False):
     problem: str = ""
     note: tuple[str, Mapping[str, Value]] | None = None
     passed_over: int = 0
+    unknown: str = ""
 
 
 NOTHING: Final = Detail(Request(-1, None, 0))
@@ -72,15 +74,27 @@ def load_detail(history: HistoryPort, decoded: Decoded, request: Request) -> Det
     """Ask the history; what is wrong with an entry is part of the answer."""
     if not 0 <= request.head < request.total:
         return Detail(request)
+    unknown = ""
+    diff: StateDiff | None = None
     try:
-        diff = history.changes(request.head) if request.other is None else history.diff(request.other, request.head)
+        try:
+            diff = (
+                history.changes(request.head) if request.other is None else history.diff(request.other, request.head)
+            )
+        except EntryNotKept as error:
+            if request.other is not None or request.head < history.first:
+                raise
+            unknown = str(error)
         state = SharedState(history.view(request.head), decoded)
         entry = history[request.head : request.head + 1][0]
-        _prepare(diff.changes)
+        _prepare(() if diff is None else diff.changes)
     except UnspoolError as error:
         return Detail(request, problem=str(error))
     note = (entry.action, without_context(entry.meta)) if entry.kind is EntryKind.NOTE else None
-    return Detail(request, state, diff.changes, diff.from_seq, note=note, passed_over=passed_over_in(entry.meta))
+    passed_over = passed_over_in(entry.meta)
+    if diff is None:
+        return Detail(request, state, note=note, passed_over=passed_over, unknown=unknown)
+    return Detail(request, state, diff.changes, diff.from_seq, note=note, passed_over=passed_over)
 
 
 def _prepare(changes: Sequence[AtomChange]) -> None:

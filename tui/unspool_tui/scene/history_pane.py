@@ -66,12 +66,15 @@ class HistoryPane:
             head=seq == view.head,
             gaps=view.gaps,
             days=self._goes_over_days(view, columns),
+            is_first=seq == view.first,
         )
         return history_row(facts, columns, view.total, width, self._glyphs, self._zone)
 
     @staticmethod
     def _goes_over_days(view: View, columns: Columns) -> bool:
-        return knows(columns, view.tip) and columns.timestamp_ns[view.tip] - columns.timestamp_ns[0] > _ONE_DAY
+        return (
+            knows(columns, view.tip) and columns.timestamp_ns[view.tip] - columns.timestamp_ns[view.first] > _ONE_DAY
+        )
 
     def _mark(self, view: View, seq: int) -> Span:
         glyphs = self._glyphs
@@ -139,6 +142,7 @@ class EntryFacts(Struct, frozen=True):
         head: it is the entry being looked at.
         gaps: show the time since the entry before.
         days: the history goes over days, so the clock alone would not tell when.
+        is_first: no entry is kept before it.
     """
 
     seq: int
@@ -148,6 +152,7 @@ class EntryFacts(Struct, frozen=True):
     head: bool = False
     gaps: bool = False
     days: bool = False
+    is_first: bool = False
 
 
 def wants_atoms(width: int) -> bool:
@@ -193,7 +198,7 @@ def _when(facts: EntryFacts, columns: Columns, zone: dt.tzinfo | None) -> str:
     time = columns.timestamp_ns[facts.seq]
     if not facts.gaps:
         return humane.day_and_clock(time, zone) if facts.days else humane.clock(time, zone)
-    before = columns.timestamp_ns[facts.seq - 1] if facts.seq else time
+    before = time if facts.is_first else columns.timestamp_ns[facts.seq - 1]
     return f"{'+' if time >= before else ''}{humane.duration(time - before):<11}"
 
 

@@ -104,7 +104,7 @@ class InspectPane:
     def _value_row(self, node: Node, view: View, width: int) -> Row:
         origin = self.origin(node, view)
         # While scrubbing, most values are the very objects they were at the entry before.
-        key = (node.address, node.unfolded, origin.seq, origin.seq == view.head, width)
+        key = (node.address, node.unfolded, origin.seq, origin.older, origin.seq == view.head, width)
         made = self._made.get(key)
         if made is not None and made[0] is node.value:
             return made[1]
@@ -123,7 +123,7 @@ class InspectPane:
         if node.depth == 0:
             return atom
         writer = self._leaves.writer(node.address, atom.seq)
-        return UNKNOWN if writer is None else Origin(writer)
+        return UNKNOWN if writer is None else writer
 
     def keep_story(self, selected: Path, head: int, times: Sequence[int]) -> None:
         """Let the story of the selected value hold at another head, where its atom was not set in between."""

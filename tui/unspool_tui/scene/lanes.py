@@ -24,21 +24,22 @@ class Lanes:
         self.may_ask: Callable[[], bool] = always
         self._writes: dict[str, array[int]] = {}
         self._asked: dict[str, int] = {}
-        self._counts: dict[str, tuple[tuple[int, int], tuple[int, ...]]] = {}
+        self._counts: dict[str, tuple[tuple[int, int, int], tuple[int, ...]]] = {}
 
     def rows(self, view: View, width: int) -> list[tuple[str, tuple[int, ...]]]:
         """Return the name and the counts of each pinned atom."""
-        return [(atom, self._count(atom, view.total, width)) for atom in view.pinned]
+        return [(atom, self._count(atom, view, width)) for atom in view.pinned]
 
-    def _count(self, atom: str, total: int, width: int) -> tuple[int, ...]:
-        key = (total, width)
+    def _count(self, atom: str, view: View, width: int) -> tuple[int, ...]:
+        total, first, count = view.total, view.first, view.count
+        key = (first, total, width)
         known = self._counts.get(atom)
         if known is None or known[0] != key:
             if self._asked.get(atom) != total and not self.may_ask():
                 # Counted when the worker reads nothing.
-                return known[1] if known is not None else (0,) * min(width, total)
-            writes, bins = self._all_writes(atom, total), min(width, total)
-            edges = [bisect_left(writes, place * total // bins) for place in range(bins)] + [len(writes)]
+                return known[1] if known is not None else (0,) * min(width, count)
+            writes, bins = self._all_writes(atom, total), min(width, count)
+            edges = [bisect_left(writes, first + place * count // bins) for place in range(bins)] + [len(writes)]
             known = self._counts[atom] = (key, tuple(edges[place + 1] - edges[place] for place in range(bins)))
         return known[1]
 

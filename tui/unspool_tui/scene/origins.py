@@ -44,7 +44,8 @@ class OriginBook:
         stretch = self._known.get(atom)
         if stretch is None or not stretch.set_by <= head <= stretch.until:
             return UNKNOWN
-        return Origin(stretch.set_by)
+        first = self._history.first
+        return Origin(max(stretch.set_by, first), older=0 < first >= stretch.set_by)
 
     def stepped(self, head: int, changes: Sequence[AtomChange]) -> None:
         """Learn from a diff between an entry and the one before it."""
@@ -91,6 +92,7 @@ class OriginBook:
     def look_up(self, atoms: Iterable[str], head: int) -> dict[str, int]:
         """Ask the history for atoms that are not known; safe in a worker."""
         found: dict[str, int] = {}
+        first = self._history.first
         for atom in atoms:
             try:
                 seq = self._history.previous_write(atom, head + 1)
@@ -98,6 +100,9 @@ class OriginBook:
                 continue
             if seq is not None:
                 found[atom] = seq
+            elif first:
+                # None of the entries that are kept set it.
+                found[atom] = first
         return found
 
     def learn(self, found: dict[str, int], head: int) -> None:
@@ -124,10 +129,10 @@ class LeafBook:
     __slots__ = ("_asked", "_known")
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, int], Mapping[Path, int]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, int], Mapping[Path, Origin]] = OrderedDict()
         self._asked: tuple[str, int] | None = None
 
-    def writer(self, address: Path, atom_set_by: int | None) -> int | None:
+    def writer(self, address: Path, atom_set_by: int | None) -> Origin | None:
         """Return who last set a leaf, if it is known."""
         if atom_set_by is None:
             return None
@@ -142,7 +147,7 @@ class LeafBook:
         """Take note that an atom is being looked up."""
         self._asked = (atom, atom_set_by)
 
-    def learn(self, atom: str, atom_set_by: int, writers: Mapping[Path, int]) -> None:
+    def learn(self, atom: str, atom_set_by: int, writers: Mapping[Path, Origin]) -> None:
         """Take over an answer."""
         self._known[atom, atom_set_by] = writers
         if len(self._known) > _KEPT:

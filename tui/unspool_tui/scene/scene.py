@@ -40,7 +40,9 @@ class Scene:
     def __init__(self, history: HistoryPort, look: Look) -> None:
         self.history = history
         self.look = look
-        self.ledger = Ledger(EarlyColumns(history)) if len(history) >= EARLY_FROM else full_ledger(history)
+        self.ledger = (
+            Ledger(EarlyColumns(history), history.first) if len(history) >= EARLY_FROM else full_ledger(history)
+        )
         self.book = EntryBook(history)
         self.origins = OriginBook(history, self.book)
         self.leaves = LeafBook()
@@ -114,7 +116,7 @@ class Scene:
     def take(self, detail: Detail) -> None:
         """Show a detail from now on, and learn from it who set what."""
         head = detail.request.head
-        if detail.request.other is None and not detail.problem and head >= 0:
+        if detail.request.other is None and not detail.problem and not detail.unknown and head >= 0:
             changed = frozenset(change.atom for change in detail.changes)
             self.origins.extend(detail.state, head, changed)
             self.origins.stepped(head, detail.changes)
@@ -144,13 +146,14 @@ class Scene:
             self.leaves.forget()
             self.list.forget()
             self.detail = NOTHING
+        self.ledger.begin_at(self.history.first)
         if self.ledger.ready:
             self.ledger.catch_up(total)
 
 
 def full_ledger(history: HistoryPort) -> Ledger:
     """Read all columns and sum them up; long histories have this done by the worker."""
-    ledger = Ledger(history.columns())
+    ledger = Ledger(history.columns(), history.first)
     ledger.catch_up(len(history))
     ledger.overview.bins(1)
     return ledger

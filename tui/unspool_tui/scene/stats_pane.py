@@ -204,7 +204,7 @@ class StatsPane(Struct):
     def _facts(self, view: View, ledger: Ledger) -> Facts:
         cache, times = self.history.cache_stats(), sorted(self.history.rebuild_times_us())
         return Facts(
-            entries=view.total,
+            entries=view.count,
             full=ledger.full_count(),
             notes=ledger.note_count(),
             delta_bytes=ledger.delta_bytes,

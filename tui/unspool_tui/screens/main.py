@@ -75,7 +75,7 @@ class MainScreen(Screen[None]):
         super().__init__(classes=" ".join((f"-{moves.width_for(width).value}", "-tall", *pane_classes(shown))))
         self.scene = scene
         self.view = view
-        self.rows = Rows(view.total)
+        self.rows = Rows(view.total, first=view.first)
         self.keymap = keymap
         self.pen = pen
         self.messages = MessageLog()

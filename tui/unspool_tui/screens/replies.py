@@ -85,14 +85,17 @@ def _tell(main: MainScreen, reply: Reply) -> None:
 def take_total(main: MainScreen, total: int) -> None:
     """Show that the history has grown, or was cut."""
     view = main.view
-    if total != view.total:
+    first = main.scene.history.first
+    if (first, total) != (view.first, view.total):
         cut = total < view.total
         main.scene.grown(total, cut=cut)
-        grown = live.grown(view, total)
+        grown = live.grown(view, total, first)
         if cut:
             grown = replace(grown, search=replace(grown.search, text="", hits=(), found=0, running=False))
         if not view.filter.text:
-            main.rows = Rows(total)
+            main.rows = Rows(total, first=first)
+        elif first != view.first:
+            main.rows.begin_at(first)
         main.apply(grown)
         main.grown(view.total, total)
     if main.returning is not None and main.returning.arrived(main):

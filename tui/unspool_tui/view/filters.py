@@ -138,22 +138,29 @@ def _text_test(term: Term, history: HistoryPort, columns: Columns) -> Keep:
 class Rows:
     """Row number to entry number and back, in O(log n), without one object an entry."""
 
-    __slots__ = ("_kept", "_total")
+    __slots__ = ("_first", "_kept", "_total")
 
-    def __init__(self, total: int, kept: array[int] | None = None) -> None:
-        """Make the rows of a history of `total` entries; `kept` holds the ascending numbers of those shown."""
+    def __init__(self, total: int, kept: array[int] | None = None, *, first: int = 0) -> None:
+        """Make the rows of the entries from `first` to `total - 1`; `kept` holds the ascending numbers of those shown."""
         self._total = total
+        self._first = first
         self._kept = kept
 
     def __len__(self) -> int:
-        return self._total if self._kept is None else len(self._kept)
+        return self._total - self._first if self._kept is None else len(self._kept)
 
     def __getitem__(self, row: int) -> int:
-        return row if self._kept is None else self._kept[row]
+        return self._first + row if self._kept is None else self._kept[row]
 
     def position(self, seq: int) -> int:
         """Return the row of an entry, or the row it would be inserted at."""
-        return seq if self._kept is None else bisect_left(self._kept, seq)
+        return max(seq - self._first, 0) if self._kept is None else bisect_left(self._kept, seq)
+
+    def begin_at(self, first: int) -> None:
+        """Show no entry before `first` any more: those were dropped."""
+        self._first = first
+        if self._kept is not None:
+            del self._kept[: bisect_left(self._kept, first)]
 
     def extend(self, seqs: Iterable[int], total: int) -> None:
         """Show more entries of a history that now has `total`."""

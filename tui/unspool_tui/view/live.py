@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from unspool_tui.view.filters import Rows
-from unspool_tui.view.model import SPEEDS, View
+from unspool_tui.view.model import SPEEDS, Against, View
 from unspool_tui.view.moves import move_to
 
 LONGEST_GAP = 5.0
@@ -14,17 +14,19 @@ SHORTEST_GAP = 1 / 120
 """Seconds between two steps at least; faster than this no screen shows."""
 
 
-def grown(view: View, total: int) -> View:
-    """Take note of new (or, after a truncation, fewer) entries."""
+def grown(view: View, total: int, first: int = 0) -> View:
+    """Take note of new (or, after a truncation, fewer) entries, and of the first one that is kept."""
     head = total - 1 if view.follow else view.head
-    base = view.base if view.base is not None and view.base < total else None
+    base = view.base if view.base is not None and first <= view.base < total else None
     return replace(
         view,
         total=total,
-        head=max(0, min(head, total - 1)),
+        first=first,
+        head=max(first, min(head, total - 1)),
         base=base,
+        against=Against.PREVIOUS if base is None and view.against is Against.BASE else view.against,
         paused_total=min(view.paused_total, total),
-        bookmarks=tuple(mark for mark in view.bookmarks if mark < total),
+        bookmarks=tuple(mark for mark in view.bookmarks if first <= mark < total),
     )
 
 
@@ -40,7 +42,7 @@ def toggle_play(view: View) -> View:
     if view.playing:
         return replace(view, playing=False)
     at_end = view.head >= view.tip
-    return replace(move_to(view, 0) if at_end else view, playing=True, follow=False, paused_total=view.total)
+    return replace(move_to(view, view.first) if at_end else view, playing=True, follow=False, paused_total=view.total)
 
 
 def change_speed(view: View, by: int) -> View:

@@ -91,7 +91,8 @@ class View(Struct, frozen=True):
     """What is looked at, marked, filtered and unfolded.
 
     Attributes:
-        total: entries in the history.
+        total: one past the newest entry.
+        first: the oldest entry: 0, unless a bound on the recording dropped those before it.
         head: the entry being looked at; the list's cursor and the diff's title are always this one.
         follow: the head moves to each new entry.
         paused_total: how many entries there were when following stopped; counts "+N".
@@ -123,6 +124,7 @@ class View(Struct, frozen=True):
     """
 
     total: int = 0
+    first: int = 0
     head: int = 0
     follow: bool = True
     paused_total: int = 0
@@ -156,6 +158,11 @@ class View(Struct, frozen=True):
     def tip(self) -> int:
         """The newest entry; -1 when there is none."""
         return self.total - 1
+
+    @property
+    def count(self) -> int:
+        """Entries there are."""
+        return self.total - self.first
 
     @property
     def missed(self) -> int:

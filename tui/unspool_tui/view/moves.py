@@ -19,14 +19,14 @@ JUMP_LIMIT = 100
 """How many places the jump list remembers."""
 
 
-def clamp(seq: int, total: int) -> int:
+def clamp(view: View, seq: int) -> int:
     """Return the entry number nearest to `seq` that exists; 0 for an empty history."""
-    return max(0, min(seq, total - 1))
+    return max(view.first, min(seq, view.tip))
 
 
 def move_to(view: View, seq: int) -> View:
     """Put the head on an entry; any move off the tip pauses following, and the tip does not resume it."""
-    head = clamp(seq, view.total)
+    head = clamp(view, seq)
     if head == view.head:
         return view
     paused = view.follow and head != view.tip
@@ -40,7 +40,7 @@ def move_to(view: View, seq: int) -> View:
 
 def jump_to(view: View, seq: int) -> View:
     """Put the head on a far entry and remember where it was."""
-    head = clamp(seq, view.total)
+    head = clamp(view, seq)
     if head == view.head:
         return view
     back = (*view.jumps.back, view.head)[-JUMP_LIMIT:]
@@ -267,7 +267,9 @@ def looks_like_place(text: str) -> bool:
     return text in ("first", "last") or any(shape.match(text) for shape in shapes)
 
 
-def find_place(text: str, *, head: int, times: Sequence[int], total: int, zone: dt.tzinfo | None = None) -> int:
+def find_place(
+    text: str, *, head: int, times: Sequence[int], total: int, zone: dt.tzinfo | None = None, first: int = 0
+) -> int:
     """Return the entry that typed text means.
 
     Args:
@@ -275,8 +277,9 @@ def find_place(text: str, *, head: int, times: Sequence[int], total: int, zone: 
             a date is given); a time means the first entry at or after it.
         head: the entry the offset and the day are taken from.
         times: nanoseconds since the epoch, one an entry, ascending.
-        total: how many entries there are.
+        total: one past the newest entry.
         zone: time zone that clock times are meant in; None is the machine's.
+        first: the oldest entry.
 
     Raises:
         NoSuchPlace: the text names no place, or one beyond the history.
@@ -285,22 +288,23 @@ def find_place(text: str, *, head: int, times: Sequence[int], total: int, zone: 
     if not total:
         raise NoSuchPlace("the history is still empty: there is nowhere to go yet")
     if text in ("first", "last"):
-        return 0 if text == "first" else total - 1
+        return first if text == "first" else total - 1
     if match := _NUMBER.match(text):
-        return _existing(int(match[1]) if len(match[1]) < 19 else total, total)
+        return _existing(int(match[1]) if len(match[1]) < 19 else total, first, total)
     if match := _OFFSET.match(text):
-        return max(0, min(head + int(match[1][:19]), total - 1))
+        return max(first, min(head + int(match[1][:19]), total - 1))
     if match := _PERCENT.match(text):
-        return round(min(float(match[1]), 100.0) / 100 * (total - 1))
+        return first + round(min(float(match[1]), 100.0) / 100 * (total - first - 1))
     if _CLOCK.match(text) or _DATE.match(text):
-        wanted = _moment(text, times[max(0, min(head, total - 1))], zone)
-        return min(bisect_left(times, wanted, 0, total), total - 1)
+        wanted = _moment(text, times[max(first, min(head, total - 1))], zone)
+        return min(bisect_left(times, wanted, first, total), total - 1)
     raise NoSuchPlace(f"{text[:40]!r} is no place in the history: try {SHAPES}")
 
 
-def _existing(seq: int, total: int) -> int:
-    if seq >= total:
-        raise NoSuchPlace(f"there is no entry {seq}: the history has entries 0 to {total - 1}")
+def _existing(seq: int, first: int, total: int) -> int:
+    if not first <= seq < total:
+        dropped = "; those before were dropped as `keep` asked" if seq < first else ""
+        raise NoSuchPlace(f"there is no entry {seq}: the history has entries {first} to {total - 1}{dropped}")
     return seq
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import compress
+from itertools import compress, pairwise
 
 from unspool.model.entries import FULL, NOTE
 from unspool_tui.view.history_port import Columns
@@ -15,25 +15,26 @@ BLOCK = 512
 class Overview:
     """Maxima over ranges of a growing column, without going over all entries again."""
 
-    __slots__ = ("_bins", "_blocks", "_column", "_key")
+    __slots__ = ("_bins", "_blocks", "_column", "_key", "first")
 
-    def __init__(self, column: Sequence[int]) -> None:
-        """Summarise a growing column of sizes."""
+    def __init__(self, column: Sequence[int], first: int = 0) -> None:
+        """Summarise a growing column of sizes; `first` is the first entry that counts, and may move."""
         self._column = column
+        self.first = first
         self._blocks: list[int] = []
-        self._key: tuple[int, int] = (-1, -1)
+        self._key: tuple[int, int, int] = (-1, -1, -1)
         self._bins: tuple[int, ...] = ()
 
     def bins(self, width: int) -> tuple[int, ...]:
         """Return the largest value of each of `width` equal parts of the history (fewer when it is shorter)."""
-        total = len(self._column)
-        if self._key != (total, width):
+        total, first = len(self._column), self.first
+        if self._key != (first, total, width):
             self._extend(total)
-            count = min(width, total)
-            self._bins = tuple(
-                self._largest(part * total // count, (part + 1) * total // count) for part in range(count)
-            )
-            self._key = (total, width)
+            entries = total - first
+            count = min(width, entries)
+            edges = [first + part * entries // count for part in range(count)] + [total]
+            self._bins = tuple(self._largest(start, stop) for start, stop in pairwise(edges))
+            self._key = (first, total, width)
         return self._bins
 
     def _extend(self, total: int) -> None:
@@ -53,8 +54,9 @@ class Overview:
         return max(middle, max(head, default=0), max(tail, default=0))
 
 
-def bin_of(seq: int, total: int, width: int) -> int:
+def bin_of(seq: int, total: int, width: int, first: int = 0) -> int:
     """Return the bin that an entry falls into; the inverse of the ranges in `Overview.bins`."""
+    seq, total = max(seq - first, 0), total - first
     count = min(width, total)
     if count <= 0:
         return 0
@@ -63,30 +65,31 @@ def bin_of(seq: int, total: int, width: int) -> int:
     return place if (place + 1) * total // count > seq else place + 1
 
 
-def entry_at(column: int, total: int, width: int) -> int:
+def entry_at(column: int, total: int, width: int, first: int = 0) -> int:
     """Return the entry that a click on a column of the overview means.
 
     The first column is the first entry and the last column the newest; between them the middle of the bin.
     """
-    count = min(width, total)
+    entries = total - first
+    count = min(width, entries)
     if count <= 1:
-        return max(0, total - 1) if column > 0 else 0
+        return max(first, total - 1) if column > 0 else first
     place = max(0, min(column, count - 1))
     if place == count - 1:
         return total - 1
-    return 0 if place == 0 else (place * total // count + (place + 1) * total // count) // 2
+    return first if place == 0 else first + (place * entries // count + (place + 1) * entries // count) // 2
 
 
-def window_start(start: int, head: int, width: int, total: int) -> int:
+def window_start(start: int, head: int, width: int, total: int, first: int = 0) -> int:
     """Return the first entry of the chain strip.
 
     The window moves by half its width when the head leaves it, so that most steps repaint two cells, not all.
     """
-    if total <= width:
-        return 0
+    if total - first <= width:
+        return first
     if head < start or head >= start + width:
         start = head - width // 2
-    return max(0, min(start, total - width))
+    return max(first, min(start, total - width))
 
 
 _FULL, _NOTE = bytes((FULL,)), bytes((NOTE,))
@@ -97,12 +100,18 @@ class Ledger:
     """Sums and positions over the columns of a history."""
 
     __slots__ = (
-        "_columns", "_kinds", "_longest", "_seen", "as_full", "full_stored", "note_stored", "overview", "ready", "stored",
+        "_columns", "_kinds", "_longest", "_seen", "as_full", "first", "full_stored", "note_stored", "overview", "ready", "stored",
     )  # fmt: skip
 
-    def __init__(self, columns: Columns) -> None:
-        """Start with nothing seen; `catch_up` does the rest, and until then the ledger is not ready."""
+    def __init__(self, columns: Columns, first: int = 0) -> None:
+        """Start with nothing seen; `catch_up` does the rest, and until then the ledger is not ready.
+
+        Args:
+            columns: the arrays that are summed up.
+            first: the oldest entry; what the columns hold before it does not count.
+        """
         self.ready = False
+        self.first = first
         self._columns = columns
         self._kinds = bytearray()
         self._seen = 0
@@ -111,7 +120,7 @@ class Ledger:
         self.as_full = 0
         self.full_stored = 0
         self.note_stored = 0
-        self.overview = Overview(columns.stored)
+        self.overview = Overview(columns.stored, first)
 
     @property
     def columns(self) -> Columns:
@@ -125,14 +134,29 @@ class Ledger:
         if total < self._seen:
             self._kinds.clear()
             self._seen = self.stored = self.as_full = self.full_stored = self.note_stored = 0
-            self.overview = Overview(columns.stored)
-        kinds, stored = columns.kind[self._seen : total], columns.stored[self._seen : total]
-        self._kinds.extend(kinds)
-        self.stored += sum(stored)
-        self.full_stored += sum(compress(stored, map(_IS_FULL, kinds)))
-        self.note_stored += sum(compress(stored, map(_IS_NOTE, kinds)))
-        self.as_full += sum(compress(columns.full_bytes[self._seen : total], map(_IS_NO_NOTE, kinds)))
+            self.overview = Overview(columns.stored, self.first)
+        if self._seen < self.first:
+            self._kinds.extend(columns.kind[self._seen : self.first])
+            self._seen = self.first
+        self._kinds.extend(columns.kind[self._seen : total])
+        self._add(self._seen, total, 1)
         self._seen = total
+
+    def begin_at(self, first: int) -> None:
+        """Count no entry before `first` any more: those were dropped."""
+        if self.first < first:
+            self._add(self.first, min(first, self._seen), -1)
+            self.first = self.overview.first = first
+            self._longest = (-1, 0)
+
+    def _add(self, start: int, stop: int, sign: int) -> None:
+        """Count the entries from `start` to `stop - 1`, or take them out again."""
+        columns = self._columns
+        kinds, stored = columns.kind[start:stop], columns.stored[start:stop]
+        self.stored += sign * sum(stored)
+        self.full_stored += sign * sum(compress(stored, map(_IS_FULL, kinds)))
+        self.note_stored += sign * sum(compress(stored, map(_IS_NOTE, kinds)))
+        self.as_full += sign * sum(compress(columns.full_bytes[start:stop], map(_IS_NO_NOTE, kinds)))
 
     @property
     def delta_bytes(self) -> int:
@@ -141,7 +165,7 @@ class Ledger:
 
     def previous_full(self, seq: int) -> int | None:
         """Return the nearest full snapshot before an entry."""
-        found = self._kinds.rfind(_FULL, 0, max(0, seq))
+        found = self._kinds.rfind(_FULL, self.first, max(0, seq))
         return found if found >= 0 else None
 
     def next_full(self, seq: int) -> int | None:
@@ -151,28 +175,28 @@ class Ledger:
 
     def depth(self, seq: int) -> int:
         """Return how many deltas lie between an entry and the full snapshot it stands on."""
-        start = max(self._kinds.rfind(_FULL, 0, seq + 1), 0)
+        start = max(self._kinds.rfind(_FULL, self.first, seq + 1), self.first)
         return seq - start - self._kinds.count(_NOTE, start, seq + 1)
 
     def full_count(self) -> int:
         """Return how many full snapshots there are."""
-        return self._kinds.count(_FULL)
+        return self._kinds.count(_FULL, self.first)
 
     def note_count(self) -> int:
         """Return how many notes there are."""
-        return self._kinds.count(_NOTE)
+        return self._kinds.count(_NOTE, self.first)
 
     def longest(self) -> int:
         """Return the most deltas that follow one full snapshot."""
         if self._longest[0] != self._seen:
-            parts = self._kinds.replace(_NOTE, b"").split(_FULL)
+            parts = self._kinds[self.first :].replace(_NOTE, b"").split(_FULL)
             self._longest = (self._seen, max((len(part) for part in parts), default=0))
         return self._longest[1]
 
     def chains(self) -> list[tuple[int, int, int]]:
         """Return each chain as its full snapshot, its last entry, and the number of deltas in it."""
         starts = []
-        place = self._kinds.find(_FULL)
+        place = self._kinds.find(_FULL, self.first)
         while place >= 0:
             starts.append(place)
             place = self._kinds.find(_FULL, place + 1)

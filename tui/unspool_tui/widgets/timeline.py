@@ -44,26 +44,26 @@ class Timeline(Lines):
         super().__init__(id=id)
         self._start = 0
         self._room = 0
-        self._total = 0
+        self._total = self._first = 0
         self._dragged: int | None = None
         self.lanes = 0
 
     def show(self, view: View, ledger: Ledger, lanes: Sequence[tuple[str, Sequence[int]]]) -> None:
         """Show a view."""
         width, glyphs = self.columns, self.pen.glyphs
-        self._total = view.total
+        self._total, self._first = view.total, view.first
         if not view.total:
             self.show_rows([waiting_row("waiting for the first entry", width)])
             return
         room = span(width)
         if room != self._room:
             self._room, self._start = room, view.head - room // 2
-        self._start = window_start(self._start, view.head, room, view.total)
+        self._start = window_start(self._start, view.head, room, view.total, view.first)
         strip = Strip(self._start, ledger.columns.kind[self._start : min(view.total, self._start + room)])
         rows: list[Row] = [
             overview_row(view, ledger.overview.bins(room), strip, width, glyphs)
             if ledger.ready
-            else waiting_row(f"reading {view.total:,} entries", width),
+            else waiting_row(f"reading {view.count:,} entries", width),
             chain_row(view, strip, width, glyphs),
         ]
         rows.extend(lane_row(name, counts, width, glyphs) for name, counts in lanes)
@@ -76,8 +76,8 @@ class Timeline(Lines):
         width = self.columns
         column = x - margin(width)
         if line == 1:
-            return max(0, min(self._start + column, self._total - 1))
-        return entry_at(column, self._total, span(width))
+            return max(self._first, min(self._start + column, self._total - 1))
+        return entry_at(column, self._total, span(width), self._first)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         """Begin to scrub on the line that was hit."""
