@@ -110,9 +110,10 @@ def _reading(name: str, states: list[State]) -> Iterator[Row]:
     run_of = _run_of(states)
     options: dict[str, Any] = {"max_history": None, "strategy": f"changes:{_CHAIN}", "compression_level": "none"}
     cold = DeltaAwareHistoryManager(**options, cache_reconstructed=False)
+    light = DeltaAwareHistoryManager(**{**options, "compression_level": "light"}, cache_reconstructed=False)
     warm = DeltaAwareHistoryManager(**options, max_cache_size=len(run_of))
     direct = [pack(entry) for entry in run_of]
-    for manager in (cold, warm):
+    for manager in (cold, light, warm):
         manager.add_all(run_of)
         manager.jump_to(0)
     warm.get_all()
@@ -123,6 +124,7 @@ def _reading(name: str, states: list[State]) -> Iterator[Row]:
                 "direct": lambda place: unpack_full(direct[place]).to_state(),
                 "rebuilt": lambda place: cold.get_snapshot(place).to_state(),
                 "rebuilt, one atom": lambda place: next(iter(cold.get_snapshot(place).state.values())).value,
+                "rebuilt, light": lambda place: light.get_snapshot(place).to_state(),
                 "cached": lambda place: warm.get_snapshot(place).to_state(),
             },
             places,
@@ -131,7 +133,7 @@ def _reading(name: str, states: list[State]) -> Iterator[Row]:
         steps = race({"undo": lambda _: _step(warm)}, range(_READS), evict=Evictor())
     base = statistics.median(seconds["direct"])
     yield f"{name}: direct access, median", base * 1e6, "us"
-    for contender in ("rebuilt", "rebuilt, one atom", "cached"):
+    for contender in ("rebuilt", "rebuilt, one atom", "rebuilt, light", "cached"):
         yield (
             f"{name}: {contender}, chains of up to {_CHAIN}",
             statistics.median(seconds[contender]) / base,

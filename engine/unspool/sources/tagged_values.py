@@ -14,11 +14,14 @@ import uuid
 from collections.abc import Callable
 from typing import Final
 
+from unspool.errors import UnreadableSource
 from unspool.model.json_text import to_json
+from unspool.model.snapshots import AnySnapshot, snapshot_from_dict
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import Value
 from unspool.sources.entries import UnusableRecord
 from unspool.sources.exports.rewriting import Part, list_part, object_part, rewritten
+from unspool.sources.json_exact import BrokenText, parse
 
 TAGGED: Final = "tagged"
 """The key of a record that says its values carry tags."""
@@ -116,3 +119,32 @@ def _untagged_part(value: Value) -> Part | Value:
     if keys == ["$unrepresentable", "reason"]:
         return Unrepresentable(str(value["$unrepresentable"]), str(value["reason"]))
     return object_part(keys, iter(value.values()))
+
+
+def snapshot_to_json(snapshot: AnySnapshot, *, indent: int | None = None) -> str:
+    """Return a snapshot or delta as JSON that keeps every value exactly: what JSON lacks is tagged.
+
+    The plain shape, `json.dumps(snapshot.to_dict())`, is what other tools read; it refuses sets, makes tuples lists, and
+    makes keys that are no text into texts.
+
+    Args:
+        snapshot: what to write.
+        indent: spaces for each level; None for one line.
+
+    Raises:
+        UnsupportedValue: a value has no wire form.
+    """
+    return to_json(to_tagged(snapshot.to_dict())[0], indent=indent)
+
+
+def snapshot_from_json(text: str) -> AnySnapshot:
+    """Read what `snapshot_to_json` wrote.
+
+    Raises:
+        UnreadableSource: it is no JSON, or neither a snapshot nor a delta.
+    """
+    try:
+        data = from_tagged(parse(text.encode("utf-8", "surrogatepass")).value)
+    except (BrokenText, UnusableRecord) as error:
+        raise UnreadableSource(f"the JSON of a snapshot does not read: {error}") from None
+    return snapshot_from_dict(data)
