@@ -25,6 +25,7 @@ from unspool.query.parts import find
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.asking import dated as happened_shape
 from unspool_tui.cli.shapes import diff_shape, entry_shape, show_shape, stats_shape
+from unspool_tui.cli.why import why_shape
 
 if TYPE_CHECKING:
     from unspool.history.verdict import Problem
@@ -106,13 +107,44 @@ class HistoryTools:
         shape.update({"dropped": found.dropped} if found.dropped else {})
         return answer({**shape, **_short_of(found.problems, patience), "values": values}, "values", "a longer path")
 
-    def bisect(self, expression: str) -> str:
-        """Find the entries at which an expression over the state, such as `cart.total > 100`, flips its answer."""
-        from unspool.query.bisect import bisect
+    def why(self, path: str, entry: int = -1) -> str:
+        """Tell the chain of causes behind the value at a path: each write of it is a fact, what may explain it a guess.
+
+        Every guess has its sureness, from 0 to 1, and reasons; links are numbered, the first is the value asked about.
+        """
+        from unspool.query.why import why
 
         patience = patience_now()
         history = self._now()
-        found = bisect(history, expression, skip_damaged=True, cancelled=patience)
+        found = why(history, parse_path(path), entry, skip_damaged=True, cancelled=patience)
+        shape = why_shape(found, history)
+        return answer({**shape, **_short_of(found.problems, patience)}, "links", "the causes of one of its links")
+
+    def shape(self, path: str = "", entry: int | None = None) -> str:
+        """Tell what the state is made of, or the value at a path: fields, kinds, counts, ranges; at an entry or over all."""
+        from unspool.query.shape import shape, tell
+
+        patience = patience_now()
+        found = shape(self._now(), parse_path(path), entry, skip_damaged=True, cancelled=patience)
+        told: dict[str, Value] = {
+            "path": path, "entries": found.entries, "looked_at": found.looked_at, "complete": found.complete,
+            "why_not": found.stopped,
+        }  # fmt: skip
+        return answer({**told, **_short_of(found.problems, patience), "shape": tell(found.place)}, "shape", "a path")
+
+    def bisect(self, expression: str, change: bool = False) -> str:
+        """Find the entries at which an expression over the state, such as `cart.total > 100`, flips its answer.
+
+        With change, those at which an expression over the entry holds, such as `after.total < before.total`; it sees
+        before, after, action, time and meta. Functions such as add, sub, mul, div, unique, count_by and lookup are there.
+        """
+        from unspool.query.bisect import bisect
+        from unspool.query.changes import changes_where
+
+        patience = patience_now()
+        history = self._now()
+        ask = changes_where if change else bisect
+        found = ask(history, expression, skip_damaged=True, cancelled=patience)
         flips = [
             {"seq": flip.seq, "holds": flip.holds, "old": flip.old, "new": flip.new, "certain": flip.certain,
              **happened_shape(history[flip.seq])}
@@ -156,8 +188,8 @@ class HistoryTools:
     def tools(self) -> Mapping[str, Tool]:
         """Return the tools by name."""
         return {
-            "list": self.list_entries, "show": self.show, "diff": self.diff, "blame": self.blame,
-            "bisect": self.bisect, "search": self.search, "stats": self.stats,
+            "list": self.list_entries, "show": self.show, "diff": self.diff, "blame": self.blame, "why": self.why,
+            "shape": self.shape, "bisect": self.bisect, "search": self.search, "stats": self.stats,
         }  # fmt: skip
 
 

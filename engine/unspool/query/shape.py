@@ -178,7 +178,9 @@ def shape(
         CorruptHistory: an entry cannot be read.
     """
     looking = _Looking(history, path, skip_damaged, cancelled)
-    entries = range(len(history)) if at is None else range(history.resolve(at), history.resolve(at) + 1)
+    entries = (
+        range(history.first, len(history)) if at is None else range(history.resolve(at), history.resolve(at) + 1)
+    )
     chosen = sampled(entries)
     for done, seq in enumerate(chosen):
         if looking.is_over():

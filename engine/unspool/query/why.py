@@ -328,6 +328,7 @@ class _Chain:
             # Why that entry happened says nothing of a value that may be older.
             link.encoded, link.timestamp_ns = write.new_bytes, self._history[write.seq].timestamp_ns
             link.end = f"set at that entry or before it: {self._history.told_dropped()}"
+            self._stopped = self._stopped or self._history.told_dropped()
             return link.number
         entry = self._history[write.seq]
         link.encoded, link.action, link.timestamp_ns = write.new_bytes, entry.action, entry.timestamp_ns
@@ -366,7 +367,7 @@ class _Chain:
         """Yield what the entries shortly before one wrote."""
         for _ in range(_LATELY):
             parent = self._history[seq].parent_seq
-            if parent is None or self._is_late():
+            if parent is None or parent < self._history.first or self._is_late():
                 return
             seq = parent
             if seq not in self._written:

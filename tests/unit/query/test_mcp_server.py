@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import sys
 import threading
@@ -72,9 +73,35 @@ def test_blame_bisect_search_and_stats_are_told(tools: Any, shop: tuple[Path, li
     assert tools["stats"]()["entries"] == 60
 
 
+def test_causes_shapes_and_changes_are_told(tools: Any, shop: tuple[Path, list[dict[str, Any]]]) -> None:
+    states = shop[1]
+    told = tools["why"](path="stock[0].qty", entry=20)
+    first = told["links"][0]
+    assert (first["value"], first["fact"]["seq"]) == (
+        states[20]["stock"][0]["qty"],
+        tools["blame"](path="stock[0].qty", entry=20)["values"][0]["seq"],
+    )
+    assert all(0 < guess["sureness"] < 1 for link in told["links"] for guess in link["guesses"])
+    shape = tools["shape"](path="stock")
+    assert shape["shape"].startswith("[20] {sku text, qty int ")
+    assert (shape["looked_at"], shape["complete"]) == (60, True)
+    assert tools["shape"](path="stock[0].qty", entry=0)["shape"] == f"int {states[0]['stock'][0]['qty']}"
+    flips = tools["bisect"](expression="length(keys(after)) < length(keys(before))", change=True)["flips"]
+    assert [flip["seq"] for flip in flips] == [seq for seq in range(1, 60) if len(states[seq]) < len(states[seq - 1])]
+
+
+def test_nothing_that_is_executed_is_asked_over_mcp(shop: tuple[Path, list[dict[str, Any]]]) -> None:
+    with History(FileStore.open(shop[0])) as history:
+        for name, tool in HistoryTools(history).tools().items():
+            assert "python" not in inspect.signature(tool).parameters, name
+
+
 @pytest.mark.parametrize(
     ("name", "given"),
     [
+        ("why", {"path": "no.such"}),
+        ("shape", {"path": "no.such"}),
+        ("bisect", {"expression": "stock", "change": True}),
         ("show", {"entry": 99}),
         ("show", {"path": "no.such"}),
         ("show", {"path": "a[["}),

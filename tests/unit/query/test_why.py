@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.values import json_values
+from unspool import open_history
 from unspool.history import History
 from unspool.model.paths import Path
 from unspool.model.values import strict_equal
 from unspool.query.errors import PathNotFound, QuestionError
+from unspool.query.shape import shape
 from unspool.query.why import Bounds, Link, Why, why
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
@@ -238,3 +240,17 @@ def test_a_step_of_one_is_not_explained_by_large_numbers_that_are_about_the_same
             recorder.record({"n": 20_000 + number, "total": number // 7, "size": 20_000 + number // 2})
     found = why(History(store), ("total",))
     assert [guess.formula.told() for guess in found.links[0].guesses] == ["its value before + 1"]
+
+
+def test_a_chain_ends_where_older_entries_were_dropped(tmp_path: Any) -> None:
+    path = tmp_path / "ring.unspool"
+    with Recorder(path, keep="last 500", on_error="raise") as recorder:
+        for number in range(6_000):
+            recorder.record({"price": 4711, "clock": number, "copy": 4711 if number > 5_500 else 0})
+    with open_history(path) as history:
+        assert history.first > 0
+        found = why(history, ("copy",))
+        assert [link.path for link in found.main_line()] == [("copy",), ("price",)]
+        assert "dropped" in found.links[1].end
+        assert not found.complete
+        assert shape(history).complete

@@ -152,7 +152,12 @@ def _print_why(out: Output, found: Why, history: History, source: str) -> None:
         for text, role in _told(link, history, source):
             out.line(f"{indent}     {out.paint(text, role) if role else text}")
     if found.stopped:
-        out.line(out.paint(f"the chain may go on: {found.stopped}; --links and --seconds raise that", "~"))
+        out.line(out.paint(f"the chain may go on: {found.stopped}{_remedy(found)}", "~"))
+
+
+def _remedy(found: Why) -> str:
+    is_bound = "links" in found.stopped or "seconds" in found.stopped
+    return "; --links and --seconds raise that" if is_bound else ""
 
 
 def _told(link: Link, history: History, source: str) -> Iterator[tuple[str, str]]:
@@ -163,8 +168,11 @@ def _told(link: Link, history: History, source: str) -> Iterator[tuple[str, str]
         place = setter(link.write.seq, certain=link.write.certain, older=is_older)
         why = happened(link.action, link.caller, 0 if is_older else passed_over_in(entry.meta))
         before = "" if link.old is MISSING else f"  {brief_change(link.old, link.value, 30)}"
-        yield f"fact   {link.write.kind.value} at {place}  {iso_time(link.timestamp_ns)}{before}{why}", ""
-        yield f"       {visible(_command(link, entry.parent_seq, source))}", "dim"
+        yield (
+            f"fact   {'written' if is_older else link.write.kind.value} at {place}  {iso_time(link.timestamp_ns)}{before}{why}",
+            "",
+        )
+        yield f"       {visible(_command(link, None if is_older else entry.parent_seq, source))}", "dim"
     for guess in link.guesses:
         told = f"guess  {guess.word}, {guess.sureness:.0%}: {guess.formula.told()}{_linked(guess.sources)}"
         reasons = f" ({'; '.join(guess.reasons)})" if guess.reasons else ""

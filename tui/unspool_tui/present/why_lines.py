@@ -77,7 +77,9 @@ def why_rows(found: Why) -> list[WhyRow]:
 
 
 def _link_row(link: Link) -> Row:
-    seq = "unknown" if link.write is None else f"#{link.write.seq:,}{'' if link.write.certain else '?'}"
+    is_older = link.write is not None and link.write.kind.value == "older"
+    doubt = "" if link.write is None or link.write.certain or is_older else "?"
+    seq = "unknown" if link.write is None else f"{'<=' if is_older else ''}#{link.write.seq:,}{doubt}"
     before = "" if link.old is MISSING else f"{preview_text(link.old, 30)} → "
     why = link.action
     if link.caller is not None:
