@@ -16,9 +16,12 @@ from unspool.events.recording import record_file
 from unspool.events.records import Event
 from unspool.sources.watch import FileWatcher
 
-SETTLE_S: Final = 0.05
-"""How long a file must rest after a save: editors that write in place empty it first."""
-_SETTLE_TRIES: Final = 40
+_REST_S: Final = 0.01
+"""How long a file must rest after a save."""
+_EMPTY_S: Final = 0.05
+"""How long an empty one must: editors that write in place empty it first."""
+_LONGEST_S: Final = 2.0
+"""How long is waited for a file that never rests."""
 
 _Signature = tuple[int, int, int, int]
 
@@ -69,6 +72,8 @@ class SourceSaves:
         self._watcher = FileWatcher(self._paths, self._wake, poll=poll)
         self._seen: dict[Path, _Signature | None] = {}
         self._said: dict[Path, str] = {}
+        self.passed_over = 0
+        """Changes of files that were followed by another before they could be read: saves that the log may not have."""
 
     def record(self) -> Iterator[Save]:
         """Record what the files hold now; files that hold nothing new are passed over."""
@@ -136,13 +141,14 @@ class SourceSaves:
     def _settled(self, path: Path) -> _Signature | None:
         """Wait until a file rests; return what it looks like then."""
         before = _signature(path)
-        for _ in range(_SETTLE_TRIES):
-            if self._is_stopping or before == self._seen.get(path):
-                break
-            time.sleep(SETTLE_S)
+        latest = time.monotonic() + _LONGEST_S
+        while not self._is_stopping and before != self._seen.get(path) and time.monotonic() < latest:
+            is_empty = before is None or not before[2]
+            time.sleep(_EMPTY_S if is_empty else _REST_S)
             now = _signature(path)
             if now == before:
                 break
+            self.passed_over += not is_empty
             before = now
         return before
 

@@ -192,6 +192,9 @@ def record(files: tuple[Path, ...], log: Path, once: bool, poll: float | None, a
     if not quiet:
         events_written = f"{counts[True]} event{'' if counts[True] == 1 else 's'}"
         click.echo(f"unspool: {events_written} written to {visible(str(log))}", err=True)
+        if saves.passed_over:
+            told = f"{saves.passed_over} changes were followed by others before they could be read; saves among them are not in the log"
+            click.echo(f"unspool: {told}", err=True)
     return 0
 
 
