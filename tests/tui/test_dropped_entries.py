@@ -8,7 +8,9 @@ from tui_driver import drive, make_app, open_file
 
 from conftest import START_NS
 from unspool.recorder.recorder import Recorder
+from unspool.store.file import FileStore
 from unspool_tui.view.model import Pane
+from unspool_tui.view.overview import Ledger
 
 
 def _record(recorder: Recorder, start: int, stop: int) -> None:
@@ -76,3 +78,42 @@ async def test_a_head_that_is_dropped_while_it_is_looked_at_moves_to_the_first_k
             assert driver.view.bookmarks == ()
             assert driver.view.count == len(driver.app.main.rows)
             assert "count" in driver.panel(Pane.INSPECT)
+
+
+def test_sums_over_the_kept_entries_are_those_of_a_history_that_begins_with_them(tmp_path: Path) -> None:
+    with open_file(_bounded(tmp_path / "run.unspool")) as history:
+        columns, first, total = history.columns(), history.first, len(history)
+        expected = Ledger(columns.since(first))
+        expected.catch_up(total - first)
+        late = Ledger(columns, first)
+        late.catch_up(total)
+        # One that saw older entries go, and one that saw only some of them.
+        moved, half = Ledger(columns, first), Ledger(columns, first)
+        moved.catch_up(total)
+        half.catch_up(first + 20)
+        for ledger in (moved, half):
+            ledger.begin_at(first + 40)
+            ledger.catch_up(total)
+        cut = Ledger(columns.since(first + 40))
+        cut.catch_up(total - first - 40)
+        for ledger, start, truth in ((late, first, expected), (moved, first + 40, cut), (half, first + 40, cut)):
+            facts = (ledger.stored, ledger.as_full, ledger.full_stored, ledger.full_count(), ledger.longest())
+            assert facts == (truth.stored, truth.as_full, truth.full_stored, truth.full_count(), truth.longest())
+            assert ledger.chains() == [(one + start, last + start, count) for one, last, count in truth.chains()]
+            assert ledger.overview.bins(37) == truth.overview.bins(37)
+            for seq in range(start, total):
+                assert ledger.depth(seq) == truth.depth(seq - start)
+                for name in ("previous_full", "next_full"):
+                    found = getattr(truth, name)(seq - start)
+                    assert getattr(ledger, name)(seq) == (None if found is None else found + start)
+
+
+async def test_a_history_with_a_very_late_beginning_opens_at_once(tmp_path: Path) -> None:
+    path, first = tmp_path / "run.unspool", 2_000_000_000
+    with Recorder(FileStore.create(path, first=first, bound="7d"), on_error="raise") as recorder:
+        _record(recorder, 0, 150)
+    async with drive(make_app(open_file(path))) as driver:
+        assert driver.view.head == first + 149
+        await driver.press("g")
+        assert driver.view.head == first
+        assert "keep='7d'" in driver.text()

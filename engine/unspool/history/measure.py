@@ -23,12 +23,13 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
     """Verify every checksum and return what was found; damage is told in `health`, never raised."""
     problems: list[str] = []
     shares = store.shares(problems)
-    gaps, unreadable = _holes(store, columns)
+    first = first_of(store)
+    columns = columns.since(first)
+    gaps, unreadable = _holes(store, columns, first)
     if unreadable:
         problems.append(f"{unreadable:,} entries cannot be read; run `unspool doctor`")
     if verdict.is_damaged:
         problems.extend(f"{problem.place}: {problem.message}" for problem in verdict.problems)
-    first = first_of(store)
     times = _rebuild_times(rebuilder, first, len(store), problems)
     full, notes = columns.kind.count(FULL), columns.kind.count(NOTE)
     stored = sum(columns.stored)
@@ -48,7 +49,7 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
         notes=notes,
         passed_over=passed_over_by(store),
         chains=full,
-        longest_chain=longest_chain(columns, first),
+        longest_chain=longest_chain(columns),
         stored_bytes=stored,
         full_bytes=full_bytes,
         ratio=full_bytes / stored if stored else 1.0,
@@ -64,13 +65,13 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
     )
 
 
-def _holes(store: Store, columns: Columns) -> tuple[list[str], int]:
-    """Return what is to be said of entries that never arrived, and how many others cannot be read."""
+def _holes(store: Store, columns: Columns, first: int) -> tuple[list[str], int]:
+    """Return what is to be said of entries that never arrived, and how many others cannot be read; `first` is the first row's."""
     gaps: list[str] = []
     unreadable, codecs = 0, columns.codec.tobytes()
-    seq = codecs.find(HOLE, first_of(store))
-    while seq >= 0:
-        last = seq
+    place = codecs.find(HOLE)
+    while place >= 0:
+        seq = last = first + place
         try:
             store.run(seq)
         except EntryDropped as gap:
@@ -78,7 +79,7 @@ def _holes(store: Store, columns: Columns) -> tuple[list[str], int]:
             gaps.append(f"entries {seq} to {last} never arrived: {gap.why}")
         except UnspoolError:
             unreadable += 1
-        seq = codecs.find(HOLE, last + 1)
+        place = codecs.find(HOLE, last - first + 1)
     return gaps, unreadable
 
 
@@ -103,9 +104,9 @@ def _counts(columns: Columns) -> dict[int, int]:
     return {code: codecs.count(code) for code in sorted(present, key=codecs.index)}
 
 
-def longest_chain(columns: Columns, first: int = 0) -> int:
-    """Return the most deltas that follow one full snapshot, entries before `first` left out."""
-    kinds = columns.kind[first:].tobytes().replace(bytes((NOTE,)), b"")
+def longest_chain(columns: Columns) -> int:
+    """Return the most deltas that follow one full snapshot."""
+    kinds = columns.kind.tobytes().replace(bytes((NOTE,)), b"")
     return max((len(chain) for chain in kinds.split(b"\x01")), default=0)
 
 

@@ -6,7 +6,7 @@ from array import array
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, SupportsIndex, overload, runtime_checkable
 
 import msgspec
 
@@ -71,10 +71,49 @@ HOLE_META: Final = "unspool.hole"
 """Key in the meta of an entry that stands for a lost one."""
 
 
+if TYPE_CHECKING:
+    _Numbers = array[int]
+else:
+    # Subscripted at run time from Python 3.12 on.
+    _Numbers = array
+
+
+class LateColumn(_Numbers):
+    """A column that begins with the row `first`: those before it read as 0 and take no room.
+
+    Iterating, counting and `tobytes` go over the rows that are there.
+    """
+
+    first: int
+
+    def __len__(self) -> int:
+        return self.first + super().__len__()
+
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> int: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> array[int]: ...
+    def __getitem__(self, index: SupportsIndex | slice, /) -> int | array[int]:
+        first = self.first
+        if not isinstance(index, slice):
+            at = index.__index__()
+            at += len(self) if at < 0 else 0
+            if at < 0:
+                raise IndexError("there is no such row")
+            return 0 if at < first else super().__getitem__(at - first)
+        start, stop, step = index.indices(len(self))
+        if step != 1:
+            return array(self.typecode, [self[at] for at in range(start, stop, step)])
+        held = super().__getitem__(slice(max(start - first, 0), max(stop - first, 0)))
+        missing = min(stop, first) - start
+        return array(self.typecode, bytes(self.itemsize * missing)) + held if missing > 0 else held
+
+
 class Columns:
     """What a screen needs of every entry, as flat arrays: about 34 bytes an entry and no object each.
 
-    An entry that cannot be read has a row too: its codec is `HOLE`, its time that of the entry before.
+    An entry that cannot be read has a row too: its codec is `HOLE`, its time that of the entry before. Entries that a bound
+    on the recording dropped have none: see `LateColumn`.
 
     Attributes:
         timestamp_ns: nanoseconds since the epoch (`q`).
@@ -101,6 +140,22 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.kind)
+
+    def begin_at(self, first: int) -> None:
+        """Begin with the row of an entry; only where there are no rows yet."""
+        for name in self.__slots__:
+            column = LateColumn(getattr(self, name).typecode)
+            column.first = first
+            setattr(self, name, column)
+
+    def since(self, first: int) -> Columns:
+        """Return the rows from an entry on, counted from 0."""
+        if not first:
+            return self
+        found = Columns()
+        for name in self.__slots__:
+            setattr(found, name, getattr(self, name)[first:])
+        return found
 
     def append(self, entry: Entry, codec: RecordCodec) -> None:
         """Add one entry's row."""

@@ -237,7 +237,8 @@ class FileReader:
     def fill(self, columns: Columns) -> None:
         """See `Store.fill`."""
         with self._file.reading() as connection:
-            columns.add_holes(self.first)
+            if self.first and not len(columns):
+                columns.begin_at(self.first)
             start = len(columns)
             held = self._columns_if_readable(connection, start) if start else None
             if held is not None and held.first < start:

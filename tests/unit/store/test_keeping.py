@@ -276,6 +276,28 @@ def test_a_damaged_mark_of_the_end_does_not_hide_where_the_file_begins(tmp_path:
         assert history.state(first)["n"] == first
 
 
+def test_entries_that_were_dropped_take_no_room_where_the_others_are_listed(tmp_path: Path) -> None:
+    path, first = tmp_path / "run.unspool", 3_000_000_000
+    with Recorder(FileStore.create(path, first=first), on_error="raise") as recorder:
+        for number in range(300):
+            recorder.record({"n": number}, timestamp_ns=number)
+    with open_history(path) as history:
+        columns = history.columns()
+        assert len(columns) == len(columns.kind) == first + 300
+        assert columns.kind.buffer_info()[1] == 300
+        assert (columns.timestamp_ns[first + 7], columns.timestamp_ns[-1], columns.timestamp_ns[5]) == (7, 299, 0)
+        assert list(columns.timestamp_ns[first - 2 : first + 2]) == [0, 0, 0, 1]
+        assert list(columns.timestamp_ns[first + 298 :]) == [298, 299]
+        with pytest.raises(IndexError):
+            columns.kind[first + 300]
+        assert list(columns.since(first).timestamp_ns) == list(range(300))
+        stats = history.stats()
+        assert (stats.entries, stats.full + stats.delta, stats.problems) == (300, 300, ())
+        assert history.state(-1) == {"n": 299}
+    found = diagnose(path)
+    assert (found.verdict, found.readable) == (Health.HEALTHY, 300)
+
+
 _KILLED = """
 import sys
 from unspool import Recorder

@@ -41,6 +41,8 @@ class Overview:
         column, blocks = self._column, self._blocks
         if len(blocks) > total // BLOCK:
             blocks.clear()
+        if not blocks:
+            blocks.extend([0] * (self.first // BLOCK))
         for start in range(len(blocks) * BLOCK, total - BLOCK + 1, BLOCK):
             blocks.append(max(column[start : start + BLOCK]))
 
@@ -100,7 +102,7 @@ class Ledger:
     """Sums and positions over the columns of a history."""
 
     __slots__ = (
-        "_columns", "_kinds", "_longest", "_seen", "as_full", "first", "full_stored", "note_stored", "overview", "ready", "stored",
+        "_base", "_columns", "_kinds", "_longest", "_seen", "as_full", "first", "full_stored", "note_stored", "overview", "ready", "stored",
     )  # fmt: skip
 
     def __init__(self, columns: Columns, first: int = 0) -> None:
@@ -113,8 +115,9 @@ class Ledger:
         self.ready = False
         self.first = first
         self._columns = columns
+        self._base = self._seen = first
+        """The entry that `_kinds` begins with, and one past the one that it ends with."""
         self._kinds = bytearray()
-        self._seen = 0
         self._longest = (-1, 0)
         self.stored = 0
         self.as_full = 0
@@ -133,11 +136,9 @@ class Ledger:
         columns = self._columns
         if total < self._seen:
             self._kinds.clear()
-            self._seen = self.stored = self.as_full = self.full_stored = self.note_stored = 0
+            self.stored = self.as_full = self.full_stored = self.note_stored = 0
+            self._base = self._seen = self.first
             self.overview = Overview(columns.stored, self.first)
-        if self._seen < self.first:
-            self._kinds.extend(columns.kind[self._seen : self.first])
-            self._seen = self.first
         self._kinds.extend(columns.kind[self._seen : total])
         self._add(self._seen, total, 1)
         self._seen = total
@@ -146,6 +147,10 @@ class Ledger:
         """Count no entry before `first` any more: those were dropped."""
         if self.first < first:
             self._add(self.first, min(first, self._seen), -1)
+            if self._seen < first:
+                # Nothing of what was counted is kept.
+                self._kinds.clear()
+                self._base = self._seen = first
             self.first = self.overview.first = first
             self._longest = (-1, 0)
 
@@ -165,44 +170,46 @@ class Ledger:
 
     def previous_full(self, seq: int) -> int | None:
         """Return the nearest full snapshot before an entry."""
-        found = self._kinds.rfind(_FULL, self.first, max(0, seq))
-        return found if found >= 0 else None
+        found = self._kinds.rfind(_FULL, self.first - self._base, max(0, seq - self._base))
+        return found + self._base if found >= 0 else None
 
     def next_full(self, seq: int) -> int | None:
         """Return the nearest full snapshot after an entry."""
-        found = self._kinds.find(_FULL, seq + 1)
-        return found if found >= 0 else None
+        found = self._kinds.find(_FULL, max(0, seq + 1 - self._base))
+        return found + self._base if found >= 0 else None
 
     def depth(self, seq: int) -> int:
         """Return how many deltas lie between an entry and the full snapshot it stands on."""
-        start = max(self._kinds.rfind(_FULL, self.first, seq + 1), self.first)
-        return seq - start - self._kinds.count(_NOTE, start, seq + 1)
+        first, place = self.first - self._base, seq - self._base
+        start = max(self._kinds.rfind(_FULL, first, place + 1), first)
+        return place - start - self._kinds.count(_NOTE, start, place + 1)
 
     def full_count(self) -> int:
         """Return how many full snapshots there are."""
-        return self._kinds.count(_FULL, self.first)
+        return self._kinds.count(_FULL, self.first - self._base)
 
     def note_count(self) -> int:
         """Return how many notes there are."""
-        return self._kinds.count(_NOTE, self.first)
+        return self._kinds.count(_NOTE, self.first - self._base)
 
     def longest(self) -> int:
         """Return the most deltas that follow one full snapshot."""
         if self._longest[0] != self._seen:
-            parts = self._kinds[self.first :].replace(_NOTE, b"").split(_FULL)
+            parts = self._kinds[self.first - self._base :].replace(_NOTE, b"").split(_FULL)
             self._longest = (self._seen, max((len(part) for part in parts), default=0))
         return self._longest[1]
 
     def chains(self) -> list[tuple[int, int, int]]:
         """Return each chain as its full snapshot, its last entry, and the number of deltas in it."""
         starts = []
-        place = self._kinds.find(_FULL, self.first)
+        base = self._base
+        place = self._kinds.find(_FULL, self.first - base)
         while place >= 0:
             starts.append(place)
             place = self._kinds.find(_FULL, place + 1)
-        ends = [*starts[1:], self._seen]
+        ends = [*starts[1:], self._seen - base]
         notes = self._kinds.count
         return [
-            (start, end - 1, end - 1 - start - notes(_NOTE, start, end))
+            (base + start, base + end - 1, end - 1 - start - notes(_NOTE, start, end))
             for start, end in zip(starts, ends, strict=True)
         ]

@@ -75,10 +75,10 @@ def _header(history: History, data: ReportData, options: ExportOptions, title: s
     count = len(history) - history.first
     facts = [f"<span><b>{count:,}</b> entries</span>"]
     if len(history):
-        columns = history.columns()
-        first, last = columns.timestamp_ns[history.first], columns.timestamp_ns[len(history) - 1]
+        columns = history.columns().since(history.first)
+        first, last = columns.timestamp_ns[0], columns.timestamp_ns[count - 1]
         facts.append(f"<span><b>{shown(_short(first))}</b> to <b>{shown(_short(last))}</b> UTC</span>")
-        stored = sum(columns.stored[: len(history)])
+        stored = sum(columns.stored[:count])
         full = sum(size for size, kind in zip(columns.full_bytes, columns.kind, strict=False) if kind != NOTE)
         facts.append(f"<span>stored <b>{_size(stored)}</b></span><span>as full states <b>{_size(full)}</b></span>")
         if stored:
