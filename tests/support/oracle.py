@@ -141,6 +141,8 @@ def record_name(record: Any) -> Any:
             return record[key]
     if isinstance(record.get("metadata"), dict) and "uid" in record["metadata"]:
         return record["metadata"]["uid"]
+    if isinstance(record.get("of"), dict) and "mark" in record["of"]:
+        return record["of"]["mark"]
     return tuple(record[key] for key in COMPOSITE) if record.keys() >= set(COMPOSITE) else MISSING
 
 

@@ -7,6 +7,7 @@ entries (one a changed atom) or other atoms (`thread channel`), but never less.
 from __future__ import annotations
 
 import copy
+import csv
 import datetime as dt
 import decimal
 import gzip
@@ -626,6 +627,140 @@ def _events(folder: Path, told: Told) -> tuple[str, Told]:
     )
 
 
+def _mongo(folder: Path, told: Told) -> tuple[str, Told]:
+    """Documents of a collection as they are inserted, replaced and deleted, an entry each."""
+    table: dict[str, State] = {}
+    states, actions, records = [], [], []
+    for state in told.states:
+        rows = {repr(item["id"]): {"_id": item["id"], **item} for item in state.get("rows", [])}
+        for name in [*table, *(name for name in rows if name not in table)]:
+            old, new = table.get(name), rows.get(name)
+            if same(old, new):
+                continue
+            kind = "insert" if old is None else "delete" if new is None else "replace"
+            at = {"$timestamp": {"t": START + len(records), "i": 1}}
+            record = {"_id": {"_data": str(len(records))}, "operationType": kind, "clusterTime": at,
+                      "ns": {"db": "d", "coll": "rows"}, "documentKey": {"_id": (old or new or {})["_id"]}}  # fmt: skip
+            if new is None:
+                del table[name]
+            else:
+                table[name] = record["fullDocument"] = copy.deepcopy(new)
+            records.append(record)
+            states.append({"d.rows": copy.deepcopy(list(table.values()))})
+            actions.append(f"{kind} d.rows")
+    return _lines(folder, records), Told(states, actions=actions)
+
+
+def _temporal(folder: Path, told: Told) -> tuple[str, Told]:
+    events: list[Any] = []
+    states: list[State] = []
+    for seq, state in enumerate(told.states):
+        moment = dt.datetime.fromtimestamp(START + seq, dt.UTC).isoformat()
+        attributes = {"held": state}
+        events.append(
+            {
+                "eventId": str(seq + 1),
+                "eventTime": moment,
+                "eventType": "MarkerRecorded",
+                "markerRecordedEventAttributes": attributes,
+            }
+        )
+        states.append({"event": {"eventType": "MarkerRecorded", "attributes": attributes}})
+    return _document(folder, {"events": events}), Told(states, actions=["MarkerRecorded"] * len(states))
+
+
+def _archive(folder: Path, told: Told) -> tuple[str, Told]:
+    from unspool.events import EventLog
+
+    source, told = _event_log(folder, told)
+    path = folder / "told.rblogs"
+    with EventLog(source) as log:
+        path.write_bytes(log.export_archive("told"))
+    return str(path), told
+
+
+def _rrweb(folder: Path, told: Told) -> tuple[str, Told]:
+    """A page of which one element's attributes follow the keys of `conf`."""
+    body = {"type": 2, "id": 2, "tagName": "body", "attributes": {}, "childNodes": []}
+    events: list[Any] = [
+        {"type": 2, "timestamp": START * 1000, "data": {"node": {"type": 0, "id": 1, "childNodes": [body]}}}
+    ]
+    shown: dict[str, str] = {}
+
+    def page() -> State:
+        nodes = {"1": {"type": 0, "children": ["2"]}, "2": {"type": 2, "tagName": "body", "attributes": dict(shown)}}
+        return {"page": {}, "nodes": nodes, "inputs": {}, "scroll": {}}
+
+    states, actions = [page()], ["FullSnapshot"]
+    for seq, state in enumerate(told.states, start=1):
+        wanted = {key: repr(value) for key, value in state.get("conf", {}).items() if key}
+        changed: dict[str, str | None] = {key: value for key, value in wanted.items() if shown.get(key) != value}
+        changed |= dict.fromkeys(shown.keys() - wanted.keys())
+        data = {"source": 0, "texts": [], "removes": [], "adds": [], "attributes": [{"id": 2, "attributes": changed}]}
+        events.append({"type": 3, "timestamp": (START + seq) * 1000, "data": data})
+        shown = wanted
+        states.append(page())
+        actions.append("Mutation")
+    return _document(folder, events), Told(states, actions=actions)
+
+
+def _spelled_in_toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_spelled_in_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_spelled_in_toml, value)) + "]"
+    return json.dumps(value)
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_null(item) for key, item in value.items() if item is not None}
+    return [_without_null(item) for item in value] if isinstance(value, list) else value
+
+
+def _toml_folder(folder: Path, told: Told) -> tuple[str, Told]:
+    told = Told([_small(_without_null(state)) for state in told.states])
+    return _folder(
+        "toml", lambda state: "".join(f"{json.dumps(k)} = {_spelled_in_toml(v)}\n" for k, v in state.items()).encode()
+    )(folder, told)
+
+
+def _msgpack_folder(folder: Path, told: Told) -> tuple[str, Told]:
+    return _folder("msgpack", msgpack.packb)(folder, Told([_small(state) for state in told.states]))
+
+
+def _cell(text: str) -> Any:
+    return int(text) if text.isdigit() else text
+
+
+def _tables(folder: Path, told: Told) -> tuple[str, Told]:
+    """Tables of the records, whose cells are numbers where their text is one."""
+    states = []
+    for seq, state in enumerate(told.states):
+        rows = [[str(item[name]) for name in ("id", "qty", "note")] for item in state.get("rows", [])]
+        with (folder / f"table{seq}.csv").open("w", newline="") as stream:
+            csv.writer(stream).writerows([["id", "qty", "note"], *rows])
+        states.append({"value": [dict(zip(("id", "qty", "note"), map(_cell, row), strict=True)) for row in rows]})
+    return str(folder), Told(states, actions=[f"table{seq}.csv" for seq in range(len(states))])
+
+
+def _with_keys_by_hand(folder: Path, told: Told) -> tuple[str, Told]:
+    """Records known by a field that nothing would detect, and a file that remembers it."""
+
+    def turned(row: State) -> State:
+        rest = {key: value for key, value in row.items() if key != "id"}
+        return {"of": {"mark": row["id"]}, **rest}
+
+    states = [
+        {**state, "rows": [turned(row) for row in state["rows"]]} if "rows" in state else state
+        for state in told.states
+    ]
+    told = Told(states, told.parents, told.parts, told.actions)
+    path = folder / "told.unspool"
+    recorded(path, told, identity={"rows": "of.mark"})
+    return str(path), told
+
+
 LINES: dict[str, Writer] = {
     "envelopes": _envelopes, "lines in UTF-16": _utf_16, "packed lines": _packed, "documents in a row": _pretty,
     "JSON Patch": _patches, "patches of Immer": _immer, "a lifted state": _redux, "nexus snapshots": _nexus,
@@ -634,11 +769,13 @@ LINES: dict[str, Writer] = {
     "a folder of JSON": _folder("json", _json), "a folder of JSONC": _folder("jsonc", _jsonc),
     "a folder of YAML": _folder("yaml", _yaml),
     "JSON in git": _git("d.json", _json), "YAML in git": _git("d.yaml", _yaml),
-    "a rewritten document": _rewritten,
+    "a rewritten document": _rewritten, "MongoDB": _mongo, "Temporal": _temporal, "an archive": _archive, "rrweb": _rrweb,
+    "a folder of TOML": _toml_folder, "a folder of msgpack": _msgpack_folder, "a folder of tables": _tables,
 }  # fmt: skip
 """Writers of histories without forks of their own, by what they write."""
 NATIVE: dict[str, Writer] = {
     "a native file": _native, "a compacted file": _compacted, "a converted file": _converted, "an export": _exported,
+    "keys by hand": _with_keys_by_hand,
 }  # fmt: skip
 """Writers of histories with forks, and with values that JSON lacks."""
 
