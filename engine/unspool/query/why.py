@@ -8,6 +8,7 @@ explains a value, and says where it was ended by a bound on its length, its dept
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -28,8 +29,8 @@ from unspool.query.path_writes import PathWrite, WriteKind, follow_back
 from unspool.query.reading import Cancelled, Progress, StateReader, never, untold
 from unspool.query.why_evidence import Evidence, evidence_for
 from unspool.query.why_formulas import Formula, Kind
-from unspool.query.why_guesses import Goal, Weighed, information, weigh
-from unspool.query.why_moments import Moment, members_of, written_by
+from unspool.query.why_guesses import Goal, Weighed, information, number_bits, weigh
+from unspool.query.why_moments import Moment, members_of, number_of, written_by
 
 _REFINED: Final = 6
 """Formulas of one value for which evidence is sought."""
@@ -43,6 +44,8 @@ _SUREST: Final = 0.99
 """A guess is never certain."""
 _NOTHING: Final = 0.6
 """How likely it is, before looking, that a value comes from nowhere in the state."""
+_STEPS: Final = 0.2
+"""How likely a number that comes from nowhere is a step from the one before."""
 _MOST_SOURCES: Final = 4
 """Members of a column, or parts of a container, that are followed."""
 _AGEING: Final = 0.35
@@ -358,7 +361,7 @@ class _Chain:
             states = self._states(seq)
             if states is None:
                 return None
-            lately = frozenset(self._written_before(seq))
+            lately = Counter(self._written_before(seq))
             self._moments[seq] = moment = Moment(seq, states[0], states[1], self._history.identity, lately)
             self._looked_at += moment.looked_at
         return self._moments[seq]
@@ -415,18 +418,21 @@ class _Chain:
 
     def _barred(self, link: Link, seq: int) -> frozenset[Path]:
         """Return the values that the same entry wrote and that a link explains already: they do not explain it in turn."""
-        barred = set()
-        here = link
-        while here.parent is not None:
-            here = self._links[here.parent]
-            if here.write is not None and here.write.seq == seq and not link.is_part:
-                barred.add(here.path)
+        barred: set[Path] = set()
+        pending = [link.number]
+        while pending:
+            number = pending.pop()
+            for other in self._links:
+                is_explained = other.write is not None and other.write.seq == seq and other.path not in barred
+                if is_explained and any(source.link == number for guess in other.guesses for source in guess.sources):
+                    barred.add(other.path)
+                    pending.append(other.number)
         return frozenset(barred)
 
     def _guesses(self, link: Link, goal: Goal, moment: Moment) -> list[tuple[Weighed, float, Evidence]]:
         """Return what may explain a value, with how sure each is."""
         found = weigh(moment, goal)
-        nothing = _NOTHING * 2.0 ** -_bits(goal.encoded)
+        nothing = _NOTHING * _from_nowhere(goal)
         writer = self._writers.get((link.path, moment.seq)) or self._writer(link.path, moment.seq)
         judged: list[tuple[Weighed, float, Evidence]] = []
         for weighed in found[:_REFINED]:
@@ -518,6 +524,15 @@ class _Untaken(Moment):
 
     def __init__(self, seq: int, before: dict[str, bytes], after: dict[str, bytes]) -> None:
         self.seq, self.before, self.after = seq, before, after
+
+
+def _from_nowhere(goal: Goal) -> float:
+    """Return how easily a value is met by chance: as a whole, or as a step from the value before."""
+    whole = 2.0 ** -_bits(goal.encoded)
+    old, new = None if goal.own is None else number_of(goal.own), number_of(goal.encoded)
+    if old is None or new is None:
+        return float(whole)
+    return float(max(whole, _STEPS * 2.0 ** -(number_bits(abs(new - old)) or 0.0)))
 
 
 def _bits(encoded: bytes) -> float:

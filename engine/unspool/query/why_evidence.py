@@ -93,6 +93,7 @@ def _elsewhere(formula: Formula, goal: Goal, moment: Moment) -> Iterator[tuple[b
         return
     if not any(term.path[:size] == record for term in formula.terms):
         return
+    is_within = all(term.path[:size] == record for term in formula.terms)
     for step in islice(_other_steps(moment, record), _RECORDS):
         other = (*record[:-1], step)
         value = _at(moment, (*other, *goal.path[size:]))
@@ -101,7 +102,8 @@ def _elsewhere(formula: Formula, goal: Goal, moment: Moment) -> Iterator[tuple[b
         bits = information(decode(value))
         moved = formula.moved(record, other)
         outcome = moved.gives(value, None, moment.before, moment.after)
-        if outcome is not None and bits >= _TELLING:
+        # Where something outside of the record is used, another record may use another: that one is wrong says nothing.
+        if outcome is not None and bits >= _TELLING and (outcome or is_within):
             yield outcome, bits
 
 

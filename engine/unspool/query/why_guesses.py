@@ -13,7 +13,7 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from unspool.model.encoded import Shape, shape_of
@@ -31,6 +31,8 @@ _NEAREST: Final = 24
 _SCALED: Final = 60
 """Numbers that are tried with usual rates."""
 _MOST_BITS: Final = 40.0
+_ZERO: Final = 1.0
+"""Bits that a zero at the end of a whole number says."""
 _LETTERS: Final = 1.2
 """Bits that a letter of a lower-case word says, beyond three for the word."""
 _SIGNS: Final = 2.5
@@ -48,6 +50,11 @@ _THREES: Final = 0.25
 _ONTO: Final = 0.5
 """What adding to the value before is worth beside setting it."""
 _SAME_NAME: Final = 4.0
+_FROM_BEFORE: Final = 10.0
+"""What a copy of something older is worth beside one of what the same entry wrote."""
+_CLOCKWORK: Final = 3
+"""Of so many entries before one in which a value was written too, it is half as likely to be used for having been written."""
+_COPIES: Final = frozenset((Kind.COPY, Kind.ELEMENT, Kind.MOVE))
 
 
 def _named(worth: float, words: str) -> tuple[float, frozenset[str]]:
@@ -95,7 +102,7 @@ _RATES: Final = tuple(
 )
 _NOT_OF_THE_STATE: Final = 0.1
 """What a rate is worth that the state has as a value of its own."""
-_TURNED: Final = {Kind.QUOTIENT: 0.1, Kind.SUM: 0.4}
+_TURNED: Final = {Kind.QUOTIENT: 0.03, Kind.SUM: 0.4}
 """What a quotient or a difference is worth whose first value the entry wrote: that one may well be the product or the sum."""
 _ENOUGH_BITS: Final = 5.0
 """What a value must say for arithmetic to be tried on it."""
@@ -170,15 +177,36 @@ def number_bits(content: Value) -> float | None:
             return _MOST_BITS
         # A difference of two whole numbers is a float and says no more than they do.
         digits = repr(int(content) if isinstance(content, float) and content.is_integer() else content)
-    mantissa = digits.lower().partition("e")[0].replace(".", "").replace("-", "").strip("0")
+    whole = digits.lower().partition("e")[0].replace(".", "").replace("-", "").lstrip("0")
+    mantissa = whole.rstrip("0")
     if not mantissa.isdigit():
         return 1.0
-    return min(_MOST_BITS, 2 + math.log2(int(mantissa[:15]) + 1) + (1 if "." in digits else 0))
+    zeros = 0 if "." in digits else len(whole) - len(mantissa)
+    bits = 2 + math.log2(int(mantissa[:15]) + 1) + (1 if "." in digits else 0) + _ZERO * zeros
+    return min(_MOST_BITS, bits)
 
 
 def weigh(moment: Moment, goal: Goal) -> list[Weighed]:
     """Return the formulas that give a value, the likeliest first."""
-    return sorted(_Weighing(moment, goal).found(), key=lambda one: -one.weight)
+    best: dict[tuple[object, ...], Weighed] = {}
+    for one in _Weighing(moment, goal).found():
+        formula = one.formula
+        terms = frozenset(formula.terms) if formula.kind in (Kind.SUM, Kind.PRODUCT) else formula.terms
+        known = best.setdefault((formula.kind, terms, formula.factor, formula.onto), one)
+        if one.weight > known.weight:
+            best[formula.kind, terms, formula.factor, formula.onto] = one
+    return sorted(_rather_from_before(list(best.values())), key=lambda one: -one.weight)
+
+
+def _rather_from_before(found: list[Weighed]) -> list[Weighed]:
+    """Where a value stood elsewhere before the entry and the entry wrote it twice, it rather came from there."""
+    copies = [one for one in found if one.formula.kind in _COPIES and not one.formula.onto]
+    if all(one.known[0].written for one in copies) or not any(one.known[0].written for one in copies):
+        return found
+    return [
+        replace(one, weight=one.weight * _FROM_BEFORE) if one in copies and not one.known[0].written else one
+        for one in found
+    ]
 
 
 class _Weighing:
@@ -453,7 +481,14 @@ def _is_below(path: Path, roots: Collection[Path]) -> bool:
     return any(path[:size] in roots for size in range(1, len(path) + 1))
 
 
-def _shares(usable: Sequence[Known], record: Path, atom: Path, lately: Collection[Path]) -> Callable[[Known], float]:
+def _times(path: Path, lately: Mapping[Path, int]) -> int:
+    """Return in how many of the entries shortly before a value was written."""
+    return max(lately.get(path[:size], 0) for size in range(1, len(path) + 1))
+
+
+def _shares(
+    usable: Sequence[Known], record: Path, atom: Path, lately: Mapping[Path, int]
+) -> Callable[[Known], float]:
     """Return what tells how likely each value is to be used: the fewer are as near, the likelier each of them."""
     size = len(record)
     written = sum(one.written and not one.before for one in usable) or 1
@@ -468,7 +503,7 @@ def _shares(usable: Sequence[Known], record: Path, atom: Path, lately: Collectio
         if one.before:
             return found + _BEFORE / gone
         if one.written:
-            found += _WRITTEN / written
+            found += _WRITTEN / written / (1 + _times(one.path, lately) / _CLOCKWORK)
         elif id(one) in fresh:
             found += _LATELY / len(fresh)
         if one.path[:size] == record and size:

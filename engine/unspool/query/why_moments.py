@@ -66,7 +66,7 @@ class Moment:
         before: Wire,
         after: Wire,
         identity: Identity | None = None,
-        lately: frozenset[Path] = frozenset(),
+        lately: Mapping[Path, int] | None = None,
     ) -> None:
         """Take the states before and after an entry apart.
 
@@ -75,9 +75,9 @@ class Moment:
             before: the state that it followed.
             after: the state that it left.
             identity: identity keys of lists set by hand.
-            lately: what the entries before it wrote.
+            lately: what the entries shortly before it wrote, and how many of them did.
         """
-        self.lately = lately
+        self.lately: Mapping[Path, int] = lately or {}
         self.seq = seq
         self.before = before
         self.after = after
