@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT: Final = "-"
 _GIT: Final = "git:"
+_MERGE: Final = "merge:"
 UNASKED_BYTES: Final = 16 * 1024 * 1024
 """Size up to which a file is read before anyone looks at it; a larger one that needs reading waits for that."""
 
@@ -24,7 +25,7 @@ class Source(Struct, frozen=True):
     """What to open and how.
 
     Attributes:
-        name: a path, `-`, or `git:REPO:PATH[@REV]`.
+        name: a path, `-`, `git:REPO:PATH[@REV]`, or `merge:PATH:PATH…`.
         format: name of its format; None to detect it.
         identity: keys that tell the records of lists apart, by path pattern.
         folds: how channels stored as writes are folded (LangGraph).
@@ -50,8 +51,8 @@ class Source(Struct, frozen=True):
         """What it is remembered under: the same wherever it is named from; empty for what has no name to return to."""
         if self.name == STANDARD_INPUT:
             return ""
-        if self.name.startswith(_GIT):
-            # A repository is named by a path too, which means another one in another folder.
+        if self.name.startswith((_GIT, _MERGE)):
+            # Repositories and files are named by paths too, which mean others in another folder.
             return f"{self.name}\n{Path.cwd()}"
         if is_postgres(self.name):
             return without_password(self.name)
@@ -93,7 +94,7 @@ class Source(Struct, frozen=True):
         """Say whether it may be opened before anyone looks at it: it is small, or what is missed would be lost."""
         from unspool.sources.opening import is_native
 
-        if self.name.startswith(_GIT) or is_postgres(self.name):
+        if self.name.startswith((_GIT, _MERGE)) or is_postgres(self.name):
             return False
         try:
             status = os.stat(self.name)  # noqa: PTH116 - a name that is no path must not raise anything else

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.model.addresses import is_postgres
-from unspool.sources.entries import Reading
+from unspool.sources.entries import MERGE_PREFIX, Reading
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.selecting import format_of, is_file_like
 
@@ -57,6 +57,10 @@ def choices_of(source: str, format_name: str | None = None) -> tuple[Choice, ...
         from unspool.sources.postgres_source import checkpoint_choices
 
         return checkpoint_choices(source)
+    if source.startswith(MERGE_PREFIX):
+        from unspool.sources.merged import merged_choices
+
+        return merged_choices(source)
     if not is_file_like(source):
         return ()
     probe, chosen = format_of(Path(source), Reading(format=format_name, follow=False))

@@ -19,6 +19,7 @@ from unspool.sources.findings import Findings
 __all__ = ["Interpreter", "Progress", "Reader", "Reading", "SourceEntry", "UnusableRecord", "as_state", "fits"]
 
 GIT_PREFIX: Final = "git:"
+MERGE_PREFIX: Final = "merge:"
 STANDARD_INPUT: Final = "-"
 VALUE_ATOM: Final = "value"
 """The atom that holds a state which is no JSON object."""

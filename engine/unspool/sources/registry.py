@@ -64,6 +64,14 @@ NATIVE: Final = Format(
     ("native",),
 )
 GIT: Final = Format("git", "a file's history in git: git:REPO:PATH[@REV] or @A..B", None, _shapes(), True)
+MERGED: Final = Format(
+    "merge",
+    "several files as one timeline: merge:PATH:PATH or merge:'run-*.unspool'",
+    None,
+    _shapes(),
+    True,
+    parts=("file",),
+)
 FORMATS: Final = (
     NATIVE,
     Format("jsonl", "JSON Lines of states, with or without {timestamp, action, state}", "states", _TEXT, True,
@@ -76,6 +84,7 @@ FORMATS: Final = (
            ("json", "toml", "yaml", "msgpack", "csv")),
     Format("directory", "a directory of snapshot files, in natural order", "directory", _shapes(Shape.DIRECTORY), True),
     GIT,
+    MERGED,
     Format("redux", "Redux DevTools export, lifted or custom, or a log of actions", "redux", _TEXT, True),
     Format("nexus", "nexus-state snapshots, deltas and exports, plain or typed", "nexus", _TEXT, True),
     Format("delta-records", "delta-compression records, alone or as a chain", "delta_records", _TEXT, True),

@@ -12,11 +12,11 @@ from unspool.errors import ConfigError, LimitExceeded, UnreadableSource
 from unspool.files.leftovers import ScratchFolder
 from unspool.model.addresses import is_postgres
 from unspool.sources.documents import DOCUMENT_KINDS
-from unspool.sources.entries import GIT_PREFIX, STANDARD_INPUT, Reader, Reading
+from unspool.sources.entries import GIT_PREFIX, MERGE_PREFIX, STANDARD_INPUT, Reader, Reading
 from unspool.sources.items import ItemsReader
 from unspool.sources.lines import LinesReader
 from unspool.sources.probe import Probe, Shape
-from unspool.sources.registry import GIT, NATIVE, Format, check_parts, detect, format_named
+from unspool.sources.registry import GIT, MERGED, NATIVE, Format, check_parts, detect, format_named
 from unspool.sources.standard_input import NAME, Spool, standard_input
 
 _LONGEST_WAIT_S: Final = 3.0
@@ -58,6 +58,8 @@ def select_reader(source: str, reading: Reading, undo: ExitStack, *, wait: bool)
     """
     if source.startswith(GIT_PREFIX):
         return _git(source, reading)
+    if source.startswith(MERGE_PREFIX):
+        return _merged(source, reading)
     if is_postgres(source):
         # Its driver is an extra, and only such addresses need it.
         from unspool.sources.postgres_source import open_checkpoints
@@ -125,7 +127,7 @@ def _opened(probe: Probe, reading: Reading) -> Reader:
 
 def is_file_like(source: str) -> bool:
     """Say whether a source is a path, whose format is told by looking at it."""
-    return source != STANDARD_INPUT and not source.startswith(GIT_PREFIX)
+    return source != STANDARD_INPUT and not source.startswith((GIT_PREFIX, MERGE_PREFIX))
 
 
 def format_of(path: Path, reading: Reading) -> tuple[Probe, Format]:
@@ -157,6 +159,8 @@ def _chosen(probe: Probe, reading: Reading) -> Format:
         probe.kind = reading.format
     if chosen is GIT:
         raise ConfigError("--format git is for sources written as git:REPO:PATH")
+    if chosen is MERGED:
+        raise ConfigError(f"--format merge is for sources written as {MERGE_PREFIX}PATH:PATH")
     if chosen is NATIVE:
         raise UnreadableSource(f"{probe.path}: no unspool file; leave --format out, or name the format it is in")
     # Text that looks like nothing may still be read as a text format: its broken lines are then counted.
@@ -183,6 +187,19 @@ def _git(source: str, reading: Reading) -> Selected:
 
     target = parse_git_target(source)
     return Selected(target.name, open_git(target, reading.limits))
+
+
+def _merged(source: str, reading: Reading) -> Selected:
+    if reading.format is not None and format_named(reading.format) is not MERGED:
+        raise ConfigError(
+            f"files that are merged are each of a format of their own; leave --format {reading.format} out"
+        )
+    if reading.time:
+        raise ConfigError("files that are merged name their own times; leave --time out")
+    check_parts(MERGED, reading.select)
+    from unspool.sources.merged import open_merged
+
+    return Selected(*open_merged(source, reading))
 
 
 def _standard_input(reading: Reading, undo: ExitStack, *, wait: bool) -> Selected:

@@ -139,7 +139,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.command(
     cls=CommandLine,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="SOURCE is a file or directory, - for standard input, git:REPO:PATH[@REV], or "
+    epilog="SOURCE is a file or directory, - for standard input, git:REPO:PATH[@REV], merge:PATH:PATH, or "
     "postgresql://USER@HOST/DATABASE[?history=NAME]. "
     "`unspool SOURCE` is short for `unspool open SOURCE`.",
 )

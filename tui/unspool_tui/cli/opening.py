@@ -48,6 +48,7 @@ _MOST_NAMES = 100
     shell_complete=complete_path,
     help="Show this value in Inspect, such as cart.items[0].qty.",
 )
+@click.option("--merge", is_flag=True, help="Join all SOURCES by time into one timeline, each a part of it.")
 @click.option("--no-follow", is_flag=True, help="Do not keep up with sources that grow.")
 @click.option("--visitor", is_flag=True, hidden=True, help="For `serve`: whoever sits at the screen is a visitor.")
 @click.option("--visitor-writes", type=click.Path(path_type=Place), hidden=True, help="For `serve`: where to.")
@@ -56,11 +57,17 @@ def command(
     sources: tuple[str, ...],
     at_entries: tuple[int, ...],
     address: str | None,
+    merge: bool,
     no_follow: bool,
     visitor: bool,
     visitor_writes: Place | None,
 ) -> int:
     """Open each SOURCE in the terminal UI, side by side as tabs."""
+    if merge:
+        from unspool.sources.merged import merged_name
+
+        sources = (merged_name(sources),)
+        common = replace(common, source=sources[0])
     permits = _confined(visitor_writes) if visitor else None
     if len(at_entries) > len(sources):
         raise click.UsageError(f"--at is given {len(at_entries)} times, for {len(sources)} source(s)")
