@@ -50,7 +50,9 @@ class Keeping:
         self._names_all = config.getoption("unspool") == "all"
         self._redaction = Redaction([*_SECRETS, *config.getini("unspool_redact")], ignore_case=True)
         self._is_worker = hasattr(config, "workerinput")
-        folder = config.rootpath / CACHE if config.cache is None else config.cache.mkdir(FOLDER)
+        # A run without the plugin that keeps a cache has none.
+        cache = getattr(config, "cache", None)
+        folder = config.rootpath / CACHE if cache is None else cache.mkdir(FOLDER)
         self._runs = TestRuns(folder)
         self._told: dict[str, TestRun] = {}
         self._trouble = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import deepcopy
 from itertools import count
@@ -58,6 +59,8 @@ class _Writes:
         self._recorder, self._tables, self._registry = recorder, tables, registry
         self._callers = Caller(skip=("sqlalchemy", "unspool.bridges"))
         self._orders = count()
+        # It lets a thread in again: what is recorded may flush a session.
+        self._turn = threading.RLock()
         # Under it an instance keeps the lines of its assignments, and a session what rows were and where it may roll back to.
         self._info = f"unspool {id(self)}"
         self._listening: list[tuple[Any, str, Any]] = []
@@ -165,17 +168,19 @@ class _Writes:
         self._tell(after, action, write.line)
 
     def _tell(self, rows: Mapping[TableAndKey, Row | None], action: str, line: Mapping[str, Value]) -> None:
-        # Tables are exchanged and never changed in place: other threads may be recording them.
-        atoms = {table: dict(self._state.get(table, {})) for table, _ in rows}
-        for (table, key), row in rows.items():
-            if row is None:
-                atoms[table].pop(key, None)
-            else:
-                atoms[table][key] = row
-        self._state.update(atoms)
         named = [f"{table} {key[:64]}" for table, key in list(rows)[:3]]
         more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
-        self._recorder.update(atoms, f"{action} {', '.join(named)}{more}".rstrip(), meta=line)
+        # Sessions of several threads flush at once: none may record a table without what another one just wrote to it.
+        # Tables are exchanged and never changed in place, for a recorder may read them again later.
+        with self._turn:
+            atoms = {table: dict(self._state.get(table, {})) for table, _ in rows}
+            for (table, key), row in rows.items():
+                if row is None:
+                    atoms[table].pop(key, None)
+                else:
+                    atoms[table][key] = row
+            self._state.update(atoms)
+            self._recorder.update(atoms, f"{action} {', '.join(named)}{more}".rstrip(), meta=line)
 
 
 def _table(mapper: Any) -> str:

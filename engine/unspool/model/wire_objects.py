@@ -30,6 +30,11 @@ _REPEATED: Final = 64 * 1024
 """Bytes of larger objects that are written again; beyond, a reference stands for them."""
 _LEAF_KEPT: Final = 1024
 """Bytes of a leaf that is still written where there is no room for more."""
+_TOLD_STEPS: Final = 40
+_TOLD: Final = 400
+"""Steps and letters of a path that a message tells."""
+_MOST_PROBLEMS: Final = 16
+"""Markers that messages tell of; the others stand in the value."""
 _CLOCK_EVERY: Final = 512
 
 
@@ -39,7 +44,7 @@ class Leniency:
 
     Attributes:
         describe: gives a short text of an object for its marker; "" where nothing is to be said.
-        problems: gets one line for each marker.
+        problems: gets a line for each of the first markers.
         place: path of the value that is written.
         depth: levels that are followed.
         size: bytes that are written.
@@ -296,7 +301,7 @@ class _Walk:
         self._tell(f"a value of type {short_name(type(item))} cannot be kept" + (f" ({reason})" if reason else ""))
 
     def _tell(self, problem: str) -> None:
-        if self._lenient is not None:
+        if self._lenient is not None and len(self._lenient.problems) < _MOST_PROBLEMS:
             self._lenient.problems.append(f"{self._here()}: {problem}")
 
     def _link(self) -> _Link | None:
@@ -315,7 +320,11 @@ class _Walk:
         return (() if self._lenient is None else self._lenient.place) + tuple(reversed(steps))
 
     def _here(self) -> str:
-        return format_path(self._path(self._link()))
+        """Return the place of what is written now, for people: a path may have any number of steps, and a key any length."""
+        path = self._path(self._link())
+        text = format_path(path[:_TOLD_STEPS])
+        shown = text if len(text) <= _TOLD else text[: _TOLD - 1] + "…"
+        return shown if len(path) <= _TOLD_STEPS else f"{shown}… ({len(path):,} levels)"
 
 
 def _raised(error: Exception) -> str:

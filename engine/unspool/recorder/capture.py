@@ -72,7 +72,7 @@ class Captured(msgspec.Struct, frozen=True):
         state: what was captured; looked at again only where that runs no code of the app.
         blob: the whole state in one wire form, or None where atoms had to be encoded one by one.
         forms: wire forms by atom, where `blob` is None.
-        problems: one line for each value that could not be kept.
+        problems: a line for each of the first values that could not be kept.
         secrets: texts that were left out.
         objects: the atoms themselves, where the app never changes a value in place.
         is_part: all other atoms are as they were.

@@ -100,7 +100,7 @@ class Encoding:
         Args:
             name: its name.
             value: its value.
-            problems: gets one line for each marker.
+            problems: gets a line for each of the first markers.
             secrets: gets the texts that were left out.
 
         Raises:

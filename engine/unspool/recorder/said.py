@@ -82,7 +82,7 @@ class Sayings:
         Args:
             said: what it says.
             frame: the line of the app that is kept; None where there is none.
-            problems: gets one line for each marker.
+            problems: gets a line for each of the first markers.
 
         Raises:
             RefusedEntry: something that no store can keep.

@@ -312,6 +312,12 @@ def test_several_processes_leave_one_index(pytester: pytest.Pytester) -> None:
     assert done.stdout.count("= unspool =") == 1
 
 
+def test_a_run_without_a_cache_keeps_what_failed_all_the_same(run: Run, pytester: pytest.Pytester) -> None:
+    run("def test_it():\n    assert 1 == 2\n", "--unspool=failed", "-p", "no:cacheprovider")
+    with only_failed(pytester) as history:
+        assert history[-1].action == "failed in call: AssertionError"
+
+
 def test_without_the_option_nothing_is_imported_kept_or_recorded(run: Run, pytester: pytest.Pytester) -> None:
     told = run("def test_a(unspool_recorder):\n    assert unspool_recorder.record({'n': 1}) is None\n")
     assert "1 passed" in told

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -356,3 +358,27 @@ def test_many_rows_of_one_line_are_one_entry(shop: Shop) -> None:
     assert len(shop.history.value(-1, "orders")) == 500
     assert len(shop.history) == 1
     assert shop.history[0].action == "flush orders 0, orders 1, orders 2 and 497 more"
+
+
+def test_threads_that_flush_at_once_take_no_rows_from_each_other(shop: Shop) -> None:
+    def work(number: int) -> None:
+        # A database of its own: SQLite would have one flush wait for the other.
+        engine = sqlalchemy.create_engine("sqlite://")
+        Base.metadata.create_all(engine)
+        with shop.session(bind=engine) as session:
+            for place in range(30):
+                session.add(Order(id=100 * number + place, total=place))
+                session.flush()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    sizes = [len(shop.history.state(seq)["orders"]) for seq in range(len(shop.history))]
+    assert sizes == list(range(1, 121))

@@ -225,3 +225,24 @@ def test_values_that_have_bounds_already_are_written_out() -> None:
     found = kept({"shared": value, "deep": deep}, max_bytes=None, on_error="raise")
     assert found["shared"] == value
     assert not any(isinstance(item, Tagged | Unrepresentable) for item in parts(found))
+
+
+def test_what_is_told_of_markers_is_short_however_deep_and_many_they_are() -> None:
+    deep: Any = threading.Lock()
+    for _ in range(20_000):
+        deep = [deep]
+    with pytest.warns(ValueMarked) as told:
+        Recorder(MemoryStore()).record({"a": deep})
+    assert len(str(told[0].message)) < 1000
+    assert "20,001 levels" in str(told[0].message)
+    many = {"k" * 5000: [threading.Lock() for _ in range(20_000)]}
+    recorder = Recorder(MemoryStore())
+    began = time.process_time()
+    with pytest.warns(ValueMarked) as told:
+        recorder.record({"a": many})
+    assert time.process_time() - began < 2
+    assert len(str(told[0].message)) < 1000
+    assert all(isinstance(item, Unrepresentable) for item in recorder.last()["a"]["k" * 5000])
+    with pytest.raises(UnsupportedValue) as raised:
+        Recorder(MemoryStore(), on_error="raise").record({"a": many})
+    assert len(str(raised.value)) < 1000
