@@ -44,6 +44,8 @@ _SUREST: Final = 0.99
 """A guess is never certain."""
 _NOTHING: Final = 0.6
 """How likely it is, before looking, that a value comes from nowhere in the state."""
+_TRIVIAL: Final = 3.5
+"""Bits up to which a value is too usual for another that equals it to explain it."""
 _STEPS: Final = 0.2
 """How likely a number that comes from nowhere is a step from the one before."""
 _MOST_SOURCES: Final = 4
@@ -373,6 +375,9 @@ class _Chain:
             if parent is None or parent < self._history.first or self._is_late():
                 return
             seq = parent
+            if self._history[seq].parent_seq is None:
+                # The first entry wrote everything: that says nothing of any of it.
+                return
             if seq not in self._written:
                 states = self._states(seq)
                 found = () if states is None else written_by(*states, self._history.identity)
@@ -406,12 +411,14 @@ class _Chain:
         if is_container and not (guesses and guesses[0][1] > 0.5):
             self._follow_parts(link, write)
             return
+        is_telling = _bits(link.encoded) > _TRIVIAL
         link.guesses = tuple(
             self._told(
-                link, moment, weighed, sureness, evidence, followed=place < _FOLLOWED and sureness >= _LEAST_FOLLOWED
+                link, moment, weighed, sureness, evidence,
+                followed=place < _FOLLOWED and sureness >= _LEAST_FOLLOWED and (is_telling or evidence.held > 1),
             )
             for place, (weighed, sureness, evidence) in enumerate(guesses)
-        )
+        )  # fmt: skip
         if not any(source.link is not None for guess in link.guesses for source in guess.sources):
             link.end = link.end or _ending(link)
         link.guesses = tuple(_with_doubt(guess, link.guesses, moment) for guess in link.guesses)
@@ -547,9 +554,9 @@ def _bits(encoded: bytes) -> float:
 
 
 def _ending(link: Link) -> str:
-    if any(guess.sureness >= _LEAST_FOLLOWED for guess in link.guesses):
+    if _bits(link.encoded) > _TRIVIAL and any(guess.sureness >= _LEAST_FOLLOWED for guess in link.guesses):
         return "" if link.guesses[0].formula.terms else "counted on from the value before"
-    if _bits(link.encoded) <= 3:
+    if _bits(link.encoded) <= _TRIVIAL:
         return f"{_short(link)} is too usual a value for anything to explain it"
     return "nothing in that entry explains it" + (" surely enough" if link.guesses else "")
 

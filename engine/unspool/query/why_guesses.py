@@ -73,33 +73,14 @@ _NAMED: Final[dict[Kind, tuple[float, frozenset[str]]]] = {
 }
 """Words in a name that tell how a value is made, and how much that is worth."""
 _USUAL: Final = (
-    0.05,
-    0.07,
-    0.075,
-    0.08,
-    0.1,
-    0.15,
-    0.19,
-    0.2,
-    0.21,
-    0.25,
-    0.5,
-    0.9,
-    0.8,
-    1.1,
-    1.19,
-    1.2,
-    2.0,
-    10.0,
-    100.0,
-    0.01,
-)
+    0.05, 0.07, 0.075, 0.08, 0.1, 0.15, 0.19, 0.2, 0.21, 0.25, 0.5, 0.9, 0.8, 1.1, 1.19, 1.2, 100.0, 0.01,
+)  # fmt: skip
+_COUNTS: Final = tuple(map(float, range(2, 13)))
 _RATES: Final = tuple(
-    sorted(
-        ({rate / 200 for rate in range(1, 61)} | {rate / 100 for rate in range(1, 151)} | {3.0, 4.0, 5.0, 6.0, 12.0})
-        - {1.0, *_USUAL}
-    )
+    sorted(({rate / 200 for rate in range(1, 61)} | {rate / 100 for rate in range(1, 151)}) - {1.0, *_USUAL})
 )
+_FACTORS: Final = ((_USUAL, 0.45), (_COUNTS, 0.3), (_RATES, 0.25))
+"""Factors that the state need not have: usual rates, small counts, other rates; and how often each kind is used."""
 _NOT_OF_THE_STATE: Final = 0.1
 """What a rate is worth that the state has as a value of its own."""
 _TURNED: Final = {Kind.QUOTIENT: 0.03, Kind.SUM: 0.4}
@@ -147,8 +128,33 @@ class Goal:
     @property
     def words(self) -> frozenset[str]:
         """The words of its name."""
-        names = [step for step in self.path[-2:] if isinstance(step, str)]
-        return frozenset(word.lower() for name in names for word in _WORD.findall(name))
+        return _words(self.path)
+
+
+def _words(path: Path) -> frozenset[str]:
+    names = [step for step in path[-2:] if isinstance(step, str)]
+    return frozenset(word.lower() for name in names for word in _WORD.findall(name))
+
+
+_QUANTITIES: Final = frozenset(
+    [
+        "qty",
+        "quantity",
+        "count",
+        "number",
+        "units",
+        "times",
+        "pieces",
+        "amount",
+        "hours",
+        "days",
+        "rate",
+        "factor",
+        "gain",
+    ]
+)
+"""Words in the names of what other values are multiplied by."""
+_COUNTED: Final = 4.0
 
 
 def information(value: Value) -> float:
@@ -250,7 +256,7 @@ class _Weighing:
         yield from self._lengths(self._number)
         yield from self._arithmetic(self._number, self._decimals, 0)
         own = self._own
-        if own is not None and not is_near(own, self._number):
+        if own and not is_near(own, self._number):
             delta = self._number - own
             sign = 1 if delta > 0 else -1
             decimals = max(self._decimals, decimals_of(decode(self._goal.own or b"\xc0")))
@@ -268,6 +274,8 @@ class _Weighing:
         if words & self._words:
             weight *= worth
         scale = _OPERATIONS[kind] * (_ONTO if onto else 1.0)
+        if kind is Kind.PRODUCT and any(_words(one.path) & _QUANTITIES for one in known):
+            scale *= _COUNTED
         formula = Formula(kind, terms, factor, onto)
         turned = _is_turned(formula, known, self._counts)
         return Weighed(formula, tuple(known), weight * scale * (_TURNED[kind] if turned else 1.0), turned)
@@ -395,14 +403,14 @@ class _Weighing:
             return
         for number, share, known in pool:
             ratio = target / number
-            for rates, worth in ((_USUAL, 0.6), (_RATES, 0.4)):
+            for rates, worth in _FACTORS:
                 for rate in rates:
                     if abs(ratio - rate) > 0.02 * rate + 1 / abs(number):
                         continue
                     made = number * rate
                     if fits(made, target, decimals, True) and (not onto or rate != int(rate)):
                         weight = share * worth / len(rates) * (1.0 if is_near(made, target) else 0.5)
-                        weight *= _NOT_OF_THE_STATE if rate in self._counts else 1.0
+                        weight *= _NOT_OF_THE_STATE if rate % 1 and rate in self._counts else 1.0
                         yield self._made(Kind.SCALED, (known,), weight, factor=rate, onto=onto)
 
     def _column_sums(self, target: float, onto: int) -> Iterator[Weighed]:
@@ -493,7 +501,9 @@ def _shares(
     size = len(record)
     written = sum(one.written and not one.before for one in usable) or 1
     gone = sum(one.before for one in usable) or 1
-    near = sum(one.path[:size] == record for one in usable) or 1
+    # Values that are atoms themselves are the fields of one record.
+    near_by = {id(one) for one in usable if (one.path[:size] == record if size else len(one.path) == 1)}
+    near = len(near_by) or 1
     inside = sum(one.path[:1] == atom for one in usable) or 1
     everywhere = len(usable) or 1
     fresh = {id(one) for one in usable if not one.before and _is_below(one.path, lately)}
@@ -506,7 +516,7 @@ def _shares(
             found += _WRITTEN / written / (1 + _times(one.path, lately) / _CLOCKWORK)
         elif id(one) in fresh:
             found += _LATELY / len(fresh)
-        if one.path[:size] == record and size:
+        if id(one) in near_by:
             found += _RECORD / near
         if one.path[:1] == atom:
             found += _ATOM / inside
