@@ -211,7 +211,7 @@ class ChangeRecords:
             )
         if self._contradicted:
             yield (
-                f"{self._contradicted} changes tell of the row before them what is not what stood there: changes are missing",
+                f"{self._contradicted} changes tell of the row before them what is not what stood there: changes are missing, or came twice",
                 True,
             )
 

@@ -21,6 +21,10 @@ from unspool.sources.timestamps import find_time
 
 _ATTRIBUTES: Final = re.compile(r"\w+EventAttributes")
 _TYPE_PREFIX: Final = "EVENT_TYPE_"
+_SHOUTED: Final = re.compile(r"[A-Z]+(_[A-Z]+)+")
+_NULL_ENCODING: Final = "binary/null"
+_PAYLOAD_METADATA: Final = frozenset(("encoding", "messageType"))
+"""What says how a payload is written; whatever else stands beside it is kept with what it holds."""
 _JSON_ENCODINGS: Final = ("json/plain", "json/protobuf")
 
 
@@ -75,8 +79,8 @@ class EventRecords:
 
 
 def _label(event_type: str) -> str:
-    """Spell `EVENT_TYPE_TIMER_FIRED` as `TimerFired`, the way newer exports do."""
-    if not event_type.startswith(_TYPE_PREFIX):
+    """Spell `EVENT_TYPE_TIMER_FIRED` and `TIMER_FIRED` as `TimerFired`, the way newer exports do."""
+    if not event_type.startswith(_TYPE_PREFIX) and not _SHOUTED.fullmatch(event_type):
         return event_type
     return "".join(word.capitalize() for word in event_type.removeprefix(_TYPE_PREFIX).split("_"))
 
@@ -84,13 +88,15 @@ def _label(event_type: str) -> str:
 def _payload(value: dict[str, Value]) -> Value:
     """Decode one payload that is JSON in base64; anything else stays as it is."""
     metadata, data = value.get("metadata"), value.get("data")
-    if not isinstance(metadata, dict) or not isinstance(data, str) or not isinstance(metadata.get("encoding"), str):
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("encoding"), str):
         return value
     try:
         encoding = base64.b64decode(metadata["encoding"], validate=True).decode("ascii", "replace")
-        if encoding in _JSON_ENCODINGS:
+        if encoding == _NULL_ENCODING and not data and value.keys() <= {"metadata", "data"}:
+            return None
+        if isinstance(data, str) and encoding in _JSON_ENCODINGS:
             decoded = parse(base64.b64decode(data, validate=True)).value
-            is_plain = len(value) == 2 and len(metadata) == 1
+            is_plain = len(value) == 2 and metadata.keys() <= _PAYLOAD_METADATA
             return decoded if is_plain else {**value, "metadata": {**metadata, "encoding": encoding}, "data": decoded}
     except (binascii.Error, ValueError, BrokenText):
         pass
