@@ -14,7 +14,8 @@ import msgspec
 
 from unspool.errors import UnspoolError
 from unspool.model.paths import Path
-from unspool.model.values import Value
+from unspool.model.recipes import type_name
+from unspool.model.values import Unrepresentable, Value
 from unspool.model.wire import Encoder, decode, encode, is_race
 from unspool.model.wire_objects import Leniency, encode_deep
 from unspool.recorder.adapters import Objects, recipes_for
@@ -136,9 +137,19 @@ class Encoding:
         facts: dict[str, Value] = {}
         for name, fact in items_of(meta, "facts in meta"):
             key = plain_text(name, "the name of a fact in meta")
-            is_plain = type(fact) in _PLAIN
+            is_plain = type(fact) in _PLAIN and not (type(fact) is str and self._is_long(fact))
             facts[key] = fact if is_plain else decode(self._form(fact, (_META, key), problems)[0])
         return facts or None
+
+    def _is_long(self, text: str) -> bool:
+        return self._bounds.size is not None and len(text) > self._bounds.size
+
+    def plain(self, value: Value) -> Value:
+        """Return what is kept of a value now, as a plain value that the app can change no more; it may still tell secrets."""
+        try:
+            return decode(self._form(value, (_META,), [])[0])
+        except Exception as error:  # noqa: BLE001 - another thread changed it meanwhile, or its own code raised
+            return Unrepresentable(type_name(type(value)), f"it raised {type(error).__name__}")
 
     def clean_meta(self, meta: Mapping[str, Value] | None, secrets: set[str]) -> Mapping[str, Value] | None:
         """Return facts, as plain values, without what is to be left out."""

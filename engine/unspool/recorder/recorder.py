@@ -503,7 +503,7 @@ class Recorder:
             ConfigError: the name is taken, or the object is a node of Textual.
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        stop = self._watched.add(self, watched, name, hears=hears)
+        stop = self._watched.add(self, watched, name, hears=hears and not self._is_closed)
         self._enter({}, Said(name), sys._getframe(1), is_part=True)
         return stop
 
@@ -532,6 +532,14 @@ class Recorder:
         except UnspoolError:
             # It is counted; whoever assigns a value did not ask for the recorder's errors.
             return
+
+    def as_it_is_now(self, value: Value) -> Value:
+        """Return what is kept of something that accompanies a state, as plain values; nothing where nothing is recorded.
+
+        Args:
+            value: such as the arguments of a call that may change them.
+        """
+        return self._encoding.short.plain(value) if self.recording else None
 
     def take_down(self, action: str, facts: Mapping[str, Value], frame: FrameType | None) -> int | None:
         """Record the state that the recorder's `state` gives; without one, an entry that says so and changes nothing.

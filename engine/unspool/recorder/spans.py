@@ -35,6 +35,9 @@ class TakesDown(Protocol):
     def put_note(self, message: str, facts: Mapping[str, Value], frame: FrameType | None) -> int | None:
         """Put a note on the timeline."""
 
+    def as_it_is_now(self, value: Value) -> Value:
+        """Return what is kept of something that accompanies a state, before the app changes it."""
+
     def pass_over(self, reason: str) -> None:
         """Count something that was left out, and tell why the first time."""
 
@@ -108,38 +111,41 @@ def traced(recorder: TakesDown, function: Callable[Given, Result]) -> Callable[G
     name = getattr(function, "__qualname__", type(function).__name__)
     parameters = Parameters.of(function)
 
-    def finish(given: tuple[Any, ...], named: dict[str, Any], clock_ns: int, outcome: dict[str, Value]) -> None:
-        # Names first: where arguments are cut short, those that are kept have theirs.
+    def begin(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[dict[str, Value], int]:
+        # Names first: where arguments are cut short, those that are kept have theirs. They are taken now, for a function
+        # may change what it was given.
         call = {
             "function": name,
             "parameters": parameters.names(len(given)),
-            "args": list(given),
-            "kwargs": dict(named),
+            **{kind: recorder.as_it_is_now(held) for kind, held in (("args", list(given)), ("kwargs", dict(named)))},
         }
+        return call, time.perf_counter_ns()
+
+    def finish(call: dict[str, Value], clock_ns: int, outcome: dict[str, Value]) -> None:
         call["seconds"] = (time.perf_counter_ns() - clock_ns) / _NS
         # The caller of the wrapper: this, and the wrapper, are no lines of the app.
         recorder.take_down(name, {"call": {**call, **outcome}}, sys._getframe(2))
 
     @functools.wraps(function)
     async def wait(*given: Given.args, **named: Given.kwargs) -> Any:
-        clock_ns = time.perf_counter_ns()
+        taken, clock_ns = begin(given, named)
         try:
             result = await cast(Any, function)(*given, **named)
         except BaseException as error:
-            finish(given, named, clock_ns, {"raised": error})
+            finish(taken, clock_ns, {"raised": error})
             raise
-        finish(given, named, clock_ns, {"result": result})
+        finish(taken, clock_ns, {"result": result})
         return result
 
     @functools.wraps(function)
     def call(*given: Given.args, **named: Given.kwargs) -> Result:
-        clock_ns = time.perf_counter_ns()
+        taken, clock_ns = begin(given, named)
         try:
             result = function(*given, **named)
         except BaseException as error:
-            finish(given, named, clock_ns, {"raised": error})
+            finish(taken, clock_ns, {"raised": error})
             raise
-        finish(given, named, clock_ns, {"result": result})
+        finish(taken, clock_ns, {"result": result})
         return result
 
     return cast("Callable[Given, Result]", wait) if inspect.iscoroutinefunction(function) else call

@@ -26,7 +26,7 @@ from unspool.errors import ConfigError, UnsupportedValue
 from unspool.history import History
 from unspool.model.caller import caller_of
 from unspool.model.entries import Entry
-from unspool.model.values import Tagged, strict_equal
+from unspool.model.values import Tagged, Unrepresentable, strict_equal
 from unspool.recorder import EntrySkipped, NoRunningLoop, Recorder
 from unspool.recorder.redact import REDACTED
 from unspool.store import FileStore, MemoryStore
@@ -250,6 +250,38 @@ def test_traced_calls_keep_arguments_and_results() -> None:
     found = caller_of(history[0].meta)
     assert found is not None
     assert found.function.endswith("test_traced_calls_keep_arguments_and_results")
+
+
+def test_arguments_are_kept_as_they_were_given() -> None:
+    recorder, history = recorder_of(state=lambda: {"n": 1}, redact=["token"])
+
+    @recorder.traced
+    def drain(items: list[int], token: str, *, seen: dict[str, int]) -> int:
+        count = len(items)
+        items.clear()
+        seen["n"] = count
+        return count
+
+    @recorder.traced
+    async def spoil(items: list[int]) -> None:
+        items.append(7)
+        raise ValueError("no")
+
+    assert drain([1, 2], "hunter2", seen={}) == 2
+    with pytest.raises(ValueError, match="no"):
+        asyncio.run(spoil([1]))
+    call = history[0].meta["call"]
+    assert (call["args"], call["kwargs"], call["result"]) == ([[1, 2], REDACTED], {"seen": {}}, 2)
+    assert history[1].meta["call"]["args"] == [[1]]
+
+
+def test_a_long_text_beside_a_state_is_marked_as_all_else_that_is_long() -> None:
+    recorder, history = recorder_of()
+    recorder.record({"n": 1})
+    recorder.note("sent", body="x" * 100_000, code=200)
+    meta = history[1].meta
+    assert isinstance(meta["body"], Unrepresentable)
+    assert meta["code"] == 200
 
 
 def test_what_accompanies_a_state_is_kept_short() -> None:

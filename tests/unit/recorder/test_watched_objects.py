@@ -139,6 +139,13 @@ def test_a_class_is_as_it_was_when_nothing_is_watched_any_more(path: Path) -> No
         assert {name: value for name, value in vars(kind).items() if name != "__slotnames__"} == known
 
 
+def test_a_recorder_that_is_closed_leaves_classes_alone(path: Path) -> None:
+    recorder = Recorder(path)
+    recorder.close()
+    recorder.watch(Checked(), "one")
+    assert "__delattr__" not in vars(Checked)
+
+
 def test_others_of_the_class_are_not_told_of(path: Path) -> None:
     cart, stranger = Cart(), Cart()
     with Recorder(path, on_error="raise") as recorder:
