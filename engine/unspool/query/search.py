@@ -18,7 +18,7 @@ from unspool.query.expressions import Expression
 from unspool.query.lineage import Stretch, stretches_back, windows
 from unspool.query.python_questions import PythonQuestion
 from unspool.query.reading import EMPTY_STATE, Cancelled, Progress, StateReader, Wire, never, untold
-from unspool.query.search_hits import Hit, HitKind, Look, ResultLook, TextLook
+from unspool.query.search_hits import MOST_HITS, Hit, HitKind, Look, ResultLook, TextLook
 from unspool.query.search_queries import PatternQuery, Query, TextQuery, parse_query
 
 Asked = Query | Expression | ChangeQuestion | PythonQuestion | str
@@ -30,7 +30,8 @@ class Search:
 
     Attributes:
         looked_at: entries looked at so far.
-        complete: whether all entries asked for were looked at, and could be read.
+        complete: whether all entries asked for were looked at, could be read, and told all their hits.
+        cut: entries of which only the first `MOST_HITS` hits are told.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Search:
         """Prepare; nothing is read before the first hit is asked for. See `search`."""
         self.looked_at = 0
         self.complete = False
+        self.cut: list[int] = []
         self._look = look
         self._range = (start, len(history) if stop is None else min(stop, len(history)))
         self._reader = StateReader(history, skip_damaged=skip_damaged)
@@ -99,8 +101,10 @@ class Search:
                 hits = self._look.hits(seq, self._base(seq, stretch, last), new)
             last = (seq, new)
             self.looked_at += 1
+            if len(hits) >= MOST_HITS:
+                self.cut.append(seq)
             yield seq, hits
-        self.complete = not self.problems
+        self.complete = not self.problems and not self.cut
 
     def _base(self, seq: int, stretch: Stretch, last: tuple[int, Wire]) -> Wire:
         """Return the state that an entry is compared with."""

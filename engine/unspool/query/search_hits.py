@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from itertools import islice
 from typing import Final, Protocol
 
 from unspool.delta.structural import Identity
@@ -21,6 +22,8 @@ from unspool.query.parts import children, differences
 from unspool.query.reading import Wire
 from unspool.query.search_queries import Query, Span
 
+MOST_HITS: Final = 100_000
+"""Hits of one entry that are told; nobody reads more, and each takes memory until the entry is done."""
 _EXCERPT: Final = 80
 """Code points of a long text that are told round a match."""
 
@@ -107,7 +110,9 @@ class TextLook:
             for part in differences(before, value, (atom,), self._identity):
                 if part.new_path is not None and part.new_bytes is not None:
                     place = self._reach(seq, part.new_path, places, found)
-                    found.extend(self._inside(seq, place, part.new_bytes))
+                    found.extend(islice(self._inside(seq, place, part.new_bytes), MOST_HITS - len(found)))
+                if len(found) >= MOST_HITS:
+                    return found[:MOST_HITS]
         return found
 
     def _may_be_in(self, atom: str, before: bytes | None, value: bytes) -> bool:
@@ -196,7 +201,8 @@ class ResultLook:
         if not answer.holds:
             return []
         known = {encode(item) for item in _items(before.value)} if before is not None and before.holds else set()
-        texts = [leaf_text(item) for item in _items(answer.value) if encode(item) not in known]
+        items = (item for item in _items(answer.value) if encode(item) not in known)
+        texts = [leaf_text(item) for item in islice(items, MOST_HITS)]
         path = (self._atom,) if self._atom else ()
         return [_hit(seq, path, HitKind.RESULT, text, (0, len(text))) for text in texts]
 

@@ -19,10 +19,14 @@ from unspool.model.json_text import to_json
 from unspool.model.limits import Limits, use
 from unspool.model.paths import format_path
 from unspool.model.wire import encode
+from unspool.query import search as search_module
+from unspool.query import search_hits
 from unspool.query.errors import EvaluationStopped, ExpressionError, QuestionError
 from unspool.query.expressions import Expression
 from unspool.query.search import HitKind, PatternQuery, TextQuery, parse_query, search
 from unspool.query.search_queries import ComparisonQuery
+from unspool.recorder import Recorder
+from unspool.store import MemoryStore
 from unspool.store.file import FileStore
 from unspool_tui.cli import run
 
@@ -301,3 +305,18 @@ def test_what_is_looked_for_has_a_length() -> None:
         with pytest.raises(QuestionError, match="at most 20,000"):
             ask("x" * 20_001)
     assert isinstance(parse_query("qty >" + " " * 19_000 + "3" + " "), ComparisonQuery)
+
+
+def test_an_entry_with_very_many_hits_tells_the_first_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert search_module.MOST_HITS == search_hits.MOST_HITS == 100_000
+    for module in (search_module, search_hits):
+        monkeypatch.setattr(module, "MOST_HITS", 50)
+    store = MemoryStore("many.unspool")
+    with Recorder(store, on_error="raise") as recorder:
+        recorder.record({"rows": list(range(55))})
+        recorder.record({"rows": list(range(55)), "other": 7})
+    for query in (PatternQuery("[0-9]"), Expression("rows")):
+        running = search(History(store), query)
+        assert sum(hit.seq == 0 for hit in running) == 50
+        assert running.cut == [0]
+        assert not running.complete

@@ -59,6 +59,7 @@ def command(
     `qty > 3` compares the values at every path that ends in `qty`. Upper case counts only where TEXT has some.
     """
     from unspool.query.search import search
+    from unspool.query.search_hits import MOST_HITS
 
     query = _query(text, expr, change, python, regex)
     with opened(common) as history, interruptible() as interruption:
@@ -66,6 +67,10 @@ def command(
             running = search(history, query, skip_damaged=skip_damaged, cancelled=interruption, progress=progress)
             found = _print_hits(common, islice(running, most), as_json, progress)
         refuse_doubtful(common, running.doubts, is_answered=bool(found) or interruption())
+        for seq in running.cut:
+            click.echo(
+                f"unspool: entry {seq}: only the first {MOST_HITS:,} of its hits are told; ask for less", err=True
+            )
         if not common.quiet and not as_json:
             among = f"{running.looked_at:,} of {entries(len(history) - history.first)}"
             click.echo(f"unspool: {humane.count(found, 'hit')} in {among}", err=True)
