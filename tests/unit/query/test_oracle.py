@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from gappy_store import GappyStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support import oracle
 from support.examples import examples
 from support.oracle import OddKey, State, Told, leaves, same
-from support.told_sources import LINES, NATIVE, grown, in_memory, in_parts, opened, tell, unwrapped
+from support.told_sources import LINES, NATIVE, grown, in_memory, in_parts, opened, recorded, tell, unwrapped
 from unspool.history.history import History
 from unspool.history.verdict import VerdictStatus
 from unspool.model.keys import Key, step_of
@@ -178,3 +179,46 @@ def test_every_question_about_forks_parts_and_odd_values(
     target, told = NATIVE[name](folder, told)
     with opened(target) as history:
         check_all(history, told, seed)
+
+
+@settings(max_examples=examples(60))
+@given(seed=seeds, count=st.integers(2, 16), share=st.floats(0.05, 0.6), deep=st.booleans(), forks=st.booleans())
+def test_what_is_certain_over_holes_is_so_and_nothing_is_complete(
+    seed: int, count: int, share: float, deep: bool, forks: bool
+) -> None:
+    rng = random.Random(seed)
+    told = tell(seed, count, forks=forks, odd=bool(seed % 2))
+    holes = frozenset(seq for seq in range(count) if rng.random() < share)
+    store = GappyStore()
+    recorded(store, told, codec="none")
+    store.holes, store.deep = holes, deep
+    history = History(store)
+    readable = [seq for seq in range(count) if seq not in holes]
+    sure = {seq for seq in readable if told.parents[seq] is None or told.parents[seq] not in holes}
+    for at in rng.sample(readable, min(2, len(readable))):
+        expected = oracle.blame_of(told, at)
+        found = blame(history, at, skip_damaged=True)
+        assert {spelled(value.path) for value in found.values} == expected.keys()
+        assert all(expected[spelled(value.path)] == value.seq for value in found.values if value.certain)
+        known = list(leaves(told.places(at)))
+        for address in rng.sample(known, min(2, len(known))):
+            path = told.places(at)[address][0]
+            writes = all_writes(history, asked(path), at, skip_damaged=True).writes
+            assert {(w.seq, w.kind.value) for w in writes if w.certain} <= set(oracle.writes_of(told, at, address))
+    needle = rng.choice(NEEDLES)
+    looked = search(history, needle, skip_damaged=True)
+    found_hits = {
+        (hit.seq, spelled(hit.path))
+        for hit in looked
+        if hit.kind is HitKind.VALUE and is_plain(told, hit.seq, hit.path)
+    }
+    hits = oracle.hits_of(told, needle)
+    assert {hit for hit in found_hits if hit[0] in sure} == {hit for hit in hits if hit[0] in sure}
+    assert looked.complete is not bool(holes)
+    for expression, atom, holds in CONDITIONS:
+        if all(atom in state for state in told.states) and readable:
+            found_flips = bisect(history, expression, skip_damaged=True)
+            assert {(f.seq, f.parent_seq, f.holds) for f in found_flips.flips if f.certain} <= set(
+                oracle.flips_of(told, atom, holds)
+            )
+    assert footprint(history, skip_damaged=True).complete is not bool(holes)
