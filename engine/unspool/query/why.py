@@ -440,10 +440,13 @@ class _Chain:
         """Return what may explain a value, with how sure each is."""
         found = weigh(moment, goal)
         nothing = _NOTHING * _from_nowhere(goal)
-        writer = self._writers.get((link.path, moment.seq)) or self._writer(link.path, moment.seq)
+
+        def writes_of(path: Path) -> Iterator[PathWrite]:
+            return self._writer(path, moment.seq).earlier()
+
         judged: list[tuple[Weighed, float, Evidence]] = []
         for weighed in found[:_REFINED]:
-            evidence = evidence_for(weighed, goal, moment, writer.earlier(), self._states_at)
+            evidence = evidence_for(weighed, goal, moment, writes_of, self._states_at)
             judged.append((weighed, weighed.weight * evidence.belief, evidence))
         if len(judged) > 1:
             # Of formulas over values that are equal the likeliest is over those that were set last.
@@ -453,7 +456,8 @@ class _Chain:
             ]
         whole = nothing + sum(weight for _, weight, _ in judged) + sum(one.weight for one in found[_REFINED:])
         judged.sort(key=lambda one: -one[1])
-        sure = [(weighed, min(_SUREST, weight / whole), evidence) for weighed, weight, evidence in judged]
+        sure = [(one, min(_SUREST, weight / whole * found.trust), found) for one, weight, found in judged]
+        sure.sort(key=lambda one: -one[1])
         return [one for one in sure[:_TOLD] if one[1] >= _LEAST_TOLD]
 
     def _age(self, weighed: Weighed, moment: Moment) -> float:

@@ -12,7 +12,7 @@ from unspool.model.parts import child_of, parts_inside
 from unspool.model.paths import Path, Step
 from unspool.model.wire import decode
 from unspool.query.path_writes import PathWrite, WriteKind
-from unspool.query.why_formulas import Formula, Kind
+from unspool.query.why_formulas import Formula, Kind, Term
 from unspool.query.why_guesses import Goal, Weighed, information, number_bits
 from unspool.query.why_moments import Moment, members_of, number_of, patterns_of
 
@@ -26,6 +26,10 @@ _BELIEF: Final = 0.7
 _MOST_BELIEF: Final = 7.0
 _AGAINST: Final = 0.4
 """What a formula is worth after each place at which it does not hold."""
+_TURNED_ROUND: Final = 0.35
+"""How often a difference or a quotient of what the entry wrote is the cause of its part."""
+_AT_ONCE: Final = 0.85
+"""How often what an entry wrote is made of other values that it wrote, and none of them of it."""
 _TELLING: Final = 3.5
 """Bits that a value must say for it to speak for a formula or against it."""
 
@@ -40,6 +44,7 @@ class Evidence:
         alike: other records in which it gives the value.
         records: other records in which it could be tried.
         belief: what all this multiplies its weight by.
+        trust: how likely it is that a relation that holds is the cause: not the other way round, and not met by chance.
     """
 
     held: int = 0
@@ -47,38 +52,62 @@ class Evidence:
     alike: int = 0
     records: int = 0
     belief: float = 1.0
+    trust: float = 1.0
 
 
 MomentAt = Callable[[int], Moment | None]
 """Gives the states before and after an entry; None where they cannot be read or the time is over."""
+WritesOf = Callable[[Path], Iterator[PathWrite]]
+"""Gives the writes of a value before the entry, newest first."""
 
 
-def evidence_for(
-    weighed: Weighed, goal: Goal, moment: Moment, earlier: Iterator[PathWrite], states_at: MomentAt
-) -> Evidence:
+def evidence_for(weighed: Weighed, goal: Goal, moment: Moment, writes_of: WritesOf, states_at: MomentAt) -> Evidence:
     """Look at other places where a formula should hold.
 
     Args:
         weighed: the formula.
         goal: the value that it gives.
         moment: the entry that wrote it.
-        earlier: the writes before that one, newest first; at most a few are taken.
+        writes_of: where earlier writes come from; at most a few of them are taken.
         states_at: where states come from.
     """
     if weighed.formula.kind is Kind.STEP or weighed.turned:
         # That c = a * b holds elsewhere too says nothing for a = c / b.
-        return Evidence()
+        return Evidence(trust=_TURNED_ROUND if weighed.turned else 1.0)
     held = writes = alike = records = 0
     belief = 1.0
     for outcome, bits in _elsewhere(weighed.formula, goal, moment):
         records += 1
         alike += outcome
         belief *= _worth(outcome, bits, 5.0)
-    for outcome, bits in _earlier(weighed.formula, goal, earlier, states_at):
+    at_once = all(known.written and not known.before for known in weighed.known)
+    is_equal = at_once and _is_copy(weighed.formula) and not weighed.formula.onto
+    for outcome, bits in _earlier(weighed.formula, goal, writes_of(goal.path), states_at, alone=is_equal):
         writes += 1
         held += outcome
         belief *= _worth(outcome, bits, _MOST_BELIEF)
-    return Evidence(held, writes, alike, records, belief)
+    trust = (1 + held + alike) / (1 + writes + records)
+    if is_equal:
+        trust = _direction(weighed, goal, held, writes, writes_of, states_at)
+    elif at_once and weighed.formula.terms and not weighed.formula.onto:
+        trust *= _AT_ONCE if all(term.sign > 0 for term in weighed.formula.terms) else _TURNED_ROUND
+    return Evidence(held, writes, alike, records, belief, trust)
+
+
+def _direction(
+    weighed: Weighed, goal: Goal, held: int, writes: int, writes_of: WritesOf, states_at: MomentAt
+) -> float:
+    """Return how likely it is that of two equal values that an entry wrote the second came from the first.
+
+    What was written before without the other did not come from it then.
+    """
+    (known,) = weighed.known
+    turned = Formula(Kind.COPY, (Term(goal.path),))
+    source = Goal(known.path, known.encoded, None)
+    outcomes = [outcome for outcome, _ in _earlier(turned, source, writes_of(known.path), states_at, alone=True)]
+    forth = (1 + held) / (2 + writes)
+    back = (1 + sum(outcomes)) / (2 + len(outcomes))
+    return forth / (forth + back)
 
 
 def _worth(holds: bool, bits: float, most: float) -> float:
@@ -133,9 +162,9 @@ def _at(moment: Moment, path: Path) -> bytes | None:
 
 
 def _earlier(
-    formula: Formula, goal: Goal, earlier: Iterator[PathWrite], states_at: MomentAt
+    formula: Formula, goal: Goal, earlier: Iterator[PathWrite], states_at: MomentAt, *, alone: bool = False
 ) -> Iterator[tuple[bool, float]]:
-    """Yield whether a formula gives what earlier writes of the same value set."""
+    """Yield whether a formula gives what earlier writes of the same value set; `alone`: also where it has no values."""
     for write in islice(earlier, _WRITES):
         if write.new_bytes is None or write.new_bytes == goal.encoded:
             continue
@@ -155,7 +184,7 @@ def _earlier(
         ]
         if any(outcomes):
             yield True, bits
-        elif any(outcome is not None for outcome in outcomes):
+        elif alone or any(outcome is not None for outcome in outcomes):
             among = _among_alike(moved, write, states) if _is_copy(formula) else 0
             # What a value begins as says nothing of how it is made later.
             if among or write.kind is not WriteKind.ADDED:
