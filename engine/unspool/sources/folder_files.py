@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,9 @@ from unspool.sources.timestamps import PLAUSIBLE_NS, find_time, to_ns
 _DOCUMENTS: Final = "documents"
 _SAMPLED: Final = 3
 _LARGEST_INDEX: Final = 4 << 20
+_FEW_NUMBERED: Final = 8
+"""Files that differ in numbers only, at most, where one of them may list the others."""
+_NUMBERS: Final = re.compile(r"\d+")
 _ROTATED: Final = re.compile(r"^(.+\.[a-z][a-z-]*)[.-](\d{1,14})$", re.IGNORECASE)
 _IN_NAME: Final = re.compile(
     r"(?<!\d)(?:(\d{4})[-_.]?([01]\d)[-_.]?([0-3]\d)(?:[T _-]*([0-2]\d)[-_.:h]?([0-5]\d)(?:[-_.:m]?([0-5]\d))?)?|(\d{10}|\d{13}))(?!\d)"
@@ -96,10 +100,12 @@ def survey(path: Path, limits: Limits) -> Survey:
         UnreadableSource: the folder cannot be read, holds too many files, or none that reads.
     """
     listed = _listed(path, limits)
-    for name in listed:
-        if suffix_of(name) == ".json" and listed[name][0] <= _LARGEST_INDEX and len(listed) > 1:
-            others = {other: signature for other, signature in listed.items() if other != name}
-            index = _index_of(path / name, others, limits)
+    like = Counter(map(_without_numbers, listed))
+    for name in listed if len(listed) > 1 else ():
+        # Of numbered files none is the index of the others.
+        is_numbered = like[_without_numbers(name)] > _FEW_NUMBERED
+        if suffix_of(name) == ".json" and listed[name][0] <= _LARGEST_INDEX and not is_numbered:
+            index = _index_of(path / name, listed, limits)
             if index:
                 form = "document" if _form_of(path, list(index), limits) == "document" else "text"
                 return Survey(path, form=form, index=index, index_name=name)
@@ -140,6 +146,10 @@ def _group_of(name: str) -> str:
     if suffix in SUFFIXES:
         return _DOCUMENTS
     return ".log" if suffix in LINE_SUFFIXES else suffix
+
+
+def _without_numbers(name: str) -> str:
+    return _NUMBERS.sub("0", name)
 
 
 def _without_compression(name: str) -> str:
@@ -200,9 +210,15 @@ def document_of(path: Path, limits: Limits) -> Value:
 
 
 def _index_of(
-    path: Path, others: Mapping[str, tuple[int, int]], limits: Limits
+    path: Path, listed: Mapping[str, tuple[int, int]], limits: Limits
 ) -> dict[str, tuple[int | None, str]] | None:
-    """Read a file as an index: a list of objects that each name another file, most of which are there."""
+    """Read a file as an index: a list of objects that each name another file, most of which are there.
+
+    Args:
+        path: the file.
+        listed: all files of the folder, this one among them.
+        limits: bounds of reading.
+    """
     try:
         document = document_of(path, limits)
     except (BrokenText, CutShort, UnreadableSource, MissingExtra):
@@ -215,7 +231,14 @@ def _index_of(
             continue
         found: dict[str, tuple[int | None, str]] = {}
         for item in items:
-            name = next((value for value in item.values() if isinstance(value, str) and value in others), None)
+            name = next(
+                (
+                    value
+                    for value in item.values()
+                    if isinstance(value, str) and value in listed and value != path.name
+                ),
+                None,
+            )
             if name is not None:
                 time = find_time(item)
                 label = next(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from unspool import open_history
 from unspool.errors import UnreadableSource
+from unspool.sources import folder_files
 from unspool.sources.timestamps import iso_time
 
 
@@ -102,3 +104,20 @@ def test_a_folder_that_holds_nothing_of_a_kind_is_refused(tmp_path: Path) -> Non
     put(tmp_path, **{"a.bin": "\x00\x01", "b.py": "x = 1\n"})
     with pytest.raises(UnreadableSource, match="2 files are of no kind that reads"):
         open_history(tmp_path)
+
+
+def test_of_many_numbered_files_each_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(60):
+        (tmp_path / f"s{number:03}.json").write_text(json.dumps({"n": number}))
+    read: list[Path] = []
+    whole = folder_files.read_whole
+
+    def noted(path: Path, *args: Any) -> bytes:
+        read.append(path)
+        return whole(path, *args)
+
+    monkeypatch.setattr(folder_files, "read_whole", noted)
+    with open_history(tmp_path, follow=False) as history:
+        assert [history.state(seq)["n"] for seq in range(len(history))] == list(range(60))
+    # The first few twice, to see what they are.
+    assert len(read) <= 60 + 10
