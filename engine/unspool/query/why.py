@@ -517,7 +517,7 @@ class _Chain:
         found: list[Path] = []
         for part in differences(write.old_bytes, write.new_bytes, link.path, self._history.identity):
             if part.new_path is not None and part.new_bytes is not None:
-                found += [path for path, _ in leaves(part.new_bytes, part.new_path)]
+                found += [path for path, _ in islice(leaves(part.new_bytes, part.new_path), _MOST_SOURCES * 2)]
             if len(found) > _MOST_SOURCES * 2:
                 break
         parts = [

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Final
 
 from unspool.delta.structural import Identity
@@ -91,7 +92,8 @@ class Moment:
         gone: list[tuple[Path, bytes]] = []
         for atom in changed:
             roots = set()
-            for part in differences(before.get(atom), after.get(atom), (atom,), identity):
+            parts = differences(before.get(atom), after.get(atom), (atom,), identity)
+            for part in islice(parts, MOST_VALUES - len(gone)):
                 if part.new_path is not None:
                     roots.add(part.new_path)
                 if part.old_path is not None and part.old_bytes is not None:

@@ -249,4 +249,125 @@ def desk(seed: int) -> App:
     )
 
 
-APPS = (shop, ledger, game, desk)
+def bank(seed: int) -> App:
+    """Rate of a currency -> payment in euros -> total of the day -> statement."""
+    made = _Maker(seed)
+    rng, state = made.rng, made.state
+    rates = state["rates"] = {name: round(rng.uniform(0.5, 2.0), 4) for name in ("usd", "gbp", "chf")}
+    payments = state["payments"] = {}
+    totals = state["totals"] = {"eur": 0.0, "count": 0}
+    made.entry("start")
+    key = currency = ""
+    for number in range(rng.randrange(2, 5)):
+        made.noise()
+        key, currency = f"p{100 + number}", rng.choice(list(rates))
+        rates[currency] = round(rng.uniform(0.5, 2.0), 4)
+        made.entry("rate", ("rates", currency))
+        made.noise()
+        payments[key] = {"amount": round(rng.uniform(20, 900), 2), "currency": currency}
+        made.entry("pay", ("payments", key, "amount"))
+        made.noise()
+        payments[key]["eur"] = round(payments[key]["amount"] * rates[currency], 2)
+        made.entry("convert", ("payments", key, "eur"))
+        made.noise()
+        totals["eur"] = round(totals["eur"] + payments[key]["eur"], 2)
+        totals["count"] += 1
+        made.entry("sum", ("totals", "eur"))
+    made.noise()
+    state["statement"] = {"closing": totals["eur"], "lines": len(payments)}
+    made.entry("close", ("statement", "closing"))
+    return made.finish(("statement", "closing"), ("totals", "eur"), ("payments", key, "eur"), ("rates", currency))
+
+
+def basket(seed: int) -> App:
+    """Price -> unit price -> sum -> net -> due -> order that takes it along -> revenue; the basket is an object by name."""
+    made = _Maker(seed)
+    rng, state = made.rng, made.state
+    items = state["items"] = {
+        f"i{n}": {"cents": rng.randrange(99, 9_999), "title": rng.choice(WORDS)} for n in range(6)
+    }
+    state.update(basket={}, checkout={}, orders=[], ledger={"revenue": rng.randrange(10_000, 99_999)})
+    made.entry("start")
+    made.noise()
+    hot = rng.choice(list(items))
+    items[hot]["cents"] = rng.randrange(99, 9_999)
+    made.entry("reprice", ("items", hot, "cents"))
+    for key in [hot, *rng.sample([key for key in items if key != hot], 2)]:
+        made.noise()
+        count, unit = rng.randrange(1, 5), items[key]["cents"]
+        state["basket"][key] = {"n": count, "unit": unit, "sum": count * unit}
+        made.entry("put", ("basket", key, "unit"), ("basket", key, "sum"))
+    made.noise()
+    net = sum(line["sum"] for line in state["basket"].values())
+    shipping, discount = rng.choice((390, 490)), net * rng.choice((5, 10, 15)) // 100
+    state["checkout"] = {"net": net, "shipping": shipping, "discount": discount, "due": net + shipping - discount}
+    made.entry("checkout", ("checkout", "net"), ("checkout", "due"))
+    made.noise()
+    state["orders"].append(
+        {"no": f"o-{seed}", "paid": state["checkout"]["due"], "lines": list(state["basket"].values())}
+    )
+    state["basket"], state["checkout"] = {}, {}
+    made.entry("place", ("orders", 0, "paid"))
+    made.noise()
+    state["ledger"]["revenue"] += state["orders"][0]["paid"]
+    made.entry("book", ("ledger", "revenue"))
+    return made.finish(
+        ("ledger", "revenue"), ("orders", 0, "paid"), ("checkout", "due"), ("checkout", "net"), ("basket", hot, "sum"),
+        ("basket", hot, "unit"), ("items", hot, "cents"),
+    )  # fmt: skip
+
+
+def flat(seed: int) -> App:
+    """Atoms that are numbers: price -> line -> subtotal -> tax -> total -> invoice, each an entry of its own."""
+    made = _Maker(seed)
+    rng, state = made.rng, made.state
+    names = ("lineTotal", "subTotal", "taxAmount", "grandTotal", "invoiceAmount")
+    state.update(dict.fromkeys(names, 0), basePrice=1, quantity=rng.randrange(2, 9), other=rng.randrange(1_000))
+    made.entry("start")
+    steps: dict[str, Any] = {
+        "basePrice": lambda: rng.randrange(100, 5_000),
+        "lineTotal": lambda: state["basePrice"] * state["quantity"],
+        "subTotal": lambda: state["lineTotal"] + state["other"],
+        "taxAmount": lambda: state["subTotal"] * 20 // 100,
+        "grandTotal": lambda: state["subTotal"] + state["taxAmount"],
+        "invoiceAmount": lambda: state["grandTotal"],
+    }
+    for name, work in steps.items():
+        made.noise()
+        state[name] = work()
+        made.entry(f"set {name}", (name,))
+    return made.finish(*((name,) for name in reversed(steps)))
+
+
+def league(seed: int) -> App:
+    """Points of one of many users -> winner -> pot, three times that -> what is paid out -> ledger."""
+    made = _Maker(seed)
+    rng, state = made.rng, made.state
+    count = rng.randrange(20, 60)
+    users = state["users"] = [{"id": n, "points": rng.randrange(100, 900), "level": n % 5} for n in range(count)]
+    state.update(pot={"size": 0}, winner={}, payout={})
+    made.entry("start")
+    for _ in range(rng.randrange(6)):
+        users[rng.randrange(count)]["points"] = rng.randrange(100, 900)
+        made.entry("play")
+    best = rng.randrange(count)
+    users[best]["points"] = rng.randrange(1_000, 9_000)
+    made.entry("win", ("users", best, "points"))
+    made.noise()
+    state["winner"] = {"id": best, "points": users[best]["points"]}
+    made.entry("pick", ("winner", "points"))
+    made.noise()
+    state["pot"]["size"] = state["winner"]["points"] * 3
+    made.entry("pot", ("pot", "size"))
+    made.noise()
+    state["payout"]["net"] = state["pot"]["size"] - state["winner"]["points"]
+    made.entry("pay", ("payout", "net"))
+    made.noise()
+    state["ledger"] = [{"amount": state["payout"]["net"]}]
+    made.entry("log", ("ledger", 0, "amount"))
+    return made.finish(
+        ("ledger", 0, "amount"), ("payout", "net"), ("pot", "size"), ("winner", "points"), ("users", best, "points")
+    )
+
+
+APPS = (shop, ledger, game, desk, bank, basket, flat, league)
