@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from unspool.delta.identity import names_identity
 from unspool.errors import PathSyntaxError
 from unspool.model.keys import spell_key
-from unspool.model.parts import value_parts
+from unspool.model.parts import content_of, value_parts
 from unspool.model.paths import Path, Step, format_path, key_at
 from unspool.model.values import Value
 from unspool.query.checkers_words import brief
@@ -91,7 +91,7 @@ class RecordKeys:
 
     def __init__(self) -> None:
         """Know no list."""
-        self._counts: dict[Path, Counter[str]] = {}
+        self._counts: dict[tuple[Path, str], Counter[Value]] = {}
 
     def of(self, path: Path, records: list[Value], index: int) -> str:
         """Return what tells a record from all others of its list, or "" where nothing does.
@@ -101,13 +101,15 @@ class RecordKeys:
             records: its items.
             index: the record's place in it.
         """
-        key = _key_of(records[index])
-        if not key:
+        field, value = _identity_of(records[index])
+        if not field:
             return ""
-        counts = self._counts.get(path)
+        counts = self._counts.get((path, field))
         if counts is None:
-            counts = self._counts[path] = Counter(map(_key_of, records))
-        return key if counts[key] == 1 else ""
+            contents = (record if type(record) is dict else content_of(record) for record in records)
+            ids = (content.get(field) for content in contents if isinstance(content, dict))
+            counts = self._counts[path, field] = Counter(item for item in ids if isinstance(item, str | int))
+        return f"{field}={brief(value)}" if counts[value] == 1 else ""
 
 
 class Spelled(NamedTuple):
@@ -151,13 +153,13 @@ def spell_in(path: Path, atom: Value, keys: RecordKeys) -> Spelled:
     return Spelled("".join(spelled), is_certain, holder)
 
 
-def _key_of(record: Value) -> str:
-    """Return the identity that a record names, or "" where it names none."""
-    fields = value_parts(record)
-    for field, value in fields.items() if isinstance(fields, dict) else ():
+def _identity_of(record: Value) -> tuple[str, Value]:
+    """Return the field by which a record says which it is, and what stands there; "" where it has none."""
+    fields = content_of(record)
+    for field, value in fields.items() if isinstance(fields, Mapping) else ():
         if isinstance(field, str) and isinstance(value, str | int) and names_identity(field):
-            return f"{field}={brief(value)}"
-    return ""
+            return field, value
+    return "", None
 
 
 def shape_of_path(path: Path) -> str:

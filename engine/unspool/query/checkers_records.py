@@ -70,10 +70,10 @@ class Duplicate:
     def _look(self, place: str, shape: str, items: list[Value], seq: int) -> Iterator[CheckFinding]:
         standing = self._open.get(place, {})
         shared: dict[str, _Standing] = {}
-        for name in _id_fields(items):
+        for name, ids in _ids(items):
             known = (shape, name)
-            counts = Counter((type(value), value) for value in _values(items, name))
-            twice = [(value, times) for (_, value), times in counts.items() if times > 1]
+            counts = Counter(ids) if len(set(ids)) < len(ids) else {}
+            twice = [(value, times) for value, times in counts.items() if times > 1]
             if not twice:
                 self._tried[known] = self._tried.get(known, 0) + len(items) - 1
             elif self._tried.get(known, 0) < _TRIED[name.casefold() in _ONLY_IDS]:
@@ -157,24 +157,20 @@ def _value_at(value: Value, steps: Path) -> Value:
     return content_of(value)
 
 
-def _id_fields(items: list[Value]) -> list[str]:
-    """Return the fields that every record of a list has and that are called what identities are called."""
-    first = content_of(items[0]) if items else None
-    names = (
-        [name for name in first if isinstance(name, str) and names_identity(name)]
-        if isinstance(first, Mapping)
-        else []
-    )
-    return [name for name in names if len(list(_values(items, name))) == len(items)]
-
-
-def _values(items: list[Value], name: str) -> Iterator[Value]:
-    """Yield the ids of records under a name; those that have none there are left out."""
-    for item in items:
-        content = content_of(item)
-        value = content.get(name) if isinstance(content, Mapping) else None
-        if isinstance(value, _ID) and not isinstance(value, bool):
-            yield value
+def _ids(items: list[Value]) -> Iterator[tuple[str, list[Value]]]:
+    """Yield the fields that every record of a list has and that are called what identities are called, with all ids."""
+    records = [item if type(item) is dict else content_of(item) for item in items]
+    first = records[0] if records else None
+    for name in first if isinstance(first, Mapping) else ():
+        if not isinstance(name, str) or not names_identity(name):
+            continue
+        try:
+            ids = [record[name] for record in records]
+        except (KeyError, TypeError, IndexError):
+            continue
+        # Numbers and texts side by side, and what is neither, tell no record from another.
+        if set(map(type, ids)) in ({str}, {int}):
+            yield name, ids
 
 
 @dataclass(slots=True)

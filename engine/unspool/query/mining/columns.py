@@ -8,7 +8,9 @@ members, the sums of their numbers, and how many have each of a few values. Colu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeGuard
 
@@ -19,7 +21,7 @@ from unspool.query.checkers_patterns import spell
 Columns = Mapping[str, Value]
 Place = tuple[str | int, ...]
 
-_MEMBERS: Final = 500
+_MEMBERS: Final = 5000
 """Members of a collection beyond which only their number is looked at."""
 _COLUMNS: Final = 200
 """Columns of one record."""
@@ -69,11 +71,37 @@ class _Kind:
 
 @dataclass(slots=True)
 class Collection:
-    """The members of one collection by key, each with its value and its columns."""
+    """The members of one collection.
+
+    Attributes:
+        scope: which kind of record its members are.
+        name: what expressions call it in the record it stands in.
+        value: its members as they are.
+        keys: what tells the members apart, in their order.
+        members: each member with its columns, by key.
+        is_certain: whether keys are the same from entry to entry; a place in a list is not.
+        sums: what numeric columns of the members come to.
+        counts: how many members have a value in a column.
+    """
 
     scope: str
     name: str
-    members: dict[Value, tuple[Value, Columns]]
+    value: Any = None
+    keys: list[Value] = field(default_factory=list)
+    members: dict[Value, tuple[Value, Columns]] = field(default_factory=dict)
+    is_certain: bool = True
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: Counter[tuple[str, Value]] = field(default_factory=Counter)
+
+    def tally(self, columns: Columns, sign: int) -> None:
+        """Add the columns of a member to the totals, or take them away again."""
+        for name, value in columns.items():
+            if name == KEY or names_identity(name):
+                continue
+            if isinstance(value, bool | str):
+                self.counts[name, value] += sign
+            elif is_number(value):
+                self.sums[name] = self.sums.get(name, 0) + sign * value
 
 
 class Table:
@@ -182,39 +210,61 @@ class Table:
     def _collection(
         self, name: str, shape: str, place: Place, value: dict[str, Value] | list[Value]
     ) -> dict[str, Value]:
-        is_list = isinstance(value, list)
-        scope = f"{shape}[*]" if is_list else f"{shape}.*"
         if len(value) > _MEMBERS:
             self.left_out.add(f"members of {name}, which has more than {_MEMBERS}")
             self.collections.pop(place, None)
             return {f"length({name})": len(value)}
-        is_certain, items = _keyed(value)
-        known = self.collections.get(place)
-        old = known.members if known is not None else {}
-        new: dict[Value, tuple[Value, Columns]] = {}
+        scope = f"{shape}[*]" if isinstance(value, list) else f"{shape}.*"
+        kept = self.collections.get(place)
+        if kept is None or type(kept.value) is not type(value):
+            kept = self.collections[place] = Collection(scope, name)
+        same, items = _unlike(kept, value)
+        old = kept.keys[same:]
+        if isinstance(value, list):
+            is_certain, keys = _keys_of(items, kept.members.keys() - set(old))
+            if not is_certain or not kept.is_certain:
+                # Places in a list tell which record is which only until one goes; all are looked at anew.
+                same, old = (same, old) if not kept.is_certain or not kept.keys else (0, kept.keys)
+                keys = list(range(same, len(value)))
+                items, kept.is_certain = value[same:], False
+        else:
+            keys = list(value)[same:]
+        self._replace(kept, place, old, list(zip(keys, items, strict=True)))
+        kept.keys[same:] = keys
+        kept.value = value
+        return dict(self._totals(name, kept))
+
+    def _replace(self, kept: Collection, place: Place, old: list[Value], items: list[tuple[Value, Value]]) -> None:
+        """Take members out of a collection and others in; those that are among both are changed."""
+        was = {key: kept.members.pop(key) for key in old}
         changes = 0
         for key, member in items:
-            before = old.get(key)
+            before = was.get(key)
             if before is not None and before[0] == member and type(before[0]) is type(member):
-                new[key] = before
+                kept.members[key] = was.pop(key)
                 continue
             changes += 1
-            columns = self._columns(scope, (*place, key), key, member, before)
-            new[key] = (member, columns)
-            self._learn(scope, columns)
-            was: Columns = {} if before is None else before[1]
-            changed = frozenset(item for item in columns.keys() | was.keys() if was.get(item) != columns.get(item))
+            columns = self._columns(kept.scope, (*place, key), key, member, before)
+            known: Columns = {} if before is None else before[1]
+            kept.members[key] = (member, columns)
+            kept.tally(columns, 1)
+            self._learn(kept.scope, columns)
+            changed = frozenset(
+                item for item in columns.keys() | known.keys() if known.get(item) != columns.get(item)
+            )
             if changed:
-                self.rows.append(Row(scope, (*place, key), columns, was, changed, before is None, is_certain))
-        lost = old.keys() - new.keys()
-        for key in lost:
-            self.gone.append((place, key, old[key][1]))
-            self._forget((*place, key))
-        came = new.keys() - old.keys()
-        if (lost and came) or (not is_certain and changes > 1 and len(new) <= len(old)):
-            self.churned.add(name)
-        self.collections[place] = Collection(scope, name, new)
-        return dict(self._totals(name, scope, is_list, [columns for _, columns in new.values()]))
+                self.rows.append(
+                    Row(kept.scope, (*place, key), columns, known, changed, before is None, kept.is_certain)
+                )
+        has_come = bool(kept.members.keys() - set(kept.keys))
+        gone = was.keys() - kept.members.keys()
+        for key, (_, columns) in was.items():
+            kept.tally(columns, -1)
+            if key in gone:
+                self.gone.append((place, key, columns))
+                self._forget((*place, key))
+        if (gone and has_come) or (not kept.is_certain and changes > 1 and len(items) <= len(old)):
+            self.churned.add(kept.name)
 
     def _forget(self, place: Place) -> None:
         """Forget what stood inside a member that went."""
@@ -253,24 +303,22 @@ class Table:
                 if len(values) <= _COUNTED:
                     values.add(value)
 
-    def _totals(self, name: str, scope: str, is_list: bool, members: list[Columns]) -> Iterator[tuple[str, Value]]:
+    def _totals(self, name: str, kept: Collection) -> Iterator[tuple[str, Value]]:
         """Yield the columns that a collection adds to the record it stands in."""
-        yield f"length({name})", len(members)
-        kind = self._kinds.get(scope, _Kind())
-        inside = f"{name}[]" if is_list else f"{name}.*"
+        yield f"length({name})", len(kept.members)
+        is_list = isinstance(kept.value, list)
+        kind = self._kinds.get(kept.scope, _Kind())
+        whole = name if is_list else f"values({name})"
         for column in kind.numbers:
-            numbers = [value for value in (columns.get(column) for columns in members) if is_number(value)]
-            listed = (name if is_list else f"values({name})") if column == ITSELF else f"{inside}.{column}"
-            self.totals[f"sum({listed})"] = (scope, column)
-            yield f"sum({listed})", sum(numbers)
+            listed = whole if column == ITSELF else f"{name}{'[]' if is_list else '.*'}.{column}"
+            self.totals[f"sum({listed})"] = (kept.scope, column)
+            yield f"sum({listed})", kept.sums.get(column, 0)
         for column, values in kind.values.items():
             if column == ITSELF or len(values) > _COUNTED:
                 continue
             for value in values:
                 spelled = f"`{'true' if value else 'false'}`" if isinstance(value, bool) else f"'{value}'"
-                whole = name if is_list else f"values({name})"
-                count = sum(columns.get(column) == value for columns in members)
-                yield f"length({whole}[?{column} == {spelled}])", count
+                yield f"length({whole}[?{column} == {spelled}])", kept.counts[column, value]
 
 
 def is_number(value: Value) -> TypeGuard[int | float]:
@@ -283,19 +331,33 @@ def number_in(value: Value) -> float | None:
     return value if is_number(value) else None
 
 
-def _keyed(value: dict[str, Value] | list[Value]) -> tuple[bool, list[tuple[Value, Value]]]:
-    """Return the members of a collection by what tells them apart, and whether that holds from entry to entry."""
-    if isinstance(value, dict):
-        return True, list(value.items())
-    first = value[0] if value else None
+def _unlike(kept: Collection, value: dict[str, Value] | list[Value]) -> tuple[int, list[Value]]:
+    """Return how many members at the beginning are the same as before, and the members from there on."""
+    if isinstance(value, list):
+        new, old = value, kept.value or []
+    else:
+        new, old = list(value.items()), list((kept.value or {}).items())
+    same = 0
+    for size in (1024, 64, 8, 1):
+        while new[same : same + size] == old[same : same + size] and same + size <= min(len(new), len(old)):
+            same += size
+    return same, value[same:] if isinstance(value, list) else [member for _, member in new[same:]]
+
+
+def _keys_of(items: list[Value], taken: AbstractSet[Value]) -> tuple[bool, list[Value]]:
+    """Return what tells members of a list apart, and whether that holds from entry to entry."""
+    first = items[0] if items else None
     if isinstance(first, dict):
         for name in filter(names_identity, first):
-            keys = [item.get(name) if isinstance(item, dict) else None for item in value]
-            if all(isinstance(key, str | int) for key in keys) and len(set(keys)) == len(keys):
-                return True, list(zip(keys, value, strict=True))
-    elif all(isinstance(item, str) for item in value) and len(set(value)) == len(value):
-        return True, [(item, item) for item in value]
-    return not value, list(enumerate(value))
+            keys = [item.get(name) if isinstance(item, dict) else None for item in items]
+            if all(isinstance(key, str | int) for key in keys) and _are_apart(keys, taken):
+                return True, keys
+        return False, []
+    return all(isinstance(item, str) for item in items) and _are_apart(items, taken), list(items)
+
+
+def _are_apart(keys: list[Value], taken: AbstractSet[Value]) -> bool:
+    return len(set(keys)) == len(keys) and not taken & set(keys)
 
 
 def _quoted(key: str) -> str:
