@@ -404,7 +404,7 @@ class Editor(App):
         return what
 
     def insert(self) -> str:
-        if len(self.state["document"]["lines"]) > 30:
+        if len(self.state["document"]["lines"]) > 10:
             return "beep"
         at = self.state["view"]["cursor"]
         self.state["document"]["lines"].insert(at, {"id": self.next("l"), "text": "", "size": 0})

@@ -15,7 +15,7 @@ from unspool.query.checkers_findings import Checker, CheckFinding, together
 from unspool.query.checkers_invariants import Invariant
 from unspool.query.checkers_moments import moments
 from unspool.query.mining.miner import Mined
-from unspool.query.rules import BUILT_IN, DEFAULT_RULES, Rule, checker_of, read_rules
+from unspool.query.rules import BUILT_IN, DEFAULT_RULES, MINED, Rule, checker_of, read_rules
 
 Plugin = Callable[[History, Mapping[str, Any]], Iterable[CheckFinding]]
 """A checker of a user's own: takes the history and the rule's options, gives findings."""
@@ -180,6 +180,6 @@ def _load_when_called(name: str) -> Plugin:
 
 
 __all__ = [
-    "BUILT_IN", "DEFAULT_RULES", "CheckFinding", "CheckReport", "Plugin", "Rule", "check", "installed_checkers",
+    "BUILT_IN", "DEFAULT_RULES", "MINED", "CheckFinding", "CheckReport", "Plugin", "Rule", "check", "installed_checkers",
     "read_rules", "together",
 ]  # fmt: skip

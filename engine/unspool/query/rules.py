@@ -50,11 +50,11 @@ _KNOWN: Final[Mapping[str, tuple[Callable[..., Checker], Mapping[str, type]]]] =
     "mined": (Mined, {"seconds": float}),
     "invariant": (Invariant, {"expression": str, "when": str, "message": str}),
 }
+MINED: Final = Rule("mined", "mined", {})
+"""The rule that looks for relations nobody wrote down."""
 BUILT_IN: Final = tuple(_KNOWN)
 """Names of the checkers that are always there."""
-DEFAULT_RULES: Final = tuple(
-    Rule(name, name, {}) for name in BUILT_IN if name not in ("orphan", "invariant", "mined")
-)
+DEFAULT_RULES: Final = tuple(Rule(name, name, {}) for name in BUILT_IN if name not in ("orphan", "invariant"))
 """What is checked without a rules file; references and invariants have to be told."""
 _MOST_BYTES: Final = 1024 * 1024
 """Bytes of a rules file; nobody writes more by hand."""

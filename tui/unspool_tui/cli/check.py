@@ -36,14 +36,21 @@ _SHOWN_TOGETHER: Final = 3
     "--severity", type=click.Choice(["error", "warning", "info"]), default="warning",
     help="Exit with 1 where something at least so severe is found; warning by default.",
 )  # fmt: skip
+@click.option(
+    "--mine",
+    is_flag=True,
+    help="Look for relations between values that held for long and break; with --rules for these too.",
+)
 @json_option()
-def command(common: Common, rules_file: Path | None, severity: str, as_json: bool) -> int:
-    """Look for faults of the app: oscillation, thrash, leaks, overwritten values, drifting types, ids that stand twice, and
-    rules of your own that are broken. Exit with 1 when some are found.
+def command(common: Common, rules_file: Path | None, severity: str, mine: bool, as_json: bool) -> int:
+    """Look for faults of the app: oscillation, thrash, leaks, overwritten values, drifting types, ids that stand twice,
+    tables that leak, relations between values that break, and rules of your own. Exit with 1 when some are found.
     """
-    from unspool.query.checkers import check, read_rules
+    from unspool.query.checkers import MINED, check, read_rules
 
     rules = None if rules_file is None else read_rules(rules_file)
+    if mine:
+        rules = (*(rules or ()), MINED)
     with opened(common) as history:
         with shown_progress(common, "checking") as progress, interruptible() as interruption:
             report = check(history, rules, progress=progress, cancelled=interruption)

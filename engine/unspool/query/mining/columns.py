@@ -147,7 +147,14 @@ class Table:
         changed: set[str] = set()
         for atom, value in values.items():
             old = self._groups.get((atom,), {})
-            group = {} if value is MISSING else self._part(_quoted(atom), atom, (atom,), value, self._state.get(atom))
+            try:
+                group = (
+                    {} if value is MISSING else self._part(_quoted(atom), atom, (atom,), value, self._state.get(atom))
+                )
+            except RecursionError:
+                # Python compares two values level by level; what is nested thousands of levels deep has no columns.
+                self.left_out.add(f"{atom}, which is nested too deeply")
+                group = {}
             if value is MISSING:
                 self._state.pop(atom, None)
             else:

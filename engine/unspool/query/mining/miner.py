@@ -23,7 +23,7 @@ from unspool.query.checkers_patterns import spell
 from unspool.query.expression_values import plain
 from unspool.query.mining.columns import KEY, Columns, Place, Row, Table, is_number
 from unspool.query.mining.relations import Break, Kind, Relation
-from unspool.query.mining.seeding import references, seeds
+from unspool.query.mining.seeding import references, seeds, totals
 
 _LOOKS: Final = 64
 """Entries between two looks at the clock."""
@@ -328,6 +328,9 @@ class Mined:
         records = self._records[row.scope]
         records.sample.append(dict(row.columns))
         records.rows += 1
+        if row.scope and (records.rows <= _SAMPLE or records.rows in _AGAIN):
+            for relation in totals(row.scope, row.columns):
+                records.add(relation)
         has_more = not row.is_new and any(name not in row.before for name in row.changed)
         if has_more and records.again_at is None and records.seedings < _SEEDINGS:
             records.again_at = records.rows + _SAMPLE
@@ -440,7 +443,8 @@ def _first_fault(relation: Relation) -> Break | None:
     own = sum(relation.holds_by[actor] for actor in actors)
     is_rare = 4 * len(relation.breaks) <= relation.total and own <= len(relation.breaks)
     is_one = len(actors) == 1 and "" not in actors and len(others) >= 2
-    if not is_one or not is_rare or len(relation.breaks) < 2 or relation.visits < 10 or relation.total < 30:
+    is_met = relation.visits >= 5 and 15 * relation.visits >= relation.total
+    if not is_one or not is_rare or not is_met or len(relation.breaks) < 3 or relation.total < 30:
         return None
     found = relation.breaks[0]
     found.is_mild = False

@@ -188,7 +188,8 @@ class Relation:
         left, right = row.columns[a] + self.number, row.columns[b]
         was = (row.before.get(a, row.columns[a]), row.before.get(b, right))
         was_met = all(map(is_number, was)) and was[0] + self.number == was[1]
-        return bool(left == right and (row.is_new or not was_met) and (left or right))
+        is_other = row.is_new or not was_met or self.kind is Kind.AT_MOST
+        return bool(left == right and is_other and (left or right))
 
     def is_tried(self) -> bool:
         """Whether the relation was tried well enough to be believed, by the changes it withstood.
@@ -254,13 +255,17 @@ _COUNT: Final = re.compile(
 """Names of what is counted or counts, and so never below zero."""
 _BOUND: Final = re.compile(r"(?:maximum|max|limit|capacity|cap)", re.IGNORECASE)
 """What a name has beside the name of what it bounds."""
-_TOTAL: Final = re.compile(r"^length\(|(?:^|[._])(?:total|size|count|length)$|_(?:count|total|size)$", re.IGNORECASE)
-_BOUNDED: Final = re.compile(
-    r"(?:^|[._])(?:index|idx|cursor|line|row|col|column|offset|current|selected|used|reserved|done|completed|processed|"
-    r"filled|sold|paid|active|busy|read|sent|acked)$|_(?:index|idx|done|used)$",
+_TOTAL: Final = re.compile(r"(?:^|[._])(?:total|size|count|length)$|_(?:count|total|size)$", re.IGNORECASE)
+_LENGTH: Final = re.compile(r"length\([^\[?*]+\)")
+_POINTER: Final = re.compile(
+    r"(?:^|[._])(?:index|idx|cursor|line|row|col|column|offset|current|selected)$|_(?:index|idx)$", re.IGNORECASE
+)
+"""Names of what points into a list."""
+_PART: Final = re.compile(
+    r"(?:^|[._])(?:used|reserved|done|completed|processed|filled|sold|paid|active|busy|read|sent|acked)$|_(?:done|used)$",
     re.IGNORECASE,
 )
-"""Names of what counts up to a total, or points into a list."""
+"""Names of what counts up to a total."""
 
 
 @lru_cache(maxsize=65536)
@@ -269,8 +274,10 @@ def is_bound_of(name: str, bound: str) -> bool:
     last = bound.rpartition(".")[2].casefold()
     if _BOUND.search(last):
         stem = re.sub("[^a-z]", "", _BOUND.sub("", last))
-        return stem in name.casefold() and "(" not in name if stem else bool(_BOUNDED.search(name))
-    return bool(_BOUNDED.search(name) and _TOTAL.search(bound))
+        return stem in name.casefold() and "(" not in name if stem else bool(_PART.search(name))
+    if _POINTER.search(name):
+        return bool(_TOTAL.search(bound) or _LENGTH.fullmatch(bound))
+    return bool(_PART.search(name) and _TOTAL.search(bound))
 
 
 def _is_misspelt(value: str, usual: list[str]) -> bool:

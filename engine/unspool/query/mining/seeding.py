@@ -15,6 +15,8 @@ _VARIED: Final = 40
 """Numeric columns of one record that are looked at together, those that changed most."""
 _TERMS: Final = 24
 """Columns of which sums and products of two are formed."""
+_PAIRS: Final = 64
+"""Numbers of a record times sums in it, beyond which they are not compared each with each."""
 _ROWS: Final = 8
 """Rows in which both sides must be there."""
 
@@ -56,9 +58,6 @@ def _equalities(scope: str, names: Sequence[str], vectors: Vectors) -> Iterator[
         if number is not None and is_small and distinct[a] >= (5 if number else 3):
             first, second = sorted((a, b), key=lambda name: ("(" in name, len(name)))
             yield Relation(Kind.EQUAL, scope, (first, second), number if first == a else -number)
-        for x, total in ((a, b), (b, a)):
-            if "(" not in x and total.startswith("sum(") and _is_mostly_met(vectors[x], vectors[total]):
-                yield Relation(Kind.AT_MOST, scope, (x, total))
 
 
 def _difference(left: Sequence[float | None], right: Sequence[float | None]) -> float | None:
@@ -76,12 +75,16 @@ def _difference(left: Sequence[float | None], right: Sequence[float | None]) -> 
     return round(found, 6) if found is not None and rows >= _ROWS else None
 
 
-def _is_mostly_met(values: Sequence[float | None], totals: Sequence[float | None]) -> bool:
-    """Whether a value often is a total of more than nothing and seldom exceeds it."""
-    pairs = _both(values, totals)
-    met = sum(abs(left - right) < 1e-6 and left != 0 for left, right in pairs)
-    over = sum(left - right > 1e-6 for left, right in pairs)
-    return len(pairs) >= _ROWS and 3 * met >= len(pairs) and 4 * over <= len(pairs)
+def totals(scope: str, columns: Columns) -> Iterator[Relation]:
+    """Yield for each number of a record that it is at most the sum of something in the record.
+
+    These are judged in the end, by who breaks them: a fault may be there from the first entry on.
+    """
+    plain = [name for name in columns if "(" not in name and name != KEY and number_in(columns[name]) is not None]
+    sums = [name for name in columns if name.startswith("sum(")]
+    for name in plain if len(plain) * len(sums) <= _PAIRS else ():
+        if not names_identity(name):
+            yield from (Relation(Kind.AT_MOST, scope, (name, total)) for total in sums)
 
 
 def _of_three(scope: str, names: Sequence[str], vectors: Vectors) -> Iterator[Relation]:
