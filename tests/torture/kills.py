@@ -18,8 +18,8 @@ _TESTS = Path(__file__).parents[1]
 PROGRAM = """
 import os, random, sys, threading, time
 from unspool import Recorder
-path, threads, forks, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-recorder = Recorder(path, on_error="raise")
+path, threads, forks, seed, keep = sys.argv[1], *map(int, sys.argv[2:])
+recorder = Recorder(path, keep=keep or None, on_error="raise")
 gate = threading.Lock()
 
 def work(number):
@@ -65,13 +65,17 @@ class Kills(Campaign):
         for side in folder.glob("killed*"):
             side.unlink()
         threads, forks, entries = rng.choice((1, 2, 4)), rng.choice((0, 0, 3, 8)), rng.randrange(1, 700)
-        acknowledged = _killed(path, threads, forks, entries, rng.randrange(1 << 30))
-        return _judged(path, acknowledged)
+        seed, keep = rng.randrange(1 << 30), rng.choice((0, 0, 1, 90))
+        acknowledged = _killed(path, threads, forks, entries, seed, keep)
+        return _judged(path, acknowledged, keep)
 
 
-def _killed(path: Path, threads: int, forks: int, entries: int, seed: int) -> dict[int, tuple[int, int]]:
-    """Start the program, kill it after so many entries, and return what it acknowledged: thread and step by number."""
-    command = [sys.executable, "-c", PROGRAM, str(path), str(threads), str(forks), str(seed)]
+def _killed(path: Path, threads: int, forks: int, entries: int, seed: int, keep: int) -> dict[int, tuple[int, int]]:
+    """Start the program, kill it after so many entries, and return what it acknowledged: thread and step by number.
+
+    With `keep`, older blocks are dropped until fewer entries than that would be left.
+    """
+    command = [sys.executable, "-c", PROGRAM, str(path), *map(str, (threads, forks, seed, keep))]
     environment = {**os.environ, "PYTHONPATH": str(_TESTS)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as process:
         assert process.stdout is not None
@@ -90,13 +94,19 @@ def _killed(path: Path, threads: int, forks: int, entries: int, seed: int) -> di
     return found
 
 
-def _judged(path: Path, acknowledged: dict[int, tuple[int, int]]) -> Result:
+def _judged(path: Path, acknowledged: dict[int, tuple[int, int]], keep: int) -> Result:
     try:
         with open_history(path) as history:
             count = len(history)
+            if history.first and (not keep or count - history.first < keep):
+                return Result(
+                    Outcome.LOST, f"the {history.first} entries before entry {history.first} of {count} are gone"
+                )
             for seq, (thread, step) in acknowledged.items():
                 if seq >= count:
                     return Result(Outcome.LOST, f"entry {seq} was acknowledged, the file ends at {count}")
+                if seq < history.first:
+                    continue
                 state = history.state(seq)
                 if state != {"thread": thread, "step": step, "pad": "x" * (step % 97)}:
                     return Result(Outcome.WRONG, f"entry {seq} reads {state!r:.100}")
