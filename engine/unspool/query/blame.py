@@ -179,6 +179,12 @@ def _walk_back(
                 del roots[atom]
         if not atoms:
             return
+    if reader.history.first and not cancelled():
+        # A recorder dropped where the lines went on while they were followed.
+        for atom, root in roots.items():
+            writer = max(doubtful.get(atom, 0), history.first)
+            for leaf in step_back(root, None, history.identity):
+                yield leaf, _Setter(writer, is_certain=False, is_older=True)
 
 
 def _report(
@@ -188,6 +194,11 @@ def _report(
     writers: Mapping[Path, _Setter],
     problems: tuple[Problem, ...],
 ) -> Blame:
+    first = history.first
+    if any(setter.seq < first for setter in writers.values()):
+        # Dropped since it was found.
+        late = _Setter(first, is_certain=False, is_older=True)
+        writers = {leaf: setter if setter.seq >= first else late for leaf, setter in writers.items()}
     entries = [history[seq] for seq in {setter.seq for setter in writers.values()}]
     known = {entry.seq: (entry, caller_of(entry.meta), passed_over_in(entry.meta)) for entry in entries}
     now = history[at].timestamp_ns

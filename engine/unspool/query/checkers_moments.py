@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from unspool.errors import UnspoolError
+from unspool.errors import EntryNotKept, UnspoolError
 from unspool.history.diff import Diff
 from unspool.history.history import History
 from unspool.history.view import StateView
@@ -89,6 +89,9 @@ def moments(history: History, problems: list[str]) -> Iterator[Moment]:
                 continue
             is_cut = entry.parent_seq is None and seq > 0
             yield Moment(entry, Diff(seq, seq, (), 0) if is_cut else history.changes(seq), history)
+        except EntryNotKept:
+            # A recorder dropped it meanwhile: it is none of the history any more.
+            continue
         except UnspoolError as error:
             if len(problems) < _TOLD:
                 problems.append(str(error))

@@ -151,7 +151,7 @@ def examine(
     checks = EntryChecks(source, ledger)
     content = ValueChecks(ledger, values)
     book = ChainBook(ledger, rules)
-    readable = 0
+    readable = seen = 0
     complete = True
     for step in source.steps():
         if cancelled():
@@ -163,6 +163,7 @@ def examine(
         content.see(step)
         book.see(step)
         readable += step.state is not None
+        seen += step.last - step.seq + 1
     for number in sorted(source.names.unknown):
         ledger.add(Code.UNKNOWN_ATOM, None, None, f"the name of atom {number} is missing")
     chains = book.rows()
@@ -170,7 +171,7 @@ def examine(
         progress(source.total, source.total)
     return Diagnosis(
         source.name, ledger.health(), ledger.findings(), _plain(ledger.counts), _plain(ledger.unlisted),
-        source.total - source.first, readable, chains, book.count, rules.name, rules.source, tuple(checks.doubtful), complete,
+        seen if complete else source.total - source.first, readable, chains, book.count, rules.name, rules.source, tuple(checks.doubtful), complete,
         content.decoded, content.left_out,
     )  # fmt: skip
 

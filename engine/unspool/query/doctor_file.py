@@ -165,7 +165,20 @@ class FileWalk:
         return self._names
 
     def steps(self) -> Iterator[Step]:
-        """See `ChainedSource.steps`."""
+        """See `ChainedSource.steps`; what a recorder drops meanwhile is passed over."""
+        for step in self._steps():
+            if step.fault is None or not self._is_dropped(step.last):
+                yield step
+
+    def _is_dropped(self, seq: int) -> bool:
+        """Whether an entry that cannot be read was dropped since the file was opened."""
+        if self._opened_as is View.FOLLOWED:
+            with suppress(sqlite3.DatabaseError, CorruptHistory):
+                mark = self.connection.layout.end_mark(self.connection)
+                self.first = max(self.first, 0 if mark is None else mark.first)
+        return seq < self.first
+
+    def _steps(self) -> Iterator[Step]:
         replayer = Replayer(self._names.__getitem__)
         links = _Links(self.connection.layout, self._report, self.first)
         cursor = self.first

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from unspool.codec.records import Form, PackedRecords, Record, RecordCodec, decode_delta
-from unspool.errors import CorruptHistory
+from unspool.errors import CorruptHistory, EntryNotKept
 from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.query.checkers_patterns import Pattern, covers
@@ -110,6 +110,9 @@ class Ledger:
         self._last = (seq, new)
         try:
             writes = None if full else self._records.writes(seq)
+        except EntryNotKept:
+            # A recorder dropped it meanwhile: it is none of the history any more.
+            return False
         except CorruptHistory as error:
             self._reader.note(seq, error)
             return False

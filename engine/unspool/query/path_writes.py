@@ -175,6 +175,10 @@ def follow_back(
         yield PathWrite(writer, _BACK[outcome], place, tracker.value, value, not shaken)
         doubtful = None
         shaken = shaken and outcome is Outcome.SAME
+    first = reader.history.first
+    if first and tracker.value is not None:
+        # A recorder dropped where the line went on while it was followed.
+        yield PathWrite(max(doubtful or 0, first), WriteKind.OLDER, tracker.path, None, tracker.value, certain=False)
 
 
 _BACK = {

@@ -367,7 +367,7 @@ class FileReader:
         Raises:
             CorruptHistory: a checksum differs, or the block is not what its metadata says.
         """
-        with self._file.reading() as connection:
+        with self._reading() as connection:
             connection.layout.columns(connection, first, count)
             connection.layout.run_at(connection, first, self._prefix)
 
@@ -376,7 +376,7 @@ class FileReader:
 
         The record of a block's first entry comes as the plain full one that the block keeps, whatever its codec was.
         """
-        with self._file.reading() as connection:
+        with self._reading() as connection:
             columns = self._columns_at(connection, start)
             if columns is None:
                 yield from read_rows(connection, start, run.stop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unspool.errors import CorruptHistory
+from unspool.errors import CorruptHistory, EntryNotKept
 from unspool.store.blocks import Row
 from unspool.store.frames import damaged
 from unspool.store.layout import FileConnection
@@ -74,6 +74,9 @@ def _verify_some(_: FileConnection, reader: FileReader, some: list[Block], expec
         expected = first + count
         try:
             reader.verify(first, count)
+        except EntryNotKept:
+            # A recorder dropped it since the blocks were listed.
+            continue
         except CorruptHistory as error:
             problems.append(str(error))
     return expected
@@ -95,6 +98,9 @@ def _count_blocks(reader: FileReader, blocks: list[Block], stop: int, problems: 
                 tally.add_record(record)
                 for item in row.changed:
                     tally.changes[item >> 2] = tally.changes.get(item >> 2, 0) + 1
+        except EntryNotKept:
+            # A recorder dropped it since the blocks were listed.
+            continue
         except CorruptHistory as error:
             problems.append(str(error))
     return tally

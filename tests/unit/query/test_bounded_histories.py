@@ -12,16 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.examples import examples
+from tests.support.waiting import wait_until
 
 from unspool import Recorder, open_history
 from unspool.errors import EntryNotFound, EntryNotKept
 from unspool.history.history import History
+from unspool.history.stats import Health
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
 from unspool.query.changes import changes_where
 from unspool.query.checkers import check
 from unspool.query.divergence import compare
 from unspool.query.divergence_facts import Relation
+from unspool.query.doctor import diagnose
 from unspool.query.footprint import footprint
 from unspool.query.lineage import line_to
 from unspool.query.path_writes import WriteKind, all_writes, last_write, next_write, previous_write
@@ -224,3 +227,52 @@ def test_a_question_about_changes_is_not_asked_of_what_followed_a_dropped_entry(
         assert [flip.seq for flip in flips] == list(range(first + 1, 500))
         assert changes_where(history, "!before.cart").flips == ()
         assert changes_where(history, "after.n >= `0`").flips[0].seq == first
+
+
+@pytest.mark.parametrize("question", ["blame", "writes", "check", "footprint", "doctor", "search", "bisect"])
+def test_questions_outlive_that_a_recorder_drops_entries_meanwhile(tmp_path: Path, question: str) -> None:
+    path = tmp_path / "run.unspool"
+    with Recorder(path, keep=300, on_error="raise") as recorder, ExitStack() as stack:
+
+        def has_dropped() -> bool:
+            with open_history(path) as seen:
+                return seen.first > 0
+
+        for number in range(700):
+            recorder.record({"n": number, "cart": {"qty": number // 230, "owner": "ann"}}, f"step {number}")
+        wait_until(has_dropped, "blocks are dropped")
+        history = stack.enter_context(open_history(path))
+        before = history.first
+
+        def go_on(*_: object) -> bool:
+            if recorder.recording:
+                for number in range(700, 900):
+                    recorder.record({"n": number, "cart": {"qty": 3, "owner": "ann"}}, f"step {number}")
+                recorder.close()
+                history.store.refresh()
+            return False
+
+        match question:
+            case "blame":
+                found = blame(history, path=("cart",), cancelled=go_on)
+                assert (found.unexplained, found.problems) == ((), ())
+                owner = {value.path: value for value in found.values}["cart", "owner"]
+                assert (owner.older, owner.seq) == (True, history.first)
+            case "writes":
+                listed = all_writes(history, ("cart", "owner"), cancelled=go_on)
+                assert [write.kind for write in listed.writes] == [WriteKind.OLDER]
+                assert listed.problems == ()
+            case "check":
+                assert check(history, cancelled=go_on).problems == ()
+            case "footprint":
+                assert footprint(history, cancelled=go_on).problems == ()
+            case "doctor":
+                diagnosis = diagnose(path, progress=go_on)
+                assert diagnosis.verdict is not Health.BROKEN
+                assert diagnosis.readable == diagnosis.entries
+            case "search":
+                assert search(history, "ann", cancelled=go_on).problems == ()
+            case "bisect":
+                assert bisect(history, "n > `5`", cancelled=go_on).problems == ()
+        go_on()
+        assert history.first > before
