@@ -79,6 +79,12 @@ _WRITES: Final = (
 )
 
 
+_WAITING: Final = (
+    f"SELECT channel, count(*) FROM writes WHERE thread_id = {TEXT} AND checkpoint_ns = {TEXT} "  # noqa: S608
+    f"AND checkpoint_id = {TEXT} GROUP BY channel"
+)
+
+
 class CheckpointReader:
     """Reads checkpoints in the order of their ids, which are ordered by time."""
 
@@ -116,6 +122,7 @@ class CheckpointReader:
             channels = WrittenChannels(self._writes, folds)
         self._timeline = Timeline(channels, [(str(thread), str(namespace or "")) for thread, namespace in threads])
         self._last_row = 0
+        self._has_told_waiting = False
         self._done = self._total = 0
         self._is_finished = False
 
@@ -156,6 +163,22 @@ class CheckpointReader:
         self._is_finished = True
         for message in self._timeline.notices():
             self.findings.notice(str(self._path), message)
+        if not self._has_told_waiting:
+            self._has_told_waiting = True
+            self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        """Tell of writes on the last checkpoints of threads: of tasks that failed, stopped, or were not followed by a step."""
+        count = 0
+        first = ""
+        for thread, namespace, identity in self._timeline.ends() if self._has_writes else ():
+            values = tuple(map(stored_text, (thread, namespace, identity)))
+            for channel, writes in self._connection.execute(_WAITING, values):
+                first = first or f"{channel} of {thread!r}"
+                count += writes
+        if count:
+            named = f"{count} writes on last checkpoints, which no step followed; the first is {first}"
+            self.findings.notice(str(self._path), f"in no state: {named}")
 
     def _entry(self, columns: tuple[Value, ...]) -> Iterator[SourceEntry]:
         row = _row(columns)

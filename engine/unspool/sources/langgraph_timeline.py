@@ -101,6 +101,10 @@ class Timeline:
         state = touched if renamed is None else {**renamed, **touched}
         return SourceEntry(state, at, _label(row.metadata, nodes), meta, row.id, parent, part, is_part=is_part)
 
+    def ends(self) -> list[tuple[str, str, str]]:
+        """Return the newest checkpoint of each thread and namespace that was read."""
+        return [(*key, identity) for key, identity in self._newest.items()]
+
     def _values(self, row: CheckpointRow, checkpoint: dict[str, Value]) -> State:
         stored = stored_values(checkpoint)
         written = written_names(row, checkpoint)

@@ -203,3 +203,17 @@ def test_what_a_record_has_besides_is_in_its_meta(tmp_path: Path) -> None:
     path.write_text(json.dumps(patch) + "\n")
     with open_history(path, follow=False) as history:
         assert history[0].meta["other"] == {"patch[0].why": "x", "user": {"name": "ann"}}
+
+
+def test_writes_of_tasks_that_no_step_followed_are_told(tmp_path: Path) -> None:
+    source = FIXTURES / "langgraph" / "threads.sqlite"
+    tip = "(SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = (SELECT min(thread_id) FROM checkpoints))"
+    values = f"(SELECT min(thread_id) FROM checkpoints), '', {tip}, 'task', 0, '__error__', 'msgpack', x'a4626f6f6d'"
+    columns = "thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, value"
+    path = spoilt_database(source, tmp_path, [f"INSERT INTO writes ({columns}) VALUES ({values})"])
+    with open_history(path, follow=False) as history:
+        assert "in no state: 1 writes on last checkpoints, which no step followed; the first is __error__" in "".join(
+            history.verdict.notes
+        )
+    with open_history(source, follow=False) as history:
+        assert "in no state" not in "".join(history.verdict.notes)
