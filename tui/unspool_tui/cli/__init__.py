@@ -220,9 +220,14 @@ def _let_go_of_standard_output() -> None:
 def main() -> None:
     """Run the command line of this process."""
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
-    end_when_told()
-    code = run()
-    is_ending()
+    try:
+        end_when_told()
+        code = run()
+        is_ending()
+    except KeyboardInterrupt:
+        # Told before the command began, or just as it was over.
+        is_ending()
+        code = was_told() or INTERRUPTED
     try:
         sys.stdout.flush()
     except BrokenPipeError:
