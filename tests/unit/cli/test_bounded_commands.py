@@ -99,7 +99,7 @@ def test_what_no_kept_entry_wrote_is_told_as_older(bounded: tuple[str, int]) -> 
     (hit,) = [json.loads(line) for line in run("search", path, "ann", "--json").stdout.splitlines()]
     assert (hit["seq"], hit["older"]) == (first, True)
     assert f"<={first}" in run("search", path, "ann").stdout
-    assert f"older at <={first}" in run("why", path, "cart.owner").stdout
+    assert f"written at <={first}" in run("why", path, "cart.owner").stdout
     assert "that is kept" in run("bisect", path, "cart.owner == 'ann'").stdout
 
 
