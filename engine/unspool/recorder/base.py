@@ -175,7 +175,8 @@ class _UpdatedBase(Base):
             else:
                 self._origin, known, self._added = origin._origin, origin._values, origin._added
                 self._held += origin._held
-        self._places = self._origin._places
+        # Those of the origin have no place for the atoms that were added, and what is laid out like this base takes them over.
+        self._places = None
         self._values: dict[int, bytes] = {**known, **values}
         size = origin.size + sum(len(value) - len(origin.value(place)) for place, value in values.items())
         self.names = origin.names

@@ -148,7 +148,9 @@ class EntryWriter:
             changes = []
         elif forks and facts.parent_seq is not None:
             changes = self._changes_since(facts.parent_seq, facts.part, taken)
-        if (self._skip_unchanged or facts.only_changes) and not changes and last >= 0 and not facts.full:
+        # What goes back to the very state of an earlier entry changes that of the last one.
+        is_unchanged = not changes and not taken.changes
+        if (self._skip_unchanged or facts.only_changes) and is_unchanged and last >= 0 and not facts.full:
             return None
         moment = time.time_ns() if facts.timestamp_ns is None else facts.timestamp_ns
         record = self._record(taken, moment, facts.full or (forks and facts.part is None) or self._must_be_full)

@@ -85,6 +85,40 @@ def test_an_update_names_only_what_changed_and_obeys_the_rules_of_record() -> No
     assert (recorder.skipped, len(history)) == (2, 2)
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.booleans(), st.dictionaries(st.sampled_from("abcde"), st.sampled_from([1, "tt", [], None]), max_size=3)
+        ),
+        max_size=12,
+    ),
+    st.booleans(),
+)
+@settings(max_examples=examples(150), deadline=None)
+def test_updates_and_whole_states_take_turns(steps: list[tuple[bool, dict[str, Any]]], skip: bool) -> None:
+    """None takes an atom away."""
+    recorder, history = recorder_of(skip_unchanged=skip)
+    state: dict[str, Any] = {}
+    for is_part, touched in steps:
+        state = {name: value for name, value in {**state, **touched}.items() if value is not None}
+        if is_part:
+            recorder.update({name: unspool.MISSING if value is None else value for name, value in touched.items()})
+        else:
+            recorder.record(state)
+        assert recorder.last() == state
+        assert len(history) == 0 or history.state(len(history) - 1) == state
+
+
+def test_going_back_to_the_very_state_of_an_earlier_entry_is_no_repetition() -> None:
+    recorder, history = recorder_of(skip_unchanged=True)
+    recorder.record({"n": 1})
+    recorder.record({"n": 2})
+    assert recorder.record({"n": 1}, "undo", parent_seq=0) == 2
+    assert recorder.record({"n": 1}) is None
+    recorder.update({"m": 1})
+    assert history.state(3) == {"n": 1, "m": 1}
+
+
 def test_an_update_takes_atoms_away_and_may_follow_an_earlier_entry() -> None:
     recorder, history = recorder_of()
     recorder.record({"a": 1, "b": [2], "c": 3})
