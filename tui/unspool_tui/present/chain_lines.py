@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from unspool_tui.present import humane
 from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.line import Row, Spans, on_grid, pad, wrap_words
+
+if TYPE_CHECKING:
+    from unspool.query.checkers_findings import CheckFinding
 
 _BAR = 9
 _NAME = 17
@@ -166,16 +171,20 @@ def finding_line(severity: str, place: str, meaning: str, where: str, glyphs: Gl
 
 def check_heading() -> Row:
     """Return the names of the columns of what checkers find."""
-    return Row(((f"   {'entry':<9} {'checker':<12} what", "faint"),), ground="bar")
+    return Row(((f"   {'entry':<9} {'severity':<8} {'checker':<12} what", "faint"),), ground="bar")
 
 
-def check_line(seq: int, checker: str, path: str, message: str) -> Row:
-    """Return the line of one thing that a checker found."""
+def check_line(found: CheckFinding) -> Row:
+    """Return the line of one thing that a checker found, with the action and the line of code of its entry."""
+    style = {"error": "error", "warning": "warning"}.get(found.severity, "dim")
+    lead = "  ".join(part for part in (found.action, str(found.caller or "")) if part)
     return Row(
         (
-            (f"   {f'#{seq:,}':<9} ", "dim"),
-            (f"{pad(on_grid(checker[:_LONGEST]), 12)} ", "text"),
-            (f"{on_grid(path[:_LONGEST])} ", "key"),
-            (on_grid(message[:_LONGEST]), "dim"),
+            (f"   {f'#{found.seq:,}':<9} ", "dim"),
+            (f"{found.severity:<8} ", style),
+            (f"{pad(on_grid(found.checker[:_LONGEST]), 12)} ", "text"),
+            (f"{on_grid(found.path[:_LONGEST])} ", "key"),
+            (f"{on_grid(found.message[:_LONGEST])}  ", "dim"),
+            (on_grid(lead[:_LONGEST]), "faint"),
         )
     )

@@ -40,8 +40,7 @@ class ChecksScreen(Page):
         """See `Page.row`."""
         if self._report is None:
             return Row()
-        found = self._report.findings[index]
-        return check_line(found.seq, found.checker, found.path, found.message)
+        return check_line(self._report.findings[index])
 
     def heading(self, width: int) -> Row:
         """See `Page.heading`."""
@@ -56,7 +55,10 @@ class ChecksScreen(Page):
         style, said = ("warning", humane.count(total, "finding")) if total else ("good", "the checkers found nothing")
         parts = "  ".join(f"{on_grid(name)} {count:,}" for name, count in report.counts.items())
         rows = [Row(((f" {said} ", style), (f" in {report.entries:,} entries  {parts}", "dim")))]
-        return rows + [Row(((f" not checked: {on_grid(text[:300])}", "faint"),)) for text in report.problems[:3]]
+        return rows + [
+            Row(((f" not checked: {on_grid(text[:300])}", "faint"),))
+            for text in (*report.doubts, *report.problems)[:3]
+        ]
 
     def letter(self, character: str) -> bool:
         """Check again."""
