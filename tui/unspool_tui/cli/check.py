@@ -14,6 +14,7 @@ from unspool_tui.cli.options import Common, json_option, judge, opened, source_c
 from unspool_tui.cli.output import Output
 from unspool_tui.cli.progress import shown_progress
 from unspool_tui.cli.shapes import check_shape
+from unspool_tui.present import humane
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def _print_report(out: Output, report: CheckReport) -> None:
     from unspool.query.checkers import together
 
     total = sum(report.counts.values())
-    out.line(out.paint(f"{visible(report.source)}: {total or 'no'} findings in {report.entries} entries", "head"))
+    found = humane.count(total, "finding") if total else "no findings"
+    out.line(out.paint(f"{visible(report.source)}: {found} in {report.entries} entries", "head"))
     for group in together(report.findings):
         for finding in group[:_SHOWN_TOGETHER]:
             begun = "" if finding.since == finding.seq else f" since {finding.since}"
