@@ -16,7 +16,8 @@ from tests.support.left_behind import killed
 from tests.support.waiting import wait_until
 
 from unspool import Recorder, open_history
-from unspool.errors import ConfigError, EntryNotKept, NewerSchema
+from unspool.errors import ConfigError, EntryNotFound, EntryNotKept, NewerSchema
+from unspool.history.contexts import Contexts
 from unspool.history.stats import Health
 from unspool.history.upkeep import compact, vacuum
 from unspool.query.doctor import diagnose
@@ -349,3 +350,19 @@ def test_a_new_file_may_begin_with_a_later_entry(tmp_path: Path) -> None:
         assert (history.first, len(history), history.bound) == (500, 501, "last 9")
         assert history.state(500) == {"a": 1}
         assert diagnose(history).verdict is Health.HEALTHY
+
+
+def test_a_fork_from_a_dropped_entry_is_left_out_and_the_next_call_records(tmp_path: Path) -> None:
+    path = tmp_path / "run.unspool"
+    with Recorder(path, keep="last 100", context=True, on_error="raise") as recorder:
+        for number in range(600):
+            recorder.record({"n": number})
+        wait_until(lambda: recorder.store.first > 0, "blocks are dropped")  # type: ignore[attr-defined]
+        with pytest.raises(EntryNotFound, match=r"parent_seq is 3; .* dropped by keep='last 100'"):
+            recorder.record({"n": -1}, parent_seq=3)
+        assert recorder.record({"n": -2}, parent_seq=595) == 600
+        assert recorder.last() == {"n": -2}
+    with open_history(path) as history:
+        assert history[-1].parent_seq == 595
+        contexts = Contexts(history)
+        assert sum(contexts.of(entry) is None for entry in history) < 64
