@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from unspool.events.canonical import PROTO_KEY, canonical_json, sha256_hex
 from unspool.events.records import BrokenLink, Event
 from unspool.model.values import Value
+
+GAP: Final = "an event is missing or out of order"
+"""What the reason of a broken link begins with where numbers do not follow each other."""
 
 
 def event_hash(event: Event) -> str:
@@ -37,7 +41,7 @@ def broken_link(event: Event, previous: Event | None) -> BrokenLink | None:
     """Say what is wrong with an event as the follower of `previous` (None: as the first of its space)."""
     expected_number = previous.sequence_number + 1 if previous else 1
     if event.sequence_number != expected_number:
-        reason = f"an event is missing or out of order: number {event.sequence_number} stands where {expected_number} is due"
+        reason = f"{GAP}: number {event.sequence_number} stands where {expected_number} is due"
         return _link(event, reason, previous.hash if previous else None, event.previous_hash)
     expected_hash = previous.hash if previous else None
     if event.previous_hash != expected_hash:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from unspool.errors import EventLogError
+from unspool.events.hashing import GAP
 from unspool.events.histories import ForkBase, next_source
 from unspool.events.log import EventLog
 from unspool.events.records import BrokenLink, Event, EventType
@@ -55,6 +56,8 @@ def broken_links(
 
 def _is_gap(link: BrokenLink) -> bool:
     expected, actual = link.expected or "", link.actual or ""
+    if link.reason.startswith(GAP):
+        return True
     # Numbers are told as numbers, hashes as 64 digits.
     return expected.isdigit() and actual.isdigit() and len(expected) < 64
 
@@ -62,9 +65,14 @@ def _is_gap(link: BrokenLink) -> bool:
 def _message_of(link: BrokenLink) -> str:
     if not _is_gap(link):
         return link.reason
-    lacks_genesis = link.expected == "1"
-    what = "the genesis of the space is missing" if lacks_genesis else link.reason
-    return f"{what} (expected number {link.expected}, found {link.actual})"
+    if link.reason.startswith(GAP):
+        # The first event of a space follows none.
+        return (
+            f"the genesis of the space is missing{link.reason.removeprefix(GAP)}"
+            if link.expected is None
+            else link.reason
+        )
+    return f"{link.reason} (expected number {link.expected}, found {link.actual})"
 
 
 def misfits(
