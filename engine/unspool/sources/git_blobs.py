@@ -90,6 +90,11 @@ class Blobs:
             # git repeats the request, line breaks and all.
             for _ in range(commit.path.count("\n")):
                 stdout.readline()
+            # git says the same of a file that is not there and of content that is lost or was never fetched.
+            if self._repository.names_content(commit.hash, commit.path):
+                self.problem = (
+                    "its content is not in the repository; `git fsck` names it, `git fetch --refetch` may bring it"
+                )
             return None
         kind, size = fields[1].decode(), int(fields[2])
         if kind != "blob" or size > self._limits.document_bytes:

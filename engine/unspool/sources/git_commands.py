@@ -137,6 +137,11 @@ class Repository:
         meant = result.stdout.decode(errors="surrogateescape").splitlines()
         return meant if result.returncode == 0 and len(meant) == len(revisions) else None
 
+    def names_content(self, commit: str, path: str) -> bool:
+        """Say whether a commit names content under a path, whether or not that content is in the repository."""
+        named = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{path}")
+        return named.returncode == 0
+
     def has_history(self, path: str, revision: str) -> bool:
         """Say whether any commit up to a revision touched a path."""
         if not self.is_revision(revision):

@@ -140,3 +140,21 @@ def test_git_is_read_as_git_only(repo: Repo) -> None:
 def test_a_repository_without_commits_is_refused(repo: Repo) -> None:
     with pytest.raises(UnreadableSource, match="no commit touches"):
         open_history(f"git:{repo.folder}:state.json")
+
+
+def test_content_that_is_missing_is_told_and_not_taken_for_a_removed_file(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo")
+    for number in range(3):
+        repo.commit("a.json", {"n": number}, f"commit {number}")
+    blob = repo.git("rev-parse", "HEAD~1:a.json")
+    (repo.folder / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    for _ in range(2):
+        with open_history(f"git:{repo.folder}:a.json", follow=False, cache=True) as history:
+            assert [history.state(entry.seq) for entry in history] == [{"n": 0}, {"n": 2}]
+            assert history.verdict.status == "partial"
+            assert "is not in the repository" in history.verdict.problems[0].message
+    repo.git("rm", "--quiet", "a.json")
+    repo.commit_staged("gone")
+    with open_history(f"git:{repo.folder}:a.json", follow=False) as history:
+        assert history.state(-1) == {}
+        assert len(history.verdict.problems) == 1
