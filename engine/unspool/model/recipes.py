@@ -313,7 +313,7 @@ def slot_values(slots: Mapping[str, MemberDescriptorType], value: Value) -> dict
 
 def _tuple_content(kind: type) -> Callable[[Value], Value]:
     fields = getattr(kind, "_fields", None)
-    if isinstance(fields, tuple) and all(type(name) is str for name in fields):
+    if isinstance(fields, tuple) and all(type(name) is str for name in fields) and len(set(fields)) == len(fields):
         names = tuple(fields)
 
         beside = stored_reader(kind)

@@ -487,6 +487,20 @@ class Coded(Exception):
     __slots__ = ("code",)
 
 
+class Refusing(Exception):
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        raise RuntimeError
+
+    @property
+    def args(self) -> Any:  # type: ignore[override]
+        raise RuntimeError
+
+
+class Twice(tuple[int, ...]):
+    _fields = ("a", "a")
+
+
 def _with(made: Any, **fields: Any) -> Any:
     for name, field in fields.items():
         setattr(made, name, field)
@@ -509,6 +523,8 @@ def _with(made: Any, **fields: Any) -> Any:
         (_with(Rows(), name="n"), {"name": "n", "items": []}),
         (_with(Coded("no"), code=7), {"code": 7, "args": ("no",)}),
         (FileNotFoundError(2, "gone", "a.txt"), {"filename": "a.txt", "args": (2, "gone")}),
+        (_with(Refusing("no"), seen=True), {"seen": True, "args": ("no",)}),
+        (Twice((1, 2)), (1, 2)),
         (ImportError("no", name="shop"), {"name": "shop", "args": ("no",)}),
         (dt.timezone(dt.timedelta(hours=1), "X"), {"name": "X", "offset": dt.timedelta(hours=1)}),
     ],

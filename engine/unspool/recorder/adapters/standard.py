@@ -19,7 +19,7 @@ from contextlib import suppress
 from traceback import walk_tb
 from typing import Final, NamedTuple
 
-from unspool.model.recipes import Contents, Recipe, inherited_content, tagged, type_name
+from unspool.model.recipes import Contents, Recipe, fields_reader, inherited_content, tagged, type_name
 from unspool.model.standard import CONTENTS
 from unspool.model.values import Value
 
@@ -78,7 +78,8 @@ def _members(error: BaseException) -> dict[str, Value]:
 
 
 def _own_fields(error: BaseException) -> dict[str, Value]:
-    return dict(object.__getattribute__(error, "__dict__"))
+    read = fields_reader(type(error))
+    return {} if read is None else dict(read(error))
 
 
 def _own(error: BaseException, name: str) -> Value:
