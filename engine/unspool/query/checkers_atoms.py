@@ -16,6 +16,8 @@ from unspool.query.parts import children
 
 _SMALL: Final = 256
 """Bytes by which a value must have grown at least to be worth telling."""
+_ROW: Final = 2
+"""Entries for each write of a named action within which writes are in a row."""
 _MOSTLY: Final = 0.6
 """Share of a value's bytes that a part must hold for the value to be mostly that."""
 
@@ -47,7 +49,9 @@ class Thrash:
                 recent.clear()
             recent.append((seq, hash(change.old_bytes), action))
             since, before, _ = recent[0]
-            if len(recent) == self._writes and seq - since < self._within and before == hash(change.new_bytes):
+            # What a named action does now and then among others is no work for nothing; what it does in a row is.
+            within = min(self._within, _ROW * self._writes) if action else self._within
+            if len(recent) == self._writes and seq - since < within and before == hash(change.new_bytes):
                 # An atom that goes on like that is told once, until it has been quiet for a while.
                 if seq - self._told.get(change.atom, -self._within) >= self._within:
                     text = f"written {self._writes} times and the same as before"

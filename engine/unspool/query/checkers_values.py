@@ -45,8 +45,9 @@ class _Swing:
 class Oscillation:
     """Finds A to B and back to A, again and again.
 
-    Where actions of different names bring it about, as people who put something into a cart and out again, it has to come
-    back three times as often. What is there and is not, and booleans, have nowhere else to go and are looked at when asked.
+    Where actions of different names bring it about, as people who open one page and another, it has to come back three times
+    as often; so has a number that one action sets. That different actions count up and down is no fault. What is there
+    and is not, and booleans, have nowhere else to go and are looked at when asked.
     """
 
     def __init__(self, scope: Scope, *, within: int = 10, times: int = 3, booleans: bool = False) -> None:
@@ -79,7 +80,10 @@ class Oscillation:
             self._swings[touch.place] = swing
             if len(self._swings) > _PLACES:
                 self._swings.popitem(last=False)
-            enough = self._times if swing.is_one_action else _OPPOSED * self._times
+            if _is_number(touch.new) and not swing.is_one_action:
+                continue
+            is_sure = swing.is_one_action and not (action and _is_number(touch.new))
+            enough = self._times if is_sure else _OPPOSED * self._times
             if swing.flips >= enough and not swing.is_told:
                 swing.is_told = True
                 text = f"goes to and fro between {brief(touch.new)} and {brief(touch.old)}"
@@ -88,6 +92,10 @@ class Oscillation:
     def finish(self) -> Iterator[CheckFinding]:
         """See `Checker.finish`."""
         return iter(())
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_switch(touch: Touch) -> bool:

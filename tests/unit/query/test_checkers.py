@@ -200,11 +200,18 @@ def test_objects_of_another_class_are_no_drift_and_their_fields_are_looked_at_by
 
 def test_actions_of_opposite_names_have_to_come_back_more_often() -> None:
     names = ["take tea", "put tea back"] * 8
-    assert findings(history_of([{"left": n % 2} for n in range(8)], names[:8]), "oscillation") == []
-    assert findings(history_of([{"left": n % 2} for n in range(16)], names), "oscillation") == [(10, "left", 1)]
+    assert findings(history_of([{"page": "ab"[n % 2]} for n in range(8)], names[:8]), "oscillation") == []
+    assert findings(history_of([{"page": "ab"[n % 2]} for n in range(16)], names), "oscillation") == [(10, "page", 1)]
+    assert findings(history_of([{"left": n % 2} for n in range(16)], names), "oscillation") == []
+    assert findings(history_of([{"left": n % 2} for n in range(16)], ["tick"] * 16), "oscillation") == [
+        (10, "left", 1)
+    ]
     assert findings(history_of([{"sale": "spring" if n % 2 else None} for n in range(8)]), "oscillation") == []
     counted = [{"cache": [n % 8], "n": n} for n in range(20)]
     assert findings(history_of(counted, [f"load {n % 3}" for n in range(20)]), "thrash") == []
+    assert findings(history_of(counted, ["load"] * 20), "thrash")
+    seldom = [{"target": [n // 5 % 2], "n": n} for n in range(100)]
+    assert findings(history_of(seldom, ["aim" if n % 5 == 0 else "move" for n in range(100)]), "thrash") == []
 
 
 # --- orphans ---------------------------------------------------------------------------------------------------------
