@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from unspool.delta.identity import names_identity
 from unspool.model.parts import parts_inside
 from unspool.model.paths import Path
 from unspool.query.checkers_findings import CheckFinding, Scope
@@ -113,17 +114,26 @@ class Leak:
             grew = size >= self._factor * growth.first and size - growth.first >= _SMALL
             if growth.times >= self._growths and not growth.shrank and grew:
                 text = f"grew {growth.times} times from {growth.first} to {size} bytes and never shrank"
-                place = spell(largest_part((atom,), growth.value))
-                yield CheckFinding(self._scope.name, growth.seq, place, text, growth.since)
+                path, part = largest_part((atom,), growth.value)
+                # A list of records with ids grows as what it keeps record of does; whether it should end is for people.
+                severity = "info" if _is_kept_record(part) else "warning"
+                yield CheckFinding(self._scope.name, growth.seq, spell(path), text, growth.since, severity)
 
 
-def largest_part(path: Path, value: bytes) -> Path:
-    """Return the deepest part that a value, given in wire form, mostly consists of."""
+def _is_kept_record(part: bytes) -> bool:
+    """Whether a part is a list of records that are told apart by ids, such as orders or postings."""
+    items = parts_inside(part)
+    fields = parts_inside(items[-1]) if isinstance(items, list) and items else None
+    return isinstance(fields, dict) and any(isinstance(name, str) and names_identity(name) for name in fields)
+
+
+def largest_part(path: Path, value: bytes) -> tuple[Path, bytes]:
+    """Return the deepest part that a value, given in wire form, mostly consists of: where it stands, and its wire form."""
     while True:
         parts = parts_inside(value)
         if not parts:
-            return path
+            return path, value
         step, part = max(children(parts), key=lambda item: len(item[1]))
         if len(part) < _MOSTLY * len(value):
-            return path
+            return path, value
         path, value = (*path, step), part

@@ -100,6 +100,12 @@ def test_an_atom_that_only_grows_is_found_and_the_part_that_grows_is_named() -> 
     assert (seq, path, since) == (59, "log.lines", 0)
 
 
+def test_a_list_of_records_with_ids_that_only_grows_is_mentioned_only() -> None:
+    postings = [{"journal": [{"id": i, "amount": 10 * i, "text": "rent"} for i in range(n)]} for n in range(60)]
+    (found,) = check(history_of(postings), [Rule("leak", "leak", {})]).findings
+    assert (found.path, found.severity) == ("journal", "info")
+
+
 def test_growth_that_ends_or_is_small_is_fine() -> None:
     assert findings(history_of([{"a": "x" * (n % 40 * 50)} for n in range(80)]), "leak") == []
     assert findings(history_of([{"a": "x" * n} for n in range(80)]), "leak") == []
