@@ -175,8 +175,8 @@ class _UpdatedBase(Base):
             else:
                 self._origin, known, self._added = origin._origin, origin._values, origin._added
                 self._held += origin._held
-        # Those of the origin have no place for the atoms that were added, and what is laid out like this base takes them over.
-        self._places = None
+        # What is laid out like this base takes them over, and the origin has no place for atoms that were added.
+        self._places = None if self._added or added else self._origin._places
         self._values: dict[int, bytes] = {**known, **values}
         size = origin.size + sum(len(value) - len(origin.value(place)) for place, value in values.items())
         self.names = origin.names
