@@ -39,6 +39,7 @@ _DEEPEST: Final = 48
 _MOST_TEXTS: Final = 4
 """Different texts that are told one by one."""
 _LONGEST_TEXT: Final = 16
+_MOST_SEEN: Final = 200_000
 _EVERY: Final = 512
 """Values between two looks at the clock."""
 
@@ -48,7 +49,7 @@ class Tally:
     """What is known of the values of one kind at one place.
 
     Attributes:
-        count: how many there were.
+        count: how many there were; a list or object that stood there before as it is counts once.
         least: the smallest number, or the fewest characters, items or keys; None where nothing is counted.
         most: the largest number, or the most of them.
         texts: the different texts, where they are few and short; None where they are not.
@@ -109,6 +110,8 @@ class Place:
     """What stands at one place, by kind: `int`, `float`, `text`, `bool`, `null`, `list`, `object`, or the name of another type."""
 
     kinds: dict[str, Tally] = field(default_factory=dict)
+    seen: set[int] = field(default_factory=set, repr=False)
+    """Marks of the lists and objects that were looked at here."""
 
     def of(self, kind: str) -> Tally:
         """Return the tally of a kind."""
@@ -292,6 +295,12 @@ class _Looking:
             return
         parts = opened.parts
         is_list = isinstance(parts, list) or opened.kind.endswith("()")
+        # What stood at this place as it is was looked at: a list of which one record changes is not gone through again.
+        mark = hash(form)
+        if mark in place.seen:
+            return
+        if len(place.seen) < _MOST_SEEN:
+            place.seen.add(mark)
         tally = place.of(opened.kind.replace("()", "tuple").strip() or ("list" if is_list else "object"))
         tally.note(len(parts))
         if depth >= _DEEPEST:

@@ -12,7 +12,7 @@ from unspool.model.parts import child_of, parts_inside
 from unspool.model.paths import Path, Step
 from unspool.model.wire import decode
 from unspool.query.path_writes import PathWrite, WriteKind
-from unspool.query.why_formulas import Formula, Kind, Term
+from unspool.query.why_formulas import Formula, Kind, Term, is_near
 from unspool.query.why_guesses import Goal, Weighed, information, number_bits
 from unspool.query.why_moments import Moment, members_of, number_of, patterns_of
 
@@ -206,10 +206,9 @@ def _is_copy(formula: Formula) -> bool:
 def _among_alike(formula: Formula, write: PathWrite, states: Moment) -> int:
     """Return among how many values alike (the same field of other records) one gives what a write set; 0 for none."""
     (term,) = formula.terms
-    for pattern in patterns_of(term.path)[:2]:
-        members = [path for path, _ in islice(members_of(states.after, pattern), _MOST_ALIKE)]
-        for path in members:
-            other = replace(formula, terms=(replace(term, path=path, before=False),))
-            if write.new_bytes and other.gives(write.new_bytes, write.old_bytes, states.before, states.after):
-                return len(members)
+    wanted = None if write.new_bytes is None else number_of(write.new_bytes)
+    for pattern in () if formula.onto else patterns_of(term.path)[:2]:
+        members = [form for _, form in islice(members_of(states.after, pattern), _MOST_ALIKE)]
+        if any(form == write.new_bytes or is_near(number_of(form), wanted) for form in members):
+            return len(members)
     return 0

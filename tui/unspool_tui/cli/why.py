@@ -169,7 +169,7 @@ def _told(link: Link, history: History, source: str) -> Iterator[tuple[str, str]
         why = happened(link.action, link.caller, 0 if is_older else passed_over_in(entry.meta))
         before = "" if link.old is MISSING else f"  {brief_change(link.old, link.value, 30)}"
         yield (
-            f"fact   {'written' if is_older else link.write.kind.value} at {place}  {iso_time(link.timestamp_ns)}{before}{why}",
+            f"fact   {link.write.kind.value} at {place}  {iso_time(link.timestamp_ns)}{before}{why}",
             "",
         )
         yield f"       {visible(_command(link, None if is_older else entry.parent_seq, source))}", "dim"
