@@ -50,6 +50,8 @@ _STEPS: Final = 0.2
 """How likely a number that comes from nowhere is a step from the one before."""
 _MOST_SOURCES: Final = 4
 """Members of a column, or parts of a container, that are followed."""
+_GLANCE: Final = 0.2
+"""Seconds to look for the write of a value that only may be used."""
 _AGEING: Final = 0.35
 _LATELY: Final = 12
 """Entries before one whose writes are likelier to be used than others."""
@@ -288,6 +290,8 @@ class _Chain:
             self._explain(self._links[number])
         for _, number in self._pending:
             self._links[number].end = f"not followed: {self._stopped}"
+        # What was judged in a hurry may have other causes than it tells.
+        self._is_over()
         found = self._links[first or 0].path
         return Why(at, found, tuple(self._links), self._stopped, self._looked_at, self._reader.problems)
 
@@ -466,9 +470,25 @@ class _Chain:
         for known in weighed.known:
             if known.members or (known.written and not known.before) or self._is_late():
                 continue
-            write = self._writer(known.path, self._as_of(known.path, moment.seq, before=known.before)).write
+            write = self._glance(known.path, self._as_of(known.path, moment.seq, before=known.before))
             age *= (1 + moment.seq - (0 if write is None else write.seq)) ** _AGEING
         return age
+
+    def _glance(self, path: Path, at: int) -> PathWrite | None:
+        """Return the write that set a value, where it is found at once; only to tell which of several is younger."""
+        known = self._writers.get((path, at))
+        if known is not None:
+            return known.write
+        until = monotonic() + _GLANCE
+        hasty = follow_back(self._reader, path, at, cancelled=lambda: monotonic() > until or self._is_late())
+        try:
+            write = next(hasty, None)
+        except PathNotFound:
+            return None
+        if write is not None:
+            onward = follow_back(self._reader, write.path, write.seq, cancelled=self._is_late)
+            self._writers[path, at] = _Writer(write, islice(onward, 1, None))
+        return write
 
     def _as_of(self, path: Path, seq: int, *, before: bool) -> int:
         """Return the entry at which a value that an entry used stood where it did."""
