@@ -168,10 +168,8 @@ def _told(link: Link, history: History, source: str) -> Iterator[tuple[str, str]
         place = setter(link.write.seq, certain=link.write.certain, older=is_older)
         why = happened(link.action, link.caller, 0 if is_older else passed_over_in(entry.meta))
         before = "" if link.old is MISSING else f"  {brief_change(link.old, link.value, 30)}"
-        yield (
-            f"fact   {link.write.kind.value} at {place}  {iso_time(link.timestamp_ns)}{before}{why}",
-            "",
-        )
+        kind = "written" if is_older else link.write.kind.value
+        yield f"fact   {kind} at {place}  {iso_time(link.timestamp_ns)}{before}{why}", ""
         yield f"       {visible(_command(link, None if is_older else entry.parent_seq, source))}", "dim"
     for guess in link.guesses:
         told = f"guess  {guess.word}, {guess.sureness:.0%}: {guess.formula.told()}{_linked(guess.sources)}"
