@@ -269,7 +269,17 @@ async def test_the_official_client_lists_and_calls_tools_over_standard_input(
         hello = await session.initialize()
         assert _named(hello, "server_info", "serverInfo").name == "unspool"
         listed = (await session.list_tools()).tools
-        assert {tool.name for tool in listed} == {"list", "show", "diff", "blame", "bisect", "search", "stats"}
+        assert {tool.name for tool in listed} == {
+            "list",
+            "show",
+            "diff",
+            "blame",
+            "bisect",
+            "search",
+            "shape",
+            "stats",
+            "why",
+        }
         assert all(tool.description for tool in listed)
 
         async def call(name: str, **given: Any) -> Any:
