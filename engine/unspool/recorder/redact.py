@@ -306,8 +306,11 @@ class Redaction:
         return frozenset(self._paths[number][cursor.depth :] for number in cursor.active)
 
     def _without_quotes(self, error: Tagged, secrets: set[str]) -> Tagged:
-        texts = tuple(self.clean_text(text, secrets) if type(text) is str else text for text in error.value["args"])
-        return replace(error, value={**error.value, "args": texts})
+        def clean(part: Value) -> Value:
+            return self.clean_text(part, secrets) if type(part) is str else part
+
+        fields = {name: clean(part) for name, part in error.value.items()}
+        return replace(error, value={**fields, "args": tuple(map(clean, error.value["args"]))})
 
     def _go_on(
         self,

@@ -552,3 +552,12 @@ def test_looking_for_letters_first_changes_nothing(data: st.DataObject) -> None:
     state = data.draw(st.dictionaries(words, values, max_size=3))
     expected = {name: decode(redaction.apply(name, encode(value), set())) for name, value in state.items()}
     assert state_of(state, redaction)[0] == expected
+
+
+def test_what_an_exception_holds_beside_its_arguments_may_quote_a_secret_too() -> None:
+    store = MemoryStore()
+    error = FileNotFoundError(2, "gone", "/home/hunter2/a.txt")
+    error.detail = "no hunter2"  # type: ignore[attr-defined]
+    Recorder(store, redact=["password"], on_error="raise").record({"password": "hunter2", "error": error})
+    kept = History(store).state(0)["error"].value
+    assert kept == {"filename": f"/home/{REDACTED}/a.txt", "detail": f"no {REDACTED}", "args": (2, "gone")}
