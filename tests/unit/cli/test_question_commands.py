@@ -416,6 +416,12 @@ def test_blame_of_a_state_tells_the_values_that_were_set_first(unspool: Callable
     assert [(value["path"], value["seq"]) for value in values] == [("$.rows[0].id", 10), ("$.n", 11)]
 
 
+def test_a_change_is_told_by_what_it_answers(unspool: Callable[..., Ran], clock: Path) -> None:
+    lines = unspool("bisect", clock, "--change", "sub(before.n, after.n) > 0 && before.n").out.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["4", "8"]
+    assert all(line.split()[2:4] == ["holds", "3"] for line in lines[1:3])
+
+
 def test_an_entry_that_ended_a_question_early_is_told(unspool: Callable[..., Ran], clock: Path) -> None:
     assert "ended after the first 1; there may be more" in unspool("bisect", clock, "n > 2", "--first").out
     assert unspool("bisect", clock, "n > 2", "--first", "--json").json["complete"] is False

@@ -23,7 +23,7 @@ from unspool_tui.cli.asking import (
 from unspool_tui.cli.completion import complete_expression
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
-from unspool_tui.cli.output import Output, brief_change
+from unspool_tui.cli.output import Output, brief, brief_change
 from unspool_tui.cli.progress import shown_progress
 from unspool_tui.present.inert import visible
 
@@ -77,7 +77,7 @@ def command(
             if as_json:
                 out.json(bisection_shape(found, history, given[0]))
             else:
-                _print_bisection(out, found, history, given[0], most)
+                _print_bisection(out, found, history, given[0], most, is_change=change is not None)
         return conclude(common, judge(common, history.verdict), found.problems, interruption)
 
 
@@ -144,7 +144,9 @@ def _unchanging(found: Bisection, history: History) -> str:
     return f"holds at every entry{kept}" if found.holds_first else f"never holds: it does not hold at any entry{kept}"
 
 
-def _print_bisection(out: Output, found: Bisection, history: History, expression: str, most: int | None) -> None:
+def _print_bisection(
+    out: Output, found: Bisection, history: History, expression: str, most: int | None, *, is_change: bool
+) -> None:
     out.line(out.paint(visible(expression), "head"))
     if found.holds_first is None:
         out.line("no entries")
@@ -155,7 +157,8 @@ def _print_bisection(out: Output, found: Bisection, history: History, expression
         entry = history[flip.seq]
         mark = out.paint("holds " if flip.holds else "ceases", "+" if flip.holds else "-")
         seq = f"{flip.seq}{'' if flip.certain else '?'}"
-        values = brief_change(flip.old, flip.new, 30)
+        # Of a change only what it answers is known, not an answer before.
+        values = brief(flip.new) if is_change else brief_change(flip.old, flip.new, 30)
         why = happened(entry.action, caller_of(entry.meta), passed_over_in(entry.meta))
         out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {mark}  {values}{why}")
     if most is not None and len(found.flips) >= most and not found.complete:
