@@ -13,9 +13,10 @@ from unspool.history.history import History
 from unspool.model.caller import caller_of
 from unspool.query.checkers_findings import Checker, CheckFinding, together
 from unspool.query.checkers_invariants import Invariant
-from unspool.query.checkers_moments import moments
+from unspool.query.checkers_moments import Moment, moments
+from unspool.query.checkers_patterns import PatternWatch
 from unspool.query.mining.miner import Mined
-from unspool.query.rules import BUILT_IN, DEFAULT_RULES, MINED, Rule, checker_of, read_rules
+from unspool.query.rules import BUILT_IN, DEFAULT_RULES, MINED, Rule, checker_of, patterns_of, read_rules
 
 Plugin = Callable[[History, Mapping[str, Any]], Iterable[CheckFinding]]
 """A checker of a user's own: takes the history and the rule's options, gives findings."""
@@ -36,7 +37,7 @@ class CheckReport:
         counts: findings by rule, listed or not.
         problems: what could not be looked at, and why.
         doubts: rules that can hardly be meant as they are written, or that nothing was there for, and why.
-        complete: everything was looked at; False after a cancel.
+        complete: everything was looked at; False after a cancel, and where entries do not read or a checker failed.
     """
 
     source: str
@@ -81,16 +82,20 @@ def check(
     invariants = [checker for _, checker in checkers if isinstance(checker, Invariant)]
     for invariant in invariants:
         invariant.refuse_unknown(history)
-    seen, complete = _run_built_in(history, checkers, book, progress, cancelled)
+    watches = [(rule, key, PatternWatch(pattern)) for rule in wanted for key, pattern in patterns_of(rule)]
+    seen, complete = _run_built_in(history, checkers, [watch for *_, watch in watches], book, progress, cancelled)
     for rule in wanted:
         if complete and rule.check not in BUILT_IN:
             book.take(_from_plugin(rule, own[rule.check], history, book.problems), rule.severity)
+    doubts = [doubt for invariant in invariants for doubt in invariant.doubts()]
+    doubts += [f"rule {rule.name!r}, {key}: {doubt}" for rule, key, watch in watches if (doubt := watch.doubt())]
+    told = tuple(doubts) if complete and seen else ()
+    complete = complete and not book.problems
     for _, checker in checkers:
         if isinstance(checker, Mined):
             book.problems.extend(checker.left_out())
-    doubts = tuple(doubt for invariant in invariants for doubt in invariant.doubts()) if complete and seen else ()
     problems = tuple(dict.fromkeys(book.problems))
-    return CheckReport(history.source_name, seen, book.findings(), dict(book.counts), problems, complete, doubts)
+    return CheckReport(history.source_name, seen, book.findings(), dict(book.counts), problems, complete, told)
 
 
 def _refuse_unknown(rules: Iterable[Rule], plugins: Mapping[str, Plugin]) -> None:
@@ -131,6 +136,7 @@ class _Book:
 def _run_built_in(
     history: History,
     checkers: Sequence[tuple[Rule, Checker]],
+    watches: Sequence[PatternWatch],
     book: _Book,
     progress: Callable[[int, int], None] | None,
     cancelled: Callable[[], bool] | None,
@@ -143,6 +149,7 @@ def _run_built_in(
             return seen, False
         if progress is not None:
             progress(moment.entry.seq, total)
+        _watch(watches, moment, book.problems)
         for rule, checker in checkers:
             try:
                 book.take(checker.see(moment), rule.severity)
@@ -154,6 +161,15 @@ def _run_built_in(
     if progress is not None:
         progress(len(history), len(history))
     return seen, cancelled is None or not cancelled()
+
+
+def _watch(watches: Sequence[PatternWatch], moment: Moment, problems: list[str]) -> None:
+    changed = [change.atom for change in moment.diff.changes]
+    try:
+        for watch in watches:
+            watch.see(moment.view, changed)
+    except UnspoolError as error:
+        problems.append(str(error))
 
 
 def _from_plugin(rule: Rule, plugin: Plugin, history: History, problems: list[str]) -> Iterator[CheckFinding]:

@@ -8,7 +8,7 @@ from typing import Final
 from unspool.model.values import Value
 from unspool.query.checkers_findings import CheckFinding, Scope
 from unspool.query.checkers_moments import Moment
-from unspool.query.checkers_patterns import Pattern, covers, found, spell
+from unspool.query.checkers_patterns import Pattern, covers, found, spell, spell_pattern
 from unspool.query.checkers_words import brief
 
 _IDS: Final = (str, int, bytes)
@@ -42,7 +42,7 @@ class Orphan:
                 continue
             lost.add(key)
             if key not in self._lost:
-                text = f"refers to {brief(value)}, which {'.'.join(self._target)} does not have"
+                text = f"refers to {brief(value)}, which {spell_pattern(self._target)} does not have"
                 yield CheckFinding(self._scope.name, seq, spell(path), text, seq)
         # A reference that stays broken is told once.
         self._lost = lost

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from glob import escape
 from typing import Final, NamedTuple
@@ -16,11 +16,13 @@ from unspool.model.parts import content_of, value_parts
 from unspool.model.paths import Path, Step, format_path, key_at
 from unspool.model.values import Value
 from unspool.query.checkers_words import brief
-from unspool.query.errors import ExpressionError
+from unspool.query.errors import ExpressionError, nearest
 
 Pattern = tuple[str, ...]
 """Steps; `*` and `?` match within one step, and an item of a list is matched by its number or by `*`."""
 
+_MOST_NAMES: Final = 64
+"""Names remembered of one place, to suggest from."""
 _TOKEN: Final = re.compile(r"""\.?([^\s.\[\]"]+)|\[(\*|\d+)\]|\["((?:[^"\\]|\\.)*)"\]""")
 
 
@@ -75,6 +77,63 @@ def found(pattern: Pattern, state: Mapping[str, Value]) -> Iterator[tuple[Path, 
         items = parts.items() if isinstance(parts, dict) else enumerate(parts)
         inside = [((*path, step), part) for step, part in items if _fits(step, wanted)]
         pending.extend(reversed(inside))
+
+
+class PatternWatch:
+    """Watches whether what a pattern names is ever there: a mistyped one finds nothing, which reads as no fault."""
+
+    def __init__(self, pattern: Pattern) -> None:
+        """Watch a pattern."""
+        self._pattern = pattern
+        self._reached = -1
+        self._lacking: set[str] = set()
+        self._names: set[str] = set()
+
+    def see(self, state: Mapping[str, Value], changed: Collection[str]) -> None:
+        """Look at a state, of which some atoms are new."""
+        is_first = self._reached < 0
+        if self._reached < len(self._pattern) and (
+            is_first or any(_fits(atom, self._pattern[0]) for atom in changed)
+        ):
+            self._look(state)
+
+    def _look(self, state: Mapping[str, Value]) -> None:
+        pending: list[tuple[int, Value | Mapping[str, Value]]] = [(0, state)]
+        while pending:
+            depth, value = pending.pop()
+            if depth > self._reached:
+                self._reached, self._lacking, self._names = depth, set(), set()
+            if depth == len(self._pattern):
+                return
+            parts = value if isinstance(value, Mapping) else value_parts(value)
+            items: Iterable[tuple[Step, Value]] = (
+                parts.items() if isinstance(parts, Mapping) else enumerate(parts or ())
+            )
+            inside = [(depth + 1, part) for step, part in items if _fits(step, self._pattern[depth])]
+            pending += inside
+            if inside or depth < self._reached:
+                continue
+            if parts:
+                self._lacking.add("parts")
+            else:
+                # An empty list or object, or null, may have had it another time.
+                self._lacking.add("nothing" if value is None or parts is not None else "value")
+            if isinstance(parts, Mapping) and len(self._names) < _MOST_NAMES:
+                self._names.update(map(spell_key, parts))
+
+    def doubt(self) -> str:
+        """Return why the pattern can hardly be meant; "" where something was there, or could have been."""
+        may_have_been = "parts" not in self._lacking and ("nothing" in self._lacking or not self._lacking)
+        if may_have_been or self._reached == len(self._pattern):
+            return ""
+        wanted = self._pattern[self._reached]
+        suggested = "" if _is_wild(wanted) else nearest(wanted, self._names)
+        return f"no entry has {spell_pattern(self._pattern[: self._reached + 1])}{suggested}"
+
+
+def spell_pattern(pattern: Pattern) -> str:
+    """Spell a pattern for people."""
+    return ".".join(pattern)
 
 
 def _is_wild(step: str) -> bool:

@@ -92,6 +92,10 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
         _rule(table, f"{place}: rule {number}")
         for number, (table, place) in enumerate(zip(tables, places, strict=True), start=1)
     )
+    if not rules and content.get("defaults") is not True:
+        raise ConfigError(
+            f"{path}: has no rule, so nothing would be checked; write [[rule]] tables, or defaults = true"
+        )
     return (*DEFAULT_RULES, *rules) if content.get("defaults") is True else rules
 
 
@@ -158,6 +162,13 @@ def checker_of(rule: Rule) -> Checker:
             "an invariant needs the expression that must hold, such as expression = 'till.revenue >= 0'"
         )
     return build(scope, **options)
+
+
+def patterns_of(rule: Rule) -> list[tuple[str, Pattern]]:
+    """Return the patterns of a built-in checker's rule, with what they are called."""
+    keys = ("path", "from", "to") if rule.check in _KNOWN else ()
+    found = [(key, _pattern(rule.options.get(key), key)) for key in keys]
+    return [(key, pattern) for key, pattern in found if pattern]
 
 
 def _check_option(key: str, value: object, kind: type) -> None:

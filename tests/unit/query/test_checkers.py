@@ -300,7 +300,6 @@ def test_a_rules_file_replaces_the_usual_rules_or_adds_to_them(tmp_path: Path) -
     (rule,) = read_rules(rules_file(tmp_path, text))
     assert (rule.check, rule.name, rule.options["to"]) == ("orphan", "in stock", "stock[*].sku")
     assert read_rules(rules_file(tmp_path, "defaults = true\n" + text)) == (*checkers.DEFAULT_RULES, rule)
-    assert read_rules(rules_file(tmp_path, "")) == ()
 
 
 @pytest.mark.parametrize(
@@ -361,6 +360,7 @@ def test_a_checker_of_ones_own_runs_and_may_fail_alone() -> None:
     report = check(history, plugins={"big": big_numbers, "failing": failing})
     assert [finding.seq for finding in report.findings] == [0, 8, 9]
     assert report.problems == ("the checker 'failing' failed: RuntimeError: oh no",)
+    assert not report.complete
     report = check(history, [Rule("big", "big", {"over": 8})], plugins={"big": big_numbers})
     assert report.counts == {"big": 1}
 
@@ -396,10 +396,13 @@ def test_entries_that_do_not_read_are_told_and_the_rest_is_checked(tmp_path: Pat
     first, count = blocks_of(file.path)[1]
     change(file.path, ("DELETE FROM block_data WHERE first = ?", (first,)))
     with History(FileStore.open(file.path)) as history:
-        report = check(history)
+        report = check(history, [Rule("duplicate", "duplicate", {})])
     # The entry after the lost ones has nothing to be compared with.
     assert report.entries == len(file.states) - count - 1
     assert report.problems
+    assert not report.complete
+    rules = rules_file(tmp_path, '[[rule]]\ncheck = "duplicate"\n')
+    assert run(["check", str(file.path), "--rules", str(rules)]) == 2
 
 
 def test_one_rule_never_floods_the_others() -> None:
@@ -458,3 +461,40 @@ def test_the_command_ends_with_1_when_something_is_found(tmp_path: Path, capsys:
     assert run(["check", str(path), "--rules", str(none)]) == 0
     assert "no findings in 8 entries" in capsys.readouterr().out
     assert run(["check", str(path), "--rules", str(rules_file(tmp_path, '[[rule]]\ncheck = "magic"\n'))]) == 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"check": "orphan", "from": "ordrs[*].sku", "to": "products.*.sku"}, "from: no entry has ordrs; did you mean orders?"),
+        ({"check": "orphan", "from": "orders[*].skuu", "to": "products.*.sku"}, "from: no entry has orders.*.skuu; did you mean sku?"),
+        ({"check": "orphan", "from": "orders[*].sku", "to": "product.*.sku"}, "to: no entry has product; did you mean products?"),
+        ({"check": "oscillation", "path": "nothere.*"}, "path: no entry has nothere; there are"),
+        ({"check": "drift", "path": "clock.x"}, "path: no entry has clock.x"),
+        ({"check": "orphan", "from": "orders[*].sku", "to": "products.*.sku"}, ""),
+        ({"check": "oscillation", "path": "carts.*.total"}, ""),
+        ({"check": "oscillation", "path": "session.user.name"}, ""),
+        ({"check": "oscillation", "path": "c*.x"}, ""),
+    ],
+)  # fmt: skip
+def test_a_rule_about_what_never_was_is_not_told_as_no_findings(rule: dict[str, str], said: str) -> None:
+    store = MemoryStore()
+    with Recorder(store) as recorder:
+        for at in range(3):
+            orders = [{"sku": "pen"}][:at]
+            state = {"orders": orders, "products": {"a": {"sku": "pen"}}, "clock": at, "carts": {}, "session": None}
+            recorder.record(state)
+    options = {key: value for key, value in rule.items() if key != "check"}
+    report = check(History(store), [Rule(rule["check"], "mine", options)])
+    assert [one for one in report.doubts if f"rule 'mine', {said}" in one] == list(report.doubts)
+    assert bool(report.doubts) is bool(said)
+
+
+def test_a_rules_file_without_rules_checks_nothing_and_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    for text in ("", "# none yet\n", "defaults = false\n"):
+        file.write_text(text)
+        with pytest.raises(ConfigError, match="has no rule"):
+            read_rules(file)
+    file.write_text("defaults = true\n")
+    assert read_rules(file)

@@ -20,8 +20,8 @@ from unspool_tui.present.inert import visible
 if TYPE_CHECKING:
     from unspool.query.checkers import CheckReport
 
-_DOUBTFUL: Final = 2
-"""The exit code where a rule can hardly be meant as it is written."""
+_NOT_CHECKED: Final = 2
+"""The exit code where a rule can hardly be meant as it is written, a checker failed or entries do not read."""
 _STYLES: Final = {"error": "-", "info": "dim"}
 _SHOWN_TOGETHER: Final = 3
 """Findings of one checker at one entry that are printed; `--json` has them all."""
@@ -60,7 +60,7 @@ def command(common: Common, rules_file: Path | None, severity: str, mine: bool, 
                 out.json(check_shape(report))
             else:
                 _print_report(out, report)
-        code = 1 if report.matters(severity) else _DOUBTFUL if report.doubts else 0
+        code = 1 if report.matters(severity) else _NOT_CHECKED if report.doubts or not report.complete else 0
         return conclude(common, max(code, judge(common, history.verdict)), (), interruption)
 
 
