@@ -60,7 +60,7 @@ class _Asking:
         return Bisection(
             flips=tuple(self.flips),
             holds_first=None if self.first is None else self.first.holds,
-            holds_last=None if self.last is None else self.last.holds,
+            holds_last=None if self.last is None or not complete else self.last.holds,
             asked=asked,
             avoided=max(0, entries - asked),
             complete=complete and not problems,
@@ -286,7 +286,8 @@ def _halve(asking: _Asking, line: Places, cancelled: Cancelled) -> bool:
     """Search for one flip between the first and the last entry of a line that can be read."""
     low, before = _nearest(asking, line, range(len(line)))
     high, after = _nearest(asking, line, range(len(line) - 1, low, -1))
-    asking.first, asking.last = before, after or before
+    asking.first = before
+    end = asking.last = after or before
     if before is None or after is None or before.holds is after.holds:
         return True
     while high - low > 1:
@@ -300,6 +301,7 @@ def _halve(asking: _Asking, line: Places, cancelled: Cancelled) -> bool:
             low, before = place, answer
         else:
             high, after = place, answer
+    asking.last = end
     seq, parent = line[high], line[high - 1]
     certain = all(asking.is_note(line[place]) for place in range(low + 1, high))
     asking.flips.append(Flip(seq, parent, after.holds, before.value, after.value, certain))

@@ -36,7 +36,7 @@ class Bisection:
     Attributes:
         flips: in the order of entries.
         holds_first: whether the question holds at the first entry that is kept; None when no entry was asked.
-        holds_last: whether it holds at the last one.
+        holds_last: whether it holds at the last one; None when no entry was asked or it ended early.
         asked: entries that were rebuilt and asked.
         avoided: entries that did not have to be rebuilt.
         complete: whether all entries in question were asked or could be left out.

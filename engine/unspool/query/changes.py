@@ -188,10 +188,11 @@ def changes_where(
     for hit in islice(search, most):
         parent = history[hit.seq].parent_seq
         flips.append(Flip(hit.seq, parent, True, None, look.answers.pop(hit.seq).value))
+    ended_early = cancelled() or (most is not None and len(flips) >= most)
     return Bisection(
         flips=tuple(flips),
         holds_first=look.first,
-        holds_last=look.last,
+        holds_last=None if ended_early else look.last,
         asked=look.asked,
         avoided=max(0, len(history) - history.first - look.asked),
         complete=search.complete,

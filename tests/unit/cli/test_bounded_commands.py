@@ -124,3 +124,9 @@ def test_a_new_file_of_it_begins_where_it_does(bounded: tuple[str, int], tmp_pat
     out = tmp_path / "out.jsonl"
     assert run("export", path, str(out)).exit_code == 0
     assert len(out.read_text().splitlines()) == 500 - first
+
+
+def test_an_answer_in_json_says_what_was_dropped_too(bounded: tuple[str, int]) -> None:
+    path, first = bounded
+    found = answer("bisect", path, 'cart.owner == "ann"', "--json")
+    assert found["dropped"].startswith(f"entries 0 to {first - 1} were dropped")

@@ -19,6 +19,7 @@ from unspool.query.bisect import bisect
 from unspool.query.errors import ExpressionError
 from unspool.query.expressions import Expression
 from unspool.recorder import Recorder
+from unspool.store import MemoryStore
 from unspool.store.file import FileStore
 
 questions = st.sampled_from(
@@ -205,3 +206,28 @@ def test_what_changed_inside_damage_is_seen_right_behind_it_though_more_changes_
         found = bisect(history, "x == 1", skip_damaged=True)
         told = [(flip.seq, flip.holds, flip.certain) for flip in found.flips]
         assert told == [(hole.stop, True, False), (ones.stop, False, True)]
+
+
+def test_what_holds_at_the_last_entry_is_never_told_of_another() -> None:
+    store = MemoryStore()
+    with Recorder(store) as recorder:
+        for at in range(10):
+            recorder.record({"a": at})
+    history = History(store)
+    for text in ("a >= 2", "a < 7", "a > 8", "a < 1"):
+        whole = bisect(history, text)
+        assert bisect(history, text, assume_single_flip=True).holds_last is whole.holds_last
+        assert whole.holds_last is text.startswith("a >")
+        assert bisect(history, text, most=1).holds_last is None
+    assert bisect(history, "a >= 2", cancelled=lambda: True).holds_last is None
+
+
+def test_the_last_entry_of_a_fork_answers_for_itself() -> None:
+    store = MemoryStore()
+    with Recorder(store) as recorder:
+        recorder.record({"a": 1, "b": 1})
+        recorder.record({"a": 2, "b": 1})
+        recorder.record({"a": 1, "b": 2}, parent_seq=0)
+    found = bisect(History(store), "a == 2")
+    assert [(flip.seq, flip.holds) for flip in found.flips] == [(1, True)]
+    assert found.holds_last is False

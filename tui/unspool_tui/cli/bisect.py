@@ -119,6 +119,7 @@ def bisection_shape(found: Bisection, history: History, expression: str) -> dict
         "complete": found.complete,
         "problems": problem_shapes(found.problems),
         "doubts": list(found.doubts),
+        **({"dropped": history.told_dropped()} if history.first else {}),
     }
 
 
