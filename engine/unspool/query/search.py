@@ -19,7 +19,7 @@ from unspool.query.lineage import Stretch, stretches_back, windows
 from unspool.query.python_questions import PythonQuestion
 from unspool.query.reading import EMPTY_STATE, Cancelled, Progress, StateReader, Wire, never, untold
 from unspool.query.search_hits import MOST_HITS, Hit, HitKind, Look, ResultLook, TextLook
-from unspool.query.search_queries import PatternQuery, Query, TextQuery, parse_query
+from unspool.query.search_queries import ComparisonQuery, PatternQuery, Query, TextQuery, parse_query
 
 Asked = Query | Expression | ChangeQuestion | PythonQuestion | str
 """What can be looked for."""
@@ -173,6 +173,9 @@ def _looking(history: History, query: Asked) -> tuple[Look, Callable[[], tuple[s
     """Return what looks for a query, and what tells which parts of it can hardly be meant."""
     if isinstance(query, str):
         return TextLook(TextQuery(query), history.identity), tuple
+    if isinstance(query, ComparisonQuery):
+        comparison = query.fresh()
+        return TextLook(comparison, history.identity), comparison.doubts
     if not isinstance(query, Expression | PythonQuestion | ChangeQuestion):
         return TextLook(query, history.identity), tuple
     # What is noticed while it is asked belongs to this search.

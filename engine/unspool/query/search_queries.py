@@ -7,11 +7,12 @@ import operator
 import re
 import warnings
 from collections.abc import Callable
+from copy import copy
 from typing import Final, Protocol
 
 from unspool.errors import PathSyntaxError
 from unspool.model.limits import in_force
-from unspool.model.paths import Path, parse_path
+from unspool.model.paths import Path, format_path, parse_path
 from unspool.model.values import Tagged, Value, json_equal
 from unspool.query.errors import EvaluationStopped, ExpressionError, QuestionError
 
@@ -199,6 +200,23 @@ class ComparisonQuery:
         self._orders = sign[0] in "<>"
         self.size = max(len(str(step).encode(errors="surrogatepass")) for step in path)
         self._name = next((step for step in reversed(path) if isinstance(step, str)), "")
+        self._met: set[str] = set()
+
+    def fresh(self) -> ComparisonQuery:
+        """Return the same query with nothing noticed yet."""
+        again = copy(self)
+        again._met = set()
+        return again
+
+    def doubts(self) -> tuple[str, ...]:
+        """Return why the comparison can hardly be meant: no value stood at its path, or none of its kind."""
+        told, wanted = format_path(self.path, root=""), _order_of(self.value)
+        if not self._met:
+            return (f"no entry that was looked at has a value at a path that ends in {told}",)
+        if wanted in ("number", "text") and self._met <= {"number", "text"} - {wanted}:
+            kind, other = ("a number", "text") if wanted == "text" else ("text", "a number")
+            return (f"{told} is {kind} and is compared with {other}",)
+        return ()
 
     def may_be_in(self, atom: str, encoded: bytes) -> bool:
         """See `Query.may_be_in`."""
@@ -210,8 +228,12 @@ class ComparisonQuery:
 
     def find_value(self, path: Path, value: Value, text: str) -> Span | None:
         """See `Query.find_value`."""
+        if path[-len(self.path) :] != self.path:
+            return None
         value = self._compared(value)
-        if path[-len(self.path) :] != self.path or (self._orders and _order_of(value) != _order_of(self.value)):
+        kind = _order_of(value)
+        self._met.add(kind)
+        if self._orders and kind != _order_of(self.value):
             return None
         return (0, len(text)) if self._compare(value, self.value) else None
 

@@ -41,6 +41,8 @@ def test_paths_are_offered_where_a_command_takes_one(shop: Path) -> None:
     assert offered("show", str(shop), "0", "--path", "cart.") == ["cart.items"]
     assert offered("bisect", str(shop), "cart.total > 1 && cart.items[0].") == ["cart.total > 1 && cart.items[0].qty"]
     assert offered("log", str(shop), "--atom", "c") == ["cart", "card"]
+    for command in ("why", "shape"):
+        assert offered(command, str(shop), "cart.") == ["cart.items", "cart.total"]
 
 
 def test_names_that_act_on_a_terminal_are_not_offered(shop: Path) -> None:

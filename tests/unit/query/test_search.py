@@ -320,3 +320,27 @@ def test_an_entry_with_very_many_hits_tells_the_first_and_says_so(monkeypatch: p
         assert sum(hit.seq == 0 for hit in running) == 50
         assert running.cut == [0]
         assert not running.complete
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tt > 5", "a path that ends in tt"),
+        ("cart == 5", "a path that ends in cart"),
+        ('total >= "2"', "total is a number and is compared with text"),
+        ("name == 2", "name is text and is compared with a number"),
+        ("total > 500", ""),
+        ("total == null", ""),
+    ],
+)
+def test_a_comparison_that_can_find_nothing_says_so(text: str, said: str) -> None:
+    store = MemoryStore()
+    with Recorder(store) as recorder:
+        recorder.record({"cart": {"total": 3, "name": "ann"}})
+        recorder.record({"cart": {"total": 4, "name": "ann"}})
+    query = parse_query(text)
+    for _ in range(2):
+        running = search(History(store), query)
+        assert list(running) == []
+        assert bool(running.doubts) is bool(said)
+        assert said in "".join(running.doubts)

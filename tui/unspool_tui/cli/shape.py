@@ -10,6 +10,7 @@ import click
 from unspool.model.paths import format_path, parse_path
 from unspool.model.values import Value
 from unspool_tui.cli.asking import conclude, entries, problem_shapes, skip_damaged_option
+from unspool_tui.cli.completion import complete_path
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output
@@ -26,7 +27,7 @@ _DEEPEST: Final = 48
 
 @click.command("shape")
 @source_command()
-@click.argument("path_text", metavar="[PATH]", required=False)
+@click.argument("path_text", metavar="[PATH]", required=False, shell_complete=complete_path)
 @click.option("--at", "at_entry", type=int, metavar="N", help="The state at this entry; all entries without.")
 @skip_damaged_option
 @json_option()

@@ -14,6 +14,7 @@ from unspool.model.paths import format_path, parse_path
 from unspool.model.values import MISSING, Value
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.asking import caller_shape, conclude, happened, problem_shapes, setter, skip_damaged_option
+from unspool_tui.cli.completion import complete_path
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
 from unspool_tui.cli.output import Output, brief, brief_change
@@ -32,7 +33,7 @@ _DEEPEST: Final = 12
 
 @click.command("why")
 @source_command()
-@click.argument("path_text", metavar="PATH")
+@click.argument("path_text", metavar="PATH", shell_complete=complete_path)
 @click.option(
     "--at", "at_entry", type=int, default=-1, metavar="N", help="The entry to look back from; the last one."
 )
