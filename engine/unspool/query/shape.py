@@ -268,7 +268,8 @@ class _Looking:
         try:
             _, form = find(state, self._path, f"entry {seq}")
         except PathNotFound as error:
-            self.missing = self.missing or error
+            # The newest state says best what there is instead.
+            self.missing = error
             self._last = None
             return
         if form != self._last:

@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from question_histories import tell
 
 from support.values import json_values
+from unspool.history import History
 from unspool.model.paths import Path
 from unspool.query import shape as module
 from unspool.query.errors import PathNotFound
 from unspool.query.shape import Place, Shape, shape
 from unspool.query.shape import tell as told_in_a_line
+from unspool.recorder import Recorder
+from unspool.store import MemoryStore
 
 
 def shaped(states: list[dict[str, Any]], path: Path = (), at: int | None = None, **options: Any) -> Shape:
@@ -151,3 +154,14 @@ def test_a_value_of_any_depth_has_a_shape() -> None:
     for _ in range(500):
         deep = [deep]
     assert shaped([{"deep": deep}], ("deep",)).complete
+
+
+def test_a_path_that_never_was_is_refused_with_what_there_is_now() -> None:
+    store = MemoryStore()
+    with Recorder(store) as recorder:
+        recorder.record({"a": 1})
+        recorder.record({"a": 1, "late": {"qty": 3}})
+    history = History(store)
+    assert told_in_a_line(shape(history, ("late", "qty")).place) == "int 3"
+    with pytest.raises(PathNotFound, match=r"entry 1 has nothing.*has 'qty'"):
+        shape(history, ("late", "qyt"))
