@@ -533,6 +533,11 @@ class Recorder:
             # It is counted; whoever assigns a value did not ask for the recorder's errors.
             return
 
+    def take_in_place(self, name: str) -> None:
+        """See `TakesWatched`. Where calls are passed over, entries stand for several changes anyway, and none is added."""
+        if not self._is_stopped and not self._pace.is_bounded:
+            self.take_watched(name, f"{name} changed in place", {})
+
     def as_it_is_now(self, value: Value) -> Value:
         """Return what is kept of something that accompanies a state, as plain values; nothing where nothing is recorded.
 

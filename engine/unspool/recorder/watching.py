@@ -2,7 +2,8 @@
 
 An object that tells of its changes (psygnal) is listened to. Of one whose class is written in Python, assignments to
 attributes are heard: `__setattr__` of its class is wrapped for as long as one of its objects is watched. What neither
-tells, such as a list that is changed in place, is found by comparing, at each call of the recorder and by `poll`.
+tells, such as a list that is changed in place, is found by comparing: at each call of the recorder, by `poll`, and before
+an assignment, so that its line is not taken for that of changes which came earlier.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ class TakesWatched(Protocol):
 
     def take_watched(self, name: str, action: str, meta: Mapping[str, Value]) -> None:
         """Record the watched objects as they are now, unless nothing changed."""
+
+    def take_in_place(self, name: str) -> None:
+        """Record what nobody heard change since the last entry, before an assignment is taken for it."""
 
 
 class Watch:
@@ -84,6 +88,12 @@ class Watch:
     def _hear_assignments(self, watched: Value) -> None:
         if _assignments.add(watched, self):
             self._end.append(lambda: _assignments.remove(type(watched), self))
+
+    def changes(self) -> None:
+        """Tell the recorder that an attribute of the object is about to be assigned."""
+        recorder = self._recorder()
+        if recorder is not None:
+            recorder.take_in_place(self.name)
 
     def changed(self, part: str, frame: FrameType | None) -> None:
         """Tell the recorder that something of the object may have changed."""
@@ -171,11 +181,17 @@ class _Assignments:
 
     def _wrapper(self, kind: type, before: Callable[..., None]) -> Callable[..., None]:
         def assign(holder: Any, name: str, *value: Any) -> None:
+            # A number of an object that is gone may be another one's now.
+            watches = [
+                watch
+                for watch in self._watches.get(kind, {}).get(id(holder), ())
+                if watch.value() and watch.value()[0] is holder
+            ]
+            for watch in watches:
+                watch.changes()
             before(holder, name, *value)
-            for watch in self._watches.get(kind, {}).get(id(holder), ()):
-                # A number of an object that is gone may be another one's now.
-                if watch.value() and watch.value()[0] is holder:
-                    watch.changed(str(name), sys._getframe(1))
+            for watch in watches:
+                watch.changed(str(name), sys._getframe(1))
 
         return assign
 

@@ -119,6 +119,20 @@ def test_what_is_changed_in_place_is_found_at_the_next_look(path: Path) -> None:
         assert fields(history, -1, "cart")["items"] == ["pen", "ink"]
 
 
+def test_an_assignment_is_not_to_blame_for_what_was_changed_in_place_before_it(path: Path) -> None:
+    cart = Cart()
+    with Recorder(path, on_error="raise") as recorder:
+        recorder.watch(cart, "cart")
+        cart.items.append("pen")
+        cart.total = 5.0
+    assert told(path) == ["cart", "cart changed in place", "cart.total"]
+    with open_history(path) as history:
+        by_path = {value.path[-1]: value for value in blame(history).values}
+        assert by_path[0].value == "pen"
+        assert (by_path[0].seq, by_path[0].caller) == (1, None)
+        assert by_path["total"].seq == 2
+
+
 def test_a_class_is_as_it_was_when_nothing_is_watched_any_more(path: Path) -> None:
     before = {kind: dict(vars(kind)) for kind in (Cart, Slotted, Checked)}
     one, other, third = Cart(), Cart(), Checked()
