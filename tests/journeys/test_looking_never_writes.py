@@ -28,6 +28,8 @@ CALLS: dict[str, list[list[str]]] = {
     "blame": [["blame", "SOURCE"]],
     "search": [["search", "SOURCE", "A-1"], ["search", "SOURCE", "A-1", "--skip-damaged"]],
     "bisect": [["bisect", "SOURCE", "stock[0].qty < `40`", "--skip-damaged"]],
+    "why": [["why", "SOURCE", "stock[0].qty", "--skip-damaged"]],
+    "shape": [["shape", "SOURCE", "--skip-damaged"]],
     "compare": [["compare", "SOURCE", "SOURCE", "--skip-damaged"]],
     "bytes": [["bytes", "SOURCE", "--skip-damaged"]],
     "convert": [["convert", "SOURCE", "OUT/converted.unspool"]],
@@ -45,7 +47,7 @@ CALLS: dict[str, list[list[str]]] = {
 }
 TAKE_LONG = {"mcp", "simulate", "check"}
 """These open their source by the same call as the others; one killed file and one database are enough for them."""
-QUESTIONS = {"blame", "search", "bisect", "compare", "bytes"}
+QUESTIONS = {"blame", "search", "bisect", "why", "shape", "compare", "bytes"}
 """These differ in what they ask of an open history only; a file in each of the usual states is enough for them."""
 USUAL = {"closed", "killed", "log damaged", "graph closed with a log", "graph killed with a log"}
 WITHOUT_A_LOOK = {

@@ -77,7 +77,7 @@ async def test_a_head_that_is_dropped_while_it_is_looked_at_moves_to_the_first_k
             assert driver.view.head == driver.view.first
             assert driver.view.bookmarks == ()
             assert driver.view.count == len(driver.app.main.rows)
-            assert "count" in driver.panel(Pane.INSPECT)
+            await driver.until(lambda: "count" in driver.panel(Pane.INSPECT))
 
 
 def test_sums_over_the_kept_entries_are_those_of_a_history_that_begins_with_them(tmp_path: Path) -> None:
