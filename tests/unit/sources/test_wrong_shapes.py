@@ -236,8 +236,8 @@ def test_a_document_of_a_wrong_shape(
 
 def test_every_format_has_a_sample_here() -> None:
     seen = {detect(Probe(path)).name for path in (*JSON_FILES, *DATABASES, *ARCHIVES)}
-    # Documents and directories are written above; bytes of region records, native files and git have no JSON to spoil.
-    assert seen | {"document", "directory", "git", "unspool"} == {item.name for item in FORMATS}
+    # Documents and directories are written above; bytes of region records, native files, several of them and git have no JSON to spoil.
+    assert seen | {"document", "directory", "git", "merge", "unspool"} == {item.name for item in FORMATS}
 
 
 @pytest.mark.parametrize("fixture", JSON_FILES, ids=name_of)

@@ -20,7 +20,6 @@ LIMIT = 256 << 10
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealer, "_WAL_BYTES", LIMIT)
-    monkeypatch.setattr(sealer, "_MOST_WAL_BYTES", 4 * LIMIT)
 
 
 def state(number: int) -> dict[str, object]:
