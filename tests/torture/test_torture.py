@@ -17,9 +17,9 @@ from torture.truth import scratch
 
 SEED = 20_261_129
 SLICE = {
-    "flips": 20, "flips, format 1": 15, "cuts": 15, "cuts, format 1": 10, "live flips": 20, "live flips, format 1": 15,
-    "rows": 20, "power cuts": 30, "I/O faults": 30, "kills": 2, "exhaustion": 2, "re-entry": 6,
-    "readers": 25, "git settings": 4, "postgres": 1, "web": 10,
+    "flips": 10, "flips, format 1": 8, "cuts": 8, "cuts, format 1": 6, "live flips": 10, "live flips, format 1": 8,
+    "rows": 12, "power cuts": 15, "I/O faults": 15, "kills": 1, "exhaustion": 1, "re-entry": 4,
+    "readers": 12, "git settings": 2, "postgres": 1, "web": 5,
 }  # fmt: skip
 """Cases of each campaign; chosen so that each takes a few seconds."""
 
