@@ -338,8 +338,13 @@ class Recorder:
             return self._enter(state, said, frame)
         if said.may_be_passed_over and not self._pace.admits():
             return None
-        self._pace.taken()
-        return self._pace.spend(lambda: self._enter(state, said, frame))
+        pending, skipped = self._pace.taken(), self._troubles.skipped
+        try:
+            return self._pace.spend(lambda: self._enter(state, said, frame))
+        finally:
+            if self._troubles.skipped > skipped:
+                # A state that was refused stands for none of the updates before it.
+                self._pace.put_off(pending)
 
     def update(
         self,

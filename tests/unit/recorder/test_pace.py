@@ -118,6 +118,17 @@ def test_atoms_of_updates_that_were_passed_over_are_never_lost(path: Path) -> No
         assert passed(history) == [0, 0, 2, 1]
 
 
+def test_a_refused_state_does_not_stand_for_the_updates_before_it(path: Path) -> None:
+    with Recorder(path, max_hz=0.001, on_error="warn") as recorder:
+        recorder.record({"a": 0, "b": 0})
+        recorder.update({"a": 1})
+        recorder.update({"b": 3})
+        with pytest.warns(UserWarning, match="name of an atom"):
+            recorder.record({5: "no name", "a": 2}, entry_id="mine")  # type: ignore[dict-item]
+    with open_history(path) as history:
+        assert history.state(-1) == {"a": 1, "b": 3}
+
+
 def test_atoms_put_off_stay_on_the_line_that_is_left(path: Path) -> None:
     with Recorder(path, max_hz=0.001, on_error="raise") as recorder:
         recorder.record({"a": 0, "b": 0})
