@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -340,3 +341,18 @@ async def test_the_line_of_tabs_takes_one_line_at_every_size(two: tuple[Path, Pa
         assert len(driver.text().split("\n")) == size[1]
         await driver.press("L")
         assert "[2 right/app.jsonl]" in driver.line(0)
+
+
+async def test_places_that_cannot_be_kept_keep_nobody_from_leaving(
+    two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with drive(tabbed(*two, remember=True)) as driver:
+        await driver.press("G")
+        monkeypatch.setattr("unspool.files.whole.create_private", refuse)
+        driver.app.front.end()
+        await driver.press("q")
+        await driver.until(lambda: not driver.app.is_running or driver.app.return_code is not None)
+    assert driver.app.return_code in (0, None)

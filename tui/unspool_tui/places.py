@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from unspool.errors import StorageFailed
 from unspool.files.private import make_folder
 from unspool.files.whole import write_whole
 
@@ -37,6 +38,15 @@ def file_name(key: str) -> str:
 
 
 def keep(path: Path, content: bytes) -> None:
-    """Write a file in one go: a crash leaves the old one or the new one, never half of it."""
-    make_folder(path.parent)
-    write_whole(path, (content,))
+    """Write a file in one go: a crash leaves the old one or the new one, never half of it.
+
+    Raises:
+        UnspoolError: the disk or the folder refused it; the old file is as it was.
+    """
+    try:
+        make_folder(path.parent)
+        write_whole(path, (content,))
+    except OSError as error:
+        raise StorageFailed(
+            f"{path}: cannot be written ({error.strerror or error}); free some space, or check its folder"
+        ) from None

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from unspool.errors import ConfigError
+from unspool.errors import ConfigError, UnspoolError
 from unspool.model.addresses import without_password
 from unspool_tui.places import file_name, keep, state_folder
 from unspool_tui.source import Source
@@ -85,5 +85,5 @@ def _write(source: Source, remembered: Remembered) -> None:
     if path is None or not _may_remember():
         return
     content = msgspec.json.encode(replace(remembered, source=without_password(source.name)))
-    with suppress(OSError):
+    with suppress(UnspoolError):
         keep(path, content)

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from unspool.errors import PathSyntaxError
+from unspool.errors import PathSyntaxError, UnspoolError
 from unspool.model.paths import Path as Address
 from unspool.model.paths import format_path, parse_path
 from unspool_tui.places import file_name, keep
@@ -160,7 +160,7 @@ class Session(Struct):
             filter=view.filter.text,
             chosen_theme=self.theme if theme is None else theme,
         )
-        with suppress(OSError):
+        with suppress(UnspoolError):
             keep(self.path, msgspec.json.encode(place))
 
 

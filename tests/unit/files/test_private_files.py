@@ -15,7 +15,7 @@ import pytest
 
 from support.recording import record_shop
 from unspool import Recorder, open_history
-from unspool.errors import ConfigError, HistoryLocked, UnreadableSource
+from unspool.errors import ConfigError, HistoryLocked, UnreadableSource, UnspoolError
 from unspool.events import EventLog
 from unspool.query.repair import repair
 from unspool.regions.storage import DirectoryStorage, SqliteStorage
@@ -179,3 +179,15 @@ def _told_to_another_user(path: Path) -> str:
     ran = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
+
+
+def test_a_place_that_cannot_be_kept_is_an_error_that_names_it(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    (taken / "x").mkdir(parents=True)
+    with pytest.raises(UnspoolError, match="taken: cannot be written"):
+        keep(taken, b"{}")
+    with pytest.raises(UnspoolError, match="place.json"):
+        keep(Path("/proc/self/place.json"), b"{}")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UnspoolError, match="place.json"):
+        keep(tmp_path / "file" / "place.json", b"{}")
