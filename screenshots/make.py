@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from unspool import Recorder
+from unspool.model.paths import parse_path
 
 FOLDER: Final = Path(__file__).parent
 ENTRIES: Final = 900
@@ -44,6 +45,7 @@ class Scene(NamedTuple):
         theme: the colours.
         plain: plain ASCII without colour.
         day: "usual", or "bug" for that of docs/story.md.
+        selected: the value that is selected at first.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Scene(NamedTuple):
     theme: str = "unspool"
     plain: bool = False
     day: str = "usual"
+    selected: str = ""
 
 
 SCENES: Final = (
@@ -77,6 +80,7 @@ SCENES: Final = (
         ),
         day="bug",
     ),
+    Scene("why", (120, 16), ("Y", REST, REST), 99, day="bug", selected="orders[9].total"),
     Scene("base", (120, 36), ("m", ":", "<470>", "enter", REST, "2", "j"), 424),
     Scene("search", (120, 36), ("/", "<kettle>", "enter", REST, "n", "n", REST), 300),
     Scene("ultra", (200, 50), ("2", "j"), 424),
@@ -113,7 +117,9 @@ async def draw(scene: Scene, path: Path) -> str:
     from unspool_tui.settings import Settings
     from unspool_tui.window import UnspoolApp
 
-    options = UiOptions(remember=False, zone=dt.UTC, ascii=scene.plain, no_color=scene.plain)
+    options = UiOptions(
+        remember=False, zone=dt.UTC, ascii=scene.plain, no_color=scene.plain, select=parse_path(scene.selected)
+    )
     with open_history(path) as history:
         app = UnspoolApp(history, Settings(theme=scene.theme), options, at=scene.at, follow=scene.at is None)
         async with app.run_test(size=scene.size) as pilot:
