@@ -52,6 +52,8 @@ _ONTO: Final = 0.5
 _SAME_NAME: Final = 4.0
 _FROM_BEFORE: Final = 10.0
 """What a copy of something older is worth beside one of what the same entry wrote."""
+_MOVED: Final = 20.0
+"""What a copy is worth of what the same entry took away, beside one of what it only changed."""
 _CLOCKWORK: Final = 3
 """Of so many entries before one in which a value was written too, it is half as likely to be used for having been written."""
 _COPIES: Final = frozenset((Kind.COPY, Kind.ELEMENT, Kind.MOVE))
@@ -293,7 +295,7 @@ class _Weighing:
                     kind = Kind.MOVE
                 elif isinstance(known.path[-1], int):
                     kind = Kind.ELEMENT
-                yield self._made(kind, (known,), self._share(known))
+                yield self._made(kind, (known,), self._share(known) * (_MOVED if kind is Kind.MOVE else 1.0))
             elif self._number and known.number is not None and is_near(-known.number, self._number):
                 yield self._made(Kind.NEGATION, (known,), self._share(known))
 

@@ -93,7 +93,10 @@ def _begin(feeder: SourceFeeder, reading: Reading, resources: ExitStack, target:
         raise feeder.failure
     problems = feeder.verdict.problems
     if feeder.entries == 0 and problems:
-        raise UnreadableSource(f"{problems[0].place}: {problems[0].message} (no entry could be read)")
+        said = f"{problems[0].place}: {problems[0].message}"
+        # A place may be named by what the source holds.
+        spelled = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in said)
+        raise UnreadableSource(f"{spelled} (no entry could be read)")
 
 
 def _follow(feeder: SourceFeeder, reading: Reading, resources: ExitStack) -> None:

@@ -263,3 +263,22 @@ def test_a_damaged_native_file_is_corrupt_not_empty(tmp_path: Path) -> None:
         list(history)
         for seq in range(len(history)):
             history.state(seq)
+
+
+def test_what_a_source_holds_is_spelled_in_the_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "graph.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "CREATE TABLE checkpoints (thread_id TEXT, checkpoint_ns TEXT, checkpoint_id TEXT, parent_checkpoint_id TEXT,"
+        " type TEXT, checkpoint BLOB, metadata BLOB)"
+    )
+    connection.execute(
+        "CREATE TABLE writes (thread_id TEXT, checkpoint_ns TEXT, checkpoint_id TEXT, task_id TEXT, idx INTEGER,"
+        " channel TEXT, type TEXT, value BLOB)"
+    )
+    connection.execute("INSERT INTO checkpoints VALUES ('1', '', 'a\x1b[31m\u202eb\nc', NULL, 'msgpack', x'c1', x'')")
+    connection.commit()
+    connection.close()
+    said = refused(path)
+    assert "checkpoint a\\x1b[31m\\u202eb\\nc: its msgpack does not read" in said
+    assert said.isprintable()
