@@ -177,7 +177,8 @@ class PageRecords:
         if not is_told and record["data"]:
             # What changes nothing of the page is not passed over in silence.
             meta["data"] = record["data"]
-        known = {**_OF_EVENT, "data": _OF_DATA.get((kind, data.get("source") if kind == _INCREMENTAL else None))}
+        source = data.get("source") if kind == _INCREMENTAL else None
+        known = {**_OF_EVENT, "data": _OF_DATA.get((kind, source)) if source is None or type(source) is int else None}
         meta.update(with_others(NO_META, record, known))
         yield SourceEntry(self._state(), at, label, meta or NO_META, is_full=kind == _FULL)
 

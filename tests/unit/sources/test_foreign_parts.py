@@ -217,3 +217,18 @@ def test_writes_of_tasks_that_no_step_followed_are_told(tmp_path: Path) -> None:
         )
     with open_history(source, follow=False) as history:
         assert "in no state" not in "".join(history.verdict.notes)
+
+
+@pytest.mark.parametrize("source", [[], {}, "0", None, 1.5, True])
+def test_an_event_of_a_page_whose_source_is_no_number_is_read_all_the_same(tmp_path: Path, source: object) -> None:
+    path = tmp_path / "page.json"
+    node = {"type": 0, "id": 1, "childNodes": []}
+    events = [
+        {"type": 4, "data": {"href": "x", "width": 1, "height": 1}, "timestamp": 1_700_000_000_000},
+        {"type": 2, "data": {"node": node, "initialOffset": {"top": 0, "left": 0}}, "timestamp": 1_700_000_000_001},
+        {"type": 3, "data": {"source": source}, "timestamp": 1_700_000_000_002},
+    ]
+    path.write_text(json.dumps(events))
+    with open_history(path, follow=False) as history:
+        assert len(history) == 3
+        assert "1" in history.state(-1)["nodes"]
