@@ -45,7 +45,7 @@ _RECORDS: Final = 2000
 """Records of one kind that are looked through for those that refer to one that went."""
 _FIRST: Final = (
     Kind.EQUAL, Kind.SUM, Kind.PRODUCT, Kind.KEEPS, Kind.REFERENCE, Kind.LEAST, Kind.AT_MOST, Kind.ORDER, Kind.RISES,
-    Kind.VALUES, Kind.MOST,
+    Kind.VALUES,
 )  # fmt: skip
 """Kinds in the order in which they tell most of what is wrong."""
 

@@ -32,7 +32,6 @@ class Kind(StrEnum):
     EQUAL = "equal"
     ORDER = "order"
     LEAST = "least"
-    MOST = "most"
     RISES = "rises"
     VALUES = "values"
     REFERENCE = "reference"
@@ -114,8 +113,6 @@ class Relation:
                 return f"{a} < {b}" if self.number else f"{a} <= {b}"
             case Kind.LEAST:
                 return f"{a} >= {self.number:g}"
-            case Kind.MOST:
-                return f"{a} <= {self.number:g}"
             case Kind.RISES:
                 return f"{a} never falls"
             case Kind.VALUES:
@@ -146,8 +143,6 @@ class Relation:
                 return a + self.number <= b or (not self.number and math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9))
             case Kind.LEAST:
                 return a >= self.number
-            case Kind.MOST:
-                return a <= self.number
         before = number_in(row.before.get(self.columns[0]))
         if before is None or row.is_new or not row.is_certain:
             return None
@@ -179,7 +174,7 @@ class Relation:
             self.seen[value] += 1
         if self.kind in (Kind.ORDER, Kind.AT_MOST):
             self.visits += self._is_met(row)
-        elif self.kind in (Kind.LEAST, Kind.MOST):
+        elif self.kind is Kind.LEAST:
             self.visits += value == self.number and self.columns[0] in row.changed
 
     def _is_met(self, row: Row) -> bool:
@@ -212,9 +207,6 @@ class Relation:
                 return (25, 3, 2) if is_bound_of(a, self.columns[1]) else (60, 3, 8)
             case Kind.LEAST:
                 return (30, 4, 0) if _COUNT.search(a) else (60, 4, 6)
-            case Kind.MOST:
-                below = max((count for value, count in self.seen.items() if value != self.number), default=0)
-                return 60, 3, max(12, 2 * below)
             case Kind.RISES:
                 return 25, 6, 0
             case Kind.VALUES:
