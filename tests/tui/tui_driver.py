@@ -74,6 +74,8 @@ class Driver:
             pumps = [self.app, *self.app.screen_stack, *self.app.screen.walk_children()]
             waiting = any(pump.message_queue_size for pump in pumps)
             laid_out = not self.app.screen._layout_required and not self.app.screen._dirty_widgets
+            # A screen that opens over one that was never laid out keeps the empty picture of it.
+            laid_out = laid_out and all(screen._compositor.size for screen in (self.app.screen, main))
             busy = waiting or not laid_out or not main.desk.idle or main.painter.stale or main.painter.unsettled
             quiet = 0 if busy else quiet + 1
             if busy:
