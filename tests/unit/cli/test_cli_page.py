@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -45,6 +47,22 @@ def command_named(words: str) -> click.Command:
 
 def test_every_command_has_a_line() -> None:
     assert {words.split()[0] for words, _ in SYNOPSES} | {"completion"} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_shows_the_first_sentence_of_each_ones_help(name: str) -> None:
+    assert COMMANDS[name].summary == command_named(name).get_short_help_str(limit=1000)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"]])
+def test_no_command_is_imported_to_list_them(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom unspool_tui.cli import COMMANDS, run\n"
+        "run(sys.argv[1:])\n"
+        "print([x.module for x in COMMANDS.values() if f'unspool_tui.cli.{x.module}' in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "[]")
 
 
 @pytest.mark.parametrize(("words", "synopsis"), SYNOPSES, ids=[words for words, _ in SYNOPSES])

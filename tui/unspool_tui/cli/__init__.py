@@ -6,10 +6,10 @@ import errno
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 import click
 
@@ -18,35 +18,83 @@ from unspool.model.addresses import without_password
 from unspool_tui.cli.ending import end_when_told, is_ending, was_told
 from unspool_tui.present.inert import visible
 
-COMMANDS: Final = {
-    "open": "opening",
-    "demo": "demo",
-    "serve": "serve",
-    "log": "log",
-    "show": "show",
-    "shape": "shape",
-    "diff": "diff",
-    "stats": "stats",
-    "blame": "blame",
-    "why": "why",
-    "search": "search",
-    "bisect": "bisect",
-    "compare": "compare",
-    "bytes": "bytes",
-    "convert": "convert",
-    "export": "export",
-    "events": "events",
-    "compact": "compact",
-    "vacuum": "vacuum",
-    "ship": "ship",
-    "doctor": "doctor",
-    "simulate": "simulate",
-    "check": "check",
-    "mcp": "mcp",
-    "formats": "formats",
-    "completion": "completion",
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+class CommandEntry(NamedTuple):
+    """A command that is imported when it is called.
+
+    Attributes:
+        module: its module in this package, which holds a click command of its name and `_command`.
+        summary: the first sentence of its help.
+    """
+
+    module: str
+    summary: str
+
+
+COMMANDS: Final[Mapping[str, CommandEntry]] = {
+    "open": CommandEntry("opening", "Open each SOURCE in the terminal UI, side by side as tabs."),
+    "demo": CommandEntry("demo", "Watch a small shop that records itself live."),
+    "serve": CommandEntry(
+        "serve", "Open each SOURCE in a web browser, side by side as tabs; each visitor gets a screen of their own."
+    ),
+    "log": CommandEntry("log", "List the entries, oldest first."),
+    "show": CommandEntry("show", "Print the state at entry N; negative numbers count from the end."),
+    "shape": CommandEntry(
+        "shape",
+        "Tell what the state is made of: fields, kinds, how many, in what ranges; of the whole, or of what stands at PATH.",
+    ),
+    "diff": CommandEntry("diff", "Show what changed from entry A to entry B; negative numbers count from the end."),
+    "stats": CommandEntry(
+        "stats", "Print counts, chains, sizes, ratio, codecs, bytes by atom, rebuild times and cache."
+    ),
+    "blame": CommandEntry(
+        "blame", "Name the entry that last set each value of the state, or each one at and below PATH."
+    ),
+    "why": CommandEntry(
+        "why",
+        "Tell the chain of causes behind the value at PATH: who wrote it, what explains it, who wrote that, and so on.",
+    ),
+    "search": CommandEntry(
+        "search", "Find TEXT in keys, values and paths of all entries, each hit at the entry where it appears."
+    ),
+    "bisect": CommandEntry("bisect", "Find the entries at which EXPR begins or ceases to hold."),
+    "compare": CommandEntry(
+        "compare", "Name the first entry at which SOURCE (A) and B differ, and who set what differs in each."
+    ),
+    "bytes": CommandEntry("bytes", "Tell which atoms, paths, actions and codecs the bytes of a history go to."),
+    "convert": CommandEntry("convert", "Keep SOURCE as the native file OUT."),
+    "export": CommandEntry("export", "Write SOURCE to the file OUT; - is standard output."),
+    "events": CommandEntry("events", "Keep the history of source files, and verify, export and import event logs."),
+    "compact": CommandEntry(
+        "compact",
+        "Write the history FILE anew to OUT, as small as it gets; every entry is verified, FILE is never changed.",
+    ),
+    "vacuum": CommandEntry(
+        "vacuum", "Free FILE of empty pages; it is replaced by a verified copy, or left as it is."
+    ),
+    "ship": CommandEntry(
+        "ship", "Ship what recorders of histories in PostgreSQL left on this machine; all spools when none is named."
+    ),
+    "doctor": CommandEntry(
+        "doctor", "Verify every chain and checksum of SOURCE; exit with 1 when something is wrong."
+    ),
+    "simulate": CommandEntry(
+        "simulate", "Print what each strategy and codec would cost on SOURCE, and which to use."
+    ),
+    "check": CommandEntry(
+        "check",
+        "Look for faults of the app: oscillation, thrash, leaks, overwritten values, drifting types, ids that stand twice, tables that leak, relations between values that break, and rules of your own.",
+    ),
+    "mcp": CommandEntry(
+        "mcp", "Answer questions about SOURCE over standard input and output, as an MCP server; SOURCE is only read."
+    ),
+    "formats": CommandEntry("formats", "List the formats that can be opened; their names are what --format takes."),
+    "completion": CommandEntry("completion", "Print the completion script for SHELL."),
 }
-"""Each command's module in this package, which holds a click command named `command`; imported when it is called."""
+"""All commands, in the order of the help. A test holds the summaries to the commands' own help."""
 
 FINE, FOUND_PROBLEMS, WRONG_USAGE, UNREADABLE, INTERRUPTED = 0, 1, 2, 3, 130
 COLLECT_AFTER: Final = 50_000
@@ -66,11 +114,29 @@ class CommandLine(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
-        module = COMMANDS.get(cmd_name)
-        if module is None:
+        listed = COMMANDS.get(cmd_name)
+        if listed is None:
             return None
-        command: click.Command = import_module(f"unspool_tui.cli.{module}").command
+        command: click.Command = getattr(import_module(f"{__name__}.{listed.module}"), f"{cmd_name}_command")
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        limit = formatter.width - 6 - max(map(len, COMMANDS))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _shortened(listed.summary, limit)) for name, listed in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command without importing any."""
+        # Only a shell that completes needs it.
+        from click.shell_completion import CompletionItem
+
+        names = [
+            CompletionItem(name, help=_shortened(listed.summary))
+            for name, listed in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `open` before a source that stands alone, and what tests left in the place of `--last-failed`."""
@@ -98,6 +164,10 @@ class CommandLine(click.Group):
         near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.7)
         if near:
             raise click.UsageError(f"There is no command and no file {word!r}. Did you mean {near[0]!r}?", ctx)
+
+
+def _shortened(summary: str, limit: int = 45) -> str:
+    return click.Command(None, help=summary).get_short_help_str(limit)
 
 
 def _with_last_failed(args: list[str]) -> list[str]:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @first_options("entries at which the answer changes")
 @skip_damaged_option
 @json_option()
-def command(
+def bisect_command(
     common: Common,
     expression: str | None,
     change: str | None,

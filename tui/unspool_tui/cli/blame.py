@@ -52,7 +52,7 @@ _MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "di
 @first_options("writes, or values by when they were set")
 @skip_damaged_option
 @json_option()
-def command(
+def blame_command(
     common: Common,
     path_text: str | None,
     at_entry: int,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--top", type=click.IntRange(min=1), default=20, metavar="N", help="Show N of each; 20.")
 @skip_damaged_option
 @json_option()
-def command(
+def bytes_command(
     common: Common, exclude: tuple[str, ...], top: int, skip_damaged: bool, as_json: bool
 ) -> int:  # fmt: skip
     """Tell which atoms, paths, actions and codecs the bytes of a history go to."""

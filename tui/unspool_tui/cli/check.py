@@ -43,7 +43,7 @@ _SHOWN_TOGETHER: Final = 3
     help="Look for relations between values that held for long and break; with --rules for these too.",
 )
 @json_option()
-def command(common: Common, rules_file: Path | None, severity: str, mine: bool, as_json: bool) -> int:
+def check_command(common: Common, rules_file: Path | None, severity: str, mine: bool, as_json: bool) -> int:
     """Look for faults of the app: oscillation, thrash, leaks, overwritten values, drifting types, ids that stand twice,
     tables that leak, relations between values that break, and rules of your own. Exit with 1 when some are found.
     """

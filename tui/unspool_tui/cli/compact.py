@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT")
 @json_option()
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
-def command(file: Path, out: Path, as_json: bool, quiet: bool) -> None:
+def compact_command(file: Path, out: Path, as_json: bool, quiet: bool) -> None:
     """Write the history FILE anew to OUT, as small as it gets; every entry is verified, FILE is never changed."""
     from unspool.history.upkeep import compact
 

@@ -39,7 +39,9 @@ _RELATIONS: Final = {
 @click.option("--top", type=click.IntRange(min=1), default=20, metavar="N", help="Show N differing values; 20.")
 @skip_damaged_option
 @json_option()
-def command(common: Common, other: str, ignore: tuple[str, ...], top: int, skip_damaged: bool, as_json: bool) -> int:
+def compare_command(
+    common: Common, other: str, ignore: tuple[str, ...], top: int, skip_damaged: bool, as_json: bool
+) -> int:
     """Name the first entry at which SOURCE (A) and B differ, and who set what differs in each."""
     from unspool.query.divergence import compare
 

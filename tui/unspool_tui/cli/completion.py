@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def command(shell: str) -> None:
+def completion_command(shell: str) -> None:
     """Print the completion script for SHELL.
 
     For bash: unspool completion bash > ~/.local/share/bash-completion/completions/unspool

@@ -19,7 +19,7 @@ from unspool_tui.present.inert import visible
     "--codec", default="auto", metavar="NAME", help="How entries are written: auto, dict, binary, compress or none."
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
-def command(common: Common, out: Path, strategy: str, codec: str, force: bool) -> int:
+def convert_command(common: Common, out: Path, strategy: str, codec: str, force: bool) -> int:
     """Keep SOURCE as the native file OUT."""
     from unspool.model.paths import parse_path
     from unspool.sources.converting import convert

@@ -45,7 +45,7 @@ _SHORT_RUN_S: Final = 2.0
 @click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
 @click.option("--poll", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Look every so often.")
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
-def command(
+def demo_command(
     rate: float,
     seconds: float | None,
     seed: int,

@@ -39,7 +39,9 @@ _LONGEST_LINE: Final = 160
 @json_option()
 @click.option("--patch", "as_patch", is_flag=True, help="Print an RFC 6902 JSON Patch.")
 @click.option("--explain", "in_words", is_flag=True, help="Tell each change in words.")
-def command(common: Common, from_entry: int, to_entry: int, as_json: bool, as_patch: bool, in_words: bool) -> int:
+def diff_command(
+    common: Common, from_entry: int, to_entry: int, as_json: bool, as_patch: bool, in_words: bool
+) -> int:
     """Show what changed from entry A to entry B; negative numbers count from the end."""
     if as_json + as_patch + in_words > 1:
         raise click.UsageError("--json, --patch and --explain exclude each other.")

@@ -40,7 +40,7 @@ _NOTES_SHOWN: Final = 8
 )  # fmt: skip
 @click.option("--all-values", is_flag=True, help="Decode every stored value, however many there are.")
 @json_option()
-def command(common: Common, strategy: str | None, out: Path | None, all_values: bool, as_json: bool) -> int:
+def doctor_command(common: Common, strategy: str | None, out: Path | None, all_values: bool, as_json: bool) -> int:
     """Verify every chain and checksum of SOURCE; exit with 1 when something is wrong."""
     from unspool.query.doctor import USUAL_VALUES, Health, diagnose
     from unspool.query.repair import repair

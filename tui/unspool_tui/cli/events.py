@@ -31,14 +31,14 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group("events")
-def command() -> None:
+def events_command() -> None:
     """Keep the history of source files, and verify, export and import event logs.
 
     `unspool LOG` opens one.
     """
 
 
-@command.command("verify")
+@events_command.command("verify")
 @click.argument("log", type=_FILE, metavar="LOG")
 @click.option("--space", metavar="ID", help="Only this space.")
 @json_option()
@@ -89,7 +89,7 @@ def _report_shape(report: IntegrityReport) -> dict[str, Value]:
     }
 
 
-@command.command("export")
+@events_command.command("export")
 @click.argument("log", type=_FILE, metavar="LOG")
 @click.argument("out", type=_FILE, metavar="OUT.rblogs")
 @click.option("--space", metavar="ID", help="The space to export; needed where LOG has several.")
@@ -127,7 +127,7 @@ def _known_space(events: EventLog, log: Path, space: str) -> str:
     return chosen_spaces(log, events.spaces(), space)[0]
 
 
-@command.command("import")
+@events_command.command("import")
 @click.argument("archives", type=_FILE, nargs=-1, required=True, metavar="ARCHIVE...")
 @click.argument("log", type=_FILE, metavar="LOG")
 @json_option()
@@ -250,4 +250,4 @@ def _ending_on_signals(saves: SourceSaves) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-command.add_command(record)
+events_command.add_command(record)

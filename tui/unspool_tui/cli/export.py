@@ -34,7 +34,7 @@ from unspool_tui.present.inert import visible
     metavar="N",
     help="html: about how large the report may get; 8388608 by default. Entries are sampled to fit.",
 )
-def command(
+def export_command(
     common: Common, out: str, target_format: str | None, paths: tuple[str, ...], force: bool, max_bytes: int | None
 ) -> int:
     """Write SOURCE to the file OUT; - is standard output."""

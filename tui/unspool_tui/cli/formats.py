@@ -10,7 +10,7 @@ from unspool_tui.cli.output import Output
 
 @click.command("formats")
 @json_option()
-def command(as_json: bool) -> None:
+def formats_command(as_json: bool) -> None:
     """List the formats that can be opened; their names are what --format takes."""
     from unspool.sources.registry import FORMATS
 

@@ -36,7 +36,7 @@ _NAMED: Final = 12
     help="Only entries whose action or note holds TEXT; letter case counts where it has some.",
 )
 @json_option("Print JSON Lines.")
-def command(
+def log_command(
     common: Common, count: int | None, atom: str | None, kind: str | None, action: str | None, as_json: bool
 ) -> int:
     """List the entries, oldest first."""

@@ -9,7 +9,7 @@ from unspool_tui.cli.options import Common, judge, opened, source_command
 
 @click.command("mcp")
 @source_command()
-def command(common: Common) -> int:
+def mcp_command(common: Common) -> int:
     """Answer questions about SOURCE over standard input and output, as an MCP server; SOURCE is only read."""
     if common.source == "-":
         raise click.UsageError("standard input carries the questions; give a file.")

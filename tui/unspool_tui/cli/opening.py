@@ -52,7 +52,7 @@ _MOST_NAMES = 100
 @click.option("--no-follow", is_flag=True, help="Do not keep up with sources that grow.")
 @click.option("--visitor", is_flag=True, hidden=True, help="For `serve`: whoever sits at the screen is a visitor.")
 @click.option("--visitor-writes", type=click.Path(path_type=Place), hidden=True, help="For `serve`: where to.")
-def command(
+def open_command(
     common: Common,
     sources: tuple[str, ...],
     at_entries: tuple[int, ...],

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @first_options("hits")
 @skip_damaged_option
 @json_option("Print JSON Lines.")
-def command(
+def search_command(
     common: Common,
     text: str | None,
     expr: str | None,

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     help="Also answer to this host name, such as a proxy's; repeatable.",
 )
 @click.option("--no-follow", is_flag=True, help="Do not keep up with a source that grows.")
-def command(
+def serve_command(
     common: Common,
     sources: tuple[str, ...],
     host: str,

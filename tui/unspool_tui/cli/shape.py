@@ -31,7 +31,9 @@ _DEEPEST: Final = 48
 @click.option("--at", "at_entry", type=int, metavar="N", help="The state at this entry; all entries without.")
 @skip_damaged_option
 @json_option()
-def command(common: Common, path_text: str | None, at_entry: int | None, skip_damaged: bool, as_json: bool) -> int:
+def shape_command(
+    common: Common, path_text: str | None, at_entry: int | None, skip_damaged: bool, as_json: bool
+) -> int:
     """Tell what the state is made of: fields, kinds, how many, in what ranges; of the whole, or of what stands at PATH.
 
     Over all entries, unless --at names one; of more than 1,000 entries that many are sampled, and the answer says so.

@@ -29,7 +29,7 @@ _SOMETHING_LEFT: Final = 1
 )
 @json_option("Print JSON Lines.")
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
-def command(spools: tuple[str, ...], base: Path | None, seconds: float, as_json: bool, quiet: bool) -> int:
+def ship_command(spools: tuple[str, ...], base: Path | None, seconds: float, as_json: bool, quiet: bool) -> int:
     """Ship what recorders of histories in PostgreSQL left on this machine; all spools when none is named."""
     from unspool.recorder.targets import ship
     from unspool.recorder.targets import spools as all_spools

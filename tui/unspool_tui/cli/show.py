@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--path", "path_text", metavar="P", shell_complete=complete_path,
               help="Only the value at this path, such as cart.items[2].qty.")  # fmt: skip
 @json_option()
-def command(common: Common, entry: int, atom: str | None, path_text: str | None, as_json: bool) -> int:
+def show_command(common: Common, entry: int, atom: str | None, path_text: str | None, as_json: bool) -> int:
     """Print the state at entry N; negative numbers count from the end."""
     if atom is not None and path_text is not None:
         raise click.UsageError("--atom and --path exclude each other: a path begins with its atom.")

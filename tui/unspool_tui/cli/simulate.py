@@ -27,7 +27,7 @@ _HEADING = (
 @source_command()
 @click.option("--entries", type=click.IntRange(min=1), metavar="N", help="Entries to try on; 2,000 by default.")
 @json_option()
-def command(common: Common, entries: int | None, as_json: bool) -> int:
+def simulate_command(common: Common, entries: int | None, as_json: bool) -> int:
     """Print what each strategy and codec would cost on SOURCE, and which to use."""
     from unspool.query.simulator import DEFAULT_ENTRIES, simulate
 

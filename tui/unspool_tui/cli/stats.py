@@ -21,7 +21,7 @@ _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 @click.command("stats")
 @source_command()
 @json_option()
-def command(common: Common, as_json: bool) -> int:
+def stats_command(common: Common, as_json: bool) -> int:
     """Print counts, chains, sizes, ratio, codecs, bytes by atom, rebuild times and cache."""
     with opened(common) as history:
         with Output(common) as out:

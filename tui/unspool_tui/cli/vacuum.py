@@ -14,7 +14,7 @@ from unspool_tui.cli.options import Common, json_option
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @json_option()
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
-def command(file: Path, as_json: bool, quiet: bool) -> None:
+def vacuum_command(file: Path, as_json: bool, quiet: bool) -> None:
     """Free FILE of empty pages; it is replaced by a verified copy, or left as it is."""
     from unspool.history.upkeep import vacuum
 

@@ -43,7 +43,7 @@ _DEEPEST: Final = 12
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", help="End after S seconds; 10.")
 @skip_damaged_option
 @json_option()
-def command(
+def why_command(
     common: Common,
     path_text: str,
     at_entry: int,
