@@ -26,7 +26,7 @@ _BARE = (sys.executable, "-c", "pass")
 
 def run(context: Context) -> list[Row]:
     """Measure `stats` and `log -n 10` on histories of all sizes."""
-    if importlib.util.find_spec("unspool_tui.cli.stats") is None:
+    if importlib.util.find_spec("unspool_tui.cli.log") is None:
         return [absent("headless commands", "unspool_tui has no `stats` command yet")]
     commands: dict[str, tuple[str, ...]] = {"bare interpreter": _BARE}
     for count in sorted({*context.sizes, _MIDDLE}):

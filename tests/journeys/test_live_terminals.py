@@ -16,7 +16,7 @@ from terminal_harness import Terminal, unspool
 
 from support.waiting import wait_until
 from unspool.recorder.recorder import Recorder
-from unspool_tui.cli.demo import len_of
+from unspool_tui.cli.opening import len_of
 
 RATE = 29
 SECONDS = 6

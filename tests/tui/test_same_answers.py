@@ -16,9 +16,9 @@ from tui_driver import Driver, drive, make_app, open_file
 from conftest import record
 from unspool.model.json_text import to_json
 from unspool.model.paths import format_path, parse_path
-from unspool_tui.cli.bytes import footprint_shape
-from unspool_tui.cli.compare import divergence_shape
-from unspool_tui.cli.shapes import check_shape, diagnosis_shape, simulation_shape
+from unspool_tui.cli.diff import divergence_shape
+from unspool_tui.cli.disk_usage import footprint_shape
+from unspool_tui.cli.output import check_shape, diagnosis_shape, simulation_shape
 from unspool_tui.controls import moving
 from unspool_tui.view.model import Pane
 from unspool_tui.view.moves import reveal, select

@@ -23,9 +23,9 @@ from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound, QuestionError
 from unspool.query.parts import find
 from unspool.sources.timestamps import iso_time
-from unspool_tui.cli.asking import dated as happened_shape
-from unspool_tui.cli.shapes import diff_shape, entry_shape, show_shape, stats_shape
-from unspool_tui.cli.why import why_shape
+from unspool_tui.cli.blame import why_shape
+from unspool_tui.cli.output import dated as happened_shape
+from unspool_tui.cli.output import diff_shape, entry_shape, show_shape, stats_shape
 
 if TYPE_CHECKING:
     from unspool.history.verdict import Problem

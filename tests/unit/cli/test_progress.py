@@ -23,9 +23,8 @@ from unspool.query.footprint import footprint
 from unspool.query.path_writes import all_writes
 from unspool.query.search import parse_query, search
 from unspool.sources.opening import open_history
-from unspool_tui.cli import progress
-from unspool_tui.cli.options import Common
-from unspool_tui.cli.progress import Meter, shown_progress
+from unspool_tui.cli import options
+from unspool_tui.cli.options import Common, Meter, shown_progress
 
 
 class Clock:
@@ -39,7 +38,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     one = Clock()
-    monkeypatch.setattr(progress, "monotonic", one)
+    monkeypatch.setattr(options, "monotonic", one)
     return one
 
 
@@ -176,8 +175,8 @@ def test_reading_a_foreign_source_is_told(tmp_path: Path) -> None:
 
 _SLOW = """
 import sys
-from unspool_tui.cli import progress, run
-progress._SILENT_S = 0.0
+from unspool_tui.cli import options, run
+options._SILENT_S = 0.0
 sys.exit(run(sys.argv[1:]))
 """
 

@@ -36,63 +36,65 @@ class CommandEntry(NamedTuple):
 
 COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "open": CommandEntry("opening", "Open each SOURCE in the terminal UI, side by side as tabs."),
-    "demo": CommandEntry("demo", "Watch a small shop that records itself live."),
+    "demo": CommandEntry("opening", "Watch a small shop that records itself live."),
     "serve": CommandEntry(
         "serve", "Open each SOURCE in a web browser, side by side as tabs; each visitor gets a screen of their own."
     ),
     "log": CommandEntry("log", "List the entries, oldest first."),
-    "show": CommandEntry("show", "Print the state at entry N; negative numbers count from the end."),
+    "show": CommandEntry("log", "Print the state at entry N; negative numbers count from the end."),
     "shape": CommandEntry(
-        "shape",
+        "log",
         "Tell what the state is made of: fields, kinds, how many, in what ranges; of the whole, or of what stands at PATH.",
     ),
     "diff": CommandEntry("diff", "Show what changed from entry A to entry B; negative numbers count from the end."),
     "stats": CommandEntry(
-        "stats", "Print counts, chains, sizes, ratio, codecs, bytes by atom, rebuild times and cache."
+        "log", "Print counts, chains, sizes, ratio, codecs, bytes by atom, rebuild times and cache."
     ),
     "blame": CommandEntry(
         "blame", "Name the entry that last set each value of the state, or each one at and below PATH."
     ),
     "why": CommandEntry(
-        "why",
+        "blame",
         "Tell the chain of causes behind the value at PATH: who wrote it, what explains it, who wrote that, and so on.",
     ),
     "search": CommandEntry(
         "search", "Find TEXT in keys, values and paths of all entries, each hit at the entry where it appears."
     ),
-    "bisect": CommandEntry("bisect", "Find the entries at which EXPR begins or ceases to hold."),
+    "bisect": CommandEntry("search", "Find the entries at which EXPR begins or ceases to hold."),
     "compare": CommandEntry(
-        "compare", "Name the first entry at which SOURCE (A) and B differ, and who set what differs in each."
+        "diff", "Name the first entry at which SOURCE (A) and B differ, and who set what differs in each."
     ),
-    "bytes": CommandEntry("bytes", "Tell which atoms, paths, actions and codecs the bytes of a history go to."),
-    "convert": CommandEntry("convert", "Keep SOURCE as the native file OUT."),
+    "bytes": CommandEntry("disk_usage", "Tell which atoms, paths, actions and codecs the bytes of a history go to."),
+    "convert": CommandEntry("export", "Keep SOURCE as the native file OUT."),
     "export": CommandEntry("export", "Write SOURCE to the file OUT; - is standard output."),
     "events": CommandEntry("events", "Keep the history of source files, and verify, export and import event logs."),
     "compact": CommandEntry(
-        "compact",
+        "disk_usage",
         "Write the history FILE anew to OUT, as small as it gets; every entry is verified, FILE is never changed.",
     ),
     "vacuum": CommandEntry(
-        "vacuum", "Free FILE of empty pages; it is replaced by a verified copy, or left as it is."
+        "disk_usage", "Free FILE of empty pages; it is replaced by a verified copy, or left as it is."
     ),
     "ship": CommandEntry(
-        "ship", "Ship what recorders of histories in PostgreSQL left on this machine; all spools when none is named."
+        "export",
+        "Ship what recorders of histories in PostgreSQL left on this machine; all spools when none is named.",
     ),
     "doctor": CommandEntry(
         "doctor", "Verify every chain and checksum of SOURCE; exit with 1 when something is wrong."
     ),
     "simulate": CommandEntry(
-        "simulate", "Print what each strategy and codec would cost on SOURCE, and which to use."
+        "disk_usage", "Print what each strategy and codec would cost on SOURCE, and which to use."
     ),
     "check": CommandEntry(
-        "check",
+        "doctor",
         "Look for faults of the app: oscillation, thrash, leaks, overwritten values, drifting types, ids that stand twice, tables that leak, relations between values that break, and rules of your own.",
     ),
     "mcp": CommandEntry(
-        "mcp", "Answer questions about SOURCE over standard input and output, as an MCP server; SOURCE is only read."
+        "serve",
+        "Answer questions about SOURCE over standard input and output, as an MCP server; SOURCE is only read.",
     ),
-    "formats": CommandEntry("formats", "List the formats that can be opened; their names are what --format takes."),
-    "completion": CommandEntry("completion", "Print the completion script for SHELL."),
+    "formats": CommandEntry("export", "List the formats that can be opened; their names are what --format takes."),
+    "completion": CommandEntry("options", "Print the completion script for SHELL."),
 }
 """All commands, in the order of the help. A test holds the summaries to the commands' own help."""
 
@@ -267,7 +269,6 @@ def _tell_refused(error: OSError) -> None:
         )
         return
     name = error.filename
-    # `bytes` is one of this package's modules here.
     place = "standard output" if name is None else visible(str(name) if isinstance(name, int) else os.fsdecode(name))
     remedy = "free some space" if name is None else "check its name, its folder and its permissions"
     click.echo(f"unspool: {place}: {error.strerror or error}; {remedy}", err=True)

@@ -1,7 +1,9 @@
-"""`unspool blame`: the entry that last set each value."""
+"""`unspool blame` and `unspool why`: who set a value, and the causes behind it."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +14,21 @@ from unspool.model.caller import caller_of, passed_over_in
 from unspool.model.paths import Path, format_path, parse_path
 from unspool.model.values import MISSING, Value
 from unspool.sources.timestamps import iso_time
-from unspool_tui.cli.asking import (
+from unspool_tui.cli.ending import Interruption, interruptible
+from unspool_tui.cli.options import (
+    Common,
+    Meter,
+    complete_path,
+    json_option,
+    judge,
+    opened,
+    shown_progress,
+    source_command,
+)
+from unspool_tui.cli.output import (
+    Output,
+    brief,
+    brief_change,
     caller_shape,
     conclude,
     dated,
@@ -23,11 +39,6 @@ from unspool_tui.cli.asking import (
     skip_damaged_option,
     write_shape,
 )
-from unspool_tui.cli.completion import complete_path
-from unspool_tui.cli.ending import Interruption, interruptible
-from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
-from unspool_tui.cli.output import Output, brief, brief_change
-from unspool_tui.cli.progress import Meter, shown_progress
 from unspool_tui.present import humane
 from unspool_tui.present.inert import visible
 
@@ -35,6 +46,7 @@ if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.query.blame import Blame
     from unspool.query.path_writes import PathWrite, Writes
+    from unspool.query.why import Guess, Link, Source, Why
 
 _MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "dim", "older": "dim"}
 
@@ -192,3 +204,172 @@ def _print_write(out: Output, history: History, write: PathWrite) -> None:
     if is_older:
         why = f"  at or before that entry; {visible(history.told_dropped())}"
     out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {kind}  {place}  {told}{why}")
+
+
+_INDENT: Final = 4
+_DEEPEST: Final = 12
+"""Levels beyond which nothing is indented further."""
+
+
+@click.command("why")
+@source_command()
+@click.argument("path_text", metavar="PATH", shell_complete=complete_path)
+@click.option(
+    "--at", "at_entry", type=int, default=-1, metavar="N", help="The entry to look back from; the last one."
+)
+@click.option(
+    "--links", type=click.IntRange(min=1, max=5_000), metavar="N", help="End after N values of the chain; 48."
+)
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", help="End after S seconds; 10.")
+@skip_damaged_option
+@json_option()
+def why_command(
+    common: Common,
+    path_text: str,
+    at_entry: int,
+    links: int | None,
+    seconds: float | None,
+    skip_damaged: bool,
+    as_json: bool,
+) -> int:
+    """Tell the chain of causes behind the value at PATH: who wrote it, what explains it, who wrote that, and so on.
+
+    A write is a fact. What explains it (a copy, a sum, a product of other values at that entry) is a guess, and is told as
+    one, with how sure it is and why; a chain ends at the first value that nothing explains.
+    """
+    from unspool.query.why import Bounds, why
+
+    bounds = Bounds()
+    bounds = replace(bounds, links=links or bounds.links, seconds=seconds or bounds.seconds)
+    with opened(common) as history, interruptible() as interruption, Output(common) as out:
+        path = parse_path(path_text)
+        with shown_progress(common, "looking back") as progress:
+            found = why(
+                history,
+                path,
+                at_entry,
+                bounds=bounds,
+                skip_damaged=skip_damaged,
+                cancelled=interruption,
+                progress=progress,
+            )
+        if as_json:
+            out.json(why_shape(found, history))
+        else:
+            _print_why(out, found, history, common.source)
+        return conclude(common, judge(common, history.verdict), found.problems, interruption)
+
+
+def why_shape(found: Why, history: History) -> dict[str, Value]:
+    """Return what `why --json` prints."""
+    return {
+        "at": found.at,
+        "path": format_path(found.path),
+        "links": [_link_shape(link, history) for link in found.links],
+        "main_line": [link.number for link in found.main_line()],
+        "complete": found.complete,
+        "stopped": found.stopped,
+        "looked_at": found.looked_at,
+        "problems": problem_shapes(found.problems),
+    }
+
+
+def _link_shape(link: Link, history: History) -> dict[str, Value]:
+    shape: dict[str, Value] = {
+        "link": link.number,
+        "path": format_path(link.path),
+        "value": link.value,
+        "depth": link.depth,
+        "reached": {
+            "from": link.parent,
+            "as": "part" if link.is_part else "guess",
+            "sureness": round(link.sureness, 3),
+        }
+        if link.parent is not None
+        else None,
+        "fact": None,
+        "guesses": [_guess_shape(guess) for guess in link.guesses],
+        "parts": list(link.parts),
+        "end": link.end,
+    }
+    if link.write is not None:
+        shape["fact"] = {
+            "seq": link.write.seq,
+            "parent_seq": history[link.write.seq].parent_seq,
+            "kind": link.write.kind.value,
+            **({"old": link.old} if link.old is not MISSING else {}),
+            "timestamp": iso_time(link.timestamp_ns),
+            "action": link.action,
+            "caller": caller_shape(link.caller),
+            "certain": link.write.certain,
+        }
+    return shape
+
+
+def _guess_shape(guess: Guess) -> dict[str, Value]:
+    return {
+        "kind": guess.formula.kind.value,
+        "formula": guess.formula.told(),
+        "sureness": round(guess.sureness, 3),
+        "word": guess.word,
+        "reasons": list(guess.reasons),
+        "sources": [
+            {"path": format_path(source.path), "before": source.before, "link": source.link}
+            for source in guess.sources
+        ],
+        "left_out": guess.left_out,
+    }
+
+
+def _print_why(out: Output, found: Why, history: History, source: str) -> None:
+    heading = f"{format_path(found.path)} at entry {found.at}: {humane.count(len(found.links), 'value')} in its chain"
+    out.line(out.paint(visible(heading), "head"))
+    out.line(out.paint("a fact is what an entry wrote; a guess is what may explain it", "dim"))
+    for link in found.in_order():
+        lead = "" if link.parent is None else f"  {'part of' if link.is_part else 'may explain'} {link.parent}"
+        indent = " " * _INDENT * min(link.depth, _DEEPEST)
+        name = out.paint(visible(format_path(link.path, root="")), "name")
+        out.line(f"{indent}{link.number:>3}  {name} = {brief(link.value)}{out.paint(lead, 'dim')}")
+        for text, role in _told(link, history, source):
+            out.line(f"{indent}     {out.paint(text, role) if role else text}")
+    if found.stopped:
+        out.line(out.paint(f"the chain may go on: {found.stopped}{_remedy(found)}", "~"))
+
+
+def _remedy(found: Why) -> str:
+    is_bound = "links" in found.stopped or "seconds" in found.stopped
+    return "; --links and --seconds raise that" if is_bound else ""
+
+
+def _told(link: Link, history: History, source: str) -> Iterator[tuple[str, str]]:
+    """Yield what is known of a link and what is guessed, with the role of each line."""
+    if link.write is not None:
+        entry = history[link.write.seq]
+        is_older = link.write.kind.value == "older"
+        place = setter(link.write.seq, certain=link.write.certain, older=is_older)
+        why = happened(link.action, link.caller, 0 if is_older else passed_over_in(entry.meta))
+        before = "" if link.old is MISSING else f"  {brief_change(link.old, link.value, 30)}"
+        kind = "written" if is_older else link.write.kind.value
+        yield f"fact   {kind} at {place}  {iso_time(link.timestamp_ns)}{before}{why}", ""
+        yield f"       {visible(_command(link, None if is_older else entry.parent_seq, source))}", "dim"
+    for guess in link.guesses:
+        told = f"guess  {guess.word}, {guess.sureness:.0%}: {guess.formula.told()}{_linked(guess.sources)}"
+        reasons = f" ({'; '.join(guess.reasons)})" if guess.reasons else ""
+        yield visible(f"{told}{reasons}"), "~"
+    if link.parts:
+        yield f"fact   that entry wrote these parts of it: {', '.join(f'[{number}]' for number in link.parts)}", ""
+    if link.end:
+        yield visible(f"end    {link.end}"), "dim"
+
+
+def _linked(sources: tuple[Source, ...]) -> str:
+    numbers = list(dict.fromkeys(f"[{source.link}]" for source in sources if source.link is not None))
+    return f" {' '.join(numbers)}" if numbers else ""
+
+
+def _command(link: Link, parent_seq: int | None, source: str) -> str:
+    """Return the command that shows the entry of a link."""
+    seq = 0 if link.write is None else link.write.seq
+    if parent_seq is None:
+        return f"unspool show {shlex.quote(source)} {seq} --path {shlex.quote(format_path(link.path))}"
+    return f"unspool diff {shlex.quote(source)} {parent_seq} {seq}"

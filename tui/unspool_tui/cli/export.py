@@ -1,4 +1,4 @@
-"""`unspool export`: a history as text that other tools read."""
+"""`unspool export`, `convert`, `ship` and `formats`: a history in another form, or in another place."""
 
 from __future__ import annotations
 
@@ -6,15 +6,28 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from unspool.errors import UnreadableSource
+from unspool.errors import HistoryLocked, UnreadableSource
 from unspool.files.whole import write_whole
-from unspool_tui.cli.options import Common, judge, opened, source_command
+from unspool.model.addresses import is_postgres, without_password
+from unspool_tui.cli.options import (
+    Common,
+    json_option,
+    judge,
+    keep_matching,
+    opened,
+    shown_progress,
+    source_command,
+    source_of,
+)
 from unspool_tui.cli.output import Output
-from unspool_tui.cli.progress import shown_progress
 from unspool_tui.present.inert import visible
+
+if TYPE_CHECKING:
+    from unspool.recorder.targets import Shipment
 
 
 @click.command("export")
@@ -124,3 +137,124 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
         raise UnreadableSource(f"{path}: is a folder; name a file in it") from None
     except OSError as error:
         raise UnreadableSource(f"{path}: cannot be written ({error.strerror}); check its folder") from None
+
+
+@click.command("convert")
+@source_command()
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.unspool")
+@click.option("--strategy", default="auto", metavar="NAME", help="When a full snapshot is stored; auto by default.")
+@click.option(
+    "--codec", default="auto", metavar="NAME", help="How entries are written: auto, dict, binary, compress or none."
+)
+@click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
+def convert_command(common: Common, out: Path, strategy: str, codec: str, force: bool) -> int:
+    """Keep SOURCE as the native file OUT."""
+    from unspool.model.paths import parse_path
+    from unspool.sources.converting import convert
+    from unspool.sources.entries import Reading
+
+    if common.identity:
+        # Before a file is made that would hold a misspelt key for ever.
+        with source_of(common, follow=False).open(wait=True) as history:
+            keep_matching(common, history)
+    identity = source_of(common, follow=False).identity
+    with shown_progress(common, "reading") as progress:
+        reading = Reading(
+            format=common.format,
+            follow=False,
+            folds=common.folds,
+            select=common.select,
+            time=parse_path(common.time) if common.time else (),
+            progress=progress,
+        )
+        converted = convert(
+            common.source, out, reading, strategy=strategy, codec=codec, identity=identity, replace=force
+        )
+    if not common.quiet:
+        click.echo(f"unspool: {converted.entries} entries written to {visible(str(out))}", err=True)
+    return judge(common, converted.verdict)
+
+
+@click.command("formats")
+@json_option()
+def formats_command(as_json: bool) -> None:
+    """List the formats that can be opened; their names are what --format takes."""
+    from unspool.sources.registry import FORMATS
+
+    with Output() as out:
+        if as_json:
+            out.json(
+                [
+                    {"name": item.name, "title": item.title, "live": item.is_live, "aliases": list(item.aliases)}
+                    for item in FORMATS
+                ]
+            )
+            return
+        width = max(len(item.name) for item in FORMATS)
+        for item in FORMATS:
+            other = f"  (also: {', '.join(item.aliases)})" if item.aliases else ""
+            out.line(f"{item.name:<{width}}  {item.title}{other}")
+
+
+_SECONDS: Final = 60.0
+_SOMETHING_LEFT: Final = 1
+
+
+@click.command("ship")
+@click.argument("spools", nargs=-1, metavar="[ADDRESS|SPOOL]...")
+@click.option("--spool", "base", type=click.Path(path_type=Path), help="Folder that spools lie in.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), default=_SECONDS, show_default=True, help="How long to try each."
+)
+@json_option("Print JSON Lines.")
+@click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
+def ship_command(spools: tuple[str, ...], base: Path | None, seconds: float, as_json: bool, quiet: bool) -> int:
+    """Ship what recorders of histories in PostgreSQL left on this machine; all spools when none is named."""
+    from unspool.recorder.targets import ship
+    from unspool.recorder.targets import spools as all_spools
+
+    common = Common("", quiet=quiet)
+    left = 0
+    with Output(common) as output:
+        for spool in spools or all_spools(base):
+            try:
+                with shown_progress(common, "shipping") as progress:
+                    done = ship(spool, base, seconds, progress)
+            except HistoryLocked as error:
+                if spools:
+                    raise
+                # Its recorder is at work, and ships by itself.
+                _say(common, str(error))
+                continue
+            if done is None:
+                _say(common, f"{without_password(spool) if is_postgres(spool) else spool}: nothing waits")
+                continue
+            left += done.left
+            if as_json:
+                output.json(_shape(done))
+            _tell(common, done)
+    return _SOMETHING_LEFT if left else 0
+
+
+def _shape(done: Shipment) -> dict[str, int | str]:
+    return {
+        "spool": str(done.folder),
+        "history": done.name,
+        "shipped": done.shipped,
+        "skipped": done.skipped,
+        "left": done.left,
+    }
+
+
+def _tell(common: Common, done: Shipment) -> None:
+    for line in done.news:
+        _say(common, line)
+    told = f"{done.name}: {done.shipped} entries shipped"
+    if done.skipped:
+        told += f", {done.skipped} never arrive (`unspool doctor` tells which)"
+    _say(common, told + (f", {done.left} wait in {done.folder}" if done.left else ""))
+
+
+def _say(common: Common, text: str) -> None:
+    if not common.quiet:
+        click.echo(f"unspool: {visible(without_password(text))}", err=True)

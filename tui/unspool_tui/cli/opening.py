@@ -1,27 +1,38 @@
-"""`unspool open`: the terminal UI, or where standard output is no terminal, what `stats` and `log` print."""
+"""`unspool open` and `unspool demo`: sources in the terminal app, or printed where there is no terminal."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path as Place
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
 
 import click
 
-from unspool.errors import ConfigError, EntryNotFound, UnspoolError
+from unspool.errors import ConfigError, EntryNotFound, UnreadableSource, UnspoolError
+from unspool.files.leftovers import ScratchFolder
 from unspool.model.paths import parse_path
-from unspool_tui.cli.completion import complete_path
-from unspool_tui.cli.options import Common, judge, opened, source_command, source_of, stdout_is_terminal
+from unspool_tui.cli.options import (
+    Common,
+    complete_path,
+    judge,
+    opened,
+    source_command,
+    source_of,
+    stdout_is_terminal,
+)
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.history.verdict import Verdict
-    from unspool.model.paths import Path
+    from unspool.model.paths import Path as Address
     from unspool_tui.permits import Permits
     from unspool_tui.tabs import Tab, Tabs
 
@@ -51,7 +62,7 @@ _MOST_NAMES = 100
 @click.option("--merge", is_flag=True, help="Join all SOURCES by time into one timeline, each a part of it.")
 @click.option("--no-follow", is_flag=True, help="Do not keep up with sources that grow.")
 @click.option("--visitor", is_flag=True, hidden=True, help="For `serve`: whoever sits at the screen is a visitor.")
-@click.option("--visitor-writes", type=click.Path(path_type=Place), hidden=True, help="For `serve`: where to.")
+@click.option("--visitor-writes", type=click.Path(path_type=Path), hidden=True, help="For `serve`: where to.")
 def open_command(
     common: Common,
     sources: tuple[str, ...],
@@ -60,7 +71,7 @@ def open_command(
     merge: bool,
     no_follow: bool,
     visitor: bool,
-    visitor_writes: Place | None,
+    visitor_writes: Path | None,
 ) -> int:
     """Open each SOURCE in the terminal UI, side by side as tabs."""
     if merge:
@@ -84,7 +95,7 @@ def open_command(
     return _show_tabs(common, sources, places, follow=not no_follow, select=select, permits=permits)
 
 
-def _confined(below: Place | None) -> Permits:
+def _confined(below: Path | None) -> Permits:
     """Hold this process to what a visitor may do, before it opens anything."""
     from unspool_tui.permits import Permits
     from unspool_tui.serving.confined import Confinement
@@ -97,9 +108,8 @@ def _confined(below: Place | None) -> Permits:
 def print_all(common: Common, history: History, at_entry: int | None = None) -> None:
     """Print what `stats` and `log` print."""
     # The screen, which is what most calls are for, should not wait for these.
-    from unspool_tui.cli.log import print_entries
+    from unspool_tui.cli.log import print_entries, print_stats
     from unspool_tui.cli.output import Output
-    from unspool_tui.cli.stats import print_stats
 
     with Output(common) as out:
         if at_entry is not None:
@@ -144,7 +154,7 @@ def show(
     *,
     follow: bool,
     tabs: Tabs | None = None,
-    select: Path = (),
+    select: Address = (),
     permits: Permits | None = None,
     remember: bool = True,
 ) -> None:
@@ -183,7 +193,7 @@ def show(
     note_code(run_app(history, at=at_entry, follow=follow, options=options, tabs=tabs))
 
 
-def _show_one(common: Common, at_entry: int | None, *, follow: bool, select: Path, permits: Permits | None) -> int:
+def _show_one(common: Common, at_entry: int | None, *, follow: bool, select: Address, permits: Permits | None) -> int:
     """Show one source in the terminal UI."""
     from unspool_tui.tabs import Tabs
 
@@ -233,7 +243,7 @@ def _show_tabs(
     places: Sequence[int | None],
     *,
     follow: bool,
-    select: Path,
+    select: Address,
     permits: Permits | None,
 ) -> int:
     """Open the first source that can be opened; the screen opens the others."""
@@ -288,3 +298,129 @@ def _give_the_keyboard_back() -> None:
     os.dup2(terminal, 0)
     os.close(terminal)
     sys.stdin = os.fdopen(piped)
+
+
+_START_LIMIT_S: Final = 20.0
+_STOP_LIMIT_S: Final = 5.0
+_SHORT_RUN_S: Final = 2.0
+"""How long the program runs where there is no terminal to show it in."""
+
+
+@click.command("demo")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    metavar="HZ",
+    help="Moments a second; 5 by default.",
+)
+@click.option("--seconds", type=click.FloatRange(min=0), default=None, help="Stop the program after so long.")
+@click.option("--seed", type=int, default=0, help="The same seed gives the same day.")
+@click.option("--steps", type=click.IntRange(min=0), metavar="N", help="Record N moments at once, then look at them.")
+@click.option("--bug", is_flag=True, help="A shop with a mistake in it; docs/story.md finds it.")
+@click.option(
+    "--file", "file", type=click.Path(path_type=Path, dir_okay=False), help="Keep the history in this file."
+)
+@click.option("--ascii", is_flag=True, help="Plain ASCII only.")
+@click.option("--no-color", is_flag=True, help="No colours; also when NO_COLOR is set.")
+@click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
+@click.option("--poll", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Look every so often.")
+@click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
+def demo_command(
+    rate: float,
+    seconds: float | None,
+    seed: int,
+    steps: int | None,
+    bug: bool,
+    file: Path | None,
+    ascii: bool,  # noqa: A002 - named by the option
+    no_color: bool,
+    no_mouse: bool,
+    poll: float | None,
+    quiet: bool,
+) -> int:
+    """Watch a small shop that records itself live."""
+    if steps is not None and seconds is not None:
+        raise click.UsageError("--steps records at once; --seconds says how long to go on. Give one of them.")
+    color = not no_color and not os.environ.get("NO_COLOR")
+    common = Common("", ascii=ascii, color=color, mouse=not no_mouse, poll=poll, quiet=quiet)
+    is_shown = stdout_is_terminal()
+    if not is_shown and seconds is None and steps is None:
+        seconds = _SHORT_RUN_S
+    with ScratchFolder() as folder:
+        path = file or folder / "shop.unspool"
+        common = replace(common, source=str(path))
+        with shop_running(path, rate=rate, seconds=seconds, seed=seed, steps=steps, bug=bug) as process:
+            live = is_shown and steps is None
+            if not live:
+                process.wait()
+            with opened(common, follow=live) as history:
+                if is_shown:
+                    show(common, history, None, follow=live, remember=file is not None)
+                else:
+                    print_all(common, history)
+                return judge(common, history.verdict)
+
+
+@contextmanager
+def shop_running(
+    path: Path, *, rate: float, seconds: float | None, seed: int, steps: int | None = None, bug: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the shop as a process of its own, from its first entry on; it ends with this block.
+
+    Raises:
+        UnreadableSource: the program could not begin to record.
+    """
+    arguments = ["--file", str(path), "--rate", str(rate), "--seed", str(seed), "--parent", str(os.getpid())]
+    if seconds is not None:
+        arguments += ["--seconds", str(seconds)]
+    if steps is not None:
+        arguments += ["--steps", str(steps)]
+    if bug:
+        arguments.append("--bug")
+    before = len_of(path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "unspool_tui.demo_app", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        _wait_for_entry(process, path, before)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+
+
+def len_of(path: Path) -> int:
+    """Return the number of entries in a native file; 0 while there is none."""
+    from unspool.errors import UnspoolError
+    from unspool.sources.opening import open_history
+
+    try:
+        if not path.exists():
+            return 0
+        with open_history(path, follow=False) as history:
+            return len(history)
+    except (UnspoolError, OSError):
+        return 0
+
+
+def _wait_for_entry(process: subprocess.Popen[bytes], path: Path, before: int) -> None:
+    deadline = time.monotonic() + _START_LIMIT_S
+    while len_of(path) <= before:
+        if process.poll() is not None and len_of(path) <= before:
+            said = process.stderr.read().decode(errors="replace").strip() if process.stderr is not None else ""
+            raise UnreadableSource(
+                said.splitlines()[-1] if said else f"{path}: the demo program ended without a word"
+            )
+        if time.monotonic() > deadline:
+            raise UnreadableSource(f"{path}: the demo program did not begin to record; is the disk full?")
+        time.sleep(0.02)

@@ -1,24 +1,27 @@
-"""What all commands that read a source have in common: their options, and opening the source."""
+"""What all commands that read a source have in common: their options and how those are completed, opening, progress."""
 
 from __future__ import annotations
 
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from unspool.errors import ConfigError
+from unspool.errors import ConfigError, UnspoolError
 from unspool.model import limits
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.history.verdict import Verdict
+    from unspool.history.view import StateView
     from unspool_tui.source import Source
 
 _SHOWN_PROBLEMS: Final = 3
@@ -196,7 +199,6 @@ def opened(common: Common, *, follow: bool = False, wait: bool = True) -> Iterat
     Raises:
         UnspoolError: it cannot be opened.
     """
-    from unspool_tui.cli.progress import shown_progress
 
     with shown_progress(common, "reading") as progress:
         history = source_of(common, follow=follow).open(wait=wait, progress=progress if wait else None)
@@ -263,3 +265,165 @@ def stdout_is_terminal() -> bool:
     if os.environ.get("TEXTUAL_DRIVER", "").endswith(("WebDriver", "VisitorDriver")):
         return True
     return sys.stdout is not None and sys.stdout.isatty()
+
+
+_SILENT_S: Final = 1.0
+"""Seconds before anything is shown: most commands are done by then."""
+_EVERY_S: Final = 0.1
+"""Seconds between two looks at the clock's worth of news; a reader of the line sees no more than that."""
+_KNOWN_S: Final = 2.0
+"""Seconds of work from which an estimate means something."""
+_Item = TypeVar("_Item")
+
+
+class Meter:
+    """Shows one line such as `bytes  34 %, about 12 s left` and takes it away in the end.
+
+    It is asked as often as its caller likes, and looks at the clock each time: entries may take microseconds or seconds.
+    """
+
+    def __init__(self, what: str, *, is_shown: bool) -> None:
+        """Begin to count.
+
+        Args:
+            what: what is being done, in a word.
+            is_shown: there is somebody to read it.
+        """
+        self._what = what
+        self._is_shown = is_shown
+        self._begun = monotonic()
+        self._next = self._begun + _SILENT_S
+        self._first: tuple[float, float] | None = None
+        self._width = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take note of how many of how many are done."""
+        if not self._is_shown:
+            return
+        now = monotonic()
+        if self._first is None:
+            self._first = now, done / total if total else 0.0
+        if now < self._next:
+            return
+        self._next = now + _EVERY_S
+        self._show(f"{self._what} {_share(done, total)}{self._left(now, done, total)}")
+
+    def counted(self, items: Iterable[_Item], total: int) -> Iterator[_Item]:
+        """Yield items as they are, and take note of each; `total` is about how many there are."""
+        for done, item in enumerate(items):
+            self(min(done, total), total)
+            yield item
+
+    def clear(self) -> None:
+        """Take the line away; the next news brings it back."""
+        if self._width:
+            click.echo(f"\r{' ' * self._width}\r", err=True, nl=False)
+            self._width = 0
+
+    def _show(self, text: str) -> None:
+        click.echo(f"\r{text.ljust(self._width)}", err=True, nl=False)
+        self._width = len(text)
+
+    def _left(self, now: float, done: int, total: int) -> str:
+        """Return the estimate: what was done since the first news goes on at that rate."""
+        if self._first is None or not total or now - self._begun < _KNOWN_S:
+            return ""
+        since, share_then = self._first
+        share = done / total
+        if not share_then < share <= 1 or now == since:
+            return ""
+        seconds = (1 - share) * (now - since) / (share - share_then)
+        return f", about {_duration(seconds)} left"
+
+
+def _share(done: int, total: int) -> str:
+    return f"{min(100, done * 100 // total):3d} %" if total else f"{done:,}"
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{max(1, whole)} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+@contextmanager
+def shown_progress(common: Common, what: str) -> Iterator[Meter]:
+    """Give a meter, and take its line away in the end."""
+    is_shown = not common.quiet and sys.stderr is not None and sys.stderr.isatty()
+    meter = Meter(what, is_shown=is_shown)
+    try:
+        yield meter
+    finally:
+        meter.clear()
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_command(shell: str) -> None:
+    """Print the completion script for SHELL.
+
+    For bash: unspool completion bash > ~/.local/share/bash-completion/completions/unspool
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise ConfigError(f"there is no completion for {shell}")
+    root = click.get_current_context().find_root().command
+    click.echo(kind(root, {}, "unspool", "_UNSPOOL_COMPLETE").source().rstrip("\n"))
+
+
+def complete_path(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """Return the paths into the source's newest state that begin with what is typed."""
+    from unspool.query.path_completion import completions
+
+    return _offered(context, typed, completions)
+
+
+def complete_expression(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """Return what an expression that ends in a path may go on with."""
+    from unspool.query.path_completion import expression_completions
+
+    return _offered(context, typed, expression_completions)
+
+
+def complete_atom(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """Return the names of atoms of the source's newest state that begin with what is typed."""
+    return _offered(context, typed, lambda state, text: [name for name in state if name.startswith(text)])
+
+
+def _offered(context: click.Context, typed: str, offer: Callable[[StateView, str], list[str]]) -> list[str]:
+    """Return what is offered for the state a command line asks about; nothing where its source cannot be read."""
+
+    given: dict[str, Any] = context.params
+    if given.get("source") is None and context.args:
+        # An option whose value is being typed ends click's reading, before the words that are no options are assigned.
+        read = context.command.make_context("", list(context.args), context.parent, resilient_parsing=True)
+        given = read.params
+    named = {name: given[name] for name in ("identity", "folds", "select", "time") if given.get(name)}
+    common = Common(given.get("source") or "", format=given.get("source_format"), quiet=True, **named)
+    if common.source in ("", "-"):
+        return []
+    try:
+        with opened(common, wait=False) as history:
+            _read_awhile(history)
+            number = given.get("at_entry", given.get("entry"))
+            state = history.view(-1 if number is None else number)
+            # A shell takes a line for each, and shows it as it is.
+            return [text for text in offer(state, typed) if text.isprintable()]
+    except UnspoolError:
+        return []
+
+
+def _read_awhile(history: History) -> None:
+    """Wait until a source is read, but not for long: its earlier states have much the same paths."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not history.progress.is_finished and time.monotonic() < deadline:
+        time.sleep(_PAUSE_S)
+    history.cancel_reading()
+
+
+_PATIENCE_S: Final = 1.0
+_PAUSE_S: Final = 0.005

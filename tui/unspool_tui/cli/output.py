@@ -1,20 +1,37 @@
-"""Writing data to standard output: all of it, or after a failure nothing."""
+"""What commands print: text in columns, the JSON shapes of docs/cli.md, and how far an answer is complete."""
 
 from __future__ import annotations
 
+import functools
 import shutil
 import sys
 import tempfile
-from collections.abc import Container
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import asdict
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import click
 
 from unspool.errors import StorageFailed
-from unspool.model.values import Value
+from unspool.model.paths import Key, format_path, to_pointer
+from unspool.model.values import MISSING, Value
+from unspool.sources.timestamps import iso_time
+from unspool_tui.cli.ending import Interruption
 from unspool_tui.cli.options import Common, stdout_is_terminal
 from unspool_tui.present.inert import visible, visible_json
+
+if TYPE_CHECKING:
+    from unspool.history.diff import Change, Diff
+    from unspool.history.stats import HistoryStats
+    from unspool.history.verdict import Problem, Verdict
+    from unspool.model.caller import Caller
+    from unspool.model.entries import Entry, Op
+    from unspool.query.checkers import CheckFinding, CheckReport
+    from unspool.query.doctor import Diagnosis
+    from unspool.query.path_writes import PathWrite
+    from unspool.query.repair import RepairReport
+    from unspool.query.simulator import Candidate, Simulation
 
 _IN_MEMORY: Final = 16 * 1024 * 1024
 """Bytes of output kept in memory; longer output waits in a temporary file."""
@@ -121,3 +138,322 @@ def _brief_steps(old: Value, new: Value, limit: int) -> str:
             told.append(f"~ {place} {brief_change(op.old, op.new, limit)}")
     more = f"; {len(ops) - _MOST_STEPS:,} more steps" if len(ops) > _MOST_STEPS else ""
     return "; ".join(told) + more
+
+
+_SHOWN: Final = 3
+_FOUND_PROBLEMS: Final = 1
+_INTERRUPTED: Final = 130
+
+
+def skip_damaged_option(function: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Add the option `--skip-damaged`."""
+    return click.option(
+        "--skip-damaged", is_flag=True, help="Step over entries that cannot be read, name them, and exit with 1."
+    )(function)
+
+
+def first_options(what: str) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """Add the options `-n` and `--first`, which a command gets as `most`: None where neither is given.
+
+    Args:
+        what: what there may be many of, for the help.
+    """
+
+    def decorate(function: Callable[..., int | None]) -> Callable[..., int | None]:
+        @functools.wraps(function)
+        def call(*args: object, limit: int | None, first: bool, **given: object) -> int | None:
+            if first and limit is not None:
+                raise click.UsageError("--first is -n 1: give one of the two.")
+            return function(*args, most=1 if first else limit, **given)
+
+        limit = click.option(
+            "-n", "--limit", type=click.IntRange(min=1), metavar="N", help=f"Only the first N {what}, oldest first."
+        )
+        return limit(click.option("--first", is_flag=True, help="Only the first one: -n 1.")(call))
+
+    return decorate
+
+
+def conclude(common: Common, code: int, problems: Sequence[Problem], interruption: Interruption) -> int:
+    """Say on standard error why an answer is partial, and return the exit code that follows."""
+    if not common.quiet:
+        for problem in problems[:_SHOWN]:
+            click.echo(f"unspool: stepped over {visible(problem.place)}: {visible(problem.message)}", err=True)
+        if len(problems) > _SHOWN:
+            click.echo(f"unspool: stepped over {entries(len(problems) - _SHOWN)} more", err=True)
+    if interruption.came:
+        click.echo("unspool: interrupted: the answer is partial", err=True)
+        return _INTERRUPTED
+    return max(code, _FOUND_PROBLEMS if problems else 0)
+
+
+def refuse_doubtful(common: Common, doubts: Sequence[str], *, is_answered: bool) -> None:
+    """Say on standard error what in an expression can hardly be meant.
+
+    Args:
+        common: the options of the call.
+        doubts: what was noticed.
+        is_answered: something was found all the same; then doubts are remarks.
+
+    Raises:
+        ExpressionError: nothing was found, and the doubts say why.
+    """
+    from unspool.query.errors import ExpressionError
+
+    if doubts and not is_answered:
+        raise ExpressionError("; ".join(doubts))
+    for doubt in () if common.quiet else doubts:
+        click.echo(f"unspool: {visible(doubt)}", err=True)
+
+
+def entries(count: int) -> str:
+    """Spell a number of entries: `1 entry`, `2,575 entries`."""
+    return f"{count:,} {'entry' if count == 1 else 'entries'}"
+
+
+def problem_shapes(problems: Sequence[Problem]) -> list[Value]:
+    """Return problems for JSON."""
+    return [{"place": problem.place, "message": problem.message} for problem in problems]
+
+
+def caller_shape(caller: Caller | None) -> dict[str, Value] | None:
+    """Return the line of code behind an entry for JSON; null where the recording kept none."""
+    return None if caller is None else caller.to_meta()
+
+
+def happened(action: str, caller: Caller | None, passed_over: int = 0) -> str:
+    """Return why an entry happened, the line of code behind it, and how many calls before it were left out, as the inert
+    end of a line.
+    """
+    parts = (action, str(caller or ""), f"({passed_over} calls passed over before it)" if passed_over else "")
+    return "".join(f"  {visible(part)}" for part in parts if part)
+
+
+def setter(seq: int, *, certain: bool, older: bool) -> str:
+    """Spell the entry that set a value: `<=N` where that was at N or in what was dropped before it, `N?` for a doubt."""
+    return f"<={seq}" if older else f"{seq}{'' if certain else '?'}"
+
+
+def dated(entry: Entry) -> dict[str, Value]:
+    """Return when and why an entry happened for JSON."""
+    from unspool.model.caller import caller_of
+    from unspool.sources.timestamps import iso_time
+
+    return {
+        "timestamp": iso_time(entry.timestamp_ns),
+        "action": entry.action,
+        "caller": caller_shape(caller_of(entry.meta)),
+    }
+
+
+def write_shape(write: PathWrite) -> dict[str, Value]:
+    """Return one write of a value for JSON."""
+    from unspool.model.paths import format_path
+
+    shape: dict[str, Value] = {"seq": write.seq, "kind": write.kind.value, "path": format_path(write.path)}
+    if write.old is not MISSING:
+        shape["old"] = write.old
+    if write.new is not MISSING:
+        shape["new"] = write.new
+    return shape if write.certain else {**shape, "certain": False}
+
+
+def entry_shape(entry: Entry, context: Mapping[str, Value] | None = None) -> dict[str, Value]:
+    """Return one line of `log --json`; `context` is what surrounded the call that recorded it, where that is known."""
+    # Only what lists entries waits for the room that holds histories.
+    from unspool.history.contexts import without_context
+
+    shape: dict[str, Value] = {
+        "seq": entry.seq,
+        "id": entry.id,
+        "kind": entry.kind.value,
+        "base_seq": entry.base_seq,
+        "timestamp": iso_time(entry.timestamp_ns),
+        "action": entry.action,
+        "added": entry.added,
+        "modified": entry.modified,
+        "deleted": entry.deleted,
+        "stored_bytes": entry.stored_bytes,
+        "full_bytes": entry.full_bytes,
+        "meta": without_context(entry.meta),
+    }
+    if context is not None:
+        shape["context"] = dict(context)
+    return shape
+
+
+def show_shape(entry: Entry, state: dict[str, Value]) -> dict[str, Value]:
+    """Return what `show --json` prints."""
+    return {"seq": entry.seq, "timestamp": iso_time(entry.timestamp_ns), "action": entry.action, "state": state}
+
+
+def _op_shape(op: Op) -> dict[str, Value]:
+    shape: dict[str, Value] = {"op": op.kind.value, "path": to_pointer(op.path)}
+    if any(isinstance(step, Key) for step in (*op.path, *op.source)):
+        # A pointer cannot tell a key that is no text from its spelling.
+        shape["at"] = format_path(op.path)
+    if op.source:
+        shape["from"] = to_pointer(op.source)
+    if op.old is not MISSING:
+        shape["old"] = op.old
+    if op.new is not MISSING:
+        shape["new"] = op.new
+    return shape
+
+
+def _change_shape(change: Change) -> dict[str, Value]:
+    shape: dict[str, Value] = {"atom": change.atom, "kind": change.kind.value}
+    if change.old is not MISSING:
+        shape["old"] = change.old
+    if change.new is not MISSING:
+        shape["new"] = change.new
+    shape["ops"] = [_op_shape(op) for op in change.ops]
+    if change.key_changes:
+        shape["key_changes"] = [
+            {"list": format_path(changed.path), "old": changed.old, "new": changed.new}
+            for changed in change.key_changes
+        ]
+    return shape
+
+
+def diff_shape(diff: Diff) -> dict[str, Value]:
+    """Return what `diff --json` prints."""
+    return {"from": diff.from_seq, "to": diff.to_seq, "changes": [_change_shape(change) for change in diff.changes]}
+
+
+def verdict_shape(verdict: Verdict) -> dict[str, Value]:
+    """Return a verdict: how much of the source could be read."""
+    return {
+        "status": verdict.status.value,
+        "problems": [{"place": problem.place, "message": problem.message} for problem in verdict.problems],
+        "dropped": verdict.dropped,
+        "notes": list(verdict.notes),
+    }
+
+
+def stats_shape(stats: HistoryStats) -> dict[str, Value]:
+    """Return what `stats --json` prints."""
+    cache = stats.cache
+    return {
+        "entries": stats.entries,
+        "first": stats.first,
+        "full": stats.full,
+        "delta": stats.delta,
+        "notes": stats.notes,
+        "passed_over": stats.passed_over,
+        "chains": stats.chains,
+        "longest_chain": stats.longest_chain,
+        "stored_bytes": stats.stored_bytes,
+        "full_bytes": stats.full_bytes,
+        "ratio": stats.ratio,
+        "file_bytes": stats.file_bytes,
+        "codecs": dict(stats.codecs),
+        "atoms": {
+            name: {"changes": atom.changes, "stored_bytes": atom.stored_bytes} for name, atom in stats.atoms.items()
+        },
+        "rebuild_us": {"p50": stats.rebuild_us.p50, "p95": stats.rebuild_us.p95, "max": stats.rebuild_us.max},
+        "cache": {
+            "size": cache.size,
+            "max_size": cache.max_size,
+            "hits": cache.hits,
+            "misses": cache.misses,
+            "evictions": cache.evictions,
+        },
+        "health": stats.health.value,
+        "problems": list(stats.problems),
+        "verdict": verdict_shape(stats.verdict),
+    }
+
+
+def diagnosis_shape(diagnosis: Diagnosis) -> dict[str, Value]:
+    """Return what `doctor --json` prints."""
+    return {
+        "source": diagnosis.source,
+        "verdict": diagnosis.verdict.value,
+        "entries": diagnosis.entries,
+        "readable": diagnosis.readable,
+        "findings": [_plain(asdict(finding)) for finding in diagnosis.findings],
+        "counts": dict(diagnosis.counts),
+        "unlisted": dict(diagnosis.unlisted),
+        "doubtful": [list(pair) for pair in diagnosis.doubtful],
+        "chains": [_plain(asdict(row)) for row in diagnosis.chains],
+        "chain_count": diagnosis.chain_count,
+        "strategy": diagnosis.strategy,
+        "strategy_from": diagnosis.strategy_from.value,
+        "complete": diagnosis.complete,
+        "decoded": diagnosis.decoded,
+        "undecoded": diagnosis.undecoded,
+    }
+
+
+def repair_shape(report: RepairReport) -> dict[str, Value]:
+    """Return what `doctor --repair --json` prints of the repair."""
+    return {
+        "out": report.out,
+        "health": report.health.value,
+        "entries": report.entries,
+        "kept": report.kept,
+        "without_facts": report.without_facts,
+        "holes": [_plain(asdict(hole)) for hole in report.holes],
+        "doubtful": [list(pair) for pair in report.doubtful],
+        "left_out": list(report.left_out),
+        "reindexed": report.reindexed,
+        "lost_names": list(report.lost_names),
+        "renumbered_from": report.renumbered_from,
+        "complete": report.complete,
+    }
+
+
+def simulation_shape(simulation: Simulation) -> dict[str, Value]:
+    """Return what `simulate --json` prints."""
+    best = simulation.recommended
+    return {
+        "source": simulation.source,
+        "entries": simulation.entries,
+        "sampled": simulation.sampled,
+        "windows": [list(window) for window in simulation.windows],
+        "candidates": [_candidate_shape(candidate) for candidate in simulation.candidates],
+        "recommended": None if best is None else _candidate_shape(best),
+        "reason": simulation.reason,
+        "line": simulation.line,
+        "notes": list(simulation.notes),
+        "complete": simulation.complete,
+    }
+
+
+def check_shape(report: CheckReport) -> dict[str, Value]:
+    """Return what `check --json` prints."""
+    return {
+        "source": report.source,
+        "entries": report.entries,
+        "findings": [_finding_shape(finding) for finding in report.findings],
+        "counts": dict(report.counts),
+        "problems": list(report.problems),
+        "doubts": list(report.doubts),
+        "complete": report.complete,
+    }
+
+
+def _finding_shape(finding: CheckFinding) -> dict[str, Value]:
+    return {
+        "checker": finding.checker,
+        "severity": finding.severity,
+        "seq": finding.seq,
+        "since": finding.since,
+        "path": finding.path,
+        "message": finding.message,
+        "timestamp": iso_time(finding.timestamp_ns),
+        "action": finding.action,
+        "caller": caller_shape(finding.caller),
+        "entries": finding.entries,
+        "recovered_at": finding.recovered_at,
+    }
+
+
+def _candidate_shape(candidate: Candidate) -> dict[str, Value]:
+    return {**asdict(candidate), "line": candidate.line}
+
+
+def _plain(fields: dict[str, Value]) -> dict[str, Value]:
+    """Spell enums as their values."""
+    return {name: str(value) if isinstance(value, str) else value for name, value in fields.items()}

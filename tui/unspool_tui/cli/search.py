@@ -1,25 +1,48 @@
-"""`unspool search`: where keys, values or paths match, over all entries."""
+"""`unspool search` and `unspool bisect`: the entries at which something appears, or an answer changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
+from unspool.model.caller import caller_of, passed_over_in
 from unspool.model.paths import format_path
 from unspool.model.values import Value
-from unspool_tui.cli.asking import conclude, entries, first_options, refuse_doubtful, setter, skip_damaged_option
-from unspool_tui.cli.completion import complete_expression
+from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import interruptible
-from unspool_tui.cli.options import Common, json_option, judge, opened, source_command
-from unspool_tui.cli.output import Output
-from unspool_tui.cli.progress import Meter, shown_progress
+from unspool_tui.cli.options import (
+    Common,
+    Meter,
+    complete_expression,
+    json_option,
+    judge,
+    opened,
+    shown_progress,
+    source_command,
+)
+from unspool_tui.cli.output import (
+    Output,
+    brief,
+    brief_change,
+    conclude,
+    dated,
+    entries,
+    first_options,
+    happened,
+    problem_shapes,
+    refuse_doubtful,
+    setter,
+    skip_damaged_option,
+)
 from unspool_tui.present import humane
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
+    from unspool.history.history import History
+    from unspool.query.bisect import Bisection, Flip
     from unspool.query.search import Asked
     from unspool.query.search_hits import Hit
 
@@ -139,3 +162,140 @@ def hit_shape(hit: Hit) -> dict[str, Value]:
         "span": list(hit.span),
         **({"older": True} if hit.older else {}),
     }
+
+
+@click.command("bisect")
+@source_command()
+@click.argument("expression", metavar="[EXPR]", required=False, shell_complete=complete_expression)
+@click.option("--change", metavar="E", help="Find the entries whose change answers this, such as after.x < before.x.")
+@click.option(
+    "--python",
+    metavar="E",
+    help="Ask a Python expression with the atoms as names. It is executed: type only what you trust.",
+)
+@click.option("--at", "at_entry", type=int, metavar="N", help="Look only along the line that leads to this entry.")
+@click.option("--single", is_flag=True, help="It flips once: search in halves.")
+@first_options("entries at which the answer changes")
+@skip_damaged_option
+@json_option()
+def bisect_command(
+    common: Common,
+    expression: str | None,
+    change: str | None,
+    python: str | None,
+    at_entry: int | None,
+    single: bool,
+    most: int | None,
+    skip_damaged: bool,
+    as_json: bool,
+) -> int:
+    """Find the entries at which EXPR begins or ceases to hold.
+
+    EXPR is JMESPath over the state: `cart.total > 100`, `user.name == "bob"`, `length(cart.items) > 2 && !cart.paid`,
+    `sum(cart.items[].price) != cart.total`. Null, false and what is empty do not hold; everything else does.
+    With --change it is about each entry, and sees `before`, `after`, `action`, `time` and `meta`.
+    """
+    given = [text for text in (expression, change, python) if text is not None]
+    if len(given) != 1:
+        raise click.UsageError("Give one of EXPR, --change E and --python E.")
+    if change is not None and (at_entry is not None or single):
+        raise click.UsageError("--at and --single go with EXPR and --python, not with --change.")
+    ask = _question(expression, change, python, at_entry, single)
+    with opened(common) as history, interruptible() as interruption:
+        with shown_progress(common, "asking") as progress:
+            found = ask(history, most=most, skip_damaged=skip_damaged, progress=progress, cancelled=interruption)
+        refuse_doubtful(common, found.doubts, is_answered=bool(found.flips) or interruption())
+        with Output(common) as out:
+            if as_json:
+                out.json(bisection_shape(found, history, given[0]))
+            else:
+                _print_bisection(out, found, history, given[0], most, is_change=change is not None)
+        return conclude(common, judge(common, history.verdict), found.problems, interruption)
+
+
+def _question(
+    expression: str | None, change: str | None, python: str | None, at_entry: int | None, single: bool
+) -> Callable[..., Bisection]:
+    """Return what asks a history the question that was given.
+
+    Raises:
+        ExpressionError: it does not parse.
+    """
+    from unspool.query.bisect import bisect
+    from unspool.query.changes import ChangeQuestion, changes_where
+    from unspool.query.expressions import Expression
+    from unspool.query.python_questions import PythonQuestion
+
+    if change is not None:
+        about = ChangeQuestion(change)
+        return lambda history, **options: changes_where(history, about, **options)
+    question = PythonQuestion(python) if python is not None else Expression(expression or "")
+    return lambda history, **options: bisect(history, question, at=at_entry, assume_single_flip=single, **options)
+
+
+def bisection_shape(found: Bisection, history: History, expression: str) -> dict[str, Value]:
+    """Return what `bisect --json` prints."""
+    flips = [_flip_shape(flip, history) for flip in found.flips]
+    return {
+        "expression": expression,
+        "holds_first": found.holds_first,
+        "holds_last": found.holds_last,
+        "first": flips[0] if flips else None,
+        "last": flips[-1] if flips else None,
+        "flips": flips,
+        "asked": found.asked,
+        "avoided": found.avoided,
+        "single": found.single,
+        "failures": found.failures,
+        "failure": found.failure,
+        "complete": found.complete,
+        "problems": problem_shapes(found.problems),
+        "doubts": list(found.doubts),
+        **({"dropped": history.told_dropped()} if history.first else {}),
+    }
+
+
+def _flip_shape(flip: Flip, history: History) -> dict[str, Value]:
+    return {
+        "seq": flip.seq,
+        "parent_seq": flip.parent_seq,
+        "holds": flip.holds,
+        "old": flip.old,
+        "new": flip.new,
+        "certain": flip.certain,
+        **dated(history[flip.seq]),
+    }
+
+
+def _unchanging(found: Bisection, history: History) -> str:
+    holds = "holds" if found.holds_first else "does not hold"
+    if not found.complete:
+        return f"{holds} as far as it was asked"
+    if found.single:
+        return f"{holds} at the first and the last entry"
+    kept = " that is kept" if history.first else ""
+    return f"holds at every entry{kept}" if found.holds_first else f"never holds: it does not hold at any entry{kept}"
+
+
+def _print_bisection(
+    out: Output, found: Bisection, history: History, expression: str, most: int | None, *, is_change: bool
+) -> None:
+    out.line(out.paint(visible(expression), "head"))
+    if found.holds_first is None:
+        out.line("no entries")
+        return
+    if not found.flips:
+        out.line(_unchanging(found, history))
+    for flip in found.flips:
+        entry = history[flip.seq]
+        mark = out.paint("holds " if flip.holds else "ceases", "+" if flip.holds else "-")
+        seq = f"{flip.seq}{'' if flip.certain else '?'}"
+        # Of a change only what it answers is known, not an answer before.
+        values = brief(flip.new) if is_change else brief_change(flip.old, flip.new, 30)
+        why = happened(entry.action, caller_of(entry.meta), passed_over_in(entry.meta))
+        out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {mark}  {values}{why}")
+    if most is not None and len(found.flips) >= most and not found.complete:
+        out.line(out.paint(f"ended after the first {most:,}; there may be more", "dim"))
+    if found.failures:
+        out.line(f"not answered at {entries(found.failures)}: {visible(found.failure)}")
+    out.line(out.paint(f"{entries(found.asked)} rebuilt, {found.avoided:,} left out", "dim"))

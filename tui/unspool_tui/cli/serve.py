@@ -1,4 +1,4 @@
-"""`unspool serve`: the terminal UI in a web browser, one process a visitor."""
+"""`unspool serve` and `unspool mcp`: a history for web browsers, and for programs that speak the Model Context Protocol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unspool.errors import ConfigError, MissingExtra
-from unspool_tui.cli.options import Common, opened, source_command
+from unspool_tui.cli.options import Common, judge, opened, source_command
 
 if TYPE_CHECKING:
     from unspool_tui.serving.server import Served
@@ -127,3 +127,18 @@ def _app_command(common: Common, sources: Sequence[str], no_follow: bool, allow_
     words += ["--no-mouse"] if not common.mouse else []
     words += ["--no-follow"] if no_follow else []
     return [*words, "--", *sources]
+
+
+@click.command("mcp")
+@source_command()
+def mcp_command(common: Common) -> int:
+    """Answer questions about SOURCE over standard input and output, as an MCP server; SOURCE is only read."""
+    if common.source == "-":
+        raise click.UsageError("standard input carries the questions; give a file.")
+    from unspool_tui.mcp_server import make_server
+
+    with opened(common, follow=True) as history:
+        server = make_server(history)
+        code = judge(common, history.verdict)
+        server.run(transport="stdio")
+        return code
