@@ -1,0 +1,39 @@
+"""The control channel between a program that is recorded and whoever looks at the recording."""
+
+from __future__ import annotations
+
+from unspool.control.channel import (
+    Answer,
+    Back,
+    ControlUnavailable,
+    Dispatch,
+    Instance,
+    Jump,
+    Look,
+    Message,
+    Pause,
+    Resume,
+    Skip,
+    TravelRefused,
+)
+from unspool.control.client import ControlClient, served_at
+from unspool.control.server import ControlServer, Request
+
+__all__ = [
+    "Answer",
+    "Back",
+    "ControlClient",
+    "ControlServer",
+    "ControlUnavailable",
+    "Dispatch",
+    "Instance",
+    "Jump",
+    "Look",
+    "Message",
+    "Pause",
+    "Request",
+    "Resume",
+    "Skip",
+    "TravelRefused",
+    "served_at",
+]
