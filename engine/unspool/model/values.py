@@ -17,7 +17,7 @@ State: TypeAlias = dict[str, Value]
 """A state: a dict of atom name to value."""
 
 
-class _Missing:
+class Missing:
     """The one value that no user value can be: nothing is there."""
 
     __slots__ = ()
@@ -29,7 +29,7 @@ class _Missing:
         return False
 
 
-MISSING: Final = _Missing()
+MISSING: Final = Missing()
 """Stands for the side of a change that does not exist (the old value of an addition)."""
 
 

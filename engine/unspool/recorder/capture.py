@@ -23,7 +23,7 @@ from unspool.model.encoded import NotSplittable, is_one_value, shared_end, share
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import encode_json
 from unspool.recorder.base import Base, EncodedState
-from unspool.recorder.encoding import Encoding
+from unspool.recorder.encoding import Encoded, Encoding
 from unspool.recorder.given import items_of, plain_text
 
 _FEW: Final = 24
@@ -154,7 +154,10 @@ class Capture:
                 forms[label] = before
                 continue
             found: set[str] = set() if learns else secrets
-            forms[label] = self._encoding.atom(atom, value, problems, found)
+            if type(value) is Encoded:
+                forms[label] = self._encoding.encoded(atom, value.form, problems, found)
+            else:
+                forms[label] = self._encoding.atom(atom, value, problems, found)
             if learns:
                 self._secrets[atom] = (value, found)
                 secrets |= found

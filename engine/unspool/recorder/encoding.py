@@ -12,14 +12,14 @@ from typing import Final
 
 import msgspec
 
-from unspool.errors import UnspoolError
+from unspool.errors import UnspoolError, UnsupportedValue
 from unspool.model.paths import Path
 from unspool.model.recipes import type_name
 from unspool.model.values import Unrepresentable, Value
 from unspool.model.wire import Encoder, decode, encode, is_race
 from unspool.model.wire_objects import Leniency, encode_deep
 from unspool.recorder.adapters import Objects, recipes_for
-from unspool.recorder.given import items_of, plain_text
+from unspool.recorder.given import RefusedEntry, items_of, plain_text, shown
 from unspool.recorder.redact import ERROR_TEXTS, Redaction
 
 _META: Final = "meta"
@@ -39,6 +39,16 @@ class Bounds(msgspec.Struct, frozen=True):
     depth: int = 100_000
     size: int | None = 64 * 1024 * 1024
     seconds: float = 5.0
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """A value that is in wire form already, in the place of the value.
+
+    Attributes:
+        form: exactly one wire form; it is stored as it is, and not looked at.
+    """
+
+    form: bytes
 
 
 _SHORT: Final = Bounds(depth=8, size=16 * 1024, seconds=0.1)
@@ -112,6 +122,30 @@ class Encoding:
         if self.redaction is not None and (data[1] or self.redaction.may_touch(name, data[0])):
             return self.redaction.apply(name, data[0], secrets)
         return data[0]
+
+    def encoded(self, name: str, form: bytes, problems: list[str], secrets: set[str]) -> bytes:
+        """Return what is kept of an atom that comes in wire form; a marker stands for one beyond the bounds.
+
+        Args:
+            name, problems, secrets: see `atom`.
+            form: its wire form.
+
+        Raises:
+            RefusedEntry: it is no bytes.
+            UnsupportedValue: strict, and it is beyond the bounds.
+        """
+        if type(form) is not bytes or not form:
+            raise RefusedEntry(f"an encoded atom is {shown(form)}; give its wire form, as bytes")
+        size = self._bounds.size
+        if size is not None and len(form) > size:
+            reason = f"{len(form):,} bytes, more than the {size:,} that an atom may have"
+            if self._lenient.strict:
+                raise UnsupportedValue(f"{name}: {reason}")
+            problems.append(f"{name}: {reason}")
+            return encode(Unrepresentable("", reason))
+        if self.redaction is not None and self.redaction.may_touch(name, form):
+            return self.redaction.apply(name, form, secrets)
+        return form
 
     def atom_name(self, name: str) -> str:
         """Return how an atom is called in the recording."""

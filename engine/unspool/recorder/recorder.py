@@ -21,13 +21,13 @@ from unspool.codec.strategy import DeltaStrategy
 from unspool.delta.identity import canonical_identity
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, NotesNotKept, UnspoolError, UnsupportedValue
 from unspool.files.private import PRIVATE, check_mode
-from unspool.model.values import Value
+from unspool.model.values import Missing, Value
 from unspool.model.wire import decode, is_race
 from unspool.recorder.adapters import Objects
 from unspool.recorder.calling import Caller
 from unspool.recorder.capture import Capture, Captured
 from unspool.recorder.children import Children, at_process_end, is_child, leave_alone, named_for, tell_of_forks
-from unspool.recorder.encoding import Bounds, Encoding
+from unspool.recorder.encoding import Bounds, Encoded, Encoding
 from unspool.recorder.given import RefusedEntry, items_of, shown
 from unspool.recorder.pace import Pace
 from unspool.recorder.policy import recording_codec, recording_strategy
@@ -393,6 +393,42 @@ class Recorder:
             # It may not have been recorded; that they are told twice does no harm.
             self._pace.put_off(pending)
         return seq
+
+    def record_encoded(
+        self,
+        atoms: Mapping[str, bytes | Missing],
+        action: str = "",
+        *,
+        timestamp_ns: int | None = None,
+        meta: Mapping[str, Value] | None = None,
+        entry_id: str = "",
+        parent_seq: int | None = None,
+        stacklevel: int = 1,
+    ) -> int | None:
+        """Record that some atoms were touched whose values are in wire form already, as `unspool.model.wire.encode` gives it.
+
+        Nothing of them is encoded or looked at again, save where something is to be left out.
+
+        Args:
+            atoms: wire forms by name; `unspool.MISSING` takes an atom away, and all others are as they were.
+            action, timestamp_ns, meta, entry_id, parent_seq, stacklevel: see `record`.
+
+        Returns:
+            As `record`.
+
+        Raises:
+            UnspoolError: this could not be recorded and `on_error` is `raise`.
+        """
+        given = {atom: form if isinstance(form, Missing) else Encoded(form) for atom, form in atoms.items()}
+        return self.update(
+            given,
+            action,
+            timestamp_ns=timestamp_ns,
+            meta=meta,
+            entry_id=entry_id,
+            parent_seq=parent_seq,
+            stacklevel=stacklevel + 1,
+        )
 
     def note(self, message: str, /, *, level: str = "info", stacklevel: int = 1, **facts: Value) -> int | None:
         """Put a note on the timeline: an entry that holds no state of its own and is never to blame for anything.

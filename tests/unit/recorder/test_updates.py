@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from unspool import MISSING, History, Recorder, open_history
 from unspool.chain.block_strategy import CHAIN_LENGTH, BlockStrategy, longest_chain
 from unspool.chain.strategy import ChainState
-from unspool.recorder import base
+from unspool.errors import ConfigError
+from unspool.model.values import Unrepresentable
+from unspool.model.wire import encode
+from unspool.recorder import ValueMarked, base
 from unspool.store.memory import MemoryStore
 
 NAMES = [f"atom {number}" for number in range(20)]
@@ -75,3 +78,50 @@ def test_chains_of_large_states_are_longer(full_bytes: int, longest: int) -> Non
     rule = BlockStrategy()
     assert not rule.wants_full(ChainState(length=longest - 2, full_bytes=full_bytes))
     assert rule.wants_full(ChainState(length=longest - 1, full_bytes=full_bytes))
+
+
+@given(updates=UPDATES, wholes=st.sets(st.integers(0, 24)), immutable=st.booleans())
+def test_encoded_atoms_come_to_what_their_values_would(
+    updates: list[dict[str, Any]], wholes: set[int], immutable: bool
+) -> None:
+    encoded, plain = MemoryStore(), MemoryStore()
+    state: dict[str, Any] = {}
+    with (
+        Recorder(encoded, on_error="raise", immutable=immutable) as first,
+        Recorder(plain, on_error="raise") as second,
+    ):
+        for number, atoms in enumerate(updates):
+            state = {name: value for name, value in {**state, **atoms}.items() if value is not MISSING}
+            if number in wholes:
+                first.record(state)
+                second.record(state)
+            else:
+                first.record_encoded({name: v if v is MISSING else encode(v) for name, v in atoms.items()})
+                second.update(atoms)
+    one, other = History(encoded), History(plain)
+    one.refresh()
+    other.refresh()
+    assert [one.state(seq) for seq in range(len(one))] == [other.state(seq) for seq in range(len(other))]
+    assert [one.changed_atoms(seq) for seq in range(len(one))] == [
+        other.changed_atoms(seq) for seq in range(len(other))
+    ]
+
+
+def test_encoded_atoms_are_redacted_and_bounded(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "a.unspool", redact=["password"], max_bytes=4096) as recorder, pytest.warns(ValueMarked):
+        recorder.record_encoded(
+            {"user": encode({"password": "secret"}), "large": encode("x" * 5000)}, "log secret in"
+        )
+    with open_history(tmp_path / "a.unspool") as history:
+        state = history.state(0)
+        assert state["user"] == {"password": "[redacted]"}
+        assert isinstance(state["large"], Unrepresentable)
+        assert history[0].action == "log [redacted] in"
+
+
+def test_what_is_no_wire_form_is_refused(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "a.unspool", on_error="raise") as recorder:
+        recorder.record_encoded({"a": encode(1)})
+        with pytest.raises(ConfigError, match="give its wire form"):
+            recorder.record_encoded({"a": 5})  # type: ignore[dict-item]
+        assert recorder.record_encoded({"a": encode(2)}) == 1
