@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from unspool.codec import DeltaChain, DeltaCompressor, DeltaStrategy
-from unspool.codec.sameness import first_difference
+from unspool.compression import DeltaChain, DeltaCompressor, DeltaStrategy
+from unspool.compression.states import first_difference
 
 STATES = 100
 Row = tuple[str, float, str]

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.measure import Evictor, quiet_collector, race
-from unspool.delta.packing import pack, unpack_full
-from unspool.history import DeltaAwareHistoryManager
-from unspool.model.snapshots import Snapshot
+from unspool.snapshots import DeltaAwareHistoryManager
+from unspool.snapshots.packing import pack, unpack_full
+from unspool.snapshots.snapshot import Snapshot
 
 Row = tuple[str, float, str]
 State = dict[str, Any]

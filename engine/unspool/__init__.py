@@ -14,7 +14,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unspool.delta.calculator import DeltaCalculator
     from unspool.errors import UnspoolError
     from unspool.history.history import History
     from unspool.model.values import MISSING
@@ -22,11 +21,12 @@ if TYPE_CHECKING:
     from unspool.recorder.calling import Caller
     from unspool.recorder.recorder import Recorder
     from unspool.recorder.redact import Redaction
+    from unspool.snapshots.calculator import DeltaCalculator
     from unspool.sources.opening import open_history
 
 _HOMES = {
     "Caller": "unspool.recorder.calling",
-    "DeltaCalculator": "unspool.delta.calculator",
+    "DeltaCalculator": "unspool.snapshots.calculator",
     "History": "unspool.history.history",
     "MISSING": "unspool.model.values",
     "Recorder": "unspool.recorder.recorder",

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from support.values import atom_names, json_values, values
-from unspool.delta import DeltaCalculator
-from unspool.model.snapshots import AtomEntry, DeltaSnapshot, Snapshot
+from unspool.snapshots import DeltaCalculator
+from unspool.snapshots.snapshot import AtomEntry, DeltaSnapshot, Snapshot
 
 CALCULATOR = DeltaCalculator()
 

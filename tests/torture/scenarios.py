@@ -13,9 +13,9 @@ from torture.campaign import Outcome, Result
 from torture.truth import moments, recording_process
 from unspool import Recorder, open_history
 from unspool.errors import UnspoolError
-from unspool.history.upkeep import compact, vacuum
 from unspool.model.values import strict_equal
 from unspool.query.repair import repair
+from unspool.store.compacting import compact, vacuum
 from unspool_tui.cli import run
 from unspool_tui.places import keep
 

@@ -181,7 +181,7 @@ def _folded(path: Path) -> Path:
 
 
 def _compact(path: Path, out: Path) -> None:
-    from unspool.history.upkeep import compact
+    from unspool.store.compacting import compact
 
     compact(path, out)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from unspool.history.diff import diff_states
-from unspool.history.view import StateView
+from unspool.history.history import StateView
 from unspool.model.wire import encode
 from unspool_tui.present.glyphs import ASCII, UNICODE
 from unspool_tui.present.header import Cost, Marks, flash_row, header

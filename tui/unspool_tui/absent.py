@@ -10,8 +10,7 @@ from typing import Any, Final, NoReturn
 from msgspec import Struct
 
 from unspool.errors import EntryNotFound
-from unspool.history.feeder import FINISHED, Progress
-from unspool.history.verdict import COMPLETE, Problem, Verdict, VerdictStatus
+from unspool.history.verdict import COMPLETE, FINISHED, Problem, Progress, Verdict, VerdictStatus
 from unspool.model.entries import ChangeKind, Entry
 from unspool_tui.view.history_port import CacheStats, StateDiff, StateView
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from unspool.delta.json_patch import state_patch
 from unspool.errors import MissingExtra, UnspoolError
-from unspool.history.contexts import Contexts
-from unspool.history.history import History
+from unspool.history.history import Contexts, History
 from unspool.model.json_text import to_json
 from unspool.model.limits import in_force
 from unspool.model.paths import format_path, parse_path

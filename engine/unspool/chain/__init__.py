@@ -1,55 +1,9 @@
-"""Full or delta, and when; rebuilding, caching, health."""
+"""The chains of the delta-snapshot system under the name they had first; they live in `unspool.snapshots`."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from unspool.chain.cache import CacheStats, ReconstructionCache
-    from unspool.chain.compression import CompressionResult, CompressionStrategy
-    from unspool.chain.config import ChainManagerConfig
-    from unspool.chain.delta_chain import DeltaChain
-    from unspool.chain.factory import DeltaCompressionConfig, DeltaCompressionFactory
-    from unspool.chain.manager import DeltaChainManager
-    from unspool.chain.reconstructor import ReconstructorConfig, SnapshotReconstructor
-    from unspool.chain.results import ReconstructionPath, ReconstructionResult
-    from unspool.chain.strategy import (
-        AdaptiveStrategy,
-        ChainState,
-        ChangesStrategy,
-        CompositeStrategy,
-        FullSnapshotStrategy,
-        ManualStrategy,
-        SignificanceStrategy,
-        SizeStrategy,
-        TimeStrategy,
-        strategy_from_name,
-    )
-
-_HOMES = {
-    "cache": ("CacheStats", "ReconstructionCache"),
-    "compression": ("CompressionResult", "CompressionStrategy"),
-    "config": ("ChainManagerConfig",),
-    "delta_chain": ("DeltaChain",),
-    "factory": ("DeltaCompressionConfig", "DeltaCompressionFactory"),
-    "manager": ("DeltaChainManager",),
-    "reconstructor": ("ReconstructorConfig", "SnapshotReconstructor"),
-    "results": ("ReconstructionPath", "ReconstructionResult"),
-    "strategy": (
-        "AdaptiveStrategy",
-        "ChainState",
-        "ChangesStrategy",
-        "CompositeStrategy",
-        "FullSnapshotStrategy",
-        "ManualStrategy",
-        "SignificanceStrategy",
-        "SizeStrategy",
-        "TimeStrategy",
-        "strategy_from_name",
-    ),
-}
-_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+from typing import Any
 
 __all__ = [
     "AdaptiveStrategy",
@@ -78,8 +32,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    # Lazy, so that the recorder can ask a strategy without the managers.
-    if name in _MODULE_OF:
-        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+def __getattr__(name: str) -> Any:
+    # Programs import from here what the reference named here until the system got a room of its own.
+    if name in __all__:
+        return getattr(import_module("unspool.snapshots"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

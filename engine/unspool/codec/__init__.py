@@ -1,21 +1,9 @@
-"""Deltas and states as bytes.
-
-The names are imported when first used, so that a store which needs one module of this room pays for no other.
-"""
+"""States and deltas as bytes: records of the file, whole states, patches, and when a full snapshot is due."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from unspool.codec.compressor import DeltaCompressor
-    from unspool.codec.delta_chain import DeltaChain
-    from unspool.codec.delta_record import DeltaRecord, extract_keys_from_delta
-    from unspool.codec.payload import Integrity
-    from unspool.codec.serialize import RecordForm
-    from unspool.codec.strategy import DeltaStrategy
-    from unspool.errors import DeltaCompressionError
+from typing import Any
 
 __all__ = [
     "DeltaChain",
@@ -28,24 +16,9 @@ __all__ = [
     "extract_keys_from_delta",
 ]
 
-_HOMES: Final = {
-    "DeltaChain": "unspool.codec.delta_chain",
-    "DeltaCompressionError": "unspool.errors",
-    "DeltaCompressor": "unspool.codec.compressor",
-    "DeltaRecord": "unspool.codec.delta_record",
-    "DeltaStrategy": "unspool.codec.strategy",
-    "Integrity": "unspool.codec.payload",
-    "RecordForm": "unspool.codec.serialize",
-    "extract_keys_from_delta": "unspool.codec.delta_record",
-}
-
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    # Programs import from here what the reference named here until the system got a room of its own.
+    if name in __all__:
+        return getattr(import_module("unspool.compression"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

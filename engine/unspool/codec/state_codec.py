@@ -14,10 +14,16 @@ import msgspec
 import ormsgpack
 import zstandard
 
-from unspool.codec.binary_patch import apply_bound_patch, make_bound_patch
-from unspool.codec.bounded import MAX_DECODED_BYTES, ZSTD_MAGIC, check_size, expand_zstd
+from unspool.codec.binary_patch import (
+    MAX_DECODED_BYTES,
+    ZSTD_MAGIC,
+    apply_bound_patch,
+    check_size,
+    expand_zstd,
+    make_bound_patch,
+)
 from unspool.codec.errors import CorruptRecord
-from unspool.codec.strategy import DEFAULT_LEVEL
+from unspool.codec.strategies import DEFAULT_LEVEL
 
 WireState: TypeAlias = Mapping[str, bytes]
 """A state in wire form: atom name to wire bytes."""

@@ -1,39 +1,9 @@
-"""What changed: compute, apply, invert, merge and compare, per atom and inside atoms."""
+"""Differences: list alignment, ops at paths and their application, byte patches, JSON Patch."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from unspool.delta.calculator import DeltaCalculator
-    from unspool.delta.invert import invert_delta
-    from unspool.delta.merge import merge_deltas
-    from unspool.delta.options import ApplyOptions, DeltaOptions
-    from unspool.model.atom_changes import AtomChange
-    from unspool.model.atoms import AtomEntry
-    from unspool.model.snapshots import (
-        DeltaMetadata,
-        DeltaSnapshot,
-        Snapshot,
-        SnapshotMetadata,
-        snapshot_from_dict,
-    )
-
-_HOMES = {
-    "ApplyOptions": "unspool.delta.options",
-    "AtomChange": "unspool.model.atom_changes",
-    "AtomEntry": "unspool.model.atoms",
-    "DeltaCalculator": "unspool.delta.calculator",
-    "DeltaMetadata": "unspool.model.snapshot_metadata",
-    "DeltaOptions": "unspool.delta.options",
-    "DeltaSnapshot": "unspool.model.snapshots",
-    "Snapshot": "unspool.model.snapshots",
-    "SnapshotMetadata": "unspool.model.snapshot_metadata",
-    "invert_delta": "unspool.delta.invert",
-    "merge_deltas": "unspool.delta.merge",
-    "snapshot_from_dict": "unspool.model.snapshots",
-}
+from typing import Any
 
 __all__ = [
     "ApplyOptions",
@@ -51,8 +21,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    # Lazy, so that the structural diff alone can be had without the calculator.
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+def __getattr__(name: str) -> Any:
+    # Programs import from here what the reference named here until the system got a room of its own.
+    if name in __all__:
+        return getattr(import_module("unspool.snapshots"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,20 +1,15 @@
-"""A history as a person means it: go to, diff, append, undo, redo, fork, statistics."""
+"""A history as a person means it: states, differences, what could be read, statistics."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unspool.history.diff import Change, Diff
-from unspool.history.feeder import Feeder
-from unspool.history.history import History
-from unspool.history.verdict import COMPLETE, Problem, Verdict, VerdictStatus
-from unspool.history.view import StateView
+from unspool.history.history import History, StateView
+from unspool.history.verdict import COMPLETE, Feeder, Problem, Verdict, VerdictStatus
 
 if TYPE_CHECKING:
-    from unspool.history.config import IncrementalSnapshotConfig
-    from unspool.history.manager import DeltaAwareHistoryManager
-    from unspool.history.manager_events import HistoryEvent
     from unspool.history.stats import AtomStats, Health, HistoryStats, RebuildTimes
 
 __all__ = [
@@ -36,19 +31,12 @@ __all__ = [
     "VerdictStatus",
 ]
 
-_LAZY = {
-    "AtomStats": "stats",
-    "DeltaAwareHistoryManager": "manager",
-    "Health": "stats",
-    "HistoryEvent": "manager_events",
-    "HistoryStats": "stats",
-    "IncrementalSnapshotConfig": "config",
-    "RebuildTimes": "stats",
-}
+_STATS = ("AtomStats", "Health", "HistoryStats", "RebuildTimes")
 
 
-def __getattr__(name: str) -> object:
-    # The in-memory manager of seed 000 stands beside `History`; reading a file needs neither it nor statistics.
-    if name in _LAZY:
-        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+def __getattr__(name: str) -> Any:
+    # Reading a file needs no statistics; of the manager, programs import what the reference named here until the
+    # delta-snapshot system got a room of its own.
+    if name in __all__:
+        return getattr(import_module("unspool.history.stats" if name in _STATS else "unspool.snapshots"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

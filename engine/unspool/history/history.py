@@ -1,31 +1,81 @@
-"""`History`: what every screen, command and question reads."""
+"""`History`: what every screen, command and question reads, with the view of a state and what surrounded a call."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
 from unspool.delta.structural import Identity
-from unspool.errors import EntryNotFound, EntryNotKept
-from unspool.history.chain_faults import Cancelled, ChainExaminer, ChainFault
+from unspool.errors import CorruptHistory, EntryNotFound, EntryNotKept
 from unspool.history.diff import Diff, diff_states, fork_base
-from unspool.history.feeder import FINISHED, Feeder, Progress
 from unspool.history.rebuild import CacheStats, Rebuilder
-from unspool.history.verdict import COMPLETE, Verdict, cut_short
-from unspool.history.view import StateView
+from unspool.history.verdict import (
+    COMPLETE,
+    FINISHED,
+    Cancelled,
+    ChainExaminer,
+    ChainFault,
+    Feeder,
+    Progress,
+    Verdict,
+    cut_short,
+)
+from unspool.model.caller import CONTEXT, RESTATED, SAME
 from unspool.model.entries import NOTE, ChangeKind, Entry
 from unspool.model.values import State, Value
-from unspool.model.wire import decode
+from unspool.model.wire import decode, decode_all
 from unspool.store.keeping import MayBegin, not_kept, told_dropped
 from unspool.store.protocol import Columns, MayBeCutShort, Store, TellsNotes
 
 if TYPE_CHECKING:
     from unspool.history.stats import HistoryStats
+
+
+class StateView(Mapping[str, Value]):
+    """A read-only state. Values are decoded once and shared between looks: do not change them."""
+
+    __slots__ = ("_decoded", "_encoded", "seq")
+
+    def __init__(self, seq: int, encoded: dict[str, bytes]) -> None:
+        """Take over a state given as wire forms by atom."""
+        self.seq = seq
+        self._encoded = encoded
+        self._decoded: dict[str, Value] = {}
+
+    def __getitem__(self, atom: str) -> Value:
+        try:
+            return self._decoded[atom]
+        except KeyError:
+            value = self._decoded[atom] = decode(self._encoded[atom])
+            return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._encoded)
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    def __contains__(self, atom: object) -> bool:
+        return atom in self._encoded
+
+    def encoded(self, atom: str) -> bytes:
+        """Return an atom's wire form; raises KeyError for an unknown atom."""
+        return self._encoded[atom]
+
+    @property
+    def wire(self) -> Mapping[str, bytes]:
+        """All atoms as wire forms."""
+        return self._encoded
+
+    def to_dict(self) -> State:
+        """Return the state as a dict that is safe to change."""
+        return dict(zip(self._encoded, decode_all(self._encoded.values()), strict=True))
+
 
 EMPTY = -1
 """Number that stands for the empty state before the first entry, where a diff may be taken from it."""
@@ -227,7 +277,7 @@ class History:
 
     def stats(self) -> HistoryStats:
         """Read every record once and return measured facts; damage is told in them, never raised."""
-        from unspool.history.measure import measure
+        from unspool.history.stats import measure
 
         return measure(self._store, self.columns(), self._rebuilder, self.verdict)
 
@@ -316,3 +366,47 @@ class History:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Contexts:
+    """Tells the surroundings of entries; cheap where entries are asked for in order."""
+
+    def __init__(self, history: History) -> None:
+        """Prepare.
+
+        Args:
+            history: where entries before the one asked about are looked up.
+        """
+        self._history = history
+        self._last: tuple[int, Mapping[str, Value] | None] = (-2, None)
+
+    def of(self, entry: Entry) -> Mapping[str, Value] | None:
+        """Return an entry's surroundings; None where they were not recorded, or what tells them cannot be read."""
+        found = self._stated(entry)
+        self._last = (entry.seq, found)
+        return found
+
+    def _stated(self, entry: Entry) -> Mapping[str, Value] | None:
+        told = entry.meta.get(CONTEXT)
+        if told is not SAME:
+            return told if isinstance(told, Mapping) else None
+        if self._last[0] == entry.seq - 1:
+            return self._last[1]
+        first = max(entry.seq - RESTATED, 0)
+        try:
+            before = self._history[first : entry.seq]
+        except CorruptHistory:
+            return None
+        for earlier in reversed(before):
+            told = earlier.meta.get(CONTEXT)
+            if told is not SAME:
+                return told if isinstance(told, Mapping) else None
+        return None
+
+
+def without_context(meta: Mapping[str, Value]) -> dict[str, Value]:
+    """Return meta without the surroundings, which are told apart."""
+    return {key: value for key, value in meta.items() if key != CONTEXT}
+
+
+__all__ = ["Contexts", "without_context"]

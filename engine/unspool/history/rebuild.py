@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from unspool.codec.records import PackedRecords, RecordCodec, replay_delta
-from unspool.codec.replay import apply_record, replay
-from unspool.codec.replay_atom import replay_atom, stands_apart
+from unspool.codec.replay import apply_record, replay, replay_atom, stands_apart
 from unspool.errors import CorruptHistory
 from unspool.store.protocol import RecordRun, Store
 

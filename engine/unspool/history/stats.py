@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import compress
+from typing import Final
 
-from unspool.history.rebuild import CacheStats
-from unspool.history.verdict import Verdict
+from unspool.codec.records import RecordCodec
+from unspool.errors import EntryDropped, UnspoolError
+from unspool.history.rebuild import CacheStats, Rebuilder
+from unspool.history.verdict import Verdict, VerdictStatus
+from unspool.model.entries import FULL, HOLE_ATOM, NOTE
+from unspool.store.forks import passed_over_by
+from unspool.store.keeping import first_of, told_dropped
+from unspool.store.protocol import HOLE, KINDS_BY_CODEC, Columns, Store
 
 
 class Health(StrEnum):
@@ -89,3 +97,116 @@ class HistoryStats:
     health: Health
     problems: tuple[str, ...]
     verdict: Verdict
+
+
+_SAMPLES: Final = 24
+"""Entries rebuilt to tell the rebuild time, spread evenly over the history."""
+
+
+def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdict) -> HistoryStats:
+    """Verify every checksum and return what was found; damage is told in `health`, never raised."""
+    problems: list[str] = []
+    shares = store.shares(problems)
+    first = first_of(store)
+    columns = columns.since(first)
+    gaps, unreadable = _holes(store, columns, first)
+    if unreadable:
+        problems.append(f"{unreadable:,} entries cannot be read; run `unspool doctor`")
+    if verdict.is_damaged:
+        problems.extend(f"{problem.place}: {problem.message}" for problem in verdict.problems)
+    times = _rebuild_times(rebuilder, first, len(store), problems)
+    full, notes = columns.kind.count(FULL), columns.kind.count(NOTE)
+    stored = sum(columns.stored)
+    full_bytes = sum(size for size, kind in zip(columns.full_bytes, columns.kind, strict=True) if kind != NOTE)
+    health = Health.BROKEN if problems else Health.HEALTHY
+    if store.atom_number(HOLE_ATOM) is not None:
+        gaps.append(f"holes stand for entries that are lost; `unspool log --atom {HOLE_ATOM}` lists them")
+    if health is Health.HEALTHY and (gaps or verdict.status is not VerdictStatus.COMPLETE):
+        health = Health.DEGRADED
+    problems += gaps
+    return HistoryStats(
+        entries=len(store) - first,
+        first=first,
+        dropped=told_dropped(store),
+        full=full,
+        delta=len(store) - first - full - notes,
+        notes=notes,
+        passed_over=passed_over_by(store),
+        chains=full,
+        longest_chain=longest_chain(columns),
+        stored_bytes=stored,
+        full_bytes=full_bytes,
+        ratio=full_bytes / stored if stored else 1.0,
+        file_bytes=store.file_bytes(),
+        codecs={_codec(code): count for code, count in _counts(columns).items()},
+        codec_ratios=_ratios(columns),
+        atoms={atom: AtomStats(*shares[atom]) for atom in sorted(shares, key=lambda atom: -shares[atom][1])},
+        rebuild_us=times,
+        cache=rebuilder.cache_stats(),
+        health=health,
+        problems=tuple(dict.fromkeys(problems)),
+        verdict=verdict,
+    )
+
+
+def _holes(store: Store, columns: Columns, first: int) -> tuple[list[str], int]:
+    """Return what is to be said of entries that never arrived, and how many others cannot be read; `first` is the first row's."""
+    gaps: list[str] = []
+    unreadable, codecs = 0, columns.codec.tobytes()
+    place = codecs.find(HOLE)
+    while place >= 0:
+        seq = last = first + place
+        try:
+            store.run(seq)
+        except EntryDropped as gap:
+            last = max(seq, gap.last or seq)
+            gaps.append(f"entries {seq} to {last} never arrived: {gap.why}")
+        except UnspoolError:
+            unreadable += 1
+        place = codecs.find(HOLE, last - first + 1)
+    return gaps, unreadable
+
+
+def _codec(code: int) -> str:
+    return RecordCodec(code).name.lower()
+
+
+def _ratios(columns: Columns) -> dict[str, float]:
+    found, codecs = {}, columns.codec.tobytes()
+    for code in _counts(columns):
+        ours = codecs.translate(bytes(other == code for other in range(256)))
+        stored = sum(compress(columns.stored, ours))
+        if stored:
+            found[_codec(code)] = sum(compress(columns.full_bytes, ours)) / stored
+    return found
+
+
+def _counts(columns: Columns) -> dict[int, int]:
+    """Return the number of entries by codec, holes and notes left out, the codec that comes first first."""
+    codecs = columns.codec.tobytes()
+    present = [code for code in range(256) if code in codecs and code != HOLE and KINDS_BY_CODEC[code] != NOTE]
+    return {code: codecs.count(code) for code in sorted(present, key=codecs.index)}
+
+
+def longest_chain(columns: Columns) -> int:
+    """Return the most deltas that follow one full snapshot."""
+    kinds = columns.kind.tobytes().replace(bytes((NOTE,)), b"")
+    return max((len(chain) for chain in kinds.split(b"\x01")), default=0)
+
+
+def _rebuild_times(rebuilder: Rebuilder, first: int, stop: int, problems: list[str]) -> RebuildTimes:
+    count = stop - first
+    # Only a history nobody has moved through yet is sampled; real moves tell more than samples.
+    if len(rebuilder.rebuild_times_us()) < _SAMPLES:
+        for place in range(min(_SAMPLES, count)):
+            try:
+                rebuilder.state(first + place * count // min(_SAMPLES, count))
+            except EntryDropped:
+                # A gap was told as a whole.
+                continue
+            except UnspoolError as error:
+                problems.append(str(error))
+    times = sorted(rebuilder.rebuild_times_us())
+    if not times:
+        return RebuildTimes(0.0, 0.0, 0.0)
+    return RebuildTimes(times[len(times) // 2], times[min(len(times) - 1, len(times) * 95 // 100)], times[-1])

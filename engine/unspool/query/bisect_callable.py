@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from unspool.history.view import StateView
+from unspool.history.history import StateView
 from unspool.model.values import Value
 from unspool.query.expressions import Answer
 from unspool.query.reading import Wire

@@ -9,8 +9,7 @@ from typing import Final
 
 from unspool.errors import EntryNotKept, UnspoolError
 from unspool.history.diff import Diff
-from unspool.history.history import History
-from unspool.history.view import StateView
+from unspool.history.history import History, StateView
 from unspool.model.entries import Entry, EntryKind, OpKind
 from unspool.model.paths import Path
 from unspool.model.values import MISSING, Value

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from unspool.chain.block_strategy import CHAIN_BYTES, BlockStrategy, longest_chain
-from unspool.chain.strategy import (
+from unspool.codec.strategies import (
+    CHAIN_BYTES,
     AdaptiveStrategy,
+    BlockStrategy,
     ChainState,
     ChangesStrategy,
     CompositeStrategy,
     FullSnapshotStrategy,
     SizeStrategy,
     TimeStrategy,
+    longest_chain,
 )
 from unspool.query.doctor_findings import Code, Ledger, Severity
 from unspool.query.doctor_rules import ChainRules

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from unspool.chain.block_strategy import BlockStrategy
-from unspool.chain.strategy import FullSnapshotStrategy, strategy_from_name
+from unspool.codec.strategies import BlockStrategy, FullSnapshotStrategy, strategy_from_name
 from unspool.errors import ConfigError, CorruptHistory, UnspoolError
 from unspool.history.history import History
 from unspool.store.file import FileStore

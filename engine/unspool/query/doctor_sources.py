@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from unspool.history.chain_faults import Cancelled, ChainFault
 from unspool.history.history import History
-from unspool.history.verdict import Verdict, VerdictStatus
+from unspool.history.verdict import Cancelled, ChainFault, Verdict, VerdictStatus
 from unspool.query.doctor_findings import Code, Ledger, Severity, usual_severity
 
 Span = tuple[int, int]

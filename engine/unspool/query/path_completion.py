@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from unspool.errors import PathSyntaxError
-from unspool.history.view import StateView
+from unspool.history.history import StateView
 from unspool.model.keys import Step
 from unspool.model.parts import child_of, parts_of
 from unspool.model.paths import Path, format_path, parse_path

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import msgspec
 
-from unspool.history.chain_faults import ChainFault
-from unspool.history.verdict import Verdict
+from unspool.history.verdict import ChainFault, Verdict
 from unspool.query.doctor_findings import Code
 from unspool.query.doctor_sources import Span, told_by
 from unspool.query.doctor_steps import ChainedSource, EncodedState, Facts, Fault, Names, Step

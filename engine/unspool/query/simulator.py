@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from unspool.codec.binary_patch import binary_available
-from unspool.codec.strategy import DeltaStrategy, parse_strategy
+from unspool.codec.strategies import DeltaStrategy, parse_strategy
 from unspool.errors import ConfigError
 from unspool.files.leftovers import ScratchFolder
 from unspool.history.history import History

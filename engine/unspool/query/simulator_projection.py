@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.codec.binary_patch import binary_available
-from unspool.codec.strategy import DeltaStrategy
+from unspool.codec.strategies import DeltaStrategy
 from unspool.errors import ConfigError, UnspoolError
 from unspool.history.history import History
 from unspool.query.doctor_rules import rule_named

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from unspool.codec import state_codec
 from unspool.codec.records import AtomWrite, Form, Record, RecordCodec, encode_delta, encode_full, write_atom
-from unspool.codec.strategy import DeltaStrategy
+from unspool.codec.strategies import DeltaStrategy
 from unspool.model.entries import ChangeKind
 from unspool.query.simulator_sample import EncodedState, SampleEntry
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from unspool.errors import UnspoolError
-from unspool.history.history import History
-from unspool.history.view import StateView
+from unspool.history.history import History, StateView
 from unspool.model.entries import Entry, EntryKind
 from unspool.model.values import Value
 

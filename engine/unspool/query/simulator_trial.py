@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from unspool.chain.strategy import ChainState, FullSnapshotStrategy
 from unspool.codec.records import Record, note_record, patch_steps
+from unspool.codec.strategies import ChainState, FullSnapshotStrategy
 from unspool.history.rebuild import Rebuilder
 from unspool.model.entries import ChangeKind
 from unspool.query.simulator_projection import Density, density_of

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from unspool.chain.block_strategy import BlockStrategy
-from unspool.chain.strategy import ChainState, FullSnapshotStrategy, strategy_from_name
 from unspool.codec import state_codec
 from unspool.codec.binary_patch import binary_available
 from unspool.codec.records import (
@@ -19,7 +17,13 @@ from unspool.codec.records import (
     encode_full,
     patch_steps,
 )
-from unspool.codec.strategy import DeltaStrategy
+from unspool.codec.strategies import (
+    BlockStrategy,
+    ChainState,
+    DeltaStrategy,
+    FullSnapshotStrategy,
+    strategy_from_name,
+)
 from unspool.delta.patch import SMALLEST_PATCHED, TooManySteps, make_frame, make_patch
 from unspool.errors import ConfigError, MissingExtra
 from unspool.recorder.base import Base

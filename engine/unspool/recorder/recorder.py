@@ -16,8 +16,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from unspool.chain.strategy import FullSnapshotStrategy
-from unspool.codec.strategy import DeltaStrategy
+from unspool.codec.strategies import DeltaStrategy, FullSnapshotStrategy
 from unspool.delta.identity import canonical_identity
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, NotesNotKept, UnspoolError, UnsupportedValue
 from unspool.files.private import PRIVATE, check_mode

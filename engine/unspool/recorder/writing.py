@@ -8,10 +8,9 @@ from typing import Final
 
 import msgspec
 
-from unspool.chain.strategy import FullSnapshotStrategy
 from unspool.codec.records import Record, note_record
 from unspool.codec.replay import replay
-from unspool.codec.strategy import DeltaStrategy
+from unspool.codec.strategies import DeltaStrategy, FullSnapshotStrategy
 from unspool.errors import EntryNotFound, EntryNotKept, NotesNotKept
 from unspool.history.diff import fork_base
 from unspool.model.caller import PASSED_OVER

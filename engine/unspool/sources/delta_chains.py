@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from unspool.history.chain_faults import ChainFault
+from unspool.history.verdict import ChainFault
 from unspool.model.values import Value
 from unspool.sources.chains import Read
 

@@ -9,7 +9,7 @@ from typing import IO, Final, Protocol
 
 import msgspec
 
-from unspool.history.feeder import Progress
+from unspool.history.verdict import Progress
 from unspool.model.entries import NO_META
 from unspool.model.limits import Limits, in_force
 from unspool.model.paths import Path as ValuePath

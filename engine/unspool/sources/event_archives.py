@@ -16,7 +16,7 @@ from unspool.events.archive import MAGIC, unpack_archive
 from unspool.events.database import APPLICATION_ID
 from unspool.events.histories import base_in_archive
 from unspool.events.records import Event
-from unspool.history.chain_faults import Cancelled, ChainFault
+from unspool.history.verdict import Cancelled, ChainFault
 from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.chains import SeqOf
 from unspool.sources.choices import Choice, several

@@ -10,7 +10,7 @@ from unspool.events.histories import ForkBase, next_source
 from unspool.events.log import EventLog
 from unspool.events.records import BrokenLink, Event, EventType
 from unspool.events.replay import SourceState
-from unspool.history.chain_faults import Cancelled, ChainFault
+from unspool.history.verdict import Cancelled, ChainFault
 from unspool.sources.chains import SeqOf
 
 PlaceOf = Callable[[str, int], str]

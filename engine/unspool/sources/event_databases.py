@@ -18,7 +18,7 @@ from unspool.events.log import EventLog
 from unspool.events.queries import rows_after
 from unspool.events.records import Event, Head
 from unspool.events.rows import event_of
-from unspool.history.chain_faults import Cancelled, ChainFault
+from unspool.history.verdict import Cancelled, ChainFault
 from unspool.sources.chains import SeqOf
 from unspool.sources.entries import Progress, SourceEntry
 from unspool.sources.event_chains import broken_links, misfits

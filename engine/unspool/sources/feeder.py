@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import UnspoolError, UnsupportedValue
-from unspool.history.chain_faults import Cancelled, ChainFault
-from unspool.history.verdict import Problem, Verdict, VerdictStatus
+from unspool.history.verdict import Cancelled, ChainFault, Problem, Verdict, VerdictStatus
 from unspool.recorder.recorder import Recorder
 from unspool.sources.chains import ChainedReader
 from unspool.sources.entries import Progress, Reader, SourceEntry

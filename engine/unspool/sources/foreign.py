@@ -9,8 +9,8 @@ from typing import Final
 
 from unspool.errors import UnreadableSource
 from unspool.files.leftovers import ScratchFolder
-from unspool.history.feeder import Feeder
 from unspool.history.history import History
+from unspool.history.verdict import Feeder
 from unspool.recorder.recorder import Recorder
 from unspool.sources.entries import Reading
 from unspool.sources.feeder import SourceFeeder

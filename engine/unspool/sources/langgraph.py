@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import UnreadableSource
-from unspool.history.chain_faults import Cancelled, ChainFault
+from unspool.history.verdict import Cancelled, ChainFault
 from unspool.model.values import Value
 from unspool.sources.chains import SeqOf
 from unspool.sources.choices import MANY, Choice, by_thread, named

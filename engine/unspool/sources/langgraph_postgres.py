@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import UnreadableSource
-from unspool.history.chain_faults import Cancelled, ChainFault
+from unspool.history.verdict import Cancelled, ChainFault
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import MISSING, Value
 from unspool.sources.chains import SeqOf

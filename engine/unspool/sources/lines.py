@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import UnreadableSource
-from unspool.history.chain_faults import Cancelled, ChainFault
+from unspool.history.verdict import Cancelled, ChainFault
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.paths import Path as ValuePath
 from unspool.model.values import Value

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from unspool.chain.strategy import DEFAULT_MAX_DELTAS
-from unspool.history.chain_faults import ChainFault
+from unspool.codec.strategies import DEFAULT_MAX_DELTAS
+from unspool.history.verdict import ChainFault
 from unspool.model.values import MISSING, State, Value, json_equal
 from unspool.sources.chains import Read
 from unspool.sources.entries import UnusableRecord

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from unspool.history.chain_faults import ChainFault
+from unspool.history.verdict import ChainFault
 from unspool.regions.deltas import RegionDelta
 from unspool.regions.state import RegionMoment
 from unspool.sources.region_salvage import Loss, RegionSource

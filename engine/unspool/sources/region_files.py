@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import ConfigError, RegionError, UnreadableSource
-from unspool.history.chain_faults import Cancelled, ChainFault
+from unspool.history.verdict import Cancelled, ChainFault
 from unspool.model.values import Value
 from unspool.regions.binary_form import MAGIC
 from unspool.regions.checks import EMPTY

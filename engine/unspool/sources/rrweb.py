@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from unspool.codec.bounded import GZIP_MAGIC
+from unspool.codec.binary_patch import GZIP_MAGIC
 from unspool.model.entries import NO_META
 from unspool.model.limits import in_force
 from unspool.model.values import State, Value

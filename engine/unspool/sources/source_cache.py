@@ -25,10 +25,8 @@ import platformdirs
 
 from unspool.errors import UnspoolError
 from unspool.files.private import drop_lock, make_folder, take_lock
-from unspool.history.chain_faults import Cancelled, ChainFault
-from unspool.history.feeder import FINISHED, Progress
 from unspool.history.history import History
-from unspool.history.verdict import Verdict
+from unspool.history.verdict import FINISHED, Cancelled, ChainFault, Progress, Verdict
 from unspool.sources.entries import Reading
 from unspool.sources.fingerprints import Fingerprint, fingerprint
 from unspool.store.file import FileStore

@@ -16,9 +16,9 @@ from typing import Final
 
 from unspool.errors import UnreadableSource
 from unspool.model.json_text import to_json
-from unspool.model.snapshots import AnySnapshot, snapshot_from_dict
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import Value
+from unspool.snapshots.snapshot import AnySnapshot, snapshot_from_dict
 from unspool.sources.entries import UnusableRecord
 from unspool.sources.exports.rewriting import Part, list_part, object_part, rewritten
 from unspool.sources.json_exact import BrokenText, parse

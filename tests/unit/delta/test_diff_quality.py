@@ -10,7 +10,7 @@ import jsonpatch
 import pytest
 from benchmarks.diff_quality import load, main, words
 
-from unspool.delta.ops import apply_ops
+from unspool.delta.apply import apply_ops
 from unspool.delta.structural import diff_values
 from unspool.model.values import strict_equal
 from unspool_tui.cli import run

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unspool.delta.hunks import changed_part, text_hunks
+from unspool.delta.structural import changed_part, text_hunks
 from unspool_tui.cli import run
 
 texts = st.lists(st.sampled_from(["", "a", "b", "line", "another line"]), max_size=12).map("\n".join)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unspool.delta.align import GONE, align
+from unspool.delta.apply import apply_ops
 from unspool.delta.identity import identity_of, key_paths
-from unspool.delta.ops import apply_ops
 from unspool.delta.structural import diff_values
 from unspool.history.history import History
 from unspool.model.wire import encode

@@ -14,7 +14,7 @@ from typing import Any
 import msgpack
 import ormsgpack
 
-from unspool.codec import DeltaCompressor, DeltaStrategy
+from unspool.compression import DeltaCompressor, DeltaStrategy
 from unspool.events import EventLog, write_source
 from unspool.query.doctor_findings import Code
 from unspool.regions import RegionDelta, RegionDeltaFile, encode_region, read_region_file

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from support.examples import examples
 from unspool import Recorder, open_history
-from unspool.history.view import StateView
+from unspool.history.history import StateView
 from unspool.model.parts import child_of
 from unspool.model.paths import format_path, parse_path
 from unspool.model.wire import encode

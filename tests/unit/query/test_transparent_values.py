@@ -15,14 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unspool import Recorder, open_history
+from unspool.delta.apply import apply_ops, invert_ops
 from unspool.delta.json_patch import state_patch
-from unspool.delta.ops import apply_ops, invert_ops
 from unspool.delta.structural import diff_encoded
 from unspool.errors import NotInJsonPatch
 from unspool.history.history import History
 from unspool.model.json_text import to_json
 from unspool.model.keys import step_of
-from unspool.model.op_wire import op_from_dict, op_to_dict, pack_ops, unpack_ops
 from unspool.model.parts import value_parts
 from unspool.model.paths import Path, format_path, parse_path
 from unspool.model.values import MISSING, Tagged, Value, strict_equal
@@ -34,6 +33,7 @@ from unspool.query.expressions import Expression
 from unspool.query.parts import differences, find, leaves
 from unspool.query.path_writes import writes_of
 from unspool.query.search import parse_search, search
+from unspool.snapshots.atoms import op_from_dict, op_to_dict, pack_ops, unpack_ops
 from unspool.store import MemoryStore
 
 

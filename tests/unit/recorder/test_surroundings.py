@@ -14,7 +14,7 @@ import pytest
 
 from unspool import Recorder, open_history
 from unspool.errors import ConfigError
-from unspool.history.contexts import Contexts
+from unspool.history.history import Contexts
 from unspool.model.caller import CONTEXT, SAME
 from unspool.store.compacting import compact
 from unspool_tui.cli import run

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unspool import MISSING, History, Recorder, open_history
-from unspool.chain.block_strategy import CHAIN_LENGTH, BlockStrategy, longest_chain
-from unspool.chain.strategy import ChainState
+from unspool.codec.strategies import CHAIN_LENGTH, BlockStrategy, ChainState, longest_chain
 from unspool.errors import ConfigError
 from unspool.model.values import Unrepresentable
 from unspool.model.wire import encode

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from support.snapshots import CALCULATOR, atom_states, deltas_of, run_of
 from unspool.errors import UnreadableSource
-from unspool.model.snapshots import AtomEntry, Snapshot, SnapshotMetadata
+from unspool.snapshots.snapshot import AtomEntry, Snapshot, SnapshotMetadata
 from unspool.sources.tagged_values import snapshot_from_json, snapshot_to_json
 
 

@@ -17,14 +17,14 @@ from tests.support.waiting import wait_until
 
 from unspool import Recorder, open_history
 from unspool.errors import ConfigError, EntryNotFound, EntryNotKept, NewerSchema
-from unspool.history.contexts import Contexts
+from unspool.history.history import Contexts
 from unspool.history.stats import Health
-from unspool.history.upkeep import compact, vacuum
 from unspool.query.doctor import diagnose
 from unspool.query.repair import repair
 from unspool.sources.converting import convert
 from unspool.sources.selecting import Reading
 from unspool.store import layout_2
+from unspool.store.compacting import compact, vacuum
 from unspool.store.file import FileStore
 from unspool.store.keeping import keep_of
 from unspool.store.memory import MemoryStore

@@ -30,8 +30,7 @@ from unspool_tui.cli.output import (
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
-    from unspool.delta.hunks import Hunk
-    from unspool.delta.structural import Identity
+    from unspool.delta.structural import Hunk, Identity
     from unspool.history.diff import Change, Diff
     from unspool.model.entries import Entry
     from unspool.query.divergence_facts import Divergence, PathDifference, Side
@@ -162,7 +161,7 @@ def _whole(change: Change) -> str:
 
 def _from_to(op: Op) -> str:
     """Return both values of a replacement; of texts of several lines how many lines differ, of long ones what does."""
-    from unspool.delta.hunks import text_hunks
+    from unspool.delta.structural import text_hunks
 
     if _is_told_by_lines(op):
         hunks = text_hunks(op.old, op.new)
@@ -174,7 +173,7 @@ def _from_to(op: Op) -> str:
 
 
 def _is_told_by_lines(op: Op) -> bool:
-    from unspool.delta.hunks import is_told_by_lines
+    from unspool.delta.structural import is_told_by_lines
 
     return op.kind is OpKind.REPLACE and is_told_by_lines(op.old, op.new)
 
@@ -183,7 +182,7 @@ def _print_hunks(out: Output, op: Op) -> None:
     """Print the lines in which two texts differ."""
     if not _is_told_by_lines(op):
         return
-    from unspool.delta.hunks import text_hunks
+    from unspool.delta.structural import text_hunks
 
     rows = _hunk_rows(text_hunks(op.old, op.new))
     for text, role in islice(rows, _MOST_ROWS):
@@ -193,7 +192,7 @@ def _print_hunks(out: Output, op: Op) -> None:
 
 
 def _hunk_rows(hunks: Iterable[Hunk]) -> Iterator[tuple[str, str]]:
-    from unspool.delta.hunks import changed_part
+    from unspool.delta.structural import changed_part
 
     for hunk in hunks:
         yield f"@@ line {hunk.new_line:,}", "dim"

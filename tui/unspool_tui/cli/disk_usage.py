@@ -18,9 +18,9 @@ from unspool_tui.present import humane
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
-    from unspool.history.upkeep import SizeReport
     from unspool.query.footprint_facts import Exclusion, Footprint, Share, Spent
     from unspool.query.simulator import Candidate, Simulation
+    from unspool.store.compacting import SizeReport
 
 
 @click.command("bytes")
@@ -189,7 +189,7 @@ def _row(out: Output, candidate: Candidate) -> str:
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
 def compact_command(file: Path, out: Path, as_json: bool, quiet: bool) -> None:
     """Write the history FILE anew to OUT, as small as it gets; every entry is verified, FILE is never changed."""
-    from unspool.history.upkeep import compact
+    from unspool.store.compacting import compact
 
     refuse_foreign(file)
     common = Common(str(file), quiet=quiet)
@@ -229,7 +229,7 @@ def tell(common: Common, report: SizeReport, out: Path, *, as_json: bool) -> Non
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
 def vacuum_command(file: Path, as_json: bool, quiet: bool) -> None:
     """Free FILE of empty pages; it is replaced by a verified copy, or left as it is."""
-    from unspool.history.upkeep import vacuum
+    from unspool.store.compacting import vacuum
 
     refuse_foreign(file)
     tell(Common(str(file), quiet=quiet), vacuum(file), file, as_json=as_json)

@@ -37,9 +37,8 @@ from unspool_tui.cli.output import (
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
-    from unspool.history.history import History
+    from unspool.history.history import History, StateView
     from unspool.history.stats import HistoryStats
-    from unspool.history.view import StateView
     from unspool.model.entries import Entry
     from unspool.query.shape import Place, Shape, Tally
 
@@ -68,7 +67,7 @@ def log_command(
             with shown_progress(common, "listing") as progress:
                 entries = progress.counted(entries, len(history) - history.first if count is None else count)
                 if as_json:
-                    from unspool.history.contexts import Contexts
+                    from unspool.history.history import Contexts
 
                     contexts = Contexts(history)
                     for entry in entries:

@@ -19,9 +19,8 @@ from unspool.model import limits
 from unspool_tui.present.inert import visible
 
 if TYPE_CHECKING:
-    from unspool.history.history import History
+    from unspool.history.history import History, StateView
     from unspool.history.verdict import Verdict
-    from unspool.history.view import StateView
     from unspool_tui.source import Source
 
 _SHOWN_PROBLEMS: Final = 3

@@ -105,7 +105,7 @@ def brief(value: Value, limit: int = 60) -> str:
 
 def brief_change(old: Value, new: Value, limit: int = 60) -> str:
     """Return two values in a few characters each, inert; of two long ones only where they differ."""
-    from unspool.delta.hunks import changed_part
+    from unspool.delta.structural import changed_part
 
     before, after = brief(old, limit), brief(new, limit)
     if isinstance(old, str) and isinstance(new, str) and max(len(before), len(after)) >= limit:
@@ -261,7 +261,7 @@ def write_shape(write: PathWrite) -> dict[str, Value]:
 def entry_shape(entry: Entry, context: Mapping[str, Value] | None = None) -> dict[str, Value]:
     """Return one line of `log --json`; `context` is what surrounded the call that recorded it, where that is known."""
     # Only what lists entries waits for the room that holds histories.
-    from unspool.history.contexts import without_context
+    from unspool.history.history import without_context
 
     shape: dict[str, Value] = {
         "seq": entry.seq,

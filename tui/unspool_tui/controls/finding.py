@@ -17,7 +17,7 @@ from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Filter, Search
 
 if TYPE_CHECKING:
-    from unspool.history.view import StateView
+    from unspool.history.history import StateView
     from unspool_tui.screens.main import MainScreen
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from unspool.errors import EntryNotKept, UnspoolError
-from unspool.history.contexts import without_context
+from unspool.history.history import without_context
 from unspool.model.caller import passed_over_in
 from unspool.model.entries import EntryKind
 from unspool.model.values import Value

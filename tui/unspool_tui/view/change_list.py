@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from unspool.delta.hunks import changed_part, is_long_text, is_told_by_lines, text_hunks
+from unspool.delta.structural import changed_part, is_long_text, is_told_by_lines, text_hunks
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import Path, format_path
 from unspool.model.values import MISSING, Value

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from unspool.errors import ConfigError
-from unspool.history.history import History
-from unspool.history.view import StateView
+from unspool.history.history import History, StateView
 from unspool.model.json_text import to_json
 from unspool.model.parts import value_parts
 from unspool.model.paths import Path, format_path, parse_path

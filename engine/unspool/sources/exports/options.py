@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from unspool.errors import EntryDropped
-from unspool.history.history import History
-from unspool.history.view import StateView
+from unspool.history.history import History, StateView
 from unspool.query.repair_records import hole_in
 
 MIB: Final = 1024 * 1024

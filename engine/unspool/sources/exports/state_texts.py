@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from unspool.history.view import StateView
+from unspool.history.history import StateView
 from unspool.model.json_text import to_json
 from unspool.model.values import Value
 from unspool.sources.tagged_values import to_tagged

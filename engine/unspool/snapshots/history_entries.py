@@ -1,0 +1,651 @@
+"""The entries of a history manager: how they are kept, who follows whom, and the full state of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, TypeAlias
+
+import zstandard
+
+from unspool.codec.strategies import (
+    DEFAULT_MAX_AGE_MS,
+    DEFAULT_MAX_DELTAS,
+    DEFAULT_MAX_SIZE,
+    DELTA_OVERHEAD_BYTES,
+    ChainState,
+    ChangesStrategy,
+    FullSnapshotStrategy,
+    strategy_from_name,
+)
+from unspool.delta.structural import Identity
+from unspool.errors import ConfigError, CorruptHistory
+from unspool.model.cache import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, CacheStats, ReconstructionCache
+from unspool.model.options import require_bool, require_choice, require_number
+from unspool.model.values import Value
+from unspool.snapshots.atoms import AtomEntry
+from unspool.snapshots.chain_manager import DEFAULT_FULL_SNAPSHOT_INTERVAL
+from unspool.snapshots.changes import (
+    DETECTIONS,
+    DeltaOptions,
+    Detection,
+    delta_between,
+    with_sizes,
+    without_ops,
+    without_values,
+)
+from unspool.snapshots.packing import atom_size, full_overhead, lay_on, pack, unpack_delta, unpack_full
+from unspool.snapshots.reconstructor import state_bytes
+from unspool.snapshots.snapshot import AnySnapshot, DeltaSnapshot, Milliseconds, Snapshot, SnapshotMetadata
+from unspool.snapshots.strategies import (
+    CompressionStrategy,
+    DeltaCompressionConfig,
+    DeltaCompressionFactory,
+    wall_clock,
+)
+
+StrategyLike: TypeAlias = (
+    str | Mapping[str, Value] | DeltaCompressionConfig | CompressionStrategy | FullSnapshotStrategy
+)
+"""A strategy's name, its configuration, or the strategy itself."""
+CompressionLevel: TypeAlias = Literal["none", "light", "aggressive"]
+COMPRESSION_LEVELS: Final = ("none", "light", "aggressive")
+DEFAULT_MAX_HISTORY: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class IncrementalSnapshotConfig:
+    """How a history is kept; every option does what it says, or is refused when the manager is made.
+
+    Attributes:
+        enabled: store deltas; otherwise every entry is a full snapshot.
+        full_snapshot_interval: every how many entries one is stored whole, unless `strategy` decides instead.
+        max_delta_chain_length: most deltas between two full snapshots; None for no limit.
+        max_delta_chain_age: milliseconds beyond which an entry is stored whole, measured from the full snapshot by
+            the entries' timestamps or by the clock, whichever is longer; None for no limit.
+        max_delta_chain_size: most bytes of deltas between two full snapshots; None for no limit.
+        change_detection: `deep`, `shallow` or `reference`; see `unspool.delta.DeltaOptions`.
+        reconstruct_on_demand: rebuild states when they are asked for; otherwise keep every state rebuilt in memory.
+        cache_reconstructed: keep states that were rebuilt, most recently used first.
+        max_cache_size: most states kept so.
+        compression_level: `none` stores whole values as they are; `light` stores ops inside atoms where they are
+            smaller, and zstd level 3; `aggressive` the same with zstd level 19.
+        max_history: most entries kept; the oldest leave first. None for no limit.
+        max_cache_bytes: most bytes of states kept rebuilt.
+        strategy: when to store whole, in place of `full_snapshot_interval`; the limits above hold besides.
+        on_write_after_undo: `fork` keeps the undone entries as another future; `truncate` drops them.
+        prefetch: states to rebuild ahead in the direction of scrubbing.
+        executor: where prefetching runs; a thread of our own when None.
+        identity: identity keys of lists set by hand; see `unspool.delta.DeltaOptions`.
+        strict: let 1 and 1.0, and 0.0 and -0.0, differ.
+        clock: milliseconds since the Unix epoch.
+    """
+
+    enabled: bool = True
+    full_snapshot_interval: int = DEFAULT_FULL_SNAPSHOT_INTERVAL
+    max_delta_chain_length: int | None = DEFAULT_MAX_DELTAS
+    max_delta_chain_age: Milliseconds | None = DEFAULT_MAX_AGE_MS
+    max_delta_chain_size: int | None = DEFAULT_MAX_SIZE
+    change_detection: Detection = "deep"
+    reconstruct_on_demand: bool = True
+    cache_reconstructed: bool = True
+    max_cache_size: int = DEFAULT_MAX_ENTRIES
+    compression_level: CompressionLevel = "light"
+    max_history: int | None = DEFAULT_MAX_HISTORY
+    max_cache_bytes: int = DEFAULT_MAX_BYTES
+    strategy: StrategyLike | None = None
+    on_write_after_undo: Literal["fork", "truncate"] = "fork"
+    prefetch: int = 0
+    executor: Executor | None = field(default=None, repr=False)
+    identity: Identity | None = None
+    strict: bool = False
+    clock: Callable[[], Milliseconds] = field(default=wall_clock, repr=False)
+
+    def __post_init__(self) -> None:
+        for option in ("enabled", "reconstruct_on_demand", "cache_reconstructed", "strict"):
+            require_bool(option, getattr(self, option))
+        require_number("full_snapshot_interval", self.full_snapshot_interval, least=1)
+        for option in ("max_cache_size", "max_cache_bytes", "prefetch"):
+            require_number(option, getattr(self, option), least=0)
+        for option, least in (("max_delta_chain_length", 1), ("max_delta_chain_size", 0), ("max_history", 1)):
+            if getattr(self, option) is not None:
+                require_number(option, getattr(self, option), least=least)
+        if self.max_delta_chain_age is not None:
+            require_number("max_delta_chain_age", self.max_delta_chain_age, least=0, whole=False)
+        require_choice("change_detection", self.change_detection, DETECTIONS)
+        require_choice("compression_level", self.compression_level, COMPRESSION_LEVELS)
+        require_choice("on_write_after_undo", self.on_write_after_undo, ("fork", "truncate"))
+        if self.prefetch and not (self.cache_reconstructed and self.max_cache_size):
+            raise ConfigError("prefetch has nowhere to put states; set cache_reconstructed, or leave prefetch out")
+        if self.strategy is not None:
+            strategy_of(self.strategy)
+
+
+def strategy_of(given: StrategyLike) -> FullSnapshotStrategy:
+    """Return the strategy that is meant.
+
+    Raises:
+        ConfigError: none is; the message lists what is valid.
+    """
+    return strategy_from_name(given) if isinstance(given, str) else DeltaCompressionFactory.create(given)
+
+
+_ZSTD_LEVELS: Final = {"light": 3, "aggressive": 19}
+_SMALLEST: Final = 128
+"""Bytes below which compressing gains nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One entry as it is kept.
+
+    Attributes:
+        is_full: whether it holds a full snapshot.
+        data: its bytes.
+        is_squeezed: whether these are compressed.
+        packed_bytes: their number before compressing.
+    """
+
+    is_full: bool
+    data: bytes
+    is_squeezed: bool
+    packed_bytes: int
+
+
+class RecordWriter:
+    """Turns snapshots into records and back at one compression level; not for use by two threads at once."""
+
+    def __init__(self, level: CompressionLevel) -> None:
+        """Choose the level."""
+        self.level = level
+        zstd_level = _ZSTD_LEVELS.get(level)
+        self._compressor = None if zstd_level is None else zstandard.ZstdCompressor(level=zstd_level)
+        self._decompressor = zstandard.ZstdDecompressor()
+
+    def packed(self, snapshot: AnySnapshot) -> bytes:
+        """Return the bytes of a snapshot before compressing, in the form this level stores."""
+        if isinstance(snapshot, DeltaSnapshot):
+            return pack(without_ops(snapshot) if self.level == "none" else without_values(snapshot))
+        return pack(snapshot)
+
+    def record(self, packed: bytes, *, is_full: bool) -> Record:
+        """Return packed bytes as a record, compressed where that makes it smaller."""
+        if self._compressor is not None and len(packed) >= _SMALLEST:
+            squeezed = self._compressor.compress(packed)
+            if len(squeezed) < len(packed):
+                return Record(is_full, squeezed, True, len(packed))
+        return Record(is_full, packed, False, len(packed))
+
+    def full(self, record: Record) -> Snapshot:
+        """Return the full snapshot of a record.
+
+        Raises:
+            CorruptHistory: the bytes are none.
+        """
+        return unpack_full(self.bytes_of(record))
+
+    def delta(self, record: Record) -> DeltaSnapshot:
+        """Return the delta of a record.
+
+        Raises:
+            CorruptHistory: the bytes are none.
+        """
+        return unpack_delta(self.bytes_of(record))
+
+    def bytes_of(self, record: Record) -> bytes:
+        """Return the packed bytes of a record.
+
+        Raises:
+            CorruptHistory: they do not decompress.
+        """
+        if not record.is_squeezed:
+            return record.data
+        try:
+            return self._decompressor.decompress(record.data)
+        except zstandard.ZstdError as error:
+            raise CorruptHistory(f"a kept snapshot does not decompress ({error})") from None
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One entry.
+
+    Attributes:
+        serial: counts up in the order of writing; never reused while the entry is kept.
+        id: the caller's id.
+        metadata: time, action, count.
+        record: what is kept of it.
+        full_bytes: bytes of its full snapshot before compressing.
+        atom_bytes: the part of these that its atoms take.
+        parent: the entry it follows; None for the first, and once that one was evicted.
+        chain: what it stands on; shared by all entries on one full snapshot.
+        depth: entries before it in its line, evicted ones too.
+        bytes_before: bytes of all deltas in its line up to and including it.
+        children: entries that follow it.
+        redo: the child that redo goes to.
+    """
+
+    serial: int
+    id: str
+    metadata: SnapshotMetadata
+    record: Record
+    full_bytes: int
+    atom_bytes: int
+    parent: Node | None
+    chain: ChainRoot
+    depth: int
+    bytes_before: int
+    children: list[Node] = field(default_factory=list)
+    redo: Node | None = None
+
+    @property
+    def run(self) -> int:
+        """Deltas between its full snapshot and it, itself included; 0 for a full one."""
+        return self.depth - self.chain.full.depth
+
+    @property
+    def run_bytes(self) -> int:
+        """Bytes of these deltas."""
+        return self.bytes_before - self.chain.full.bytes_before
+
+
+@dataclass(slots=True, eq=False)
+class ChainRoot:
+    """The full snapshot a chain stands on.
+
+    Attributes:
+        taken_at: when it was stored, by the clock.
+        full: the entry stored whole.
+    """
+
+    taken_at: Milliseconds
+    full: Node = field(init=False)
+
+
+class Timeline:
+    """The entries kept, by place in writing order and by id."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[int, Node] = {}
+        self._by_id: dict[str, Node] = {}
+        self._first = 0
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(tuple(self._nodes.values()))
+
+    def at(self, index: int) -> Node | None:
+        """Return the entry at a place; negative places count from the end."""
+        return self._nodes.get(index + (self._next if index < 0 else self._first))
+
+    def get(self, identity: str) -> Node | None:
+        """Return the entry of an id."""
+        return self._by_id.get(identity)
+
+    def index(self, node: Node) -> int:
+        """Return the place of an entry."""
+        return node.serial - self._first
+
+    def of_serial(self, serial: int) -> Node | None:
+        """Return the entry of a serial."""
+        return self._nodes.get(serial)
+
+    @property
+    def first_serial(self) -> int:
+        """The serial of the oldest entry kept."""
+        return self._first
+
+    @property
+    def next_serial(self) -> int:
+        """The serial of the next entry."""
+        return self._next
+
+    def append(self, node: Node) -> None:
+        """Add an entry behind all others."""
+        self._nodes[node.serial] = node
+        self._by_id[node.id] = node
+        self._next = node.serial + 1
+        if node.parent is not None:
+            node.parent.children.append(node)
+            node.parent.redo = node
+
+    def drop_oldest(self) -> Node:
+        """Take out the first entry, and cut its children loose."""
+        node = self._nodes.pop(self._first)
+        del self._by_id[node.id]
+        self._first += 1
+        for child in node.children:
+            child.parent = None
+        return node
+
+    def drop_after(self, node: Node) -> list[Node]:
+        """Take out all entries written after one, and return them."""
+        dropped = [self._nodes.pop(serial) for serial in range(node.serial + 1, self._next)]
+        for gone in dropped:
+            del self._by_id[gone.id]
+        node.children.clear()
+        node.redo = None
+        self._next = node.serial + 1
+        return dropped
+
+
+def stand_on(node: Node, chain: ChainRoot) -> None:
+    """Let an entry and the deltas that follow it stand on another full snapshot: the entry itself."""
+    chain.full = node
+    pending = [node]
+    while pending:
+        current = pending.pop()
+        current.chain = chain
+        pending.extend(child for child in current.children if not child.record.is_full)
+
+
+_STEP: Final = DELTA_OVERHEAD_BYTES
+
+
+class States:
+    """Gives the full state of any entry."""
+
+    def __init__(self, config: IncrementalSnapshotConfig, writer: RecordWriter) -> None:
+        """Set up.
+
+        Args:
+            config: what is kept rebuilt.
+            writer: reads records.
+        """
+        kept = config.max_cache_size if config.cache_reconstructed else 0
+        self._cache: ReconstructionCache[int, Snapshot] = ReconstructionCache(kept, config.max_cache_bytes)
+        self._pinned: dict[int, Snapshot] | None = None if config.reconstruct_on_demand else {}
+        self._writer = writer
+        self._current: tuple[int, Snapshot] | None = None
+
+    def stand_at(self, node: Node, snapshot: Snapshot) -> None:
+        """Remember the state of the entry the history stands at."""
+        self._current = (node.serial, snapshot)
+
+    def added(self, node: Node, snapshot: Snapshot) -> None:
+        """Note the state of a new entry; it is kept only where every state is."""
+        if self._pinned is not None:
+            bare = {name: entry.with_encoded(entry.encoded) for name, entry in snapshot.state.items()}
+            self._pinned[node.serial] = Snapshot(node.id, bare, node.metadata)
+
+    def forget(self, node: Node) -> None:
+        """Drop what is known of an entry that left."""
+        self._cache.discard(node.serial)
+        if self._pinned is not None:
+            self._pinned.pop(node.serial, None)
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._cache.clear()
+        self._current = None
+        if self._pinned is not None:
+            self._pinned.clear()
+
+    def is_known(self, node: Node) -> bool:
+        """Say whether a state needs no rebuilding."""
+        return self._known(node) is not None
+
+    def stats(self) -> CacheStats:
+        """Return how the cache did."""
+        return self._cache.stats()
+
+    def of(self, node: Node) -> Snapshot:
+        """Return the full state of an entry."""
+        at_hand = self._at_hand(node)
+        if at_hand is not None:
+            return at_hand
+        cached = self._cache.get(node.serial)
+        if cached is None:
+            cached = self._rebuilt(node)
+            if self._cache.max_size:
+                self._cache.put(node.serial, cached, state_bytes(cached))
+        return cached
+
+    def once(self, node: Node) -> Snapshot:
+        """Return the full state of an entry for storing it anew: neither kept nor counted."""
+        return self._known(node) or self._rebuilt(node)
+
+    def warm(self, node: Node) -> None:
+        """Rebuild a state ahead of its being asked for."""
+        if not self.is_known(node):
+            snapshot = self._rebuilt(node)
+            self._cache.put(node.serial, snapshot, state_bytes(snapshot), prefetched=True)
+
+    def _at_hand(self, node: Node) -> Snapshot | None:
+        if self._current is not None and self._current[0] == node.serial:
+            return self._current[1]
+        return None if self._pinned is None else self._pinned.get(node.serial)
+
+    def _known(self, node: Node) -> Snapshot | None:
+        at_hand = self._at_hand(node)
+        return self._cache.peek(node.serial) if at_hand is None and node.serial in self._cache else at_hand
+
+    def _rebuilt(self, node: Node) -> Snapshot:
+        way: list[Node] = []
+        cost = 0
+        here = node
+        known = self._known(here)
+        while known is None and not here.record.is_full:
+            way.append(here)
+            cost += here.record.packed_bytes + _STEP
+            assert here.parent is not None, "a delta always has its parent kept"
+            here = here.parent
+            known = self._known(here)
+        if known is None:
+            cost += here.record.packed_bytes
+        back = self._way_back(node, cost)
+        if back is None:
+            start = known or self._writer.full(here.record)
+            state = lay_on(start.state, self._packed(way), forward=True)
+        else:
+            ahead = self._known(back[-1])
+            assert ahead is not None, "the way back ends at a known state"
+            state = lay_on(ahead.state, self._packed(back), forward=False)
+        return Snapshot(node.id, state, node.metadata)
+
+    def _packed(self, way: list[Node]) -> Iterator[bytes]:
+        return (self._writer.bytes_of(step.record) for step in way)
+
+    def _way_back(self, node: Node, limit: int) -> list[Node] | None:
+        """Find a known state ahead from which turning deltas round is cheaper than `limit`."""
+        way: list[Node] = []
+        cost, here = 0, node
+        while here.redo is not None and not here.redo.record.is_full:
+            here = here.redo
+            cost += here.record.packed_bytes + _STEP
+            if cost >= limit:
+                return None
+            way.append(here)
+            if self._known(here) is not None:
+                return way
+        return None
+
+
+_NO_ORIGINS: Final = "deep"
+
+_TINY: Final = 1024
+"""Bytes of a state up to which a delta need not be smaller."""
+_FEW: Final = 3
+"""Atoms up to which changing all of them is an ordinary small change."""
+
+
+class EntryStore:
+    """The entries of one history, each whole or as a delta on its parent."""
+
+    def __init__(self, config: IncrementalSnapshotConfig) -> None:
+        """Set up an empty history."""
+        self.config = config
+        self.timeline = Timeline()
+        self.writer = RecordWriter(config.compression_level)
+        self.states = States(config, self.writer)
+        self.evicted = 0
+        # Every Nth entry whole means a run of N - 1 deltas between two of them.
+        by_interval = ChangesStrategy(config.full_snapshot_interval - 1, min_chain_length=0)
+        self.rule: FullSnapshotStrategy = by_interval if config.strategy is None else strategy_of(config.strategy)
+        self._options = DeltaOptions(
+            change_detection=config.change_detection,
+            skip_empty=False,
+            strict=config.strict,
+            incremental=config.compression_level != "none",
+            identity=config.identity,
+        )
+
+    def clear(self) -> None:
+        """Forget all entries and counts."""
+        self.timeline = Timeline()
+        self.states.clear()
+        self.evicted = 0
+
+    def append(self, snapshot: Snapshot, parent: Node | None, before: Snapshot | None) -> tuple[Node, Snapshot]:
+        """Write an entry behind all others.
+
+        Args:
+            snapshot: what to write.
+            parent: the entry it follows.
+            before: the state of that entry.
+
+        Returns:
+            The entry, and its state as it will be read back.
+        """
+        if parent is not None and before is not None and self.config.enabled:
+            delta = delta_between(before, snapshot, self._options, measured=False)
+            assert delta is not None, "an empty delta was asked for"
+            packed = self.writer.packed(delta)
+            atom_bytes = parent.atom_bytes + _growth(delta, before, snapshot)
+            full_bytes = atom_bytes + full_overhead(snapshot)
+            if self._pays(delta, snapshot, len(packed), full_bytes) and not self._is_due(
+                parent, snapshot, delta, len(packed)
+            ):
+                record = self.writer.record(packed, is_full=False)
+                return self._add(self._as_read_back(before, snapshot, delta), parent, record, full_bytes, atom_bytes)
+        full = self.writer.packed(snapshot)
+        record = self.writer.record(full, is_full=True)
+        return self._add(snapshot, parent, record, len(full), len(full) - full_overhead(snapshot))
+
+    @staticmethod
+    def _pays(delta: DeltaSnapshot, snapshot: Snapshot, delta_bytes: int, full_bytes: int) -> bool:
+        if delta_bytes < full_bytes:
+            return True
+        # A tiny state stays a delta unless much of it is wholly new: its few bytes say what changed.
+        is_partial = len(delta.changes) < len(snapshot.state) or len(snapshot.state) <= _FEW
+        return is_partial and full_bytes <= _TINY
+
+    def _add(
+        self, snapshot: Snapshot, parent: Node | None, record: Record, full_bytes: int, atom_bytes: int
+    ) -> tuple[Node, Snapshot]:
+        depth = parent.depth + 1 if parent else 0
+        bytes_before = parent.bytes_before if parent else 0
+        if record.is_full or parent is None:
+            chain = ChainRoot(self.config.clock())
+        else:
+            chain = parent.chain
+            bytes_before += record.packed_bytes
+        node = Node(
+            serial=self.timeline.next_serial,
+            id=snapshot.id,
+            metadata=replace(snapshot.metadata, atom_count=len(snapshot.state)),
+            record=record,
+            full_bytes=full_bytes,
+            atom_bytes=atom_bytes,
+            parent=parent,
+            chain=chain,
+            depth=depth,
+            bytes_before=bytes_before,
+        )
+        if record.is_full:
+            chain.full = node
+        self.timeline.append(node)
+        self.states.added(node, snapshot)
+        return node, snapshot
+
+    def _is_due(self, parent: Node, snapshot: Snapshot, delta: DeltaSnapshot, delta_bytes: int) -> bool:
+        config, full = self.config, parent.chain.full
+        by_clock = config.clock() - parent.chain.taken_at
+        age = max(by_clock, snapshot.metadata.timestamp - full.metadata.timestamp)
+        state = ChainState(parent.run, age, parent.run_bytes, full.full_bytes, len(delta.changes), delta_bytes)
+        return (
+            (config.max_delta_chain_length is not None and state.length >= config.max_delta_chain_length)
+            or (config.max_delta_chain_age is not None and age > config.max_delta_chain_age)
+            or (
+                config.max_delta_chain_size is not None
+                and state.delta_bytes + delta_bytes > config.max_delta_chain_size
+            )
+            or self.rule.wants_full(state)
+        )
+
+    def _as_read_back(self, before: Snapshot, snapshot: Snapshot, delta: DeltaSnapshot) -> Snapshot:
+        """Return what base and delta make: atoms that were found unchanged are those of the base."""
+        state = {}
+        for name, entry in snapshot.state.items():
+            kept = entry if name in delta.changes else before.state[name]
+            if self._options.detection == _NO_ORIGINS:
+                state[name] = kept.with_encoded(kept.encoded) if kept is entry else kept
+            else:
+                state[name] = AtomEntry.from_encoded(kept.encoded, kept.type, kept.name, kept.atom_id, entry.origin)
+        return Snapshot(snapshot.id, state, snapshot.metadata)
+
+    def make_full(self, node: Node) -> bool:
+        """Store an entry whole, so that nothing before it is needed; say whether it was a delta."""
+        if node.record.is_full:
+            return False
+        self._rewrite(node)
+        stand_on(node, ChainRoot(self.config.clock()))
+        return True
+
+    def make_all_full(self) -> int:
+        """Store every entry whole; return how many were deltas."""
+        deltas = [node for node in self.timeline if not node.record.is_full]
+        for node in deltas:
+            self._rewrite(node)
+            node.chain = ChainRoot(self.config.clock())
+            node.chain.full = node
+        return len(deltas)
+
+    def _rewrite(self, node: Node) -> None:
+        node.record = self.writer.record(self.writer.packed(self.states.once(node)), is_full=True)
+
+    def evict(self) -> int:
+        """Let the oldest entries leave until `max_history` holds; return how many did."""
+        limit = self.config.max_history
+        count = 0
+        while limit is not None and len(self.timeline) > limit:
+            oldest = self.timeline.at(0)
+            assert oldest is not None
+            for child in oldest.children:
+                self._rebase(child, oldest)
+            self.states.forget(self.timeline.drop_oldest())
+            count += 1
+        self.evicted += count
+        return count
+
+    def _rebase(self, child: Node, oldest: Node) -> None:
+        if child.record.is_full:
+            return
+        if len(oldest.children) > 1:
+            self.make_full(child)
+            return
+        # All that stood on the oldest entry stands on this one now: one step, however long the chain.
+        self._rewrite(child)
+        child.chain.full = child
+
+    def truncate_after(self, node: Node) -> int:
+        """Drop all entries written after one; return how many there were."""
+        dropped = self.timeline.drop_after(node)
+        for gone in dropped:
+            self.states.forget(gone)
+        return len(dropped)
+
+    def delta_of(self, node: Node) -> DeltaSnapshot:
+        """Return an entry stored as a delta, its sizes told."""
+        return with_sizes(self.writer.delta(node.record), node.record.packed_bytes, node.full_bytes)
+
+
+def _growth(delta: DeltaSnapshot, before: Snapshot, after: Snapshot) -> int:
+    """Return by how many bytes a packed state grows over a delta."""
+    gone = sum(atom_size(name, before.state[name]) for name, change in delta.changes.items() if change.old)
+    come = sum(atom_size(name, after.state[name]) for name, change in delta.changes.items() if change.new)
+    return come - gone
