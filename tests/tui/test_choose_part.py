@@ -10,8 +10,7 @@ from test_tabs import lines, opened, tabbed
 from tui_driver import Driver, drive
 
 from unspool.events import EventLog, write_source
-from unspool_tui.remembered import keep_choice, recall, with_choice
-from unspool_tui.source import Source
+from unspool_tui.source import Source, keep_choice, recall, with_choice
 from unspool_tui.tabs import Tab
 from unspool_tui.view.model import Pane
 

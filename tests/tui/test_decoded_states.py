@@ -7,8 +7,8 @@ from pathlib import Path
 from conftest import START_NS
 from unspool.recorder.recorder import Recorder
 from unspool.sources.opening import open_history
-from unspool_tui.scene import states
-from unspool_tui.scene.states import Decoded, SharedState
+from unspool_tui.scene import detail
+from unspool_tui.scene.detail import Decoded, SharedState
 
 
 def _history(path: Path, entries: int, size: int) -> Path:
@@ -28,18 +28,18 @@ def test_a_value_that_stays_is_the_same_object_in_the_next_state(tmp_path: Path)
 
 
 def test_what_only_older_states_held_is_let_go(tmp_path: Path) -> None:
-    entries, size = 60, states._SPARE_BYTES // 10
+    entries, size = 60, detail._SPARE_BYTES // 10
     with open_history(_history(tmp_path / "many.unspool", entries, size)) as history:
         decoded = Decoded()
         for seq in range(entries):
             state = SharedState(history.view(seq), decoded)
             assert state["changing"][0].startswith(f"{seq} ")
             assert state["steady"] == ["s"] * 50
-        assert decoded.wire_bytes <= states._SPARE_BYTES + (states._STATES_KEPT + 2) * size
+        assert decoded.wire_bytes <= detail._SPARE_BYTES + (detail._STATES_KEPT + 2) * size
 
 
 def test_what_the_state_at_hand_holds_stays_however_much_it_is(tmp_path: Path) -> None:
-    size = states._SPARE_BYTES // 4
+    size = detail._SPARE_BYTES // 4
     path = tmp_path / "large.unspool"
     with Recorder(path) as recorder:
         for number in range(3):

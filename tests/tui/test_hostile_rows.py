@@ -15,18 +15,14 @@ from msgspec.structs import replace
 from unspool.history.diff import diff_states
 from unspool.history.history import StateView
 from unspool.model.wire import encode
-from unspool_tui.present.glyphs import ASCII, UNICODE
 from unspool_tui.present.header import Cost, Marks, flash_row, header
-from unspool_tui.present.inspect_lines import Origin, inspect_row, story
-from unspool_tui.present.line import Frame, Row, bottom_row, differs_until, on_grid, top_row, width_of
-from unspool_tui.present.page import html_page
+from unspool_tui.present.line import ASCII, UNICODE, Frame, Row, bottom_row, differs_until, on_grid, top_row, width_of
 from unspool_tui.present.paint import Pen, paint_row
-from unspool_tui.present.text_lines import json_lines, raw_lines
-from unspool_tui.present.values import preview, preview_text
+from unspool_tui.present.values import Origin, inspect_row, json_lines, preview, preview_text, raw_lines, story
 from unspool_tui.scene.changes_pane import Sheet, change_row
-from unspool_tui.scene.entries import EarlyColumns
-from unspool_tui.scene.history_pane import EntryFacts, history_row
+from unspool_tui.scene.history_pane import EarlyColumns, EntryFacts, history_row
 from unspool_tui.scene.stats_pane import Facts, Measured, stats_rows
+from unspool_tui.screens.exporting import html_page
 from unspool_tui.view.change_list import change_list, wrapped
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import Outline

@@ -18,20 +18,19 @@ from tui_driver import drive, make_app, open_file
 
 from conftest import START_NS, record
 from unspool.history.verdict import Problem, Verdict, VerdictStatus
-from unspool_tui.keymap import Keymap
+from unspool_tui.actions import Keymap
 from unspool_tui.present.chain_lines import Chain, chain_row, finding_rows
-from unspool_tui.present.glyphs import ASCII, UNICODE
 from unspool_tui.present.header import footer
 from unspool_tui.present.help_lines import help_rows
-from unspool_tui.present.line import width_of, wrap_words
-from unspool_tui.present.timeline import lane_row
+from unspool_tui.present.line import ASCII, UNICODE, width_of, wrap_words
 from unspool_tui.scene.changes_pane import problem_rows
+from unspool_tui.screens.disk_usage import advice_rows, candidate_row, scatter_rows
 from unspool_tui.screens.exporting import safe_stem
 from unspool_tui.screens.menu import Choice, Menu
-from unspool_tui.screens.messages import Told, log_rows
 from unspool_tui.screens.plot import Plot, plot_rows
-from unspool_tui.screens.simulator import advice_rows, candidate_row, scatter_rows
+from unspool_tui.screens.replies import Told, log_rows
 from unspool_tui.view.model import View
+from unspool_tui.widgets.timeline import lane_row
 
 numbers = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False), st.integers(-(10**300), 10**300))
 

@@ -9,8 +9,7 @@ import pytest
 from test_tabs import tabbed
 from tui_driver import Driver, drive
 
-from unspool_tui.remembered import recall
-from unspool_tui.source import Source
+from unspool_tui.source import Source, recall
 from unspool_tui.view.model import Pane
 
 action = pytest.mark.action

@@ -18,7 +18,7 @@ from unspool.history.history import History
 from unspool.history.rebuild import CacheStats
 from unspool.store.file import FileStore
 from unspool_tui import questions
-from unspool_tui.screens.messages import MessageLog
+from unspool_tui.screens.replies import MessageLog
 from unspool_tui.settings import Settings
 from unspool_tui.window import UnspoolApp
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from textual import events
 from tui_driver import Driver, drive, make_app, open_file
 
-from unspool_tui.present.timeline import margin
 from unspool_tui.view.model import Pane
+from unspool_tui.widgets.timeline import margin
 
 
 def _mouse(kind: type[events.MouseEvent], x: int, y: int) -> events.MouseEvent:

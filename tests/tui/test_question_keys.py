@@ -11,7 +11,7 @@ from tui_driver import Driver, drive, make_app, open_file
 
 from conftest import hurt, record, shop_states
 from unspool_tui.desk import Kind
-from unspool_tui.screens.prompt import Prompt
+from unspool_tui.screens.modal import Prompt
 from unspool_tui.view.model import Pane
 from unspool_tui.view.moves import reveal, select
 from unspool_tui.widgets.line_input import LineInput

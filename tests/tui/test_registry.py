@@ -8,10 +8,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from unspool_tui.actions import ACTIONS, BY_ID, GROUPS, HINTS
+from unspool_tui.actions import ACTIONS, BY_ID, GROUPS, HINTS, Keymap
 from unspool_tui.cheatsheet import keys_markdown
 from unspool_tui.controls import CONTROLS
-from unspool_tui.keymap import Keymap
 
 
 def _pressed_by_tests() -> set[str]:

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from tui_driver import drive, make_app, open_file
 
-from unspool_tui import rhythm
-from unspool_tui.rhythm import BEHIND, OVERDUE, Rhythm, after
-from unspool_tui.screens.follower import BEAT, LEAST_GAP
+from unspool_tui.screens import follower
+from unspool_tui.screens.follower import BEAT, BEHIND, LEAST_GAP, OVERDUE, Rhythm, after
 
 MINUTES = 10
 
@@ -139,6 +138,6 @@ async def test_the_shortest_waits_end_every_time(shop_file: Path) -> None:
 
 
 def test_no_part_of_the_app_uses_timers_that_can_be_lost() -> None:
-    package = Path(rhythm.__file__).parent
+    package = Path(follower.__file__).parent
     users = [path.name for path in package.rglob("*.py") if "set_timer(" in path.read_text("utf-8")]
     assert users == []

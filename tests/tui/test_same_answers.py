@@ -19,7 +19,7 @@ from unspool.model.paths import format_path, parse_path
 from unspool_tui.cli.diff import divergence_shape
 from unspool_tui.cli.disk_usage import footprint_shape
 from unspool_tui.cli.output import check_shape, diagnosis_shape, simulation_shape
-from unspool_tui.controls import moving
+from unspool_tui.controls import navigation
 from unspool_tui.view.model import Pane
 from unspool_tui.view.moves import reveal, select
 
@@ -83,7 +83,7 @@ async def test_blame(shop: Path, at: int) -> None:
         for path in told:
             main.apply(reveal(main.view, path))
         await driver.settle()
-        nodes = [main.scene.inspect.node(row) for row in range(moving.count(main, Pane.INSPECT))]
+        nodes = [main.scene.inspect.node(row) for row in range(navigation.count(main, Pane.INSPECT))]
         shown = {node.address: main.scene.inspect.origin(node, main.view).seq for node in nodes if node is not None}
         assert {path: shown[path] for path in told} == told
 

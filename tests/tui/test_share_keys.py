@@ -14,11 +14,11 @@ from conftest import START_NS
 from unspool.model.paths import parse_path
 from unspool.sources.exports.options import ExportOptions
 from unspool.sources.exports.registry import EXPORTS, Export, export_lines
-from unspool_tui.controls.sharing import MOST_ENCODED, copy_text
+from unspool_tui.controls.export import MOST_ENCODED, copy_text
 from unspool_tui.screens import exporting
+from unspool_tui.screens.exporting import ExportRefused, check_target, write_new
 from unspool_tui.view.model import Pane
 from unspool_tui.view.moves import select
-from unspool_tui.writing import ExportRefused, check_target, write_new
 
 action = pytest.mark.action
 

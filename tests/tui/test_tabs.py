@@ -15,14 +15,12 @@ from tui_driver import Driver, drive
 from conftest import record, shop_states
 from unspool.history.history import History
 from unspool.recorder.recorder import Recorder
-from unspool_tui.options import UiOptions
-from unspool_tui.present.glyphs import ASCII, UNICODE
-from unspool_tui.present.tab_row import Label, tab_row
-from unspool_tui.settings import Settings
-from unspool_tui.source import Source
+from unspool_tui.present.header import Label, tab_row
+from unspool_tui.present.line import ASCII, UNICODE
+from unspool_tui.settings import Settings, UiOptions
+from unspool_tui.source import Source, distinct_names
 from unspool_tui.tabs import Tab, Tabs
 from unspool_tui.view.model import Pane
-from unspool_tui.view.tab_names import distinct_names
 from unspool_tui.window import UnspoolApp
 
 action = pytest.mark.action

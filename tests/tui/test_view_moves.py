@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from unspool_tui.scene.changes_pane import word_diff
-from unspool_tui.view import live, moves
+from unspool_tui.view import moves
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import SPEEDS, Against, Pane, Search, View, Width
 from unspool_tui.view.moves import NoSuchPlace, find_place, keep_visible, thumb
@@ -42,7 +42,7 @@ def test_leaving_the_tip_pauses_and_coming_back_does_not_resume() -> None:
     view = View(total=10, head=9, follow=True)
     back = moves.move_to(view, 4)
     assert not back.follow
-    assert live.grown(back, 25).missed == 15
+    assert moves.grown(back, 25).missed == 15
     assert not moves.move_to(back, 9).follow
 
 
@@ -73,21 +73,21 @@ def test_base_and_head_change_places_and_the_base_goes_with_a_cut() -> None:
     view = moves.mark_base(View(total=50, head=40, follow=False))
     swapped = moves.swap_base(replace(view, head=10))
     assert (swapped.head, swapped.base, swapped.against) == (40, 10, Against.BASE)
-    cut = live.grown(replace(view, bookmarks=(3, 45)), 20)
+    cut = moves.grown(replace(view, bookmarks=(3, 45)), 20)
     assert (cut.base, cut.head, cut.bookmarks) == (None, 19, (3,))
     assert moves.compare_against(View(total=5), Against.BASE).against is Against.PREVIOUS
 
 
 def test_playing_stops_at_the_end_and_real_gaps_are_bounded() -> None:
-    view = live.toggle_play(View(total=3, head=1, follow=False))
-    view = live.played(view, Rows(3))
+    view = moves.toggle_play(View(total=3, head=1, follow=False))
+    view = moves.played(view, Rows(3))
     assert view.head == 2
-    assert not live.played(view, Rows(3)).playing
-    assert live.toggle_play(replace(view, playing=False)).head == 0
+    assert not moves.played(view, Rows(3)).playing
+    assert moves.toggle_play(replace(view, playing=False)).head == 0
     real = replace(view, speed=len(SPEEDS) - 1)
-    assert live.wait_before(real, 0, 10**9) == 1.0
-    assert live.wait_before(real, 0, 10**15) == live.LONGEST_GAP
-    assert live.wait_before(real, 10, 5) == live.SHORTEST_GAP
+    assert moves.wait_before(real, 0, 10**9) == 1.0
+    assert moves.wait_before(real, 0, 10**15) == moves.LONGEST_GAP
+    assert moves.wait_before(real, 10, 5) == moves.SHORTEST_GAP
 
 
 def test_panes_shown_depend_on_width_focus_and_zoom() -> None:

@@ -15,8 +15,7 @@ from textual.pilot import Pilot
 from support.keys import press_keys
 from unspool.history.history import History
 from unspool.store.file import FileStore
-from unspool_tui.options import UiOptions
-from unspool_tui.settings import Settings
+from unspool_tui.settings import Settings, UiOptions
 from unspool_tui.view.model import Pane, View
 from unspool_tui.window import UnspoolApp
 

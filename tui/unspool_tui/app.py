@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from unspool_tui.options import UiOptions
+from unspool_tui.settings import UiOptions
 
 if TYPE_CHECKING:
     from unspool_tui.tabs import Tabs

@@ -11,14 +11,13 @@ from msgspec.structs import replace
 from textual.message import Message
 
 from unspool.errors import EntryNotFound
-from unspool_tui.keymap import Keymap
-from unspool_tui.options import UiOptions
+from unspool_tui.actions import Keymap
 from unspool_tui.places import state_folder
-from unspool_tui.present.glyphs import Glyphs
+from unspool_tui.present.line import Glyphs
 from unspool_tui.scene.scene import Look, Scene
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.session import Session
-from unspool_tui.settings import Settings
+from unspool_tui.settings import Settings, UiOptions
 from unspool_tui.tabs import Tab, Tabs
 from unspool_tui.view.model import View
 
@@ -101,7 +100,7 @@ class Front:
             main.call_later(main.flash, tab.note, "warning")
             tab.note = ""
         if waits:
-            from unspool_tui.returning import Returning
+            from unspool_tui.session import Returning
 
             main.returning = Returning(session, view, follow=self._follow)
         return main
@@ -212,7 +211,7 @@ class Front:
         self._bring(tab)
         _close_behind(*old)
         if self.remembers:
-            from unspool_tui.remembered import keep_choice
+            from unspool_tui.source import keep_choice
 
             keep_choice(tab.source, select)
 
@@ -224,13 +223,13 @@ class Front:
         """Keep identity keys for the source in front."""
         source = self.tabs.front_tab.source
         if source is not None and self.remembers:
-            from unspool_tui.remembered import keep_identity
+            from unspool_tui.source import keep_identity
 
             keep_identity(source, identity)
 
     def show_line(self) -> None:
         """Draw the line of tabs."""
-        from unspool_tui.present.tab_row import tab_row
+        from unspool_tui.present.header import tab_row
         from unspool_tui.widgets.panel import TabLine
 
         line = self._app.main.query_one(TabLine)

@@ -1,4 +1,4 @@
-"""The remembered place in each source: a small JSON file in the XDG state folder."""
+"""The place in a source: remembered when it is left, and gone back to."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from unspool_tui.places import file_name, keep
 from unspool_tui.view.model import Against, InspectMode, Jumps, Pane, View
 
 if TYPE_CHECKING:
+    from unspool_tui.screens.main import MainScreen
     from unspool_tui.view.history_port import HistoryPort
 
 MOST_ADDRESSES: Final = 500
@@ -173,3 +174,32 @@ def _address(text: str) -> Address:
         return parse_path(text) if text else ()
     except PathSyntaxError:
         return ()
+
+
+class Returning:
+    """Waits for the remembered entries to arrive, unless the person goes somewhere else meanwhile."""
+
+    def __init__(self, session: Session, begun: View, *, follow: bool) -> None:
+        """Begin to wait.
+
+        Args:
+            session: the remembered place.
+            begun: the view that was shown instead.
+            follow: new entries may be followed.
+        """
+        self._session = session
+        self._begun = begun
+        self._follow = follow
+
+    def arrived(self, main: MainScreen) -> bool:
+        """Go back if that is possible now; say whether there is nothing more to wait for."""
+        view = main.view
+        if not view.follow and view.head != self._begun.head:
+            return True
+        # The place may have been the newest entry, or one with others behind it: only a later one tells.
+        if view.tip <= self._session.furthest and not main.follower.has_all:
+            return False
+        back = self._session.restore(view, at=None, follow=self._follow)
+        if back != view:
+            main.apply(back)
+        return True

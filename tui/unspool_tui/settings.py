@@ -1,7 +1,8 @@
-"""The settings file: TOML in the XDG config folder, every name checked."""
+"""What a person settled once, in a TOML file whose every name is checked; what a caller asks of the app."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from unspool.errors import ConfigError
+from unspool.model.paths import Path as Address
 from unspool_tui.actions import BY_ID
+from unspool_tui.permits import EVERYTHING, Permits
 from unspool_tui.places import config_folder
-from unspool_tui.themes import DEFAULT
+
+DEFAULT_THEME: Final = "unspool"
 
 
 class Settings(Struct, frozen=True):
@@ -28,7 +32,7 @@ class Settings(Struct, frozen=True):
         keys: keys of actions that differ from the registry's.
     """
 
-    theme: str = DEFAULT
+    theme: str = DEFAULT_THEME
     ascii: bool = False
     color: bool = True
     mouse: bool = True
@@ -120,3 +124,29 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     names = list(valid)
     near = get_close_matches(name, names, n=1, cutoff=0.4)
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+
+
+class UiOptions(Struct, frozen=True):
+    """Options of the terminal app; what is left None is taken from the settings file.
+
+    Attributes:
+        ascii: draw with plain ASCII only.
+        no_color: draw without colour; also when the variable `NO_COLOR` is set.
+        no_mouse: leave the mouse to the terminal.
+        poll: seconds between looks at the source, where the file system tells of no changes; None looks only when told.
+        config: settings file to read instead of the usual one.
+        remember: keep and restore the place in each source.
+        zone: time zone of clock times; None is the machine's.
+        select: address (atom first) to show in Inspect at first; empty leaves what was selected.
+        permits: what the person at the screen may do; a visitor's place is never remembered.
+    """
+
+    ascii: bool | None = None
+    no_color: bool | None = None
+    no_mouse: bool | None = None
+    poll: float | None = None
+    config: Path | None = None
+    remember: bool = True
+    zone: dt.tzinfo | None = None
+    select: Address = ()
+    permits: Permits = EVERYTHING

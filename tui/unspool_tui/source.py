@@ -1,18 +1,61 @@
-"""A source as a person named it, and how it is opened: what a tab needs to open it later, or once more."""
+"""A source as a person named it: how it is opened, what it is called, what is remembered of it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from unspool.errors import ConfigError, UnspoolError
 from unspool.model.addresses import is_postgres, without_password
+from unspool_tui.places import file_name, keep, state_folder
 
 if TYPE_CHECKING:
     from unspool.history.history import History
+
+
+def distinct_names(sources: Sequence[str]) -> list[str]:
+    """Return a short name for each source; two that end alike get the folders that differ, the same one a number."""
+    parts = [_parts(source) for source in sources]
+    lengths = [1] * len(parts)
+    while True:
+        names = ["/".join(part[-length:]) for part, length in zip(parts, lengths, strict=True)]
+        counts = Counter(names)
+        longer = [counts[name] > 1 and length < len(part)
+                  for name, length, part in zip(names, lengths, parts, strict=True)]  # fmt: skip
+        if not any(longer):
+            return _numbered(names)
+        lengths = [length + more for length, more in zip(lengths, longer, strict=True)]
+
+
+def _parts(source: str) -> list[str]:
+    if source == "-":
+        return ["stdin"]
+    if source.startswith("git:"):
+        return [source]
+    if "://" in source:
+        # What stands before an @ may be a password.
+        source = source.partition("://")[2].rpartition("@")[2]
+    if is_postgres(source):
+        return [without_password(source)]
+    return [part for part in source.split("/") if part not in ("", ".")] or [source]
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    met: Counter[str] = Counter()
+    numbered = []
+    for name in names:
+        met[name] += 1
+        numbered.append(name if met[name] == 1 else f"{name} ({met[name]})")
+    return numbered
+
 
 STANDARD_INPUT: Final = "-"
 _GIT: Final = "git:"
@@ -102,3 +145,76 @@ class Source(Struct, frozen=True):
             # Standard input, or something that is refused at once.
             return True
         return status.st_size <= UNASKED_BYTES or is_native(self.name, self.format)
+
+
+_FOLDER: Final = "sources"
+
+
+class Remembered(Struct, omit_defaults=True):
+    """What holds whenever a source is opened.
+
+    Attributes:
+        source: the source, for whoever looks into the file.
+        identity: keys that tell the records of lists apart, by path pattern; an empty one leaves it to detection.
+        select: which part of it was chosen in the app.
+    """
+
+    source: str = ""
+    identity: dict[str, str] = field(default_factory=dict)
+    select: dict[str, str] = field(default_factory=dict)
+
+
+def recall(source: Source) -> Remembered:
+    """Return what is remembered of a source; damage means nothing is."""
+    path = _file_of(source)
+    if path is None or not path.exists() or not _may_remember():
+        return Remembered()
+    with suppress(OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(path.read_bytes(), type=Remembered)
+    return Remembered()
+
+
+def keep_identity(source: Source, identity: Mapping[str, str]) -> None:
+    """Remember identity keys of a source, beside those that are remembered already."""
+    known = recall(source)
+    _write(source, replace(known, identity={**known.identity, **identity}))
+
+
+def keep_choice(source: Source, select: Mapping[str, str]) -> None:
+    """Remember which part of a source was chosen, in place of what was."""
+    _write(source, replace(recall(source), select=dict(select)))
+
+
+def with_identity(source: Source) -> Source:
+    """Return a source with the identity keys that are remembered of it; those given with it go first."""
+    known = recall(source).identity
+    return replace(source, identity={**known, **source.identity}) if known else source
+
+
+def with_choice(source: Source) -> Source:
+    """Return a source with the part that was chosen when it was last looked at, unless one is named with it."""
+    known = {} if source.select else recall(source).select
+    return replace(source, select=known) if known else source
+
+
+def _file_of(source: Source) -> Path | None:
+    key = source.key
+    return state_folder() / _FOLDER / f"{file_name(key)}.json" if key else None
+
+
+def _may_remember() -> bool:
+    """Say whether the person lets the app remember; settings that are not valid are told where they matter."""
+    from unspool_tui.settings import load_settings
+
+    with suppress(ConfigError):
+        return load_settings().remember
+    return True
+
+
+def _write(source: Source, remembered: Remembered) -> None:
+    path = _file_of(source)
+    if path is None or not _may_remember():
+        return
+    content = msgspec.json.encode(replace(remembered, source=without_password(source.name)))
+    with suppress(UnspoolError):
+        keep(path, content)

@@ -16,17 +16,15 @@ from textual.app import App
 
 from unspool.errors import ConfigError
 from unspool_tui.front import Front, TabTold
-from unspool_tui.options import UiOptions
 from unspool_tui.places import config_folder
-from unspool_tui.present.glyphs import glyphs
+from unspool_tui.present.line import glyphs
 from unspool_tui.present.paint import Pen
-from unspool_tui.present.palette import MONOCHROME, palette_from
-from unspool_tui.rhythm import after
+from unspool_tui.present.palette import MONOCHROME, UNSPOOL, UNSPOOL_LIGHT, palette_from, user_themes
+from unspool_tui.screens.follower import after
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.screens.modal import Modal
-from unspool_tui.settings import Settings, nearest
+from unspool_tui.settings import Settings, UiOptions, nearest
 from unspool_tui.tabs import Tab, Tabs
-from unspool_tui.themes import DEFAULT, UNSPOOL, UNSPOOL_LIGHT, user_themes
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane
 
@@ -170,6 +168,3 @@ def _spare_the_collector() -> None:
     gc.freeze()
     gc.enable()
     gc.set_threshold(*COLLECT_AFTER)
-
-
-__all__ = ["DEFAULT", "UnspoolApp"]

@@ -10,8 +10,7 @@ import pytest
 from support.keys import press_keys
 from unspool import open_history
 from unspool_tui.cli import run
-from unspool_tui.options import UiOptions
-from unspool_tui.settings import Settings
+from unspool_tui.settings import Settings, UiOptions
 from unspool_tui.window import UnspoolApp
 
 SEEDS = Path(__file__).parents[3] / "fixtures" / "seeds"

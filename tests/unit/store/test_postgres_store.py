@@ -402,8 +402,7 @@ for attempt in (lambda address: unspool.Recorder(address, on_error="raise"), uns
 
 async def test_the_app_follows_it_and_remembers_no_password(address: str, tmp_path: Path) -> None:
     from tui.tui_driver import drive, make_app
-    from unspool_tui.source import Source
-    from unspool_tui.view.tab_names import distinct_names
+    from unspool_tui.source import Source, distinct_names
 
     with Recorder(address, on_error="raise") as recorder:
         recorder.record({"n": 0}, "begin")

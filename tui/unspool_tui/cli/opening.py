@@ -175,8 +175,8 @@ def show(
     # Textual takes long to import, and no other command needs it.
     from unspool_tui.app import run_app
     from unspool_tui.cli.ending import note_code
-    from unspool_tui.options import UiOptions
     from unspool_tui.permits import EVERYTHING
+    from unspool_tui.settings import UiOptions
     from unspool_tui.tabs import Tab, Tabs
 
     options = UiOptions(
@@ -213,7 +213,7 @@ def _tab(common: Common, at_entry: int | None, *, follow: bool, permits: Permits
 
     What the person at this machine chose is none of a visitor's.
     """
-    from unspool_tui.remembered import with_choice
+    from unspool_tui.source import with_choice
     from unspool_tui.tabs import Tab
 
     whole = source_of(common, follow=follow)

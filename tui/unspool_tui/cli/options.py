@@ -216,7 +216,7 @@ def keep_matching(common: Common, history: History) -> None:
     if not common.identity:
         return
     from unspool.query.identities import unmatched
-    from unspool_tui.remembered import keep_identity
+    from unspool_tui.source import keep_identity
 
     for sentence in unmatched(history, common.identity):
         raise ConfigError(f"--identity: {sentence}")
@@ -225,8 +225,7 @@ def keep_matching(common: Common, history: History) -> None:
 
 def source_of(common: Common, *, follow: bool) -> Source:
     """Return the source of a call as it is opened: with the identity keys that are remembered of it."""
-    from unspool_tui.remembered import with_identity
-    from unspool_tui.source import Source
+    from unspool_tui.source import Source, with_identity
 
     source = Source(
         common.source,

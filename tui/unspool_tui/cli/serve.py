@@ -86,7 +86,7 @@ def serve_command(
 
 
 def _called(sources: Sequence[str]) -> str:
-    from unspool_tui.view.tab_names import distinct_names
+    from unspool_tui.source import distinct_names
 
     return ", ".join(distinct_names(sources))
 

@@ -1,23 +1,11 @@
-"""What each action of the registry does to the main screen."""
+"""The controls of each action of the registry, by what they do."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from unspool_tui.controls import (
-    app,
-    asking,
-    choosing,
-    comparing,
-    finding,
-    identity,
-    looking,
-    moving,
-    sharing,
-    tabbing,
-    traveling,
-)
+from unspool_tui.controls import app, export, navigation, search, tabs, view
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
@@ -25,16 +13,11 @@ if TYPE_CHECKING:
 Control = Callable[["MainScreen"], None]
 
 CONTROLS: Final[Mapping[str, Control]] = {
-    **traveling.CONTROLS,
-    **moving.CONTROLS,
-    **looking.CONTROLS,
-    **comparing.CONTROLS,
-    **finding.CONTROLS,
-    **asking.CONTROLS,
-    **sharing.CONTROLS,
-    **tabbing.CONTROLS,
-    **identity.CONTROLS,
-    **choosing.CONTROLS,
+    **navigation.CONTROLS,
+    **search.CONTROLS,
+    **view.CONTROLS,
+    **tabs.CONTROLS,
+    **export.CONTROLS,
     **app.CONTROLS,
 }
 """Every action id with what it does; a test holds it to the registry."""

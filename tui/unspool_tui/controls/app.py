@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from unspool.errors import UnspoolError
 from unspool_tui.actions import BY_ID
-from unspool_tui.controls import finding, traveling
+from unspool_tui.controls import navigation, search
 from unspool_tui.desk import Kind
 from unspool_tui.view import moves
 from unspool_tui.view.moves import find_place, looks_like_place
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def palette(main: MainScreen) -> None:
     """Ask for a place or an action."""
-    from unspool_tui.screens.palette import Palette
+    from unspool_tui.screens.menu import Palette
 
     def typed(text: str | None) -> None:
         if text is None:
@@ -49,7 +49,7 @@ def go_to(main: MainScreen, text: str) -> None:
 def show_help(main: MainScreen) -> None:
     """Show what can be done here."""
     from unspool_tui.present.help_lines import help_rows
-    from unspool_tui.screens.reader import Reader
+    from unspool_tui.screens.modal import Reader
 
     view, keymap, glyphs = main.view, main.keymap, main.pen.glyphs
     main.open(Reader("Help", lambda width: help_rows(view, keymap, glyphs, width)))
@@ -76,8 +76,8 @@ def theme(main: MainScreen) -> None:
 
 def show_log(main: MainScreen) -> None:
     """Show what the app told, and what is wrong with the source."""
-    from unspool_tui.screens.messages import log_rows
-    from unspool_tui.screens.reader import Reader
+    from unspool_tui.screens.modal import Reader
+    from unspool_tui.screens.replies import log_rows
 
     told, verdict = main.messages.all(), main.scene.history.verdict
     main.open(Reader("Messages", lambda width: log_rows(told, verdict, width), at_end=True))
@@ -105,16 +105,16 @@ def escape(main: MainScreen) -> None:
     elif main.work.stop():
         return
     elif view.playing:
-        traveling.stop_playing(main)
+        navigation.stop_playing(main)
     elif view.zoomed:
         main.apply(moves.toggle_zoom(view))
     elif not main.scene.history.progress.is_finished:
         main.scene.history.cancel_reading()
         main.flash("reading stopped; what has arrived stays", "warning")
     elif view.search.text:
-        finding.stop_search(main)
+        search.stop_search(main)
     elif view.filter.text:
-        finding.start_filter(main, "")
+        search.start_filter(main, "")
 
 
 def leave(main: MainScreen) -> None:

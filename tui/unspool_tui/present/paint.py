@@ -13,8 +13,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from unspool_tui.present.glyphs import ASCII, PLAIN, UNICODE, Glyphs
-from unspool_tui.present.line import Row, crop_spans
+from unspool_tui.present.line import ASCII, PLAIN, UNICODE, Glyphs, Row, crop_spans
 from unspool_tui.present.palette import MONOCHROME, Palette
 
 

@@ -1,4 +1,4 @@
-"""Values in one line: what they are, cut to what can be read, inert whatever they hold."""
+"""Values as text: previews, the tree of Inspect, JSON and raw text in lines."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final
 
+from msgspec import Struct
+
+from unspool.model.json_text import to_json
 from unspool.model.keys import spell_key, step_of
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, Value
-from unspool_tui.present.line import Span, Spans, on_grid
-from unspool_tui.view.outline import in_order, whole_number
+from unspool_tui.present import humane
+from unspool_tui.present.line import Glyphs, Row, Span, Spans, on_grid, pad, spans_width, wrap_text
+from unspool_tui.view.outline import Node, container_of, in_order, whole_number
 
 PREVIEW: Final = 160
 """Characters of a preview at most; a line of the widest layout shows no more."""
@@ -175,3 +179,228 @@ def key_text(key: Value, most: int = 60) -> str:
     if isinstance(key, str):
         return on_grid(key if len(key) <= most else key[:most] + "…") or '""'
     return on_grid(spell_key(step_of(key))[:most])
+
+
+_INDENT = 2
+_KEY_ROOM = 14
+
+
+class Origin(Struct, frozen=True):
+    """Who last set a value.
+
+    Attributes:
+        seq: the entry; None while unknown.
+        action: why.
+        earlier: entries that set it before, newest first; only looked up for the selected value.
+        more: there are still earlier ones.
+        before: the value before, as text; only looked up for the selected value.
+        caller: the line of code that recorded the entry, where the recording kept it; likewise.
+        age_ns: how long before the head it was set; likewise.
+        older: it was set at that entry or in what was dropped before it.
+    """
+
+    seq: int | None = None
+    action: str = ""
+    earlier: tuple[int, ...] = ()
+    more: bool = False
+    before: str = ""
+    caller: str = ""
+    age_ns: int = 0
+    older: bool = False
+
+
+UNKNOWN = Origin()
+
+
+def inspect_row(node: Node, origin: Origin, head: int, width: int, glyphs: Glyphs) -> Row:
+    """Return the row of one value."""
+    container = container_of(node.value)
+    fold = " " if container is None else glyphs.opened if node.unfolded else glyphs.closed
+    fresh = origin.seq == head and node.depth == 0 and not origin.older
+    indent, deep = _indent(node.depth, width)
+    step = node.address[-1]
+    key = on_grid(spell_key(step)[:200]) or '""'
+    left: tuple[Span, ...] = (
+        (" " * indent, "text"),
+        *deep,
+        (f"{fold} ", "dim"),
+        *(((glyphs.modified if fresh else " ", "modified"),) if node.depth == 0 else ()),
+        (pad(key, max(_key_room(width), len(key[:24]))), "json.index" if isinstance(step, int) else _key_style(node)),
+        (" ", "text"),
+    )
+    right = _origin(origin, head)
+    if container is None:
+        room = width - spans_width(left) - spans_width(right) - 1
+        return Row((*left, *preview(node.value, max(8, room))), right)
+    held: Spans = (
+        () if node.unfolded else (("  ", "text"), *_dimmed(preview(node.value, max(8, width - indent - 24))))
+    )
+    return Row((*left, (shape(node.value), "json.type"), *held), right)
+
+
+def _key_room(width: int) -> int:
+    return max(_KEY_ROOM, min(24, width * 3 // 10))
+
+
+def _key_style(node: Node) -> str:
+    return "strong" if node.depth == 0 else "json.key"
+
+
+def _indent(depth: int, width: int) -> tuple[int, Spans]:
+    most = max(2, width // 3)
+    if depth * _INDENT <= most:
+        return depth * _INDENT, ()
+    return most, ((f"{depth} deep ", "faint"),)
+
+
+def _dimmed(spans: Spans) -> Spans:
+    return tuple((text, "faint") for text, _ in spans)
+
+
+def _origin(origin: Origin, head: int) -> Spans:
+    if origin.seq is None:
+        return ()
+    if origin.older:
+        return ((f"<=#{origin.seq} ", "faint"),)
+    if origin.seq == head:
+        return ((f"set here #{origin.seq} ", "modified"),)
+    return ((f"#{origin.seq} ", "faint"),)
+
+
+def story(origin: Origin, glyphs: Glyphs) -> Spans:
+    """Return the whole story of the selected value: what it was, and when it was set before."""
+    if origin.seq is None:
+        return ()
+    if origin.older:
+        return (("set at or before ", "faint"), (f"#{origin.seq}", "accent"), (" older entries were dropped", "dim"))
+    spans: list[Span] = [("set ", "faint"), (f"#{origin.seq}", "accent")]
+    if origin.action:
+        spans.append((f" {on_grid(origin.action[:40])}", "dim"))
+    if origin.age_ns:
+        spans.append((f" {humane.duration(origin.age_ns)} ago", "faint"))
+    if origin.caller:
+        spans.append((f"  {on_grid(origin.caller)}", "accent"))
+    if origin.before:
+        spans += [("  was ", "faint"), (origin.before, "old")]
+    if origin.earlier:
+        earlier = " ".join(f"#{seq}" for seq in origin.earlier)
+        spans += [("  earlier ", "faint"), (earlier + (glyphs.ellipsis if origin.more else ""), "dim")]
+    return tuple(spans)
+
+
+def plain_value(value: object) -> Spans:
+    """Return a leaf as it stands in the tree."""
+    return (leaf(value),)
+
+
+MOST_LINES: Final = 20_000
+_MOST_CHARACTERS: Final = 4_000_000
+_LINE: Final = 100
+"""Characters a raw line holds before it continues on the next."""
+_HEX_ROW: Final = 16
+
+
+class TextLines(Struct, frozen=True):
+    """Lines of text with one style, or told apart as JSON.
+
+    Attributes:
+        lines: the lines, not yet made inert.
+        json: colour them as JSON.
+        left_out: what is not shown; empty when all is.
+    """
+
+    lines: tuple[str, ...]
+    json: bool = False
+    left_out: str = ""
+
+    def __len__(self) -> int:
+        return len(self.lines) + bool(self.left_out)
+
+    def row(self, index: int, width: int) -> Row:
+        """Return a line as a row, numbered where it is JSON or text."""
+        if index >= len(self.lines):
+            return Row(((f"  … {self.left_out}", "dim"),))
+        text = on_grid(self.lines[index][: 2 * width + 200])
+        body: Spans = _json_spans(text) if self.json else ((text, "text"),)
+        return Row(((f"{index + 1:>4} ", "faint"), *body))
+
+
+def json_lines(value: Value) -> TextLines:
+    """Return a value as indented JSON."""
+    if value is MISSING:
+        return TextLines(("",), left_out="nothing is here at this entry")
+    return _cut(to_json(value, indent=2)[:_MOST_CHARACTERS].split("\n"), json=True)
+
+
+def raw_lines(value: Value) -> TextLines:
+    """Return a value as it is: text with its own line breaks, bytes as a hex dump, the rest as JSON in one piece."""
+    if value is MISSING:
+        return TextLines(("",), left_out="nothing is here at this entry")
+    if isinstance(value, str):
+        return _cut(_broken(value[:_MOST_CHARACTERS]))
+    if isinstance(value, bytes | bytearray):
+        return _cut(_hex(bytes(value)))
+    if isinstance(value, float):
+        return TextLines((number(value),))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return TextLines((whole_number(value),))
+    return _cut(_broken(to_json(value)[:_MOST_CHARACTERS]))
+
+
+def _cut(lines: list[str], *, json: bool = False) -> TextLines:
+    left = len(lines) - MOST_LINES
+    return TextLines(
+        tuple(lines[:MOST_LINES]), json, f"{left:,} more lines; E exports all of them" if left > 0 else ""
+    )
+
+
+def _broken(text: str) -> list[str]:
+    lines: list[str] = []
+    for line in text.split("\n"):
+        lines.extend(wrap_text(line, _LINE, MOST_LINES) or ("",))
+        if len(lines) > MOST_LINES:
+            break
+    return lines
+
+
+def _hex(data: bytes) -> list[str]:
+    shown = data[: MOST_LINES * _HEX_ROW]
+    rows = (shown[start : start + _HEX_ROW] for start in range(0, len(shown), _HEX_ROW))
+    return [
+        f"{place * _HEX_ROW:08x}  {row.hex(' '):<{_HEX_ROW * 3}} {''.join(_printable(byte) for byte in row)}"
+        for place, row in enumerate(rows)
+    ] or [shape(data)]
+
+
+def _printable(byte: int) -> str:
+    return chr(byte) if 32 <= byte < 127 else "."
+
+
+def _json_spans(line: str) -> Spans:
+    body = line.lstrip(" ")
+    indent = line[: len(line) - len(body)]
+    end = _key_end(body)
+    if end:
+        return ((indent, "text"), (body[: end - 1], "json.key"), (":", "dim"), _json_value(body[end:]))
+    return ((indent, "text"), _json_value(body))
+
+
+def _key_end(body: str) -> int:
+    """Return where the key of a JSON line ends, its colon included; 0 when the line has no key."""
+    if not body.startswith('"'):
+        return 0
+    place = 1
+    while place < len(body) and body[place] != '"':
+        place += 2 if body[place] == "\\" else 1
+    return place + 2 if body[place + 1 : place + 2] == ":" else 0
+
+
+def _json_value(text: str) -> tuple[str, str]:
+    first = text.strip()[:1]
+    if first == '"':
+        return text, "json.string"
+    if first in "tf":
+        return text, "json.bool" if first else "text"
+    if first == "n":
+        return text, "json.null"
+    return text, "json.number" if first in "-0123456789" and first else "dim"

@@ -15,10 +15,10 @@ from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import Path, format_path
 from unspool.model.values import MISSING, Value
 from unspool_tui.present import humane
-from unspool_tui.present.glyphs import Glyphs
 from unspool_tui.present.line import (
     BLANK,
     Frame,
+    Glyphs,
     Row,
     Span,
     Spans,

@@ -9,8 +9,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from unspool_tui.present import humane
-from unspool_tui.present.glyphs import Glyphs
-from unspool_tui.present.line import BLANK, Frame, Row, Span, Spans, on_grid, pad, wrap_words
+from unspool_tui.present.line import BLANK, Frame, Glyphs, Row, Span, Spans, on_grid, pad, wrap_words
 from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import Pane, View
 from unspool_tui.view.overview import Ledger

@@ -1,8 +1,10 @@
-"""Export: what to write, where to; files are written by the worker and never replace one that is there."""
+"""Writing the state, the patch or a page of the diff to a file, which appears when it is complete and never replaces another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from html import escape
 from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING, Final, cast
@@ -10,24 +12,159 @@ from typing import TYPE_CHECKING, Final, cast
 from msgspec import Struct
 
 from unspool.errors import UnspoolError
+from unspool.files.whole import whole_file
+from unspool.model.entries import ChangeKind
 from unspool.model.json_text import to_json
 from unspool.model.paths import format_path
-from unspool_tui.controls.sharing import patch_text
+from unspool.model.values import MISSING
+from unspool_tui.controls.export import patch_text
 from unspool_tui.desk import Kind, Reply
+from unspool_tui.permits import EVERYTHING, Permits
 from unspool_tui.present import humane
-from unspool_tui.present.page import html_page
-from unspool_tui.scene.detail import Detail, load_detail, request_of
-from unspool_tui.scene.states import Decoded
+from unspool_tui.present.inert import visible
+from unspool_tui.present.values import preview_text
+from unspool_tui.scene.detail import Decoded, Detail, load_detail, request_of
 from unspool_tui.screens.menu import Choice, Menu
-from unspool_tui.screens.prompt import Prompt
-from unspool_tui.view.history_port import HistoryPort
+from unspool_tui.screens.modal import Prompt
+from unspool_tui.view.history_port import AtomChange, HistoryPort
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import value_at
-from unspool_tui.writing import check_target, target, write_new
 
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool_tui.screens.main import MainScreen
+
+PIECE_BYTES: Final = 1 << 16
+"""Bytes gathered before they are written."""
+
+
+class ExportRefused(UnspoolError, ValueError):
+    """A file name that cannot be written to; the message says why."""
+
+
+def target(name: str, permits: Permits = EVERYTHING) -> Path:
+    """Return the file that a typed name means.
+
+    Raises:
+        ExportRefused: it begins with a home folder that there is not.
+        WriteRefused: it is outside of where the person may write.
+    """
+    if permits.visitor:
+        # Whose home folders there are is nothing that a visitor should learn.
+        return permits.place_of(Path(name.strip()))
+    try:
+        return Path(name.strip()).expanduser()
+    except RuntimeError:
+        raise ExportRefused(f"{name.strip()}: there is no such home folder; write the whole path") from None
+
+
+def check_target(name: str, permits: Permits = EVERYTHING) -> str:
+    """Say where a typed name would be written.
+
+    Raises:
+        ExportRefused: it is there already, its folder is not, or it is no file name.
+        WriteRefused: it is outside of where the person may write.
+    """
+    path = target(name, permits)
+    try:
+        if path.exists():
+            raise ExportRefused(f"{path} is there already: choose another name")
+        if not path.parent.is_dir():
+            raise ExportRefused(f"there is no folder {path.parent}: choose another place")
+        return f"writes {_homely(path.resolve())}"
+    except (OSError, ValueError) as error:
+        if isinstance(error, ExportRefused):
+            raise
+        raise ExportRefused(f"{name.strip()[:80]} is no file name here ({error}): choose another") from None
+
+
+def _homely(path: Path) -> str:
+    with suppress(ValueError, RuntimeError):
+        return f"~/{path.relative_to(Path.home())}"
+    return str(path)
+
+
+def write_new(path: Path, texts: Iterable[str]) -> Iterator[int]:
+    """Write a file piece by piece; closing the iterator early leaves nothing behind.
+
+    Args:
+        path: the file; one that is there already is never replaced.
+        texts: what it holds, line ends included.
+
+    Yields:
+        The bytes written so far.
+
+    Raises:
+        ExportRefused: the file is there already or cannot be written.
+    """
+    try:
+        with whole_file(path) as part, part.open("wb") as file:
+            for piece in _pieces(texts):
+                file.write(piece)
+                yield file.tell()
+    except ExportRefused:
+        raise
+    except UnspoolError as error:
+        raise ExportRefused(str(error)) from None
+    except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise ExportRefused(f"{path} cannot be written: {said or error}") from None
+
+
+def _pieces(texts: Iterable[str]) -> Iterator[bytes]:
+    gathered = bytearray()
+    for text in texts:
+        gathered += text.encode("utf-8", "backslashreplace")
+        if len(gathered) >= PIECE_BYTES:
+            yield bytes(gathered)
+            gathered.clear()
+    yield bytes(gathered)
+
+
+_STYLE = """
+body{font:14px/1.5 ui-monospace,monospace;background:#10141b;color:#d6dce6;margin:2rem auto;max-width:70rem}
+table{border-collapse:collapse;width:100%}td{padding:.15rem .8rem .15rem 0;vertical-align:top;word-break:break-word}
+.added{color:#7fd99a}.deleted{color:#f27d8d}.modified{color:#e6c76a}h1{font-size:1.1rem}h2{font-size:1rem;margin:1.4rem 0 .2rem}
+"""
+_MOST_ROWS = 2_000
+_MOST_TEXT = 2_000
+
+
+def html_page(source: str, from_seq: int, to_seq: int, changes: Sequence[AtomChange]) -> str:
+    """Return the page of a diff; `from_seq` is -1 for the empty state before the first entry."""
+    start = "empty" if from_seq < 0 else f"#{from_seq}"
+    title = escape(f"{source} {start} → #{to_seq}")
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8>",
+        f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>",
+    ]
+    for change in changes:
+        parts.append(f"<h2 class={change.kind}>{_text(change.atom)} {change.kind}</h2><table>")
+        parts.extend(_rows(change))
+        parts.append("</table>")
+    return "\n".join([*parts, "</html>", ""])
+
+
+def _rows(change: AtomChange) -> list[str]:
+    if change.kind is not ChangeKind.MODIFIED:
+        value = change.new if change.kind is ChangeKind.ADDED else change.old
+        return [f"<tr><td class={change.kind}>{_text(preview_text(value, _MOST_TEXT))}</td></tr>"]
+    rows = []
+    for op in change.ops[:_MOST_ROWS]:
+        path = format_path(op.path, root="") or "(value)"
+        old = "" if op.old is MISSING else preview_text(op.old, _MOST_TEXT)
+        new = "" if op.new is MISSING else preview_text(op.new, _MOST_TEXT)
+        rows.append(
+            f"<tr><td>{_text(str(op.kind))}</td><td>{_text(path)}</td>"
+            f"<td class=deleted>{_text(old)}</td><td class=added>{_text(new)}</td></tr>"
+        )
+    left = len(change.ops) - _MOST_ROWS
+    return [*rows, f"<tr><td>{left:,} more</td></tr>"] if left > 0 else rows
+
+
+def _text(text: str) -> str:
+    return escape(visible(text))
+
 
 Texts = Callable[[HistoryPort, View], Iterable[str]]
 """Makes the texts of a file from a history and the view they were asked in; called in the worker."""

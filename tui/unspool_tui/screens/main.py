@@ -1,4 +1,4 @@
-"""The main screen: timeline, history, changes, inspect, stats."""
+"""The main screen: it holds the view, takes keys and the mouse, asks the worker and paints."""
 
 from __future__ import annotations
 
@@ -13,18 +13,14 @@ from textual.message import Message
 from textual.screen import Screen
 
 from unspool.model.paths import Path
-from unspool_tui.actions import Action
+from unspool_tui.actions import Action, Keymap
 from unspool_tui.desk import Desk, Kind, Reply
-from unspool_tui.keymap import Keymap
 from unspool_tui.present.paint import Pen
-from unspool_tui.rhythm import after
 from unspool_tui.scene.scene import Scene, full_ledger
-from unspool_tui.screens import mouse
-from unspool_tui.screens.follower import Follower, SourceChanged
+from unspool_tui.screens.follower import Follower, SourceChanged, after
 from unspool_tui.screens.main_paint import Painter, pane_classes
-from unspool_tui.screens.messages import MessageLog, told_as
 from unspool_tui.screens.modal import Modal, Result
-from unspool_tui.screens.replies import Work, take_reply
+from unspool_tui.screens.replies import MessageLog, Work, take_reply, told_as
 from unspool_tui.view import moves
 from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Pane, View, Width
@@ -33,8 +29,34 @@ from unspool_tui.widgets.panel import Box, Framed, Panel
 from unspool_tui.widgets.timeline import Timeline
 
 if TYPE_CHECKING:
-    from unspool_tui.returning import Returning
+    from unspool_tui.session import Returning
     from unspool_tui.window import UnspoolApp
+
+WHEEL_ROWS: Final = 3
+"""Rows that one notch of the wheel scrolls."""
+
+
+def click(main: MainScreen, pane: Pane, row: int, *, twice: bool) -> None:
+    """Focus a panel and select the row that was hit; a second click opens it. `row` is -1 beside the rows."""
+    from unspool_tui.controls import navigation
+
+    view = moves.focus(main.view, pane)
+    main.apply(view if row < 0 else navigation.at(main, view, pane, row))
+    if twice and row >= 0:
+        main.do("open")
+
+
+def wheel(main: MainScreen, panel: Panel, by: int) -> None:
+    """Scroll a panel; head and cursor stay where they are."""
+    view = main.view
+    if panel.pane is Pane.HISTORY and view.follow and by < 0:
+        # Looking back pauses, or the next entry would pull the list away.
+        view = moves.toggle_follow(view)
+    last = max(0, panel.count - panel.page)
+    main.painter.hand.scroll(panel.pane, view, min(last, panel.top + by * WHEEL_ROWS))
+    main.view = view
+    main.repaint()
+
 
 FLASH_SECONDS: Final = 3.0
 """How long a passing word stays in the footer."""
@@ -127,15 +149,15 @@ class MainScreen(Screen[None]):
         self.follower.start()
         self.follower.read_on()
         if self.first_filter:
-            from unspool_tui.controls import finding
+            from unspool_tui.controls import search
 
-            finding.restore_filter(self, self.first_filter)
+            search.restore_filter(self, self.first_filter)
         if not self.scene.ledger.ready:
             self.desk.ask(Kind.LEDGER, lambda: full_ledger(self.scene.history))
         if self.scene.history.is_foreign:
-            from unspool_tui.controls import choosing
+            from unspool_tui.controls import tabs
 
-            choosing.offer_many(self)
+            tabs.offer_many(self)
 
     def on_unmount(self) -> None:
         """Stop; what is under way is not waited for."""
@@ -191,16 +213,16 @@ class MainScreen(Screen[None]):
         if self.scene.stats.wants_a_look(self.view):
             self.desk.ask(Kind.STATS, self.scene.history.stats)
         if self.unchecked:
-            from unspool_tui.controls import identity
+            from unspool_tui.controls import view
 
-            identity.check(self, self.unchecked)
+            view.check_identity(self, self.unchecked)
 
     def grown(self, before: int, total: int) -> None:
         """Let new entries into a filtered list, when the filter lets them through."""
         if self.keep is not None and not self.view.filter.running:
-            from unspool_tui.controls import finding
+            from unspool_tui.controls import search
 
-            finding.extend_rows(self, before, total)
+            search.extend_rows(self, before, total)
 
     @on(SourceChanged)
     def _source_changed(self) -> None:
@@ -293,12 +315,12 @@ class MainScreen(Screen[None]):
     @on(Framed.Clicked)
     def _clicked(self, message: Framed.Clicked) -> None:
         if isinstance(message.framed, Panel):
-            mouse.click(self, message.framed.pane, message.row, twice=message.twice)
+            click(self, message.framed.pane, message.row, twice=message.twice)
 
     @on(Framed.Wheeled)
     def _wheeled(self, message: Framed.Wheeled) -> None:
         if isinstance(message.framed, Panel):
-            mouse.wheel(self, message.framed, message.by)
+            wheel(self, message.framed, message.by)
 
     @on(Timeline.Scrubbed)
     def _scrubbed(self, message: Timeline.Scrubbed) -> None:

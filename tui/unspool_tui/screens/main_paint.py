@@ -7,20 +7,18 @@ from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Final
 
 from unspool.model.paths import Path
-from unspool_tui.actions import hints
+from unspool_tui.actions import hints, show_key
 from unspool_tui.desk import Kind
-from unspool_tui.keymap import show_key
 from unspool_tui.present.header import Cost, Marks, flash_row, footer, header
 from unspool_tui.present.line import BLANK, Row, wrap_words
-from unspool_tui.present.timeline import span
 from unspool_tui.questions import leaf_writers, tell_story
-from unspool_tui.rhythm import after
 from unspool_tui.scene.detail import Request, request_of
-from unspool_tui.scene.history_pane import nothing_rows
-from unspool_tui.scene.lanes import ROOM_FOR_LANES
+from unspool_tui.scene.history_pane import ROOM_FOR_LANES, nothing_rows
+from unspool_tui.screens.follower import after
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane, View
 from unspool_tui.widgets.panel import Listed, Made, Panel, Source
+from unspool_tui.widgets.timeline import span
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen

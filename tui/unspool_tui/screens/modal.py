@@ -1,20 +1,25 @@
-"""The base of the small screens in front of the main one: Escape always leaves, no key typed ahead is lost."""
+"""The small screens in front of the main one, and the two simple ones: a line to type into, something to read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar, cast
 
 from textual import events, on
+from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
+from textual.containers import Horizontal
 from textual.css.query import NoMatches
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from unspool.errors import UnspoolError
+from unspool_tui.present.line import Frame, Row, on_grid
 from unspool_tui.present.paint import Pen
 from unspool_tui.widgets.line_input import LineInput
 from unspool_tui.widgets.lines import Lines
+from unspool_tui.widgets.panel import Framed, Listed
 
 if TYPE_CHECKING:
     from unspool_tui.window import UnspoolApp
@@ -138,3 +143,189 @@ class Modal(ModalScreen[Result]):
 
     def enter(self, text: str) -> None:
         """Take the typed line."""
+
+
+Check = Callable[[str], str]
+"""Returns a hint for what is typed so far, or raises an UnspoolError that says what is wrong with it."""
+Complete = Callable[[str], list[str]]
+"""Returns what a line may go on with, each as the whole line."""
+_OFFERED: Final = 30
+"""Lines that are told while there are several; no screen has room for more."""
+
+
+class Prompt(Modal[str]):
+    """Asks for a line of text; what was typed before comes back with the arrow keys, and Tab completes."""
+
+    AUTO_FOCUS = "Input"
+
+    def __init__(
+        self,
+        sign: str,
+        hint: str,
+        *,
+        text: str = "",
+        check: Check | None = None,
+        history: Sequence[str] = (),
+        complete: Complete | None = None,
+    ) -> None:
+        """Make a prompt.
+
+        Args:
+            sign: what stands before the line, such as `/`.
+            hint: help shown above it.
+            text: what the line holds at first.
+            check: looks at every change.
+            history: lines typed before, newest last.
+            complete: tells what Tab may go on with; None where there is nothing to complete.
+        """
+        super().__init__()
+        self._sign = sign
+        self._hint = hint
+        self._text = text
+        self._check = check
+        self._before = list(history)
+        self._place = len(self._before)
+        self._complete = complete
+        self._completed = ""
+        self._said: tuple[str, str] = (hint, "dim")
+
+    def compose(self) -> ComposeResult:
+        """Lay out the hint and the line."""
+        yield Lines(id="hint")
+        with Horizontal(id="prompt"):
+            yield Lines(id="sign")
+            yield LineInput(self._text, id="line", select_on_focus=False)
+
+    def paint(self) -> None:
+        """Show the sign and the hint."""
+        self.query_one("#hint", Lines).show_rows([Row(((" ", "text"), self._said), ground="bar")])
+        self.query_one("#sign", Lines).show_rows([Row(((f" {self._sign} ", "key"),), ground="bar")])
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        # What Tab tells stays until something else is typed; word of earlier letters may come after it.
+        if event.value == event.input.value != self._completed:
+            self._look(event.value)
+
+    def _look(self, text: str) -> bool:
+        """Tell what the text would do; say whether it is valid."""
+        valid = True
+        try:
+            said = self._check(text) if self._check is not None and text.strip() else ""
+            self._said = (on_grid(said) or self._hint, "text" if said else "dim")
+        except UnspoolError as error:
+            self._said = (on_grid(str(error)), "warning")
+            valid = False
+        self.paint()
+        return valid
+
+    def enter(self, text: str) -> None:
+        """Close with the line, if it is valid."""
+        if self._look(text):
+            self.dismiss(text)
+
+    def press(self, key: str, character: str | None) -> bool:
+        """Bring back lines typed before, and complete what is typed."""
+        if key == "tab" and self._complete is not None:
+            self._go_on(self._complete)
+            return True
+        if key not in ("up", "down"):
+            return False
+        self._place = max(0, min(self._place + (1 if key == "down" else -1), len(self._before)))
+        self._write_line(self._before[self._place] if self._place < len(self._before) else "")
+        return True
+
+    def _write_line(self, text: str) -> None:
+        line = self.query_one("#line", Input)
+        line.value = text
+        line.cursor_position = len(line.value)
+
+    def _go_on(self, complete: Complete) -> None:
+        """Add all that the lines offered have in common, and tell them apart where there are several."""
+        typed = self.query_one("#line", Input).value
+        offered = complete(typed)
+        if not offered:
+            self._said = ("nothing there begins so", "warning")
+        else:
+            # What all have in common is what the first and the last in order have in common.
+            first, last = min(offered), max(offered)
+            shared = next((at for at in range(len(first)) if first[at] != last[at : at + 1]), len(first))
+            self._completed = first[:shared] if len(offered) > 1 else ""
+            self._write_line(first[:shared])
+            step = max(typed.rfind(mark) for mark in " .") + 1
+            more = f"  and {len(offered) - _OFFERED} more" if len(offered) > _OFFERED else ""
+            told = "  ".join(line[step:] for line in offered[:_OFFERED]) + more
+            self._said = (on_grid(told) if len(offered) > 1 else self._hint, "text")
+        self.paint()
+
+
+class Reader(Modal[None]):
+    """Shows rows: help, the message log."""
+
+    def __init__(self, title: str, make: Callable[[int], list[Row]], *, at_end: bool = False) -> None:
+        """Make a reader.
+
+        Args:
+            title: what there is to read.
+            make: returns the lines for a width, so that none is cut.
+            at_end: begin with the last lines.
+        """
+        super().__init__()
+        self._title = title
+        self._make = make
+        self._at_end = at_end
+        self._lines: list[Row] = []
+        self._width = 0
+        self._top = 0
+
+    def compose(self) -> ComposeResult:
+        """Lay out the frame."""
+        yield Framed(id="reader")
+
+    def paint(self) -> None:
+        """Show the rows from where the reader is."""
+        framed = self.query_one(Framed)
+        if framed.inner_width != self._width:
+            self._width = framed.inner_width
+            self._lines = self._make(self._width)
+            if self._at_end:
+                self._top = len(self._lines)
+        self._top = max(0, min(self._top, len(self._lines) - framed.page))
+        frame = Frame(0, self._title, right=(("Esc leaves", "faint"),), focused=True)
+        framed.show(Listed(self._lines), frame, None, top=self._top)
+
+    def press(self, key: str, character: str | None) -> bool:
+        """Scroll or leave."""
+        page = self.query_one(Framed).page
+        steps = {
+            "down": 1,
+            "j": 1,
+            "up": -1,
+            "k": -1,
+            "pagedown": page,
+            "space": page,
+            "pageup": -page,
+            "ctrl+d": page // 2,
+            "ctrl+u": -(page // 2),
+            "home": -len(self._lines),
+            "g": -len(self._lines),
+            "end": len(self._lines),
+        }
+        if character == "G":
+            self._scroll(len(self._lines))
+        elif key in steps:
+            self._scroll(steps[key])
+        elif key in ("q", "f1", "enter") or character in ("?", "!"):
+            self.leave()
+        else:
+            return False
+        return True
+
+    def _scroll(self, by: int) -> None:
+        self._at_end = False
+        self._top += by
+        self.paint()
+
+    @on(Framed.Wheeled)
+    def _wheeled(self, message: Framed.Wheeled) -> None:
+        self._scroll(3 * message.by)

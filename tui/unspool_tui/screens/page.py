@@ -14,7 +14,7 @@ from unspool_tui.desk import Kind, Reply
 from unspool_tui.present.chain_lines import progress_row
 from unspool_tui.present.header import footer
 from unspool_tui.present.line import Frame, Row
-from unspool_tui.rhythm import after
+from unspool_tui.screens.follower import after
 from unspool_tui.screens.modal import Modal
 from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Framed, Made

@@ -1,0 +1,218 @@
+"""How things are shown: zoom, modes, wrapping, lanes; the base and what is compared with it; identity keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, cast
+
+from msgspec.structs import replace
+
+from unspool.delta.identity import identity_pattern, pattern_of
+from unspool.errors import ConfigError
+from unspool_tui.desk import Kind, Reply
+from unspool_tui.scene.history_pane import MOST_LANES, ROOM_FOR_LANES
+from unspool_tui.view import moves
+from unspool_tui.view.model import Against, Pane
+from unspool_tui.view.outline import value_at
+
+if TYPE_CHECKING:
+    from unspool.history.history import History
+    from unspool_tui.screens.main import MainScreen
+
+
+def zoom(main: MainScreen) -> None:
+    """Give the focused pane the whole screen, or take it back."""
+    main.apply(moves.toggle_zoom(main.view))
+
+
+def mode(main: MainScreen) -> None:
+    """Show the state as a tree, as JSON or raw."""
+    view = moves.focus(main.view, Pane.INSPECT) if main.view.side is Pane.STATS else main.view
+    main.apply(moves.next_mode(replace(view, inspect_row=0)))
+
+
+def unchanged(main: MainScreen) -> None:
+    """List the atoms that did not change, or hide them."""
+    main.apply(replace(main.view, unchanged=not main.view.unchanged))
+
+
+def words(main: MainScreen) -> None:
+    """Explain the changes in sentences, or show them."""
+    main.apply(replace(main.view, words=not main.view.words, change_row=0))
+
+
+def wrap(main: MainScreen) -> None:
+    """Give long values as many lines as they need, or one."""
+    main.apply(replace(main.view, wrap=not main.view.wrap))
+
+
+def gaps(main: MainScreen) -> None:
+    """Show gaps instead of the clock, or the clock again."""
+    main.apply(replace(main.view, gaps=not main.view.gaps))
+
+
+def plot(main: MainScreen) -> None:
+    """Draw the selected number over the history."""
+    from unspool_tui.screens.plot import PlotScreen
+
+    value = value_at(main.scene.detail.state, main.view.selected)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        main.flash("plot: only a number can be drawn; select one in Changes or Inspect", "warning")
+    else:
+        main.open(PlotScreen(main, main.view.selected))
+
+
+def pin(main: MainScreen) -> None:
+    """Give the selected atom a lane in the timeline, or take it away."""
+    atom = str(main.view.selected[0])
+    main.apply(moves.toggle_pin(main.view, atom, MOST_LANES))
+    if atom not in main.view.pinned:
+        main.flash(f"no longer pinned: {atom}")
+    elif main.size.width < ROOM_FOR_LANES:
+        main.flash(f"pinned: {atom}; its lane shows from {ROOM_FOR_LANES} columns on", "warning")
+    else:
+        main.flash(f"pinned: {atom}")
+
+
+def chains(main: MainScreen) -> None:
+    """Open the chains screen."""
+    from unspool_tui.screens.chains import ChainsScreen
+
+    if main.scene.ledger.ready:
+        main.open(ChainsScreen(main))
+    else:
+        main.flash("the history is still being read", "warning")
+
+
+def simulate(main: MainScreen) -> None:
+    """Open the simulator."""
+    from unspool_tui.screens.disk_usage import SimulatorScreen
+
+    main.open(SimulatorScreen(main))
+
+
+def footprint(main: MainScreen) -> None:
+    """Open the page that tells where the bytes are."""
+    from unspool_tui.screens.disk_usage import FootprintScreen
+
+    main.open(FootprintScreen(main))
+
+
+def mark_base(main: MainScreen) -> None:
+    """Mark the head as base and compare against it."""
+    main.apply(moves.mark_base(main.view))
+    main.flash(f"#{main.view.head} is the base now; every entry is compared with it until M clears it")
+
+
+def clear_base(main: MainScreen) -> None:
+    """Forget the base."""
+    main.apply(moves.clear_base(main.view))
+
+
+def swap_base(main: MainScreen) -> None:
+    """Let head and base change places."""
+    main.apply(moves.swap_base(main.view))
+
+
+def against(main: MainScreen) -> None:
+    """Choose what the head is compared with."""
+    from unspool_tui.screens.menu import Choice, Menu
+
+    view = main.view
+    choices = [Choice("p", "the previous entry", str(Against.PREVIOUS))]
+    if view.base is not None:
+        choices.append(Choice("b", f"the base, #{view.base}", str(Against.BASE)))
+    choices.append(Choice("l", f"live: the newest entry, #{view.tip}", str(Against.LIVE)))
+
+    def chosen(name: str | None) -> None:
+        if name is not None:
+            main.apply(moves.compare_against(main.view, Against(name)))
+
+    main.open(Menu("Compare with", choices, at=str(view.against)), chosen)
+
+
+def ask_identity(main: MainScreen) -> None:
+    """Ask for the key of a list; the list at the selected place is proposed, with the key it is compared by now."""
+    from unspool_tui.screens.modal import Prompt
+
+    def typed(text: str | None) -> None:
+        if text is not None and text.strip():
+            main.typed.setdefault("identity", []).append(text)
+            apply_identity(main, *_pair(text))
+
+    hint = "which key tells the records of a list apart? such as orders[*]=number; nothing after = detects it again"
+    main.open(Prompt("I", hint, text=_proposal(main), check=_check, history=main.typed.get("identity", ())), typed)
+
+
+def _proposal(main: MainScreen) -> str:
+    path, key = main.scene.changes.aligned(main.view)
+    return f"{pattern_of(path)}[*]={key}" if path else ""
+
+
+def _check(text: str) -> str:
+    pattern, key = _pair(text)
+    if not key:
+        return f"the key of {pattern}[*] is detected again"
+    return f"the records of {pattern}[*] are told apart by {key}; Enter compares and remembers"
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """Take `PATH=KEY` apart.
+
+    Raises:
+        ConfigError: there is no equals sign in it.
+        PathSyntaxError: the path is none.
+    """
+    path, mark, key = text.strip().rpartition("=")
+    if not mark:
+        raise ConfigError("write PATH=KEY, such as orders[*]=number")
+    return identity_pattern(path), key
+
+
+def apply_identity(main: MainScreen, pattern: str, key: str) -> None:
+    """Compare by a key from now on, and remember it unless it tells nothing apart."""
+    main.scene.identify({**(main.scene.history.identity or {}), pattern: key})
+    main.repaint()
+    said = f"{pattern}[*] is compared by {key}" if key else f"the key of {pattern}[*] is detected again"
+    check_identity(main, {pattern: key}, said)
+
+
+def check_identity(main: MainScreen, identity: Mapping[str, str], said: str = "") -> None:
+    """Look in the worker whether keys tell anything apart; when all of them do they are remembered, and `said` is told."""
+
+    def take(reply: Reply) -> None:
+        if reply.error is None and reply.value:
+            for sentence in reply.value:
+                main.flash(f"identity: {sentence}; it is not remembered", "warning")
+            return
+        if reply.error is None:
+            main.unspool_app.front.remember_identity(identity)
+        if said:
+            main.flash(said, "good")
+
+    def look() -> tuple[str, ...]:
+        from unspool.query.identities import unmatched
+
+        return unmatched(cast("History", main.scene.history), identity)
+
+    main.ask(Kind.TASK, look, take)
+
+
+CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
+    "pane.zoom": zoom,
+    "inspect.mode": mode,
+    "changes.unchanged": unchanged,
+    "changes.words": words,
+    "wrap": wrap,
+    "history.gaps": gaps,
+    "chains": chains,
+    "simulate": simulate,
+    "bytes": footprint,
+    "plot": plot,
+    "pin": pin,
+    "base.mark": mark_base,
+    "base.clear": clear_base,
+    "base.swap": swap_base,
+    "against": against,
+    "identity": ask_identity,
+}
