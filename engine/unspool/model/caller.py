@@ -20,7 +20,8 @@ SAME_META: Final[Mapping[str, Value]] = MappingProxyType({CONTEXT: SAME})
 RESTATED: Final = 64
 """Entries after which surroundings are told again though they are the same, so that nobody looks far for them."""
 
-
+EVENT: Final = "event"
+"""The key of meta under which the payload of an action is kept: a reducer can make the entry's state of it once more."""
 PASSED_OVER: Final = "unspool.passed_over"
 """The key of meta under which stands how many calls before an entry a recorder with a bound on its pace left out."""
 

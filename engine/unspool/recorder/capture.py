@@ -111,6 +111,10 @@ class Capture:
         # In one, so that a call on another thread finds objects and their bytes together.
         self._last: tuple[Base, Mapping[str, Value]] = (self.base, _NO_OBJECTS)
 
+    def ticket(self) -> int:
+        """Return a number larger than the tickets of all states that were captured before."""
+        return next(self._tickets)
+
     def encode(self, state: Mapping[str, Value], *, is_part: bool = False) -> Captured:
         """Encode a state. This runs code of the app: nothing may be held that it could wait for.
 
@@ -123,7 +127,7 @@ class Capture:
             RefusedEntry: an atom's name is no text.
             RuntimeError: another thread changed the state meanwhile.
         """
-        ticket = next(self._tickets)
+        ticket = self.ticket()
         if isinstance(state, EncodedState) and self._encoding.keeps_all and not is_part:
             return Captured(ticket, state, base=state.base)
         if type(state) is dict and not self._immutable and not is_part:

@@ -75,11 +75,20 @@ class Pace:
         """Calls passed over so far."""
         return self._told + len(self.passed)
 
+    @property
+    def has_put_off(self) -> bool:
+        """Whether atoms wait for the next entry."""
+        return bool(self._pending)
+
+    def pass_over(self) -> None:
+        """Count a call that is not recorded."""
+        self.passed.append(None)
+
     def admits(self) -> bool:
         """Say whether a call that comes now is recorded; one that is not is counted."""
         if self._is_due():
             return True
-        self.passed.append(None)
+        self.pass_over()
         return False
 
     def _is_due(self) -> bool:

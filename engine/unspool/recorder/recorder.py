@@ -12,7 +12,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from datetime import timedelta
 from types import FrameType, TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
@@ -20,7 +20,7 @@ from unspool.codec.strategies import DeltaStrategy, FullSnapshotStrategy
 from unspool.delta.identity import canonical_identity
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, NotesNotKept, UnspoolError, UnsupportedValue
 from unspool.files.private import PRIVATE, check_mode
-from unspool.model.values import Missing, Value
+from unspool.model.values import MISSING, Missing, Value
 from unspool.model.wire import decode, is_race
 from unspool.recorder.adapters import Objects
 from unspool.recorder.calling import Caller
@@ -44,6 +44,9 @@ from unspool.store.keeping import Keep, keep_of
 from unspool.store.memory import MemoryStore
 from unspool.store.postgres import CLOSE_S, SERVER_S, SPOOL_BYTES, SpoolOptions
 from unspool.store.protocol import Forwards, Sink, Store
+
+if TYPE_CHECKING:
+    from unspool.recorder.traveling import OnTravel, Travel
 
 _LONGEST_NOTE: Final = 4096
 """Characters of a note that are kept."""
@@ -89,6 +92,7 @@ class Recorder:
         max_hz: float | None = None,
         budget: str | float | None = None,
         keep: str | int | timedelta | None = None,
+        on_travel: OnTravel | None = None,
         clock: Callable[[], int] = time.time_ns,
         mode: int = PRIVATE,
         spool: str | os.PathLike[str] | None = None,
@@ -129,6 +133,9 @@ class Recorder:
             keep: how much of the recording stays in the file: `"last 10_000"` or `10_000` entries, `"100MB"`, `"7d"` or a
                 `timedelta`; several texts with a comma between them. The oldest blocks of entries are dropped beyond
                 that; numbers stay, and the history begins with a later entry. None keeps all.
+            on_travel: puts the app into the state of an entry: `on_travel(state, seq)`, with the entry's atoms by name. With
+                it, whoever looks at the file can ask the app to go back, by a socket beside the file; it is called by
+                `poll` only, and what is recorded next follows that entry.
             clock: gives nanoseconds since the epoch.
             mode: permissions of a new file, whatever the umask, such as `0o640` to let a group read it. A file that is
                 there keeps its own.
@@ -163,6 +170,9 @@ class Recorder:
         self._state = state
         self._hooks = Hooks(self)
         self._watched = Watched()
+        self._on_travel = on_travel
+        self._travel: Travel | None = None
+        self._wake: Callable[[], object] | None = None
         self._turns = self._new_turns()
         self._is_stopped = True
         self._is_closed = False
@@ -255,6 +265,22 @@ class Recorder:
             )
         self._is_stopped = False
         at_process_end(_close_at_end, weakref.ref(self))
+        if self._on_travel is not None:
+            self._open_channel(store, self._on_travel)
+
+    def _open_channel(self, store: Sink, on_travel: OnTravel) -> None:
+        # Sockets and their thread are for those who want to travel.
+        from unspool.control.channel import ControlUnavailable
+        from unspool.recorder.traveling import Travel
+
+        if not isinstance(store, FileStore):
+            error = ControlUnavailable("on_travel needs a file as the target: its control socket lies beside it")
+            self._troubles.tell_or_raise(Trouble.NO_CHANNEL, error, "unspool cannot be asked to travel")
+            return
+        try:
+            self._travel = Travel(self, store.path, on_travel, self._wake)
+        except ControlUnavailable as error:
+            self._troubles.tell_or_raise(Trouble.NO_CHANNEL, error, "unspool cannot be asked to travel")
 
     def _store_at(self, target: str, *, own: bool) -> Sink:
         try:
@@ -276,6 +302,9 @@ class Recorder:
             self._is_waking = self._children == "own" and isinstance(self._target, str | os.PathLike)
         if self._surroundings is not None:
             self._surroundings.after_fork()
+        if self._travel is not None:
+            self._travel.after_fork()
+            self._travel = None
         self._is_stopped = True
         self._turns = self._new_turns()
         self._pace = Pace(*self._bounds_on_pace) if self._pace.is_bounded else self._pace
@@ -308,6 +337,7 @@ class Recorder:
         parent_seq: int | None = None,
         part: Collection[str] | None = None,
         full: bool = False,
+        event: Value = MISSING,
         stacklevel: int = 1,
     ) -> int | None:
         """Record a state.
@@ -322,6 +352,7 @@ class Recorder:
             part: the atoms that follow `parent_seq`, where a state merges several parts (threads, players) and only one
                 of them went back; all other atoms follow the last entry. None: all atoms follow it.
             full: store a full snapshot whatever the strategy says.
+            event: the payload of the action, kept in `meta["event"]`: `unspool replay` hands it to a reducer.
             stacklevel: whose place `caller` keeps: 1 the caller's, 2 that of the caller's caller, and so on.
 
         Returns:
@@ -331,10 +362,13 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        said = Said(action, meta, timestamp_ns, entry_id, parent_seq, part, full, stacklevel)
+        said = Said(action, meta, timestamp_ns, entry_id, parent_seq, part, full, stacklevel, event=event)
         frame = sys._getframe(1)
-        if not self._pace.is_bounded:
+        if not self._pace.is_bounded and not self._pace.has_put_off:
             return self._enter(state, said, frame)
+        if self._is_held_back:
+            self._hold_back({})
+            return None
         if said.may_be_passed_over and not self._pace.admits():
             return None
         pending, skipped = self._pace.taken(), self._troubles.skipped
@@ -355,13 +389,14 @@ class Recorder:
         entry_id: str = "",
         parent_seq: int | None = None,
         part: Collection[str] | None = None,
+        event: Value = MISSING,
         stacklevel: int = 1,
     ) -> int | None:
         """Record that some atoms were touched; all others are as they were. The cost follows these atoms.
 
         Args:
             atoms: by name; new ones are added, and those whose value is `unspool.MISSING` are taken away.
-            action, timestamp_ns, meta, entry_id, parent_seq, part, stacklevel: see `record`.
+            action, timestamp_ns, meta, entry_id, parent_seq, part, event, stacklevel: see `record`.
 
         Returns:
             As `record`.
@@ -369,14 +404,18 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        said = Said(action, meta, timestamp_ns, entry_id, parent_seq, part, stacklevel=stacklevel)
+        said = Said(action, meta, timestamp_ns, entry_id, parent_seq, part, stacklevel=stacklevel, event=event)
         frame = sys._getframe(1)
-        if not self._pace.is_bounded or not self.recording:
+        pays = self._pace.is_bounded or self._pace.has_put_off or self._is_held_back
+        if not pays or not self.recording:
             return self._enter(atoms, said, frame, is_part=True)
         try:
             given = dict(items_of(atoms, "atoms"))
         except Exception as error:  # noqa: BLE001 - whatever a mapping's own methods raise must not reach the app
             self._left_out(error)
+            return None
+        if self._is_held_back:
+            self._hold_back(given)
             return None
         if said.may_be_passed_over and not self._pace.admits():
             self._pace.put_off(given)
@@ -548,7 +587,7 @@ class Recorder:
         return stop
 
     def poll(self, action: str = "", *, stacklevel: int = 1) -> int | None:
-        """Record the watched objects where any of them changed since the last entry.
+        """Go back where somebody asked for it (`on_travel`), and record the watched objects where any of them changed.
 
         Args:
             action: why it is looked.
@@ -560,8 +599,94 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
+        travel = self._travel
+        if travel is not None:
+            if travel.waits:
+                travel.serve()
+            if not self._watched.watches:
+                return None
         said = Said(action, stacklevel=stacklevel, only_changes=True)
         return self._enter({}, said, sys._getframe(1), is_part=True)
+
+    @property
+    def wake(self) -> Callable[[], object] | None:
+        """Called, in a thread of the recorder's own, when a command waits for `poll`: has the app's loop call `poll` soon.
+
+        Such as `lambda: loop.call_soon_threadsafe(recorder.poll)`. None where the app calls `poll` often enough by itself.
+        """
+        return self._wake
+
+    @wake.setter
+    def wake(self, call: Callable[[], object] | None) -> None:
+        self._wake = call
+        if self._travel is not None:
+            self._travel.wake = call
+            if self._travel.waits:
+                self._travel.call_wake()
+
+    def follow(self, seq: int) -> None:
+        """Have the next entry follow another one than the last, as after a jump: a fork.
+
+        What the next entry does not say is as it was there: an `update` is put upon the state at `seq`.
+
+        Raises:
+            EntryNotFound: there is no such entry.
+            UnspoolError: it cannot be read.
+        """
+        writer = self._writer
+        if writer is not None:
+            self._turns.alone(lambda: writer.follow(seq))
+
+    @property
+    def followed(self) -> int:
+        """The entry that the next one follows; -1 where there is none."""
+        return -1 if self._writer is None else self._writer.followed
+
+    @property
+    def newest(self) -> int:
+        """See `Travels`."""
+        return len(self.store) - 1
+
+    def settle_before_travel(self) -> None:
+        """See `Travels`."""
+        pending = self._pace.taken()
+        said = Said("as it was before the jump", only_changes=True)
+        if self._state is not None:
+            self._enter(None, said, None)
+        elif pending or self._watched:
+            self._enter(pending, said, None, is_part=True)
+
+    def state_for_travel(self, seq: int) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """See `Travels`.
+
+        Raises:
+            EntryNotFound: there is no such entry.
+            UnspoolError: it cannot be read, or an entry is being written.
+        """
+        found: list[tuple[dict[str, bytes], dict[str, bytes]]] = []
+        writer = self._writer
+        if writer is not None:
+            self._turns.alone(lambda: found.append((self._capture.base.to_dict(), writer.state_of(seq))))
+        if not found:
+            raise UnspoolError("the program is just writing an entry; ask again")
+        return found[0]
+
+    def unlike_followed(self) -> list[str]:
+        """See `Travels`."""
+        # What a pause held back belongs to the line that was left.
+        self._pace.taken()
+        if self._state is None and not self._watched:
+            return []
+        try:
+            state = {} if self._state is None else self._state()
+            captured = self._capture.encode({**self._watched.atoms(), **state}, is_part=self._state is None)
+            return [change.atom for change in self._capture.compare(captured).changes]
+        except Exception:  # noqa: BLE001 - a state that cannot be taken cannot be compared; recording tells of it
+            return []
+
+    def shown_error(self, error: BaseException) -> str:
+        """See `Travels`."""
+        return self._encoding.shown(error)
 
     def take_watched(self, name: str, action: str, meta: Mapping[str, Value]) -> None:
         """See `TakesWatched`; what goes wrong never reaches an assignment of the app."""
@@ -602,10 +727,24 @@ class Recorder:
         said = Said(action, {**facts, "state": "not taken"}, is_short=True)
         return self._enter({}, said, frame, is_part=True)
 
+    @property
+    def _is_held_back(self) -> bool:
+        """Whether a call that comes now is to record nothing."""
+        return self._travel is not None and (self._travel.paused or self._travel.is_in_app)
+
+    def _hold_back(self, atoms: Mapping[str, Value]) -> None:
+        """Pass a call over; the next entry tells of it. What the app does while it is put back is no call of its own."""
+        if self._travel is None or not self._travel.is_in_app:
+            self._pace.put_off(atoms)
+            self._pace.pass_over()
+
     def _enter(
         self, state: Mapping[str, Value] | None, said: Said, frame: FrameType | None, *, is_part: bool = False
     ) -> int | None:
         if self._is_stopped and not self._wake_up():
+            return None
+        if self._travel is not None and self._is_held_back:
+            self._hold_back({})
             return None
         try:
             self._tell_of_sealing()
@@ -629,6 +768,8 @@ class Recorder:
                 self._tell_news()
                 if self._forwards.confirms and seq is not None:
                     self._confirm(self._forwards, seq)
+            if self._travel is not None and seq is not None:
+                self._travel.recorded(seq)
             return seq
         return None
 
@@ -752,6 +893,9 @@ class Recorder:
     def close(self) -> None:
         """Finish the recording; closing twice is fine. In a forked child this leaves the parent's file alone."""
         self._is_waking = False
+        if self._travel is not None:
+            self._travel.close()
+            self._travel = None
         self._hooks.remove()
         was_closed, self._is_closed = self._is_closed, True
         pending = self._pace.taken()

@@ -8,7 +8,8 @@ from types import FrameType
 
 import msgspec
 
-from unspool.model.values import Value
+from unspool.model.caller import EVENT
+from unspool.model.values import MISSING, Value
 from unspool.recorder.calling import Caller
 from unspool.recorder.encoding import Encoding
 from unspool.recorder.given import bounded, plain_text, whole_level, whole_ns, whole_seq
@@ -31,6 +32,7 @@ class Said(msgspec.Struct, frozen=True):
         is_short: keep no more of the facts than some kilobytes.
         is_note: there is no state.
         only_changes: nothing is to be recorded where nothing changed.
+        event: the payload of the action.
     """
 
     action: str = ""
@@ -44,6 +46,7 @@ class Said(msgspec.Struct, frozen=True):
     is_short: bool = False
     is_note: bool = False
     only_changes: bool = False
+    event: Value = MISSING
 
     @property
     def may_be_passed_over(self) -> bool:
@@ -89,7 +92,8 @@ class Sayings:
             UnsupportedValue: strict, and a fact cannot be kept.
         """
         encoding = self._encoding.short if said.is_short else self._encoding
-        meta: Mapping[str, Value] | None = encoding.meta(said.meta, problems)
+        given = said.meta if said.event is MISSING else {**(said.meta or {}), EVENT: said.event}
+        meta: Mapping[str, Value] | None = encoding.meta(given, problems)
         if self._callers is not None:
             meta = self._callers.added_to(meta, frame, whole_level(said.stacklevel) - 1)
         timestamp_ns, part = said.timestamp_ns, said.part

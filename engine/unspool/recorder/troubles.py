@@ -51,6 +51,10 @@ class EntriesWait(RecordingWarning):
     """Entries lie in the spool because a server cannot be reached, or refuses them; the app has nothing to do."""
 
 
+class TravelUnavailable(RecordingWarning):
+    """The app cannot be asked to go back, as its control channel cannot be opened; it is recorded all the same."""
+
+
 class Trouble(Enum):
     """Kinds of trouble; each is told once a recorder."""
 
@@ -61,6 +65,7 @@ class Trouble(Enum):
     LOG_KEPT = DamagedLogKept
     NO_LOOP = NoRunningLoop
     UNCONFIRMED = EntriesWait
+    NO_CHANNEL = TravelUnavailable
 
 
 class Troubles:

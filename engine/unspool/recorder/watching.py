@@ -130,7 +130,7 @@ class _Assignments:
     def __init__(self) -> None:
         # It lets a thread in again: a destructor may end a watch while another one begins.
         self._lock = threading.RLock()
-        self._watches: dict[type, dict[int, tuple[Watch, ...]]] = {}
+        self.watches: dict[type, dict[int, tuple[Watch, ...]]] = {}
         self._undo: dict[type, Callable[[], None]] = {}
 
     def add(self, watched: Value, watch: Watch) -> bool:
@@ -142,14 +142,14 @@ class _Assignments:
                 if undo is None:
                     return False
                 self._undo[kind] = undo
-            places = self._watches.setdefault(kind, {})
+            places = self.watches.setdefault(kind, {})
             places[id(watched)] = (*places.get(id(watched), ()), watch)
         return True
 
     def remove(self, kind: type, watch: Watch) -> None:
         """Hear no more of what a watch watches; the class is as it was when nothing of it is watched any more."""
         with self._lock:
-            places = self._watches.get(kind, {})
+            places = self.watches.get(kind, {})
             for place, watches in list(places.items()):
                 left = tuple(one for one in watches if one is not watch)
                 if left:
@@ -158,7 +158,7 @@ class _Assignments:
                     del places[place]
             if not places and kind in self._undo:
                 self._undo.pop(kind)()
-                self._watches.pop(kind, None)
+                self.watches.pop(kind, None)
 
     def _wrap(self, kind: type) -> Callable[[], None] | None:
         undone: list[Callable[[], None]] = []
@@ -184,7 +184,7 @@ class _Assignments:
             # A number of an object that is gone may be another one's now.
             watches = [
                 watch
-                for watch in self._watches.get(kind, {}).get(id(holder), ())
+                for watch in self.watches.get(kind, {}).get(id(holder), ())
                 if watch.value() and watch.value()[0] is holder
             ]
             for watch in watches:
@@ -213,14 +213,18 @@ _assignments: Final = _Assignments()
 
 
 class Watched:
-    """The watched objects of one recorder."""
+    """The watched objects of one recorder.
+
+    Attributes:
+        watches: by atom.
+    """
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._watches: dict[str, Watch] = {}
+        self.watches: dict[str, Watch] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._watches)
+        return bool(self.watches)
 
     def add(self, recorder: TakesWatched, watched: Value, name: str, *, hears: bool) -> Callable[[], None]:
         """Watch an object, and return what ends it.
@@ -229,7 +233,7 @@ class Watched:
             ConfigError: the name is no text or taken, or the object is one that Textual changes all the time.
         """
         plain_text(name, "the name of a watched object")
-        if name in self._watches:
+        if name in self.watches:
             raise ConfigError(f"{name!r} is watched already; give this object another name")
         dom = sys.modules.get("textual.dom")
         if dom is not None and issubclass(type(watched), dom.DOMNode):
@@ -237,24 +241,24 @@ class Watched:
                 "apps, screens and widgets of Textual are followed by their reactives: "
                 "unspool.bridges.textual.record_reactives(recorder, node)"
             )
-        watch = self._watches[name] = Watch(recorder, watched, name, hears=hears)
+        watch = self.watches[name] = Watch(recorder, watched, name, hears=hears)
 
         def stop() -> None:
             watch.stop()
-            if self._watches.get(name) is watch:
-                self._watches = {at: one for at, one in self._watches.items() if one is not watch}
+            if self.watches.get(name) is watch:
+                self.watches = {at: one for at, one in self.watches.items() if one is not watch}
 
         return stop
 
     def atoms(self) -> dict[str, Value]:
         """Return the objects that are still there, by atom."""
-        return {name: value for name, watch in self._watches.items() for value in watch.value()}
+        return {name: value for name, watch in self.watches.items() for value in watch.value()}
 
     def stop(self) -> None:
         """Watch nothing more."""
-        for watch in self._watches.values():
+        for watch in self.watches.values():
             watch.stop()
-        self._watches = {}
+        self.watches = {}
 
 
 __all__ = ["Watch", "Watched"]

@@ -105,6 +105,7 @@ class EntryWriter:
         self._told = Told(named)
         self._pace = pace or Pace(None, None)
         self._newest = -1
+        self._followed: int | None = None
         if isinstance(store, KeepsSettings):
             store.note_recording(strategy_name(strategy), codec.value)
             if identity is not None:
@@ -112,16 +113,34 @@ class EntryWriter:
         self._catch_up()
 
     def _catch_up(self) -> None:
-        """Compare the next state with the last one stored; the next entry is full all the same."""
+        """Compare the next state with the one that it follows; the next entry is full all the same."""
         if isinstance(self.store, FileStore | Forwards):
             self.store.settle()
-        count = len(self.store)
-        has_entries = count > first_of(self.store)
-        state = replay(self.store.run(count - 1), count - 1, self.store.atom_name) if has_entries else {}
+        seq = self.followed
+        state = replay(self.store.run(seq), seq, self.store.atom_name) if seq >= first_of(self.store) else {}
         self._capture.keep(Taken([], Base.of(state)))
         self._chain = RecordedChain()
         self._told.keep(None, None)
         self._is_settled = True
+
+    @property
+    def followed(self) -> int:
+        """The entry that the next one follows, unless it says another itself; -1 before the first one."""
+        return len(self.store) - 1 if self._followed is None else self._followed
+
+    def follow(self, seq: int) -> None:
+        """Have the next entry follow another one than the last: what it does not say is as it was there.
+
+        States that were captured before are out of date.
+
+        Raises:
+            UnknownParent: there is no such entry.
+            CorruptHistory: it cannot be read.
+        """
+        self.state_of(seq)
+        self._followed = None if seq == len(self.store) - 1 else seq
+        self._catch_up()
+        self._newest = self._capture.ticket()
 
     def write(self, captured: Captured, facts: Facts, *, is_last_attempt: bool = True) -> int | None:
         """Write one entry.
@@ -138,6 +157,9 @@ class EntryWriter:
             raise OutOfDate
         if not self._is_settled:
             self._catch_up()
+        is_built_upon = facts.parent_seq is None
+        if is_built_upon and self._followed is not None:
+            facts = msgspec.structs.replace(facts, parent_seq=self._followed)
         taken = self._capture.compare(captured)
         last = len(self.store) - 1
         changes = taken.changes
@@ -145,7 +167,7 @@ class EntryWriter:
         if 0 <= last < first_of(self.store):
             # What the first entry that is kept of a history changed is not known to a copy of it.
             changes = []
-        elif forks and facts.parent_seq is not None:
+        elif forks and not is_built_upon and facts.parent_seq is not None:
             changes = self._changes_since(facts.parent_seq, facts.part, taken)
         # What goes back to the very state of an earlier entry changes that of the last one.
         is_unchanged = not changes and not taken.changes
@@ -171,7 +193,10 @@ class EntryWriter:
             self._catch_up()
         moment = time.time_ns() if facts.timestamp_ns is None else facts.timestamp_ns
         base = self._capture.base
-        record = note_record(base.to_dict() if self._must_be_full else None, self.store.intern)
+        if self._followed is not None:
+            facts = msgspec.structs.replace(facts, parent_seq=self._followed)
+        has_state = self._must_be_full or self._followed is not None
+        record = note_record(base.to_dict() if has_state else None, self.store.intern)
         return self._store(record, [], moment, facts, base.size, lambda: None)
 
     def tell_passed(self) -> None:
@@ -232,6 +257,7 @@ class EntryWriter:
             raise StoreRefused from error
         # Only what was stored may be built upon: after a failed write the next entry still fits its base.
         build_on()
+        self._followed = None
         if passed:
             self._pace.told(passed)
         if self._told.is_on:
@@ -269,12 +295,18 @@ class EntryWriter:
         """Return what changed since an earlier entry; where only a server has that, it is worked out there later."""
         if self._forwards is not None and 0 <= parent < len(self.store) and not self._forwards.holds(parent):
             return taken.changes
-        origin = self._state_of(parent)
+        origin = self.state_of(parent)
         if part is not None:
             origin = fork_base(self._capture.base.to_dict(), origin, part)
         return changes_between(origin, taken.base.to_dict())
 
-    def _state_of(self, seq: int) -> dict[str, bytes]:
+    def state_of(self, seq: int) -> dict[str, bytes]:
+        """Return the state at an entry, as wire forms by atom.
+
+        Raises:
+            UnknownParent: there is no such entry.
+            CorruptHistory: it cannot be read.
+        """
         first = first_of(self.store)
         if not first <= seq < len(self.store):
             dropped = (
@@ -283,13 +315,13 @@ class EntryWriter:
                 else ""
             )
             raise UnknownParent(
-                f"parent_seq is {seq}; {self.store.name} has entries {first} to {len(self.store) - 1}{dropped}"
+                f"there is no entry {seq}: {self.store.name} has entries {first} to {len(self.store) - 1}{dropped}"
             )
         try:
             return replay(self.store.run(seq), seq, self.store.atom_name)
         except EntryNotKept as error:
             # It was dropped since the call came.
-            raise UnknownParent(f"parent_seq is {seq}; {error}") from None
+            raise UnknownParent(f"entry {seq}: {error}") from None
 
 
 class UnknownParent(RefusedEntry, EntryNotFound):

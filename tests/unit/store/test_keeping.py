@@ -358,7 +358,7 @@ def test_a_fork_from_a_dropped_entry_is_left_out_and_the_next_call_records(tmp_p
         for number in range(600):
             recorder.record({"n": number})
         wait_until(lambda: recorder.store.first > 0, "blocks are dropped")  # type: ignore[attr-defined]
-        with pytest.raises(EntryNotFound, match=r"parent_seq is 3; .* dropped by keep='last 100'"):
+        with pytest.raises(EntryNotFound, match=r"no entry 3: .* dropped by keep='last 100'"):
             recorder.record({"n": -1}, parent_seq=3)
         assert recorder.record({"n": -2}, parent_seq=595) == 600
         assert recorder.last() == {"n": -2}
