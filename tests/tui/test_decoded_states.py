@@ -7,8 +7,8 @@ from pathlib import Path
 from conftest import START_NS
 from unspool.recorder.recorder import Recorder
 from unspool.sources.opening import open_history
-from unspool_tui.scene import detail
-from unspool_tui.scene.detail import Decoded, SharedState
+from unspool_tui.panes import detail
+from unspool_tui.panes.detail import Decoded, SharedState
 
 
 def _history(path: Path, entries: int, size: int) -> Path:

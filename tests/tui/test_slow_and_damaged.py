@@ -19,7 +19,7 @@ from unspool.history.diff import Diff
 from unspool.history.history import History
 from unspool.store.file import FileStore
 from unspool_tui.desk import Kind
-from unspool_tui.scene import detail
+from unspool_tui.panes import detail
 from unspool_tui.tabs import Tab, Tabs
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane
@@ -185,7 +185,7 @@ def test_a_source_whose_reader_is_stuck_does_not_hold_up_leaving(tmp_path: Path)
 async def test_a_long_history_is_moved_through_while_its_columns_are_being_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unspool_tui.scene.scene.EARLY_FROM", 100)
+    monkeypatch.setattr("unspool_tui.panes.scene.EARLY_FROM", 100)
     gate = threading.Event()
     path = record(tmp_path / "shop.unspool", shop_states(900))
     history = open_file(path)

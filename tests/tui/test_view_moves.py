@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from unspool_tui.scene.changes_pane import word_diff
+from unspool_tui.panes.changes import word_diff
 from unspool_tui.view import moves
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import SPEEDS, Against, Pane, Search, View, Width

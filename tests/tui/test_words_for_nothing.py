@@ -11,7 +11,7 @@ from tui_driver import drive, make_app, open_file
 
 from conftest import START_NS
 from unspool.recorder.recorder import Recorder
-from unspool_tui.scene.changes_pane import word_diff
+from unspool_tui.panes.changes import word_diff
 from unspool_tui.view.model import Pane
 
 

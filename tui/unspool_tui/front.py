@@ -12,9 +12,9 @@ from textual.message import Message
 
 from unspool.errors import EntryNotFound
 from unspool_tui.actions import Keymap
+from unspool_tui.panes.scene import Look, Scene
 from unspool_tui.places import state_folder
 from unspool_tui.present.line import Glyphs
-from unspool_tui.scene.scene import Look, Scene
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.session import Session
 from unspool_tui.settings import Settings, UiOptions

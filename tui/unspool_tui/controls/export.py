@@ -20,8 +20,8 @@ from unspool.model.keys import spell_key, step_of
 from unspool.model.parts import MEMBER_FIELDS, value_parts
 from unspool.model.paths import Path, Step, format_path
 from unspool.model.values import MISSING, Tagged, Value
+from unspool_tui.panes.detail import Detail
 from unspool_tui.present import humane
-from unspool_tui.scene.detail import Detail
 from unspool_tui.view.history_port import HistoryPort, StateView
 from unspool_tui.view.model import View
 from unspool_tui.view.moves import NoSuchPlace

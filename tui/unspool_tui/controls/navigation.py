@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from unspool.model.paths import Path
 from unspool_tui import questions
 from unspool_tui.desk import Kind, Reply
-from unspool_tui.scene.changes_pane import address_of
+from unspool_tui.panes.changes import address_of
 from unspool_tui.view import moves
 from unspool_tui.view.change_list import Item, Shown
 from unspool_tui.view.history_port import HistoryPort

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from unspool.delta.identity import identity_pattern, pattern_of
 from unspool.errors import ConfigError
 from unspool_tui.desk import Kind, Reply
-from unspool_tui.scene.history_pane import MOST_LANES, ROOM_FOR_LANES
+from unspool_tui.panes.history import MOST_LANES, ROOM_FOR_LANES
 from unspool_tui.view import moves
 from unspool_tui.view.model import Against, Pane
 from unspool_tui.view.outline import value_at

@@ -14,6 +14,7 @@ from unspool.delta.structural import identity_at
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import Path, format_path
 from unspool.model.values import MISSING, Value
+from unspool_tui.panes.detail import NOTHING, Detail
 from unspool_tui.present import humane
 from unspool_tui.present.line import (
     BLANK,
@@ -31,7 +32,6 @@ from unspool_tui.present.line import (
     wrap_words,
 )
 from unspool_tui.present.values import preview, preview_text, quoted
-from unspool_tui.scene.detail import NOTHING, Detail
 from unspool_tui.view.change_list import Item, Shown, change_list, text_row, whole_value_op, wrapped
 from unspool_tui.view.history_port import AtomChange
 from unspool_tui.view.model import Against, Pane, View

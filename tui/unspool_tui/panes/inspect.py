@@ -13,12 +13,12 @@ from msgspec.structs import replace
 from unspool.errors import UnspoolError
 from unspool.model.paths import Path, format_path
 from unspool.model.values import Value
+from unspool_tui.panes.changes import PROBLEM_ROWS, problem_rows
+from unspool_tui.panes.detail import NOTHING, Detail
+from unspool_tui.panes.history import EntryBook
 from unspool_tui.present import humane
 from unspool_tui.present.line import BLANK, Frame, Glyphs, Row, Spans, on_grid
 from unspool_tui.present.values import UNKNOWN, Origin, TextLines, inspect_row, json_lines, raw_lines, story
-from unspool_tui.scene.changes_pane import PROBLEM_ROWS, problem_rows
-from unspool_tui.scene.detail import NOTHING, Detail
-from unspool_tui.scene.history_pane import EntryBook
 from unspool_tui.view.history_port import AtomChange, HistoryPort
 from unspool_tui.view.model import InspectMode, Pane, View
 from unspool_tui.view.outline import Node, Outline, value_at

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
+from unspool_tui.panes.changes import ChangesPane
+from unspool_tui.panes.detail import NOTHING, QUICK_SECONDS, Decoded, Detail, Pace, request_of
+from unspool_tui.panes.history import EARLY_FROM, EarlyColumns, EntryBook, HistoryPane, Lanes, always
+from unspool_tui.panes.inspect import NO_STORY, InspectPane, LeafBook, OriginBook
+from unspool_tui.panes.stats import StatsPane
 from unspool_tui.present.line import Glyphs
-from unspool_tui.scene.changes_pane import ChangesPane
-from unspool_tui.scene.detail import NOTHING, QUICK_SECONDS, Decoded, Detail, Pace, request_of
-from unspool_tui.scene.history_pane import EARLY_FROM, EarlyColumns, EntryBook, HistoryPane, Lanes, always
-from unspool_tui.scene.inspect_pane import NO_STORY, InspectPane, LeafBook, OriginBook
-from unspool_tui.scene.stats_pane import StatsPane
 from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import View
 from unspool_tui.view.overview import Ledger
