@@ -18,10 +18,20 @@ from unspool.model.wire import encode
 from unspool_tui.panes.changes import Sheet, change_row
 from unspool_tui.panes.history import EarlyColumns, EntryFacts, history_row
 from unspool_tui.panes.stats import Facts, Measured, stats_rows
-from unspool_tui.present.header import Cost, Marks, flash_row, header
-from unspool_tui.present.line import ASCII, UNICODE, Frame, Row, bottom_row, differs_until, on_grid, top_row, width_of
-from unspool_tui.present.paint import Pen, paint_row
-from unspool_tui.present.values import Origin, inspect_row, json_lines, preview, preview_text, raw_lines, story
+from unspool_tui.rendering.header import Cost, Marks, flash_row, header
+from unspool_tui.rendering.line import (
+    ASCII,
+    UNICODE,
+    Frame,
+    Row,
+    bottom_row,
+    differs_until,
+    on_grid,
+    top_row,
+    width_of,
+)
+from unspool_tui.rendering.paint import Pen, paint_row
+from unspool_tui.rendering.values import Origin, inspect_row, json_lines, preview, preview_text, raw_lines, story
 from unspool_tui.screens.exporting import html_page
 from unspool_tui.view.change_list import change_list, wrapped
 from unspool_tui.view.model import View

@@ -20,10 +20,10 @@ from conftest import START_NS, record
 from unspool.history.verdict import Problem, Verdict, VerdictStatus
 from unspool_tui.actions import Keymap
 from unspool_tui.panes.changes import problem_rows
-from unspool_tui.present.chain_lines import Chain, chain_row, finding_rows
-from unspool_tui.present.header import footer
-from unspool_tui.present.help_lines import help_rows
-from unspool_tui.present.line import ASCII, UNICODE, width_of, wrap_words
+from unspool_tui.rendering.chain_lines import Chain, chain_row, finding_rows
+from unspool_tui.rendering.header import footer
+from unspool_tui.rendering.help_lines import help_rows
+from unspool_tui.rendering.line import ASCII, UNICODE, width_of, wrap_words
 from unspool_tui.screens.disk_usage import advice_rows, candidate_row, scatter_rows
 from unspool_tui.screens.exporting import safe_stem
 from unspool_tui.screens.menu import Choice, Menu

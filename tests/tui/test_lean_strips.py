@@ -15,7 +15,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from support.examples import examples
-from unspool_tui.present.paint import LeanStrip
+from unspool_tui.rendering.paint import LeanStrip
 
 WIDTH = 40
 SHOWS_ON_BLANKS = {4, 7, 9, 21, 53}

@@ -15,8 +15,8 @@ from tui_driver import Driver, drive
 from conftest import record, shop_states
 from unspool.history.history import History
 from unspool.recorder.recorder import Recorder
-from unspool_tui.present.header import Label, tab_row
-from unspool_tui.present.line import ASCII, UNICODE
+from unspool_tui.rendering.header import Label, tab_row
+from unspool_tui.rendering.line import ASCII, UNICODE
 from unspool_tui.settings import Settings, UiOptions
 from unspool_tui.source import Source, distinct_names
 from unspool_tui.tabs import Tab, Tabs

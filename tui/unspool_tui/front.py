@@ -14,7 +14,7 @@ from unspool.errors import EntryNotFound
 from unspool_tui.actions import Keymap
 from unspool_tui.panes.scene import Look, Scene
 from unspool_tui.places import state_folder
-from unspool_tui.present.line import Glyphs
+from unspool_tui.rendering.line import Glyphs
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.session import Session
 from unspool_tui.settings import Settings, UiOptions
@@ -229,7 +229,7 @@ class Front:
 
     def show_line(self) -> None:
         """Draw the line of tabs."""
-        from unspool_tui.present.header import tab_row
+        from unspool_tui.rendering.header import tab_row
         from unspool_tui.widgets.panel import TabLine
 
         line = self._app.main.query_one(TabLine)

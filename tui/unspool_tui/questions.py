@@ -12,7 +12,7 @@ from msgspec import Struct
 from unspool.model.caller import caller_of
 from unspool.model.paths import Path
 from unspool.model.values import MISSING
-from unspool_tui.present.values import Origin, preview_text
+from unspool_tui.rendering.values import Origin, preview_text
 from unspool_tui.view.history_port import HistoryPort
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from unspool_tui.source import STANDARD_INPUT, Source
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.sources.watch import FileWatcher
-    from unspool_tui.present.header import Label
+    from unspool_tui.rendering.header import Label
     from unspool_tui.screens.main import MainScreen
     from unspool_tui.session import Session
     from unspool_tui.view.history_port import HistoryPort
@@ -144,7 +144,7 @@ class Tabs:
 
     def labels(self) -> list[Label]:
         """Return what the line of tabs says of each."""
-        from unspool_tui.present.header import Label
+        from unspool_tui.rendering.header import Label
 
         return [
             Label(self.name(number), tab.new if number != self.front else 0, tab.opening, bool(tab.error))

@@ -17,9 +17,9 @@ from textual.app import App
 from unspool.errors import ConfigError
 from unspool_tui.front import Front, TabTold
 from unspool_tui.places import config_folder
-from unspool_tui.present.line import glyphs
-from unspool_tui.present.paint import Pen
-from unspool_tui.present.palette import MONOCHROME, UNSPOOL, UNSPOOL_LIGHT, palette_from, user_themes
+from unspool_tui.rendering.line import glyphs
+from unspool_tui.rendering.paint import Pen
+from unspool_tui.rendering.palette import MONOCHROME, UNSPOOL, UNSPOOL_LIGHT, palette_from, user_themes
 from unspool_tui.screens.follower import after
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.screens.modal import Modal

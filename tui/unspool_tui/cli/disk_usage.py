@@ -14,8 +14,8 @@ from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.log import human_bytes
 from unspool_tui.cli.options import Common, json_option, judge, opened, shown_progress, source_command
 from unspool_tui.cli.output import Output, conclude, entries, problem_shapes, simulation_shape, skip_damaged_option
-from unspool_tui.present import humane
-from unspool_tui.present.inert import visible
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.inert import visible
 
 if TYPE_CHECKING:
     from unspool.query.footprint_facts import Exclusion, Footprint, Share, Spent

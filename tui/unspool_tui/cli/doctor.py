@@ -15,8 +15,8 @@ from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, shown_progress, source_command
 from unspool_tui.cli.output import Output, check_shape, conclude, diagnosis_shape, happened, repair_shape
-from unspool_tui.present import humane
-from unspool_tui.present.inert import visible
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.inert import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History

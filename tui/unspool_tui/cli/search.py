@@ -37,8 +37,8 @@ from unspool_tui.cli.output import (
     setter,
     skip_damaged_option,
 )
-from unspool_tui.present import humane
-from unspool_tui.present.inert import visible
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.inert import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History

@@ -48,7 +48,7 @@ def go_to(main: MainScreen, text: str) -> None:
 
 def show_help(main: MainScreen) -> None:
     """Show what can be done here."""
-    from unspool_tui.present.help_lines import help_rows
+    from unspool_tui.rendering.help_lines import help_rows
     from unspool_tui.screens.modal import Reader
 
     view, keymap, glyphs = main.view, main.keymap, main.pen.glyphs

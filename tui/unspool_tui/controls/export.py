@@ -21,7 +21,7 @@ from unspool.model.parts import MEMBER_FIELDS, value_parts
 from unspool.model.paths import Path, Step, format_path
 from unspool.model.values import MISSING, Tagged, Value
 from unspool_tui.panes.detail import Detail
-from unspool_tui.present import humane
+from unspool_tui.rendering import humane
 from unspool_tui.view.history_port import HistoryPort, StateView
 from unspool_tui.view.model import View
 from unspool_tui.view.moves import NoSuchPlace

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from unspool.model.paths import format_path
 from unspool_tui.desk import SLICE_SECONDS, Kind, Reply
-from unspool_tui.present import humane
 from unspool_tui.questions import Turn, asked, check_question, check_search, search, turns, writes
 from unspool_tui.questions import Write as ValueWrite
+from unspool_tui.rendering import humane
 from unspool_tui.view import filters, moves
 from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Filter, Search

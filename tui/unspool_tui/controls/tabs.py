@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from unspool_tui.desk import Kind, Reply
-from unspool_tui.present.header import Label
+from unspool_tui.rendering.header import Label
 
 if TYPE_CHECKING:
     from unspool.sources.choices import Choice

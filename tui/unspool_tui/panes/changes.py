@@ -15,8 +15,8 @@ from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import Path, format_path
 from unspool.model.values import MISSING, Value
 from unspool_tui.panes.detail import NOTHING, Detail
-from unspool_tui.present import humane
-from unspool_tui.present.line import (
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.line import (
     BLANK,
     Frame,
     Glyphs,
@@ -31,7 +31,7 @@ from unspool_tui.present.line import (
     width_of,
     wrap_words,
 )
-from unspool_tui.present.values import preview, preview_text, quoted
+from unspool_tui.rendering.values import preview, preview_text, quoted
 from unspool_tui.view.change_list import Item, Shown, change_list, text_row, whole_value_op, wrapped
 from unspool_tui.view.history_port import AtomChange
 from unspool_tui.view.model import Against, Pane, View

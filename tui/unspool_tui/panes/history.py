@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from unspool.errors import UnspoolError
 from unspool.model.entries import FULL, KINDS, NOTE, Entry
-from unspool_tui.present import humane
-from unspool_tui.present.line import BLANK, Frame, Glyphs, Row, Span, Spans, on_grid, pad, wrap_words
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.line import BLANK, Frame, Glyphs, Row, Span, Spans, on_grid, pad, wrap_words
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.history_port import Columns, HistoryPort
 from unspool_tui.view.model import Pane, View

@@ -16,9 +16,9 @@ from unspool.model.values import Value
 from unspool_tui.panes.changes import PROBLEM_ROWS, problem_rows
 from unspool_tui.panes.detail import NOTHING, Detail
 from unspool_tui.panes.history import EntryBook
-from unspool_tui.present import humane
-from unspool_tui.present.line import BLANK, Frame, Glyphs, Row, Spans, on_grid
-from unspool_tui.present.values import UNKNOWN, Origin, TextLines, inspect_row, json_lines, raw_lines, story
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.line import BLANK, Frame, Glyphs, Row, Spans, on_grid
+from unspool_tui.rendering.values import UNKNOWN, Origin, TextLines, inspect_row, json_lines, raw_lines, story
 from unspool_tui.view.history_port import AtomChange, HistoryPort
 from unspool_tui.view.model import InspectMode, Pane, View
 from unspool_tui.view.outline import Node, Outline, value_at

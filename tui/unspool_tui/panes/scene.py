@@ -12,7 +12,7 @@ from unspool_tui.panes.detail import NOTHING, QUICK_SECONDS, Decoded, Detail, Pa
 from unspool_tui.panes.history import EARLY_FROM, EarlyColumns, EntryBook, HistoryPane, Lanes, always
 from unspool_tui.panes.inspect import NO_STORY, InspectPane, LeafBook, OriginBook
 from unspool_tui.panes.stats import StatsPane
-from unspool_tui.present.line import Glyphs
+from unspool_tui.rendering.line import Glyphs
 from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import View
 from unspool_tui.view.overview import Ledger

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from unspool_tui.present import humane
-from unspool_tui.present.line import BLANK, Frame, Glyphs, Row, Span, Spans, on_grid, pad, wrap_words
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.line import BLANK, Frame, Glyphs, Row, Span, Spans, on_grid, pad, wrap_words
 from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import Pane, View
 from unspool_tui.view.overview import Ledger

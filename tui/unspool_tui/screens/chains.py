@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from unspool.errors import UnspoolError
 from unspool_tui import questions
-from unspool_tui.present import humane
-from unspool_tui.present.chain_lines import (
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.chain_lines import (
     Chain,
     chain_heading,
     chain_row,
@@ -23,7 +23,7 @@ from unspool_tui.present.chain_lines import (
     finding_rows,
     summary_row,
 )
-from unspool_tui.present.line import Row, on_grid
+from unspool_tui.rendering.line import Row, on_grid
 from unspool_tui.screens.page import Page
 from unspool_tui.view import moves
 from unspool_tui.view.model import Search

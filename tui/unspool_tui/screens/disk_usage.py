@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from unspool_tui import questions
 from unspool_tui.controls.export import copy_text
-from unspool_tui.present import humane
-from unspool_tui.present.line import BLANK, Glyphs, Row, crop, on_grid, pad, wrap_words
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.line import BLANK, Glyphs, Row, crop, on_grid, pad, wrap_words
 from unspool_tui.screens.page import Page
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from unspool_tui.controls.export import patch_text
 from unspool_tui.desk import Kind, Reply
 from unspool_tui.panes.detail import Decoded, Detail, load_detail, request_of
 from unspool_tui.permits import EVERYTHING, Permits
-from unspool_tui.present import humane
-from unspool_tui.present.inert import visible
-from unspool_tui.present.values import preview_text
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.inert import visible
+from unspool_tui.rendering.values import preview_text
 from unspool_tui.screens.menu import Choice, Menu
 from unspool_tui.screens.modal import Prompt
 from unspool_tui.view.history_port import AtomChange, HistoryPort

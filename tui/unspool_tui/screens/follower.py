@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from textual.message import Message
 
 from unspool_tui.desk import Kind
-from unspool_tui.present import humane
+from unspool_tui.rendering import humane
 from unspool_tui.view import moves
 from unspool_tui.view.model import View
 

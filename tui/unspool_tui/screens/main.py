@@ -16,7 +16,7 @@ from unspool.model.paths import Path
 from unspool_tui.actions import Action, Keymap
 from unspool_tui.desk import Desk, Kind, Reply
 from unspool_tui.panes.scene import Scene, full_ledger
-from unspool_tui.present.paint import Pen
+from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.follower import Follower, SourceChanged, after
 from unspool_tui.screens.main_paint import Painter, pane_classes
 from unspool_tui.screens.modal import Modal, Result

@@ -11,9 +11,9 @@ from unspool_tui.actions import hints, show_key
 from unspool_tui.desk import Kind
 from unspool_tui.panes.detail import Request, request_of
 from unspool_tui.panes.history import ROOM_FOR_LANES, nothing_rows
-from unspool_tui.present.header import Cost, Marks, flash_row, footer, header
-from unspool_tui.present.line import BLANK, Row, wrap_words
 from unspool_tui.questions import leaf_writers, tell_story
+from unspool_tui.rendering.header import Cost, Marks, flash_row, footer, header
+from unspool_tui.rendering.line import BLANK, Row, wrap_words
 from unspool_tui.screens.follower import after
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane, View

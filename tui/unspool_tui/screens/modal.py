@@ -15,8 +15,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from unspool.errors import UnspoolError
-from unspool_tui.present.line import Frame, Row, on_grid
-from unspool_tui.present.paint import Pen
+from unspool_tui.rendering.line import Frame, Row, on_grid
+from unspool_tui.rendering.paint import Pen
 from unspool_tui.widgets.line_input import LineInput
 from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Framed, Listed

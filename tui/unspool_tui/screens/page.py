@@ -11,9 +11,9 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from unspool_tui.desk import Kind, Reply
-from unspool_tui.present.chain_lines import progress_row
-from unspool_tui.present.header import footer
-from unspool_tui.present.line import Frame, Row
+from unspool_tui.rendering.chain_lines import progress_row
+from unspool_tui.rendering.header import footer
+from unspool_tui.rendering.line import Frame, Row
 from unspool_tui.screens.follower import after
 from unspool_tui.screens.modal import Modal
 from unspool_tui.widgets.lines import Lines

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from unspool.model.paths import format_path
 from unspool.model.values import MISSING, Value
 from unspool_tui import questions
-from unspool_tui.present.line import BLANK, Glyphs, Row, Span, Spans, crop, on_grid, pad
-from unspool_tui.present.values import preview_text
+from unspool_tui.rendering.line import BLANK, Glyphs, Row, Span, Spans, crop, on_grid, pad
+from unspool_tui.rendering.values import preview_text
 from unspool_tui.screens.page import Page, Tell
 from unspool_tui.view import moves
 

@@ -14,8 +14,8 @@ from unspool.errors import UnspoolError
 from unspool.model.paths import Path, format_path
 from unspool_tui.desk import Kind, Reply
 from unspool_tui.panes.detail import Decoded, SharedState
-from unspool_tui.present import humane
-from unspool_tui.present.line import Frame, Glyphs, Row, Span, on_grid
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.line import Frame, Glyphs, Row, Span, on_grid
 from unspool_tui.screens.modal import Modal
 from unspool_tui.view import moves
 from unspool_tui.view.history_port import HistoryPort

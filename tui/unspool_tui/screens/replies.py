@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from unspool.errors import UnspoolError
 from unspool_tui.desk import Kind, Reply
 from unspool_tui.panes.detail import request_of
-from unspool_tui.present.header import short_name
-from unspool_tui.present.line import BLANK, Row, on_grid, wrap_words
+from unspool_tui.rendering.header import short_name
+from unspool_tui.rendering.line import BLANK, Row, on_grid, wrap_words
 from unspool_tui.view import moves
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.history_port import Verdict

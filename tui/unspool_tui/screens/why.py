@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from unspool.model.paths import Path, format_path
 from unspool.model.values import MISSING
 from unspool_tui import questions
-from unspool_tui.present import humane
-from unspool_tui.present.line import BLANK, Row, on_grid
-from unspool_tui.present.values import preview_text
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.line import BLANK, Row, on_grid
+from unspool_tui.rendering.values import preview_text
 from unspool_tui.screens.page import Page
 from unspool_tui.view import moves
 

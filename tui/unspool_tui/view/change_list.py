@@ -13,8 +13,8 @@ from unspool.delta.structural import changed_part, is_long_text, is_told_by_line
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import Path, format_path
 from unspool.model.values import MISSING, Value
-from unspool_tui.present.line import Row, on_grid, width_of, wrap_text, wrap_words
-from unspool_tui.present.values import preview_text
+from unspool_tui.rendering.line import Row, on_grid, width_of, wrap_text, wrap_words
+from unspool_tui.rendering.values import preview_text
 from unspool_tui.view.history_port import AtomChange, StateView
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import container_of

@@ -12,8 +12,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from unspool_tui.present.line import BLANK, Row, differs_until
-from unspool_tui.present.paint import Pen, paint_row
+from unspool_tui.rendering.line import BLANK, Row, differs_until
+from unspool_tui.rendering.paint import Pen, paint_row
 
 _STRIPS_KEPT: Final = 600
 """Drawn lines kept by a widget. More would only give the garbage collector work."""

@@ -11,9 +11,9 @@ from textual.containers import Container
 from textual.message import Message
 from textual.strip import Strip
 
-from unspool_tui.present.header import TabRow
-from unspool_tui.present.line import BLANK, Frame, Row, bottom_row, top_row
-from unspool_tui.present.paint import paint_framed, paint_row
+from unspool_tui.rendering.header import TabRow
+from unspool_tui.rendering.line import BLANK, Frame, Row, bottom_row, top_row
+from unspool_tui.rendering.paint import paint_framed, paint_row
 from unspool_tui.view.model import Pane
 from unspool_tui.view.moves import keep_visible, thumb
 from unspool_tui.widgets.lines import Lines

@@ -11,7 +11,7 @@ from msgspec import Struct
 from textual import events
 from textual.message import Message
 
-from unspool_tui.present.line import Glyphs, Row, Span, Spans, on_grid, pad
+from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad
 from unspool_tui.view.model import View
 from unspool_tui.view.overview import Ledger, bin_of, entry_at, window_start
 from unspool_tui.widgets.lines import Lines

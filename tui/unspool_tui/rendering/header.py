@@ -7,8 +7,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from unspool_tui.present import humane
-from unspool_tui.present.line import Glyphs, Row, Span, Spans, crop, on_grid, width_of
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, crop, on_grid, width_of
 from unspool_tui.view.model import SPEEDS, Against, View
 
 _ROOM_FOR_WORDS = 104

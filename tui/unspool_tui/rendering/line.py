@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 from rich.cells import cell_len, set_cell_size
 
-from unspool_tui.present.inert import visible
+from unspool_tui.rendering.inert import visible
 
 
 class Glyphs(Struct, frozen=True):
@@ -92,7 +92,7 @@ def glyphs(*, ascii_only: bool) -> Glyphs:
 
 
 Span = tuple[str, str]
-"""Text and the name of its style; names are resolved by `unspool_tui.present.palette`."""
+"""Text and the name of its style; names are resolved by `unspool_tui.rendering.palette`."""
 Spans = tuple[Span, ...]
 
 

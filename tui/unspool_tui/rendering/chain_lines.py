@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from unspool_tui.present import humane
-from unspool_tui.present.line import Glyphs, Row, Spans, on_grid, pad, wrap_words
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.line import Glyphs, Row, Spans, on_grid, pad, wrap_words
 
 if TYPE_CHECKING:
     from unspool.query.checkers_findings import CheckFinding

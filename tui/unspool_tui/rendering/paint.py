@@ -13,8 +13,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from unspool_tui.present.line import ASCII, PLAIN, UNICODE, Glyphs, Row, crop_spans
-from unspool_tui.present.palette import MONOCHROME, Palette
+from unspool_tui.rendering.line import ASCII, PLAIN, UNICODE, Glyphs, Row, crop_spans
+from unspool_tui.rendering.palette import MONOCHROME, Palette
 
 
 class Pen(Struct, frozen=True, eq=False):

@@ -13,8 +13,8 @@ from unspool.model.json_text import to_json
 from unspool.model.keys import spell_key, step_of
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, Value
-from unspool_tui.present import humane
-from unspool_tui.present.line import Glyphs, Row, Span, Spans, on_grid, pad, spans_width, wrap_text
+from unspool_tui.rendering import humane
+from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad, spans_width, wrap_text
 from unspool_tui.view.outline import Node, container_of, in_order, whole_number
 
 PREVIEW: Final = 160
