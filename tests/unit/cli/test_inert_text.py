@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unspool_tui.rendering.inert import visible, visible_json
+from unspool_tui.rendering.sanitize import visible, visible_json
 
 anything = st.text(st.characters(exclude_categories=()), max_size=40)
 

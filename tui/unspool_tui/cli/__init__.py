@@ -16,7 +16,7 @@ import click
 from unspool.errors import ConfigError, EntryNotFound, PathSyntaxError, UnspoolError
 from unspool.model.addresses import without_password
 from unspool_tui.cli.ending import end_when_told, is_ending, was_told
-from unspool_tui.rendering.inert import visible
+from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -39,8 +39,8 @@ from unspool_tui.cli.output import (
     skip_damaged_option,
     write_shape,
 )
-from unspool_tui.rendering import humane
-from unspool_tui.rendering.inert import visible
+from unspool_tui.rendering import format_units
+from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History
@@ -133,7 +133,7 @@ def blame_shape(found: Blame) -> dict[str, Value]:
 
 
 def _print_blame(out: Output, found: Blame) -> None:
-    out.line(out.paint(f"entry {found.at}: {humane.count(len(found.values), 'value')}", "head"))
+    out.line(out.paint(f"entry {found.at}: {format_units.count(len(found.values), 'value')}", "head"))
     out.line(out.paint(f"{'set at':>8}  {'before':>8}  value", "dim"))
     for value in found.values:
         seq = setter(value.seq, certain=value.certain, older=value.older)
@@ -141,7 +141,7 @@ def _print_blame(out: Output, found: Blame) -> None:
         # Why the entry happened says nothing of a value that may be older.
         why = "  at or before that entry" if value.older else happened(value.action, value.caller, value.passed_over)
         action = out.paint(why, "dim")
-        out.line(f"{seq:>8}  {humane.duration(value.age_ns):>8}  {path} = {brief(value.value)}{action}")
+        out.line(f"{seq:>8}  {format_units.duration(value.age_ns):>8}  {path} = {brief(value.value)}{action}")
     for unexplained in found.unexplained:
         out.line(f"{'unknown':>8}  {'':>8}  {visible(format_path(unexplained, root=''))}")
     if found.dropped:
@@ -184,7 +184,7 @@ def writes_shape(listed: Writes, history: History, path: Path) -> dict[str, Valu
 
 
 def _print_writes(out: Output, listed: Writes, history: History, path: Path) -> None:
-    out.line(out.paint(f"{format_path(path)}: {humane.count(len(listed.writes), 'write')}", "head"))
+    out.line(out.paint(f"{format_path(path)}: {format_units.count(len(listed.writes), 'write')}", "head"))
     for write in listed.writes:
         _print_write(out, history, write)
 
@@ -322,7 +322,9 @@ def _guess_shape(guess: Guess) -> dict[str, Value]:
 
 
 def _print_why(out: Output, found: Why, history: History, source: str) -> None:
-    heading = f"{format_path(found.path)} at entry {found.at}: {humane.count(len(found.links), 'value')} in its chain"
+    heading = (
+        f"{format_path(found.path)} at entry {found.at}: {format_units.count(len(found.links), 'value')} in its chain"
+    )
     out.line(out.paint(visible(heading), "head"))
     out.line(out.paint("a fact is what an entry wrote; a guess is what may explain it", "dim"))
     for link in found.in_order():

@@ -27,7 +27,7 @@ from unspool_tui.cli.output import (
     skip_damaged_option,
     write_shape,
 )
-from unspool_tui.rendering.inert import visible
+from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.delta.structural import Hunk, Identity

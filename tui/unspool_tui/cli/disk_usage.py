@@ -14,8 +14,8 @@ from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.log import human_bytes
 from unspool_tui.cli.options import Common, json_option, judge, opened, shown_progress, source_command
 from unspool_tui.cli.output import Output, conclude, entries, problem_shapes, simulation_shape, skip_damaged_option
-from unspool_tui.rendering import humane
-from unspool_tui.rendering.inert import visible
+from unspool_tui.rendering import format_units
+from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.query.footprint_facts import Exclusion, Footprint, Share, Spent
@@ -75,8 +75,8 @@ def footprint_shape(found: Footprint) -> dict[str, Value]:
 
 
 def _print_footprint(out: Output, found: Footprint, top: int) -> None:
-    total = f"{humane.size(found.stored_bytes)} in records of {entries(found.entries)}"
-    out.line(out.paint(f"{total}, {humane.size(found.full_bytes)} as whole states", "head"))
+    total = f"{format_units.size(found.stored_bytes)} in records of {entries(found.entries)}"
+    out.line(out.paint(f"{total}, {format_units.size(found.full_bytes)} as whole states", "head"))
     for title, shares in (("atoms", found.atoms), ("paths", found.paths)):
         _print_shares(out, title, shares, found.stored_bytes, top)
     for title, spent in (("actions", found.actions), ("codecs", found.codecs)):
@@ -95,7 +95,7 @@ def _print_shares(out: Output, title: str, shares: Sequence[Share], whole: int, 
     for share in shares[:top]:
         counts = f"{share.changes:>9,} {share.alone:>9,}"
         out.line(
-            f"{humane.size(share.stored_bytes):>12} {_percent(share.stored_bytes, whole)} {counts}  "
+            f"{format_units.size(share.stored_bytes):>12} {_percent(share.stored_bytes, whole)} {counts}  "
             f"{out.paint(visible(share.name), 'name')}{_rewritten(share)}"
         )
     _print_rest(out, len(shares) - top)
@@ -104,14 +104,14 @@ def _print_shares(out: Output, title: str, shares: Sequence[Share], whole: int, 
 def _rewritten(share: Share) -> str:
     if not share.rewritten:
         return ""
-    return f"  rewritten unchanged {humane.count(share.rewritten, 'time')}, {humane.size(share.rewritten_bytes)}"
+    return f"  rewritten unchanged {format_units.count(share.rewritten, 'time')}, {format_units.size(share.rewritten_bytes)}"
 
 
 def _print_spent(out: Output, title: str, spent: Sequence[Spent], whole: int, top: int) -> None:
     if spent:
         out.line(out.paint(f"{'bytes':>12} {'share':>7} {'entries':>9}  {title}", "dim"))
     for item in spent[:top]:
-        share = f"{humane.size(item.stored_bytes):>12} {_percent(item.stored_bytes, whole)}"
+        share = f"{format_units.size(item.stored_bytes):>12} {_percent(item.stored_bytes, whole)}"
         out.line(f"{share} {item.entries:>9,}  {visible(item.name) or '(none)'}")
     _print_rest(out, len(spent) - top)
 
@@ -126,8 +126,8 @@ def _print_exclusion(out: Output, exclusion: Exclusion, found: Footprint) -> Non
     if not exclusion.matched:
         out.line(f"without {name}: nothing is at such a path")
         return
-    saved = f"{humane.size(exclusion.stored_bytes)} ({_percent(exclusion.stored_bytes, found.stored_bytes).strip()})"
-    whole = humane.size(exclusion.full_bytes)
+    saved = f"{format_units.size(exclusion.stored_bytes)} ({_percent(exclusion.stored_bytes, found.stored_bytes).strip()})"
+    whole = format_units.size(exclusion.full_bytes)
     out.line(f"without {name}: {saved} less, {whole} less in whole states, {entries(exclusion.entries)} fewer")
 
 

@@ -15,8 +15,8 @@ from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, shown_progress, source_command
 from unspool_tui.cli.output import Output, check_shape, conclude, diagnosis_shape, happened, repair_shape
-from unspool_tui.rendering import humane
-from unspool_tui.rendering.inert import visible
+from unspool_tui.rendering import format_units
+from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History
@@ -220,7 +220,7 @@ def _print_report(out: Output, report: CheckReport) -> None:
     from unspool.query.checkers import together
 
     total = sum(report.counts.values())
-    found = humane.count(total, "finding") if total else "no findings"
+    found = format_units.count(total, "finding") if total else "no findings"
     out.line(out.paint(f"{visible(report.source)}: {found} in {report.entries} entries", "head"))
     for group in together(report.findings):
         for finding in group[:_SHOWN_TOGETHER]:

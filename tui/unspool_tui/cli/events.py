@@ -16,7 +16,7 @@ from unspool.errors import UnreadableSource
 from unspool_tui.cli.export import refuse_same_file, write_bytes
 from unspool_tui.cli.options import json_option
 from unspool_tui.cli.output import Output
-from unspool_tui.rendering.inert import visible
+from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -24,7 +24,7 @@ from unspool_tui.cli.options import (
     source_of,
 )
 from unspool_tui.cli.output import Output
-from unspool_tui.rendering.inert import visible
+from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.recorder.targets import Shipment

@@ -34,7 +34,7 @@ from unspool_tui.cli.output import (
     skip_damaged_option,
     stats_shape,
 )
-from unspool_tui.rendering.inert import visible
+from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History, StateView

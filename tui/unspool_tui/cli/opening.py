@@ -27,7 +27,7 @@ from unspool_tui.cli.options import (
     source_of,
     stdout_is_terminal,
 )
-from unspool_tui.rendering.inert import visible
+from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History

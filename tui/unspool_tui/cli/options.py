@@ -16,7 +16,7 @@ import click
 
 from unspool.errors import ConfigError, UnspoolError
 from unspool.model import limits
-from unspool_tui.rendering.inert import visible
+from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History, StateView

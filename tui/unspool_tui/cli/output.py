@@ -19,7 +19,7 @@ from unspool.model.values import MISSING, Value
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import Interruption
 from unspool_tui.cli.options import Common, stdout_is_terminal
-from unspool_tui.rendering.inert import visible, visible_json
+from unspool_tui.rendering.sanitize import visible, visible_json
 
 if TYPE_CHECKING:
     from unspool.history.diff import Change, Diff

@@ -37,8 +37,8 @@ from unspool_tui.cli.output import (
     setter,
     skip_damaged_option,
 )
-from unspool_tui.rendering import humane
-from unspool_tui.rendering.inert import visible
+from unspool_tui.rendering import format_units
+from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History
@@ -96,7 +96,7 @@ def search_command(
             )
         if not common.quiet and not as_json:
             among = f"{running.looked_at:,} of {entries(len(history) - history.first)}"
-            click.echo(f"unspool: {humane.count(found, 'hit')} in {among}", err=True)
+            click.echo(f"unspool: {format_units.count(found, 'hit')} in {among}", err=True)
         return conclude(common, judge(common, history.verdict), running.problems, interruption)
 
 

@@ -92,7 +92,7 @@ def _called(sources: Sequence[str]) -> str:
 
 
 def _tell(common: Common, sources: Sequence[str], served: Served) -> None:
-    from unspool_tui.rendering.inert import visible
+    from unspool_tui.rendering.sanitize import visible
     from unspool_tui.serving.server import is_loopback
 
     # Without the address, which holds the token, nobody can visit: it is told in any case.

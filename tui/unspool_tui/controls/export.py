@@ -21,7 +21,7 @@ from unspool.model.parts import MEMBER_FIELDS, value_parts
 from unspool.model.paths import Path, Step, format_path
 from unspool.model.values import MISSING, Tagged, Value
 from unspool_tui.panes.detail import Detail
-from unspool_tui.rendering import humane
+from unspool_tui.rendering import format_units
 from unspool_tui.view.history_port import HistoryPort, StateView
 from unspool_tui.view.model import View
 from unspool_tui.view.moves import NoSuchPlace
@@ -59,7 +59,7 @@ def yank_kind(main: MainScreen, name: str) -> None:
         main.flash(str(error), "error")
         return
     outcome = copy_text(main.app, text)
-    size = humane.size(len(text.encode("utf-8", "surrogatepass")))
+    size = format_units.size(len(text.encode("utf-8", "surrogatepass")))
     main.flash(f"{kind.label}: {size} {outcome.said}", "good" if outcome.arrived else "warning")
 
 

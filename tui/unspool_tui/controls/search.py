@@ -13,7 +13,7 @@ from unspool.model.paths import format_path
 from unspool_tui.desk import SLICE_SECONDS, Kind, Reply
 from unspool_tui.questions import Turn, asked, check_question, check_search, search, turns, writes
 from unspool_tui.questions import Write as ValueWrite
-from unspool_tui.rendering import humane
+from unspool_tui.rendering import format_units
 from unspool_tui.view import filters, moves
 from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Filter, Search
@@ -209,7 +209,7 @@ def go_to_bookmark(main: MainScreen) -> None:
     choices = [
         Choice(
             str(place + 1) if place < 9 else "",
-            f"#{seq}  {humane.clock(times[seq], zone)}",
+            f"#{seq}  {format_units.clock(times[seq], zone)}",
             str(seq),
             main.scene.book.action(seq)[:40],
         )

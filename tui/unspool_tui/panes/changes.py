@@ -15,7 +15,7 @@ from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.paths import Path, format_path
 from unspool.model.values import MISSING, Value
 from unspool_tui.panes.detail import NOTHING, Detail
-from unspool_tui.rendering import humane
+from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import (
     BLANK,
     Frame,
@@ -129,14 +129,14 @@ class ChangesPane:
             if detail.from_seq >= 0:
                 title = f"#{detail.from_seq}{kinds[view.against]} {arrow} #{detail.request.head}"
         selected = on_grid(format_path(view.selected[-12:])[:200]) if view.selected else ""
-        left = ((humane.count(len(detail.changes), "atom"), "faint"),) if detail.changes else ()
+        left = ((format_units.count(len(detail.changes), "atom"), "faint"),) if detail.changes else ()
         return Frame(
             Pane.CHANGES.value,
             "Changes",
             more=(
                 (title, "accent"),
                 (f" {self._glyphs.ellipsis}" if stale else "", "warning"),
-                *((f"  {humane.count(detail.passed_over, 'call')} passed over", "warning"),)
+                *((f"  {format_units.count(detail.passed_over, 'call')} passed over", "warning"),)
                 * bool(detail.passed_over),
                 *self._key_told(view),
             ),
@@ -255,7 +255,7 @@ def change_row(item: Item, sheet: Sheet) -> Row:
             return text_row(item)
         case Shown.COUNT:
             hint = "hides them" if item.open else "shows them"
-            return Row(((f"  {humane.count(item.count, 'atom')} unchanged  ", "dim"), (f"(u {hint})", "faint")))
+            return Row(((f"  {format_units.count(item.count, 'atom')} unchanged  ", "dim"), (f"(u {hint})", "faint")))
         case _:
             return Row((("    ", "text"), (atom_name(str(item.address[0])), "dim")))
 
@@ -289,7 +289,7 @@ def _atom_row(item: Item, change: AtomChange, sheet: Sheet) -> Row:
         return Row((*left, *_old_new(whole.old, whole.new, room, sheet)), right)
     said = str(change.kind)
     if change.kind is ChangeKind.MODIFIED:
-        counted = f"{said}  {humane.count(len(change.ops), 'change')}"
+        counted = f"{said}  {format_units.count(len(change.ops), 'change')}"
         if spans_width(left) + len(counted) + spans_width(right) < sheet.width:
             said = counted
     elif not item.open:
@@ -307,10 +307,10 @@ def _sizes(change: AtomChange, glyphs: Glyphs) -> Spans:
     old, new = change.old_bytes, change.new_bytes
     if old is not None and new is not None:
         if len(old) == len(new):
-            return ((f"{humane.size(len(new))} ", "faint"),)
-        return ((f"{humane.size(len(old))} {glyphs.arrow} {humane.size(len(new))} ", "faint"),)
+            return ((f"{format_units.size(len(new))} ", "faint"),)
+        return ((f"{format_units.size(len(old))} {glyphs.arrow} {format_units.size(len(new))} ", "faint"),)
     known = new if new is not None else old
-    return ((f"{humane.size(len(known))} ", "faint"),) if known is not None else ()
+    return ((f"{format_units.size(len(known))} ", "faint"),) if known is not None else ()
 
 
 def _op_row(address: Path, op: Op, sheet: Sheet) -> Row:

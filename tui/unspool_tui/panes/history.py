@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from unspool.errors import UnspoolError
 from unspool.model.entries import FULL, KINDS, NOTE, Entry
-from unspool_tui.rendering import humane
+from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Frame, Glyphs, Row, Span, Spans, on_grid, pad, wrap_words
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.history_port import Columns, HistoryPort
@@ -270,7 +270,7 @@ class HistoryPane:
         place = f"{position + 1:,}" if shown else "–"
         place = f"{place} of {len(rows):,}"
         roomy = view.total and width >= len(place) + _DAY_ROOM and knows(columns, view.head)
-        day = ((humane.day(columns.timestamp_ns[view.head], self._zone), "faint"),) if roomy else ()
+        day = ((format_units.day(columns.timestamp_ns[view.head], self._zone), "faint"),) if roomy else ()
         more = ((f"{view.filter.text[:40]}", "accent"),) if view.filter.text else ()
         return Frame(
             Pane.HISTORY.value,
@@ -365,7 +365,7 @@ def history_row(
     if note and width >= _ROOM_FOR_BYTES:
         right = ((" " * 10, "faint"),)
     elif width >= _ROOM_FOR_BYTES:
-        right = (*right, (f"{humane.size(columns.stored[seq]):>9} ", "full" if full else "faint"))
+        right = (*right, (f"{format_units.size(columns.stored[seq]):>9} ", "full" if full else "faint"))
     else:
         right = (*right, (" ", "text"))
     return Row((*left, *words), right)
@@ -374,9 +374,9 @@ def history_row(
 def _when(facts: EntryFacts, columns: Columns, zone: dt.tzinfo | None) -> str:
     time = columns.timestamp_ns[facts.seq]
     if not facts.gaps:
-        return humane.day_and_clock(time, zone) if facts.days else humane.clock(time, zone)
+        return format_units.day_and_clock(time, zone) if facts.days else format_units.clock(time, zone)
     before = time if facts.is_first else columns.timestamp_ns[facts.seq - 1]
-    return f"{'+' if time >= before else ''}{humane.duration(time - before):<11}"
+    return f"{'+' if time >= before else ''}{format_units.duration(time - before):<11}"
 
 
 def _atoms(facts: EntryFacts, glyphs: Glyphs) -> Spans:

@@ -16,7 +16,7 @@ from unspool.model.values import Value
 from unspool_tui.panes.changes import PROBLEM_ROWS, problem_rows
 from unspool_tui.panes.detail import NOTHING, Detail
 from unspool_tui.panes.history import EntryBook
-from unspool_tui.rendering import humane
+from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Frame, Glyphs, Row, Spans, on_grid
 from unspool_tui.rendering.values import UNKNOWN, Origin, TextLines, inspect_row, json_lines, raw_lines, story
 from unspool_tui.view.history_port import AtomChange, HistoryPort
@@ -334,5 +334,5 @@ class InspectPane:
     def _size(self, view: View) -> str:
         state, atom = self._detail.state, view.selected[:1]
         if atom and atom[0] in state:
-            return humane.size(len(state.encoded(str(atom[0]))))
-        return humane.count(len(state), "atom") if len(state) else ""
+            return format_units.size(len(state.encoded(str(atom[0]))))
+        return format_units.count(len(state), "atom") if len(state) else ""

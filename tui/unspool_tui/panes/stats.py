@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from unspool_tui.rendering import humane
+from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Frame, Glyphs, Row, Span, Spans, on_grid, pad, wrap_words
 from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import Pane, View
@@ -75,19 +75,19 @@ def stats_rows(facts: Facts, measured: Measured, width: int, glyphs: Glyphs) -> 
     rows = [
         _fact("entries", f"{facts.entries:,}"),
         _fact("", f"{facts.full:,} full", f"{delta:,} delta"),
-        _fact("stored", humane.size(facts.stored), humane.ratio(facts.as_full, facts.stored), "good"),
-        _fact("as full", humane.size(facts.as_full)),
+        _fact("stored", format_units.size(facts.stored), format_units.ratio(facts.as_full, facts.stored), "good"),
+        _fact("as full", format_units.size(facts.as_full)),
     ]
     if facts.notes:
-        rows.insert(2, _fact("", humane.count(facts.notes, "note")))
+        rows.insert(2, _fact("", format_units.count(facts.notes, "note")))
     if facts.file_bytes:
-        rows.append(_fact("file", humane.size(facts.file_bytes)))
-    rows.append(_fact("mean", humane.size(facts.delta_bytes // max(1, delta)), "a delta"))
-    rows.append(_fact("", humane.size((facts.stored - facts.delta_bytes) // max(1, facts.full)), "a full"))
+        rows.append(_fact("file", format_units.size(facts.file_bytes)))
+    rows.append(_fact("mean", format_units.size(facts.delta_bytes // max(1, delta)), "a delta"))
+    rows.append(_fact("", format_units.size((facts.stored - facts.delta_bytes) // max(1, facts.full)), "a full"))
     rows.append(_fact("chain", f"{facts.depth}", f"of {facts.longest:,} at most"))
-    rows.append(_fact("", humane.count(facts.full, "chain")))
+    rows.append(_fact("", format_units.count(facts.full, "chain")))
     if facts.rebuild is not None:
-        middle, slow, worst = (humane.duration(value) for value in facts.rebuild)
+        middle, slow, worst = (format_units.duration(value) for value in facts.rebuild)
         rows.append(_fact("rebuild", slow, "p95"))
         rows.append(_fact("", middle, "p50"))
         rows.append(_fact("", worst, "longest"))
@@ -143,7 +143,7 @@ def _atoms(measured: Measured, width: int, glyphs: Glyphs) -> list[Row]:
             (glyphs.bar_rest * (bar_room - filled), "border"),
         )
         count: tuple[Span, ...] = ((f" {changes:>6,}{glyphs.modified}", "faint"),) if counted else ()
-        rows.append(Row(left, ((f"{humane.size(size):>9}", "dim"), *count, (" " * (1 + beyond), "text"))))
+        rows.append(Row(left, ((f"{format_units.size(size):>9}", "dim"), *count, (" " * (1 + beyond), "text"))))
     if len(measured.atoms) > _MOST_ATOMS:
         rows.append(Row(((f"  {glyphs.ellipsis} {len(measured.atoms) - _MOST_ATOMS:,} more atoms", "dim"),)))
     return rows

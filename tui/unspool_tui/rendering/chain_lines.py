@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from unspool_tui.rendering import humane
+from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Glyphs, Row, Spans, on_grid, pad, wrap_words
 
 if TYPE_CHECKING:
@@ -72,12 +72,12 @@ def chain_row(chain: Chain, width: int, glyphs: Glyphs) -> Row:
     reason: Spans = (
         ((f"  {on_grid(chain.reason[:200])}", "dim"),) if chain.reason and width >= _ROOM_FOR_REASON else ()
     )
-    sizes: Spans = ((f"{humane.size(chain.full_bytes + chain.delta_bytes):>9}  ", "dim"),)
+    sizes: Spans = ((f"{format_units.size(chain.full_bytes + chain.delta_bytes):>9}  ", "dim"),)
     if width + 2 >= _ROOM_FOR_ALL:
         sizes = (
-            (f"{humane.duration(chain.age_ns):>8}  ", "dim"),
-            (f"{humane.size(chain.full_bytes):>10}  ", "full"),
-            (f"{humane.size(chain.delta_bytes):>10}  ", "dim"),
+            (f"{format_units.duration(chain.age_ns):>8}  ", "dim"),
+            (f"{format_units.size(chain.full_bytes):>10}  ", "full"),
+            (f"{format_units.size(chain.delta_bytes):>10}  ", "dim"),
         )
     return Row(
         (
@@ -134,7 +134,7 @@ def progress_row(done: int, total: int, width: int, glyphs: Glyphs) -> Row:
 def summary_row(verdict: str, entries: int, readable: int, chains: int) -> Row:
     """Return the doctor's verdict in one line."""
     style = {"healthy": "good", "degraded": "warning"}.get(verdict, "error")
-    said = f"{readable:,} of {entries:,} entries read  {humane.count(chains, 'chain')}"
+    said = f"{readable:,} of {entries:,} entries read  {format_units.count(chains, 'chain')}"
     return Row(((f" {verdict} ", style), (f" {said}", "dim")))
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from unspool_tui.rendering import humane
+from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, crop, on_grid, width_of
 from unspool_tui.view.model import SPEEDS, Against, View
 
@@ -106,7 +106,7 @@ def _modes(view: View, glyphs: Glyphs, pulse: str) -> Spans:
 
 
 def _cost(cost: Cost, width: int) -> Spans:
-    stored, times = humane.size(cost.stored), humane.ratio(cost.as_full, cost.stored)
+    stored, times = format_units.size(cost.stored), format_units.ratio(cost.as_full, cost.stored)
     if width < _ROOM_FOR_WORDS:
         return (
             (f"{stored}  ", "dim"),
@@ -117,7 +117,7 @@ def _cost(cost: Cost, width: int) -> Spans:
         ("stored ", "faint"),
         (f"{stored}   ", "text"),
         ("as full ", "faint"),
-        (f"{humane.size(cost.as_full)}   ", "text"),
+        (f"{format_units.size(cost.as_full)}   ", "text"),
         (f"{times}   ", "good"),
         ("chain ", "faint"),
         (f"{cost.depth} ", "text"),

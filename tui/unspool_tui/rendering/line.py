@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 from rich.cells import cell_len, set_cell_size
 
-from unspool_tui.rendering.inert import visible
+from unspool_tui.rendering.sanitize import visible
 
 
 class Glyphs(Struct, frozen=True):

@@ -13,7 +13,7 @@ from unspool.model.json_text import to_json
 from unspool.model.keys import spell_key, step_of
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, Value
-from unspool_tui.rendering import humane
+from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad, spans_width, wrap_text
 from unspool_tui.view.outline import Node, container_of, in_order, whole_number
 
@@ -277,7 +277,7 @@ def story(origin: Origin, glyphs: Glyphs) -> Spans:
     if origin.action:
         spans.append((f" {on_grid(origin.action[:40])}", "dim"))
     if origin.age_ns:
-        spans.append((f" {humane.duration(origin.age_ns)} ago", "faint"))
+        spans.append((f" {format_units.duration(origin.age_ns)} ago", "faint"))
     if origin.caller:
         spans.append((f"  {on_grid(origin.caller)}", "accent"))
     if origin.before:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from unspool.errors import UnspoolError
 from unspool_tui import questions
-from unspool_tui.rendering import humane
+from unspool_tui.rendering import format_units
 from unspool_tui.rendering.chain_lines import (
     Chain,
     chain_heading,
@@ -261,7 +261,9 @@ class ChecksScreen(Page):
         if report is None:
             return [Row(((" stopped: ", "dim"), ("K", "key"), (" has the checkers look at every entry", "dim")))]
         total = sum(report.counts.values())
-        style, said = ("warning", humane.count(total, "finding")) if total else ("good", "the checkers found nothing")
+        style, said = (
+            ("warning", format_units.count(total, "finding")) if total else ("good", "the checkers found nothing")
+        )
         parts = "  ".join(f"{on_grid(name)} {count:,}" for name, count in report.counts.items())
         rows = [Row(((f" {said} ", style), (f" in {report.entries:,} entries  {parts}", "dim")))]
         return rows + [

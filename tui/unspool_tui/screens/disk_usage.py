@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from unspool_tui import questions
 from unspool_tui.controls.export import copy_text
-from unspool_tui.rendering import humane
+from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Glyphs, Row, crop, on_grid, pad, wrap_words
 from unspool_tui.screens.page import Page
 
@@ -83,8 +83,8 @@ _NUMBERS: Final = 42
 def footprint_summary(found: Footprint) -> list[Row]:
     """Return what is told above the list."""
     entries = "1 entry" if found.entries == 1 else f"{found.entries:,} entries"
-    text = f" {humane.size(found.stored_bytes)} in records of {entries}"
-    rows = [Row(((text, "strong"), (f", {humane.size(found.full_bytes)} as whole states", "dim")))]
+    text = f" {format_units.size(found.stored_bytes)} in records of {entries}"
+    rows = [Row(((text, "strong"), (f", {format_units.size(found.full_bytes)} as whole states", "dim")))]
     if found.problems:
         first = found.problems[0].place
         rows.append(Row(((f" partial: {len(found.problems):,} could not be read, from {first} on", "warning"),)))
@@ -103,8 +103,8 @@ def share_row(share: Share, whole: int, width: int, glyphs: Glyphs) -> Row:
     counts = f"{share.changes:>9,} {share.alone:>9,}"
     right = ""
     if share.rewritten:
-        times = humane.count(share.rewritten, "time")
-        right = f"rewritten unchanged {times}, {humane.size(share.rewritten_bytes)} "
+        times = format_units.count(share.rewritten, "time")
+        right = f"rewritten unchanged {times}, {format_units.size(share.rewritten_bytes)} "
     return _row(share.stored_bytes, whole, counts, share.name, right, width, glyphs)
 
 
@@ -122,7 +122,7 @@ def _row(spent: int, whole: int, counts: str, name: str, right: str, width: int,
     room = max(8, width - _NUMBERS - len(bar) - len(told))
     return Row(
         (
-            (f" {humane.size(spent):>10} {share:>8.1%} {counts}  ", "text"),
+            (f" {format_units.size(spent):>10} {share:>8.1%} {counts}  ", "text"),
             (bar, "accent"),
             (crop(on_grid(name[:200]), room, glyphs.ellipsis), "strong"),
         ),
@@ -267,14 +267,16 @@ def candidate_row(one: Candidate, smallest: int, width: int, glyphs: Glyphs, *, 
     mark = (glyphs.tick, "good") if recommended else (glyphs.dot, "accent") if one.on_front else (" ", "text")
     style = "strong" if recommended else "text" if one.on_front else "dim"
     larger = one.projected_bytes / smallest if smallest else 1.0
-    record = ((f"{humane.duration(one.record_us.p50 * 1e3):>11}  ", "dim"),) if width + 2 >= _ROOM_FOR_ALL else ()
+    record = (
+        ((f"{format_units.duration(one.record_us.p50 * 1e3):>11}  ", "dim"),) if width + 2 >= _ROOM_FOR_ALL else ()
+    )
     return Row(
         (
             (f" {pad(mark[0], 2)}", mark[1]),
             (f"{pad(on_grid(one.name[:80]), _name_room(width + 2))} ", style),
-            (f"{humane.size(one.projected_bytes):>10}  ", style),
+            (f"{format_units.size(one.projected_bytes):>10}  ", style),
             (f"{f'{larger:.2f}x':>8}  ", "dim"),
-            (f"{humane.duration(one.rebuild_us.p95 * 1e3):>12}  ", style),
+            (f"{format_units.duration(one.rebuild_us.p95 * 1e3):>12}  ", style),
             *record,
             (f"{one.longest_chain:>6,}", "dim"),
         )
@@ -314,12 +316,18 @@ def scatter_rows(
     rows = []
     for line in range(height):
         level = height - 1 - line
-        label = humane.duration(slow * 1e3) if line == 0 else humane.duration(quick * 1e3) if level == 0 else ""
+        label = (
+            format_units.duration(slow * 1e3)
+            if line == 0
+            else format_units.duration(quick * 1e3)
+            if level == 0
+            else ""
+        )
         spans = [(f"{label:>{_AXIS - 1}} ", "faint"), (glyphs.vertical, "border")]
         spans += [marks.get((x, level), (" ", "text")) for x in range(room)]
         rows.append(Row(tuple(spans)))
-    low = humane.size(min(one.projected_bytes for one in candidates))
-    high = humane.size(max(one.projected_bytes for one in candidates))
+    low = format_units.size(min(one.projected_bytes for one in candidates))
+    high = format_units.size(max(one.projected_bytes for one in candidates))
     rows.append(Row(((" " * (_AXIS + 1), "text"), (low, "faint")), ((f"{high} ", "faint"),)))
     return rows
 

@@ -21,8 +21,8 @@ from unspool_tui.controls.export import patch_text
 from unspool_tui.desk import Kind, Reply
 from unspool_tui.panes.detail import Decoded, Detail, load_detail, request_of
 from unspool_tui.permits import EVERYTHING, Permits
-from unspool_tui.rendering import humane
-from unspool_tui.rendering.inert import visible
+from unspool_tui.rendering import format_units
+from unspool_tui.rendering.sanitize import visible
 from unspool_tui.rendering.values import preview_text
 from unspool_tui.screens.menu import Choice, Menu
 from unspool_tui.screens.modal import Prompt
@@ -327,10 +327,10 @@ def _write(main: MainScreen, export: Export, path: Path, view: View, picture: st
         nonlocal size
         if not reply.done:
             size = reply.value
-            main.work.show(f"{told}: {humane.size(size)}")
+            main.work.show(f"{told}: {format_units.size(size)}")
             return
         if reply.error is None:
-            main.flash(f"wrote {humane.size(size)} to {path}", "good")
+            main.flash(f"wrote {format_units.size(size)} to {path}", "good")
         main.work.write_next()
 
     main.work.write(lambda: main.ask(Kind.EXPORT, work, take, told=told))

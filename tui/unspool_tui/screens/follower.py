@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from textual.message import Message
 
 from unspool_tui.desk import Kind
-from unspool_tui.rendering import humane
+from unspool_tui.rendering import format_units
 from unspool_tui.view import moves
 from unspool_tui.view.model import View
 
@@ -285,7 +285,7 @@ class Follower:
             return "source gone"
         if self._rhythm.behind(now) >= BEHIND:
             looked = self._rhythm.since_look(now)
-            return f"looked {humane.duration(int(looked) * 1e9)} ago" if isfinite(looked) else "not looked yet"
+            return f"looked {format_units.duration(int(looked) * 1e9)} ago" if isfinite(looked) else "not looked yet"
         if self._watcher is None:
             return "not watched" if self._trouble or now - self._begun >= BEHIND else ""
         return "polling" if self._watcher.polls else ""

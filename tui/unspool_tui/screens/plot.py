@@ -14,7 +14,7 @@ from unspool.errors import UnspoolError
 from unspool.model.paths import Path, format_path
 from unspool_tui.desk import Kind, Reply
 from unspool_tui.panes.detail import Decoded, SharedState
-from unspool_tui.rendering import humane
+from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Frame, Glyphs, Row, Span, on_grid
 from unspool_tui.screens.modal import Modal
 from unspool_tui.view import moves
@@ -74,7 +74,7 @@ class PlotScreen(Modal[None]):
         seq = last_of(cursor, view.total, width)
         value = columns[cursor] if cursor < len(columns) else None
         told = "nothing" if value is None else f"{value:.10g}"
-        time = humane.clock(self._main.scene.ledger.columns.timestamp_ns[seq], self._main.scene.look.zone)
+        time = format_units.clock(self._main.scene.ledger.columns.timestamp_ns[seq], self._main.scene.look.zone)
         frame = Frame(
             0,
             on_grid(format_path(self._address[-8:])[:120]),

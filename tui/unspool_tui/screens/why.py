@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from unspool.model.paths import Path, format_path
 from unspool.model.values import MISSING
 from unspool_tui import questions
-from unspool_tui.rendering import humane
+from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Row, on_grid
 from unspool_tui.rendering.values import preview_text
 from unspool_tui.screens.page import Page
@@ -49,7 +49,7 @@ def why_heading() -> Row:
 
 def why_summary(found: Why) -> list[Row]:
     """Return what is told above the list."""
-    many = humane.count(len(found.links), "value")
+    many = format_units.count(len(found.links), "value")
     rows = [
         Row(((f" {many}", "strong"), (f" in the chain of entry {found.at}; writes are facts, ? are guesses", "dim")))
     ]

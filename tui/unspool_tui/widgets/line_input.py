@@ -9,7 +9,7 @@ from textual import events
 from textual.message import Message
 from textual.widgets import Input
 
-from unspool_tui.rendering.inert import without_active
+from unspool_tui.rendering.sanitize import without_active
 
 _EDITS: Final[Mapping[str, Callable[[Input], None]]] = {
     "backspace": Input.action_delete_left,
