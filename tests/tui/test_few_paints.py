@@ -14,11 +14,11 @@ from textual.strip import Strip
 from tui_driver import Driver, drive, make_app, open_file
 
 from conftest import record
-from unspool_tui.desk import Kind
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane
 from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Panel
+from unspool_tui.worker import Kind
 
 
 async def test_the_first_frame_shows_all_panels(shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,8 +91,8 @@ async def test_stepping_past_entries_that_leave_the_selected_value_alone_asks_fo
         await driver.press("3")
         assert "set #1" in driver.panel(Pane.INSPECT)
         asked: list[Kind] = []
-        ask = driver.app.main.desk.ask
-        driver.app.main.desk.ask = lambda kind, work: asked.append(kind) or ask(kind, work)  # type: ignore[method-assign,func-returns-value]
+        ask = driver.app.main.worker.ask
+        driver.app.main.worker.ask = lambda kind, work: asked.append(kind) or ask(kind, work)  # type: ignore[method-assign,func-returns-value]
         for _ in range(8):
             await driver.press(".")
             assert "set #1" in driver.panel(Pane.INSPECT)
@@ -110,7 +110,9 @@ async def test_leaving_does_not_wait_for_the_worker(shop_file: Path) -> None:
             driver.app.main.take_key("full_stop", ".")
             await driver.until(lambda: 51 in history.asked)
             driver.app.exit()
-        workers = [thread for thread in threading.enumerate() if thread.name == "unspool-desk" and thread.is_alive()]
+        workers = [
+            thread for thread in threading.enumerate() if thread.name == "unspool-worker" and thread.is_alive()
+        ]
         assert workers
         assert not history.gate.is_set()
     finally:

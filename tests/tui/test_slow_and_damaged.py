@@ -18,11 +18,11 @@ from conftest import hurt, record, shop_states
 from unspool.history.diff import Diff
 from unspool.history.history import History
 from unspool.store.file import FileStore
-from unspool_tui.desk import Kind
 from unspool_tui.panes import detail
 from unspool_tui.tabs import Tab, Tabs
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane
+from unspool_tui.worker import Kind
 
 
 class GatedHistory(History):
@@ -208,7 +208,7 @@ async def test_a_long_history_is_moved_through_while_its_columns_are_being_read(
     app = make_app(Slow(), at=899, follow=False)
     async with app.run_test(size=(120, 40)) as pilot:
         driver = Driver(app, pilot)
-        await driver.until(lambda: not driver.app.main.desk.idle)
+        await driver.until(lambda: not driver.app.main.worker.idle)
         driver.app.main.apply(moves.jump_to(driver.view, 450))
         await driver.until(lambda: "450/899" in driver.line(0))
         assert re.search(r"450 …", driver.panel(Pane.HISTORY))

@@ -75,7 +75,7 @@ class Driver:
             laid_out = not self.app.screen._layout_required and not self.app.screen._dirty_widgets
             # A screen that opens over one that was never laid out keeps the empty picture of it.
             laid_out = laid_out and all(screen._compositor.size for screen in (self.app.screen, main))
-            busy = waiting or not laid_out or not main.desk.idle or main.painter.stale or main.painter.unsettled
+            busy = waiting or not laid_out or not main.worker.idle or main.painter.stale or main.painter.unsettled
             quiet = 0 if busy else quiet + 1
             if busy:
                 await asyncio.sleep(0.001)

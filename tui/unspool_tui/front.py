@@ -250,7 +250,7 @@ def _close_behind(history: HistoryPort | None, main: MainScreen | None) -> None:
 
     def close() -> None:
         if main is not None:
-            main.desk.join()
+            main.worker.join()
         history.close()
 
     threading.Thread(target=close, name="unspool-close", daemon=True).start()

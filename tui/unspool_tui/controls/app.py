@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from unspool.errors import UnspoolError
 from unspool_tui.actions import BY_ID
 from unspool_tui.controls import navigation, search
-from unspool_tui.desk import Kind
 from unspool_tui.view import moves
 from unspool_tui.view.moves import find_place, looks_like_place
+from unspool_tui.worker import Kind
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
@@ -97,7 +97,7 @@ def escape(main: MainScreen) -> None:
         main.flash_text = None
         main.repaint()
     if view.search.running:
-        main.desk.cancel(Kind.SEARCH)
+        main.worker.cancel(Kind.SEARCH)
         main.work.end(Kind.SEARCH)
         main.apply(replace(view, search=replace(view.search, running=False)))
         looked_at = f"{view.search.looked_at:,} of {view.count:,} entries"

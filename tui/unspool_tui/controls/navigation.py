@@ -10,13 +10,13 @@ from msgspec.structs import replace
 
 from unspool.model.paths import Path
 from unspool_tui import questions
-from unspool_tui.desk import Kind, Reply
 from unspool_tui.panes.changes import address_of
 from unspool_tui.view import moves
 from unspool_tui.view.change_list import Item, Shown
 from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import SPEEDS, Pane, View, Width
 from unspool_tui.view.outline import container_of
+from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
@@ -84,7 +84,7 @@ class _Journey:
             main.scene.history,
             main.view.selected,
             main.view.head,
-            main.desk.withdrawn,
+            main.worker.withdrawn,
         )
         look, _ = self._ahead[0]
         self.under_way = True

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from unspool.model.paths import format_path
-from unspool_tui.desk import SLICE_SECONDS, Kind, Reply
 from unspool_tui.questions import Turn, asked, check_question, check_search, search, turns, writes
 from unspool_tui.questions import Write as ValueWrite
 from unspool_tui.rendering import format_units
 from unspool_tui.view import filters, moves
 from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Filter, Search
+from unspool_tui.worker import SLICE_SECONDS, Kind, Reply
 
 if TYPE_CHECKING:
     from unspool.history.history import StateView
@@ -78,7 +78,7 @@ def start_search(main: MainScreen, text: str) -> None:
         if reply.done and reply.error is None:
             main.flash(_told(found.found, text) + (f"; {unread}" if unread else ""), "warning" if unread else "text")
 
-    main.ask(Kind.SEARCH, lambda: search(main.scene.history, text, main.desk.withdrawn), take)
+    main.ask(Kind.SEARCH, lambda: search(main.scene.history, text, main.worker.withdrawn), take)
     main.repaint()
 
 
@@ -90,7 +90,7 @@ def _told(found: int, text: str) -> str:
 
 def stop_search(main: MainScreen) -> None:
     """Forget the search, a running one too."""
-    main.desk.cancel(Kind.SEARCH)
+    main.worker.cancel(Kind.SEARCH)
     main.apply(replace(main.view, search=Search()))
 
 
@@ -140,7 +140,7 @@ def ask_filter(main: MainScreen) -> None:
 
 def start_filter(main: MainScreen, text: str) -> None:
     """Show only the entries that pass; without a text show all again."""
-    main.desk.cancel(Kind.FILTER)
+    main.worker.cancel(Kind.FILTER)
     if not text:
         main.keep = None
         main.rows = Rows(main.view.total, first=main.view.first)
@@ -263,7 +263,7 @@ def start_bisect(main: MainScreen, text: str) -> None:
             _choose_turn(main, text, found)
 
     told = f"asking every entry: {text}"
-    main.ask(Kind.SEARCH, lambda: turns(main.scene.history, text, main.desk.withdrawn), take, told=told)
+    main.ask(Kind.SEARCH, lambda: turns(main.scene.history, text, main.worker.withdrawn), take, told=told)
 
 
 def _choose_turn(main: MainScreen, text: str, found: list[Turn]) -> None:
@@ -285,7 +285,7 @@ def list_writes(main: MainScreen) -> None:
     """List the entries that wrote the selected value up to the head, those that left it as it was too."""
     from unspool_tui.screens.menu import Choice, Menu
 
-    history, address, head, withdrawn = main.scene.history, main.view.selected, main.view.head, main.desk.withdrawn
+    history, address, head, withdrawn = main.scene.history, main.view.selected, main.view.head, main.worker.withdrawn
 
     def take(reply: Reply) -> None:
         if reply.error is not None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from unspool_tui.desk import Kind, Reply
 from unspool_tui.rendering.header import Label
+from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
     from unspool.sources.choices import Choice

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from unspool.delta.identity import identity_pattern, pattern_of
 from unspool.errors import ConfigError
-from unspool_tui.desk import Kind, Reply
 from unspool_tui.panes.history import MOST_LANES, ROOM_FOR_LANES
 from unspool_tui.view import moves
 from unspool_tui.view.model import Against, Pane
 from unspool_tui.view.outline import value_at
+from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
     from unspool.history.history import History

@@ -144,7 +144,7 @@ class ChainsScreen(Page):
 
     def examine(self, *, then_list: bool = False) -> None:
         """Have the doctor look at every entry, and list what it found where that is wanted."""
-        history, withdrawn = self.main_screen.scene.history, self.main_screen.desk.withdrawn
+        history, withdrawn = self.main_screen.scene.history, self.main_screen.worker.withdrawn
         self.work(
             lambda tell: questions.examine(history, tell, withdrawn), lambda found: self._examined(found, then_list)
         )
@@ -173,7 +173,7 @@ class ChainsScreen(Page):
             if name is None or not name.strip():
                 return
             try:
-                withdrawn, out = main.desk.withdrawn, str(target(name, permits))
+                withdrawn, out = main.worker.withdrawn, str(target(name, permits))
             except UnspoolError as error:
                 main.flash(str(error), "warning")
                 return
@@ -286,7 +286,7 @@ class ChecksScreen(Page):
 
     def check(self) -> None:
         """Have the checkers look at every entry."""
-        history, withdrawn = self.main_screen.scene.history, self.main_screen.desk.withdrawn
+        history, withdrawn = self.main_screen.scene.history, self.main_screen.worker.withdrawn
         self.work(lambda tell: questions.check_all(history, tell, withdrawn), self._checked)
 
     def _checked(self, report: CheckReport) -> None:

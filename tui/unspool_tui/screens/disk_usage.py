@@ -34,7 +34,7 @@ class FootprintScreen(Page):
     def on_mount(self) -> None:
         """Begin to count: that is what the page was opened for."""
         super().on_mount()
-        history, withdrawn = self.main_screen.scene.history, self.main_screen.desk.withdrawn
+        history, withdrawn = self.main_screen.scene.history, self.main_screen.worker.withdrawn
         self.work(lambda tell: questions.bytes_of(history, tell, withdrawn), self._take)
 
     def _take(self, found: Footprint) -> None:
@@ -199,7 +199,7 @@ class SimulatorScreen(Page):
 
     def simulate(self) -> None:
         """Try all configurations."""
-        history, withdrawn = self.main_screen.scene.history, self.main_screen.desk.withdrawn
+        history, withdrawn = self.main_screen.scene.history, self.main_screen.worker.withdrawn
         self.work(lambda tell: questions.simulate_all(history, tell, withdrawn), self._simulated)
 
     def _simulated(self, found: Simulation) -> None:

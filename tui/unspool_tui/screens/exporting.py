@@ -18,7 +18,6 @@ from unspool.model.json_text import to_json
 from unspool.model.paths import format_path
 from unspool.model.values import MISSING
 from unspool_tui.controls.export import patch_text
-from unspool_tui.desk import Kind, Reply
 from unspool_tui.panes.detail import Decoded, Detail, load_detail, request_of
 from unspool_tui.permits import EVERYTHING, Permits
 from unspool_tui.rendering import format_units
@@ -29,6 +28,7 @@ from unspool_tui.screens.modal import Prompt
 from unspool_tui.view.history_port import AtomChange, HistoryPort
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import value_at
+from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
     from unspool.history.history import History

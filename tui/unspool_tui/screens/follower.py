@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from textual.message import Message
 
-from unspool_tui.desk import Kind
 from unspool_tui.rendering import format_units
 from unspool_tui.view import moves
 from unspool_tui.view.model import View
+from unspool_tui.worker import Kind
 
 if TYPE_CHECKING:
     from textual.message_pump import MessagePump
@@ -249,7 +249,7 @@ class Follower:
             # Nearly always on its way to here; where the message was lost, nobody else would send another.
             self.changed()
         # An answer on its way to the screen is neither owed nor taken: only one that stays away is lost.
-        missing = None if self._main.desk.owes(Kind.REFRESH) else self._rhythm.looking_since
+        missing = None if self._main.worker.owes(Kind.REFRESH) else self._rhythm.looking_since
         if missing is not None and missing == self._missing:
             self.looked(failure="a look at the source was not answered; looking again")
         self._missing = missing
@@ -325,7 +325,7 @@ class Follower:
             self._gone = next((path.name for path in history.watch_paths if _is_missed(path)), "")
             return len(history)
 
-        self._main.desk.ask(Kind.REFRESH, refresh)
+        self._main.worker.ask(Kind.REFRESH, refresh)
 
     def looked(self, *, failure: str = "") -> None:
         """The look is over; look again if the source changed meanwhile.

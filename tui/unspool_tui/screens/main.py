@@ -14,7 +14,6 @@ from textual.screen import Screen
 
 from unspool.model.paths import Path
 from unspool_tui.actions import Action, Keymap
-from unspool_tui.desk import Desk, Kind, Reply
 from unspool_tui.panes.scene import Scene, full_ledger
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.follower import Follower, SourceChanged, after
@@ -27,6 +26,7 @@ from unspool_tui.view.model import Pane, View, Width
 from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Box, Framed, Panel
 from unspool_tui.widgets.timeline import Timeline
+from unspool_tui.worker import Kind, Reply, Worker
 
 if TYPE_CHECKING:
     from unspool_tui.session import Returning
@@ -102,7 +102,7 @@ class MainScreen(Screen[None]):
         self.pen = pen
         self.messages = MessageLog()
         self.flash_text: tuple[str, str] | None = None
-        self.desk = Desk(lambda reply: self.post_message(Answered(reply)))
+        self.worker = Worker(lambda reply: self.post_message(Answered(reply)))
         self.typed: dict[str, list[str]] = {"search": [], "filter": [], "bisect": []}
         self.askers: dict[Kind, Callable[[Reply], None]] = {}
         self.work = Work(self)
@@ -135,7 +135,7 @@ class MainScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Begin to answer questions and to watch the source."""
-        self.desk.start()
+        self.worker.start()
         for lines in self.query(Lines):
             # Their sizes are known only when the first of them is drawn; it fills all.
             lines.rows_due = self.painter.paint
@@ -153,7 +153,7 @@ class MainScreen(Screen[None]):
 
             search.restore_filter(self, self.first_filter)
         if not self.scene.ledger.ready:
-            self.desk.ask(Kind.LEDGER, lambda: full_ledger(self.scene.history))
+            self.worker.ask(Kind.LEDGER, lambda: full_ledger(self.scene.history))
         if self.scene.history.is_foreign:
             from unspool_tui.controls import tabs
 
@@ -166,7 +166,7 @@ class MainScreen(Screen[None]):
     def stop(self) -> None:
         """Stop watching and answering; stopping twice is fine."""
         self.follower.stop()
-        self.desk.close()
+        self.worker.close()
 
     def go_behind(self) -> None:
         """Let another tab come to the front: the head stays where it is, unless it follows."""
@@ -206,12 +206,12 @@ class MainScreen(Screen[None]):
         """Have the worker answer a question; a newer one of the same kind replaces it, and Escape what is `told`."""
         self.askers[kind] = then
         self.work.begin(kind, told)
-        self.desk.ask(kind, work)
+        self.worker.ask(kind, work)
 
     def is_read(self) -> None:
         """Do what needs all that is there: look whether the chains are sound, and which given keys match nothing."""
         if self.scene.stats.wants_a_look(self.view):
-            self.desk.ask(Kind.STATS, self.scene.history.stats)
+            self.worker.ask(Kind.STATS, self.scene.history.stats)
         if self.unchecked:
             from unspool_tui.controls import view
 
@@ -249,7 +249,7 @@ class MainScreen(Screen[None]):
 
     @on(Answered)
     def _answered(self, message: Answered) -> None:
-        if self.desk.is_current(message.reply):
+        if self.worker.is_current(message.reply):
             take_reply(self, message.reply)
 
     def on_key(self, event: events.Key) -> None:

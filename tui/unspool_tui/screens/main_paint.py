@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from unspool.model.paths import Path
 from unspool_tui.actions import hints, show_key
-from unspool_tui.desk import Kind
 from unspool_tui.panes.detail import Request, request_of
 from unspool_tui.panes.history import ROOM_FOR_LANES, nothing_rows
 from unspool_tui.questions import leaf_writers, tell_story
@@ -19,6 +18,7 @@ from unspool_tui.view import moves
 from unspool_tui.view.model import Pane, View
 from unspool_tui.widgets.panel import Listed, Made, Panel, Source
 from unspool_tui.widgets.timeline import span
+from unspool_tui.worker import Kind
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
@@ -57,7 +57,7 @@ class Painter:
         """Show the view of the main screen."""
         main = self._main
         view = main.view
-        main.scene.begin_paint(main.desk.rests)
+        main.scene.begin_paint(main.worker.rests)
         self._arrange(view)
         self._load(view)
         self._lines(view)
@@ -75,7 +75,7 @@ class Painter:
         book = self._main.scene.book
         missing = book.take_missing()
         if missing:
-            self._main.desk.ask(Kind.ROWS, lambda: book.look_up(missing))
+            self._main.worker.ask(Kind.ROWS, lambda: book.look_up(missing))
 
     @property
     def stale(self) -> bool:
@@ -109,7 +109,7 @@ class Painter:
         wanted = request_of(view)
         if wanted != self._requested:
             self._requested = wanted
-            main.desk.ask(Kind.DETAIL, lambda: main.scene.load_later(view))
+            main.worker.ask(Kind.DETAIL, lambda: main.scene.load_later(view))
 
     def _lines(self, view: View) -> None:
         main, scene = self._main, self._main.scene
@@ -175,7 +175,7 @@ class Painter:
                 panel.show(source, scene.inspect.frame(view, stale=self.stale), scene.inspect.cursor(view), top=top)
             case Pane.STATS:
                 if scene.stats.wants_measuring(view):
-                    main.desk.ask(Kind.STATS, scene.history.stats)
+                    main.worker.ask(Kind.STATS, scene.history.stats)
                 rows_now = scene.stats.rows(view, scene.ledger, panel.inner_width)
                 panel.show(Listed(rows_now), scene.stats.frame(view), None, top=top)
 
@@ -201,7 +201,7 @@ class Painter:
         """Have the worker find out what takes longer."""
         main, scene, head = self._main, self._main.scene, view.head
         if unknown:
-            main.desk.ask(Kind.ORIGINS, lambda: (head, scene.origins.look_up(unknown, head)))
+            main.worker.ask(Kind.ORIGINS, lambda: (head, scene.origins.look_up(unknown, head)))
         if unknown is not None:
             self._explain_leaves(head, main.panels[Pane.INSPECT])
         wanted = (view.selected, head)
@@ -215,7 +215,7 @@ class Painter:
         self._telling = False
         if (main.view.selected, main.view.head) == (address, head):
             history = main.scene.history
-            main.desk.ask(Kind.STORY, lambda: tell_story(history, address, head, main.desk.withdrawn))
+            main.worker.ask(Kind.STORY, lambda: tell_story(history, address, head, main.worker.withdrawn))
 
     def _hurries(self, head: int) -> bool:
         """Say whether entries arrive faster than anyone reads; last writers are looked up when that calms down."""
@@ -239,8 +239,8 @@ class Painter:
         if wanted is not None:
             atom, set_by = wanted
             scene.leaves.asked(atom, set_by)
-            main.desk.ask(
-                Kind.LEAVES, lambda: (atom, set_by, leaf_writers(scene.history, atom, head, main.desk.withdrawn))
+            main.worker.ask(
+                Kind.LEAVES, lambda: (atom, set_by, leaf_writers(scene.history, atom, head, main.worker.withdrawn))
             )
 
     def origins_known(self) -> None:

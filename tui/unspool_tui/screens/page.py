@@ -10,7 +10,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from unspool_tui.desk import Kind, Reply
 from unspool_tui.rendering.chain_lines import progress_row
 from unspool_tui.rendering.header import footer
 from unspool_tui.rendering.line import Frame, Row
@@ -18,6 +17,7 @@ from unspool_tui.screens.follower import after
 from unspool_tui.screens.modal import Modal
 from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Framed, Made
+from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen
@@ -135,7 +135,7 @@ class Page(Modal[None]):
     def leave(self) -> None:
         """Stop the work, or go back."""
         if self._progress is not None:
-            self.main_screen.desk.cancel(Kind.TASK)
+            self.main_screen.worker.cancel(Kind.TASK)
             self._progress = None
             self.paint()
         else:

@@ -35,7 +35,7 @@ class PartingScreen(Page):
         """Begin to compare."""
         super().on_mount()
         first, second = self.main_screen.scene.history, self._tabs.all[self._other].history
-        withdrawn, total = self.main_screen.desk.withdrawn, self.main_screen.view.total
+        withdrawn, total = self.main_screen.worker.withdrawn, self.main_screen.view.total
 
         def compare(tell: Tell) -> Divergence | None:
             return None if second is None else questions.part(first, second, lambda n: tell(n, total), withdrawn)

@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 
 from unspool.errors import UnspoolError
 from unspool.model.paths import Path, format_path
-from unspool_tui.desk import Kind, Reply
 from unspool_tui.panes.detail import Decoded, SharedState
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Frame, Glyphs, Row, Span, on_grid
@@ -22,6 +21,7 @@ from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.outline import value_at
 from unspool_tui.view.overview import bin_of
 from unspool_tui.widgets.panel import Framed, Listed
+from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
     from unspool_tui.screens.main import MainScreen

@@ -12,13 +12,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from unspool.errors import UnspoolError
-from unspool_tui.desk import Kind, Reply
 from unspool_tui.panes.detail import request_of
 from unspool_tui.rendering.header import short_name
 from unspool_tui.rendering.line import BLANK, Row, on_grid, wrap_words
 from unspool_tui.view import moves
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.history_port import Verdict
+from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
     from unspool.history.stats import HistoryStats
@@ -242,7 +242,7 @@ class Work:
         if not self._running:
             return False
         kind, told = self._running.popitem()
-        self._main.desk.cancel(kind)
+        self._main.worker.cancel(kind)
         if kind is Kind.EXPORT:
             self._writes.clear()
         self._main.flash(f"stopped: {told}", "warning")

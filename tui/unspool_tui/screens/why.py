@@ -139,7 +139,7 @@ class WhyScreen(Page):
         self._ask(self._address, self._head)
 
     def _ask(self, address: Path, head: int) -> None:
-        history, withdrawn = self.main_screen.scene.history, self.main_screen.desk.withdrawn
+        history, withdrawn = self.main_screen.scene.history, self.main_screen.worker.withdrawn
         self._address, self._head = address, head
         self.work(lambda tell: questions.causes(history, address, head, tell, withdrawn), self._take)
 

@@ -60,7 +60,7 @@ class _Job(Struct):
     stream: Iterator[Any] | None = None
 
 
-class Desk:
+class Worker:
     """Takes questions, answers the most urgent first, hands replies over.
 
     A question is a function; when it returns an iterator, its items are parts of the answer, worked off in slices.
@@ -78,7 +78,7 @@ class Desk:
         self._closed = False
         self._busy: Kind | None = None
         self._ticket = 0
-        self._thread = threading.Thread(target=self._run, name="unspool-desk", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="unspool-worker", daemon=True)
 
     def start(self) -> None:
         """Begin to answer."""
