@@ -244,9 +244,9 @@ async def test_playing_stops_when_another_tab_comes_to_the_front(shop_file: Path
         await opened(driver, 1)
         driver.app.main.run(_action("play"))
         await driver.until(lambda: driver.view.playing)
-        driver.app.front.show(1)
+        driver.app.tab_screens.show(1)
         await driver.settle()
-        driver.app.front.show(0)
+        driver.app.tab_screens.show(0)
         await driver.settle()
         assert not driver.view.playing
 
@@ -284,7 +284,7 @@ async def test_a_tab_is_opened_while_help_is_read_and_shows_when_that_is_left(
 ) -> None:
     monkeypatch.setattr("unspool_tui.source.UNASKED_BYTES", 100)
     async with drive(tabbed(*two)) as driver:
-        driver.app.front.show(1)
+        driver.app.tab_screens.show(1)
         await driver.press("?")
         await driver.until(lambda: driver.app.tabs.all[1].history is not None)
         await driver.press("escape")
@@ -350,7 +350,7 @@ async def test_places_that_cannot_be_kept_keep_nobody_from_leaving(
     async with drive(tabbed(*two, remember=True)) as driver:
         await driver.press("G")
         monkeypatch.setattr("unspool.files.whole.create_private", refuse)
-        driver.app.front.end()
+        driver.app.tab_screens.end()
         await driver.press("q")
         await driver.until(lambda: not driver.app.is_running or driver.app.return_code is not None)
     assert driver.app.return_code in (0, None)

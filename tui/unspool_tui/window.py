@@ -1,4 +1,4 @@
-"""The app object: theme, colours, what Textual tells; tabs are `front`'s, everything else is the main screens'."""
+"""The app object: theme, colours, what Textual tells; tabs are `tab_screens`'s, everything else is the main screens'."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from textual import on
 from textual.app import App
 
 from unspool.errors import ConfigError
-from unspool_tui.front import Front, TabTold
 from unspool_tui.places import config_folder
 from unspool_tui.rendering.line import glyphs
 from unspool_tui.rendering.paint import Pen
@@ -24,6 +23,7 @@ from unspool_tui.screens.follower import after
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.screens.modal import Modal
 from unspool_tui.settings import Settings, UiOptions, nearest
+from unspool_tui.tab_screens import TabScreens, TabTold
 from unspool_tui.tabs import Tab, Tabs
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane
@@ -79,15 +79,15 @@ class UnspoolApp(App[None]):
         self._monochrome = bool(options.no_color) or not settings.color or "NO_COLOR" in os.environ
         self.wants_mouse = settings.mouse if options.no_mouse is None else not options.no_mouse
         self.tabs = tabs if tabs is not None else Tabs([Tab(None, at, history)])
-        self.front = Front(self, self.tabs, settings, options, self._glyphs, follow=follow)
-        session = self.front.session_of(self.tabs.front_tab, history)
+        self.tab_screens = TabScreens(self, self.tabs, settings, options, self._glyphs, follow=follow)
+        session = self.tab_screens.session_of(self.tabs.front_tab, history)
         for theme in (UNSPOOL, UNSPOOL_LIGHT, *user_themes(config_folder() / "themes")):
             self.register_theme(theme)
         if settings.theme not in self.available_themes:
             raise ConfigError(f"there is no theme {settings.theme!r}: {nearest(settings.theme, self.theme_names())}")
         self._begin_with(session.theme if session.theme in self.available_themes else settings.theme)
         self.pen = self._make_pen()
-        self.main = self.front.first_screen(history, self.DEFAULT_MODE)
+        self.main = self.tab_screens.first_screen(history, self.DEFAULT_MODE)
         if options.select:
             self.main.view = moves.focus(moves.reveal(self.main.view, options.select), Pane.INSPECT)
 
@@ -114,7 +114,7 @@ class UnspoolApp(App[None]):
     def on_ready(self) -> None:
         """Leave the interpreter's housekeeping, and the other sources, for when the first screen stands."""
         after(self, FREEZE_AFTER, _spare_the_collector)
-        self.front.begin()
+        self.tab_screens.begin()
 
     def _leave_when_told(self) -> None:
         """Put the terminal back, and keep the places, also where the program is told to end from outside."""
@@ -127,11 +127,11 @@ class UnspoolApp(App[None]):
 
     def on_unmount(self) -> None:
         """Remember the places."""
-        self.front.end()
+        self.tab_screens.end()
 
     @on(TabTold)
     def _told(self, message: TabTold) -> None:
-        self.front.told(message.tab)
+        self.tab_screens.told(message.tab)
 
     def know_mode(self, name: str, screen: Callable[[], MainScreen]) -> None:
         """Let Textual know a stack of screens, unless it does."""

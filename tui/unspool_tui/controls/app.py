@@ -69,7 +69,7 @@ def theme(main: MainScreen) -> None:
     def chosen(name: str | None) -> None:
         app.theme = name if name is not None else before
         if name is not None:
-            app.front.remember_theme(name)
+            app.tab_screens.remember_theme(name)
 
     main.open(Menu("Theme", choices, at=before, preview=preview), chosen)
 

@@ -22,7 +22,7 @@ _DIGITS: Final = 9
 def beside(main: MainScreen, step: int) -> None:
     """Bring the next or previous tab to the front; behind the last comes the first."""
     app = main.unspool_app
-    app.front.show((app.tabs.front + step) % len(app.tabs))
+    app.tab_screens.show((app.tabs.front + step) % len(app.tabs))
 
 
 def choose_tab(main: MainScreen) -> None:
@@ -37,7 +37,7 @@ def choose_tab(main: MainScreen) -> None:
 
     def chosen(number: str | None) -> None:
         if number is not None:
-            app.front.show(int(number))
+            app.tab_screens.show(int(number))
 
     main.open(Menu("Sources", choices, at=str(app.tabs.front)), chosen)
 
@@ -103,7 +103,7 @@ def choose_part(main: MainScreen) -> None:
 
     def chosen(value: str | None) -> None:
         if value is not None and value != _shown(found, source.select):
-            main.unspool_app.front.reopen({} if value == _ALL else found[int(value)].select)
+            main.unspool_app.tab_screens.reopen({} if value == _ALL else found[int(value)].select)
 
     menu = LateMenu("Show")
     main.open(menu, chosen)
@@ -131,7 +131,7 @@ def offer_many(main: MainScreen) -> None:
 
         def chosen(value: str | None) -> None:
             if value is not None and value != _ALL:
-                main.unspool_app.front.reopen(found[int(value)].select)
+                main.unspool_app.tab_screens.reopen(found[int(value)].select)
 
         main.open(Menu(f"{len(found):,} parts: show", _lines(found, {}), at=_ALL), chosen)
 

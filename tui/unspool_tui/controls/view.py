@@ -186,7 +186,7 @@ def check_identity(main: MainScreen, identity: Mapping[str, str], said: str = ""
                 main.flash(f"identity: {sentence}; it is not remembered", "warning")
             return
         if reply.error is None:
-            main.unspool_app.front.remember_identity(identity)
+            main.unspool_app.tab_screens.remember_identity(identity)
         if said:
             main.flash(said, "good")
 

@@ -121,7 +121,7 @@ class MainScreen(Screen[None]):
         if self.view.tabs > 1:
             from unspool_tui.widgets.panel import TabLine
 
-            yield TabLine(self.unspool_app.front.show, id="tabs")
+            yield TabLine(self.unspool_app.tab_screens.show, id="tabs")
         yield Lines(id="header")
         yield Timeline(id="timeline")
         with Box(id="body"):
@@ -240,7 +240,7 @@ class MainScreen(Screen[None]):
     def on_screen_resume(self) -> None:
         """Paint what changed while another tab was in front."""
         if self.view.tabs > 1:
-            self.unspool_app.front.settle()
+            self.unspool_app.tab_screens.settle()
             self.repaint()
 
     @on(Lines.Resized)

@@ -120,7 +120,7 @@ class Painter:
         marks = Marks(late, scene.wrong(), scene.reading(), scene.stats.ailment, main.follower.pulse())
         main.header.show_rows([header(view, scene.history.source_name, cost, width, glyphs, marks)])
         if view.tabs > 1:
-            main.unspool_app.front.show_line()
+            main.unspool_app.tab_screens.show_line()
         timeline = main.timeline
         lanes = scene.lanes.rows(view, span(timeline.columns)) if width >= ROOM_FOR_LANES else []
         if timeline.lanes != len(lanes):

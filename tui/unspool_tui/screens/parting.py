@@ -74,7 +74,7 @@ class PartingScreen(Page):
             tab.at = seq
         elif seq is not None and tab.main is not None:
             tab.main.apply(moves.jump_to(tab.main.view, seq))
-        self.unspool_app.front.show(self._other)
+        self.unspool_app.tab_screens.show(self._other)
         return True
 
     def choose(self) -> None:

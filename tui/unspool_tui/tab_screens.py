@@ -34,7 +34,7 @@ class TabTold(Message):
         super().__init__()
 
 
-class Front:
+class TabScreens:
     """The tabs of an app and their screens; the one in front is `app.main`."""
 
     def __init__(
