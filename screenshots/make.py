@@ -112,10 +112,11 @@ def record_a_day(path: Path) -> None:
 
 async def draw(scene: Scene, path: Path) -> str:
     """Run the app, press the scene's keys, and return the picture."""
-    from unspool.sources.opening import open_history
     from unspool_tui.options import UiOptions
+
+    from unspool.sources.opening import open_history
+    from unspool_tui.app import UnspoolApp
     from unspool_tui.settings import Settings
-    from unspool_tui.window import UnspoolApp
 
     options = UiOptions(
         remember=False, zone=dt.UTC, ascii=scene.plain, no_color=scene.plain, select=parse_path(scene.selected)

@@ -18,9 +18,9 @@ from unspool.history.history import History
 from unspool.history.rebuild import CacheStats
 from unspool.store.file import FileStore
 from unspool_tui import questions
+from unspool_tui.app import UnspoolApp
 from unspool_tui.screens.replies import MessageLog
 from unspool_tui.settings import Settings
-from unspool_tui.window import UnspoolApp
 
 pytestmark = pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="pictures are compared on one version of Python only: 3.11"

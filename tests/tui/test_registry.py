@@ -63,5 +63,5 @@ def test_the_cheat_sheet_is_not_stale() -> None:
 
 
 def test_textual_is_not_imported_before_the_app_has_tuned_it() -> None:
-    code = "import sys, unspool_tui.app; sys.exit('textual' in sys.modules)"
+    code = "import sys, unspool_tui.launch; sys.exit('textual' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

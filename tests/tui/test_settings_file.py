@@ -9,10 +9,10 @@ from tui_driver import drive, make_app, open_file
 
 from conftest import record, shop_states
 from unspool.errors import ConfigError
+from unspool_tui.app import UnspoolApp
 from unspool_tui.places import config_folder, state_folder
 from unspool_tui.rendering.palette import user_themes
 from unspool_tui.settings import Settings, load_settings
-from unspool_tui.window import UnspoolApp
 
 
 def _settings(tmp_path: Path, text: str) -> Settings:

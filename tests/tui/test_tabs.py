@@ -15,13 +15,13 @@ from tui_driver import Driver, drive
 from conftest import record, shop_states
 from unspool.history.history import History
 from unspool.recorder.recorder import Recorder
+from unspool_tui.app import UnspoolApp
 from unspool_tui.rendering.header import Label, tab_row
 from unspool_tui.rendering.line import ASCII, UNICODE
 from unspool_tui.settings import Settings, UiOptions
 from unspool_tui.source import Source, distinct_names
 from unspool_tui.tabs import Tab, Tabs
 from unspool_tui.view.model import Pane
-from unspool_tui.window import UnspoolApp
 
 action = pytest.mark.action
 

@@ -13,11 +13,11 @@ from tui_driver import drive, open_file
 
 from unspool.errors import UnspoolError
 from unspool_tui.actions import ACTIONS, BY_ID, Action, hints
+from unspool_tui.app import UnspoolApp
 from unspool_tui.permits import EVERYTHING, REACHES, Permits, Reach, WriteRefused
 from unspool_tui.screens.exporting import check_target, target
 from unspool_tui.settings import Settings, UiOptions
 from unspool_tui.view.model import View
-from unspool_tui.window import UnspoolApp
 
 VISITOR = Permits(visitor=True)
 _ON_PAGES = {"chains.repair"}

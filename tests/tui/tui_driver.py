@@ -15,9 +15,9 @@ from textual.pilot import Pilot
 from support.keys import press_keys
 from unspool.history.history import History
 from unspool.store.file import FileStore
+from unspool_tui.app import UnspoolApp
 from unspool_tui.settings import Settings, UiOptions
 from unspool_tui.view.model import Pane, View
-from unspool_tui.window import UnspoolApp
 
 PATIENCE = 10.0
 """Seconds until a condition that does not come true fails the test."""

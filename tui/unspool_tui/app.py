@@ -1,160 +1,170 @@
-"""The way into the terminal app: tune the interpreter, then load Textual, show one history, leave tidily."""
+"""The app object: theme, colours, what Textual tells; tabs are `tab_screens`'s, everything else is the main screens'."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
-import select
 import signal
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-from unspool_tui.settings import UiOptions
+from textual import on
+from textual.app import App
+
+from unspool.errors import ConfigError
+from unspool_tui.places import config_folder
+from unspool_tui.rendering.line import glyphs
+from unspool_tui.rendering.paint import Pen
+from unspool_tui.rendering.palette import MONOCHROME, UNSPOOL, UNSPOOL_LIGHT, palette_from, user_themes
+from unspool_tui.screens.follower import after
+from unspool_tui.screens.main import MainScreen
+from unspool_tui.screens.modal import Modal
+from unspool_tui.settings import Settings, UiOptions, nearest
+from unspool_tui.tab_screens import TabScreens, TabTold
+from unspool_tui.tabs import Tab, Tabs
+from unspool_tui.view import moves
+from unspool_tui.view.model import Pane
 
 if TYPE_CHECKING:
-    from unspool_tui.tabs import Tabs
     from unspool_tui.view.history_port import HistoryPort
 
-DEFAULTS: Final = UiOptions()
-FRAMES_A_SECOND: Final = "240"
-"""Textual holds frames to slots of this rate; at its default of 60 a held key beats against the slots."""
-_DESCRIPTORS: Final = 6
-"""File descriptors that a screen needs at least: an event loop, and one to load modules with."""
-SWITCH_SECONDS: Final = 0.0005
-"""How long the worker may keep the interpreter while the screen waits for it."""
+COLLECT_AFTER: Final = (20_000, 50, 1_000)
+"""Garbage collection thresholds: drawing makes thousands of short-lived strips, which the defaults collect mid-frame."""
 
 
-def run_app(
-    history: HistoryPort,
-    *,
-    at: int | None = None,
-    follow: bool = True,
-    options: UiOptions = DEFAULTS,
-    tabs: Tabs | None = None,
-) -> int:
-    """Show a history, or several as tabs, in the terminal until the person leaves.
-
-    Args:
-        history: what is shown first; an `unspool.history.History`. It is not closed.
-        at: the entry to begin at, negative ones from the end; None begins where the person left, or at the newest.
-        follow: keep up with new entries.
-        options: see `UiOptions`.
-        tabs: all sources, where there are several; they are not closed either.
-
-    Returns:
-        0, or 128 and the number of the signal that the app was told to end by.
-
-    Raises:
-        ConfigError: the settings file or a theme is not valid.
-        EntryNotFound: `at` names no entry.
-        OSError: too few file descriptors are left for a screen.
-    """
-    _check_descriptors()
-    gc.disable()
-    os.environ.setdefault("TEXTUAL_FPS", FRAMES_A_SECOND)
-    # Nothing above may import Textual: it reads the variable when it is imported, and imports faster uncollected.
-    with _without_tls():
-        import textual.app  # noqa: F401
-    from unspool_tui.settings import load_settings
-
-    settings = load_settings(options.config)
-    if options.no_color or not settings.color:
-        # Textual reads the variable when an app is made.
-        os.environ["NO_COLOR"] = "1"
-    from unspool_tui.window import UnspoolApp
-
-    switching = sys.getswitchinterval()
-    try:
-        app = UnspoolApp(history, settings, options, at=at, follow=follow, tabs=tabs)
-        sys.setswitchinterval(SWITCH_SECONDS)
-        with outlasting_the_terminal():
-            app.run(mouse=app.wants_mouse)
-            return app.return_code or 0
-    finally:
-        sys.setswitchinterval(switching)
-        gc.enable()
+_BY_SIGNAL: Final = 128
+"""What shells add to the number of the signal that a program ended by."""
+FREEZE_AFTER: Final = 0.15
+"""Seconds after the start; the first paint must not wait for it."""
 
 
-def _check_descriptors() -> None:
-    """Find out now whether a screen can be run: an event loop that fails half-way complains from its remains.
+class UnspoolApp(App[None]):
+    """Shows one history, or several as tabs."""
 
-    Raises:
-        OSError: too few file descriptors are left.
-    """
-    taken: list[int] = []
-    try:
-        for _ in range(_DESCRIPTORS):
-            taken.append(os.dup(1))
-    finally:
-        for descriptor in taken:
-            os.close(descriptor)
+    TITLE = "unspool"
+    ENABLE_COMMAND_PALETTE = False
+    ALLOW_SELECT = False
+    CSS_PATH = "styles/main.tcss"
+    DEFAULT_MODE = "first"
 
+    def __init__(
+        self,
+        history: HistoryPort,
+        settings: Settings,
+        options: UiOptions,
+        *,
+        at: int | None,
+        follow: bool,
+        tabs: Tabs | None = None,
+    ) -> None:
+        """Make the app.
 
-@contextmanager
-def _without_tls() -> Iterator[None]:
-    """Let asyncio do without TLS, which a terminal app never speaks: OpenSSL costs 4 MB and a part of the start.
+        Args:
+            history: what is in front at first.
+            settings: what the person settled once.
+            options: what the caller asks for; goes before the settings.
+            at: the entry to begin at, negative ones from the end; None begins where the person left.
+            follow: keep up with new entries.
+            tabs: all sources, where there are several; the one in front holds `history`.
 
-    asyncio makes do by itself where Python has no `ssl`; whoever imports that module later gets it as always.
-    """
-    if "ssl" in sys.modules:
-        yield
-        return
-    sys.modules["ssl"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules["ssl"]
+        Raises:
+            ConfigError: there is no theme of the name that is set.
+            EntryNotFound: `at` names no entry.
+        """
+        super().__init__()
+        self._glyphs = glyphs(ascii_only=settings.ascii if options.ascii is None else options.ascii)
+        self._monochrome = bool(options.no_color) or not settings.color or "NO_COLOR" in os.environ
+        self.wants_mouse = settings.mouse if options.no_mouse is None else not options.no_mouse
+        self.tabs = tabs if tabs is not None else Tabs([Tab(None, at, history)])
+        self.tab_screens = TabScreens(self, self.tabs, settings, options, self._glyphs, follow=follow)
+        session = self.tab_screens.session_of(self.tabs.front_tab, history)
+        for theme in (UNSPOOL, UNSPOOL_LIGHT, *user_themes(config_folder() / "themes")):
+            self.register_theme(theme)
+        if settings.theme not in self.available_themes:
+            raise ConfigError(f"there is no theme {settings.theme!r}: {nearest(settings.theme, self.theme_names())}")
+        self._begin_with(session.theme if session.theme in self.available_themes else settings.theme)
+        self.pen = self._make_pen()
+        self.main = self.tab_screens.first_screen(history, self.DEFAULT_MODE)
+        if options.select:
+            self.main.view = moves.focus(moves.reveal(self.main.view, options.select), Pane.INSPECT)
 
-
-class LastingOutput:
-    """A terminal's output that takes what is written also when nobody is there: who draws must never wait for it."""
-
-    def __init__(self, output: TextIO) -> None:
-        """Write to `output` as long as it lasts."""
-        self._output = output
-
-    def write(self, text: str) -> int:
-        """Write, or do as if."""
-        try:
-            return self._output.write(text)
-        except OSError:
-            return len(text)
-
-    def flush(self) -> None:
-        """Flush, or do as if."""
-        try:
-            self._output.flush()
-        except OSError:
+    def _begin_with(self, theme: str) -> None:
+        """Take a theme as the default one: to set it would have Textual read and apply all styles a second time."""
+        if self.available_themes[theme].ansi:
+            self.theme = theme
             return
+        self.set_reactive(App.theme, theme)
+        dark = self.current_theme.dark
+        self.stylesheet.set_variables(self.get_css_variables())
+        self.set_class(dark, "-dark-mode", update=False)
+        self.set_class(not dark, "-light-mode", update=False)
+        self.add_class(f"-theme-{theme}", update=False)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._output, name)
+    def get_default_screen(self) -> MainScreen:
+        """Begin with the main screen."""
+        return self.main
+
+    def on_load(self) -> None:
+        """Be ready to be told to leave before anything is drawn."""
+        self._leave_when_told()
+
+    def on_ready(self) -> None:
+        """Leave the interpreter's housekeeping, and the other sources, for when the first screen stands."""
+        after(self, FREEZE_AFTER, _spare_the_collector)
+        self.tab_screens.begin()
+
+    def _leave_when_told(self) -> None:
+        """Put the terminal back, and keep the places, also where the program is told to end from outside."""
+        loop = asyncio.get_running_loop()
+        for name in ("SIGTERM", "SIGHUP"):
+            # Windows has no SIGHUP and no handlers of loops; other threads than the first get no signals.
+            with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
+                number = getattr(signal, name)
+                loop.add_signal_handler(number, partial(self.exit, return_code=_BY_SIGNAL + number))
+
+    def on_unmount(self) -> None:
+        """Remember the places."""
+        self.tab_screens.end()
+
+    @on(TabTold)
+    def _told(self, message: TabTold) -> None:
+        self.tab_screens.told(message.tab)
+
+    def know_mode(self, name: str, screen: Callable[[], MainScreen]) -> None:
+        """Let Textual know a stack of screens, unless it does."""
+        if name not in self._modes:
+            self.add_mode(name, screen)
+
+    def theme_names(self) -> list[str]:
+        """Return the themes to choose from, the app's own first."""
+        own = [UNSPOOL.name, UNSPOOL_LIGHT.name]
+        return own + sorted(name for name in self.available_themes if name not in own)
+
+    def watch_theme(self) -> None:
+        """Draw in the colours of a new theme."""
+        if not hasattr(self, "main"):
+            return
+        self.pen = self._make_pen()
+        for tab in self.tabs.all:
+            if tab.main is not None:
+                tab.main.use_pen(self.pen)
+        for screen in self.screen_stack:
+            if isinstance(screen, Modal):
+                screen.use_pen(self.pen)
+
+    def _make_pen(self) -> Pen:
+        if self._monochrome:
+            return Pen(MONOCHROME, self._glyphs)
+        theme = self.current_theme
+        return Pen(palette_from(self.get_css_variables(), dark=theme.dark, ansi=theme.ansi), self._glyphs)
 
 
-@contextmanager
-def outlasting_the_terminal() -> Iterator[None]:
-    """Tell this process with SIGHUP when its terminal goes away, and let what is drawn meanwhile be lost."""
-    output = sys.__stderr__
-    if output is None or sys.platform == "win32" or not os.isatty(0):
-        yield
-        return
-    threading.Thread(target=_tell_of_the_end, args=(0,), name="unspool-terminal", daemon=True).start()
-    sys.__stderr__ = LastingOutput(output)  # type: ignore[assignment,misc]
-    try:
-        yield
-    finally:
-        sys.__stderr__ = output  # type: ignore[misc]
-
-
-def _tell_of_the_end(descriptor: int) -> None:
-    """Sleep until a terminal hangs up; asked for no event, `poll` tells of nothing else."""
-    poll = select.poll()
-    poll.register(descriptor, 0)
-    if poll.poll():
-        os.kill(os.getpid(), signal.SIGHUP)
-
-
-__all__ = ["UiOptions", "run_app"]
+def _spare_the_collector() -> None:
+    """Take everything that is there to stay out of the garbage collector's sight."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    gc.set_threshold(*COLLECT_AFTER)

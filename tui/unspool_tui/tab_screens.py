@@ -22,8 +22,8 @@ from unspool_tui.tabs import Tab, Tabs
 from unspool_tui.view.model import View
 
 if TYPE_CHECKING:
+    from unspool_tui.app import UnspoolApp
     from unspool_tui.view.history_port import HistoryPort
-    from unspool_tui.window import UnspoolApp
 
 
 class TabTold(Message):

@@ -76,7 +76,7 @@ def test_the_log_itself_is_not_recorded(unspool: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_saves_are_recorded_as_they_happen_until_the_program_is_ended(ending: signal.Signals, tmp_path: Path) -> None:
-    source, log = tmp_path / "app.py", tmp_path / "log.db"
+    source, log = tmp_path / "launch.py", tmp_path / "log.db"
     source.write_text("x = 0\n")
     words = ["events", "record", str(source), str(tmp_path / "later.py"), "--log", str(log), "--json"]
     command = [sys.executable, "-m", "unspool_tui.cli", *words]
@@ -170,7 +170,7 @@ def test_e75_a_damaged_archive_changes_nothing(unspool: Run, tmp_path: Path) -> 
 
 
 def test_a_file_emptied_while_it_is_saved_is_not_recorded_empty(tmp_path: Path) -> None:
-    source = tmp_path / "app.py"
+    source = tmp_path / "launch.py"
     source.write_text("x = 0\n")
     seen: list[Save] = []
 
@@ -193,7 +193,7 @@ def test_a_file_emptied_while_it_is_saved_is_not_recorded_empty(tmp_path: Path) 
 
 
 def test_saves_that_come_fast_are_kept_and_those_that_cannot_be_are_told_of(tmp_path: Path) -> None:
-    source, fresh = tmp_path / "app.py", tmp_path / "app.new"
+    source, fresh = tmp_path / "launch.py", tmp_path / "app.new"
     source.write_text("x = 0\n")
     seen: list[Save] = []
     started = threading.Event()

@@ -123,7 +123,7 @@ POOL = """
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.parametrize("children", ["own", "none"])
 def test_pools_record_as_the_option_says(tmp_path: Path, method: str, children: str) -> None:
-    program = tmp_path / "app.py"
+    program = tmp_path / "launch.py"
     program.write_text(textwrap.dedent(POOL))
     path = tmp_path / "app.unspool"
     run = subprocess.run(

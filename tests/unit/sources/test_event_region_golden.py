@@ -9,9 +9,9 @@ import pytest
 
 from support.keys import press_keys
 from unspool import open_history
+from unspool_tui.app import UnspoolApp
 from unspool_tui.cli import run
 from unspool_tui.settings import Settings, UiOptions
-from unspool_tui.window import UnspoolApp
 
 SEEDS = Path(__file__).parents[3] / "fixtures" / "seeds"
 LOST = "nexus-delta-plain-stringify.json"

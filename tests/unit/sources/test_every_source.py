@@ -21,9 +21,9 @@ from support.git_repo import Repo
 from support.keys import press_keys
 from unspool import open_history
 from unspool.errors import UnspoolError
+from unspool_tui.app import UnspoolApp
 from unspool_tui.cli import run
 from unspool_tui.settings import Settings, UiOptions
-from unspool_tui.window import UnspoolApp
 
 NAMES = [*(f"{path.parent.name}/{path.name}" for path in FILES), *MADE]
 

@@ -34,7 +34,7 @@ def versions(repository: Path, name: str) -> list[dict[str, object]]:
         return [history.state(seq) for seq in range(len(history))]
 
 
-@pytest.mark.parametrize("name", ["app.py", "read.me", "Makefile", "page.html"])
+@pytest.mark.parametrize("name", ["launch.py", "read.me", "Makefile", "page.html"])
 def test_a_source_file_is_one_text(name: str, repository: Path) -> None:
     texts = [b"def f():\n    return 1\n", b"x = 1\n", b"caf\xc3\xa9 \xff\n", b""]
     for text in texts:
@@ -55,10 +55,10 @@ def test_a_document_is_a_document_whatever_its_name(repository: Path) -> None:
 
 
 def test_a_deleted_source_file_is_an_empty_state(repository: Path) -> None:
-    commit(repository, "app.py", b"x = 1\n")
-    commit(repository, "app.py", None)
-    commit(repository, "app.py", b"x = 2\n")
-    assert versions(repository, "app.py") == [{"source": "x = 1\n"}, {}, {"source": "x = 2\n"}]
+    commit(repository, "launch.py", b"x = 1\n")
+    commit(repository, "launch.py", None)
+    commit(repository, "launch.py", b"x = 2\n")
+    assert versions(repository, "launch.py") == [{"source": "x = 1\n"}, {}, {"source": "x = 2\n"}]
 
 
 def test_a_broken_document_and_a_binary_file_are_told(repository: Path) -> None:
@@ -74,9 +74,9 @@ def test_a_broken_document_and_a_binary_file_are_told(repository: Path) -> None:
 
 def test_a_source_files_history_is_kept(repository: Path, tmp_path: Path) -> None:
     for text in (b"x = 1\n", b"x = 2\n"):
-        commit(repository, "app.py", text)
+        commit(repository, "launch.py", text)
     out = tmp_path / "app.unspool"
-    assert run(["convert", f"git:{repository}:app.py", str(out), "-q"]) == 0
+    assert run(["convert", f"git:{repository}:launch.py", str(out), "-q"]) == 0
     with open_history(out) as history:
         assert [history.state(seq) for seq in range(2)] == [{"source": "x = 1\n"}, {"source": "x = 2\n"}]
-        assert history[1].action == "change app.py"
+        assert history[1].action == "change launch.py"

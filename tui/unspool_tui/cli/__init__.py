@@ -308,7 +308,7 @@ def main() -> None:
         if code != UNREADABLE:
             _tell_refused(error)
             code = UNREADABLE
-    if "unspool_tui.window" in sys.modules or was_told():
+    if "unspool_tui.app" in sys.modules or was_told():
         _leave_at_once(was_told() or code)
     sys.exit(code)
 

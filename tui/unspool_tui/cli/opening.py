@@ -173,8 +173,8 @@ def show(
     if select:
         _check_atom(history, -1 if at_entry is None else at_entry, str(select[0]))
     # Textual takes long to import, and no other command needs it.
-    from unspool_tui.app import run_app
     from unspool_tui.cli.ending import note_code
+    from unspool_tui.launch import run_app
     from unspool_tui.permits import EVERYTHING
     from unspool_tui.settings import UiOptions
     from unspool_tui.tabs import Tab, Tabs

@@ -29,8 +29,8 @@ from unspool_tui.widgets.timeline import Timeline
 from unspool_tui.worker import Kind, Reply, Worker
 
 if TYPE_CHECKING:
+    from unspool_tui.app import UnspoolApp
     from unspool_tui.session import Returning
-    from unspool_tui.window import UnspoolApp
 
 WHEEL_ROWS: Final = 3
 """Rows that one notch of the wheel scrolls."""

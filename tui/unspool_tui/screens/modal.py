@@ -22,7 +22,7 @@ from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Framed, Listed
 
 if TYPE_CHECKING:
-    from unspool_tui.window import UnspoolApp
+    from unspool_tui.app import UnspoolApp
 
 Result = TypeVar("Result")
 
