@@ -70,7 +70,7 @@ def run_app(
     try:
         app = UnspoolApp(history, settings, options, at=at, follow=follow, tabs=tabs)
         sys.setswitchinterval(SWITCH_SECONDS)
-        with outlasting_the_terminal():
+        with end_on_terminal_loss():
             app.run(mouse=app.wants_mouse)
             return app.return_code or 0
     finally:
@@ -109,7 +109,7 @@ def _without_tls() -> Iterator[None]:
         del sys.modules["ssl"]
 
 
-class LastingOutput:
+class LossTolerantOutput:
     """A terminal's output that takes what is written also when nobody is there: who draws must never wait for it."""
 
     def __init__(self, output: TextIO) -> None:
@@ -135,21 +135,21 @@ class LastingOutput:
 
 
 @contextmanager
-def outlasting_the_terminal() -> Iterator[None]:
+def end_on_terminal_loss() -> Iterator[None]:
     """Tell this process with SIGHUP when its terminal goes away, and let what is drawn meanwhile be lost."""
     output = sys.__stderr__
     if output is None or sys.platform == "win32" or not os.isatty(0):
         yield
         return
-    threading.Thread(target=_tell_of_the_end, args=(0,), name="unspool-terminal", daemon=True).start()
-    sys.__stderr__ = LastingOutput(output)  # type: ignore[assignment,misc]
+    threading.Thread(target=_signal_terminal_loss, args=(0,), name="unspool-terminal", daemon=True).start()
+    sys.__stderr__ = LossTolerantOutput(output)  # type: ignore[assignment,misc]
     try:
         yield
     finally:
         sys.__stderr__ = output  # type: ignore[misc]
 
 
-def _tell_of_the_end(descriptor: int) -> None:
+def _signal_terminal_loss(descriptor: int) -> None:
     """Sleep until a terminal hangs up; asked for no event, `poll` tells of nothing else."""
     poll = select.poll()
     poll.register(descriptor, 0)
