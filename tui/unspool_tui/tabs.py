@@ -123,7 +123,7 @@ class Tabs:
         self._names: list[str] = []
         self._one_by_one = threading.Lock()
         self._tell: Callable[[Tab], object] = lambda tab: None
-        self._lookout: Lookout | None = None
+        self._background: BackgroundWatch | None = None
         self._closed = False
 
     def __len__(self) -> int:
@@ -186,18 +186,18 @@ class Tabs:
 
     def watch(self, tab: Tab) -> None:
         """Count the entries that arrive in a tab that has no screen yet."""
-        if self._lookout is None:
-            self._lookout = Lookout(self._tell)
-        self._lookout.watch(tab)
+        if self._background is None:
+            self._background = BackgroundWatch(self._tell)
+        self._background.watch(tab)
 
     def counts(self, tab: Tab) -> bool:
         """Say whether the entries that arrive in a tab are counted by now."""
-        return self._lookout is not None and self._lookout.counts(tab)
+        return self._background is not None and self._background.counts(tab)
 
     def release(self, tab: Tab) -> None:
         """Leave the counting to the tab's screen."""
-        if self._lookout is not None:
-            self._lookout.release(tab)
+        if self._background is not None:
+            self._background.release(tab)
 
     def close(self) -> None:
         """Let go of everything that is open; what is just being opened is closed as soon as it is.
@@ -210,8 +210,8 @@ class Tabs:
         closing.join(PARTING_SECONDS)
 
     def _let_go(self) -> None:
-        if self._lookout is not None:
-            self._lookout.close()
+        if self._background is not None:
+            self._background.close()
         for tab in self.all:
             if tab.history is not None:
                 tab.history.close()
@@ -221,14 +221,14 @@ _GAP: Final = 0.25
 """Seconds between two looks at one source; a number in a label needs no more."""
 
 
-class Lookout:
+class BackgroundWatch:
     """Keeps the totals of tabs up to date that have no screen of their own yet."""
 
     def __init__(self, tell: Callable[[Tab], object]) -> None:
         """Begin with nothing to watch.
 
         Args:
-            tell: called in the lookout's thread when a tab's total has changed.
+            tell: called in the thread of the watch when a tab's total has changed.
         """
         self._tell = tell
         self._watched: dict[Tab, FileWatcher] = {}
@@ -240,7 +240,7 @@ class Lookout:
 
     def watch(self, tab: Tab) -> None:
         """Count the entries of an open tab from now on."""
-        threading.Thread(target=self._start, args=(tab,), name="unspool-lookout-start", daemon=True).start()
+        threading.Thread(target=self._start, args=(tab,), name="unspool-background-watch-start", daemon=True).start()
 
     def _start(self, tab: Tab) -> None:
         from unspool.sources.watch import FileWatcher
@@ -255,7 +255,7 @@ class Lookout:
             self._watched[tab] = watcher
             self._reading.add(tab)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="unspool-lookout", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="unspool-background-watch", daemon=True)
                 self._thread.start()
         self._wake.set()
 
