@@ -176,7 +176,7 @@ def _address(text: str) -> Address:
         return ()
 
 
-class Returning:
+class PlaceRestorer:
     """Waits for the remembered entries to arrive, unless the person goes somewhere else meanwhile."""
 
     def __init__(self, session: Session, begun: View, *, follow: bool) -> None:

@@ -100,9 +100,9 @@ class TabScreens:
             main.call_later(main.flash, tab.note, "warning")
             tab.note = ""
         if waits:
-            from unspool_tui.session import Returning
+            from unspool_tui.session import PlaceRestorer
 
-            main.returning = Returning(session, view, follow=self._follow)
+            main.restorer = PlaceRestorer(session, view, follow=self._follow)
         return main
 
     def begin(self) -> None:

@@ -30,7 +30,7 @@ from unspool_tui.worker import Kind, Reply, Worker
 
 if TYPE_CHECKING:
     from unspool_tui.app import UnspoolApp
-    from unspool_tui.session import Returning
+    from unspool_tui.session import PlaceRestorer
 
 WHEEL_ROWS: Final = 3
 """Rows that one notch of the wheel scrolls."""
@@ -110,7 +110,7 @@ class MainScreen(Screen[None]):
         self.hit_paths: dict[int, Path] = {}
         self.keep: Keep | None = None
         self.first_filter = ""
-        self.returning: Returning | None = None
+        self.restorer: PlaceRestorer | None = None
         self.unchecked: Mapping[str, str] = {}
         self.follower = Follower(self)
         self.panels = {pane: Panel(pane) for pane in Pane}

@@ -177,8 +177,8 @@ def take_total(main: MainScreen, total: int) -> None:
             main.rows.begin_at(first)
         main.apply(grown)
         main.grown(view.total, total)
-    if main.returning is not None and main.returning.arrived(main):
-        main.returning = None
+    if main.restorer is not None and main.restorer.arrived(main):
+        main.restorer = None
     main.follower.looked()
     tell_problems(main)
 
