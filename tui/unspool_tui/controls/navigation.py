@@ -171,7 +171,7 @@ def by_rows(main: MainScreen, rows: int) -> None:
     view, pane = main.view, main.view.focus
     if pane is Pane.STATS:
         panel = main.panels[pane]
-        main.painter.hand.scroll(pane, view, max(0, min(panel.top + rows, panel.count - panel.page)))
+        main.painter.scroll_memory.scroll(pane, view, max(0, min(panel.top + rows, panel.count - panel.page)))
         main.repaint()
     elif pane is Pane.HISTORY:
         tell_beginning(main, is_there=rows < 0 and view.head == view.first)

@@ -53,7 +53,7 @@ def wheel(main: MainScreen, panel: Panel, by: int) -> None:
         # Looking back pauses, or the next entry would pull the list away.
         view = moves.toggle_follow(view)
     last = max(0, panel.count - panel.page)
-    main.painter.hand.scroll(panel.pane, view, min(last, panel.top + by * WHEEL_ROWS))
+    main.painter.scroll_memory.scroll(panel.pane, view, min(last, panel.top + by * WHEEL_ROWS))
     main.view = view
     main.repaint()
 

@@ -51,7 +51,7 @@ class Painter:
         self._last_origins = (-1, 0.0)
         self._calming = False
         self._telling = False
-        self.hand = Hand()
+        self.scroll_memory = ScrollMemory()
 
     def paint(self) -> None:
         """Show the view of the main screen."""
@@ -152,7 +152,7 @@ class Painter:
 
     def _panel(self, view: View, pane: Pane) -> None:
         main, scene = self._main, self._main.scene
-        panel, top = main.panels[pane], self.hand.top(pane, view)
+        panel, top = main.panels[pane], self.scroll_memory.top(pane, view)
         match pane:
             case Pane.HISTORY:
                 rows = main.rows
@@ -187,7 +187,7 @@ class Painter:
         """
         scene, panel = self._main.scene, self._main.panels[Pane.INSPECT]
         scene.inspect.update(view, scene.detail)
-        panel.place(scene.inspect.shown(), scene.inspect.cursor(view), top=self.hand.top(Pane.INSPECT, view))
+        panel.place(scene.inspect.shown(), scene.inspect.cursor(view), top=self.scroll_memory.top(Pane.INSPECT, view))
         unknown = scene.inspect.seen_atoms(panel.top, panel.page)
         if unknown and self._hurries(view.head):
             return None
@@ -251,7 +251,7 @@ class Painter:
             self._explain_leaves(main.view.head, main.panels[Pane.INSPECT])
 
 
-class Hand:
+class ScrollMemory:
     """Remembers the first visible row of panels that were scrolled by hand, and for which cursor that was."""
 
     __slots__ = ("_tops",)

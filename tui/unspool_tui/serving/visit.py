@@ -176,7 +176,7 @@ class Visit:
             await asyncio.gather(*parts, hearing, return_exceptions=True)
 
     async def _draw(self, process: asyncio.subprocess.Process) -> Ended:
-        """Hand on what the screen draws, as fast as the page takes it: the pipe makes the screen wait."""
+        """ScrollMemory on what the screen draws, as fast as the page takes it: the pipe makes the screen wait."""
         output = process.stdout
         assert output is not None
         if not await _is_ready(output):
@@ -223,7 +223,7 @@ class Visit:
             await asyncio.sleep(left)
 
     async def _listen(self, process: asyncio.subprocess.Process) -> Ended:
-        """Hand on what the page sends; nothing here waits, so a socket that floods is noticed at once."""
+        """ScrollMemory on what the page sends; nothing here waits, so a socket that floods is noticed at once."""
         keyboard = process.stdin
         assert keyboard is not None
         while True:
