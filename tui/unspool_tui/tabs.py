@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from unspool_tui.session import Session
     from unspool_tui.view.history_port import HistoryPort
 
-PARTING_SECONDS: Final = 0.5
+CLOSING_SECONDS: Final = 0.5
 """How long leaving waits for sources to be closed; the process ends after it, and its temporary files with it."""
 
 
@@ -207,7 +207,7 @@ class Tabs:
         self._closed = True
         closing = threading.Thread(target=self._let_go, name="unspool-close", daemon=True)
         closing.start()
-        closing.join(PARTING_SECONDS)
+        closing.join(CLOSING_SECONDS)
 
     def _let_go(self) -> None:
         if self._background is not None:

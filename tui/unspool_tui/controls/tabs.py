@@ -55,7 +55,7 @@ def _told(label: Label, tabs: Tabs, number: int) -> str:
 
 def compare_tabs(main: MainScreen) -> None:
     """Find where this history and that of the next tab part."""
-    from unspool_tui.screens.parting import PartingScreen
+    from unspool_tui.screens.compare_screen import CompareScreen
 
     tabs = main.unspool_app.tabs
     number = (tabs.front + 1) % len(tabs)
@@ -67,7 +67,7 @@ def compare_tabs(main: MainScreen) -> None:
     elif not main.view.total or not len(other.history):
         main.flash("compare: one of the two histories has no entry yet", "warning")
     else:
-        main.open(PartingScreen(main, tabs, number))
+        main.open(CompareScreen(main, tabs, number))
 
 
 _ALL: Final = "all"

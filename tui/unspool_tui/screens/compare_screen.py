@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unspool_tui.tabs import Tabs
 
 
-class PartingScreen(Page):
+class CompareScreen(Page):
     """The first entries at which this tab's history and another's differ, and the values that do."""
 
     TITLE_OF_LIST = "What differs there"
@@ -51,17 +51,17 @@ class PartingScreen(Page):
 
     def row(self, index: int, width: int) -> Row:
         """See `Page.row`."""
-        return BLANK if self._found is None else parting_row(self._found.differences[index], width, self.pen.glyphs)
+        return BLANK if self._found is None else compare_row(self._found.differences[index], width, self.pen.glyphs)
 
     def heading(self, width: int) -> Row:
         """See `Page.heading`."""
-        return parting_heading(self._names, width)
+        return compare_heading(self._names, width)
 
     def told(self, width: int) -> list[Row]:
         """Return how the two relate."""
         if self._found is None:
             return [Row(((" not compared: Escape goes back", "dim"),))]
-        return parting_summary(self._found, self._names, width, self.pen.glyphs)
+        return compare_summary(self._found, self._names, width, self.pen.glyphs)
 
     def letter(self, character: str) -> bool:
         """Go to where the other history parts."""
@@ -95,7 +95,7 @@ _RELATIONS: Final = {
 _VALUE: Final = 200
 
 
-def parting_summary(found: Divergence, names: tuple[str, str], width: int, glyphs: Glyphs) -> list[Row]:
+def compare_summary(found: Divergence, names: tuple[str, str], width: int, glyphs: Glyphs) -> list[Row]:
     """Return what is told above the list: the relation, and each history where they part."""
     relation = "stopped before that was known" if found.relation is None else _RELATIONS[str(found.relation)]
     again = "" if found.meet_again is None else "  the same again at #{:,} and #{:,}".format(*found.meet_again)
@@ -124,14 +124,14 @@ def _side(side: Side) -> Spans:
     return told, (after, "faint")
 
 
-def parting_heading(names: tuple[str, str], width: int) -> Row:
+def compare_heading(names: tuple[str, str], width: int) -> Row:
     """Return the names of the columns."""
     path, value = _columns(width)
     first, second = (on_grid(name) for name in names)
     return Row(((f" {pad('where', path)} {pad(first, value)}  {pad(second, value)}", "faint"),), ground="bar")
 
 
-def parting_row(part: PathDifference, width: int, glyphs: Glyphs) -> Row:
+def compare_row(part: PathDifference, width: int, glyphs: Glyphs) -> Row:
     """Return the line of one value that differs."""
     path, value = _columns(width)
     at = part.first_path if part.second_path is None else part.second_path
