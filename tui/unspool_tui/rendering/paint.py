@@ -31,7 +31,7 @@ class Pen(Struct, frozen=True, eq=False):
 
 def paint_row(row: Row, width: int, pen: Pen) -> Strip:
     """Draw a row over a whole width."""
-    return LeanStrip(segments(row, width, pen), width)
+    return CompactStrip(segments(row, width, pen), width)
 
 
 def paint_framed(row: Row, width: int, pen: Pen, edges: tuple[tuple[str, str], tuple[str, str]]) -> Strip:
@@ -46,7 +46,7 @@ def paint_framed(row: Row, width: int, pen: Pen, edges: tuple[tuple[str, str], t
     (left, left_style), (right, right_style) = edges
     inside = segments(row, width - 2, pen)
     style = pen.palette.style
-    return LeanStrip([Segment(left, style(left_style)), *inside, Segment(right, style(right_style))], width)
+    return CompactStrip([Segment(left, style(left_style)), *inside, Segment(right, style(right_style))], width)
 
 
 def segments(row: Row, width: int, pen: Pen) -> list[Segment]:
@@ -99,7 +99,7 @@ Look = tuple[str, str, str, str]
 _PLAIN: Final[Look] = ("", "39", "49", "49")
 
 
-class LeanStrip(Strip):
+class CompactStrip(Strip):
     """A strip for the terminal: a page of rows in truecolor takes half the bytes of Textual's own.
 
     Textual writes the whole style before each piece of text and resets it behind. Colours that stay are not written
@@ -117,17 +117,17 @@ class LeanStrip(Strip):
         return written
 
     def crop(self, start: int, end: int | None = None) -> Strip:
-        """Return a part of the strip, lean as well."""
+        """Return a part of the strip, compact as well."""
         part = super().crop(start, end)
-        return part if isinstance(part, LeanStrip) else LeanStrip(part, part.cell_length)
+        return part if isinstance(part, CompactStrip) else CompactStrip(part, part.cell_length)
 
     def divide(self, cuts: Iterable[int]) -> Sequence[Strip]:
-        """Return the parts between cuts, lean as well."""
+        """Return the parts between cuts, compact as well."""
         inside = [cut for cut in cuts if cut <= self.cell_length]
         if inside == [self.cell_length]:
             # Textual would keep this answer in the strip: a circle, which the collector gets to see late.
             return [self]
-        return [LeanStrip(part, part.cell_length) for part in super().divide(inside)]
+        return [CompactStrip(part, part.cell_length) for part in super().divide(inside)]
 
 
 def _sequences(strip: Strip, system: ColorSystem) -> str:

@@ -15,7 +15,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from support.examples import examples
-from unspool_tui.rendering.paint import LeanStrip
+from unspool_tui.rendering.paint import CompactStrip
 
 WIDTH = 40
 SHOWS_ON_BLANKS = {4, 7, 9, 21, 53}
@@ -56,29 +56,29 @@ def seen(strip: Strip, system: str) -> list[object]:
 @settings(max_examples=examples(100), deadline=None)
 @given(SEGMENTS, st.sampled_from(("truecolor", "256", "standard")))
 def test_lean_strips_look_like_textuals_own_and_leave_no_style_behind(segments: list[Segment], system: str) -> None:
-    lean = LeanStrip(segments)
-    assert seen(lean, system) == seen(Strip(segments), system)
+    compact = CompactStrip(segments)
+    assert seen(compact, system) == seen(Strip(segments), system)
 
 
 @settings(max_examples=examples(60), deadline=None)
 @given(SEGMENTS, st.integers(0, 20), st.integers(0, 20))
 def test_parts_of_lean_strips_are_lean_and_look_the_same(segments: list[Segment], start: int, size: int) -> None:
-    lean, own = LeanStrip(segments), Strip(segments)
-    assert seen(lean.crop(start, start + size), "truecolor") == seen(own.crop(start, start + size), "truecolor")
+    compact, own = CompactStrip(segments), Strip(segments)
+    assert seen(compact.crop(start, start + size), "truecolor") == seen(own.crop(start, start + size), "truecolor")
     cuts = [min(start, own.cell_length), own.cell_length]
-    for part, other in zip(lean.divide(cuts), own.divide(cuts), strict=True):
-        assert isinstance(part, LeanStrip)
+    for part, other in zip(compact.divide(cuts), own.divide(cuts), strict=True):
+        assert isinstance(part, CompactStrip)
         assert seen(part, "truecolor") == seen(other, "truecolor")
 
 
 def test_a_colour_that_stays_is_written_once() -> None:
     first, second = (Style(color=colour, bgcolor="#101010") for colour in ("#aaaaaa", "#bbbbbb"))
     console = Console(file=StringIO(), force_terminal=True, color_system="truecolor")
-    written = LeanStrip([Segment("one", first), Segment("   ", second), Segment("two", first)]).render(console)
+    written = CompactStrip([Segment("one", first), Segment("   ", second), Segment("two", first)]).render(console)
     assert written == "\x1b[38;2;170;170;170;48;2;16;16;16mone   two\x1b[0m"
 
 
-class _Watched(LeanStrip):
+class _Watched(CompactStrip):
     """A strip that can be watched going away."""
 
     __slots__ = ("__weakref__",)
