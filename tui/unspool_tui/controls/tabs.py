@@ -55,7 +55,7 @@ def _told(label: Label, tabs: Tabs, number: int) -> str:
 
 def compare_tabs(main: MainScreen) -> None:
     """Find where this history and that of the next tab part."""
-    from unspool_tui.screens.compare_screen import CompareScreen
+    from unspool_tui.screens.compare import CompareScreen
 
     tabs = main.unspool_app.tabs
     number = (tabs.front + 1) % len(tabs)
