@@ -40,6 +40,10 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "serve": CommandEntry(
         "serve", "Open each SOURCE in a web browser, side by side as tabs; each visitor gets a screen of their own."
     ),
+    "listen": CommandEntry(
+        "listen",
+        "Record stores of running apps, each into a file of its own in DIR, and let the screen put them back.",
+    ),
     "log": CommandEntry("log", "List the entries, oldest first."),
     "show": CommandEntry("log", "Print the state at entry N; negative numbers count from the end."),
     "shape": CommandEntry(
