@@ -220,11 +220,12 @@ def control_places(file: str | os.PathLike[str]) -> list[Path]:
     """
     real = os.path.realpath(file)
     name = hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
-    places = (Path(f"{real}{SUFFIX}"), _runtime_folder() / f"{name}.ctl")
+    places = (Path(f"{real}{SUFFIX}"), runtime_folder() / f"{name}.ctl")
     return [place for place in places if len(os.fsencode(place)) <= LONGEST_PLACE]
 
 
-def _runtime_folder() -> Path:
+def runtime_folder() -> Path:
+    """Return the folder for sockets that have no place beside their file; it may not be there yet."""
     # Programs that were not started from a session have no such variable, and must find the same folder.
     given = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
     user = Path("/run/user", str(os.geteuid()))
@@ -268,4 +269,6 @@ __all__ = [
     "TravelRefused",
     "Waiting",
     "control_places",
+    "make_runtime_folder",
+    "runtime_folder",
 ]

@@ -6,6 +6,7 @@ A cell is JSON's own value, `[7]` for node 7 of the mirror, or a list that begin
 
 from __future__ import annotations
 
+import array
 import base64
 import binascii
 import datetime as dt
@@ -17,6 +18,7 @@ from typing import Final
 
 from unspool.errors import CorruptHistory, UnspoolError
 from unspool.model.paths import format_path
+from unspool.model.standard import CONTENTS
 from unspool.model.tags import Tag, Tagged, array_header, extension, leaf_form
 from unspool.model.values import Unrepresentable, Value
 from unspool.model.wire import decode, encode, encode_json
@@ -30,7 +32,7 @@ MORE: Final = "…"
 """Key, or type of a marker, that says that a container is not all there is."""
 _DEEPEST_INLINE: Final = 8
 """Levels of cells within cells: the agent writes short tuples and members of enumerations inline."""
-_CUTS: Final = {
+CUTS: Final = {
     "depth": "more levels than the agent follows",
     "nodes": "more parts than the agent follows",
     "time": "more than the agent has time for",
@@ -93,20 +95,22 @@ def reference_form(path: tuple[Value, ...]) -> bytes:
     return tagged_form(REFERENCE, encode(format_path(path)))
 
 
-def bytes_form(text: str, kind: str | None) -> bytes:
+def bytes_form(cells: list[Cell], kind: str | None) -> bytes:
     """Return the wire form of bytes that are written in base 64.
 
     Args:
-        text: the bytes.
+        cells: the bytes, and of an array the code of what it holds.
         kind: the class that they are of; None for plain bytes.
 
     Raises:
         NotOfTheAgent: they do not read.
     """
     try:
-        data = base64.b64decode(text, validate=True)
-    except (TypeError, ValueError) as error:
+        data = base64.b64decode(cells[0], validate=True)
+    except (TypeError, ValueError, IndexError) as error:
         raise NotOfTheAgent(f"bytes that do not read ({type(error).__name__})") from None
+    if kind == "array.array" and len(cells) > 1 and type(cells[1]) is str:
+        return extension(Tag.STANDARD, encode(["array", [cells[1], data]]))
     if kind == "builtins.bytearray":
         return encode(bytearray(data))
     return encode(data) if kind is None else tagged_form(kind, encode(data))
@@ -151,19 +155,35 @@ def _member(cell: Cell, depth: int) -> bytes:
     return extension(Tag.TAGGED, array_header(3) + encode(_text(cell[1])) + content + encode(True))
 
 
+def _standard(cell: Cell, depth: int) -> bytes:
+    """Return a value of the standard library, as `unspool.model.standard` names it."""
+    name = _text(cell[1])
+    content = cell_form(_text(cell[2]) if name not in _IN_PARTS else cell[2], depth + 1)
+    if name in _IN_PARTS:
+        parts = [cell_form(part, depth + 1) for part in cell[2:]]
+        content = array_header(len(parts)) + b"".join(parts)
+    form = extension(Tag.STANDARD, array_header(2) + encode(name) + content)
+    decode(form)
+    return form
+
+
 def _cut(cell: Cell, _: int) -> bytes:
     if cell[1] == "text":
         length = f"{cell[3]:,}" if len(cell) > 3 and type(cell[3]) is int else "more"
         return marker_form("str", f"{length} letters, of which these are the first: {_text(cell[2])}")
-    said = _CUTS.get(cell[1], "left out by the agent")
+    said = CUTS.get(cell[1], "left out by the agent")
     text = _text(cell[2]) if len(cell) > 2 else ""
     return marker_form("", f"{said}: {text}" if text else said)
 
 
+_IN_PARTS: Final = ("fraction", "range", "slice")
+"""Values of the standard library that are kept as several."""
 _READERS: Final[dict[str, Callable[[Cell, int], bytes]]] = {
     "int": lambda cell, _: _of_leaf(int(_text(cell[1]), 0)),
     "float": lambda cell, _: encode(float(_text(cell[1]))),
-    "bytes": lambda cell, _: bytes_form(cell[1], None),
+    "bytes": lambda cell, _: bytes_form(cell[1:2], None),
+    "of": lambda cell, depth: tagged_form(_text(cell[1]), cell_form(cell[2], depth + 1)),
+    "std": _standard,
     "complex": lambda cell, _: encode(complex(float(_text(cell[1])), float(_text(cell[2])))),
     "datetime": _moment,
     "date": lambda cell, _: encode(dt.date.fromisoformat(_text(cell[1]))),
@@ -201,6 +221,10 @@ def value_cell(value: Value) -> Cell:
     write = _WRITERS.get(kind)
     if write is not None:
         return write(value)
+    known = CONTENTS.get(kind)
+    if known is not None:
+        content = known[1](value)
+        return ["std", known[0], *(_all(content) if isinstance(content, list) else [content])]
     return ["other", f"{kind.__module__}.{kind.__qualname__}", ""]
 
 
@@ -211,7 +235,7 @@ def _all(values: list[Value]) -> list[Cell]:
 def _tagged_cell(value: Tagged) -> Cell:
     kind, content = value.type_name, value.value
     if kind == REFERENCE:
-        return ["ref", str(content).removeprefix("$.")]
+        return ["ref", str(content).removeprefix("$").removeprefix(".")]
     if value.is_member:
         return ["enum", kind, content[0], value_cell(content[1])]
     if kind == "collections.deque":
@@ -225,7 +249,7 @@ def _tagged_cell(value: Tagged) -> Cell:
         return [type(content).__name__, _all(list(content)), kind]
     if isinstance(content, bytes):
         return ["bytes", base64.b64encode(content).decode(), kind]
-    return ["other", kind, ""]
+    return ["of", kind, value_cell(content)]
 
 
 _WRITERS: Final[dict[type, Callable[[Value], Cell]]] = {
@@ -236,6 +260,7 @@ _WRITERS: Final[dict[type, Callable[[Value], Cell]]] = {
     dict: lambda value: ["dict", _all(list(value)), _all(list(value.values())), None],
     bytes: lambda value: ["bytes", base64.b64encode(value).decode()],
     bytearray: lambda value: ["bytes", base64.b64encode(value).decode(), "builtins.bytearray"],
+    array.array: lambda value: ["bytes", base64.b64encode(value.tobytes()).decode(), "array.array", value.typecode],
     complex: lambda value: ["complex", repr(value.real), repr(value.imag)],
     dt.datetime: lambda value: ["datetime", *_moment_parts(value)],
     dt.date: lambda value: ["date", value.isoformat()],
@@ -254,6 +279,7 @@ def _moment_parts(value: dt.datetime) -> list[Cell]:
 
 
 __all__ = [
+    "CUTS",
     "MORE",
     "REDACTED",
     "Cell",

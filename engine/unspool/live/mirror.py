@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from unspool.live.cells import (
+    CUTS,
     MORE,
     Cell,
     NotOfTheAgent,
@@ -24,7 +25,7 @@ from unspool.live.cells import (
 from unspool.model.keys import Key, Step
 from unspool.model.tags import Tag, array_header, extension, map_header
 from unspool.model.values import MISSING, Missing, Value
-from unspool.model.wire import encode
+from unspool.model.wire import decode, encode
 
 _MOST_NODES: Final = 1_000_000
 _DEEPEST: Final = 150
@@ -38,7 +39,7 @@ _STATE: Final = 0
 _ROW_PARTS, _MOST_ROW_PARTS = 5, 7
 _MOST_SPLICE_PARTS = 6
 _KEYED: Final = ("state", "dict", "object")
-_KINDS: Final = frozenset((*_KEYED, "list", "tuple", "set", "frozenset", "deque", "bytes"))
+_KINDS: Final = frozenset((*_KEYED, "list", "tuple", "set", "frozenset", "deque", "bytes", "cut"))
 _TAGS: Final = {"tuple": Tag.TUPLE, "set": Tag.SET, "frozenset": Tag.FROZENSET}
 _ITEMS: Final = "items"
 _DEQUE: Final = "collections.deque"
@@ -221,7 +222,8 @@ class Mirror:
         self._parents: dict[int, dict[int, int]] = {}
         """By node: those it stands in, and how often."""
         self._sent: dict[str, bytes] = {}
-        self._above: dict[int, Path] = {}
+        # The state itself may stand in one of its atoms.
+        self._above: dict[int, Path] = {_STATE: ()}
         """Nodes that are being encoded, with their paths, outermost first."""
 
     def __len__(self) -> int:
@@ -278,6 +280,19 @@ class Mirror:
             else:
                 self._sent[name] = form
         return found
+
+    def value(self, cell: Cell, most: int) -> Value:
+        """Return what a cell stands for that is no part of the state, such as an argument of a call.
+
+        Args:
+            cell: a value, or a node.
+            most: bytes that it may take; a marker stands for more.
+
+        Raises:
+            NotOfTheAgent: it means nothing.
+        """
+        form, _ = self._form_of(cell, ("$",))
+        return decode(form if len(form) <= most else marker_form("", f"{len(form):,} bytes, more than is kept here"))
 
     def _put(self, row: Cell) -> None:
         number = row[0]
@@ -342,7 +357,7 @@ class Mirror:
         place = (tuple(self._above), path)
         if node.form is not None and (not node.loose or node.place == place):
             return node.form, bool(node.loose)
-        if len(self._above) >= _DEEPEST:
+        if len(self._above) > _DEEPEST:
             return marker_form(node.type or node.kind, f"more than {_DEEPEST} levels deep"), True
         self._above[number] = path
         try:
@@ -356,7 +371,9 @@ class Mirror:
 
     def _encoded(self, node: _Node, place: Place) -> bytes:
         if node.kind == "bytes":
-            return bytes_form(node.cells[0] if node.cells else "", node.type)
+            return bytes_form(node.cells, node.type)
+        if node.kind == "cut":
+            return marker_form("", CUTS.get(node.type or "", "left out by the agent"))
         for number in node.to_encode(place):
             cell = node.cells[number]
             if node.keys is not None and is_unset(cell):

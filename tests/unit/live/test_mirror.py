@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections import deque
+from fractions import Fraction
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unspool import MISSING, Recorder, open_history
-from unspool.live.cells import NotOfTheAgent
+from unspool.live.cells import NotOfTheAgent, value_cell
 from unspool.live.mirror import Mirror
 from unspool.model.values import Tagged, Unrepresentable
 from unspool.model.wire import decode
@@ -106,15 +109,22 @@ def test_containers_of_each_kind() -> None:
     )
     assert state_with([1, "tuple", "m.P", ["x", "y"], [1, 2]]) == Tagged("m.P", {"x": 1, "y": 2})
     assert state_with([1, "bytes", "builtins.bytearray", None, ["eA=="]]) == bytearray(b"x")
+    assert state_with([1, "list", None, None, [["of", "m.Id", 7], [0]]]) == [Tagged("m.Id", 7), Tagged("$ref", "$")]
+    assert isinstance(state_with([1, "cut", "time", None, []]), Unrepresentable)
     listed = state_with([1, "list", "m.L", None, [7], None, 2], [2, "object", "m.L", ["items"], [8]])
     assert listed == Tagged("m.L", {"items": 8, "items_": [7]})
 
 
 def test_leaves_of_each_kind() -> None:
     for value in (10**30, float("inf"), b"ab", 1 + 2j, Tagged("m.C", ["RED", 1], True)):
-        from unspool.live.cells import value_cell
-
         assert state_with([1, "list", None, None, [value_cell(value)]]) == [value]
+    for value in (Fraction(1, 3), range(0, 10, 2), slice(None, 3), PurePosixPath("/x"), array("i", [1, 2])):
+        assert state_with(
+            [1, "list", None, None, [["std", *value_cell(value)[1:]]]]
+            if value_cell(value)[0] == "std"
+            else [1, "list", None, None, [[2]]],
+            [2, "bytes", "array.array", None, value_cell(value)[1:4:2]],
+        ) == [value]
     cut = state_with([1, "list", None, None, [["cut", "text", "abc", 999], ["other", "m.T", "<T>"], ["redacted"]], 3])
     assert cut[1:3] == [Unrepresentable("m.T", "<T>"), "[redacted]"]
     assert "999" in cut[0].reason

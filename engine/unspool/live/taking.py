@@ -1,0 +1,185 @@
+"""What an agent tells becomes entries: the mirror gives the atoms that changed, and the sites say where."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from unspool.live.cells import Cell, NotOfTheAgent
+from unspool.live.mirror import Mirror
+from unspool.model.caller import CALLER, PASSED_OVER, Caller
+from unspool.model.values import MISSING, Missing, Value
+from unspool.recorder import Recorder
+from unspool.recorder.surroundings import Form, Told
+
+LIVE: Final = "live"
+"""The key of meta under which stands what an entry of an agent is not: exact, whole, or of the line that it names."""
+EXCEPTION: Final = "exception"
+TRACE: Final = "trace"
+_MOST_SITES: Final = 200_000
+_MOST_FACT: Final = 16 * 1024
+"""Bytes of a fact, such as an argument of a traced call, that are kept."""
+_MOST_TEXT: Final = 400
+"""Letters of a source line, or of an exception's text, that are kept."""
+_MAIN: Final = "MainThread"
+
+
+class Taking:
+    """Records what one agent tells.
+
+    Attributes:
+        entries: how many entries were recorded.
+    """
+
+    def __init__(self, recorder: Recorder, pid: int, folder: str) -> None:
+        """Record on top of what the recorder has.
+
+        Args:
+            recorder: takes the entries.
+            pid: the program's process.
+            folder: its current folder: files are named as seen from there.
+        """
+        self._recorder = recorder
+        self._mirror = Mirror()
+        self._sites: dict[int, tuple[Caller, str]] = {}
+        self._pid = pid
+        self._folder = os.path.join(folder, "") if folder else "\0"  # noqa: PTH118 - compared with text
+        self._told = Told(_surroundings)
+        self._is_first = True
+        self.entries = 0
+
+    def site(self, message: Mapping[str, Value]) -> None:
+        """Take note of a place in the program.
+
+        Raises:
+            NotOfTheAgent: it does not read.
+        """
+        number, file, line = message.get("id"), message.get("file"), message.get("line")
+        if type(number) is not int or type(file) is not str or type(line) is not int:
+            raise NotOfTheAgent("a site that does not read")
+        if len(self._sites) >= _MOST_SITES and number not in self._sites:
+            raise NotOfTheAgent(f"more than {_MOST_SITES:,} sites")
+        place = Caller(file.removeprefix(self._folder), line, str(message.get("name") or ""))
+        self._sites[number] = (place, str(message.get("text") or "")[:_MOST_TEXT])
+
+    def place_of(self, number: Value) -> Caller | None:
+        """Return where a site is; None for one that was not told of."""
+        known = self._sites.get(number) if type(number) is int else None
+        return None if known is None else known[0]
+
+    def entry(self, message: Mapping[str, Value]) -> None:
+        """Record an entry.
+
+        Raises:
+            NotOfTheAgent: it does not read.
+            UnspoolError: it cannot be recorded.
+        """
+        self._mirror.apply(message)
+        atoms = self._mirror.changes()
+        if self._is_first:
+            # Of a file that is continued: what the run before had is no more.
+            gone: dict[str, bytes | Missing] = dict.fromkeys(self._recorder.last(), MISSING)
+            atoms, self._is_first = {**gone, **atoms}, False
+        moment = message.get("t")
+        timestamp_ns = moment if type(moment) is int and 0 <= moment < 2**63 else None
+        notes = message.get("notes")
+        for note in notes if isinstance(notes, list) else ():
+            self.note(note, timestamp_ns)
+        action = self._action(message)
+        form: Form = (self._pid, str(message.get("thread") or _MAIN), message.get("task"))
+        meta = self._told.added_to(self._meta(message), form)
+        parent = message.get("parent")
+        seq = self._recorder.record_encoded(
+            atoms,
+            action,
+            timestamp_ns=timestamp_ns,
+            meta=meta,
+            parent_seq=parent if type(parent) is int and parent >= 0 else None,
+        )
+        if seq is not None:
+            self._told.keep(form, meta)
+            self.entries += 1
+
+    def note(self, note: Value, timestamp_ns: int | None = None) -> None:
+        """Put down what happened beside the state: a statement of SQL, a request, a line of the log, a word of the agent.
+
+        Raises:
+            UnspoolError: it cannot be recorded.
+        """
+        if not isinstance(note, Mapping) or not isinstance(note.get("text"), str):
+            return
+        facts: dict[str, Value] = {"level": str(note.get("kind") or "info")}
+        if isinstance(note.get("ms"), int | float):
+            facts["ms"] = note["ms"]
+        place = self.place_of(note.get("site"))
+        if place is not None:
+            facts[CALLER] = place.to_meta()
+        self._recorder.put_note(note["text"], facts, None, timestamp_ns=timestamp_ns)
+
+    def _action(self, message: Mapping[str, Value]) -> str:
+        given = message.get("action")
+        number = message.get("site")
+        known = self._sites.get(number) if type(number) is int else None
+        if message.get("unseen"):
+            return "changed unseen" if known is None else f"changed unseen before {known[0].file}:{known[0].line}"
+        raised = message.get("exc")
+        if isinstance(raised, Mapping):
+            kind = str(raised.get("type") or "").removeprefix("builtins.")
+            where = "" if known is None else f"{known[0].function} "
+            return f"{where}raised {kind}: {str(raised.get('text') or '')[:_MOST_TEXT]}".removesuffix(": ")
+        if isinstance(given, str):
+            return given
+        if known is None:
+            return ""
+        return f"{known[0].function}: {known[1]}" if known[1] else known[0].function
+
+    def _meta(self, message: Mapping[str, Value]) -> dict[str, Value] | None:
+        meta: dict[str, Value] = {}
+        place = self.place_of(message.get("site"))
+        if place is not None and not message.get("unseen"):
+            meta[CALLER] = place.to_meta()
+        said: dict[str, Value] = {name: True for name in ("unseen", "capped", "cut") if message.get(name)}
+        called = self.place_of(message.get("caller"))
+        if called is not None:
+            said["called_from"] = str(called)
+        if said:
+            meta[LIVE] = said
+        merged = message.get("merged")
+        if type(merged) is int and merged > 0:
+            meta[PASSED_OVER] = merged
+        raised = message.get("exc")
+        if isinstance(raised, Mapping):
+            at = self.place_of(raised.get("site"))
+            told = {"type": str(raised.get("type") or ""), "text": str(raised.get("text") or "")[:_MOST_TEXT]}
+            meta[EXCEPTION] = told if at is None else {**told, "at": str(at)}
+        traced = message.get("trace")
+        if isinstance(traced, Mapping):
+            meta[TRACE] = self._traced(traced)
+        return meta or None
+
+    def _traced(self, traced: Mapping[str, Value]) -> dict[str, Value]:
+        """Return what a traced call is told of, as plain values."""
+        facts: dict[str, Value] = {"event": str(traced.get("event") or "")}
+        for name in ("args", "locals"):
+            pairs = traced.get(name)
+            if isinstance(pairs, list):
+                facts[name] = {str(pair[0]): self._fact(pair[1]) for pair in pairs if len(pair) > 1}
+        if "value" in traced:
+            facts["value"] = self._fact(traced["value"])
+        return facts
+
+    def _fact(self, cell: Cell) -> Value:
+        return self._mirror.value(cell, _MOST_FACT)
+
+
+def _surroundings(form: Form) -> dict[str, Value]:
+    pid, thread, task = form
+    told: dict[str, Value] = {"pid": pid, "thread": thread}
+    return told if task is None else {**told, "task": str(task)}
+
+
+Report = Callable[[str, str], None]
+"""Is told a line for people, and how much it matters: `info`, `warning` or `error`."""
+
+__all__ = ["EXCEPTION", "LIVE", "TRACE", "Report", "Taking"]
