@@ -18,7 +18,7 @@ from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.reviving import DROP, Frame, Leaf, Reference, plain_frame, revive_with
 
 JSAN: Final = "$jsan"
-_TYPE: Final = "__serializedType__"
+SERIALIZED_TYPE: Final = "__serializedType__"
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d{1,18})\]|\[\"((?:[^\\\"]|\\.)*)\"\]")
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -89,10 +89,10 @@ def _open(value: Value) -> Frame:
         key: item[0] if key == JSAN and isinstance(item, list) and len(item) == 1 else item
         for key, item in value.items()
     }
-    type_name = items.get(_TYPE)
+    type_name = items.get(SERIALIZED_TYPE)
     if not isinstance(type_name, str):
         return Frame(iter(items.items()), {})
-    del items[_TYPE]
+    del items[SERIALIZED_TYPE]
     return Frame(iter(items.items()), {}, lambda content: Tagged(type_name, content))
 
 

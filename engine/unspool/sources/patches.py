@@ -80,16 +80,57 @@ def detect(probe: Probe) -> int:
     return 80 if is_log else 40
 
 
+class PatchedDocument:
+    """A document that patches are applied to. Copies within it share their parts, and count in full."""
+
+    def __init__(self, value: Value, limits: Limits | None = None, copied: Size = NOTHING) -> None:
+        """Begin with a document.
+
+        Args:
+            value: the document; never changed.
+            limits: bounds of what copies may come to; those of the process when None.
+            copied: what the parts that were copied within it come to, since its size was last worked out.
+        """
+        self.value = value
+        self._limits = limits or in_force()
+        self._copied = copied
+
+    def after(self, operations: list[Value]) -> PatchedDocument:
+        """Return the document after operations.
+
+        Raises:
+            UnusableRecord: one does not fit, or the copies would be larger than a state may be.
+        """
+        value, copied = self.value, self._copied
+        for operation in operations:
+            if operation["op"] == "copy":
+                copied = copied.plus(unfolded_size(value_at(value, operation.get("from"))))
+            value = apply_operation(value, operation)
+            if operation["op"] == "copy":
+                copied = self._checked(copied, value)
+        return PatchedDocument(value, self._limits, copied)
+
+    def _checked(self, copied: Size, document: Value) -> Size:
+        try:
+            copied.check(self._limits, "its copies")
+        except TooMuch:
+            # Much of what was ever copied may be gone again, so only now the whole is worth looking at.
+            copied = unfolded_size(document)
+            try:
+                copied.check(self._limits, "its copies")
+            except TooMuch as error:
+                raise UnusableRecord(str(error)) from None
+        return copied
+
+
 class PatchRecords:
     """Applies patches to a state that starts empty, or with the first record that is no patch."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or in_force()
-        self._document: Value = {}
+        self._document = PatchedDocument({}, self._limits)
         self._is_first = True
         self._contradictions = 0
-        self._copied = NOTHING
-        """What the parts that were copied within the document come to, since its size was last worked out."""
 
     def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
         """Return the entry of one patch, or of the state that patches start from.
@@ -106,48 +147,26 @@ class PatchRecords:
         if operations is None:
             if not is_first or _resembles_operation(record):
                 raise UnusableRecord("not a JSON Patch")
-            self._document = state_of(record) if is_envelope(record) else record
+            self._document = PatchedDocument(state_of(record) if is_envelope(record) else record, self._limits)
         else:
             inverse = record.get(_INVERSE) if is_first and isinstance(record, dict) else None
-            if self._document == {} and isinstance(inverse, list) and all(map(is_operation, inverse)):
+            if self._document.value == {} and isinstance(inverse, list) and all(map(is_operation, inverse)):
                 yield self._before(record, inverse, default_ns)
             self._document = self._applied(operations)
         yield self._entry(record, operations, default_ns)
 
     def _before(self, record: dict[str, Value], inverse: list[Value], default_ns: int) -> SourceEntry:
         """Return the entry of what the inverse of the first patches tells of the state before: the values they bring back."""
-        self._document = state_before(inverse)
+        self._document = PatchedDocument(state_before(inverse), self._limits)
         entry = self._entry(record, None, default_ns)
         return replace(entry, action="", meta={**entry.meta, "known": "what the inverse patches tell"}, entry_id=None)
 
-    def _applied(self, operations: list[Value]) -> Value:
-        """Return the document after operations; copies share their parts, and are recorded in full.
-
-        Raises:
-            UnusableRecord: one does not fit, or the copies would be larger than a state may be.
-        """
-        document, copied = self._document, self._copied
+    def _applied(self, operations: list[Value]) -> PatchedDocument:
+        document = self._document
         for operation in operations:
-            self._contradictions += self._contradicts(document, operation)
-            if operation["op"] == "copy":
-                copied = copied.plus(unfolded_size(value_at(document, operation.get("from"))))
-            document = apply_operation(document, operation)
-            if operation["op"] == "copy":
-                copied = self._checked(copied, document)
-        self._copied = copied
+            self._contradictions += self._contradicts(document.value, operation)
+            document = document.after([operation])
         return document
-
-    def _checked(self, copied: Size, document: Value) -> Size:
-        try:
-            copied.check(self._limits, "its copies")
-        except TooMuch:
-            # Much of what was ever copied may be gone again, so only now the whole is worth looking at.
-            copied = unfolded_size(document)
-            try:
-                copied.check(self._limits, "its copies")
-            except TooMuch as error:
-                raise UnusableRecord(str(error)) from None
-        return copied
 
     @staticmethod
     def _contradicts(document: Value, operation: dict[str, Value]) -> bool:
@@ -174,12 +193,12 @@ class PatchRecords:
         meta.update(self._others(facts, operations))
         entry_id = facts.get("id") if operations is None or not is_operation(record) else None
         return SourceEntry(
-            as_state(self._document),
+            as_state(self._document.value),
             found[1] if found else default_ns,
             label,
             meta or NO_META,
             entry_id if isinstance(entry_id, str) else None,
-            is_note=facts.get("kind") == NOTE and not (self._document if operations is None else operations),
+            is_note=facts.get("kind") == NOTE and not (self._document.value if operations is None else operations),
         )
 
     @staticmethod

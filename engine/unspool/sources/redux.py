@@ -6,10 +6,13 @@ which no file contains. Form B, the lifted state, holds every computed state.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
+from urllib.parse import unquote
 
 from unspool.errors import UnreadableSource
+from unspool.model.caller import CALLER, Caller
 from unspool.model.entries import NO_META
 from unspool.model.values import State, Value, strict_equal
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord, as_state
@@ -28,6 +31,13 @@ _OF_LIFTED: Final = frozenset((*_LIFTED, "computedStates", "committedState", "sk
 """What every lifted state has: the states and actions, and how the tool stood."""
 _OF_LIFTED_ACTION: Final[Known] = {"type": None, "action": None, "timestamp": None, "stack": SCALAR}
 _NAMED: Final = 5
+_FRAME: Final = re.compile(
+    r"(?:at (?:async )?(?:(?P<called>[^()]{1,200}) \()?|(?P<named>[^@]{0,200})@)"
+    r"(?P<file>[^()@]{1,1000}?):(?P<line>\d{1,7})(?::\d{1,7})?\)?"
+)
+_NOT_THE_APPS: Final = ("node:", "internal/", "native", "<anonymous>", "webpack/")
+_LONGEST_STACK: Final = 20_000
+_MOST_FRAMES: Final = 60
 _FLUX_KEYS: Final = frozenset(("type", "payload", "meta", "error"))
 _INIT: Final[dict[str, Value]] = {"type": "@@INIT"}
 """Form A leaves the first action out; its place shows the state that the actions start from."""
@@ -100,6 +110,25 @@ class ActionRecords:
             yield f"{_NO_REDUCER}; the actions are shown over the state it starts from", True
 
 
+def place_in(stack: str) -> Caller | None:
+    """Return the innermost line of a JavaScript stack that belongs to the app, and not to a library that it uses.
+
+    Args:
+        stack: as V8, Firefox or Safari spell it.
+    """
+    for text in stack[:_LONGEST_STACK].splitlines()[:_MOST_FRAMES]:
+        frame = _FRAME.fullmatch(text.strip())
+        if frame is None:
+            continue
+        file = frame["file"].partition("?")[0]
+        if "/node_modules/" in file or file.startswith(_NOT_THE_APPS):
+            continue
+        function = frame["called"] or frame["named"] or ""
+        name = unquote(file.removeprefix("file://")) if file.startswith("file://") else file
+        return Caller(name, int(frame["line"]), "" if function == "<anonymous>" else function)
+    return None
+
+
 def _entry(
     state: State, lifted: dict[str, Value], default_ns: int, facts: dict[str, Value], entry_id: str | None = None
 ) -> SourceEntry:
@@ -110,6 +139,9 @@ def _entry(
         meta["action"] = {key: value for key, value in action.items() if key != "type"}
     if isinstance(lifted.get("stack"), str):
         meta["stack"] = lifted["stack"]
+        place = place_in(lifted["stack"])
+        if place is not None:
+            meta[CALLER] = place.to_meta()
     meta.update(with_others(NO_META, lifted, _OF_LIFTED_ACTION))
     if timestamp_ns is None:
         meta.update(TIME_FROM_FILE)
@@ -120,7 +152,13 @@ def _entry(
 class LiftedState:
     """Reads a lifted state (form B): one record, all entries."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_revived: bool = False) -> None:
+        """Prepare.
+
+        Args:
+            is_revived: its markers are values already.
+        """
+        self._is_revived = is_revived
         self._said: list[tuple[str, bool]] = []
 
     def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
@@ -130,7 +168,7 @@ class LiftedState:
             UnusableRecord: its parts do not fit together.
         """
         try:
-            lifted = revive(record)
+            lifted = record if self._is_revived else revive(record)
         except BrokenText as error:
             raise UnusableRecord(str(error)) from None
         if not isinstance(lifted, dict):

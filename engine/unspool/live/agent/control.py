@@ -1,0 +1,166 @@
+"""What the host asks for while the program runs, and the timer: one thread that nothing of the program can see."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import select
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from unspool.live.agent.recording import Session
+from unspool.live.agent.wire import Link
+
+_JOIN_SECONDS = 1.0
+_IDLE_TURNS = 5
+"""Turns of the timer in which nothing happened, after which it turns less often."""
+
+
+class Control:
+    """The thread that reads what the host says, and looks for what nobody saw."""
+
+    def __init__(self, session: Session, look_again: Callable[[], None], detach: Callable[[], None]) -> None:
+        """Take what it asks.
+
+        Args:
+            session: the recording.
+            look_again: brings back events that were disabled.
+            detach: ends the recording.
+        """
+        self._session = session
+        self._look_again = look_again
+        self._detach = detach
+        self._ended = _thread.allocate_lock()
+        self._is_running = False
+        self._is_wanted = False
+        self._thread = 0
+        self._task = 0
+        self._reading, self._writing = os.pipe()
+
+    def start(self) -> None:
+        """Start the thread."""
+        if self._is_running or self._session.is_over:
+            return
+        self._is_running = self._is_wanted = True
+        self._ended.acquire()
+        self._thread = _thread.start_new_thread(self._run, ())
+
+    def pause(self) -> None:
+        """End the thread, until the next event: a process that forks must have no other."""
+        if not self._is_running or _thread.get_ident() == self._thread:
+            return
+        self._is_wanted = False
+        os.write(self._writing, b"x")
+        if self._ended.acquire(timeout=_JOIN_SECONDS):
+            self._ended.release()
+            end = time.monotonic() + 0.05
+            while os.path.exists(f"/proc/self/task/{self._task}") and time.monotonic() < end:
+                time.sleep(0.0005)
+        self._session.on_event = self.start
+
+    def stop(self) -> None:
+        """End the thread for good."""
+        self.pause()
+        self._session.on_event = None
+        self._close()
+
+    def forget(self) -> None:
+        """Let go of a thread that a forked child does not have."""
+        self._session.on_event = None
+        self._close()
+
+    def _close(self) -> None:
+        if self._reading >= 0 and _thread.get_ident() != self._thread:
+            os.close(self._reading)
+            os.close(self._writing)
+            self._reading = self._writing = -1
+
+    def _run(self) -> None:
+        session = self._session
+        self._task = _thread.get_native_id()
+        idle = 0
+        try:
+            while self._is_wanted and not session.is_over:
+                pause = session.config["sweep"] / 1000 * (1 if idle < _IDLE_TURNS else 5)
+                self._wait(pause)
+                if not self._is_wanted or session.is_over:
+                    return
+                idle = 0 if self._turn() else idle + 1
+        except Exception as error:  # noqa: BLE001 - the program must not see a traceback of ours
+            session.faults.append(f"{type(error).__name__}: {error}")
+        finally:
+            self._is_running = False
+            self._thread = 0
+            if session.is_over:
+                self._close()
+            self._ended.release()
+
+    def _wait(self, seconds: float) -> None:
+        poller = select.poll()
+        poller.register(self._reading, select.POLLIN)
+        link = self._session.link
+        poller.register(link.fileno(), select.POLLIN | (select.POLLOUT if link.has_pending else 0))
+        for number, _ in poller.poll(seconds * 1000):
+            if number == self._reading:
+                os.read(self._reading, 100)
+
+    def _turn(self) -> bool:
+        """Do what is due; return whether anything happened in the program."""
+        session = self._session
+        link: Link = session.link
+        for message in link.receive():
+            self._answer(message)
+        if session.is_over:
+            return False
+        if not link.is_open:
+            self._detach()
+            return False
+        if not session.enter(is_timer=True):
+            return False
+        try:
+            link.push()
+            found = False
+            if session.is_sweep_due():
+                before = session.statistics["entries"]
+                self._look_again()
+                session.flush_pending(None)
+                if not session.is_paused and (not session.exact or session.is_idle()):
+                    session.look_at_all(
+                        session.place_of(self._main_frame()), None, seconds=session.config["walk"] / 1000
+                    )
+                found = session.statistics["entries"] != before
+            return found or not session.is_idle()
+        finally:
+            session.leave()
+
+    def _main_frame(self) -> FrameType | None:
+        return sys._current_frames().get(self._session.main_thread)
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        session = self._session
+        kind, number = message.get("m"), message.get("id")
+        answer: dict[str, Any] = {"m": "done", "id": number, "ok": True}
+        if kind == "detach":
+            session.link.send(answer)
+            self._detach()
+            return
+        if not session.enter(is_timer=True):
+            return
+        try:
+            if kind == "pause":
+                session.is_paused = True
+            elif kind == "resume":
+                session.is_paused = False
+                session.look_at_all(session.place_of(self._main_frame()), None)
+            elif kind == "sweep":
+                session.look_at_all(session.place_of(self._main_frame()), None)
+            elif kind == "watch":
+                answer["unknown"] = session.watch_now(message.get("names"))
+            else:
+                answer |= {"ok": False, "why": f"the agent knows no message {kind!r}"}
+        finally:
+            session.leave()
+        session.link.send(answer)

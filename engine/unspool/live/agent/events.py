@@ -1,0 +1,477 @@
+"""Seeing what a program does by `sys.monitoring`: after each store, around calls into C, at the ends of functions.
+
+Everything else stays at full speed: an instruction that is of no interest is disabled at its first event.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import Any
+
+from unspool.live.agent.recording import Session
+from unspool.live.agent.sites import PURE, CodeSites, Place, Site, local_value
+from unspool.live.agent.tracing import argument_names
+
+_TOOL_IDS = (3, 4)
+_NAME = "unspool"
+_PATIENCE = 64
+_LEAST_PATIENCE = 4
+_FUNCTIONS_IN_C = (
+    BuiltinFunctionType,
+    MethodDescriptorType,
+    MethodWrapperType,
+    WrapperDescriptorType,
+)
+_KINDS_IN_C = (list, dict, set, deque, bytearray)
+
+
+class HeldByAnother(Exception):
+    """Both tool numbers are taken."""
+
+
+class Monitoring:
+    """The events of one session."""
+
+    how = "monitoring"
+
+    def __init__(self, session: Session, traced: frozenset[tuple[str, str]]) -> None:
+        """Take a tool number.
+
+        Args:
+            session: gets what happens.
+            traced: modules and qualified names of functions whose calls are entries of their own.
+
+        Raises:
+            HeldByAnother: names who holds them.
+        """
+        self._session = session
+        self._traced = traced
+        self._monitoring: Any = vars(sys)["monitoring"]
+        self._events = self._monitoring.events
+        self._tool = self._take_tool()
+        self._is_over = False
+        self._disabled: dict[int, tuple[CodeType, set[type]]] = {}
+        self._library: dict[int, list[tuple[Any, Place]]] = {}
+        self._library_codes: dict[int, CodeType] = {}
+        self._last_error = 0
+        self._patience: dict[tuple[int, int], int] = {}
+        self._missed_kinds: dict[tuple[int, int], set[type]] = {}
+
+    def _take_tool(self) -> int:
+        holders = []
+        for number in _TOOL_IDS:
+            holder = self._monitoring.get_tool(number)
+            if holder is None:
+                self._monitoring.use_tool_id(number, _NAME)
+                return number
+            holders.append(f"{number} by {holder!r}")
+        raise HeldByAnother(
+            f"both tool numbers of sys.monitoring are taken ({', '.join(holders)}): end that tool first"
+        )
+
+    def start(self) -> None:
+        """Begin to see events."""
+        events, register = self._events, self._monitoring.register_callback
+        register(self._tool, events.PY_START, self._on_start)
+        register(self._tool, events.PY_RESUME, self._on_start)
+        register(self._tool, events.PY_RETURN, self._on_return)
+        register(self._tool, events.PY_YIELD, self._on_return)
+        register(self._tool, events.INSTRUCTION, self._on_instruction)
+        register(self._tool, events.LINE, self._on_line)
+        register(self._tool, events.CALL, self._on_call)
+        register(self._tool, events.C_RETURN, self._on_c_return)
+        register(self._tool, events.C_RAISE, self._on_c_return)
+        register(self._tool, events.PY_UNWIND, self._on_unwind)
+        self._session.on_new_kinds = self._bring_back_kinds
+        self._session.on_names = self._start_over
+        self._monitoring.set_events(self._tool, events.PY_START | events.PY_RESUME | events.PY_UNWIND)
+        self._monitoring.restart_events()
+
+    def stop(self) -> None:
+        """See no more events, and give the tool number back."""
+        if self._is_over:
+            return
+        self._is_over = True
+        events = self._events
+        self._monitoring.set_events(self._tool, 0)
+        for code in (*(sites.code for sites in self._session.codes.values()), *self._library_codes.values()):
+            self._monitoring.set_local_events(self._tool, code, 0)
+        for event in (
+            events.PY_START, events.PY_RESUME, events.PY_RETURN, events.PY_YIELD, events.INSTRUCTION, events.LINE,
+            events.CALL, events.C_RETURN, events.C_RAISE, events.PY_UNWIND,
+        ):  # fmt: skip
+            self._monitoring.register_callback(self._tool, event, None)
+        self._monitoring.free_tool_id(self._tool)
+
+    def prepare(self, code: CodeType, module: str) -> CodeSites | None:
+        """See what a code object does from now on, if it belongs to the project."""
+        session = self._session
+        if id(code) in session.codes:
+            return session.codes[id(code)]
+        sites = session.sites_of(code, module)
+        if sites is None:
+            return None
+        self._monitoring.set_local_events(self._tool, code, self._events_of(sites, module))
+        return sites
+
+    def _events_of(self, sites: CodeSites, module: str) -> int:
+        events, settle = self._events, self._session.settle
+        wanted = events.NO_EVENTS
+        if sites.after:
+            wanted |= events.INSTRUCTION
+        if sites.calls:
+            wanted |= events.CALL
+        if settle == "line":
+            wanted |= events.LINE
+        if settle != "statement" or sites.local_names:
+            wanted |= events.PY_RETURN | events.PY_YIELD
+        if settle == "return" and (sites.after or sites.calls):
+            wanted |= events.PY_START | events.PY_RESUME
+        if sites.local_names:
+            wanted |= events.PY_START
+        if self._is_traced(sites.code, module):
+            wanted |= events.PY_START | events.PY_RETURN
+        return int(wanted)
+
+    def _is_traced(self, code: CodeType, module: str) -> bool:
+        return any(
+            name == code.co_qualname and wanted in ("", module, self._session.names.module_name_of(module))
+            for wanted, name in self._traced
+        )
+
+    # What a disabled instruction missed comes back.
+
+    def _rest(self, code: CodeType, kinds: set[type]) -> Any:
+        """Disable an instruction that missed too often, until it is brought back."""
+        known = self._disabled.get(id(code))
+        if known is None:
+            self._disabled[id(code)] = (code, set(kinds))
+        else:
+            known[1].update(kinds)
+        self._session.doubt = True
+        return self._monitoring.DISABLE
+
+    def bring_back(self) -> None:
+        """Enable again what was disabled."""
+        disabled, self._disabled = self._disabled, {}
+        for code, _ in disabled.values():
+            self._enable(code)
+
+    def _bring_back_kinds(self, kinds: set[type]) -> None:
+        for number, (code, missed) in list(self._disabled.items()):
+            if not missed.isdisjoint(kinds):
+                del self._disabled[number]
+                self._enable(code)
+
+    def _enable(self, code: CodeType) -> None:
+        wanted = self._monitoring.get_local_events(self._tool, code)
+        self._monitoring.set_local_events(self._tool, code, 0)
+        self._monitoring.set_local_events(self._tool, code, wanted)
+
+    # Events.
+
+    def _on_start(self, code: CodeType, offset: int) -> Any:
+        session = self._session
+        try:
+            known = session.codes.get(id(code))
+            if known is None:
+                if not session.is_project(code.co_filename) or not session.enter():
+                    return self._monitoring.DISABLE
+                try:
+                    frame = sys._getframe(1)
+                    known = self.prepare(code, str(frame.f_globals.get("__name__", "")))
+                    if known is not None and known.local_names:
+                        self._entered(known, frame)
+                    if known is not None and self._is_traced(code, str(frame.f_globals.get("__name__", ""))):
+                        self._called(known, frame)
+                finally:
+                    session.leave()
+                return self._monitoring.DISABLE if known is None or not self._wants_starts(known, frame) else None
+            frame = sys._getframe(1)
+            if not self._wants_starts(known, frame):
+                return self._monitoring.DISABLE
+            if session.enter():
+                try:
+                    if session.has_dirty_of_another(frame):
+                        session.settle_now(frame.f_back)
+                    if known.local_names:
+                        self._entered(known, frame)
+                    if self._traced and self._is_traced(code, str(frame.f_globals.get("__name__", ""))):
+                        self._called(known, frame)
+                finally:
+                    session.leave()
+        except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
+            session.fault(error)
+        return None
+
+    def _wants_starts(self, sites: CodeSites, frame: FrameType) -> bool:
+        return bool(
+            self._session.settle == "return"
+            or sites.local_names
+            or (self._traced and self._is_traced(sites.code, str(frame.f_globals.get("__name__", ""))))
+        )
+
+    def _entered(self, sites: CodeSites, frame: FrameType) -> None:
+        """Take the arguments of a function whose locals are watched."""
+        code = sites.code
+        frames = self._session.names.frames[code.co_qualname]
+        found = False
+        for name in argument_names(code):
+            if name in sites.local_names or "*" in sites.local_names:
+                frames.set(id(frame), name, local_value(frame, name, sites))
+                found = True
+        if found:
+            place = self._session.places.of(code, code.co_firstlineno)
+            self._session.rebind(place, frame, must_look=True)
+
+    def _called(self, sites: CodeSites, frame: FrameType) -> None:
+        code, session = sites.code, self._session
+        count = code.co_argcount + code.co_kwonlyargcount
+        names = code.co_varnames[:count]
+        told = [[name, session.graph.cell_of(local_value(frame, name, sites))] for name in names]
+        place = session.places.of(code, code.co_firstlineno)
+        session.entry(place, frame, [], trace={"event": "call", "args": told})
+
+    def _on_instruction(self, code: CodeType, offset: int) -> Any:
+        session = self._session
+        try:
+            sites = session.codes.get(id(code))
+            if sites is None:
+                return self._monitoring.DISABLE
+            found = sites.after.get(offset)
+            if found is None:
+                return self._monitoring.DISABLE
+            if not session.enter():
+                return None
+            try:
+                frame = sys._getframe(1)
+                return self._after_stores(found, sites, frame)
+            finally:
+                session.leave()
+        except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
+            session.fault(error)
+        return None
+
+    def _after_stores(self, found: list[Site], sites: CodeSites, frame: FrameType) -> Any:
+        session = self._session
+        is_resting = True
+        for site in found:
+            if session.touched(site, sites, frame):
+                site.misses = 0
+                site.patience = _PATIENCE
+                is_resting = False
+                continue
+            site.misses += 1
+            if session.exact or site.root or site.misses < site.patience:
+                is_resting = False
+        if not is_resting:
+            return None
+        kinds: set[type] = set()
+        for site in found:
+            site.misses = 0
+            site.patience = max(_LEAST_PATIENCE, site.patience // 2)
+            kinds |= site.kinds
+            site.kinds = set()
+        return self._rest(sites.code, kinds)
+
+    def _on_line(self, code: CodeType, line: int) -> Any:
+        session = self._session
+        try:
+            if session.has_dirty_elsewhere(code, line) and session.enter():
+                try:
+                    session.settle_now(sys._getframe(1))
+                finally:
+                    session.leave()
+        except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
+            session.fault(error)
+        return None
+
+    def _on_return(self, code: CodeType, offset: int, value: Any) -> Any:
+        session = self._session
+        try:
+            waiting = self._library.get(id(code))
+            if waiting is not None:
+                self._library_returned(code)
+                return None
+            sites = session.codes.get(id(code))
+            if sites is None:
+                return self._monitoring.DISABLE
+            frame = sys._getframe(1)
+            is_traced = bool(self._traced) and self._is_traced(code, str(frame.f_globals.get("__name__", "")))
+            if (session.settles(frame) or sites.local_names or is_traced) and session.enter():
+                try:
+                    if session.settles(frame):
+                        session.settle_now(frame, **session.call_action(frame))
+                    if sites.local_names:
+                        session.left(frame, session.places.of(code, frame.f_lineno or 0))
+                    if is_traced:
+                        told = {"event": "return", "value": session.graph.cell_of(value)}
+                        session.entry(session.places.of(code, frame.f_lineno or 0), frame, [], trace=told)
+                finally:
+                    session.leave()
+        except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
+            session.fault(error)
+        return None
+
+    def _on_unwind(self, code: CodeType, offset: int, error: BaseException) -> Any:
+        session = self._session
+        try:
+            sites = session.codes.get(id(code))
+            if sites is None or not session.enter():
+                return None
+            try:
+                frame = sys._getframe(1)
+                is_new = self._last_error != id(error)
+                if is_new and not isinstance(error, StopIteration | StopAsyncIteration | GeneratorExit):
+                    self._last_error = id(error)
+                    session.raised(frame, sites, error)
+                elif session.settles(frame):
+                    session.settle_now(frame)
+                if sites.local_names:
+                    session.left(frame, session.places.of(code, frame.f_lineno or 0))
+            finally:
+                session.leave()
+        except BaseException as fault:  # noqa: BLE001 - the program must not see a fault of ours
+            session.fault(fault)
+        return None
+
+    # Calls into C, and into libraries.
+
+    def _on_call(self, code: CodeType, offset: int, function: Any, first: Any) -> Any:
+        session = self._session
+        try:
+            kind = type(function)
+            if kind in _FUNCTIONS_IN_C:
+                if function.__name__ in PURE:
+                    return self._monitoring.DISABLE
+                if not session.exact and self._patience.get((id(code), offset), 1) <= 0:
+                    self._patience[id(code), offset] = _LEAST_PATIENCE
+                    return self._rest(code, self._missed_kinds.pop((id(code), offset), set()))
+                return None
+            if kind is FunctionType or kind is MethodType:
+                return self._on_python_call(code, offset, function, first)
+            if not session.exact:
+                return self._monitoring.DISABLE
+        except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
+            session.fault(error)
+        return None
+
+    def _on_python_call(self, code: CodeType, offset: int, function: Any, first: Any) -> Any:
+        session = self._session
+        if type(function) is MethodType:
+            first, function = function.__self__, function.__func__
+        inner = getattr(function, "__code__", None)
+        if type(inner) is not CodeType or session.is_project(inner.co_filename):
+            return None if session.exact else self._monitoring.DISABLE
+        node = session.node_of(first)
+        if node is None:
+            return None if session.exact else self._missed(code, offset, type(first))
+        frame = sys._getframe(2)
+        place = session.places.of(code, frame.f_lineno or 0)
+        if id(inner) not in self._library_codes:
+            self._library_codes[id(inner)] = inner
+            self._library[id(inner)] = []
+            self._monitoring.set_local_events(self._tool, inner, self._events.PY_RETURN)
+        self._library[id(inner)].append((node, place))
+        return None
+
+    def _library_returned(self, code: CodeType) -> None:
+        session = self._session
+        waiting = self._library[id(code)]
+        if not waiting or not session.enter():
+            return
+        try:
+            node, place = waiting.pop()
+            frame = sys._getframe(2).f_back
+            if not node.is_dead and frame is not None:
+                session.changed(place, frame, [node], below=True)
+        finally:
+            session.leave()
+
+    def _missed(self, code: CodeType, offset: int, kind: type) -> Any:
+        key = (id(code), offset)
+        left = self._patience.get(key, _PATIENCE) - 1
+        if left > 0:
+            self._patience[key] = left
+            return None
+        self._patience[key] = _LEAST_PATIENCE
+        return self._rest(code, {kind})
+
+    def _on_c_return(self, code: CodeType, offset: int, function: Any, first: Any) -> Any:
+        session = self._session
+        try:
+            sites = session.codes.get(id(code))
+            if sites is None or type(function) not in _FUNCTIONS_IN_C:
+                return None
+            owner = getattr(function, "__self__", None)
+            target = first if owner is None or type(owner) is ModuleType else owner
+            node = session.node_of(target)
+            if node is None and target is not first:
+                target = first
+                node = session.node_of(first)
+            if node is None and id(target) not in session.holders:
+                if not session.exact:
+                    # Only the call itself can be disabled; what follows it cannot.
+                    self._count_miss(code, offset, type(target))
+                return None
+            if not session.enter():
+                return None
+            try:
+                frame = sys._getframe(1)
+                place = session.places.of(code, _line_at(code, offset) or frame.f_lineno or 0)
+                self._patience[id(code), offset] = _PATIENCE
+                if node is None:
+                    session.rebind(place, frame)
+                else:
+                    below = type(target) not in _KINDS_IN_C
+                    session.changed(place, frame, [node], below=below)
+            finally:
+                session.leave()
+        except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
+            session.fault(error)
+        return None
+
+    def _count_miss(self, code: CodeType, offset: int, kind: type) -> None:
+        key = (id(code), offset)
+        self._patience[key] = self._patience.get(key, _PATIENCE) - 1
+        self._missed_kinds.setdefault(key, set()).add(kind)
+
+    def _start_over(self) -> None:
+        """Read all code anew, for other names."""
+        for code, _ in self._disabled.values():
+            self._enable(code)
+        self._disabled.clear()
+        self._monitoring.restart_events()
+        self.instrument_running()
+
+    def instrument_running(self) -> None:
+        """See what functions do that run already, in any thread."""
+        for top in list(sys._current_frames().values()):
+            frame: FrameType | None = top
+            while frame is not None:
+                self.prepare(frame.f_code, str(frame.f_globals.get("__name__", "")))
+                frame = frame.f_back
+
+    @property
+    def has_disabled(self) -> bool:
+        """Whether anything was disabled."""
+        return bool(self._disabled)
+
+
+def _line_at(code: CodeType, offset: int) -> int:
+    for start, stop, line in code.co_lines():
+        if start <= offset < stop:
+            return line or 0
+    return 0

@@ -1,0 +1,649 @@
+"""The walker: the containers that watched names reach, as numbered nodes, and what became of their rows.
+
+A node is one container. Its row is compared by the identity of what it holds, so nothing of the program is called: no
+`__eq__`, no property, no `__iter__`. Objects that allow it are held weakly, so that looking never keeps one alive.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from itertools import compress, count
+from operator import ne
+from typing import Any
+
+from unspool.live.agent.redaction import Cursor, Redaction
+from unspool.live.agent.shapes import Shape, Shapes
+from unspool.live.agent.wire import PLAIN, Cell
+
+_FEW_SPLICES = 16
+"""Places of a row up to which each change is a splice of its own."""
+_SHORT_TUPLE = 8
+_TRIES = 4
+_CLOCK_EVERY = 32
+
+
+class Odd:
+    """Something in a row that is no container and no plain leaf, with its cell; it is never held on to."""
+
+    __slots__ = ("cell", "is_cut", "oid")
+
+    def __init__(self, oid: int, cell: Cell, *, is_cut: bool = False) -> None:
+        self.oid = oid
+        self.cell = cell
+        self.is_cut = is_cut
+
+
+class WeakTarget(weakref.ref[Any]):
+    """A weak reference that knows its node."""
+
+    __slots__ = ("node",)
+    node: Node
+
+
+class Node:
+    """One container that the state reaches.
+
+    Attributes:
+        id: its number on the wire.
+        oid: the identity of the object.
+        shape: how its rows are read.
+        keys: keys or names of the last row, None where there are none.
+        key_ids: their identities.
+        held: per item of the last row a node, a leaf, or an `Odd`.
+        ids: identities of the items.
+        more: items that the row leaves out.
+        refs: rows that hold it.
+        twin: the next node of the same object, reached by a path that redaction treats otherwise.
+        attrs: the node of an instance's own attributes, where the row is that of a list, dict or the like.
+    """
+
+    __slots__ = (
+        "attrs", "cursor", "depth", "has_odd", "held", "id", "ids", "is_dead", "is_read", "key_ids", "keys", "more",
+        "oid", "refs", "shape", "strong", "twin", "weak",
+    )  # fmt: skip
+
+    def __init__(self, number: int, oid: int, shape: Shape, depth: int, cursor: Cursor) -> None:
+        self.id = number
+        self.oid = oid
+        self.shape = shape
+        self.depth = depth
+        self.cursor = cursor
+        self.strong: Any = None
+        self.weak: WeakTarget | None = None
+        self.keys: list[Any] | None = None
+        self.key_ids: list[int] | None = None
+        self.held: list[Any] = []
+        self.ids: list[int] = []
+        self.more = 0
+        self.refs = 0
+        self.has_odd = self.is_dead = self.is_read = False
+        self.twin: Node | None = None
+        self.attrs: Node | None = None
+
+
+class Patch:
+    """What one look found, as the wire has it."""
+
+    __slots__ = ("gone", "is_cut", "rows", "splices")
+
+    def __init__(self) -> None:
+        self.rows: list[list[Any]] = []
+        self.splices: list[list[Any]] = []
+        self.gone: list[int] = []
+        self.is_cut = False
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.splices)
+
+
+class Graph:
+    """All nodes of the watched state.
+
+    Attributes:
+        by_oid: the first node of each object.
+        new_kinds: types of objects that became nodes since somebody cleared it.
+        unread: nodes that time was too short for.
+    """
+
+    def __init__(
+        self,
+        limits: dict[str, int],
+        redaction: Redaction,
+        read_roots: Callable[[], list[tuple[str, Any]]],
+        first: int = 1,
+    ) -> None:
+        """Begin with the empty state.
+
+        Args:
+            limits: `nodes`, `items`, `depth`, `text`, and `walk` in milliseconds.
+            redaction: what is left out.
+            read_roots: gives the atoms by name, where there are several roots.
+            first: the number of the first node.
+        """
+        self.limits = limits
+        self._redaction = redaction
+        self._read_roots = read_roots
+        self._shapes = Shapes()
+        self._numbers = count(first)
+        self._deaths: list[WeakTarget] = []
+        self._lost: list[Node] = []
+        self._fresh: list[Node] = []
+        self._size = 0
+        self._sweeping: list[Node] = []
+        self._swept: set[int] = set()
+        self.by_oid: dict[int, Node] = {}
+        self.new_kinds: set[type] = set()
+        self.unread: list[Node] = []
+        self.state = Node(0, 0, Shape("state", None, self._read_many, weak=False), 0, redaction.start())
+        self.state.strong = self
+        self.state.refs = 1
+
+    @property
+    def size(self) -> int:
+        """How many nodes there are."""
+        return self._size
+
+    def bind(self, root: Any, *, alone: bool) -> None:
+        """Make an object the one root, whose fields are the atoms; `alone=False` goes back to an atom a root."""
+        state = self.state
+        if self.by_oid.get(state.oid) is state:
+            del self.by_oid[state.oid]
+        state.strong = state.weak = None
+        if not alone:
+            state.shape = Shape("state", None, self._read_many, weak=False)
+            state.oid, state.strong = 0, self
+            return
+        shape = self._shapes.of(root)
+        assert shape is not None
+        state.shape = Shape("state", None, _named_rows(shape), weak=shape.weak)
+        self._hold_target(state, root)
+        state.oid = id(root)
+        state.twin = self.by_oid.get(state.oid)
+        self.by_oid[state.oid] = state
+        self.new_kinds.add(type(root))
+
+    def next_number(self) -> int:
+        """Return the number that the next node would have."""
+        return next(self._numbers)
+
+    def is_bound_to(self, root: Any) -> bool:
+        """Whether an object is the one root."""
+        state = self.state
+        return state.oid == id(root) and (state.strong is root if state.weak is None else state.weak() is root)
+
+    def can_be_alone(self, root: Any) -> bool:
+        """Whether an object has named fields or keys, so that they can be the atoms."""
+        shape = self._shapes.of(root)
+        return shape is not None and shape.kind in ("dict", "object")
+
+    def _read_many(self, _: Any, limit: int) -> tuple[list[Any], list[Any], int]:
+        pairs = self._read_roots()
+        return [name for name, _ in pairs], [value for _, value in pairs], 0
+
+    def differs(self, node: Node) -> bool:
+        """Whether a row is no longer what it was; nothing is taken note of."""
+        target = node.strong if node.weak is None else node.weak()
+        if target is None:
+            return False
+        keys, values, more = node.shape.read(target, self.limits["items"])
+        return (
+            node.has_odd
+            or more != node.more
+            or list(map(id, values)) != node.ids
+            or (keys is not None and list(map(id, keys)) != node.key_ids)
+        )
+
+    def look(self, nodes: Iterable[Node]) -> Patch:
+        """Compare rows of nodes with what they were, and read what has become reachable."""
+        patch = Patch()
+        if self._deaths:
+            self._drain()
+        for node in nodes:
+            at: Node | None = node
+            while at is not None:
+                self._compare(at, patch)
+                if at.attrs is not None:
+                    self._compare(at.attrs, patch)
+                at = at.twin
+        self._grow(patch)
+        self._release(patch)
+        return patch
+
+    def look_below(self, nodes: Iterable[Node], most: int) -> tuple[Patch, bool]:
+        """Compare nodes and all that they reach; also return whether that was all, within the most nodes."""
+        todo = list(nodes)
+        seen = {node.id for node in todo}
+        found: list[Node] = []
+        while todo and len(found) < most:
+            node = todo.pop()
+            found.append(node)
+            for child in self._children(node):
+                if child.id not in seen:
+                    seen.add(child.id)
+                    todo.append(child)
+        return self.look(found), not todo
+
+    def sweep(self, seconds: float | None, skip: frozenset[int] = frozenset()) -> tuple[Patch, bool]:
+        """Compare all nodes, or as many as time allows and the rest next time.
+
+        Args:
+            seconds: how long that may take; None for as long as it takes.
+            skip: numbers of nodes that are not compared.
+
+        Returns:
+            what was found, and whether the round through all nodes is complete.
+        """
+        end = None if seconds is None else time.monotonic() + seconds
+        patch = Patch()
+        self._drain()
+        if not self._sweeping:
+            self._sweeping, self._swept = [self.state], {0}
+        for turn in count(1):
+            if not self._sweeping:
+                break
+            if end is not None and turn % _CLOCK_EVERY == 0 and time.monotonic() > end:
+                break
+            node = self._sweeping.pop()
+            if not node.is_dead and node.id not in skip:
+                self._compare(node, patch)
+                self._retry_cuts(node, patch)
+            for child in self._children(node):
+                if child.id not in self._swept:
+                    self._swept.add(child.id)
+                    self._sweeping.append(child)
+        self._grow(patch)
+        is_complete = not self._sweeping
+        if is_complete and not patch.is_cut:
+            self._drop_unreached(patch)
+        self._release(patch)
+        return patch, is_complete
+
+    def _children(self, node: Node) -> list[Node]:
+        found = [held for held in node.held if type(held) is Node]
+        if node.attrs is not None:
+            found.append(node.attrs)
+        if node.twin is not None:
+            found.append(node.twin)
+        return found
+
+    def _drop_unreached(self, patch: Patch) -> None:
+        """Forget cycles that nothing holds any more."""
+        reached = {0}
+        todo = [self.state]
+        while todo:
+            node = todo.pop()
+            for held in (*node.held, node.attrs):
+                if type(held) is Node and held.id not in reached:
+                    reached.add(held.id)
+                    todo.append(held)
+        if len(reached) - 1 >= self._size:
+            return
+        for first in list(self.by_oid.values()):
+            at: Node | None = first
+            while at is not None:
+                following = at.twin
+                if at.id not in reached:
+                    self._forget(at, patch)
+                at = following
+
+    def _drain(self) -> None:
+        """Take note of objects that are gone: their identities are given to others."""
+        while self._deaths:
+            node = self._deaths.pop().node
+            if node.weak is not None and node.weak() is None:
+                node.is_dead = True
+                self._unlist(node)
+
+    def _unlist(self, node: Node) -> None:
+        first = self.by_oid.get(node.oid)
+        if first is node:
+            if node.twin is None:
+                del self.by_oid[node.oid]
+            else:
+                self.by_oid[node.oid] = node.twin
+            return
+        while first is not None:
+            if first.twin is node:
+                first.twin = node.twin
+                return
+            first = first.twin
+
+    def _compare(self, node: Node, patch: Patch) -> None:
+        target = node.strong if node.weak is None else node.weak()
+        if target is None:
+            return
+        for attempt in range(_TRIES):
+            try:
+                keys, values, more = node.shape.read(target, self.limits["items"])
+                break
+            except RuntimeError:
+                # Another thread changed its size while it was read.
+                if attempt == _TRIES - 1:
+                    raise
+        if not node.is_read:
+            self._whole_row(node, keys, values, more, patch)
+            return
+        ids = list(map(id, values))
+        key_ids = None if keys is None else list(map(id, keys))
+        if ids == node.ids and key_ids == node.key_ids:
+            if more != node.more:
+                patch.splices.append([node.id, len(ids), 0, [], None, more])
+                node.more = more
+            if node.has_odd:
+                self._compare_odd(node, values, patch)
+            return
+        self._splice(node, keys, key_ids, values, ids, patch)
+        if more != node.more:
+            patch.splices.append([node.id, len(ids), 0, [], None, more])
+            node.more = more
+
+    def _compare_odd(self, node: Node, values: list[Any], patch: Patch) -> None:
+        """Compare what has a row's identities but may differ all the same: things told by a text, objects that died."""
+        for place, held in enumerate(node.held):
+            if type(held) is Node:
+                if held.is_dead:
+                    self._replace(node, place, values[place], patch)
+            elif type(held) is Odd and not held.is_cut and held.cell[0] == "other":
+                self._replace(node, place, values[place], patch)
+
+    def _retry_cuts(self, node: Node, patch: Patch) -> None:
+        """Read on where limits cut a row, should there be room now."""
+        if not node.has_odd or self._size >= self.limits["nodes"]:
+            return
+        target = node.strong if node.weak is None else node.weak()
+        if target is None or not any(type(held) is Odd and held.is_cut for held in node.held):
+            return
+        _, values, _ = node.shape.read(target, self.limits["items"])
+        for place, held in enumerate(node.held):
+            if type(held) is Odd and held.is_cut and place < len(values):
+                self._replace(node, place, values[place], patch)
+
+    def _replace(self, node: Node, place: int, value: Any, patch: Patch) -> None:
+        """Put a value into a row, and tell of it where its cell differs."""
+        before = node.held[place]
+        after = self._hold(node, place, value)
+        if not self._is_same(before, after):
+            keys = None if node.keys is None else [self._key_cell(node.keys[place])]
+            patch.splices.append([node.id, place, 1, [self._cell(after)], keys])
+        self._set_held(node, place, after)
+        node.ids[place] = id(value)
+
+    def _set_held(self, node: Node, place: int, after: Any) -> None:
+        before = node.held[place]
+        node.held[place] = after
+        if type(after) is Node:
+            after.refs += 1
+        if type(before) is Node:
+            self._let_go(before)
+
+    def _let_go(self, node: Node) -> None:
+        node.refs -= 1
+        if node.refs <= 0:
+            self._lost.append(node)
+
+    def _splice(
+        self,
+        node: Node,
+        keys: list[Any] | None,
+        key_ids: list[int] | None,
+        values: list[Any],
+        ids: list[int],
+        patch: Patch,
+    ) -> None:
+        old_ids, old_key_ids = node.ids, node.key_ids
+        if key_ids == old_key_ids and len(ids) == len(old_ids):
+            places = list(compress(count(), map(ne, old_ids, ids)))
+            if len(places) <= _FEW_SPLICES:
+                for place in places:
+                    self._replace(node, place, values[place], patch)
+                if node.has_odd:
+                    self._compare_odd(node, values, patch)
+                return
+        if node.has_odd:
+            # A dead object's identity may have been given to what stands in its place now.
+            old_ids = [
+                -1 if type(held) is Node and held.is_dead else oid
+                for held, oid in zip(node.held, old_ids, strict=True)
+            ]
+        shared = min(len(old_ids), len(ids))
+        start = next(compress(count(), map(ne, old_ids, ids)), shared)
+        if key_ids is not None and old_key_ids is not None:
+            start = min(start, next(compress(count(), map(ne, old_key_ids, key_ids)), shared))
+        shared -= start
+        back = next(compress(count(), map(ne, reversed(old_ids), reversed(ids))), shared)
+        if key_ids is not None and old_key_ids is not None:
+            back = min(back, next(compress(count(), map(ne, reversed(old_key_ids), reversed(key_ids))), shared))
+        back = min(back, shared)
+        stop, old_stop = len(ids) - back, len(old_ids) - back
+        before = node.held[start:old_stop]
+        node.keys, node.key_ids, node.ids = keys, key_ids, ids
+        after = [self._hold(node, place, values[place]) for place in range(start, stop)]
+        node.held[start:old_stop] = after
+        for held in after:
+            if type(held) is Node:
+                held.refs += 1
+        for held in before:
+            if type(held) is Node:
+                self._let_go(held)
+        told = None if keys is None else [self._key_cell(key) for key in keys[start:stop]]
+        patch.splices.append([node.id, start, old_stop - start, [self._cell(held) for held in after], told])
+
+    def _whole_row(self, node: Node, keys: list[Any] | None, values: list[Any], more: int, patch: Patch) -> None:
+        before = node.held
+        node.is_read, node.has_odd = True, False
+        node.keys = keys
+        node.key_ids = None if keys is None else list(map(id, keys))
+        node.ids = list(map(id, values))
+        node.more = more
+        node.held = [self._hold(node, place, value) for place, value in enumerate(values)]
+        for held in node.held:
+            if type(held) is Node:
+                held.refs += 1
+        for held in before:
+            if type(held) is Node:
+                self._let_go(held)
+        patch.rows.append(self._row(node))
+
+    def _row(self, node: Node) -> list[Any]:
+        keys = None if node.keys is None else [self._key_cell(key) for key in node.keys]
+        row: list[Any] = [
+            node.id,
+            node.shape.kind,
+            node.shape.type_name,
+            keys,
+            [self._cell(held) for held in node.held],
+        ]
+        if node.attrs is not None:
+            return [*row, node.more, node.attrs.id]
+        return [*row, node.more] if node.more else row
+
+    def _grow(self, patch: Patch) -> None:
+        """Read the nodes that a look came upon, while there is time."""
+        if not self._fresh and not self.unread:
+            return
+        end = time.monotonic() + self.limits["walk"] / 1000
+        if self.unread:
+            self._fresh[:0] = [node for node in self.unread if node.refs > 0 and not node.is_read]
+            self.unread = []
+        for turn in count(1):
+            if not self._fresh:
+                return
+            if turn % _CLOCK_EVERY == 0 and time.monotonic() > end:
+                break
+            self._compare(self._fresh.pop(), patch)
+        patch.is_cut = True
+        self.unread, self._fresh = self._fresh, []
+        patch.rows += [[node.id, "cut", "time", None, []] for node in self.unread]
+
+    def _release(self, patch: Patch) -> None:
+        while self._lost:
+            node = self._lost.pop()
+            if node.refs <= 0 and node.id > 0:
+                self._forget(node, patch)
+
+    def _forget(self, node: Node, patch: Patch) -> None:
+        if node.strong is None and node.weak is None:
+            return
+        if not node.is_dead:
+            self._unlist(node)
+        patch.gone.append(node.id)
+        self._size -= 1
+        node.strong = node.weak = None
+        node.is_dead = True
+        held, node.held = node.held, []
+        for child in held:
+            if type(child) is Node:
+                self._let_go(child)
+        if node.attrs is not None:
+            attrs, node.attrs = node.attrs, None
+            self._let_go(attrs)
+
+    def _hold(self, node: Node, place: int, value: Any) -> Any:
+        """Return what a row keeps of an item: a node, the leaf itself, or an `Odd`."""
+        kind = type(value)
+        redaction = self._redaction
+        cursor = node.cursor
+        if redaction.is_active:
+            key = place if node.keys is None else node.keys[place]
+            found = redaction.step(cursor, key, is_key=node.keys is not None)
+            if found is None:
+                redaction.learn(value)
+                node.has_odd = True
+                return Odd(id(value), ["redacted"])
+            cursor = found
+        if kind in PLAIN:
+            return value
+        if kind is tuple and len(value) <= _SHORT_TUPLE and self._is_flat(value):
+            return value
+        maker = self._shapes.leaf(kind)
+        if maker is not None:
+            cell = maker(value)
+            if cell[0] == "other":
+                node.has_odd = True
+                return Odd(id(value), cell)
+            return value
+        shape = self._shapes.of(value)
+        if shape is None:
+            node.has_odd = True
+            return Odd(id(value), ["other", self._shapes.name(kind), self._shapes.text(value)])
+        return self._node(node, value, shape, cursor)
+
+    def _is_flat(self, value: tuple[Any, ...]) -> bool:
+        return all(type(item) in PLAIN and (type(item) is not str or len(item) < 100) for item in value)
+
+    def _node(self, parent: Node, value: Any, shape: Shape, cursor: Cursor) -> Any:
+        oid = id(value)
+        known = self.by_oid.get(oid)
+        while known is not None:
+            if known.cursor == cursor or known.id == 0:
+                if known.weak is not None:
+                    parent.has_odd = True
+                return known
+            if known.twin is None:
+                break
+            known = known.twin
+        why = (
+            "depth" if parent.depth >= self.limits["depth"] else "nodes" if self._size >= self.limits["nodes"] else ""
+        )
+        if why:
+            parent.has_odd = True
+            return Odd(oid, ["cut", why, shape.type_name or shape.kind], is_cut=True)
+        node = Node(next(self._numbers), oid, shape, parent.depth + 1, cursor)
+        if known is not None:
+            known.twin = node
+        else:
+            self.by_oid[oid] = node
+            self.new_kinds.add(type(value))
+        self._hold_target(node, value)
+        if node.weak is not None:
+            parent.has_odd = True
+        self._size += 1
+        if shape.fields is not None:
+            attrs = node.attrs = Node(next(self._numbers), oid, shape.fields, parent.depth + 1, cursor)
+            self._hold_target(attrs, value)
+            attrs.refs = 1
+            self._size += 1
+            self._fresh.append(attrs)
+        self._fresh.append(node)
+        return node
+
+    def _hold_target(self, node: Node, value: Any) -> None:
+        if node.shape.weak:
+            node.weak = WeakTarget(value, self._deaths.append)
+            node.weak.node = node
+        else:
+            node.strong = value
+
+    def _cell(self, held: Any) -> Cell:
+        kind = type(held)
+        if kind is Node:
+            return [held.id]
+        if kind is Odd:
+            return held.cell
+        if kind is str:
+            return self._text_cell(held)
+        if kind is bytes and len(held) > self.limits["text"]:
+            return ["cut", "text", repr(held[:100]), len(held)]
+        if kind is tuple:
+            return ["tuple", [self._cell(item) for item in held]]
+        maker = PLAIN.get(kind) or self._shapes.leaf(kind)
+        assert maker is not None
+        return maker(held)
+
+    def _text_cell(self, text: str) -> Cell:
+        if self._redaction.is_active:
+            text = self._redaction.clean(text)
+        if len(text) > self.limits["text"]:
+            return ["cut", "text", text[: self.limits["text"]], len(text)]
+        return text
+
+    def _key_cell(self, key: Any) -> Cell:
+        kind = type(key)
+        if kind is str:
+            return self._text_cell(key)
+        if kind is tuple or kind is frozenset:
+            inner = sorted(key, key=repr) if kind is frozenset and self._is_flat(tuple(key)) else list(key)
+            return [kind.__name__, [self._key_cell(item) for item in inner[: self.limits["items"]]]]
+        maker = self._shapes.leaf(kind)
+        return maker(key) if maker is not None else ["other", self._shapes.name(kind), ""]
+
+    def cell_of(self, value: Any) -> Cell:
+        """Return a cell of a value that is no part of the state: a leaf as it is, of containers only the type."""
+        kind = type(value)
+        maker = self._shapes.leaf(kind)
+        if kind is str:
+            return self._text_cell(value)
+        if maker is not None:
+            return maker(value)
+        known = self.by_oid.get(id(value))
+        return [known.id] if known is not None else ["other", self._shapes.name(kind), self._shapes.text(value)]
+
+    def _is_same(self, before: Any, after: Any) -> bool:
+        if before is after:
+            return True
+        kind = type(before)
+        if kind is not type(after) or kind is Node:
+            return False
+        if kind is int or kind is str or kind is bool or kind is bytes:
+            return bool(before == after)
+        return repr(self._cell(before)) == repr(self._cell(after))
+
+
+def _named_rows(shape: Shape) -> Callable[[Any, int], tuple[list[Any] | None, list[Any], int]]:
+    """Return a reader whose keys are texts: the names of atoms."""
+
+    def read(target: Any, limit: int) -> tuple[list[Any] | None, list[Any], int]:
+        keys, values, more = shape.read(target, limit)
+        if shape.kind == "object" or keys is None or all(type(key) is str for key in keys):
+            return keys, values, more
+        used: dict[str, int] = {}
+        names = []
+        for key in keys:
+            name = key if type(key) is str else repr(key) if type(key) in PLAIN else f"[{type(key).__name__}]"
+            number = used[name] = used.get(name, 0) + 1
+            names.append(name if number == 1 else f"{name} {number}")
+        return names, values, more
+
+    return read

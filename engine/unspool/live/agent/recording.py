@@ -1,0 +1,680 @@
+"""From changes to entries: what settles when, what is merged or capped, and what is said beside it."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+import time
+from collections.abc import Callable
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+from unspool.live.agent.graph import Graph, Node, Patch
+from unspool.live.agent.names import Frames, Names
+from unspool.live.agent.redaction import Redaction
+from unspool.live.agent.sites import LOST, SOURCES, CodeSites, Place, Places, Site, follow, local_value, read_code
+from unspool.live.agent.wire import Link, mro_of, type_name
+
+_WINDOW = 0.1
+"""Seconds over which the entries of a place are counted against its rate."""
+_LOCK_SECONDS = 5.0
+_BELOW = 2_000
+"""Nodes that are looked at below an object whose own code changes it."""
+_SWEEP_SHARE = 20
+"""Sweeps take one part in so many of the time."""
+_MOST_FAULTS = 20
+_MOST_CODES = 50_000
+_OUTWARDS = 60
+"""Frames that are looked through for a caller in the project."""
+_SETTERS = frozenset(("__setattr__", "__delattr__", "__setitem__", "__delitem__"))
+
+DEFAULTS: dict[str, Any] = {
+    "watch": [], "settle": "statement", "trace": [], "when": "", "prefix": [], "exact": False, "stores": False,
+    "behind": "merge", "rate": 2000, "sweep": 200, "nodes": 50_000, "items": 5_000, "depth": 40, "text": 20_000,
+    "walk": 50, "redact": [], "redact_text": [], "ignore_case": False, "notes": [], "discover": 3, "token": "",
+}  # fmt: skip
+
+
+class Session:
+    """One recording: the watched state, what waits to become an entry, and the link.
+
+    Attributes:
+        codes: what each code object of the project may change, by its identity.
+        doubt: something may have changed that nobody saw.
+        holders: identities of what the names lead through.
+        on_new_kinds: called with types that became part of the state.
+        is_over: nothing is recorded any more.
+        reads_calls: calls are sites too, because no event hands over what they change.
+    """
+
+    def __init__(self, config: dict[str, Any], link: Link, main_file: str) -> None:
+        """Begin.
+
+        Args:
+            config: as the wire contract has it.
+            link: to the host.
+            main_file: file of the main module, "" where there is none.
+        """
+        self.config = {**DEFAULTS, **config}
+        self.link = link
+        self._main_name = _stem(main_file)
+        self.names = Names(list(self.config["watch"]), self._main_name)
+        self.redaction = Redaction(
+            list(self.config["redact"]),
+            list(self.config["redact_text"]),
+            ignore_case=bool(self.config["ignore_case"]),
+        )
+        self._limits = {name: int(self.config[name]) for name in ("nodes", "items", "depth", "text", "walk")}
+        self.graph = Graph(self._limits, self.redaction, self._atoms)
+        self.places = Places()
+        self.codes: dict[int, CodeSites] = {}
+        self.holders: set[int] = set()
+        self.settle = str(self.config["settle"])
+        self.exact = bool(self.config["exact"])
+        self.rate = float(self.config["rate"]) * _WINDOW
+        self.when = compile(self.config["when"], "--when", "eval") if self.config["when"] else None
+        self.prefixes = tuple(os.path.join(os.path.realpath(item), "") for item in self.config["prefix"])
+        self.on_new_kinds: Callable[[set[type]], None] = lambda _: None
+        self.doubt = self.is_over = self.is_paused = self.reads_calls = False
+        self.last_event = 0.0
+        self.statistics = {"entries": 0, "merged": 0, "unseen": 0, "sweeps": 0}
+        self.cpu = 0.0
+        self.faults: list[str] = []
+        self.pid = os.getpid()
+        self.main_thread = _thread.get_ident()
+        self._parent: int | None = None
+        self._capped: dict[int, list[Any]] = {}
+        self._is_project: dict[str, bool] = {}
+        self._has_setters: dict[type, bool] = {}
+        self._lock = _thread.allocate_lock()
+        self._owner = 0
+        self._turns = self._turns_seen = 0
+        self.on_event: Callable[[], None] | None = None
+        self.on_names: Callable[[], None] = lambda: None
+        self._pending: dict[int, tuple[Node, bool]] = {}
+        self._pending_place: Place | None = None
+        self._pending_count = 0
+        self._pending_capped = False
+        self._dirty: dict[int, tuple[Node, bool]] = {}
+        self._dirty_place: Place | None = None
+        self._owner_frame = 0
+        self._owner_code: CodeType | None = None
+        self._next_sweep = 0.0
+        self._number = 0
+        self.notes: list[dict[str, Any]] = []
+
+    # Whose turn it is.
+
+    def enter(self, *, is_timer: bool = False) -> bool:
+        """Take the turn; return whether it was had: not in a forked child, nor within another turn of this thread.
+
+        Args:
+            is_timer: nothing happened in the program.
+        """
+        if self.is_over:
+            return False
+        if not is_timer:
+            self._turns += 1
+            if self.on_event is not None and os.getpid() == self.pid:
+                wake, self.on_event = self.on_event, None
+                wake()
+        if os.getpid() != self.pid:
+            self.is_over = True
+            self.link.close()
+            return False
+        me = _thread.get_ident()
+        if self._owner == me:
+            # Code of the program that a destructor ran in the middle of a look.
+            self.doubt = True
+            return False
+        if not self._lock.acquire(timeout=_LOCK_SECONDS):
+            self.doubt = True
+            return False
+        self._owner = me
+        return True
+
+    def is_idle(self) -> bool:
+        """Whether nothing happened in the program since this was last asked."""
+        before, self._turns_seen = self._turns_seen, self._turns
+        return before == self._turns
+
+    def leave(self) -> None:
+        """Give the turn back."""
+        self._owner = 0
+        self._lock.release()
+
+    def fault(self, error: BaseException) -> None:
+        """Take note of a fault of the agent; what the program's own code raised meanwhile is raised on.
+
+        Raises:
+            BaseException: a signal's handler raised it, or it asks the program to end.
+        """
+        if not isinstance(error, Exception) or not _is_ours(error):
+            self.resync()
+            raise error
+        if len(self.faults) < _MOST_FAULTS:
+            self.faults.append(f"{type(error).__name__}: {_last_line(error)}")
+        try:
+            self.resync()
+            self.link.send({"m": "error", "text": self.faults[-1], "fatal": False, "where": "agent"})
+        except Exception:  # noqa: BLE001 - whatever it is, the program goes on
+            self.is_over = True
+        if len(self.faults) >= _MOST_FAULTS:
+            self.is_over = True
+
+    def resync(self) -> None:
+        """Begin anew with what the state is: after a fault, nothing that was known of it can be relied on."""
+        old = self.graph
+        gone = [node.id for node in old.by_oid.values()]
+        self.graph = Graph(self._limits, self.redaction, self._atoms, old.next_number())
+        self._gone = gone
+        self._dirty.clear()
+        self._pending.clear()
+        self.doubt = True
+
+    _gone: list[int] = []
+
+    # Code of the project.
+
+    def is_project(self, file: str) -> bool:
+        """Whether a file belongs to the program that is looked at, rather than to a library."""
+        known = self._is_project.get(file)
+        if known is None:
+            known = self._is_project[file] = self._belongs(file)
+        return known
+
+    def _belongs(self, file: str) -> bool:
+        if file.startswith("<") or file == _OWN_FILE:
+            return False
+        place = os.path.realpath(file)
+        if "site-packages" in place or "dist-packages" in place:
+            return any(place.startswith(prefix) for prefix in self.prefixes if "-packages" in prefix)
+        return any(place.startswith(prefix) for prefix in self.prefixes)
+
+    def sites_of(self, code: CodeType, module: str) -> CodeSites | None:
+        """Return what a code object may change; None where it is none of the project's."""
+        known = self.codes.get(id(code))
+        if known is not None:
+            return known
+        if not self.is_project(code.co_filename) or len(self.codes) >= _MOST_CODES:
+            return None
+        local_names = self.names.locals_named(module, code.co_qualname)
+        found = read_code(code, self.places, self.names.globals_named(), local_names, with_calls=self.reads_calls)
+        if local_names and code.co_qualname not in self.names.frames:
+            self.names.frames[code.co_qualname] = Frames()
+        self.codes[id(code)] = found
+        return found
+
+    # Changes.
+
+    def touched(self, site: Site, sites: CodeSites, frame: FrameType) -> bool:
+        """Look at what a store changed; return whether it was anything watched."""
+        if site.root:
+            return self._root_stored(site, sites, frame)
+        found: list[Node] = []
+        below = False
+        is_lost = site.target is None and site.value is None
+        for chain in (site.target, site.value):
+            if chain is None:
+                continue
+            value = follow(chain, frame, sites)
+            if value is LOST:
+                is_lost = is_lost or chain is site.target
+                continue
+            node = self.node_of(value)
+            if node is not None:
+                found.append(node)
+                below = below or self._is_changed_by_code(type(value))
+            elif id(value) in self.holders:
+                return self.rebind(site.place, frame)
+            elif chain is site.target:
+                if self.names.has_classes and self.names.add_instance(value):
+                    return self.rebind(site.place, frame)
+                site.kinds.add(type(value))
+        if is_lost:
+            self.doubt = True
+            if self.exact:
+                self.look_at_all(site.place, frame)
+                return True
+        if found:
+            self.changed(site.place, frame, found, below=below)
+        return bool(found)
+
+    def node_of(self, value: Any) -> Node | None:
+        """Return the node of an object, where it is part of the state."""
+        node = self.graph.by_oid.get(id(value))
+        if node is None:
+            return None
+        return node if (node.strong if node.weak is None else node.weak()) is value else None
+
+    def _is_changed_by_code(self, kind: type) -> bool:
+        """Whether storing into objects of a class runs code of its own, which may change what lies below."""
+        known = self._has_setters.get(kind)
+        if known is None:
+            known = False
+            for base in mro_of(kind):
+                held = type.__dict__["__dict__"].__get__(base)
+                known = known or any(type(held.get(name)) is FunctionType for name in _SETTERS)
+                known = known or any(type(item) is property and item.fset is not None for item in list(held.values()))
+            self._has_setters[kind] = known
+        return known
+
+    def _root_stored(self, site: Site, sites: CodeSites, frame: FrameType) -> bool:
+        if not sites.local_names:
+            return self.rebind(site.place, frame)
+        frames = self.names.frames[frame.f_code.co_qualname]
+        frames.set(id(frame), site.root, local_value(frame, site.root, sites))
+        return self.rebind(site.place, frame, must_look=True)
+
+    def left(self, frame: FrameType, place: Place) -> None:
+        """Forget the watched locals of a call that ended."""
+        frames = self.names.frames.get(frame.f_code.co_qualname)
+        if frames is not None and frames.leave(id(frame)):
+            self.rebind(place, frame, must_look=True)
+
+    def rebind(self, place: Place | None, frame: FrameType | None, *, must_look: bool = False) -> bool:
+        """See whether the names stand for other objects now; return whether they do."""
+        state = self.graph.state
+        root = self.names.only_root()
+        if root is not LOST and self.graph.can_be_alone(root):
+            if not self.graph.is_bound_to(root):
+                self.graph.bind(root, alone=True)
+                must_look = True
+        else:
+            if state.oid:
+                self.graph.bind(None, alone=False)
+            must_look = True
+        self.holders = self.names.holders()
+        if must_look and (place is not None or frame is not None):
+            self.changed(place, frame, [state])
+        return must_look
+
+    def _atoms(self) -> list[tuple[str, Any]]:
+        return self.names.roots()
+
+    def changed(
+        self, place: Place | None, frame: FrameType | None, nodes: list[Node], *, below: bool = False
+    ) -> None:
+        """Take note that nodes may have changed at a place."""
+        if self.is_paused:
+            self.doubt = True
+            return
+        if self.settle == "statement":
+            self.entry(place, frame, nodes, below=below)
+            return
+        owner = self._owner_of(frame)
+        if self._dirty and owner != self._owner_frame:
+            self.settle_now(None)
+        for node in nodes:
+            known = self._dirty.get(node.id)
+            self._dirty[node.id] = (node, below or (known is not None and known[1]))
+        self._dirty_place = place
+        self._owner_frame = owner
+        self._owner_code = frame.f_code if frame is not None else None
+
+    def _owner_of(self, frame: FrameType | None) -> int:
+        if frame is None:
+            return 0
+        return id(self.unit_of(frame)) if self.settle == "call" else id(frame)
+
+    def unit_of(self, frame: FrameType) -> FrameType:
+        """Return the frame whose end settles what a frame changes, under `call`.
+
+        It is the outermost project frame below one of a library (a framework's handler) or below one that loops.
+        """
+        inward = [frame]
+        while (outer := inward[-1].f_back) is not None and len(inward) < 500:
+            inward.append(outer)
+        candidate: FrameType | None = None
+        previous: FrameType | None = None
+        for item in reversed(inward):
+            is_own = self.is_project(item.f_code.co_filename)
+            if is_own:
+                if previous is not None and item.f_code.co_name != "<module>":
+                    is_outer_own = self.is_project(previous.f_code.co_filename)
+                    if not is_outer_own or _loops(previous.f_code):
+                        return item
+                if item.f_code.co_name != "<module>":
+                    candidate = candidate or item
+            if is_own or candidate is not None or previous is not None:
+                previous = item
+        return candidate or frame
+
+    def settles(self, frame: FrameType) -> bool:
+        """Whether what is dirty settles at the end of this frame."""
+        return bool(self._dirty) and self._owner_frame == id(frame)
+
+    def has_dirty_of_another(self, frame: FrameType) -> bool:
+        """Whether another call than this one changed something that has not settled."""
+        return bool(self._dirty) and self._owner_frame != id(frame)
+
+    def call_action(self, frame: FrameType) -> dict[str, str]:
+        """Return the action of an entry that is a whole call, {} where entries are less than that."""
+        if self.settle != "call":
+            return {}
+        code = frame.f_code
+        sites = self.codes.get(id(code))
+        shown = []
+        for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+            value = local_value(frame, name, sites) if sites is not None else LOST
+            if type(value) in (int, float, bool, str, type(None)):
+                cell = ["redacted"] if self.redaction.step((), name, is_key=True) is None else value
+                shown.append(f"{name}={'[redacted]' if cell == ['redacted'] else repr(value)[:60]}")
+        return {"action": self.redaction.clean_all(f"{code.co_qualname}({', '.join(shown)})")}
+
+    def settle_now(self, frame: FrameType | None, **extra: Any) -> None:
+        """Make an entry of what is dirty."""
+        if not self._dirty:
+            return
+        dirty, place = list(self._dirty.values()), self._dirty_place
+        self._dirty.clear()
+        nodes = [node for node, _ in dirty if not node.is_dead]
+        self.entry(place, frame, nodes, below=any(below for _, below in dirty), **extra)
+
+    def has_dirty_elsewhere(self, code: CodeType, line: int) -> bool:
+        """Whether what is dirty was changed by another line than this."""
+        place = self._dirty_place
+        return bool(self._dirty) and (place is None or place.line != line or self._owner_code is not code)
+
+    # Entries.
+
+    def entry(
+        self, place: Place | None, frame: FrameType | None, nodes: list[Node], *, below: bool = False, **extra: Any
+    ) -> None:
+        """Make an entry of what changed in nodes, unless it has to wait."""
+        is_behind = self.link.is_behind
+        if self._pending and place is not self._pending_place and not is_behind and self._pending_capped:
+            self.flush_pending(frame)
+        is_capped = place is not None and self._is_over_rate(place)
+        if is_behind or is_capped or (self.when is not None and not self._is_when()):
+            for node in nodes:
+                known = self._pending.get(node.id)
+                self._pending[node.id] = (node, below or (known is not None and known[1]))
+            self._pending_count += 1
+            self._pending_place = place
+            self._pending_capped = is_capped and not is_behind
+            if is_capped and place is not None:
+                self._note_capped(place)
+            return
+        if self._pending:
+            known_nodes = {node.id for node in nodes}
+            nodes = nodes + [n for n, _ in self._pending.values() if not n.is_dead and n.id not in known_nodes]
+            below = below or any(item for _, item in self._pending.values())
+            extra["merged"] = self._pending_count
+            if self._pending_capped:
+                extra["capped"] = True
+            self.statistics["merged"] += self._pending_count
+            self._clear_pending()
+        self._commit(place, frame, nodes, below=below, extra=extra)
+
+    def _clear_pending(self) -> None:
+        self._pending.clear()
+        self._pending_count = 0
+        self._pending_place = None
+        self._pending_capped = False
+
+    def flush_pending(self, frame: FrameType | None) -> None:
+        """Make an entry of what a capped place changed since its last one."""
+        if not self._pending or self.link.is_behind or (self.when is not None and not self._is_when()):
+            return
+        nodes = [node for node, _ in self._pending.values() if not node.is_dead]
+        below = any(item for _, item in self._pending.values())
+        count, place = self._pending_count, self._pending_place
+        extra: dict[str, Any] = {"merged": count - 1} if count > 1 else {}
+        if self._pending_capped:
+            extra["capped"] = True
+        self.statistics["merged"] += count - 1
+        self._clear_pending()
+        self._commit(place, frame, nodes, below=below, extra=extra)
+
+    def _is_over_rate(self, place: Place) -> bool:
+        if self.rate <= 0 or self.exact:
+            return False
+        now = time.monotonic()
+        if now - place.since > _WINDOW:
+            place.since, place.made = now, 0
+        place.made += 1
+        return place.made > self.rate
+
+    def _note_capped(self, place: Place) -> None:
+        known = self._capped.get(place.id)
+        if known is None:
+            self._capped[place.id] = [place.id, 1]
+            self._tell(place)
+            text = (
+                f"{place.file}:{place.line} changes the state more than {self.config['rate']} times a second: merged"
+            )
+            self.say("capped", text, place)
+        else:
+            known[1] += 1
+
+    def _is_when(self) -> bool:
+        assert self.when is not None
+        scope = dict(self.names.roots())
+        try:
+            return bool(eval(self.when, dict(vars(sys.modules["builtins"])), scope))  # noqa: S307 - the user's own
+        except Exception:  # noqa: BLE001 - a name that is not there yet: not now
+            return False
+
+    def _commit(
+        self, place: Place | None, frame: FrameType | None, nodes: list[Node], *, below: bool, extra: dict[str, Any]
+    ) -> None:
+        began = time.perf_counter()
+        graph = self.graph
+        if self.exact and place is not None and any(graph.differs(node) for node in nodes):
+            others, _ = graph.sweep(None, frozenset(node.id for node in nodes))
+            if others:
+                self._emit(place, frame, others, {"unseen": True})
+        if below:
+            patch, is_complete = graph.look_below(nodes, _BELOW)
+            self.doubt = self.doubt or not is_complete
+        else:
+            patch = graph.look(nodes)
+        if graph.new_kinds:
+            kinds, graph.new_kinds = graph.new_kinds, set()
+            self.on_new_kinds(kinds)
+        if patch or "exc" in extra or "trace" in extra or (self.notes and extra.get("action")):
+            self._emit(place, frame, patch, extra)
+        self.cpu += time.perf_counter() - began
+
+    def look_at_all(self, place: Place | None, frame: FrameType | None, *, seconds: float | None = None) -> bool:
+        """Find what changed without having been seen; return whether all was looked at."""
+        began = time.perf_counter()
+        self.rebind(None, None)
+        if self.settle != "statement":
+            self.settle_now(frame)
+        self.flush_pending(frame)
+        patch, is_complete = self.graph.sweep(seconds)
+        self.statistics["sweeps"] += 1
+        if self.graph.new_kinds:
+            kinds, self.graph.new_kinds = self.graph.new_kinds, set()
+            self.on_new_kinds(kinds)
+        if patch:
+            self._emit(place, frame, patch, {"unseen": True} if self._number else {"action": "start"})
+        if is_complete:
+            self.doubt = False
+        took = time.perf_counter() - began
+        self.cpu += took
+        self._next_sweep = time.monotonic() + max(self.config["sweep"] / 1000, _SWEEP_SHARE * took)
+        return is_complete
+
+    def is_sweep_due(self) -> bool:
+        """Whether it is time to look at everything again."""
+        return time.monotonic() >= self._next_sweep
+
+    def follow_from(self, seq: int) -> None:
+        """Have the next entry follow one that the program was put back to."""
+        self._parent = seq
+
+    def emit_jump(self) -> None:
+        """Make the entry of a jump, whether anything changed or not."""
+        self.rebind(None, None)
+        patch, _ = self.graph.sweep(None)
+        self._emit(None, None, patch, {"action": "jump"})
+
+    def _emit(self, place: Place | None, frame: FrameType | None, patch: Patch, extra: dict[str, Any]) -> None:
+        self._number += 1
+        self.statistics["entries"] += 1
+        message: dict[str, Any] = {"m": "r", "n": self._number, "t": time.time_ns()}
+        if place is not None:
+            self._tell(place)
+            place.total += 1
+            message["site"] = place.id
+        message.update(extra)
+        if extra.get("unseen"):
+            self.statistics["unseen"] += 1
+        if self._parent is not None:
+            message["parent"], self._parent = self._parent, None
+        message["rows"], message["splices"] = patch.rows, patch.splices
+        if self._gone:
+            patch.gone += self._gone
+            self._gone = []
+        message["gone"] = patch.gone
+        if patch.is_cut:
+            message["cut"] = True
+        if frame is not None:
+            caller = self._caller(frame)
+            if caller is not None:
+                self._tell(caller)
+                message["caller"] = caller.id
+        if _thread.get_ident() != self.main_thread:
+            message["thread"] = _thread_name()
+        task = _task_name()
+        if task:
+            message["task"] = task
+        if self.notes:
+            message["notes"], self.notes = self.notes, []
+        self.link.send(message)
+
+    def _caller(self, frame: FrameType) -> Place | None:
+        outer = frame.f_back
+        for _ in range(_OUTWARDS):
+            if outer is None:
+                return None
+            if self.is_project(outer.f_code.co_filename):
+                return self.places.of(outer.f_code, outer.f_lineno or 0)
+            outer = outer.f_back
+        return None
+
+    def _tell(self, place: Place) -> None:
+        if place.is_told:
+            return
+        place.is_told = True
+        text = self.redaction.clean_all(place.text)
+        self.link.send(
+            {"m": "site", "id": place.id, "file": place.file, "line": place.line, "name": place.name, "text": text}
+        )
+
+    def say(self, kind: str, text: str, place: Place | None = None) -> None:
+        """Tell the host something in a line."""
+        message: dict[str, Any] = {"m": "say", "kind": kind, "text": text}
+        if place is not None:
+            message["site"] = place.id
+        self.link.send(message)
+
+    def watch_now(self, texts: Any) -> list[str]:
+        """Watch other names from now on; return a line for each that stands for nothing."""
+        if type(texts) is not list or not all(type(text) is str for text in texts):
+            return ["names are a list of texts"]
+        self.names = Names(texts, self._main_name)
+        self.codes.clear()
+        self.on_names()
+        self.look_at_all(None, None)
+        return [why for watch in self.names.watches if (why := self.names.explain(watch))]
+
+    def place_of(self, frame: FrameType | None) -> Place | None:
+        """Return the innermost line of the project that a frame stands at or below."""
+        for _ in range(_OUTWARDS):
+            if frame is None:
+                return None
+            if self.is_project(frame.f_code.co_filename):
+                return self.places.of(frame.f_code, frame.f_lineno or 0)
+            frame = frame.f_back
+        return None
+
+    def raised(self, frame: FrameType, sites: CodeSites, error: BaseException) -> None:
+        """Make an entry of an exception that leaves a function of the project."""
+        place = self.places.of(sites.code, frame.f_lineno or 0)
+        text = error.args[0] if error.args and type(error.args[0]) is str else ""
+        self._tell(place)
+        told = {"type": type_name(type(error)), "text": self.redaction.clean_all(text[:2000]), "site": place.id}
+        if self._dirty:
+            self.settle_now(frame, exc=told)
+        else:
+            self.entry(place, frame, [], exc=told)
+
+    def bye(self, why: str) -> None:
+        """Say the last message and close the link."""
+        capped = list(self._capped.values())
+        self.link.send(
+            {"m": "bye", "why": why, **self.statistics, "capped": capped, "cpu": self.cpu, "faults": self.faults}
+        )
+        self.is_over = True
+        SOURCES.forget()
+        self.link.finish()
+
+
+def _stem(file: str) -> str:
+    name = file.replace("\\", "/").rpartition("/")[2]
+    return name.removesuffix(".py")
+
+
+def _loops(code: CodeType) -> bool:
+    known = _LOOPING.get(id(code))
+    if known is None or known[0] is not code:
+        import dis
+
+        known = (code, any(item.opname.startswith("JUMP_BACKWARD") for item in dis.get_instructions(code)))
+        if len(_LOOPING) > 10_000:
+            _LOOPING.clear()
+        _LOOPING[id(code)] = known
+    return known[1]
+
+
+_LOOPING: dict[int, tuple[CodeType, bool]] = {}
+
+
+def _thread_name() -> str:
+    module = sys.modules.get("threading")
+    thread = getattr(module, "_active", {}).get(_thread.get_ident())
+    name = getattr(thread, "__dict__", {}).get("_name")
+    return name if type(name) is str else f"thread {_thread.get_native_id()}"
+
+
+def _task_name() -> str:
+    module = sys.modules.get("_asyncio")
+    if module is None:
+        return ""
+    loop = module._get_running_loop()
+    task = module.current_task(loop) if loop is not None and hasattr(module, "current_task") else None
+    if task is None:
+        tasks = sys.modules.get("asyncio.tasks")
+        task = getattr(tasks, "_current_tasks", {}).get(loop) if loop is not None else None
+    return str(task.get_name()) if task is not None and type(task).__module__ == "_asyncio" else ""
+
+
+_OWN_FILE = _stem.__code__.co_filename
+_OWN_MODULES = frozenset(
+    ("json", "ast", "dis", "re", "fnmatch", "weakref", "socket", "linecache", "tokenize", "enum")
+)
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether an exception was raised by the agent and what it calls, not by a signal's handler of the program."""
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        module = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        if code.co_filename != _OWN_FILE and module not in _OWN_MODULES:
+            return module == "unspool"
+        trace = trace.tb_next
+    return True
+
+
+def _last_line(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({trace.tb_frame.f_code.co_name}, line {trace.tb_lineno})" if trace is not None else ""
+    return f"{error}"[:300] + place

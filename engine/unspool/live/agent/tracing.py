@@ -1,0 +1,159 @@
+"""Seeing stores by `sys.settrace`, for Python 3.11, which has no `sys.monitoring`.
+
+The same sites are looked at after the same instructions. Calls into C hand nothing over here, so the source of each call
+says which containers it may change. Functions without sites are not traced.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import CodeType, FrameType
+from typing import Any
+
+from unspool.live.agent.recording import Session
+from unspool.live.agent.sites import CodeSites, local_value
+
+
+class HeldByTracer(Exception):
+    """Another tool traces the program."""
+
+
+class Tracing:
+    """The trace functions of one session."""
+
+    how = "settrace"
+
+    def __init__(self, session: Session) -> None:
+        """Prepare.
+
+        Args:
+            session: gets what happens.
+
+        Raises:
+            HeldByTracer: a debugger or coverage traces the program already.
+        """
+        holder = sys.gettrace()
+        if holder is not None:
+            raise HeldByTracer(
+                f"sys.settrace is taken by {type(holder).__module__}.{type(holder).__qualname__}: end that tool first"
+            )
+        self._session = session
+        session.reads_calls = True
+        self._raising: dict[int, BaseException] = {}
+        self._last_error = 0
+        self._is_over = False
+
+    def start(self) -> None:
+        """Begin to see events, in this thread and those that start later."""
+        threading.settrace(self._on_call)
+        sys.settrace(self._on_call)
+
+    def stop(self) -> None:
+        """See no more events."""
+        self._is_over = True
+        if threading.gettrace() == self._on_call:
+            threading.settrace(None)
+        if sys.gettrace() == self._on_call:
+            sys.settrace(None)
+
+    def _on_call(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if self._is_over:
+            return None
+        session, code = self._session, frame.f_code
+        try:
+            sites = session.codes.get(id(code))
+            if sites is None:
+                if not session.is_project(code.co_filename) or not session.enter():
+                    return None
+                try:
+                    sites = session.sites_of(code, str(frame.f_globals.get("__name__", "")))
+                finally:
+                    session.leave()
+            if sites is None or not (sites.after or sites.local_names):
+                return None
+            frame.f_trace_opcodes = True
+            if sites.local_names and event == "call" and session.enter():
+                try:
+                    self._entered(sites, frame)
+                finally:
+                    session.leave()
+        except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
+            session.fault(error)
+            return None
+        return self._on_event
+
+    def _entered(self, sites: CodeSites, frame: FrameType) -> None:
+        code, session = sites.code, self._session
+        for name in argument_names(code):
+            if name in sites.local_names or "*" in sites.local_names:
+                session.names.frames[code.co_qualname].set(id(frame), name, local_value(frame, name, sites))
+        session.rebind(session.places.of(code, code.co_firstlineno), frame, must_look=True)
+
+    def _on_event(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if self._is_over:
+            return None
+        session = self._session
+        try:
+            sites = session.codes.get(id(frame.f_code))
+            if sites is None:
+                return None
+            if event == "exception":
+                self._raising[id(frame)] = argument[1]
+            elif event == "return":
+                self._on_return(sites, frame)
+            else:
+                if self._raising:
+                    self._raising.pop(id(frame), None)
+                self._on_instruction(sites, frame, event)
+        except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
+            session.fault(error)
+        return self._on_event
+
+    def _on_instruction(self, sites: CodeSites, frame: FrameType, event: str) -> None:
+        session = self._session
+        if event == "line":
+            if session.settle == "line" and session.has_dirty_elsewhere(frame.f_code, frame.f_lineno or 0):
+                with_turn(session, lambda: session.settle_now(frame))
+            return
+        found = sites.after.get(frame.f_lasti)
+        if found is None or not session.enter():
+            return
+        try:
+            for site in found:
+                session.touched(site, sites, frame)
+        finally:
+            session.leave()
+
+    def _on_return(self, sites: CodeSites, frame: FrameType) -> None:
+        session = self._session
+        error = self._raising.pop(id(frame), None)
+        if not session.enter():
+            return
+        try:
+            if error is not None and id(error) != self._last_error:
+                self._last_error = id(error)
+                if not isinstance(error, StopIteration | StopAsyncIteration | GeneratorExit):
+                    session.raised(frame, sites, error)
+            if session.settles(frame):
+                session.settle_now(frame, **session.call_action(frame))
+            if sites.local_names:
+                session.left(frame, session.places.of(frame.f_code, frame.f_lineno or 0))
+        finally:
+            session.leave()
+
+
+def with_turn(session: Session, call: Any) -> None:
+    """Call something in a turn of its own, where that is to be had."""
+    if session.enter():
+        try:
+            call()
+        finally:
+            session.leave()
+
+
+def argument_names(code: CodeType) -> tuple[str, ...]:
+    """Return the names of a function's parameters, `*args` and `**kwargs` with them."""
+    count = code.co_argcount + code.co_kwonlyargcount
+    count += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)
+    return code.co_varnames[:count]

@@ -1,0 +1,281 @@
+"""The histories of stores: a file each, named after the store, in one folder."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, NewerSchema, UnreadableSource, UnspoolError
+from unspool.files.private import make_folder
+from unspool.model.caller import PASSED_OVER
+from unspool.model.entries import Entry
+from unspool.model.tags import Unrepresentable
+from unspool.model.values import MISSING, Value
+from unspool.recorder.recorder import Recorder
+from unspool.recorder.redact import REDACTED, Redaction
+from unspool.sources.entries import VALUE_ATOM, as_state
+from unspool.sources.opening import open_history
+from unspool.store.keeping import keep_of
+
+SUFFIX: Final = ".unspool"
+ROOT: Final = "root"
+"""The fact of an entry whose state is no object: the atom that holds it."""
+MISSING_BEFORE: Final = "missing_before"
+"""The fact of an entry that tells why others are missing before it: how many of each reason."""
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_NAME: Final = 60
+_MOST_OF_ONE_NAME: Final = 99
+_MOST_OPEN: Final = 64
+_REMEMBERED_IDS: Final = 100_000
+_QUIET_S: Final = 10.0
+
+
+class TooManyStores(UnspoolError):
+    """More stores at once than are recorded."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """How histories are recorded.
+
+    Attributes:
+        redact: patterns of what is left out.
+        keep: how much of each stays, as `Recorder` reads it; None for all.
+    """
+
+    redact: Sequence[str] = ()
+    keep: str | None = None
+
+
+class StoreHistory:
+    """The history of one store, open for recording.
+
+    Attributes:
+        name: what the store is called.
+        path: its file.
+    """
+
+    def __init__(self, name: str, path: Path, kept: Kept) -> None:
+        """Open a file, or continue it.
+
+        Raises:
+            UnspoolError: it cannot be.
+        """
+        self.name = name
+        self.path = path
+        self._kept = kept
+        self._missed: dict[str, int] = {}
+        self._seqs: dict[str, int] = {}
+        self._recorder = self._opened()
+
+    def _opened(self) -> Recorder:
+        kept = self._kept
+        # What comes in has bounds already, those of one message.
+        return Recorder(self.path, on_error="raise", max_bytes=None, redact=tuple(kept.redact), keep=kept.keep)
+
+    def __len__(self) -> int:
+        return len(self._recorder.store)
+
+    def record(
+        self,
+        state: Value,
+        action: str,
+        *,
+        at_ns: int | None = None,
+        meta: Mapping[str, Value] | None = None,
+        parent: int | None = None,
+        entry_id: str = "",
+    ) -> int:
+        """Record a state.
+
+        Args:
+            state: an object, whose keys are atoms, or any other value.
+            action: why it happened.
+            at_ns: nanoseconds since the epoch; now when None.
+            meta: free facts.
+            parent: the entry that it follows; None for the last one.
+            entry_id: an id of the source's own.
+
+        Returns:
+            The entry's number.
+
+        Raises:
+            UnspoolError: it cannot be kept. It is counted, and the next entry tells how many are missing before it.
+        """
+        facts = dict(meta or {})
+        if not isinstance(state, dict):
+            facts[ROOT] = VALUE_ATOM
+        if self._missed:
+            facts[PASSED_OVER] = sum(self._missed.values())
+            facts[MISSING_BEFORE] = dict(self._missed)
+        last = len(self) - 1
+        try:
+            seq = self._recorder.record(
+                as_state(state),
+                action,
+                timestamp_ns=at_ns,
+                meta=facts,
+                entry_id=entry_id,
+                parent_seq=None if parent is None or parent == last else parent,
+            )
+        except UnspoolError:
+            self.miss("not kept")
+            raise
+        self._missed.clear()
+        seq = last + 1 if seq is None else seq
+        if entry_id:
+            self._seqs[entry_id] = seq
+            if len(self._seqs) > _REMEMBERED_IDS:
+                del self._seqs[next(iter(self._seqs))]
+        return seq
+
+    def note(self, message: str, level: str) -> None:
+        """Put a note on the timeline.
+
+        Raises:
+            UnspoolError: it cannot be kept.
+        """
+        self._recorder.note(message, level=level)
+
+    def miss(self, why: str, count: int = 1) -> None:
+        """Have the next entry tell that others are missing before it.
+
+        Args:
+            why: the reason in a word.
+            count: how many.
+        """
+        self._missed[why] = self._missed.get(why, 0) + count
+
+    def last(self) -> dict[str, Value]:
+        """Return the state of the last entry."""
+        return self._recorder.last()
+
+    def seq_of(self, entry_id: str) -> int | None:
+        """Return the entry that has an id of the source's own; None for one that is not known, or was long ago."""
+        return self._seqs.get(entry_id)
+
+    def state_of(self, seq: int) -> tuple[Value, Entry]:
+        """Return the state at an entry as the store had it, and the entry.
+
+        Raises:
+            UnspoolError: there is no such entry, or it cannot be read, or not all of it was kept.
+        """
+        with open_history(self.path, follow=False) as history:
+            state, entry = history.state(seq), history[seq]
+        place = marked_place(state)
+        if place is not None:
+            raise ConfigError(f"entry {seq}: {place} was not kept as it was, so no app can be put back there")
+        return (state.get(VALUE_ATOM) if entry.meta.get(ROOT) == VALUE_ATOM else state), entry
+
+    def close(self) -> None:
+        """Finish the recording.
+
+        Raises:
+            UnspoolError: it could not be.
+        """
+        self._recorder.close()
+
+
+def marked_place(state: Mapping[str, Value]) -> str | None:
+    """Return where something stands for a value that was not kept; None where all was.
+
+    Args:
+        state: atoms by name.
+    """
+    pending: list[tuple[Value, str]] = [(value, name) for name, value in state.items()]
+    while pending:
+        value, place = pending.pop()
+        if isinstance(value, Unrepresentable) or value is MISSING:
+            return place
+        if isinstance(value, str) and REDACTED in value:
+            return place
+        if isinstance(value, dict):
+            if any(isinstance(key, str) and REDACTED in key for key in value):
+                return place
+            pending += [(item, f"{place}.{key}"[:200]) for key, item in value.items()]
+        elif isinstance(value, list):
+            pending += [(item, f"{place}[{index}]"[:200]) for index, item in enumerate(value)]
+    return None
+
+
+class Histories:
+    """Opens the histories of stores in a folder."""
+
+    def __init__(self, folder: Path, kept: Kept, tell: Callable[[str], None]) -> None:
+        """Prepare.
+
+        Args:
+            folder: made where it is missing.
+            kept: how histories are recorded.
+            tell: takes what is worth telling the person.
+
+        Raises:
+            ConfigError: a pattern or a bound means nothing.
+            OSError: the folder cannot be made.
+        """
+        # That is told now, and not when a store comes.
+        if kept.keep is not None:
+            keep_of(kept.keep)
+        Redaction(tuple(kept.redact))
+        make_folder(folder)
+        self.tell = tell
+        self._folder = folder
+        self._kept = kept
+        self._open: dict[Path, StoreHistory] = {}
+        self._quiet_until = 0.0
+
+    @property
+    def open(self) -> Collection[StoreHistory]:
+        """Those that are open."""
+        return tuple(self._open.values())
+
+    def start(self, name: str) -> StoreHistory:
+        """Open the history of a store: the file that has its name, or the next that nobody writes to.
+
+        Args:
+            name: what an app calls it; anything.
+
+        Raises:
+            TooManyStores: there are too many at once.
+            UnspoolError: none can be opened.
+        """
+        if len(self._open) >= _MOST_OPEN:
+            raise TooManyStores(f"{self._folder}: {_MOST_OPEN} stores are recorded at once, and no more")
+        stem = _UNSAFE.sub("-", name)[:_LONGEST_NAME].strip("-.") or "store"
+        shown = name[:_LONGEST_NAME] or "store"
+        for number in range(1, _MOST_OF_ONE_NAME + 1):
+            path = self._folder / f"{stem}{f'-{number}' if number > 1 else ''}{SUFFIX}"
+            if path in self._open:
+                continue
+            try:
+                history = StoreHistory(shown, path, self._kept)
+            except HistoryLocked:
+                continue
+            except (CorruptHistory, UnreadableSource, NewerSchema) as error:
+                self.tell(f"{error}; the store {shown!r} is recorded beside it")
+                continue
+            self._open[path] = history
+            self.tell(f"{shown!r} is recorded into {path}")
+            return history
+        raise TooManyStores(
+            f"{self._folder / stem}{SUFFIX}: {_MOST_OF_ONE_NAME} files of that name cannot be written to"
+        )
+
+    def stop(self, history: StoreHistory) -> None:
+        """Close a history; what fails then is told."""
+        if self._open.pop(history.path, None) is not None:
+            try:
+                history.close()
+            except UnspoolError as error:
+                self.tell(str(error))
+
+    def tell_seldom(self, words: str) -> None:
+        """Tell what may come with every message, at most once in ten seconds."""
+        now = time.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _QUIET_S
+            self.tell(words)

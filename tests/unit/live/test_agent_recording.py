@@ -1,0 +1,132 @@
+"""The agent in programs that nobody instrumented: entries, lines, and programs that stay what they were."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.live_host import Host, monitored, pythons, record
+from support.waiting import wait_until
+
+SHOP = """\
+class Item:
+    def __init__(self, name, qty):
+        self.name = name
+        self.qty = qty
+
+
+class Cart:
+    def __init__(self):
+        self.items = []
+        self.total = 0
+
+    def add(self, item):
+        self.items.append(item)
+        self.total += item.qty
+
+
+CART = Cart()
+CART.add(Item("tea", 2))
+CART.items[0].qty = 5
+alias = CART.items
+alias += [1, {"deep": [1, 2]}]
+alias[-1]["deep"][0] = "changed"
+alias[1:2] = "ab"
+del alias[0]
+print("done")
+"""
+
+
+@pytest.mark.parametrize("version", pythons())
+def test_each_change_is_an_entry_with_its_line(tmp_path: Path, version: str) -> None:
+    seen = record(tmp_path, SHOP, version, watch=["CART"], stores=True)
+    assert [(entry["line"], entry["action"]) for entry in seen.entries] == [
+        (17, "<module>: CART = Cart()"),
+        (13, "Cart.add: self.items.append(item)"),
+        (14, "Cart.add: self.total += item.qty"),
+        (19, "<module>: CART.items[0].qty = 5"),
+        (21, '<module>: alias += [1, {"deep": [1, 2]}]'),
+        (22, '<module>: alias[-1]["deep"][0] = "changed"'),
+        (23, '<module>: alias[1:2] = "ab"'),
+        (24, "<module>: del alias[0]"),
+    ]
+    assert seen.entries[3]["state"] == {"items": [("__main__.Item", {"name": "tea", "qty": 5})], "total": 2}
+    assert seen.entries[-1]["state"] == {"items": ["a", "b", {"deep": ["changed", 2]}], "total": 2}
+    assert seen.sites[seen.entries[1]["caller"]]["line"] == 18
+    assert (seen.out, seen.err, seen.code) == ("done\n", "", 0)
+    (bye,) = seen.of_kind("bye")
+    assert (bye["why"], bye["unseen"], bye["faults"]) == ("exit", 0, [])
+
+
+def test_without_events_the_last_state_is_found_by_looking(tmp_path: Path) -> None:
+    if "3.11" not in pythons():
+        pytest.skip("no Python 3.11 is installed")
+    seen = record(tmp_path, SHOP, "3.11", watch=["CART"])
+    assert seen.of_kind("hello")[0]["how"] == "sweep"
+    assert seen.entries[-1]["state"] == {"items": ["a", "b", {"deep": ["changed", 2]}], "total": 2}
+
+
+ENDS = {
+    "raises": "X = {}\nX['a'] = 1\ndef f():\n    raise ValueError('no')\nf()\n",
+    "exits": "import sys\nX = {}\nX['a'] = 1\nsys.exit(7)\n",
+    "interrupted": "import os, signal\nX = {}\nX['a'] = 1\nos.kill(os.getpid(), signal.SIGINT)\nimport time\ntime.sleep(5)\n",
+    "killed": "import os, signal\nX = {}\nX['a'] = 1\nos.kill(os.getpid(), signal.SIGKILL)\n",
+    "syntax": "X = {}\nif:\n",
+    "names": "import sys\nprint(__name__, __file__, sys.argv, sys.path[0], __spec__, len(sys.orig_argv))\nX = {}\n",
+}
+
+
+@pytest.mark.parametrize("version", pythons())
+@pytest.mark.parametrize("case", ENDS)
+def test_output_and_end_of_a_program_are_its_own(tmp_path: Path, version: str, case: str) -> None:
+    (tmp_path / "app.py").write_text(ENDS[case])
+    bare = subprocess.run([pythons()[version], "app.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    seen = record(tmp_path, ENDS[case], version, watch=["X"], stores=True)
+    assert (seen.out, seen.err, seen.code) == (bare.stdout, bare.stderr, bare.returncode)
+
+
+@pytest.mark.parametrize("version", monitored())
+def test_a_program_that_runs_is_joined_and_left_without_a_trace(tmp_path: Path, version: str) -> None:
+    host = Host(tmp_path)
+    source = """\
+import os, sys
+class Box: pass
+BOX = Box()
+BOX.n = 0
+def step():
+    BOX.n += 1
+for line in sys.stdin:
+    if line.startswith("attach"):
+        exec(line.partition(" ")[2])
+    else:
+        step()
+    tasks = len(os.listdir("/proc/self/task")) if line.startswith("left") else 0
+    print(BOX.n, sys.monitoring.get_tool(3), tasks, flush=True)
+"""
+    (tmp_path / "service.py").write_text(source)
+    process = host.process = subprocess.Popen(
+        [pythons()[version], "service.py"], cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def say(line: str) -> str:
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+        return process.stdout.readline().strip()
+
+    try:
+        assert say("go") == "1 None 0"
+        assert say("attach " + host.attach_line(watch=["BOX"])) == "1 unspool 0"
+        say("go")
+        say("go")
+        assert host.ask("detach")["ok"]
+        host.read()
+        assert host.seen.messages[-1]["why"] == "detach"
+        assert [entry["state"] for entry in host.seen.entries] == [{"n": 1}, {"n": 2}, {"n": 3}]
+        assert [entry["action"] for entry in host.seen.entries[1:]] == ["step: BOX.n += 1"] * 2
+        wait_until(lambda: say("left").endswith(" None 1"), "the agent's thread ended")
+    finally:
+        host.close()
