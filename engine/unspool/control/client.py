@@ -42,6 +42,8 @@ from unspool.control.channel import (
 )
 
 _CHUNK: Final = 64 << 10
+_PATIENCE_S: Final = 1.0
+"""Seconds after which it is worth saying why an answer takes its time."""
 _MOST_WAITING: Final = 1_000
 """Lines that may come before an answer."""
 
@@ -98,7 +100,7 @@ class ControlClient:
             seq: the entry; what is recorded next follows it.
             instance: which instance; None where there is only one.
             timeout: seconds to wait for the answer; without one, the request is withdrawn.
-            on_waiting: called with the reason while the program does not answer yet.
+            on_waiting: called with the reason once the program has not answered for a second.
 
         Raises:
             TravelRefused: it was not done.
@@ -163,9 +165,8 @@ class ControlClient:
         """
         deadline = time.monotonic() + timeout
         while True:
-            try:
-                reply = self._reply(deadline)
-            except _TimeIsOver:
+            reply = self._reply_by(deadline)
+            if reply is None:
                 return False
             if isinstance(reply, Status):
                 self.instances = _clean_instances(reply.instances)
@@ -191,28 +192,32 @@ class ControlClient:
         line = encode(message) + b"\n"
         if len(line) > LONGEST_LINE:
             raise TravelRefused(f"{self._file}: a command of more than {LONGEST_LINE >> 10} kB")
-        deadline = time.monotonic() + timeout
-        why = ""
+        began = time.monotonic()
+        deadline = began + timeout
+        why = said = ""
         try:
             self._socket.settimeout(timeout)
             self._socket.sendall(line)
             for _ in range(_MOST_WAITING):
-                reply = self._reply(deadline)
-                if isinstance(reply, Status):
+                # Most answers come at once, and then nobody wants to know what they waited for.
+                may_say = on_waiting is not None and why != said
+                reply = self._reply_by(min(deadline, began + _PATIENCE_S) if may_say else deadline)
+                if reply is None and not may_say:
+                    break
+                if reply is None and on_waiting is not None:
+                    said = why
+                    on_waiting(why)
+                elif isinstance(reply, Status):
                     self.instances = _clean_instances(reply.instances)
                 elif isinstance(reply, Waiting) and reply.id == message.id:
                     why = bounded_text(reply.why)
-                    if on_waiting is not None:
-                        on_waiting(why)
                 elif isinstance(reply, Answer) and reply.id in (message.id, -1):
                     return self._checked(reply)
-        except _TimeIsOver:
-            pass
         except OSError as error:
             raise TravelRefused(f"{self._file}: the program is gone ({error.strerror or error})") from None
         self.close()
         raise TravelRefused(
-            f"{self._file}: no answer within {timeout:g} s{f' ({why})' if why else ''}; nothing was changed"
+            f"{self._file}: no answer within {timeout:g} s{f' ({why})' if why else ''}; the request is withdrawn"
         )
 
     def _checked(self, reply: Answer) -> Answer:
@@ -221,6 +226,13 @@ class ControlClient:
             raise TravelRefused(f"{self._file}: {message or 'refused'}")
         lists = (reply.changed, reply.kept, reply.rebuilt, reply.refused)
         return Answer(reply.id, True, message, reply.seq, *map(bounded_texts, lists))
+
+    def _reply_by(self, deadline: float) -> Reply | None:
+        """Return the next message of the program; None where none comes in time."""
+        try:
+            return self._reply(deadline)
+        except _TimeIsOver:
+            return None
 
     def _reply(self, deadline: float) -> Reply:
         """Return the next message of the program.

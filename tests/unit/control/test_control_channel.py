@@ -112,6 +112,7 @@ class TestAsking:
         def program() -> None:
             wait_until(lambda: bool(served.requests))
             served.requests[0].waiting("main thread is in time.sleep, svc.py:12")
+            wait_until(lambda: bool(reasons))
             served.requests[0].answer(seq=3, kept=["user.password: redacted"])
             served.requests[0].refuse("too late for this")
 

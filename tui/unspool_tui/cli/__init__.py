@@ -72,6 +72,12 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "convert": CommandEntry("export", "Keep SOURCE as the native file OUT."),
     "export": CommandEntry("export", "Write SOURCE to the file OUT; - is standard output."),
     "events": CommandEntry("events", "Keep the history of source files, and verify, export and import event logs."),
+    "jump": CommandEntry(
+        "travel", "Have the program that records into FILE go on from ENTRY; negative numbers count from the end."
+    ),
+    "pause": CommandEntry("travel", "Have nothing recorded into FILE until `resume`; the program itself runs on."),
+    "resume": CommandEntry("travel", "Have the program record into FILE again."),
+    "replay": CommandEntry("travel", "Record what would have been without some entries, as a fork of FILE."),
     "compact": CommandEntry(
         "disk_usage",
         "Write the history FILE anew to OUT, as small as it gets; every entry is verified, FILE is never changed.",
