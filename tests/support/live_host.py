@@ -61,7 +61,28 @@ class Mirror:
     def state(self) -> dict[str, Any]:
         if 0 not in self.nodes:
             return {}
-        return dict(zip(self.nodes[0][2], map(self._plain, self.nodes[0][3]), strict=True))
+        return {name: self._plain(cell, (0,)) for name, cell in zip(*self.nodes[0][2:4], strict=True)}
+
+    def inline(self) -> list[Any]:
+        """Return the state as one cell, as a jump takes it."""
+        _, _, keys, cells, _, _ = self.nodes[0]
+        return ["state", keys, [self._inline(cell, (0,)) for cell in cells]]
+
+    def _inline(self, cell: Any, path: tuple[int, ...]) -> Any:
+        if not (isinstance(cell, list) and len(cell) == 1 and isinstance(cell[0], int)):
+            return cell
+        if cell[0] in path:
+            return ["ref", "a cycle"]
+        kind, name, keys, cells, _, attrs = self.nodes[cell[0]]
+        items = [self._inline(item, (*path, cell[0])) for item in cells]
+        own = [] if attrs is None else [self._inline([attrs], path)]
+        if kind == "dict":
+            return ["dict", keys, items, name, *own]
+        if kind == "object":
+            return ["object", name, keys, items]
+        if kind == "bytes":
+            return ["bytes", *cells, name]
+        return [kind, items, name, *own]
 
     def _plain(self, cell: Any, path: tuple[int, ...] = ()) -> Any:
         if not isinstance(cell, list):
@@ -147,14 +168,20 @@ class Host:
         self.process: subprocess.Popen[str] | None = None
 
     def start(
-        self, python: str, *arguments: str, config: dict[str, Any] | None = None, flags: tuple[str, ...] = ()
+        self,
+        python: str,
+        *arguments: str,
+        config: dict[str, Any] | None = None,
+        flags: tuple[str, ...] = (),
+        talks: bool = False,
     ) -> subprocess.Popen[str]:
-        """Start a program under the agent."""
+        """Start a program under the agent; one that talks reads lines of us."""
         whole = {"socket": self.place, **(config or {})}
         environment = {**os.environ, "UNSPOOL_AGENT": json.dumps(whole)}
         self.process = subprocess.Popen(
             [python, *flags, str(self.agent_file), *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=self.folder,
+            stdin=subprocess.PIPE if talks else None,
         )  # fmt: skip
         return self.process
 

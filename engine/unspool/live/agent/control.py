@@ -11,10 +11,17 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from unspool.live.agent.recording import Session
+from unspool.live.agent.recording import Session, loops
+from unspool.live.agent.sites import Place
 from unspool.live.agent.wire import Link
+from unspool.live.agent.writeback import WriteBack
 
 _JOIN_SECONDS = 1.0
+_JUMP_SECONDS = 5.0
+_LONGEST_WAIT = 60.0
+_JUMP_PAUSE = 0.002
+_LONG_INTERVAL = 30.0
+"""Seconds after which other threads may interrupt a jump; only one that waits already may do so before."""
 _IDLE_TURNS = 5
 """Turns of the timer in which nothing happened, after which it turns less often."""
 
@@ -38,6 +45,7 @@ class Control:
         self._is_wanted = False
         self._thread = 0
         self._task = 0
+        self._has_jumped = False
         self._reading, self._writing = os.pipe()
 
     def start(self) -> None:
@@ -81,6 +89,7 @@ class Control:
     def _run(self) -> None:
         session = self._session
         self._task = _thread.get_native_id()
+        session.timer_thread = _thread.get_ident()
         idle = 0
         try:
             while self._is_wanted and not session.is_over:
@@ -147,6 +156,12 @@ class Control:
             session.link.send(answer)
             self._detach()
             return
+        if kind == "jump":
+            session.link.send(answer | self._jump(message))
+            if self._has_jumped:
+                self._has_jumped = False
+                self._in_turn(session.emit_jump)
+            return
         if not session.enter(is_timer=True):
             return
         try:
@@ -164,3 +179,83 @@ class Control:
         finally:
             session.leave()
         session.link.send(answer)
+
+    def _in_turn(self, call: Callable[[], None]) -> None:
+        if self._session.enter(is_timer=True):
+            try:
+                call()
+            finally:
+                self._session.leave()
+
+    # Travel.
+
+    def _jump(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Put the program into a state, once no thread is in the middle of anything; return the answer."""
+        within = message.get("within", _JUMP_SECONDS)
+        seconds = min(float(within), _LONGEST_WAIT) if type(within) in (int, float) else _JUMP_SECONDS
+        end = time.monotonic() + seconds
+        busy: Place | None = None
+        while True:
+            busy, answer = self._try_jump(message)
+            if answer is not None:
+                return answer
+            if time.monotonic() > end:
+                break
+            time.sleep(_JUMP_PAUSE)
+        at = f"{busy.name}, {busy.file.rpartition('/')[2]}:{busy.line}" if busy is not None else "its own code"
+        return {
+            "ok": False,
+            "why": f"the program was inside {at} for {seconds:g} s: jump while it waits, or allow longer",
+        }
+
+    def _try_jump(self, message: dict[str, Any]) -> tuple[Place | None, dict[str, Any] | None]:
+        session = self._session
+        busy = self._busy_place()
+        if busy is not None:
+            return busy, None
+        if not session.enter(is_timer=True):
+            return None, {"ok": False, "why": "the recording is over"}
+        interval = sys.getswitchinterval()
+        try:
+            session.look_at_all(session.place_of(self._main_frame()), None)
+            began = time.perf_counter()
+            sys.setswitchinterval(_LONG_INTERVAL)
+            turns = session.turns
+            plan = WriteBack(session, force=message.get("force") is True)
+            plan.plan(message.get("state"))
+            # The program may have gone on while that was planned.
+            busy = self._busy_place()
+            if busy is not None or session.turns != turns:
+                return busy, None
+            plan.apply()
+            seq = message.get("seq")
+            if type(seq) is int:
+                session.follow_from(seq)
+            self._has_jumped = True
+            took = round((time.perf_counter() - began) * 1000, 3)
+            return None, {"ms": took, **plan.report.message()}
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            return None, {"ok": False, "why": f"the state cannot be put back: {error}"}
+        finally:
+            sys.setswitchinterval(interval)
+            session.leave()
+
+    def _busy_place(self) -> Place | None:
+        """Return where a thread is in the middle of something: below a loop of the project, or what its loop called."""
+        session, me = self._session, _thread.get_ident()
+        for ident, top in list(sys._current_frames().items()):
+            if ident == me:
+                continue
+            own: list[FrameType] = []
+            frame: FrameType | None = top
+            while frame is not None:
+                if session.is_project(frame.f_code.co_filename):
+                    own.append(frame)
+                frame = frame.f_back
+            if not own:
+                continue
+            own.reverse()
+            looping = next((item for item in own if loops(item.f_code)), own[0])
+            if own[-1] is not looping and own[-1] is not own[0]:
+                return session.places.of(own[-1].f_code, own[-1].f_lineno or 0)
+        return None

@@ -173,6 +173,15 @@ class Graph:
         state = self.state
         return state.oid == id(root) and (state.strong is root if state.weak is None else state.weak() is root)
 
+    def shape_of_fields(self, value: Any) -> Shape | None:
+        """Return how the fields of an object are read, also where its row is that of its items."""
+        shape = self._shapes.of(value)
+        return shape if shape is None or shape.kind == "object" else shape.fields
+
+    def is_machinery(self, kind: type) -> bool:
+        """Whether objects of a class are only named in a recording."""
+        return not self._shapes.has(kind)
+
     def can_be_alone(self, root: Any) -> bool:
         """Whether an object has named fields or keys, so that they can be the atoms."""
         shape = self._shapes.of(root)

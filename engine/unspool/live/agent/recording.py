@@ -83,13 +83,14 @@ class Session:
         self.faults: list[str] = []
         self.pid = os.getpid()
         self.main_thread = _thread.get_ident()
+        self.timer_thread = 0
         self._parent: int | None = None
         self._capped: dict[int, list[Any]] = {}
         self._is_project: dict[str, bool] = {}
         self._has_setters: dict[type, bool] = {}
         self._lock = _thread.allocate_lock()
         self._owner = 0
-        self._turns = self._turns_seen = 0
+        self.turns = self._turns_seen = 0
         self.on_event: Callable[[], None] | None = None
         self.on_names: Callable[[], None] = lambda: None
         self._pending: dict[int, tuple[Node, bool]] = {}
@@ -115,7 +116,7 @@ class Session:
         if self.is_over:
             return False
         if not is_timer:
-            self._turns += 1
+            self.turns += 1
             if self.on_event is not None and os.getpid() == self.pid:
                 wake, self.on_event = self.on_event, None
                 wake()
@@ -136,8 +137,8 @@ class Session:
 
     def is_idle(self) -> bool:
         """Whether nothing happened in the program since this was last asked."""
-        before, self._turns_seen = self._turns_seen, self._turns
-        return before == self._turns
+        before, self._turns_seen = self._turns_seen, self.turns
+        return before == self.turns
 
     def leave(self) -> None:
         """Give the turn back."""
@@ -333,7 +334,7 @@ class Session:
             if is_own:
                 if previous is not None and item.f_code.co_name != "<module>":
                     is_outer_own = self.is_project(previous.f_code.co_filename)
-                    if not is_outer_own or _loops(previous.f_code):
+                    if not is_outer_own or loops(previous.f_code):
                         return item
                 if item.f_code.co_name != "<module>":
                     candidate = candidate or item
@@ -538,7 +539,7 @@ class Session:
             if caller is not None:
                 self._tell(caller)
                 message["caller"] = caller.id
-        if _thread.get_ident() != self.main_thread:
+        if _thread.get_ident() not in (self.main_thread, self.timer_thread):
             message["thread"] = _thread_name()
         task = _task_name()
         if task:
@@ -620,7 +621,8 @@ def _stem(file: str) -> str:
     return name.removesuffix(".py")
 
 
-def _loops(code: CodeType) -> bool:
+def loops(code: CodeType) -> bool:
+    """Whether code has a loop."""
     known = _LOOPING.get(id(code))
     if known is None or known[0] is not code:
         import dis

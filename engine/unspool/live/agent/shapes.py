@@ -219,6 +219,12 @@ class Shapes:
             made = self._shapes[kind] = _shape_of(kind)
             return made
 
+    def has(self, kind: type) -> bool:
+        """Whether objects of a class are read as containers."""
+        if kind not in self._shapes:
+            self._shapes[kind] = _shape_of(kind)
+        return self._shapes[kind] is not None
+
     def name(self, kind: type) -> str:
         """Return the name of a type."""
         return type_name(kind)
