@@ -35,6 +35,8 @@ _BODY_S: Final = 60.0
 """Seconds without a byte of a body that has begun."""
 _MESSAGE_S: Final = 120.0
 """Seconds that one message may take."""
+_GOODBYE_S: Final = 5.0
+"""Seconds that a connection which is being closed has to read what it was told."""
 _LOOK_S: Final = 2.0
 _SEALED: Final = (
     ("Cache-Control", "no-store"),
@@ -202,6 +204,7 @@ class Connection(asyncio.Protocol):
         self._body: Body | None = None
         self._socket: _Socket | None = None
         self._late_at = time.monotonic() + _REQUEST_S
+        self._gone_by = float("inf")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -239,8 +242,11 @@ class Connection(asyncio.Protocol):
 
     def close_late(self, now: float) -> None:
         """Close the connection if what is under way takes too long."""
+        if self._transport is not None and self._transport.is_closing():
+            # What it was told last waits to be read.
+            self._gone_by = min(self._gone_by, now + _GOODBYE_S)
         late_at = self._late_at if self._socket is None else self._socket.late_at
-        if now > late_at and self._transport is not None:
+        if now > min(late_at, self._gone_by):
             self.say_goodbye()
             self.cut()
 
