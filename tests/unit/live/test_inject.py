@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.pythons import pythons
+from support.live_host import pythons
 from support.waiting import wait_until
 from unspool.live import processes
 from unspool.live.attach import run_remotely

@@ -37,6 +37,14 @@ class CommandEntry(NamedTuple):
 COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "open": CommandEntry("opening", "Open each SOURCE in the terminal UI, side by side as tabs."),
     "demo": CommandEntry("opening", "Watch a small shop that records itself live."),
+    "run": CommandEntry(
+        "live",
+        "Run a program and record what it does to the objects that are watched; it needs no line of unspool in it.",
+    ),
+    "attach": CommandEntry(
+        "live",
+        "Record a Python program that is running, by its PID, until Ctrl-C; without a PID, list those that can be attached to.",
+    ),
     "serve": CommandEntry(
         "serve", "Open each SOURCE in a web browser, side by side as tabs; each visitor gets a screen of their own."
     ),
