@@ -18,7 +18,7 @@ from typing import Any
 
 from unspool.history import History
 from unspool.query.checkers import check
-from unspool.query.doctor import diagnose
+from unspool.query.doctor.diagnosis import diagnose
 from unspool.query.repair import repair
 from unspool.query.simulator import simulate
 from unspool.recorder import Recorder

@@ -18,8 +18,8 @@ from unspool.history import History
 from unspool.model.paths import Path as ValuePath
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
-from unspool.query.divergence import compare
-from unspool.query.footprint import footprint
+from unspool.query.compare import compare
+from unspool.query.disk_usage import footprint
 from unspool.query.path_writes import last_write, next_write, previous_write
 from unspool.query.search import TextQuery, search
 from unspool.recorder import Recorder

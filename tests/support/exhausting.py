@@ -9,24 +9,24 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from unspool.sources import inotify
+from unspool.sources import watch
 
 
 @contextmanager
 def no_inotify_instances_here() -> Iterator[None]:
     """Have the system refuse inotify instances to this process, as it does when its user has none left."""
-    known = inotify._libc
+    known = watch._libc
 
     class Refusing:
         def inotify_init1(self, flags: int) -> int:
             ctypes.set_errno(errno.EMFILE)
             return -1
 
-    inotify._libc = Refusing  # type: ignore[assignment]
+    watch._libc = Refusing  # type: ignore[assignment]
     try:
         yield
     finally:
-        inotify._libc = known
+        watch._libc = known
 
 
 @contextmanager

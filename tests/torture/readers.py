@@ -30,7 +30,7 @@ from torture.scenarios import SCENARIOS
 from unspool import open_history
 from unspool.errors import UnspoolError
 from unspool.query.blame import blame
-from unspool.query.doctor import diagnose
+from unspool.query.doctor.diagnosis import diagnose
 from unspool.sources.registry import FORMATS
 
 FILES = [*NAMED_FILES, *sorted((FIXTURES / "seeds").iterdir())]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from torture.truth import SUFFIXES, Specimen, answered, started
-from unspool.store import layout_2, schema, sealer, writer
+from unspool.store import layout_2, schema, sealing, writer
 from unspool.store.layout_1 import FirstLayout
 from unspool.store.wal import FRAME_BYTES, HEADER_BYTES
 
@@ -61,7 +61,7 @@ def small_moments(count: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]
 def shrink() -> None:
     """Have recorders of this process seal small blocks and fold small spans, and give every file the same id."""
     writer._MAX_ROWS = writer.RUN_ROWS = BLOCK
-    sealer.SPAN_ENTRIES = layout_2.SPAN_ENTRIES = SPAN
+    sealing.SPAN_ENTRIES = layout_2.SPAN_ENTRIES = SPAN
     secrets.token_hex = lambda size=None: HISTORY_ID.decode()
     time.time_ns = lambda: 1_700_000_000 * 10**9
 

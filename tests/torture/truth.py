@@ -19,8 +19,8 @@ from unspool.errors import UnspoolError
 from unspool.history.stats import Health
 from unspool.model.values import strict_equal
 from unspool.query.blame import blame
-from unspool.query.doctor import Diagnosis, diagnose
-from unspool.query.doctor_checks import DOUBT_META, HOLE_META
+from unspool.query.doctor.blocks import DOUBT_META, HOLE_META
+from unspool.query.doctor.diagnosis import Diagnosis, diagnose
 from unspool.query.repair import repair
 from unspool.store.protocol import HOLE
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from unspool.query.simulator import Simulation
-from unspool.query.simulator_choice import Candidate
-from unspool.query.simulator_trial import Timing
+from unspool.query.simulator import Candidate, Simulation, Timing
 
 
 class Look(NamedTuple):

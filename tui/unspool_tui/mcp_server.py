@@ -20,7 +20,7 @@ from unspool.model.paths import format_path, parse_path
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound, QuestionError
-from unspool.query.parts import find
+from unspool.query.value_parts import find
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.blame import why_shape
 from unspool_tui.cli.output import dated as happened_shape
@@ -138,7 +138,7 @@ class HistoryTools:
         before, after, action, time and meta. Functions such as add, sub, mul, div, unique, count_by and lookup are there.
         """
         from unspool.query.bisect import bisect
-        from unspool.query.changes import changes_where
+        from unspool.query.search import changes_where
 
         patience = patience_now()
         history = self._now()

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 from msgspec import Struct
 
-from unspool.model.caller import caller_of
+from unspool.model.entries import caller_of
 from unspool.model.paths import Path
+from unspool.model.progress import Cancelled
 from unspool.model.values import MISSING
 from unspool_tui.rendering.values import Origin, preview_text
 from unspool_tui.view.history_port import HistoryPort
@@ -18,17 +19,16 @@ from unspool_tui.view.history_port import HistoryPort
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.history.verdict import Problem
-    from unspool.query.bisect_flips import Flip
+    from unspool.query.bisect import Flip
     from unspool.query.checkers import CheckReport
-    from unspool.query.divergence_facts import Divergence
-    from unspool.query.doctor import Diagnosis, Limits
+    from unspool.query.compare import Divergence
+    from unspool.query.disk_usage import Footprint
+    from unspool.query.doctor.diagnosis import Diagnosis, Limits
     from unspool.query.expressions import Expression
-    from unspool.query.footprint_facts import Footprint
     from unspool.query.repair import RepairReport
     from unspool.query.simulator import Simulation
     from unspool.query.why import Why
 
-Cancelled = Callable[[], bool]
 EARLIER: Final = 4
 """Earlier writers of a value that are told; there is no room for more."""
 MOST_WRITES: Final = 500
@@ -120,7 +120,7 @@ def leaf_writers(history: HistoryPort, atom: str, head: int, cancelled: Cancelle
 
 def examine(history: HistoryPort, progress: Callable[[int, int], None], cancelled: Cancelled) -> Diagnosis:
     """Run the doctor."""
-    from unspool.query.doctor import diagnose
+    from unspool.query.doctor.diagnosis import diagnose
 
     return diagnose(asked(history), progress=progress, cancelled=cancelled)
 
@@ -136,7 +136,7 @@ def part(
     first: HistoryPort, second: HistoryPort, progress: Callable[[int], None], cancelled: Cancelled
 ) -> Divergence:
     """Find where two histories part; `progress` gets the number of entries found to be the same."""
-    from unspool.query.divergence import compare
+    from unspool.query.compare import compare
 
     same = 0
 
@@ -192,7 +192,7 @@ def writes(history: HistoryPort, address: Path, head: int, cancelled: Cancelled)
 
 def bytes_of(history: HistoryPort, progress: Callable[[int, int], None], cancelled: Cancelled) -> Footprint:
     """Find where the bytes of a history are."""
-    from unspool.query.footprint import footprint
+    from unspool.query.disk_usage import footprint
 
     total, seen = len(history), 0
 
@@ -224,8 +224,7 @@ LimitsOf = Callable[[int, int], "Limits"]
 
 def limits(history: HistoryPort) -> LimitsOf:
     """Return what gives the limits of a history's chains: by the rule they were recorded with, or the usual one."""
-    from unspool.query.doctor_chains import limits_of
-    from unspool.query.doctor_rules import rules_of_history
+    from unspool.query.doctor.chains import limits_of, rules_of_history
 
     rules = rules_of_history(cast("History", history))
     return lambda first, full_bytes: limits_of(rules.at(first), full_bytes)

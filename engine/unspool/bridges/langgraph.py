@@ -15,13 +15,19 @@ from typing import Any, Final
 
 from unspool.bridges import harmless
 from unspool.errors import ConfigError
-from unspool.model.caller import CALLER
+from unspool.model.entries import CALLER
 from unspool.model.values import MISSING, Value
 from unspool.recorder.calling import Caller
 from unspool.recorder.recorder import Recorder
 from unspool.sources.entries import SourceEntry, UnusableRecord
-from unspool.sources.langgraph_channels import WrittenChannels
-from unspool.sources.langgraph_timeline import CheckpointRow, Timeline, prefix_of, stored_values, written_names
+from unspool.sources.formats.langgraph_timeline import (
+    CheckpointRow,
+    Timeline,
+    WrittenChannels,
+    prefix_of,
+    stored_values,
+    written_names,
+)
 
 _KEPT: Final = 4096
 """Checkpoints whose entries are remembered, for others to go back to."""

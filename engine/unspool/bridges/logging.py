@@ -16,8 +16,8 @@ import logging
 import weakref
 
 from unspool.errors import ConfigError
-from unspool.recorder.logs import LogNotes
 from unspool.recorder.recorder import Recorder
+from unspool.recorder.spans import LogNotes
 
 
 class NoteHandler(logging.Handler):

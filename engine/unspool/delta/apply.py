@@ -8,8 +8,7 @@ from typing import Final
 from unspool.errors import ContradictoryDelta
 from unspool.model.entries import Op, OpKind
 from unspool.model.keys import key_of, step_of
-from unspool.model.parts import content_of, with_content
-from unspool.model.paths import Path, format_path
+from unspool.model.paths import Path, content_of, format_path, with_content
 from unspool.model.values import MISSING, Value, strict_equal
 
 _SWAPPED: Final = {OpKind.ADD: OpKind.REMOVE, OpKind.REMOVE: OpKind.ADD}

@@ -16,8 +16,7 @@ import msgspec
 
 from unspool.errors import PathSyntaxError
 from unspool.model.encoded import NotSplittable, Shape, map_views, shape_of
-from unspool.model.parts import unwrapped
-from unspool.model.paths import Path, Step, format_path, parse_path
+from unspool.model.paths import Path, Step, format_path, parse_path, unwrapped
 
 Record = Mapping[str, msgspec.Raw | bytes]
 """A record of a list: the wire forms of its fields."""

@@ -8,8 +8,7 @@ from unspool.delta.structural import Identity, diff_encoded
 from unspool.errors import NotInJsonPatch
 from unspool.model.entries import Op, OpKind
 from unspool.model.keys import spell_key, step_of
-from unspool.model.parts import content_of
-from unspool.model.paths import Path, to_pointer
+from unspool.model.paths import Path, content_of, to_pointer
 from unspool.model.values import MISSING, State, Value
 from unspool.model.wire import decode, encode
 

@@ -17,8 +17,7 @@ from unspool.delta.align import GONE, align
 from unspool.delta.identity import identity_values, record_of
 from unspool.model.encoded import Shape, shape_of
 from unspool.model.entries import Op, OpKind
-from unspool.model.parts import DEEPEST, parts_alike
-from unspool.model.paths import Path, Step, format_path
+from unspool.model.paths import DEEPEST, Path, Step, format_path, parts_alike
 from unspool.model.values import Value, strict_equal
 from unspool.model.wire import decode, encode
 

@@ -7,8 +7,7 @@ import math
 import re
 from typing import Final, NoReturn
 
-from unspool.model.counting import json_holds_more_than
-from unspool.model.limits import in_force
+from unspool.model.limits import in_force, json_holds_more_than
 from unspool.model.values import Value
 
 _SAFE_DIGITS: Final = 15

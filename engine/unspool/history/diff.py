@@ -13,8 +13,7 @@ from unspool.delta.identity import Record, own_key, record_of, twice
 from unspool.delta.structural import Identity, diff_encoded
 from unspool.model.encoded import shape_of, shared_ends
 from unspool.model.entries import ChangeKind, Op
-from unspool.model.parts import child_of, parts_of
-from unspool.model.paths import Path
+from unspool.model.paths import Path, child_of, parts_of
 from unspool.model.values import MISSING, Value, strict_equal
 from unspool.model.wire import decode
 

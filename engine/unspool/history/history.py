@@ -17,7 +17,6 @@ from unspool.history.rebuild import CacheStats, Rebuilder
 from unspool.history.verdict import (
     COMPLETE,
     FINISHED,
-    Cancelled,
     ChainExaminer,
     ChainFault,
     Feeder,
@@ -25,8 +24,8 @@ from unspool.history.verdict import (
     Verdict,
     cut_short,
 )
-from unspool.model.caller import CONTEXT, RESTATED, SAME
-from unspool.model.entries import NOTE, ChangeKind, Entry
+from unspool.model.entries import CONTEXT, NOTE, RESTATED, SAME, ChangeKind, Entry
+from unspool.model.progress import Cancelled
 from unspool.model.values import State, Value
 from unspool.model.wire import decode, decode_all
 from unspool.store.keeping import MayBegin, not_kept, told_dropped

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
+
+from unspool.model.progress import Cancelled
 
 
 class VerdictStatus(StrEnum):
@@ -65,16 +67,12 @@ def cut_short(name: str, told: str, *, is_damaged: bool) -> Verdict:
     return Verdict(VerdictStatus.PARTIAL, (Problem(name, told + remedy),), is_damaged=is_damaged)
 
 
-Cancelled = Callable[[], bool]
-"""Asked now and then; True ends the work early."""
-
-
 @dataclass(frozen=True, slots=True)
 class ChainFault:
     """One thing that is wrong with a source's own chains.
 
     Attributes:
-        code: what it is, as the doctor spells it (`unspool.query.doctor_findings.Code`).
+        code: what it is, as the doctor spells it (`unspool.query.doctor.findings.Code`).
         place: where in the source: file, and line, record, snapshot, event or row.
         message: what is the matter, in one line.
         first: number, in the history that was read, of the first entry it concerns; None for the source as a whole.

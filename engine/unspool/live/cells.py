@@ -18,8 +18,7 @@ from typing import Final
 
 from unspool.errors import CorruptHistory, UnspoolError
 from unspool.model.paths import format_path
-from unspool.model.standard import CONTENTS
-from unspool.model.tags import Tag, Tagged, array_header, extension, leaf_form
+from unspool.model.tags import CONTENTS, Tag, Tagged, array_header, extension, leaf_form
 from unspool.model.values import Unrepresentable, Value
 from unspool.model.wire import decode, encode, encode_json
 from unspool.model.wire_objects import REFERENCE
@@ -156,7 +155,7 @@ def _member(cell: Cell, depth: int) -> bytes:
 
 
 def _standard(cell: Cell, depth: int) -> bytes:
-    """Return a value of the standard library, as `unspool.model.standard` names it."""
+    """Return a value of the standard library, as `unspool.model.tags` names it."""
     name = _text(cell[1])
     content = cell_form(_text(cell[2]) if name not in _IN_PARTS else cell[2], depth + 1)
     if name in _IN_PARTS:

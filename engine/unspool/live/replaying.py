@@ -18,11 +18,10 @@ from typing import Final
 from unspool.errors import ConfigError, EntryNotFound, HistoryLocked, UnspoolError, UnsupportedValue
 from unspool.history.diff import diff_states
 from unspool.history.history import History
-from unspool.history.verdict import Cancelled
-from unspool.model.caller import CALLER, CONTEXT, EVENT, PASSED_OVER
-from unspool.model.entries import Entry, EntryKind
+from unspool.model.entries import CALLER, CONTEXT, EVENT, PASSED_OVER, Entry, EntryKind
 from unspool.model.json_text import in_one_line
 from unspool.model.paths import format_path
+from unspool.model.progress import Cancelled
 from unspool.model.values import MISSING, State, Value
 from unspool.model.wire import decode, encode
 from unspool.query.lineage import Places, line_to

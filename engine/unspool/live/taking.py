@@ -8,7 +8,7 @@ from typing import Final
 
 from unspool.live.cells import Cell, NotOfTheAgent
 from unspool.live.mirror import Mirror
-from unspool.model.caller import CALLER, PASSED_OVER, Caller
+from unspool.model.entries import CALLER, PASSED_OVER, Caller
 from unspool.model.values import MISSING, Missing, Value
 from unspool.recorder import Recorder
 from unspool.recorder.surroundings import Form, Told

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from unspool.model.counting import LARGE_BYTES, refuse_heavy
+from unspool.model.limits import LARGE_BYTES, refuse_heavy
 
 
 class Shape(Enum):

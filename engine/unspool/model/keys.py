@@ -203,7 +203,7 @@ def _called(value: Value) -> str:
     known = _CALLS.get(type(value))
     if known is not None:
         return f"{type(value).__name__}({known(value)})"
-    from unspool.model.standard import CONTENTS
+    from unspool.model.tags import CONTENTS
 
     name, take = CONTENTS[type(value)]
     return f"{name}({_literal(take(value))})"

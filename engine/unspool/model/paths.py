@@ -1,12 +1,254 @@
-"""Paths into a value: object keys of any type, fields of objects, and indices of lists."""
+"""What a value is made of, one level at a time: the parts of wire forms, and of decoded values.
+
+Objects with keys of any type, lists, and the fields of tagged values (dataclasses, records, what adapters give) are looked
+into alike; how an object's type wraps its fields is no step of a path. A member of an enumeration has the fields `name`
+and `value`, and a tuple has items by number, but both are shown in one piece, unless the tuple holds what has parts.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, NamedTuple, cast
 
-from unspool.errors import PathSyntaxError
-from unspool.model.keys import Key, Step, read_key, spell_key
+from unspool.errors import CorruptHistory, PathSyntaxError
+from unspool.model.encoded import NotSplittable, Shape, extension_of, list_views, shape_of, split_list, split_map
+from unspool.model.keys import Key, Step, read_key, spell_key, step_of, step_of_form
+from unspool.model.tags import Tag, Tagged
+from unspool.model.values import Value
+from unspool.model.wire import decode
+
+Parts = dict[Step, bytes] | list[bytes]
+"""The wire forms of an object's values by key, or of a list's items."""
+
+_TAGGED: Final = int(Tag.TAGGED)
+_PAIRS: Final = int(Tag.PAIRS)
+_TUPLE: Final = int(Tag.TUPLE)
+_WITH_PARTS: Final = frozenset((_TAGGED, _PAIRS, _TUPLE))
+MEMBER_FIELDS: Final = ("name", "value")
+"""Fields of a member of an enumeration."""
+
+
+class Opened(NamedTuple):
+    """A wire form taken apart.
+
+    Attributes:
+        kind: what wraps the parts: names of types, `()` for a tuple; "" for a plain object or list.
+        parts: the parts.
+        is_whole: whether it is shown in one piece although it has parts.
+    """
+
+    kind: str
+    parts: Parts
+    is_whole: bool = False
+
+    def pairs_with(self, other: Opened) -> bool:
+        """Say whether the parts of two values are to be compared one by one."""
+        if self.kind != other.kind or type(self.parts) is not type(other.parts):
+            return False
+        if self.is_whole and other.is_whole:
+            return False
+        # Items of a tuple are told by their place, so one of another length is another value.
+        return not self.kind.endswith(_IN_TUPLE) or len(self.parts) == len(other.parts)
+
+
+_IN_TUPLE: Final = "()"
+_SCALARS: Final = frozenset(
+    first
+    for first in range(256)
+    if shape_of(bytes((first,))) in (Shape.TEXT, Shape.LEAF)
+    and first not in range(0xC7, 0xCA)
+    and first not in range(0xD4, 0xD9)
+)
+"""First bytes of what has no parts: all but lists, objects and tagged values."""
+
+
+def open_form(form: bytes) -> Opened | None:
+    """Take a wire form apart; None for a leaf, and for what is nested too deeply to be taken apart."""
+    if form[0] in _SCALARS:
+        return None
+    try:
+        return _opened(form)
+    except (NotSplittable, CorruptHistory, IndexError, TypeError, ValueError):
+        # What does not decode is told by whoever decodes it.
+        return None
+
+
+def _opened(form: bytes) -> Opened | None:
+    kind = ""
+    for _ in range(_MOST_WRAPPERS):
+        shape = shape_of(form)
+        if shape is Shape.MAP:
+            return Opened(kind, cast(Parts, split_map(form)))
+        if shape is Shape.LIST:
+            return Opened(kind, split_list(form))
+        found = extension_of(form) if shape is Shape.LEAF else None
+        if found is None or found[0] not in _WITH_PARTS:
+            return None
+        code, payload = found
+        parts = split_list(payload)
+        if code == _TAGGED:
+            kind += f"{decode(parts[0])} "
+            form = parts[1]
+            if len(parts) > len(MEMBER_FIELDS):
+                return Opened(kind, dict(zip(MEMBER_FIELDS, split_list(form), strict=True)), True)
+        elif code == _PAIRS:
+            keyed: dict[Step, bytes] = dict(zip(map(step_of_form, parts[::2]), parts[1::2], strict=True))
+            # Keys that cannot be told apart, such as two NaN, are no steps.
+            return Opened(kind, keyed) if 2 * len(keyed) == len(parts) else None
+        else:
+            return Opened(kind + _IN_TUPLE, dict(enumerate(parts)), _are_leaves(parts, 0))
+    return None
+
+
+def unwrapped(form: bytes) -> bytes | None:
+    """Return the wire form inside the types that wrap a value; None for a member of an enumeration.
+
+    Raises:
+        NotSplittable: nested too deeply, or no wire form.
+    """
+    for _ in range(_MOST_WRAPPERS):
+        found = extension_of(form)
+        if found is None or found[0] != _TAGGED:
+            return form
+        wrapped = list_views(found[1])
+        if len(wrapped) != len(MEMBER_FIELDS):
+            return None
+        form = bytes(wrapped[1])
+    return None
+
+
+def _are_leaves(items: list[bytes], depth: int) -> bool:
+    """Say whether nothing that has parts is among the items of a tuple; what is nested deeply counts as such."""
+    for form in items:
+        item = unwrapped(form)
+        if item is None:
+            continue
+        if shape_of(item) in _CONTAINERS:
+            return False
+        found = extension_of(item)
+        if found is None or found[0] not in _WITH_PARTS:
+            continue
+        if found[0] == _PAIRS or depth == _DEEPEST_TUPLE or not _are_leaves(split_list(found[1]), depth + 1):
+            return False
+    return True
+
+
+_MOST_WRAPPERS: Final = 16
+"""Types round one value; more make it a leaf."""
+_DEEPEST_TUPLE: Final = 8
+_CONTAINERS: Final = frozenset((Shape.MAP, Shape.LIST))
+DEEPEST: Final = 1_000
+"""Steps of a path beyond which a value is one piece: each level is copied once, which chains of objects would multiply."""
+
+
+def parts_alike(old: bytes, new: bytes, *, only_plain: bool = False) -> tuple[Parts, Parts] | None:
+    """Return the parts of two values that are to be compared part by part; None where the values are leaves.
+
+    Args:
+        old: a wire form.
+        new: another.
+        only_plain: take apart nothing but lists and objects whose keys are all text.
+    """
+    shape = shape_of(old)
+    if shape is shape_of(new) and shape is not Shape.LEAF:
+        try:
+            if shape is Shape.MAP:
+                return cast(Parts, split_map(old)), cast(Parts, split_map(new))
+            return (split_list(old), split_list(new)) if shape is Shape.LIST else None
+        except NotSplittable:
+            return None
+    if only_plain:
+        return None
+    before = open_form(old)
+    after = None if before is None else open_form(new)
+    if before is None or after is None or not before.pairs_with(after):
+        return None
+    return before.parts, after.parts
+
+
+def parts_of(form: bytes) -> Parts | None:
+    """Return the parts of a value; None for a leaf."""
+    opened = open_form(form)
+    return None if opened is None else opened.parts
+
+
+def parts_inside(form: bytes) -> Parts | None:
+    """Return the parts of a value that is not shown in one piece; None for one that is."""
+    if form[0] in _SCALARS:
+        return None
+    shape = shape_of(form)
+    if shape is not Shape.LEAF:
+        try:
+            return cast(Parts, split_map(form)) if shape is Shape.MAP else split_list(form)
+        except NotSplittable:
+            return None
+    opened = open_form(form)
+    return None if opened is None or opened.is_whole else opened.parts
+
+
+def own_step(parts: Parts, step: Step, *, is_tuple: bool = False) -> Step | None:
+    """Return a step as the parts of a value spell it; None where nothing is there.
+
+    A number also stands for the text key of that name where no key is that number; negative numbers count lists and
+    tuples from their end.
+
+    Args:
+        parts: of the value.
+        step: as a person gives it.
+        is_tuple: whether they are the items of a tuple.
+    """
+    if isinstance(parts, list) or is_tuple:
+        if isinstance(step, int):
+            return step % len(parts) if -len(parts) <= step < len(parts) else None
+        return None
+    if step in parts:
+        return step
+    name = str(step)
+    return name if isinstance(step, int) and name in parts else None
+
+
+def child_of(form: bytes, step: Step) -> tuple[Step, bytes] | None:
+    """Return the part of a value that a step leads to, and the step as the value spells it; None where nothing is."""
+    opened = open_form(form)
+    if opened is None:
+        return None
+    own = own_step(opened.parts, step, is_tuple=opened.kind.endswith(_IN_TUPLE))
+    if own is None:
+        return None
+    return own, opened.parts[own]  # type: ignore[index]
+
+
+def content_of(value: Value) -> Value:
+    """Return what is inside the types that wrap a decoded value: a member of an enumeration as its two fields."""
+    while type(value) is Tagged:
+        if value.is_member:
+            return dict(zip(MEMBER_FIELDS, value.value, strict=True))
+        value = value.value
+    return value
+
+
+def value_parts(value: Value) -> dict[Step, Value] | list[Value] | None:
+    """Return the parts of a decoded value as `parts_of` names them, those of a tuple as a list; None for a leaf."""
+    content = content_of(value)
+    if isinstance(content, Mapping):
+        return {step_of(key): part for key, part in content.items()}
+    return list(content) if isinstance(content, list | tuple) else None
+
+
+def with_content(value: Value, content: Value) -> Value:
+    """Return a decoded value with other content inside the types that wrap it."""
+    wrappers: list[Tagged] = []
+    while type(value) is Tagged and not value.is_member:
+        wrappers.append(value)
+        value = value.value
+    if type(value) is Tagged:
+        content = replace(value, value=[content[name] for name in MEMBER_FIELDS])
+    for wrapper in reversed(wrappers):
+        content = replace(wrapper, value=content)
+    return content
+
 
 Path = tuple[Step, ...]
 """Steps from a state (or an atom) down to a value."""

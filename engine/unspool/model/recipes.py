@@ -138,7 +138,7 @@ def find_plain(kind: type) -> Recipe | None:
 
 def _standard_recipe(kind: type) -> Recipe | None:
     # Most programs hold no such values, and every start would wait for their modules.
-    from unspool.model.standard import CONTENTS
+    from unspool.model.tags import CONTENTS
 
     known = CONTENTS.get(kind)
     if known is None:

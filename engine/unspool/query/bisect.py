@@ -1,28 +1,134 @@
-"""Where a question about the state changes its answer: first, last and every entry at which it flips.
-
-Every entry is compared with the one it follows, forks included. Only entries that change an atom the question reads
-are rebuilt. Who knows that the answer flips once may say so: then a binary search does with a few entries.
-"""
+"""Find the first entry where an answer changes, by expression or by a callable of one's own."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
 from unspool.errors import CorruptHistory
-from unspool.history.history import History
-from unspool.query.bisect_callable import Function, FunctionPredicate
-from unspool.query.bisect_flips import Bisection, Flip
+from unspool.history.history import History, StateView
+from unspool.history.verdict import Problem
+from unspool.model.progress import Cancelled, Progress, never
+from unspool.model.values import Value
 from unspool.query.doubts import refuse_unknown
 from unspool.query.expressions import Answer, Expression, Predicate
 from unspool.query.lineage import Places, Stretch, concerns, line_to, stretches_back, touching, windows
 from unspool.query.python_questions import PythonQuestion
-from unspool.query.reading import Cancelled, StateReader, never
+from unspool.query.reading import StateReader, Wire
 
-Progress = Callable[[int, int], None]
-"""Told how many entries of how many are done."""
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """An entry at which the answer changes.
+
+    Attributes:
+        seq: the entry.
+        parent_seq: the entry it follows; None for the first one behind damage at the beginning.
+        holds: whether the question holds from here on.
+        old: the result before.
+        new: the result here.
+        certain: False when entries that cannot be read lie in between, so that one of them may be where it flips.
+    """
+
+    seq: int
+    parent_seq: int | None
+    holds: bool
+    old: Value
+    new: Value
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bisection:
+    """Where an answer flips.
+
+    Attributes:
+        flips: in the order of entries.
+        holds_first: whether the question holds at the first entry that is kept; None when no entry was asked.
+        holds_last: whether it holds at the last one; None when no entry was asked or it ended early.
+        asked: entries that were rebuilt and asked.
+        avoided: entries that did not have to be rebuilt.
+        complete: whether all entries in question were asked or could be left out.
+        single: whether one flip was taken for granted.
+        failures: entries at which the question could not be answered, which counts as not holding.
+        failure: why, the first time.
+        problems: entries that could not be read and were stepped over.
+        doubts: parts of the expression that can hardly be meant: paths that no entry has, kinds that never compare.
+    """
+
+    flips: tuple[Flip, ...]
+    holds_first: bool | None
+    holds_last: bool | None
+    asked: int
+    avoided: int
+    complete: bool
+    single: bool = False
+    failures: int = 0
+    failure: str = ""
+    problems: tuple[Problem, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> Flip | None:
+        """The first flip."""
+        return self.flips[0] if self.flips else None
+
+    @property
+    def last(self) -> Flip | None:
+        """The last flip."""
+        return self.flips[-1] if self.flips else None
+
+
+Function = Callable[[Mapping[str, Value]], object]
+"""Takes a state, to be looked at and not changed; its answer counts as Python's `bool` says."""
+
+
+class _Watched(Mapping[str, Value]):
+    """A state that remembers which atoms were looked at."""
+
+    def __init__(self, state: Wire) -> None:
+        self._view = StateView(0, dict(state))
+        self.looked_at: set[str] | None = set()
+
+    def __getitem__(self, atom: str) -> Value:
+        if self.looked_at is not None:
+            self.looked_at.add(atom)
+        return self._view[atom]
+
+    def __contains__(self, atom: object) -> bool:
+        if self.looked_at is not None:
+            self.looked_at.add(str(atom))
+        return atom in self._view
+
+    def __iter__(self) -> Iterator[str]:
+        self.looked_at = None
+        return iter(self._view)
+
+    def __len__(self) -> int:
+        self.looked_at = None
+        return len(self._view)
+
+
+class FunctionPredicate:
+    """A Python function as a `Predicate`; it must answer the same for the same state."""
+
+    reads = None
+
+    def __init__(self, function: Function) -> None:
+        """Ask a function; what it raises is raised."""
+        self._function = function
+
+    def ask(self, state: Wire) -> Answer:
+        """See `Predicate.ask`."""
+        watched = _Watched(state)
+        value = self._function(watched)
+        reads = None if watched.looked_at is None else frozenset(watched.looked_at)
+        return Answer(value, bool(value), reads)
+
+
 _WINDOW: Final = 1024
 """Entries whose changed atoms are looked up at once."""
 

@@ -24,9 +24,15 @@ from unspool.model.limits import in_force
 from unspool.model.values import Value
 from unspool.query.doubts import Watch
 from unspool.query.errors import EvaluationStopped, ExpressionError
-from unspool.query.expression_functions import ExpressionFunctions
+from unspool.query.expression_functions import (
+    ExpressionFunctions,
+    Member,
+    may_have_members,
+    other_key,
+    plain,
+    without_members,
+)
 from unspool.query.expression_text import Node, is_root, parse
-from unspool.query.expression_values import Member, may_have_members, other_key, plain, without_members
 from unspool.query.reading import Wire
 
 _VISITS: Final = 64

@@ -10,8 +10,7 @@ from typing import Final
 from unspool.errors import PathSyntaxError
 from unspool.history.history import StateView
 from unspool.model.keys import Step
-from unspool.model.parts import child_of, parts_of
-from unspool.model.paths import Path, format_path, parse_path
+from unspool.model.paths import Path, child_of, format_path, parse_path, parts_of
 
 MOST: Final = 200
 """Paths that are offered at once."""

@@ -12,7 +12,7 @@ from types import CodeType
 from typing import Any, Final
 
 from unspool.history.history import History
-from unspool.model.parts import content_of
+from unspool.model.paths import content_of
 from unspool.model.values import Tagged, Value
 from unspool.model.wire import decode, encode
 from unspool.query.errors import ExpressionError, nearest

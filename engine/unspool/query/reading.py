@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from unspool.errors import CorruptHistory, EntryNotKept
@@ -14,22 +14,6 @@ Wire = Mapping[str, bytes]
 
 EMPTY_STATE: Final[Wire] = {}
 """The state before the first entry."""
-
-Cancelled = Callable[[], bool]
-"""Asked now and then; when it says yes, a question ends with what it found so far. `Event.is_set` is one."""
-
-
-Progress = Callable[[int, int], None]
-"""Told how many of how many are done, as often as it goes on; whoever shows it looks at the clock."""
-
-
-def untold(done: int, total: int) -> None:
-    """Tell nobody."""
-
-
-def never() -> bool:
-    """Say that nobody cancelled."""
-    return False
 
 
 class StateReader:

@@ -18,13 +18,13 @@ from typing import Final
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.json_text import to_json
-from unspool.model.parts import content_of, open_form
-from unspool.model.paths import Path, Step, format_path
+from unspool.model.paths import Path, Step, content_of, format_path, open_form
+from unspool.model.progress import Cancelled, Progress, never, no_progress
 from unspool.model.values import Tagged, Unrepresentable, Value
 from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound
-from unspool.query.parts import find
-from unspool.query.reading import Cancelled, Progress, StateReader, Wire, never, untold
+from unspool.query.reading import StateReader, Wire
+from unspool.query.value_parts import find
 
 _MOST_ENTRIES: Final = 1_000
 """Entries that are looked at; of more they are sampled."""
@@ -162,7 +162,7 @@ def shape(
     at: int | None = None,
     *,
     skip_damaged: bool = False,
-    progress: Progress = untold,
+    progress: Progress = no_progress,
     cancelled: Cancelled = never,
 ) -> Shape:
     """Return the skeleton of a state.

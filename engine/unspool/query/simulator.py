@@ -1,26 +1,313 @@
-"""The simulator: what each strategy and codec would have cost on this very history."""
+"""Trying one configuration on a sample: a real file is written and read, and what it costs is measured."""
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from unspool.codec.binary_patch import binary_available
-from unspool.codec.strategies import DeltaStrategy, parse_strategy
+from unspool.codec.records import Record, note_record, patch_steps
+from unspool.codec.strategies import ChainState, DeltaStrategy, FullSnapshotStrategy, parse_strategy
 from unspool.errors import ConfigError
 from unspool.files.leftovers import ScratchFolder
 from unspool.history.history import History
-from unspool.query.doctor_rules import rule_named
-from unspool.query.simulator_choice import Candidate, front, recommend
-from unspool.query.simulator_projection import Reference, reference_of
-from unspool.query.simulator_records import Differences, RecordMaker
-from unspool.query.simulator_sample import DEFAULT_BYTES, DEFAULT_ENTRIES, Sample, take_sample
-from unspool.query.simulator_trial import Timing, Trial, try_out
+from unspool.history.rebuild import Rebuilder
+from unspool.model.entries import ChangeKind
+from unspool.model.progress import Cancelled, Progress
+from unspool.query.doctor.chains import USUAL, rule_named
+from unspool.query.simulator_sample import (
+    DEFAULT_BYTES,
+    DEFAULT_ENTRIES,
+    Density,
+    Differences,
+    RecordMaker,
+    Reference,
+    Sample,
+    SampleEntry,
+    density_of,
+    reference_of,
+    take_sample,
+)
+from unspool.store.file import FileStore
+from unspool.store.protocol import Draft
 
-Progress = Callable[[int, int], None]
-"""Called with configurations done and configurations in all."""
-Cancelled = Callable[[], bool]
+REBUILDS: Final = 48
+"""States rebuilt to tell the rebuild time, in one fixed random order."""
+_SEED: Final = 20240917
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Times in microseconds.
+
+    Attributes:
+        p50: the median.
+        p95: what 95 of 100 stay under.
+    """
+
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a configuration came to.
+
+    Attributes:
+        file_bytes: bytes of the finished file, beyond those of an empty one.
+        empty_bytes: bytes of an empty one.
+        density: what its blocks hold.
+        record_bytes: bytes of the records before blocks were compressed.
+        full: entries stored whole.
+        longest_chain: deltas of the longest chain.
+        rebuild: time to rebuild a state, none of it cached.
+        record: time to write an entry, the capture of the state not counted.
+    """
+
+    file_bytes: int
+    empty_bytes: int
+    density: Density
+    record_bytes: int
+    full: int
+    longest_chain: int
+    rebuild: Timing
+    record: Timing
+
+
+def try_out(
+    entries: Sequence[SampleEntry],
+    maker: RecordMaker,
+    rule: FullSnapshotStrategy,
+    path: Path,
+    cancelled: Callable[[], bool],
+) -> Trial | None:
+    """Write a sample by a configuration, read it back, and return what that cost; None when it was cancelled."""
+    empty = _empty_size(path.with_suffix(".empty"))
+    book = _Book()
+    with closing(FileStore.create(path, durability="fast")) as store:
+        for name in maker.names:
+            store.intern(name)
+        for place, entry in enumerate(entries):
+            if cancelled():
+                return None
+            book.write(store, maker, rule, place, entry)
+    with closing(FileStore.open(path)) as reading:
+        rebuild = _rebuild_times(reading, len(entries))
+    return Trial(
+        max(path.stat().st_size - empty, 0),
+        empty,
+        density_of(path),
+        book.bytes,
+        book.full,
+        book.longest,
+        rebuild,
+        timing(book.times),
+    )
+
+
+class _Book:
+    """Follows the chain being written, as a recorder does, and adds up what it costs."""
+
+    def __init__(self) -> None:
+        self.bytes = self.full = self.longest = 0
+        self.times: list[float] = []
+        self._length = self._delta_bytes = self._full_bytes = self._start_ns = self._steps = 0
+
+    def write(
+        self, store: FileStore, maker: RecordMaker, rule: FullSnapshotStrategy, place: int, entry: SampleEntry
+    ) -> None:
+        """Append an entry, whole or as a delta."""
+        if entry.is_note:
+            self._append(store, note_record(None, store.intern), [], entry, 0.0)
+            return
+        record, spent = maker.delta(place)
+        changed = maker.changed(place)
+        whole = record is None or entry.begins or entry.is_fork
+        if record is not None and not whole:
+            state = ChainState(
+                self._length, (entry.time_ns - self._start_ns) / 1e6, self._delta_bytes, self._full_bytes,
+                len(changed), len(record.payload), patch_steps=self._steps + patch_steps(record),
+            )  # fmt: skip
+            whole = rule.wants_full(state)
+        if record is None or whole:
+            record, more = maker.full(place)
+            spent += more
+        self._append(store, record, changed, entry, spent)
+        if record.codec.is_full:
+            self.full += 1
+            self._length = self._delta_bytes = self._steps = 0
+            self._full_bytes, self._start_ns = entry.size, entry.time_ns
+        else:
+            self._length += 1
+            self._delta_bytes += len(record.payload)
+            self._steps += patch_steps(record)
+            self.longest = max(self.longest, self._length)
+
+    def _append(
+        self,
+        store: FileStore,
+        record: Record,
+        changed: Sequence[tuple[int, ChangeKind]],
+        entry: SampleEntry,
+        spent: float,
+    ) -> None:
+        started = time.perf_counter_ns()
+        store.append(
+            Draft(
+                record.codec.kind, record, changed, entry.time_ns,
+                entry.action, entry.size, entry.meta, entry.entry_id,
+            )
+        )  # fmt: skip
+        self.times.append((time.perf_counter_ns() - started) / 1000 + spent)
+        self.bytes += len(record.payload)
+
+
+def _rebuild_times(store: FileStore, count: int) -> Timing:
+    places = list(range(count))
+    # Every configuration is asked for the same entries in the same order.
+    random.Random(_SEED).shuffle(places)  # noqa: S311 - no secret
+    # The better of two runs: what another program did to one of them is not this configuration's cost.
+    return timing([min(_rebuild(store, seq), _rebuild(store, seq)) for seq in places[:REBUILDS]])
+
+
+def _rebuild(store: FileStore, seq: int) -> float:
+    cold = Rebuilder(store)
+    started = time.perf_counter_ns()
+    cold.state(seq)
+    return (time.perf_counter_ns() - started) / 1000
+
+
+def timing(times: Sequence[float]) -> Timing:
+    """Return the median and the 95th percentile of times in microseconds."""
+    if not times:
+        return Timing(0.0, 0.0)
+    ranked = sorted(times)
+    return Timing(ranked[len(ranked) // 2], ranked[min(len(ranked) - 1, len(ranked) * 95 // 100)])
+
+
+def _empty_size(path: Path) -> int:
+    FileStore.create(path, durability="fast").close()
+    size = path.stat().st_size
+    path.unlink()
+    return size
+
+
+PROMPT_US: Final = 5000.0
+"""A rebuild within this time feels instant; one that is faster still wins nothing."""
+_SLOWER: Final = 2.0
+"""Where nothing rebuilds within that time: how much slower than the fastest a configuration may be."""
+_RECORD_US: Final = 1000.0
+"""Writing an entry within this time does not disturb an app."""
+_WORTH: Final = 0.9
+"""Deltas must save at least a tenth over full snapshots to be worth their chains."""
+_ALIKE: Final = 1.05
+"""Files that differ by less than this are alike."""
+_AS_FAST: Final = 1.25
+"""Rebuilds whose times differ by less than this are as fast as each other."""
+_UNFELT_US: Final = 200.0
+"""Microseconds that nobody feels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One configuration and what it costs.
+
+    Attributes:
+        strategy: when a full snapshot is stored, as `Recorder` reads it.
+        codec: how entries are written, as `Recorder` reads it.
+        file_bytes: bytes of the file for the sample, beyond those of an empty file.
+        projected_bytes: bytes that the file of the whole history would have.
+        record_bytes: bytes of the sample's records before blocks are compressed.
+        full: entries of the sample that are stored whole.
+        longest_chain: deltas of the longest chain.
+        rebuild_us: time to rebuild a state.
+        record_us: time to write an entry, the capture of the state not counted.
+        on_front: no other configuration is both smaller and faster to rebuild.
+    """
+
+    strategy: str
+    codec: str
+    file_bytes: int
+    projected_bytes: int
+    record_bytes: int
+    full: int
+    longest_chain: int
+    rebuild_us: Timing
+    record_us: Timing
+    on_front: bool = False
+
+    @property
+    def name(self) -> str:
+        """Codec and strategy in one word each; full snapshots have no strategy."""
+        return self.codec if self.is_full else f"{self.codec} {self.strategy}"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every entry is stored whole, whatever the strategy."""
+        return self.codec in ("none", "compress")
+
+    @property
+    def line(self) -> str:
+        """The line of configuration to copy."""
+        if self.is_full:
+            return f'Recorder(path, codec="{self.codec}")'
+        return f'Recorder(path, strategy="{self.strategy}", codec="{self.codec}")'
+
+
+def front(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the configurations that no other beats in bytes and in rebuild time, smallest first."""
+    kept: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda one: (one.file_bytes, one.rebuild_us.p95)):
+        if not kept or candidate.rebuild_us.p95 < kept[-1].rebuild_us.p95:
+            kept.append(candidate)
+    return kept
+
+
+def recommend(candidates: Sequence[Candidate]) -> tuple[Candidate, str]:
+    """Return the configuration to use, and why.
+
+    The smallest file among those that rebuild promptly and do not hold up the app; full snapshots where deltas
+    would save less than a tenth; of files that are alike, the recorder's own choice, or the one that rebuilds faster.
+    """
+    fit = _fit(candidates)
+    smallest = min(one.file_bytes for one in fit)
+    alike = [one for one in fit if one.file_bytes <= smallest * _ALIKE]
+    best = min(alike, key=lambda one: (one.rebuild_us.p95, one.record_us.p50))
+    usual = next((one for one in alike if one.codec == one.strategy == USUAL), best)
+    if usual.rebuild_us.p95 <= max(_AS_FAST * best.rebuild_us.p95, best.rebuild_us.p95 + _UNFELT_US):
+        # Times vary from run to run; where nothing is gained the recorder may be left as it is.
+        best = usual
+    whole = min((one for one in fit if one.is_full), key=lambda one: one.file_bytes, default=None)
+    if best.is_full:
+        return best, "full snapshots are smallest here: keep them"
+    if whole is not None and best.file_bytes > _WORTH * whole.file_bytes:
+        saved = 100 - 100 * best.file_bytes // max(whole.file_bytes, 1)
+        return whole, f"deltas would save only {saved} %: keep full snapshots, which need no chain to be read"
+    return best, _reason(best, candidates)
+
+
+def _fit(candidates: Sequence[Candidate]) -> list[Candidate]:
+    fastest = min(one.rebuild_us.p95 for one in candidates)
+    cheapest = min(one.record_us.p50 for one in candidates)
+    prompt = max(PROMPT_US, _SLOWER * fastest)
+    light = max(_RECORD_US, _SLOWER * cheapest)
+    fit = [one for one in candidates if one.rebuild_us.p95 <= prompt and one.record_us.p50 <= light]
+    return fit or list(candidates)
+
+
+def _reason(best: Candidate, candidates: Sequence[Candidate]) -> str:
+    texts = ["the smallest file of those that rebuild promptly and do not hold up the app"]
+    largest = max((one for one in candidates if one.codec == "none"), key=lambda one: one.file_bytes, default=None)
+    if largest is not None and best.file_bytes:
+        texts.append(f"{largest.file_bytes / best.file_bytes:.1f} times smaller than full snapshots")
+    return ", ".join(texts)
+
+
 Key = tuple[str, str]
 """Codec and strategy."""
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from unspool.errors import UnspoolError
+from unspool.codec import state_codec
+from unspool.codec.binary_patch import binary_available
+from unspool.codec.records import AtomWrite, Form, Record, RecordCodec, encode_delta, encode_full, write_atom
+from unspool.codec.strategies import DeltaStrategy
+from unspool.errors import ConfigError, UnspoolError
 from unspool.history.history import History, StateView
-from unspool.model.entries import Entry, EntryKind
+from unspool.model.entries import ChangeKind, Entry, EntryKind
 from unspool.model.values import Value
+from unspool.query.doctor.chains import rule_named
+from unspool.store.file import FileStore
+from unspool.store.layout import FileConnection
+from unspool.store.schema import connect_reader
 
 DEFAULT_ENTRIES: Final = 2000
 """Entries sampled unless the caller says otherwise."""
@@ -133,3 +144,177 @@ def _affordable(history: History, most: int, most_bytes: int) -> int:
     sizes = history.columns().full_bytes[history.first :]
     mean = sum(sizes) / max(len(sizes), 1)
     return max(min(most, int(most_bytes / max(mean, 1.0))), 4 * _WINDOWS)
+
+
+Changed = list[tuple[int, ChangeKind]]
+
+
+class Differences:
+    """What changed from each sampled entry to the next; the same for every codec."""
+
+    def __init__(self, entries: Sequence[SampleEntry]) -> None:
+        """Compare neighbours."""
+        self.entries = entries
+        self.names = list(dict.fromkeys(atom for entry in entries for atom in entry.state))
+        self.numbers = {name: number for number, name in enumerate(self.names)}
+        self._changed: list[list[tuple[str, ChangeKind]]] = []
+        before: EncodedState = {}
+        for entry in entries:
+            self._changed.append(_changes({} if entry.begins else before, entry.state))
+            before = entry.state
+
+    def before(self, place: int) -> EncodedState | None:
+        """Return the state that an entry's delta stands on; None where it begins a window."""
+        return None if self.entries[place].begins else self.entries[place - 1].state
+
+    def atoms(self, place: int) -> list[tuple[str, ChangeKind]]:
+        """Return the atoms an entry changed."""
+        return self._changed[place]
+
+
+class RecordMaker:
+    """Makes the records of one codec."""
+
+    def __init__(self, codec: DeltaStrategy, differences: Differences) -> None:
+        """Prepare; deltas are made when they are asked for first and kept."""
+        self._codec = codec
+        self._differences = differences
+        self._deltas: dict[int, tuple[Record | None, float]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """All atoms, in the order of their numbers."""
+        return self._differences.names
+
+    def changed(self, place: int) -> Changed:
+        """Return number and kind of each atom that an entry changed."""
+        numbers = self._differences.numbers
+        return [(numbers[atom], kind) for atom, kind in self._differences.atoms(place)]
+
+    def delta(self, place: int) -> tuple[Record | None, float]:
+        """Return the delta of an entry and the microseconds it took; None where the codec stores states whole."""
+        known = self._deltas.get(place)
+        if known is None:
+            started = time.perf_counter_ns()
+            record = self._make_delta(place)
+            known = self._deltas[place] = record, (time.perf_counter_ns() - started) / 1000
+        return known
+
+    def _make_delta(self, place: int) -> Record | None:
+        before, after = self._differences.before(place), self._differences.entries[place]
+        if before is None or self._codec in (DeltaStrategy.COMPRESS, DeltaStrategy.NONE):
+            return None
+        if self._codec is DeltaStrategy.BINARY:
+            return Record(RecordCodec.BINARY, state_codec.binary_delta(before, after.state))
+        writes = [_write(atom, before, after.state) for atom, _ in self._differences.atoms(place)]
+        record = Record(RecordCodec.DICT, encode_delta(writes, self._differences.numbers.__getitem__))
+        # As the recorder's own choice of codec does: a delta no smaller than its state only makes reading slower.
+        is_larger = self._codec is DeltaStrategy.AUTO and len(record.payload) >= after.size
+        return None if is_larger else record
+
+    def full(self, place: int) -> tuple[Record, float]:
+        """Return an entry's whole state as a record, and the microseconds it took."""
+        state = self._differences.entries[place].state
+        started = time.perf_counter_ns()
+        if self._codec is DeltaStrategy.COMPRESS:
+            record = Record(RecordCodec.COMPRESS, state_codec.compress_full(state))
+        else:
+            record = Record(RecordCodec.NONE, encode_full(state, self._differences.numbers.__getitem__))
+        return record, (time.perf_counter_ns() - started) / 1000
+
+
+def _write(atom: str, old: EncodedState, new: EncodedState) -> AtomWrite:
+    before, after = old.get(atom), new.get(atom)
+    if after is None:
+        return AtomWrite(atom, Form.DELETED)
+    return AtomWrite(atom, Form.ADDED, after) if before is None else write_atom(atom, before, after)
+
+
+def _changes(old: EncodedState, new: EncodedState) -> list[tuple[str, ChangeKind]]:
+    found = [(atom, ChangeKind.DELETED) for atom in old if atom not in new]
+    for atom, value in new.items():
+        known = old.get(atom)
+        if known is None:
+            found.append((atom, ChangeKind.ADDED))
+        elif known is not value and known != value:
+            found.append((atom, ChangeKind.MODIFIED))
+    return found
+
+
+_QUERY: Final = (
+    "SELECT (SELECT total(count) FROM block), (SELECT coalesce(max(count), 0) FROM block),"
+    " (SELECT count(*) FROM meta WHERE key = 'repaired_from')"
+)
+_LARGEST_BLOCK: Final = 128
+"""Entries of the largest block that a recorder writes; larger ones come from compacting."""
+_ENOUGH: Final = 64
+"""Sealed entries from which on a file tells how dense it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Density:
+    """What the sealed blocks of a file hold.
+
+    Attributes:
+        bytes: bytes in them.
+        entries: entries in them.
+    """
+
+    bytes: float
+    entries: float
+
+    @property
+    def per_entry(self) -> float:
+        """Bytes of an entry."""
+        return self.bytes / max(self.entries, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What is known of the file that a history is read from.
+
+    Attributes:
+        codec: how its entries were written.
+        strategy: when a full snapshot was stored.
+        density: what its blocks hold.
+    """
+
+    codec: str
+    strategy: str
+    density: Density
+
+
+def _facts(connection: FileConnection) -> tuple[float, float, int, int]:
+    """Return bytes and entries of all blocks, the entries of the largest, and whether a repair wrote the file."""
+    return (connection.layout.stored_bytes(connection), *connection.execute(_QUERY).fetchone())
+
+
+def density_of(path: Path) -> Density:
+    """Return what the blocks of a finished file hold."""
+    connection, _ = connect_reader(path, live=False)
+    try:
+        size, entries, _, _ = _facts(connection)
+    finally:
+        connection.close()
+    return Density(size, entries)
+
+
+def reference_of(history: History) -> Reference | None:
+    """Return what a history's own file tells; None where it is not as one recorder with one setting wrote it."""
+    store = history.store
+    if not isinstance(store, FileStore):
+        return None
+    try:
+        recordings = store.recordings()
+        size, entries, largest, repaired = store.reader.call(_facts)
+        if len(recordings) != 1 or repaired or largest > _LARGEST_BLOCK or entries < _ENOUGH:
+            return None
+        codec, strategy = DeltaStrategy(recordings[0].codec), recordings[0].strategy
+        rule_named(strategy)
+    except (UnspoolError, ConfigError, sqlite3.Error, ValueError):
+        return None
+    if codec is DeltaStrategy.BINARY and not binary_available():
+        return None
+    # These store every state whole, whatever the strategy.
+    is_whole = codec in (DeltaStrategy.NONE, DeltaStrategy.COMPRESS)
+    return Reference(codec.value, "auto" if is_whole else strategy, Density(size, entries))

@@ -18,19 +18,19 @@ from typing import Final
 from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.verdict import Problem
-from unspool.model.caller import Caller, caller_of, passed_over_in
 from unspool.model.encoded import Shape, shape_of
+from unspool.model.entries import Caller, caller_of, passed_over_in
 from unspool.model.paths import Path
+from unspool.model.progress import Cancelled, Progress, never, no_progress
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound
-from unspool.query.parts import differences, find, leaves
 from unspool.query.path_writes import PathWrite, WriteKind, follow_back
-from unspool.query.reading import Cancelled, Progress, StateReader, never, untold
+from unspool.query.reading import StateReader
+from unspool.query.value_parts import differences, find, leaves
 from unspool.query.why_evidence import Evidence, evidence_for
-from unspool.query.why_formulas import Formula, Kind
+from unspool.query.why_formulas import Formula, Kind, Moment, members_of, number_of, written_by
 from unspool.query.why_guesses import Goal, Weighed, information, number_bits, weigh
-from unspool.query.why_moments import Moment, members_of, number_of, written_by
 
 _REFINED: Final = 6
 """Formulas of one value for which evidence is sought."""
@@ -226,7 +226,7 @@ def why(
     bounds: Bounds | None = None,
     skip_damaged: bool = False,
     cancelled: Cancelled = never,
-    progress: Progress = untold,
+    progress: Progress = no_progress,
 ) -> Why:
     """Follow the causes of a value back: writes are facts, what explains them are guesses.
 

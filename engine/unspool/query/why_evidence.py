@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
-from unspool.model.parts import child_of, parts_inside
-from unspool.model.paths import Path, Step
+from unspool.model.paths import Path, Step, child_of, parts_inside
 from unspool.model.wire import decode
 from unspool.query.path_writes import PathWrite, WriteKind
-from unspool.query.why_formulas import Formula, Kind, Term, is_near
+from unspool.query.why_formulas import Formula, Kind, Moment, Term, is_near, members_of, number_of, patterns_of
 from unspool.query.why_guesses import Goal, Weighed, information, number_bits
-from unspool.query.why_moments import Moment, members_of, number_of, patterns_of
 
 _RECORDS: Final = 6
 """Other records of a list that are looked at."""

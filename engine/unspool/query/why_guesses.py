@@ -17,12 +17,22 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from unspool.model.encoded import Shape, shape_of
-from unspool.model.parts import content_of
-from unspool.model.paths import Path
+from unspool.model.paths import Path, content_of
 from unspool.model.values import Value
 from unspool.model.wire import decode
-from unspool.query.why_formulas import Formula, Kind, fits, is_near, term_of, text_of
-from unspool.query.why_moments import STAR, Known, Moment, decimals_of, number_of
+from unspool.query.why_formulas import (
+    STAR,
+    Formula,
+    Kind,
+    Known,
+    Moment,
+    decimals_of,
+    fits,
+    is_near,
+    number_of,
+    term_of,
+    text_of,
+)
 
 _POOL: Final = 240
 """Numbers that are tried in pairs, the nearest first."""

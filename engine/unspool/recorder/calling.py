@@ -11,8 +11,8 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any, Final
 
 from unspool.errors import ConfigError
-from unspool.model.caller import CALLER
-from unspool.model.caller import Caller as Line
+from unspool.model.entries import CALLER
+from unspool.model.entries import Caller as Line
 from unspool.model.values import Value
 
 _MOST_KNOWN: Final = 4096

@@ -22,9 +22,8 @@ from unspool.history.diff import may_hide, same_value
 from unspool.model.encoded import NotSplittable, is_one_value, shared_end, shared_from, split_map
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import encode_json
-from unspool.recorder.base import Base, EncodedState
-from unspool.recorder.encoding import Encoded, Encoding
-from unspool.recorder.given import items_of, plain_text
+from unspool.recorder.encoding import Encoded, Encoding, items_of, plain_text
+from unspool.recorder.layout import Base, EncodedState
 
 _FEW: Final = 24
 """Changed atoms up to which finding them one by one beats looking at every atom."""
@@ -330,7 +329,7 @@ def split_state(blob: bytes) -> Mapping[str, bytes]:
         return split_map(blob)
     except NotSplittable:
         # Hardly any state needs it, and every recorder would wait for its import.
-        from unspool.model.wire_deep import split_map_deep
+        from unspool.model.wire import split_map_deep
 
         return split_map_deep(blob)
 

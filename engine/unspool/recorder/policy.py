@@ -26,8 +26,8 @@ from unspool.codec.strategies import (
 )
 from unspool.delta.patch import SMALLEST_PATCHED, TooManySteps, make_frame, make_patch
 from unspool.errors import ConfigError, MissingExtra
-from unspool.recorder.base import Base
 from unspool.recorder.capture import AtomChange, Taken
+from unspool.recorder.layout import Base
 
 
 def recording_strategy(strategy: str | FullSnapshotStrategy) -> FullSnapshotStrategy:

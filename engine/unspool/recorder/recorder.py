@@ -25,20 +25,25 @@ from unspool.model.wire import decode, is_race
 from unspool.recorder.adapters import Objects
 from unspool.recorder.calling import Caller
 from unspool.recorder.capture import Capture, Captured
-from unspool.recorder.children import Children, at_process_end, is_child, leave_alone, named_for, tell_of_forks
-from unspool.recorder.encoding import Bounds, Encoded, Encoding
-from unspool.recorder.given import RefusedEntry, items_of, shown
-from unspool.recorder.pace import Pace
+from unspool.recorder.encoding import Bounds, Encoded, Encoding, RefusedEntry, items_of, shown
 from unspool.recorder.policy import recording_codec, recording_strategy
 from unspool.recorder.redact import Redaction
 from unspool.recorder.said import Said, Sayings
 from unspool.recorder.spans import Given, Hooks, Result, Span, traced
 from unspool.recorder.surroundings import Surroundings
-from unspool.recorder.targets import store_at
+from unspool.recorder.targets import (
+    Children,
+    at_process_end,
+    is_child,
+    leave_alone,
+    named_for,
+    store_at,
+    tell_of_forks,
+)
 from unspool.recorder.troubles import OnError, RecordingStopped, Trouble, Troubles
 from unspool.recorder.turns import Turns
 from unspool.recorder.watching import Watched
-from unspool.recorder.writing import EntryWriter, Facts, OutOfDate, StoreRefused
+from unspool.recorder.writing import EntryWriter, Facts, OutOfDate, Pace, StoreRefused
 from unspool.store.file import Durability, FileStore
 from unspool.store.keeping import Keep, keep_of
 from unspool.store.memory import MemoryStore

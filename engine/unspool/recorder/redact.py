@@ -16,8 +16,7 @@ import msgspec
 
 from unspool.errors import ConfigError
 from unspool.model.keys import key_of
-from unspool.model.parts import content_of
-from unspool.model.paths import parse_path
+from unspool.model.paths import content_of, parse_path
 from unspool.model.values import Tagged, Value
 from unspool.model.wire import decode, encode
 from unspool.model.wire_objects import REFERENCE

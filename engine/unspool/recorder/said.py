@@ -8,11 +8,10 @@ from types import FrameType
 
 import msgspec
 
-from unspool.model.caller import EVENT
+from unspool.model.entries import EVENT
 from unspool.model.values import MISSING, Value
 from unspool.recorder.calling import Caller
-from unspool.recorder.encoding import Encoding
-from unspool.recorder.given import bounded, plain_text, whole_level, whole_ns, whole_seq
+from unspool.recorder.encoding import Encoding, bounded, plain_text, whole_level, whole_ns, whole_seq
 from unspool.recorder.surroundings import Surroundings
 from unspool.recorder.writing import Facts
 

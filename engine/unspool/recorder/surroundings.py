@@ -11,7 +11,7 @@ from operator import is_
 from typing import Any, Final
 
 from unspool.errors import ConfigError
-from unspool.model.caller import CONTEXT, RESTATED, SAME, SAME_META
+from unspool.model.entries import CONTEXT, RESTATED, SAME, SAME_META
 from unspool.model.values import Value, strict_equal
 from unspool.recorder.encoding import Encoding
 

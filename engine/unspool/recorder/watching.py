@@ -19,7 +19,7 @@ from unspool.errors import ConfigError
 from unspool.model.recipes import fields_reader
 from unspool.model.values import Value
 from unspool.recorder.calling import Caller
-from unspool.recorder.given import plain_text
+from unspool.recorder.encoding import plain_text
 
 _NOT_MEANT: Final = ("psygnal", "pydantic", "sqlalchemy", "unspool.recorder")
 """Between an assignment and what hears of it lie frames of these packages."""

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, NoReturn
 
 from unspool.errors import RegionError
-from unspool.model.counting import json_holds_more_than
-from unspool.model.limits import in_force
+from unspool.model.limits import in_force, json_holds_more_than
 from unspool.model.values import Value
 from unspool.regions.address import Position
 from unspool.regions.checks import U8_MAX, U16_MAX, U32_MAX

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
-from unspool.history.verdict import Cancelled, ChainFault
+from unspool.history.verdict import ChainFault
+from unspool.model.progress import Cancelled
 from unspool.model.values import Value
 from unspool.sources.entries import Interpreter, UnusableRecord
 

@@ -54,11 +54,11 @@ def choices_of(source: str, format_name: str | None = None) -> tuple[Choice, ...
         UnreadableSource: it is missing, unreadable, or of no known format.
     """
     if is_postgres(source):
-        from unspool.sources.postgres_source import checkpoint_choices
+        from unspool.sources.formats.langgraph_postgres import checkpoint_choices
 
         return checkpoint_choices(source)
     if source.startswith(MERGE_PREFIX):
-        from unspool.sources.merged import merged_choices
+        from unspool.sources.formats.merged import merged_choices
 
         return merged_choices(source)
     if not is_file_like(source):

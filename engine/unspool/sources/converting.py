@@ -14,7 +14,7 @@ from unspool.history.history import History
 from unspool.history.verdict import Verdict
 from unspool.model.entries import HOLE_ATOM, EntryKind
 from unspool.model.values import State
-from unspool.query.doctor_checks import DOUBT_META
+from unspool.query.doctor.blocks import DOUBT_META
 from unspool.recorder.recorder import Recorder
 from unspool.sources.entries import Reading
 from unspool.sources.foreign import feed

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from unspool.model.values import Value
 from unspool.sources.entries import SourceEntry, as_state
-from unspool.sources.states import enveloped_entry, is_envelope
+from unspool.sources.formats.states import enveloped_entry, is_envelope
 from unspool.sources.timestamps import find_time
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import UnspoolError, UnsupportedValue
-from unspool.history.verdict import Cancelled, ChainFault, Problem, Verdict, VerdictStatus
+from unspool.history.verdict import ChainFault, Problem, Verdict, VerdictStatus
+from unspool.model.progress import Cancelled
 from unspool.recorder.recorder import Recorder
 from unspool.sources.chains import ChainedReader
-from unspool.sources.entries import Progress, Reader, SourceEntry
-from unspool.sources.findings import Findings
+from unspool.sources.entries import Findings, Progress, Reader, SourceEntry
 from unspool.sources.sqlite_files import one_line
 
 _REMEMBERED_IDS: Final = 100_000

@@ -13,8 +13,8 @@ from unspool.model.addresses import is_postgres
 from unspool.model.limits import Limits, asked_for
 from unspool.model.paths import parse_path
 from unspool.store.file import FileStore
-from unspool.store.kept_logs import kept_log
 from unspool.store.schema import APPLICATION_ID
+from unspool.store.wal import kept_log
 
 _SQLITE_MAGIC: Final = b"SQLite format 3\x00"
 _APPLICATION_ID_AT: Final = slice(68, 72)
@@ -146,7 +146,7 @@ def is_in_postgres(source: str, format_name: str | None) -> bool:
         return False
     if format_name is not None:
         return format_name in _NATIVE_NAMES
-    from unspool.sources.postgres_source import holds_histories
+    from unspool.sources.formats.langgraph_postgres import holds_histories
 
     return holds_histories(source)
 

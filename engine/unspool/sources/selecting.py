@@ -1,23 +1,108 @@
-"""From what a user names to the reader for it."""
+"""Standard input as a source: kept in a temporary file, so that it reads like any other that grows."""
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from unspool.errors import ConfigError, LimitExceeded, UnreadableSource
 from unspool.files.leftovers import ScratchFolder
+from unspool.files.private import create_private
 from unspool.model.addresses import is_postgres
 from unspool.sources.documents import DOCUMENT_KINDS
 from unspool.sources.entries import GIT_PREFIX, MERGE_PREFIX, STANDARD_INPUT, Reader, Reading
-from unspool.sources.items import ItemsReader
-from unspool.sources.lines import LinesReader
+from unspool.sources.lines import ItemsReader, LinesReader
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.registry import GIT, MERGED, NATIVE, Format, check_parts, detect, format_named
-from unspool.sources.standard_input import NAME, Spool, standard_input
+
+NAME: Final = "standard input"
+_CHUNK: Final = 1 << 16
+
+
+class Spool:
+    """Copies a stream into a file from a thread of its own."""
+
+    def __init__(self, stream: IO[bytes], path: Path) -> None:
+        """Begin copying.
+
+        Args:
+            stream: where bytes come from.
+            path: the file to make.
+        """
+        self.path = path
+        self._stream = stream
+        self._out = os.fdopen(create_private(path), "wb", buffering=0)
+        self._has_ended = threading.Event()
+        self._has_line = threading.Event()
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._copy, name="unspool-stdin", daemon=True)
+        self._thread.start()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the stream came to its end."""
+        return self._has_ended.is_set()
+
+    def wait_for_end(self) -> None:
+        """Return when everything has been copied."""
+        self._has_ended.wait()
+
+    def wait_for_line(self) -> None:
+        """Return when a whole line, or everything, has been copied."""
+        self._has_line.wait()
+
+    def _copy(self) -> None:
+        read = _reader(self._stream)
+        try:
+            while not self._is_stopping and (chunk := read(_CHUNK)):
+                self._out.write(chunk)
+                if b"\n" in chunk:
+                    self._has_line.set()
+        except (OSError, ValueError):
+            # The stream was closed under our hands; what was copied stays.
+            pass
+        finally:
+            self._out.close()
+            self._has_ended.set()
+            self._has_line.set()
+
+    def stop(self) -> None:
+        """Copy no more; a read that is under way is left to end with the process."""
+        self._is_stopping = True
+
+
+def _reader(stream: IO[bytes]) -> Callable[[int], bytes]:
+    """Return what reads a stream, past its buffer where it has a descriptor.
+
+    A thread that waits inside a buffered stream holds its lock, and an interpreter that ends meanwhile aborts.
+    """
+    try:
+        descriptor = stream.fileno()
+    except OSError:
+        return stream.read
+    return lambda size: os.read(descriptor, size)
+
+
+def standard_input() -> IO[bytes]:
+    """Return standard input as bytes.
+
+    Raises:
+        UnreadableSource: it is a terminal, or closed.
+    """
+    stream = sys.stdin
+    if stream is None or stream.closed:
+        raise UnreadableSource(f"{NAME}: is closed; pipe a history into it, or name a file")
+    if stream.isatty():
+        raise UnreadableSource(f"{NAME}: is a terminal; pipe a history into it, or name a file")
+    return stream.buffer
+
 
 _LONGEST_WAIT_S: Final = 3.0
 """How long a file that is being rewritten is waited for at most."""
@@ -62,7 +147,7 @@ def select_reader(source: str, reading: Reading, undo: ExitStack, *, wait: bool)
         return _merged(source, reading)
     if is_postgres(source):
         # Its driver is an extra, and only such addresses need it.
-        from unspool.sources.postgres_source import open_checkpoints
+        from unspool.sources.formats.langgraph_postgres import open_checkpoints
 
         return Selected(*open_checkpoints(source, reading.format, reading.folds, reading.select))
     if source == STANDARD_INPUT:
@@ -182,8 +267,8 @@ def _git(source: str, reading: Reading) -> Selected:
         raise ConfigError(f"a git history is read as git; leave --format {reading.format} out")
     check_parts(GIT, reading.select)
     # Starting git takes time that only this format needs.
-    from unspool.sources.git_history import open_git
-    from unspool.sources.git_target import parse_git_target
+    from unspool.sources.formats.git_commands import parse_git_target
+    from unspool.sources.formats.git_history import open_git
 
     target = parse_git_target(source)
     return Selected(target.name, open_git(target, reading.limits))
@@ -197,7 +282,7 @@ def _merged(source: str, reading: Reading) -> Selected:
     if reading.time:
         raise ConfigError("files that are merged name their own times; leave --time out")
     check_parts(MERGED, reading.select)
-    from unspool.sources.merged import open_merged
+    from unspool.sources.formats.merged import open_merged
 
     return Selected(*open_merged(source, reading))
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from unspool.errors import UnreadableSource, UnspoolError
 from unspool.sources.bytestream import unreadable
-from unspool.sources.findings import Findings
+from unspool.sources.entries import Findings
 from unspool.store.databases import UntouchedDatabase, damage_of_log
 from unspool.store.wal import WalState, log_of
 

@@ -12,7 +12,7 @@ from typing import IO, Final
 from unspool.errors import LimitExceeded
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.sources.bytestream import CutShort, is_plain, open_bytes, position_of, unreadable
-from unspool.sources.findings import Findings
+from unspool.sources.entries import Findings
 
 _MARK_BYTES: Final = 64
 """Bytes before the reading place that are compared to tell a file that grew from one that was written anew."""

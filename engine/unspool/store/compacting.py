@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,24 +15,22 @@ from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, StorageFailed
 from unspool.files.whole import whole_file
 from unspool.model.entries import NO_META, Entry
+from unspool.model.progress import Progress
 from unspool.model.values import strict_equal
 from unspool.store.blocks import Row
+from unspool.store.bulk_columns import SPAN_ENTRIES
 from unspool.store.file import FileStore
 from unspool.store.layout import SELF_DESCRIBING
 from unspool.store.protocol import RecordRun
 from unspool.store.reader import FileReader
 from unspool.store.schema import connect_writer
 from unspool.store.sealing import Segment, build_block, write_block
-from unspool.store.spans import SPAN_ENTRIES
 
 COMPACT_ROWS: Final = 256
 """Entries of a compacted block: smaller files, slower random reads."""
 COMPACT_BYTES: Final = 8 << 20
 """Record bytes of a compacted block, so that reading one entry stays bounded."""
 COMPACT_LEVEL: Final = 19
-
-Progress = Callable[[int, int], None]
-"""Called with entries done and entries in all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,7 @@ import msgspec
 
 from unspool.errors import CorruptHistory
 from unspool.model import wire
-from unspool.model.caller import PASSED_OVER, passed_over_in
-from unspool.model.entries import Entry
+from unspool.model.entries import PASSED_OVER, Entry, passed_over_in
 from unspool.model.values import Value
 from unspool.store.blocks import part_of
 from unspool.store.file import FileStore

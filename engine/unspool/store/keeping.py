@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Any, Final, Protocol, runtime_checkable
 
 from unspool.errors import ConfigError, EntryNotKept
+from unspool.store.atom_totals import KEY as TALLY
 from unspool.store.layout import FactValue, FileConnection
-from unspool.store.tally import KEY as TALLY
 
 KEEP: Final = "keep"
 """Key of the fact that says by which bound entries were dropped, as it was asked for."""

@@ -17,11 +17,10 @@ import zstandard
 from unspool.codec.records import PackedRecords, Record, RecordCodec
 from unspool.errors import CorruptHistory
 from unspool.model import wire
-from unspool.model.caller import SAME_META
+from unspool.model.entries import SAME_META
 from unspool.model.values import Value
-from unspool.store.blocks import BlockColumns, Row, decode_columns, pack_postings, posting, unpack_postings
-from unspool.store.filling import fill_from_blocks, packed_extras, writes_in_block
-from unspool.store.frames import LEVEL
+from unspool.store.blocks import LEVEL, BlockColumns, Row, decode_columns, pack_postings, posting, unpack_postings
+from unspool.store.bulk_columns import fill_from_blocks, packed_extras, writes_in_block
 from unspool.store.protocol import Columns, Draft, RecordRun
 
 FactValue = str | int | float | bytes | None

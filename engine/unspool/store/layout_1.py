@@ -15,9 +15,8 @@ import zstandard
 
 from unspool.codec.records import PackedRecords, RecordCodec
 from unspool.errors import ConfigError, CorruptHistory, NotesNotKept
-from unspool.store import blocks, frames
-from unspool.store.blocks import Row
-from unspool.store.frames import LEVEL, damaged
+from unspool.store import blocks
+from unspool.store.blocks import LEVEL, Row, damaged
 from unspool.store.layout import (
     HISTORY_ID,
     OVERLAPPING,
@@ -199,7 +198,7 @@ class FirstLayout(Layout):
         row = connection.execute("SELECT data FROM block_data WHERE first = ?", (head.first,)).fetchone()
         if row is None:
             raise missing_records(head.first)
-        plain = frames.decompress(row[0], head.first, prefixes(connection, head.segment, head.first))
+        plain = blocks.decompress(row[0], head.first, prefixes(connection, head.segment, head.first))
         return RecordRun(head.first, self.unpack_records(head.first, len(codecs), codecs, plain))
 
     def unpack_records(self, first: int, count: int, codecs: Sequence[int] | None, plain: bytes) -> PackedRecords:
@@ -239,14 +238,14 @@ class FirstLayout(Layout):
 
     def pack_columns(self, rows: Sequence[Row], level: int = LEVEL) -> bytes:
         """See `Layout.pack_columns`."""
-        return frames.compress(blocks.encode_columns(rows), level=level)
+        return blocks.compress(blocks.encode_columns(rows), level=level)
 
     def pack_records(
         self, rows: Sequence[Row], head: bytes, prefix: zstandard.ZstdCompressionDict, level: int = LEVEL
     ) -> bytes:
         """See `Layout.pack_records`."""
         payloads = [head, *(row.record.payload for row in rows[1:])]
-        return frames.compress(blocks.encode_records(payloads), prefix, level)
+        return blocks.compress(blocks.encode_records(payloads), prefix, level)
 
     def add_block(self, connection: FileConnection, head: Head, columns: bytes, records: bytes) -> None:
         """See `Layout.add_block`."""
@@ -265,7 +264,7 @@ class FirstLayout(Layout):
 
     def pack_keyframe(self, state: bytes, level: int = LEVEL) -> bytes:
         """See `Layout.pack_keyframe`."""
-        return frames.compress(state, level=level)
+        return blocks.compress(state, level=level)
 
     def add_keyframe(self, connection: FileConnection, segment: int, data: bytes) -> None:
         """See `Layout.add_keyframe`."""

@@ -21,10 +21,22 @@ import zstandard
 from unspool.codec.records import PackedRecords, RecordCodec, Slices
 from unspool.errors import CorruptHistory, NewerSchema
 from unspool.model import wire
-from unspool.store import blocks, frames
-from unspool.store.blocks import BlockColumns, Row, pack_postings
-from unspool.store.filling import fill_from_blocks, fill_from_numbers
-from unspool.store.frames import LEVEL, damaged
+from unspool.store import blocks
+from unspool.store.blocks import LEVEL, BlockColumns, Row, damaged, pack_postings
+from unspool.store.bulk_columns import (
+    MOST_ENTRIES,
+    SPAN_BITS,
+    SPAN_ENTRIES,
+    SpanColumns,
+    SpanParts,
+    fill_from_blocks,
+    fill_from_numbers,
+    pack_span,
+    span_bitmap,
+    unpack_span_numbers,
+    unpack_span_places,
+    unpack_span_texts,
+)
 from unspool.store.layout import (
     END,
     FORMAT,
@@ -51,18 +63,6 @@ from unspool.store.layout import (
     unpack_row,
 )
 from unspool.store.protocol import Columns, Draft, RecordRun
-from unspool.store.spans import (
-    MOST_ENTRIES,
-    SPAN_BITS,
-    SPAN_ENTRIES,
-    SpanColumns,
-    SpanParts,
-    pack_span,
-    span_bitmap,
-    unpack_span_numbers,
-    unpack_span_places,
-    unpack_span_texts,
-)
 
 _NOTES: Final = 1
 """Feature: entries may be notes."""
@@ -470,7 +470,7 @@ class SecondLayout(Layout):
             raise missing_records(first)
         if not isinstance(data, bytes) or zlib.crc32(data, self.seed) != records_sum:
             raise damaged(first, "its records are not what was written")
-        plain = frames.decompress(data, first, prefixes(connection, segment, first))
+        plain = blocks.decompress(data, first, prefixes(connection, segment, first))
         return RecordRun(first, unpack_records(first, entries, plain))
 
     def unpack_records(self, first: int, count: int, codecs: Sequence[int] | None, plain: bytes) -> PackedRecords:
@@ -510,13 +510,13 @@ class SecondLayout(Layout):
 
     def pack_columns(self, rows: Sequence[Row], level: int = LEVEL) -> bytes:
         """See `Layout.pack_columns`."""
-        return frames.compress(blocks.encode_columns(rows), level=level, checksum=False)
+        return blocks.compress(blocks.encode_columns(rows), level=level, checksum=False)
 
     def pack_records(
         self, rows: Sequence[Row], head: bytes, prefix: zstandard.ZstdCompressionDict, level: int = LEVEL
     ) -> bytes:
         """See `Layout.pack_records`."""
-        return frames.compress(pack_records(rows, head), prefix, level, checksum=False)
+        return blocks.compress(pack_records(rows, head), prefix, level, checksum=False)
 
     def add_block(self, connection: FileConnection, head: Head, columns: bytes, records: bytes) -> None:
         """See `Layout.add_block`."""
@@ -752,7 +752,7 @@ class SecondLayout(Layout):
 
     def pack_keyframe(self, state: bytes, level: int = LEVEL) -> bytes:
         """See `Layout.pack_keyframe`."""
-        return frames.compress(state, level=level, checksum=False)
+        return blocks.compress(state, level=level, checksum=False)
 
     def add_keyframe(self, connection: FileConnection, segment: int, data: bytes) -> None:
         """See `Layout.add_keyframe`."""

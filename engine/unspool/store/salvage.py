@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from unspool.errors import CorruptHistory, UnspoolError
-from unspool.store import blocks, frames
+from unspool.store import blocks
 from unspool.store.databases import open_untouched
-from unspool.store.kept_logs import kept_log
 from unspool.store.layout import END, FileConnection, Layout, RawBlock
 from unspool.store.layout_1 import FirstLayout
 from unspool.store.layout_2 import SecondLayout
 from unspool.store.pages import DatabasePages, Field, FoundRow
 from unspool.store.schema import APPLICATION_ID, LAYOUTS
 from unspool.store.tail import read_rows
-from unspool.store.wal import WalScan, WalState
+from unspool.store.wal import WalScan, WalState, kept_log
 
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _TYPES: Final[Mapping[str, type]] = {"INTEGER": int, "BLOB": bytes, "TEXT": str}
@@ -310,7 +309,7 @@ class _Store:
                 case "block":
                     blocks.decode_columns(values[0], values[1], values[-1])
                 case "segment":
-                    frames.decompress(values[-1], 0)
+                    blocks.decompress(values[-1], 0)
         except (CorruptHistory, ValueError, TypeError):
             return False
         return True
@@ -389,8 +388,8 @@ class _Store:
             layout.check_parts(block, records=True)
             columns = blocks.decode_columns(first, block.head.entries, cast("bytes", block.columns))
             keyframe = layout.keyframe(self._connection, block.head.segment, first)
-            prefix = frames.decompressor(frames.raw_prefix(frames.decompress(keyframe, first)))
-            plain = frames.decompress(cast("bytes", block.records), first, prefix)
+            prefix = blocks.decompressor(blocks.raw_prefix(blocks.decompress(keyframe, first)))
+            plain = blocks.decompress(cast("bytes", block.records), first, prefix)
             layout.unpack_records(first, block.head.entries, columns.codecs, plain)
         except (CorruptHistory, ValueError, TypeError, AttributeError):
             return False

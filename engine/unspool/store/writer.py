@@ -16,17 +16,15 @@ from typing import Final
 
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files.private import PRIVATE, check_mode, drop_lock, foreign_owner, take_lock
-from unspool.store.file_identity import note_identity
 from unspool.store.keeping import KEEP, Keep
-from unspool.store.kept_logs import keep_damaged_log, named_by_entry
 from unspool.store.layout import CREATED_NS, HISTORY_ID
 from unspool.store.presence import Presence
 from unspool.store.protocol import Draft
 from unspool.store.reader import FileReader
-from unspool.store.recordings import Recording, note_recording
+from unspool.store.recordings import Recording, note_identity, note_recording
 from unspool.store.schema import connect_writer, is_sound
-from unspool.store.sealer import Sealer
-from unspool.store.sealing import unsealed_runs
+from unspool.store.sealing import Sealer, unsealed_runs
+from unspool.store.wal import keep_damaged_log, named_by_entry
 
 _SYNCHRONOUS: Final = {"default": "NORMAL", "fast": "OFF", "full": "FULL"}
 _LOOKS_S: Final = (0.001, 0.002, 0.003, 0.005, 0.007, 0.011, 0.013, 0.017, 0.02, 0.03, 0.04, 0.05)

@@ -9,7 +9,7 @@ import pytest
 from unspool.bridges.asgi import CONTEXT, RecordingMiddleware
 from unspool.history import History
 from unspool.history.history import Contexts
-from unspool.model.caller import caller_of
+from unspool.model.entries import caller_of
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
 

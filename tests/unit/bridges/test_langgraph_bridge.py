@@ -12,7 +12,7 @@ from unspool import open_history
 from unspool.bridges.langgraph import record_checkpoints
 from unspool.errors import ConfigError
 from unspool.history import History
-from unspool.model.caller import caller_of
+from unspool.model.entries import caller_of
 from unspool.query.blame import blame
 from unspool.recorder import EntrySkipped, Recorder
 from unspool.store import MemoryStore

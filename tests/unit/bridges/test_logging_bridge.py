@@ -15,7 +15,7 @@ import pytest
 from unspool.bridges.logging import NoteHandler
 from unspool.errors import ConfigError
 from unspool.history import History
-from unspool.model.caller import caller_of
+from unspool.model.entries import caller_of
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 from unspool import open_history
 from unspool.history import History
-from unspool.model.caller import caller_of
+from unspool.model.entries import caller_of
 from unspool.query.blame import blame
 from unspool.recorder import EntrySkipped, Recorder
 from unspool.store import MemoryStore

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from unspool.bridges.textual import record_reactives
 from unspool.errors import ConfigError
 from unspool.history import History
-from unspool.model.caller import caller_of
+from unspool.model.entries import caller_of
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
 

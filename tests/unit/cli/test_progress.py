@@ -17,9 +17,9 @@ from support.recording import record_shop
 from unspool.history.history import History
 from unspool.query.blame import blame
 from unspool.query.checkers import check
-from unspool.query.divergence import compare
-from unspool.query.doctor import diagnose
-from unspool.query.footprint import footprint
+from unspool.query.compare import compare
+from unspool.query.disk_usage import footprint
+from unspool.query.doctor.diagnosis import diagnose
 from unspool.query.path_writes import all_writes
 from unspool.query.search import parse_query, search
 from unspool.sources.opening import open_history

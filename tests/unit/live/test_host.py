@@ -13,7 +13,7 @@ from support.fake_agent import SITE, START, FakeAgent, step
 from unspool import Recorder, open_history
 from unspool.control import ControlClient, TravelRefused
 from unspool.live.host import Found, Host, Listener
-from unspool.model.caller import CONTEXT, PASSED_OVER
+from unspool.model.entries import CONTEXT, PASSED_OVER
 
 
 class Heard(Listener):

@@ -12,7 +12,7 @@ import pytest
 from support.listening import LIMIT_S, ReduxApp, entries_of, length_of, listening
 from support.waiting import wait_until
 from unspool.control import Answer, ControlClient, TravelRefused
-from unspool.model.caller import PASSED_OVER
+from unspool.model.entries import PASSED_OVER
 
 
 def reduce(state: dict[str, Any], action: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 from unspool import open_history
 from unspool.errors import ConfigError, LimitExceeded
-from unspool.model import counting
+from unspool.model import limits
 from unspool.model.json_text import to_json
 from unspool.model.limits import (
     DEFAULT_LIMITS,
@@ -102,9 +102,9 @@ def test_json_is_never_counted_too_low(value: Any) -> None:
     text = to_json(value).encode()
     exact = nodes(value)
     if exact > 1:
-        assert counting.json_holds_more_than(text, exact - 1) >= exact
+        assert limits.json_holds_more_than(text, exact - 1) >= exact
     # Each container has a sign of its own, and each member one: nothing is counted more than twice.
-    assert counting.json_holds_more_than(text, 2 * exact) == 0
+    assert limits.json_holds_more_than(text, 2 * exact) == 0
 
 
 @settings(max_examples=examples(100))
@@ -112,16 +112,16 @@ def test_json_is_never_counted_too_low(value: Any) -> None:
 def test_msgpack_is_counted_exactly_where_it_is_walked(
     value: Any, more: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "_HEAVY_BYTES", 0)
+    monkeypatch.setattr(limits, "_HEAVY_BYTES", 0)
     whole = [value, more, msgpack.ExtType(5, more), msgpack.ExtType(7, b"12345678"), [[]] * 40, [{}] * 70_000]
     packed, exact = msgpack.packb(whole), nodes([value, 0, 0, 0, [[]] * 40, [{}] * 70_000])
-    assert counting.msgpack_holds_more_than(packed, exact - 1)
-    assert not counting.msgpack_holds_more_than(packed, exact)
+    assert limits.msgpack_holds_more_than(packed, exact - 1)
+    assert not limits.msgpack_holds_more_than(packed, exact)
 
 
 def test_few_bytes_are_not_looked_at() -> None:
-    assert counting.json_holds_more_than(b"[" * 10, 10) == 0
-    assert not counting.msgpack_holds_more_than(b"\x90" * 10, 10)
+    assert limits.json_holds_more_than(b"[" * 10, 10) == 0
+    assert not limits.msgpack_holds_more_than(b"\x90" * 10, 10)
 
 
 def test_the_documentation_lists_the_limits_there_are() -> None:

@@ -22,8 +22,7 @@ from unspool.errors import CorruptHistory, UnsupportedValue
 from unspool.model.recipes import Recipes, find_plain
 from unspool.model.tags import Tagged
 from unspool.model.values import strict_equal
-from unspool.model.wire import decode, encode
-from unspool.model.wire_deep import decode_deep
+from unspool.model.wire import decode, decode_deep, encode
 from unspool.model.wire_objects import encode_deep as encode_objects
 
 

@@ -15,7 +15,7 @@ from health_damage import START, altered_delta, ask, blocks_of, change, keep_fac
 from unspool import open_history
 from unspool.history import History
 from unspool.model import wire
-from unspool.query.doctor_findings import Code
+from unspool.query.doctor.findings import Code
 from unspool.query.repair import repair
 from unspool.recorder import Recorder
 

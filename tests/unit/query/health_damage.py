@@ -15,7 +15,7 @@ from unspool.codec.records import AtomWrite, Form, RecordCodec, encode_delta
 from unspool.history import History
 from unspool.model import wire
 from unspool.model.entries import ChangeKind, Entry
-from unspool.query.doctor_findings import Code
+from unspool.query.doctor.findings import Code
 from unspool.recorder import Recorder
 from unspool.store import FileStore
 from unspool.store.blocks import pack_postings, posting

@@ -16,7 +16,7 @@ import ormsgpack
 
 from unspool.compression import DeltaCompressor, DeltaStrategy
 from unspool.events import EventLog, write_source
-from unspool.query.doctor_findings import Code
+from unspool.query.doctor.findings import Code
 from unspool.regions import RegionDelta, RegionDeltaFile, encode_region, read_region_file
 
 SEEDS = Path(__file__).parents[3] / "fixtures" / "seeds"

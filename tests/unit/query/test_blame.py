@@ -11,7 +11,7 @@ from unspool.errors import EntryNotFound
 from unspool.model.wire import encode
 from unspool.query.blame import blame
 from unspool.query.errors import PathNotFound
-from unspool.query.parts import find
+from unspool.query.value_parts import find
 
 
 @given(histories(), st.data())

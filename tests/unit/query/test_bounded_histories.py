@@ -20,15 +20,13 @@ from unspool.history.history import History
 from unspool.history.stats import Health
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
-from unspool.query.changes import changes_where
 from unspool.query.checkers import check
-from unspool.query.divergence import compare
-from unspool.query.divergence_facts import Relation
-from unspool.query.doctor import diagnose
-from unspool.query.footprint import footprint
+from unspool.query.compare import Relation, compare
+from unspool.query.disk_usage import footprint
+from unspool.query.doctor.diagnosis import diagnose
 from unspool.query.lineage import line_to
 from unspool.query.path_writes import WriteKind, all_writes, last_write, next_write, previous_write
-from unspool.query.search import search
+from unspool.query.search import changes_where, search
 from unspool.query.simulator import simulate
 
 NAMES = ("a", "b", "c")

@@ -13,10 +13,9 @@ from question_histories import Told, histories, tell
 
 from unspool.history import History
 from unspool.query.bisect import bisect
-from unspool.query.changes import ChangeQuestion, changes_where
 from unspool.query.errors import ExpressionError
 from unspool.query.python_questions import PythonQuestion
-from unspool.query.search import search
+from unspool.query.search import ChangeQuestion, changes_where, search
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
 

@@ -19,8 +19,8 @@ from unspool.errors import ConfigError, UnreadableSource
 from unspool.history import History
 from unspool.query import checkers
 from unspool.query.checkers import CheckFinding, Rule, check, read_rules
-from unspool.query.checkers_patterns import RecordKeys, covers, found, parse_pattern, spell_in
 from unspool.query.errors import ExpressionError
+from unspool.query.findings import RecordKeys, covers, found, parse_pattern, spell_in
 from unspool.recorder import Recorder
 from unspool.store import FileStore, MemoryStore
 from unspool_tui.cli import run

@@ -14,10 +14,10 @@ import pytest
 from support.left_behind import flip, killed, live_recording, prints
 from unspool import Recorder, open_history
 from unspool.errors import CorruptHistory, HistoryLocked, StorageFailed, UnreadableSource
-from unspool.query.doctor import Code, Health, diagnose
+from unspool.query.doctor.diagnosis import Code, Health, diagnose
 from unspool.query.repair import repair
 from unspool.recorder import DamagedLogKept
-from unspool.store import kept_logs
+from unspool.store import wal
 from unspool.store.compacting import compact
 from unspool.store.databases import is_recording
 from unspool_tui.cli import run
@@ -244,7 +244,7 @@ def test_where_a_damaged_log_cannot_be_kept_nothing_is_recorded(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(kept_logs, "write_whole", full)
+    monkeypatch.setattr(wal, "write_whole", full)
     with pytest.raises(StorageFailed, match="cannot be kept"):
         Recorder(path, on_error="raise")
     assert {name: mark for name, mark in prints(tmp_path).items() if not name.endswith("-lock")} == before

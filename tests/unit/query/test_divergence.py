@@ -15,11 +15,10 @@ from support.recording import record_shop
 from unspool.errors import CorruptHistory
 from unspool.history import History
 from unspool.model.values import strict_equal
-from unspool.query.divergence import compare
-from unspool.query.divergence_facts import Relation
+from unspool.query.compare import Relation, compare
 from unspool.query.errors import ExpressionError
-from unspool.query.parts import find
 from unspool.query.path_writes import last_write
+from unspool.query.value_parts import find
 from unspool.store.file import FileStore
 
 

@@ -29,8 +29,8 @@ from support.values import json_states
 from unspool.errors import ConfigError, CorruptHistory, NewerSchema, UnreadableSource
 from unspool.history import History, Problem, Verdict, VerdictStatus
 from unspool.model import wire
-from unspool.query.doctor import ChainVerdict, ChecksumState, Code, Diagnosis, Severity, diagnose
-from unspool.query.doctor_findings import Ledger
+from unspool.query.doctor.diagnosis import ChainVerdict, ChecksumState, Code, Diagnosis, Severity, diagnose
+from unspool.query.doctor.findings import Ledger
 from unspool.recorder import Recorder
 from unspool.store import FileStore, MemoryStore
 

@@ -7,7 +7,7 @@ from health_damage import ask, live, rewrite_tail
 
 from unspool.codec.records import AtomWrite, Form, encode_delta
 from unspool.model.wire import encode
-from unspool.query.doctor import Health, diagnose
+from unspool.query.doctor.diagnosis import Health, diagnose
 from unspool_tui.cli import run
 
 # A date of the thirteenth month, a text that is no UTF-8, and a list that ends early.

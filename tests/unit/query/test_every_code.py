@@ -10,10 +10,9 @@ from health_damage import CASES
 from source_damage import SOURCE_CASES
 
 from unspool.history import History
-from unspool.query.doctor import Code, diagnose
-from unspool.query.doctor_checks import DOUBT_META, HOLE_META
-from unspool.query.repair import repair
-from unspool.query.repair_records import HOLE_ATOM
+from unspool.query.doctor.blocks import DOUBT_META, HOLE_META
+from unspool.query.doctor.diagnosis import Code, diagnose
+from unspool.query.repair import HOLE_ATOM, repair
 from unspool.store import FileStore
 
 # Histories of these lists are each damaged, examined and repaired by the tests beside this one.

@@ -16,10 +16,10 @@ from unspool.history import History
 from unspool.model.encoded import text_size
 from unspool.model.values import strict_equal
 from unspool.model.wire import encode
-from unspool.query.checkers_patterns import covers, parse_pattern
+from unspool.query.disk_usage import footprint
 from unspool.query.errors import ExpressionError
-from unspool.query.footprint import footprint
-from unspool.query.parts import leaves
+from unspool.query.findings import covers, parse_pattern
+from unspool.query.value_parts import leaves
 from unspool.recorder import Recorder
 from unspool.store.file import FileStore
 

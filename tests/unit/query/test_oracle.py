@@ -21,8 +21,8 @@ from unspool.history.verdict import VerdictStatus
 from unspool.model.keys import Key, step_of
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
-from unspool.query.divergence import Relation, compare
-from unspool.query.footprint import footprint
+from unspool.query.compare import Relation, compare
+from unspool.query.disk_usage import footprint
 from unspool.query.path_writes import all_writes
 from unspool.query.search import HitKind, search
 

@@ -16,7 +16,7 @@ from unspool.history.history import History
 from unspool.model.entries import ChangeKind
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
-from unspool.query.doctor import diagnose
+from unspool.query.doctor.diagnosis import diagnose
 from unspool.query.path_writes import all_writes, next_write
 from unspool.query.search import HitKind, search
 from unspool.recorder import Recorder

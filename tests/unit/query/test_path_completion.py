@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 from unspool import Recorder, open_history
 from unspool.history.history import StateView
-from unspool.model.parts import child_of
-from unspool.model.paths import format_path, parse_path
+from unspool.model.paths import child_of, format_path, parse_path
 from unspool.model.wire import encode
 from unspool.query.path_completion import MOST, completions, expression_completions
 

@@ -19,7 +19,7 @@ from unspool.model.values import strict_equal
 from unspool.model.wire import encode
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
-from unspool.query.divergence import compare
+from unspool.query.compare import compare
 from unspool.query.expressions import Expression
 from unspool.query.path_writes import all_writes, writes_of
 from unspool.query.search import TextQuery, search

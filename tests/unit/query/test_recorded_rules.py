@@ -10,7 +10,7 @@ from health_damage import ask, blocks_of, change, keep_fact, live
 
 from support.recording import record_shop, shop_states
 from unspool.codec.strategies import ChangesStrategy
-from unspool.query.doctor import ChainVerdict, Code, Severity, diagnose
+from unspool.query.doctor.diagnosis import ChainVerdict, Code, Severity, diagnose
 from unspool.query.repair import repair
 from unspool.recorder import Recorder
 from unspool.store import FileStore

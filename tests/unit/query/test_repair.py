@@ -27,10 +27,9 @@ from unspool.errors import CorruptHistory, UnreadableSource
 from unspool.history import History
 from unspool.model import wire
 from unspool.model.entries import Entry
-from unspool.query.doctor import Code, diagnose
-from unspool.query.doctor_checks import DOUBT_META, HOLE_META
-from unspool.query.repair import RepairRefused, RepairReport, repair
-from unspool.query.repair_records import HOLE_ATOM
+from unspool.query.doctor.blocks import DOUBT_META, HOLE_META
+from unspool.query.doctor.diagnosis import Code, diagnose
+from unspool.query.repair import HOLE_ATOM, RepairRefused, RepairReport, repair
 from unspool.recorder import Recorder
 from unspool.store import FileStore
 

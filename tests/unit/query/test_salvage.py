@@ -19,9 +19,8 @@ from support.left_behind import flip, killed, prints
 from support.recording import record_shop
 from unspool import Recorder, open_history
 from unspool.errors import UnreadableSource, UnspoolError
-from unspool.query.doctor import Code, Health, diagnose
-from unspool.query.repair import RepairReport, repair
-from unspool.query.repair_records import HOLE_ATOM
+from unspool.query.doctor.diagnosis import Code, Health, diagnose
+from unspool.query.repair import HOLE_ATOM, RepairReport, repair
 from unspool_tui.cli import run
 
 States = list[dict[str, Any]]

@@ -19,8 +19,7 @@ from support.recording import record_shop, shop_states
 from unspool.errors import ConfigError
 from unspool.history import History
 from unspool.query import simulator
-from unspool.query.simulator import Candidate, Timing, simulate
-from unspool.query.simulator_choice import front, recommend
+from unspool.query.simulator import Candidate, Timing, front, recommend, simulate
 from unspool.query.simulator_sample import plan_windows
 from unspool.recorder import Recorder
 from unspool.store import FileStore, MemoryStore

@@ -12,10 +12,9 @@ from source_damage import SOURCE_CASES, SourceCase
 from support.recording import record_shop
 from unspool import open_history
 from unspool.history import History
-from unspool.query.doctor import Code, Diagnosis, Severity, diagnose
-from unspool.query.doctor_checks import DOUBT_META, HOLE_META
-from unspool.query.repair import RepairRefused, repair
-from unspool.query.repair_records import HOLE_ATOM
+from unspool.query.doctor.blocks import DOUBT_META, HOLE_META
+from unspool.query.doctor.diagnosis import Code, Diagnosis, Severity, diagnose
+from unspool.query.repair import HOLE_ATOM, RepairRefused, repair
 from unspool.store import FileStore
 from unspool_tui.cli import run
 

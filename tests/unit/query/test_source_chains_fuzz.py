@@ -16,7 +16,7 @@ from support.examples import examples
 from support.values import json_values
 from unspool import open_history
 from unspool.errors import UnspoolError
-from unspool.query.doctor import diagnose
+from unspool.query.doctor.diagnosis import diagnose
 from unspool.query.repair import repair
 
 BUILDERS = [nexus_list, nexus_lines, delta_chain, event_log, checkpoints, region]

@@ -22,17 +22,16 @@ from unspool.errors import NotInJsonPatch
 from unspool.history.history import History
 from unspool.model.json_text import to_json
 from unspool.model.keys import step_of
-from unspool.model.parts import value_parts
-from unspool.model.paths import Path, format_path, parse_path
+from unspool.model.paths import Path, format_path, parse_path, value_parts
 from unspool.model.values import MISSING, Tagged, Value, strict_equal
 from unspool.model.wire import decode, encode
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
 from unspool.query.errors import ExpressionError, PathNotFound
 from unspool.query.expressions import Expression
-from unspool.query.parts import differences, find, leaves
 from unspool.query.path_writes import writes_of
 from unspool.query.search import parse_search, search
+from unspool.query.value_parts import differences, find, leaves
 from unspool.snapshots.atoms import op_from_dict, op_to_dict, pack_ops, unpack_ops
 from unspool.store import MemoryStore
 

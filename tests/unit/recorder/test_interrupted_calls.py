@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from unspool import Recorder, open_history
-from unspool.query.doctor import Health, diagnose
+from unspool.query.doctor.diagnosis import Health, diagnose
 from unspool.store import writer
 
 _ROOMS: Final = ("/unspool/recorder/", "/unspool/store/writer.py", "/unspool/store/sealer.py")

@@ -20,10 +20,10 @@ from support.open_files import descriptors
 from support.recording import record_shop, shop_states
 from unspool import Recorder, open_history
 from unspool.errors import StorageFailed
-from unspool.query.doctor import diagnose
+from unspool.query.doctor.diagnosis import diagnose
 from unspool.recorder import RecordingStopped, SealingStopped
 from unspool.store.compacting import compact, vacuum
-from unspool.store.sealer import Sealer
+from unspool.store.sealing import Sealer
 
 
 def replace_by_another(path: Path) -> None:

@@ -20,9 +20,8 @@ from unspool.history.stats import Health
 from unspool.model.entries import EntryKind
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
-from unspool.query.divergence import compare
-from unspool.query.divergence_facts import Relation
-from unspool.query.doctor import Code, diagnose
+from unspool.query.compare import Relation, compare
+from unspool.query.doctor.diagnosis import Code, diagnose
 from unspool.query.repair import repair
 from unspool.query.search import search
 from unspool.recorder import Recorder

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from unspool import Recorder, open_history
 from unspool.errors import ConfigError
 from unspool.history import History
-from unspool.model.caller import passed_over_in
+from unspool.model.entries import passed_over_in
 from unspool.query.blame import blame
-from unspool.recorder.pace import Pace
+from unspool.recorder.writing import Pace
 from unspool.store import MemoryStore
 from unspool_tui.cli import run
 

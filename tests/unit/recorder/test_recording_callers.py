@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from unspool.model.caller import Caller, caller_of
+from unspool.model.entries import Caller, caller_of
 from unspool.recorder import Recorder
 from unspool.recorder.calling import Caller as Callers
 from unspool.store import FileStore, MemoryStore

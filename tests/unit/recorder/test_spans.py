@@ -24,8 +24,7 @@ from support.examples import examples
 from support.values import values
 from unspool.errors import ConfigError, UnsupportedValue
 from unspool.history import History
-from unspool.model.caller import caller_of
-from unspool.model.entries import Entry
+from unspool.model.entries import Entry, caller_of
 from unspool.model.values import Tagged, Unrepresentable, strict_equal
 from unspool.recorder import EntrySkipped, NoRunningLoop, Recorder
 from unspool.recorder.redact import REDACTED

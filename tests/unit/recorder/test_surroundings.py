@@ -15,7 +15,7 @@ import pytest
 from unspool import Recorder, open_history
 from unspool.errors import ConfigError
 from unspool.history.history import Contexts
-from unspool.model.caller import CONTEXT, SAME
+from unspool.model.entries import CONTEXT, SAME
 from unspool.store.compacting import compact
 from unspool_tui.cli import run
 

@@ -14,7 +14,7 @@ import pytest
 from unspool import Recorder, open_history
 from unspool.errors import ConfigError
 from unspool.history import History
-from unspool.model.caller import caller_of
+from unspool.model.entries import caller_of
 from unspool.query.blame import blame
 
 

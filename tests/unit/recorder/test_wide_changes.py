@@ -18,7 +18,7 @@ from unspool.delta.patch import TooManySteps, apply_patch, make_frame, make_patc
 from unspool.errors import CorruptHistory
 from unspool.model import limits
 from unspool.model.wire import encode
-from unspool.query.doctor import Health, diagnose
+from unspool.query.doctor.diagnosis import Health, diagnose
 from unspool.store.file import FileStore
 
 FRAME = b"\xc1"

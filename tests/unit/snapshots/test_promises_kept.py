@@ -18,7 +18,7 @@ from unspool import open_history
 from unspool.codec.errors import DeltaCompressionError
 from unspool.compression import DeltaCompressor, DeltaRecord
 from unspool.errors import BrokenChain, EntryNotFound, UnsupportedValue
-from unspool.query.doctor import diagnose
+from unspool.query.doctor.diagnosis import diagnose
 from unspool.snapshots import DeltaChain, DeltaChainManager, DeltaCompressionFactory, SnapshotReconstructor
 from unspool.snapshots.chains import chain_states
 from unspool.snapshots.history_manager import DeltaAwareHistoryManager

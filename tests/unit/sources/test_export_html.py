@@ -18,10 +18,10 @@ from support.recording import record_shop
 from support.values import json_values
 from unspool import History, Recorder, open_history
 from unspool.model.values import json_equal
-from unspool.sources.exports.html_data import report_data
+from unspool.sources.exports.html_report import report_data
 from unspool.sources.exports.options import ExportOptions, Holes
 from unspool.sources.exports.registry import export_lines
-from unspool.sources.json_pointer_edit import apply_operation
+from unspool.sources.formats.patches import apply_operation
 
 EVIL = (
     "</script><script>alert(1)</script><!--<img src=x onerror=alert(1)>\" onload='x' &amp; \u2028\u202e\x1b[31m\x00"
@@ -233,7 +233,7 @@ def test_in_a_forked_history_each_entry_is_compared_with_the_one_it_follows(
         for seq, parent in enumerate(parents, start=1):
             recorder.record({"n": seq, f"at {seq % 4}": seq}, parent_seq=min(parent, seq - 1))
     with open_history(folder / "f.unspool") as history, pytest.MonkeyPatch.context() as patching:
-        patching.setattr("unspool.sources.exports.html_data.MOST_ENTRIES", most)
+        patching.setattr("unspool.sources.exports.html_report.MOST_ENTRIES", most)
         data = report(history).data
         for place, seq in enumerate(data["seqs"][1:], start=1):
             base = data["seqs"][data["follows"][place]]

@@ -20,7 +20,7 @@ from unspool.history.verdict import VerdictStatus
 from unspool.model.entries import OpKind
 from unspool.model.tags import Tagged
 from unspool.model.values import strict_equal
-from unspool.query.footprint import footprint
+from unspool.query.disk_usage import footprint
 from unspool.query.path_writes import all_writes
 from unspool_tui.cli import run
 

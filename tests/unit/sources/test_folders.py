@@ -11,7 +11,7 @@ import pytest
 
 from unspool import open_history
 from unspool.errors import UnreadableSource
-from unspool.sources import folder_files
+from unspool.sources.formats import directory
 from unspool.sources.timestamps import iso_time
 
 
@@ -110,13 +110,13 @@ def test_of_many_numbered_files_each_is_read_once(tmp_path: Path, monkeypatch: p
     for number in range(60):
         (tmp_path / f"s{number:03}.json").write_text(json.dumps({"n": number}))
     read: list[Path] = []
-    whole = folder_files.read_whole
+    whole = directory.read_whole
 
     def noted(path: Path, *args: Any) -> bytes:
         read.append(path)
         return whole(path, *args)
 
-    monkeypatch.setattr(folder_files, "read_whole", noted)
+    monkeypatch.setattr(directory, "read_whole", noted)
     with open_history(tmp_path, follow=False) as history:
         assert [history.state(seq)["n"] for seq in range(len(history))] == list(range(60))
     # The first few twice, to see what they are.

@@ -288,7 +288,7 @@ def test_langgraph_folds(tmp_path: Path, fold: str, expected: Any) -> None:
 
 
 def test_messages_with_the_same_id_replace_each_other() -> None:
-    from unspool.sources.langgraph_channels import FOLDS
+    from unspool.sources.formats.langgraph_timeline import FOLDS
 
     seed = [{"id": "1", "t": "a"}, {"id": "2", "t": "b"}]
     assert FOLDS["messages"](seed, [[{"id": "1", "t": "A"}], {"t": "c"}]) == [

@@ -16,8 +16,8 @@ from unspool import History, open_history
 from unspool.errors import UnreadableSource
 from unspool.model.limits import Limits
 from unspool.sources.bytestream import open_bytes
+from unspool.sources.formats.states import StateRecords
 from unspool.sources.lines import LinesReader
-from unspool.sources.states import StateRecords
 
 
 def line(number: int) -> str:

@@ -18,7 +18,7 @@ from support.waiting import wait_until
 from unspool import open_history
 from unspool.errors import ConfigError, UnreadableSource
 from unspool.model.tags import Unrepresentable
-from unspool.query.doctor import diagnose
+from unspool.query.doctor.diagnosis import diagnose
 from unspool_tui.cli import run
 
 

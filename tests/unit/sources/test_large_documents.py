@@ -19,11 +19,10 @@ from unspool import Recorder
 from unspool.model.limits import DEFAULT_LIMITS
 from unspool.model.values import strict_equal
 from unspool.model.wire import encode
-from unspool.recorder.base import EncodedState
+from unspool.recorder.layout import EncodedState
 from unspool.sources import json_exact
-from unspool.sources.encoded_states import EncodedStates
+from unspool.sources.formats.rewritten import EncodedStates, SavesReader
 from unspool.sources.json_exact import BrokenText, Parsed, parse
-from unspool.sources.rewritten import SavesReader
 from unspool.store.memory import MemoryStore
 
 SCALARS = (

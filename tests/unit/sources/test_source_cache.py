@@ -21,7 +21,7 @@ from support.foreign_sources import FILES, FIXTURES, MADE
 from support.git_repo import Repo
 from unspool import History, open_history
 from unspool.model.limits import DEFAULT_LIMITS, Limits
-from unspool.sources import fingerprints, source_cache
+from unspool.sources import source_cache
 from unspool.sources.foreign import open_foreign
 from unspool_tui.cli import run
 
@@ -273,7 +273,7 @@ def test_another_version_of_the_program_reads_anew(
 ) -> None:
     path = write(tmp_path / "a.jsonl", range(5))
     states(path)
-    monkeypatch.setattr(fingerprints, "program", lambda: "another")
+    monkeypatch.setattr(source_cache, "program", lambda: "another")
     states(path)
     assert len(reads) == 2
     assert len(kept()) == 2
@@ -361,7 +361,7 @@ def test_where_nothing_is_kept(how: str, tmp_path: Path, monkeypatch: pytest.Mon
         os.mkfifo(pipe)
         writer = threading.Thread(target=lambda: pipe.write_bytes(path.read_bytes()))
         writer.start()
-        assert fingerprints.fingerprint(str(pipe), source_cache.Reading(follow=False)) is None
+        assert source_cache.fingerprint(str(pipe), source_cache.Reading(follow=False)) is None
         pipe.read_bytes()
         writer.join()
         return

@@ -20,11 +20,11 @@ from unspool.model.values import json_equal, strict_equal
 from unspool.sources import json_exact
 from unspool.sources.documents import kind_of
 from unspool.sources.entries import UnusableRecord
-from unspool.sources.jsan import revive
+from unspool.sources.formats.nexus import revive_typed
+from unspool.sources.formats.patches import apply_operation
+from unspool.sources.formats.redux import revive
 from unspool.sources.json_exact import BrokenText
-from unspool.sources.json_pointer_edit import apply_operation
 from unspool.sources.natural_order import natural_key
-from unspool.sources.nexus_typed import revive_typed
 from unspool.sources.timestamps import to_ns
 
 texts = st.text(max_size=6)

@@ -15,7 +15,7 @@ from support.git_repo import Repo
 from unspool import open_history
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.query.blame import blame
-from unspool.sources.csv_document import parse_table
+from unspool.sources.documents import parse_table
 from unspool.sources.json_exact import BrokenText, TooMuch
 
 

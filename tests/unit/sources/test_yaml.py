@@ -17,9 +17,9 @@ from support.values import json_states
 from unspool import open_history
 from unspool.model.limits import DEFAULT_LIMITS
 from unspool.model.values import strict_equal
-from unspool.sources import yaml_document
+from unspool.sources import documents
+from unspool.sources.documents import parse_yaml
 from unspool.sources.json_exact import BrokenText
-from unspool.sources.yaml_document import parse_yaml
 
 ruamel = pytest.importorskip("ruamel.yaml")
 yaml = pytest.importorskip("yaml")
@@ -45,7 +45,7 @@ def outcome(read: Any, text: bytes) -> Any:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_the_quick_reader_says_what_the_careful_one_says(text: str) -> None:
-    quick, careful = outcome(parse_yaml, text.encode()), outcome(yaml_document._carefully, text.encode())
+    quick, careful = outcome(parse_yaml, text.encode()), outcome(documents._carefully, text.encode())
     assert strict_equal(quick, careful or [None]) if isinstance(quick, list) else quick == careful
 
 
@@ -63,7 +63,7 @@ SCALARS = st.sampled_from(["1", "01", "-0", "+1", "1.0", "1.", ".5", "1e3", "1e+
 def test_both_readers_agree_on_any_mixture(pairs: list[tuple[str, str]], as_list: bool) -> None:
     lines = (f"- {value}" if as_list else f"{key}: {value}" for key, value in pairs)
     text = "\n".join(lines).encode()
-    quick, careful = outcome(parse_yaml, text), outcome(yaml_document._carefully, text)
+    quick, careful = outcome(parse_yaml, text), outcome(documents._carefully, text)
     assert strict_equal(quick, careful or [None]) if isinstance(quick, list) else quick == careful
 
 
@@ -76,7 +76,7 @@ def test_what_a_yaml_writer_writes_comes_back(state: dict[str, Any]) -> None:
         text = buffer.getvalue().encode()
     except (UnicodeEncodeError, ruamel.error.YAMLError, ValueError):
         return
-    quick, careful = outcome(parse_yaml, text), outcome(yaml_document._carefully, text)
+    quick, careful = outcome(parse_yaml, text), outcome(documents._carefully, text)
     assert strict_equal(quick, careful) if isinstance(quick, list) else quick == careful
 
 
@@ -89,7 +89,7 @@ def lock_file(packages: int) -> str:
 def test_a_lock_file_is_read_ten_times_as_fast_as_before() -> None:
     text = lock_file(600).encode()
     started = time.process_time()
-    careful = yaml_document._carefully(text, DEFAULT_LIMITS)
+    careful = documents._carefully(text, DEFAULT_LIMITS)
     slow = time.process_time() - started
     parse_yaml(text)
     started = time.process_time()

@@ -24,7 +24,7 @@ from unspool.history import History
 from unspool.model.values import strict_equal
 from unspool.recorder import Recorder, RecordingStopped
 from unspool.store import FileStore
-from unspool.store.sealer import Sealer
+from unspool.store.sealing import Sealer
 from unspool.store.writer import FileWriter
 
 

@@ -15,8 +15,7 @@ from unspool.errors import CorruptHistory
 from unspool.history import History
 from unspool.recorder import Recorder
 from unspool.store import FileStore
-from unspool.store.blocks import PackedColumns, unpack_columns
-from unspool.store.frames import compress
+from unspool.store.blocks import PackedColumns, compress, unpack_columns
 from unspool.store.protocol import HOLE
 
 

@@ -14,7 +14,7 @@ import pytest
 from unspool.errors import UnspoolError
 from unspool.history import History
 from unspool.query.blame import blame
-from unspool.query.doctor import diagnose
+from unspool.query.doctor.diagnosis import diagnose
 from unspool.recorder import Recorder
 from unspool.store import FileStore
 

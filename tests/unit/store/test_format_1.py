@@ -13,7 +13,7 @@ import pytest
 
 from unspool.errors import CorruptHistory, UnreadableSource
 from unspool.history import History
-from unspool.query.doctor import Code, Health, diagnose
+from unspool.query.doctor.diagnosis import Code, Health, diagnose
 from unspool.query.repair import repair
 from unspool.recorder import Recorder
 from unspool.store import FileStore

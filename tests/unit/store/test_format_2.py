@@ -19,13 +19,13 @@ import pytest
 from support.recording import record_shop, shop_states
 from unspool.errors import CorruptHistory, NewerSchema, UnspoolError
 from unspool.history import History
-from unspool.query.doctor import Code, diagnose
+from unspool.query.doctor.diagnosis import Code, diagnose
 from unspool.recorder import Recorder
 from unspool.store import FileStore
 from unspool.store.compacting import compact, vacuum
-from unspool.store.ending import End
 from unspool.store.layout import FORMAT
 from unspool.store.layout_2 import fact_sum
+from unspool.store.recordings import End
 from unspool.store.schema import connect_writer
 
 

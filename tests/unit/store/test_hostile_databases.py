@@ -14,7 +14,7 @@ import pytest
 from support.left_behind import FOREIGN, killed
 from unspool import open_history
 from unspool.errors import CorruptHistory, UnspoolError
-from unspool.query.doctor import Health, diagnose
+from unspool.query.doctor.diagnosis import Health, diagnose
 from unspool.store.databases import open_untouched
 from unspool_tui.cli import run
 

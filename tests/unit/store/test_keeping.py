@@ -19,7 +19,7 @@ from unspool import Recorder, open_history
 from unspool.errors import ConfigError, EntryNotFound, EntryNotKept, NewerSchema
 from unspool.history.history import Contexts
 from unspool.history.stats import Health
-from unspool.query.doctor import diagnose
+from unspool.query.doctor.diagnosis import diagnose
 from unspool.query.repair import repair
 from unspool.sources.converting import convert
 from unspool.sources.selecting import Reading

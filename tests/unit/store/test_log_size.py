@@ -10,7 +10,7 @@ import pytest
 
 from support.waiting import wait_until
 from unspool import Recorder
-from unspool.store import sealer
+from unspool.store import sealing
 from unspool.store.layout import FileConnection
 from unspool.store.wal import bytes_in_use, log_of
 
@@ -19,7 +19,7 @@ LIMIT = 256 << 10
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealer, "_WAL_BYTES", LIMIT)
+    monkeypatch.setattr(sealing, "_WAL_BYTES", LIMIT)
 
 
 def state(number: int) -> dict[str, object]:
@@ -37,20 +37,20 @@ def test_a_log_begins_anew_when_it_is_full_and_not_with_every_block_from_then_on
     path = tmp_path / "a.unspool"
     log = log_of(path)
     asked = looks = written = size = 0
-    checkpoint, request = sealer.Sealer._checkpoint, sealer.Sealer.request
+    checkpoint, request = sealing.Sealer._checkpoint, sealing.Sealer.request
 
-    def look(of: sealer.Sealer, connection: FileConnection) -> None:
+    def look(of: sealing.Sealer, connection: FileConnection) -> None:
         nonlocal looks
         checkpoint(of, connection)
         looks += 1
 
-    def ask(of: sealer.Sealer, start: int, stop: int) -> None:
+    def ask(of: sealing.Sealer, start: int, stop: int) -> None:
         nonlocal asked
         asked += 1
         request(of, start, stop)
 
-    monkeypatch.setattr(sealer.Sealer, "_checkpoint", look)
-    monkeypatch.setattr(sealer.Sealer, "request", ask)
+    monkeypatch.setattr(sealing.Sealer, "_checkpoint", look)
+    monkeypatch.setattr(sealing.Sealer, "request", ask)
     with Recorder(path) as recorder:
         recorder.record(state(-1))
         first = generation(log)

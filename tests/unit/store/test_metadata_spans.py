@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from unspool.errors import CorruptHistory, UnspoolError
 from unspool.history import History
 from unspool.model.entries import ChangeKind
-from unspool.query.doctor import Code, diagnose
+from unspool.query.doctor.diagnosis import Code, diagnose
 from unspool.query.repair import repair
 from unspool.recorder import Recorder
-from unspool.store import FileStore, layout_2, sealer
+from unspool.store import FileStore, layout_2, sealing
 from unspool.store.blocks import BlockColumns, posting
+from unspool.store.bulk_columns import SPAN_ENTRIES, SpanColumns, pack_span, span_bitmap
 from unspool.store.compacting import compact
 from unspool.store.forks import forks_of
 from unspool.store.protocol import HOLE
-from unspool.store.spans import SPAN_ENTRIES, SpanColumns, pack_span, span_bitmap
 
 ENTRIES = SPAN_ENTRIES + 700
 ATOMS = ("often", "seldom", "comes and goes", "never mentioned")
@@ -222,7 +222,7 @@ def test_what_is_packed_comes_out_block_by_block(data: st.DataObject) -> None:
 def small(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Record a file whose metadata lies in spans of few entries, and some of it behind them."""
     monkeypatch.setattr(layout_2, "SPAN_ENTRIES", 128)
-    monkeypatch.setattr(sealer, "SPAN_ENTRIES", 128)
+    monkeypatch.setattr(sealing, "SPAN_ENTRIES", 128)
     with Recorder(path, on_error="raise") as recorder:
         for seq in range(400):
             recorder.record(state(seq), f"act {seq % 40}", timestamp_ns=moment(seq))

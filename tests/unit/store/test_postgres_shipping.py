@@ -24,7 +24,7 @@ from support.waiting import wait_until
 from unspool import Recorder, open_history
 from unspool.errors import ConfigError, EntryDropped, HistoryLocked, StorageFailed, UnreadableSource
 from unspool.model.entries import HOLE_ATOM
-from unspool.query.doctor import Code, Health, diagnose
+from unspool.query.doctor.diagnosis import Code, Health, diagnose
 from unspool.recorder.troubles import EntriesWait
 from unspool.store.postgres.connection import parse_target
 from unspool.store.postgres.spool import spool_folder

@@ -29,7 +29,7 @@ from unspool.errors import (
     UnspoolError,
 )
 from unspool.model.values import strict_equal
-from unspool.query.doctor import Code, Health, diagnose
+from unspool.query.doctor.diagnosis import Code, Health, diagnose
 from unspool.recorder.troubles import EntriesWait
 from unspool.store.memory import MemoryStore
 from unspool.store.postgres.connection import parse_target

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from unspool.errors import ConfigError, StorageFailed
 from unspool.history import History
-from unspool.query.doctor import diagnose
+from unspool.query.doctor.diagnosis import diagnose
 from unspool.recorder import Recorder
 from unspool.recorder.troubles import EntrySkipped, RecordingWarning
 from unspool.store import FileStore
 from unspool.store.blocks import pack_times, unpack_times
 from unspool.store.compacting import compact
-from unspool.store.sealer import Sealer
+from unspool.store.sealing import Sealer
 
 FARTHEST = 2**63 - 1
 WILD = (2**62, -(2**62), FARTHEST, -FARTHEST, 0, FARTHEST, -1)

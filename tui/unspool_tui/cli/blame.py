@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from unspool.errors import ConfigError
-from unspool.model.caller import caller_of, passed_over_in
+from unspool.model.entries import caller_of, passed_over_in
 from unspool.model.paths import Path, format_path, parse_path
 from unspool.model.values import MISSING, Value
 from unspool.sources.timestamps import iso_time

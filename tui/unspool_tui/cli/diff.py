@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from unspool.delta.structural import Hunk, Identity
     from unspool.history.diff import Change, Diff
     from unspool.model.entries import Entry
-    from unspool.query.divergence_facts import Divergence, PathDifference, Side
+    from unspool.query.compare import Divergence, PathDifference, Side
     from unspool.query.path_writes import PathWrite
 
 _MARKS: Final = {ChangeKind.ADDED: "+", ChangeKind.MODIFIED: "~", ChangeKind.DELETED: "-"}
@@ -102,7 +102,7 @@ def _print_words(out: Output, diff: Diff) -> None:
 
 
 def _print_diff(out: Output, diff: Diff, entry: Entry) -> None:
-    from unspool.model.caller import caller_of
+    from unspool.model.entries import caller_of
     from unspool.sources.timestamps import iso_time
 
     out.line(out.paint(f"entry {diff.from_seq} to {diff.to_seq}: {_summary(diff)}", "head"))
@@ -243,7 +243,7 @@ def compare_command(
     common: Common, other: str, ignore: tuple[str, ...], top: int, skip_damaged: bool, as_json: bool
 ) -> int:
     """Name the first entry at which SOURCE (A) and B differ, and who set what differs in each."""
-    from unspool.query.divergence import compare
+    from unspool.query.compare import compare
 
     other_common = replace(common, source=other)
     with opened(common) as first, opened(other_common) as second, interruptible() as interruption:

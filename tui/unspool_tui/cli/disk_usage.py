@@ -18,7 +18,7 @@ from unspool_tui.rendering import format_units
 from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
-    from unspool.query.footprint_facts import Exclusion, Footprint, Share, Spent
+    from unspool.query.disk_usage import Exclusion, Footprint, Share, Spent
     from unspool.query.simulator import Candidate, Simulation
     from unspool.store.compacting import SizeReport
 
@@ -38,7 +38,7 @@ def bytes_command(
     common: Common, exclude: tuple[str, ...], top: int, skip_damaged: bool, as_json: bool
 ) -> int:  # fmt: skip
     """Tell which atoms, paths, actions and codecs the bytes of a history go to."""
-    from unspool.query.footprint import footprint
+    from unspool.query.disk_usage import footprint
 
     with opened(common) as history, interruptible() as interruption:
         with shown_progress(common, "counting") as progress:

@@ -21,7 +21,7 @@ from unspool_tui.rendering.sanitize import visible
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.query.checkers import CheckReport
-    from unspool.query.doctor import Diagnosis, Finding
+    from unspool.query.doctor.diagnosis import Diagnosis, Finding
     from unspool.query.repair import RepairReport
 
 _ROLES: Final = {"error": "-", "warning": "~", "note": "dim"}
@@ -42,7 +42,7 @@ _NOTES_SHOWN: Final = 8
 @json_option()
 def doctor_command(common: Common, strategy: str | None, out: Path | None, all_values: bool, as_json: bool) -> int:
     """Verify every chain and checksum of SOURCE; exit with 1 when something is wrong."""
-    from unspool.query.doctor import USUAL_VALUES, Health, diagnose
+    from unspool.query.doctor.diagnosis import USUAL_VALUES, Health, diagnose
     from unspool.query.repair import repair
 
     report = None
@@ -89,7 +89,7 @@ class _Advice:
 
     def of(self, finding: Finding) -> str:
         """Return the remedy of a finding; never the command that was just run."""
-        from unspool.query.doctor_findings import REPAIR
+        from unspool.query.doctor.findings import REPAIR
 
         remedy = finding.remedy
         if self.made is not None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from unspool.events.log import EventLog
     from unspool.events.records import Event, IntegrityReport
     from unspool.model.values import Value
-    from unspool.sources.source_saves import Save, SourceSaves
+    from unspool.sources.formats.source_saves import Save, SourceSaves
 
 _NAMED: Final = 5
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
@@ -122,7 +122,7 @@ def _only_space(events: EventLog, log: Path) -> str:
 
 
 def _known_space(events: EventLog, log: Path, space: str) -> str:
-    from unspool.sources.event_spaces import chosen_spaces
+    from unspool.sources.formats.event_archives import chosen_spaces
 
     return chosen_spaces(log, events.spaces(), space)[0]
 
@@ -169,7 +169,7 @@ def record(files: tuple[Path, ...], log: Path, once: bool, poll: float | None, a
     Each file is a space of the log, named by its path as given. `unspool LOG.db` looks at it, live.
     """
     from unspool.events.log import EventLog
-    from unspool.sources.source_saves import SourceSaves
+    from unspool.sources.formats.source_saves import SourceSaves
 
     _refuse_log_itself(files, log)
     counts = {True: 0, False: 0}

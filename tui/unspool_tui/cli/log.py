@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from unspool.model.caller import passed_over_in
-from unspool.model.entries import KINDS, EntryKind
+from unspool.model.entries import KINDS, EntryKind, passed_over_in
 from unspool.model.paths import Path, format_path, parse_path
 from unspool.model.values import State, Value
 from unspool.query.errors import PathNotFound
@@ -187,7 +186,7 @@ def _show_value(out: Output, history: History, number: int, path: Path, as_json:
 
 def _at(view: StateView, path: Path, seq: int) -> Value:
     from unspool.model.wire import decode
-    from unspool.query.parts import find
+    from unspool.query.value_parts import find
 
     try:
         return decode(find(view.wire, path, f"entry {seq}")[1])

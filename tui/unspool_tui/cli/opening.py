@@ -75,7 +75,7 @@ def open_command(
 ) -> int:
     """Open each SOURCE in the terminal UI, side by side as tabs."""
     if merge:
-        from unspool.sources.merged import merged_name
+        from unspool.sources.formats.merged import merged_name
 
         sources = (merged_name(sources),)
         common = replace(common, source=sources[0])

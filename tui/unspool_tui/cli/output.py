@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from unspool.history.diff import Change, Diff
     from unspool.history.stats import HistoryStats
     from unspool.history.verdict import Problem, Verdict
-    from unspool.model.caller import Caller
-    from unspool.model.entries import Entry, Op
+    from unspool.model.entries import Caller, Entry, Op
     from unspool.query.checkers import CheckFinding, CheckReport
-    from unspool.query.doctor import Diagnosis
+    from unspool.query.doctor.diagnosis import Diagnosis
     from unspool.query.path_writes import PathWrite
     from unspool.query.repair import RepairReport
     from unspool.query.simulator import Candidate, Simulation
@@ -236,7 +235,7 @@ def setter(seq: int, *, certain: bool, older: bool) -> str:
 
 def dated(entry: Entry) -> dict[str, Value]:
     """Return when and why an entry happened for JSON."""
-    from unspool.model.caller import caller_of
+    from unspool.model.entries import caller_of
     from unspool.sources.timestamps import iso_time
 
     return {

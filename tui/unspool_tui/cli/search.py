@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unspool.model.caller import caller_of, passed_over_in
+from unspool.model.entries import caller_of, passed_over_in
 from unspool.model.paths import format_path
 from unspool.model.values import Value
 from unspool.sources.timestamps import iso_time
@@ -43,8 +43,7 @@ from unspool_tui.rendering.sanitize import visible
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.query.bisect import Bisection, Flip
-    from unspool.query.search import Asked
-    from unspool.query.search_hits import Hit
+    from unspool.query.search import Asked, Hit
 
 
 @click.command("search")
@@ -81,8 +80,7 @@ def search_command(
 
     `qty > 3` compares the values at every path that ends in `qty`. Upper case counts only where TEXT has some.
     """
-    from unspool.query.search import search
-    from unspool.query.search_hits import MOST_HITS
+    from unspool.query.search import MOST_HITS, search
 
     query = _query(text, expr, change, python, regex)
     with opened(common) as history, interruptible() as interruption:
@@ -106,10 +104,9 @@ def _query(text: str | None, expr: str | None, change: str | None, python: str |
     Raises:
         ExpressionError: an expression or pattern does not parse.
     """
-    from unspool.query.changes import ChangeQuestion
     from unspool.query.expressions import Expression
     from unspool.query.python_questions import PythonQuestion
-    from unspool.query.search import PatternQuery, parse_query
+    from unspool.query.search import ChangeQuestion, PatternQuery, parse_query
 
     if sum(one is not None for one in (text, expr, change, python)) != 1:
         raise click.UsageError("Give one of TEXT, --expr E, --change E and --python E.")
@@ -222,9 +219,9 @@ def _question(
         ExpressionError: it does not parse.
     """
     from unspool.query.bisect import bisect
-    from unspool.query.changes import ChangeQuestion, changes_where
     from unspool.query.expressions import Expression
     from unspool.query.python_questions import PythonQuestion
+    from unspool.query.search import ChangeQuestion, changes_where
 
     if change is not None:
         about = ChangeQuestion(change)

@@ -17,8 +17,7 @@ from unspool.delta.json_patch import state_patch
 from unspool.errors import UnspoolError
 from unspool.model.json_text import to_json
 from unspool.model.keys import spell_key, step_of
-from unspool.model.parts import MEMBER_FIELDS, value_parts
-from unspool.model.paths import Path, Step, format_path
+from unspool.model.paths import MEMBER_FIELDS, Path, Step, format_path, value_parts
 from unspool.model.values import MISSING, Tagged, Value
 from unspool_tui.panes.detail import Detail
 from unspool_tui.rendering import format_units

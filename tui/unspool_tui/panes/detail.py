@@ -11,8 +11,7 @@ from msgspec import Struct, field
 
 from unspool.errors import EntryNotKept, UnspoolError
 from unspool.history.history import without_context
-from unspool.model.caller import passed_over_in
-from unspool.model.entries import EntryKind
+from unspool.model.entries import EntryKind, passed_over_in
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool_tui.view.change_list import OPEN_BY_ITSELF

@@ -10,7 +10,7 @@ from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Glyphs, Row, Spans, on_grid, pad, wrap_words
 
 if TYPE_CHECKING:
-    from unspool.query.checkers_findings import CheckFinding
+    from unspool.query.findings import CheckFinding
 
 _BAR = 9
 _NAME = 17

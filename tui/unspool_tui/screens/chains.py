@@ -31,7 +31,7 @@ from unspool_tui.view.overview import Ledger
 
 if TYPE_CHECKING:
     from unspool.query.checkers import CheckReport
-    from unspool.query.doctor import Diagnosis, Finding
+    from unspool.query.doctor.diagnosis import Diagnosis, Finding
     from unspool_tui.screens.main import MainScreen
 
 
@@ -210,7 +210,7 @@ def chains_of(ledger: Ledger, limits: questions.LimitsOf) -> list[Chain]:
 
 
 def examined_chain(row: Any) -> Chain:
-    """Return a chain as the doctor (`unspool.query.doctor_chains.ChainRow`) sees it."""
+    """Return a chain as the doctor (`unspool.query.doctor.chains.ChainRow`) sees it."""
     return Chain(
         row.first,
         row.last,

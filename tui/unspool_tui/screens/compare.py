@@ -13,7 +13,7 @@ from unspool_tui.screens.page import Page, Tell
 from unspool_tui.view import moves
 
 if TYPE_CHECKING:
-    from unspool.query.divergence_facts import Divergence, PathDifference, Side
+    from unspool.query.compare import Divergence, PathDifference, Side
     from unspool_tui.screens.main import MainScreen
     from unspool_tui.tabs import Tabs
 

@@ -13,7 +13,7 @@ from unspool_tui.rendering.line import BLANK, Glyphs, Row, crop, on_grid, pad, w
 from unspool_tui.screens.page import Page
 
 if TYPE_CHECKING:
-    from unspool.query.footprint_facts import Footprint, Share, Spent
+    from unspool.query.disk_usage import Footprint, Share, Spent
     from unspool.query.simulator import Simulation
     from unspool_tui.screens.main import MainScreen
 

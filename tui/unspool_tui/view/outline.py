@@ -10,8 +10,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from unspool.model.keys import step_of
-from unspool.model.parts import content_of
-from unspool.model.paths import Key, Path, Step
+from unspool.model.paths import Key, Path, Step, content_of
 from unspool.model.values import MISSING, Value
 from unspool_tui.view.history_port import StateView
 

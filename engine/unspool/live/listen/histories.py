@@ -12,8 +12,7 @@ import msgspec
 
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, NewerSchema, UnreadableSource, UnspoolError
 from unspool.files.private import make_folder
-from unspool.model.caller import PASSED_OVER
-from unspool.model.entries import Entry
+from unspool.model.entries import PASSED_OVER, Entry
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import MISSING, Value
 from unspool.recorder.recorder import Recorder

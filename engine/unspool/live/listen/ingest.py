@@ -12,8 +12,8 @@ from unspool.live.listen.gate import Refused
 from unspool.live.listen.histories import Histories, StoreHistory
 from unspool.model.values import Value
 from unspool.sources.entries import UnusableRecord
-from unspool.sources.patches import PatchedDocument, operations_of
-from unspool.sources.states import action_label
+from unspool.sources.formats.patches import PatchedDocument, operations_of
+from unspool.sources.formats.states import action_label
 from unspool.sources.timestamps import to_ns
 
 PREFIX: Final = "/v1/"

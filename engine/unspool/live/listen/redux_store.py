@@ -33,7 +33,7 @@ from unspool.model.tags import Unrepresentable
 from unspool.model.values import MISSING, Value, strict_equal
 from unspool.model.wire import encode
 from unspool.sources.entries import SourceEntry, UnusableRecord, as_state
-from unspool.sources.redux import ActionRecords, LiftedState
+from unspool.sources.formats.redux import ActionRecords, LiftedState
 
 _INIT: Final = "@@INIT"
 _NOT_SENT: Final = Unrepresentable("state", "the app sends no state that is 0, '', false, null or undefined")

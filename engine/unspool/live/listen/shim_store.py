@@ -27,8 +27,8 @@ from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
 from unspool.sources.entries import UnusableRecord, as_state
 from unspool.sources.exports.redux import to_jsan
+from unspool.sources.formats.redux import ActionRecords
 from unspool.sources.opening import open_history
-from unspool.sources.redux import ActionRecords
 
 PATH: Final = "/shim"
 _INIT: Final = "@@INIT"

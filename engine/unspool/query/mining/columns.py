@@ -16,7 +16,7 @@ from typing import Any, Final, TypeGuard
 
 from unspool.delta.identity import names_identity
 from unspool.model.values import MISSING, Value
-from unspool.query.checkers_patterns import spell
+from unspool.query.findings import spell
 
 Columns = Mapping[str, Value]
 Place = tuple[str | int, ...]

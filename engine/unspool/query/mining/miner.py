@@ -14,16 +14,12 @@ from collections.abc import Iterator, Mapping
 from time import thread_time
 from typing import Final
 
-from unspool.model.caller import caller_of
-from unspool.model.entries import Entry
+from unspool.model.entries import Entry, caller_of
 from unspool.model.values import MISSING, Value
-from unspool.query.checkers_findings import CheckFinding, Scope
-from unspool.query.checkers_moments import Moment
-from unspool.query.checkers_patterns import spell
-from unspool.query.expression_values import plain
+from unspool.query.expression_functions import plain
+from unspool.query.findings import CheckFinding, Moment, Scope, spell
 from unspool.query.mining.columns import KEY, Columns, Place, Row, Table, is_number
-from unspool.query.mining.relations import Break, Kind, Relation
-from unspool.query.mining.seeding import references, seeds, totals
+from unspool.query.mining.relations import Break, Kind, Relation, references, seeds, totals
 
 _LOOKS: Final = 64
 """Entries between two looks at the clock."""

@@ -13,8 +13,7 @@ from unspool.errors import ConfigError
 from unspool.model.recipes import Recipe, Recipes, find_plain, tagged
 from unspool.model.values import Value
 from unspool.recorder.adapters.libraries import find_library
-from unspool.recorder.adapters.objects import find_object
-from unspool.recorder.adapters.standard import find_standard
+from unspool.recorder.adapters.standard import find_object, find_standard
 
 Objects = Literal["fields", "marker"]
 """How objects of classes that no adapter is for are kept: by their fields, or as a marker with type and short text."""

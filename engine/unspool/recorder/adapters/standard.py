@@ -1,4 +1,4 @@
-"""What the standard library's types are kept as; see also `unspool.model.standard` for those that come back as themselves."""
+"""Objects of classes that nobody made an adapter for are kept by their fields, as they are stored."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import logging
 import pathlib
 import random
 import re
+import sys
 import types
 import weakref
 from collections.abc import Callable
@@ -19,9 +20,35 @@ from contextlib import suppress
 from traceback import walk_tb
 from typing import Final, NamedTuple
 
-from unspool.model.recipes import Contents, Recipe, fields_reader, inherited_content, tagged, type_name
-from unspool.model.standard import CONTENTS
+from unspool.model.recipes import (
+    Contents,
+    Recipe,
+    fields_reader,
+    inherited_content,
+    module_name,
+    object_content,
+    stored_reader,
+    tagged,
+    type_name,
+)
+from unspool.model.tags import CONTENTS
 from unspool.model.values import Value
+
+
+def find_object(kind: type) -> Recipe | None:
+    """Return the recipe of a class of the app's own, or of a library's; None for one whose objects are no data.
+
+    Classes of the standard library that hold fields are services (threads, sockets, locks, tasks): following them
+    leads into the machinery of the program.
+    """
+    module = module_name(kind).partition(".")[0]
+    if module == __name__.partition(".")[0]:
+        # An app's object often holds its recorder, which leads to the bytes of all that the state was before.
+        return tagged(kind, lambda _: None)
+    if module in sys.stdlib_module_names and module != "__main__":
+        return None
+    return None if stored_reader(kind) is None else tagged(kind, object_content(kind))
+
 
 _NO_FACTS: Final = frozenset(("obj", "print_file_and_line"))
 """What exceptions hold for the interpreter: the object without an attribute leads into the machinery of the program."""

@@ -12,12 +12,11 @@ from typing import Final
 from unspool.errors import ConfigError
 from unspool.history.history import History, StateView
 from unspool.model.json_text import to_json
-from unspool.model.parts import value_parts
-from unspool.model.paths import Path, format_path, parse_path
+from unspool.model.paths import Path, format_path, parse_path, value_parts
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound
-from unspool.query.parts import find
+from unspool.query.value_parts import find
 from unspool.sources.exports.facts import entries_of, exact_time
 from unspool.sources.exports.options import ExportOptions
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from unspool.errors import EntryDropped
 from unspool.history.history import History, StateView
-from unspool.query.repair_records import hole_in
+from unspool.query.repair import hole_in
 
 MIB: Final = 1024 * 1024
 DEFAULT_REPORT_BYTES: Final = 8 * MIB

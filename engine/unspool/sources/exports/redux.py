@@ -20,7 +20,7 @@ from unspool.sources.exports.facts import entries_of, milliseconds
 from unspool.sources.exports.options import ExportOptions
 from unspool.sources.exports.rewriting import Part, list_part, object_part, rewritten
 from unspool.sources.exports.state_texts import StateTexts
-from unspool.sources.jsan import JSAN
+from unspool.sources.formats.redux import JSAN
 
 _TYPE: Final = "__serializedType__"
 _INIT: Final = "@@INIT"

@@ -13,6 +13,7 @@ from unspool.codec.records import FULL_CODECS, PackedRecords, Record
 from unspool.errors import CorruptHistory, EntryDropped, EntryNotFound, ReadOnlyHistory, UnspoolError
 from unspool.files.leftovers import ScratchFolder
 from unspool.model.entries import ChangeKind, Entry, EntryKind
+from unspool.store.atom_totals import empty_tally
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS
 from unspool.store.postgres.connection import Link, Target, load_driver, parse_target
 from unspool.store.postgres.tables import (
@@ -32,7 +33,6 @@ from unspool.store.postgres.tables import (
 from unspool.store.protocol import HOLE_META, Columns, Draft, RecordRun
 from unspool.store.recordings import Recording
 from unspool.store.tail import row_entry
-from unspool.store.tally import empty_tally
 
 _BATCH: Final = 4096
 """Rows without records asked for at once."""

@@ -15,7 +15,7 @@ from unspool.codec.records import Record, RecordCodec, encode_full, note_record,
 from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, EntryNotFound, HistoryLocked, StorageFailed, UnreadableSource
 from unspool.model import wire
-from unspool.model.caller import CONTEXT, SAME
+from unspool.model.entries import CONTEXT, SAME
 from unspool.model.values import Value
 from unspool.store.blocks import KIND_BITS, Row, pack_postings, posting
 from unspool.store.layout_1 import row_checksum

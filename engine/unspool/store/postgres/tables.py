@@ -24,11 +24,10 @@ from unspool.codec.records import Record, RecordCodec
 from unspool.errors import CorruptHistory, NewerSchema, UnreadableSource
 from unspool.model import wire
 from unspool.store.blocks import Row, unpack_postings
-from unspool.store.file_identity import KEY as IDENTITY
-from unspool.store.file_identity import identity_in, identity_row
 from unspool.store.layout_1 import checked_row
 from unspool.store.postgres.connection import Link, Target
-from unspool.store.recordings import Recording, recordings_among, rows_for
+from unspool.store.recordings import KEY as IDENTITY
+from unspool.store.recordings import Recording, identity_in, identity_row, recordings_among, rows_for
 
 _FIRST_VERSION: Final = 1
 _WITH_NOTES: Final = 2
