@@ -26,9 +26,9 @@ from unspool_tui.rendering.help_lines import help_rows
 from unspool_tui.rendering.line import ASCII, UNICODE, width_of, wrap_words
 from unspool_tui.screens.disk_usage import advice_rows, candidate_row, scatter_rows
 from unspool_tui.screens.exporting import safe_stem
-from unspool_tui.screens.menu import Choice, Menu
+from unspool_tui.screens.menu import Menu, MenuLine
+from unspool_tui.screens.messages import Told, log_rows
 from unspool_tui.screens.plot import Plot, plot_rows
-from unspool_tui.screens.replies import Told, log_rows
 from unspool_tui.view.model import View
 from unspool_tui.widgets.timeline import lane_row
 
@@ -67,7 +67,7 @@ def test_the_message_log_is_inert(told: list[tuple[str, str]], place: str, width
 @given(texts, st.lists(st.integers(0, 10**9), max_size=30), widths)
 def test_lanes_and_menus_are_inert(name: str, counts: list[int], width: int) -> None:
     assert_harmless(lane_row(name, counts, width, UNICODE), width)
-    menu = Menu(name, [Choice("", name, name, name)])
+    menu = Menu(name, [MenuLine("", name, name, name)])
     assert_harmless(menu._row(0, width), width)
 
 

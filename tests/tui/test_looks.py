@@ -19,7 +19,7 @@ from unspool.history.rebuild import CacheStats
 from unspool.store.file import FileStore
 from unspool_tui import questions
 from unspool_tui.app import UnspoolApp
-from unspool_tui.screens.replies import MessageLog
+from unspool_tui.screens.messages import MessageLog
 from unspool_tui.settings import Settings
 
 pytestmark = pytest.mark.skipif(

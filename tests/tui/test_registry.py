@@ -27,7 +27,7 @@ def test_every_action_is_pressed_by_a_test() -> None:
 
 
 def test_every_action_does_something() -> None:
-    assert set(CONTROLS) == set(BY_ID)
+    assert set(CONTROLS.actions) == set(BY_ID)
 
 
 def test_no_key_means_two_things() -> None:

@@ -14,7 +14,7 @@ from conftest import START_NS
 from unspool.model.paths import parse_path
 from unspool.sources.exports.options import ExportOptions
 from unspool.sources.exports.registry import EXPORTS, Export, export_lines
-from unspool_tui.controls.export import MOST_ENCODED, copy_text
+from unspool_tui.copy_values import MOST_ENCODED, copy_text
 from unspool_tui.screens import exporting
 from unspool_tui.screens.exporting import ExportRefused, check_target, write_new
 from unspool_tui.view.model import Pane

@@ -187,9 +187,9 @@ async def test_a_large_source_is_not_read_before_it_is_looked_at(
 async def test_a_source_behind_has_no_screen_until_it_is_looked_at(two: tuple[Path, Path]) -> None:
     async with drive(tabbed(*two)) as driver:
         await opened(driver, 1)
-        assert driver.app.tabs.all[1].main is None
+        assert driver.app.tab_screens.screen_of(driver.app.tabs.all[1]) is None
         await driver.press("L")
-        assert driver.app.tabs.all[1].main is driver.app.main
+        assert driver.app.tab_screens.screen_of(driver.app.tabs.all[1]) is driver.app.main
 
 
 async def test_the_entry_to_begin_at_is_given_for_each_source(two: tuple[Path, Path]) -> None:

@@ -148,9 +148,8 @@ class UnspoolApp(App[None]):
         if not hasattr(self, "main"):
             return
         self.pen = self._make_pen()
-        for tab in self.tabs.all:
-            if tab.main is not None:
-                tab.main.use_pen(self.pen)
+        for main in self.tab_screens.screens():
+            main.use_pen(self.pen)
         for screen in self.screen_stack:
             if isinstance(screen, Modal):
                 screen.use_pen(self.pen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from unspool_tui.actions import ACTIONS, GROUPS
-from unspool_tui.controls.export import YANKS
+from unspool_tui.copy_values import YANKS
 from unspool_tui.view.filters import HELP as FILTER_HELP
 from unspool_tui.view.moves import SHAPES
 

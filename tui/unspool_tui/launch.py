@@ -58,13 +58,13 @@ def run_app(
     # Nothing above may import Textual: it reads the variable when it is imported, and imports faster uncollected.
     with _without_tls():
         import textual.app  # noqa: F401
-    from unspool_tui.settings import load_settings
+    from unspool_tui.settings import load_settings  # nothing is loaded before the collector is tuned
 
     settings = load_settings(options.config)
     if options.no_color or not settings.color:
         # Textual reads the variable when an app is made.
         os.environ["NO_COLOR"] = "1"
-    from unspool_tui.app import UnspoolApp
+    from unspool_tui.app import UnspoolApp  # Textual reads its variables when it is loaded
 
     switching = sys.getswitchinterval()
     try:

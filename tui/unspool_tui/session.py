@@ -17,7 +17,6 @@ from unspool_tui.places import file_name, keep
 from unspool_tui.view.model import Against, InspectMode, Jumps, Pane, View
 
 if TYPE_CHECKING:
-    from unspool_tui.screens.main import MainScreen
     from unspool_tui.view.history_port import HistoryPort
 
 MOST_ADDRESSES: Final = 500
@@ -191,15 +190,16 @@ class PlaceRestorer:
         self._begun = begun
         self._follow = follow
 
-    def arrived(self, main: MainScreen) -> bool:
-        """Go back if that is possible now; say whether there is nothing more to wait for."""
-        view = main.view
+    def place(self, view: View, *, has_all: bool) -> View | None:
+        """Return the view at the remembered place, or the same view where the person went elsewhere; None to wait.
+
+        Args:
+            view: what is shown now.
+            has_all: it shows all that there was when the source had been read.
+        """
         if not view.follow and view.head != self._begun.head:
-            return True
+            return view
         # The place may have been the newest entry, or one with others behind it: only a later one tells.
-        if view.tip <= self._session.furthest and not main.follower.has_all:
-            return False
-        back = self._session.restore(view, at=None, follow=self._follow)
-        if back != view:
-            main.apply(back)
-        return True
+        if view.tip <= self._session.furthest and not has_all:
+            return None
+        return self._session.restore(view, at=None, follow=self._follow)

@@ -69,7 +69,7 @@ def load_settings(path: Path | None = None) -> Settings:
         if path is not None:
             raise ConfigError(f"{place}: there is no such settings file")
         return Settings()
-    import tomllib
+    import tomllib  # few have a settings file
 
     try:
         content = tomllib.loads(place.read_text("utf-8"))

@@ -117,7 +117,7 @@ class Source(Struct, frozen=True):
         Raises:
             UnspoolError: it cannot be opened.
         """
-        from unspool.sources.opening import open_history
+        from unspool.sources.opening import open_history  # the command line names sources before it opens any
 
         return open_history(
             self.name,
@@ -135,7 +135,7 @@ class Source(Struct, frozen=True):
 
     def is_cheap(self) -> bool:
         """Say whether it may be opened before anyone looks at it: it is small, or what is missed would be lost."""
-        from unspool.sources.opening import is_native
+        from unspool.sources.opening import is_native  # the command line names sources before it opens any
 
         if self.name.startswith((_GIT, _MERGE)) or is_postgres(self.name):
             return False
@@ -204,7 +204,7 @@ def _file_of(source: Source) -> Path | None:
 
 def _may_remember() -> bool:
     """Say whether the person lets the app remember; settings that are not valid are told where they matter."""
-    from unspool_tui.settings import load_settings
+    from unspool_tui.settings import load_settings  # only where something is remembered
 
     with suppress(ConfigError):
         return load_settings().remember

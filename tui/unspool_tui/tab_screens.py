@@ -3,27 +3,59 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 from textual.message import Message
+from textual.screen import Screen
 
 from unspool.errors import EntryNotFound
 from unspool_tui.actions import Keymap
 from unspool_tui.panes.scene import Look, Scene
 from unspool_tui.places import state_folder
+from unspool_tui.rendering.header import tab_row
 from unspool_tui.rendering.line import Glyphs
+from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.main import MainScreen
-from unspool_tui.session import Session
+from unspool_tui.screens.protocols import Controls
+from unspool_tui.session import PlaceRestorer, Session
 from unspool_tui.settings import Settings, UiOptions
+from unspool_tui.source import keep_choice, keep_identity
 from unspool_tui.tabs import Tab, Tabs
+from unspool_tui.view import moves
 from unspool_tui.view.model import View
+from unspool_tui.widgets.panel import TabLine
 
 if TYPE_CHECKING:
-    from unspool_tui.app import UnspoolApp
     from unspool_tui.view.history_port import HistoryPort
+
+
+class TabbedApp(Protocol):
+    """The app whose screens they are, as far as they need it."""
+
+    main: MainScreen
+
+    @property
+    def pen(self) -> Pen:
+        """What to draw with."""
+
+    @property
+    def screen(self) -> Screen[Any]:
+        """What is in front of everything."""
+
+    def know_mode(self, name: str, screen: Callable[[], MainScreen]) -> None:
+        """Let Textual know a stack of screens."""
+
+    def switch_mode(self, mode: str) -> object:
+        """Bring a stack of screens to the front."""
+
+    def remove_mode(self, mode: str) -> object:
+        """Forget a stack of screens."""
+
+    def post_message(self, message: Message) -> bool:
+        """Have a message handled in the app's turn; safe from any thread."""
 
 
 class TabTold(Message):
@@ -38,7 +70,7 @@ class TabScreens:
     """The tabs of an app and their screens; the one in front is `app.main`."""
 
     def __init__(
-        self, app: UnspoolApp, tabs: Tabs, settings: Settings, options: UiOptions, look: Glyphs, *, follow: bool
+        self, app: TabbedApp, tabs: Tabs, settings: Settings, options: UiOptions, look: Glyphs, *, follow: bool
     ) -> None:
         """Prepare to show tabs.
 
@@ -57,6 +89,7 @@ class TabScreens:
         self._options = options
         self._glyphs = look
         self._follow = follow
+        self._screens: dict[Tab, MainScreen] = {}
         self._modes: dict[MainScreen, str] = {}
         self.chosen_theme: str | None = None
         """The theme chosen since the start, empty when it is that of the settings; None when none was."""
@@ -75,9 +108,26 @@ class TabScreens:
             EntryNotFound: the entry to begin at is not there.
         """
         tab = self.tabs.front_tab
-        main = tab.main = self._screen_for(tab, history, self.session_of(tab, history))
+        main = self._keep(tab, self._screen_for(tab, history, self.session_of(tab, history)))
         self._modes[main] = mode
         return main
+
+    def screens(self) -> list[MainScreen]:
+        """Return the screens that there are."""
+        return list(self._screens.values())
+
+    def screen_of(self, tab: Tab) -> MainScreen | None:
+        """Return the screen of a tab; None before it was looked at."""
+        return self._screens.get(tab)
+
+    def _keep(self, tab: Tab, main: MainScreen) -> MainScreen:
+        self._screens[tab] = main
+        tab.shown = lambda: main.view.total
+        return main
+
+    def _drop(self, tab: Tab) -> MainScreen | None:
+        tab.shown = None
+        return self._screens.pop(tab, None)
 
     def _screen_for(self, tab: Tab, history: HistoryPort, session: Session) -> MainScreen:
         scene = Scene(history, Look(self._glyphs, self._options.zone))
@@ -88,7 +138,7 @@ class TabScreens:
         waits = tab.at is None and session.furthest >= (view.tip if history.is_foreign else view.total)
         if waits:
             view = replace(view, follow=False)
-        main = MainScreen(scene, view, Keymap(self._settings.keys), self._app.pen)
+        main = MainScreen(scene, view, Keymap(self._settings.keys), self._app.pen, _load_controls)
         poll = self._options.poll
         main.follower.poll = poll if poll is not None else self._settings.poll or None
         main.follower.enabled = self._follow
@@ -100,8 +150,6 @@ class TabScreens:
             main.call_later(main.flash, tab.note, "warning")
             tab.note = ""
         if waits:
-            from unspool_tui.session import PlaceRestorer
-
             main.restorer = PlaceRestorer(session, view, follow=self._follow)
         return main
 
@@ -113,41 +161,55 @@ class TabScreens:
         """Remember the places, and stop what works for tabs behind the one in front."""
         for tab in self.tabs.all:
             self._save(tab)
-            if tab.main is not None and tab.main is not self._app.main:
-                tab.main.stop()
+        for main in self._screens.values():
+            if main is not self._app.main:
+                main.stop()
 
     def _save(self, tab: Tab) -> None:
-        if tab.main is not None and tab.session is not None:
-            tab.session.save(tab.main.view, self.chosen_theme)
+        main = self._screens.get(tab)
+        if main is not None and tab.session is not None:
+            tab.session.save(main.view, self.chosen_theme)
 
-    def show(self, number: int) -> None:
-        """Bring a tab to the front; its screen is made when it is looked at for the first time."""
+    def show(self, number: int, at: int | None = None) -> None:
+        """Bring a tab to the front; its screen is made when it is looked at for the first time.
+
+        Args:
+            number: which tab; where there is none, nothing is done.
+            at: the entry to show there; None leaves the place as it is.
+        """
         if number == self.tabs.front or not 0 <= number < len(self.tabs):
             return
         self._leave(self.tabs.front_tab)
         self.tabs.front = number
+        main = self._screens.get(self.tabs.front_tab)
+        if at is not None and main is not None:
+            main.apply(moves.jump_to(main.view, at))
+        elif at is not None:
+            self.tabs.front_tab.at = at
         self._bring(self.tabs.front_tab)
 
     def _leave(self, tab: Tab) -> None:
-        if tab.main is None:
+        main = self._screens.get(tab)
+        if main is None:
             return
         if tab.history is None:
             # A stand-in costs nothing to make again.
-            tab.main = None
+            self._drop(tab)
             return
-        tab.seen = tab.main.view.total
-        tab.main.go_behind()
+        tab.seen = main.view.total
+        main.go_behind()
 
     def _bring(self, tab: Tab) -> None:
         """Put a tab's screen in front, making it first where there is none."""
-        if tab.main is None:
-            tab.main = self._new_screen(tab) if tab.history is not None else self._stand_in(tab)
-        before, self._app.main = self._app.main, tab.main
+        main = self._screens.get(tab)
+        if main is None:
+            main = self._keep(tab, self._new_screen(tab) if tab.history is not None else self._stand_in(tab))
+        before, self._app.main = self._app.main, main
         # Textual calls a stack of screens a mode. The first one is known to it only from here on.
-        for screen in (before, tab.main):
+        for screen in (before, main):
             self._app.know_mode(self._modes.setdefault(screen, f"tab-{id(screen)}"), partial(_itself, screen))
-        self._app.switch_mode(self._modes[tab.main])
-        if not any(other.main is before for other in self.tabs.all):
+        self._app.switch_mode(self._modes[main])
+        if before not in self._screens.values():
             self._app.remove_mode(self._modes.pop(before))
 
     def _new_screen(self, tab: Tab) -> MainScreen:
@@ -180,23 +242,24 @@ class TabScreens:
         """Take note of what a thread has about a tab."""
         if tab is self.tabs.front_tab:
             self.settle()
-        elif tab.history is not None and tab.main is None and self._follow:
+        elif tab.history is not None and tab not in self._screens and self._follow:
             self.tabs.watch(tab)
         self._app.main.repaint()
 
     def settle(self) -> None:
         """Give the tab in front its own screen as soon as it is open, or tell why it was refused."""
         tab = self.tabs.front_tab
-        if tab.main is None or tab.main.scene.history is tab.history or self._app.screen is not self._app.main:
+        main = self._screens.get(tab)
+        if main is None or main.scene.history is tab.history or self._app.screen is not self._app.main:
             return
         if tab.history is not None:
-            tab.main = None
+            self._drop(tab)
             self._bring(tab)
         elif tab.error:
-            absent = tab.main.scene.history
+            absent = main.scene.history
             absent.refused(tab.error)  # type: ignore[attr-defined]
-            tab.main.scene.say(tab.error, tab.main.view)
-            tab.main.repaint()
+            main.scene.say(tab.error, main.view)
+            main.repaint()
 
     def reopen(self, select: Mapping[str, str]) -> None:
         """Show another part of the source in front: it is opened anew, and has a place of its own."""
@@ -204,15 +267,13 @@ class TabScreens:
         if tab.source is None or tab.opening:
             return
         self._save(tab)
-        old = tab.history, tab.main
+        old = tab.history, self._drop(tab)
         tab.source = replace(tab.source, select=dict(select))
-        tab.history = tab.main = tab.session = tab.at = None
+        tab.history = tab.session = tab.at = None
         tab.error, tab.given = "", {}
         self._bring(tab)
         _close_behind(*old)
         if self.remembers:
-            from unspool_tui.source import keep_choice
-
             keep_choice(tab.source, select)
 
     def remember_theme(self, name: str) -> None:
@@ -223,17 +284,19 @@ class TabScreens:
         """Keep identity keys for the source in front."""
         source = self.tabs.front_tab.source
         if source is not None and self.remembers:
-            from unspool_tui.source import keep_identity
-
             keep_identity(source, identity)
 
     def show_line(self) -> None:
         """Draw the line of tabs."""
-        from unspool_tui.rendering.header import tab_row
-        from unspool_tui.widgets.panel import TabLine
-
         line = self._app.main.query_one(TabLine)
         line.show(tab_row(self.tabs.labels(), self.tabs.front, line.columns, self._glyphs))
+
+
+def _load_controls() -> Controls:
+    # Keys and clicks open pages: the first paint waits for none of them.
+    from unspool_tui.controls import CONTROLS
+
+    return CONTROLS
 
 
 def _itself(screen: MainScreen) -> MainScreen:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct, field
 
 from unspool.errors import UnspoolError
-from unspool_tui.source import STANDARD_INPUT, Source
+from unspool_tui.source import STANDARD_INPUT, Source, distinct_names
 
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.sources.watch import FileWatcher
     from unspool_tui.rendering.header import Label
-    from unspool_tui.screens.main import MainScreen
     from unspool_tui.session import Session
     from unspool_tui.view.history_port import HistoryPort
 
@@ -33,7 +32,7 @@ class Tab(Struct, eq=False):
         history: the open history; None before it was opened, and when it was refused.
         error: why it was refused.
         opening: a thread is opening it.
-        main: its screen, once it was looked at.
+        shown: gives the entries that its screen shows; None while it has no screen.
         session: its remembered place, once it was looked at.
         total: entries, as far as known while it has no screen.
         seen: entries there were when it was last looked at.
@@ -47,7 +46,7 @@ class Tab(Struct, eq=False):
     history: HistoryPort | None = None
     error: str = ""
     opening: bool = False
-    main: MainScreen | None = None
+    shown: Callable[[], int] | None = None
     session: Session | None = None
     total: int = 0
     seen: int = 0
@@ -67,7 +66,7 @@ class Tab(Struct, eq=False):
         """Entries that arrived since it was last looked at."""
         if self.history is None:
             return 0
-        total = self.total if self.main is None else self.main.view.total
+        total = self.total if self.shown is None else self.shown()
         return max(0, total - self.seen)
 
     def open(self) -> bool:
@@ -137,14 +136,12 @@ class Tabs:
     def name(self, number: int) -> str:
         """Return a name that tells a tab from the others."""
         if not self._names:
-            from unspool_tui.source import distinct_names
-
             self._names = distinct_names([tab.name for tab in self.all])
         return self._names[number]
 
     def labels(self) -> list[Label]:
         """Return what the line of tabs says of each."""
-        from unspool_tui.rendering.header import Label
+        from unspool_tui.rendering.header import Label  # draws with Rich, which the command line does without
 
         return [
             Label(self.name(number), tab.new if number != self.front else 0, tab.opening, bool(tab.error))
@@ -243,13 +240,13 @@ class BackgroundWatch:
         threading.Thread(target=self._start, args=(tab,), name="unspool-background-watch-start", daemon=True).start()
 
     def _start(self, tab: Tab) -> None:
-        from unspool.sources.watch import FileWatcher
+        from unspool.sources.watch import FileWatcher  # takes longer to load than the main screen; this is a thread
 
         if tab.history is None or tab.source is None:
             return
         watcher = FileWatcher(tab.history.watch_paths, self._wake.set, poll=tab.source.poll)
         with self._lock:
-            if self._closing.is_set() or tab.main is not None or tab in self._watched:
+            if self._closing.is_set() or tab.shown is not None or tab in self._watched:
                 return
             watcher.start()
             self._watched[tab] = watcher

@@ -1,23 +1,37 @@
-"""The controls of each action of the registry, by what they do."""
+"""What each action of the registry does, by what it is about; and what the main screen does when something happens."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from unspool_tui.controls import app, export, navigation, search, tabs, view
+from unspool_tui.screens.protocols import Controls, HistoryScreen
 
-if TYPE_CHECKING:
-    from unspool_tui.screens.main import MainScreen
 
-Control = Callable[["MainScreen"], None]
+def _begun(main: HistoryScreen) -> None:
+    if main.first_filter:
+        search.restore_filter(main, main.first_filter)
+    if main.scene.history.is_foreign:
+        tabs.offer_many(main)
 
-CONTROLS: Final[Mapping[str, Control]] = {
-    **navigation.CONTROLS,
-    **search.CONTROLS,
-    **view.CONTROLS,
-    **tabs.CONTROLS,
-    **export.CONTROLS,
-    **app.CONTROLS,
-}
-"""Every action id with what it does; a test holds it to the registry."""
+
+def _is_read(main: HistoryScreen) -> None:
+    if main.unchecked:
+        view.check_identity(main, main.unchecked)
+
+
+CONTROLS: Final = Controls(
+    actions={
+        **navigation.CONTROLS,
+        **search.CONTROLS,
+        **view.CONTROLS,
+        **tabs.CONTROLS,
+        **export.CONTROLS,
+        **app.CONTROLS,
+    },
+    begun=_begun,
+    is_read=_is_read,
+    grown=search.extend_rows,
+    clicked=navigation.click,
+)
+"""A test holds its actions to the registry."""

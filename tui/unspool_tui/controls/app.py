@@ -10,17 +10,20 @@ from msgspec.structs import replace
 from unspool.errors import UnspoolError
 from unspool_tui.actions import BY_ID
 from unspool_tui.controls import navigation, search
+from unspool_tui.rendering.help_lines import help_rows
+from unspool_tui.screens.menu import Menu, MenuLine, Palette
+from unspool_tui.screens.messages import log_rows
+from unspool_tui.screens.modal import Reader
 from unspool_tui.view import moves
 from unspool_tui.view.moves import find_place, looks_like_place
 from unspool_tui.worker import Kind
 
 if TYPE_CHECKING:
-    from unspool_tui.screens.main import MainScreen
+    from unspool_tui.screens.protocols import HistoryScreen
 
 
-def palette(main: MainScreen) -> None:
+def palette(main: HistoryScreen) -> None:
     """Ask for a place or an action."""
-    from unspool_tui.screens.menu import Palette
 
     def typed(text: str | None) -> None:
         if text is None:
@@ -33,7 +36,7 @@ def palette(main: MainScreen) -> None:
     main.open(Palette(main), typed)
 
 
-def go_to(main: MainScreen, text: str) -> None:
+def go_to(main: HistoryScreen, text: str) -> None:
     """Go to a typed place, or say why it is none."""
     view, scene = main.view, main.scene
     times = scene.ledger.columns.timestamp_ns
@@ -46,22 +49,17 @@ def go_to(main: MainScreen, text: str) -> None:
     main.apply(move(main.view, seq))
 
 
-def show_help(main: MainScreen) -> None:
+def show_help(main: HistoryScreen) -> None:
     """Show what can be done here."""
-    from unspool_tui.rendering.help_lines import help_rows
-    from unspool_tui.screens.modal import Reader
-
     view, keymap, glyphs = main.view, main.keymap, main.pen.glyphs
     main.open(Reader("Help", lambda width: help_rows(view, keymap, glyphs, width)))
 
 
-def theme(main: MainScreen) -> None:
+def theme(main: HistoryScreen) -> None:
     """Choose the colours; each shows as the cursor reaches it, Escape takes it back."""
-    from unspool_tui.screens.menu import Choice, Menu
-
     app = main.unspool_app
     before = app.theme
-    choices = [Choice("", name, name, "current" if name == before else "") for name in app.theme_names()]
+    choices = [MenuLine("", name, name, "current" if name == before else "") for name in app.theme_names()]
 
     def preview(name: str) -> None:
         app.theme = name
@@ -74,23 +72,20 @@ def theme(main: MainScreen) -> None:
     main.open(Menu("Theme", choices, at=before, preview=preview), chosen)
 
 
-def show_log(main: MainScreen) -> None:
+def show_log(main: HistoryScreen) -> None:
     """Show what the app told, and what is wrong with the source."""
-    from unspool_tui.screens.modal import Reader
-    from unspool_tui.screens.replies import log_rows
-
     told, verdict = main.messages.all(), main.scene.history.verdict
     main.open(Reader("Messages", lambda width: log_rows(told, verdict, width), at_end=True))
 
 
-def reread(main: MainScreen) -> None:
+def reread(main: HistoryScreen) -> None:
     """Look for new entries now."""
     before = main.view.total
     main.follower.look()
     main.flash(f"looking for new entries after #{before - 1}" if before else "looking for entries")
 
 
-def escape(main: MainScreen) -> None:
+def escape(main: HistoryScreen) -> None:
     """Leave what is innermost: a running search, playing, zoom, reading the source, the search, the filter."""
     view = main.view
     if main.flash_text is not None:
@@ -117,12 +112,12 @@ def escape(main: MainScreen) -> None:
         search.start_filter(main, "")
 
 
-def leave(main: MainScreen) -> None:
+def leave(main: HistoryScreen) -> None:
     """Leave; the place is remembered."""
     main.app.exit()
 
 
-CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
+CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "palette": palette,
     "help": show_help,
     "theme": theme,

@@ -19,33 +19,33 @@ from unspool_tui.view.outline import container_of
 from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
-    from unspool_tui.screens.main import MainScreen
+    from unspool_tui.screens.protocols import HistoryScreen
 
 Look = Callable[[HistoryPort, Path, int, Callable[[], bool]], questions.Arrival | None]
 """Finds the entry before or after one that sets a value."""
 
 
-def step_prev(main: MainScreen) -> None:
+def step_prev(main: HistoryScreen) -> None:
     """Go one entry back."""
     main.apply(moves.step(main.view, main.rows, -1))
 
 
-def step_next(main: MainScreen) -> None:
+def step_next(main: HistoryScreen) -> None:
     """Go one entry forward."""
     main.apply(moves.step(main.view, main.rows, 1))
 
 
-def full_prev(main: MainScreen) -> None:
+def full_prev(main: HistoryScreen) -> None:
     """Go to the full snapshot before."""
     _to_full(main, main.scene.ledger.previous_full(main.view.head), "before")
 
 
-def full_next(main: MainScreen) -> None:
+def full_next(main: HistoryScreen) -> None:
     """Go to the full snapshot after."""
     _to_full(main, main.scene.ledger.next_full(main.view.head), "after")
 
 
-def _to_full(main: MainScreen, seq: int | None, where: str) -> None:
+def _to_full(main: HistoryScreen, seq: int | None, where: str) -> None:
     if not main.scene.ledger.ready:
         main.flash("the history is still being read", "warning")
     elif seq is None:
@@ -54,12 +54,12 @@ def _to_full(main: MainScreen, seq: int | None, where: str) -> None:
         main.apply(moves.jump_to(main.view, seq))
 
 
-def atom_prev(main: MainScreen) -> None:
+def atom_prev(main: HistoryScreen) -> None:
     """Go to the last entry before that set what is selected."""
     _travel(main, questions.previous_write, "before")
 
 
-def atom_next(main: MainScreen) -> None:
+def atom_next(main: HistoryScreen) -> None:
     """Go to the next entry that sets what is selected."""
     _travel(main, questions.next_write, "after")
 
@@ -67,7 +67,7 @@ def atom_next(main: MainScreen) -> None:
 class _Journey:
     """Going from write to write: keys typed faster than the history answers are gone through one after the other."""
 
-    def __init__(self, main: MainScreen) -> None:
+    def __init__(self, main: HistoryScreen) -> None:
         self._main = main
         self._ahead: list[tuple[Look, str]] = []
         self.under_way = False
@@ -105,73 +105,73 @@ class _Journey:
             self._ask()
 
 
-def _travel(main: MainScreen, look: Look, where: str) -> None:
+def _travel(main: HistoryScreen, look: Look, where: str) -> None:
     journey = main.askers.get(Kind.TRAVEL)
     if not isinstance(journey, _Journey) or not journey.under_way:
         journey = _Journey(main)
     journey.go(look, where)
 
 
-def go_first(main: MainScreen) -> None:
+def go_first(main: HistoryScreen) -> None:
     """Go to the first entry."""
     main.apply(moves.edge(main.view, main.rows, last=False))
 
 
-def go_last(main: MainScreen) -> None:
+def go_last(main: HistoryScreen) -> None:
     """Go to the newest entry."""
     main.apply(moves.edge(main.view, main.rows, last=True))
 
 
-def jump_back(main: MainScreen) -> None:
+def jump_back(main: HistoryScreen) -> None:
     """Return to where the last jump began."""
     main.apply(moves.jump_back(main.view))
 
 
-def jump_forward(main: MainScreen) -> None:
+def jump_forward(main: HistoryScreen) -> None:
     """Undo a jump back."""
     main.apply(moves.jump_forward(main.view))
 
 
-def follow(main: MainScreen) -> None:
+def follow(main: HistoryScreen) -> None:
     """Follow or stop following."""
     main.apply(moves.toggle_follow(main.view))
 
 
-def play(main: MainScreen) -> None:
+def play(main: HistoryScreen) -> None:
     """Start or stop playing."""
     main.apply(moves.toggle_play(main.view))
     main.follower.schedule(main.view)
 
 
-def play_faster(main: MainScreen) -> None:
+def play_faster(main: HistoryScreen) -> None:
     """Play faster."""
     _speed(main, 1)
 
 
-def play_slower(main: MainScreen) -> None:
+def play_slower(main: HistoryScreen) -> None:
     """Play slower."""
     _speed(main, -1)
 
 
-def _speed(main: MainScreen, by: int) -> None:
+def _speed(main: HistoryScreen, by: int) -> None:
     main.apply(moves.change_speed(main.view, by))
     main.follower.schedule(main.view)
     speed = SPEEDS[main.view.speed]
     main.flash(f"plays {f'{speed:g} entries a second' if speed else 'with the real gaps'}")
 
 
-def stop_playing(main: MainScreen) -> None:
+def stop_playing(main: HistoryScreen) -> None:
     """Stop playing."""
     main.apply(replace(main.view, playing=False))
     main.follower.schedule(main.view)
 
 
-def by_rows(main: MainScreen, rows: int) -> None:
+def by_rows(main: HistoryScreen, rows: int) -> None:
     """Move the cursor of the focused pane; Stats has none and scrolls."""
     view, pane = main.view, main.view.focus
     if pane is Pane.STATS:
         panel = main.panels[pane]
-        main.painter.scroll_memory.scroll(pane, view, max(0, min(panel.top + rows, panel.count - panel.page)))
+        main.scroll_memory.scroll(pane, view, max(0, min(panel.top + rows, panel.count - panel.page)))
         main.repaint()
     elif pane is Pane.HISTORY:
         tell_beginning(main, is_there=rows < 0 and view.head == view.first)
@@ -180,18 +180,18 @@ def by_rows(main: MainScreen, rows: int) -> None:
         main.apply(at(main, view, pane, row(main, pane) + rows))
 
 
-def tell_beginning(main: MainScreen, *, is_there: bool) -> None:
+def tell_beginning(main: HistoryScreen, *, is_there: bool) -> None:
     """Say where somebody wants to go further back that what was there was dropped."""
     if is_there and main.view.first:
         main.flash(main.scene.history.told_dropped(), "warning")
 
 
-def by_half_page(main: MainScreen, direction: int) -> None:
+def by_half_page(main: HistoryScreen, direction: int) -> None:
     """Move half a page."""
     by_rows(main, direction * max(1, main.panels[main.view.focus].page // 2))
 
 
-def to_edge(main: MainScreen, *, last: bool) -> None:
+def to_edge(main: HistoryScreen, *, last: bool) -> None:
     """Move to the first or last row."""
     pane = main.view.focus
     if pane is Pane.HISTORY:
@@ -201,7 +201,7 @@ def to_edge(main: MainScreen, *, last: bool) -> None:
         by_rows(main, count(main, pane) if last else -count(main, pane))
 
 
-def fold(main: MainScreen) -> None:
+def fold(main: HistoryScreen) -> None:
     """Fold the row; what is folded already moves to what is around it."""
     view, pane = main.view, main.view.focus
     if pane is Pane.CHANGES:
@@ -218,7 +218,7 @@ def fold(main: MainScreen) -> None:
             main.apply(replace(view, selected=node.address[:-1]))
 
 
-def unfold(main: MainScreen) -> None:
+def unfold(main: HistoryScreen) -> None:
     """Unfold the row; what is unfolded already moves into it."""
     view, pane = main.view, main.view.focus
     if pane is Pane.HISTORY:
@@ -239,7 +239,7 @@ def unfold(main: MainScreen) -> None:
             main.apply(moves.set_unfolded(view, node.address, open_=True))
 
 
-def toggle(main: MainScreen) -> None:
+def toggle(main: HistoryScreen) -> None:
     """Fold what is open, unfold what is not."""
     view, pane = main.view, main.view.focus
     if pane is Pane.CHANGES:
@@ -255,7 +255,7 @@ def toggle(main: MainScreen) -> None:
             main.apply(moves.set_unfolded(view, node.address, open_=not node.unfolded))
 
 
-def open_row(main: MainScreen) -> None:
+def open_row(main: HistoryScreen) -> None:
     """Go deeper: from an entry to its changes, from a change to the value, from a value to who set it."""
     view, pane = main.view, main.view.focus
     if pane is Pane.HISTORY:
@@ -272,7 +272,7 @@ def open_row(main: MainScreen) -> None:
         _open_value(main, view)
 
 
-def _open_value(main: MainScreen, view: View) -> None:
+def _open_value(main: HistoryScreen, view: View) -> None:
     node = main.scene.inspect.node(row(main, Pane.INSPECT))
     if node is None:
         return
@@ -288,13 +288,13 @@ def _open_value(main: MainScreen, view: View) -> None:
         main.apply(moves.jump_to(replace(view, selected=node.address), origin.seq))
 
 
-def _item(main: MainScreen) -> Item | None:
+def _item(main: HistoryScreen) -> Item | None:
     items = main.scene.changes.items
     place = row(main, Pane.CHANGES)
     return items[place] if place < len(items) else None
 
 
-def focus(main: MainScreen, pane: Pane) -> None:
+def focus(main: HistoryScreen, pane: Pane) -> None:
     """Focus a pane."""
     view = moves.focus(main.view, pane)
     if pane in (Pane.CHANGES, Pane.INSPECT) and not view.selected:
@@ -302,13 +302,13 @@ def focus(main: MainScreen, pane: Pane) -> None:
     main.apply(view)
 
 
-def cycle(main: MainScreen, by: int) -> None:
+def cycle(main: HistoryScreen, by: int) -> None:
     """Focus the next or previous pane."""
     width: Width = main.width_class
     focus(main, moves.cycle_focus(main.view, width, by).focus)
 
 
-def count(main: MainScreen, pane: Pane) -> int:
+def count(main: HistoryScreen, pane: Pane) -> int:
     """Return how many rows a pane has."""
     match pane:
         case Pane.HISTORY:
@@ -320,7 +320,7 @@ def count(main: MainScreen, pane: Pane) -> int:
     return main.panels[pane].count
 
 
-def row(main: MainScreen, pane: Pane) -> int:
+def row(main: HistoryScreen, pane: Pane) -> int:
     """Return the row a pane's cursor is on; the first where it is on none."""
     match pane:
         case Pane.HISTORY:
@@ -332,7 +332,7 @@ def row(main: MainScreen, pane: Pane) -> int:
     return main.panels[pane].top
 
 
-def at(main: MainScreen, view: View, pane: Pane, place: int) -> View:
+def at(main: HistoryScreen, view: View, pane: Pane, place: int) -> View:
     """Return the view with a pane's cursor on a row."""
     last = count(main, pane) - 1
     if last < 0:
@@ -350,7 +350,15 @@ def at(main: MainScreen, view: View, pane: Pane, place: int) -> View:
     return view
 
 
-CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
+def click(main: HistoryScreen, pane: Pane, place: int, twice: bool) -> None:
+    """Focus a panel and select the row that was hit; a second click opens it. `place` is -1 beside the rows."""
+    view = moves.focus(main.view, pane)
+    main.apply(view if place < 0 else at(main, view, pane, place))
+    if twice and place >= 0:
+        open_row(main)
+
+
+CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "step.prev": step_prev,
     "step.next": step_next,
     "atom.prev": atom_prev,

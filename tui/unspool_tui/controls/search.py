@@ -13,6 +13,8 @@ from unspool.model.paths import format_path
 from unspool_tui.questions import Turn, asked, check_question, check_search, search, turns, writes
 from unspool_tui.questions import Write as ValueWrite
 from unspool_tui.rendering import format_units
+from unspool_tui.screens.menu import Menu, MenuLine
+from unspool_tui.screens.modal import Prompt
 from unspool_tui.view import filters, moves
 from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Filter, Search
@@ -20,12 +22,11 @@ from unspool_tui.worker import SLICE_SECONDS, Kind, Reply
 
 if TYPE_CHECKING:
     from unspool.history.history import StateView
-    from unspool_tui.screens.main import MainScreen
+    from unspool_tui.screens.protocols import HistoryScreen
 
 
-def ask_search(main: MainScreen) -> None:
+def ask_search(main: HistoryScreen) -> None:
     """Ask what to look for, and look."""
-    from unspool_tui.screens.modal import Prompt
 
     def typed(text: str | None) -> None:
         if text is not None and text.strip():
@@ -39,9 +40,9 @@ def ask_search(main: MainScreen) -> None:
     main.open(Prompt("/", hint, check=check_search, history=main.typed["search"], complete=complete), typed)
 
 
-def offering(main: MainScreen) -> Callable[[str], list[str]]:
+def offering(main: HistoryScreen) -> Callable[[str], list[str]]:
     """Return what completes a line that ends in a path into the state at the head, which a worker looks up meanwhile."""
-    from unspool.query.path_completion import expression_completions
+    from unspool.query.path_completion import expression_completions  # loaded with the first question
 
     history, head = main.scene.history, main.view.head
     state: list[StateView] = []
@@ -54,7 +55,7 @@ def offering(main: MainScreen) -> Callable[[str], list[str]]:
     return lambda typed: expression_completions(state[0], typed) if state else []
 
 
-def start_search(main: MainScreen, text: str) -> None:
+def start_search(main: HistoryScreen, text: str) -> None:
     """Look through all entries; hits appear as they are found, and the head goes to the first."""
     hits = array("q")
     main.hit_paths = {}
@@ -88,23 +89,23 @@ def _told(found: int, text: str) -> str:
     return f"{text}: " + ("1 entry" if found == 1 else f"{found:,} entries")
 
 
-def stop_search(main: MainScreen) -> None:
+def stop_search(main: HistoryScreen) -> None:
     """Forget the search, a running one too."""
     main.worker.cancel(Kind.SEARCH)
     main.apply(replace(main.view, search=Search()))
 
 
-def search_next(main: MainScreen) -> None:
+def search_next(main: HistoryScreen) -> None:
     """Go to the next hit."""
     _to_hit(main, 1)
 
 
-def search_prev(main: MainScreen) -> None:
+def search_prev(main: HistoryScreen) -> None:
     """Go to the hit before."""
     _to_hit(main, -1)
 
 
-def _to_hit(main: MainScreen, step: int) -> None:
+def _to_hit(main: HistoryScreen, step: int) -> None:
     """Go to the next (+1) or previous (-1) hit, or to one at or after the head (0)."""
     view = main.view
     seq = moves.next_hit(replace(view, head=view.head - 1) if step == 0 else view, step or 1)
@@ -115,15 +116,14 @@ def _to_hit(main: MainScreen, step: int) -> None:
     main.apply(moves.reveal(moved, path) if path else moved)
 
 
-def go(main: MainScreen, seq: str | None) -> None:
+def go(main: HistoryScreen, seq: str | None) -> None:
     """Go to the entry that a menu returned."""
     if seq is not None:
         main.apply(moves.jump_to(main.view, int(seq)))
 
 
-def ask_filter(main: MainScreen) -> None:
+def ask_filter(main: HistoryScreen) -> None:
     """Ask which entries to show."""
-    from unspool_tui.screens.modal import Prompt
 
     def check(text: str) -> str:
         filters.compile_filter(filters.parse_filter(text), main.scene.history)
@@ -138,7 +138,7 @@ def ask_filter(main: MainScreen) -> None:
     main.open(prompt, typed)
 
 
-def start_filter(main: MainScreen, text: str) -> None:
+def start_filter(main: HistoryScreen, text: str) -> None:
     """Show only the entries that pass; without a text show all again."""
     main.worker.cancel(Kind.FILTER)
     if not text:
@@ -163,7 +163,7 @@ def start_filter(main: MainScreen, text: str) -> None:
     main.ask(Kind.FILTER, lambda: _pass_through(keep, first, total), take)
 
 
-def restore_filter(main: MainScreen, text: str) -> None:
+def restore_filter(main: HistoryScreen, text: str) -> None:
     """Filter as when the source was left; a remembered filter that no longer parses is forgotten."""
     try:
         filters.compile_filter(filters.parse_filter(text), main.scene.history)
@@ -186,7 +186,7 @@ def _pass_through(keep: Keep, first: int, total: int) -> Iterator[list[int] | No
     yield batch
 
 
-def extend_rows(main: MainScreen, before: int, total: int) -> None:
+def extend_rows(main: HistoryScreen, before: int, total: int) -> None:
     """Let the entries from `before` to `total - 1` into the filtered list, those that pass."""
     keep = main.keep
     if keep is not None:
@@ -194,20 +194,18 @@ def extend_rows(main: MainScreen, before: int, total: int) -> None:
         main.apply(replace(main.view, filter=replace(main.view.filter, count=len(main.rows))))
 
 
-def bookmark(main: MainScreen) -> None:
+def bookmark(main: HistoryScreen) -> None:
     """Set or remove a bookmark on the head."""
     view = moves.toggle_bookmark(main.view)
     main.apply(view)
     main.flash(f"bookmark {'set on' if view.head in view.bookmarks else 'removed from'} #{view.head}")
 
 
-def go_to_bookmark(main: MainScreen) -> None:
+def go_to_bookmark(main: HistoryScreen) -> None:
     """Choose a bookmark to go to."""
-    from unspool_tui.screens.menu import Choice, Menu
-
     times, zone = main.scene.ledger.columns.timestamp_ns, main.scene.look.zone
     choices = [
-        Choice(
+        MenuLine(
             str(place + 1) if place < 9 else "",
             f"#{seq}  {format_units.clock(times[seq], zone)}",
             str(seq),
@@ -223,9 +221,8 @@ _MOST_LISTED: Final = 500
 """Lines of a menu of places; all of them are ticks in the timeline."""
 
 
-def ask_bisect(main: MainScreen) -> None:
+def ask_bisect(main: HistoryScreen) -> None:
     """Ask a question about the state, and find the entries at which its answer changes."""
-    from unspool_tui.screens.modal import Prompt
 
     def typed(text: str | None) -> None:
         if text is not None and text.strip():
@@ -237,7 +234,7 @@ def ask_bisect(main: MainScreen) -> None:
     main.open(Prompt("?", hint, check=check_question, history=main.typed["bisect"], complete=complete), typed)
 
 
-def start_bisect(main: MainScreen, text: str) -> None:
+def start_bisect(main: HistoryScreen, text: str) -> None:
     """Find where the answer to a question changes; the places become hits to travel between, as they are found."""
     hits = array("q")
     found: list[Turn] = []
@@ -259,18 +256,16 @@ def start_bisect(main: MainScreen, text: str) -> None:
             where = f"changes at {many}" if found else "the answer never changes"
             main.flash(f"{text}: {where}; {told}", "text" if complete else "warning")
         # Whoever types into something else by now must not lose keys to a menu; n and N travel between the places.
-        if reply.done and found and reply.error is None and main.app.screen is main:
+        if reply.done and found and reply.error is None and main.is_uncovered:
             _choose_turn(main, text, found)
 
     told = f"asking every entry: {text}"
     main.ask(Kind.SEARCH, lambda: turns(main.scene.history, text, main.worker.withdrawn), take, told=told)
 
 
-def _choose_turn(main: MainScreen, text: str, found: list[Turn]) -> None:
-    from unspool_tui.screens.menu import Choice, Menu
-
+def _choose_turn(main: HistoryScreen, text: str, found: list[Turn]) -> None:
     choices = [
-        Choice(
+        MenuLine(
             "", f"#{turn.seq}  {'holds' if turn.holds else 'no longer'}", str(turn.seq), f"{turn.old} → {turn.new}"
         )
         for turn in found[:_MOST_LISTED]
@@ -281,10 +276,8 @@ def _choose_turn(main: MainScreen, text: str, found: list[Turn]) -> None:
 _MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "=", "older": "<"}
 
 
-def list_writes(main: MainScreen) -> None:
+def list_writes(main: HistoryScreen) -> None:
     """List the entries that wrote the selected value up to the head, those that left it as it was too."""
-    from unspool_tui.screens.menu import Choice, Menu
-
     history, address, head, withdrawn = main.scene.history, main.view.selected, main.view.head, main.worker.withdrawn
 
     def take(reply: Reply) -> None:
@@ -294,7 +287,7 @@ def list_writes(main: MainScreen) -> None:
         short = reply.value[1]
         by_seq = {str(write.seq): write for write in found}
         choices = [
-            Choice("", f"#{write.seq} {_MARKS[write.kind]} {write.told[:40]}", str(write.seq), write.action[:30])
+            MenuLine("", f"#{write.seq} {_MARKS[write.kind]} {write.told[:40]}", str(write.seq), write.action[:30])
             for write in found
         ]
 
@@ -309,21 +302,21 @@ def list_writes(main: MainScreen) -> None:
     main.ask(Kind.TRAVEL, lambda: writes(history, address, head, withdrawn), take)
 
 
-def ask_checks(main: MainScreen) -> None:
+def ask_checks(main: HistoryScreen) -> None:
     """Have the checkers look for faults of the app that recorded."""
-    from unspool_tui.screens.chains import ChecksScreen
+    from unspool_tui.screens.chains import ChecksScreen  # loaded when it is first opened
 
     main.open(ChecksScreen(main))
 
 
-def ask_why(main: MainScreen) -> None:
+def ask_why(main: HistoryScreen) -> None:
     """Follow the causes of the selected value back from the head."""
-    from unspool_tui.screens.why import WhyScreen
+    from unspool_tui.screens.why import WhyScreen  # loaded when it is first opened
 
     main.open(WhyScreen(main, main.view.selected, main.view.head))
 
 
-CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
+CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "search": ask_search,
     "search.next": search_next,
     "search.prev": search_prev,

@@ -7,31 +7,29 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from unspool_tui.rendering.header import Label
+from unspool_tui.screens.menu import LateMenu, Menu, MenuLine
 from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
     from unspool.sources.choices import Choice
-    from unspool_tui.screens.main import MainScreen
-    from unspool_tui.screens.menu import Choice as Line
+    from unspool_tui.screens.protocols import HistoryScreen
     from unspool_tui.tabs import Tabs
 
 _DIGITS: Final = 9
 """Tabs that one key chooses in the menu."""
 
 
-def beside(main: MainScreen, step: int) -> None:
+def beside(main: HistoryScreen, step: int) -> None:
     """Bring the next or previous tab to the front; behind the last comes the first."""
     app = main.unspool_app
     app.tab_screens.show((app.tabs.front + step) % len(app.tabs))
 
 
-def choose_tab(main: MainScreen) -> None:
+def choose_tab(main: HistoryScreen) -> None:
     """Choose a tab from a list."""
-    from unspool_tui.screens.menu import Choice, Menu
-
     app = main.unspool_app
     choices = [
-        Choice(str(number + 1) if number < _DIGITS else "", label.name, str(number), _told(label, app.tabs, number))
+        MenuLine(str(number + 1) if number < _DIGITS else "", label.name, str(number), _told(label, app.tabs, number))
         for number, label in enumerate(app.tabs.labels())
     ]
 
@@ -53,9 +51,9 @@ def _told(label: Label, tabs: Tabs, number: int) -> str:
     return f"{len(tab.history):,} entries" + (f", {label.new:,} new" if label.new else "")
 
 
-def compare_tabs(main: MainScreen) -> None:
+def compare_tabs(main: HistoryScreen) -> None:
     """Find where this history and that of the next tab part."""
-    from unspool_tui.screens.compare import CompareScreen
+    from unspool_tui.screens.compare import CompareScreen  # loaded when it is first opened
 
     tabs = main.unspool_app.tabs
     number = (tabs.front + 1) % len(tabs)
@@ -73,7 +71,7 @@ def compare_tabs(main: MainScreen) -> None:
 _ALL: Final = "all"
 
 
-def choose_part(main: MainScreen) -> None:
+def choose_part(main: HistoryScreen) -> None:
     """List what the source in front can show one by one, and show what is chosen."""
     source = main.unspool_app.tabs.front_tab.source
     if source is None:
@@ -81,12 +79,10 @@ def choose_part(main: MainScreen) -> None:
         return
     name, format_name = source.name, source.format
 
-    from unspool_tui.screens.menu import LateMenu
-
     found: list[Choice] = []
 
     def look() -> tuple[Choice, ...]:
-        from unspool.sources.choices import choices_of
+        from unspool.sources.choices import choices_of  # read in the worker, which loads it too
 
         return choices_of(name, format_name)
 
@@ -110,7 +106,7 @@ def choose_part(main: MainScreen) -> None:
     main.ask(Kind.TASK, look, take)
 
 
-def offer_many(main: MainScreen) -> None:
+def offer_many(main: HistoryScreen) -> None:
     """List the parts of a source first that has very many of them: all together tell little, and take long to read."""
     source = main.unspool_app.tabs.front_tab.source
     if source is None or source.select or not main.scene.history.is_foreign:
@@ -118,16 +114,15 @@ def offer_many(main: MainScreen) -> None:
     name, format_name = source.name, source.format
 
     def look() -> tuple[Choice, ...]:
-        from unspool.sources.choices import very_many
+        from unspool.sources.choices import very_many  # read in the worker, which loads it too
 
         return very_many(name, format_name)
 
     def take(reply: Reply) -> None:
         found: Sequence[Choice] = reply.value or ()
         # What the person does by now goes before.
-        if not found or main.app.screen is not main:
+        if not found or not main.is_uncovered:
             return
-        from unspool_tui.screens.menu import Menu
 
         def chosen(value: str | None) -> None:
             if value is not None and value != _ALL:
@@ -143,19 +138,17 @@ def _shown(found: Sequence[Choice], select: Mapping[str, str]) -> str:
     return next((str(number) for number, choice in enumerate(found) if choice.select == select), _ALL)
 
 
-def _lines(found: Sequence[Choice], select: Mapping[str, str]) -> list[Line]:
-    from unspool_tui.screens.menu import Choice as Line
-
+def _lines(found: Sequence[Choice], select: Mapping[str, str]) -> list[MenuLine]:
     now = _shown(found, select)
-    lines = [Line("a", "all of it", _ALL, "shown" if not select else "")]
+    lines = [MenuLine("a", "all of it", _ALL, "shown" if not select else "")]
     for number, choice in enumerate(found):
         count = "" if choice.entries is None else f"{choice.entries:,} entries"
         more = "  ".join(filter(None, (count, "shown" if str(number) == now else "")))
-        lines.append(Line(str(number + 1) if number < _DIGITS else "", choice.title, str(number), more))
+        lines.append(MenuLine(str(number + 1) if number < _DIGITS else "", choice.title, str(number), more))
     return lines
 
 
-CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
+CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "tab.next": partial(beside, step=1),
     "tab.prev": partial(beside, step=-1),
     "tab.go": choose_tab,

@@ -10,6 +10,8 @@ from msgspec.structs import replace
 from unspool.delta.identity import identity_pattern, pattern_of
 from unspool.errors import ConfigError
 from unspool_tui.panes.history import MOST_LANES, ROOM_FOR_LANES
+from unspool_tui.screens.menu import Menu, MenuLine
+from unspool_tui.screens.modal import Prompt
 from unspool_tui.view import moves
 from unspool_tui.view.model import Against, Pane
 from unspool_tui.view.outline import value_at
@@ -17,43 +19,43 @@ from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
     from unspool.history.history import History
-    from unspool_tui.screens.main import MainScreen
+    from unspool_tui.screens.protocols import HistoryScreen
 
 
-def zoom(main: MainScreen) -> None:
+def zoom(main: HistoryScreen) -> None:
     """Give the focused pane the whole screen, or take it back."""
     main.apply(moves.toggle_zoom(main.view))
 
 
-def mode(main: MainScreen) -> None:
+def mode(main: HistoryScreen) -> None:
     """Show the state as a tree, as JSON or raw."""
     view = moves.focus(main.view, Pane.INSPECT) if main.view.side is Pane.STATS else main.view
     main.apply(moves.next_mode(replace(view, inspect_row=0)))
 
 
-def unchanged(main: MainScreen) -> None:
+def unchanged(main: HistoryScreen) -> None:
     """List the atoms that did not change, or hide them."""
     main.apply(replace(main.view, unchanged=not main.view.unchanged))
 
 
-def words(main: MainScreen) -> None:
+def words(main: HistoryScreen) -> None:
     """Explain the changes in sentences, or show them."""
     main.apply(replace(main.view, words=not main.view.words, change_row=0))
 
 
-def wrap(main: MainScreen) -> None:
+def wrap(main: HistoryScreen) -> None:
     """Give long values as many lines as they need, or one."""
     main.apply(replace(main.view, wrap=not main.view.wrap))
 
 
-def gaps(main: MainScreen) -> None:
+def gaps(main: HistoryScreen) -> None:
     """Show gaps instead of the clock, or the clock again."""
     main.apply(replace(main.view, gaps=not main.view.gaps))
 
 
-def plot(main: MainScreen) -> None:
+def plot(main: HistoryScreen) -> None:
     """Draw the selected number over the history."""
-    from unspool_tui.screens.plot import PlotScreen
+    from unspool_tui.screens.plot import PlotScreen  # loaded when it is first opened
 
     value = value_at(main.scene.detail.state, main.view.selected)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -62,7 +64,7 @@ def plot(main: MainScreen) -> None:
         main.open(PlotScreen(main, main.view.selected))
 
 
-def pin(main: MainScreen) -> None:
+def pin(main: HistoryScreen) -> None:
     """Give the selected atom a lane in the timeline, or take it away."""
     atom = str(main.view.selected[0])
     main.apply(moves.toggle_pin(main.view, atom, MOST_LANES))
@@ -74,9 +76,9 @@ def pin(main: MainScreen) -> None:
         main.flash(f"pinned: {atom}")
 
 
-def chains(main: MainScreen) -> None:
+def chains(main: HistoryScreen) -> None:
     """Open the chains screen."""
-    from unspool_tui.screens.chains import ChainsScreen
+    from unspool_tui.screens.chains import ChainsScreen  # loaded when it is first opened
 
     if main.scene.ledger.ready:
         main.open(ChainsScreen(main))
@@ -84,45 +86,43 @@ def chains(main: MainScreen) -> None:
         main.flash("the history is still being read", "warning")
 
 
-def simulate(main: MainScreen) -> None:
+def simulate(main: HistoryScreen) -> None:
     """Open the simulator."""
-    from unspool_tui.screens.disk_usage import SimulatorScreen
+    from unspool_tui.screens.disk_usage import SimulatorScreen  # loaded when it is first opened
 
     main.open(SimulatorScreen(main))
 
 
-def footprint(main: MainScreen) -> None:
+def footprint(main: HistoryScreen) -> None:
     """Open the page that tells where the bytes are."""
-    from unspool_tui.screens.disk_usage import FootprintScreen
+    from unspool_tui.screens.disk_usage import FootprintScreen  # loaded when it is first opened
 
     main.open(FootprintScreen(main))
 
 
-def mark_base(main: MainScreen) -> None:
+def mark_base(main: HistoryScreen) -> None:
     """Mark the head as base and compare against it."""
     main.apply(moves.mark_base(main.view))
     main.flash(f"#{main.view.head} is the base now; every entry is compared with it until M clears it")
 
 
-def clear_base(main: MainScreen) -> None:
+def clear_base(main: HistoryScreen) -> None:
     """Forget the base."""
     main.apply(moves.clear_base(main.view))
 
 
-def swap_base(main: MainScreen) -> None:
+def swap_base(main: HistoryScreen) -> None:
     """Let head and base change places."""
     main.apply(moves.swap_base(main.view))
 
 
-def against(main: MainScreen) -> None:
+def against(main: HistoryScreen) -> None:
     """Choose what the head is compared with."""
-    from unspool_tui.screens.menu import Choice, Menu
-
     view = main.view
-    choices = [Choice("p", "the previous entry", str(Against.PREVIOUS))]
+    choices = [MenuLine("p", "the previous entry", str(Against.PREVIOUS))]
     if view.base is not None:
-        choices.append(Choice("b", f"the base, #{view.base}", str(Against.BASE)))
-    choices.append(Choice("l", f"live: the newest entry, #{view.tip}", str(Against.LIVE)))
+        choices.append(MenuLine("b", f"the base, #{view.base}", str(Against.BASE)))
+    choices.append(MenuLine("l", f"live: the newest entry, #{view.tip}", str(Against.LIVE)))
 
     def chosen(name: str | None) -> None:
         if name is not None:
@@ -131,9 +131,8 @@ def against(main: MainScreen) -> None:
     main.open(Menu("Compare with", choices, at=str(view.against)), chosen)
 
 
-def ask_identity(main: MainScreen) -> None:
+def ask_identity(main: HistoryScreen) -> None:
     """Ask for the key of a list; the list at the selected place is proposed, with the key it is compared by now."""
-    from unspool_tui.screens.modal import Prompt
 
     def typed(text: str | None) -> None:
         if text is not None and text.strip():
@@ -144,7 +143,7 @@ def ask_identity(main: MainScreen) -> None:
     main.open(Prompt("I", hint, text=_proposal(main), check=_check, history=main.typed.get("identity", ())), typed)
 
 
-def _proposal(main: MainScreen) -> str:
+def _proposal(main: HistoryScreen) -> str:
     path, key = main.scene.changes.aligned(main.view)
     return f"{pattern_of(path)}[*]={key}" if path else ""
 
@@ -169,7 +168,7 @@ def _pair(text: str) -> tuple[str, str]:
     return identity_pattern(path), key
 
 
-def apply_identity(main: MainScreen, pattern: str, key: str) -> None:
+def apply_identity(main: HistoryScreen, pattern: str, key: str) -> None:
     """Compare by a key from now on, and remember it unless it tells nothing apart."""
     main.scene.identify({**(main.scene.history.identity or {}), pattern: key})
     main.repaint()
@@ -177,7 +176,7 @@ def apply_identity(main: MainScreen, pattern: str, key: str) -> None:
     check_identity(main, {pattern: key}, said)
 
 
-def check_identity(main: MainScreen, identity: Mapping[str, str], said: str = "") -> None:
+def check_identity(main: HistoryScreen, identity: Mapping[str, str], said: str = "") -> None:
     """Look in the worker whether keys tell anything apart; when all of them do they are remembered, and `said` is told."""
 
     def take(reply: Reply) -> None:
@@ -191,14 +190,14 @@ def check_identity(main: MainScreen, identity: Mapping[str, str], said: str = ""
             main.flash(said, "good")
 
     def look() -> tuple[str, ...]:
-        from unspool.query.identities import unmatched
+        from unspool.query.identities import unmatched  # asked in the worker, which loads it too
 
         return unmatched(cast("History", main.scene.history), identity)
 
     main.ask(Kind.TASK, look, take)
 
 
-CONTROLS: Final[Mapping[str, Callable[[MainScreen], None]]] = {
+CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "pane.zoom": zoom,
     "inspect.mode": mode,
     "changes.unchanged": unchanged,

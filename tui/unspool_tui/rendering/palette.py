@@ -300,7 +300,7 @@ def read_theme(path: Path) -> Theme:
     Raises:
         ConfigError: see `user_themes`.
     """
-    import tomllib
+    import tomllib  # few have themes of their own
 
     try:
         content = tomllib.loads(path.read_text("utf-8"))

@@ -24,6 +24,8 @@ from unspool_tui.rendering.chain_lines import (
     summary_row,
 )
 from unspool_tui.rendering.line import Row, on_grid
+from unspool_tui.screens.exporting import check_target, target
+from unspool_tui.screens.modal import Prompt
 from unspool_tui.screens.page import Page
 from unspool_tui.view import moves
 from unspool_tui.view.model import Search
@@ -32,10 +34,10 @@ from unspool_tui.view.overview import Ledger
 if TYPE_CHECKING:
     from unspool.query.checkers import CheckReport
     from unspool.query.doctor.diagnosis import Diagnosis, Finding
-    from unspool_tui.screens.main import MainScreen
+    from unspool_tui.screens.protocols import HistoryScreen
 
 
-def mark_entries(main: MainScreen, text: str, seqs: Iterable[int]) -> int:
+def mark_entries(main: HistoryScreen, text: str, seqs: Iterable[int]) -> int:
     """Mark entries in the timeline, where `n` and `N` travel between them; return how many there are.
 
     Args:
@@ -59,7 +61,7 @@ class ChainsScreen(Page):
     TITLE_OF_LIST = "Chains"
     KEYS = (("D", "doctor"), ("F", "findings"), ("R", "repair"), ("Enter", "go there"))
 
-    def __init__(self, main: MainScreen) -> None:
+    def __init__(self, main: HistoryScreen) -> None:
         super().__init__(main)
         self._chains = chains_of(main.scene.ledger, questions.limits(main.scene.history))
         self.cursor = next((row for row, chain in enumerate(self._chains) if chain.last >= main.view.head), 0)
@@ -158,9 +160,6 @@ class ChainsScreen(Page):
         self.cursor = min(self.cursor, max(0, self.count() - 1))
 
     def _ask_repair(self) -> None:
-        from unspool_tui.screens.exporting import check_target, target
-        from unspool_tui.screens.modal import Prompt
-
         main = self.main_screen
         history, permits = main.scene.history, main.view.permits
         refused = permits.why_not("chains.repair")
@@ -232,7 +231,7 @@ class ChecksScreen(Page):
     TITLE_OF_LIST = "Findings, oldest first"
     KEYS = (("Enter", "go there"), ("K", "check again"))
 
-    def __init__(self, main: MainScreen) -> None:
+    def __init__(self, main: HistoryScreen) -> None:
         super().__init__(main)
         self._report: CheckReport | None = None
 

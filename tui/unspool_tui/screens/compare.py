@@ -14,7 +14,7 @@ from unspool_tui.view import moves
 
 if TYPE_CHECKING:
     from unspool.query.compare import Divergence, PathDifference, Side
-    from unspool_tui.screens.main import MainScreen
+    from unspool_tui.screens.protocols import HistoryScreen
     from unspool_tui.tabs import Tabs
 
 
@@ -24,7 +24,7 @@ class CompareScreen(Page):
     TITLE_OF_LIST = "What differs there"
     KEYS = (("Enter", "go there"), ("o", "go there in the other tab"))
 
-    def __init__(self, main: MainScreen, tabs: Tabs, other: int) -> None:
+    def __init__(self, main: HistoryScreen, tabs: Tabs, other: int) -> None:
         super().__init__(main)
         self._tabs = tabs
         self._other = other
@@ -68,13 +68,8 @@ class CompareScreen(Page):
         if character != "o":
             return False
         seq = None if self._found is None else self._found.second.seq
-        tab = self._tabs.all[self._other]
         self.dismiss(None)
-        if seq is not None and tab.main is None:
-            tab.at = seq
-        elif seq is not None and tab.main is not None:
-            tab.main.apply(moves.jump_to(tab.main.view, seq))
-        self.unspool_app.tab_screens.show(self._other)
+        self.unspool_app.tab_screens.show(self._other, at=seq)
         return True
 
     def choose(self) -> None:

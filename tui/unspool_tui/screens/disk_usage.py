@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from unspool_tui import questions
-from unspool_tui.controls.export import copy_text
+from unspool_tui.copy_values import copy_text
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Glyphs, Row, crop, on_grid, pad, wrap_words
 from unspool_tui.screens.page import Page
@@ -15,7 +15,7 @@ from unspool_tui.screens.page import Page
 if TYPE_CHECKING:
     from unspool.query.disk_usage import Footprint, Share, Spent
     from unspool.query.simulator import Simulation
-    from unspool_tui.screens.main import MainScreen
+    from unspool_tui.screens.protocols import HistoryScreen
 
 _LISTS = {"a": "atoms", "p": "paths", "w": "actions", "c": "codecs"}
 
@@ -26,7 +26,7 @@ class FootprintScreen(Page):
     TITLE_OF_LIST = "Where the bytes are"
     KEYS = (("a", "atoms"), ("p", "paths"), ("w", "actions"), ("c", "codecs"))
 
-    def __init__(self, main: MainScreen) -> None:
+    def __init__(self, main: HistoryScreen) -> None:
         super().__init__(main)
         self._found: Footprint | None = None
         self._list = "a"
@@ -141,7 +141,7 @@ class SimulatorScreen(Page):
     TITLE_OF_LIST = "Configurations, smallest file first"
     KEYS = (("y", "copy the recommended line"), ("Y", "copy this row"), ("S", "simulate"))
 
-    def __init__(self, main: MainScreen) -> None:
+    def __init__(self, main: HistoryScreen) -> None:
         super().__init__(main)
         self._found: Simulation | None = None
 

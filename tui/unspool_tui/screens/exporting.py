@@ -17,13 +17,13 @@ from unspool.model.entries import ChangeKind
 from unspool.model.json_text import to_json
 from unspool.model.paths import format_path
 from unspool.model.values import MISSING
-from unspool_tui.controls.export import patch_text
+from unspool_tui.copy_values import patch_text
 from unspool_tui.panes.detail import Decoded, Detail, load_detail, request_of
 from unspool_tui.permits import EVERYTHING, Permits
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.sanitize import visible
 from unspool_tui.rendering.values import preview_text
-from unspool_tui.screens.menu import Choice, Menu
+from unspool_tui.screens.menu import Menu, MenuLine
 from unspool_tui.screens.modal import Prompt
 from unspool_tui.view.history_port import AtomChange, HistoryPort
 from unspool_tui.view.model import View
@@ -32,7 +32,7 @@ from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
     from unspool.history.history import History
-    from unspool_tui.screens.main import MainScreen
+    from unspool_tui.screens.protocols import HistoryScreen
 
 PIECE_BYTES: Final = 1 << 16
 """Bytes gathered before they are written."""
@@ -222,8 +222,8 @@ def _whole(name: str) -> Texts:
     """Return what writes the whole history, as `unspool export` does."""
 
     def texts(history: HistoryPort, view: View) -> Iterator[str]:
-        from unspool.sources.exports.options import ExportOptions
-        from unspool.sources.exports.registry import export_lines
+        from unspool.sources.exports.options import ExportOptions  # loaded when a whole history is first exported
+        from unspool.sources.exports.registry import export_lines  # loaded when a whole history is first exported
 
         chosen = (format_path(view.selected, root=""),) if view.selected else ()
         options = ExportOptions(chosen, made_ns=time_ns())
@@ -245,7 +245,7 @@ _TABLE: Final = "csv"
 
 def exports() -> list[Export]:
     """Return everything that can be written: parts of what is seen, and the history in each format there is."""
-    from unspool.sources.exports.registry import EXPORTS
+    from unspool.sources.exports.registry import EXPORTS  # loaded when a whole history is first exported
 
     whole = [
         Export(
@@ -260,11 +260,11 @@ def exports() -> list[Export]:
     return [*_OF_THE_HEAD, *whole]
 
 
-def ask_export(main: MainScreen) -> None:
+def ask_export(main: HistoryScreen) -> None:
     """Ask what to write, then where to."""
     known = {export.key: export for export in exports()}
     view = main.view
-    choices = [Choice(one.key, one.label, one.key, _missing(one, view) or _shown(one)) for one in known.values()]
+    choices = [MenuLine(one.key, one.label, one.key, _missing(one, view) or _shown(one)) for one in known.values()]
 
     def chosen(key: str | None) -> None:
         if key is None:
@@ -287,11 +287,11 @@ def _shown(export: Export) -> str:
     return export.ending.removeprefix("-{head}")
 
 
-def _picture(main: MainScreen) -> str:
+def _picture(main: HistoryScreen) -> str:
     return main.app.export_screenshot(title=f"unspool {main.scene.history.source_name}", simplify=True)
 
 
-def _ask_where(main: MainScreen, export: Export, picture: str) -> None:
+def _ask_where(main: HistoryScreen, export: Export, picture: str) -> None:
     stem = Path(main.scene.history.source_name).stem or "history"
     view = main.view
     proposal = safe_stem(stem) + export.ending.format(head=view.head)
@@ -316,7 +316,7 @@ def safe_stem(stem: str) -> str:
     return kept.lstrip(".-")[:60] or "history"
 
 
-def _write(main: MainScreen, export: Export, path: Path, view: View, picture: str) -> None:
+def _write(main: HistoryScreen, export: Export, path: Path, view: View, picture: str) -> None:
     history, told = main.scene.history, f"writing {path.name}"
     size = 0
 

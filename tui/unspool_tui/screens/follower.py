@@ -8,20 +8,19 @@ from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from textual.message import Message
 
+from unspool_tui.panes.scene import Scene
 from unspool_tui.rendering import format_units
 from unspool_tui.view import moves
+from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import View
-from unspool_tui.worker import Kind
+from unspool_tui.worker import Kind, Worker
 
 if TYPE_CHECKING:
-    from textual.message_pump import MessagePump
-
     from unspool.sources.watch import FileWatcher
-    from unspool_tui.screens.main import MainScreen
 
 LEAST_WAIT: Final = 0.005
 """Seconds below which nobody waits: what is due that soon is due now."""
@@ -31,7 +30,18 @@ BEHIND: Final = 2.0
 """Seconds that what is shown may be older than the source before the header says so."""
 
 
-def after(pump: MessagePump, seconds: float, then: Callable[[], object]) -> asyncio.TimerHandle:
+class Pump(Protocol):
+    """Whoever has turns of its own: a widget, screen or app of Textual."""
+
+    @property
+    def is_running(self) -> bool:
+        """It has not ended."""
+
+    def call_later(self, callback: Callable[[], object], /) -> bool:
+        """Have something done in its turn."""
+
+
+def after(pump: Pump, seconds: float, then: Callable[[], object]) -> asyncio.TimerHandle:
     """Have something done later, in the turn of a widget, screen or app; `cancel` of what is returned calls it off.
 
     Textual's own one-shot timers are not used: one that is due before its task has begun to wait (a short wait, or a
@@ -165,10 +175,49 @@ class SourceChanged(Message):
         return isinstance(message, SourceChanged)
 
 
+class Followed(Pump, Protocol):
+    """The screen of the history that is followed."""
+
+    @property
+    def scene(self) -> Scene:
+        """The history, and what is known of it."""
+
+    @property
+    def view(self) -> View:
+        """What is shown."""
+
+    @property
+    def rows(self) -> Rows:
+        """The entries that the filter lets through."""
+
+    @property
+    def worker(self) -> Worker:
+        """Asks the history."""
+
+    @property
+    def is_in_front(self) -> bool:
+        """It is the tab that is looked at."""
+
+    def apply(self, view: View) -> None:
+        """Show another view."""
+
+    def repaint(self) -> None:
+        """Paint the view again."""
+
+    def flash(self, text: str, style: str = "text") -> None:
+        """Say something in the footer."""
+
+    def post_message(self, message: Message) -> bool:
+        """Have a message handled in the screen's turn; safe from any thread."""
+
+    def is_read(self) -> None:
+        """Do what needs all that is there."""
+
+
 class Follower:
     """Watches the files of a history and asks it to refresh; also moves the head while playing."""
 
-    def __init__(self, main: MainScreen) -> None:
+    def __init__(self, main: Followed) -> None:
         self._main = main
         self._watcher: FileWatcher | None = None
         self._starting = threading.Lock()
@@ -211,6 +260,7 @@ class Follower:
 
     def _watch(self) -> None:
         try:
+            # Takes longer to load than the main screen; this is a thread.
             from unspool.sources.watch import FileWatcher
 
             watcher = FileWatcher(self._main.scene.history.watch_paths, self._told, poll=self.poll)
@@ -297,7 +347,7 @@ class Follower:
 
     @property
     def _gap(self) -> float:
-        return LEAST_GAP if self._main.unspool_app.main is self._main else BEHIND_GAP
+        return LEAST_GAP if self._main.is_in_front else BEHIND_GAP
 
     def _look_in(self, wait: float | None) -> None:
         if wait is None:

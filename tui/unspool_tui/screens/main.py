@@ -12,50 +12,32 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.screen import Screen
 
+from unspool.errors import UnspoolError
 from unspool.model.paths import Path
 from unspool_tui.actions import Action, Keymap
+from unspool_tui.panes.detail import request_of
 from unspool_tui.panes.scene import Scene, full_ledger
+from unspool_tui.rendering.header import short_name
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.follower import Follower, SourceChanged, after
 from unspool_tui.screens.main_paint import Painter, pane_classes
-from unspool_tui.screens.modal import Modal, Result
-from unspool_tui.screens.replies import MessageLog, Work, take_reply, told_as
+from unspool_tui.screens.messages import MessageLog, Work, told_as
+from unspool_tui.screens.modal import Modal
+from unspool_tui.screens.protocols import Controls, Dialog, HistoryApp, Result
 from unspool_tui.view import moves
 from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Pane, View, Width
 from unspool_tui.widgets.lines import Lines
-from unspool_tui.widgets.panel import Box, Framed, Panel
+from unspool_tui.widgets.panel import Box, Framed, Panel, ScrollMemory, TabLine
 from unspool_tui.widgets.timeline import Timeline
 from unspool_tui.worker import Kind, Reply, Worker
 
 if TYPE_CHECKING:
-    from unspool_tui.app import UnspoolApp
+    from unspool.history.stats import HistoryStats
     from unspool_tui.session import PlaceRestorer
 
 WHEEL_ROWS: Final = 3
 """Rows that one notch of the wheel scrolls."""
-
-
-def click(main: MainScreen, pane: Pane, row: int, *, twice: bool) -> None:
-    """Focus a panel and select the row that was hit; a second click opens it. `row` is -1 beside the rows."""
-    from unspool_tui.controls import navigation
-
-    view = moves.focus(main.view, pane)
-    main.apply(view if row < 0 else navigation.at(main, view, pane, row))
-    if twice and row >= 0:
-        main.do("open")
-
-
-def wheel(main: MainScreen, panel: Panel, by: int) -> None:
-    """Scroll a panel; head and cursor stay where they are."""
-    view = main.view
-    if panel.pane is Pane.HISTORY and view.follow and by < 0:
-        # Looking back pauses, or the next entry would pull the list away.
-        view = moves.toggle_follow(view)
-    last = max(0, panel.count - panel.page)
-    main.painter.scroll_memory.scroll(panel.pane, view, min(last, panel.top + by * WHEEL_ROWS))
-    main.view = view
-    main.repaint()
 
 
 FLASH_SECONDS: Final = 3.0
@@ -91,10 +73,23 @@ class MainScreen(Screen[None]):
     footer = getters.query_one("#footer", Lines)
     notice = getters.query_one("#too-small", Lines)
 
-    def __init__(self, scene: Scene, view: View, keymap: Keymap, pen: Pen) -> None:
+    def __init__(
+        self, scene: Scene, view: View, keymap: Keymap, pen: Pen, load_controls: Callable[[], Controls]
+    ) -> None:
+        """Make the screen.
+
+        Args:
+            scene: the history, and what the panes show of it.
+            view: what is shown at first.
+            keymap: which key does what.
+            pen: what to draw with.
+            load_controls: gives what happens on keys and clicks; asked for right after the first paint, or with the
+                first key, so that neither waits for the other.
+        """
         width = shutil.get_terminal_size().columns
         shown = moves.shown_panes(view, moves.width_for(width))
         super().__init__(classes=" ".join((f"-{moves.width_for(width).value}", "-tall", *pane_classes(shown))))
+        self._load_controls = load_controls
         self.scene = scene
         self.view = view
         self.rows = Rows(view.total, first=view.first)
@@ -114,13 +109,12 @@ class MainScreen(Screen[None]):
         self.unchecked: Mapping[str, str] = {}
         self.follower = Follower(self)
         self.panels = {pane: Panel(pane) for pane in Pane}
+        self.scroll_memory = ScrollMemory()
         self.painter = Painter(self)
 
     def compose(self) -> ComposeResult:
         """Lay out the lines and the four panels."""
         if self.view.tabs > 1:
-            from unspool_tui.widgets.panel import TabLine
-
             yield TabLine(self.unspool_app.tab_screens.show, id="tabs")
         yield Lines(id="header")
         yield Timeline(id="timeline")
@@ -144,20 +138,12 @@ class MainScreen(Screen[None]):
 
     def _begin(self) -> None:
         """Do what the first paint need not wait for."""
-        import unspool_tui.controls  # noqa: F401 - see `do`
-
+        controls = self._load_controls()
         self.follower.start()
         self.follower.read_on()
-        if self.first_filter:
-            from unspool_tui.controls import search
-
-            search.restore_filter(self, self.first_filter)
         if not self.scene.ledger.ready:
             self.worker.ask(Kind.LEDGER, lambda: full_ledger(self.scene.history))
-        if self.scene.history.is_foreign:
-            from unspool_tui.controls import tabs
-
-            tabs.offer_many(self)
+        controls.begun(self)
 
     def on_unmount(self) -> None:
         """Stop; what is under way is not waited for."""
@@ -181,9 +167,19 @@ class MainScreen(Screen[None]):
         return moves.width_for(self.app.size.width)
 
     @property
-    def unspool_app(self) -> UnspoolApp:
+    def unspool_app(self) -> HistoryApp:
         """The app, by its own type."""
-        return cast("UnspoolApp", self.app)
+        return cast("HistoryApp", self.app)
+
+    @property
+    def is_in_front(self) -> bool:
+        """It is the screen of the tab that is looked at."""
+        return self.unspool_app.main is self
+
+    @property
+    def is_uncovered(self) -> bool:
+        """No small screen lies in front of it."""
+        return self.app.screen is self
 
     def use_pen(self, pen: Pen) -> None:
         """Draw everything with other colours."""
@@ -212,17 +208,12 @@ class MainScreen(Screen[None]):
         """Do what needs all that is there: look whether the chains are sound, and which given keys match nothing."""
         if self.scene.stats.wants_a_look(self.view):
             self.worker.ask(Kind.STATS, self.scene.history.stats)
-        if self.unchecked:
-            from unspool_tui.controls import view
-
-            view.check_identity(self, self.unchecked)
+        self._load_controls().is_read(self)
 
     def grown(self, before: int, total: int) -> None:
         """Let new entries into a filtered list, when the filter lets them through."""
         if self.keep is not None and not self.view.filter.running:
-            from unspool_tui.controls import search
-
-            search.extend_rows(self, before, total)
+            self._load_controls().grown(self, before, total)
 
     @on(SourceChanged)
     def _source_changed(self) -> None:
@@ -230,12 +221,11 @@ class MainScreen(Screen[None]):
 
     @on(Goto)
     def _paint(self) -> None:
-        app = self.unspool_app
-        if app.main is self:
+        if self.is_in_front:
             self.painter.paint()
         else:
             # Nobody sees it; its label in the line of tabs is what may have changed.
-            app.main.repaint()
+            self.unspool_app.main.repaint()
 
     def on_screen_resume(self) -> None:
         """Paint what changed while another tab was in front."""
@@ -250,7 +240,7 @@ class MainScreen(Screen[None]):
     @on(Answered)
     def _answered(self, message: Answered) -> None:
         if self.worker.is_current(message.reply):
-            take_reply(self, message.reply)
+            _take_reply(self, message.reply)
 
     def on_key(self, event: events.Key) -> None:
         """Do what a key means; keys without a meaning go on to Textual."""
@@ -283,10 +273,7 @@ class MainScreen(Screen[None]):
 
     def do(self, action_id: str) -> None:
         """Do an action without asking whether it applies."""
-        # What keys do is loaded with the first of them, or right after the first paint; neither waits for the other.
-        from unspool_tui.controls import CONTROLS
-
-        CONTROLS[action_id](self)
+        self._load_controls().actions[action_id](self)
 
     def _do_or_tell(self, action: Action) -> None:
         try:
@@ -295,10 +282,10 @@ class MainScreen(Screen[None]):
             # Every screen is loaded when it is first wanted, and where no descriptor is left it cannot be.
             self.flash(f"{action.label}: {told_as(error)}", "error")
 
-    def open(self, modal: Modal[Result], then: Callable[[Result | None], None] | None = None) -> None:
+    def open(self, dialog: Dialog[Result], then: Callable[[Result | None], None] | None = None) -> None:
         """Put a small screen in front; `then` takes what it returns, None when it was left with Escape."""
-        modal.then = then
-        self.app.push_screen(modal)
+        dialog.then = then
+        self.app.push_screen(cast("Screen[Result]", dialog))
 
     def flash(self, text: str, style: str = "text") -> None:
         """Say something in the footer for a moment, and keep it in the message log."""
@@ -315,12 +302,23 @@ class MainScreen(Screen[None]):
     @on(Framed.Clicked)
     def _clicked(self, message: Framed.Clicked) -> None:
         if isinstance(message.framed, Panel):
-            click(self, message.framed.pane, message.row, twice=message.twice)
+            self._load_controls().clicked(self, message.framed.pane, message.row, message.twice)
 
     @on(Framed.Wheeled)
     def _wheeled(self, message: Framed.Wheeled) -> None:
         if isinstance(message.framed, Panel):
-            wheel(self, message.framed, message.by)
+            self._wheel(message.framed, message.by)
+
+    def _wheel(self, panel: Panel, by: int) -> None:
+        """Scroll a panel; head and cursor stay where they are."""
+        view = self.view
+        if panel.pane is Pane.HISTORY and view.follow and by < 0:
+            # Looking back pauses, or the next entry would pull the list away.
+            view = moves.toggle_follow(view)
+        last = max(0, panel.count - panel.page)
+        self.scroll_memory.scroll(panel.pane, view, min(last, panel.top + by * WHEEL_ROWS))
+        self.view = view
+        self.repaint()
 
     @on(Timeline.Scrubbed)
     def _scrubbed(self, message: Timeline.Scrubbed) -> None:
@@ -330,3 +328,115 @@ class MainScreen(Screen[None]):
     @on(Timeline.Turned)
     def _turned(self, message: Timeline.Turned) -> None:
         self.apply(moves.step(self.view, self.rows, message.by))
+
+
+def _take_reply(main: MainScreen, reply: Reply) -> None:
+    """Let the newest answer of its kind change the view; errors are told, never raised."""
+    if reply.done:
+        main.work.end(reply.kind)
+    if reply.error is not None:
+        _tell(main, reply)
+        return
+    match reply.kind:
+        case Kind.DETAIL:
+            if reply.value.request == request_of(main.view):
+                main.scene.take(reply.value)
+                main.repaint()
+        case Kind.REFRESH:
+            _take_total(main, reply.value)
+        case Kind.ROWS:
+            main.scene.book.learn(reply.value)
+            main.repaint()
+        case Kind.ORIGINS:
+            head, found = reply.value
+            main.scene.origins.learn(found, head)
+            main.painter.origins_known()
+        case Kind.LEDGER:
+            main.scene.ledger = reply.value
+            main.scene.ledger.catch_up(main.view.total)
+            main.repaint()
+        case Kind.LEAVES:
+            main.scene.leaves.learn(*reply.value)
+            main.painter.origins_known()
+        case Kind.STATS:
+            _take_stats(main, reply.value)
+        case Kind.STORY:
+            if reply.value is not None:
+                main.scene.inspect.story = reply.value
+                main.painter.origins_known()
+        case Kind.TRAVEL | Kind.PATHS | Kind.FILTER | Kind.SEARCH | Kind.TASK | Kind.EXPORT:
+            main.askers[reply.kind](reply)
+
+
+def _take_stats(main: MainScreen, stats: HistoryStats) -> None:
+    """Show what was measured; damage is kept in the message log too, with the way to more of it."""
+    was_known = bool(main.scene.stats.ailment)
+    main.scene.stats.learn(stats)
+    if main.scene.stats.ailment and not was_known:
+        main.messages.add(f"damaged: {stats.problems[0]}; c and then D examine every entry", "error")
+    main.repaint()
+
+
+def _tell(main: MainScreen, reply: Reply) -> None:
+    error = reply.error
+    if reply.kind in (Kind.STORY, Kind.LEAVES, Kind.ORIGINS) and isinstance(error, UnspoolError):
+        # Asked unasked, beside what the person does: a value that is not there needs no word.
+        return
+    assert error is not None
+    text = told_as(error)
+    if reply.kind is Kind.REFRESH:
+        main.follower.looked(failure=text)
+    else:
+        main.flash(text, "error")
+    if reply.kind in main.askers:
+        main.askers[reply.kind](reply)
+
+
+def _take_total(main: MainScreen, total: int) -> None:
+    """Show that the history has grown, or was cut."""
+    view = main.view
+    first = main.scene.history.first
+    if (first, total) != (view.first, view.total):
+        cut = total < view.total
+        main.scene.grown(total, cut=cut)
+        grown = moves.grown(view, total, first)
+        if cut:
+            grown = replace(grown, search=replace(grown.search, text="", hits=(), found=0, running=False))
+        if not view.filter.text:
+            main.rows = Rows(total, first=first)
+        elif first != view.first:
+            main.rows.begin_at(first)
+        main.apply(grown)
+        main.grown(view.total, total)
+    if main.restorer is not None:
+        back = main.restorer.place(main.view, has_all=main.follower.has_all)
+        if back is not None:
+            main.restorer = None
+            main.apply(back)
+    main.follower.looked()
+    _tell_problems(main)
+
+
+def _tell_problems(main: MainScreen) -> None:
+    """Say once what could not be read, as soon as it is known; all of it is in the message log."""
+    verdict = main.scene.history.verdict
+    count = len(verdict.problems) + len(verdict.notes)
+    if count == main.problems_told:
+        return
+    # The header tells it too, for as long as it holds.
+    main.repaint()
+    if count < main.problems_told:
+        main.problems_told = count
+        return
+    told = [f"{problem.place}: {problem.message}" for problem in verdict.problems] + list(verdict.notes)
+    for text in told[main.problems_told :]:
+        main.messages.add(text, "warning")
+    main.problems_told = count
+    more = f"  ({count} in all: ! lists them)" if count > 1 else ""
+    main.flash(_brief(told[-1]) + more, "warning")
+
+
+def _brief(text: str) -> str:
+    """Leave folders out of the place that a message begins with: the footer has one line, the message log all of it."""
+    place, sign, message = text.partition(": ")
+    return f"{short_name(place)}{sign}{message}"

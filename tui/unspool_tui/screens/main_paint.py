@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from time import monotonic, perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from unspool.model.paths import Path
 from unspool_tui.actions import hints, show_key
@@ -14,14 +14,13 @@ from unspool_tui.questions import leaf_writers, tell_story
 from unspool_tui.rendering.header import Cost, Marks, flash_row, footer, header
 from unspool_tui.rendering.line import BLANK, Row, wrap_words
 from unspool_tui.screens.follower import after
+from unspool_tui.screens.protocols import HistoryScreen
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane, View
+from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Listed, Made, Panel, Source
-from unspool_tui.widgets.timeline import span
+from unspool_tui.widgets.timeline import Timeline, span
 from unspool_tui.worker import Kind
-
-if TYPE_CHECKING:
-    from unspool_tui.screens.main import MainScreen
 
 _REST_SECONDS: Final = 0.06
 """How long a value must be selected before its story is looked up."""
@@ -39,10 +38,37 @@ def pane_classes(shown: Iterable[Pane]) -> list[str]:
     return [*names, "-zoomed"] if len(names) == 1 else names
 
 
+class Painted(HistoryScreen, Protocol):
+    """The main screen with the widgets that are painted."""
+
+    @property
+    def header(self) -> Lines:
+        """The first line."""
+
+    @property
+    def timeline(self) -> Timeline:
+        """Overview, chain strip and lanes."""
+
+    @property
+    def footer(self) -> Lines:
+        """The last line."""
+
+    @property
+    def notice(self) -> Lines:
+        """What is shown in place of everything where the terminal is too small."""
+
+    @property
+    def classes(self) -> frozenset[str]:
+        """The style classes of the screen."""
+
+    def set_classes(self, classes: Iterable[str]) -> object:
+        """Give it other style classes."""
+
+
 class Painter:
     """Turns the view into rows."""
 
-    def __init__(self, main: MainScreen) -> None:
+    def __init__(self, main: Painted) -> None:
         self._main = main
         self._classes: list[str] = []
         self._asked_at = 0.0
@@ -51,7 +77,6 @@ class Painter:
         self._last_origins = (-1, 0.0)
         self._calming = False
         self._telling = False
-        self.scroll_memory = ScrollMemory()
 
     def paint(self) -> None:
         """Show the view of the main screen."""
@@ -152,7 +177,7 @@ class Painter:
 
     def _panel(self, view: View, pane: Pane) -> None:
         main, scene = self._main, self._main.scene
-        panel, top = main.panels[pane], self.scroll_memory.top(pane, view)
+        panel, top = main.panels[pane], self._main.scroll_memory.top(pane, view)
         match pane:
             case Pane.HISTORY:
                 rows = main.rows
@@ -187,7 +212,9 @@ class Painter:
         """
         scene, panel = self._main.scene, self._main.panels[Pane.INSPECT]
         scene.inspect.update(view, scene.detail)
-        panel.place(scene.inspect.shown(), scene.inspect.cursor(view), top=self.scroll_memory.top(Pane.INSPECT, view))
+        panel.place(
+            scene.inspect.shown(), scene.inspect.cursor(view), top=self._main.scroll_memory.top(Pane.INSPECT, view)
+        )
         unknown = scene.inspect.seen_atoms(panel.top, panel.page)
         if unknown and self._hurries(view.head):
             return None
@@ -249,38 +276,3 @@ class Painter:
         if not self.stale and Pane.INSPECT in moves.shown_panes(main.view, main.width_class):
             self._panel(main.view, Pane.INSPECT)
             self._explain_leaves(main.view.head, main.panels[Pane.INSPECT])
-
-
-class ScrollMemory:
-    """Remembers the first visible row of panels that were scrolled by hand, and for which cursor that was."""
-
-    __slots__ = ("_tops",)
-
-    def __init__(self) -> None:
-        self._tops: dict[Pane, tuple[int, object]] = {}
-
-    def top(self, pane: Pane, view: View) -> int | None:
-        """Return the row a panel was scrolled to, or None when its cursor decides."""
-        held = self._tops.get(pane)
-        if held is None:
-            return None
-        top, cursor = held
-        if cursor != _cursor(pane, view):
-            del self._tops[pane]
-            return None
-        return top
-
-    def scroll(self, pane: Pane, view: View, top: int) -> None:
-        """Scroll a panel to a row."""
-        self._tops[pane] = (max(0, top), _cursor(pane, view))
-
-
-def _cursor(pane: Pane, view: View) -> object:
-    match pane:
-        case Pane.HISTORY:
-            return view.head, view.filter.text
-        case Pane.CHANGES:
-            return view.selected, view.change_row, view.folded, view.opened
-        case Pane.INSPECT:
-            return view.selected, view.inspect_row, view.unfolded, view.mode
-    return None

@@ -16,17 +16,16 @@ from unspool_tui.actions import ACTIONS, Action
 from unspool_tui.rendering.line import Frame, Row, on_grid, pad, width_of
 from unspool_tui.screens.modal import Modal
 from unspool_tui.view.moves import SHAPES, looks_like_place
-from unspool_tui.widgets.line_input import LineInput
 from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Framed, Made
 
 if TYPE_CHECKING:
-    from unspool_tui.screens.main import MainScreen
+    from unspool_tui.screens.protocols import HistoryScreen
 
 _MOST_ROWS = 18
 
 
-class Choice(Struct, frozen=True):
+class MenuLine(Struct, frozen=True):
     """One line of a menu.
 
     Attributes:
@@ -48,7 +47,7 @@ class Menu(Modal[str]):
     def __init__(
         self,
         title: str,
-        choices: Sequence[Choice],
+        choices: Sequence[MenuLine],
         *,
         at: str = "",
         preview: Callable[[str], None] | None = None,
@@ -66,7 +65,7 @@ class Menu(Modal[str]):
         self._preview = preview
         self._take(choices, at)
 
-    def _take(self, choices: Sequence[Choice], at: str) -> None:
+    def _take(self, choices: Sequence[MenuLine], at: str) -> None:
         self._choices = list(choices)
         self._cursor = next((row for row, choice in enumerate(choices) if choice.value == at), 0)
 
@@ -144,7 +143,7 @@ class LateMenu(Menu):
         if self._known:
             self._settle()
 
-    def fill(self, choices: Sequence[Choice], *, at: str) -> None:
+    def fill(self, choices: Sequence[MenuLine], *, at: str) -> None:
         """Show the choices, and do what was typed before they were there."""
         self._take(choices, at)
         self._known = True
@@ -172,7 +171,7 @@ class Palette(Modal[str]):
 
     AUTO_FOCUS = "Input"
 
-    def __init__(self, main: MainScreen) -> None:
+    def __init__(self, main: HistoryScreen) -> None:
         super().__init__()
         self._main = main
         self._found: list[Action] = list(ACTIONS)
@@ -184,7 +183,7 @@ class Palette(Modal[str]):
         with Vertical(id="palette"):
             with Horizontal(id="palette-row"):
                 yield Lines(id="sign")
-                yield LineInput(placeholder=f"an action, or {SHAPES}", id="palette-line", select_on_focus=False)
+                yield self.line(placeholder=f"an action, or {SHAPES}", id="palette-line")
             yield Framed(id="palette-list")
 
     def paint(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, ClassVar, Final, TypeVar, cast
+from typing import ClassVar, Final, cast
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -17,14 +17,10 @@ from textual.widgets import Input
 from unspool.errors import UnspoolError
 from unspool_tui.rendering.line import Frame, Row, on_grid
 from unspool_tui.rendering.paint import Pen
+from unspool_tui.screens.protocols import HistoryApp, Result
 from unspool_tui.widgets.line_input import LineInput
 from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Framed, Listed
-
-if TYPE_CHECKING:
-    from unspool_tui.app import UnspoolApp
-
-Result = TypeVar("Result")
 
 
 class Modal(ModalScreen[Result]):
@@ -43,9 +39,9 @@ class Modal(ModalScreen[Result]):
     """Takes the result at once. Textual's own callbacks come after keys that were typed ahead, which is too late."""
 
     @property
-    def unspool_app(self) -> UnspoolApp:
+    def unspool_app(self) -> HistoryApp:
         """The app, by its own type."""
-        return cast("UnspoolApp", self.app)
+        return cast("HistoryApp", self.app)
 
     @property
     def pen(self) -> Pen:
@@ -59,6 +55,24 @@ class Modal(ModalScreen[Result]):
         waiting, self.ahead = self.ahead, ()
         for key, character in waiting:
             self.take_ahead(key, character)
+
+    def line(self, text: str = "", *, placeholder: str = "", id: str) -> LineInput:  # noqa: A002 - Textual's name
+        """Make a line to type into, which gives this screen its keys."""
+        return LineInput(text, first=self._before_line, after=self._after_line, placeholder=placeholder, id=id)
+
+    def _before_line(self, event: events.Key, text: str) -> bool:
+        """Take a key that the line got: it may be for the screen behind, or end the line."""
+        self.seen = event
+        if self.over:
+            self.typed_ahead(event)
+        elif event.key == "enter":
+            self.enter(text)
+        else:
+            return False
+        return True
+
+    def _after_line(self, event: events.Key) -> bool:
+        return self.press(event.key, None)
 
     def take_ahead(self, key: str, character: str | None) -> None:
         """Take a key that went to the screen behind because this one was not up yet, in the order of typing."""
@@ -194,7 +208,7 @@ class Prompt(Modal[str]):
         yield Lines(id="hint")
         with Horizontal(id="prompt"):
             yield Lines(id="sign")
-            yield LineInput(self._text, id="line", select_on_focus=False)
+            yield self.line(self._text, id="line")
 
     def paint(self) -> None:
         """Show the sign and the hint."""

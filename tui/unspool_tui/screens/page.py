@@ -20,7 +20,7 @@ from unspool_tui.widgets.panel import Framed, Made
 from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
-    from unspool_tui.screens.main import MainScreen
+    from unspool_tui.screens.protocols import HistoryScreen
 
 Tell = Callable[[int, int], None]
 """Says how much of how much is done."""
@@ -44,7 +44,7 @@ class Page(Modal[None]):
     TITLE_OF_LIST = ""
     KEYS: Sequence[tuple[str, str]] = ()
 
-    def __init__(self, main: MainScreen) -> None:
+    def __init__(self, main: HistoryScreen) -> None:
         super().__init__()
         self.main_screen = main
         self.cursor = 0

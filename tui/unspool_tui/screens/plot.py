@@ -24,7 +24,7 @@ from unspool_tui.widgets.panel import Framed, Listed
 from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
-    from unspool_tui.screens.main import MainScreen
+    from unspool_tui.screens.protocols import HistoryScreen
 
 MOST_POINTS = 1_000
 """Entries looked at; of an atom written more often, evenly chosen ones."""
@@ -36,7 +36,7 @@ Point = tuple[int, float | None]
 class PlotScreen(Modal[None]):
     """Draws a number over time."""
 
-    def __init__(self, main: MainScreen, address: Path) -> None:
+    def __init__(self, main: HistoryScreen, address: Path) -> None:
         super().__init__()
         self._main = main
         self._address = address

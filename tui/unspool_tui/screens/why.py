@@ -18,7 +18,7 @@ from unspool_tui.view import moves
 
 if TYPE_CHECKING:
     from unspool.query.why import Guess, Link, Why
-    from unspool_tui.screens.main import MainScreen
+    from unspool_tui.screens.protocols import HistoryScreen
 
 _INDENT: Final = 2
 _DEEPEST: Final = 12
@@ -125,7 +125,7 @@ class WhyScreen(Page):
 
     KEYS = (("Enter", "go there"), ("Y", "why that"))
 
-    def __init__(self, main: MainScreen, address: Path, head: int) -> None:
+    def __init__(self, main: HistoryScreen, address: Path, head: int) -> None:
         """Ask for the value at an address as of an entry."""
         super().__init__(main)
         self._address = address

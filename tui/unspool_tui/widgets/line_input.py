@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from textual import events
-from textual.message import Message
 from textual.widgets import Input
 
 from unspool_tui.rendering.sanitize import without_active
@@ -29,27 +28,34 @@ class LineInput(Input):
     them come first.
     """
 
-    class Entered(Message):
-        """Enter was pressed."""
+    def __init__(
+        self,
+        value: str = "",
+        *,
+        first: Callable[[events.Key, str], bool],
+        after: Callable[[events.Key], bool],
+        placeholder: str = "",
+        id: str | None = None,  # noqa: A002 - Textual's name
+    ) -> None:
+        """Make a line.
+
+        Args:
+            value: what it holds at first.
+            first: gets every key, with the line so far, before the line does; whether it took it.
+            after: gets keys that write nothing and edit nothing; whether it took it.
+            placeholder: shown while the line is empty.
+            id: its name for styles.
+        """
+        super().__init__(value, placeholder=placeholder, id=id, select_on_focus=False)
+        self._first = first
+        self._after = after
 
     def validate_value(self, value: str) -> str:
         """Let nothing in that acts on the terminal: what is pasted may come from anywhere."""
         return without_active(value)
 
     async def _on_key(self, event: events.Key) -> None:
-        from unspool_tui.screens.modal import Modal
-
-        screen = self.screen
-        if isinstance(screen, Modal):
-            screen.seen = event
-        if isinstance(screen, Modal) and (screen.over or event.key == "enter"):
-            event.stop()
-            event.prevent_default()
-            screen.typed_ahead(event) if screen.over else screen.enter(self.value)
-            return
-        if self.edit(event.key) or (
-            isinstance(screen, Modal) and not event.is_printable and screen.press(event.key, None)
-        ):
+        if self._first(event, self.value) or self.edit(event.key) or (not event.is_printable and self._after(event)):
             event.stop()
             event.prevent_default()
             return

@@ -1,0 +1,187 @@
+"""The main screen and the app, as controls, pages and the parts of the main screen know them; see `screens.main` and `app`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
+from textual.app import App
+from textual.geometry import Size
+
+from unspool.model.paths import Path
+from unspool_tui.actions import Action, Keymap
+from unspool_tui.panes.scene import Scene
+from unspool_tui.rendering.paint import Pen
+from unspool_tui.screens.follower import Follower, Pump
+from unspool_tui.screens.messages import MessageLog, Work
+from unspool_tui.tabs import Tabs
+from unspool_tui.view.filters import Keep, Rows
+from unspool_tui.view.model import Pane, View, Width
+from unspool_tui.widgets.panel import Panel, ScrollMemory
+from unspool_tui.worker import Kind, Reply, Worker
+
+Result = TypeVar("Result")
+
+
+class Dialog(Protocol[Result]):
+    """A small screen that gives a result, None when it was left with Escape."""
+
+    then: Callable[[Result | None], None] | None
+
+
+class TabSwitcher(Protocol):
+    """The screens of the tabs; see `tab_screens.TabScreens`."""
+
+    def show(self, number: int, at: int | None = None) -> None:
+        """Bring a tab to the front, at an entry where one is given."""
+
+    def show_line(self) -> None:
+        """Draw the line of tabs."""
+
+    def settle(self) -> None:
+        """Give the tab in front its own screen as soon as it is open."""
+
+    def reopen(self, select: Mapping[str, str]) -> None:
+        """Show another part of the source in front."""
+
+    def remember_theme(self, name: str) -> None:
+        """Keep a theme for the sources that are open."""
+
+    def remember_identity(self, identity: Mapping[str, str]) -> None:
+        """Keep identity keys for the source in front."""
+
+
+class HistoryApp(Protocol):
+    """The app that shows histories."""
+
+    theme: str
+
+    @property
+    def main(self) -> HistoryScreen:
+        """The main screen in front."""
+
+    @property
+    def pen(self) -> Pen:
+        """What to draw with."""
+
+    @property
+    def tabs(self) -> Tabs:
+        """All sources."""
+
+    @property
+    def tab_screens(self) -> TabSwitcher:
+        """Their screens."""
+
+    def theme_names(self) -> list[str]:
+        """Return the themes to choose from."""
+
+
+class HistoryScreen(Pump, Protocol):
+    """The main screen of one history.
+
+    Attributes:
+        view: what is shown; assign it only together with `repaint`, and call `apply` otherwise.
+        scene: the history, and what the panes show of it.
+        rows: the entries that the filter lets through.
+        keep: the filter itself; None for none.
+        keymap: which key does what.
+        pen: what to draw with.
+        messages: what was said so far.
+        flash_text: the passing word in the footer and its style.
+        worker: answers questions about the history.
+        askers: who takes the answers to questions of a kind.
+        work: what takes long.
+        follower: follows the source.
+        typed: lines typed before, by prompt.
+        hit_paths: where the first hit of each found entry stands.
+        panels: the four panels.
+        scroll_memory: panels that were scrolled by hand.
+        first_filter: the filter to begin with.
+        unchecked: identity keys given just now; what they do not match is said once the source is read.
+    """
+
+    view: View
+    scene: Scene
+    rows: Rows
+    keep: Keep | None
+    keymap: Keymap
+    pen: Pen
+    messages: MessageLog
+    flash_text: tuple[str, str] | None
+    worker: Worker
+    askers: dict[Kind, Callable[[Reply], None]]
+    work: Work
+    follower: Follower
+    typed: dict[str, list[str]]
+    hit_paths: dict[int, Path]
+    panels: dict[Pane, Panel]
+    scroll_memory: ScrollMemory
+    first_filter: str
+    unchecked: Mapping[str, str]
+
+    @property
+    def app(self) -> App[Any]:
+        """The app, by Textual's type."""
+
+    @property
+    def unspool_app(self) -> HistoryApp:
+        """The app, by its own."""
+
+    @property
+    def size(self) -> Size:
+        """Columns and lines of the screen."""
+
+    @property
+    def is_uncovered(self) -> bool:
+        """No small screen lies in front of it."""
+
+    @property
+    def width_class(self) -> Width:
+        """The layout for the terminal's width."""
+
+    def apply(self, view: View) -> None:
+        """Make this the view; the screen follows with one paint for all changes that are pending."""
+
+    def repaint(self) -> None:
+        """Paint the view again, because something beside it changed."""
+
+    def flash(self, text: str, style: str = "text") -> None:
+        """Say something in the footer for a moment, and keep it in the message log."""
+
+    def ask(self, kind: Kind, work: Callable[[], Any], then: Callable[[Reply], None], *, told: str = "") -> None:
+        """Have the worker answer a question; a newer one of the same kind replaces it."""
+
+    def open(self, dialog: Dialog[Result], then: Callable[[Result | None], None] | None = None) -> None:
+        """Put a small screen in front; `then` takes what it returns."""
+
+    def run(self, action: Action) -> None:
+        """Do an action, or say why it does not apply."""
+
+    def do(self, action_id: str) -> None:
+        """Do an action without asking whether it applies."""
+
+    def take_key(self, key: str, character: str | None) -> bool:
+        """Do what a key means; say whether it meant something."""
+
+
+Control = Callable[[HistoryScreen], None]
+"""Does what an action is for."""
+
+
+class Controls(Struct, frozen=True):
+    """What the main screen does when something happens; handed to it, since controls open pages that know the screen.
+
+    Attributes:
+        actions: by the id of an action, what it does.
+        begun: the first paint is done.
+        is_read: all of the source that is there was read.
+        grown: entries from the first number to before the second are new.
+        clicked: a row of a panel was hit, -1 beside the rows; whether it was hit twice.
+    """
+
+    actions: Mapping[str, Control]
+    begun: Control
+    is_read: Control
+    grown: Callable[[HistoryScreen, int, int], None]
+    clicked: Callable[[HistoryScreen, Pane, int, bool], None]
