@@ -20,20 +20,26 @@ from types import (
 )
 from typing import Any
 
+from unspool.live.agent.following import LOST, local_value
+from unspool.live.agent.graph import END
 from unspool.live.agent.recording import Session
-from unspool.live.agent.sites import PURE, CodeSites, Place, Site, local_value
+from unspool.live.agent.sites import PURE, CodeSites, Site
 from unspool.live.agent.tracing import argument_names
 
 _TOOL_IDS = (3, 4)
 _NAME = "unspool"
 _PATIENCE = 64
 _LEAST_PATIENCE = 4
+_FEW_ARGUMENTS = 8
 _FUNCTIONS_IN_C = (
     BuiltinFunctionType,
     MethodDescriptorType,
     MethodWrapperType,
     WrapperDescriptorType,
 )
+_LAZY = frozenset(("map", "filter", "zip", "enumerate", "starmap", "chain", "generator"))
+"""Types whose instances run other code when they are read."""
+_RUNNERS = (exec, eval)
 _KINDS_IN_C = (list, dict, set, deque, bytearray)
 
 
@@ -63,8 +69,9 @@ class Monitoring:
         self._tool = self._take_tool()
         self._is_over = False
         self._disabled: dict[int, tuple[CodeType, set[type]]] = {}
-        self._library: dict[int, list[tuple[Any, Place]]] = {}
-        self._library_codes: dict[int, CodeType] = {}
+        self._library: dict[int, CodeSites] = {}
+        self._library_resting: dict[int, CodeType] = {}
+        self._ending: dict[int, CodeType] = {}
         self._last_error = 0
         self._patience: dict[tuple[int, int], int] = {}
         self._missed_kinds: dict[tuple[int, int], set[type]] = {}
@@ -96,6 +103,7 @@ class Monitoring:
         register(self._tool, events.PY_UNWIND, self._on_unwind)
         self._session.on_new_kinds = self._bring_back_kinds
         self._session.on_names = self._start_over
+        self._session.on_owner = self._see_end
         self._monitoring.set_events(self._tool, events.PY_START | events.PY_RESUME | events.PY_UNWIND)
         self._monitoring.restart_events()
 
@@ -106,7 +114,8 @@ class Monitoring:
         self._is_over = True
         events = self._events
         self._monitoring.set_events(self._tool, 0)
-        for code in (*(sites.code for sites in self._session.codes.values()), *self._library_codes.values()):
+        known = [sites.code for sites in (*self._session.codes.values(), *self._library.values())]
+        for code in (*known, *self._ending.values()):
             self._monitoring.set_local_events(self._tool, code, 0)
         for event in (
             events.PY_START, events.PY_RESUME, events.PY_RETURN, events.PY_YIELD, events.INSTRUCTION, events.LINE,
@@ -135,15 +144,24 @@ class Monitoring:
             wanted |= events.CALL
         if settle == "line":
             wanted |= events.LINE
-        if settle != "statement" or sites.local_names:
-            wanted |= events.PY_RETURN | events.PY_YIELD
-        if settle == "return" and (sites.after or sites.calls):
-            wanted |= events.PY_START | events.PY_RESUME
         if sites.local_names:
-            wanted |= events.PY_START
+            wanted |= events.PY_START | events.PY_RETURN
         if self._is_traced(sites.code, module):
             wanted |= events.PY_START | events.PY_RETURN
         return int(wanted)
+
+    def _see_end(self, code: CodeType) -> None:
+        """See the ends of a function that changed something, and its beginnings, before which others' changes settle."""
+        if id(code) in self._ending:
+            return
+        self._ending[id(code)] = code
+        events = self._events
+        wanted = events.PY_RETURN | events.PY_YIELD
+        if self._session.settle == "return":
+            wanted |= events.PY_START | events.PY_RESUME
+        self._monitoring.set_local_events(
+            self._tool, code, self._monitoring.get_local_events(self._tool, code) | wanted
+        )
 
     def _is_traced(self, code: CodeType, module: str) -> bool:
         return any(
@@ -165,6 +183,7 @@ class Monitoring:
 
     def bring_back(self) -> None:
         """Enable again what was disabled."""
+        self._library_resting.clear()
         disabled, self._disabled = self._disabled, {}
         for code, _ in disabled.values():
             self._enable(code)
@@ -191,6 +210,8 @@ class Monitoring:
                     return self._monitoring.DISABLE
                 try:
                     frame = sys._getframe(1)
+                    if session.has_dirty_of_another(frame):
+                        session.settle_now(frame.f_back)
                     known = self.prepare(code, str(frame.f_globals.get("__name__", "")))
                     if known is not None and known.local_names:
                         self._entered(known, frame)
@@ -218,7 +239,7 @@ class Monitoring:
 
     def _wants_starts(self, sites: CodeSites, frame: FrameType) -> bool:
         return bool(
-            self._session.settle == "return"
+            id(sites.code) in self._ending
             or sites.local_names
             or (self._traced and self._is_traced(sites.code, str(frame.f_globals.get("__name__", ""))))
         )
@@ -301,13 +322,15 @@ class Monitoring:
     def _on_return(self, code: CodeType, offset: int, value: Any) -> Any:
         session = self._session
         try:
-            waiting = self._library.get(id(code))
-            if waiting is not None:
-                self._library_returned(code)
+            library = self._library.get(id(code))
+            if library is not None:
+                self._library_returned(library, sys._getframe(1))
                 return None
             sites = session.codes.get(id(code))
             if sites is None:
-                return self._monitoring.DISABLE
+                if id(code) not in self._ending:
+                    return self._monitoring.DISABLE
+                sites = CodeSites(code)
             frame = sys._getframe(1)
             is_traced = bool(self._traced) and self._is_traced(code, str(frame.f_globals.get("__name__", "")))
             if (session.settles(frame) or sites.local_names or is_traced) and session.enter():
@@ -329,6 +352,8 @@ class Monitoring:
         session = self._session
         try:
             sites = session.codes.get(id(code))
+            if sites is None and id(code) in self._library:
+                self._library_returned(self._library[id(code)], sys._getframe(1))
             if sites is None or not session.enter():
                 return None
             try:
@@ -361,59 +386,68 @@ class Monitoring:
                     return self._rest(code, self._missed_kinds.pop((id(code), offset), set()))
                 return None
             if kind is FunctionType or kind is MethodType:
-                return self._on_python_call(code, offset, function, first)
+                return self._on_python_call(code, offset, function)
             if not session.exact:
                 return self._monitoring.DISABLE
         except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
             session.fault(error)
         return None
 
-    def _on_python_call(self, code: CodeType, offset: int, function: Any, first: Any) -> Any:
+    def _on_python_call(self, code: CodeType, offset: int, function: Any) -> Any:
+        """See the end of a library's function that the project calls: it may change what it was given."""
         session = self._session
         if type(function) is MethodType:
-            first, function = function.__self__, function.__func__
+            function = function.__func__
         inner = getattr(function, "__code__", None)
         if type(inner) is not CodeType or session.is_project(inner.co_filename):
             return None if session.exact else self._monitoring.DISABLE
-        node = session.node_of(first)
-        if node is None:
-            return None if session.exact else self._missed(code, offset, type(first))
-        frame = sys._getframe(2)
-        place = session.places.of(code, frame.f_lineno or 0)
-        if id(inner) not in self._library_codes:
-            self._library_codes[id(inner)] = inner
-            self._library[id(inner)] = []
+        if id(inner) not in self._library:
+            if id(inner) in self._library_resting:
+                return self._rest(code, set())
+            self._library[id(inner)] = CodeSites(inner)
             self._monitoring.set_local_events(self._tool, inner, self._events.PY_RETURN)
-        self._library[id(inner)].append((node, place))
-        return None
+        return None if session.exact else self._monitoring.DISABLE
 
-    def _library_returned(self, code: CodeType) -> None:
-        session = self._session
-        waiting = self._library[id(code)]
-        if not waiting or not session.enter():
+    def _library_returned(self, sites: CodeSites, frame: FrameType) -> None:
+        session, code = self._session, sites.code
+        caller = frame.f_back
+        if caller is None or not session.is_project(caller.f_code.co_filename):
             return
-        try:
-            node, place = waiting.pop()
-            frame = sys._getframe(2).f_back
-            if not node.is_dead and frame is not None:
-                session.changed(place, frame, [node], below=True)
-        finally:
-            session.leave()
-
-    def _missed(self, code: CodeType, offset: int, kind: type) -> Any:
-        key = (id(code), offset)
-        left = self._patience.get(key, _PATIENCE) - 1
-        if left > 0:
-            self._patience[key] = left
-            return None
-        self._patience[key] = _LEAST_PATIENCE
-        return self._rest(code, {kind})
+        values = [local_value(frame, name, sites) for name in argument_names(code)]
+        for value in list(values):
+            if type(value) in (tuple, list) and len(value) < _FEW_ARGUMENTS:
+                values += value
+        nodes = [node for value in values if (node := session.node_of(value)) is not None]
+        if not nodes:
+            left = self._patience.get((id(code), -1), _PATIENCE) - 1
+            self._patience[id(code), -1] = left
+            if left <= 0 and not session.exact:
+                self._patience[id(code), -1] = _LEAST_PATIENCE
+                del self._library[id(code)]
+                self._library_resting[id(code)] = code
+                self._monitoring.set_local_events(self._tool, code, 0)
+                session.doubt = True
+            return
+        if session.enter():
+            try:
+                place = session.places.of(caller.f_code, caller.f_lineno or 0)
+                session.changed(place, caller, nodes, below=True)
+            finally:
+                session.leave()
 
     def _on_c_return(self, code: CodeType, offset: int, function: Any, first: Any) -> Any:
         session = self._session
         try:
             sites = session.codes.get(id(code))
-            if sites is None or type(function) not in _FUNCTIONS_IN_C:
+            if sites is None:
+                return None
+            if type(function) not in _FUNCTIONS_IN_C:
+                if session.exact and type(first).__name__ in _LAZY and session.enter():
+                    try:
+                        place = session.places.of(code, _line_at(code, offset))
+                        session.look_at_all(place, sys._getframe(1), is_seen=True)
+                    finally:
+                        session.leave()
                 return None
             owner = getattr(function, "__self__", None)
             target = first if owner is None or type(owner) is ModuleType else owner
@@ -421,6 +455,16 @@ class Monitoring:
             if node is None and target is not first:
                 target = first
                 node = session.node_of(first)
+            if function in _RUNNERS and session.exact:
+                if session.enter():
+                    try:
+                        place = session.places.of(code, _line_at(code, offset))
+                        session.look_at_all(place, sys._getframe(1), is_seen=True)
+                    finally:
+                        session.leave()
+                return None
+            if node is None:
+                node = session.grown_by_reading()
             if node is None and id(target) not in session.holders:
                 if not session.exact:
                     # Only the call itself can be disabled; what follows it cannot.
@@ -435,8 +479,8 @@ class Monitoring:
                 if node is None:
                     session.rebind(place, frame)
                 else:
-                    below = type(target) not in _KINDS_IN_C
-                    session.changed(place, frame, [node], below=below)
+                    key = END if getattr(function, "__name__", "") == "append" else LOST
+                    session.changed(place, frame, [node], below=type(target) not in _KINDS_IN_C, key=key)
             finally:
                 session.leave()
         except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours

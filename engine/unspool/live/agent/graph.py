@@ -22,6 +22,11 @@ _FEW_SPLICES = 16
 _SHORT_TUPLE = 8
 _TRIES = 4
 _CLOCK_EVERY = 32
+_LONG = 32
+"""Items of a row from which only those are compared that a store names."""
+END = object()
+"""Stands for the place after the last item."""
+_MOST_GROWING = 64
 
 
 class Odd:
@@ -56,12 +61,16 @@ class Node:
         more: items that the row leaves out.
         refs: rows that hold it.
         twin: the next node of the same object, reached by a path that redaction treats otherwise.
+        has_odd: the row holds what may differ although its identity is the same.
+        has_weak: the row holds objects that may die, whose identities are given to others then.
+        deaths: how many objects had died when the row was last compared.
+        index: of a long dict, the place of each key.
         attrs: the node of an instance's own attributes, where the row is that of a list, dict or the like.
     """
 
     __slots__ = (
-        "attrs", "cursor", "depth", "has_odd", "held", "id", "ids", "is_dead", "is_read", "key_ids", "keys", "more",
-        "oid", "refs", "shape", "strong", "twin", "weak",
+        "attrs", "cursor", "deaths", "depth", "has_odd", "has_weak", "held", "id", "ids", "index", "is_dead",
+        "is_read", "key_ids", "keys", "more", "oid", "refs", "shape", "strong", "twin", "weak",
     )  # fmt: skip
 
     def __init__(self, number: int, oid: int, shape: Shape, depth: int, cursor: Cursor) -> None:
@@ -78,7 +87,9 @@ class Node:
         self.ids: list[int] = []
         self.more = 0
         self.refs = 0
-        self.has_odd = self.is_dead = self.is_read = False
+        self.has_odd = self.has_weak = self.is_dead = self.is_read = False
+        self.deaths = 0
+        self.index: dict[Any, int] | None = None
         self.twin: Node | None = None
         self.attrs: Node | None = None
 
@@ -105,6 +116,7 @@ class Graph:
         by_oid: the first node of each object.
         new_kinds: types of objects that became nodes since somebody cleared it.
         unread: nodes that time was too short for.
+        readable_growth: nodes of dicts that reading may add keys to.
     """
 
     def __init__(
@@ -128,6 +140,7 @@ class Graph:
         self._shapes = Shapes()
         self._numbers = count(first)
         self._deaths: list[WeakTarget] = []
+        self._death_count = 0
         self._lost: list[Node] = []
         self._fresh: list[Node] = []
         self._size = 0
@@ -136,6 +149,7 @@ class Graph:
         self.by_oid: dict[int, Node] = {}
         self.new_kinds: set[type] = set()
         self.unread: list[Node] = []
+        self.readable_growth: list[Node] = []
         self.state = Node(0, 0, Shape("state", None, self._read_many, weak=False), 0, redaction.start())
         self.state.strong = self
         self.state.refs = 1
@@ -199,6 +213,7 @@ class Graph:
         keys, values, more = node.shape.read(target, self.limits["items"])
         return (
             node.has_odd
+            or (node.has_weak and bool(self._deaths))
             or more != node.more
             or list(map(id, values)) != node.ids
             or (keys is not None and list(map(id, keys)) != node.key_ids)
@@ -219,6 +234,83 @@ class Graph:
         self._grow(patch)
         self._release(patch)
         return patch
+
+    def look_at(self, node: Node, key: Any) -> Patch:
+        """Compare the one item of a long row that a store names; `END` is a new last item."""
+        if len(node.ids) < _LONG or node.twin is not None or node.attrs is not None or not node.is_read:
+            return self.look((node,))
+        patch = Patch()
+        if self._deaths:
+            self._drain()
+        target: Any = node.strong if node.weak is None else node.weak()
+        kind = type(target)
+        is_done = kind is list and self._look_in_list(node, target, key, patch)
+        if not is_done and not (kind is dict and self._look_in_dict(node, target, key, patch)):
+            return self.look((node,))
+        self._grow(patch)
+        self._release(patch)
+        return patch
+
+    def _look_in_list(self, node: Node, target: list[Any], key: Any, patch: Patch) -> bool:
+        known, size = len(node.ids), len(target)
+        if key is END:
+            if size != known + node.more + 1:
+                return False
+            if size > self.limits["items"]:
+                self._set_more(node, node.more + 1, patch)
+                return True
+            self._append(node, None, target[-1], patch)
+            return True
+        if type(key) is not int or size != known + node.more or not -size <= key < size:
+            return False
+        place = key % size
+        if place < known and id(target[place]) != node.ids[place]:
+            self._replace(node, place, target[place], patch)
+        return True
+
+    def _look_in_dict(self, node: Node, target: dict[Any, Any], key: Any, patch: Patch) -> bool:
+        known, size = len(node.ids), len(target)
+        if type(key) not in (str, int) or key not in target:
+            return False
+        if node.index is None:
+            keys = node.keys or []
+            if not all(type(item) in (str, int) for item in keys):
+                return False
+            node.index = {item: place for place, item in enumerate(keys)}
+        place = node.index.get(key)
+        value = target[key]
+        if place is not None:
+            if size != known + node.more:
+                return False
+            if id(value) != node.ids[place]:
+                self._replace(node, place, value, patch)
+            return True
+        if size == known + node.more + 1 and next(reversed(target)) == key:
+            if size > self.limits["items"]:
+                self._set_more(node, node.more + 1, patch)
+            else:
+                own_key = next(reversed(target))
+                node.index[own_key] = known
+                self._append(node, own_key, value, patch)
+            return True
+        return bool(node.more) and size == known + node.more
+
+    def _set_more(self, node: Node, more: int, patch: Patch) -> None:
+        node.more = more
+        patch.splices.append([node.id, len(node.ids), 0, [], None, more])
+
+    def _append(self, node: Node, key: Any, value: Any, patch: Patch) -> None:
+        place = len(node.ids)
+        if node.keys is not None and node.key_ids is not None:
+            node.keys.append(key)
+            node.key_ids.append(id(key))
+        node.ids.append(id(value))
+        held = self._hold(node, place, value)
+        node.held.append(held)
+        if type(held) is Node:
+            held.refs += 1
+        told = None if node.keys is None else [self._key_cell(key)]
+        patch.splices.append([node.id, place, 0, [self._cell(held)], told])
 
     def look_below(self, nodes: Iterable[Node], most: int) -> tuple[Patch, bool]:
         """Compare nodes and all that they reach; also return whether that was all, within the most nodes."""
@@ -303,6 +395,7 @@ class Graph:
             node = self._deaths.pop().node
             if node.weak is not None and node.weak() is None:
                 node.is_dead = True
+                self._death_count += 1
                 self._unlist(node)
 
     def _unlist(self, node: Node) -> None:
@@ -338,18 +431,18 @@ class Graph:
         key_ids = None if keys is None else list(map(id, keys))
         if ids == node.ids and key_ids == node.key_ids:
             if more != node.more:
-                patch.splices.append([node.id, len(ids), 0, [], None, more])
-                node.more = more
-            if node.has_odd:
+                self._set_more(node, more, patch)
+            if node.has_odd or (node.has_weak and node.deaths != self._death_count):
                 self._compare_odd(node, values, patch)
             return
+        node.index = None
         self._splice(node, keys, key_ids, values, ids, patch)
         if more != node.more:
-            patch.splices.append([node.id, len(ids), 0, [], None, more])
-            node.more = more
+            self._set_more(node, more, patch)
 
     def _compare_odd(self, node: Node, values: list[Any], patch: Patch) -> None:
         """Compare what has a row's identities but may differ all the same: things told by a text, objects that died."""
+        node.deaths = self._death_count
         for place, held in enumerate(node.held):
             if type(held) is Node:
                 if held.is_dead:
@@ -407,10 +500,10 @@ class Graph:
             if len(places) <= _FEW_SPLICES:
                 for place in places:
                     self._replace(node, place, values[place], patch)
-                if node.has_odd:
+                if node.has_odd or node.has_weak:
                     self._compare_odd(node, values, patch)
                 return
-        if node.has_odd:
+        if node.has_weak:
             # A dead object's identity may have been given to what stands in its place now.
             old_ids = [
                 -1 if type(held) is Node and held.is_dead else oid
@@ -441,7 +534,7 @@ class Graph:
 
     def _whole_row(self, node: Node, keys: list[Any] | None, values: list[Any], more: int, patch: Patch) -> None:
         before = node.held
-        node.is_read, node.has_odd = True, False
+        node.is_read, node.has_odd, node.has_weak, node.index = True, False, False, None
         node.keys = keys
         node.key_ids = None if keys is None else list(map(id, keys))
         node.ids = list(map(id, values))
@@ -498,6 +591,8 @@ class Graph:
         if not node.is_dead:
             self._unlist(node)
         patch.gone.append(node.id)
+        if node in self.readable_growth:
+            self.readable_growth.remove(node)
         self._size -= 1
         node.strong = node.weak = None
         node.is_dead = True
@@ -548,7 +643,7 @@ class Graph:
         while known is not None:
             if known.cursor == cursor or known.id == 0:
                 if known.weak is not None:
-                    parent.has_odd = True
+                    parent.has_weak = True
                 return known
             if known.twin is None:
                 break
@@ -567,8 +662,10 @@ class Graph:
             self.new_kinds.add(type(value))
         self._hold_target(node, value)
         if node.weak is not None:
-            parent.has_odd = True
+            parent.has_weak = True
         self._size += 1
+        if shape.kind == "dict" and shape.type_name is not None and len(self.readable_growth) < _MOST_GROWING:
+            self.readable_growth.append(node)
         if shape.fields is not None:
             attrs = node.attrs = Node(next(self._numbers), oid, shape.fields, parent.depth + 1, cursor)
             self._hold_target(attrs, value)

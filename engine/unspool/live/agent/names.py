@@ -7,7 +7,7 @@ import weakref
 from types import FunctionType, ModuleType
 from typing import Any
 
-from unspool.live.agent.sites import LOST, follow_steps, stored_attribute
+from unspool.live.agent.following import LOST, stored_attribute
 from unspool.live.agent.wire import mro_of
 
 _MOST_INSTANCES = 1000
@@ -118,7 +118,9 @@ class Names:
                 return module
             value = held.get(watch.parts[0], LOST)
             if value is not LOST:
-                return follow_steps(value, tuple(("attr", part) for part in watch.parts[1:]), None, None)
+                for part in watch.parts[1:]:
+                    value = stored_attribute(value, part)
+                return value
         return LOST
 
     def holders(self) -> set[int]:

@@ -10,16 +10,18 @@ from collections.abc import Callable
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
+from unspool.live.agent.following import LOST, Scope, local_value
 from unspool.live.agent.graph import Graph, Node, Patch
 from unspool.live.agent.names import Frames, Names
 from unspool.live.agent.redaction import Redaction
-from unspool.live.agent.sites import LOST, SOURCES, CodeSites, Place, Places, Site, follow, local_value, read_code
+from unspool.live.agent.sites import SOURCES, CodeSites, Place, Places, Site, read_code
 from unspool.live.agent.wire import Link, mro_of, type_name
 
 _WINDOW = 0.1
 """Seconds over which the entries of a place are counted against its rate."""
 _LOCK_SECONDS = 5.0
 _BELOW = 2_000
+_LONG_ROW = 32
 """Nodes that are looked at below an object whose own code changes it."""
 _SWEEP_SHARE = 20
 """Sweeps take one part in so many of the time."""
@@ -43,6 +45,7 @@ class Session:
         codes: what each code object of the project may change, by its identity.
         doubt: something may have changed that nobody saw.
         holders: identities of what the names lead through.
+        on_owner: called with code at whose end something is to settle.
         on_new_kinds: called with types that became part of the state.
         is_over: nothing is recorded any more.
         reads_calls: calls are sites too, because no event hands over what they change.
@@ -75,6 +78,7 @@ class Session:
         self.rate = float(self.config["rate"]) * _WINDOW
         self.when = compile(self.config["when"], "--when", "eval") if self.config["when"] else None
         self.prefixes = tuple(os.path.join(os.path.realpath(item), "") for item in self.config["prefix"])
+        self.on_owner: Callable[[CodeType], None] = lambda _: None
         self.on_new_kinds: Callable[[set[type]], None] = lambda _: None
         self.doubt = self.is_over = self.is_paused = self.reads_calls = False
         self.last_event = 0.0
@@ -99,6 +103,7 @@ class Session:
         self._pending_capped = False
         self._dirty: dict[int, tuple[Node, bool]] = {}
         self._dirty_place: Place | None = None
+        self._dirty_caller: Place | None = None
         self._owner_frame = 0
         self._owner_code: CodeType | None = None
         self._next_sweep = 0.0
@@ -216,22 +221,29 @@ class Session:
         found: list[Node] = []
         below = False
         is_lost = site.target is None and site.value is None
-        for chain in (site.target, site.value):
-            if chain is None:
+        scope = Scope(frame, sites)
+        key: Any = LOST
+        for follow in (site.target, site.value):
+            if follow is None:
                 continue
-            value = follow(chain, frame, sites)
+            value = follow(scope)
             if value is LOST:
-                is_lost = is_lost or chain is site.target
+                is_lost = is_lost or follow is site.target
                 continue
             node = self.node_of(value)
             if node is not None:
+                if follow is site.target and site.key is not None and len(node.ids) > _LONG_ROW:
+                    key = site.key(scope)
                 found.append(node)
                 below = below or self._is_changed_by_code(type(value))
             elif id(value) in self.holders:
                 return self.rebind(site.place, frame)
-            elif chain is site.target:
+            elif follow is site.target:
                 if self.names.has_classes and self.names.add_instance(value):
                     return self.rebind(site.place, frame)
+                grown = self.grown_by_reading()
+                if grown is not None:
+                    found.append(grown)
                 site.kinds.add(type(value))
         if is_lost:
             self.doubt = True
@@ -239,7 +251,7 @@ class Session:
                 self.look_at_all(site.place, frame)
                 return True
         if found:
-            self.changed(site.place, frame, found, below=below)
+            self.changed(site.place, frame, found, below=below, key=key if len(found) == 1 else LOST)
         return bool(found)
 
     def node_of(self, value: Any) -> Node | None:
@@ -288,21 +300,40 @@ class Session:
             must_look = True
         self.holders = self.names.holders()
         if must_look and (place is not None or frame is not None):
-            self.changed(place, frame, [state])
+            # At once in any case: what is stored into a root before it was looked at would not be seen.
+            self.settle_now(frame)
+            self.entry(place, frame, [state])
         return must_look
 
     def _atoms(self) -> list[tuple[str, Any]]:
         return self.names.roots()
 
     def changed(
-        self, place: Place | None, frame: FrameType | None, nodes: list[Node], *, below: bool = False
+        self,
+        place: Place | None,
+        frame: FrameType | None,
+        nodes: list[Node],
+        *,
+        below: bool = False,
+        key: Any = LOST,
     ) -> None:
-        """Take note that nodes may have changed at a place."""
+        """Take note that nodes may have changed at a place.
+
+        Args:
+            place: the line.
+            frame: the frame that it ran in.
+            nodes: what it changed.
+            below: also what they reach may have changed.
+            key: the only item of the one node that may have changed, where that is known.
+        """
         if self.is_paused:
             self.doubt = True
             return
-        if self.settle == "statement":
-            self.entry(place, frame, nodes, below=below)
+        is_whole_program = frame is not None and frame.f_code.co_name == "<module>" and self.settle != "line"
+        if self.settle == "statement" or is_whole_program:
+            # A module ends when the program does.
+            self.settle_now(frame)
+            self.entry(place, frame, nodes, below=below, key=key)
             return
         owner = self._owner_of(frame)
         if self._dirty and owner != self._owner_frame:
@@ -311,13 +342,18 @@ class Session:
             known = self._dirty.get(node.id)
             self._dirty[node.id] = (node, below or (known is not None and known[1]))
         self._dirty_place = place
+        if owner != self._owner_frame or self._dirty_caller is None:
+            self._dirty_caller = None if frame is None else self._caller(frame)
         self._owner_frame = owner
         self._owner_code = frame.f_code if frame is not None else None
 
     def _owner_of(self, frame: FrameType | None) -> int:
         if frame is None:
             return 0
-        return id(self.unit_of(frame)) if self.settle == "call" else id(frame)
+        if self.settle != "line":
+            frame = self.unit_of(frame) if self.settle == "call" else frame
+            self.on_owner(frame.f_code)
+        return id(frame)
 
     def unit_of(self, frame: FrameType) -> FrameType:
         """Return the frame whose end settles what a frame changes, under `call`.
@@ -371,7 +407,8 @@ class Session:
         dirty, place = list(self._dirty.values()), self._dirty_place
         self._dirty.clear()
         nodes = [node for node, _ in dirty if not node.is_dead]
-        self.entry(place, frame, nodes, below=any(below for _, below in dirty), **extra)
+        caller, self._dirty_caller = self._dirty_caller, None
+        self.entry(place, frame, nodes, below=any(below for _, below in dirty), caller=caller, **extra)
 
     def has_dirty_elsewhere(self, code: CodeType, line: int) -> bool:
         """Whether what is dirty was changed by another line than this."""
@@ -381,7 +418,14 @@ class Session:
     # Entries.
 
     def entry(
-        self, place: Place | None, frame: FrameType | None, nodes: list[Node], *, below: bool = False, **extra: Any
+        self,
+        place: Place | None,
+        frame: FrameType | None,
+        nodes: list[Node],
+        *,
+        below: bool = False,
+        key: Any = LOST,
+        **extra: Any,
     ) -> None:
         """Make an entry of what changed in nodes, unless it has to wait."""
         is_behind = self.link.is_behind
@@ -407,7 +451,8 @@ class Session:
                 extra["capped"] = True
             self.statistics["merged"] += self._pending_count
             self._clear_pending()
-        self._commit(place, frame, nodes, below=below, extra=extra)
+            key = LOST
+        self._commit(place, frame, nodes, below=below, extra=extra, key=key)
 
     def _clear_pending(self) -> None:
         self._pending.clear()
@@ -459,7 +504,14 @@ class Session:
             return False
 
     def _commit(
-        self, place: Place | None, frame: FrameType | None, nodes: list[Node], *, below: bool, extra: dict[str, Any]
+        self,
+        place: Place | None,
+        frame: FrameType | None,
+        nodes: list[Node],
+        *,
+        below: bool,
+        extra: dict[str, Any],
+        key: Any = LOST,
     ) -> None:
         began = time.perf_counter()
         graph = self.graph
@@ -471,7 +523,7 @@ class Session:
             patch, is_complete = graph.look_below(nodes, _BELOW)
             self.doubt = self.doubt or not is_complete
         else:
-            patch = graph.look(nodes)
+            patch = graph.look(nodes) if key is LOST else graph.look_at(nodes[0], key)
         if graph.new_kinds:
             kinds, graph.new_kinds = graph.new_kinds, set()
             self.on_new_kinds(kinds)
@@ -479,8 +531,30 @@ class Session:
             self._emit(place, frame, patch, extra)
         self.cpu += time.perf_counter() - began
 
-    def look_at_all(self, place: Place | None, frame: FrameType | None, *, seconds: float | None = None) -> bool:
-        """Find what changed without having been seen; return whether all was looked at."""
+    def grown_by_reading(self) -> Node | None:
+        """Return a watched dict that got a key by being read, as a `defaultdict` does; None where none did."""
+        for node in self.graph.readable_growth:
+            target = node.strong if node.weak is None else node.weak()
+            if target is not None and dict.__len__(target) != len(node.ids) + node.more:
+                return node
+        return None
+
+    def look_at_all(
+        self,
+        place: Place | None,
+        frame: FrameType | None,
+        *,
+        seconds: float | None = None,
+        is_seen: bool = False,
+    ) -> bool:
+        """Find what changed without having been seen; return whether all was looked at.
+
+        Args:
+            place: where the program is.
+            frame: the frame there.
+            seconds: how long that may take; None for as long as it takes.
+            is_seen: what is found was changed by this very place.
+        """
         began = time.perf_counter()
         self.rebind(None, None)
         if self.settle != "statement":
@@ -492,7 +566,8 @@ class Session:
             kinds, self.graph.new_kinds = self.graph.new_kinds, set()
             self.on_new_kinds(kinds)
         if patch:
-            self._emit(place, frame, patch, {"unseen": True} if self._number else {"action": "start"})
+            extra: dict[str, Any] = {} if is_seen else {"unseen": True}
+            self._emit(place, frame, patch, extra if self._number else {"action": "start"})
         if is_complete:
             self.doubt = False
         took = time.perf_counter() - began
@@ -525,6 +600,8 @@ class Session:
         message.update(extra)
         if extra.get("unseen"):
             self.statistics["unseen"] += 1
+        elif self.doubt:
+            message["doubt"] = True
         if self._parent is not None:
             message["parent"], self._parent = self._parent, None
         message["rows"], message["splices"] = patch.rows, patch.splices
@@ -534,11 +611,12 @@ class Session:
         message["gone"] = patch.gone
         if patch.is_cut:
             message["cut"] = True
-        if frame is not None:
+        caller = message.pop("caller", None)
+        if caller is None and frame is not None:
             caller = self._caller(frame)
-            if caller is not None:
-                self._tell(caller)
-                message["caller"] = caller.id
+        if caller is not None:
+            self._tell(caller)
+            message["caller"] = caller.id
         if _thread.get_ident() not in (self.main_thread, self.timer_thread):
             message["thread"] = _thread_name()
         task = _task_name()

@@ -1,7 +1,6 @@
-"""Where code may change the state: its stores and deletes, each with the chain of names that leads to what it changes.
+"""Where code may change the state: its stores and deletes, each with what finds the container that it changes.
 
-A chain is read from the source of the instruction, once, and followed through locals, `__dict__`, slots and plain
-subscripts only: no property and no `__getitem__` of the program is ever called.
+That is read from the source of the instruction, once.
 """
 
 from __future__ import annotations
@@ -10,27 +9,11 @@ import ast
 import dis
 import re
 import sys
-from types import CodeType, FrameType, MemberDescriptorType, ModuleType
-from typing import Any
+from types import CodeType
 
-from unspool.live.agent.shapes import dict_getter
-from unspool.live.agent.wire import mro_of
-
-Step = tuple[str, Any]
-"""`("attr", name)`, `("item", key)` or `("by", chain)`, whose value is the key."""
-Chain = tuple[str, tuple[Step, ...]]
-"""A name and the steps from its value."""
-
-
-class _Lost:
-    """Stands for what a chain could not be followed to."""
-
-
-LOST = _Lost()
+from unspool.live.agent.following import CO_OPTIMIZED, Follow, compiled, mangled
 
 _LONGEST_TEXT = 400
-_CO_OPTIMIZED = 0x01
-_CO_NEWLOCALS = 0x02
 _ASKS_FOR_LOCALS = frozenset(("locals", "vars", "eval", "exec", "dir", "_getframe", "currentframe", "breakpoint"))
 """Names that may hand a function its own table of locals, which reading them refreshes."""
 _ATTRS = frozenset(("STORE_ATTR", "DELETE_ATTR"))
@@ -81,21 +64,23 @@ class Site:
     Attributes:
         place: its line.
         after: offset of the instruction that follows it.
-        target: chain to the container that is changed; None where it cannot be followed.
-        value: chain to what was changed in place before it was stored, in an augmented assignment.
+        target: finds the container that is changed; None where its expression cannot be followed.
+        value: finds what was changed in place before it was stored, in an augmented assignment.
+        key: finds the key or position that is stored to, where that is known.
         root: the name that is bound, where it is a watched one.
         misses: times in a row that what it changed was not watched.
         kinds: types of what was not watched.
     """
 
-    __slots__ = ("after", "code", "kinds", "misses", "patience", "place", "root", "target", "value")
+    __slots__ = ("after", "code", "key", "kinds", "misses", "patience", "place", "root", "target", "value")
 
     def __init__(self, code: CodeType, place: Place, after: int) -> None:
         self.code = code
         self.place = place
         self.after = after
-        self.target: Chain | None = None
-        self.value: Chain | None = None
+        self.target: Follow | None = None
+        self.value: Follow | None = None
+        self.key: Follow | None = None
         self.root = ""
         self.misses = 0
         self.patience = 64
@@ -181,43 +166,6 @@ def _expression(code: CodeType, position: dis.Positions | None) -> ast.expr | No
         return None
 
 
-def chain_of(expression: ast.expr | None, code: CodeType) -> Chain | None:
-    """Return the chain that an expression spells; None where it holds anything but names, attributes, subscripts."""
-    steps: list[Step] = []
-    while True:
-        if isinstance(expression, ast.Name):
-            return _mangled(expression.id, code), tuple(reversed(steps))
-        if isinstance(expression, ast.Attribute):
-            steps.append(("attr", _mangled(expression.attr, code)))
-            expression = expression.value
-        elif isinstance(expression, ast.Subscript):
-            key = _key(expression.slice, code)
-            if key is None:
-                return None
-            steps.append(key)
-            expression = expression.value
-        else:
-            return None
-
-
-def _key(expression: ast.expr, code: CodeType) -> Step | None:
-    if isinstance(expression, ast.Slice):
-        return None
-    try:
-        return ("item", ast.literal_eval(expression))
-    except (ValueError, TypeError, SyntaxError, RecursionError):
-        chain = chain_of(expression, code)
-        return None if chain is None else ("by", chain)
-
-
-def _mangled(name: str, code: CodeType) -> str:
-    """Return a private name as the class that the code stands in spells it."""
-    if not name.startswith("__") or name.endswith("__"):
-        return name
-    known = (*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars)
-    return next((held for held in known if held.startswith("_") and held.endswith(name) and held != name), name)
-
-
 class CodeSites:
     """What one code object may change.
 
@@ -238,7 +186,7 @@ class CodeSites:
         self.after: dict[int, list[Site]] = {}
         self.by_line: dict[int, list[Site]] = {}
         self.calls: set[int] = set()
-        self.is_readable = not (code.co_flags & _CO_OPTIMIZED) or _ASKS_FOR_LOCALS.isdisjoint(code.co_names)
+        self.is_readable = not (code.co_flags & CO_OPTIMIZED) or _ASKS_FOR_LOCALS.isdisjoint(code.co_names)
         self.is_traced = False
         self.local_names: frozenset[str] = frozenset()
 
@@ -322,12 +270,14 @@ def _fill(
         wanted = ast.Attribute if kind in _ATTRS else ast.Subscript
         if not isinstance(expression, ast.Attribute | ast.Subscript) or not isinstance(expression, wanted):
             return True
-        if isinstance(expression, ast.Attribute) and _mangled(expression.attr, site.code) != instruction.argval:
+        if isinstance(expression, ast.Attribute) and mangled(expression.attr, site.code) != instruction.argval:
             # The file was changed since the program read it.
             return True
-        site.target = chain_of(expression.value, site.code)
+        site.target = compiled(expression.value, site.code)
         if is_augmented:
-            site.value = chain_of(expression, site.code)
+            site.value = compiled(expression, site.code)
+        if kind == "STORE_SUBSCR" and isinstance(expression, ast.Subscript):
+            site.key = compiled(expression.slice, site.code)
         return True
     held = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
     for name in held:
@@ -338,7 +288,7 @@ def _fill(
             site.root = str(name)
             return True
     if is_augmented:
-        site.value = (str(held[-1]), ())
+        site.value = compiled(ast.Name(str(held[-1])), site.code)
         return True
     return False
 
@@ -357,9 +307,9 @@ def _list_call(
     if name in PURE:
         return
     if isinstance(function, ast.Attribute):
-        site.target = chain_of(function.value, found.code)
+        site.target = compiled(function.value, found.code)
     if expression.args:
-        site.value = chain_of(expression.args[0], found.code)
+        site.value = compiled(expression.args[0], found.code)
     if site.target is None:
         site.target, site.value = site.value, None
     if site.target is not None or isinstance(function, ast.Attribute):
@@ -374,99 +324,3 @@ def _list_site(site: Site, instructions: list[dis.Instruction], number: int, fou
         site.after = item.offset
         if item.opname != "EXTENDED_ARG":
             return
-
-
-def local_value(frame: FrameType, name: str, sites: CodeSites) -> Any:
-    """Return the value of a name as code in a frame sees it, or `LOST`."""
-    code = frame.f_code
-    if code.co_flags & _CO_OPTIMIZED:
-        if name in code.co_varnames or name in code.co_cellvars or name in code.co_freevars:
-            if not sites.is_readable and not sites.is_traced:
-                return LOST
-            held = frame.f_locals
-            try:
-                return held.get(name, LOST)
-            finally:
-                if type(held) is dict and not sites.is_traced:
-                    # A copy, up to Python 3.12, that would keep alive what the function lets go of. Within a trace
-                    # function the interpreter puts it back into the function's variables.
-                    held.clear()
-    else:
-        held = frame.f_locals
-        if type(held) is dict and name in held:
-            return held[name]
-    return frame.f_globals.get(name, LOST)
-
-
-def follow(chain: Chain, frame: FrameType, sites: CodeSites) -> Any:
-    """Return what a chain leads to in a frame, or `LOST`."""
-    value = local_value(frame, chain[0], sites)
-    return follow_steps(value, chain[1], frame, sites)
-
-
-def follow_steps(value: Any, steps: tuple[Step, ...], frame: FrameType | None, sites: CodeSites | None) -> Any:
-    """Return what steps from a value lead to, or `LOST`."""
-    for kind, key in steps:
-        if value is LOST:
-            return LOST
-        if kind == "attr":
-            value = stored_attribute(value, key)
-            continue
-        if kind == "by":
-            if frame is None or sites is None:
-                return LOST
-            key = follow(key, frame, sites)
-        value = stored_item(value, key)
-    return value
-
-
-def stored_attribute(value: Any, name: str) -> Any:
-    """Return an attribute as it is stored, without calling a property or `__getattr__`; else `LOST`."""
-    kind = type(value)
-    bases = mro_of(kind)
-    if type in bases:
-        for base in mro_of(value):
-            held = type.__dict__["__dict__"].__get__(base)
-            if name in held:
-                return held[name]
-        return LOST
-    if ModuleType in bases:
-        return object.__getattribute__(value, "__dict__").get(name, LOST)
-    in_class: Any = LOST
-    for base in bases:
-        held = type.__dict__["__dict__"].__get__(base)
-        if name in held:
-            in_class = held[name]
-            break
-    if type(in_class) is MemberDescriptorType:
-        try:
-            return in_class.__get__(value)
-        except AttributeError:
-            return LOST
-    if in_class is not LOST and hasattr(type(in_class), "__set__"):
-        return LOST
-    getter = dict_getter(kind)
-    if getter is not None:
-        own = getter(value)
-        if name in own:
-            return own[name]
-    return LOST if in_class is LOST or hasattr(type(in_class), "__get__") else in_class
-
-
-_PLAIN_KEYS = (str, int, bytes, float, bool, type(None))
-
-
-def stored_item(value: Any, key: Any) -> Any:
-    """Return an item of a plain list, tuple or dict; of others, and by keys with a hash of their own, `LOST`."""
-    kind = type(value)
-    if kind is list or kind is tuple:
-        if type(key) is not int or not -len(value) <= key < len(value):
-            return LOST
-        return value[key]
-    if dict not in mro_of(kind):
-        return LOST
-    if "__getitem__" in type.__dict__["__dict__"].__get__(kind) and kind is not dict:
-        return LOST
-    if type(key) in _PLAIN_KEYS or (type(key) is tuple and all(type(part) in _PLAIN_KEYS for part in key)):
-        return dict.get(value, key, LOST)
-    return LOST

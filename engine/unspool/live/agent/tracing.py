@@ -11,8 +11,9 @@ import threading
 from types import CodeType, FrameType
 from typing import Any
 
+from unspool.live.agent.following import local_value
 from unspool.live.agent.recording import Session
-from unspool.live.agent.sites import CodeSites, local_value
+from unspool.live.agent.sites import CodeSites
 
 
 class HeldByTracer(Exception):
@@ -70,9 +71,9 @@ class Tracing:
                     sites = session.sites_of(code, str(frame.f_globals.get("__name__", "")))
                 finally:
                     session.leave()
-            if sites is None or not (sites.after or sites.local_names):
+            if sites is None or not (sites.after or sites.local_names or session.settle == "call"):
                 return None
-            frame.f_trace_opcodes = True
+            frame.f_trace_opcodes = bool(sites.after)
             if sites.local_names and event == "call" and session.enter():
                 try:
                     self._entered(sites, frame)

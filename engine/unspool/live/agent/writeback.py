@@ -13,9 +13,9 @@ from collections.abc import Callable
 from types import FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
 
+from unspool.live.agent.following import LOST, stored_attribute
 from unspool.live.agent.recording import Session
 from unspool.live.agent.shapes import dict_getter, slots_of
-from unspool.live.agent.sites import LOST, stored_attribute
 from unspool.live.agent.wire import Cell, leaf_maker, mro_of, type_name
 
 _MOST_TOLD = 200
