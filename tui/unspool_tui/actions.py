@@ -98,15 +98,40 @@ def _slower(view: View) -> str:
     return "" if view.speed else "the slowest speed"
 
 
+def _can(ability: str) -> Reason:
+    def why_not(view: View) -> str:
+        if view.program is None:
+            return "no program that can go back records into this source"
+        return "" if ability in view.program.can else f"{view.program.name} cannot do that"
+
+    return why_not
+
+
+def _put_back(view: View) -> str:
+    program = view.program
+    if program is None or program.at is not None or program.looking:
+        return _can("look")(view)
+    return f"{program.name} runs its newest state"
+
+
+def _go_on_from_head(view: View) -> str:
+    return _can("jump")(view) or _some_entries(view)
+
+
+def _look_at_head(view: View) -> str:
+    return _can("look")(view) or _some_entries(view)
+
+
 MOVE: Final = "Move"
 TRAVEL: Final = "Travel in time"
 LOOK: Final = "Look"
 COMPARE: Final = "Compare"
 FIND: Final = "Find"
 SHARE: Final = "Take along"
+PROGRAM: Final = "The program that records"
 SOURCES: Final = "Sources"
 APP: Final = "The app"
-GROUPS: Final = (TRAVEL, MOVE, LOOK, COMPARE, FIND, SHARE, SOURCES, APP)
+GROUPS: Final = (TRAVEL, MOVE, LOOK, COMPARE, FIND, SHARE, PROGRAM, SOURCES, APP)
 _DETAILS: Final = (Pane.CHANGES, Pane.INSPECT)
 
 ACTIONS: Final[tuple[Action, ...]] = (
@@ -236,6 +261,33 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "chains", ("c",), "chains", "Look at every chain, have the doctor examine them, repair.", LOOK, _some_entries
     ),
     Action(
+        "program.jump",
+        ("J",),
+        "put back",
+        "Have the running program go on from the head, after asking; what it records next follows that entry.",
+        PROGRAM,
+        _go_on_from_head,
+    ),
+    Action(
+        "program.look",
+        ("V",),
+        "show in it",
+        "Have the running program show the head, until R.",
+        PROGRAM,
+        _look_at_head,
+    ),
+    Action(
+        "program.back", ("R",), "return it", "Have the program go on from where it was before.", PROGRAM, _put_back
+    ),
+    Action(
+        "program.pause",
+        ("F",),
+        "pause recording",
+        "Have the program record nothing, or record again; the program itself runs on.",
+        PROGRAM,
+        _can("pause"),
+    ),
+    Action(
         "tab.next", ("L", "ctrl+pagedown"), "next tab", "Bring the next source to the front.", SOURCES, _other_tabs
     ),
     Action(
@@ -300,6 +352,8 @@ HINTS: Final[tuple[Hint, ...]] = (
     Hint(("base.mark",), "base"),
     Hint(("search",), "find"),
     Hint(("yank",), "yank"),
+    Hint(("program.back",), "return"),
+    Hint(("program.jump",), "put back"),
     Hint(("follow",), "follow"),
     Hint(("changes.unchanged",), "unchanged", (Pane.CHANGES,)),
     Hint(("changes.words",), "in words", (Pane.CHANGES,)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unspool_tui.controls import app, export, navigation, search, tabs, view
+from unspool_tui.controls import app, export, navigation, program, search, tabs, view
 from unspool_tui.screens.protocols import Controls, HistoryScreen
 
 
@@ -13,6 +13,7 @@ def _begun(main: HistoryScreen) -> None:
         search.restore_filter(main, main.first_filter)
     if main.scene.history.is_foreign:
         tabs.offer_many(main)
+    program.watch(main)
 
 
 def _is_read(main: HistoryScreen) -> None:
@@ -27,6 +28,7 @@ CONTROLS: Final = Controls(
         **view.CONTROLS,
         **tabs.CONTROLS,
         **export.CONTROLS,
+        **program.CONTROLS,
         **app.CONTROLS,
     },
     begun=_begun,

@@ -92,6 +92,7 @@ def _modes(view: View, glyphs: Glyphs, pulse: str) -> Spans:
         chips.append((f" PAUSED +{view.missed:,} ", "chip.paused"))
     else:
         chips.append((" PAUSED ", "chip.paused"))
+    chips += _program(view)
     if pulse not in ("", "polling") and (view.follow or pulse != "not watched"):
         chips.append((f" {pulse} ", "chip.paused"))
     if view.filter.text:
@@ -103,6 +104,21 @@ def _modes(view: View, glyphs: Glyphs, pulse: str) -> Spans:
     if view.against is not Against.PREVIOUS:
         chips.append((f" vs {view.against} ", "base"))
     return tuple(piece for chip in chips for piece in (chip, (" ", "text")))
+
+
+def _program(view: View) -> list[Span]:
+    """Return what must not be overlooked of the program that records: it runs a past state, or nothing is recorded."""
+    program = view.program
+    if program is None:
+        return []
+    chips: list[Span] = []
+    if program.at is not None:
+        chips.append((f" APP {'SHOWS' if program.looking else 'AT'} #{program.at:,} ", "chip.paused"))
+    elif program.looking:
+        chips.append((" APP LEFT ITS LINE ", "chip.paused"))
+    if program.paused:
+        chips.append((" RECORDING PAUSED ", "chip.paused"))
+    return chips
 
 
 def _cost(cost: Cost, width: int) -> Spans:

@@ -108,6 +108,7 @@ class MainScreen(Screen[None]):
         self.restorer: PlaceRestorer | None = None
         self.unchecked: Mapping[str, str] = {}
         self.follower = Follower(self)
+        self.at_end: list[Callable[[], object]] = []
         self.panels = {pane: Panel(pane) for pane in Pane}
         self.scroll_memory = ScrollMemory()
         self.painter = Painter(self)
@@ -152,6 +153,8 @@ class MainScreen(Screen[None]):
     def stop(self) -> None:
         """Stop watching and answering; stopping twice is fine."""
         self.follower.stop()
+        while self.at_end:
+            self.at_end.pop()()
         self.worker.close()
 
     def go_behind(self) -> None:

@@ -99,6 +99,7 @@ class HistoryScreen(Pump, Protocol):
         scroll_memory: panels that were scrolled by hand.
         first_filter: the filter to begin with.
         unchecked: identity keys given just now; what they do not match is said once the source is read.
+        at_end: called when the screen stops.
     """
 
     view: View
@@ -119,6 +120,7 @@ class HistoryScreen(Pump, Protocol):
     scroll_memory: ScrollMemory
     first_filter: str
     unchecked: Mapping[str, str]
+    at_end: list[Callable[[], object]]
 
     @property
     def app(self) -> App[Any]:

@@ -83,6 +83,26 @@ class Search(Struct, frozen=True):
     looked_at: int = 0
 
 
+class Program(Struct, frozen=True):
+    """A program that records into the source and can be asked to go back.
+
+    Attributes:
+        id: its name in messages.
+        name: what people call it.
+        can: what it can be asked for: `jump`, `look`, `pause`, `resume`.
+        at: the entry that it was put back to, while it recorded nothing after that; None: it runs its newest state.
+        looking: it was put there only to be looked at.
+        paused: its recording is paused.
+    """
+
+    id: str
+    name: str
+    can: frozenset[str] = frozenset()
+    at: int | None = None
+    looking: bool = False
+    paused: bool = False
+
+
 SPEEDS: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 0.0)
 """Entries a second while playing; 0 keeps the real gaps between entries."""
 
@@ -121,6 +141,7 @@ class View(Struct, frozen=True):
         pinned: atoms that have a lane of their own in the timeline.
         tabs: sources that are open side by side.
         permits: what whoever looks may do beyond looking.
+        program: the program that records into the source; None where none can be asked for anything.
     """
 
     total: int = 0
@@ -153,6 +174,7 @@ class View(Struct, frozen=True):
     pinned: tuple[str, ...] = ()
     tabs: int = 1
     permits: Permits = EVERYTHING
+    program: Program | None = None
 
     @property
     def tip(self) -> int:

@@ -1,0 +1,202 @@
+"""The program that records into the source in front: it is asked to go back to an entry, or to pause its recording.
+
+A thread of its own keeps up the connection to the program, and each command has one as well: neither the screen nor its
+worker waits for a program. Whatever a program says has been made inert and cut by the client of its channel.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from unspool.control import Answer, ControlClient, Instance, served_at
+from unspool.errors import UnspoolError
+from unspool_tui.screens.menu import Menu, MenuLine
+from unspool_tui.view.model import Program
+
+if TYPE_CHECKING:
+    from unspool_tui.screens.protocols import HistoryScreen
+
+LOOK_SECONDS: Final = 1.0
+"""Between two looks whether a program serves the source by now."""
+_GREETING_SECONDS: Final = 2.0
+_ANSWER_SECONDS: Final = 10.0
+_MOST_TOLD: Final = 20
+"""Lines of an answer that the message log gets."""
+
+
+class ProgramWatch:
+    """Keeps `view.program` true: which program serves the source, and what state it runs."""
+
+    def __init__(self, main: HistoryScreen, file: Path) -> None:
+        """Prepare to watch.
+
+        Args:
+            main: the screen that shows the source.
+            file: the recording.
+        """
+        self._main = main
+        self._file = file
+        self._ended = threading.Event()
+        self._told: tuple[Instance, ...] = ()
+        self._thread = threading.Thread(target=self._run, name="unspool-program", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop watching; what is under way is not waited for."""
+        self._ended.set()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            if served_at(self._file) is not None:
+                try:
+                    self._listen()
+                except UnspoolError:
+                    # It ended, or does not speak to us: both are looked at again.
+                    self._tell(())
+            self._ended.wait(LOOK_SECONDS)
+
+    def _listen(self) -> None:
+        with ControlClient(self._file, timeout=_GREETING_SECONDS) as client:
+            self._tell(client.instances)
+            while not self._ended.is_set():
+                if client.wait(LOOK_SECONDS):
+                    self._tell(client.instances)
+
+    def _tell(self, instances: tuple[Instance, ...]) -> None:
+        if instances != self._told and not self._ended.is_set():
+            self._told = instances
+            self._main.call_later(partial(_changed, self._main, instances))
+
+
+def watch(main: HistoryScreen) -> None:
+    """Watch for a program, where the source is a recording and whoever looks may reach into this machine."""
+    history = main.scene.history
+    paths = history.watch_paths
+    if history.is_foreign or not paths or main.view.permits.why_not("program.jump"):
+        return
+    found = ProgramWatch(main, paths[-1])
+    main.at_end.append(found.stop)
+    found.start()
+
+
+def _changed(main: HistoryScreen, instances: tuple[Instance, ...]) -> None:
+    """Take note of who can be asked; of several, the one that was shown stays, unless another one was put back."""
+    before = main.view.program
+    able = [instance for instance in instances if instance.can]
+    known = next((instance for instance in able if before is not None and instance.id == before.id), None)
+    moved = next((instance for instance in able if instance.at is not None or instance.looking), None)
+    shown = moved or known or (able[0] if able else None)
+    program = None if shown is None else _program_of(shown)
+    main.apply(replace(main.view, program=program))
+    if before is None and program is not None:
+        main.flash(f"{program.name} records into this and can be asked to go back (J)")
+    elif before is not None and program is None:
+        main.flash(f"{before.name} has ended", "warning")
+
+
+def _program_of(instance: Instance) -> Program:
+    return Program(
+        id=instance.id,
+        name=instance.name,
+        can=frozenset(instance.can),
+        at=instance.at,
+        looking=instance.looking,
+        paused=instance.paused,
+    )
+
+
+def jump(main: HistoryScreen) -> None:
+    """Ask once more before the program goes on from the head: what it does then cannot be taken back."""
+    program, seq = main.view.program, main.view.head
+    if program is None:
+        return
+    choices = [MenuLine("g", f"go on from #{seq:,}", "jump", "what it records next follows that")]
+    if "look" in program.can:
+        choices.append(MenuLine("s", f"only show #{seq:,}", "look", "until R"))
+
+    def chosen(what: str | None) -> None:
+        if what == "jump":
+            _ask(main, f"goes on from #{seq:,}", lambda client, name: client.jump(seq, instance=name))
+        elif what == "look":
+            _ask(main, f"shows #{seq:,}; R returns", lambda client, name: client.look(seq, instance=name))
+
+    main.open(Menu(f"Put {program.name} back", choices), chosen)
+
+
+def look(main: HistoryScreen) -> None:
+    """Have the program show the head."""
+    seq = main.view.head
+    _ask(main, f"shows #{seq:,}; R returns", lambda client, name: client.look(seq, instance=name))
+
+
+def back(main: HistoryScreen) -> None:
+    """Have the program go on from where it was."""
+    _ask(main, "goes on from where it was", lambda client, name: client.back(instance=name))
+
+
+def pause(main: HistoryScreen) -> None:
+    """Pause the program's recording, or have it go on."""
+    program = main.view.program
+    if program is not None and program.paused:
+        _ask(main, "records again", lambda client, name: client.resume(instance=name))
+    else:
+        _ask(main, "records nothing until F", lambda client, name: client.pause(instance=name))
+
+
+def _ask(main: HistoryScreen, done: str, ask: Callable[[ControlClient, str], Answer]) -> None:
+    """Ask the program in a thread of its own, and say what came of it.
+
+    Args:
+        main: the screen.
+        done: what the program does when it obeyed.
+        ask: asks, given the connection and the instance.
+    """
+    program, paths = main.view.program, main.scene.history.watch_paths
+    if program is None or not paths:
+        return
+    file, name = paths[-1], program.id
+
+    def work() -> None:
+        try:
+            with ControlClient(file, timeout=_GREETING_SECONDS) as client:
+                answer = ask(client, name)
+        except UnspoolError as error:
+            told = str(error).removeprefix(f"{os.fspath(file)}: ")
+            main.call_later(partial(main.flash, f"{program.name}: {told}", "error"))
+        else:
+            main.call_later(partial(_tell_answer, main, f"{program.name} {done}", answer))
+
+    threading.Thread(target=work, name="unspool-command", daemon=True).start()
+
+
+def _tell_answer(main: HistoryScreen, done: str, answer: Answer) -> None:
+    """Say what the program did; what it could not put back is in the messages, and counted in the footer."""
+    told = [f"left as it is: {text}" for text in answer.kept] + [f"not put back: {text}" for text in answer.refused]
+    told += [f"made anew: {text}" for text in answer.rebuilt]
+    for line in told[:_MOST_TOLD]:
+        main.messages.add(line, "warning")
+    if len(told) > _MOST_TOLD:
+        main.messages.add(f"and {len(told) - _MOST_TOLD:,} more; `unspool jump --json` lists all", "warning")
+    incomplete = len(answer.kept) + len(answer.refused)
+    if incomplete:
+        main.flash(f"{done}; {incomplete:,} not as they were there: ! lists them", "warning")
+    else:
+        main.flash(f"{done}{f'; {answer.message}' if answer.message else ''}")
+
+
+CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
+    "program.jump": jump,
+    "program.look": look,
+    "program.back": back,
+    "program.pause": pause,
+}
