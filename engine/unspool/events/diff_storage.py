@@ -48,7 +48,8 @@ def write_genesis_event(
     payload = {"source": source, "sourceHash": source_hash, "compiledWasmHash": compiled_wasm_hash}
     event = _write_first(log, _draft(EventType.SPACE_CREATED, space_id, timestamp, payload))
     with log.database.reading():
-        log.source_memory.put(event.hash, genesis_state(event))
+        genesis = genesis_state(event)
+        log.source_memory.put(event.hash, genesis, len(genesis.text))
     return event
 
 

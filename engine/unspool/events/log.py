@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -30,44 +29,12 @@ from unspool.events.rows import JsonColumn, unpack_text
 from unspool.events.snapshots import create_snapshot, list_snapshots, reconstruct_state, snapshot_is_due
 from unspool.events.storage import storage_report
 from unspool.events.verification import verify
+from unspool.model.cache import BoundedCache
 from unspool.model.values import Value
 
 MAX_CHARACTERS: Final = 16_000_000
 MAX_STATES: Final = 256
-
-
-class SourceMemory:
-    """A bounded memory of sources, the least used forgotten first.
-
-    An event's hash covers its whole chain, so what is kept under it can never be out of date. The caller keeps
-    threads apart.
-    """
-
-    def __init__(self, max_characters: int = MAX_CHARACTERS, max_states: int = MAX_STATES) -> None:
-        self._states: OrderedDict[str, SourceState] = OrderedDict()
-        self._characters = 0
-        self._max_characters = max_characters
-        self._max_states = max_states
-
-    def get(self, event_hash: str) -> SourceState | None:
-        """Return the source at an event; None where it is not in memory."""
-        state = self._states.get(event_hash)
-        if state is not None:
-            self._states.move_to_end(event_hash)
-        return state
-
-    def put(self, event_hash: str, state: SourceState) -> None:
-        """Keep a source; one that is too large for the memory is not kept."""
-        before = self._states.pop(event_hash, None)
-        if before is not None:
-            self._characters -= len(before.text)
-        if len(state.text) > self._max_characters:
-            return
-        self._states[event_hash] = state
-        self._characters += len(state.text)
-        while self._characters > self._max_characters or len(self._states) > self._max_states:
-            _, forgotten = self._states.popitem(last=False)
-            self._characters -= len(forgotten.text)
+"""Bounds of the sources that an open log keeps in memory."""
 
 
 _KEPT_EVERY = 10
@@ -128,7 +95,8 @@ class EventLog:
         self.config = config or EventLogConfig()
         self.database = Database(path, read_only=read_only, timeout=timeout)
         self.column = JsonColumn()
-        self.source_memory = SourceMemory()
+        # An event's hash covers its whole chain, so what is kept under it can never be out of date.
+        self.source_memory: BoundedCache[str, SourceState] = BoundedCache(MAX_STATES, MAX_CHARACTERS)
         self.snapshot_failure: SnapshotFailed | None = None
         """Why the last automatic snapshot was not made; the event itself was written."""
 

@@ -103,7 +103,7 @@ def find_state(log: EventLog, space_id: str, until: Moment | None, manner: Repla
 
 def remember(log: EventLog, space: SpaceRow, event: Event, state: SourceState) -> None:
     """Keep the source at a diff just written: in memory, and every few diffs in the database."""
-    log.source_memory.put(event.hash, state)
+    log.source_memory.put(event.hash, state, len(state.text))
     interval = log.config.snapshot_interval
     is_tip = state.diffs % _TIP_INTERVAL == 0 and len(state.text) >= _TIP_CHARACTERS
     if interval and (is_tip or state.diffs % interval == 0):
@@ -136,7 +136,7 @@ def _find(log: EventLog, space_id: str, until: Moment | None, manner: ReplayMann
         base, count, event = _replay(log, base, leg, manner)
         replayed += count
         if manner != "original":
-            log.source_memory.put(_hash_at(log, leg.space, leg.last), base)
+            log.source_memory.put(_hash_at(log, leg.space, leg.last), base, len(base.text))
     return _Replayed(base, replayed, event, legs[0].space.space)
 
 

@@ -1,4 +1,4 @@
-"""Rebuilt snapshots kept for the next read: least recently used first out, bounded by entries and bytes (row N-32)."""
+"""The one bounded cache: least recently used first out, bounded by entries and by bytes."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ DEFAULT_MAX_BYTES: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class CacheStats:
-    """How a cache did.
+    """How a cache has served.
 
     Attributes:
         size: entries held.
         max_size: most entries it will hold.
-        bytes: bytes of the states held; states that share atoms count each in full, so this is an upper bound.
-        max_bytes: most bytes it will hold.
         hits: reads that found an entry.
         misses: reads that found none.
         evictions: entries that had to leave.
+        bytes: bytes of the entries held, as they were given.
+        max_bytes: most bytes it will hold.
         prefetched: entries put in ahead of being asked for.
         prefetch_hits: hits on these.
     """
 
     size: int
     max_size: int
-    bytes: int
-    max_bytes: int
     hits: int
     misses: int
     evictions: int
-    prefetched: int
-    prefetch_hits: int
+    bytes: int = 0
+    max_bytes: int = 0
+    prefetched: int = 0
+    prefetch_hits: int = 0
 
     @property
     def hit_rate(self) -> float:
@@ -50,14 +50,16 @@ class CacheStats:
         return self.hits / reads if reads else 0.0
 
 
-@dataclass(slots=True)
 class _Slot(Generic[_V]):
-    value: _V
-    size: int
-    was_prefetched: bool
+    __slots__ = ("size", "value", "was_prefetched")
+
+    def __init__(self, value: _V, size: int, was_prefetched: bool) -> None:
+        self.value = value
+        self.size = size
+        self.was_prefetched = was_prefetched
 
 
-class ReconstructionCache(Generic[_K, _V]):
+class BoundedCache(Generic[_K, _V]):
     """A cache that forgets what was not used for longest; safe to use from several threads.
 
     An entry larger than `max_bytes` by itself is not kept.
@@ -68,7 +70,7 @@ class ReconstructionCache(Generic[_K, _V]):
 
         Args:
             max_size: most entries; 0 keeps none.
-            max_bytes: most bytes; 0 keeps none.
+            max_bytes: most bytes; 0 keeps none, but for entries whose size is not given.
 
         Raises:
             ConfigError: a bound that is no whole number of at least 0.
@@ -89,8 +91,8 @@ class ReconstructionCache(Generic[_K, _V]):
         """Return the entry and make it the most recently used one, or None; counts as a hit or a miss.
 
         Args:
-            key: what was put in under it.
-            accept: says whether the entry is the one meant; an entry it refuses counts as missing.
+            key: what it was put in under.
+            accept: whether the entry is the one meant; an entry it refuses counts as missing.
         """
         with self._lock:
             slot = self._slots.get(key)
@@ -99,23 +101,23 @@ class ReconstructionCache(Generic[_K, _V]):
                 return None
             self._slots.move_to_end(key)
             self._hits += 1
-            self._prefetch_hits += slot.was_prefetched
-            slot.was_prefetched = False
+            if slot.was_prefetched:
+                self._prefetch_hits += 1
+                slot.was_prefetched = False
             return slot.value
 
     def peek(self, key: _K) -> _V | None:
         """Return the entry without using it: neither order nor counts change."""
-        with self._lock:
-            slot = self._slots.get(key)
-            return None if slot is None else slot.value
+        slot = self._slots.get(key)
+        return None if slot is None else slot.value
 
-    def put(self, key: _K, value: _V, size: int, *, prefetched: bool = False) -> None:
+    def put(self, key: _K, value: _V, size: int = 0, *, prefetched: bool = False) -> None:
         """Keep an entry, as the most recently used one.
 
         Args:
             key: what it is asked for by; an entry of this key is replaced, and no other leaves for it.
             value: the entry.
-            size: its bytes.
+            size: its bytes, where they are bounded.
             prefetched: whether it was not asked for yet.
         """
         with self._lock:
@@ -162,11 +164,15 @@ class ReconstructionCache(Generic[_K, _V]):
             return CacheStats(
                 size=len(self._slots),
                 max_size=self.max_size,
-                bytes=self._bytes,
-                max_bytes=self.max_bytes,
                 hits=self._hits,
                 misses=self._misses,
                 evictions=self._evictions,
+                bytes=self._bytes,
+                max_bytes=self.max_bytes,
                 prefetched=self._prefetched,
                 prefetch_hits=self._prefetch_hits,
             )
+
+
+ReconstructionCache = BoundedCache
+"""The cache of rebuilt states as the reference of delta snapshots names it."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from unspool.delta.identity import names_identity
+from unspool.model.cache import BoundedCache
 from unspool.model.paths import Path, content_of, parts_inside
 from unspool.model.values import MISSING, Tagged, Value, strict_equal
 from unspool.query.findings import CheckFinding, Moment, Scope, Touch, brief, shape_of_path, spell, type_name
@@ -58,7 +59,7 @@ class Oscillation:
             booleans: look at booleans too, and at what comes and goes.
         """
         self._scope, self._within, self._times, self._booleans = scope, within, times, booleans
-        self._swings: OrderedDict[str, _Swing] = OrderedDict()
+        self._swings: BoundedCache[str, _Swing] = BoundedCache(_PLACES)
 
     def see(self, moment: Moment) -> Iterator[CheckFinding]:
         """See `Checker.see`."""
@@ -70,14 +71,12 @@ class Oscillation:
                 or (_is_switch(touch) and not self._booleans)
             ):
                 continue
-            last = self._swings.pop(touch.place, None)
+            last = self._swings.peek(touch.place)
             swing = _Swing(seq, touch.old, seq, 0, action)
             if last is not None and seq - last.seq <= self._within and strict_equal(last.old, touch.new):
                 swing.since, swing.flips, swing.is_told = last.since, last.flips + 1, last.is_told
                 swing.is_one_action = last.is_one_action and last.action == action
-            self._swings[touch.place] = swing
-            if len(self._swings) > _PLACES:
-                self._swings.popitem(last=False)
+            self._swings.put(touch.place, swing)
             if _is_number(touch.new) and not swing.is_one_action:
                 continue
             is_sure = swing.is_one_action and not (action and _is_number(touch.new))

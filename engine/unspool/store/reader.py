@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ import zstandard
 from unspool.codec.records import FULL_CODECS, PackedRecords, Record, RecordCodec, encode_full
 from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, EntryNotFound, UnspoolError
+from unspool.model.cache import BoundedCache
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store import blocks
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, Row, may_name, unpack_postings
@@ -161,8 +161,8 @@ class FileReader:
         """
         self._path = path
         self._file = ReadConnection(path, live=live, reopened=self._forget)
-        self._columns: OrderedDict[int, BlockColumns] = OrderedDict()
-        self._segments: OrderedDict[int, zstandard.ZstdDecompressor] = OrderedDict()
+        self._columns: BoundedCache[int, BlockColumns] = BoundedCache(_COLUMNS_KEPT)
+        self._segments: BoundedCache[int, zstandard.ZstdDecompressor] = BoundedCache(_SEGMENTS_KEPT)
         self._names: list[str] = []
         self._names_checked = (-1, -1)
         self._numbers: dict[str, int] = {}
@@ -369,11 +369,9 @@ class FileReader:
     def _block_columns(self, connection: FileConnection, head: Head) -> BlockColumns:
         known = self._columns.get(head.first)
         if known is not None:
-            self._columns.move_to_end(head.first)
             return known
-        columns = self._columns[head.first] = connection.layout.columns(connection, head.first, head.entries)
-        if len(self._columns) > _COLUMNS_KEPT:
-            self._columns.popitem(last=False)
+        columns = connection.layout.columns(connection, head.first, head.entries)
+        self._columns.put(head.first, columns)
         return columns
 
     def run(self, seq: int) -> RecordRun:
@@ -391,9 +389,8 @@ class FileReader:
         if known is None:
             data = connection.layout.keyframe(connection, segment, first)
             keyframe = blocks.raw_prefix(blocks.decompress(data, first))
-            known = self._segments[segment] = blocks.decompressor(keyframe)
-            if len(self._segments) > _SEGMENTS_KEPT:
-                self._segments.popitem(last=False)
+            known = blocks.decompressor(keyframe)
+            self._segments.put(segment, known)
         return known
 
     def _tail_run(self, connection: FileConnection, seq: int) -> RecordRun:

@@ -592,20 +592,18 @@ def test_kept_states_answer_for_long_histories_and_are_checked(tmp_path: Path) -
 
 
 def test_memory_of_sources_is_bounded() -> None:
-    from unspool.events.log import SourceMemory
+    from unspool.events.log import MAX_CHARACTERS, MAX_STATES
     from unspool.events.replay import SourceState
 
-    memory = SourceMemory(max_characters=10, max_states=3)
-    states = {name: SourceState(name * 3, SourceForm.TEXT, "", 0, 1) for name in "abcd"}
-    for name, state in states.items():
-        memory.put(name, state)
-    assert memory.get("a") is None
-    assert memory.get("b") is states["b"]
-    memory.put("e", SourceState("x" * 11, SourceForm.TEXT, "", 0, 1))
-    assert memory.get("e") is None
-    memory.put("f", SourceState("xxxxxxx", SourceForm.TEXT, "", 0, 1))
-    assert memory.get("c") is None
-    assert memory.get("b") is not None
+    with EventLog(":memory:") as log:
+        state = SourceState("abc", SourceForm.TEXT, "", 0, 1)
+        for number in range(MAX_STATES + 5):
+            log.source_memory.put(str(number), state, len(state.text))
+        assert len(log.source_memory) == MAX_STATES
+        assert log.source_memory.get("4") is None
+        assert log.source_memory.get("5") is state
+        log.source_memory.put("too large", state, MAX_CHARACTERS + 1)
+        assert log.source_memory.get("too large") is None
 
 
 def test_operations_spell_themselves_without_what_is_not_set() -> None:

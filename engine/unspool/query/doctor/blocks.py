@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +15,7 @@ from unspool.codec.errors import MissingBinaryCodec
 from unspool.codec.records import Record, RecordCodec, decode_full, replay_delta
 from unspool.errors import CorruptHistory, DeltaCompressionError
 from unspool.history.diff import fork_base, same_value
+from unspool.model.cache import BoundedCache
 from unspool.model.wire import decode
 from unspool.query.doctor.findings import (
     ChainedSource,
@@ -362,7 +362,7 @@ class BlockReader:
         """Prepare; damage that costs no entry is told to `report`."""
         self._connection = connection
         self._report = report
-        self._prefixes: OrderedDict[int, zstandard.ZstdDecompressor | Fault] = OrderedDict()
+        self._prefixes: BoundedCache[int, zstandard.ZstdDecompressor | Fault] = BoundedCache(_PREFIXES_KEPT)
         self.bytes_read = 0
         """Stored bytes read so far."""
 
@@ -460,9 +460,8 @@ class BlockReader:
             return Fault(Code.MISSING_KEYFRAME, "their block names no segment")
         known = self._prefixes.get(segment)
         if known is None:
-            known = self._prefixes[segment] = self._load_prefix(segment)
-            if len(self._prefixes) > _PREFIXES_KEPT:
-                self._prefixes.popitem(last=False)
+            known = self._load_prefix(segment)
+            self._prefixes.put(segment, known)
         return known
 
     def _load_prefix(self, segment: int) -> zstandard.ZstdDecompressor | Fault:

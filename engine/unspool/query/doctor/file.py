@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -15,6 +14,7 @@ from unspool.codec.records import FULL_CODECS, PackedRecords, Record, RecordCode
 from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, NewerSchema, UnreadableSource, UnspoolError
 from unspool.files.leftovers import ScratchFolder
+from unspool.model.cache import BoundedCache
 from unspool.query.doctor.blocks import BlockReader, ReadBlock, Replayer, reason
 from unspool.query.doctor.findings import FARTHEST_ATOM, Code, EncodedState, Facts, Fault, Names, Report, Step
 from unspool.query.doctor.structure import (
@@ -108,7 +108,7 @@ class StateLookup:
         self._names = names
         self._reader = BlockReader(connection, silent)
         self._keys: list[BlockKey] = []
-        self._blocks: OrderedDict[int, ReadBlock] = OrderedDict()
+        self._blocks: BoundedCache[int, ReadBlock] = BoundedCache(_BLOCKS_KEPT)
 
     def state(self, seq: int) -> EncodedState | None:
         """Return the state at an entry, or None where it does not read."""
@@ -132,9 +132,8 @@ class StateLookup:
             return None
         block = self._blocks.get(key.first)
         if block is None:
-            block = self._blocks[key.first] = self._reader.read(key, key.first + key.count)
-            if len(self._blocks) > _BLOCKS_KEPT:
-                self._blocks.popitem(last=False)
+            block = self._reader.read(key, key.first + key.count)
+            self._blocks.put(key.first, block)
         if not block.records:
             return None
         return replay(RecordRun(key.first, PackedRecords.of(block.records)), seq, self._names.__getitem__)

@@ -1,4 +1,4 @@
-"""The cache of rebuilt states: least recently used first out, bounded twice (row N-32)."""
+"""The bounded cache: least recently used first out, bounded twice (row N-32)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from support.examples import examples
 from unspool.errors import ConfigError
-from unspool.snapshots import ReconstructionCache
+from unspool.model.cache import BoundedCache
 
 
-def keys(cache: ReconstructionCache[str, int]) -> str:
+def keys(cache: BoundedCache[str, int]) -> str:
     return "".join(key for key, _ in cache.items())
 
 
 def test_n32_what_was_not_used_for_longest_leaves_first() -> None:
-    cache: ReconstructionCache[str, int] = ReconstructionCache(3)
+    cache: BoundedCache[str, int] = BoundedCache(3)
     for key in "abc":
         cache.put(key, 1, 1)
     assert cache.get("a") == 1
@@ -33,7 +33,7 @@ def test_n32_what_was_not_used_for_longest_leaves_first() -> None:
 
 
 def test_n32_overwriting_at_capacity_evicts_nobody() -> None:
-    cache: ReconstructionCache[str, int] = ReconstructionCache(2)
+    cache: BoundedCache[str, int] = BoundedCache(2)
     cache.put("a", 1, 1)
     cache.put("b", 1, 1)
     cache.put("a", 2, 1)
@@ -41,7 +41,7 @@ def test_n32_overwriting_at_capacity_evicts_nobody() -> None:
 
 
 def test_n32_bytes_are_bounded_too() -> None:
-    cache: ReconstructionCache[str, int] = ReconstructionCache(100, max_bytes=10)
+    cache: BoundedCache[str, int] = BoundedCache(100, max_bytes=10)
     cache.put("a", 1, 4)
     cache.put("b", 1, 4)
     cache.put("c", 1, 4)
@@ -54,13 +54,13 @@ def test_n32_bytes_are_bounded_too() -> None:
 
 
 def test_a_cache_of_size_zero_keeps_nothing() -> None:
-    cache: ReconstructionCache[str, int] = ReconstructionCache(0)
+    cache: BoundedCache[str, int] = BoundedCache(0)
     cache.put("a", 1, 0)
     assert (len(cache), cache.get("a"), "a" in cache) == (0, None, False)
 
 
 def test_an_entry_that_is_not_the_one_meant_counts_as_missing() -> None:
-    cache: ReconstructionCache[str, int] = ReconstructionCache()
+    cache: BoundedCache[str, int] = BoundedCache()
     cache.put("a", 1, 1)
     assert cache.get("a", lambda value: value == 2) is None
     assert cache.get("a", lambda value: value == 1) == 1
@@ -69,7 +69,7 @@ def test_an_entry_that_is_not_the_one_meant_counts_as_missing() -> None:
 
 
 def test_prefetched_entries_are_told_apart_until_they_are_used() -> None:
-    cache: ReconstructionCache[str, int] = ReconstructionCache()
+    cache: BoundedCache[str, int] = BoundedCache()
     assert cache.stats().hit_rate == 0
     cache.put("a", 1, 1, prefetched=True)
     for _ in range(3):
@@ -82,13 +82,13 @@ def test_prefetched_entries_are_told_apart_until_they_are_used() -> None:
 @pytest.mark.parametrize(("size", "limit"), [(-1, 1), (1, -1), (1.5, 1), (None, 1), (True, 1)])
 def test_bounds_that_are_no_bounds_are_refused(size: Any, limit: Any) -> None:
     with pytest.raises(ConfigError):
-        ReconstructionCache(size, limit)
+        BoundedCache(size, limit)
 
 
 class CacheMachine(RuleBasedStateMachine):
     @initialize(entries=st.integers(0, 4), limit=st.integers(0, 30))
     def begin(self, entries: int, limit: int) -> None:
-        self.cache: ReconstructionCache[int, int] = ReconstructionCache(entries, limit)
+        self.cache: BoundedCache[int, int] = BoundedCache(entries, limit)
         self.model: OrderedDict[int, tuple[int, int]] = OrderedDict()
 
     @rule(key=st.integers(0, 6), value=st.integers(), size=st.integers(0, 12))
