@@ -15,7 +15,7 @@ from tui_driver import Driver, keep_still, make_app
 
 from conftest import hurt, record, shop_states
 from unspool.history.history import History
-from unspool.history.rebuild import CacheStats
+from unspool.model.cache import CacheStats
 from unspool.store.file import FileStore
 from unspool_tui import questions
 from unspool_tui.app import UnspoolApp

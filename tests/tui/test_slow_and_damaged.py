@@ -115,7 +115,7 @@ def _held(driver: Driver) -> Iterator[None]:
     held, done = threading.Event(), threading.Event()
 
     def question() -> None:
-        with history.store.reader._file._lock, history._rebuilder._lock:  # type: ignore[attr-defined]
+        with history.store.reader._file._lock, history._records._lock:  # type: ignore[attr-defined]
             held.set()
             assert done.wait(30)
 

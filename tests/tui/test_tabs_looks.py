@@ -14,7 +14,7 @@ from tui_driver import Driver, keep_still
 from conftest import START_NS, record, shop_states
 from unspool.events import EventLog, write_source
 from unspool.history.history import History
-from unspool.history.rebuild import CacheStats
+from unspool.model.cache import CacheStats
 from unspool.recorder.recorder import Recorder
 
 pytestmark = [

@@ -8,7 +8,7 @@ compressed starts with zstd's magic, which no such list starts with, so `decode_
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 import ormsgpack
@@ -25,13 +25,10 @@ from unspool.codec.binary_patch import (
 from unspool.codec.errors import CorruptRecord
 from unspool.codec.strategies import DEFAULT_LEVEL
 
-WireState: TypeAlias = Mapping[str, bytes]
-"""A state in wire form: atom name to wire bytes."""
-
 _read_parts: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
-def encode_full(state: WireState, *, limit: int = MAX_DECODED_BYTES) -> bytes:
+def encode_full(state: Mapping[str, bytes], *, limit: int = MAX_DECODED_BYTES) -> bytes:
     """Return the canonical bytes of a state (strategy NONE).
 
     Args:
@@ -80,7 +77,7 @@ def decode_full(data: bytes, *, limit: int = MAX_DECODED_BYTES) -> dict[str, byt
     return dict(zip(names, parts[1::2], strict=True))
 
 
-def compress_full(state: WireState, level: int = DEFAULT_LEVEL, *, limit: int = MAX_DECODED_BYTES) -> bytes:
+def compress_full(state: Mapping[str, bytes], level: int = DEFAULT_LEVEL, *, limit: int = MAX_DECODED_BYTES) -> bytes:
     """Return a state compressed (strategy COMPRESS), or its canonical bytes where compression would not shrink them.
 
     Args:
@@ -120,7 +117,7 @@ def is_compressed(data: bytes) -> bool:
     return data[:4] == ZSTD_MAGIC
 
 
-def binary_delta(old_state: WireState, new_state: WireState) -> bytes:
+def binary_delta(old_state: Mapping[str, bytes], new_state: Mapping[str, bytes]) -> bytes:
     """Return a bsdiff4 patch from one state to another, bound to the first (strategy BINARY).
 
     Raises:
@@ -130,7 +127,7 @@ def binary_delta(old_state: WireState, new_state: WireState) -> bytes:
     return make_bound_patch(encode_full(old_state), encode_full(new_state))
 
 
-def apply_binary_delta(old_state: WireState, payload: bytes) -> dict[str, bytes]:
+def apply_binary_delta(old_state: Mapping[str, bytes], payload: bytes) -> dict[str, bytes]:
     """Return the state that `binary_delta` was made for.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Any
 
 from unspool.codec.binary_patch import apply_bound_patch
 from unspool.codec.errors import CodecSettingError, DeltaCompressionError, StateNotFound
-from unspool.codec.state_codec import WireState, decode_full, encode_full, expand_full
+from unspool.codec.state_codec import decode_full, encode_full, expand_full
 from unspool.codec.strategies import DeltaStrategy
 from unspool.compression.compressor import DeltaCompressor
 from unspool.compression.packing import RecordedStep, compare_encoded
@@ -208,7 +208,7 @@ class DeltaChain:
     def _reset(self) -> None:
         self._segments = [Segment(0, {})]
         self._current: State = {}
-        self._wire: WireState = {}
+        self._wire: Mapping[str, bytes] = {}
         self._rebaselines = self._optimizations = self._changes = self._removals = 0
 
     def __len__(self) -> int:
@@ -270,7 +270,7 @@ class DeltaChain:
         self._append(make_link(step, current), current, wire)
         return _detached(step.record)
 
-    def _append(self, link: Link, current: State, wire: WireState) -> None:
+    def _append(self, link: Link, current: State, wire: Mapping[str, bytes]) -> None:
         self._segments[-1].links.append(link)
         self._current, self._wire = current, wire
         self._changes += len(link.changed)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from unspool.codec.binary_patch import binary_available, make_bound_patch
 from unspool.codec.errors import UnsupportedRecordValue
-from unspool.codec.state_codec import WireState, compress_bytes, encode_full, is_compressed
+from unspool.codec.state_codec import compress_bytes, encode_full, is_compressed
 from unspool.codec.strategies import DEFAULT_LEVEL, DeltaStrategy
 from unspool.compression.records import (
     CHECKSUM_OF,
@@ -50,8 +50,8 @@ class Comparison:
         unchanged: keys that are the same, in the order of the state after.
     """
 
-    old: WireState
-    new: WireState
+    old: Mapping[str, bytes]
+    new: Mapping[str, bytes]
     new_state: Mapping[str, Value]
     changed: tuple[str, ...]
     removed: tuple[str, ...]
@@ -84,7 +84,7 @@ def compare_states(old_state: Any, new_state: Any) -> Comparison:
     return compare_encoded(encode_state(before, "the old state"), encode_state(after, "the new state"), after)
 
 
-def compare_encoded(old: WireState, new: WireState, new_state: Mapping[str, Value]) -> Comparison:
+def compare_encoded(old: Mapping[str, bytes], new: Mapping[str, bytes], new_state: Mapping[str, Value]) -> Comparison:
     """Compare two states whose wire forms are at hand."""
     changed: list[str] = []
     unchanged: list[str] = []
@@ -124,7 +124,11 @@ class Choice:
 
 
 def choose(
-    old_state: WireState | None, new_state: WireState, *, dict_size: int | None, level: int | None = DEFAULT_LEVEL
+    old_state: Mapping[str, bytes] | None,
+    new_state: Mapping[str, bytes],
+    *,
+    dict_size: int | None,
+    level: int | None = DEFAULT_LEVEL,
 ) -> Choice:
     """Choose how to write `new_state` by what each way costs (row F-12).
 

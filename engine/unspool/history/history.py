@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, overload
 from unspool.delta.structural import Identity
 from unspool.errors import CorruptHistory, EntryNotFound, EntryNotKept
 from unspool.history.diff import Diff, diff_states, fork_base
-from unspool.history.rebuild import CacheStats, Rebuilder
+from unspool.history.rebuild import RecordLine, SnapshotReconstructor
 from unspool.history.verdict import (
     COMPLETE,
     FINISHED,
@@ -24,6 +24,8 @@ from unspool.history.verdict import (
     Verdict,
     cut_short,
 )
+from unspool.model.cache import CacheStats
+from unspool.model.encoded import EncodedState
 from unspool.model.entries import CONTEXT, NOTE, RESTATED, SAME, ChangeKind, Entry
 from unspool.model.progress import Cancelled
 from unspool.model.values import State, Value
@@ -76,6 +78,8 @@ class StateView(Mapping[str, Value]):
         return dict(zip(self._encoded, decode_all(self._encoded.values()), strict=True))
 
 
+_STATES_KEPT = 64
+"""States that a history keeps rebuilt."""
 EMPTY = -1
 """Number that stands for the empty state before the first entry, where a diff may be taken from it."""
 
@@ -106,7 +110,8 @@ class History:
         self.identity = identity
         self._path = path
         self._watch = watch
-        self._rebuilder = Rebuilder(store)
+        self._records = RecordLine(store)
+        self._reconstructor = SnapshotReconstructor(max_states=_STATES_KEPT)
         self._columns = Columns()
         self._columns_lock = threading.Lock()
         self._known = len(store)
@@ -190,7 +195,10 @@ class History:
     def view(self, index: int) -> StateView:
         """Return the state at an entry to look at; atoms are decoded when they are looked at."""
         seq = self.resolve(index)
-        return StateView(seq, self._rebuilder.state(seq))
+        return StateView(seq, self._reconstructor.state(self._records, seq))
+
+    def _state(self, seq: int) -> EncodedState:
+        return self._reconstructor.state(self._records, seq)
 
     def value(self, index: int, atom: str) -> Value:
         """Return one atom's value at an entry, safe to change; the rest of the state is not rebuilt.
@@ -200,7 +208,7 @@ class History:
             KeyError: the state has no such atom.
             CorruptHistory: the atom cannot be rebuilt.
         """
-        form = self._rebuilder.atom(self.resolve(index), atom)
+        form = self._records.atom(self._reconstructor, self.resolve(index), atom)
         if form is None:
             raise KeyError(atom)
         return decode(form)
@@ -209,7 +217,7 @@ class History:
         """Return what changed from entry `a` to entry `b`; negative numbers count from the end."""
         new = self.resolve(b)
         old = self.resolve(a)
-        return diff_states(old, new, self._rebuilder.state(old), self._rebuilder.state(new), self.identity)
+        return diff_states(old, new, self._state(old), self._state(new), self.identity)
 
     def changes(self, index: int) -> Diff:
         """Return what an entry changed: the diff from the entry it follows in time (its parent).
@@ -219,7 +227,7 @@ class History:
             CorruptHistory: one of the states cannot be rebuilt.
         """
         entry = self[index]
-        new = self._rebuilder.state(entry.seq)
+        new = self._state(entry.seq)
         if entry.parent_seq is None:
             if entry.seq:
                 raise EntryNotKept(
@@ -228,9 +236,9 @@ class History:
                     first=self.first,
                 )
             return diff_states(EMPTY, entry.seq, {}, new, self.identity)
-        old = self._rebuilder.state(entry.parent_seq)
+        old = self._state(entry.parent_seq)
         if entry.part is not None:
-            old = fork_base(self._rebuilder.state(entry.seq - 1), old, frozenset(entry.part))
+            old = fork_base(self._state(entry.seq - 1), old, frozenset(entry.part))
         return diff_states(entry.parent_seq, entry.seq, old, new, self.identity)
 
     def changed_atoms(self, index: int) -> tuple[tuple[str, ChangeKind], ...]:
@@ -278,15 +286,15 @@ class History:
         """Read every record once and return measured facts; damage is told in them, never raised."""
         from unspool.history.stats import measure
 
-        return measure(self._store, self.columns(), self._rebuilder, self.verdict)
+        return measure(self._store, self.columns(), self._state, self._reconstructor, self.verdict)
 
     def cache_stats(self) -> CacheStats:
         """Return how the rebuild cache has served so far."""
-        return self._rebuilder.cache_stats()
+        return self._reconstructor.get_cache_stats()
 
     def rebuild_times_us(self) -> list[float]:
         """Return the times of the last rebuilds in microseconds."""
-        return self._rebuilder.rebuild_times_us()
+        return self._reconstructor.rebuild_times_us()
 
     def file_bytes(self) -> int:
         """Return the bytes on disk, side files included."""

@@ -1,45 +1,218 @@
-"""Rebuilding states from a store: one decoded run at a time, stepping either way, a bounded cache."""
+"""Rebuilding states: from the cache, or over the cheapest way from a state that is known.
+
+`SnapshotReconstructor` is the one that the screen, the questions and the document systems rebuild through; what they
+rebuild is a `Line`. `RecordLine` is the line of a store: one decoded run at a time, stepping either way.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict, deque
+from abc import ABC, abstractmethod
+from collections import deque
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from unspool.codec.records import PackedRecords, RecordCodec, replay_delta
 from unspool.codec.replay import apply_record, replay, replay_atom, stands_apart
-from unspool.errors import CorruptHistory
+from unspool.errors import CorruptHistory, UnspoolError
+from unspool.model.cache import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, BoundedCache, CacheStats
+from unspool.model.encoded import EncodedState
 from unspool.store.protocol import RecordRun, Store
 
-_RUNS_KEPT: Final = 6
-_TIMES_KEPT: Final = 512
-_DICT_BYTES: Final = 100
-"""What an atom takes in a state's dict, its bytes aside."""
+StateT = TypeVar("StateT")
 
-EncodedState = dict[str, bytes]
-"""A state as wire forms by atom."""
+_TIMES_KEPT: Final = 512
+
+
+class Line(Protocol[StateT]):
+    """States in a row, some stored whole and the others as deltas on the one before; a position names one of them."""
+
+    def find(self, cache: BoundedCache[Any, Any], at: int) -> StateT | None:
+        """Return the state at a position from the cache, or None; counts as a hit or a miss."""
+
+    def rebuild(self, cache: BoundedCache[Any, Any], at: int) -> tuple[StateT, int]:
+        """Return the state at a position that is not in the cache, and the bytes it adds there."""
+
+    def keep(self, cache: BoundedCache[Any, Any], at: int, state: StateT, size: int, *, prefetched: bool) -> None:
+        """Put the state at a position into the cache."""
+
+
+class SnapshotReconstructor:
+    """Rebuilds states of lines and keeps them, least recently used first out.
+
+    Safe to use from several threads where its lines are: it has no state of its own but the cache and the times.
+    """
+
+    def __init__(self, *, max_states: int = DEFAULT_MAX_ENTRIES, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        """Make an empty cache.
+
+        Args:
+            max_states: most states kept; 0 keeps none.
+            max_bytes: most bytes the kept states take in all, as their lines count them.
+
+        Raises:
+            ConfigError: a bound that is no whole number of at least 0.
+        """
+        self._cache: BoundedCache[Any, Any] = BoundedCache(max_states, max_bytes)
+        self._times_ns: list[int] = []
+
+    def state(self, line: Line[StateT], at: int) -> StateT:
+        """Return the state at a position of a line; shared with others, not to be changed.
+
+        Raises:
+            EntryNotFound: the line has no such position.
+            CorruptHistory, DeltaError: it cannot be rebuilt; the message names the entry that is damaged.
+        """
+        known = line.find(self._cache, at)
+        if known is not None:
+            return known
+        started = time.perf_counter_ns()
+        state, size = line.rebuild(self._cache, at)
+        self._note_time(time.perf_counter_ns() - started)
+        line.keep(self._cache, at, state, size, prefetched=False)
+        return state
+
+    def holds(self, key: object) -> bool:
+        """Whether a state is in the cache, by what its line keeps it under."""
+        return key in self._cache
+
+    def warm(self, line: Line[StateT], at: int) -> None:
+        """Rebuild a state ahead of its being asked for; raises as `state`."""
+        state, size = line.rebuild(self._cache, at)
+        line.keep(self._cache, at, state, size, prefetched=True)
+
+    def _note_time(self, elapsed_ns: int) -> None:
+        self._times_ns.append(elapsed_ns)
+        if len(self._times_ns) > _TIMES_KEPT:
+            del self._times_ns[: _TIMES_KEPT // 2]
+
+    def get_cache_stats(self) -> CacheStats:
+        """Return size, bounds and counts of the cache; waits for no rebuild, however long one takes."""
+        return self._cache.stats()
+
+    def clear_cache(self) -> None:
+        """Forget all cached states and counts."""
+        self._cache.clear()
+
+    def rebuild_times_us(self) -> list[float]:
+        """Return the times of the last rebuilds that were no cache hits, in microseconds."""
+        return [elapsed / 1000 for elapsed in self._times_ns.copy()]
 
 
 @dataclass(frozen=True, slots=True)
-class CacheStats:
-    """How the rebuild cache has served.
+class Route:
+    """A way along a line, from a state that is known to the one asked for.
 
     Attributes:
-        size: states held.
-        max_size: states it may hold.
-        hits: rebuilds answered from it.
-        misses: rebuilds that had to replay.
-        evictions: states dropped for room.
+        start: position of the known state.
+        target: position asked for.
+        cost: sum of the costs of the deltas on the way, and of reading the start where it is stored whole.
+        is_whole: whether the start is stored whole; otherwise it was rebuilt before.
     """
 
-    size: int
-    max_size: int
-    hits: int
-    misses: int
-    evictions: int
+    start: int
+    target: int
+    cost: float
+    is_whole: bool
 
+    @property
+    def is_forward(self) -> bool:
+        """Whether deltas are applied as they are; otherwise they are inverted."""
+        return self.start <= self.target
+
+    @property
+    def steps(self) -> int:
+        """Number of deltas on the way."""
+        return abs(self.target - self.start)
+
+    def deltas(self) -> range:
+        """Return the positions whose deltas are on the way, in the order these are applied."""
+        if self.is_forward:
+            return range(self.start + 1, self.target + 1)
+        return range(self.start, self.target, -1)
+
+
+class DeltaLine(ABC, Generic[StateT]):
+    """A line whose deltas can be applied and inverted, so that any state that was rebuilt before may be started from.
+
+    Attributes:
+        taken: the way the last rebuild went; None before the first.
+    """
+
+    taken: Route | None = None
+
+    @abstractmethod
+    def is_delta(self, at: int) -> bool:
+        """Whether a state is stored as a delta on the one before; not so where it is whole or there is none."""
+
+    @abstractmethod
+    def at_hand(self, cache: BoundedCache[Any, Any], at: int) -> StateT | None:
+        """Return a state that was rebuilt before, or None; nothing is counted."""
+
+    @abstractmethod
+    def cost(self, at: int) -> float:
+        """Return what the delta of a position costs to apply, or what a whole state costs to read, in bytes."""
+
+    def can_invert(self, at: int) -> bool:
+        """Whether the delta of a position can be inverted."""
+        return True
+
+    @abstractmethod
+    def follow(self, route: Route, start: StateT | None) -> StateT:
+        """Return the state that a route leads to; `start` is None where the route starts at a whole state."""
+
+    @abstractmethod
+    def size(self, state: StateT) -> int:
+        """Return about how many bytes a state takes in memory."""
+
+    def route(self, cache: BoundedCache[Any, Any], at: int) -> Route:
+        """Return the cheapest way to a position from the nearest known state before it or behind it."""
+        forward = self._forward(cache, at)
+        spent, ahead = 0.0, at
+        while self.is_delta(ahead + 1):
+            ahead += 1
+            spent += self.cost(ahead)
+            if spent >= forward.cost:
+                break
+            if self.at_hand(cache, ahead) is not None:
+                if all(self.can_invert(place) for place in range(at + 1, ahead + 1)):
+                    return Route(ahead, at, spent, is_whole=False)
+                break
+        return forward
+
+    def _forward(self, cache: BoundedCache[Any, Any] | None, at: int) -> Route:
+        """Return the way from the nearest known state at or before a position; without a cache, from a whole one."""
+        start, cost = at, 0.0
+        while self.is_delta(start):
+            if cache is not None and self.at_hand(cache, start) is not None:
+                return Route(start, at, cost, is_whole=False)
+            cost += self.cost(start)
+            start -= 1
+        return Route(start, at, cost + self.cost(start), is_whole=True)
+
+    def rebuild(self, cache: BoundedCache[Any, Any], at: int) -> tuple[StateT, int]:
+        """See `Line`."""
+        route = self.route(cache, at)
+        start = None if route.is_whole else self.at_hand(cache, route.start)
+        try:
+            if start is None and not route.is_whole:
+                # It left the cache meanwhile.
+                route = self._forward(None, at)
+            state = self.follow(route, start)
+        except UnspoolError:
+            if route.is_whole:
+                raise
+            # A state that somebody put into the cache need not belong to this line: only a whole one is beyond doubt.
+            route = self._forward(None, at)
+            state = self.follow(route, None)
+        self.taken = route
+        return state, self.size(state)
+
+
+_RUNS_KEPT: Final = 6
+_DICT_BYTES: Final = 100
+"""What an atom takes in a state's dict, its bytes aside."""
 
 Undo = list[tuple[str, bytes | None]]
 """What one step back puts in place of what is there: atoms with their values, None for those that were not there."""
@@ -53,7 +226,6 @@ class _Cursor:
         run: the run.
         seq: the entry.
         state: the state there.
-        size: bytes of that state, as of when the run was begun with.
         undo: how to step back, the last step last; as many steps as there is room for.
         undo_bytes: bytes of the values in them.
     """
@@ -61,7 +233,6 @@ class _Cursor:
     run: RecordRun
     seq: int
     state: EncodedState
-    size: int
     undo: deque[Undo] = field(default_factory=deque)
     undo_bytes: int = 0
 
@@ -95,73 +266,75 @@ def _bytes_of(undo: Undo) -> int:
     return sum([len(value) for _, value in undo if value is not None])
 
 
-class Rebuilder:
-    """Rebuilds states of one store. Safe to use from several threads."""
+class RecordLine:
+    """The states of one store, by the numbers of its entries. Safe to use from several threads."""
 
-    def __init__(self, store: Store, *, max_states: int = 64, max_bytes: int = 64 << 20) -> None:
-        """Make an empty cache over a store.
+    def __init__(self, store: Store, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        """Prepare; nothing is read yet.
 
         Args:
             store: where the records are.
-            max_states: states kept ready.
-            max_bytes: bytes the kept states may take in all, atoms shared with a neighbour counted once, and the steps
-                back from the last one of a run.
+            max_bytes: bytes that the steps back of a run, and the states that runs stand at, may take.
         """
         self._store = store
-        self._max_states = max_states
         self._max_bytes = max_bytes
         self._lock = threading.RLock()
-        self._states: OrderedDict[int, EncodedState] = OrderedDict()
-        self._sizes: dict[int, int] = {}
-        self._bytes = 0
-        self._fresh_bytes = 0
-        self._cursors: OrderedDict[int, _Cursor] = OrderedDict()
+        self._here: _Cursor | None = None
+        self._cursors: BoundedCache[int, _Cursor] = BoundedCache(_RUNS_KEPT, max_bytes)
         self._spare = RecordRun(0, PackedRecords((), ()))
-        self._hits = self._misses = self._evictions = 0
-        self._times_ns: list[int] = []
+        self._fresh_bytes = 0
 
-    def state(self, seq: int) -> EncodedState:
-        """Return the state at an entry, as wire forms by atom; shared with others, not to be changed.
+    def find(self, cache: BoundedCache[Any, Any], at: int) -> EncodedState | None:
+        """See `Line`."""
+        return cache.get(at)
+
+    def keep(
+        self, cache: BoundedCache[Any, Any], at: int, state: EncodedState, size: int, *, prefetched: bool
+    ) -> None:
+        """See `Line`."""
+        cache.put(at, state, size, prefetched=prefetched)
+
+    def rebuild(self, cache: BoundedCache[Any, Any], at: int) -> tuple[EncodedState, int]:
+        """Return the state at an entry, as wire forms by atom, and the bytes it adds to its neighbours in the cache.
 
         Raises:
             EntryNotFound: there is no such entry.
             CorruptHistory: it cannot be rebuilt; names the entry that is damaged.
         """
         with self._lock:
-            known = self._states.get(seq)
-            if known is not None:
-                self._hits += 1
-                self._states.move_to_end(seq)
-                return known
-            self._misses += 1
-            started = time.perf_counter_ns()
-            state = self._rebuild(seq)
-            self._note_time(time.perf_counter_ns() - started)
-            self._keep(seq, state)
-            return state
+            self._fresh_bytes = 0
+            cursor = self._cursor(at)
+            while cursor.seq > at and cursor.undo:
+                # Nobody else may hold these values any more.
+                self._fresh_bytes += cursor.step_back()
+            if cursor.seq > at:
+                self._rewind(cursor, at)
+            if cursor.seq < at:
+                self._advance(cursor, at)
+            # A step shares all atoms but the changed ones with its neighbour; only those are new bytes.
+            return cursor.state.copy(), _DICT_BYTES * len(cursor.state) + self._fresh_bytes
 
-    def atom(self, seq: int, atom: str) -> bytes | None:
+    def atom(self, reconstructor: SnapshotReconstructor, at: int, atom: str) -> bytes | None:
         """Return one atom's wire form at an entry, or None where the state has no such atom.
 
         A far entry costs no more than this atom's own changes: nothing else of the state is rebuilt or kept.
 
         Raises:
-            EntryNotFound, CorruptHistory: as `state`.
+            EntryNotFound, CorruptHistory: as `rebuild`.
         """
-        with self._lock:
-            if seq in self._states:
-                return self.state(seq).get(atom)
-            cursor = self._find(seq)
-            if cursor is not None and cursor.seq == seq:
-                return cursor.state.get(atom)
-            run = cursor.run if cursor is not None else self._spare_run(seq)
-            if not stands_apart(run, seq):
-                return self.state(seq).get(atom)
-            number = self._store.atom_number(atom)
-            try:
-                return None if number is None else replay_atom(run, seq, number, atom)
-            except CorruptHistory as error:
-                raise type(error)(f"{self._store.name}: {error}", seq=error.seq) from None
+        if not reconstructor.holds(at):
+            with self._lock:
+                cursor = self._find(at)
+                if cursor is not None and cursor.seq == at:
+                    return cursor.state.get(atom)
+                run = cursor.run if cursor is not None else self._spare_run(at)
+                if stands_apart(run, at):
+                    number = self._store.atom_number(atom)
+                    try:
+                        return None if number is None else replay_atom(run, at, number, atom)
+                    except CorruptHistory as error:
+                        raise type(error)(f"{self._store.name}: {error}", seq=error.seq) from None
+        return reconstructor.state(self, at).get(atom)
 
     def _spare_run(self, seq: int) -> RecordRun:
         """Return the run that holds an entry, without replaying any of it; the last one is kept."""
@@ -169,22 +342,13 @@ class Rebuilder:
             self._spare = self._store.run(seq)
         return self._spare
 
-    def _rebuild(self, seq: int) -> EncodedState:
-        self._fresh_bytes = 0
-        cursor = self._cursor(seq)
-        while cursor.seq > seq and cursor.undo:
-            # Nobody else may hold these values any more.
-            self._fresh_bytes += cursor.step_back()
-        if cursor.seq > seq:
-            self._rewind(cursor, seq)
-        if cursor.seq < seq:
-            self._advance(cursor, seq)
-        return cursor.state.copy()
-
     def _find(self, seq: int) -> _Cursor | None:
+        here = self._here
+        if here is not None and here.run.first <= seq < here.run.stop:
+            return here
         for first, cursor in self._cursors.items():
             if first <= seq < cursor.run.stop:
-                self._cursors.move_to_end(first)
+                self._here = self._cursors.get(first)
                 return cursor
         return None
 
@@ -196,14 +360,10 @@ class Rebuilder:
         # How to step back is noted from here on; a far entry is most often looked at alone.
         state = self._replayed(run, seq)
         size = sum(map(len, state.values()))
-        cursor = _Cursor(run, seq, state, size)
         self._fresh_bytes += size
-        self._cursors[run.first] = cursor
-        self._cursors.move_to_end(run.first)
-        held = sum([one.size for one in self._cursors.values()])
-        while len(self._cursors) > 1 and (len(self._cursors) > _RUNS_KEPT or held > self._max_bytes):
-            held -= self._cursors.popitem(last=False)[1].size
-        return cursor
+        self._here = _Cursor(run, seq, state)
+        self._cursors.put(run.first, self._here, size)
+        return self._here
 
     def _rewind(self, cursor: _Cursor, seq: int) -> None:
         """Put a cursor on the nearest full record at or before an entry."""
@@ -236,33 +396,10 @@ class Rebuilder:
                     replay_delta(cursor.state, records.payloads[place], name, undo)
                 except CorruptHistory as error:
                     # The half-changed state must not be built upon.
-                    self._cursors.pop(first, None)
+                    self._cursors.discard(first)
+                    self._here = None
                     raise type(error)(f"{self._store.name}: entry {at}: {error}", seq=at) from None
                 cursor.note(undo, self._max_bytes)
                 touched.update([atom for atom, _ in undo])
             cursor.seq = at
         self._fresh_bytes += sum(len(cursor.state.get(atom, b"")) for atom in touched)
-
-    def _keep(self, seq: int, state: EncodedState) -> None:
-        # A step shares all atoms but the changed ones with its neighbour; only those are new bytes.
-        size = _DICT_BYTES * len(state) + self._fresh_bytes
-        self._states[seq] = state
-        self._sizes[seq] = size
-        self._bytes += size
-        while self._states and (len(self._states) > self._max_states or self._bytes > self._max_bytes):
-            dropped, _ = self._states.popitem(last=False)
-            self._bytes -= self._sizes.pop(dropped)
-            self._evictions += 1
-
-    def _note_time(self, elapsed_ns: int) -> None:
-        self._times_ns.append(elapsed_ns)
-        if len(self._times_ns) > _TIMES_KEPT:
-            del self._times_ns[: _TIMES_KEPT // 2]
-
-    def cache_stats(self) -> CacheStats:
-        """Return how the cache has served so far; waits for no rebuild, however long one takes."""
-        return CacheStats(len(self._states), self._max_states, self._hits, self._misses, self._evictions)
-
-    def rebuild_times_us(self) -> list[float]:
-        """Return the times of the last rebuilds that were no cache hits, in microseconds; see `cache_stats`."""
-        return [elapsed / 1000 for elapsed in self._times_ns.copy()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import compress
@@ -10,8 +10,10 @@ from typing import Final
 
 from unspool.codec.records import RecordCodec
 from unspool.errors import EntryDropped, UnspoolError
-from unspool.history.rebuild import CacheStats, Rebuilder
+from unspool.history.rebuild import SnapshotReconstructor
 from unspool.history.verdict import Verdict, VerdictStatus
+from unspool.model.cache import CacheStats
+from unspool.model.encoded import EncodedState
 from unspool.model.entries import FULL, HOLE_ATOM, NOTE
 from unspool.store.forks import passed_over_by
 from unspool.store.keeping import first_of, told_dropped
@@ -103,7 +105,13 @@ _SAMPLES: Final = 24
 """Entries rebuilt to tell the rebuild time, spread evenly over the history."""
 
 
-def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdict) -> HistoryStats:
+def measure(
+    store: Store,
+    columns: Columns,
+    state: Callable[[int], EncodedState],
+    reconstructor: SnapshotReconstructor,
+    verdict: Verdict,
+) -> HistoryStats:
     """Verify every checksum and return what was found; damage is told in `health`, never raised."""
     problems: list[str] = []
     shares = store.shares(problems)
@@ -114,7 +122,7 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
         problems.append(f"{unreadable:,} entries cannot be read; run `unspool doctor`")
     if verdict.is_damaged:
         problems.extend(f"{problem.place}: {problem.message}" for problem in verdict.problems)
-    times = _rebuild_times(rebuilder, first, len(store), problems)
+    times = _rebuild_times(state, reconstructor, first, len(store), problems)
     full, notes = columns.kind.count(FULL), columns.kind.count(NOTE)
     stored = sum(columns.stored)
     full_bytes = sum(size for size, kind in zip(columns.full_bytes, columns.kind, strict=True) if kind != NOTE)
@@ -142,7 +150,7 @@ def measure(store: Store, columns: Columns, rebuilder: Rebuilder, verdict: Verdi
         codec_ratios=_ratios(columns),
         atoms={atom: AtomStats(*shares[atom]) for atom in sorted(shares, key=lambda atom: -shares[atom][1])},
         rebuild_us=times,
-        cache=rebuilder.cache_stats(),
+        cache=reconstructor.get_cache_stats(),
         health=health,
         problems=tuple(dict.fromkeys(problems)),
         verdict=verdict,
@@ -194,19 +202,25 @@ def longest_chain(columns: Columns) -> int:
     return max((len(chain) for chain in kinds.split(b"\x01")), default=0)
 
 
-def _rebuild_times(rebuilder: Rebuilder, first: int, stop: int, problems: list[str]) -> RebuildTimes:
+def _rebuild_times(
+    state: Callable[[int], EncodedState],
+    reconstructor: SnapshotReconstructor,
+    first: int,
+    stop: int,
+    problems: list[str],
+) -> RebuildTimes:
     count = stop - first
     # Only a history nobody has moved through yet is sampled; real moves tell more than samples.
-    if len(rebuilder.rebuild_times_us()) < _SAMPLES:
+    if len(reconstructor.rebuild_times_us()) < _SAMPLES:
         for place in range(min(_SAMPLES, count)):
             try:
-                rebuilder.state(first + place * count // min(_SAMPLES, count))
+                state(first + place * count // min(_SAMPLES, count))
             except EntryDropped:
                 # A gap was told as a whole.
                 continue
             except UnspoolError as error:
                 problems.append(str(error))
-    times = sorted(rebuilder.rebuild_times_us())
+    times = sorted(reconstructor.rebuild_times_us())
     if not times:
         return RebuildTimes(0.0, 0.0, 0.0)
     return RebuildTimes(times[len(times) // 2], times[min(len(times) - 1, len(times) * 95 // 100)], times[-1])

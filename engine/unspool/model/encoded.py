@@ -11,6 +11,9 @@ import msgspec
 
 from unspool.model.limits import LARGE_BYTES, refuse_heavy
 
+EncodedState = dict[str, bytes]
+"""A state as wire forms by atom."""
+
 
 class Shape(Enum):
     """What a wire form holds, as far as comparing needs to know."""

@@ -24,6 +24,7 @@ from unspool.history.history import History
 from unspool.history.stats import Health
 from unspool.history.verdict import ChainFault, Verdict
 from unspool.model import wire
+from unspool.model.encoded import EncodedState
 from unspool.model.entries import HOLE_ATOM
 from unspool.model.progress import Cancelled, Progress
 from unspool.model.values import Value
@@ -39,17 +40,7 @@ from unspool.query.doctor.diagnosis import (
     told_by,
 )
 from unspool.query.doctor.file import FileWalk
-from unspool.query.doctor.findings import (
-    PLACEHOLDER,
-    ChainedSource,
-    Code,
-    EncodedState,
-    Facts,
-    Fault,
-    Ledger,
-    Names,
-    Step,
-)
+from unspool.query.doctor.findings import PLACEHOLDER, ChainedSource, Code, Facts, Fault, Ledger, Names, Step
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, part_of
 from unspool.store.file import FileStore
 from unspool.store.keeping import KEEP, bound_in

@@ -16,7 +16,7 @@ from unspool.codec.strategies import ChainState, DeltaStrategy, FullSnapshotStra
 from unspool.errors import ConfigError
 from unspool.files.leftovers import ScratchFolder
 from unspool.history.history import History
-from unspool.history.rebuild import Rebuilder
+from unspool.history.rebuild import RecordLine, SnapshotReconstructor
 from unspool.model.entries import ChangeKind
 from unspool.model.progress import Cancelled, Progress
 from unspool.query.doctor.chains import USUAL, rule_named
@@ -176,9 +176,9 @@ def _rebuild_times(store: FileStore, count: int) -> Timing:
 
 
 def _rebuild(store: FileStore, seq: int) -> float:
-    cold = Rebuilder(store)
+    cold, records = SnapshotReconstructor(), RecordLine(store)
     started = time.perf_counter_ns()
-    cold.state(seq)
+    cold.state(records, seq)
     return (time.perf_counter_ns() - started) / 1000
 
 

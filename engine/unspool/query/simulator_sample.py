@@ -15,6 +15,7 @@ from unspool.codec.records import AtomWrite, Form, Record, RecordCodec, encode_d
 from unspool.codec.strategies import DeltaStrategy
 from unspool.errors import ConfigError, UnspoolError
 from unspool.history.history import History, StateView
+from unspool.model.encoded import EncodedState
 from unspool.model.entries import ChangeKind, Entry, EntryKind
 from unspool.model.values import Value
 from unspool.query.doctor.chains import rule_named
@@ -28,9 +29,6 @@ DEFAULT_BYTES: Final = 64 << 20
 """Bytes of whole states sampled at most."""
 _WINDOWS: Final = 3
 """Windows of a sample: the beginning, the middle and the end of a history may differ."""
-
-EncodedState = dict[str, bytes]
-"""A state as wire forms by atom."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from unspool import Recorder
-from unspool.history.rebuild import Rebuilder
+from unspool.history.rebuild import RecordLine, SnapshotReconstructor
 from unspool.model.wire import decode
 from unspool.store.memory import MemoryStore
 
@@ -27,12 +27,12 @@ def store() -> MemoryStore:
 
 @pytest.mark.parametrize("bound", [0, SIZE // 2, 3 * SIZE, 10 * SIZE])
 def test_steps_back_and_states_stay_within_the_bound(store: MemoryStore, bound: int) -> None:
-    rebuilder = Rebuilder(store, max_bytes=bound)
+    reconstructor, records = SnapshotReconstructor(max_states=64, max_bytes=bound), RecordLine(store, bound)
     forth = [*range(ENTRIES), *range(ENTRIES - 1, -1, -1), *range(0, ENTRIES, 7), ENTRIES - 1, 3]
     tracemalloc.start()
     try:
         for seq in forth:
-            state = rebuilder.state(seq)
+            state = reconstructor.state(records, seq)
             assert decode(state["n"]) == seq
             assert state["text"].endswith(b"x" * 9)
             assert b"%8d" % seq in state["text"]
@@ -43,10 +43,10 @@ def test_steps_back_and_states_stay_within_the_bound(store: MemoryStore, bound: 
 
 
 def test_a_few_small_states_are_stepped_back_through_without_replaying(store: MemoryStore) -> None:
-    rebuilder = Rebuilder(store)
+    reconstructor, records = SnapshotReconstructor(), RecordLine(store)
     for seq in range(ENTRIES):
-        rebuilder.state(seq)
-    assert rebuilder.cache_stats().misses == ENTRIES
+        reconstructor.state(records, seq)
+    assert reconstructor.get_cache_stats().misses == ENTRIES
     for seq in range(ENTRIES - 1, ENTRIES - 20, -1):
-        rebuilder.state(seq)
-    assert rebuilder.cache_stats().misses == ENTRIES
+        reconstructor.state(records, seq)
+    assert reconstructor.get_cache_stats().misses == ENTRIES

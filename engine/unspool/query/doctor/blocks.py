@@ -16,18 +16,9 @@ from unspool.codec.records import Record, RecordCodec, decode_full, replay_delta
 from unspool.errors import CorruptHistory, DeltaCompressionError
 from unspool.history.diff import fork_base, same_value
 from unspool.model.cache import BoundedCache
+from unspool.model.encoded import EncodedState
 from unspool.model.wire import decode
-from unspool.query.doctor.findings import (
-    ChainedSource,
-    Code,
-    EncodedState,
-    Facts,
-    Fault,
-    Ledger,
-    Report,
-    Step,
-    Touched,
-)
+from unspool.query.doctor.findings import ChainedSource, Code, Facts, Fault, Ledger, Report, Step, Touched
 from unspool.query.doctor.structure import BlockKey
 from unspool.store import blocks
 from unspool.store.blocks import KIND_BITS, BlockColumns, part_of

@@ -14,6 +14,7 @@ from unspool.errors import EntryDropped, UnreadableSource, UnspoolError
 from unspool.history.history import History
 from unspool.history.stats import Health
 from unspool.history.verdict import ChainFault, Verdict, VerdictStatus
+from unspool.model.encoded import EncodedState
 from unspool.model.entries import Entry
 from unspool.model.progress import Cancelled, Progress
 from unspool.query.doctor.blocks import EntryChecks, Replayer, ValueChecks, reason
@@ -34,7 +35,6 @@ from unspool.query.doctor.file import FileWalk
 from unspool.query.doctor.findings import (
     ChainedSource,
     Code,
-    EncodedState,
     Facts,
     Fault,
     Finding,

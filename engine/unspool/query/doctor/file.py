@@ -15,8 +15,9 @@ from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, NewerSchema, UnreadableSource, UnspoolError
 from unspool.files.leftovers import ScratchFolder
 from unspool.model.cache import BoundedCache
+from unspool.model.encoded import EncodedState
 from unspool.query.doctor.blocks import BlockReader, ReadBlock, Replayer, reason
-from unspool.query.doctor.findings import FARTHEST_ATOM, Code, EncodedState, Facts, Fault, Names, Report, Step
+from unspool.query.doctor.findings import FARTHEST_ATOM, Code, Facts, Fault, Names, Report, Step
 from unspool.query.doctor.structure import (
     BlockKey,
     block_keys,

@@ -13,6 +13,7 @@ import msgspec
 
 from unspool.codec.records import Record, RecordCodec
 from unspool.history.stats import Health
+from unspool.model.encoded import EncodedState
 from unspool.model.values import Value
 
 
@@ -274,8 +275,6 @@ class Ledger:
         return Health.DEGRADED if Severity.WARNING in severities else Health.HEALTHY
 
 
-EncodedState = dict[str, bytes]
-"""A state as wire forms by atom."""
 Touched = list[tuple[str, bytes | None]]
 """Atoms that a delta wrote, each with its wire form before."""
 Report = Callable[[Code, int | None, int | None, str], None]
