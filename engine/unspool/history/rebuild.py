@@ -77,6 +77,14 @@ class SnapshotReconstructor:
         """Whether a state is in the cache, by what its line keeps it under."""
         return key in self._cache
 
+    def discard(self, key: object) -> None:
+        """Forget one cached state, by what its line keeps it under."""
+        self._cache.discard(key)
+
+    def uncounted(self, line: Line[StateT], at: int) -> StateT:
+        """Return a state that is not to be kept, such as one that is stored anew; raises as `state`."""
+        return line.rebuild(self._cache, at)[0]
+
     def warm(self, line: Line[StateT], at: int) -> None:
         """Rebuild a state ahead of its being asked for; raises as `state`."""
         state, size = line.rebuild(self._cache, at)

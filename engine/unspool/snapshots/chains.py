@@ -17,8 +17,8 @@ from typing import Final
 
 from unspool.codec.strategies import ChainState
 from unspool.errors import BaseMismatch, ContradictoryDelta, UnspoolError
-from unspool.snapshots.changes import DeltaOptions, Replay, changes_between, stored_size, without_values
-from unspool.snapshots.packing import pack, packed_size, unpack_delta, unpack_full
+from unspool.snapshots.changes import DeltaOptions, Replay, changes_between, stored_size
+from unspool.snapshots.packing import pack, packed_size, unpack_delta, unpack_full, without_values
 from unspool.snapshots.snapshot import DeltaSnapshot, Milliseconds, Snapshot, SnapshotMetadata
 
 

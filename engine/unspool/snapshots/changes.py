@@ -17,7 +17,7 @@ from unspool.model.paths import Path
 from unspool.model.values import MISSING, Value, json_equal, strict_equal
 from unspool.model.wire import decode, encode
 from unspool.snapshots.atoms import PRIMITIVE, AtomChange, AtomEntry, pack_ops
-from unspool.snapshots.packing import packed_size
+from unspool.snapshots.packing import packed_size, without_values
 from unspool.snapshots.snapshot import DeltaMetadata, DeltaSnapshot, Snapshot
 
 Detection: TypeAlias = Literal["deep", "shallow", "reference"]
@@ -255,27 +255,6 @@ def changed_paths(old: bytes, new: bytes, identity: Identity | None, atom: str) 
     """Return where inside an atom two wire forms differ, each place once."""
     ops = diff_encoded(old, new, at=(atom,), identity=identity)
     return tuple(dict.fromkeys(op.path for op in ops))
-
-
-def without_values(delta: DeltaSnapshot) -> DeltaSnapshot:
-    """Return the delta as it is stored: modifications that have ops keep only these."""
-    changes = {name: _lighter(change) for name, change in delta.changes.items()}
-    return replace(delta, changes=changes)
-
-
-def _lighter(change: AtomChange) -> AtomChange:
-    if not change.packed_ops or change.old is None or change.new is None:
-        return change
-    return replace(change, old=change.old.with_encoded(b""), new=change.new.with_encoded(b""))
-
-
-def without_ops(delta: DeltaSnapshot) -> DeltaSnapshot:
-    """Return the delta with values only; changes told by ops alone are left as they are."""
-    plain = {
-        name: change if change.is_incremental or not change.packed_ops else replace(change, packed_ops=b"")
-        for name, change in delta.changes.items()
-    }
-    return replace(delta, changes=plain)
 
 
 def with_values(delta: DeltaSnapshot, base: dict[str, AtomEntry]) -> DeltaSnapshot:

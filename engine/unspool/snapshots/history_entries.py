@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeAlias
-
-import zstandard
+from typing import Any, Final, Literal, TypeAlias
 
 from unspool.codec.strategies import (
     DEFAULT_MAX_AGE_MS,
@@ -20,24 +18,25 @@ from unspool.codec.strategies import (
     strategy_from_name,
 )
 from unspool.delta.structural import Identity
-from unspool.errors import ConfigError, CorruptHistory
-from unspool.model.cache import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, CacheStats, ReconstructionCache
+from unspool.errors import ConfigError
+from unspool.history.rebuild import DeltaLine, Route
+from unspool.model.cache import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, BoundedCache
 from unspool.model.options import require_bool, require_choice, require_number
 from unspool.model.values import Value
 from unspool.snapshots.atoms import AtomEntry
 from unspool.snapshots.chain_manager import DEFAULT_FULL_SNAPSHOT_INTERVAL
-from unspool.snapshots.changes import (
-    DETECTIONS,
-    DeltaOptions,
-    Detection,
-    delta_between,
-    with_sizes,
-    without_ops,
-    without_values,
+from unspool.snapshots.changes import DETECTIONS, DeltaOptions, Detection, delta_between, with_sizes
+from unspool.snapshots.packing import (
+    COMPRESSION_LEVELS,
+    CompressionLevel,
+    PackedSnapshot,
+    SnapshotWriter,
+    atom_size,
+    full_overhead,
+    lay_on,
 )
-from unspool.snapshots.packing import atom_size, full_overhead, lay_on, pack, unpack_delta, unpack_full
-from unspool.snapshots.reconstructor import state_bytes
-from unspool.snapshots.snapshot import AnySnapshot, DeltaSnapshot, Milliseconds, Snapshot, SnapshotMetadata
+from unspool.snapshots.reconstructor import SnapshotReconstructor, state_bytes
+from unspool.snapshots.snapshot import DeltaSnapshot, Milliseconds, Snapshot, SnapshotMetadata
 from unspool.snapshots.strategies import (
     CompressionStrategy,
     DeltaCompressionConfig,
@@ -49,8 +48,6 @@ StrategyLike: TypeAlias = (
     str | Mapping[str, Value] | DeltaCompressionConfig | CompressionStrategy | FullSnapshotStrategy
 )
 """A strategy's name, its configuration, or the strategy itself."""
-CompressionLevel: TypeAlias = Literal["none", "light", "aggressive"]
-COMPRESSION_LEVELS: Final = ("none", "light", "aggressive")
 DEFAULT_MAX_HISTORY: Final = 50
 
 
@@ -131,82 +128,6 @@ def strategy_of(given: StrategyLike) -> FullSnapshotStrategy:
     return strategy_from_name(given) if isinstance(given, str) else DeltaCompressionFactory.create(given)
 
 
-_ZSTD_LEVELS: Final = {"light": 3, "aggressive": 19}
-_SMALLEST: Final = 128
-"""Bytes below which compressing gains nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One entry as it is kept.
-
-    Attributes:
-        is_full: whether it holds a full snapshot.
-        data: its bytes.
-        is_squeezed: whether these are compressed.
-        packed_bytes: their number before compressing.
-    """
-
-    is_full: bool
-    data: bytes
-    is_squeezed: bool
-    packed_bytes: int
-
-
-class RecordWriter:
-    """Turns snapshots into records and back at one compression level; not for use by two threads at once."""
-
-    def __init__(self, level: CompressionLevel) -> None:
-        """Choose the level."""
-        self.level = level
-        zstd_level = _ZSTD_LEVELS.get(level)
-        self._compressor = None if zstd_level is None else zstandard.ZstdCompressor(level=zstd_level)
-        self._decompressor = zstandard.ZstdDecompressor()
-
-    def packed(self, snapshot: AnySnapshot) -> bytes:
-        """Return the bytes of a snapshot before compressing, in the form this level stores."""
-        if isinstance(snapshot, DeltaSnapshot):
-            return pack(without_ops(snapshot) if self.level == "none" else without_values(snapshot))
-        return pack(snapshot)
-
-    def record(self, packed: bytes, *, is_full: bool) -> Record:
-        """Return packed bytes as a record, compressed where that makes it smaller."""
-        if self._compressor is not None and len(packed) >= _SMALLEST:
-            squeezed = self._compressor.compress(packed)
-            if len(squeezed) < len(packed):
-                return Record(is_full, squeezed, True, len(packed))
-        return Record(is_full, packed, False, len(packed))
-
-    def full(self, record: Record) -> Snapshot:
-        """Return the full snapshot of a record.
-
-        Raises:
-            CorruptHistory: the bytes are none.
-        """
-        return unpack_full(self.bytes_of(record))
-
-    def delta(self, record: Record) -> DeltaSnapshot:
-        """Return the delta of a record.
-
-        Raises:
-            CorruptHistory: the bytes are none.
-        """
-        return unpack_delta(self.bytes_of(record))
-
-    def bytes_of(self, record: Record) -> bytes:
-        """Return the packed bytes of a record.
-
-        Raises:
-            CorruptHistory: they do not decompress.
-        """
-        if not record.is_squeezed:
-            return record.data
-        try:
-            return self._decompressor.decompress(record.data)
-        except zstandard.ZstdError as error:
-            raise CorruptHistory(f"a kept snapshot does not decompress ({error})") from None
-
-
 @dataclass(slots=True, eq=False)
 class Node:
     """One entry.
@@ -229,7 +150,7 @@ class Node:
     serial: int
     id: str
     metadata: SnapshotMetadata
-    record: Record
+    record: PackedSnapshot
     full_bytes: int
     atom_bytes: int
     parent: Node | None
@@ -343,23 +264,80 @@ def stand_on(node: Node, chain: ChainRoot) -> None:
         pending.extend(child for child in current.children if not child.record.is_full)
 
 
-_STEP: Final = DELTA_OVERHEAD_BYTES
+class EntryLine(DeltaLine[Snapshot]):
+    """The entries before and behind one entry; position 0 is that entry, -n the nth it follows, n the nth redo goes to."""
+
+    def __init__(self, states: States, node: Node) -> None:
+        """Begin at an entry."""
+        self._states = states
+        self._nodes: dict[int, Node | None] = {0: node}
+
+    def _node(self, at: int) -> Node | None:
+        if at not in self._nodes:
+            nearer = self._node(at + 1 if at < 0 else at - 1)
+            self._nodes[at] = None if nearer is None else nearer.parent if at < 0 else nearer.redo
+        return self._nodes[at]
+
+    def _kept(self, at: int) -> Node:
+        node = self._node(at)
+        assert node is not None, "a delta always has its parent kept"
+        return node
+
+    def find(self, cache: BoundedCache[Any, Any], at: int) -> Snapshot | None:
+        """See `Line`."""
+        node = self._kept(at)
+        return self._states.pinned(node) or cache.get(node.serial)
+
+    def keep(self, cache: BoundedCache[Any, Any], at: int, state: Snapshot, size: int, *, prefetched: bool) -> None:
+        """See `Line`."""
+        cache.put(self._kept(at).serial, state, size, prefetched=prefetched)
+
+    def is_delta(self, at: int) -> bool:
+        """See `DeltaLine`."""
+        node = self._node(at)
+        return node is not None and not node.record.is_full
+
+    def at_hand(self, cache: BoundedCache[Any, Any], at: int) -> Snapshot | None:
+        """See `DeltaLine`."""
+        node = self._kept(at)
+        return self._states.pinned(node) or cache.peek(node.serial)
+
+    def cost(self, at: int) -> float:
+        """See `DeltaLine`."""
+        record = self._kept(at).record
+        return record.packed_bytes if record.is_full else record.packed_bytes + DELTA_OVERHEAD_BYTES
+
+    def size(self, state: Snapshot) -> int:
+        """See `DeltaLine`."""
+        return state_bytes(state)
+
+    def follow(self, route: Route, start: Snapshot | None) -> Snapshot:
+        """See `DeltaLine`."""
+        writer, node = self._states.writer, self._kept(route.target)
+        begin = writer.full(self._kept(route.start).record) if start is None else start
+        last_first = (writer.bytes_of(self._kept(at).record) for at in reversed(route.deltas()))
+        return Snapshot(node.id, lay_on(begin.state, last_first, forward=route.is_forward), node.metadata)
 
 
 class States:
     """Gives the full state of any entry."""
 
-    def __init__(self, config: IncrementalSnapshotConfig, writer: RecordWriter) -> None:
+    def __init__(self, config: IncrementalSnapshotConfig, writer: SnapshotWriter) -> None:
         """Set up.
 
         Args:
             config: what is kept rebuilt.
             writer: reads records.
         """
-        kept = config.max_cache_size if config.cache_reconstructed else 0
-        self._cache: ReconstructionCache[int, Snapshot] = ReconstructionCache(kept, config.max_cache_bytes)
+        self.writer = writer
+        self.reconstructor = SnapshotReconstructor(
+            cache=config.cache_reconstructed,
+            max_cache_size=config.max_cache_size,
+            max_cache_bytes=config.max_cache_bytes,
+            prefetch=config.prefetch,
+            executor=config.executor,
+        )
         self._pinned: dict[int, Snapshot] | None = None if config.reconstruct_on_demand else {}
-        self._writer = writer
         self._current: tuple[int, Snapshot] | None = None
 
     def stand_at(self, node: Node, snapshot: Snapshot) -> None:
@@ -374,95 +352,35 @@ class States:
 
     def forget(self, node: Node) -> None:
         """Drop what is known of an entry that left."""
-        self._cache.discard(node.serial)
+        self.reconstructor.discard(node.serial)
         if self._pinned is not None:
             self._pinned.pop(node.serial, None)
 
     def clear(self) -> None:
         """Drop everything."""
-        self._cache.clear()
+        self.reconstructor.clear_cache()
         self._current = None
         if self._pinned is not None:
             self._pinned.clear()
 
-    def is_known(self, node: Node) -> bool:
-        """Say whether a state needs no rebuilding."""
-        return self._known(node) is not None
-
-    def stats(self) -> CacheStats:
-        """Return how the cache did."""
-        return self._cache.stats()
-
-    def of(self, node: Node) -> Snapshot:
-        """Return the full state of an entry."""
-        at_hand = self._at_hand(node)
-        if at_hand is not None:
-            return at_hand
-        cached = self._cache.get(node.serial)
-        if cached is None:
-            cached = self._rebuilt(node)
-            if self._cache.max_size:
-                self._cache.put(node.serial, cached, state_bytes(cached))
-        return cached
-
-    def once(self, node: Node) -> Snapshot:
-        """Return the full state of an entry for storing it anew: neither kept nor counted."""
-        return self._known(node) or self._rebuilt(node)
-
-    def warm(self, node: Node) -> None:
-        """Rebuild a state ahead of its being asked for."""
-        if not self.is_known(node):
-            snapshot = self._rebuilt(node)
-            self._cache.put(node.serial, snapshot, state_bytes(snapshot), prefetched=True)
-
-    def _at_hand(self, node: Node) -> Snapshot | None:
+    def pinned(self, node: Node) -> Snapshot | None:
+        """Return a state that is kept outside the cache: the current one, or all of them."""
         if self._current is not None and self._current[0] == node.serial:
             return self._current[1]
         return None if self._pinned is None else self._pinned.get(node.serial)
 
-    def _known(self, node: Node) -> Snapshot | None:
-        at_hand = self._at_hand(node)
-        return self._cache.peek(node.serial) if at_hand is None and node.serial in self._cache else at_hand
+    def of(self, node: Node) -> Snapshot:
+        """Return the full state of an entry."""
+        return self.reconstructor.state(EntryLine(self, node), 0)
 
-    def _rebuilt(self, node: Node) -> Snapshot:
-        way: list[Node] = []
-        cost = 0
-        here = node
-        known = self._known(here)
-        while known is None and not here.record.is_full:
-            way.append(here)
-            cost += here.record.packed_bytes + _STEP
-            assert here.parent is not None, "a delta always has its parent kept"
-            here = here.parent
-            known = self._known(here)
-        if known is None:
-            cost += here.record.packed_bytes
-        back = self._way_back(node, cost)
-        if back is None:
-            start = known or self._writer.full(here.record)
-            state = lay_on(start.state, self._packed(way), forward=True)
-        else:
-            ahead = self._known(back[-1])
-            assert ahead is not None, "the way back ends at a known state"
-            state = lay_on(ahead.state, self._packed(back), forward=False)
-        return Snapshot(node.id, state, node.metadata)
+    def once(self, node: Node) -> Snapshot:
+        """Return the full state of an entry for storing it anew: neither kept nor counted."""
+        return self.reconstructor.uncounted(EntryLine(self, node), 0)
 
-    def _packed(self, way: list[Node]) -> Iterator[bytes]:
-        return (self._writer.bytes_of(step.record) for step in way)
-
-    def _way_back(self, node: Node, limit: int) -> list[Node] | None:
-        """Find a known state ahead from which turning deltas round is cheaper than `limit`."""
-        way: list[Node] = []
-        cost, here = 0, node
-        while here.redo is not None and not here.redo.record.is_full:
-            here = here.redo
-            cost += here.record.packed_bytes + _STEP
-            if cost >= limit:
-                return None
-            way.append(here)
-            if self._known(here) is not None:
-                return way
-        return None
+    def warm(self, node: Node) -> None:
+        """Rebuild a state ahead of its being asked for."""
+        if self.pinned(node) is None and not self.reconstructor.holds(node.serial):
+            self.reconstructor.warm(EntryLine(self, node), 0)
 
 
 _NO_ORIGINS: Final = "deep"
@@ -480,7 +398,7 @@ class EntryStore:
         """Set up an empty history."""
         self.config = config
         self.timeline = Timeline()
-        self.writer = RecordWriter(config.compression_level)
+        self.writer = SnapshotWriter(config.compression_level)
         self.states = States(config, self.writer)
         self.evicted = 0
         # Every Nth entry whole means a run of N - 1 deltas between two of them.
@@ -535,7 +453,7 @@ class EntryStore:
         return is_partial and full_bytes <= _TINY
 
     def _add(
-        self, snapshot: Snapshot, parent: Node | None, record: Record, full_bytes: int, atom_bytes: int
+        self, snapshot: Snapshot, parent: Node | None, record: PackedSnapshot, full_bytes: int, atom_bytes: int
     ) -> tuple[Node, Snapshot]:
         depth = parent.depth + 1 if parent else 0
         bytes_before = parent.bytes_before if parent else 0

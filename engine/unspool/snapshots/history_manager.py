@@ -6,7 +6,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from threading import RLock
 from types import TracebackType
 from typing import Literal, TypeAlias, overload
 
@@ -17,7 +16,6 @@ from unspool.model.values import Value
 from unspool.snapshots.calculator import SnapshotLike, as_snapshot
 from unspool.snapshots.chains import DeltaChain
 from unspool.snapshots.history_entries import EntryStore, IncrementalSnapshotConfig, Node, StrategyLike, strategy_of
-from unspool.snapshots.prefetch import Prefetcher, ScrubPredictor
 from unspool.snapshots.reconstructor import SnapshotReconstructor
 from unspool.snapshots.snapshot import DeltaSnapshot, Snapshot
 
@@ -177,50 +175,6 @@ def manager_stats(
     return ManagerStats(standard, delta, delta.stored_bytes / delta.full_bytes if deltas else 1.0)
 
 
-class Scrubbing:
-    """Watches where a history goes and rebuilds ahead."""
-
-    def __init__(self, store: EntryStore, config: IncrementalSnapshotConfig, lock: RLock) -> None:
-        """Set up.
-
-        Args:
-            store: the entries.
-            config: how far ahead, and where the work runs.
-            lock: held while entries are read.
-        """
-        self._store = store
-        self._ahead = config.prefetch
-        self._lock = lock
-        self._predictor = ScrubPredictor()
-        self._prefetcher = Prefetcher(config.executor)
-
-    def went_to(self, node: Node) -> None:
-        """Note a step, and ask for the states that are likely next."""
-        timeline = self._store.timeline
-        self._predictor.observe("history", node.serial)
-        serials = self._predictor.next_positions(self._ahead, timeline.first_serial, timeline.next_serial - 1)
-        if serials:
-            self._prefetcher.want([self._warming(serial) for serial in serials])
-
-    def _warming(self, serial: int) -> Callable[[], None]:
-        def warm() -> None:
-            with self._lock:
-                # The entry may have left, and its place may be another's by now.
-                node = self._store.timeline.of_serial(serial)
-                if node is not None:
-                    self._store.states.warm(node)
-
-        return warm
-
-    def wait(self, timeout: float | None) -> None:
-        """Wait until what was asked for last is done."""
-        self._prefetcher.wait(timeout)
-
-    def close(self) -> None:
-        """End the work."""
-        self._prefetcher.close()
-
-
 class DeltaAwareHistoryManager:
     """A history that stores deltas where they are smaller and hands out full states only.
 
@@ -242,13 +196,8 @@ class DeltaAwareHistoryManager:
         self.config = read_options(IncrementalSnapshotConfig, config, options)
         self._lock = threading.RLock()
         self._listeners = Listeners()
-        self._reconstructor = SnapshotReconstructor(
-            cache=self.config.cache_reconstructed,
-            max_cache_size=self.config.max_cache_size,
-            max_cache_bytes=self.config.max_cache_bytes,
-        )
         self._store = EntryStore(self.config)
-        self._scrubbing = Scrubbing(self._store, self.config, self._lock)
+        self._reconstructor = self._store.states.reconstructor
         self._here: Node | None = None
         self._state: Snapshot | None = None
 
@@ -402,8 +351,18 @@ class DeltaAwareHistoryManager:
     def _go(self, node: Node, kind: EventType) -> tuple[Snapshot, HistoryEvent]:
         state = self._store.states.of(node)
         self._stand_at(node, state)
-        self._scrubbing.went_to(node)
+        timeline = self._store.timeline
+        self._reconstructor.look_ahead(
+            "history", node.serial, (timeline.first_serial, timeline.next_serial - 1), self._warm
+        )
         return state, self._event(kind)
+
+    def _warm(self, serial: int) -> None:
+        with self._lock:
+            # The entry may have left, and its place may be another's by now.
+            node = self._store.timeline.of_serial(serial)
+            if node is not None:
+                self._store.states.warm(node)
 
     def wait_for_prefetch(self, timeout: float | None = None) -> None:
         """Wait until the states predicted last are in memory.
@@ -411,7 +370,7 @@ class DeltaAwareHistoryManager:
         Args:
             timeout: seconds to wait for each.
         """
-        self._scrubbing.wait(timeout)
+        self._reconstructor.wait_for_prefetch(timeout)
 
     def clear(self) -> None:
         """Forget all entries; options, strategy and listeners stay."""
@@ -495,7 +454,7 @@ class DeltaAwareHistoryManager:
         """Return what storing deltas does, measured."""
         with self._lock:
             store = self._store
-            return delta_stats(store.timeline, store.states.stats(), is_enabled=self.config.enabled)
+            return delta_stats(store.timeline, self._reconstructor.get_cache_stats(), is_enabled=self.config.enabled)
 
     def get_stats(self) -> ManagerStats:
         """Return measured numbers."""
@@ -507,7 +466,6 @@ class DeltaAwareHistoryManager:
 
     def close(self) -> None:
         """End prefetching; the history stays usable."""
-        self._scrubbing.close()
         self._reconstructor.close()
 
     def __enter__(self) -> DeltaAwareHistoryManager:

@@ -7,8 +7,10 @@ encoded or decoded on the way.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias
+
+import zstandard
 
 from unspool.delta.apply import apply_ops, invert_ops
 from unspool.errors import ContradictoryDelta, CorruptHistory, DeltaError
@@ -35,6 +37,27 @@ def pack(snapshot: AnySnapshot) -> bytes:
     meta = snapshot.metadata
     facts = [meta.timestamp, meta.action, meta.atom_count, dict(meta.extra) or None, snapshot.base_snapshot_id]
     return encode([_FULL, snapshot.id, facts, rows_of(snapshot.state)])
+
+
+def without_values(delta: DeltaSnapshot) -> DeltaSnapshot:
+    """Return the delta as it is stored: modifications that have ops keep only these."""
+    changes = {name: _lighter(change) for name, change in delta.changes.items()}
+    return replace(delta, changes=changes)
+
+
+def _lighter(change: AtomChange) -> AtomChange:
+    if not change.packed_ops or change.old is None or change.new is None:
+        return change
+    return replace(change, old=change.old.with_encoded(b""), new=change.new.with_encoded(b""))
+
+
+def without_ops(delta: DeltaSnapshot) -> DeltaSnapshot:
+    """Return the delta with values only; changes told by ops alone are left as they are."""
+    plain = {
+        name: change if change.is_incremental or not change.packed_ops else replace(change, packed_ops=b"")
+        for name, change in delta.changes.items()
+    }
+    return replace(delta, changes=plain)
 
 
 def unpack(data: bytes) -> AnySnapshot:
@@ -248,3 +271,81 @@ def _told(name: str, story: _Story, start: AtomEntry | None, *, forward: bool) -
         ops = unpack_ops(packed)
         value = apply_ops(value, ops if forward else invert_ops(ops))
     return story.facts.with_encoded(encode(value))
+
+
+CompressionLevel: TypeAlias = Literal["none", "light", "aggressive"]
+COMPRESSION_LEVELS: Final = ("none", "light", "aggressive")
+_ZSTD_LEVELS: Final = {"light": 3, "aggressive": 19}
+_SMALLEST: Final = 128
+"""Bytes below which compressing gains nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedSnapshot:
+    """One entry as it is kept.
+
+    Attributes:
+        is_full: whether it holds a full snapshot.
+        data: its bytes.
+        is_squeezed: whether these are compressed.
+        packed_bytes: their number before compressing.
+    """
+
+    is_full: bool
+    data: bytes
+    is_squeezed: bool
+    packed_bytes: int
+
+
+class SnapshotWriter:
+    """Turns snapshots into records and back at one compression level; not for use by two threads at once."""
+
+    def __init__(self, level: CompressionLevel) -> None:
+        """Choose the level."""
+        self.level = level
+        zstd_level = _ZSTD_LEVELS.get(level)
+        self._compressor = None if zstd_level is None else zstandard.ZstdCompressor(level=zstd_level)
+        self._decompressor = zstandard.ZstdDecompressor()
+
+    def packed(self, snapshot: AnySnapshot) -> bytes:
+        """Return the bytes of a snapshot before compressing, in the form this level stores."""
+        if isinstance(snapshot, DeltaSnapshot):
+            return pack(without_ops(snapshot) if self.level == "none" else without_values(snapshot))
+        return pack(snapshot)
+
+    def record(self, packed: bytes, *, is_full: bool) -> PackedSnapshot:
+        """Return packed bytes as a record, compressed where that makes it smaller."""
+        if self._compressor is not None and len(packed) >= _SMALLEST:
+            squeezed = self._compressor.compress(packed)
+            if len(squeezed) < len(packed):
+                return PackedSnapshot(is_full, squeezed, True, len(packed))
+        return PackedSnapshot(is_full, packed, False, len(packed))
+
+    def full(self, record: PackedSnapshot) -> Snapshot:
+        """Return the full snapshot of a record.
+
+        Raises:
+            CorruptHistory: the bytes are none.
+        """
+        return unpack_full(self.bytes_of(record))
+
+    def delta(self, record: PackedSnapshot) -> DeltaSnapshot:
+        """Return the delta of a record.
+
+        Raises:
+            CorruptHistory: the bytes are none.
+        """
+        return unpack_delta(self.bytes_of(record))
+
+    def bytes_of(self, record: PackedSnapshot) -> bytes:
+        """Return the packed bytes of a record.
+
+        Raises:
+            CorruptHistory: they do not decompress.
+        """
+        if not record.is_squeezed:
+            return record.data
+        try:
+            return self._decompressor.decompress(record.data)
+        except zstandard.ZstdError as error:
+            raise CorruptHistory(f"a kept snapshot does not decompress ({error})") from None

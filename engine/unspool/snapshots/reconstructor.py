@@ -1,22 +1,28 @@
-"""What the reconstructor hands back."""
+"""Rebuilding the states of chains that are handed in, and rebuilding ahead in the direction of scrubbing.
+
+The work is the core's `SnapshotReconstructor`: its cache, and its choice of the cheapest way from a known state. Here
+it gets its options, the line that a full snapshot and its deltas are, and results in the place of exceptions.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any, Final
 
 from unspool.errors import BrokenChain, DeltaError, EntryNotFound, UnspoolError
-from unspool.model.cache import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, CacheStats, ReconstructionCache
+from unspool.history import rebuild
+from unspool.history.rebuild import DeltaLine, Route
+from unspool.model.cache import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, BoundedCache
 from unspool.model.options import read_options, require_bool, require_number
 from unspool.model.values import Value
 from unspool.snapshots.calculator import DeltaLike, SnapshotLike, as_delta, as_snapshot, invert_delta
 from unspool.snapshots.chains import ChainWalk, follows, snapshot_at
 from unspool.snapshots.changes import Replay
-from unspool.snapshots.prefetch import Prefetcher, ScrubPredictor
 from unspool.snapshots.snapshot import DeltaSnapshot, Snapshot
 
 
@@ -81,129 +87,23 @@ class ReconstructionPath:
     from_cache: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A way along a chain; positions count deltas, 0 being the full snapshot.
-
-    Attributes:
-        start: position of the known state.
-        target: position asked for.
-        cost: sum of the costs of the deltas on the way.
-    """
-
-    start: int
-    target: int
-    cost: float
-
-    @property
-    def is_forward(self) -> bool:
-        """Whether deltas are applied as they are; otherwise they are turned round."""
-        return self.start <= self.target
-
-    @property
-    def steps(self) -> int:
-        """Number of deltas on the way."""
-        return abs(self.target - self.start)
-
-    def deltas(self) -> range:
-        """Return the indices of the deltas on the way, in the order they are laid on."""
-        return range(self.start, self.target) if self.is_forward else range(self.start - 1, self.target - 1, -1)
-
-
-def shortest_route(
-    target: int, known: Sequence[int], cost: Callable[[int], float], can_go_back: Callable[[int], bool]
-) -> Route:
-    """Find the cheapest way to a position.
-
-    Args:
-        target: the position asked for.
-        known: positions of known states, ascending; the first must not lie behind the target.
-        cost: cost of laying on the delta of an index.
-        can_go_back: whether the delta of an index can be turned round.
-    """
-    place = bisect_left(known, target)
-    if place < len(known) and known[place] == target:
-        return Route(target, target, 0)
-    before = known[place - 1]
-    forward = Route(before, target, sum(map(cost, range(before, target))))
-    if place == len(known):
-        return forward
-    spent = 0.0
-    for index in range(known[place] - 1, target - 1, -1):
-        spent += cost(index)
-        if spent >= forward.cost or not can_go_back(index):
-            return forward
-    return Route(known[place], target, spent)
-
-
-class FailedRebuild(Exception):
-    """A delta that could not be laid on; never leaves the room: the reconstructor makes a result of it."""
-
-    def __init__(self, index: int, reason: UnspoolError) -> None:
-        super().__init__(index, reason)
-        self.index = index
-        self.reason = reason
-
-
-def rebuild(base: Snapshot, chain: tuple[DeltaSnapshot, ...], route: Route, start: Snapshot) -> Snapshot:
-    """Rebuild the state a route leads to.
-
-    Args:
-        base: the chain's full snapshot.
-        chain: all its deltas.
-        route: where from and where to.
-        start: the state the route starts at.
-
-    Raises:
-        FailedRebuild: a delta does not fit.
-    """
-    if route.target == 0:
-        return base
-    if route.steps == 0:
-        return start
-    if not route.is_forward:
-        return _back(chain, route, start)
-    walk = ChainWalk(base)
-    if route.start:
-        walk.resume(chain[: route.start], start)
-    for index in route.deltas():
-        try:
-            walk.step(chain[index])
-        except UnspoolError as error:
-            raise FailedRebuild(index, _placed(index, chain[index], error)) from error
-    return walk.snapshot()
-
-
-def _back(chain: tuple[DeltaSnapshot, ...], route: Route, start: Snapshot) -> Snapshot:
-    replay = Replay(start.state)
-    for index in route.deltas():
-        try:
-            replay.apply(invert_delta(chain[index]))
-        except UnspoolError as error:
-            raise FailedRebuild(index, _placed(index, chain[index], error)) from error
-    return snapshot_at(chain[route.target - 1], replay)
-
-
-def _placed(index: int, delta: DeltaSnapshot, error: UnspoolError) -> UnspoolError:
-    message = f"delta {index} of the chain ({delta.id!r}) cannot be applied: {error}"
-    return type(error)(message) if isinstance(error, DeltaError) else BrokenChain(message)
-
-
-def can_go_back(base: Snapshot, chain: tuple[DeltaSnapshot, ...], index: int) -> bool:
-    """Say whether a delta can be turned round: it plainly follows the one before and tells all old values."""
-    delta = chain[index]
-    if not follows(delta, chain[index - 1] if index else base):
-        return False
-    return all(change.packed_ops or change.old is None or change.old.encoded for change in delta.changes.values())
-
-
-_ENTRY_OVERHEAD = 64
+_ENTRY_OVERHEAD: Final = 64
 """Bytes an atom of a cached state costs beyond its name and value."""
+
+
+def state_bytes(snapshot: Snapshot) -> int:
+    """Return about how many bytes a state takes in memory."""
+    return sum(len(name) + len(entry.encoded) + _ENTRY_OVERHEAD for name, entry in snapshot.state.items())
 
 
 @dataclass(frozen=True, slots=True)
 class CachedState:
-    """A state, and the chain it was rebuilt from; a base of None means it was put in by hand."""
+    """A state, and the chain it was rebuilt from; a base of None means it was put in by hand.
+
+    Ids alone do not make a state the right one: chains may share ids, and one delta in the middle may have been
+    exchanged. So a cached state serves only a chain that starts with the same base and deltas; states put in by hand
+    are trusted by their id.
+    """
 
     snapshot: Snapshot
     base: Snapshot | None = None
@@ -220,78 +120,187 @@ class CachedState:
         return self.chain is chain or self.chain[:position] == chain[:position]
 
 
-class KnownStates:
-    """The states a reconstructor can start from."""
+class GivenChain(DeltaLine[Snapshot]):
+    """A full snapshot and the deltas that follow it; position 0 is the snapshot, n the state after n deltas.
 
-    def __init__(self, max_entries: int, max_bytes: int) -> None:
-        """Set the bounds of the cache."""
-        self.cache: ReconstructionCache[str, CachedState] = ReconstructionCache(max_entries, max_bytes)
+    Attributes:
+        failed_at: index of the delta that could not be applied.
+        start_id: id of the state that the last rebuild started from.
+    """
 
-    def get(self, base: Snapshot, chain: tuple[DeltaSnapshot, ...], position: int) -> Snapshot | None:
-        """Return the cached state at a position; counts as a hit or a miss."""
-        if position == 0:
+    def __init__(self, base: Snapshot, deltas: tuple[DeltaSnapshot, ...], *, from_cache: bool = True) -> None:
+        """Take over a chain.
+
+        Args:
+            base: its full snapshot.
+            deltas: what follows, oldest first.
+            from_cache: whether a rebuild may start from a cached state.
+        """
+        self.base = base
+        self.deltas = deltas
+        self.failed_at: int | None = None
+        self.start_id = ""
+        self._from_cache = from_cache
+
+    def _key(self, at: int) -> str:
+        return self.deltas[at - 1].target_id
+
+    def find(self, cache: BoundedCache[Any, Any], at: int) -> Snapshot | None:
+        """See `Line`."""
+        if at == 0:
             return None
-        key = chain[position - 1].target_id
-        found = self.cache.get(key, lambda state: state.belongs_to(base, chain, position))
-        return None if found is None else found.snapshot
+        kept = cache.get(self._key(at), lambda state: state.belongs_to(self.base, self.deltas, at))
+        return None if kept is None else kept.snapshot
 
-    def has(self, base: Snapshot, chain: tuple[DeltaSnapshot, ...], position: int) -> bool:
-        """Say whether a state is cached, without using it."""
-        found = self.cache.peek(chain[position - 1].target_id)
-        return found is not None and found.belongs_to(base, chain, position)
+    def keep(self, cache: BoundedCache[Any, Any], at: int, state: Snapshot, size: int, *, prefetched: bool) -> None:
+        """See `Line`."""
+        if at:
+            cache.put(self._key(at), CachedState(state, self.base, self.deltas, at), size, prefetched=prefetched)
 
-    def around(self, base: Snapshot, chain: tuple[DeltaSnapshot, ...], target: int) -> dict[int, Snapshot]:
-        """Return the nearest known states at or before a position, and behind it, by position."""
-        candidates = {state.position: state for _, state in self.cache.items() if state.base is not None}
-        candidates |= self._by_hand(chain)
-        known = {0: base}
-        for positions in (
-            sorted((p for p in candidates if 0 < p <= min(target, len(chain))), reverse=True),
-            sorted(p for p in candidates if target < p <= len(chain)),
-        ):
-            for position in positions:
-                if candidates[position].belongs_to(base, chain, position):
-                    known[position] = candidates[position].snapshot
-                    break
-        return known
+    def cached(self, cache: BoundedCache[Any, Any], at: int) -> Snapshot | None:
+        """Return a cached state without using it."""
+        kept = cache.peek(self._key(at))
+        return None if kept is None or not kept.belongs_to(self.base, self.deltas, at) else kept.snapshot
 
-    def _by_hand(self, chain: tuple[DeltaSnapshot, ...]) -> dict[int, CachedState]:
-        trusted = {key: state for key, state in self.cache.items() if state.base is None}
-        if not trusted:
-            return {}
-        return {
-            place: trusted[delta.target_id]
-            for place, delta in enumerate(chain, start=1)
-            if delta.target_id in trusted
-        }
+    def is_delta(self, at: int) -> bool:
+        """See `DeltaLine`."""
+        return 1 <= at <= len(self.deltas)
 
-    def remember(
-        self,
-        base: Snapshot,
-        chain: tuple[DeltaSnapshot, ...],
-        position: int,
-        snapshot: Snapshot,
-        *,
-        prefetched: bool = False,
-    ) -> None:
-        """Keep a rebuilt state."""
-        if position:
-            state = CachedState(snapshot, base, chain, position)
-            self.cache.put(chain[position - 1].target_id, state, state_bytes(snapshot), prefetched=prefetched)
+    def at_hand(self, cache: BoundedCache[Any, Any], at: int) -> Snapshot | None:
+        """See `DeltaLine`."""
+        return self.cached(cache, at) if self._from_cache else None
 
-    def put(self, snapshot_id: str, snapshot: Snapshot) -> None:
-        """Keep a state given by hand."""
-        self.cache.put(snapshot_id, CachedState(snapshot), state_bytes(snapshot))
+    def cost(self, at: int) -> float:
+        """See `DeltaLine`."""
+        return max(self.deltas[at - 1].metadata.compressed_size, 1) if at else 0
 
-    def get_by_id(self, snapshot_id: str) -> Snapshot | None:
-        """Return a cached state by its id; counts as a hit or a miss."""
-        found = self.cache.get(snapshot_id)
-        return None if found is None else found.snapshot
+    def can_invert(self, at: int) -> bool:
+        """Whether the delta plainly follows the one before and has all old values."""
+        delta = self.deltas[at - 1]
+        if not follows(delta, self.deltas[at - 2] if at > 1 else self.base):
+            return False
+        return all(change.packed_ops or change.old is None or change.old.encoded for change in delta.changes.values())
+
+    def size(self, state: Snapshot) -> int:
+        """See `DeltaLine`."""
+        return state_bytes(state)
+
+    def follow(self, route: Route, start: Snapshot | None) -> Snapshot:
+        """See `DeltaLine`."""
+        begin = self.base if start is None else start
+        self.failed_at, self.start_id = None, begin.id
+        if route.target == 0:
+            return self.base
+        if route.steps == 0:
+            return begin
+        if not route.is_forward:
+            replay = Replay(begin.state)
+            for at in route.deltas():
+                self._checked(at, lambda delta: replay.apply(invert_delta(delta)))
+            return snapshot_at(self.deltas[route.target - 1], replay)
+        walk = ChainWalk(self.base)
+        if route.start:
+            walk.resume(self.deltas[: route.start], begin)
+        for at in route.deltas():
+            self._checked(at, walk.step)
+        return walk.snapshot()
+
+    def _checked(self, at: int, apply: Callable[[DeltaSnapshot], None]) -> None:
+        delta = self.deltas[at - 1]
+        try:
+            apply(delta)
+        except UnspoolError as error:
+            self.failed_at = at - 1
+            message = f"delta {at - 1} of the chain ({delta.id!r}) cannot be applied: {error}"
+            raise (type(error)(message) if isinstance(error, DeltaError) else BrokenChain(message)) from error
 
 
-def state_bytes(snapshot: Snapshot) -> int:
-    """Return about how many bytes a state takes in memory."""
-    return sum(len(name) + len(entry.encoded) + _ENTRY_OVERHEAD for name, entry in snapshot.state.items())
+_LONGEST_STEP: Final = 64
+"""Positions between two reads beyond which they are jumps and tell no direction."""
+
+
+class ScrubPredictor:
+    """Remembers the last reads of one line of states and says which come next.
+
+    Two reads within a short distance give a direction and a stride; the next states lie that way.
+    """
+
+    __slots__ = ("_last", "_line", "_stride")
+
+    def __init__(self) -> None:
+        self._line: Hashable = None
+        self._last: int | None = None
+        self._stride = 0
+
+    def observe(self, line: Hashable, position: int) -> None:
+        """Note a read.
+
+        Args:
+            line: what the position counts on, such as a chain's id; a read on another line starts afresh.
+            position: the state read.
+        """
+        last = self._last if line == self._line else None
+        step = 0 if last is None else position - last
+        if step == 0 and last is not None:
+            return
+        self._stride = step if 0 < abs(step) <= _LONGEST_STEP else 0
+        self._line, self._last = line, position
+
+    def next_positions(self, count: int, first: int, last: int) -> tuple[int, ...]:
+        """Return up to `count` positions that are likely read next, nearest first, within `first` to `last`."""
+        if self._last is None or self._stride == 0:
+            return ()
+        guesses = (self._last + self._stride * ahead for ahead in range(1, count + 1))
+        return tuple(guess for guess in guesses if first <= guess <= last)
+
+
+class Prefetcher:
+    """Runs warming jobs beside the caller, one at a time, newest wish first served.
+
+    Jobs of an older wish that did not start yet are dropped: the person has moved on.
+    """
+
+    def __init__(self, executor: Executor | None = None) -> None:
+        """Choose where jobs run.
+
+        Args:
+            executor: where; a thread of our own, started with the first job, when None.
+        """
+        self._executor = executor
+        self._owns_executor = executor is None
+        self._lock = threading.Lock()
+        self._waiting: list[Future[None]] = []
+
+    def want(self, jobs: list[Callable[[], None]]) -> None:
+        """Ask for jobs to be run, and drop what was asked for before and has not started."""
+        with self._lock:
+            for future in self._waiting:
+                future.cancel()
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unspool-prefetch")
+            self._waiting = [self._executor.submit(job) for job in jobs]
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until what was asked for last is done; an error in a job is raised here.
+
+        Args:
+            timeout: seconds to wait for each job.
+        """
+        with self._lock:
+            waiting = list(self._waiting)
+        for future in waiting:
+            if not future.cancelled():
+                future.result(timeout)
+
+    def close(self) -> None:
+        """Drop what has not started, and end our own thread."""
+        with self._lock:
+            for future in self._waiting:
+                future.cancel()
+            self._waiting = []
+            if self._owns_executor and self._executor is not None:
+                self._executor.shutdown(wait=True, cancel_futures=True)
+                self._executor = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,8 +332,8 @@ class ReconstructorConfig:
             require_number(option, getattr(self, option), least=0)
 
 
-class SnapshotReconstructor:
-    """Rebuilds states of chains; errors come back in the result, never as exceptions (row N-33)."""
+class SnapshotReconstructor(rebuild.SnapshotReconstructor):
+    """The core's reconstructor for chains that are handed in; errors come back in the result, never as exceptions."""
 
     def __init__(self, config: ReconstructorConfig | Mapping[str, Value] | None = None, **options: Value) -> None:
         """Set up.
@@ -338,7 +347,7 @@ class SnapshotReconstructor:
         """
         self.config = read_options(ReconstructorConfig, config, options)
         kept = self.config.max_cache_size if self.config.cache else 0
-        self._states = KnownStates(kept, self.config.max_cache_bytes)
+        super().__init__(max_states=kept, max_bytes=self.config.max_cache_bytes)
         self._predictor = ScrubPredictor()
         self._prefetcher = Prefetcher(self.config.executor)
 
@@ -351,57 +360,44 @@ class SnapshotReconstructor:
             base: the full snapshot the chain starts from.
             deltas: what follows, oldest first; each may name the snapshot before it, the delta before it, or the
                 base.
-            target_index: how many deltas to lay on: 0 is the base, None all of them.
+            target_index: how many deltas to apply: 0 is the base, None all of them.
         """
         began = self.config.timer()
+        chain: GivenChain | None = None
         try:
-            root, chain, target = _read(base, deltas, target_index)
-            result = self._reconstruct(root, chain, target, began)
-        except FailedRebuild as failure:
-            return self._failed(began, failure.reason, failure.index, applied=failure.index)
+            chain, target = self._read(base, deltas, target_index)
+            snapshot = self.state(chain, target)
         except UnspoolError as error:
-            return self._failed(began, error, None)
-        self._prefetch(root, chain, target)
-        return result
-
-    def _failed(
-        self, began: float, error: UnspoolError | None, index: int | None, applied: int = 0
-    ) -> ReconstructionResult:
-        facts = ReconstructionMetadata(self._since(began), applied, cache_hit=False)
-        return ReconstructionResult(False, None, error, index, facts)
+            index = None if chain is None else chain.failed_at
+            facts = ReconstructionMetadata(self._since(began), index or 0, cache_hit=False)
+            return ReconstructionResult(False, None, error, index, facts)
+        route = chain.taken
+        if route is None:
+            facts = ReconstructionMetadata(self._since(began), 0, True, target, snapshot.id)
+        else:
+            facts = ReconstructionMetadata(self._since(began), route.steps, False, route.start, chain.start_id)
+        self._look_along(chain, target)
+        return ReconstructionResult(True, snapshot, None, None, facts)
 
     def _since(self, began: float) -> float:
         return (self.config.timer() - began) * 1000
 
-    def _reconstruct(
-        self, base: Snapshot, chain: tuple[DeltaSnapshot, ...], target: int, began: float
-    ) -> ReconstructionResult:
-        cached = self._states.get(base, chain, target)
-        if cached is not None:
-            facts = ReconstructionMetadata(self._since(began), 0, True, target, cached.id)
-            return ReconstructionResult(True, cached, None, None, facts)
-        route, start = self._route(base, chain, target)
-        try:
-            snapshot = rebuild(base, chain, route, start)
-        except FailedRebuild:
-            if route.start == 0:
-                raise
-            # A state somebody put into the cache need not belong to this chain: only the base is beyond doubt.
-            route, start = Route(0, target, 0), base
-            snapshot = rebuild(base, chain, route, start)
-        self._states.remember(base, chain, target, snapshot)
-        facts = ReconstructionMetadata(self._since(began), route.steps, False, route.start, start.id)
-        return ReconstructionResult(True, snapshot, None, None, facts)
+    def _read(
+        self, base: SnapshotLike | None, deltas: Sequence[DeltaLike], target_index: int | None
+    ) -> tuple[GivenChain, int]:
+        """Check what a caller gave.
 
-    def _route(self, base: Snapshot, chain: tuple[DeltaSnapshot, ...], target: int) -> tuple[Route, Snapshot]:
-        known = self._states.around(base, chain, target) if self.config.optimize_path else {0: base}
-        route = shortest_route(
-            target,
-            sorted(known),
-            cost=lambda index: max(chain[index].metadata.compressed_size, 1),
-            can_go_back=lambda index: can_go_back(base, chain, index),
-        )
-        return route, known[route.start]
+        Raises:
+            EntryNotFound: no base, or a target that is not within the chain.
+            UnreadableSource: a JSON object that is no snapshot or delta.
+        """
+        if base is None:
+            raise EntryNotFound("there is no start snapshot; give the chain's base, a full one")
+        chain = tuple(map(as_delta, deltas))
+        target = len(chain) if target_index is None else target_index
+        if not 0 <= target <= len(chain):
+            raise EntryNotFound(f"target {target} is not within the chain; give 0 to {len(chain)}")
+        return GivenChain(as_snapshot(base), chain, from_cache=self.config.optimize_path), target
 
     def reconstruct_range(
         self,
@@ -412,7 +408,7 @@ class SnapshotReconstructor:
     ) -> list[ReconstructionResult]:
         """Rebuild the states after the first `first` to `last` deltas, each from the one before.
 
-        Several chains at once are `unspool.snapshots.chains.states_of_chains`.
+        Several chains at once are `unspool.snapshots.states_of_chains`.
 
         Args:
             base: the full snapshot the chain starts from.
@@ -435,36 +431,39 @@ class SnapshotReconstructor:
         Raises:
             EntryNotFound: the target is not within the chain.
         """
-        root, chain, target = _read(base, deltas, target_index)
-        route, start = self._route(root, chain, target)
+        chain, target = self._read(base, deltas, target_index)
+        route = chain.route(self._cache, target)
+        start = None if route.is_whole else chain.at_hand(self._cache, route.start)
         return ReconstructionPath(
-            start_id=start.id,
+            start_id=chain.base.id if start is None else start.id,
             start_index=route.start,
             target_index=target,
             direction="none" if route.steps == 0 else "forward" if route.is_forward else "backward",
-            deltas=tuple(chain[index].id for index in route.deltas()),
+            deltas=tuple(chain.deltas[at - 1].id for at in route.deltas()),
             cost=route.cost,
-            from_cache=route.start != 0,
+            from_cache=not route.is_whole,
         )
 
-    def _prefetch(self, base: Snapshot, chain: tuple[DeltaSnapshot, ...], target: int) -> None:
-        self._predictor.observe(base.id, target)
-        wanted = self._predictor.next_positions(self.config.prefetch, 1, len(chain))
-        missing = [position for position in wanted if not self._states.has(base, chain, position)]
-        if missing:
-            self._prefetcher.want([self._warming(base, chain, position) for position in missing])
+    def _look_along(self, chain: GivenChain, target: int) -> None:
+        def warm(at: int) -> None:
+            if chain.cached(self._cache, at) is None:
+                self.warm(GivenChain(chain.base, chain.deltas, from_cache=self.config.optimize_path), at)
 
-    def _warming(self, base: Snapshot, chain: tuple[DeltaSnapshot, ...], position: int) -> Callable[[], None]:
-        def warm() -> None:
-            route, start = self._route(base, chain, position)
-            try:
-                snapshot = rebuild(base, chain, route, start)
-            except FailedRebuild:
-                # Nobody asked for this state yet; who does is told then.
-                return
-            self._states.remember(base, chain, position, snapshot, prefetched=True)
+        self.look_ahead(chain.base.id, target, (1, len(chain.deltas)), warm)
 
-        return warm
+    def look_ahead(self, line: Hashable, position: int, within: tuple[int, int], warm: Callable[[int], None]) -> None:
+        """Note a read, and have the positions that are likely read next warmed beside the caller.
+
+        Args:
+            line: what the position counts on.
+            position: the position read.
+            within: the first and the last position there is.
+            warm: rebuilds the state at a position; whoever asks for one that cannot be rebuilt gets the error then.
+        """
+        self._predictor.observe(line, position)
+        wanted = self._predictor.next_positions(self.config.prefetch, *within)
+        if wanted:
+            self._prefetcher.want([_quietly(warm, at) for at in wanted])
 
     def wait_for_prefetch(self, timeout: float | None = None) -> None:
         """Wait until the states predicted last are in the cache.
@@ -475,20 +474,13 @@ class SnapshotReconstructor:
         self._prefetcher.wait(timeout)
 
     def get_from_cache(self, snapshot_id: str) -> Snapshot | None:
-        """Return a cached state by its id, or None."""
-        return self._states.get_by_id(snapshot_id)
+        """Return a cached state by its id, or None; counts as a hit or a miss."""
+        found = self._cache.get(snapshot_id)
+        return None if found is None else found.snapshot
 
     def set_in_cache(self, snapshot_id: str, snapshot: Snapshot) -> None:
         """Put a state into the cache under an id; rebuilds may start from it from now on."""
-        self._states.put(snapshot_id, snapshot)
-
-    def get_cache_stats(self) -> CacheStats:
-        """Return size, bounds and counts of the cache."""
-        return self._states.cache.stats()
-
-    def clear_cache(self) -> None:
-        """Forget all cached states and counts."""
-        self._states.cache.clear()
+        self._cache.put(snapshot_id, CachedState(snapshot), state_bytes(snapshot))
 
     def close(self) -> None:
         """End prefetching; reading goes on to work."""
@@ -503,19 +495,12 @@ class SnapshotReconstructor:
         self.close()
 
 
-def _read(
-    base: SnapshotLike | None, deltas: Sequence[DeltaLike], target_index: int | None
-) -> tuple[Snapshot, tuple[DeltaSnapshot, ...], int]:
-    """Check what a caller gave.
+def _quietly(warm: Callable[[int], None], at: int) -> Callable[[], None]:
+    def job() -> None:
+        try:
+            warm(at)
+        except UnspoolError:
+            # Nobody asked for this state yet; who does is told then.
+            return
 
-    Raises:
-        EntryNotFound: no base, or a target that is not within the chain.
-        UnreadableSource: a JSON object that is no snapshot or delta.
-    """
-    if base is None:
-        raise EntryNotFound("there is no start snapshot; give the chain's base, a full one")
-    chain = tuple(map(as_delta, deltas))
-    target = len(chain) if target_index is None else target_index
-    if not 0 <= target <= len(chain):
-        raise EntryNotFound(f"target {target} is not within the chain; give 0 to {len(chain)}")
-    return as_snapshot(base), chain, target
+    return job

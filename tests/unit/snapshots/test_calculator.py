@@ -22,8 +22,8 @@ from unspool.errors import (
 from unspool.model.entries import ChangeKind, OpKind
 from unspool.model.values import MISSING
 from unspool.snapshots import ApplyOptions, DeltaCalculator, DeltaOptions
-from unspool.snapshots.changes import with_values, without_ops, without_values
-from unspool.snapshots.packing import packed_size
+from unspool.snapshots.changes import with_values
+from unspool.snapshots.packing import packed_size, without_ops, without_values
 from unspool.snapshots.snapshot import AtomChange, AtomEntry, DeltaMetadata, DeltaSnapshot, Snapshot
 
 

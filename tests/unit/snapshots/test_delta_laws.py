@@ -10,8 +10,16 @@ from support.snapshots import CALCULATOR, atom_states, deltas_of, run_of, same, 
 from unspool.errors import BaseMismatch, ContradictoryDelta, CorruptHistory
 from unspool.model.entries import ChangeKind
 from unspool.snapshots import invert_delta, merge_deltas
-from unspool.snapshots.changes import without_ops, without_values
-from unspool.snapshots.packing import atom_size, full_overhead, lay_on, pack, packed_size, unpack_delta
+from unspool.snapshots.packing import (
+    atom_size,
+    full_overhead,
+    lay_on,
+    pack,
+    packed_size,
+    unpack_delta,
+    without_ops,
+    without_values,
+)
 from unspool.snapshots.snapshot import AtomChange, AtomEntry, DeltaMetadata, DeltaSnapshot, Snapshot
 
 forms = st.sampled_from([lambda delta: delta, without_values, without_ops, lambda delta: unpack_delta(pack(delta))])

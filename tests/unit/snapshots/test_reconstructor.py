@@ -17,8 +17,8 @@ from support.snapshots import atom_states, deltas_of, run_of, same, snap
 from unspool.errors import BaseMismatch, ConfigError, ContradictoryDelta, EntryNotFound, UnreadableSource
 from unspool.snapshots import DeltaChain, ReconstructorConfig, SnapshotReconstructor
 from unspool.snapshots.chains import chain_states, pays, states_of_chains
-from unspool.snapshots.changes import without_values
-from unspool.snapshots.prefetch import Prefetcher, ScrubPredictor
+from unspool.snapshots.packing import without_values
+from unspool.snapshots.reconstructor import Prefetcher, ScrubPredictor
 from unspool.snapshots.snapshot import AtomEntry, DeltaSnapshot, Snapshot
 
 

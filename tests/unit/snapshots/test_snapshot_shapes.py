@@ -16,8 +16,7 @@ from unspool.errors import ContradictoryDelta, CorruptHistory, UnreadableSource,
 from unspool.model.entries import ChangeKind
 from unspool.model.values import MISSING
 from unspool.snapshots import DeltaAwareHistoryManager, DeltaChainManager, SnapshotReconstructor
-from unspool.snapshots.changes import without_values
-from unspool.snapshots.packing import pack, packed_size, unpack, unpack_delta, unpack_full
+from unspool.snapshots.packing import pack, packed_size, unpack, unpack_delta, unpack_full, without_values
 from unspool.snapshots.snapshot import (
     AtomChange,
     AtomEntry,
