@@ -151,16 +151,18 @@ class DeltaLine(ABC, Generic[StateT]):
     taken: Route | None = None
 
     @abstractmethod
-    def is_delta(self, at: int) -> bool:
-        """Whether a state is stored as a delta on the one before; not so where it is whole or there is none."""
+    def look(self, cache: BoundedCache[Any, Any], at: int) -> tuple[bool, bool, float]:
+        """Look at a position without using the cache.
+
+        Returns:
+            Whether its state is stored as a delta on the one before (not so where it is whole or there is none);
+            whether the state was rebuilt before and is at hand; and the bytes of the delta, or of the whole state
+            where reading that costs anything.
+        """
 
     @abstractmethod
     def at_hand(self, cache: BoundedCache[Any, Any], at: int) -> StateT | None:
         """Return a state that was rebuilt before, or None; nothing is counted."""
-
-    @abstractmethod
-    def cost(self, at: int) -> float:
-        """Return what the delta of a position costs to apply, or what a whole state costs to read, in bytes."""
 
     def can_invert(self, at: int) -> bool:
         """Whether the delta of a position can be inverted."""
@@ -171,33 +173,49 @@ class DeltaLine(ABC, Generic[StateT]):
         """Return the state that a route leads to; `start` is None where the route starts at a whole state."""
 
     @abstractmethod
-    def size(self, state: StateT) -> int:
-        """Return about how many bytes a state takes in memory."""
+    def size(self, at: int, state: StateT) -> int:
+        """Return about how many bytes the state at a position takes in memory."""
 
     def route(self, cache: BoundedCache[Any, Any], at: int) -> Route:
-        """Return the cheapest way to a position from the nearest known state before it or behind it."""
-        forward = self._forward(cache, at)
-        spent, ahead = 0.0, at
-        while self.is_delta(ahead + 1):
-            ahead += 1
-            spent += self.cost(ahead)
-            if spent >= forward.cost:
-                break
-            if self.at_hand(cache, ahead) is not None:
-                if all(self.can_invert(place) for place in range(at + 1, ahead + 1)):
-                    return Route(ahead, at, spent, is_whole=False)
-                break
-        return forward
+        """Return the cheapest way to a position from the nearest known state before it or behind it.
 
-    def _forward(self, cache: BoundedCache[Any, Any] | None, at: int) -> Route:
-        """Return the way from the nearest known state at or before a position; without a cache, from a whole one."""
-        start, cost = at, 0.0
-        while self.is_delta(start):
-            if cache is not None and self.at_hand(cache, start) is not None:
-                return Route(start, at, cost, is_whole=False)
-            cost += self.cost(start)
+        Both sides are searched in turn, the cheaper one first, so that a step either way looks at few positions.
+        """
+        back: Route | None = None
+        start, spent = at, 0.0
+        ahead, saved, is_open = at, 0.0, True
+        while True:
+            forward: Route | None = None
+            is_delta, is_at_hand, cost = self.look(cache, start)
+            if is_at_hand:
+                forward = Route(start, at, spent, is_whole=False)
+            elif not is_delta:
+                forward = Route(start, at, spent + cost, is_whole=True)
+            else:
+                spent += cost
+                start -= 1
+            # Going forward costs at least this much.
+            least = spent if forward is None else forward.cost
+            while is_open and saved < least:
+                ahead += 1
+                is_delta, is_at_hand, cost = self.look(cache, ahead)
+                saved += cost
+                is_open = is_delta and not is_at_hand
+                if is_delta and is_at_hand and all(map(self.can_invert, range(at + 1, ahead + 1))):
+                    back = Route(ahead, at, saved, is_whole=False)
+            if back is not None and back.cost < least:
+                return back
+            if forward is not None:
+                return forward
+
+    def _from_whole(self, cache: BoundedCache[Any, Any], at: int) -> Route:
+        start, spent = at, 0.0
+        while True:
+            is_delta, _, cost = self.look(cache, start)
+            spent += cost
+            if not is_delta:
+                return Route(start, at, spent, is_whole=True)
             start -= 1
-        return Route(start, at, cost + self.cost(start), is_whole=True)
 
     def rebuild(self, cache: BoundedCache[Any, Any], at: int) -> tuple[StateT, int]:
         """See `Line`."""
@@ -206,16 +224,16 @@ class DeltaLine(ABC, Generic[StateT]):
         try:
             if start is None and not route.is_whole:
                 # It left the cache meanwhile.
-                route = self._forward(None, at)
+                route = self._from_whole(cache, at)
             state = self.follow(route, start)
         except UnspoolError:
             if route.is_whole:
                 raise
             # A state that somebody put into the cache need not belong to this line: only a whole one is beyond doubt.
-            route = self._forward(None, at)
+            route = self._from_whole(cache, at)
             state = self.follow(route, None)
         self.taken = route
-        return state, self.size(state)
+        return state, self.size(at, state)
 
 
 _RUNS_KEPT: Final = 6

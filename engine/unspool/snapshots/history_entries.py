@@ -35,7 +35,7 @@ from unspool.snapshots.packing import (
     full_overhead,
     lay_on,
 )
-from unspool.snapshots.reconstructor import SnapshotReconstructor, state_bytes
+from unspool.snapshots.reconstructor import ENTRY_OVERHEAD, SnapshotReconstructor
 from unspool.snapshots.snapshot import DeltaSnapshot, Milliseconds, Snapshot, SnapshotMetadata
 from unspool.snapshots.strategies import (
     CompressionStrategy,
@@ -273,10 +273,13 @@ class EntryLine(DeltaLine[Snapshot]):
         self._nodes: dict[int, Node | None] = {0: node}
 
     def _node(self, at: int) -> Node | None:
-        if at not in self._nodes:
+        try:
+            return self._nodes[at]
+        except KeyError:
             nearer = self._node(at + 1 if at < 0 else at - 1)
-            self._nodes[at] = None if nearer is None else nearer.parent if at < 0 else nearer.redo
-        return self._nodes[at]
+            node = None if nearer is None else nearer.parent if at < 0 else nearer.redo
+            self._nodes[at] = node
+            return node
 
     def _kept(self, at: int) -> Node:
         node = self._node(at)
@@ -292,24 +295,24 @@ class EntryLine(DeltaLine[Snapshot]):
         """See `Line`."""
         cache.put(self._kept(at).serial, state, size, prefetched=prefetched)
 
-    def is_delta(self, at: int) -> bool:
+    def look(self, cache: BoundedCache[Any, Any], at: int) -> tuple[bool, bool, float]:
         """See `DeltaLine`."""
         node = self._node(at)
-        return node is not None and not node.record.is_full
+        if node is None:
+            return False, False, 0
+        record, is_at_hand = node.record, self._states.pinned(node) is not None or node.serial in cache
+        if record.is_full:
+            return False, is_at_hand, record.packed_bytes
+        return True, is_at_hand, record.packed_bytes + DELTA_OVERHEAD_BYTES
 
     def at_hand(self, cache: BoundedCache[Any, Any], at: int) -> Snapshot | None:
         """See `DeltaLine`."""
         node = self._kept(at)
         return self._states.pinned(node) or cache.peek(node.serial)
 
-    def cost(self, at: int) -> float:
+    def size(self, at: int, state: Snapshot) -> int:
         """See `DeltaLine`."""
-        record = self._kept(at).record
-        return record.packed_bytes if record.is_full else record.packed_bytes + DELTA_OVERHEAD_BYTES
-
-    def size(self, state: Snapshot) -> int:
-        """See `DeltaLine`."""
-        return state_bytes(state)
+        return self._kept(at).full_bytes + ENTRY_OVERHEAD * len(state.state)
 
     def follow(self, route: Route, start: Snapshot | None) -> Snapshot:
         """See `DeltaLine`."""

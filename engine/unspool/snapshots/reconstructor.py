@@ -87,13 +87,14 @@ class ReconstructionPath:
     from_cache: bool
 
 
-_ENTRY_OVERHEAD: Final = 64
+ENTRY_OVERHEAD: Final = 64
 """Bytes an atom of a cached state costs beyond its name and value."""
 
 
 def state_bytes(snapshot: Snapshot) -> int:
     """Return about how many bytes a state takes in memory."""
-    return sum(len(name) + len(entry.encoded) + _ENTRY_OVERHEAD for name, entry in snapshot.state.items())
+    state = snapshot.state
+    return ENTRY_OVERHEAD * len(state) + sum(map(len, state)) + sum([len(entry.encoded) for entry in state.values()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +163,16 @@ class GivenChain(DeltaLine[Snapshot]):
         kept = cache.peek(self._key(at))
         return None if kept is None or not kept.belongs_to(self.base, self.deltas, at) else kept.snapshot
 
-    def is_delta(self, at: int) -> bool:
+    def look(self, cache: BoundedCache[Any, Any], at: int) -> tuple[bool, bool, float]:
         """See `DeltaLine`."""
-        return 1 <= at <= len(self.deltas)
+        if not 1 <= at <= len(self.deltas):
+            return False, False, 0
+        is_at_hand = self._from_cache and self.cached(cache, at) is not None
+        return True, is_at_hand, max(self.deltas[at - 1].metadata.compressed_size, 1)
 
     def at_hand(self, cache: BoundedCache[Any, Any], at: int) -> Snapshot | None:
         """See `DeltaLine`."""
-        return self.cached(cache, at) if self._from_cache else None
-
-    def cost(self, at: int) -> float:
-        """See `DeltaLine`."""
-        return max(self.deltas[at - 1].metadata.compressed_size, 1) if at else 0
+        return self.cached(cache, at)
 
     def can_invert(self, at: int) -> bool:
         """Whether the delta plainly follows the one before and has all old values."""
@@ -181,7 +181,7 @@ class GivenChain(DeltaLine[Snapshot]):
             return False
         return all(change.packed_ops or change.old is None or change.old.encoded for change in delta.changes.values())
 
-    def size(self, state: Snapshot) -> int:
+    def size(self, at: int, state: Snapshot) -> int:
         """See `DeltaLine`."""
         return state_bytes(state)
 
