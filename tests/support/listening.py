@@ -193,6 +193,11 @@ class ReduxApp:
 
     def _perform(self, performed: dict[str, Any]) -> None:
         lifted = self.lifted
+        if lifted["isPaused"]:
+            # The app tells of no action then.
+            [*_, last] = lifted["computedStates"]
+            last["state"] = self._reduce(last["state"], performed["action"])
+            return
         if len(lifted["stagedActionIds"]) >= self._max_age:
             gone = lifted["stagedActionIds"].pop(1)
             del lifted["actionsById"][str(gone)]
@@ -259,6 +264,9 @@ class ReduxApp:
                 self._recompute()
             case "PAUSE_RECORDING":
                 lifted["isPaused"] = action["status"]
+                lifted["computedStates"][-1] = dict(lifted["computedStates"][-1])
+                if not action["status"]:
+                    self._begin_anew(self.state)
             case "PERFORM_ACTION":
                 self._perform(action)
                 return True
@@ -268,6 +276,10 @@ class ReduxApp:
 
     def reset(self, initial: Any) -> None:
         """Have the app go back to where it began, as its own button does."""
+        self._begin_anew(initial)
+        self.tell_all()
+
+    def _begin_anew(self, initial: Any) -> None:
         self.lifted.update(
             actionsById={"0": self._performed({"type": "@@INIT"})},
             stagedActionIds=[0],
@@ -277,7 +289,6 @@ class ReduxApp:
             computedStates=[{"state": initial}],
             nextActionId=1,
         )
-        self.tell_all()
 
 
 def entries_of(path: Path) -> list[tuple[str, Any, int | None, dict[str, Any]]]:

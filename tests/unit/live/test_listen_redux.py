@@ -13,6 +13,7 @@ from support.listening import LIMIT_S, ReduxApp, entries_of, length_of, listenin
 from support.waiting import wait_until
 from unspool.control import Answer, ControlClient, TravelRefused
 from unspool.model.entries import PASSED_OVER
+from unspool.sources.formats.redux import place_in
 
 
 def reduce(state: dict[str, Any], action: dict[str, Any]) -> dict[str, Any]:
@@ -129,6 +130,29 @@ def test_while_it_looks_its_own_actions_are_recorded_with_their_own_states(place
     assert app.state["n"] == 37
 
 
+def test_an_entry_that_the_app_keeps_no_more_can_be_looked_at_and_left_again(place: tuple[int, Path]) -> None:
+    port, path = place
+    app = ReduxApp(port, reduce, START, max_age=3)
+    for by in range(1, 7):
+        app.dispatch({"type": "add", "by": by})
+    recorded(path, 7)
+    answer = asked(path, app, lambda client: client.look(1), obeys=2)
+    assert "no longer keeps" in answer.message
+    assert app.state["n"] == 2
+    for seq in (2, 1, 5):
+        asked(path, app, lambda client, seq=seq: client.look(seq))  # type: ignore[misc]
+    with ControlClient(path) as client:
+        assert (client.instances[0].at, client.instances[0].looking) == (5, True)
+    assert asked(path, app, lambda client: client.back()).seq == 6
+    assert app.state["n"] == 22
+    with ControlClient(path) as client:
+        assert (client.instances[0].at, client.instances[0].looking) == (None, False)
+        for seqs in ([], [0], [3], [6], [99]):
+            with pytest.raises(TravelRefused, match="skipped"):
+                client.skip(seqs)
+    assert length_of(path) == 7
+
+
 def test_a_skipped_action_makes_a_fork_of_what_follows_it(place: tuple[int, Path]) -> None:
     port, path = place
     app = ReduxApp(port, reduce, START)
@@ -153,17 +177,10 @@ def test_while_it_is_paused_nothing_is_recorded_and_that_is_said(place: tuple[in
     asked(path, app, lambda client: client.pause())
     for by in (5, 6):
         app.dispatch({"type": "add", "by": by})
-    app.lifted.update(
-        actionsById={"0": app._performed({"type": "@@INIT"})},
-        stagedActionIds=[0],
-        committedState=app.state,
-        currentStateIndex=0,
-        computedStates=[{"state": app.state}],
-    )
     asked(path, app, lambda client: client.resume())
     assert length_of(path) == 3
     action, state, _, meta = entries_of(path)[-1]
-    assert (action, state["n"], meta[PASSED_OVER], meta["missing_before"]) == ("@@INIT", 13, 2, {"paused": 2})
+    assert (action, state["n"], meta[PASSED_OVER], meta["missing_before"]) == ("@@INIT", 13, 1, {"paused": 1})
 
 
 def test_an_action_can_be_sent_and_never_as_text(place: tuple[int, Path]) -> None:
@@ -217,3 +234,21 @@ def test_two_stores_of_one_name_have_a_history_each(place: tuple[int, Path]) -> 
     recorded(path, 1)
     recorded(beside, 1)
     assert [entries_of(file)[0][1]["n"] for file in (path, beside)] == [app.state["n"] for app in apps]
+
+
+@pytest.mark.parametrize(
+    ("stack", "place"),
+    [
+        ("Error\n    at a (file:///x/node_modules/@r/x.js:1:2)\n    at async O.f [as g] (file:///x/My%20App/@s.js:12:3)", ("/x/My App/@s.js", 12, "O.f [as g]")),
+        ("    at file:///a/b.mjs:13:3", ("/a/b.mjs", 13, "")),
+        ("dispatch@http://h/node_modules/.vite/deps/r.js?v=1:2:3\nfoo@http://h:5173/src/App.jsx?t=1:12:3", ("http://h:5173/src/App.jsx", 12, "foo")),
+        ("    at node:internal/timers:569:17\n    at new Promise (<anonymous>)\n    at go (C:\\x\\y.js:3:4)", ("C:\\x\\y.js", 3, "go")),
+        ("nothing that is a stack", None),
+        ("at " + "(" * 5_000, None),
+    ],
+)  # fmt: skip
+def test_the_line_of_the_app_is_read_from_stacks_of_each_engine(
+    stack: str, place: tuple[str, int, str] | None
+) -> None:
+    found = place_in(stack)
+    assert (None if found is None else (found.file, found.line, found.function)) == place

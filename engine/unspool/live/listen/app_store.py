@@ -180,6 +180,8 @@ class AppStore(ABC):
                     self.look(request, seq)
                 case Back():
                     self.back(request)
+                case Skip(seqs=()):
+                    request.refuse("name the entries whose actions are to be skipped")
                 case Skip(seqs=seqs):
                     self.skip(request, seqs)
                 case Pause():

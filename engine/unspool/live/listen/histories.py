@@ -149,6 +149,11 @@ class StoreHistory:
         """
         self._missed[why] = self._missed.get(why, 0) + count
 
+    @property
+    def has_missed(self) -> bool:
+        """Whether the next entry tells that others are missing before it."""
+        return bool(self._missed)
+
     def last(self) -> dict[str, Value]:
         """Return the state of the last entry."""
         return self._recorder.last()

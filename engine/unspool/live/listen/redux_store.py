@@ -114,6 +114,7 @@ class ReduxStore(AppStore):
         self._last_ms = 0
         self._put: tuple[int, Value] | None = None
         self._came_from: int | None = None
+        self._has_left_line = False
         super().__init__(name, histories, send)
         # Another may have recorded into the file meanwhile.
         if remembered is not None and (remembered.path, remembered.entries) == (self.history.path, len(self.history)):
@@ -216,6 +217,9 @@ class ReduxStore(AppStore):
                 # What was committed, or gone back to, is a state that is recorded already.
                 known.seq = self._by_digest[known.digest]
             else:
+                if self._is_paused and not self.history.has_missed:
+                    # The app does not tell how many actions led here, but it was one at least.
+                    self.history.miss("paused")
                 is_put = (
                     index == 0 and before is not None and self._put is not None and known.timestamp == self._put[0]
                 )
@@ -245,7 +249,9 @@ class ReduxStore(AppStore):
         """See `AppStore`: the app gets a lifted state that begins with the entry's, so any entry will do."""
         self._import(request, seq, came_from=self._follows)
 
-    def _import(self, request: Request, seq: int, *, came_from: int | None) -> None:
+    def _import(
+        self, request: Request, seq: int, *, came_from: int | None = None, looks_from: int | None = None
+    ) -> None:
         state, _ = self.history.state_of(seq)
         text = sendable(state, seq)
         self._last_ms = moment = max(now_ms(), self._last_ms + 1)
@@ -266,8 +272,11 @@ class ReduxStore(AppStore):
                 return False
             off = differing(state, _states_of(said.lifted)[0])
             self._came_from = came_from
-            self.stands_at(seq)
+            self._has_left_line = looks_from is not None
+            self.stands_at(seq if came_from is not None or self._has_left_line else None, looks_from=looks_from)
             told = "the app's reducer made another state of it at once" if off else ""
+            if looks_from is not None:
+                told = told or "the app no longer keeps that action; what it does meanwhile follows the entry"
             request.answer(seq=seq, changed=differing(before, state), kept=off, message=told)
             if not off:
                 self._state = state
@@ -281,12 +290,16 @@ class ReduxStore(AppStore):
             self._looks_at = None
 
     def look(self, request: Request, seq: int) -> None:
-        """See `AppStore`: the app shows it, and its own actions go on from its newest state."""
+        """See `AppStore`: the app shows it, and its own actions go on from its newest state while it keeps the action."""
         self._when_told_all(request, lambda: self._look(request, seq))
 
     def _look(self, request: Request, seq: int) -> None:
-        action_id = self._id_of(seq)
-        before, newest = self._state, self._follows
+        newest = self._follows if self._looks_from is None else self._looks_from
+        action_id = self._staged_at(seq)
+        if action_id is None or self._has_left_line:
+            self._import(request, seq, looks_from=newest)
+            return
+        before = self._state
         state, _ = self.history.state_of(seq)
 
         def is_met(said: Said) -> bool:
@@ -301,10 +314,11 @@ class ReduxStore(AppStore):
 
     def back(self, request: Request) -> None:
         """See `AppStore`."""
-        if self._looks_at is None:
-            if self._came_from is None:
-                raise ConfigError(f"{self.name}: the app was put nowhere that it could come back from")
-            self._import(request, self._came_from, came_from=None)
+        came_from = self._came_from if self._looks_from is None else self._looks_from
+        if came_from is None:
+            raise ConfigError(f"{self.name}: the app was put nowhere that it could come back from")
+        if self._looks_from is None or self._has_left_line:
+            self._import(request, came_from)
             return
 
         def is_met(said: Said) -> bool:
@@ -319,13 +333,17 @@ class ReduxStore(AppStore):
 
     def skip(self, request: Request, seqs: Sequence[int]) -> None:
         """See `AppStore`: the actions are toggled, and what follows them is recorded anew."""
-        self._when_told_all(request, lambda: self._skip(request, [self._id_of(seq) for seq in seqs]))
+        self._when_told_all(request, lambda: self._skip(request, seqs))
 
-    def _skip(self, request: Request, ids: Sequence[int]) -> None:
-        if 0 in ids:
-            raise ConfigError("the state that the app began with is no action, and cannot be skipped")
-        if not ids:
-            raise ConfigError("name the entries whose actions are to be skipped")
+    def _skip(self, request: Request, seqs: Sequence[int]) -> None:
+        ids = []
+        for seq in dict.fromkeys(seqs):
+            action_id = self._staged_at(seq)
+            if not action_id:
+                raise ConfigError(
+                    f"entry {seq} is of no action that the app still keeps (its maxAge), or of a line that it left, so it cannot be skipped"
+                )
+            ids.append(action_id)
         before = self._state
         awaited = len(ids)
 
@@ -390,18 +408,9 @@ class ReduxStore(AppStore):
         else:
             self.ask_app(request, {"type": "UPDATE"}, is_met)
 
-    def _id_of(self, seq: int) -> int:
-        """Return the staged action that an entry is of.
-
-        Raises:
-            ConfigError: there is none.
-        """
-        for action_id, known in self._known.items():
-            if known.seq == seq:
-                return action_id
-        raise ConfigError(
-            f"entry {seq} is of no action that the app still keeps (its maxAge), or of a line that it left; jump there instead"
-        )
+    def _staged_at(self, seq: int) -> int | None:
+        """Return the action that an entry is of, where the app still keeps it."""
+        return next((action_id for action_id, known in self._known.items() if known.seq == seq), None)
 
 
 def _known_of(action: Value, entry: SourceEntry, state: Value) -> _Known:

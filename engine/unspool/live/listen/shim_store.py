@@ -187,7 +187,7 @@ class ShimStore(AppStore):
 
     def skip(self, request: Request, seqs: Sequence[int]) -> None:
         """See `AppStore`: all actions from the first of them on are worked out anew, and recorded as a fork."""
-        line = self._line_down_to(min(seqs, default=0))
+        line = self._line_down_to(min(seqs))
         there = {entry.seq for entry in line}
         for seq in seqs:
             if seq not in there or (line[0].seq == seq and line[0].parent_seq is None):

@@ -143,10 +143,12 @@ _OF_LIFTED: Final = frozenset((*_LIFTED, "computedStates", "committedState", "sk
 """What every lifted state has: the states and actions, and how the tool stood."""
 _OF_LIFTED_ACTION: Final[Known] = {"type": None, "action": None, "timestamp": None, "stack": SCALAR}
 _NAMED: Final = 5
-_FRAME: Final = re.compile(
-    r"(?:at (?:async )?(?:(?P<called>[^()]{1,200}) \()?|(?P<named>[^@]{0,200})@)"
-    r"(?P<file>[^()@]{1,1000}?):(?P<line>\d{1,7})(?::\d{1,7})?\)?"
+_PLACE: Final = r"(?P<file>[^()]{1,1000}?):(?P<line>\d{1,7})(?::\d{1,7})?"
+_V8_FRAME: Final = re.compile(
+    rf"at (?:async )?(?:(?P<function>[^()]{{1,200}}) \({_PLACE}\)|{_PLACE.replace('?P<', '?P<bare_')})"
 )
+_OTHER_FRAME: Final = re.compile(rf"(?P<function>[^@]{{0,200}})@{_PLACE}")
+"""A frame as Firefox and Safari spell it."""
 _NOT_THE_APPS: Final = ("node:", "internal/", "native", "<anonymous>", "webpack/")
 _LONGEST_STACK: Final = 20_000
 _MOST_FRAMES: Final = 60
@@ -229,16 +231,24 @@ def place_in(stack: str) -> Caller | None:
         stack: as V8, Firefox or Safari spell it.
     """
     for text in stack[:_LONGEST_STACK].splitlines()[:_MOST_FRAMES]:
-        frame = _FRAME.fullmatch(text.strip())
+        frame = _frame_in(text.strip())
         if frame is None:
             continue
-        file = frame["file"].partition("?")[0]
+        file, line, function = frame
         if "/node_modules/" in file or file.startswith(_NOT_THE_APPS):
             continue
-        function = frame["called"] or frame["named"] or ""
         name = unquote(file.removeprefix("file://")) if file.startswith("file://") else file
-        return Caller(name, int(frame["line"]), "" if function == "<anonymous>" else function)
+        return Caller(name, line, "" if function == "<anonymous>" else function)
     return None
+
+
+def _frame_in(text: str) -> tuple[str, int, str] | None:
+    """Return file, line and function of a frame; None where it is none."""
+    frame = _V8_FRAME.fullmatch(text)
+    if frame is not None and frame["file"] is None:
+        return frame["bare_file"].partition("?")[0], int(frame["bare_line"]), ""
+    frame = frame or _OTHER_FRAME.fullmatch(text)
+    return None if frame is None else (frame["file"].partition("?")[0], int(frame["line"]), frame["function"])
 
 
 def _entry(

@@ -1,0 +1,252 @@
+"""Real stores in Node: Redux, Redux Toolkit and zustand appear, are put back, go on from there and fork."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.listening import LIMIT_S, entries_of, length_of, listening
+from support.node_packages import node_packages
+from support.waiting import wait_until
+from unspool.control import ControlClient, TravelRefused
+from unspool.live.listen import Listening
+from unspool_tui.cli import run
+
+pytestmark = pytest.mark.slow
+
+DRIVER = """
+import { createInterface } from "node:readline";
+for await (const line of createInterface({ input: process.stdin })) {
+  if (line !== "state") act(JSON.parse(line));
+  console.log("=" + JSON.stringify(state()));
+}
+process.exit(0);
+"""
+REDUCER = """
+const reducer = (state = { n: 0, log: [] }, action) =>
+  action.type === "cart/add" ? { ...state, n: state.n + action.payload, log: [...state.log, action.payload] } : state;
+"""
+REDUX = (
+    """
+import { createStore } from "redux";
+import { devToolsEnhancer } from "@redux-devtools/remote";
+"""
+    + REDUCER
+    + """
+const store = createStore(reducer, devToolsEnhancer({ name: "cart", realtime: true, port: PORT, maxAge: 5, trace: true }));
+const act = (by) => store.dispatch({ type: "cart/add", payload: by }), state = () => store.getState();
+"""
+)
+ELDER = (
+    """
+import { createStore } from "redux4";
+import elder from "remote-redux-devtools";
+"""
+    + REDUCER
+    + """
+const store = createStore(reducer, elder.default({ name: "cart", realtime: true, hostname: "localhost", port: PORT }));
+const act = (by) => store.dispatch({ type: "cart/add", payload: by }), state = () => store.getState();
+"""
+)
+SLICE = """
+import { configureStore, createSlice } from "@reduxjs/toolkit";
+const slice = createSlice({ name: "cart", initialState: { n: 0, log: [] },
+  reducers: { add: (state, action) => { state.n += action.payload; state.log.push(action.payload); } } });
+"""
+TOOLKIT = (
+    SLICE
+    + """
+import { devToolsEnhancer } from "@redux-devtools/remote";
+const store = configureStore({ reducer: slice.reducer, devTools: false,
+  enhancers: (given) => given().concat(devToolsEnhancer({ name: "cart", realtime: true, port: PORT })) });
+const act = (by) => store.dispatch(slice.actions.add(by)), state = () => store.getState();
+"""
+)
+TOOLKIT_BY_SCRIPT = (
+    SLICE
+    + """
+const store = configureStore({ reducer: slice.reducer, devTools: { name: "cart" } });
+const act = (by) => store.dispatch(slice.actions.add(by)), state = () => store.getState();
+"""
+)
+ZUSTAND_BY_SCRIPT = """
+import { createStore } from "zustand/vanilla";
+import { devtools } from "zustand/middleware";
+const store = createStore(devtools((set) => ({ n: 0, log: [],
+  add: (by) => set((state) => ({ n: state.n + by, log: [...state.log, by] }), undefined, { type: "cart/add", payload: by }) }), { name: "cart" }));
+const act = (by) => store.getState().add(by), state = () => store.getState();
+"""
+STORES = {
+    "redux": REDUX,
+    "redux by the elder client": ELDER,
+    "toolkit": TOOLKIT,
+    "toolkit by the script": TOOLKIT_BY_SCRIPT,
+    "zustand by the script": ZUSTAND_BY_SCRIPT,
+}
+
+
+class NodeApp:
+    """A program in Node that adds numbers in its store when it is told to."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def tell(self, line: str) -> Any:
+        """Send a line, and return the state that it answers with."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        for text in self._process.stdout:
+            if text.startswith("="):
+                return json.loads(text[1:])
+        raise AssertionError("the program ended")
+
+    @property
+    def n(self) -> int:
+        """The number in the store."""
+        return int(self.tell("state")["n"])
+
+    def add(self, by: int) -> None:
+        """Have the store add a number."""
+        self.tell(json.dumps(by))
+
+
+@contextmanager
+def running(tmp_path: Path, place: Listening, source: str) -> Iterator[NodeApp]:
+    """Run a program in Node beside the packages."""
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / "node_modules").symlink_to(node_packages() / "node_modules")
+    program = folder / "app.mjs"
+    program.write_text(source.replace("PORT", str(place.port)) + DRIVER)
+    words = ["node"]
+    if "@redux-devtools" not in source and "elder" not in source:
+        import urllib.request
+
+        with urllib.request.urlopen(place.script) as answer:  # the address is our own
+            (folder / "unspool-shim.mjs").write_bytes(answer.read())
+        words += ["--import", "./unspool-shim.mjs"]
+    process = subprocess.Popen(
+        [*words, str(program)], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield NodeApp(process)
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            process.wait(LIMIT_S)
+        finally:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+@pytest.fixture(params=STORES)
+def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[NodeApp, Path]]:
+    folder = tmp_path / "recordings"
+    with listening(folder) as place, running(tmp_path, place, STORES[request.param]) as program:
+        path = folder / "cart.unspool"
+        wait_until(lambda: length_of(path) == 1, "the first entry")
+        yield program, path
+
+
+def grown(path: Path, count: int) -> None:
+    wait_until(lambda: length_of(path) >= count, f"{count} entries")
+
+
+def numbers(path: Path) -> list[tuple[int, int | None]]:
+    """Return the number in the store and the parent of each entry."""
+    return [(state["n"], parent) for _, state, parent, _ in entries_of(path)]
+
+
+def test_it_appears_is_scrubbed_jumps_and_forks(app: tuple[NodeApp, Path]) -> None:
+    program, path = app
+    for by in range(1, 10):
+        program.add(by)
+    grown(path, 10)
+    assert [n for n, _ in numbers(path)] == [0, 1, 3, 6, 10, 15, 21, 28, 36, 45]
+    assert entries_of(path)[3][0] == "cart/add"
+    assert entries_of(path)[3][3]["action"] == {"payload": 3}
+    with ControlClient(path) as client:
+        for seq in (9, 8, 2, 7):
+            assert client.look(seq).seq == seq
+            assert program.n == numbers(path)[seq][0]
+        client.back()
+        assert program.n == 45
+        # Entry 2 is older than what the app itself keeps.
+        assert "n" in client.jump(2).changed
+        assert program.tell("state")["log"] == [1, 2]
+        program.add(100)
+        grown(path, 11)
+        assert numbers(path)[10] == (103, 2)
+        client.back()
+        assert program.n == 45
+        program.add(5)
+        grown(path, 12)
+        assert numbers(path)[11] == (50, 9)
+
+
+def test_it_is_paused_and_what_happened_meanwhile_is_not_blamed_on_anybody(app: tuple[NodeApp, Path]) -> None:
+    program, path = app
+    with ControlClient(path) as client:
+        program.add(1)
+        grown(path, 2)
+        client.pause()
+        for by in (2, 3):
+            program.add(by)
+        client.resume()
+        program.add(4)
+    wait_until(lambda: numbers(path)[-1][0] == 10, "what comes after it")
+    assert 3 not in [n for n, _ in numbers(path)]
+    told = [meta["unspool.passed_over"] for _, _, _, meta in entries_of(path) if "unspool.passed_over" in meta]
+    # Redux DevTools do not tell how many there were.
+    assert told in ([1], [2])
+
+
+def test_an_action_is_skipped_and_one_is_sent(app: tuple[NodeApp, Path], request: pytest.FixtureRequest) -> None:
+    program, path = app
+    for by in (1, 2, 3):
+        program.add(by)
+    grown(path, 4)
+    with ControlClient(path) as client:
+        if "zustand" in request.node.callspec.id:
+            with pytest.raises(TravelRefused):
+                client.skip([2])
+            return
+        client.skip([2])
+        assert program.tell("state") == {"n": 4, "log": [1, 3]}
+        assert numbers(path)[4:] == [(1, 1), (4, 4)]
+        client.dispatch({"type": "cart/add", "payload": 50})
+        assert program.n == 54
+        grown(path, 7)
+        assert numbers(path)[6] == (54, 5)
+
+
+def test_blame_names_the_line_of_the_program(app: tuple[NodeApp, Path], request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    program, path = app
+    if request.node.callspec.id in ("redux by the elder client", "toolkit"):
+        pytest.skip("these send no stack unless they are told to")
+    program.add(7)
+    grown(path, 2)
+    assert run(["blame", str(path), "n", "--json"]) == 0
+    [value] = json.loads(capsys.readouterr().out)["values"]
+    assert value["caller"]["file"].endswith("app.mjs")
+    line = value["caller"]["line"]
+    assert "by" in Path(value["caller"]["file"]).read_text().splitlines()[line - 1]
+
+
+def test_thousands_of_actions_at_once_are_all_there(app: tuple[NodeApp, Path]) -> None:
+    program, path = app
+    for by in range(600):
+        program.add(by % 3)
+    grown(path, 601)
+    assert [n for n, _ in numbers(path)] == [sum(by % 3 for by in range(count)) for count in range(601)]
