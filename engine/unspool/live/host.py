@@ -25,6 +25,8 @@ from unspool.sources.opening import open_history
 
 _INSTANCE: Final = "main"
 _PROTOCOL: Final = 1
+_JUMP: Final = "jump"
+"""What the agent calls the entry that a jump makes."""
 _JUMP_WITHIN_S: Final = 5.0
 """Seconds that the program may take until none of its code is running, so that it can be put back."""
 _ENDING_S: Final = 10.0
@@ -133,6 +135,11 @@ class Host:
     def entries(self) -> int:
         """How many entries were recorded."""
         return 0 if self._taking is None else self._taking.entries
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing that is watched was ever there."""
+        return self._taking is None or self._taking.is_empty
 
     def start(self) -> None:
         """Wait for the agent and record what it tells, in a thread."""
@@ -364,6 +371,8 @@ class Travel:
         self._file = file
         self._home: int | None = None
         """The entry that the program was at before it was put back to be looked at."""
+        self._has_landed = threading.Event()
+        """The entry of the last jump is recorded."""
         abilities = [*program.can, "look"] if "jump" in program.can else [*program.can]
         can = tuple(name for name in ("jump", "look", "pause", "resume") if name in abilities)
         self._instance = Instance(id=_INSTANCE, name=program.name or f"process {program.pid}", can=can)
@@ -385,7 +394,9 @@ class Travel:
 
     def recorded(self, message: Mapping[str, Value]) -> None:
         """Take note of an entry: what comes after a jump is the program's newest state."""
-        if self._instance.at is not None and message.get("action") != "jump":
+        if message.get("action") == _JUMP:
+            self._has_landed.set()
+        if self._instance.at is not None and message.get("action") != _JUMP:
             self._home = None
             self._become(at=None, looking=False)
 
@@ -441,7 +452,7 @@ class Travel:
         with open_history(os.fspath(self._file), follow=False) as history:
             number = history.resolve(seq)
             state = history.state(number)
-        # The entry of the jump itself comes before the answer.
+        self._has_landed.clear()
         self._become(at=number, looking=looking)
         message = {"m": "jump", "seq": number, "state": state_cell(state), "within": _JUMP_WITHIN_S}
         try:
@@ -461,6 +472,9 @@ class Travel:
         )
         if not said.get("ok"):
             raise UnspoolError(str(said.get("why") or "the program refused")[:_MOST_SAID])
+        if seq is not None:
+            # Whoever is answered finds the entry in the recording.
+            self._has_landed.wait(_JUMP_WITHIN_S)
         request.answer(
             seq=seq,
             changed=_places(said.get("changed")),

@@ -30,6 +30,7 @@ class Taking:
 
     Attributes:
         entries: how many entries were recorded.
+        is_empty: nothing that is watched was there yet.
     """
 
     def __init__(self, recorder: Recorder, pid: int, folder: str) -> None:
@@ -48,6 +49,7 @@ class Taking:
         self._told = Told(_surroundings)
         self._is_first = True
         self.entries = 0
+        self.is_empty = True
 
     def site(self, message: Mapping[str, Value]) -> None:
         """Take note of a place in the program.
@@ -77,6 +79,7 @@ class Taking:
         """
         self._mirror.apply(message)
         atoms = self._mirror.changes()
+        self.is_empty = self.is_empty and not atoms
         if self._is_first:
             # Of a file that is continued: what the run before had is no more.
             gone: dict[str, bytes | Missing] = dict.fromkeys(self._recorder.last(), MISSING)

@@ -6,6 +6,7 @@ They exist on the command line only: no visitor of `serve` and no question of an
 from __future__ import annotations
 
 import functools
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,6 @@ _SUFFIX: Final = ".unspool"
 _MOST_NAMES: Final = 999
 _SHOWN_FOUND: Final = 10
 _AGENT: Final = "agent.py"
-_COMMAND: Final = 100
-"""Letters of a command line that are listed."""
 _NOTES: Final = ("sql", "http", "log")
 
 _WANTED: Final = (
@@ -207,8 +206,9 @@ def _list_processes() -> int:
         return 1
     width = max(len(str(process.pid)) for process in found)
     with Output() as out:
+        room = shutil.get_terminal_size().columns - width - 8 if out.is_terminal else None
         for process in found:
-            out.line(f"{process.pid:>{width}}  {process.python or '?':<5} {visible(process.command[:_COMMAND])}")
+            out.line(f"{process.pid:>{width}}  {process.python or '?':<5} {visible(process.command)[:room]}")
             if process.refusal:
                 out.line(f"{'':>{width}}        {visible(process.refusal)}")
     return 0
@@ -253,7 +253,12 @@ class _Recording:
             nothing: what is said where nothing was.
         """
         entries = self.host.entries
-        if not entries:
+        watched = () if self.host.program is None else self.host.program.watch
+        if self.host.is_empty and watched:
+            say(
+                f"nothing named {' or '.join(watched)} was ever there; without --watch you are told what could be recorded"
+            )
+        elif not entries:
             say(nothing)
         elif not self._quiet:
             count = "1 entry" if entries == 1 else f"{entries:,} entries"
@@ -264,7 +269,7 @@ class _Recording:
 
     def __exit__(self, *_: object) -> None:
         self.host.close()
-        if not self.host.entries and not self._was_there:
+        if self.host.is_empty and not self._was_there:
             # An empty history is of use to nobody.
             self._file.unlink(missing_ok=True)
 
