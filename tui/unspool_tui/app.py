@@ -29,7 +29,7 @@ from unspool_tui.view import moves
 from unspool_tui.view.model import Pane
 
 if TYPE_CHECKING:
-    from unspool_tui.view.history_port import HistoryPort
+    from unspool.history.history import History
 
 COLLECT_AFTER: Final = (20_000, 50, 1_000)
 """Garbage collection thresholds: drawing makes thousands of short-lived strips, which the defaults collect mid-frame."""
@@ -52,7 +52,7 @@ class UnspoolApp(App[None]):
 
     def __init__(
         self,
-        history: HistoryPort,
+        history: History,
         settings: Settings,
         options: UiOptions,
         *,

@@ -19,13 +19,14 @@ from unspool.model.keys import spell_key, step_of
 from unspool.model.paths import MEMBER_FIELDS, Path, Step, format_path, value_parts
 from unspool.model.values import MISSING, Tagged, Value
 from unspool_tui.panes.detail import Detail
-from unspool_tui.view.history_port import HistoryPort, StateView
 from unspool_tui.view.model import View
 from unspool_tui.view.moves import NoSuchPlace
 from unspool_tui.view.outline import value_at
 
 if TYPE_CHECKING:
     from textual.app import App
+
+    from unspool.history.history import History
 
 
 def _always(view: View) -> str:
@@ -63,7 +64,7 @@ YANKS: Final = (
 )
 
 
-def yank_text(kind: Yank, history: HistoryPort, view: View, detail: Detail) -> str:
+def yank_text(kind: Yank, history: History, view: View, detail: Detail) -> str:
     """Return what a line of the yank menu copies.
 
     Raises:
@@ -93,7 +94,7 @@ def value_text(detail: Detail, address: Path) -> str:
     return value if isinstance(value, str) else to_json(value, indent=2)
 
 
-def jq_path(state: StateView, address: Path) -> str:
+def jq_path(state: Mapping[str, Value], address: Path) -> str:
     """Spell an address for jq, as the JSON that is shown and exported holds it: plain keys with dots, others quoted."""
     steps: list[Step] = list(address[:1])
     value: Value = state[str(address[0])] if address and address[0] in state else None
@@ -122,19 +123,19 @@ def jq_path(state: StateView, address: Path) -> str:
 _JSON_TAGS: Final[dict[type, tuple[str]]] = {tuple: ("$tuple",), set: ("$set",), frozenset: ("$frozenset",)}
 
 
-def patch_text(history: HistoryPort, detail: Detail) -> str:
+def patch_text(history: History, detail: Detail) -> str:
     """Return the RFC 6902 JSON Patch that turns the compared state into that of the head."""
     old = {} if detail.from_seq < 0 else history.state(detail.from_seq)
     return to_json(state_patch(old, history.state(detail.request.head), history.identity), indent=2)
 
 
-def link(history: HistoryPort, view: View) -> str:
+def link(history: History, view: View) -> str:
     """Return the command that opens the history at the head, with the selected value in Inspect."""
     chosen = f" --atom {shlex.quote(format_path(view.selected, root=''))}" if view.selected else ""
     return f"unspool open {shlex.quote(source_argument(history))} --at {view.head}{chosen}"
 
 
-def source_argument(history: HistoryPort) -> str:
+def source_argument(history: History) -> str:
     """Return what to call the source on a command line: its file where it has one."""
     files = [path for path in history.watch_paths if not path.name.endswith(("-wal", "-shm"))]
     return str(files[0]) if len(files) == 1 else history.source_name

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from unspool_tui.settings import UiOptions
 
 if TYPE_CHECKING:
+    from unspool.history.history import History
     from unspool_tui.tabs import Tabs
-    from unspool_tui.view.history_port import HistoryPort
 
 DEFAULTS: Final = UiOptions()
 FRAMES_A_SECOND: Final = "240"
@@ -28,7 +28,7 @@ SWITCH_SECONDS: Final = 0.0005
 
 
 def run_app(
-    history: HistoryPort,
+    history: History,
     *,
     at: int | None = None,
     follow: bool = True,

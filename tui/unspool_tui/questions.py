@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePath as FilePath
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -14,7 +14,6 @@ from unspool.model.paths import Path
 from unspool.model.progress import Cancelled
 from unspool.model.values import MISSING
 from unspool_tui.rendering.values import Origin, preview_text
-from unspool_tui.view.history_port import HistoryPort
 
 if TYPE_CHECKING:
     from unspool.history.history import History
@@ -41,11 +40,6 @@ Story = tuple[Path, int, Origin]
 """A value's address, the entry it was looked at, and who set it."""
 
 
-def asked(history: HistoryPort) -> History:
-    """Return a history as `unspool.query` takes it."""
-    return cast("History", history)
-
-
 class Arrival(Struct, frozen=True):
     """Where a question about a value leads.
 
@@ -58,12 +52,12 @@ class Arrival(Struct, frozen=True):
     address: Path
 
 
-def tell_story(history: HistoryPort, address: Path, head: int, cancelled: Cancelled) -> Iterator[Story | None]:
+def tell_story(history: History, address: Path, head: int, cancelled: Cancelled) -> Iterator[Story | None]:
     """Yield who set a value as of an entry; None between, so that the worker can turn to other things."""
     from unspool.query.path_writes import writes_of
 
     writes = []
-    for write in writes_of(asked(history), address, head, unchanged=True, skip_damaged=True, cancelled=cancelled):
+    for write in writes_of(history, address, head, unchanged=True, skip_damaged=True, cancelled=cancelled):
         if write.kind != "unchanged":
             writes.append(write)
         if len(writes) > EARLIER + 1:
@@ -84,57 +78,55 @@ def tell_story(history: HistoryPort, address: Path, head: int, cancelled: Cancel
         yield address, head, Origin(first.seq, entry.action, seqs, len(earlier) > EARLIER, before, place, age)
 
 
-def previous_write(history: HistoryPort, address: Path, before: int, cancelled: Cancelled) -> Arrival | None:
+def previous_write(history: History, address: Path, before: int, cancelled: Cancelled) -> Arrival | None:
     """Return the last entry before one that set a value; where nothing stands there, the last that touched its atom."""
     from unspool.query import path_writes
     from unspool.query.errors import PathNotFound
 
     try:
-        found = path_writes.previous_write(asked(history), address, before, cancelled=cancelled)
+        found = path_writes.previous_write(history, address, before, cancelled=cancelled)
     except PathNotFound:
         seq = history.previous_write(str(address[0]), before)
         return None if seq is None else Arrival(seq, address)
     return None if found is None else Arrival(found.seq, found.path)
 
 
-def next_write(history: HistoryPort, address: Path, after: int, cancelled: Cancelled) -> Arrival | None:
+def next_write(history: History, address: Path, after: int, cancelled: Cancelled) -> Arrival | None:
     """Return the first entry after one that sets a value; where nothing stands there, the first that touches its atom."""
     from unspool.query import path_writes
     from unspool.query.errors import PathNotFound
 
     try:
-        found = path_writes.next_write(asked(history), address, after, cancelled=cancelled)
+        found = path_writes.next_write(history, address, after, cancelled=cancelled)
     except PathNotFound:
         seq = history.next_write(str(address[0]), after)
         return None if seq is None else Arrival(seq, address)
     return None if found is None else Arrival(found.seq, found.path)
 
 
-def leaf_writers(history: HistoryPort, atom: str, head: int, cancelled: Cancelled) -> dict[Path, Origin]:
+def leaf_writers(history: History, atom: str, head: int, cancelled: Cancelled) -> dict[Path, Origin]:
     """Return the entry that last set each leaf of an atom."""
     from unspool.query.blame import blame
 
-    answer = blame(asked(history), head, (atom,), skip_damaged=True, cancelled=cancelled)
+    answer = blame(history, head, (atom,), skip_damaged=True, cancelled=cancelled)
     return {value.path: Origin(value.seq, older=value.older) for value in answer.values}
 
 
-def examine(history: HistoryPort, progress: Callable[[int, int], None], cancelled: Cancelled) -> Diagnosis:
+def examine(history: History, progress: Callable[[int, int], None], cancelled: Cancelled) -> Diagnosis:
     """Run the doctor."""
     from unspool.query.doctor.diagnosis import diagnose
 
-    return diagnose(asked(history), progress=progress, cancelled=cancelled)
+    return diagnose(history, progress=progress, cancelled=cancelled)
 
 
-def simulate_all(history: HistoryPort, progress: Callable[[int, int], None], cancelled: Cancelled) -> Simulation:
+def simulate_all(history: History, progress: Callable[[int, int], None], cancelled: Cancelled) -> Simulation:
     """Try each strategy and codec on a history."""
     from unspool.query.simulator import simulate
 
-    return simulate(asked(history), progress=progress, cancelled=cancelled)
+    return simulate(history, progress=progress, cancelled=cancelled)
 
 
-def part(
-    first: HistoryPort, second: HistoryPort, progress: Callable[[int], None], cancelled: Cancelled
-) -> Divergence:
+def part(first: History, second: History, progress: Callable[[int], None], cancelled: Cancelled) -> Divergence:
     """Find where two histories part; `progress` gets the number of entries found to be the same."""
     from unspool.query.compare import compare
 
@@ -146,7 +138,7 @@ def part(
         progress(same)
         return cancelled()
 
-    return compare(asked(first), asked(second), most=_MOST_PARTS, skip_damaged=True, cancelled=look)
+    return compare(first, second, most=_MOST_PARTS, skip_damaged=True, cancelled=look)
 
 
 class Write(Struct, frozen=True):
@@ -167,7 +159,7 @@ class Write(Struct, frozen=True):
     action: str
 
 
-def writes(history: HistoryPort, address: Path, head: int, cancelled: Cancelled) -> tuple[list[Write], str]:
+def writes(history: History, address: Path, head: int, cancelled: Cancelled) -> tuple[list[Write], str]:
     """Return the writes of a value at or before an entry, newest first, with those that left it as it was.
 
     Returns:
@@ -179,7 +171,7 @@ def writes(history: HistoryPort, address: Path, head: int, cancelled: Cancelled)
     from unspool.query.path_writes import all_writes
 
     listed = all_writes(
-        asked(history), address, head, unchanged=True, most=MOST_WRITES, skip_damaged=True, cancelled=cancelled
+        history, address, head, unchanged=True, most=MOST_WRITES, skip_damaged=True, cancelled=cancelled
     )
     found = []
     for write in listed.writes:
@@ -190,7 +182,7 @@ def writes(history: HistoryPort, address: Path, head: int, cancelled: Cancelled)
     return found, "" if listed.complete else short
 
 
-def bytes_of(history: HistoryPort, progress: Callable[[int, int], None], cancelled: Cancelled) -> Footprint:
+def bytes_of(history: History, progress: Callable[[int, int], None], cancelled: Cancelled) -> Footprint:
     """Find where the bytes of a history are."""
     from unspool.query.disk_usage import footprint
 
@@ -202,11 +194,11 @@ def bytes_of(history: HistoryPort, progress: Callable[[int, int], None], cancell
         progress(min(seen, total), total)
         return cancelled()
 
-    return footprint(asked(history), top=MOST_KINDS, skip_damaged=True, cancelled=look)
+    return footprint(history, top=MOST_KINDS, skip_damaged=True, cancelled=look)
 
 
 def causes(
-    history: HistoryPort, address: Path, head: int, progress: Callable[[int, int], None], cancelled: Cancelled
+    history: History, address: Path, head: int, progress: Callable[[int, int], None], cancelled: Cancelled
 ) -> Why:
     """Follow the causes of a value as of an entry back.
 
@@ -215,33 +207,31 @@ def causes(
     """
     from unspool.query.why import why
 
-    return why(asked(history), address, head, skip_damaged=True, progress=progress, cancelled=cancelled)
+    return why(history, address, head, skip_damaged=True, progress=progress, cancelled=cancelled)
 
 
 LimitsOf = Callable[[int, int], "Limits"]
 """Gives the limits of a chain by its first entry and the bytes of the state there."""
 
 
-def limits(history: HistoryPort) -> LimitsOf:
+def limits(history: History) -> LimitsOf:
     """Return what gives the limits of a history's chains: by the rule they were recorded with, or the usual one."""
     from unspool.query.doctor.chains import limits_of, rules_of_history
 
-    rules = rules_of_history(cast("History", history))
+    rules = rules_of_history(history)
     return lambda first, full_bytes: limits_of(rules.at(first), full_bytes)
 
 
 def repair_into(
-    history: HistoryPort, out: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
+    history: History, out: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
 ) -> RepairReport:
     """Write a new file with all that is intact of a history; its source is never changed."""
     from unspool.query.repair import repair
 
-    return repair(cast("History", history), out, progress=progress, cancelled=cancelled)
+    return repair(history, out, progress=progress, cancelled=cancelled)
 
 
-def check_all(
-    history: HistoryPort, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
-) -> CheckReport:
+def check_all(history: History, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> CheckReport:
     """Return what the checkers find in a history.
 
     Raises:
@@ -249,7 +239,7 @@ def check_all(
     """
     from unspool.query.checkers import check
 
-    return check(cast("History", history), progress=progress, cancelled=cancelled)
+    return check(history, progress=progress, cancelled=cancelled)
 
 
 PART_SECONDS: Final = 0.006
@@ -299,12 +289,12 @@ def unread(problems: Sequence[Problem]) -> str:
     return f"partial: {many} could not be read, from {problems[0].place} on"
 
 
-def search(history: HistoryPort, text: str, cancelled: Cancelled) -> Iterator[Found]:
+def search(history: History, text: str, cancelled: Cancelled) -> Iterator[Found]:
     """Yield hits as they are found, a few milliseconds' worth at a time."""
     from unspool.query.search import parse_search
     from unspool.query.search import search as start
 
-    running = start(asked(history), parse_search(text), skip_damaged=True, cancelled=cancelled)
+    running = start(history, parse_search(text), skip_damaged=True, cancelled=cancelled)
     seqs: list[int] = []
     paths: list[Path] = []
     until = perf_counter() + PART_SECONDS
@@ -362,7 +352,7 @@ def check_question(text: str) -> str:
     return _reads(Expression(text.strip()))
 
 
-def turns(history: HistoryPort, text: str, cancelled: Cancelled) -> Iterator[Turns]:
+def turns(history: History, text: str, cancelled: Cancelled) -> Iterator[Turns]:
     """Yield the entries at which the answer to a question changes, a few milliseconds' worth at a time.
 
     Raises:
@@ -370,7 +360,7 @@ def turns(history: HistoryPort, text: str, cancelled: Cancelled) -> Iterator[Tur
     """
     from unspool.query.bisect import Bisecting
 
-    running = Bisecting(asked(history), text, skip_damaged=True, cancelled=cancelled)
+    running = Bisecting(history, text, skip_damaged=True, cancelled=cancelled)
     told = done = 0
     until = perf_counter() + PART_SECONDS
     for done in running.steps():

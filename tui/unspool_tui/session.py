@@ -17,7 +17,7 @@ from unspool_tui.places import file_name, keep
 from unspool_tui.view.model import Against, InspectMode, Jumps, Pane, View
 
 if TYPE_CHECKING:
-    from unspool_tui.view.history_port import HistoryPort
+    from unspool.history.history import History
 
 MOST_ADDRESSES: Final = 500
 """Unfolded places remembered."""
@@ -63,7 +63,7 @@ class Session(Struct):
     place: Place
 
     @classmethod
-    def of(cls, history: HistoryPort, folder: Path | None, key: str | None = None) -> Session:
+    def of(cls, history: History, folder: Path | None, key: str | None = None) -> Session:
         """Read what is remembered of a history; damage means nothing is.
 
         Args:

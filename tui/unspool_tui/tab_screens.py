@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 from textual.message import Message
 from textual.screen import Screen
 
 from unspool.errors import EntryNotFound
+from unspool.history.history import History
 from unspool_tui.actions import Keymap
 from unspool_tui.panes.scene import Look, Scene
 from unspool_tui.places import state_folder
@@ -23,13 +24,10 @@ from unspool_tui.screens.protocols import Controls
 from unspool_tui.session import PlaceRestorer, Session
 from unspool_tui.settings import Settings, UiOptions
 from unspool_tui.source import keep_choice, keep_identity
-from unspool_tui.tabs import Tab, Tabs
+from unspool_tui.tabs import Tab, Tabs, UnopenedSource
 from unspool_tui.view import moves
 from unspool_tui.view.model import View
 from unspool_tui.widgets.panel import TabLine
-
-if TYPE_CHECKING:
-    from unspool_tui.view.history_port import HistoryPort
 
 
 class TabbedApp(Protocol):
@@ -94,14 +92,14 @@ class TabScreens:
         self.chosen_theme: str | None = None
         """The theme chosen since the start, empty when it is that of the settings; None when none was."""
 
-    def session_of(self, tab: Tab, history: HistoryPort) -> Session:
+    def session_of(self, tab: Tab, history: History) -> Session:
         """Return the remembered place of a tab, reading it at first."""
         if tab.session is None:
             key = tab.source.place_key if tab.source is not None else None
             tab.session = Session.of(history, state_folder() if self.remembers else None, key)
         return tab.session
 
-    def first_screen(self, history: HistoryPort, mode: str) -> MainScreen:
+    def first_screen(self, history: History, mode: str) -> MainScreen:
         """Make the screen that the app begins with.
 
         Raises:
@@ -129,7 +127,7 @@ class TabScreens:
         tab.shown = None
         return self._screens.pop(tab, None)
 
-    def _screen_for(self, tab: Tab, history: HistoryPort, session: Session) -> MainScreen:
+    def _screen_for(self, tab: Tab, history: History, session: Session) -> MainScreen:
         scene = Scene(history, Look(self._glyphs, self._options.zone))
         place = None if tab.at is None else _resolved(tab.at, history)
         empty = View(total=len(history), first=history.first, tabs=len(self.tabs), permits=self._options.permits)
@@ -227,14 +225,10 @@ class TabScreens:
 
     def _stand_in(self, tab: Tab) -> MainScreen:
         """Make the screen of a tab that is not open: what it is called, and why it was refused."""
-        from unspool_tui.absent import AbsentHistory
-
-        absent = AbsentHistory(tab.name, lambda: self.tabs.want(tab))
-        if tab.error:
-            absent.refused(tab.error)
-        else:
+        if not tab.error:
             self.tabs.want(tab)
-        main = self._screen_for(Tab(tab.source), absent, Session.of(absent, None))
+        history = History.without_entries(UnopenedSource(tab, self.tabs.want))
+        main = self._screen_for(Tab(tab.source), history, Session.of(history, None))
         main.scene.say(tab.error, main.view)
         return main
 
@@ -256,8 +250,6 @@ class TabScreens:
             self._drop(tab)
             self._bring(tab)
         elif tab.error:
-            absent = main.scene.history
-            absent.refused(tab.error)  # type: ignore[attr-defined]
             main.scene.say(tab.error, main.view)
             main.repaint()
 
@@ -304,7 +296,7 @@ def _itself(screen: MainScreen) -> MainScreen:
     return screen
 
 
-def _close_behind(history: HistoryPort | None, main: MainScreen | None) -> None:
+def _close_behind(history: History | None, main: MainScreen | None) -> None:
     """Close a history that nothing shows any more, when its worker is done with it; nobody waits for that."""
     if main is not None:
         main.stop()
@@ -319,7 +311,7 @@ def _close_behind(history: HistoryPort | None, main: MainScreen | None) -> None:
     threading.Thread(target=close, name="unspool-close", daemon=True).start()
 
 
-def _resolved(at: int, history: HistoryPort) -> int:
+def _resolved(at: int, history: History) -> int:
     first, total = history.first, len(history)
     seq = at + total if at < 0 else at
     if not first <= seq < total:

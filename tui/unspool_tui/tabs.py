@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
 
 from unspool.errors import UnspoolError
+from unspool.history.verdict import COMPLETE, FINISHED, Problem, Progress, Verdict, VerdictStatus
 from unspool_tui.source import STANDARD_INPUT, Source, distinct_names
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from unspool.sources.watch import FileWatcher
     from unspool_tui.rendering.header import Label
     from unspool_tui.session import Session
-    from unspool_tui.view.history_port import HistoryPort
 
 CLOSING_SECONDS: Final = 0.5
 """How long leaving waits for sources to be closed; the process ends after it, and its temporary files with it."""
@@ -43,7 +44,7 @@ class Tab(Struct, eq=False):
 
     source: Source | None
     at: int | None = None
-    history: HistoryPort | None = None
+    history: History | None = None
     error: str = ""
     opening: bool = False
     shown: Callable[[], int] | None = None
@@ -105,6 +106,56 @@ class Tab(Struct, eq=False):
             self.note = f"the part that was shown last time is not there any more: {error}"
         self.history = history
         return history
+
+
+_UNDER_WAY: Final = Progress(0, 0, is_finished=False)
+
+
+class UnopenedSource:
+    """Feeds the history that is shown in the place of a source that is not open: it brings no entry, and tells why."""
+
+    def __init__(self, tab: Tab, want: Callable[[Tab], object]) -> None:
+        """Stand in for a source.
+
+        Args:
+            tab: whose source it is.
+            want: has it opened once more; called when someone looks for news of a source that was refused.
+        """
+        self._tab = tab
+        self._want = want
+
+    @property
+    def verdict(self) -> Verdict:
+        """Refused, with the reason, once that is known."""
+        if not self._tab.error:
+            return COMPLETE
+        return Verdict(VerdictStatus.REFUSED, (Problem(self._tab.name, self._tab.error),))
+
+    @property
+    def watch_paths(self) -> tuple[Path, ...]:
+        """Nothing is watched."""
+        return ()
+
+    @property
+    def source_name(self) -> str:
+        """What the person called the source."""
+        return self._tab.name
+
+    @property
+    def progress(self) -> Progress:
+        """Under way until it is refused."""
+        return FINISHED if self._tab.error else _UNDER_WAY
+
+    def pump(self) -> None:
+        """Have a refused source opened again."""
+        if self._tab.error:
+            self._want(self._tab)
+
+    def cancel(self) -> None:
+        """Nothing is being read."""
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class Tabs:

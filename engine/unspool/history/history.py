@@ -117,6 +117,17 @@ class History:
         self._known = len(store)
         self._begins: MayBegin | None = store if isinstance(store, MayBegin) else None
 
+    @classmethod
+    def without_entries(cls, feeder: Feeder) -> Self:
+        """Return a history that holds no entry, such as that of a source that is still to be opened.
+
+        Args:
+            feeder: says what the source is called and what became of it.
+        """
+        from unspool.store.memory import MemoryStore  # files are read without it
+
+        return cls(MemoryStore(), feeder)
+
     def __len__(self) -> int:
         """Return one more than the number of the newest entry, as of the last `refresh`; see `first` for the oldest."""
         return self._known

@@ -17,7 +17,8 @@ from support.values import states
 from unspool.delta.apply import apply_ops
 from unspool.delta.json_patch import encoded_patch
 from unspool.errors import EntryNotFound
-from unspool.history import COMPLETE, History, Verdict, VerdictStatus
+from unspool.history import COMPLETE, History, Problem, Verdict, VerdictStatus
+from unspool.history.verdict import FINISHED
 from unspool.model.entries import ChangeKind
 from unspool.model.values import MISSING, strict_equal
 from unspool.recorder import Recorder
@@ -240,3 +241,31 @@ def test_one_atom_of_a_sealed_file_reads_without_the_rest(tmp_path: Path) -> Non
         assert history.cache_stats().misses == 0
         with pytest.raises(KeyError):
             history.value(5, "never an atom")
+
+
+class _Unopened:
+    verdict = Verdict(VerdictStatus.REFUSED, (Problem("app.log", "it is no history"),))
+    watch_paths: tuple[Path, ...] = ()
+    source_name = "app.log"
+    progress = FINISHED
+    pumped = 0
+
+    def pump(self) -> None:
+        self.pumped += 1
+
+    def cancel(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_history_without_entries_says_what_its_feeder_says() -> None:
+    feeder = _Unopened()
+    with History.without_entries(feeder) as history:
+        assert (len(history), history.first, history[0:], list(history.columns().kind)) == (0, 0, [], [])
+        assert (history.source_name, history.verdict.status) == ("app.log", VerdictStatus.REFUSED)
+        assert history.refresh() == 0
+        assert feeder.pumped == 1
+        with pytest.raises(EntryNotFound):
+            history.state(0)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -31,7 +31,6 @@ from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History
-    from unspool.history.verdict import Verdict
     from unspool.model.paths import Path as Address
     from unspool_tui.permits import Permits
     from unspool_tui.tabs import Tab, Tabs
@@ -259,10 +258,12 @@ def _show_tabs(
             _tell_refused(tab.error)
         return _UNREADABLE
     side_by_side = Tabs(tabs, front)
+    history = tabs[front].history
+    assert history is not None
     try:
         show(
             common,
-            cast("History", tabs[front].history),
+            history,
             tabs[front].at,
             follow=follow,
             tabs=side_by_side,
@@ -276,7 +277,7 @@ def _show_tabs(
 
 def _judge_all(common: Common, tabs: Tabs) -> int:
     """Tell what could not be read of any source that is open, and return the exit code that follows from it."""
-    verdicts = [cast("Verdict", tab.history.verdict) for tab in tabs.all if tab.history is not None]
+    verdicts = [tab.history.verdict for tab in tabs.all if tab.history is not None]
     return max((judge(common, verdict) for verdict in verdicts), default=0)
 
 

@@ -13,15 +13,15 @@ from unspool_tui import questions
 from unspool_tui.panes.changes import address_of
 from unspool_tui.view import moves
 from unspool_tui.view.change_list import Item, Shown
-from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import SPEEDS, Pane, View, Width
 from unspool_tui.view.outline import container_of
 from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
+    from unspool.history.history import History
     from unspool_tui.screens.protocols import HistoryScreen
 
-Look = Callable[[HistoryPort, Path, int, Callable[[], bool]], questions.Arrival | None]
+Look = Callable[["History", Path, int, Callable[[], bool]], questions.Arrival | None]
 """Finds the entry before or after one that sets a value."""
 
 

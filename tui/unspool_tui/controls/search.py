@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from unspool.model.paths import format_path
-from unspool_tui.questions import Turn, asked, check_question, check_search, search, turns, writes
+from unspool_tui.questions import Turn, check_question, check_search, search, turns, writes
 from unspool_tui.questions import Write as ValueWrite
 from unspool_tui.rendering import format_units
 from unspool_tui.screens.menu import Menu, MenuLine
@@ -51,7 +51,7 @@ def offering(main: HistoryScreen) -> Callable[[str], list[str]]:
         if reply.error is None:
             state.append(reply.value)
 
-    main.ask(Kind.PATHS, lambda: asked(history).view(head), take)
+    main.ask(Kind.PATHS, lambda: history.view(head), take)
     return lambda typed: expression_completions(state[0], typed) if state else []
 
 

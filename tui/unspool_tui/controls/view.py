@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -18,7 +18,6 @@ from unspool_tui.view.outline import value_at
 from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
-    from unspool.history.history import History
     from unspool_tui.screens.protocols import HistoryScreen
 
 
@@ -192,7 +191,7 @@ def check_identity(main: HistoryScreen, identity: Mapping[str, str], said: str =
     def look() -> tuple[str, ...]:
         from unspool.query.identities import unmatched  # asked in the worker, which loads it too
 
-        return unmatched(cast("History", main.scene.history), identity)
+        return unmatched(main.scene.history, identity)
 
     main.ask(Kind.TASK, look, take)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from difflib import SequenceMatcher
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -33,8 +33,10 @@ from unspool_tui.rendering.line import (
 )
 from unspool_tui.rendering.values import preview, preview_text, quoted
 from unspool_tui.view.change_list import Item, Shown, change_list, text_row, whole_value_op, wrapped
-from unspool_tui.view.history_port import AtomChange
 from unspool_tui.view.model import Against, Pane, View
+
+if TYPE_CHECKING:
+    from unspool.history.diff import Change
 
 _LONGEST_PATTERN = 40
 """Cells that the path of a list, and the key that tells its records apart, may take in the frame."""
@@ -270,7 +272,7 @@ def _sign(kind: ChangeKind, glyphs: Glyphs) -> Span:
     return sign[kind], _KINDS[kind]
 
 
-def _atom_row(item: Item, change: AtomChange, sheet: Sheet) -> Row:
+def _atom_row(item: Item, change: Change, sheet: Sheet) -> Row:
     glyphs = sheet.glyphs
     fold = glyphs.opened if item.open else glyphs.closed
     sign, style = _sign(change.kind, glyphs)
@@ -298,12 +300,12 @@ def _atom_row(item: Item, change: AtomChange, sheet: Sheet) -> Row:
     return Row((*left, (said, style)), right)
 
 
-def _held(change: AtomChange, room: int) -> Spans:
+def _held(change: Change, room: int) -> Spans:
     value = change.new if change.kind is ChangeKind.ADDED else change.old
     return crop_spans(tuple((text, "dim") for text, _ in preview(value, max(8, room))), max(0, room))[0]
 
 
-def _sizes(change: AtomChange, glyphs: Glyphs) -> Spans:
+def _sizes(change: Change, glyphs: Glyphs) -> Spans:
     old, new = change.old_bytes, change.new_bytes
     if old is not None and new is not None:
         if len(old) == len(new):

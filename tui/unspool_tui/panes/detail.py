@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from time import perf_counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from unspool.errors import EntryNotKept, UnspoolError
-from unspool.history.history import without_context
+from unspool.history.history import EMPTY, StateView, without_context
 from unspool.model.entries import EntryKind, passed_over_in
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool_tui.view.change_list import OPEN_BY_ITSELF
-from unspool_tui.view.history_port import AtomChange, HistoryPort, StateDiff, StateView
 from unspool_tui.view.model import View
+
+if TYPE_CHECKING:
+    from unspool.history.diff import Change, Diff
+    from unspool.history.history import History
 
 _MOST_BYTES: Final = 48 << 20
 """Wire bytes whose decoded values are kept at most; decoded they take a few times as much."""
@@ -73,7 +76,7 @@ class Decoded:
         return self._bytes > _MOST_BYTES or oldest < self._states - _STATES_KEPT
 
 
-class SharedState:
+class SharedState(Mapping[str, Value]):
     """A state of the history that decodes through a `Decoded`."""
 
     __slots__ = ("_decoded", "_inner")
@@ -106,28 +109,8 @@ class SharedState:
         return self._inner.encoded(name)
 
 
-class NoState:
-    """The state before there is any entry."""
-
-    seq = -1
-
-    def __len__(self) -> int:
-        return 0
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __contains__(self, name: object, /) -> bool:
-        return False
-
-    def __getitem__(self, name: str, /) -> Value:
-        raise KeyError(name)
-
-    def encoded(self, name: str, /) -> bytes:
-        """Return nothing: there is no atom."""
-        raise KeyError(name)
-
-
+NO_STATE: Final = SharedState(StateView(EMPTY, {}), Decoded())
+"""The state before there is any entry."""
 QUICK_SECONDS: Final = 0.008
 """A detail that is expected within this time is loaded at once, so that all panels change in one frame."""
 _BYTES_A_SECOND: Final = 150e6
@@ -168,8 +151,8 @@ class Detail(Struct, frozen=True, eq=False):
     """
 
     request: Request
-    state: StateView = field(default_factory=NoState)
-    changes: Sequence[AtomChange] = ()
+    state: SharedState = NO_STATE
+    changes: Sequence[Change] = ()
     from_seq: int = -1
     problem: str = ""
     note: tuple[str, Mapping[str, Value]] | None = None
@@ -180,12 +163,12 @@ class Detail(Struct, frozen=True, eq=False):
 NOTHING: Final = Detail(Request(-1, None, 0))
 
 
-def load_detail(history: HistoryPort, decoded: Decoded, request: Request) -> Detail:
+def load_detail(history: History, decoded: Decoded, request: Request) -> Detail:
     """Ask the history; what is wrong with an entry is part of the answer."""
     if not 0 <= request.head < request.total:
         return Detail(request)
     unknown = ""
-    diff: StateDiff | None = None
+    diff: Diff | None = None
     try:
         try:
             diff = (
@@ -207,7 +190,7 @@ def load_detail(history: HistoryPort, decoded: Decoded, request: Request) -> Det
     return Detail(request, state, diff.changes, diff.from_seq, note=note, passed_over=passed_over)
 
 
-def _prepare(changes: Sequence[AtomChange]) -> None:
+def _prepare(changes: Sequence[Change]) -> None:
     """Work out the steps inside the atoms that will be shown open, here rather than while painting."""
     lines = 0
     for change in changes:
@@ -228,7 +211,7 @@ class Pace:
         """Return the seconds that a state of this size will probably take."""
         return self._seconds_a_byte * full_bytes
 
-    def timed_load(self, history: HistoryPort, decoded: Decoded, request: Request, full_bytes: int) -> Detail:
+    def timed_load(self, history: History, decoded: Decoded, request: Request, full_bytes: int) -> Detail:
         """Load a detail and learn from the time it took."""
         started = perf_counter()
         detail = load_detail(history, decoded, request)

@@ -7,7 +7,7 @@ from array import array
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, TypeVar, overload
+from typing import TYPE_CHECKING, Final, TypeVar, overload
 
 from msgspec import Struct
 
@@ -16,8 +16,11 @@ from unspool.model.entries import FULL, KINDS, NOTE, Entry
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Frame, Glyphs, Row, Span, Spans, on_grid, pad, wrap_words
 from unspool_tui.view.filters import Rows
-from unspool_tui.view.history_port import Columns, HistoryPort
 from unspool_tui.view.model import Pane, View
+from unspool_tui.view.overview import EntryColumns
+
+if TYPE_CHECKING:
+    from unspool.history.history import History
 
 T = TypeVar("T")
 _KEPT: Final = 4096
@@ -42,7 +45,7 @@ class EntryBook:
 
     __slots__ = ("_actions", "_atoms", "_history", "may_ask", "missing")
 
-    def __init__(self, history: HistoryPort) -> None:
+    def __init__(self, history: History) -> None:
         """Ask a history."""
         self._history = history
         self._actions: OrderedDict[int, str] = OrderedDict()
@@ -151,7 +154,7 @@ class _Column(Sequence[int]):
 class _Pages:
     """Entries by page, the last few kept."""
 
-    def __init__(self, history: HistoryPort) -> None:
+    def __init__(self, history: History) -> None:
         self._history = history
         self._kept: OrderedDict[int, list[Entry]] = OrderedDict()
         self.total = len(history)
@@ -178,7 +181,7 @@ class _Pages:
 class EarlyColumns:
     """Stands in for `History.columns()` while that is being read."""
 
-    def __init__(self, history: HistoryPort) -> None:
+    def __init__(self, history: History) -> None:
         """Read from a history, a page where a row is looked at."""
         self.pages = pages = _Pages(history)
         self.timestamp_ns: Sequence[int] = _Column(pages, lambda entry: entry.timestamp_ns)
@@ -190,7 +193,7 @@ class EarlyColumns:
         self.full_bytes: Sequence[int] = _Column(pages, lambda entry: entry.full_bytes)
 
 
-def knows(columns: Columns, seq: int) -> bool:
+def knows(columns: EntryColumns, seq: int) -> bool:
     """Say whether a row of columns can be looked at without waiting for whoever reads the history just now."""
     return not isinstance(columns, EarlyColumns) or columns.pages.knows(seq)
 
@@ -211,7 +214,7 @@ class HistoryPane:
         self._zone = zone
         self._made: dict[tuple[object, ...], Row] = {}
 
-    def row(self, view: View, rows: Rows, columns: Columns, index: int, width: int) -> Row:
+    def row(self, view: View, rows: Rows, columns: EntryColumns, index: int, width: int) -> Row:
         """Return the row at a place of the list."""
         seq = rows[index]
         digits = len(str(view.tip))
@@ -232,7 +235,7 @@ class HistoryPane:
         """Make all rows anew: the history was cut or replaced."""
         self._made.clear()
 
-    def _make(self, view: View, columns: Columns, seq: int, width: int) -> Row:
+    def _make(self, view: View, columns: EntryColumns, seq: int, width: int) -> Row:
         if not _is_known(columns, seq):
             return Row(((f" {seq:>{len(str(view.tip))}} {self._glyphs.ellipsis}", "faint"),))
         facts = EntryFacts(
@@ -248,7 +251,7 @@ class HistoryPane:
         return history_row(facts, columns, view.total, width, self._glyphs, self._zone)
 
     @staticmethod
-    def _goes_over_days(view: View, columns: Columns) -> bool:
+    def _goes_over_days(view: View, columns: EntryColumns) -> bool:
         return (
             knows(columns, view.tip) and columns.timestamp_ns[view.tip] - columns.timestamp_ns[view.first] > _ONE_DAY
         )
@@ -263,7 +266,7 @@ class HistoryPane:
             return glyphs.hit, "hit"
         return " ", "text"
 
-    def frame(self, view: View, rows: Rows, columns: Columns, width: int) -> Frame:
+    def frame(self, view: View, rows: Rows, columns: EntryColumns, width: int) -> Frame:
         """Return the frame: the day of the head where there is room, its place, and the filter."""
         position = rows.position(view.head)
         shown = position < len(rows) and rows[position] == view.head
@@ -293,7 +296,7 @@ def nothing_rows(key: str, width: int) -> list[Row]:
     return [BLANK, *(Row(((f"  {line}", "dim"),)) for line in wrap_words(words, max(8, width - 4), 6))]
 
 
-def _is_known(columns: Columns, seq: int) -> bool:
+def _is_known(columns: EntryColumns, seq: int) -> bool:
     # A gap is told from the entry before, which may lie on another page.
     return knows(columns, seq) and knows(columns, max(0, seq - 1))
 
@@ -343,7 +346,7 @@ def wants_action(width: int) -> bool:
 
 
 def history_row(
-    facts: EntryFacts, columns: Columns, total: int, width: int, glyphs: Glyphs, zone: dt.tzinfo | None
+    facts: EntryFacts, columns: EntryColumns, total: int, width: int, glyphs: Glyphs, zone: dt.tzinfo | None
 ) -> Row:
     """Return the row of one entry."""
     seq, kind = facts.seq, columns.kind[facts.seq]
@@ -371,7 +374,7 @@ def history_row(
     return Row((*left, *words), right)
 
 
-def _when(facts: EntryFacts, columns: Columns, zone: dt.tzinfo | None) -> str:
+def _when(facts: EntryFacts, columns: EntryColumns, zone: dt.tzinfo | None) -> str:
     time = columns.timestamp_ns[facts.seq]
     if not facts.gaps:
         return format_units.day_and_clock(time, zone) if facts.days else format_units.clock(time, zone)
@@ -386,7 +389,7 @@ def _atoms(facts: EntryFacts, glyphs: Glyphs) -> Spans:
     return ((f"  {names}{glyphs.ellipsis if len(facts.atoms) > 12 else ''}", "faint"),)
 
 
-def _counts(columns: Columns, seq: int, glyphs: Glyphs) -> Spans:
+def _counts(columns: EntryColumns, seq: int, glyphs: Glyphs) -> Spans:
     parts = (
         (glyphs.added, columns.added[seq], "added"),
         (glyphs.modified, columns.modified[seq], "modified"),
@@ -404,13 +407,13 @@ def _short(number: int) -> str:
 
 MOST_LANES = 6
 ROOM_FOR_LANES = 100
-"""Columns of the terminal from which pinned atoms get their lanes."""
+"""EntryColumns of the terminal from which pinned atoms get their lanes."""
 
 
 class Lanes:
     """Counts writes by bin; only new entries are asked for."""
 
-    def __init__(self, history: HistoryPort) -> None:
+    def __init__(self, history: History) -> None:
         self._history = history
         self.may_ask: Callable[[], bool] = always
         self._writes: dict[str, array[int]] = {}

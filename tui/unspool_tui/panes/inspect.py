@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,9 +19,12 @@ from unspool_tui.panes.history import EntryBook
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Frame, Glyphs, Row, Spans, on_grid
 from unspool_tui.rendering.values import UNKNOWN, Origin, TextLines, inspect_row, json_lines, raw_lines, story
-from unspool_tui.view.history_port import AtomChange, HistoryPort
 from unspool_tui.view.model import InspectMode, Pane, View
 from unspool_tui.view.outline import Node, Outline, value_at
+
+if TYPE_CHECKING:
+    from unspool.history.diff import Change
+    from unspool.history.history import History
 
 _NEIGHBOURS: Final = 24
 """Entries before the head whose changes are looked at one by one."""
@@ -41,7 +44,7 @@ class OriginBook:
 
     __slots__ = ("_book", "_history", "_known")
 
-    def __init__(self, history: HistoryPort, book: EntryBook) -> None:
+    def __init__(self, history: History, book: EntryBook) -> None:
         """Ask a history; `book` remembers which atoms its entries changed."""
         self._history = history
         self._book = book
@@ -55,7 +58,7 @@ class OriginBook:
         first = self._history.first
         return Origin(max(stretch.set_by, first), older=0 < first >= stretch.set_by)
 
-    def stepped(self, head: int, changes: Sequence[AtomChange]) -> None:
+    def stepped(self, head: int, changes: Sequence[Change]) -> None:
         """Learn from a diff between an entry and the one before it."""
         for change in changes:
             self._known[change.atom] = _Stretch(head, head)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -13,9 +14,11 @@ from unspool_tui.panes.history import EARLY_FROM, EarlyColumns, EntryBook, Histo
 from unspool_tui.panes.inspect import NO_STORY, InspectPane, LeafBook, OriginBook
 from unspool_tui.panes.stats import StatsPane
 from unspool_tui.rendering.line import Glyphs
-from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import View
 from unspool_tui.view.overview import Ledger
+
+if TYPE_CHECKING:
+    from unspool.history.history import History
 
 
 class Look(Struct, frozen=True):
@@ -33,7 +36,7 @@ class Look(Struct, frozen=True):
 class Scene:
     """One history, its running facts, and what each panel makes of them."""
 
-    def __init__(self, history: HistoryPort, look: Look) -> None:
+    def __init__(self, history: History, look: Look) -> None:
         self.history = history
         self.look = look
         self.ledger = (
@@ -147,7 +150,7 @@ class Scene:
             self.ledger.catch_up(total)
 
 
-def full_ledger(history: HistoryPort) -> Ledger:
+def full_ledger(history: History) -> Ledger:
     """Read all columns and sum them up; long histories have this done by the worker."""
     ledger = Ledger(history.columns(), history.first)
     ledger.catch_up(len(history))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, field
 
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Frame, Glyphs, Row, Span, Spans, on_grid, pad, wrap_words
-from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.model import Pane, View
 from unspool_tui.view.overview import Ledger
+
+if TYPE_CHECKING:
+    from unspool.history.history import History
 
 _LABEL = 10
 _MOST_LINES = 6
@@ -162,7 +164,7 @@ LEAST_SECONDS: Final = 5.0
 class StatsPane(Struct):
     """Rows of Stats."""
 
-    history: HistoryPort
+    history: History
     glyphs: Glyphs
     _measured: Measured = field(default_factory=Measured)
     _asked: tuple[int, float] = (0, 0.0)

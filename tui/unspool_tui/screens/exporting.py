@@ -7,7 +7,7 @@ from contextlib import suppress
 from html import escape
 from pathlib import Path
 from time import time_ns
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -25,12 +25,12 @@ from unspool_tui.rendering.sanitize import visible
 from unspool_tui.rendering.values import preview_text
 from unspool_tui.screens.menu import Menu, MenuLine
 from unspool_tui.screens.modal import Prompt
-from unspool_tui.view.history_port import AtomChange, HistoryPort
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import value_at
 from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
+    from unspool.history.diff import Change
     from unspool.history.history import History
     from unspool_tui.screens.protocols import HistoryScreen
 
@@ -130,7 +130,7 @@ _MOST_ROWS = 2_000
 _MOST_TEXT = 2_000
 
 
-def html_page(source: str, from_seq: int, to_seq: int, changes: Sequence[AtomChange]) -> str:
+def html_page(source: str, from_seq: int, to_seq: int, changes: Sequence[Change]) -> str:
     """Return the page of a diff; `from_seq` is -1 for the empty state before the first entry."""
     start = "empty" if from_seq < 0 else f"#{from_seq}"
     title = escape(f"{source} {start} → #{to_seq}")
@@ -145,7 +145,7 @@ def html_page(source: str, from_seq: int, to_seq: int, changes: Sequence[AtomCha
     return "\n".join([*parts, "</html>", ""])
 
 
-def _rows(change: AtomChange) -> list[str]:
+def _rows(change: Change) -> list[str]:
     if change.kind is not ChangeKind.MODIFIED:
         value = change.new if change.kind is ChangeKind.ADDED else change.old
         return [f"<tr><td class={change.kind}>{_text(preview_text(value, _MOST_TEXT))}</td></tr>"]
@@ -166,7 +166,7 @@ def _text(text: str) -> str:
     return escape(visible(text))
 
 
-Texts = Callable[[HistoryPort, View], Iterable[str]]
+Texts = Callable[["History", View], Iterable[str]]
 """Makes the texts of a file from a history and the view they were asked in; called in the worker."""
 
 
@@ -192,7 +192,7 @@ class Export(Struct, frozen=True):
     needs: str = ""
 
 
-def _detail(history: HistoryPort, view: View) -> Detail:
+def _detail(history: History, view: View) -> Detail:
     """Load what the view shows, rather than trust that the panes have caught up with it."""
     detail = load_detail(history, Decoded(), request_of(view))
     if detail.problem:
@@ -200,20 +200,20 @@ def _detail(history: HistoryPort, view: View) -> Detail:
     return detail
 
 
-def _state(history: HistoryPort, view: View) -> Iterable[str]:
+def _state(history: History, view: View) -> Iterable[str]:
     state = _detail(history, view).state
     yield to_json({name: state[name] for name in state}, indent=2) + "\n"
 
 
-def _value(history: HistoryPort, view: View) -> Iterable[str]:
+def _value(history: History, view: View) -> Iterable[str]:
     yield to_json(value_at(_detail(history, view).state, view.selected), indent=2) + "\n"
 
 
-def _patch(history: HistoryPort, view: View) -> Iterable[str]:
+def _patch(history: History, view: View) -> Iterable[str]:
     yield patch_text(history, _detail(history, view)) + "\n"
 
 
-def _page(history: HistoryPort, view: View) -> Iterable[str]:
+def _page(history: History, view: View) -> Iterable[str]:
     detail = _detail(history, view)
     yield html_page(history.source_name, detail.from_seq, detail.request.head, detail.changes)
 
@@ -221,13 +221,13 @@ def _page(history: HistoryPort, view: View) -> Iterable[str]:
 def _whole(name: str) -> Texts:
     """Return what writes the whole history, as `unspool export` does."""
 
-    def texts(history: HistoryPort, view: View) -> Iterator[str]:
+    def texts(history: History, view: View) -> Iterator[str]:
         from unspool.sources.exports.options import ExportOptions  # loaded when a whole history is first exported
         from unspool.sources.exports.registry import export_lines  # loaded when a whole history is first exported
 
         chosen = (format_path(view.selected, root=""),) if view.selected else ()
         options = ExportOptions(chosen, made_ns=time_ns())
-        return (f"{line}\n" for line in export_lines(cast("History", history), name, options))
+        return (f"{line}\n" for line in export_lines(history, name, options))
 
     return texts
 

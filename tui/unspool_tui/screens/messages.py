@@ -6,14 +6,16 @@ import errno
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 
 from unspool.errors import UnspoolError
 from unspool_tui.rendering.line import BLANK, Row, on_grid, wrap_words
-from unspool_tui.view.history_port import Verdict
 from unspool_tui.worker import Kind, Worker
+
+if TYPE_CHECKING:
+    from unspool.history.verdict import Verdict
 
 _KEPT: Final = 500
 

@@ -17,13 +17,13 @@ from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Frame, Glyphs, Row, Span, on_grid
 from unspool_tui.screens.modal import Modal
 from unspool_tui.view import moves
-from unspool_tui.view.history_port import HistoryPort
 from unspool_tui.view.outline import value_at
 from unspool_tui.view.overview import bin_of
 from unspool_tui.widgets.panel import Framed, Listed
 from unspool_tui.worker import Kind, Reply
 
 if TYPE_CHECKING:
+    from unspool.history.history import History
     from unspool_tui.screens.protocols import HistoryScreen
 
 MOST_POINTS = 1_000
@@ -117,7 +117,7 @@ class PlotScreen(Modal[None]):
         self.paint()
 
 
-def numbers(history: HistoryPort, decoded: Decoded, address: Path) -> Iterator[list[Point]]:
+def numbers(history: History, decoded: Decoded, address: Path) -> Iterator[list[Point]]:
     """Yield the entries that may have changed a number, with the number, a few at a time."""
     writes = list(history.writes(str(address[0])))
     stride = max(1, len(writes) // MOST_POINTS)
@@ -125,7 +125,7 @@ def numbers(history: HistoryPort, decoded: Decoded, address: Path) -> Iterator[l
         yield [(seq, _number(history, decoded, address, seq)) for seq in writes[start : start + stride * 16 : stride]]
 
 
-def _number(history: HistoryPort, decoded: Decoded, address: Path, seq: int) -> float | None:
+def _number(history: History, decoded: Decoded, address: Path, seq: int) -> float | None:
     try:
         value = value_at(SharedState(history.view(seq), decoded), address)
     except UnspoolError:

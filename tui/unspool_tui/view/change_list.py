@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -15,9 +15,11 @@ from unspool.model.paths import Path, format_path
 from unspool.model.values import MISSING, Value
 from unspool_tui.rendering.line import Row, on_grid, width_of, wrap_text, wrap_words
 from unspool_tui.rendering.values import preview_text
-from unspool_tui.view.history_port import AtomChange, StateView
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import container_of
+
+if TYPE_CHECKING:
+    from unspool.history.diff import Change
 
 OPEN_BY_ITSELF: Final = 300
 """Lines up to which atoms are open without being asked; beyond, the reader opens what is wanted."""
@@ -57,7 +59,7 @@ class Item(Struct, frozen=True, eq=False):
 
     shown: Shown
     address: Path = ()
-    change: AtomChange | None = None
+    change: Change | None = None
     op: Op | None = None
     value: Value = MISSING
     text: str = ""
@@ -66,7 +68,7 @@ class Item(Struct, frozen=True, eq=False):
     open: bool = False
 
 
-def change_list(changes: Sequence[AtomChange], state: StateView, view: View, spell: Spell) -> list[Item]:
+def change_list(changes: Sequence[Change], state: Mapping[str, Value], view: View, spell: Spell) -> list[Item]:
     """Return the lines of a diff as the view wants them: folded, open, in words, with or without unchanged atoms."""
     lines: list[Item] = []
     if view.words:
@@ -81,7 +83,7 @@ def change_list(changes: Sequence[AtomChange], state: StateView, view: View, spe
     return [*lines, *_unchanged(changes, state, view)]
 
 
-def _atom_lines(change: AtomChange, view: View, *, room: int) -> Iterator[Item]:
+def _atom_lines(change: Change, view: View, *, room: int) -> Iterator[Item]:
     address: Path = (change.atom,)
     asked = address in view.opened
     wanted = asked or (room > 0 and address not in view.folded and change.kind is not ChangeKind.DELETED)
@@ -90,7 +92,7 @@ def _atom_lines(change: AtomChange, view: View, *, room: int) -> Iterator[Item]:
     yield from inside
 
 
-def _inside(change: AtomChange, most: int) -> Iterator[Item]:
+def _inside(change: Change, most: int) -> Iterator[Item]:
     if change.kind is ChangeKind.MODIFIED:
         ops = change.ops
         if len(ops) == 1 and not ops[0].path:
@@ -125,7 +127,7 @@ def reading_order(ops: Sequence[Op]) -> list[Op]:
     return [*ordered, *reversed(run)]
 
 
-def _unchanged(changes: Sequence[AtomChange], state: StateView, view: View) -> Iterator[Item]:
+def _unchanged(changes: Sequence[Change], state: Mapping[str, Value], view: View) -> Iterator[Item]:
     changed = {change.atom for change in changes}
     count = len(state) - sum(1 for name in changed if name in state)
     if count <= 0:
@@ -135,7 +137,7 @@ def _unchanged(changes: Sequence[AtomChange], state: StateView, view: View) -> I
         yield from (Item(Shown.UNCHANGED, (name,)) for name in state if name not in changed)
 
 
-def whole_value_op(change: AtomChange) -> Op | None:
+def whole_value_op(change: Change) -> Op | None:
     """Return the op that replaces the whole atom, when that is all that happened; it is shown on the atom's line."""
     if change.kind is not ChangeKind.MODIFIED:
         return None
@@ -150,7 +152,7 @@ Spell = Callable[[Value], str]
 """Writes a value in a few words."""
 
 
-def explain_change(change: AtomChange, spell: Spell) -> tuple[str, ...]:
+def explain_change(change: Change, spell: Spell) -> tuple[str, ...]:
     """Return what happened to one atom as sentences without the final full stop."""
     if change.kind is ChangeKind.ADDED:
         return (f"{change.atom} appeared: {spell(change.new)}",)
@@ -236,7 +238,7 @@ def _by(old: Value, new: Value, spell: Spell) -> str:
     return ""
 
 
-def explain(changes: Sequence[AtomChange], spell: Spell) -> tuple[str, ...]:
+def explain(changes: Sequence[Change], spell: Spell) -> tuple[str, ...]:
     """Return a whole diff as sentences."""
     return tuple(sentence for change in changes for sentence in explain_change(change, spell))
 

@@ -7,13 +7,16 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from unspool.errors import UnspoolError
 from unspool.model.entries import KINDS
-from unspool_tui.view.history_port import Columns, HistoryPort
+from unspool_tui.view.overview import EntryColumns
+
+if TYPE_CHECKING:
+    from unspool.history.history import History
 
 Keep = Callable[[int], bool]
 """Says whether an entry is shown."""
@@ -81,19 +84,19 @@ def _number(field: str, text: str) -> float:
     return float(match[1]) * _FACTORS[match[2].lower()]
 
 
-def compile_filter(terms: tuple[Term, ...], history: HistoryPort) -> Keep:
+def compile_filter(terms: tuple[Term, ...], history: History) -> Keep:
     """Return the function that says whether an entry passes all terms."""
     columns = history.columns()
     keeps = [_compile(term, history, columns) for term in terms]
     return lambda seq: all(keep(seq) for keep in keeps)
 
 
-def _compile(term: Term, history: HistoryPort, columns: Columns) -> Keep:
+def _compile(term: Term, history: History, columns: EntryColumns) -> Keep:
     keep = _number_test(term, columns) if term.field in NUMBER_FIELDS else _text_test(term, history, columns)
     return (lambda seq: not keep(seq)) if term.inverted else keep
 
 
-def _number_test(term: Term, columns: Columns) -> Keep:
+def _number_test(term: Term, columns: EntryColumns) -> Keep:
     wanted = float(term.wanted)
     compare: dict[str, Callable[[float], bool]] = {
         ":": lambda value: value == wanted,
@@ -109,7 +112,7 @@ def _number_test(term: Term, columns: Columns) -> Keep:
     return lambda seq: holds(columns.added[seq] + columns.modified[seq] + columns.deleted[seq])
 
 
-def _text_test(term: Term, history: HistoryPort, columns: Columns) -> Keep:
+def _text_test(term: Term, history: History, columns: EntryColumns) -> Keep:
     wanted = term.wanted.casefold()
     if term.field == "kind":
         kind = next((number for name, number in KINDS.items() if name.startswith(wanted)), None)

@@ -12,7 +12,6 @@ from msgspec import Struct
 from unspool.model.keys import step_of
 from unspool.model.paths import Key, Path, Step, content_of
 from unspool.model.values import MISSING, Value
-from unspool_tui.view.history_port import StateView
 
 BIG_INT_BITS: Final = 4096
 """Integers beyond this are told by their size: Python refuses to spell out much longer ones."""
@@ -82,7 +81,7 @@ class _Keyed:
 
     __slots__ = ("_keys", "_mapping")
 
-    def __init__(self, mapping: Mapping[Value, Value] | StateView) -> None:
+    def __init__(self, mapping: Mapping[Value, Value] | Mapping[str, Value]) -> None:
         self._mapping = mapping
         self._keys = list(mapping)
 
@@ -171,7 +170,7 @@ class Outline:
 
     __slots__ = ("_count", "_firsts", "_inside", "_runs", "_unfolded")
 
-    def __init__(self, state: StateView, unfolded: frozenset[Path]) -> None:
+    def __init__(self, state: Mapping[str, Value], unfolded: frozenset[Path]) -> None:
         """Lay out a state; only the unfolded containers are looked into."""
         self._unfolded = unfolded
         self._runs: list[Run] = []
@@ -244,7 +243,7 @@ class Outline:
         return sorted(position for position in found if position is not None)
 
 
-def value_at(state: StateView, address: Path) -> Value:
+def value_at(state: Mapping[str, Value], address: Path) -> Value:
     """Return the value at an address of a state, or MISSING when nothing is there."""
     if not address or not isinstance(address[0], str) or address[0] not in state:
         return MISSING

@@ -4,12 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import compress, pairwise
+from typing import Protocol
 
 from unspool.model.entries import FULL, NOTE
-from unspool_tui.view.history_port import Columns
 
 BLOCK = 512
 """Entries whose maximum is remembered together; a million entries make 2,000 blocks."""
+
+
+class EntryColumns(Protocol):
+    """Arrays with one item an entry: those of a history, or those of its first pages while it is still being opened."""
+
+    @property
+    def timestamp_ns(self) -> Sequence[int]: ...
+
+    @property
+    def kind(self) -> Sequence[int]: ...
+
+    @property
+    def added(self) -> Sequence[int]: ...
+
+    @property
+    def modified(self) -> Sequence[int]: ...
+
+    @property
+    def deleted(self) -> Sequence[int]: ...
+
+    @property
+    def stored(self) -> Sequence[int]: ...
+
+    @property
+    def full_bytes(self) -> Sequence[int]: ...
 
 
 class Overview:
@@ -105,7 +130,7 @@ class Ledger:
         "_base", "_columns", "_kinds", "_longest", "_seen", "as_full", "first", "full_stored", "note_stored", "overview", "ready", "stored",
     )  # fmt: skip
 
-    def __init__(self, columns: Columns, first: int = 0) -> None:
+    def __init__(self, columns: EntryColumns, first: int = 0) -> None:
         """Start with nothing seen; `catch_up` does the rest, and until then the ledger is not ready.
 
         Args:
@@ -126,7 +151,7 @@ class Ledger:
         self.overview = Overview(columns.stored, first)
 
     @property
-    def columns(self) -> Columns:
+    def columns(self) -> EntryColumns:
         """The arrays that the ledger sums up."""
         return self._columns
 
