@@ -32,7 +32,6 @@ if TYPE_CHECKING:
         SnapshotFailed,
         StorageFull,
     )
-    from unspool.events.hashing import event_hash
     from unspool.events.histories import EventMetadata, archive_history, archive_spaces, source_history
     from unspool.events.log import EventLog
     from unspool.events.moments import EventLogConfig, StateReducer, last_write_wins
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
         StorageReport,
     )
     from unspool.events.replay import SourceForm, source_hash
-    from unspool.events.storage import StoragePressure, StoragePressureLevel, get_storage_pressure
+    from unspool.events.rows import StoragePressure, StoragePressureLevel, event_hash, get_storage_pressure
     from unspool.events.syntax.ast_diff import apply_ast_diff, ast_diff
 
 _MODULES = {
@@ -61,14 +60,13 @@ _MODULES = {
     "diff_storage": "ReconstructedSource reconstruct_source write_diff_event write_fork_event write_genesis_event",
     "diff_types": "AstDiffOperation DiffOperationType ScopeMetadata",
     "errors": "DatabaseError EventLogError EventLogErrorCode ImportFailed IntegrityViolation InvalidEvent InvalidQuery SnapshotFailed StorageFull",
-    "hashing": "event_hash",
     "histories": "EventMetadata archive_history archive_spaces source_history",
     "log": "EventLog",
     "moments": "EventLogConfig StateReducer last_write_wins",
     "recording": "record_file source_bytes write_source",
     "records": "BrokenLink CompactionReport Event EventDraft EventPage EventType Head ImportReport IntegrityReport Snapshot SpaceStorage StorageReport",
     "replay": "SourceForm source_hash",
-    "storage": "StoragePressure StoragePressureLevel get_storage_pressure",
+    "rows": "StoragePressure StoragePressureLevel event_hash get_storage_pressure",
     "syntax.ast_diff": "apply_ast_diff ast_diff",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

@@ -11,12 +11,21 @@ from unspool.errors import UnsupportedValue
 from unspool.events.canonical import MAX_EXACT_INTEGER, PROTO_KEY, join_surrogates, plain_json
 from unspool.events.database import Database, place_of
 from unspool.events.errors import DatabaseError, IntegrityViolation, InvalidEvent, StorageFull
-from unspool.events.hashing import broken_link, sealed
 from unspool.events.json_text import parse_json
 from unspool.events.moments import Moment, moment
 from unspool.events.records import Event, EventDraft, EventType
-from unspool.events.rows import JsonColumn, Packed, event_of, pack_hash, pack_id, pack_text
-from unspool.events.storage import BLOCKED_RATIO, used_bytes
+from unspool.events.rows import (
+    BLOCKED_RATIO,
+    JsonColumn,
+    Packed,
+    broken_link,
+    event_of,
+    pack_hash,
+    pack_id,
+    pack_text,
+    sealed,
+    used_bytes,
+)
 from unspool.model.paths import Path, format_path
 from unspool.model.values import Value
 

@@ -17,12 +17,11 @@ from unspool.events.appending import checked_end, event_json, find_space, insert
 from unspool.events.canonical import plain_json
 from unspool.events.database import Database, place_of
 from unspool.events.errors import ImportFailed, IntegrityViolation, InvalidEvent, InvalidQuery
-from unspool.events.hashing import broken_link
 from unspool.events.json_text import parse_json
 from unspool.events.moments import moment
 from unspool.events.queries import events_after, query_moment
 from unspool.events.records import Event, EventType, ImportReport
-from unspool.events.rows import JsonColumn
+from unspool.events.rows import JsonColumn, broken_link
 from unspool.events.snapshots import CHUNK_EVENTS
 from unspool.model.values import Value
 

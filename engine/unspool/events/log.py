@@ -25,10 +25,8 @@ from unspool.events.records import (
     StorageReport,
 )
 from unspool.events.replay import SourceState
-from unspool.events.rows import JsonColumn, unpack_text
-from unspool.events.snapshots import create_snapshot, list_snapshots, reconstruct_state, snapshot_is_due
-from unspool.events.storage import storage_report
-from unspool.events.verification import verify
+from unspool.events.rows import JsonColumn, storage_report, unpack_text
+from unspool.events.snapshots import create_snapshot, list_snapshots, reconstruct_state, snapshot_is_due, verify
 from unspool.model.cache import BoundedCache
 from unspool.model.values import Value
 

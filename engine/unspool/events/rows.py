@@ -1,24 +1,162 @@
-"""Columns and values: how ids, hashes and JSON are packed into the database.
-
-A UUID is 16 bytes, a hash 32. JSON is text, or a zstd frame (with `database.PAYLOAD_WORDS` as its dictionary) where that
-is smaller. Text with half a character (a lone surrogate) has no UTF-8 form: it is a BLOB, marked with 16 zero bytes.
-"""
+"""The hash that ties an event to the one before it (E-35, E-36)."""
 
 from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, Final
 
 import zstandard
 
-from unspool.events.canonical import has_lone_surrogate, join_surrogates
-from unspool.events.database import PAYLOAD_WORDS, place_of
+from unspool.events.canonical import PROTO_KEY, canonical_json, has_lone_surrogate, join_surrogates, sha256_hex
+from unspool.events.database import PAYLOAD_WORDS, Database, place_of
 from unspool.events.errors import DatabaseError
 from unspool.events.json_text import parse_json
 from unspool.events.moments import moment
-from unspool.events.records import Event, EventType
+from unspool.events.records import BrokenLink, Event, EventType, SpaceStorage, StorageReport
 from unspool.model.values import Value
+
+GAP: Final = "an event is missing or out of order"
+"""What the reason of a broken link begins with where numbers do not follow each other."""
+
+
+def event_hash(event: Event) -> str:
+    """Hash an event: SHA-256 over the canonical form of all its fields but the hash itself."""
+    return sha256_hex(
+        canonical_json(
+            {
+                "id": event.id,
+                "payload": event.payload,
+                "previousHash": event.previous_hash,
+                "sequenceNumber": event.sequence_number,
+                "spaceId": event.space_id,
+                "timestamp": event.timestamp,
+                "type": event.type.value,
+                "version": event.version,
+            }
+        )
+    )
+
+
+def sealed(event: Event) -> Event:
+    """Return the event with its hash filled in."""
+    return replace(event, hash=event_hash(event))
+
+
+def broken_link(event: Event, previous: Event | None) -> BrokenLink | None:
+    """Say what is wrong with an event as the follower of `previous` (None: as the first of its space)."""
+    expected_number = previous.sequence_number + 1 if previous else 1
+    if event.sequence_number != expected_number:
+        reason = f"{GAP}: number {event.sequence_number} stands where {expected_number} is due"
+        return _link(event, reason, previous.hash if previous else None, event.previous_hash)
+    expected_hash = previous.hash if previous else None
+    if event.previous_hash != expected_hash:
+        return _link(event, "it does not follow the event before it", expected_hash, event.previous_hash)
+    recomputed = event_hash(event)
+    if event.hash != recomputed:
+        return _link(event, "its content does not match its hash", recomputed, event.hash)
+    if _holds_uncovered(event.payload):
+        return _link(event, f"its payload has a key {PROTO_KEY!r}, whose content no hash covers", None, event.hash)
+    return None
+
+
+def _holds_uncovered(payload: Value) -> bool:
+    """Whether a payload holds what the canonical form leaves out: anybody could have put it there afterwards."""
+    pending = [payload]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if PROTO_KEY in value:
+                return True
+            pending.extend(value.values())
+        elif isinstance(value, list | tuple):
+            pending.extend(value)
+    return False
+
+
+def _link(event: Event, reason: str, expected: str | None, actual: str | None) -> BrokenLink:
+    return BrokenLink(event.space_id, event.sequence_number, event.id, reason, expected, actual)
+
+
+class StoragePressureLevel(StrEnum):
+    """How full the budget is."""
+
+    NORMAL = "NORMAL"
+    COMPACT = "COMPACT"
+    EXPORT_PROMPT = "EXPORT_PROMPT"
+    AGGRESSIVE = "AGGRESSIVE"
+    BLOCKED = "BLOCKED"
+
+
+@dataclass(frozen=True, slots=True)
+class StoragePressure:
+    """A level, the part of the budget in use (at most 1), and what to do."""
+
+    level: StoragePressureLevel
+    usage_ratio: float
+    recommendation: str
+
+
+BLOCKED_RATIO: Final = 0.9
+_LEVELS: Final = (
+    (
+        BLOCKED_RATIO,
+        StoragePressureLevel.BLOCKED,
+        "open no new space; export old ones to archives or raise the budget",
+    ),
+    (0.8, StoragePressureLevel.AGGRESSIVE, "export old spaces to archives now"),
+    (0.7, StoragePressureLevel.EXPORT_PROMPT, "offer to export old spaces to archives"),
+    (0.5, StoragePressureLevel.COMPACT, "compact spaces that are seldom read"),
+    (0.0, StoragePressureLevel.NORMAL, "nothing to do"),
+)
+
+
+def get_storage_pressure(report: StorageReport, available_bytes: int) -> StoragePressure:
+    """Weigh a report against a budget.
+
+    Args:
+        report: what the log holds; its `estimated_bytes` count.
+        available_bytes: the budget; zero or less is no budget at all, and blocks.
+    """
+    if available_bytes <= 0:
+        return StoragePressure(StoragePressureLevel.BLOCKED, 1.0, "there is no budget; give the log some room")
+    ratio = min(report.estimated_bytes / available_bytes, 1.0)
+    level, advice = next((level, advice) for floor, level, advice in _LEVELS if ratio >= floor)
+    return StoragePressure(level, ratio, advice)
+
+
+def used_bytes(database: Database) -> int:
+    """Return the UTF-8 bytes of all events and snapshots as JSON."""
+    with database.reading():
+        return int(
+            database.value(
+                "SELECT (SELECT coalesce(sum(bytes), 0) FROM spaces) + (SELECT coalesce(sum(bytes), 0) FROM snapshots)"
+            )
+        )
+
+
+def storage_report(database: Database) -> StorageReport:
+    """Count what the log holds, in all and by space; bytes are counted, not guessed."""
+    with database.reading() as connection:
+        spaces = connection.execute(
+            "SELECT space_id, (SELECT count(*) FROM events WHERE place > spaces.space * 4294967296"
+            " AND place < (spaces.space + 1) * 4294967296), bytes FROM spaces ORDER BY space"
+        ).fetchall()
+        oldest = database.value("SELECT timestamp FROM events ORDER BY moment, place LIMIT 1")
+        newest = database.value("SELECT timestamp FROM events ORDER BY moment DESC, place DESC LIMIT 1")
+        return StorageReport(
+            total_events=sum(row[1] for row in spaces),
+            total_snapshots=database.value("SELECT count(*) FROM snapshots"),
+            estimated_bytes=used_bytes(database),
+            oldest_event=oldest,
+            newest_event=newest,
+            spaces=tuple(SpaceStorage(unpack_text(space_id), count, size) for space_id, count, size in spaces),
+            file_bytes=database.file_bytes(),
+        )
+
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 _HASH: Final = re.compile(r"[0-9a-f]{64}\Z")

@@ -14,9 +14,8 @@ from unspool.history.verdict import Problem
 from unspool.model.progress import Cancelled, Progress, never
 from unspool.model.values import Value
 from unspool.query.doubts import refuse_unknown
-from unspool.query.expressions import Answer, Expression, Predicate
+from unspool.query.expressions import Answer, Expression, Predicate, PythonQuestion
 from unspool.query.lineage import Places, Stretch, concerns, line_to, stretches_back, touching, windows
-from unspool.query.python_questions import PythonQuestion
 from unspool.query.reading import StateReader, Wire
 
 

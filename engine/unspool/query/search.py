@@ -26,9 +26,8 @@ from unspool.query.bisect import Bisection, Flip
 from unspool.query.doubts import refuse_unknown
 from unspool.query.errors import ExpressionError
 from unspool.query.expression_functions import plain
-from unspool.query.expressions import Answer, Expression, Predicate
+from unspool.query.expressions import Answer, Expression, Predicate, PythonQuestion
 from unspool.query.lineage import Stretch, stretches_back, windows
-from unspool.query.python_questions import PythonQuestion
 from unspool.query.reading import EMPTY_STATE, StateReader, Wire
 from unspool.query.search_queries import ComparisonQuery, PatternQuery, Query, Span, TextQuery, parse_query
 from unspool.query.value_parts import children, differences

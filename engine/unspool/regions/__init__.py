@@ -7,10 +7,7 @@ it, `DeltaRecorder` records the next ones. Nothing is stored for regions that no
 from unspool.errors import RegionError
 from unspool.regions.address import Position, RegionAddress, RingworldAddress, hash_seed
 from unspool.regions.apply import Applied, apply_delta, apply_deltas, replay_to
-from unspool.regions.conservation import Audit, ItemAccount, audit, require_fate
-from unspool.regions.deltas import RegionDelta, in_tick_order
-from unspool.regions.effects import Conflict, Effect, Movement, MovementKind, Reducer, Write
-from unspool.regions.errors import (
+from unspool.regions.checks import (
     AmbiguousByteOrder,
     DeltaConflict,
     FateRequired,
@@ -24,17 +21,30 @@ from unspool.regions.errors import (
     UnknownAction,
     UnknownFate,
 )
+from unspool.regions.conservation import Audit, ItemAccount, audit, require_fate
+from unspool.regions.deltas import (
+    Conflict,
+    Effect,
+    Movement,
+    MovementKind,
+    Reducer,
+    RegionDelta,
+    Write,
+    in_tick_order,
+)
 from unspool.regions.folding import compress_deltas
 from unspool.regions.formats import (
+    DirectoryStorage,
     FileForm,
     RegionDocument,
+    RegionStorage,
+    SqliteStorage,
     decode_region,
     encode_region,
     read_region_file,
     write_region_file,
 )
 from unspool.regions.generator import RegionTemplate, World, demo_world, generate_region
-from unspool.regions.multiplayer import MultiplayerRegionDelta
 from unspool.regions.payloads import (
     BuildingDelta,
     CustomDelta,
@@ -50,9 +60,14 @@ from unspool.regions.payloads import (
 from unspool.regions.recorder import DeltaRecorder
 from unspool.regions.records import HeaderlessRecords, read_records, write_records
 from unspool.regions.region import Building, ItemStack, Layer, Npc, Region, RegionView, unknown_region
-from unspool.regions.region_file import Base, RegionDeltaComponent, RegionDeltaFile, SnapshotReference
+from unspool.regions.region_file import (
+    Base,
+    MultiplayerRegionDelta,
+    RegionDeltaComponent,
+    RegionDeltaFile,
+    SnapshotReference,
+)
 from unspool.regions.state import RegionMoment, RegionSnapshot, region_history, region_state
-from unspool.regions.storage import DirectoryStorage, RegionStorage, SqliteStorage
 from unspool.regions.store import LoadedRegion, RegionStore
 from unspool.regions.table import STANDARD_ACTIONS, ActionRule, ActionTable
 

@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from unspool.model.values import MISSING, Value
-from unspool.regions.checks import U16_MAX, U32_MAX, need_object, need_text, need_whole, only_fields
-from unspool.regions.errors import InvalidRegionValue
+from unspool.regions.checks import (
+    U16_MAX,
+    U32_MAX,
+    InvalidRegionValue,
+    need_object,
+    need_text,
+    need_whole,
+    only_fields,
+)
 
 MEGASEGMENTS: Final = 1000
 REGIONS_PER_MEGASEGMENT: Final = 100

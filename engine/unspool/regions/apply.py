@@ -11,10 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from unspool.regions.address import Position
-from unspool.regions.checks import freeze
-from unspool.regions.deltas import RegionDelta, in_tick_order
-from unspool.regions.effects import Conflict, Effect, Movement, Write
-from unspool.regions.errors import DeltaConflict, InvalidRegionValue
+from unspool.regions.checks import DeltaConflict, InvalidRegionValue, freeze
+from unspool.regions.deltas import Conflict, Effect, Movement, RegionDelta, Write, in_tick_order
 from unspool.regions.region import Key, Layer, Region
 from unspool.regions.table import STANDARD_ACTIONS, ActionTable
 

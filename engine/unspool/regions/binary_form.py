@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from unspool.model.values import Value
-from unspool.regions.checks import MAX_NESTING, U8_MAX
-from unspool.regions.errors import OutOfRange, RegionFileError
+from unspool.regions.checks import MAX_NESTING, U8_MAX, OutOfRange, RegionFileError
 from unspool.regions.payloads import ACTION_CODES, ACTION_ORDER
 from unspool.regions.records import RECORD_HEADS, ByteOrder, RawRecord, compact, load_json, pack_record, walk_records
 

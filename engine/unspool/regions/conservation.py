@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from unspool.model.values import Value
 from unspool.regions.apply import Applied, apply_deltas
-from unspool.regions.deltas import RegionDelta
-from unspool.regions.effects import MovementKind
-from unspool.regions.errors import FateRequired, InvalidRegionValue
+from unspool.regions.checks import FateRequired, InvalidRegionValue
+from unspool.regions.deltas import MovementKind, RegionDelta
 from unspool.regions.payloads import CustomDelta, DeltaAction, FateKind, ItemDelta, read_items
 from unspool.regions.region import Region
 from unspool.regions.table import STANDARD_ACTIONS, ActionTable

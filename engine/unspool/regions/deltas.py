@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from enum import StrEnum
+from typing import Any, Final, Self
 
 from unspool.model.values import MISSING, Value
 from unspool.regions.address import Position
 from unspool.regions.checks import (
     EMPTY,
     U32_MAX,
+    InvalidRegionValue,
+    UnknownAction,
     freeze_extra,
     need_list,
     need_object,
@@ -20,8 +23,8 @@ from unspool.regions.checks import (
     set_frozen,
     thaw,
 )
-from unspool.regions.errors import InvalidRegionValue, UnknownAction
 from unspool.regions.payloads import STANDARD_ACTION, Payload, payload_for
+from unspool.regions.region import Key, RegionView
 
 _FIELDS: Final = ("tick", "action", "position", "data")
 
@@ -114,3 +117,63 @@ def read_deltas(raw: Value, name: str, known_actions: Container[str] = STANDARD_
 def in_tick_order(deltas: Iterable[RegionDelta]) -> tuple[RegionDelta, ...]:
     """Return deltas as they apply: by tick; equal ticks keep the order they are given in (row R-31)."""
     return tuple(sorted(deltas, key=lambda delta: delta.tick))
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One cell of one layer gets a new value; None empties it."""
+
+    layer: str
+    key: Key
+    value: Any
+
+
+class MovementKind(StrEnum):
+    """How items cross the border of what a region holds; `unstated` is leaving without a fate."""
+
+    ARRIVED = "arrived"
+    TAKEN = "taken"
+    DESTROYED = "destroyed"
+    TRANSFORMED = "transformed"
+    CORRUPTED = "corrupted"
+    UNSTATED = "unstated"
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Items that came into the region or left it (rows R-56, R-57)."""
+
+    item_id: str
+    quantity: int
+    kind: MovementKind
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """All that one delta does.
+
+    Attributes:
+        writes: what changes, in order.
+        conflicts: in words, where the region was not as the delta says; the writes still make the delta hold,
+            because what a player did outranks what was generated.
+        movements: items that came or left.
+    """
+
+    writes: tuple[Write, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    movements: tuple[Movement, ...] = ()
+
+
+Reducer = Callable[[RegionView, RegionDelta], Effect]
+"""A pure function: what a delta does to a region, seen but not touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A place where a delta and its region disagree."""
+
+    delta: RegionDelta
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.delta}: {self.reason}"

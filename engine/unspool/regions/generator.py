@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from unspool.regions.address import Position, RegionAddress, hash_seed
-from unspool.regions.checks import FrozenObject, Number
-from unspool.regions.errors import InvalidRegionValue
+from unspool.regions.checks import FrozenObject, InvalidRegionValue, Number
 from unspool.regions.region import Chest, Door, ItemStack, Layer, Npc, Region, Rock, Thing, Tree
 from unspool.regions.region_file import Base
 from unspool.regions.table import STANDARD_ACTIONS, ActionTable

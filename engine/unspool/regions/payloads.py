@@ -11,7 +11,9 @@ from unspool.model.values import MISSING, Value
 from unspool.regions.address import Position
 from unspool.regions.checks import (
     EMPTY,
+    InvalidRegionValue,
     Number,
+    UnknownFate,
     describe,
     freeze_extra,
     freeze_object,
@@ -26,7 +28,6 @@ from unspool.regions.checks import (
     set_frozen,
     thaw,
 )
-from unspool.regions.errors import InvalidRegionValue, UnknownFate
 
 
 class DeltaAction(StrEnum):

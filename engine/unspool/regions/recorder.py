@@ -8,10 +8,9 @@ from typing import Final, Self
 
 from unspool.model.values import Value
 from unspool.regions.address import REGION_HEIGHT, REGION_WIDTH, Position, RegionAddress, as_position
-from unspool.regions.checks import Number, need_whole
+from unspool.regions.checks import InvalidRegionValue, NotInRegion, Number, OutOfRange, need_whole
 from unspool.regions.conservation import require_fate
 from unspool.regions.deltas import RegionDelta
-from unspool.regions.errors import InvalidRegionValue, NotInRegion, OutOfRange
 from unspool.regions.payloads import Payload, payload_for
 from unspool.regions.region import unknown_region
 from unspool.regions.shelf import OpenVisit, StoredFile

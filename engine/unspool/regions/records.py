@@ -13,9 +13,16 @@ from unspool.errors import RegionError
 from unspool.model.limits import in_force, json_holds_more_than
 from unspool.model.values import Value
 from unspool.regions.address import Position
-from unspool.regions.checks import U8_MAX, U16_MAX, U32_MAX
+from unspool.regions.checks import (
+    U8_MAX,
+    U16_MAX,
+    U32_MAX,
+    AmbiguousByteOrder,
+    InvalidRegionValue,
+    OutOfRange,
+    RegionFileError,
+)
 from unspool.regions.deltas import RegionDelta, in_tick_order
-from unspool.regions.errors import AmbiguousByteOrder, InvalidRegionValue, OutOfRange, RegionFileError
 from unspool.regions.payloads import ACTION_CODES, ACTION_ORDER
 
 _BOM: Final = b"\xef\xbb\xbf"

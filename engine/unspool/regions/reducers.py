@@ -11,10 +11,8 @@ import msgspec
 
 from unspool.model.values import Value
 from unspool.regions.address import Position
-from unspool.regions.checks import EMPTY, FrozenObject, need_whole
-from unspool.regions.deltas import RegionDelta
-from unspool.regions.effects import Effect, Movement, MovementKind, Write
-from unspool.regions.errors import InvalidRegionValue
+from unspool.regions.checks import EMPTY, FrozenObject, InvalidRegionValue, need_whole
+from unspool.regions.deltas import Effect, Movement, MovementKind, RegionDelta, Write
 from unspool.regions.payloads import (
     BuildingDelta,
     CustomDelta,

@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from unspool.regions.address import RegionAddress
+from unspool.regions.checks import RegionFileError, SnapshotMissing
 from unspool.regions.deltas import RegionDelta
-from unspool.regions.errors import RegionFileError, SnapshotMissing
-from unspool.regions.formats import FileForm, RegionDocument, decode_region, encode_region
-from unspool.regions.multiplayer import MultiplayerRegionDelta
+from unspool.regions.formats import FileForm, RegionDocument, RegionStorage, decode_region, encode_region
 from unspool.regions.records import HeaderlessRecords
-from unspool.regions.region_file import Base, RegionDeltaFile
+from unspool.regions.region_file import Base, MultiplayerRegionDelta, RegionDeltaFile
 from unspool.regions.state import RegionSnapshot
-from unspool.regions.storage import RegionStorage
 from unspool.regions.table import ActionTable
 
 StoredFile = RegionDeltaFile | MultiplayerRegionDelta

@@ -15,10 +15,17 @@ import msgspec
 from unspool.model.values import MISSING, Value
 from unspool.regions.address import Position, RegionAddress
 from unspool.regions.apply import RegionDraft, effect_of
-from unspool.regions.checks import freeze, need_list, need_number, need_object, need_text, need_whole, thaw
-from unspool.regions.deltas import RegionDelta, in_tick_order, read_deltas
-from unspool.regions.effects import Effect
-from unspool.regions.errors import InvalidRegionValue
+from unspool.regions.checks import (
+    InvalidRegionValue,
+    freeze,
+    need_list,
+    need_number,
+    need_object,
+    need_text,
+    need_whole,
+    thaw,
+)
+from unspool.regions.deltas import Effect, RegionDelta, in_tick_order, read_deltas
 from unspool.regions.payloads import STANDARD_ACTION
 from unspool.regions.region import (
     Building,

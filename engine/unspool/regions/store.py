@@ -11,20 +11,22 @@ from typing import Self
 
 from unspool.regions.address import RegionAddress
 from unspool.regions.apply import Applied, apply_deltas, apply_parts
-from unspool.regions.checks import Number
+from unspool.regions.checks import InvalidRegionValue, Number, RegionFileError, RegionWarning
 from unspool.regions.conservation import Audit, balance
-from unspool.regions.deltas import RegionDelta
-from unspool.regions.effects import Conflict
-from unspool.regions.errors import InvalidRegionValue, RegionFileError, RegionWarning
+from unspool.regions.deltas import Conflict, RegionDelta
 from unspool.regions.folding import SNAPSHOT_THRESHOLD, compressed, merged_moments, split_foldable
-from unspool.regions.formats import FileForm
+from unspool.regions.formats import DirectoryStorage, FileForm, RegionStorage
 from unspool.regions.generator import World
-from unspool.regions.multiplayer import MultiplayerRegionDelta
 from unspool.regions.region import Region
-from unspool.regions.region_file import SNAPSHOT_TEMPLATE, Base, RegionDeltaFile, SnapshotReference
+from unspool.regions.region_file import (
+    SNAPSHOT_TEMPLATE,
+    Base,
+    MultiplayerRegionDelta,
+    RegionDeltaFile,
+    SnapshotReference,
+)
 from unspool.regions.shelf import OpenVisit, RegionShelf, StoredFile, Visits, with_recorded, with_visits
 from unspool.regions.state import RegionSnapshot
-from unspool.regions.storage import DirectoryStorage, RegionStorage
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,8 @@ from types import MappingProxyType
 from typing import Final, Self, cast
 
 from unspool.regions.address import Position
-from unspool.regions.checks import canonical, freeze
-from unspool.regions.deltas import RegionDelta
-from unspool.regions.effects import Effect, Reducer, Write
-from unspool.regions.errors import InvalidRegionValue, UnknownAction
+from unspool.regions.checks import InvalidRegionValue, UnknownAction, canonical, freeze
+from unspool.regions.deltas import Effect, Reducer, RegionDelta, Write
 from unspool.regions.payloads import DeltaAction, ItemDelta, NPCDelta, TerrainDelta, read_items
 from unspool.regions.reducers import (
     DROPS,

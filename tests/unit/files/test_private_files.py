@@ -18,7 +18,7 @@ from unspool import Recorder, open_history
 from unspool.errors import ConfigError, HistoryLocked, UnreadableSource, UnspoolError
 from unspool.events import EventLog
 from unspool.query.repair import repair
-from unspool.regions.storage import DirectoryStorage, SqliteStorage
+from unspool.regions.formats import DirectoryStorage, SqliteStorage
 from unspool.sources.entries import Reading
 from unspool.sources.foreign import open_foreign
 from unspool_tui.cli import run

@@ -14,7 +14,7 @@ from question_histories import Told, histories, tell
 from unspool.history import History
 from unspool.query.bisect import bisect
 from unspool.query.errors import ExpressionError
-from unspool.query.python_questions import PythonQuestion
+from unspool.query.expressions import PythonQuestion
 from unspool.query.search import ChangeQuestion, changes_where, search
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore

@@ -104,8 +104,7 @@ def _query(text: str | None, expr: str | None, change: str | None, python: str |
     Raises:
         ExpressionError: an expression or pattern does not parse.
     """
-    from unspool.query.expressions import Expression
-    from unspool.query.python_questions import PythonQuestion
+    from unspool.query.expressions import Expression, PythonQuestion
     from unspool.query.search import ChangeQuestion, PatternQuery, parse_query
 
     if sum(one is not None for one in (text, expr, change, python)) != 1:
@@ -219,8 +218,7 @@ def _question(
         ExpressionError: it does not parse.
     """
     from unspool.query.bisect import bisect
-    from unspool.query.expressions import Expression
-    from unspool.query.python_questions import PythonQuestion
+    from unspool.query.expressions import Expression, PythonQuestion
     from unspool.query.search import ChangeQuestion, changes_where
 
     if change is not None:

@@ -17,8 +17,7 @@ from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound
 from unspool.query.value_parts import find
-from unspool.sources.exports.facts import entries_of, exact_time
-from unspool.sources.exports.options import ExportOptions
+from unspool.sources.exports.options import ExportOptions, entries_of, exact_time
 
 _FORMULA: Final = frozenset("=+-@|%\u2212")
 """Signs that begin a formula in a spreadsheet; some are taken for those of ASCII in their full width."""

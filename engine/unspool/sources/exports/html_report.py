@@ -22,9 +22,8 @@ from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
 from unspool.model.wire import decode, encode
 from unspool.query.lineage import forks
-from unspool.sources.exports.facts import entries_of
-from unspool.sources.exports.options import ExportOptions, Holes
-from unspool.sources.exports.rewriting import Part, list_part, object_part, rewritten
+from unspool.sources.exports.options import ExportOptions, Holes, entries_of
+from unspool.sources.tagged_values import Part, list_part, object_part, rewritten
 from unspool.sources.timestamps import iso_time
 
 _ACTIVE: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))

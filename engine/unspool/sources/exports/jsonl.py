@@ -6,9 +6,7 @@ from collections.abc import Iterator
 
 from unspool.history.history import History
 from unspool.model.json_text import to_json
-from unspool.sources.exports.facts import entries_of, entry_facts
-from unspool.sources.exports.options import ExportOptions
-from unspool.sources.exports.state_texts import StateTexts, tagged_member
+from unspool.sources.exports.options import ExportOptions, StateTexts, entries_of, entry_facts, tagged_member
 
 
 def lines(history: History, options: ExportOptions) -> Iterator[str]:

@@ -12,10 +12,8 @@ from unspool.model.entries import Entry
 from unspool.model.json_text import to_json
 from unspool.model.tags import Tagged
 from unspool.model.values import Value
-from unspool.sources.exports.facts import entries_of, milliseconds
-from unspool.sources.exports.options import ExportOptions
-from unspool.sources.exports.rewriting import Part, list_part, object_part, rewritten
-from unspool.sources.exports.state_texts import StateTexts
+from unspool.sources.exports.options import ExportOptions, StateTexts, entries_of, milliseconds
+from unspool.sources.tagged_values import Part, list_part, object_part, rewritten
 
 _EXACT_INTEGERS: Final = range(-(2**53) + 1, 2**53)
 """Integers that JavaScript keeps."""

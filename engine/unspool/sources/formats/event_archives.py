@@ -17,7 +17,6 @@ from unspool.errors import EventLogError, UnreadableSource
 from unspool.events.appending import find_space
 from unspool.events.archive import MAGIC, unpack_archive
 from unspool.events.database import APPLICATION_ID, TABLES
-from unspool.events.hashing import GAP, broken_link
 from unspool.events.histories import (
     EventMetadata,
     ForkBase,
@@ -32,7 +31,7 @@ from unspool.events.moments import moment
 from unspool.events.queries import rows_after
 from unspool.events.records import BrokenLink, Event, EventType, Head
 from unspool.events.replay import SOURCE_KEY, SourceState
-from unspool.events.rows import event_of
+from unspool.events.rows import GAP, broken_link, event_of
 from unspool.history.verdict import ChainFault
 from unspool.model.progress import Cancelled
 from unspool.model.values import State, Value

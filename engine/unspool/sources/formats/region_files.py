@@ -12,12 +12,10 @@ from unspool.history.verdict import ChainFault
 from unspool.model.progress import Cancelled
 from unspool.model.values import State, Value
 from unspool.regions.binary_form import MAGIC, decode_binary
-from unspool.regions.checks import EMPTY
+from unspool.regions.checks import EMPTY, AmbiguousByteOrder, InvalidRegionValue
 from unspool.regions.deltas import RegionDelta
-from unspool.regions.errors import AmbiguousByteOrder, InvalidRegionValue
 from unspool.regions.folding import MERGED, merged_moments
 from unspool.regions.formats import RegionDocument, decode_region
-from unspool.regions.multiplayer import MultiplayerRegionDelta
 from unspool.regions.records import (
     RECORD_HEAD_SIZE,
     RECORD_HEADS,
@@ -28,7 +26,7 @@ from unspool.regions.records import (
     read_records,
     walk_records,
 )
-from unspool.regions.region_file import COMPONENT_SCHEMA, COMPONENT_TYPE
+from unspool.regions.region_file import COMPONENT_SCHEMA, COMPONENT_TYPE, MultiplayerRegionDelta
 from unspool.regions.state import SNAPSHOT_FORM, RegionMoment, RegionSnapshot, region_history, region_state
 from unspool.regions.table import STANDARD_ACTIONS
 from unspool.sources.bytestream import CutShort, read_whole

@@ -24,9 +24,9 @@ from unspool.model.values import MISSING, Value, strict_equal
 from unspool.model.wire import encode
 from unspool.recorder.layout import Base, EncodedState
 from unspool.sources.bytestream import CutShort, read_whole
-from unspool.sources.document_states import DocumentRecords, document_entry
 from unspool.sources.documents import kind_of, parse_document
 from unspool.sources.entries import Findings, Progress, Reader, SourceEntry
+from unspool.sources.formats.states import DocumentRecords, document_entry
 from unspool.sources.json_exact import (
     BrokenText,
     Odd,

@@ -167,3 +167,32 @@ def open_reader(probe: Probe) -> Reader:
     if probe.shape is Shape.DOCUMENT and isinstance(probe.document, list) and not looks_like_lines(probe.path.name):
         return ItemsReader(probe.path, probe.document, interpreter, mtime_ns=probe.status.st_mtime_ns)
     return LinesReader(probe.path, interpreter, probe.limits, follows=probe.follows)
+
+
+def has_envelope(document: Value) -> bool:
+    """Say whether a document is a state in an envelope: besides `state`, an object, it must name a time."""
+    return is_envelope(document) and isinstance(document["state"], dict) and find_time(document) is not None
+
+
+def document_entry(document: Value, timestamp_ns: int, action: str = "", entry_id: str | None = None) -> SourceEntry:
+    """Return the entry of one document; time and action of an envelope go before the ones given."""
+    if not has_envelope(document):
+        return SourceEntry(as_state(document), timestamp_ns, action, entry_id=entry_id)
+    entry = enveloped_entry(document, timestamp_ns)
+    return replace(entry, action=entry.action or action, entry_id=entry.entry_id or entry_id)
+
+
+class DocumentRecords:
+    """Reads each record as a whole document."""
+
+    def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
+        """Return the entry of one document."""
+        yield document_entry(record, default_ns)
+
+    def finish(self) -> Iterable[SourceEntry]:
+        """Nothing is held back."""
+        return ()
+
+    def notices(self) -> Iterable[tuple[str, bool]]:
+        """Nothing to say about the whole."""
+        return ()
