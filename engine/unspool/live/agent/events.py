@@ -25,6 +25,7 @@ from unspool.live.agent.graph import END
 from unspool.live.agent.recording import Session
 from unspool.live.agent.sites import PURE, CodeSites, Site
 from unspool.live.agent.tracing import argument_names
+from unspool.live.agent.wire import short_name
 
 _TOOL_IDS = (3, 4)
 _NAME = "unspool"
@@ -442,7 +443,7 @@ class Monitoring:
             if sites is None:
                 return None
             if type(function) not in _FUNCTIONS_IN_C:
-                if session.exact and type(first).__name__ in _LAZY and session.enter():
+                if session.exact and short_name(type(first)) in _LAZY and session.enter():
                     try:
                         place = session.places.of(code, _line_at(code, offset))
                         session.look_at_all(place, sys._getframe(1), is_seen=True)

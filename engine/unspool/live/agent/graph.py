@@ -15,7 +15,7 @@ from typing import Any
 
 from unspool.live.agent.redaction import Cursor, Redaction
 from unspool.live.agent.shapes import Shape, Shapes
-from unspool.live.agent.wire import PLAIN, Cell
+from unspool.live.agent.wire import PLAIN, Cell, short_name
 
 _FEW_SPLICES = 16
 """Places of a row up to which each change is a splice of its own."""
@@ -747,7 +747,7 @@ def _named_rows(shape: Shape) -> Callable[[Any, int], tuple[list[Any] | None, li
         used: dict[str, int] = {}
         names = []
         for key in keys:
-            name = key if type(key) is str else repr(key) if type(key) in PLAIN else f"[{type(key).__name__}]"
+            name = key if type(key) is str else repr(key) if type(key) in PLAIN else f"[{short_name(type(key))}]"
             number = used[name] = used.get(name, 0) + 1
             names.append(name if number == 1 else f"{name} {number}")
         return names, values, more

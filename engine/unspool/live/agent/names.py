@@ -8,7 +8,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from unspool.live.agent.following import LOST, stored_attribute
-from unspool.live.agent.wire import mro_of
+from unspool.live.agent.wire import mro_of, type_name
 
 _MOST_INSTANCES = 1000
 
@@ -148,8 +148,11 @@ class Names:
         for watch in self.watches:
             if not watch.of_class:
                 continue
-            wanted = [base for base in mro_of(type(value)) if base.__qualname__ == watch.atom]
-            if not wanted or (watch.module and not self._is_module(watch.module, wanted[0].__module__)):
+            wanted = [base for base in mro_of(type(value)) if type_name(base).endswith(f".{watch.atom}")]
+            if not wanted or (
+                watch.module
+                and not self._is_module(watch.module, type_name(wanted[0]).removesuffix(f".{watch.atom}"))
+            ):
                 continue
             if any(held() is value for _, held in watch.instances) or len(watch.instances) >= _MOST_INSTANCES:
                 continue

@@ -15,7 +15,7 @@ from unspool.live.agent.graph import Graph, Node, Patch
 from unspool.live.agent.names import Frames, Names
 from unspool.live.agent.redaction import Redaction
 from unspool.live.agent.sites import SOURCES, CodeSites, Place, Places, Site, read_code
-from unspool.live.agent.wire import Link, mro_of, type_name
+from unspool.live.agent.wire import Link, mro_of, short_name, type_name
 
 _WINDOW = 0.1
 """Seconds over which the entries of a place are counted against its rate."""
@@ -46,6 +46,7 @@ class Session:
         doubt: something may have changed that nobody saw.
         holders: identities of what the names lead through.
         on_owner: called with code at whose end something is to settle.
+        on_too_many_faults: called when the agent had better be gone.
         on_new_kinds: called with types that became part of the state.
         is_over: nothing is recorded any more.
         reads_calls: calls are sites too, because no event hands over what they change.
@@ -79,6 +80,7 @@ class Session:
         self.when = compile(self.config["when"], "--when", "eval") if self.config["when"] else None
         self.prefixes = tuple(os.path.join(os.path.realpath(item), "") for item in self.config["prefix"])
         self.on_owner: Callable[[CodeType], None] = lambda _: None
+        self.on_too_many_faults: Callable[[], None] = lambda: None
         self.on_new_kinds: Callable[[set[type]], None] = lambda _: None
         self.doubt = self.is_over = self.is_paused = self.reads_calls = False
         self.last_event = 0.0
@@ -159,15 +161,19 @@ class Session:
         if not isinstance(error, Exception) or not _is_ours(error):
             self.resync()
             raise error
+        if isinstance(error, RecursionError | MemoryError):
+            # The program itself is at that limit.
+            self.resync()
+            return
         if len(self.faults) < _MOST_FAULTS:
-            self.faults.append(f"{type(error).__name__}: {_last_line(error)}")
+            self.faults.append(f"{short_name(type(error))}: {_last_line(error)}")
         try:
             self.resync()
             self.link.send({"m": "error", "text": self.faults[-1], "fatal": False, "where": "agent"})
         except Exception:  # noqa: BLE001 - whatever it is, the program goes on
             self.is_over = True
-        if len(self.faults) >= _MOST_FAULTS:
-            self.is_over = True
+        if len(self.faults) >= _MOST_FAULTS and not self.is_over:
+            self.on_too_many_faults()
 
     def resync(self) -> None:
         """Begin anew with what the state is: after a fault, nothing that was known of it can be relied on."""
@@ -437,6 +443,7 @@ class Session:
                 known = self._pending.get(node.id)
                 self._pending[node.id] = (node, below or (known is not None and known[1]))
             self._pending_count += 1
+            self.statistics["merged"] += 1
             self._pending_place = place
             self._pending_capped = is_capped and not is_behind
             if is_capped and place is not None:
@@ -449,7 +456,6 @@ class Session:
             extra["merged"] = self._pending_count
             if self._pending_capped:
                 extra["capped"] = True
-            self.statistics["merged"] += self._pending_count
             self._clear_pending()
             key = LOST
         self._commit(place, frame, nodes, below=below, extra=extra, key=key)
@@ -460,9 +466,11 @@ class Session:
         self._pending_place = None
         self._pending_capped = False
 
-    def flush_pending(self, frame: FrameType | None) -> None:
-        """Make an entry of what a capped place changed since its last one."""
-        if not self._pending or self.link.is_behind or (self.when is not None and not self._is_when()):
+    def flush_pending(self, frame: FrameType | None, *, is_last: bool = False) -> None:
+        """Make an entry of what a capped place changed since its last one, or of whatever waits at the end."""
+        if not self._pending or (self.when is not None and not self._is_when()):
+            return
+        if self.link.is_behind and not is_last:
             return
         nodes = [node for node, _ in self._pending.values() if not node.is_dead]
         below = any(item for _, item in self._pending.values())
@@ -470,7 +478,6 @@ class Session:
         extra: dict[str, Any] = {"merged": count - 1} if count > 1 else {}
         if self._pending_capped:
             extra["capped"] = True
-        self.statistics["merged"] += count - 1
         self._clear_pending()
         self._commit(place, frame, nodes, below=below, extra=extra)
 
@@ -731,7 +738,7 @@ def _task_name() -> str:
     if task is None:
         tasks = sys.modules.get("asyncio.tasks")
         task = getattr(tasks, "_current_tasks", {}).get(loop) if loop is not None else None
-    return str(task.get_name()) if task is not None and type(task).__module__ == "_asyncio" else ""
+    return str(task.get_name()) if task is not None and type_name(type(task)).startswith("_asyncio.") else ""
 
 
 _OWN_FILE = _stem.__code__.co_filename

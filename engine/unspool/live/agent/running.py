@@ -52,6 +52,7 @@ class Agent:
         except BaseException:
             self.link.close()
             raise
+        self.session.on_too_many_faults = lambda: self.give_up()
         self.control = Control(self.session, self._look_again, self.detach)
         self.link.send(self._hello(full, main_file))
 
@@ -111,9 +112,12 @@ class Agent:
         session = self.session
         if session.pid != os.getpid():
             return
+        # No thread can be started at the end of a program.
+        session.on_event = None
         if session.enter():
             try:
                 if why == "exit":
+                    session.flush_pending(None, is_last=True)
                     session.look_at_all(None, None)
                 if self._eyes is not None:
                     self._eyes.stop()
@@ -128,6 +132,15 @@ class Agent:
         """End the recording while the program goes on."""
         atexit.unregister(self._at_exit)
         self.end(why)
+
+    def give_up(self) -> None:
+        """End the recording in the middle of a turn, after too many faults."""
+        session = self.session
+        if self._eyes is not None:
+            self._eyes.stop()
+        session.bye("fault")
+        atexit.unregister(self._at_exit)
+        _here.clear()
 
     def _at_exit(self) -> None:
         try:

@@ -231,7 +231,7 @@ class Shapes:
 
     def text(self, value: Any) -> str:
         """Return a short text of what is only named: one that is had without running code of the program."""
-        name = getattr(value, "name", None) if type(value).__module__ == "_io" else None
+        name = getattr(value, "name", None) if type_name(type(value)).startswith("_io.") else None
         return name if type(name) is str else ""
 
 

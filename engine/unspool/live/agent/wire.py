@@ -39,6 +39,11 @@ def type_name(kind: type) -> str:
     return f"{module if type(module) is str else '?'}.{_type_name(kind)}"
 
 
+def short_name(kind: type) -> str:
+    """Return the name of a class without its module and the classes around it."""
+    return str(_type_name(kind)).rpartition(".")[2]
+
+
 def base64_text(data: bytes) -> str:
     """Return bytes as base64 text."""
     return binascii.b2a_base64(data, newline=False).decode("ascii")

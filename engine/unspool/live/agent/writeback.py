@@ -16,7 +16,7 @@ from typing import Any
 from unspool.live.agent.following import LOST, stored_attribute
 from unspool.live.agent.recording import Session
 from unspool.live.agent.shapes import dict_getter, slots_of
-from unspool.live.agent.wire import Cell, leaf_maker, mro_of, type_name
+from unspool.live.agent.wire import Cell, leaf_maker, mro_of, short_name, type_name
 
 _MOST_TOLD = 200
 _DEEPEST = 200
@@ -357,7 +357,9 @@ class WriteBack:
             held = type.__dict__["__dict__"].__get__(base)
             for name in ("__setattr__", "__setitem__", "__delitem__"):
                 if type(held.get(name)) is FunctionType:
-                    return f"{base.__name__} has its own {name}, which writing in place would pass by; force does so"
+                    return (
+                        f"{short_name(base)} has its own {name}, which writing in place would pass by; force does so"
+                    )
         return ""
 
     # Values that are not there.
@@ -490,7 +492,7 @@ def _step(key: Any) -> str:
     if type(key) is str:
         escaped = key.replace("\\", "\\\\").replace('"', '\\"')
         return f'["{escaped}"]'
-    return f"[{key!r}]" if type(key) in (int, float, bool, type(None), bytes) else f"[{type(key).__name__}]"
+    return f"[{key!r}]" if type(key) in (int, float, bool, type(None), bytes) else f"[{short_name(type(key))}]"
 
 
 def _same_cell(left: Cell, right: Cell) -> bool:
