@@ -95,8 +95,8 @@ def handler(number, frame):
 signal.signal(signal.SIGALRM, handler)
 caught = 0
 for turn in range(20):
-    signal.setitimer(signal.ITIMER_REAL, 0.003)
     try:
+        signal.setitimer(signal.ITIMER_REAL, 0.003)
         while True:
             X["n"] += 1
             X.setdefault("list", []).append(X["n"])

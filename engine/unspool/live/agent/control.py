@@ -127,7 +127,7 @@ class Control:
         if not link.is_open:
             self._detach()
             return False
-        if not session.enter(is_timer=True):
+        if not session.enter(is_planned=True):
             return False
         try:
             link.push()
@@ -162,7 +162,7 @@ class Control:
                 self._has_jumped = False
                 self._in_turn(session.emit_jump)
             return
-        if not session.enter(is_timer=True):
+        if not session.enter(is_planned=True):
             return
         try:
             if kind == "pause":
@@ -181,7 +181,7 @@ class Control:
         session.link.send(answer)
 
     def _in_turn(self, call: Callable[[], None]) -> None:
-        if self._session.enter(is_timer=True):
+        if self._session.enter(is_planned=True):
             try:
                 call()
             finally:
@@ -213,7 +213,7 @@ class Control:
         busy = self._busy_place()
         if busy is not None:
             return busy, None
-        if not session.enter(is_timer=True):
+        if not session.enter(is_planned=True):
             return None, {"ok": False, "why": "the recording is over"}
         interval = sys.getswitchinterval()
         try:

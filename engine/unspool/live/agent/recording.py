@@ -19,7 +19,7 @@ from unspool.live.agent.wire import Link, mro_of, short_name, type_name
 
 _WINDOW = 0.1
 """Seconds over which the entries of a place are counted against its rate."""
-_LOCK_SECONDS = 5.0
+_LOCK_SECONDS = 2.0
 _BELOW = 2_000
 _LONG_ROW = 32
 """Nodes that are looked at below an object whose own code changes it."""
@@ -94,8 +94,9 @@ class Session:
         self._capped: dict[int, list[Any]] = {}
         self._is_project: dict[str, bool] = {}
         self._has_setters: dict[type, bool] = {}
-        self._lock = _thread.allocate_lock()
-        self._owner = 0
+        self._lock = _thread.RLock()
+        self._planned = 0
+        self._patience: float = _LOCK_SECONDS
         self.turns = self._turns_seen = 0
         self.on_event: Callable[[], None] | None = None
         self.on_names: Callable[[], None] = lambda: None
@@ -114,15 +115,15 @@ class Session:
 
     # Whose turn it is.
 
-    def enter(self, *, is_timer: bool = False) -> bool:
+    def enter(self, *, is_planned: bool = False) -> bool:
         """Take the turn; return whether it was had: not in a forked child, nor within another turn of this thread.
 
         Args:
-            is_timer: nothing happened in the program.
+            is_planned: this is no event of the program.
         """
         if self.is_over:
             return False
-        if not is_timer:
+        if not is_planned:
             self.turns += 1
             if self.on_event is not None and os.getpid() == self.pid:
                 wake, self.on_event = self.on_event, None
@@ -132,14 +133,20 @@ class Session:
             self.link.close()
             return False
         me = _thread.get_ident()
-        if self._owner == me:
-            # Code of the program that a destructor ran in the middle of a look.
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            if is_planned or self._planned == me:
+                # Code of the program that a destructor ran in the middle of a look.
+                self.doubt = True
+                return False
+            # No event comes while another is handled: a signal's handler ended that one before it gave the turn back.
+            return True
+        if not self._lock.acquire(timeout=self._patience):
+            self._patience = 0
             self.doubt = True
             return False
-        if not self._lock.acquire(timeout=_LOCK_SECONDS):
-            self.doubt = True
-            return False
-        self._owner = me
+        self._patience = _LOCK_SECONDS
+        if is_planned:
+            self._planned = me
         return True
 
     def is_idle(self) -> bool:
@@ -149,8 +156,9 @@ class Session:
 
     def leave(self) -> None:
         """Give the turn back."""
-        self._owner = 0
-        self._lock.release()
+        self._planned = 0
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            self._lock.release()
 
     def fault(self, error: BaseException) -> None:
         """Take note of a fault of the agent; what the program's own code raised meanwhile is raised on.

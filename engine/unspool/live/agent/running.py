@@ -90,7 +90,7 @@ class Agent:
     def start(self) -> None:
         """Begin to look."""
         session = self.session
-        if session.enter():
+        if session.enter(is_planned=True):
             try:
                 if self._is_attached:
                     if isinstance(self._eyes, Monitoring):
@@ -114,7 +114,7 @@ class Agent:
             return
         # No thread can be started at the end of a program.
         session.on_event = None
-        if session.enter():
+        if session.enter(is_planned=True):
             try:
                 if why == "exit":
                     session.flush_pending(None, is_last=True)
