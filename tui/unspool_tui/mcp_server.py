@@ -89,7 +89,7 @@ class HistoryTools:
 
     def blame(self, path: str = "", entry: int = -1) -> str:
         """Tell for each value at and below a path which entry last set it: when, by which action and line of code."""
-        from unspool.query.blame import blame
+        from unspool.query.blame import blame  # loaded with the first such question
 
         patience = patience_now()
         found = blame(self._now(), entry, parse_path(path), skip_damaged=True, cancelled=patience)
@@ -111,7 +111,7 @@ class HistoryTools:
 
         Every guess has its sureness, from 0 to 1, and reasons; links are numbered, the first is the value asked about.
         """
-        from unspool.query.why import why
+        from unspool.query.why import why  # loaded with the first such question
 
         patience = patience_now()
         history = self._now()
@@ -121,7 +121,7 @@ class HistoryTools:
 
     def shape(self, path: str = "", entry: int | None = None) -> str:
         """Tell what the state is made of, or the value at a path: fields, kinds, counts, ranges; at an entry or over all."""
-        from unspool.query.shape import shape, tell
+        from unspool.query.shape import shape, tell  # loaded with the first such question
 
         patience = patience_now()
         found = shape(self._now(), parse_path(path), entry, skip_damaged=True, cancelled=patience)
@@ -137,8 +137,8 @@ class HistoryTools:
         With change, those at which an expression over the entry holds, such as `after.total < before.total`; it sees
         before, after, action, time and meta. Functions such as add, sub, mul, div, unique, count_by and lookup are there.
         """
-        from unspool.query.bisect import bisect
-        from unspool.query.search import changes_where
+        from unspool.query.bisect import bisect  # loaded with the first such question
+        from unspool.query.search import changes_where  # loaded with the first such question
 
         patience = patience_now()
         history = self._now()
@@ -162,7 +162,7 @@ class HistoryTools:
         A text, or a comparison such as `qty > 3`, or `= E` for results of an expression such as `= items[?qty > 3]`.
         `more` says that there may be further hits: ask again with a later start.
         """
-        from unspool.query.search import parse_search, search
+        from unspool.query.search import parse_search, search  # loaded with the first such question
 
         patience = patience_now()
         running = search(self._now(), parse_search(text), start=max(start, 0), skip_damaged=True, cancelled=patience)
@@ -235,7 +235,7 @@ class Desk:
         Raises, when called:
             the refusal: the question is wrong, or takes too long.
         """
-        import anyio
+        import anyio  # comes with the package mcp, which is optional
 
         @functools.wraps(tool)
         async def call(*args: Any, **kwargs: Any) -> str:

@@ -54,7 +54,7 @@ class Arrival(Struct, frozen=True):
 
 def tell_story(history: History, address: Path, head: int, cancelled: Cancelled) -> Iterator[Story | None]:
     """Yield who set a value as of an entry; None between, so that the worker can turn to other things."""
-    from unspool.query.path_writes import writes_of
+    from unspool.query.path_writes import writes_of  # loaded with the first such question
 
     writes = []
     for write in writes_of(history, address, head, unchanged=True, skip_damaged=True, cancelled=cancelled):
@@ -80,8 +80,8 @@ def tell_story(history: History, address: Path, head: int, cancelled: Cancelled)
 
 def previous_write(history: History, address: Path, before: int, cancelled: Cancelled) -> Arrival | None:
     """Return the last entry before one that set a value; where nothing stands there, the last that touched its atom."""
-    from unspool.query import path_writes
-    from unspool.query.errors import PathNotFound
+    from unspool.query import path_writes  # loaded with the first such question
+    from unspool.query.errors import PathNotFound  # loaded with the first such question
 
     try:
         found = path_writes.previous_write(history, address, before, cancelled=cancelled)
@@ -93,8 +93,8 @@ def previous_write(history: History, address: Path, before: int, cancelled: Canc
 
 def next_write(history: History, address: Path, after: int, cancelled: Cancelled) -> Arrival | None:
     """Return the first entry after one that sets a value; where nothing stands there, the first that touches its atom."""
-    from unspool.query import path_writes
-    from unspool.query.errors import PathNotFound
+    from unspool.query import path_writes  # loaded with the first such question
+    from unspool.query.errors import PathNotFound  # loaded with the first such question
 
     try:
         found = path_writes.next_write(history, address, after, cancelled=cancelled)
@@ -106,7 +106,7 @@ def next_write(history: History, address: Path, after: int, cancelled: Cancelled
 
 def leaf_writers(history: History, atom: str, head: int, cancelled: Cancelled) -> dict[Path, Origin]:
     """Return the entry that last set each leaf of an atom."""
-    from unspool.query.blame import blame
+    from unspool.query.blame import blame  # loaded with the first such question
 
     answer = blame(history, head, (atom,), skip_damaged=True, cancelled=cancelled)
     return {value.path: Origin(value.seq, older=value.older) for value in answer.values}
@@ -114,21 +114,21 @@ def leaf_writers(history: History, atom: str, head: int, cancelled: Cancelled) -
 
 def examine(history: History, progress: Callable[[int, int], None], cancelled: Cancelled) -> Diagnosis:
     """Run the doctor."""
-    from unspool.query.doctor.diagnosis import diagnose
+    from unspool.query.doctor.diagnosis import diagnose  # loaded with the first such question
 
     return diagnose(history, progress=progress, cancelled=cancelled)
 
 
 def simulate_all(history: History, progress: Callable[[int, int], None], cancelled: Cancelled) -> Simulation:
     """Try each strategy and codec on a history."""
-    from unspool.query.simulator import simulate
+    from unspool.query.simulator import simulate  # loaded with the first such question
 
     return simulate(history, progress=progress, cancelled=cancelled)
 
 
 def part(first: History, second: History, progress: Callable[[int], None], cancelled: Cancelled) -> Divergence:
     """Find where two histories part; `progress` gets the number of entries found to be the same."""
-    from unspool.query.compare import compare
+    from unspool.query.compare import compare  # loaded with the first such question
 
     same = 0
 
@@ -168,7 +168,7 @@ def writes(history: History, address: Path, head: int, cancelled: Cancelled) -> 
     Raises:
         UnspoolError: nothing stands there.
     """
-    from unspool.query.path_writes import all_writes
+    from unspool.query.path_writes import all_writes  # loaded with the first such question
 
     listed = all_writes(
         history, address, head, unchanged=True, most=MOST_WRITES, skip_damaged=True, cancelled=cancelled
@@ -184,7 +184,7 @@ def writes(history: History, address: Path, head: int, cancelled: Cancelled) -> 
 
 def bytes_of(history: History, progress: Callable[[int, int], None], cancelled: Cancelled) -> Footprint:
     """Find where the bytes of a history are."""
-    from unspool.query.disk_usage import footprint
+    from unspool.query.disk_usage import footprint  # loaded with the first such question
 
     total, seen = len(history), 0
 
@@ -205,7 +205,7 @@ def causes(
     Raises:
         UnspoolError: nothing stands there.
     """
-    from unspool.query.why import why
+    from unspool.query.why import why  # loaded with the first such question
 
     return why(history, address, head, skip_damaged=True, progress=progress, cancelled=cancelled)
 
@@ -216,7 +216,7 @@ LimitsOf = Callable[[int, int], "Limits"]
 
 def limits(history: History) -> LimitsOf:
     """Return what gives the limits of a history's chains: by the rule they were recorded with, or the usual one."""
-    from unspool.query.doctor.chains import limits_of, rules_of_history
+    from unspool.query.doctor.chains import limits_of, rules_of_history  # loaded with the first such question
 
     rules = rules_of_history(history)
     return lambda first, full_bytes: limits_of(rules.at(first), full_bytes)
@@ -226,7 +226,7 @@ def repair_into(
     history: History, out: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
 ) -> RepairReport:
     """Write a new file with all that is intact of a history; its source is never changed."""
-    from unspool.query.repair import repair
+    from unspool.query.repair import repair  # loaded with the first such question
 
     return repair(history, out, progress=progress, cancelled=cancelled)
 
@@ -237,7 +237,7 @@ def check_all(history: History, progress: Callable[[int, int], None], cancelled:
     Raises:
         UnspoolError: an installed checker cannot be used.
     """
-    from unspool.query.checkers import check
+    from unspool.query.checkers import check  # loaded with the first such question
 
     return check(history, progress=progress, cancelled=cancelled)
 
@@ -252,8 +252,8 @@ def check_search(text: str) -> str:
     Raises:
         UnspoolError: it cannot be looked for.
     """
-    from unspool.query.expressions import Expression
-    from unspool.query.search import TextQuery, parse_search
+    from unspool.query.expressions import Expression  # loaded with the first such question
+    from unspool.query.search import TextQuery, parse_search  # loaded with the first such question
 
     query = parse_search(text.strip())
     if isinstance(query, Expression):
@@ -291,8 +291,8 @@ def unread(problems: Sequence[Problem]) -> str:
 
 def search(history: History, text: str, cancelled: Cancelled) -> Iterator[Found]:
     """Yield hits as they are found, a few milliseconds' worth at a time."""
-    from unspool.query.search import parse_search
-    from unspool.query.search import search as start
+    from unspool.query.search import parse_search  # loaded with the first such question
+    from unspool.query.search import search as start  # loaded with the first such question
 
     running = start(history, parse_search(text), skip_damaged=True, cancelled=cancelled)
     seqs: list[int] = []
@@ -347,7 +347,7 @@ def check_question(text: str) -> str:
     Raises:
         UnspoolError: it does not parse; the message names the column.
     """
-    from unspool.query.expressions import Expression
+    from unspool.query.expressions import Expression  # loaded with the first such question
 
     return _reads(Expression(text.strip()))
 
@@ -358,7 +358,7 @@ def turns(history: History, text: str, cancelled: Cancelled) -> Iterator[Turns]:
     Raises:
         UnspoolError: the question does not parse.
     """
-    from unspool.query.bisect import Bisecting
+    from unspool.query.bisect import Bisecting  # loaded with the first such question
 
     running = Bisecting(history, text, skip_damaged=True, cancelled=cancelled)
     told = done = 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 import click
 
-from unspool.errors import ConfigError, EntryNotFound, PathSyntaxError, UnspoolError
+from unspool.errors import ConfigError, EntryNotFound, PathSyntaxError, UnreadableSource, UnspoolError
 from unspool.model.addresses import without_password
 from unspool_tui.cli.ending import end_when_told, is_ending, was_told
 from unspool_tui.rendering.sanitize import visible
@@ -179,7 +179,7 @@ class CommandLine(click.Group):
     def _refuse_misspelt_command(ctx: click.Context, word: str) -> None:
         if word.startswith("-") or ":" in word or os.path.lexists(word):
             return
-        import difflib
+        import difflib  # only a misspelt command needs it
 
         near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.7)
         if near:
@@ -196,10 +196,9 @@ def _with_last_failed(args: list[str]) -> list[str]:
     Raises:
         UnreadableSource: no test left anything, or none failed.
     """
-    from pathlib import Path
+    from pathlib import Path  # only --last-failed needs it
 
-    from unspool.bridges.test_runs import TestRuns
-    from unspool.errors import UnreadableSource
+    from unspool.bridges.test_runs import TestRuns  # only --last-failed needs it
 
     runs = TestRuns.nearest(Path.cwd())
     failed = runs.failed()
@@ -220,7 +219,7 @@ def _with_last_failed(args: list[str]) -> list[str]:
 
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from importlib.metadata import version
+        from importlib.metadata import version  # only --version needs it
 
         click.echo(f"unspool {version('unspool')}")
         ctx.exit()
@@ -333,7 +332,7 @@ def main() -> None:
 
 def _leave_at_once(code: int) -> NoReturn:
     """End the process now: nobody waits for what its worker is in the middle of, or for memory to be freed."""
-    import atexit
+    import atexit  # only an app that ends needs it
 
     atexit._run_exitfuncs()
     # The terminal itself may be what went away.

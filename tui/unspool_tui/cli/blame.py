@@ -13,6 +13,8 @@ from unspool.errors import ConfigError
 from unspool.model.entries import caller_of, passed_over_in
 from unspool.model.paths import Path, format_path, parse_path
 from unspool.model.values import MISSING, Value
+from unspool.query.blame import blame
+from unspool.query.path_writes import all_writes
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import Interruption, interruptible
 from unspool_tui.cli.options import (
@@ -90,7 +92,6 @@ def blame_command(
             else:
                 _print_writes(out, listed, history, path)
             return conclude(common, judge(common, history.verdict), listed.problems, interruption)
-        from unspool.query.blame import blame
 
         with shown_progress(common, "looking back") as progress:
             found = blame(
@@ -157,8 +158,6 @@ def _writes(
     interruption: Interruption,
     progress: Meter,
 ) -> Writes:
-    from unspool.query.path_writes import all_writes
-
     if not path:
         raise ConfigError("the whole state is no value that is written; name an atom, or a path inside one")
     return all_writes(
@@ -237,7 +236,7 @@ def why_command(
     A write is a fact. What explains it (a copy, a sum, a product of other values at that entry) is a guess, and is told as
     one, with how sure it is and why; a chain ends at the first value that nothing explains.
     """
-    from unspool.query.why import Bounds, why
+    from unspool.query.why import Bounds, why  # loaded by the one command that needs it
 
     bounds = Bounds()
     bounds = replace(bounds, links=links or bounds.links, seconds=seconds or bounds.seconds)

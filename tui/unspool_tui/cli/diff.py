@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from unspool.model.entries import ChangeKind, Op, OpKind
+from unspool.delta.identity import pattern_of
+from unspool.delta.structural import changed_part, is_told_by_lines, text_hunks
+from unspool.model.entries import ChangeKind, Op, OpKind, caller_of
 from unspool.model.paths import format_path
 from unspool.model.values import MISSING, Value
+from unspool.model.wire import decode
+from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, shown_progress, source_command
 from unspool_tui.cli.output import (
@@ -74,7 +78,7 @@ def diff_command(
 
 
 def _print_patch(out: Output, diff: Diff, identity: Identity | None) -> None:
-    from unspool.delta.json_patch import encoded_patch, portable
+    from unspool.delta.json_patch import encoded_patch, portable  # only --patch needs it
 
     # Only the changed atoms are compared: the others add nothing to a patch.
     old = {change.atom: change.old_bytes for change in diff.changes if change.old_bytes is not None}
@@ -84,7 +88,7 @@ def _print_patch(out: Output, diff: Diff, identity: Identity | None) -> None:
 
 def _print_words(out: Output, diff: Diff) -> None:
     """Tell the very steps that the other views show: records of a list are told apart by their keys here too."""
-    from unspool_tui.view.change_list import explain_op
+    from unspool_tui.view.change_list import explain_op  # only --words needs it
 
     if not diff.changes:
         out.line("nothing changed")
@@ -102,9 +106,6 @@ def _print_words(out: Output, diff: Diff) -> None:
 
 
 def _print_diff(out: Output, diff: Diff, entry: Entry) -> None:
-    from unspool.model.entries import caller_of
-    from unspool.sources.timestamps import iso_time
-
     out.line(out.paint(f"entry {diff.from_seq} to {diff.to_seq}: {_summary(diff)}", "head"))
     why = happened(entry.action, caller_of(entry.meta))
     out.line(out.paint(f"entry {entry.seq}  {iso_time(entry.timestamp_ns)}{why}", "dim"))
@@ -123,15 +124,11 @@ def _print_diff(out: Output, diff: Diff, entry: Entry) -> None:
 
 def _shown_keys(change: Change) -> dict[str, str]:
     """Return the keys by which records were told apart, with all records of one list of lists told once."""
-    from unspool.delta.identity import pattern_of
-
     return {pattern_of(path): key for path, key in (change.list_keys.items() if change.ops else ())}
 
 
 def key_changes(change: Change) -> Iterator[str]:
     """Yield a sentence for each list whose records another key tells apart than before."""
-    from unspool.model.wire import decode
-
     for changed in change.key_changes:
         where = f"{format_path(changed.path, root='')}[*]"
         if not changed.old:
@@ -161,8 +158,6 @@ def _whole(change: Change) -> str:
 
 def _from_to(op: Op) -> str:
     """Return both values of a replacement; of texts of several lines how many lines differ, of long ones what does."""
-    from unspool.delta.structural import text_hunks
-
     if _is_told_by_lines(op):
         hunks = text_hunks(op.old, op.new)
         removed, added = (
@@ -173,8 +168,6 @@ def _from_to(op: Op) -> str:
 
 
 def _is_told_by_lines(op: Op) -> bool:
-    from unspool.delta.structural import is_told_by_lines
-
     return op.kind is OpKind.REPLACE and is_told_by_lines(op.old, op.new)
 
 
@@ -182,7 +175,6 @@ def _print_hunks(out: Output, op: Op) -> None:
     """Print the lines in which two texts differ."""
     if not _is_told_by_lines(op):
         return
-    from unspool.delta.structural import text_hunks
 
     rows = _hunk_rows(text_hunks(op.old, op.new))
     for text, role in islice(rows, _MOST_ROWS):
@@ -192,8 +184,6 @@ def _print_hunks(out: Output, op: Op) -> None:
 
 
 def _hunk_rows(hunks: Iterable[Hunk]) -> Iterator[tuple[str, str]]:
-    from unspool.delta.structural import changed_part
-
     for hunk in hunks:
         yield f"@@ line {hunk.new_line:,}", "dim"
         removed, added = hunk.removed, hunk.added
@@ -243,7 +233,7 @@ def compare_command(
     common: Common, other: str, ignore: tuple[str, ...], top: int, skip_damaged: bool, as_json: bool
 ) -> int:
     """Name the first entry at which SOURCE (A) and B differ, and who set what differs in each."""
-    from unspool.query.compare import compare
+    from unspool.query.compare import compare  # loaded by the one command that needs it
 
     other_common = replace(common, source=other)
     with opened(common) as first, opened(other_common) as second, interruptible() as interruption:

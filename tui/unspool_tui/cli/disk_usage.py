@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from unspool.errors import UnreadableSource
 from unspool.model.values import Value
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.log import human_bytes
@@ -38,7 +39,7 @@ def bytes_command(
     common: Common, exclude: tuple[str, ...], top: int, skip_damaged: bool, as_json: bool
 ) -> int:  # fmt: skip
     """Tell which atoms, paths, actions and codecs the bytes of a history go to."""
-    from unspool.query.disk_usage import footprint
+    from unspool.query.disk_usage import footprint  # loaded by the one command that needs it
 
     with opened(common) as history, interruptible() as interruption:
         with shown_progress(common, "counting") as progress:
@@ -142,7 +143,7 @@ _HEADING = (
 @json_option()
 def simulate_command(common: Common, entries: int | None, as_json: bool) -> int:
     """Print what each strategy and codec would cost on SOURCE, and which to use."""
-    from unspool.query.simulator import DEFAULT_ENTRIES, simulate
+    from unspool.query.simulator import DEFAULT_ENTRIES, simulate  # loaded by the one command that needs it
 
     with opened(common) as history:
         with shown_progress(common, "trying") as progress, interruptible() as interruption:
@@ -189,7 +190,7 @@ def _row(out: Output, candidate: Candidate) -> str:
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
 def compact_command(file: Path, out: Path, as_json: bool, quiet: bool) -> None:
     """Write the history FILE anew to OUT, as small as it gets; every entry is verified, FILE is never changed."""
-    from unspool.store.compacting import compact
+    from unspool.store.compacting import compact  # loaded by the one command that needs it
 
     refuse_foreign(file)
     common = Common(str(file), quiet=quiet)
@@ -204,8 +205,7 @@ def refuse_foreign(file: Path) -> None:
     Raises:
         UnreadableSource: it is missing, or of another format.
     """
-    from unspool.errors import UnreadableSource
-    from unspool.sources.opening import is_native
+    from unspool.sources.opening import is_native  # loaded by the one command that needs it
 
     if not file.exists():
         raise UnreadableSource(f"{file}: no such file; check the spelling of the path")
@@ -229,7 +229,7 @@ def tell(common: Common, report: SizeReport, out: Path, *, as_json: bool) -> Non
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
 def vacuum_command(file: Path, as_json: bool, quiet: bool) -> None:
     """Free FILE of empty pages; it is replaced by a verified copy, or left as it is."""
-    from unspool.store.compacting import vacuum
+    from unspool.store.compacting import vacuum  # loaded by the one command that needs it
 
     refuse_foreign(file)
     tell(Common(str(file), quiet=quiet), vacuum(file), file, as_json=as_json)

@@ -42,6 +42,7 @@ _NOTES_SHOWN: Final = 8
 @json_option()
 def doctor_command(common: Common, strategy: str | None, out: Path | None, all_values: bool, as_json: bool) -> int:
     """Verify every chain and checksum of SOURCE; exit with 1 when something is wrong."""
+    # Loaded by the one command that needs it.
     from unspool.query.doctor.diagnosis import USUAL_VALUES, Health, diagnose
     from unspool.query.repair import repair
 
@@ -66,7 +67,7 @@ def doctor_command(common: Common, strategy: str | None, out: Path | None, all_v
 @contextmanager
 def _patient(common: Common) -> Iterator[str | History]:
     """Give what is to be examined: a damaged native file may not open as a history and can be examined all the same."""
-    from unspool.sources.opening import is_native, was_native
+    from unspool.sources.opening import is_native, was_native  # loaded by the one command that needs it
 
     if is_native(common.source, common.format) or (common.format is None and was_native(common.source)):
         yield common.source
@@ -89,7 +90,7 @@ class _Advice:
 
     def of(self, finding: Finding) -> str:
         """Return the remedy of a finding; never the command that was just run."""
-        from unspool.query.doctor.findings import REPAIR
+        from unspool.query.doctor.findings import REPAIR  # loaded by the one command that needs it
 
         remedy = finding.remedy
         if self.made is not None:
@@ -199,7 +200,7 @@ def check_command(common: Common, rules_file: Path | None, severity: str, mine: 
     """Look for faults of the app: oscillation, thrash, leaks, overwritten values, drifting types, ids that stand twice,
     tables that leak, relations between values that break, and rules of your own. Exit with 1 when some are found.
     """
-    from unspool.query.checkers import MINED, check, read_rules
+    from unspool.query.checkers import MINED, check, read_rules  # loaded by the one command that needs it
 
     rules = None if rules_file is None else read_rules(rules_file)
     if mine:
@@ -217,7 +218,7 @@ def check_command(common: Common, rules_file: Path | None, severity: str, mine: 
 
 
 def _print_report(out: Output, report: CheckReport) -> None:
-    from unspool.query.checkers import together
+    from unspool.query.checkers import together  # loaded by the one command that needs it
 
     total = sum(report.counts.values())
     found = format_units.count(total, "finding") if total else "no findings"

@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from unspool.errors import UnreadableSource
+from unspool.events.log import EventLog
+from unspool.model.json_text import to_json
+from unspool.sources.formats.event_archives import chosen_spaces
+from unspool.sources.formats.source_saves import SourceSaves
 from unspool_tui.cli.export import refuse_same_file, write_bytes
 from unspool_tui.cli.options import json_option
 from unspool_tui.cli.output import Output
@@ -44,8 +48,6 @@ def events_command() -> None:
 @json_option()
 def verify(log: Path, space: str | None, as_json: bool) -> int:
     """Recompute every hash and link of LOG; exit with 1 where one does not hold."""
-    from unspool.events.log import EventLog
-
     with EventLog(log, read_only=True) as events:
         if space is not None:
             _known_space(events, log, space)
@@ -98,9 +100,6 @@ def _report_shape(report: IntegrityReport) -> dict[str, Value]:
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
 def export(log: Path, out: Path, space: str | None, before: str | None, force: bool, quiet: bool) -> None:
     """Write one space of LOG to the archive OUT; every hash is recomputed first."""
-    from unspool.errors import UnreadableSource
-    from unspool.events.log import EventLog
-
     refuse_same_file(str(log), str(out))
     if os.path.lexists(out) and not force:
         raise UnreadableSource(f"{out}: is there already; name another file, or say --force to replace it")
@@ -122,8 +121,6 @@ def _only_space(events: EventLog, log: Path) -> str:
 
 
 def _known_space(events: EventLog, log: Path, space: str) -> str:
-    from unspool.sources.formats.event_archives import chosen_spaces
-
     return chosen_spaces(log, events.spaces(), space)[0]
 
 
@@ -134,8 +131,6 @@ def _known_space(events: EventLog, log: Path, space: str) -> str:
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
 def import_archives(archives: tuple[Path, ...], log: Path, as_json: bool, quiet: bool) -> None:
     """Read archives into LOG, each of them wholly or not at all; events that are there already are skipped."""
-    from unspool.events.log import EventLog
-
     shapes: list[Value] = []
     with EventLog(log) as events:
         for archive in archives:
@@ -168,9 +163,6 @@ def record(files: tuple[Path, ...], log: Path, once: bool, poll: float | None, a
 
     Each file is a space of the log, named by its path as given. `unspool LOG.db` looks at it, live.
     """
-    from unspool.events.log import EventLog
-    from unspool.sources.formats.source_saves import SourceSaves
-
     _refuse_log_itself(files, log)
     counts = {True: 0, False: 0}
     problems: list[str] = []
@@ -212,8 +204,6 @@ def _tell(save: Save, *, as_json: bool, quiet: bool, is_final: bool) -> None:
         if not quiet and not is_final:
             click.echo(f"unspool: {visible(save.problem)}", err=True)
     elif as_json:
-        from unspool.model.json_text import to_json
-
         click.echo(to_json(_event_shape(save.path, save.event)))
     elif not quiet:
         event = save.event

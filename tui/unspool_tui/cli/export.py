@@ -13,6 +13,7 @@ import click
 from unspool.errors import HistoryLocked, UnreadableSource
 from unspool.files.whole import write_whole
 from unspool.model.addresses import is_postgres, without_password
+from unspool.model.paths import parse_path
 from unspool_tui.cli.options import (
     Common,
     json_option,
@@ -51,6 +52,7 @@ def export_command(
     common: Common, out: str, target_format: str | None, paths: tuple[str, ...], force: bool, max_bytes: int | None
 ) -> int:
     """Write SOURCE to the file OUT; - is standard output."""
+    # Loaded by the one command that needs it.
     from unspool.sources.exports.options import DEFAULT_REPORT_BYTES, ExportOptions
     from unspool.sources.exports.registry import export_for, export_lines, losses
 
@@ -149,9 +151,8 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
 @click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
 def convert_command(common: Common, out: Path, strategy: str, codec: str, force: bool) -> int:
     """Keep SOURCE as the native file OUT."""
-    from unspool.model.paths import parse_path
-    from unspool.sources.converting import convert
-    from unspool.sources.entries import Reading
+    from unspool.sources.converting import convert  # loaded by the one command that needs it
+    from unspool.sources.entries import Reading  # loaded by the one command that needs it
 
     if common.identity:
         # Before a file is made that would hold a misspelt key for ever.
@@ -179,7 +180,7 @@ def convert_command(common: Common, out: Path, strategy: str, codec: str, force:
 @json_option()
 def formats_command(as_json: bool) -> None:
     """List the formats that can be opened; their names are what --format takes."""
-    from unspool.sources.registry import FORMATS
+    from unspool.sources.registry import FORMATS  # loaded by the one command that needs it
 
     with Output() as out:
         if as_json:
@@ -210,8 +211,8 @@ _SOMETHING_LEFT: Final = 1
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
 def ship_command(spools: tuple[str, ...], base: Path | None, seconds: float, as_json: bool, quiet: bool) -> int:
     """Ship what recorders of histories in PostgreSQL left on this machine; all spools when none is named."""
-    from unspool.recorder.targets import ship
-    from unspool.recorder.targets import spools as all_spools
+    from unspool.recorder.targets import ship  # loaded by the one command that needs it
+    from unspool.recorder.targets import spools as all_spools  # loaded by the one command that needs it
 
     common = Common("", quiet=quiet)
     left = 0

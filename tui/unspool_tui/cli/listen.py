@@ -52,7 +52,7 @@ def listen_command(
     any program by POST of JSON Lines.
     """
     try:
-        from unspool.live.listen import Kept, Listener
+        from unspool.live.listen import Kept, Listener  # loaded by the one command that needs it
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in ("h11", "wsproto"):
             raise

@@ -17,6 +17,7 @@ import click
 from unspool.errors import ConfigError
 from unspool.live.host import Found, Host, Listener
 from unspool.live.launch import Wanted, code_of, command_line, name_of, signals_passed_on, start
+from unspool_tui.cli.output import Output
 from unspool_tui.rendering.sanitize import visible
 
 _SUFFIX: Final = ".unspool"
@@ -137,7 +138,7 @@ def run_command(
     """Run a program and record what it does to the objects that are watched; it needs no line of unspool in it."""
     if words[0].startswith("-") and words[0] not in ("-m", "-c"):
         raise click.UsageError(f"no such option: {words[0]}; the program stands after --")
-    from unspool.live import agent_source
+    from unspool.live import agent_source  # loaded by the one command that needs it
 
     with _Recording(file, name_of(words), quiet, f"unspool run --watch {{}} -- {' '.join(words)}") as recording:
         host = recording.host
@@ -168,8 +169,8 @@ def attach_command(
     """Record a Python program that is running, by its PID, until Ctrl-C; without a PID, list those that can be attached to."""
     if pid is None:
         return _list_processes()
-    from unspool.live import agent_source, attach_text
-    from unspool.live.attach import Attachment
+    from unspool.live import agent_source, attach_text  # loaded by the one command that needs it
+    from unspool.live.attach import Attachment  # loaded by the one command that needs it
 
     stop = threading.Event()
     attachment = Attachment(pid)
@@ -197,8 +198,7 @@ def attach_command(
 
 def _list_processes() -> int:
     """Print the Python programs that are running."""
-    from unspool.live.processes import processes
-    from unspool_tui.cli.output import Output
+    from unspool.live.processes import processes  # loaded by the one command that needs it
 
     found = processes()
     if not found:
@@ -239,7 +239,7 @@ class _Recording:
         Raises:
             UnspoolError: it cannot be recorded into.
         """
-        from unspool.recorder import Recorder
+        from unspool.recorder import Recorder  # loaded by the one command that needs it
 
         self._quiet = quiet
         self._file = file or _free_name(name)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from unspool.model.entries import KINDS, EntryKind, passed_over_in
+from unspool.model.json_text import to_json
 from unspool.model.paths import Path, format_path, parse_path
 from unspool.model.values import State, Value
+from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import interruptible
@@ -66,7 +68,7 @@ def log_command(
             with shown_progress(common, "listing") as progress:
                 entries = progress.counted(entries, len(history) - history.first if count is None else count)
                 if as_json:
-                    from unspool.history.history import Contexts
+                    from unspool.history.history import Contexts  # loaded by the one command that needs it
 
                     contexts = Contexts(history)
                     for entry in entries:
@@ -185,8 +187,7 @@ def _show_value(out: Output, history: History, number: int, path: Path, as_json:
 
 
 def _at(view: StateView, path: Path, seq: int) -> Value:
-    from unspool.model.wire import decode
-    from unspool.query.value_parts import find
+    from unspool.query.value_parts import find  # loaded by the one command that needs it
 
     try:
         return decode(find(view.wire, path, f"entry {seq}")[1])
@@ -195,8 +196,6 @@ def _at(view: StateView, path: Path, seq: int) -> Value:
 
 
 def _print_value(out: Output, value: Value) -> None:
-    from unspool.model.json_text import to_json
-
     for line in to_json(value, indent=2).split("\n"):
         out.line(visible(line))
 
@@ -219,7 +218,7 @@ def shape_command(
 
     Over all entries, unless --at names one; of more than 1,000 entries that many are sampled, and the answer says so.
     """
-    from unspool.query.shape import shape
+    from unspool.query.shape import shape  # loaded by the one command that needs it
 
     path = () if path_text is None else parse_path(path_text)
     with opened(common) as history, interruptible() as interruption, Output(common) as out:
@@ -280,7 +279,7 @@ def _print_shape(out: Output, found: Shape, at_entry: int | None) -> None:
 
 def _lines(place: Place, name: str, indent: str, depth: int, *, is_optional: bool = False) -> Iterator[str]:
     """Yield what stands at a place, in one line where it fits, else its fields below it."""
-    from unspool.query.shape import tell
+    from unspool.query.shape import tell  # loaded by the one command that needs it
 
     line = tell(place, name, is_optional=is_optional)
     holders = [tally for tally in place.kinds.values() if tally.fields or tally.each is not None]
@@ -291,7 +290,7 @@ def _lines(place: Place, name: str, indent: str, depth: int, *, is_optional: boo
 
 
 def _opened(place: Place, tally: Tally, name: str, indent: str, depth: int, is_optional: bool) -> Iterator[str]:
-    from unspool.query.shape import Place, size_of, tell
+    from unspool.query.shape import Place, size_of, tell  # loaded by the one command that needs it
 
     others = Place({kind: other for kind, other in place.kinds.items() if other is not tally})
     (kind,) = (kind for kind, other in place.kinds.items() if other is tally)

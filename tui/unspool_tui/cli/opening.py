@@ -18,6 +18,7 @@ import click
 from unspool.errors import ConfigError, EntryNotFound, UnreadableSource, UnspoolError
 from unspool.files.leftovers import ScratchFolder
 from unspool.model.paths import parse_path
+from unspool.sources.opening import open_history
 from unspool_tui.cli.options import (
     Common,
     complete_path,
@@ -27,6 +28,8 @@ from unspool_tui.cli.options import (
     source_of,
     stdout_is_terminal,
 )
+from unspool_tui.cli.output import Output
+from unspool_tui.permits import EVERYTHING, Permits
 from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
@@ -74,7 +77,7 @@ def open_command(
 ) -> int:
     """Open each SOURCE in the terminal UI, side by side as tabs."""
     if merge:
-        from unspool.sources.formats.merged import merged_name
+        from unspool.sources.formats.merged import merged_name  # only several sources need it
 
         sources = (merged_name(sources),)
         common = replace(common, source=sources[0])
@@ -96,8 +99,7 @@ def open_command(
 
 def _confined(below: Path | None) -> Permits:
     """Hold this process to what a visitor may do, before it opens anything."""
-    from unspool_tui.permits import Permits
-    from unspool_tui.serving.confined import Confinement
+    from unspool_tui.serving.confined import Confinement  # only a visitor's screen needs it
 
     permits = Permits(visitor=True, below=None if below is None else below.resolve())
     Confinement(permits).begin()
@@ -108,7 +110,6 @@ def print_all(common: Common, history: History, at_entry: int | None = None) -> 
     """Print what `stats` and `log` print."""
     # The screen, which is what most calls are for, should not wait for these.
     from unspool_tui.cli.log import print_entries, print_stats
-    from unspool_tui.cli.output import Output
 
     with Output(common) as out:
         if at_entry is not None:
@@ -173,10 +174,9 @@ def show(
         _check_atom(history, -1 if at_entry is None else at_entry, str(select[0]))
     # Textual takes long to import, and no other command needs it.
     from unspool_tui.cli.ending import note_code
-    from unspool_tui.launch import run_app
-    from unspool_tui.permits import EVERYTHING
-    from unspool_tui.settings import UiOptions
-    from unspool_tui.tabs import Tab, Tabs
+    from unspool_tui.launch import run_app  # Textual takes long to import, and no other command needs it
+    from unspool_tui.settings import UiOptions  # only a screen needs it
+    from unspool_tui.tabs import Tab, Tabs  # only a screen needs it
 
     options = UiOptions(
         ascii=common.ascii or None,
@@ -194,7 +194,7 @@ def show(
 
 def _show_one(common: Common, at_entry: int | None, *, follow: bool, select: Address, permits: Permits | None) -> int:
     """Show one source in the terminal UI."""
-    from unspool_tui.tabs import Tabs
+    from unspool_tui.tabs import Tabs  # only a screen needs it
 
     tab = _tab(common, at_entry, follow=follow, permits=permits)
     tabs = Tabs([tab])
@@ -212,8 +212,8 @@ def _tab(common: Common, at_entry: int | None, *, follow: bool, permits: Permits
 
     What the person at this machine chose is none of a visitor's.
     """
-    from unspool_tui.source import with_choice
-    from unspool_tui.tabs import Tab
+    from unspool_tui.source import with_choice  # only a screen needs it
+    from unspool_tui.tabs import Tab  # only a screen needs it
 
     whole = source_of(common, follow=follow)
     chosen = whole if permits is not None and permits.visitor else with_choice(whole)
@@ -226,7 +226,7 @@ def _check_atom(history: History, entry: int, atom: str) -> None:
     Raises:
         EntryNotFound: the state there has no such atom; the message names the one that is most like it.
     """
-    from unspool_tui.settings import nearest
+    from unspool_tui.settings import nearest  # only a screen needs it
 
     if not len(history):
         return
@@ -246,7 +246,7 @@ def _show_tabs(
     permits: Permits | None,
 ) -> int:
     """Open the first source that can be opened; the screen opens the others."""
-    from unspool_tui.tabs import Tabs
+    from unspool_tui.tabs import Tabs  # only a screen needs it
 
     tabs = [
         _tab(replace(common, source=source), at, follow=follow, permits=permits)
@@ -402,9 +402,6 @@ def shop_running(
 
 def len_of(path: Path) -> int:
     """Return the number of entries in a native file; 0 while there is none."""
-    from unspool.errors import UnspoolError
-    from unspool.sources.opening import open_history
-
     try:
         if not path.exists():
             return 0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from unspool.delta.identity import canonical_identity
 from unspool.errors import ConfigError, UnspoolError
 from unspool.model import limits
 from unspool_tui.rendering.sanitize import visible
@@ -80,7 +81,6 @@ def _identity(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]
     """
     if not given:
         return {}
-    from unspool.delta.identity import canonical_identity
 
     pairs: dict[str, str] = {}
     for text in given:
@@ -215,8 +215,8 @@ def keep_matching(common: Common, history: History) -> None:
     """
     if not common.identity:
         return
-    from unspool.query.identities import unmatched
-    from unspool_tui.source import keep_identity
+    from unspool.query.identities import unmatched  # only --identity needs it
+    from unspool_tui.source import keep_identity  # only --identity needs it
 
     for sentence in unmatched(history, common.identity):
         raise ConfigError(f"--identity: {sentence}")
@@ -225,7 +225,7 @@ def keep_matching(common: Common, history: History) -> None:
 
 def source_of(common: Common, *, follow: bool) -> Source:
     """Return the source of a call as it is opened: with the identity keys that are remembered of it."""
-    from unspool_tui.source import Source, with_identity
+    from unspool_tui.source import Source, with_identity  # the program's help needs no source
 
     source = Source(
         common.source,
@@ -364,7 +364,7 @@ def completion_command(shell: str) -> None:
 
     For bash: unspool completion bash > ~/.local/share/bash-completion/completions/unspool
     """
-    from click.shell_completion import get_completion_class
+    from click.shell_completion import get_completion_class  # only a shell that completes needs it
 
     kind = get_completion_class(shell)
     if kind is None:
@@ -375,14 +375,14 @@ def completion_command(shell: str) -> None:
 
 def complete_path(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """Return the paths into the source's newest state that begin with what is typed."""
-    from unspool.query.path_completion import completions
+    from unspool.query.path_completion import completions  # only a shell that completes needs it
 
     return _offered(context, typed, completions)
 
 
 def complete_expression(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """Return what an expression that ends in a path may go on with."""
-    from unspool.query.path_completion import expression_completions
+    from unspool.query.path_completion import expression_completions  # only a shell that completes needs it
 
     return _offered(context, typed, expression_completions)
 

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 import click
 
+from unspool.delta.structural import changed_part, diff_values
 from unspool.errors import StorageFailed
+from unspool.model.entries import OpKind, caller_of
+from unspool.model.json_text import in_one_line, to_json
 from unspool.model.paths import Key, format_path, to_pointer
 from unspool.model.values import MISSING, Value
 from unspool.sources.timestamps import iso_time
@@ -54,8 +57,6 @@ class Output:
 
     def json(self, value: Value, *, indent: int | None = None) -> None:
         """Write a value as JSON, on a line of its own."""
-        from unspool.model.json_text import to_json
-
         text = to_json(value, indent=indent)
         self.raw(visible_json(text) if self.is_terminal else text)
 
@@ -96,16 +97,12 @@ class Output:
 
 def brief(value: Value, limit: int = 60) -> str:
     """Return a value in a few characters, inert."""
-    from unspool.model.json_text import in_one_line
-
     text = visible(in_one_line(value))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def brief_change(old: Value, new: Value, limit: int = 60) -> str:
     """Return two values in a few characters each, inert; of two long ones only where they differ."""
-    from unspool.delta.structural import changed_part
-
     before, after = brief(old, limit), brief(new, limit)
     if isinstance(old, str) and isinstance(new, str) and max(len(before), len(after)) >= limit:
         old, new = changed_part(old, new)
@@ -117,10 +114,6 @@ def brief_change(old: Value, new: Value, limit: int = 60) -> str:
 
 def _brief_steps(old: Value, new: Value, limit: int) -> str:
     """Return the first steps from one list or object to another, and how many more there are."""
-    from unspool.delta.structural import diff_values
-    from unspool.model.entries import OpKind
-    from unspool.model.paths import format_path
-
     ops = diff_values(old, new)
     told: list[str] = []
     for op in ops[:_MOST_STEPS]:
@@ -197,7 +190,7 @@ def refuse_doubtful(common: Common, doubts: Sequence[str], *, is_answered: bool)
     Raises:
         ExpressionError: nothing was found, and the doubts say why.
     """
-    from unspool.query.errors import ExpressionError
+    from unspool.query.errors import ExpressionError  # only questions in expressions need it
 
     if doubts and not is_answered:
         raise ExpressionError("; ".join(doubts))
@@ -235,9 +228,6 @@ def setter(seq: int, *, certain: bool, older: bool) -> str:
 
 def dated(entry: Entry) -> dict[str, Value]:
     """Return when and why an entry happened for JSON."""
-    from unspool.model.entries import caller_of
-    from unspool.sources.timestamps import iso_time
-
     return {
         "timestamp": iso_time(entry.timestamp_ns),
         "action": entry.action,
@@ -247,8 +237,6 @@ def dated(entry: Entry) -> dict[str, Value]:
 
 def write_shape(write: PathWrite) -> dict[str, Value]:
     """Return one write of a value for JSON."""
-    from unspool.model.paths import format_path
-
     shape: dict[str, Value] = {"seq": write.seq, "kind": write.kind.value, "path": format_path(write.path)}
     if write.old is not MISSING:
         shape["old"] = write.old

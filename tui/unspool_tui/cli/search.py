@@ -11,6 +11,9 @@ import click
 from unspool.model.entries import caller_of, passed_over_in
 from unspool.model.paths import format_path
 from unspool.model.values import Value
+from unspool.query.bisect import bisect
+from unspool.query.expressions import Expression, PythonQuestion
+from unspool.query.search import MOST_HITS, ChangeQuestion, PatternQuery, changes_where, parse_query, search
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import (
@@ -80,8 +83,6 @@ def search_command(
 
     `qty > 3` compares the values at every path that ends in `qty`. Upper case counts only where TEXT has some.
     """
-    from unspool.query.search import MOST_HITS, search
-
     query = _query(text, expr, change, python, regex)
     with opened(common) as history, interruptible() as interruption:
         with shown_progress(common, "searching") as progress:
@@ -104,9 +105,6 @@ def _query(text: str | None, expr: str | None, change: str | None, python: str |
     Raises:
         ExpressionError: an expression or pattern does not parse.
     """
-    from unspool.query.expressions import Expression, PythonQuestion
-    from unspool.query.search import ChangeQuestion, PatternQuery, parse_query
-
     if sum(one is not None for one in (text, expr, change, python)) != 1:
         raise click.UsageError("Give one of TEXT, --expr E, --change E and --python E.")
     if regex and text is None:
@@ -217,10 +215,6 @@ def _question(
     Raises:
         ExpressionError: it does not parse.
     """
-    from unspool.query.bisect import bisect
-    from unspool.query.expressions import Expression, PythonQuestion
-    from unspool.query.search import ChangeQuestion, changes_where
-
     if change is not None:
         about = ChangeQuestion(change)
         return lambda history, **options: changes_where(history, about, **options)

@@ -12,6 +12,7 @@ import click
 
 from unspool.errors import ConfigError, MissingExtra
 from unspool_tui.cli.options import Common, judge, opened, source_command
+from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool_tui.serving.server import Served
@@ -58,8 +59,8 @@ def serve_command(
 ) -> int:
     """Open each SOURCE in a web browser, side by side as tabs; each visitor gets a screen of their own."""
     try:
-        from unspool_tui.serving.server import Served, Server
-        from unspool_tui.serving.visit import Limits
+        from unspool_tui.serving.server import Served, Server  # the other command of this module goes without
+        from unspool_tui.serving.visit import Limits  # the other command of this module goes without
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in ("aiohttp", "textual_serve"):
             raise
@@ -86,14 +87,13 @@ def serve_command(
 
 
 def _called(sources: Sequence[str]) -> str:
-    from unspool_tui.source import distinct_names
+    from unspool_tui.source import distinct_names  # the other command of this module goes without
 
     return ", ".join(distinct_names(sources))
 
 
 def _tell(common: Common, sources: Sequence[str], served: Served) -> None:
-    from unspool_tui.rendering.sanitize import visible
-    from unspool_tui.serving.server import is_loopback
+    from unspool_tui.serving.server import is_loopback  # the other command of this module goes without
 
     # Without the address, which holds the token, nobody can visit: it is told in any case.
     words = "" if common.quiet else f"unspool: serving {visible(_called(sources))} at "
@@ -135,7 +135,7 @@ def mcp_command(common: Common) -> int:
     """Answer questions about SOURCE over standard input and output, as an MCP server; SOURCE is only read."""
     if common.source == "-":
         raise click.UsageError("standard input carries the questions; give a file.")
-    from unspool_tui.mcp_server import make_server
+    from unspool_tui.mcp_server import make_server  # the other command of this module goes without
 
     with opened(common, follow=True) as history:
         server = make_server(history)

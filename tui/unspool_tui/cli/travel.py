@@ -104,7 +104,7 @@ def replay_command(file: Path, reducer: str, skip: str, at: int, as_json: bool, 
     Entries are replayed that were recorded with event=. First nothing is skipped: where the reducer does not make the states that
     were recorded, the first such entry is named, and nothing is recorded.
     """
-    from unspool.live.replaying import reducer_named, replay
+    from unspool.live.replaying import reducer_named, replay  # loaded by the one command that needs it
 
     refuse_foreign(file)
     skipped = _numbers(skip)
@@ -131,7 +131,7 @@ def replay_command(file: Path, reducer: str, skip: str, at: int, as_json: bool, 
 
 
 def _client(file: Path, timeout: float) -> ControlClient:
-    from unspool.control import ControlClient
+    from unspool.control import ControlClient  # loaded by the one command that needs it
 
     refuse_foreign(file)
     return ControlClient(file, timeout=timeout)
@@ -141,7 +141,7 @@ def _resolved(file: Path, entry: int) -> int:
     """Return the number that a negative one means; what is not negative is for the program to judge."""
     if entry >= 0:
         return entry
-    from unspool.sources.opening import open_history
+    from unspool.sources.opening import open_history  # loaded by the one command that needs it
 
     with open_history(str(file)) as history:
         return history.resolve(entry)
