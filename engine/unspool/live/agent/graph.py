@@ -108,6 +108,13 @@ class Patch:
     def __bool__(self) -> bool:
         return bool(self.rows or self.splices)
 
+    def add(self, later: Patch) -> None:
+        """Take over what a later look found."""
+        self.rows += later.rows
+        self.splices += later.splices
+        self.gone += later.gone
+        self.is_cut = self.is_cut or later.is_cut
+
 
 class Graph:
     """All nodes of the watched state.
@@ -520,6 +527,7 @@ class Graph:
         back = min(back, shared)
         stop, old_stop = len(ids) - back, len(old_ids) - back
         before = node.held[start:old_stop]
+        old_keys = None if node.keys is None else node.keys[start:old_stop]
         node.keys, node.key_ids, node.ids = keys, key_ids, ids
         after = [self._hold(node, place, values[place]) for place in range(start, stop)]
         node.held[start:old_stop] = after
@@ -530,6 +538,10 @@ class Graph:
             if type(held) is Node:
                 self._let_go(held)
         told = None if keys is None else [self._key_cell(key) for key in keys[start:stop]]
+        same_keys = old_keys is None or repr([self._key_cell(key) for key in old_keys]) == repr(told)
+        if same_keys and len(before) == len(after) and all(map(self._is_same, before, after)):
+            # Other objects, but equal ones.
+            return
         patch.splices.append([node.id, start, old_stop - start, [self._cell(held) for held in after], told])
 
     def _whole_row(self, node: Node, keys: list[Any] | None, values: list[Any], more: int, patch: Patch) -> None:

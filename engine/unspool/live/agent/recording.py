@@ -22,6 +22,8 @@ _WINDOW = 0.1
 _LOCK_SECONDS = 2.0
 _BELOW = 2_000
 _LONG_ROW = 32
+_MOST_HELD = 20_000
+"""Splices that wait for a condition; beyond, the state is sent as a whole once it holds."""
 """Nodes that are looked at below an object whose own code changes it."""
 _SWEEP_SHARE = 20
 """Sweeps take one part in so many of the time."""
@@ -111,6 +113,7 @@ class Session:
         self._owner_code: CodeType | None = None
         self._next_sweep = 0.0
         self._number = 0
+        self._held = Patch()
         self.notes: list[dict[str, Any]] = []
 
     # Whose turn it is.
@@ -189,6 +192,7 @@ class Session:
         gone = [node.id for node in old.by_oid.values()]
         self.graph = Graph(self._limits, self.redaction, self._atoms, old.next_number())
         self._gone = gone
+        self._held = Patch()
         self._dirty.clear()
         self._pending.clear()
         self.doubt = True
@@ -446,7 +450,11 @@ class Session:
         if self._pending and place is not self._pending_place and not is_behind and self._pending_capped:
             self.flush_pending(frame)
         is_capped = place is not None and self._is_over_rate(place)
-        if is_behind or is_capped or (self.when is not None and not self._is_when()):
+        if self.when is not None and not is_behind and not is_capped and not self._is_when():
+            # It is looked at all the same, so that what becomes part of the state is known.
+            self._hold(self.graph.look_below(nodes, _BELOW)[0] if below else self.graph.look(nodes))
+            return
+        if is_behind or is_capped:
             for node in nodes:
                 known = self._pending.get(node.id)
                 self._pending[node.id] = (node, below or (known is not None and known[1]))
@@ -468,6 +476,12 @@ class Session:
             key = LOST
         self._commit(place, frame, nodes, below=below, extra=extra, key=key)
 
+    def _hold(self, patch: Patch) -> None:
+        """Keep what was found until there is an entry that it belongs to."""
+        self._held.add(patch)
+        if len(self._held.splices) > _MOST_HELD:
+            self.resync()
+
     def _clear_pending(self) -> None:
         self._pending.clear()
         self._pending_count = 0
@@ -476,7 +490,7 @@ class Session:
 
     def flush_pending(self, frame: FrameType | None, *, is_last: bool = False) -> None:
         """Make an entry of what a capped place changed since its last one, or of whatever waits at the end."""
-        if not self._pending or (self.when is not None and not self._is_when()):
+        if not self._pending:
             return
         if self.link.is_behind and not is_last:
             return
@@ -542,7 +556,10 @@ class Session:
         if graph.new_kinds:
             kinds, graph.new_kinds = graph.new_kinds, set()
             self.on_new_kinds(kinds)
-        if patch or "exc" in extra or "trace" in extra or (self.notes and extra.get("action")):
+        if not self._number and not self.graph.state.ids and not extra:
+            # Nothing is there yet.
+            self._hold(patch)
+        elif patch or self._held or "exc" in extra or "trace" in extra or (self.notes and extra.get("action")):
             self._emit(place, frame, patch, extra)
         self.cpu += time.perf_counter() - began
 
@@ -580,7 +597,9 @@ class Session:
         if self.graph.new_kinds:
             kinds, self.graph.new_kinds = self.graph.new_kinds, set()
             self.on_new_kinds(kinds)
-        if patch:
+        if self.when is not None and not self._is_when():
+            self._hold(patch)
+        elif patch:
             extra: dict[str, Any] = {} if is_seen else {"unseen": True}
             self._emit(place, frame, patch, extra if self._number else {"action": "start"})
         if is_complete:
@@ -619,6 +638,10 @@ class Session:
             message["doubt"] = True
         if self._parent is not None:
             message["parent"], self._parent = self._parent, None
+        if self._held:
+            held, self._held = self._held, Patch()
+            held.add(patch)
+            patch = held
         message["rows"], message["splices"] = patch.rows, patch.splices
         if self._gone:
             patch.gone += self._gone

@@ -1,0 +1,193 @@
+"""What can be watched, when entries are made, and what is said when a name stands for nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.live_host import Host, Recorded, monitored, pythons, record
+
+SOURCE = """\
+import helper
+
+class Counter:
+    made = 0
+    limits = {"low": 1}
+    def __init__(self, n):
+        self.n = n
+        Counter.made += 1
+
+A = Counter(1)
+B = {"k": [1]}
+
+def work(start, *rest):
+    total = start
+    parts = []
+    for step in rest:
+        total += step
+        parts.append(total)
+    A.n = total
+    return total
+
+def again(n):
+    if n:
+        deep = [n]
+        again(n - 1)
+        deep.append(0)
+
+work(1, 2, 3)
+B["k"].append(2)
+helper.CONFIG["mode"] = "fast"
+helper.BOX.inner["x"] = 1
+C = Counter(5)
+C.n += 1
+Counter.limits["low"] = 2
+again(2)
+A = Counter(7)
+A.n = 8
+del A
+"""
+HELPER = """\
+class Box:
+    def __init__(self):
+        self.inner = {}
+BOX = Box()
+CONFIG = {"mode": "slow"}
+"""
+
+
+def states(folder: Path, *watch: str, version: str = "", **config: Any) -> tuple[list[Any], Recorded]:
+    (folder / "helper.py").write_text(HELPER)
+    seen = record(folder, SOURCE, version, watch=list(watch), stores=True, **config)
+    assert (seen.code, seen.err, seen.of_kind("bye")[0]["faults"]) == (0, "", [])
+    return [entry["state"] for entry in seen.entries], seen
+
+
+@pytest.mark.parametrize("version", pythons())
+def test_names_of_other_modules_and_attributes(tmp_path: Path, version: str) -> None:
+    found, seen = states(tmp_path, "helper:CONFIG", version=version)
+    assert found == [{"mode": "slow"}, {"mode": "fast"}]
+    assert [entry["place"] for entry in seen.entries] == ["helper.py:5", "app.py:30"]
+    assert states(tmp_path, "helper:BOX.inner", version=version)[0][-1] == {"x": 1}
+    assert states(tmp_path, "app:B", version=version)[0] == [{"k": [1]}, {"k": [1, 2]}]
+
+
+@pytest.mark.parametrize("version", pythons())
+def test_several_roots_are_an_atom_each(tmp_path: Path, version: str) -> None:
+    found, seen = states(tmp_path, "A", "B", version=version)
+    assert found[0] == {"A": ("__main__.Counter", {"n": 1})}
+    assert found[-1] == {"B": {"k": [1, 2]}}
+    assert seen.entries[-1]["action"] == "<module>: del A"
+    assert {"A": ("__main__.Counter", {"n": 8}), "B": {"k": [1, 2]}} in found
+
+
+@pytest.mark.parametrize("version", pythons())
+def test_a_class_is_its_data(tmp_path: Path, version: str) -> None:
+    found, seen = states(tmp_path, "Counter", version=version)
+    assert found[0] == {"made": 0, "limits": {"low": 1}}
+    assert found[-1] == {"made": 3, "limits": {"low": 2}}
+    assert [entry["line"] for entry in seen.entries] == [3, 8, 8, 34, 8]
+
+
+@pytest.mark.parametrize("version", pythons())
+def test_every_instance_of_a_class_while_it_lives(tmp_path: Path, version: str) -> None:
+    found, _ = states(tmp_path, "@Counter", version=version)
+    named = {name for state in found for name in state}
+    assert named == {"Counter#1", "Counter#2", "Counter#3"}
+    assert {"Counter#1": ("__main__.Counter", {"n": 6}), "Counter#2": ("__main__.Counter", {"n": 6})} in found
+    assert found[-1] == {"Counter#2": ("__main__.Counter", {"n": 6})}
+
+
+@pytest.mark.parametrize("version", pythons())
+def test_locals_of_a_function_while_it_runs(tmp_path: Path, version: str) -> None:
+    found, seen = states(tmp_path, "work.*", version=version)
+    assert found[0] == {"start": 1, "rest": ("tuple", [2, 3])}
+    whole = {"start": 1, "rest": ("tuple", [2, 3]), "total": 6, "parts": [3, 6], "step": 3}
+    assert whole in found
+    assert found[-1] == {}
+    lines = {entry["line"] for entry in seen.entries if entry["state"].get("parts") == [3]}
+    assert 18 in lines
+    one, _ = states(tmp_path, "app:work.parts", version=version)
+    assert one == [{"work.parts": []}, {"work.parts": [3]}, {"work.parts": [3, 6]}, {}]
+    deep, _ = states(tmp_path, "again.deep", version=version)
+    assert [state.get("again.deep") for state in deep] == [[2], [1], [1, 0], [2], [2, 0], None]
+
+
+def test_entries_are_made_when_a_condition_holds(tmp_path: Path) -> None:
+    found, seen = states(tmp_path, "B", "helper:CONFIG", when="len(B['k']) > 1 and CONFIG['mode'] == 'fast'")
+    assert found == [{"B": {"k": [1, 2]}, "CONFIG": {"mode": "fast"}}]
+    assert seen.entries[0]["line"] == 30
+
+
+def test_calls_of_a_traced_function_are_entries(tmp_path: Path) -> None:
+    _, seen = states(tmp_path, "B", trace=["work"])
+    traced = [entry["trace"] for entry in seen.entries if "trace" in entry]
+    assert traced[0]["event"] == "call"
+    assert traced[0]["args"][0] == ["start", 1]
+    assert traced[-1] == {"event": "return", "value": 6}
+
+
+def test_exceptions_that_leave_a_function_are_entries(tmp_path: Path) -> None:
+    source = (
+        "X = {}\ndef f():\n    X['a'] = 1\n    raise KeyError('gone')\ntry:\n    f()\nexcept KeyError:\n    pass\n"
+    )
+    for version in pythons():
+        seen = record(tmp_path, source, version, watch=["X"], stores=True)
+        (entry,) = [entry for entry in seen.entries if "exc" in entry]
+        assert entry["exc"]["type"] == "builtins.KeyError"
+        assert (entry["exc"]["text"], entry["line"]) == ("gone", 4), version
+
+
+SERVICE = """\
+import sys
+CART = {"n": 0}
+OTHER = {"m": 0}
+def step():
+    CART["n"] += 1
+    OTHER["m"] += 1
+for line in sys.stdin:
+    eval(line)
+    print(CART["n"], flush=True)
+"""
+
+
+def test_pause_resume_and_other_names_while_it_runs(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(SERVICE)
+    host = Host(tmp_path)
+    process = host.start(pythons()[monitored()[-1]], "app.py", config={"watch": ["CRAT"]}, talks=True)
+
+    def step() -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("step()\n")
+        process.stdin.flush()
+        process.stdout.readline()
+
+    try:
+        step()
+        answer = host.ask("watch", names=["CRAT", "OTHERS", "CART"])
+        assert answer["unknown"] == [
+            "CRAT: there is no CRAT in __main__ yet; did you mean CART",
+            "OTHERS: there is no OTHERS in __main__ yet; did you mean OTHER",
+        ]
+        assert host.ask("watch", names=["CART"])["unknown"] == []
+        step()
+        host.ask("sweep")
+        assert host.seen.entries[-1]["state"] == {"n": 2}
+        assert host.seen.entries[-1]["line"] == 5
+        assert host.ask("pause")["ok"]
+        step()
+        step()
+        assert host.ask("resume")["ok"]
+        assert host.seen.entries[-1]["state"] == {"n": 4}
+        assert host.seen.entries[-1]["unseen"]
+        step()
+        host.ask("watch", names=["app:OTHER", "CART"])
+        step()
+        host.ask("sweep")
+        assert host.seen.entries[-1]["state"] == {"OTHER": {"m": 6}, "CART": {"n": 6}}
+        assert host.ask("nonsense")["ok"] is False
+    finally:
+        host.close()
