@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from tui_driver import Driver, drive, make_app, open_file
 
+from support.listening import ReduxApp, length_of, listening
+from support.waiting import wait_until
 from unspool.control import ControlServer, Instance
 from unspool.recorder.recorder import Recorder
 from unspool_tui.permits import Permits
@@ -108,6 +110,42 @@ async def test_the_program_shows_the_head_and_returns(counter: Counter) -> None:
         await driver.settle()
         assert counter.state["count"] == 6
         assert "APP" not in driver.line(0)
+
+
+@action("program.skip")
+async def test_a_store_leaves_the_head_s_action_out_and_takes_it_in_again(tmp_path: Path) -> None:
+    def reduce(state: dict[str, int], action: dict[str, Any]) -> dict[str, int]:
+        return {"n": state["n"] + action["by"]}
+
+    file = tmp_path / "cart.unspool"
+    with listening(tmp_path) as place:
+        store = ReduxApp(place.port, reduce, {"n": 0})
+        for by in (1, 2, 3):
+            store.dispatch({"type": "add", "by": by})
+        await asyncio.to_thread(wait_until, lambda: length_of(file) == 4, "the entries")
+        async with drive(make_app(open_file(file)), size=(140, 40)) as driver:
+            await met(driver)
+            await driver.press("k")
+            assert driver.view.head == 2
+            await driver.press("X")
+            # It tells first which actions it keeps.
+            await asyncio.to_thread(store.obey)
+            await asyncio.to_thread(store.obey)
+            await driver.until(lambda: driver.view.total == 6)
+            await driver.settle()
+            assert store.state == {"n": 4}
+            history = driver.app.main.scene.history
+            assert [(history.state(seq)["n"], history[seq].parent_seq) for seq in (4, 5)] == [(1, 1), (4, 4)]
+            assert history[4].meta["skipped"] is True
+            assert "worked out its state anew" in footer(driver)
+
+
+async def test_a_program_without_actions_says_so(counter: Counter) -> None:
+    counter.listen()
+    async with drive(make_app(open_file(counter.file))) as driver:
+        await met(driver)
+        await driver.press("X")
+        assert "cannot do that" in footer(driver)
 
 
 @action("program.pause")

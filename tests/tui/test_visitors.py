@@ -55,7 +55,7 @@ async def test_pressing_what_is_refused_tells_why_and_opens_nothing(shop_file: P
     app = UnspoolApp(history, Settings(), UiOptions(permits=VISITOR), at=3, follow=False)
     async with drive(app) as driver:
         refused = [action for action in ACTIONS if VISITOR.why_not(action.id)]
-        programs = ["program.jump", "program.look", "program.back", "program.pause"]
+        programs = ["program.jump", "program.look", "program.back", "program.skip", "program.pause"]
         assert [action.id for action in refused] == ["export", *programs]
         for action in refused:
             await driver.press(action.keys[0])

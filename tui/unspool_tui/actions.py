@@ -122,6 +122,10 @@ def _look_at_head(view: View) -> str:
     return _can("look")(view) or _some_entries(view)
 
 
+def _skip_head(view: View) -> str:
+    return _can("skip")(view) or _some_entries(view)
+
+
 MOVE: Final = "Move"
 TRAVEL: Final = "Travel in time"
 LOOK: Final = "Look"
@@ -278,6 +282,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         "program.back", ("R",), "return it", "Have the program go on from where it was before.", PROGRAM, _put_back
+    ),
+    Action(
+        "program.skip",
+        ("X",),
+        "skip action",
+        "Have the program's store work its state out without the head's action, or with it again; the result is a fork.",
+        PROGRAM,
+        _skip_head,
     ),
     Action(
         "program.pause",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from support.waiting import wait_until
 from unspool.control import Answer, ControlClient, TravelRefused
 from unspool.model.entries import PASSED_OVER
 from unspool.sources.formats.redux import place_in
+from unspool_tui.cli import run
 
 
 def reduce(state: dict[str, Any], action: dict[str, Any]) -> dict[str, Any]:
@@ -252,3 +254,21 @@ def test_the_line_of_the_app_is_read_from_stacks_of_each_engine(
 ) -> None:
     found = place_in(stack)
     assert (None if found is None else (found.file, found.line, found.function)) == place
+
+
+def test_commands_reach_the_store(place: tuple[int, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    port, path = place
+    app = ReduxApp(port, reduce, START)
+    for by in (1, 2, 3):
+        app.dispatch({"type": "add", "by": by})
+    recorded(path, 4)
+    threads = [threading.Thread(target=lambda: [app.obey() for _ in range(3)])]
+    threads[0].start()
+    assert run(["skip", str(path), "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["seq"] == 5
+    assert run(["jump", str(path), "0"]) == 0
+    assert "goes on from entry 0" in capsys.readouterr().err
+    threads[0].join(LIMIT_S)
+    assert app.state == START
+    assert run(["skip", str(path), "1"]) == 3
+    assert "cannot be skipped" in capsys.readouterr().err

@@ -83,6 +83,10 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "jump": CommandEntry(
         "travel", "Have the program that records into FILE go on from ENTRY; negative numbers count from the end."
     ),
+    "skip": CommandEntry(
+        "travel",
+        "Have the store that is recorded into FILE work its state out without the actions of some entries, or with them again.",
+    ),
     "pause": CommandEntry("travel", "Have nothing recorded into FILE until `resume`; the program itself runs on."),
     "resume": CommandEntry("travel", "Have the program record into FILE again."),
     "replay": CommandEntry("travel", "Record what would have been without some entries, as a fork of FILE."),

@@ -1,4 +1,4 @@
-"""`unspool jump`, `pause`, `resume` and `replay`: a running program goes back, and what would have been without some entries."""
+"""`unspool jump`, `skip`, `pause`, `resume` and `replay`: a running program goes back, and what would have been without some entries."""
 
 from __future__ import annotations
 
@@ -66,6 +66,24 @@ def jump_command(
             ask = client.look if look else client.jump
             answer = ask(seq, instance=instance, timeout=timeout, on_waiting=told)
     _tell_answer(common, answer, f"{'shows' if look else 'goes on from'} entry {answer.seq}", as_json=as_json)
+
+
+@click.command("skip")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("entries", type=click.IntRange(0), metavar="ENTRY...", nargs=-1, required=True)
+@_asking()
+def skip_command(
+    file: Path, entries: tuple[int, ...], instance: str | None, timeout: float, as_json: bool, quiet: bool
+) -> None:
+    """Have the store that is recorded into FILE work its state out without the actions of some entries, or with them again.
+
+    Stores of Redux can, see docs/live.md; for other programs there is `unspool replay`.
+    """
+    with _client(file, timeout) as client:
+        told = _telling(Common(str(file), quiet=quiet))
+        answer = client.skip(list(entries), instance=instance, timeout=timeout, on_waiting=told)
+    done = f"worked out its state anew, which is entry {answer.seq}"
+    _tell_answer(Common(str(file), quiet=quiet), answer, done, as_json=as_json)
 
 
 @click.command("pause")

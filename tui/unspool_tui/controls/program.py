@@ -144,6 +144,12 @@ def back(main: HistoryScreen) -> None:
     _ask(main, "goes on from where it was", lambda client, name: client.back(instance=name))
 
 
+def skip(main: HistoryScreen) -> None:
+    """Have the program's store leave the head's action out, or take it in again."""
+    seq = main.view.head
+    _ask(main, f"worked out its state anew from #{seq:,} on", lambda client, name: client.skip([seq], instance=name))
+
+
 def pause(main: HistoryScreen) -> None:
     """Pause the program's recording, or have it go on."""
     program = main.view.program
@@ -198,5 +204,6 @@ CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "program.jump": jump,
     "program.look": look,
     "program.back": back,
+    "program.skip": skip,
     "program.pause": pause,
 }
