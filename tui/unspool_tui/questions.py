@@ -16,13 +16,14 @@ from unspool.model.values import MISSING
 from unspool_tui.rendering.values import Origin, preview_text
 
 if TYPE_CHECKING:
+    from unspool.codec.strategies import ChainLimits
     from unspool.history.history import History
     from unspool.history.verdict import Problem
     from unspool.query.bisect import Flip
     from unspool.query.checkers import CheckReport
     from unspool.query.compare import Divergence
     from unspool.query.disk_usage import Footprint
-    from unspool.query.doctor.diagnosis import Diagnosis, Limits
+    from unspool.query.doctor.diagnosis import Diagnosis
     from unspool.query.expressions import Expression
     from unspool.query.repair import RepairReport
     from unspool.query.simulator import Simulation
@@ -210,13 +211,14 @@ def causes(
     return why(history, address, head, skip_damaged=True, progress=progress, cancelled=cancelled)
 
 
-LimitsOf = Callable[[int, int], "Limits"]
+LimitsOf = Callable[[int, int], "ChainLimits"]
 """Gives the limits of a chain by its first entry and the bytes of the state there."""
 
 
 def limits(history: History) -> LimitsOf:
     """Return what gives the limits of a history's chains: by the rule they were recorded with, or the usual one."""
-    from unspool.query.doctor.chains import limits_of, rules_of_history  # loaded with the first such question
+    from unspool.codec.strategies import limits_of  # loaded with the first such question
+    from unspool.query.doctor.chains import rules_of_history  # loaded with the first such question
 
     rules = rules_of_history(history)
     return lambda first, full_bytes: limits_of(rules.at(first), full_bytes)

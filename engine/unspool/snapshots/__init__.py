@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from unspool.codec.strategies import (
         AdaptiveStrategy,
         ChainState,
+        ChainValidation,
         ChangesStrategy,
         CompositeStrategy,
         FullSnapshotStrategy,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "unspool.codec.strategies": (
-        "AdaptiveStrategy ChainState ChangesStrategy CompositeStrategy FullSnapshotStrategy ManualStrategy "
+        "AdaptiveStrategy ChainState ChainValidation ChangesStrategy CompositeStrategy FullSnapshotStrategy ManualStrategy "
         "SignificanceStrategy SizeStrategy TimeStrategy strategy_from_name"
     ),
     "unspool.model.cache": "CacheStats ReconstructionCache",
@@ -80,6 +81,7 @@ __all__ = [
     "CacheStats",
     "ChainManagerConfig",
     "ChainState",
+    "ChainValidation",
     "ChangesStrategy",
     "CompositeStrategy",
     "CompressionResult",

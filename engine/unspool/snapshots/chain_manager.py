@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final
 
 from unspool.codec.strategies import (
     DEFAULT_MAX_AGE_MS,
     DEFAULT_MAX_DELTAS,
     DEFAULT_MAX_SIZE,
+    ChainCheck,
+    ChainLimits,
     ChainState,
+    ChainValidation,
     ChangesStrategy,
     FullSnapshotStrategy,
     SizeStrategy,
@@ -74,6 +77,11 @@ class ChainManagerConfig:
         if self.max_delta_chain_size is not None:
             require_number("max_delta_chain_size", self.max_delta_chain_size, least=0)
         rule_of(self)
+
+    @property
+    def limits(self) -> ChainLimits:
+        """The three limits."""
+        return ChainLimits(self.max_delta_chain_length, self.max_delta_chain_size, self.max_delta_chain_age)
 
 
 def rule_of(config: ChainManagerConfig) -> FullSnapshotStrategy:
@@ -178,59 +186,18 @@ class DeltaTally:
         )
 
 
-ChainAction = Literal["keep", "create_base", "reconstruct"]
-
-
-@dataclass(frozen=True, slots=True)
-class ChainValidation:
-    """What was found.
-
-    Attributes:
-        is_valid: whether the chain can stay as it is.
-        reason: why not.
-        action: `keep` it; `create_base`: it is over a limit, fold it; `reconstruct`: a delta does not fit, what
-            follows it cannot be read, and the chain must be built anew from its source.
-        broken_at: index of the delta that does not fit.
-    """
-
-    is_valid: bool
-    reason: str | None
-    action: ChainAction
-    broken_at: int | None = None
-
-
-def validate(chain: DeltaChain, config: ChainManagerConfig, now: Milliseconds) -> ChainValidation:
+def validate(chain: DeltaChain, limits: ChainLimits, now: Milliseconds) -> ChainValidation:
     """Check that a chain can be replayed, then its length, age and size, each against its limit with `>`."""
-    walk = ChainWalk(chain.base)
+    check, walk = ChainCheck(), ChainWalk(chain.base)
     for index, delta in enumerate(chain.deltas):
         try:
             walk.step(delta)
         except UnspoolError as error:
-            return ChainValidation(False, f"delta {index} ({delta.id!r}): {error}", "reconstruct", index)
-    reason = None if chain.sealed else over_limit(chain, config, now)
-    return ChainValidation(True, None, "keep") if reason is None else ChainValidation(False, reason, "create_base")
-
-
-def over_limit(
-    chain: DeltaChain, config: ChainManagerConfig, now: Milliseconds, *, at_length: bool = False
-) -> str | None:
-    """Say which limit a chain is over, or None.
-
-    Args:
-        chain: the chain.
-        config: the limits.
-        now: the time, in milliseconds.
-        at_length: count the length limit as passed when it is reached, as adding does; validating counts it as
-            passed only beyond (both rules are the seed's).
-    """
-    length, age, size = config.max_delta_chain_length, config.max_delta_chain_age, config.max_delta_chain_size
-    if length is not None and (chain.length > length or (at_length and chain.length == length)):
-        return f"the chain has {chain.length} deltas; the maximum length is {length}"
-    if age is not None and chain.age(now) > age:
-        return f"the chain is {chain.age(now)} ms old; the maximum age is {age} ms"
-    if size is not None and chain.delta_bytes > size:
-        return f"the deltas take {chain.delta_bytes} bytes; the maximum size is {size}"
-    return None
+            check.fail(index, f"delta {index} ({delta.id!r}): {error}")
+            break
+    if not chain.sealed:
+        check.exceed(limits.exceeded(chain.state_for_strategy(now)))
+    return check.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +316,7 @@ class DeltaChainManager:
         now = self.config.clock()
         view = chain.view()
         state = ChainState(view.length, view.age(now), view.delta_bytes, view.full_bytes, changed_atoms)
-        return over_limit(view, self.config, now, at_length=True) is not None or self._rule.wants_full(state)
+        return self.config.limits.exceeded(state, at_length=True) is not None or self._rule.wants_full(state)
 
     def _fold(self, line: ChainLine) -> Snapshot:
         last = line.chain.deltas[-1]
@@ -384,7 +351,7 @@ class DeltaChainManager:
             EntryNotFound: no chain has this base.
         """
         view = chain if isinstance(chain, DeltaChain) else self._known(chain).view()
-        return validate(view, self.config, self.config.clock())
+        return validate(view, self.config.limits, self.config.clock())
 
     def _known(self, base_id: str) -> TrackedChain:
         if base_id not in self._chains:

@@ -12,6 +12,7 @@ from unspool.codec.strategies import (
     DEFAULT_MAX_DELTAS,
     DEFAULT_MAX_SIZE,
     DELTA_OVERHEAD_BYTES,
+    ChainLimits,
     ChainState,
     ChangesStrategy,
     FullSnapshotStrategy,
@@ -407,6 +408,9 @@ class EntryStore:
         # Every Nth entry whole means a run of N - 1 deltas between two of them.
         by_interval = ChangesStrategy(config.full_snapshot_interval - 1, min_chain_length=0)
         self.rule: FullSnapshotStrategy = by_interval if config.strategy is None else strategy_of(config.strategy)
+        self._limits = ChainLimits(
+            config.max_delta_chain_length, config.max_delta_chain_size, config.max_delta_chain_age
+        )
         self._options = DeltaOptions(
             change_detection=config.change_detection,
             skip_empty=False,
@@ -484,19 +488,11 @@ class EntryStore:
         return node, snapshot
 
     def _is_due(self, parent: Node, snapshot: Snapshot, delta: DeltaSnapshot, delta_bytes: int) -> bool:
-        config, full = self.config, parent.chain.full
-        by_clock = config.clock() - parent.chain.taken_at
+        full = parent.chain.full
+        by_clock = self.config.clock() - parent.chain.taken_at
         age = max(by_clock, snapshot.metadata.timestamp - full.metadata.timestamp)
         state = ChainState(parent.run, age, parent.run_bytes, full.full_bytes, len(delta.changes), delta_bytes)
-        return (
-            (config.max_delta_chain_length is not None and state.length >= config.max_delta_chain_length)
-            or (config.max_delta_chain_age is not None and age > config.max_delta_chain_age)
-            or (
-                config.max_delta_chain_size is not None
-                and state.delta_bytes + delta_bytes > config.max_delta_chain_size
-            )
-            or self.rule.wants_full(state)
-        )
+        return self._limits.exceeded(state, at_length=True) is not None or self.rule.wants_full(state)
 
     def _as_read_back(self, before: Snapshot, snapshot: Snapshot, delta: DeltaSnapshot) -> Snapshot:
         """Return what base and delta make: atoms that were found unchanged are those of the base."""

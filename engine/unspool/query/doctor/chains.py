@@ -5,27 +5,24 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from unspool.codec.strategies import (
-    CHAIN_BYTES,
-    AdaptiveStrategy,
     BlockStrategy,
+    ChainAction,
+    ChainCheck,
+    ChainLimits,
     ChainState,
-    ChangesStrategy,
-    CompositeStrategy,
     FullSnapshotStrategy,
-    SizeStrategy,
-    TimeStrategy,
-    longest_chain,
+    limits_of,
     strategy_from_name,
 )
 from unspool.errors import ConfigError, CorruptHistory, UnspoolError
 from unspool.history.history import History
-from unspool.query.doctor.findings import Code, Facts, Fault, Ledger, Severity, Step
+from unspool.query.doctor.findings import Code, Facts, Ledger, Severity, Step
 from unspool.store.file import FileStore
 from unspool.store.layout import REPAIRED_FROM, FileConnection
 from unspool.store.recordings import Recording, TellsSettings, read_recordings
@@ -141,26 +138,18 @@ class ChainVerdict(StrEnum):
     BROKEN = "broken"
 
 
+_VERDICTS: Final[Mapping[ChainAction, ChainVerdict]] = {
+    "keep": ChainVerdict.KEEP,
+    "create_base": ChainVerdict.CREATE_BASE,
+    "reconstruct": ChainVerdict.BROKEN,
+}
+
+
 class ChecksumState(StrEnum):
     """What checking a chain's stored bytes came to."""
 
     INTACT = "intact"
     DAMAGED = "damaged"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Where a strategy ends a chain; None where it does not look at that.
-
-    Attributes:
-        deltas: most deltas.
-        bytes: most bytes of deltas.
-        age_ms: greatest age in milliseconds.
-    """
-
-    deltas: int | None = None
-    bytes: int | None = None
-    age_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +175,7 @@ class ChainRow:
     age_ms: float
     full_bytes: int
     delta_bytes: int
-    limits: Limits
+    limits: ChainLimits
     checksums: ChecksumState
     verdict: ChainVerdict
     reason: str
@@ -222,8 +211,8 @@ class ChainBook:
             self._open = _Open(step, facts, self._rules.at(step.seq))
         else:
             self._measure(self._open, step, facts)
-        if step.fault is not None and self._open.fault is None:
-            self._open.fault = (step.seq, step.fault)
+        if step.fault is not None:
+            self._open.check.fail(step.seq, f"entry {step.seq}: {step.fault.text}")
 
     def _measure(self, chain: _Open, step: Step, facts: Facts) -> None:
         state = ChainState(
@@ -234,8 +223,8 @@ class ChainBook:
             changed_atoms=len(facts.changed),
             candidate_bytes=facts.stored,
         )
-        if chain.over_at is None and chain.rule.wants_full(state):
-            chain.over_at = step.seq
+        if not chain.check.is_over and chain.rule.wants_full(state):
+            chain.check.exceed(f"{chain.rule.name} wants a full snapshot at entry {step.seq}")
         chain.last = step.last
         chain.length += 1
         chain.delta_bytes += facts.stored
@@ -251,17 +240,13 @@ class ChainBook:
         (self._healthy if row.verdict is ChainVerdict.KEEP else self._others).append(row)
 
     def _row(self, chain: _Open) -> ChainRow:
-        verdict, reason = ChainVerdict.KEEP, "within its limits"
-        if chain.fault is not None:
-            at, fault = chain.fault
-            verdict, reason = ChainVerdict.BROKEN, f"entry {at}: {fault.text}"
-        elif chain.over_at is not None:
-            verdict = ChainVerdict.CREATE_BASE
-            reason = f"{chain.rule.name} wants a full snapshot at entry {chain.over_at}"
+        found = chain.check.result()
+        verdict = _VERDICTS[found.action]
         return ChainRow(
             chain.first, chain.last, chain.length, chain.age_ms, chain.full_bytes, chain.delta_bytes,
             limits_of(chain.rule, chain.full_bytes),
-            ChecksumState.INTACT if chain.fault is None else ChecksumState.DAMAGED, verdict, reason,
+            ChecksumState.DAMAGED if verdict is ChainVerdict.BROKEN else ChecksumState.INTACT,
+            verdict, found.reason or "within its limits",
         )  # fmt: skip
 
     def rows(self) -> tuple[ChainRow, ...]:
@@ -275,7 +260,7 @@ class _Open:
     """A chain that may still grow."""
 
     __slots__ = (
-        "age_ms", "delta_bytes", "fault", "first", "full_bytes", "last", "length", "over_at", "rule", "start_ns",
+        "age_ms", "check", "delta_bytes", "first", "full_bytes", "last", "length", "rule", "start_ns",
     )  # fmt: skip
 
     def __init__(self, step: Step, facts: Facts | None, rule: FullSnapshotStrategy) -> None:
@@ -285,31 +270,4 @@ class _Open:
         self.full_bytes = 0 if facts is None else facts.full_bytes
         self.length = self.delta_bytes = 0
         self.age_ms = 0.0
-        self.over_at: int | None = None
-        self.fault: tuple[int, Fault] | None = None
-
-
-def limits_of(strategy: FullSnapshotStrategy, full_bytes: int) -> Limits:
-    """Return where a strategy ends a chain that starts with a full snapshot of that many bytes."""
-    match strategy:
-        case BlockStrategy():
-            return Limits(deltas=longest_chain(full_bytes) - 1, bytes=max(CHAIN_BYTES, full_bytes))
-        case ChangesStrategy(max_deltas=most):
-            return Limits(deltas=most)
-        case SizeStrategy(max_bytes=most):
-            return Limits(bytes=most)
-        case TimeStrategy(max_age_ms=age):
-            return Limits(age_ms=age)
-        case AdaptiveStrategy(max_growth=growth):
-            return Limits(bytes=int(growth * max(full_bytes, 1)))
-        case CompositeStrategy(parts=parts):
-            return _tightest([limits_of(part, full_bytes) for part in parts])
-    return Limits()
-
-
-def _tightest(limits: list[Limits]) -> Limits:
-    return Limits(
-        min((one.deltas for one in limits if one.deltas is not None), default=None),
-        min((one.bytes for one in limits if one.bytes is not None), default=None),
-        min((one.age_ms for one in limits if one.age_ms is not None), default=None),
-    )
+        self.check = ChainCheck()
