@@ -30,8 +30,8 @@ from unspool.compression.states import (
     require_keys,
     require_state,
     require_timestamp,
-    same_encoded,
 )
+from unspool.delta.equality import encoded_equal
 from unspool.model.paths import format_path
 from unspool.model.values import Value
 from unspool.model.wire import decode
@@ -90,7 +90,7 @@ def compare_encoded(old: Mapping[str, bytes], new: Mapping[str, bytes], new_stat
     unchanged: list[str] = []
     for name, data in new.items():
         known = old.get(name)
-        is_same = known is not None and same_encoded(known, data)
+        is_same = known is not None and encoded_equal(known, data, strict=True)
         (unchanged if is_same else changed).append(name)
     removed = tuple(name for name in old if name not in new)
     return Comparison(old, new, new_state, tuple(changed), removed, tuple(unchanged))

@@ -190,17 +190,6 @@ _Trail = tuple["_Trail", Step] | None
 _PLAIN_LEAVES: Final = frozenset({type(None), bool, int, str, bytes})
 
 
-def same_encoded(one: bytes, other: bytes) -> bool:
-    """Say whether two wire forms hold the same value: types strict, order of object keys free.
-
-    `1`, `True` and `1.0` differ at any depth, also as keys and as members of sets.
-    """
-    if one == other:
-        return True
-    # Another order of keys moves bytes about, it never changes how many there are.
-    return len(one) == len(other) and first_difference(decode(one), decode(other)) is None
-
-
 def first_difference(one: Value, other: Value) -> Path | None:
     """Return the path of a place where two values differ, types included; None where they are the same.
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from unspool.delta.align import GONE, align
+from unspool.delta.equality import same_value
 from unspool.delta.structural import Identity, identity_at
-from unspool.history.diff import same_value
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.entries import Caller, caller_of, passed_over_in

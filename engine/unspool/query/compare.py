@@ -9,8 +9,8 @@ from enum import StrEnum
 from itertools import islice
 from typing import Final
 
+from unspool.delta.equality import same_value
 from unspool.delta.structural import Identity
-from unspool.history.diff import same_value
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.paths import Path

@@ -13,10 +13,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from unspool.delta.align import GONE, align
+from unspool.delta.equality import same_value
 from unspool.delta.identity import identity_of, own_keys, record_of
 from unspool.delta.structural import Identity, identity_at
 from unspool.errors import CorruptHistory
-from unspool.history.diff import same_value
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.encoded import Shape, header_size, shape_of

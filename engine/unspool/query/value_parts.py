@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from unspool.delta.align import GONE, align
+from unspool.delta.equality import same_value
 from unspool.delta.structural import Identity, identity_at
-from unspool.history.diff import same_value
 from unspool.model.keys import spell_key
 from unspool.model.paths import (
     DEEPEST,

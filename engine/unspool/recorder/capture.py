@@ -17,8 +17,8 @@ from typing import Final
 
 import msgspec
 
+from unspool.delta.equality import may_hide, same_value
 from unspool.delta.patch import SMALLEST_PATCHED
-from unspool.history.diff import may_hide, same_value
 from unspool.model.encoded import NotSplittable, is_one_value, shared_end, shared_from, split_map
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import encode_json

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from unspool.delta.apply import apply_ops, invert_ops
+from unspool.delta.equality import encoded_equal
 from unspool.delta.structural import Identity, diff_encoded
 from unspool.errors import ConfigError, ContradictoryDelta, DeltaError, UnspoolError
-from unspool.model.encoded import NotSplittable, Shape, shape_of, split_list, split_map
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.options import require_bool, require_choice
 from unspool.model.paths import Path
 from unspool.model.values import MISSING, Value, json_equal, strict_equal
-from unspool.model.wire import decode, encode
+from unspool.model.wire import encode
 from unspool.snapshots.atoms import PRIMITIVE, AtomChange, AtomEntry, pack_ops
 from unspool.snapshots.packing import packed_size, without_values
 from unspool.snapshots.snapshot import DeltaMetadata, DeltaSnapshot, Snapshot
@@ -107,58 +107,6 @@ class ApplyOptions:
     def checks(self) -> bool:
         """Whether validation is in force."""
         return self.validate and not self.skip_validation
-
-
-_CONTAINERS: Final = (Shape.MAP, Shape.LIST)
-_UNLIKE: Final[list[tuple[bytes, bytes]]] = []
-"""Told from an empty list of parts by identity: two maps in another order have no different part."""
-
-
-def encoded_equal(one: bytes, other: bytes, *, strict: bool = False) -> bool:
-    """Say whether two wire forms hold the same value, by structure at any depth.
-
-    Args:
-        one: a wire form.
-        other: another.
-        strict: let 1 and 1.0, and 0.0 and -0.0, differ; the order of object keys never counts.
-    """
-    pending = [(one, other)]
-    while pending:
-        left, right = pending.pop()
-        if left == right:
-            continue
-        shape = shape_of(left)
-        if shape is not shape_of(right) or shape is Shape.TEXT:
-            return False
-        try:
-            parts = _parts(left, right) if shape in _CONTAINERS else None
-        except NotSplittable:
-            parts = None
-        if parts is None:
-            if not (strict_equal if strict else json_equal)(decode(left), decode(right)):
-                return False
-        elif parts is _UNLIKE:
-            return False
-        else:
-            pending.extend(parts)
-    return True
-
-
-def _parts(left: bytes, right: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the pairs of parts that differ, or `_UNLIKE` when sizes or keys do already.
-
-    Raises:
-        NotSplittable: nested too deeply for the fast path.
-    """
-    if shape_of(left) is Shape.LIST:
-        items, others = split_list(left), split_list(right)
-        if len(items) != len(others):
-            return _UNLIKE
-        return [pair for pair in zip(items, others, strict=True) if pair[0] != pair[1]]
-    values, rest = split_map(left), split_map(right)
-    if values.keys() != rest.keys():
-        return _UNLIKE
-    return [(value, rest[key]) for key, value in values.items() if value != rest[key]]
 
 
 _SCALARS: Final = (str, int, float, bool, bytes, type(None))

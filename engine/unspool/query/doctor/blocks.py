@@ -13,8 +13,9 @@ import zstandard
 from unspool.codec import state_codec
 from unspool.codec.errors import MissingBinaryCodec
 from unspool.codec.records import Record, RecordCodec, decode_full, replay_delta
+from unspool.delta.equality import same_value
 from unspool.errors import CorruptHistory, DeltaCompressionError
-from unspool.history.diff import fork_base, same_value
+from unspool.history.diff import fork_base
 from unspool.model.cache import BoundedCache
 from unspool.model.encoded import EncodedState
 from unspool.model.wire import decode

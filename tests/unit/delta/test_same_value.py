@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.values import values
-from unspool.history.diff import same_value
+from unspool.delta.equality import same_value
 from unspool.model.values import strict_equal
 from unspool.model.wire import encode
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.values import values
+from unspool.delta.equality import encoded_equal
 from unspool.model.values import json_equal, strict_equal
 from unspool.model.wire import decode, encode
-from unspool.snapshots.changes import encoded_equal
 
 
 @given(values, values)
