@@ -60,6 +60,9 @@ class Listener:
     def began(self, host: Host) -> None:
         """The agent is in the program, and tells who it is."""
 
+    def recorded(self) -> None:
+        """The first entry with something in it is recorded."""
+
     def said(self, text: str, level: str) -> None:
         """Something for people; the level is info, warning or error."""
 
@@ -264,7 +267,10 @@ class Host:
             return
         match kind:
             case "r":
+                was_empty = self._taking.is_empty
                 self._taking.entry(message)
+                if was_empty and not self._taking.is_empty:
+                    self._listener.recorded()
                 if self._travel is not None:
                     self._travel.recorded(message)
             case "site":

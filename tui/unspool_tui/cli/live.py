@@ -6,18 +6,29 @@ They exist on the command line only: no visitor of `serve` and no question of an
 from __future__ import annotations
 
 import functools
+import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
 import click
 
-from unspool.errors import ConfigError
+from unspool.errors import ConfigError, UnspoolError
+from unspool.live import agent_source, attach_text
+from unspool.live.attach import Attachment
 from unspool.live.host import Found, Host, Listener
 from unspool.live.launch import Wanted, code_of, command_line, name_of, signals_passed_on, start
+from unspool.live.processes import processes
+from unspool.recorder import Recorder
+from unspool_tui.cli.ending import was_told
+from unspool_tui.cli.opening import show
+from unspool_tui.cli.options import Common, opened, stdout_is_terminal
 from unspool_tui.cli.output import Output
+from unspool_tui.cli.program_terminal import Message, ProgramTerminal, Status
 from unspool_tui.rendering.sanitize import visible
 
 _SUFFIX: Final = ".unspool"
@@ -25,6 +36,9 @@ _MOST_NAMES: Final = 999
 _SHOWN_FOUND: Final = 10
 _AGENT: Final = "agent.py"
 _NOTES: Final = ("sql", "http", "log")
+_UNREADABLE: Final = 3
+_SPELT: Final = {"behind": "--when-behind"}
+"""Options that are called otherwise than what they say of a program."""
 
 _WANTED: Final = (
     click.option("--watch", multiple=True, metavar="NAME",
@@ -44,11 +58,36 @@ _WANTED: Final = (
     click.option("-o", "--out", "file", type=click.Path(path_type=Path, dir_okay=False),
                  help="Record into this file; one that is there is continued. By default NAME.unspool of a name that is free."),
     click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors."),
+    click.option("--ascii", is_flag=True, help="Plain ASCII only."),
+    click.option("--no-color", is_flag=True, help="No colours; also when NO_COLOR is set."),
+    click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal."),
+    click.option("--status", type=int, hidden=True, help="For the screen: the socket that it listens to."),
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Around:
+    """How a command shows what it records.
+
+    Attributes:
+        file: what is recorded into; None for a name that is free.
+        is_shown: in the terminal UI.
+        common: options of the screen.
+        status: socket of the process that shows it; None where there is none.
+    """
+
+    file: Path | None
+    is_shown: bool
+    common: Common
+    status: int | None
+
+    def named(self, name: str) -> Path:
+        """Return the file, which a program of some name gets where none was given."""
+        return self.file or _free_name(name)
+
+
 def _wanted(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Give a command the options that say what to record; it gets them as one `Wanted` first."""
+    """Give a command the options that say what to record and how to show it; it gets a `Wanted` and an `_Around` first."""
 
     @functools.wraps(function)
     def call(**given: Any) -> int | None:
@@ -65,7 +104,16 @@ def _wanted(function: Callable[..., int | None]) -> Callable[..., int | None]:
             redact=given.pop("redact"),
             notes=given.pop("notes"),
         )
-        return function(wanted, **given)
+        status = given.pop("status")
+        color = not given.pop("no_color") and not os.environ.get("NO_COLOR")
+        quiet = given.pop("quiet")
+        around = _Around(
+            file=given.pop("file"),
+            is_shown=not given.pop("headless") and status is None and stdout_is_terminal() and sys.stdin.isatty(),
+            common=Common("", ascii=given.pop("ascii"), color=color, mouse=not given.pop("no_mouse"), quiet=quiet),
+            status=status,
+        )
+        return function(wanted, around, **given)
 
     decorated: Callable[..., int | None] = call
     for option in reversed(_WANTED):
@@ -87,10 +135,15 @@ class _Words(Listener):
         self._quiet = quiet
         self._again = again
         self._over = over
+        self.status: Status | None = None
 
     def ended(self, why: str) -> None:
         if self._over is not None:
             self._over.set()
+
+    def recorded(self) -> None:
+        if self.status is not None:
+            self.status.say(recorded=True)
 
     def said(self, text: str, level: str) -> None:
         if not self._quiet or level == "error":
@@ -105,7 +158,10 @@ class _Words(Listener):
         for found in names[:_SHOWN_FOUND]:
             place = f"  {found.place}" if found.place else ""
             click.echo(visible(f"  {found.watch:<{width}}  {found.changes:>7,} changes{place}"), err=True)
-        say(f"record one with: {self._again.format(names[0].watch)}")
+        if self.status is None:
+            say(f"record one with: {self._again.format(names[0].watch)}")
+        else:
+            self.status.say(found=[found.watch for found in names[:_SHOWN_FOUND]])
 
 
 def say(text: str) -> None:
@@ -132,15 +188,17 @@ def _free_name(name: str) -> Path:
 @click.option("--python", metavar="PYTHON", help="The interpreter; that of the active environment by default.")
 @click.option("--headless", is_flag=True, help="No screen: the program has the terminal.")
 @click.argument("words", metavar="-- PROGRAM [ARGUMENTS]...", nargs=-1, type=click.UNPROCESSED, required=True)
-def run_command(
-    wanted: Wanted, words: tuple[str, ...], python: str | None, headless: bool, file: Path | None, quiet: bool
-) -> int:
+def run_command(wanted: Wanted, around: _Around, words: tuple[str, ...], python: str | None) -> int:
     """Run a program and record what it does to the objects that are watched; it needs no line of unspool in it."""
     if words[0].startswith("-") and words[0] not in ("-m", "-c"):
         raise click.UsageError(f"no such option: {words[0]}; the program stands after --")
-    from unspool.live import agent_source  # loaded by the one command that needs it
+    if around.is_shown:
+        # What cannot be started is refused before there is a screen.
+        command_line(words, Path(_AGENT), python)
+        options = [*_as_words(wanted), *(("--python", python) if python else ())]
+        return _show(["run", *options], ["--", *words], around, name_of(words), ends_with_screen=False)
 
-    with _Recording(file, name_of(words), quiet, f"unspool run --watch {{}} -- {' '.join(words)}") as recording:
+    with _Recording(around, name_of(words), f"unspool run --watch {{}} -- {' '.join(words)}") as recording:
         host = recording.host
         agent = host.door.put(_AGENT, agent_source())
         process = start(command_line(words, agent, python), wanted.to_config(host.door.place, host.door.token))
@@ -158,27 +216,20 @@ def run_command(
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Leave the program after so long.")
 @click.option("--headless", is_flag=True, help="No screen: record until Ctrl-C.")
 @click.argument("pid", type=click.IntRange(min=1), required=False)
-def attach_command(
-    wanted: Wanted,
-    pid: int | None,
-    seconds: float | None,
-    headless: bool,
-    file: Path | None,
-    quiet: bool,
-) -> int:
+def attach_command(wanted: Wanted, around: _Around, pid: int | None, seconds: float | None) -> int:
     """Record a Python program that is running, by its PID, until Ctrl-C; without a PID, list those that can be attached to."""
     if pid is None:
         return _list_processes()
-    from unspool.live import agent_source, attach_text  # loaded by the one command that needs it
-    from unspool.live.attach import Attachment  # loaded by the one command that needs it
 
-    stop = threading.Event()
     attachment = Attachment(pid)
+    if around.is_shown:
+        options = [*_as_words(wanted), *(("--seconds", str(seconds)) if seconds else ())]
+        return _show(["attach", *options], [str(pid)], around, f"process-{pid}", ends_with_screen=True)
+    stop = threading.Event()
+    again = f"unspool attach {pid} --watch {{}}"
     with (
         signals_passed_on(lambda _: stop.set(), with_keys=True),
-        _Recording(
-            file, f"process-{pid}", quiet, f"unspool attach {pid} --watch {{}}", user=attachment.user, over=stop
-        ) as recording,
+        _Recording(around, f"process-{pid}", again, user=attachment.user, over=stop) as recording,
     ):
         host = recording.host
         agent = host.door.put(_AGENT, agent_source())
@@ -186,19 +237,71 @@ def attach_command(
         host.start()
         attachment.enter(host, attach_text(str(agent), config))
         if attachment.wait(host, say, stop.is_set):
-            if not quiet:
-                say(
-                    f"attached to process {pid}, which stood still for {attachment.stopped_s * 1000:.0f} ms; Ctrl-C leaves it"
-                )
+            if not around.common.quiet:
+                stood = f"{attachment.stopped_s * 1000:.0f} ms"
+                say(f"attached to process {pid}, which stood still for {stood}; Ctrl-C leaves it")
             stop.wait(seconds)
         attachment.leave(host)
         recording.conclude("nothing was recorded")
-    return 0 if host.failure is None else 3
+    return 0 if host.failure is None else _UNREADABLE
+
+
+def _as_words(wanted: Wanted) -> list[str]:
+    """Return what is wanted as options of a command line."""
+    words: list[str] = []
+    for name, value in asdict(wanted).items():
+        option = _SPELT.get(name, f"--{name}")
+        if isinstance(value, tuple):
+            words += [word for item in value for word in (option, item)]
+        elif value is True:
+            words.append(option)
+        elif value not in (None, False):
+            words += [option, str(value)]
+    return words
+
+
+def _show(before: list[str], after: list[str], around: _Around, name: str, *, ends_with_screen: bool) -> int:
+    """Record in a process of its own, and show the recording while it grows.
+
+    Args:
+        before: the command, and its options.
+        after: its words.
+        around: how it is shown.
+        name: of the program.
+        ends_with_screen: leaving the screen ends the recording; otherwise the program goes on in our terminal.
+
+    Returns:
+        The exit code of the command that recorded.
+    """
+
+    def stops(message: Message) -> bool:
+        return bool(message.get("recorded") or message.get("found"))
+
+    file = around.named(name)
+    quiet = ["--quiet"] if around.common.quiet else []
+    common = replace(around.common, source=str(file))
+    with ProgramTerminal([*before, *quiet, "--out", str(file), *after]) as program:
+        message = program.in_front(stops)
+        while message is not None and message.get("found"):
+            found = [str(item) for item in message["found"]]
+            number = click.prompt("watch which one?", type=click.IntRange(1, len(found)), default=1)
+            program.tell(watch=[found[number - 1]])
+            message = program.in_front(stops)
+        while message is not None:
+            with opened(common, follow=True) as history, program.behind():
+                show(common, history, None, follow=True)
+            if was_told():
+                return was_told()
+            if ends_with_screen:
+                program.interrupt()
+            elif program.code is None:
+                say("the program goes on; Ctrl-] shows the recording again")
+            message = program.in_front()
+        return program.close()
 
 
 def _list_processes() -> int:
     """Print the Python programs that are running."""
-    from unspool.live.processes import processes  # loaded by the one command that needs it
 
     found = processes()
     if not found:
@@ -219,9 +322,8 @@ class _Recording:
 
     def __init__(
         self,
-        file: Path | None,
+        around: _Around,
         name: str,
-        quiet: bool,
         again: str,
         *,
         user: int | None = None,
@@ -230,21 +332,30 @@ class _Recording:
         """Open the recording.
 
         Args:
-            file: what is recorded into; a free name when None.
+            around: where to, and who is told.
             name: of the program.
-            quiet: say nothing but errors.
             again, over: see `_Words`.
             user: whose program it is.
 
         Raises:
             UnspoolError: it cannot be recorded into.
         """
-        from unspool.recorder import Recorder  # loaded by the one command that needs it
 
-        self._quiet = quiet
-        self._file = file or _free_name(name)
+        self._quiet = around.common.quiet
+        self._file = around.named(name)
         self._was_there = self._file.exists()
-        self.host = Host(Recorder(self._file, on_error="raise"), self._file, _Words(quiet, again, over), user=user)
+        words = _Words(self._quiet, again, over)
+        self.host = Host(Recorder(self._file, on_error="raise"), self._file, words, user=user)
+        if around.status is not None:
+            words.status = Status(around.status, self._watch)
+
+    def _watch(self, names: list[str]) -> None:
+        try:
+            lines = self.host.watch(names)
+        except UnspoolError as error:
+            lines = [str(error)]
+        for line in lines:
+            say(line)
 
     def conclude(self, nothing: str) -> None:
         """Say what was recorded.
