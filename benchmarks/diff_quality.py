@@ -23,7 +23,7 @@ from deepdiff import DeepDiff
 from unspool.delta.structural import diff_values
 from unspool.model.entries import Op, OpKind
 from unspool.model.json_text import to_json
-from unspool.model.paths import format_path
+from unspool.model.keys import format_path
 
 ROOT: Final = Path(__file__).parents[1]
 PAIRS: Final = ROOT / "fixtures" / "diff_quality" / "pairs.json"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unspool.history import History
-from unspool.model.paths import Path as ValuePath
+from unspool.model.keys import Path as ValuePath
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
 from unspool.query.compare import compare

@@ -14,7 +14,7 @@ from benchmarks.report import Row, absent, times_better
 from benchmarks.sampling import pairs
 from unspool.delta.json_patch import state_patch
 from unspool.delta.structural import diff_encoded, diff_values
-from unspool.model.wire import encode
+from unspool.model.encoding import encode
 
 TITLE = "Deltas of two states with paths, both states ready made, caches flushed"
 

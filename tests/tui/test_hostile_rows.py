@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from unspool.history.diff import diff_states
 from unspool.history.history import StateView
-from unspool.model.wire import encode
+from unspool.model.encoding import encode
 from unspool_tui.panes.changes import Sheet, change_row
 from unspool_tui.panes.history import EarlyColumns, EntryFacts, history_row
 from unspool_tui.panes.stats import Facts, Measured, stats_rows

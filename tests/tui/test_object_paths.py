@@ -9,7 +9,8 @@ import pytest
 from tui_driver import Driver, drive, make_app, open_file
 
 from unspool import Recorder
-from unspool.model.paths import Path, format_path, parse_path
+from unspool.model.keys import Path, format_path
+from unspool.model.paths import parse_path
 from unspool_tui.view.model import Pane
 from unspool_tui.view.moves import focus, reveal
 

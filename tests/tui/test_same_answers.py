@@ -15,7 +15,8 @@ from tui_driver import Driver, drive, make_app, open_file
 
 from conftest import record
 from unspool.model.json_text import to_json
-from unspool.model.paths import format_path, parse_path
+from unspool.model.keys import format_path
+from unspool.model.paths import parse_path
 from unspool_tui.cli.diff import divergence_shape
 from unspool_tui.cli.disk_usage import footprint_shape
 from unspool_tui.cli.output import check_shape, diagnosis_shape, simulation_shape

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from unspool.delta.json_patch import state_patch
 from unspool.model.json_text import to_json
-from unspool.model.keys import spell_key, step_of
-from unspool.model.paths import MEMBER_FIELDS, Path, Step, format_path, value_parts
+from unspool.model.keys import Path, Step, format_path, spell_key
+from unspool.model.paths import MEMBER_FIELDS, step_of, value_parts
 from unspool.model.values import MISSING, Tagged, Value
 from unspool_tui.panes.detail import Detail
 from unspool_tui.view.model import View

@@ -15,8 +15,9 @@ from unspool.delta.json_patch import state_patch
 from unspool.errors import MissingExtra, UnspoolError
 from unspool.history.history import Contexts, History
 from unspool.model.json_text import to_json
+from unspool.model.keys import format_path
 from unspool.model.limits import in_force
-from unspool.model.paths import format_path, parse_path
+from unspool.model.paths import parse_path
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound, QuestionError

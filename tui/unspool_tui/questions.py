@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from unspool.model.entries import caller_of
-from unspool.model.paths import Path
+from unspool.model.keys import Path
 from unspool.model.progress import Cancelled
 from unspool.model.values import MISSING
 from unspool_tui.rendering.values import Origin, preview_text

@@ -11,8 +11,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from unspool.errors import PathSyntaxError, UnspoolError
-from unspool.model.paths import Path as Address
-from unspool.model.paths import format_path, parse_path
+from unspool.model.keys import Path as Address
+from unspool.model.keys import format_path
+from unspool.model.paths import parse_path
 from unspool_tui.places import file_name, keep
 from unspool_tui.view.model import Against, InspectMode, Jumps, Pane, View
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from unspool.errors import ConfigError
-from unspool.model.paths import Path as Address
+from unspool.model.keys import Path as Address
 from unspool_tui.actions import BY_ID
 from unspool_tui.permits import EVERYTHING, Permits
 from unspool_tui.places import config_folder

@@ -17,7 +17,7 @@ from unspool.bridges.test_runs import CACHE, FOLDER, TestRun, TestRuns
 from unspool.errors import UnspoolError
 from unspool.history.history import History
 from unspool.model.entries import CALLER, caller_of
-from unspool.model.paths import format_path
+from unspool.model.keys import format_path
 from unspool.model.recipes import module_name, type_name
 from unspool.model.values import MISSING, State, Value
 from unspool.query.compare import PathDifference, Relation, compare

@@ -32,7 +32,7 @@ from unspool.compression.states import (
     require_timestamp,
 )
 from unspool.delta.equality import encoded_equal
-from unspool.model.paths import format_path
+from unspool.model.keys import format_path
 from unspool.model.values import Value
 from unspool.model.wire import decode
 

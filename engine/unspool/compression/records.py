@@ -24,9 +24,10 @@ from unspool.compression.states import (
     require_timestamp,
 )
 from unspool.errors import CorruptHistory, UnsupportedValue
-from unspool.model.paths import Step, format_path
+from unspool.model.encoding import encode
+from unspool.model.keys import Step, format_path
 from unspool.model.values import State, Value
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 
 MAX_JSON_DEPTH: Final = 200
 """Deeper values are not written as JSON: Python's own reader would run out of stack on them."""

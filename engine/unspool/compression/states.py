@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from unspool.codec.errors import ContradictoryRecord, CorruptRecord, DeltaCompressionError, UnsupportedRecordValue
 from unspool.errors import CorruptHistory, UnsupportedValue
-from unspool.model.paths import Path, Step
+from unspool.model.encoding import encode
+from unspool.model.keys import Path, Step
 from unspool.model.values import State, Value
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 
 _LEAVES: Final[frozenset[type]] = frozenset(
     {type(None), bool, int, float, complex, str, bytes, frozenset}

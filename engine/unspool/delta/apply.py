@@ -7,8 +7,8 @@ from typing import Final
 
 from unspool.errors import ContradictoryDelta
 from unspool.model.entries import Op, OpKind
-from unspool.model.keys import key_of, step_of
-from unspool.model.paths import Path, content_of, format_path, with_content
+from unspool.model.keys import Path, format_path, key_of
+from unspool.model.paths import content_of, step_of, with_content
 from unspool.model.values import MISSING, Value, strict_equal
 
 _SWAPPED: Final = {OpKind.ADD: OpKind.REMOVE, OpKind.REMOVE: OpKind.ADD}

@@ -16,7 +16,8 @@ import msgspec
 
 from unspool.errors import PathSyntaxError
 from unspool.model.encoded import NotSplittable, Shape, map_views, shape_of
-from unspool.model.paths import Path, Step, format_path, parse_path, unwrapped
+from unspool.model.keys import Path, Step, format_path
+from unspool.model.paths import parse_path, unwrapped
 
 Record = Mapping[str, msgspec.Raw | bytes]
 """A record of a list: the wire forms of its fields."""

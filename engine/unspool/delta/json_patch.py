@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from unspool.delta.structural import Identity, diff_encoded
 from unspool.errors import NotInJsonPatch
+from unspool.model.encoding import encode
 from unspool.model.entries import Op, OpKind
-from unspool.model.keys import spell_key, step_of
-from unspool.model.paths import Path, content_of, to_pointer
+from unspool.model.keys import Path, spell_key, to_pointer
+from unspool.model.paths import content_of, step_of
 from unspool.model.values import MISSING, State, Value
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 
 
 def ops_patch(ops: Iterable[Op], at: Path = ()) -> list[dict[str, Value]]:

@@ -16,10 +16,12 @@ from typing import Final
 from unspool.delta.align import GONE, align
 from unspool.delta.identity import identity_values, record_of
 from unspool.model.encoded import Shape, shape_of
+from unspool.model.encoding import encode
 from unspool.model.entries import Op, OpKind
-from unspool.model.paths import DEEPEST, Path, Step, format_path, parts_alike
+from unspool.model.keys import Path, Step, format_path
+from unspool.model.paths import DEEPEST, parts_alike
 from unspool.model.values import Value, strict_equal
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 
 Identity = Mapping[str, str]
 """Identity keys set by hand: pattern of a list's path (`"cart.items"`, `"orders[*].lines"`) to key name."""

@@ -26,7 +26,7 @@ from unspool.events.rows import (
     sealed,
     used_bytes,
 )
-from unspool.model.paths import Path, format_path
+from unspool.model.keys import Path, format_path
 from unspool.model.values import Value
 
 MAX_VERSION: Final = MAX_EXACT_INTEGER

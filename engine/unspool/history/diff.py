@@ -10,7 +10,8 @@ from unspool.delta.equality import same_value
 from unspool.delta.identity import Record, own_key, record_of, twice
 from unspool.delta.structural import Identity, diff_encoded
 from unspool.model.entries import ChangeKind, Op
-from unspool.model.paths import Path, child_of, parts_of
+from unspool.model.keys import Path
+from unspool.model.paths import child_of, parts_of
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
 

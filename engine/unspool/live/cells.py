@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from unspool.errors import CorruptHistory, UnspoolError
-from unspool.model.paths import format_path
+from unspool.model.encoding import REFERENCE, encode
+from unspool.model.keys import format_path
 from unspool.model.tags import CONTENTS, Tag, Tagged, array_header, extension, leaf_form
 from unspool.model.values import Unrepresentable, Value
-from unspool.model.wire import decode, encode, encode_json
-from unspool.model.wire_objects import REFERENCE
+from unspool.model.wire import decode, encode_json
 
 Cell = Value
 """A value as the agent writes it."""

@@ -22,10 +22,11 @@ from unspool.live.cells import (
     reference_form,
     tagged_form,
 )
+from unspool.model.encoding import encode
 from unspool.model.keys import Key, Step
 from unspool.model.tags import Tag, array_header, extension, map_header
 from unspool.model.values import MISSING, Missing, Value
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 
 _MOST_NODES: Final = 1_000_000
 _DEEPEST: Final = 150

@@ -18,12 +18,13 @@ from typing import Final
 from unspool.errors import ConfigError, EntryNotFound, HistoryLocked, UnspoolError, UnsupportedValue
 from unspool.history.diff import diff_states
 from unspool.history.history import History
+from unspool.model.encoding import encode
 from unspool.model.entries import CALLER, CONTEXT, EVENT, PASSED_OVER, Entry, EntryKind
 from unspool.model.json_text import in_one_line
-from unspool.model.paths import format_path
+from unspool.model.keys import format_path
 from unspool.model.progress import Cancelled
 from unspool.model.values import MISSING, State, Value
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 from unspool.query.lineage import Places, line_to
 from unspool.recorder.recorder import Recorder
 from unspool.sources.opening import open_history

@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from unspool.model.paths import Path
+from unspool.model.keys import Path
 from unspool.model.values import MISSING, Value
 
 HOLE_ATOM: Final = "unspool.hole"

@@ -21,8 +21,10 @@ from functools import lru_cache
 from typing import Final
 
 from unspool.errors import CorruptHistory, PathSyntaxError, UnsupportedValue
-from unspool.model.tags import Tag, Tagged, compose, from_tag, leaf_form
-from unspool.model.values import Value
+from unspool.model.encoded import extension_of
+from unspool.model.tags import CONTENTS, Tag, Tagged, compose, from_tag, leaf_form
+from unspool.model.values import Value, strict_equal
+from unspool.model.wire import PLAIN, decode
 
 
 class Key:
@@ -43,9 +45,6 @@ class Key:
     def value(self) -> Value:
         """The key itself."""
         if self._value is _UNREAD:
-            # Commands that print no answer must not wait for the wire form's libraries: see all such imports below.
-            from unspool.model.wire import decode
-
             self._value = decode(self.form)
         return self._value
 
@@ -68,19 +67,6 @@ Step = str | int | Key
 """One step of a path: a key that is a text; the index of a list, or a key that is an integer; any other key."""
 
 
-def step_of(key: Value) -> Step:
-    """Return a key of an object as a step of a path.
-
-    Raises:
-        UnsupportedValue: the key has no wire form.
-    """
-    if type(key) is str or type(key) is int:
-        return key
-    from unspool.model.wire import encode
-
-    return Key(encode(key))
-
-
 def step_of_form(form: bytes) -> Step:
     """Return a key of an object, given as wire form, as a step of a path.
 
@@ -97,8 +83,6 @@ def step_of_form(form: bytes) -> Step:
         return int.from_bytes(form[1:], signed=first >= 0xD0)
     if first in _NEITHER or (first in _EXTENSIONS and form[_EXTENSIONS[first]] not in _TEXT_OR_NUMBER):
         return Key(form)
-    from unspool.model.wire import decode
-
     value = decode(form)
     return value if type(value) is str or type(value) is int else Key(form)
 
@@ -122,19 +106,20 @@ def spell_key(step: Step) -> str:
     return step if isinstance(step, str) else _integer(step)
 
 
-def read_key(text: str) -> Step:
-    """Read a key as `spell_key` spells one that is no text.
+def spelled_form(text: str) -> bytes | None:
+    """Return the wire form that stands in the spelling of a key which nothing else spells; None for other spellings."""
+    raw = _WIRE.fullmatch(text)
+    return bytes.fromhex(raw[1]) if raw is not None and not len(raw[1]) % 2 else None
+
+
+def spelled_value(text: str) -> Value:
+    """Return the key that a spelling in the manner of Python stands for; nothing is called.
 
     Raises:
-        PathSyntaxError: it is none.
+        PathSyntaxError: it is the spelling of no key.
     """
-    raw = _WIRE.fullmatch(text)
-    if raw is not None and not len(raw[1]) % 2:
-        return Key(bytes.fromhex(raw[1]))
     try:
-        moment = _MOMENT.fullmatch(text)
-        value = _moment(text) if moment is not None else _parsed(text)
-        return step_of(value)
+        return _moment(text) if _MOMENT.fullmatch(text) is not None else _parsed(text)
     except (SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error) or type(error).__name__
     except (CorruptHistory, UnsupportedValue) as error:
@@ -143,20 +128,61 @@ def read_key(text: str) -> Step:
 
 
 def _spell_form(form: bytes) -> str:
-    from unspool.model.wire import decode
-
     try:
-        text = _literal(decode(form), nested=False)
-        if read_key(text) == Key(form):
+        value = decode(form)
+        text = _literal(value, nested=False)
+        if _is_read_as(text, value, form):
             return text
     except (PathSyntaxError, ValueError, TypeError, LookupError, RecursionError, CorruptHistory):
         pass
     return f"wire('{form.hex()}')"
 
 
+def _is_read_as(text: str, value: Value, form: bytes) -> bool:
+    """Whether a spelling is read as the key that it was made of."""
+    again = spelled_value(text)
+    written = PLAIN.plain(again)
+    # What the fast path cannot write, such as a lone surrogate, is compared as a value.
+    return strict_equal(again, value) if written is None else written == form
+
+
 _spelled: Final = lru_cache(maxsize=4096)(_spell_form)
 _SHORT: Final = 1024
 """Bytes of a key up to which its spelling is remembered."""
+
+
+Path = tuple[Step, ...]
+"""Steps from a state (or an atom) down to a value."""
+
+_PLAIN_KEY: Final = re.compile(r"[^\W\d][\w-]*\Z")
+
+
+def format_path(path: Path, *, root: str = "$") -> str:
+    """Spell a path for people.
+
+    Args:
+        path: the steps.
+        root: what stands for the value the path starts at; `""` drops the leading dot too.
+
+    Returns:
+        Text such as `$.cart.items[2].qty`; keys that are not plain words are quoted: `$["a b"]`; keys that are no text
+        stand in brackets as Python spells them: `$.grid[(1, 2)]`.
+    """
+    parts: list[str] = [root]
+    for step in path:
+        if not isinstance(step, str):
+            parts.append(f"[{spell_key(step)}]")
+        elif _PLAIN_KEY.match(step):
+            parts.append(f".{step}" if parts != [""] else step)
+        else:
+            escaped = step.replace("\\", "\\\\").replace('"', '\\"')
+            parts.append(f'["{escaped}"]')
+    return "".join(parts)
+
+
+def to_pointer(path: Path) -> str:
+    """Spell a path as an RFC 6901 JSON Pointer; a key that is no text stands there by its spelling."""
+    return "".join(f"/{spell_key(step).replace('~', '~0').replace('/', '~1')}" for step in path)
 
 
 _LONGEST_INTEGER: Final = 14_000
@@ -184,8 +210,6 @@ def _literal(value: Value, *, nested: bool = True) -> str:
     if kind is frozenset or kind is set:
         return f"{kind.__name__}([{', '.join(sorted(map(_literal, value)))}])"
     if kind in _MOMENTS:
-        from unspool.model.encoded import extension_of
-
         text = (extension_of(leaf_form(value) or b"\xc0") or (0, b""))[1].decode()
         return text if not nested and _MOMENT.fullmatch(text) else f"{kind.__name__}({text!r})"
     if kind is Tagged:
@@ -203,8 +227,6 @@ def _called(value: Value) -> str:
     known = _CALLS.get(type(value))
     if known is not None:
         return f"{type(value).__name__}({known(value)})"
-    from unspool.model.tags import CONTENTS
-
     name, take = CONTENTS[type(value)]
     return f"{name}({_literal(take(value))})"
 
@@ -238,8 +260,6 @@ _MADE: Final[dict[str, Callable[..., Value]]] = {
 
 
 def _tagged_leaf(tag: Tag, text: str) -> Value:
-    from unspool.model.wire import decode
-
     return from_tag(int(tag), text.encode(), decode)
 
 
@@ -306,4 +326,15 @@ def _made(name: str, given: list[Value]) -> Value:
     return Tagged(name, content, is_member == [True])
 
 
-__all__ = ["Key", "Step", "key_of", "read_key", "spell_key", "step_of", "step_of_form"]
+__all__ = [
+    "Key",
+    "Path",
+    "Step",
+    "format_path",
+    "key_of",
+    "spell_key",
+    "spelled_form",
+    "spelled_value",
+    "step_of_form",
+    "to_pointer",
+]

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple, cast
 
-from unspool.errors import CorruptHistory, PathSyntaxError
+from unspool.errors import CorruptHistory, PathSyntaxError, UnsupportedValue
 from unspool.model.encoded import NotSplittable, Shape, extension_of, list_views, shape_of, split_list, split_map
-from unspool.model.keys import Key, Step, read_key, spell_key, step_of, step_of_form
+from unspool.model.encoding import encode
+from unspool.model.keys import Key, Path, Step, spelled_form, spelled_value, step_of_form
 from unspool.model.tags import Tag, Tagged
 from unspool.model.values import Value
 from unspool.model.wire import decode
@@ -229,6 +230,17 @@ def content_of(value: Value) -> Value:
     return value
 
 
+def step_of(key: Value) -> Step:
+    """Return a key of an object as a step of a path.
+
+    Raises:
+        UnsupportedValue: the key has no wire form.
+    """
+    if type(key) is str or type(key) is int:
+        return key
+    return Key(encode(key))
+
+
 def value_parts(value: Value) -> dict[Step, Value] | list[Value] | None:
     """Return the parts of a decoded value as `parts_of` names them, those of a tuple as a list; None for a leaf."""
     content = content_of(value)
@@ -250,37 +262,10 @@ def with_content(value: Value, content: Value) -> Value:
     return content
 
 
-Path = tuple[Step, ...]
-"""Steps from a state (or an atom) down to a value."""
-
-_PLAIN_KEY: Final = re.compile(r"[^\W\d][\w-]*\Z")
 _TOKEN: Final = re.compile(
     r"""\.?(?P<key>[^\W\d][\w-]*) | \[(?P<index>-?\d+)\] | \["(?P<quoted>(?:[^"\\]|\\.)*)"\] | \.(?P<digits>\d+)""",
     re.VERBOSE,
 )
-
-
-def format_path(path: Path, *, root: str = "$") -> str:
-    """Spell a path for people.
-
-    Args:
-        path: the steps.
-        root: what stands for the value the path starts at; `""` drops the leading dot too.
-
-    Returns:
-        Text such as `$.cart.items[2].qty`; keys that are not plain words are quoted: `$["a b"]`; keys that are no text
-        stand in brackets as Python spells them: `$.grid[(1, 2)]`.
-    """
-    parts: list[str] = [root]
-    for step in path:
-        if not isinstance(step, str):
-            parts.append(f"[{spell_key(step)}]")
-        elif _PLAIN_KEY.match(step):
-            parts.append(f".{step}" if parts != [""] else step)
-        else:
-            escaped = step.replace("\\", "\\\\").replace('"', '\\"')
-            parts.append(f'["{escaped}"]')
-    return "".join(parts)
 
 
 def parse_path(text: str) -> Path:
@@ -313,6 +298,21 @@ def parse_path(text: str) -> Path:
             steps.append(_number(match["index"] if match["index"] is not None else match["digits"]))
         position = match.end()
     return tuple(steps)
+
+
+def read_key(text: str) -> Step:
+    """Read a key as `spell_key` spells one that is no text.
+
+    Raises:
+        PathSyntaxError: it is none.
+    """
+    form = spelled_form(text)
+    if form is not None:
+        return Key(form)
+    try:
+        return step_of(spelled_value(text))
+    except (CorruptHistory, UnsupportedValue) as error:
+        raise PathSyntaxError(f"{text[:80]!r} is no key ({error})") from None
 
 
 def key_at(text: str, start: int) -> tuple[Step, int]:
@@ -382,11 +382,6 @@ def _number(digits: str) -> int:
         raise PathSyntaxError(f"a path with a number of {len(digits):,} digits; write such a key as [0x…]") from None
 
 
-def to_pointer(path: Path) -> str:
-    """Spell a path as an RFC 6901 JSON Pointer; a key that is no text stands there by its spelling."""
-    return "".join(f"/{spell_key(step).replace('~', '~0').replace('/', '~1')}" for step in path)
-
-
 def parse_pointer(pointer: str) -> Path:
     """Read an RFC 6901 JSON Pointer; steps that look like list indices come back as integers.
 
@@ -401,4 +396,4 @@ def parse_pointer(pointer: str) -> Path:
     return tuple(_number(part) if re.fullmatch(r"0|[1-9]\d*", part) else part for part in raw)
 
 
-__all__ = ["Key", "Path", "Step", "format_path", "key_at", "parse_path", "parse_pointer", "to_pointer"]
+__all__ = ["Key", "Path", "Step", "key_at", "parse_path", "parse_pointer", "read_key", "step_of"]

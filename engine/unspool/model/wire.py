@@ -2,7 +2,7 @@
 
 ormsgpack encodes plain JSON-like values and hands over whatever it would coerce; msgspec decodes the same bytes.
 What ormsgpack refuses (lone surrogates, keys that are no text, nesting beyond its limits) takes the iterative path
-in `unspool.model.wire_objects` and `wire_deep`. Nothing is ever pickled, imported or called when reading.
+in `unspool.model.encoding`. Nothing is ever pickled, imported or called when reading.
 
 ormsgpack walks the memory of lists and dicts without holding on to them, so no Python code may run while it does:
 another thread, a signal handler or a destructor could change them under it. What it hands over is therefore only
@@ -63,12 +63,6 @@ def is_race(error: BaseException) -> bool:
 
 class TooMany(TypeError):
     """A value in which the same lists and dicts stand so often that its wire form would be far larger than it is."""
-
-
-def _decode_deep(data: bytes) -> Value:
-    # Most histories never need it, and every start of the app would wait for its import.
-
-    return decode_deep(data)
 
 
 class Encoder:
@@ -319,30 +313,8 @@ _SHORT_LIST: Final = 32
 _SAMPLE: Final = 16
 
 
-_encoder: Final = Encoder(Recipes(find_plain))
-
-
-def encode(value: Value) -> bytes:
-    """Return the canonical wire form of a value.
-
-    Args:
-        value: anything JSON-like, and also tuple, set, frozenset, bytes, datetime, date, time, timedelta, Decimal,
-            UUID, complex, Enum, dataclass, subclasses of plain types, integers of any size, objects with keys of
-            any of these types. Depth is unlimited.
-
-    Returns:
-        msgpack bytes; equal values of plain types with equal key order give equal bytes.
-
-    Raises:
-        UnsupportedValue: the value, or one inside it, cannot be kept; the message names the path.
-        ChangedMeanwhile: another thread changed it whenever it was looked at.
-    """
-    data = _encoder.plain(value)
-    if data is None:
-        from unspool.model.wire_objects import encode_deep
-
-        return encode_deep(value, _encoder.recipes)
-    return data
+PLAIN: Final = Encoder(Recipes(find_plain))
+"""Encodes what has a wire form of its own."""
 
 
 def encode_json(value: Value) -> bytes | None:
@@ -373,10 +345,10 @@ def decode(data: bytes) -> Value:
     try:
         return _decode(data)
     except RecursionError:
-        return _decode_deep(data)
+        return decode_deep(data)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError) as error:
         if isinstance(error, msgspec.DecodeError) and "hashable" in str(error):
-            return _decode_deep(data)
+            return decode_deep(data)
         raise CorruptHistory(f"a stored value does not decode ({error}); run `unspool doctor` on the file") from None
 
 
@@ -393,15 +365,6 @@ def decode_all(forms: Collection[bytes]) -> list[Value]:
     except (RecursionError, msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError):
         # One by one, the slow path is taken for those that need it, and what is damaged is told.
         return [decode(form) for form in forms]
-
-
-def wire_size(value: Value) -> int:
-    """Return the number of bytes the value takes in wire form.
-
-    Raises:
-        UnsupportedValue: as `encode`.
-    """
-    return len(encode(value))
 
 
 @dataclass(slots=True)
@@ -536,13 +499,12 @@ def read_header(data: bytes, position: int) -> tuple[str, int, int]:
 
 
 __all__ = [
+    "PLAIN",
     "ChangedMeanwhile",
     "Encoder",
     "Tagged",
     "decode",
     "decode_all",
-    "encode",
     "encode_json",
     "is_race",
-    "wire_size",
 ]

@@ -16,7 +16,8 @@ from unspool.delta.structural import Identity, identity_at
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.entries import Caller, caller_of, passed_over_in
-from unspool.model.paths import DEEPEST, Parts, Path, Step, parts_inside, parts_of
+from unspool.model.keys import Path, Step
+from unspool.model.paths import DEEPEST, Parts, parts_inside, parts_of
 from unspool.model.progress import Cancelled, Progress, never, no_progress
 from unspool.model.values import Value
 from unspool.model.wire import decode

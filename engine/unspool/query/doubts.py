@@ -12,7 +12,8 @@ from typing import Final
 
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
-from unspool.model.paths import format_path, value_parts
+from unspool.model.keys import format_path
+from unspool.model.paths import value_parts
 from unspool.model.values import Value
 from unspool.query.errors import ExpressionError, nearest
 from unspool.query.expression_text import Node, is_root

@@ -15,7 +15,8 @@ import jmespath
 from jmespath.exceptions import EmptyExpressionError, LexerError, ParseError
 
 from unspool.errors import PathSyntaxError
-from unspool.model.keys import Key, read_key, spell_key
+from unspool.model.keys import Key, spell_key
+from unspool.model.paths import read_key
 from unspool.query.errors import ExpressionError
 from unspool.query.expression_functions import ARITIES, ExpressionFunctions
 

@@ -24,10 +24,11 @@ from jmespath.exceptions import JMESPathError
 from jmespath.visitor import Options, TreeInterpreter
 
 from unspool.history.history import History
+from unspool.model.encoding import encode
 from unspool.model.limits import in_force
 from unspool.model.paths import content_of
 from unspool.model.values import Tagged, Value
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 from unspool.query.doubts import Watch
 from unspool.query.errors import EvaluationStopped, ExpressionError, nearest
 from unspool.query.expression_functions import (

@@ -16,8 +16,8 @@ from unspool.errors import EntryNotKept, PathSyntaxError, UnspoolError
 from unspool.history.diff import Diff
 from unspool.history.history import History, StateView
 from unspool.model.entries import Caller, Entry, EntryKind, OpKind
-from unspool.model.keys import spell_key
-from unspool.model.paths import Path, Step, content_of, format_path, key_at, value_parts
+from unspool.model.keys import Path, Step, format_path, spell_key
+from unspool.model.paths import content_of, key_at, value_parts
 from unspool.model.values import MISSING, Tagged, Unrepresentable, Value
 from unspool.query.errors import ExpressionError, nearest
 

@@ -10,7 +10,8 @@ from typing import Final
 from unspool.delta.identity import Steps, canonical_identity, key_paths, pattern_steps, spell_pattern
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
-from unspool.model.paths import content_of, format_path, value_parts
+from unspool.model.keys import format_path
+from unspool.model.paths import content_of, value_parts
 from unspool.model.values import Value
 
 _LOOKED_AT: Final = 12

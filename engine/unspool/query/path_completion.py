@@ -9,8 +9,8 @@ from typing import Final
 
 from unspool.errors import PathSyntaxError
 from unspool.history.history import StateView
-from unspool.model.keys import Step
-from unspool.model.paths import Path, child_of, format_path, parse_path, parts_of
+from unspool.model.keys import Path, Step, format_path
+from unspool.model.paths import child_of, parse_path, parts_of
 
 MOST: Final = 200
 """Paths that are offered at once."""

@@ -20,7 +20,8 @@ from unspool.errors import CorruptHistory
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.encoded import Shape, header_size, shape_of
-from unspool.model.paths import Parts, Path, Step, format_path, parts_of
+from unspool.model.keys import Path, Step, format_path
+from unspool.model.paths import Parts, parts_of
 from unspool.model.progress import Cancelled, Progress, never, no_progress
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode

@@ -9,7 +9,8 @@ from itertools import pairwise
 from typing import Final
 
 from unspool.delta.identity import names_identity
-from unspool.model.paths import Path, content_of, value_parts
+from unspool.model.keys import Path
+from unspool.model.paths import content_of, value_parts
 from unspool.model.values import MISSING, Value
 from unspool.query.findings import (
     CheckFinding,

@@ -23,8 +23,8 @@ from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.stats import Health
 from unspool.history.verdict import ChainFault, Verdict
-from unspool.model import wire
 from unspool.model.encoded import EncodedState
+from unspool.model.encoding import encode
 from unspool.model.entries import HOLE_ATOM
 from unspool.model.progress import Cancelled, Progress
 from unspool.model.values import Value
@@ -61,7 +61,7 @@ def with_mark(state: EncodedState, seq: int, fault: Fault) -> EncodedState:
 
 def hole_in(state: Mapping[str, bytes], seq: int, why: str) -> dict[str, bytes]:
     """Return the state that stands for an entry that is missing, from the last one known before it."""
-    return {**state, HOLE_ATOM: wire.encode({"lost entry": seq, "why": why})}
+    return {**state, HOLE_ATOM: encode({"lost entry": seq, "why": why})}
 
 
 def told_changes(facts: Facts, names: Names) -> Changes:

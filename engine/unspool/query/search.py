@@ -15,13 +15,14 @@ from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.encoded import shared_ends
+from unspool.model.encoding import encode
 from unspool.model.entries import iso_time
 from unspool.model.json_text import in_one_line
-from unspool.model.keys import spell_key
-from unspool.model.paths import DEEPEST, Path, Step, format_path, parts_inside
+from unspool.model.keys import Path, Step, format_path, spell_key
+from unspool.model.paths import DEEPEST, parts_inside
 from unspool.model.progress import Cancelled, Progress, never, no_progress
 from unspool.model.values import Value
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 from unspool.query.bisect import Bisection, Flip
 from unspool.query.doubts import refuse_unknown
 from unspool.query.errors import ExpressionError

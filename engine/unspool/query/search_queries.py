@@ -11,8 +11,9 @@ from copy import copy
 from typing import Final, Protocol
 
 from unspool.errors import PathSyntaxError
+from unspool.model.keys import Path, format_path
 from unspool.model.limits import in_force
-from unspool.model.paths import Path, format_path, parse_path
+from unspool.model.paths import parse_path
 from unspool.model.values import Tagged, Value, json_equal
 from unspool.query.errors import EvaluationStopped, ExpressionError, QuestionError
 

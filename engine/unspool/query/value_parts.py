@@ -13,19 +13,8 @@ from typing import Final
 from unspool.delta.align import GONE, align
 from unspool.delta.equality import same_value
 from unspool.delta.structural import Identity, identity_at
-from unspool.model.keys import spell_key
-from unspool.model.paths import (
-    DEEPEST,
-    Parts,
-    Path,
-    Step,
-    child_of,
-    format_path,
-    own_step,
-    parts_alike,
-    parts_inside,
-    parts_of,
-)
+from unspool.model.keys import Path, Step, format_path, spell_key
+from unspool.model.paths import DEEPEST, Parts, child_of, own_step, parts_alike, parts_inside, parts_of
 from unspool.model.values import MISSING, Tagged, Unrepresentable, Value
 from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound, near_name

@@ -9,7 +9,8 @@ from typing import Final
 
 from unspool.delta.identity import names_identity
 from unspool.model.cache import BoundedCache
-from unspool.model.paths import Path, content_of, parts_inside
+from unspool.model.keys import Path
+from unspool.model.paths import content_of, parts_inside
 from unspool.model.values import MISSING, Tagged, Value, strict_equal
 from unspool.query.findings import CheckFinding, Moment, Scope, Touch, brief, shape_of_path, spell, type_name
 from unspool.query.value_parts import children

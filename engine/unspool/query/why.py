@@ -20,7 +20,7 @@ from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.encoded import Shape, shape_of
 from unspool.model.entries import Caller, caller_of, passed_over_in
-from unspool.model.paths import Path
+from unspool.model.keys import Path
 from unspool.model.progress import Cancelled, Progress, never, no_progress
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode

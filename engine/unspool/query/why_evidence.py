@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
-from unspool.model.paths import Path, Step, child_of, parts_inside
+from unspool.model.keys import Path, Step
+from unspool.model.paths import child_of, parts_inside
 from unspool.model.wire import decode
 from unspool.query.path_writes import PathWrite, WriteKind
 from unspool.query.why_formulas import Formula, Kind, Moment, Term, is_near, members_of, number_of, patterns_of

@@ -19,7 +19,8 @@ from typing import Final
 
 from unspool.delta.structural import Identity
 from unspool.model.encoded import Shape, shape_of
-from unspool.model.paths import DEEPEST, Path, Step, content_of, format_path, parts_inside
+from unspool.model.keys import Path, Step, format_path
+from unspool.model.paths import DEEPEST, content_of, parts_inside
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.reading import Wire

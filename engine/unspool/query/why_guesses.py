@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from unspool.model.encoded import Shape, shape_of
-from unspool.model.paths import Path, content_of
+from unspool.model.keys import Path
+from unspool.model.paths import content_of
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.why_formulas import (

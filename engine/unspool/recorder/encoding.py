@@ -15,11 +15,11 @@ from typing import Final, TypeVar
 import msgspec
 
 from unspool.errors import ConfigError, UnspoolError, UnsupportedValue
-from unspool.model.paths import Path
+from unspool.model.encoding import Leniency, encode, encode_deep
+from unspool.model.keys import Path
 from unspool.model.recipes import MOST_ITEMS, type_name
 from unspool.model.values import Unrepresentable, Value
-from unspool.model.wire import Encoder, decode, encode, is_race
-from unspool.model.wire_objects import Leniency, encode_deep
+from unspool.model.wire import Encoder, decode, is_race
 from unspool.recorder.adapters import Objects, recipes_for
 from unspool.recorder.redact import ERROR_TEXTS, Redaction
 

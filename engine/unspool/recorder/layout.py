@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate, pairwise
 from typing import Final
 
+from unspool.model.encoding import encode
 from unspool.model.tags import map_header
 from unspool.model.values import Value
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 
 
 class Base(Mapping[str, bytes]):

@@ -448,7 +448,7 @@ class Recorder:
         parent_seq: int | None = None,
         stacklevel: int = 1,
     ) -> int | None:
-        """Record that some atoms were touched whose values are in wire form already, as `unspool.model.wire.encode` gives it.
+        """Record that some atoms were touched whose values are in wire form already, as `unspool.model.encoding.encode` gives it.
 
         Nothing of them is encoded or looked at again, save where something is to be left out.
 

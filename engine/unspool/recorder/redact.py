@@ -15,11 +15,11 @@ from typing import Final
 import msgspec
 
 from unspool.errors import ConfigError
+from unspool.model.encoding import REFERENCE, encode
 from unspool.model.keys import key_of
 from unspool.model.paths import content_of, parse_path
 from unspool.model.values import Tagged, Value
-from unspool.model.wire import decode, encode
-from unspool.model.wire_objects import REFERENCE
+from unspool.model.wire import decode
 
 REDACTED: Final = "[redacted]"
 """What stands in the place of what was left out."""

@@ -20,9 +20,9 @@ import msgspec
 from unspool.control.channel import Back, ControlUnavailable, Instance, Jump, Look, Pause, Resume
 from unspool.control.server import ControlServer, Request
 from unspool.errors import UnspoolError
+from unspool.model.encoding import REFERENCE
 from unspool.model.values import Tagged, Unrepresentable, Value
 from unspool.model.wire import decode
-from unspool.model.wire_objects import REFERENCE
 from unspool.recorder.redact import REDACTED
 
 OnTravel = Callable[[dict[str, Value], int], object]

@@ -9,11 +9,12 @@ from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from unspool.errors import ContradictoryDelta, CorruptHistory, PathSyntaxError, UnsupportedValue
+from unspool.model.encoding import encode
 from unspool.model.entries import ChangeKind, Op, OpKind
-from unspool.model.keys import Step, key_of, step_of
-from unspool.model.paths import Path, format_path, parse_path, parse_pointer, to_pointer
+from unspool.model.keys import Path, Step, format_path, key_of, to_pointer
+from unspool.model.paths import parse_path, parse_pointer, step_of
 from unspool.model.values import MISSING, State, Value
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 
 _CODES: Final = {OpKind.ADD: 0, OpKind.REMOVE: 1, OpKind.REPLACE: 2, OpKind.MOVE: 3, OpKind.SPLICE: 4}
 _KINDS: Final = {code: kind for kind, code in _CODES.items()}

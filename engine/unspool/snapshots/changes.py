@@ -11,11 +11,11 @@ from unspool.delta.apply import apply_ops, invert_ops
 from unspool.delta.equality import encoded_equal
 from unspool.delta.structural import Identity, diff_encoded
 from unspool.errors import ConfigError, ContradictoryDelta, DeltaError, UnspoolError
+from unspool.model.encoding import encode
 from unspool.model.entries import ChangeKind, Op, OpKind
+from unspool.model.keys import Path
 from unspool.model.options import require_bool, require_choice
-from unspool.model.paths import Path
 from unspool.model.values import MISSING, Value, json_equal, strict_equal
-from unspool.model.wire import encode
 from unspool.snapshots.atoms import PRIMITIVE, AtomChange, AtomEntry, pack_ops
 from unspool.snapshots.packing import packed_size, without_values
 from unspool.snapshots.snapshot import DeltaMetadata, DeltaSnapshot, Snapshot

@@ -14,10 +14,12 @@ import zstandard
 
 from unspool.delta.apply import apply_ops, invert_ops
 from unspool.errors import ContradictoryDelta, CorruptHistory, DeltaError
+from unspool.model.encoding import encode
 from unspool.model.entries import NO_META, ChangeKind
-from unspool.model.keys import key_of, step_of
+from unspool.model.keys import key_of
+from unspool.model.paths import step_of
 from unspool.model.values import Value
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 from unspool.snapshots.atoms import AtomChange, AtomEntry, entries_of, entry_of, row_of, rows_of, unpack_ops
 from unspool.snapshots.snapshot import AnySnapshot, DeltaMetadata, DeltaSnapshot, Snapshot, SnapshotMetadata
 

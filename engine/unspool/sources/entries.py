@@ -11,9 +11,9 @@ import msgspec
 
 from unspool.history.verdict import Progress
 from unspool.model.entries import NO_META
+from unspool.model.keys import Path as ValuePath
+from unspool.model.keys import format_path
 from unspool.model.limits import Limits, in_force
-from unspool.model.paths import Path as ValuePath
-from unspool.model.paths import format_path
 from unspool.model.values import State, Value
 
 LISTED: Final = 200

@@ -11,9 +11,9 @@ from typing import Final
 from unspool.errors import UnreadableSource
 from unspool.history.verdict import ChainFault
 from unspool.model.entries import NO_META
+from unspool.model.keys import Path as ValuePath
+from unspool.model.keys import format_path
 from unspool.model.limits import DEFAULT_LIMITS, Limits
-from unspool.model.paths import Path as ValuePath
-from unspool.model.paths import format_path
 from unspool.model.progress import Cancelled
 from unspool.model.values import MISSING, Value
 from unspool.sources.chains import Chains, SeqOf, examine_records

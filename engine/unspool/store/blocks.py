@@ -17,6 +17,7 @@ import zstandard
 from unspool.codec.records import Record, RecordCodec
 from unspool.errors import CorruptHistory
 from unspool.model import wire
+from unspool.model.encoding import encode
 from unspool.model.entries import NO_META, ChangeKind, Entry
 from unspool.model.limits import FREE_BYTES, in_force
 from unspool.model.values import Value
@@ -330,7 +331,7 @@ class BlockColumns:
         """All that is told of each entry, for comparing; the same actions may be numbered differently."""
         actions = [self.actions[place] for place in self.action_of]
         numbers = (self.times, self.codecs, self.added, self.modified, self.deleted, self.stored, self.full)
-        extras = {at: wire.encode(extra) for at, extra in self.extras.items()}
+        extras = {at: encode(extra) for at, extra in self.extras.items()}
         return (*numbers, actions, self.changed, list(self.offsets), extras)
 
     def postings(self, at: int) -> array[int]:
@@ -357,7 +358,7 @@ def encode_columns(rows: Sequence[Row]) -> bytes:
         actions=actions,
         action_of=_pack(array("H", [places[row.action] for row in rows])),
         changed=_pack(changed),
-        extras={at: wire.encode(row.extra) for at, row in enumerate(rows) if row.extra},
+        extras={at: encode(row.extra) for at, row in enumerate(rows) if row.extra},
     )
     return _encode(columns)
 

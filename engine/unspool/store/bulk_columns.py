@@ -17,6 +17,7 @@ import msgspec
 
 from unspool.errors import CorruptHistory
 from unspool.model import wire
+from unspool.model.encoding import encode
 from unspool.model.values import Value
 from unspool.store.blocks import (
     CHANGE_KINDS,
@@ -104,7 +105,7 @@ def pack_span(blocks: Sequence[BlockColumns], level: int) -> SpanParts:
         full += block.full
         places = [actions.setdefault(action, len(actions)) for action in block.actions]
         action_of.extend(places[place] for place in block.action_of)
-        extras.update((start + at, wire.encode(extra)) for at, extra in block.extras.items())
+        extras.update((start + at, encode(extra)) for at, extra in block.extras.items())
         changed += block.changed
     counts = map(add, map(add, added, modified), deleted)
     where = list(chain.from_iterable(map(repeat, range(len(times)), counts)))

@@ -17,6 +17,7 @@ import zstandard
 from unspool.codec.records import PackedRecords, Record, RecordCodec
 from unspool.errors import CorruptHistory
 from unspool.model import wire
+from unspool.model.encoding import encode
 from unspool.model.entries import SAME_META
 from unspool.model.values import Value
 from unspool.store.blocks import LEVEL, BlockColumns, Row, decode_columns, pack_postings, posting, unpack_postings
@@ -574,7 +575,7 @@ def text_of(data: object, number: int) -> str:
     raise CorruptHistory(f"the name of atom {number} is damaged; `unspool doctor FILE --repair OUT` keeps the rest")
 
 
-_SAME_EXTRA: Final = wire.encode({"meta": dict(SAME_META)})
+_SAME_EXTRA: Final = encode({"meta": dict(SAME_META)})
 
 
 class PackedDraft(NamedTuple):
@@ -603,7 +604,7 @@ def pack_draft(draft: Draft, seq: int) -> PackedDraft:
     else:
         if draft.meta:
             extra["meta"] = dict(draft.meta)
-        packed = wire.encode(extra) if extra else None
+        packed = encode(extra) if extra else None
     return PackedDraft(
         draft.timestamp_ns,
         int(draft.record.codec),

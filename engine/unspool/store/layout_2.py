@@ -20,7 +20,7 @@ import zstandard
 
 from unspool.codec.records import PackedRecords, RecordCodec, Slices
 from unspool.errors import CorruptHistory, NewerSchema
-from unspool.model import wire
+from unspool.model.encoding import encode
 from unspool.store import blocks
 from unspool.store.blocks import LEVEL, BlockColumns, Row, damaged, pack_postings
 from unspool.store.bulk_columns import (
@@ -397,7 +397,7 @@ class SecondLayout(Layout):
     def sum_over(self, rows: Iterable[Row], before: int) -> int:
         """See `Layout.sum_over`."""
         for row in rows:
-            extra = wire.encode(row.extra) if row.extra else None
+            extra = encode(row.extra) if row.extra else None
             changed, record = pack_postings(row.changed), row.record
             facts = PackedDraft(
                 row.time_ns, int(record.codec), row.full_bytes, row.action, changed, extra, record.payload

@@ -31,8 +31,8 @@ from unspool.codec.records import (
 )
 from unspool.delta.patch import patch_work
 from unspool.errors import BrokenChain, CorruptHistory
+from unspool.model.encoding import encode
 from unspool.model.entries import ChangeKind
-from unspool.model.wire import encode
 
 LONG = encode("one line after the other, " * 40)
 LONGER = encode("one line after the other, " * 40 + "and the end")

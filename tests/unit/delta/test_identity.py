@@ -13,7 +13,7 @@ from unspool.delta.apply import apply_ops
 from unspool.delta.identity import identity_of, key_paths
 from unspool.delta.structural import diff_values
 from unspool.history.history import History
-from unspool.model.wire import encode
+from unspool.model.encoding import encode
 from unspool.query.path_writes import all_writes
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unspool.delta.patch import apply_patch, make_patch
-from unspool.model.wire import encode
+from unspool.model.encoding import encode
 
 
 @pytest.mark.parametrize("size", [3_000, 200_000])

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from support.values import values
 from unspool.delta.equality import same_value
+from unspool.model.encoding import encode
 from unspool.model.values import strict_equal
-from unspool.model.wire import encode
 
 
 @given(values, values)

@@ -16,9 +16,10 @@ from unspool.delta.json_patch import state_patch
 from unspool.delta.patch import apply_patch, make_patch
 from unspool.delta.structural import diff_values
 from unspool.errors import ContradictoryDelta, CorruptHistory
+from unspool.model.encoding import encode
 from unspool.model.entries import Op, OpKind
 from unspool.model.values import strict_equal
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 
 
 @given(values, values, st.booleans())

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unspool.errors import PathSyntaxError
-from unspool.model.keys import Key, key_of, spell_key, step_of, step_of_form
-from unspool.model.paths import format_path, parse_path
+from unspool.model.encoding import encode
+from unspool.model.keys import Key, format_path, key_of, spell_key, step_of_form
+from unspool.model.paths import parse_path, step_of
 from unspool.model.values import Value, strict_equal
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 
 
 class Colour(enum.Enum):

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from support.values import json_values, values
 from unspool.errors import PathSyntaxError
 from unspool.model.json_text import to_json
-from unspool.model.paths import Path, format_path, parse_path, parse_pointer, to_pointer
+from unspool.model.keys import Path, format_path, to_pointer
+from unspool.model.paths import parse_path, parse_pointer
 from unspool.model.values import json_equal, strict_equal
 
 DIFFERENT = [

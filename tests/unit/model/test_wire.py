@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 
 from support.values import json_values, values
 from unspool.errors import CorruptHistory, UnsupportedValue
+from unspool.model.encoding import encode
+from unspool.model.encoding import encode_deep as encode_objects
 from unspool.model.recipes import Recipes, find_plain
 from unspool.model.tags import Tagged
 from unspool.model.values import strict_equal
-from unspool.model.wire import decode, decode_deep, encode
-from unspool.model.wire_objects import encode_deep as encode_objects
+from unspool.model.wire import decode, decode_deep
 
 
 def encode_deep(value: Any) -> bytes:
@@ -131,7 +132,8 @@ def test_a_value_with_a_type_name_takes_the_fast_path_to_the_same_bytes(value: A
 
 CHANGING = """
     import sys, threading
-    from unspool.model.wire import decode, encode
+    from unspool.model.encoding import encode
+    from unspool.model.wire import decode
 
     sys.setswitchinterval(1e-6)
     state = {"list": [], "dict": {}}

@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from unspool.history import History
-from unspool.model.paths import Path
+from unspool.model.keys import Path
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
 

@@ -14,7 +14,7 @@ from health_damage import START, altered_delta, ask, blocks_of, change, keep_fac
 
 from unspool import open_history
 from unspool.history import History
-from unspool.model import wire
+from unspool.model.encoding import encode
 from unspool.query.doctor.findings import Code
 from unspool.query.repair import repair
 from unspool.recorder import Recorder
@@ -96,7 +96,7 @@ def lost_name(folder: Path) -> Sick:
 def _fork(folder: Path, parent: int) -> Sick:
     file = live(folder / "x.unspool", strategy="changes:4")
     full = next(entry.seq for entry in file.entries if entry.kind == "full" and entry.seq > 4)
-    rewrite_tail(file.path, full, extra=wire.encode({"parent": parent}))
+    rewrite_tail(file.path, full, extra=encode({"parent": parent}))
     return Sick(file.path, file.states, doubtful={full})
 
 

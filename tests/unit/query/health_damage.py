@@ -13,7 +13,7 @@ from typing import Any
 from support.recording import shop_states
 from unspool.codec.records import AtomWrite, Form, RecordCodec, encode_delta
 from unspool.history import History
-from unspool.model import wire
+from unspool.model.encoding import encode
 from unspool.model.entries import ChangeKind, Entry
 from unspool.query.doctor.findings import Code
 from unspool.recorder import Recorder
@@ -350,6 +350,6 @@ def altered_delta(path: Path) -> Recorded:
     states = [{"tick": n, "rare": "new" if n >= 6 else "old"} for n in range(LIVE_ENTRIES)]
     file = live(path, states, strategy="changes:8")
     names = [name.decode() for _, name in ask(path, "SELECT id, name FROM atom ORDER BY id")]
-    writes = [AtomWrite("tick", Form.VALUE, wire.encode(6)), AtomWrite("rare", Form.VALUE, wire.encode("forged"))]
+    writes = [AtomWrite("tick", Form.VALUE, encode(6)), AtomWrite("rare", Form.VALUE, encode("forged"))]
     rewrite_tail(path, 6, record=encode_delta(writes, names.index))
     return file

@@ -16,7 +16,7 @@ from support.values import json_values
 from unspool.delta.structural import diff_values
 from unspool.history import History
 from unspool.model.entries import OpKind
-from unspool.model.paths import Path
+from unspool.model.keys import Path
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
 

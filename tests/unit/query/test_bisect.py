@@ -14,7 +14,7 @@ from question_histories import Told, damage_a_block, histories, tell
 
 from unspool.errors import CorruptHistory, EntryNotFound
 from unspool.history import History
-from unspool.model.wire import encode
+from unspool.model.encoding import encode
 from unspool.query.bisect import bisect
 from unspool.query.errors import ExpressionError
 from unspool.query.expressions import Expression

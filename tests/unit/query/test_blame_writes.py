@@ -13,8 +13,8 @@ from question_histories import Told, damaged_shop, histories, tell
 
 from unspool.errors import CorruptHistory
 from unspool.history import History
+from unspool.model.encoding import encode
 from unspool.model.values import MISSING, strict_equal
-from unspool.model.wire import encode
 from unspool.query.blame import blame
 from unspool.query.errors import PathNotFound, QuestionError
 from unspool.query.path_writes import WriteKind, all_writes, last_write, next_write, previous_write, writes_of

@@ -28,7 +28,7 @@ from support.recording import record_shop, shop_states
 from support.values import json_states
 from unspool.errors import ConfigError, CorruptHistory, NewerSchema, UnreadableSource
 from unspool.history import History, Problem, Verdict, VerdictStatus
-from unspool.model import wire
+from unspool.model.encoding import encode
 from unspool.query.doctor.diagnosis import ChainVerdict, ChecksumState, Code, Diagnosis, Severity, diagnose
 from unspool.query.doctor.findings import Ledger
 from unspool.recorder import Recorder
@@ -157,7 +157,7 @@ def test_forks_are_healthy(tmp_path: Path, parent: int) -> None:
 def fork_live(tmp_path: Path, extra: Any) -> Diagnosis:
     file = live(tmp_path / "x.unspool", strategy="changes:4")
     full = next(entry.seq for entry in file.entries if entry.kind == "full" and entry.seq > 4)
-    rewrite_tail(file.path, full, extra=wire.encode(extra))
+    rewrite_tail(file.path, full, extra=encode(extra))
     return diagnose(file.path)
 
 

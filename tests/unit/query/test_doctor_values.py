@@ -6,7 +6,7 @@ import pytest
 from health_damage import ask, live, rewrite_tail
 
 from unspool.codec.records import AtomWrite, Form, encode_delta
-from unspool.model.wire import encode
+from unspool.model.encoding import encode
 from unspool.query.doctor.diagnosis import Health, diagnose
 from unspool_tui.cli import run
 

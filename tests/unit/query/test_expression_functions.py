@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unspool.model.wire import encode
+from unspool.model.encoding import encode
 from unspool.query.errors import ExpressionError
 from unspool.query.expressions import Answer, Expression
 

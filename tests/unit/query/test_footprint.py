@@ -14,8 +14,8 @@ from question_histories import Told, damaged_shop, histories, tell
 from unspool.errors import CorruptHistory
 from unspool.history import History
 from unspool.model.encoded import text_size
+from unspool.model.encoding import encode
 from unspool.model.values import strict_equal
-from unspool.model.wire import encode
 from unspool.query.disk_usage import footprint
 from unspool.query.errors import ExpressionError
 from unspool.query.findings import covers, parse_pattern

@@ -18,7 +18,8 @@ from support.oracle import OddKey, State, Told, leaves, same
 from support.told_sources import LINES, NATIVE, grown, in_memory, in_parts, opened, recorded, tell, unwrapped
 from unspool.history.history import History
 from unspool.history.verdict import VerdictStatus
-from unspool.model.keys import Key, step_of
+from unspool.model.keys import Key
+from unspool.model.paths import step_of
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
 from unspool.query.compare import Relation, compare

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from support.examples import examples
 from unspool import Recorder, open_history
 from unspool.history.history import StateView
-from unspool.model.paths import child_of, format_path, parse_path
-from unspool.model.wire import encode
+from unspool.model.encoding import encode
+from unspool.model.keys import format_path
+from unspool.model.paths import child_of, parse_path
 from unspool.query.path_completion import MOST, completions, expression_completions
 
 STATE: dict[str, Any] = {

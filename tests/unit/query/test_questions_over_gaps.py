@@ -15,8 +15,8 @@ from question_histories import Told, brute_blame, histories, tell, value_at
 from support.examples import examples
 from unspool.errors import CorruptHistory
 from unspool.history import History
+from unspool.model.encoding import encode
 from unspool.model.values import strict_equal
-from unspool.model.wire import encode
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
 from unspool.query.compare import compare

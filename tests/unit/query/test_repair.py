@@ -25,7 +25,7 @@ from health_damage import (
 from support.recording import record_shop, shop_states
 from unspool.errors import CorruptHistory, UnreadableSource
 from unspool.history import History
-from unspool.model import wire
+from unspool.model.encoding import encode
 from unspool.model.entries import Entry
 from unspool.query.doctor.blocks import DOUBT_META, HOLE_META
 from unspool.query.doctor.diagnosis import Code, diagnose
@@ -188,7 +188,7 @@ def test_states_that_are_not_certain_are_kept_and_marked(tmp_path: Path) -> None
 def test_a_fork_that_does_not_fit_is_kept_marked_and_put_right(tmp_path: Path, extra: dict[str, Any]) -> None:
     file = live(tmp_path / "x.unspool", strategy="changes:4")
     full = next(entry.seq for entry in file.entries if entry.kind == "full" and entry.seq > 4)
-    rewrite_tail(file.path, full, extra=wire.encode(extra))
+    rewrite_tail(file.path, full, extra=encode(extra))
     report = repair(file.path, tmp_path / "out.unspool")
     assert report.kept == len(file.states)
     with History(FileStore.open(tmp_path / "out.unspool")) as history:

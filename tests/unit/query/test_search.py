@@ -15,10 +15,10 @@ from question_histories import Told, brute_changed, damaged_shop, histories, tel
 
 from unspool.errors import CorruptHistory
 from unspool.history import History
+from unspool.model.encoding import encode
 from unspool.model.json_text import to_json
+from unspool.model.keys import format_path
 from unspool.model.limits import Limits, use
-from unspool.model.paths import format_path
-from unspool.model.wire import encode
 from unspool.query import search as search_module
 from unspool.query.errors import EvaluationStopped, ExpressionError, QuestionError
 from unspool.query.expressions import Expression

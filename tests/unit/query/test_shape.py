@@ -14,7 +14,7 @@ from question_histories import tell
 
 from support.values import json_values
 from unspool.history import History
-from unspool.model.paths import Path
+from unspool.model.keys import Path
 from unspool.query import shape as module
 from unspool.query.errors import PathNotFound
 from unspool.query.shape import Place, Shape, shape

@@ -20,11 +20,12 @@ from unspool.delta.json_patch import state_patch
 from unspool.delta.structural import diff_encoded
 from unspool.errors import NotInJsonPatch
 from unspool.history.history import History
+from unspool.model.encoding import encode
 from unspool.model.json_text import to_json
-from unspool.model.keys import step_of
-from unspool.model.paths import Path, format_path, parse_path, value_parts
+from unspool.model.keys import Path, format_path
+from unspool.model.paths import parse_path, step_of, value_parts
 from unspool.model.values import MISSING, Tagged, Value, strict_equal
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
 from unspool.query.errors import ExpressionError, PathNotFound

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.values import json_values
 from unspool import open_history
 from unspool.history import History
-from unspool.model.paths import Path
+from unspool.model.keys import Path
 from unspool.model.values import strict_equal
 from unspool.query.errors import PathNotFound, QuestionError
 from unspool.query.shape import shape

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unspool.history import History
-from unspool.model.paths import Path, format_path, parse_path
+from unspool.model.keys import Path, format_path
+from unspool.model.paths import parse_path
 from unspool.query.why import Bounds, Guess, why
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore

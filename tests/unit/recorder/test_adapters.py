@@ -30,8 +30,9 @@ import unspool
 from support.examples import examples
 from support.values import values
 from unspool.history import History
+from unspool.model.encoding import encode
 from unspool.model.values import Tagged, Unrepresentable, strict_equal
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 from unspool.recorder import Recorder
 from unspool.recorder.adapters import adapter
 from unspool.store import MemoryStore

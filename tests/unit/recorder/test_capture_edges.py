@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from support.examples import examples
 from unspool.history import History
+from unspool.model.encoding import encode
 from unspool.model.values import strict_equal
-from unspool.model.wire import encode
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
 

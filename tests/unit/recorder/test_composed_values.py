@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from unspool import Recorder, open_history
 from unspool.history.history import History
+from unspool.model.encoding import encode
 from unspool.model.tags import Tagged
 from unspool.model.values import Value, strict_equal
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 from unspool.recorder.encoding import Encoding
 from unspool.store import MemoryStore
 

@@ -27,8 +27,9 @@ from hypothesis import strategies as st
 from support.examples import examples
 from unspool.errors import ConfigError
 from unspool.history import History
+from unspool.model.encoding import encode
 from unspool.model.values import MISSING, Tagged
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 from unspool.recorder import Recorder
 from unspool.recorder.redact import REDACTED, Redaction
 from unspool.store import FileStore, MemoryStore

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from unspool import MISSING, History, Recorder, open_history
 from unspool.codec.strategies import CHAIN_LENGTH, BlockStrategy, ChainState, longest_chain
 from unspool.errors import ConfigError
+from unspool.model.encoding import encode
 from unspool.model.values import Unrepresentable
-from unspool.model.wire import encode
 from unspool.recorder import ValueMarked, layout
 from unspool.store.memory import MemoryStore
 

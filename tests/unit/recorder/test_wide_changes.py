@@ -17,7 +17,7 @@ from unspool.codec.records import RecordCodec, raw_items
 from unspool.delta.patch import TooManySteps, apply_patch, make_frame, make_patch, patch_work
 from unspool.errors import CorruptHistory
 from unspool.model import limits
-from unspool.model.wire import encode
+from unspool.model.encoding import encode
 from unspool.query.doctor.diagnosis import Health, diagnose
 from unspool.store.file import FileStore
 

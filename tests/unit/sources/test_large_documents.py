@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from support.examples import examples
 from unspool import Recorder
+from unspool.model.encoding import encode
 from unspool.model.limits import DEFAULT_LIMITS
 from unspool.model.values import strict_equal
-from unspool.model.wire import encode
 from unspool.recorder.layout import EncodedState
 from unspool.sources import json_exact
 from unspool.sources.formats.rewritten import EncodedStates, SavesReader

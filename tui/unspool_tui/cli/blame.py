@@ -11,7 +11,8 @@ import click
 
 from unspool.errors import ConfigError
 from unspool.model.entries import caller_of, passed_over_in
-from unspool.model.paths import Path, format_path, parse_path
+from unspool.model.keys import Path, format_path
+from unspool.model.paths import parse_path
 from unspool.model.values import MISSING, Value
 from unspool.query.blame import blame
 from unspool.query.path_writes import all_writes

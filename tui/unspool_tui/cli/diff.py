@@ -12,7 +12,7 @@ import click
 from unspool.delta.identity import pattern_of
 from unspool.delta.structural import changed_part, is_told_by_lines, text_hunks
 from unspool.model.entries import ChangeKind, Op, OpKind, caller_of
-from unspool.model.paths import format_path
+from unspool.model.keys import format_path
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
 from unspool.sources.timestamps import iso_time

@@ -9,7 +9,8 @@ import click
 
 from unspool.model.entries import KINDS, EntryKind, passed_over_in
 from unspool.model.json_text import to_json
-from unspool.model.paths import Path, format_path, parse_path
+from unspool.model.keys import Path, format_path
+from unspool.model.paths import parse_path
 from unspool.model.values import State, Value
 from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound

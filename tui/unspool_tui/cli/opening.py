@@ -34,7 +34,7 @@ from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History
-    from unspool.model.paths import Path as Address
+    from unspool.model.keys import Path as Address
     from unspool_tui.permits import Permits
     from unspool_tui.tabs import Tab, Tabs
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unspool.model.entries import caller_of, passed_over_in
-from unspool.model.paths import format_path
+from unspool.model.keys import format_path
 from unspool.model.values import Value
 from unspool.query.bisect import bisect
 from unspool.query.expressions import Expression, PythonQuestion

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from unspool.model.paths import Path
+from unspool.model.keys import Path
 from unspool_tui import questions
 from unspool_tui.panes.changes import address_of
 from unspool_tui.view import moves

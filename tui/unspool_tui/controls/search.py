@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from unspool.model.paths import format_path
+from unspool.model.keys import format_path
 from unspool_tui.questions import Turn, check_question, check_search, search, turns, writes
 from unspool_tui.questions import Write as ValueWrite
 from unspool_tui.rendering import format_units

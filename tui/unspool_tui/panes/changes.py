@@ -12,7 +12,7 @@ from msgspec import Struct
 from unspool.delta.identity import pattern_of
 from unspool.delta.structural import identity_at
 from unspool.model.entries import ChangeKind, Op, OpKind
-from unspool.model.paths import Path, format_path
+from unspool.model.keys import Path, format_path
 from unspool.model.values import MISSING, Value
 from unspool_tui.panes.detail import NOTHING, Detail
 from unspool_tui.rendering import format_units

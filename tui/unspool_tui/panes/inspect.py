@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from unspool.errors import UnspoolError
-from unspool.model.paths import Path, format_path
+from unspool.model.keys import Path, format_path
 from unspool.model.values import Value
 from unspool_tui.panes.changes import PROBLEM_ROWS, problem_rows
 from unspool_tui.panes.detail import NOTHING, Detail

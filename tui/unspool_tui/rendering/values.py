@@ -10,7 +10,8 @@ from typing import Final
 from msgspec import Struct
 
 from unspool.model.json_text import to_json
-from unspool.model.keys import spell_key, step_of
+from unspool.model.keys import spell_key
+from unspool.model.paths import step_of
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, Value
 from unspool_tui.rendering import format_units

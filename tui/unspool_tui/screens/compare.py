@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from unspool.model.paths import format_path
+from unspool.model.keys import format_path
 from unspool.model.values import MISSING, Value
 from unspool_tui import questions
 from unspool_tui.rendering.line import BLANK, Glyphs, Row, Span, Spans, crop, on_grid, pad

@@ -15,7 +15,7 @@ from unspool.errors import UnspoolError
 from unspool.files.whole import whole_file
 from unspool.model.entries import ChangeKind
 from unspool.model.json_text import to_json
-from unspool.model.paths import format_path
+from unspool.model.keys import format_path
 from unspool.model.values import MISSING
 from unspool_tui.copy_values import patch_text
 from unspool_tui.panes.detail import Decoded, Detail, load_detail, request_of

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from unspool.errors import UnspoolError
-from unspool.model.paths import Path
+from unspool.model.keys import Path
 from unspool_tui.actions import Action, Keymap
 from unspool_tui.panes.detail import request_of
 from unspool_tui.panes.scene import Scene, full_ledger

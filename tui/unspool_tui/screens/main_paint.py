@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from time import monotonic, perf_counter
 from typing import Final, Protocol
 
-from unspool.model.paths import Path
+from unspool.model.keys import Path
 from unspool_tui.actions import hints, show_key
 from unspool_tui.panes.detail import Request, request_of
 from unspool_tui.panes.history import ROOM_FOR_LANES, nothing_rows

@@ -11,7 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 
 from unspool.errors import UnspoolError
-from unspool.model.paths import Path, format_path
+from unspool.model.keys import Path, format_path
 from unspool_tui.panes.detail import Decoded, SharedState
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Frame, Glyphs, Row, Span, on_grid

@@ -9,7 +9,7 @@ from msgspec import Struct
 from textual.app import App
 from textual.geometry import Size
 
-from unspool.model.paths import Path
+from unspool.model.keys import Path
 from unspool_tui.actions import Action, Keymap
 from unspool_tui.panes.scene import Scene
 from unspool_tui.rendering.paint import Pen

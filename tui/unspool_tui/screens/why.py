@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from unspool.model.paths import Path, format_path
+from unspool.model.keys import Path, format_path
 from unspool.model.values import MISSING
 from unspool_tui import questions
 from unspool_tui.rendering import format_units

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from unspool.delta.structural import changed_part, is_long_text, is_told_by_lines, text_hunks
 from unspool.model.entries import ChangeKind, Op, OpKind
-from unspool.model.paths import Path, format_path
+from unspool.model.keys import Path, format_path
 from unspool.model.values import MISSING, Value
 from unspool_tui.rendering.line import Row, on_grid, width_of, wrap_text, wrap_words
 from unspool_tui.rendering.values import preview_text

@@ -7,7 +7,7 @@ from enum import Enum, StrEnum
 
 from msgspec import Struct, field
 
-from unspool.model.paths import Path
+from unspool.model.keys import Path
 from unspool_tui.permits import EVERYTHING, Permits
 
 

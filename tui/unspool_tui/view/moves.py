@@ -11,7 +11,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from unspool.errors import UnspoolError
-from unspool.model.paths import Path
+from unspool.model.keys import Path
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import SPEEDS, Against, InspectMode, Jumps, Pane, View, Width
 

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from unspool.model.keys import step_of
-from unspool.model.paths import Key, Path, Step, content_of
+from unspool.model.keys import Key, Path, Step
+from unspool.model.paths import content_of, step_of
 from unspool.model.values import MISSING, Value
 
 BIG_INT_BITS: Final = 4096

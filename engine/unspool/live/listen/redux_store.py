@@ -28,10 +28,10 @@ from unspool.live.listen.app_store import (
     value_of,
 )
 from unspool.live.listen.histories import Histories
+from unspool.model.encoding import encode
 from unspool.model.json_text import to_json
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import MISSING, Value, strict_equal
-from unspool.model.wire import encode
 from unspool.sources.entries import SourceEntry, UnusableRecord, as_state
 from unspool.sources.formats.redux import ActionRecords, LiftedState
 

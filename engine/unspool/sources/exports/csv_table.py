@@ -12,7 +12,8 @@ from typing import Final
 from unspool.errors import ConfigError
 from unspool.history.history import History, StateView
 from unspool.model.json_text import to_json
-from unspool.model.paths import Path, format_path, parse_path, value_parts
+from unspool.model.keys import Path, format_path
+from unspool.model.paths import parse_path, value_parts
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound

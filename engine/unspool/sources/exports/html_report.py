@@ -16,11 +16,12 @@ from typing import Final
 from unspool.delta.json_patch import encoded_patch
 from unspool.history.history import History
 from unspool.history.verdict import Verdict
+from unspool.model.encoding import encode
 from unspool.model.entries import NOTE, Entry, EntryKind
 from unspool.model.json_text import to_json
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
-from unspool.model.wire import decode, encode
+from unspool.model.wire import decode
 from unspool.query.lineage import forks
 from unspool.sources.exports.options import ExportOptions, Holes, entries_of
 from unspool.sources.tagged_values import Part, list_part, object_part, rewritten

@@ -10,8 +10,8 @@ from typing import Final, Literal
 import msgspec
 
 from unspool.model.entries import NO_META
+from unspool.model.keys import format_path
 from unspool.model.limits import Limits, in_force
-from unspool.model.paths import format_path
 from unspool.model.values import Value, json_equal
 from unspool.sources.entries import (
     TIME_FROM_FILE,

@@ -18,10 +18,10 @@ from typing import Final
 
 from unspool.errors import LimitExceeded, UnreadableSource
 from unspool.model.encoded import header_size
+from unspool.model.encoding import encode
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.tags import array_header, map_header
 from unspool.model.values import MISSING, Value, strict_equal
-from unspool.model.wire import encode
 from unspool.recorder.layout import Base, EncodedState
 from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.documents import kind_of, parse_document

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from unspool.codec.records import Record, RecordCodec, encode_full, note_record, renumbered, write_atoms
 from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, EntryNotFound, HistoryLocked, StorageFailed, UnreadableSource
-from unspool.model import wire
+from unspool.model.encoding import encode
 from unspool.model.entries import CONTEXT, SAME
 from unspool.model.values import Value
 from unspool.store.blocks import KIND_BITS, Row, pack_postings, posting
@@ -364,7 +364,7 @@ class _Batch:
                 extra["part"] = row.extra["part"]
         if meta:
             extra["meta"] = meta
-        packed = wire.encode(extra) if extra else None
+        packed = encode(extra) if extra else None
         facts = (row.time_ns, int(record.codec), row.full_bytes)
         crc = row_checksum(*facts, row.action, changed, packed, record.payload)
         entry = (session.history, seq, *facts, row.action.encode(), changed, packed, record.payload, crc)

@@ -1,4 +1,7 @@
-"""Writing the wire form without recursion: any depth, any key, and errors or markers at the place they belong to."""
+"""Writing the wire form of any value: what the fast path refuses is walked without recursion.
+
+Any depth, any key, and errors or markers at the place they belong to.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,11 @@ from typing import Final
 import msgpack
 
 from unspool.errors import UnsupportedValue
-from unspool.model.keys import step_of
-from unspool.model.paths import Path, Step, format_path
+from unspool.model.keys import Key, Path, Step, format_path
 from unspool.model.recipes import FROZENSET, HIDDEN, SET, TAGGED, Recipes, short_name, type_name
 from unspool.model.tags import Tag, array_header, extension, leaf_form, map_header
 from unspool.model.values import Value
-from unspool.model.wire import is_race
+from unspool.model.wire import PLAIN, is_race
 
 _INT64_MIN: Final = -(2**63)
 _UINT64_MAX: Final = 2**64 - 1
@@ -36,6 +38,34 @@ _TOLD: Final = 400
 _MOST_PROBLEMS: Final = 16
 """Markers that messages tell of; the others stand in the value."""
 _CLOCK_EVERY: Final = 512
+
+
+def encode(value: Value) -> bytes:
+    """Return the canonical wire form of a value.
+
+    Args:
+        value: anything JSON-like, and also tuple, set, frozenset, bytes, datetime, date, time, timedelta, Decimal,
+            UUID, complex, Enum, dataclass, subclasses of plain types, integers of any size, objects with keys of
+            any of these types. Depth is unlimited.
+
+    Returns:
+        msgpack bytes; equal values of plain types with equal key order give equal bytes.
+
+    Raises:
+        UnsupportedValue: the value, or one inside it, cannot be kept; the message names the path.
+        ChangedMeanwhile: another thread changed it whenever it was looked at.
+    """
+    data = PLAIN.plain(value)
+    return encode_deep(value, PLAIN.recipes) if data is None else data
+
+
+def wire_size(value: Value) -> int:
+    """Return the number of bytes the value takes in wire form.
+
+    Raises:
+        UnsupportedValue: as `encode`.
+    """
+    return len(encode(value))
 
 
 @dataclass(frozen=True)
@@ -375,12 +405,11 @@ def _is_plain_key(key: Value) -> bool:
 
 def _step(key: Value) -> Step:
     """Return a key as a step of a path for people; no code of a class of the app's own is asked for a text."""
-    if type(key) in _OWN_STEPS:
-        return step_of(key)
-    try:
-        return step_of(key) if type(key) is tuple and _OWN_STEPS.issuperset(map(type, key)) else short_name(type(key))
-    except UnsupportedValue:
+    if type(key) is str or type(key) is int:
+        return key
+    if type(key) not in _OWN_STEPS and not (type(key) is tuple and _OWN_STEPS.issuperset(map(type, key))):
         return short_name(type(key))
+    return Key(encode_deep(key, PLAIN.recipes))
 
 
 _SIZED: Final = (str, bytes, bytearray)
