@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from unspool.live.attach import Attachment
 from unspool.live.host import Found, Host, Listener
 from unspool.live.launch import Wanted, code_of, command_line, name_of, signals_passed_on, start
 from unspool.live.processes import processes
+from unspool.live.sampling import py_spy
+from unspool.live.sampling import sample as take_samples
 from unspool.recorder import Recorder
 from unspool_tui.cli.ending import was_told
 from unspool_tui.cli.opening import show
@@ -213,23 +216,40 @@ def run_command(wanted: Wanted, around: _Around, words: tuple[str, ...], python:
 
 @click.command("attach")
 @_wanted
+@click.option("--sample", is_flag=True, help="Only look from outside, now and then; needs unspool[sample].")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.01),
+    default=0.5,
+    metavar="SECONDS",
+    help="How often --sample looks; 0.5 by default.",
+)
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Leave the program after so long.")
 @click.option("--headless", is_flag=True, help="No screen: record until Ctrl-C.")
 @click.argument("pid", type=click.IntRange(min=1), required=False)
-def attach_command(wanted: Wanted, around: _Around, pid: int | None, seconds: float | None) -> int:
+def attach_command(
+    wanted: Wanted, around: _Around, pid: int | None, sample: bool, every: float, seconds: float | None
+) -> int:
     """Record a Python program that is running, by its PID, until Ctrl-C; without a PID, list those that can be attached to."""
     if pid is None:
         return _list_processes()
 
+    name = f"process-{pid}"
+    options = [*_as_words(wanted), *(("--seconds", str(seconds)) if seconds else ())]
+    if sample:
+        py_spy()
+        if around.is_shown:
+            options += ["--sample", "--every", str(every)]
+            return _show(["attach", *options], [str(pid)], around, name, ends_with_screen=True)
+        return _sample(wanted, around, pid, every, seconds)
     attachment = Attachment(pid)
     if around.is_shown:
-        options = [*_as_words(wanted), *(("--seconds", str(seconds)) if seconds else ())]
-        return _show(["attach", *options], [str(pid)], around, f"process-{pid}", ends_with_screen=True)
+        return _show(["attach", *options], [str(pid)], around, name, ends_with_screen=True)
     stop = threading.Event()
     again = f"unspool attach {pid} --watch {{}}"
     with (
         signals_passed_on(lambda _: stop.set(), with_keys=True),
-        _Recording(around, f"process-{pid}", again, user=attachment.user, over=stop) as recording,
+        _Recording(around, name, again, user=attachment.user, over=stop) as recording,
     ):
         host = recording.host
         agent = host.door.put(_AGENT, agent_source())
@@ -244,6 +264,38 @@ def attach_command(wanted: Wanted, around: _Around, pid: int | None, seconds: fl
         attachment.leave(host)
         recording.conclude("nothing was recorded")
     return 0 if host.failure is None else _UNREADABLE
+
+
+def _sample(wanted: Wanted, around: _Around, pid: int, every: float, seconds: float | None) -> int:
+    """Look at a process from outside until Ctrl-C."""
+    stop = threading.Event()
+    deadline = None if seconds is None else time.monotonic() + seconds
+    file = around.named(f"process-{pid}")
+    was_there = file.exists()
+    entries = 0
+    status = None if around.status is None else Status(around.status, lambda _: None)
+
+    def is_over(pause: float) -> bool:
+        if status is not None:
+            status.say(recorded=True)
+        return stop.wait(pause) or (deadline is not None and time.monotonic() > deadline)
+
+    try:
+        with (
+            signals_passed_on(lambda _: stop.set(), with_keys=True),
+            Recorder(file, on_error="raise", redact=wanted.redact) as recorder,
+        ):
+            entries = take_samples(recorder, pid, every, wanted.watch, is_over)
+    finally:
+        if not entries and not was_there:
+            file.unlink(missing_ok=True)
+    if not around.common.quiet:
+        say(f"{_counted(entries)} in {file}; look at them with `unspool {file}`")
+    return 0
+
+
+def _counted(entries: int) -> str:
+    return "1 entry" if entries == 1 else f"{entries:,} entries"
 
 
 def _as_words(wanted: Wanted) -> list[str]:
@@ -372,8 +424,7 @@ class _Recording:
         elif not entries:
             say(nothing)
         elif not self._quiet:
-            count = "1 entry" if entries == 1 else f"{entries:,} entries"
-            say(f"{count} in {self._file}; look at them with `unspool {self._file}`")
+            say(f"{_counted(entries)} in {self._file}; look at them with `unspool {self._file}`")
 
     def __enter__(self) -> Self:
         return self
