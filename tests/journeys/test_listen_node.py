@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from support.listening import LIMIT_S, entries_of, length_of, listening
-from support.node_packages import node_packages
+from support.node_packages import PACKAGES, node_packages
 from support.waiting import wait_until
 from unspool.control import ControlClient, TravelRefused
 from unspool.live.listen import Listening
@@ -242,6 +244,33 @@ def test_blame_names_the_line_of_the_program(app: tuple[NodeApp, Path], request:
     assert value["caller"]["file"].endswith("app.mjs")
     line = value["caller"]["line"]
     assert "by" in Path(value["caller"]["file"]).read_text().splitlines()[line - 1]
+
+
+def test_the_shop_of_the_examples_loses_goods_where_bisect_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = Path(__file__).parents[2] / "examples" / "redux_shop"
+    needs = json.loads((example / "package.json").read_text())["dependencies"]
+    assert needs == {name: PACKAGES[name] for name in needs}
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    for name in ("package.json", "shop.mjs"):
+        shutil.copy(example / name, folder)
+    (folder / "node_modules").symlink_to(node_packages() / "node_modules")
+    with listening(tmp_path / "recordings") as place:
+        path = tmp_path / "recordings" / "shop.unspool"
+        told = {"SHOP_PORT": str(place.port), "SHOP_STEPS": "150", "SHOP_GAP_MS": "4"}
+        subprocess.run(["node", "shop.mjs"], cwd=folder, env={**os.environ, **told}, check=True, timeout=60)
+        wait_until(lambda: not path.with_name("shop.unspool-ctl").exists(), "the end of the shop")
+    assert length_of(path) > 110
+    question = "add(add(stock.tea, cart.tea), sold.tea) != delivered.tea"
+    assert run(["bisect", str(path), question, "--json", "--first"]) == 0
+    seq = json.loads(capsys.readouterr().out)["first"]["seq"]
+    found = entries_of(path)
+    assert found[seq][0] == "cart/removed"
+    before, after = found[seq - 1][1], found[seq][1]
+    assert before["cart"]["tea"] - after["cart"]["tea"] > after["stock"]["tea"] - before["stock"]["tea"] == 1
+    assert found[seq][3]["caller"]["file"].endswith("shop.mjs")
 
 
 def test_thousands_of_actions_at_once_are_all_there(app: tuple[NodeApp, Path]) -> None:
