@@ -10,8 +10,8 @@ from typing import Final
 
 from unspool.errors import UnreadableSource, UnspoolError
 from unspool.files.leftovers import ScratchFolder
-from unspool.history.history import History
 from unspool.history.verdict import COMPLETE, Feeder
+from unspool.opened import OpenHistory
 from unspool.recorder.recorder import Recorder
 from unspool.sources.entries import Reading
 from unspool.sources.feeder import SourceFeeder
@@ -122,7 +122,7 @@ Keep = Callable[[SourceFeeder, Recorder, Path], Feeder | None]
 
 def open_foreign(
     source: str, reading: Reading, *, identity: Mapping[str, str] | None, wait: bool, keep: Keep | None = None
-) -> History:
+) -> OpenHistory:
     """Open a source that is no native file; see `open_history`.
 
     Args:
@@ -145,7 +145,7 @@ def open_foreign(
         resources.callback(store.discard)
         feeder = feed(source, recorder, reading, resources, grows=() if wait else side_files(file))
         kept = keep(feeder, recorder, file) if keep is not None else None
-        history = History(FileStore.open(file), kept or feeder, identity=identity)
+        history = OpenHistory(FileStore.open(file), kept or feeder, identity=identity)
         # From here on closing the history closes the feeder, and the feeder lets go of everything.
         feeder.resources = resources.pop_all()
     return history

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from unspool.delta.identity import canonical_identity
-from unspool.history.history import History
 from unspool.model.addresses import is_postgres
 from unspool.model.limits import Limits, asked_for
 from unspool.model.paths import parse_path
+from unspool.opened import OpenHistory
 from unspool.store.file import FileStore
 from unspool.store.schema import APPLICATION_ID
 from unspool.store.wal import kept_log
@@ -39,10 +39,10 @@ def open_history(
     time: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     cache: bool = False,
-) -> History:
+) -> OpenHistory:
     """Open any source as a history.
 
-    A foreign source is read into a temporary native file, which `close` removes. `History.refresh` reads what came
+    A foreign source is read into a temporary native file, which `close` removes. `OpenHistory.refresh` reads what came
     since; a file that an app rewrites is followed from a thread, so that no save is missed between two calls.
 
     Args:
@@ -81,7 +81,7 @@ def open_history(
         path = Path(name)
         store = FileStore.open(path)
         # What the caller says goes before what the file was told; an empty key leaves a list to detection again.
-        return History(store, identity={**store.identity(), **keys}, path=path)
+        return OpenHistory(store, identity={**store.identity(), **keys}, path=path)
     # Everything that foreign formats need takes longer to import than a native file takes to open.
     from unspool.sources.entries import Reading
 
@@ -151,10 +151,10 @@ def is_in_postgres(source: str, format_name: str | None) -> bool:
     return holds_histories(source)
 
 
-def _open_postgres(address: str, identity: Mapping[str, str] | None) -> History:
+def _open_postgres(address: str, identity: Mapping[str, str] | None) -> OpenHistory:
     # Its driver is an extra, and only such addresses need it.
     from unspool.store.postgres.reading import PostgresStore
 
     store = PostgresStore.open(address)
     keys = {**store.identity(), **(identity or {})}
-    return History(store, identity=keys, watch=lambda: store.watch_paths)
+    return OpenHistory(store, identity=keys, watch=lambda: store.watch_paths)

@@ -25,13 +25,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 import platformdirs
 
-import unspool
 from unspool.errors import UnreadableSource, UnspoolError
 from unspool.files.private import drop_lock, make_folder, take_lock
-from unspool.history.history import History
 from unspool.history.verdict import FINISHED, ChainFault, Progress, Verdict
 from unspool.model.addresses import is_postgres
 from unspool.model.progress import Cancelled
+from unspool.opened import OpenHistory
 from unspool.sources.entries import GIT_PREFIX, STANDARD_INPUT, Reading
 from unspool.store.file import FileStore
 
@@ -204,7 +203,7 @@ def _asked(source: str, where: str, reading: Reading) -> str:
 @lru_cache(maxsize=1)
 def program() -> str:
     """Return what differs as soon as another version of the program, or of what it reads with, would read."""
-    folder = os.path.dirname(unspool.__file__)  # noqa: PTH120
+    folder = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120
     stamps = sorted(str(stamp) for stamp in _code(folder))
     packages = [name for name in _OPTIONAL if _is_there(name)]
     if not stamps:
@@ -285,7 +284,7 @@ class _Kept(msgspec.Struct, frozen=True):
     checksum: int
 
 
-def open_through_cache(source: str, reading: Reading, *, identity: Mapping[str, str] | None) -> History:
+def open_through_cache(source: str, reading: Reading, *, identity: Mapping[str, str] | None) -> OpenHistory:
     """Open a foreign source that is looked at once, from the cache where it did not change since it was read.
 
     Args:
@@ -351,7 +350,7 @@ class KeptFeeder:
 
 def _opened(
     kept: tuple[_Kept, FileStore], source: str, reading: Reading, identity: Mapping[str, str] | None
-) -> History:
+) -> OpenHistory:
     record, store = kept
 
     def examine(cancelled: Cancelled) -> Iterator[ChainFault]:
@@ -363,7 +362,7 @@ def _opened(
                 yield from history.chain_faults(cancelled)
 
     feeder = KeptFeeder(record.name, record.verdict, tuple(map(Path, record.watched)), examine, lambda: None)
-    return History(store, feeder, identity=identity)
+    return OpenHistory(store, feeder, identity=identity)
 
 
 @dataclass(frozen=True, slots=True)
