@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from unspool.history.history import History, StateView
     from unspool.history.verdict import Verdict
     from unspool.model.entries import ChangeKind, Entry
+    from unspool.model.keys import format_path
     from unspool.model.limits import Limits
-    from unspool.model.paths import format_path, parse_path
+    from unspool.model.paths import parse_path
     from unspool.model.values import MISSING, Tagged
     from unspool.opened import OpenHistory
     from unspool.query.bisect import Bisection
@@ -66,7 +67,8 @@ _HOMES = {
     "unspool.history.verdict": "Verdict",
     "unspool.model.entries": "ChangeKind Entry",
     "unspool.model.limits": "Limits",
-    "unspool.model.paths": "format_path parse_path",
+    "unspool.model.keys": "format_path",
+    "unspool.model.paths": "parse_path",
     "unspool.model.values": "MISSING Tagged",
     "unspool.opened": "OpenHistory",
     "unspool.query.bisect": "Bisection",
