@@ -164,14 +164,13 @@ class Travel:
         if not self._busy.acquire(blocking=False):
             return
         try:
-            while self._line:
-                request = self._line.popleft()
-                if not request.is_open:
-                    continue
-                if self._line:
-                    request.refuse("another command came after it")
-                else:
-                    self._obey(request)
+            # Those only that wait now: whoever asks without end must not keep the app in here.
+            waiting = [self._line.popleft() for _ in range(len(self._line))]
+            wanted = [request for request in waiting if request.is_open]
+            for request in wanted[:-1]:
+                request.refuse("another command came after it")
+            for request in wanted[-1:]:
+                self._obey(request)
         finally:
             self.waits = bool(self._line)
             self._busy.release()

@@ -237,7 +237,9 @@ class EntryWriter:
         if isinstance(self.store, FileStore | Forwards):
             self.store.settle()
         seq = self.followed
-        state = replay(self.store.run(seq), seq, self.store.atom_name) if seq >= first_of(self.store) else {}
+        self._build_on(replay(self.store.run(seq), seq, self.store.atom_name) if seq >= first_of(self.store) else {})
+
+    def _build_on(self, state: Mapping[str, bytes]) -> None:
         self._capture.keep(Taken([], Base.of(state)))
         self._chain = RecordedChain()
         self._told.keep(None, None)
@@ -257,9 +259,9 @@ class EntryWriter:
             UnknownParent: there is no such entry.
             CorruptHistory: it cannot be read.
         """
-        self.state_of(seq)
+        state = self.state_of(seq)
         self._followed = None if seq == len(self.store) - 1 else seq
-        self._catch_up()
+        self._build_on(state)
         self._newest = self._capture.ticket()
 
     def write(self, captured: Captured, facts: Facts, *, is_last_attempt: bool = True) -> int | None:

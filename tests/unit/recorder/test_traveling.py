@@ -17,6 +17,7 @@ from typing import Any
 
 import psygnal
 import pytest
+from textual.app import App
 
 from support.waiting import wait_until
 from unspool import Recorder, open_history
@@ -254,6 +255,7 @@ class TestPausing:
 
 
 class TestWhatCannotBePutBack:
+    @pytest.mark.filterwarnings("ignore::unspool.recorder.troubles.ValueMarked")
     def test_atoms_of_which_a_part_was_left_out_stay_as_they_are_and_are_named(self, file: Path) -> None:
         given: list[dict[str, Any]] = []
         with Recorder(file, on_travel=lambda state, seq: given.append(state), redact=["*password*"]) as recorder:
@@ -385,6 +387,42 @@ class TestApps:
             return went
 
         assert asyncio.run(app()) == [1]
+
+    async def test_an_app_of_textual_is_woken(self, file: Path) -> None:
+        class Clock(App[None]):
+            count = 0
+
+            def on_mount(self) -> None:
+                self.recorder = Recorder(file, on_travel=self.go)
+                self.recorder.wake = lambda: self.call_from_thread(self.recorder.poll)
+                for self.count in range(3):
+                    self.recorder.record({"count": self.count})
+
+            def go(self, state: dict[str, Any], seq: int) -> None:
+                self.count = state["count"]
+
+        app = Clock()
+        async with app.run_test():
+            assert (await asyncio.to_thread(jumped, file, 1)).ok
+            assert app.count == 1
+            app.recorder.close()
+
+    def test_a_peer_that_asks_without_end_does_not_keep_the_app(self, game: Game) -> None:
+        travel = game.recorder._travel
+        assert travel is not None
+        with ControlClient(game_file(game)) as client:
+            client._socket.sendall(b'{"type":"look","id":1,"seq":2}\n')
+            wait_until(lambda: travel.waits)
+            waiting = list(travel._line)
+
+            def again(state: dict[str, Any], seq: int) -> None:
+                game.went_to.append(seq)
+                travel._line.append(waiting[0])
+
+            travel._on_travel = again
+            game.recorder.poll()
+            assert game.went_to == [2]
+            assert travel.waits
 
     def test_a_thread_that_waits_for_work_is_woken(self, file: Path) -> None:
         work: queue.Queue[Callable[[], object] | None] = queue.Queue()
