@@ -21,8 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("unspool")
     group.addoption(
         "--unspool",
-        choices=["failed", "all"],
-        help="Keep what failing tests recorded, with the locals of their frames; all: name those of passing tests too.",
+        choices=["failed", "all", "trace"],
+        help="Keep what failing tests recorded, with the locals of their frames; all: name those of passing tests too; "
+        "trace: record their locals line by line, and name the lines that wrote what they compared.",
     )
     parser.addini("unspool_redact", "patterns of names whose values unspool leaves out", type="linelist", default=[])
 
