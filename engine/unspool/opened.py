@@ -12,7 +12,8 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
 from unspool.history.history import History
-from unspool.model.paths import Path, parse_path
+from unspool.model.keys import Path
+from unspool.model.paths import parse_path
 from unspool.model.progress import Cancelled, Progress, never, no_progress
 
 if TYPE_CHECKING:

@@ -148,25 +148,6 @@ async def test_a_program_without_actions_says_so(counter: Counter) -> None:
         assert "cannot do that" in footer(driver)
 
 
-async def test_the_program_shows_each_entry_that_the_head_goes_to_until_it_returns(counter: Counter) -> None:
-    counter.listen()
-    async with drive(make_app(open_file(counter.file))) as driver:
-        await met(driver)
-        await driver.press("{", "V")
-        await driver.until(lambda: driver.view.program is not None and driver.view.program.at == 0)
-        for key, count in ((".", 2), (".", 3), ("}", 6), ("{", 1)):
-            await driver.press(key)
-            await driver.until(lambda wanted=count: counter.state["count"] == wanted)
-        await driver.press("R")
-        await driver.until(lambda: counter.state["count"] == 6)
-        await driver.until(lambda: driver.view.program is not None and not driver.view.program.looking)
-        await driver.press(".", ",", ",")
-        assert driver.view.program is not None
-        assert not driver.view.program.follows
-        assert counter.state["count"] == 6
-        assert driver.view.total == 6
-
-
 @action("program.pause")
 async def test_recording_is_paused_and_goes_on(counter: Counter) -> None:
     counter.listen()

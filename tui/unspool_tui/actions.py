@@ -276,7 +276,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "program.look",
         ("V",),
         "show in it",
-        "Have the running program show the head, wherever it goes, until R.",
+        "Have the running program show the head, until R.",
         PROGRAM,
         _look_at_head,
     ),

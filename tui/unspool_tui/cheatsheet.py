@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
+from unspool.query.entry_names import SHAPES
 from unspool_tui.actions import ACTIONS, GROUPS
 from unspool_tui.copy_values import YANKS
 from unspool_tui.view.filters import HELP as FILTER_HELP
-from unspool_tui.view.moves import SHAPES
 
 _HEAD = """# Keys
 

@@ -18,9 +18,9 @@ from unspool.model.json_text import to_json
 from unspool.model.keys import Path, Step, format_path, spell_key
 from unspool.model.paths import MEMBER_FIELDS, step_of, value_parts
 from unspool.model.values import MISSING, Tagged, Value
+from unspool.query.entry_names import NoSuchPlace
 from unspool_tui.panes.detail import Detail
 from unspool_tui.view.model import View
-from unspool_tui.view.moves import NoSuchPlace
 from unspool_tui.view.outline import value_at
 
 if TYPE_CHECKING:

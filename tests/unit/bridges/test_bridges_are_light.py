@@ -9,12 +9,7 @@ from pathlib import Path
 import unspool.bridges
 
 LIBRARIES = ("fastapi", "langgraph", "langchain_core", "pytest", "sqlalchemy", "starlette", "textual")
-NEED_THEIRS = {
-    "sqlalchemy": "sqlalchemy",
-    "pytest_plugin": "pytest",
-    "pytest_keeping": "pytest",
-    "pytest_tracing": "pytest",
-}
+NEED_THEIRS = {"sqlalchemy": "sqlalchemy", "pytest_plugin": "pytest", "pytest_keeping": "pytest"}
 MODULES = sorted(
     place.stem for place in Path(unspool.bridges.__file__).parent.glob("*.py") if place.stem != "__init__"
 )

@@ -115,8 +115,8 @@ def test_show_prints_a_state_an_atom_or_a_value(unspool: Capture) -> None:
         ("show", SOURCE, "0", "--path", "cart[[["),
         ("show", SOURCE, "0", "--path", "a", "--atom", "a"),
         ("show", SOURCE, "zero"),
-        ("show", SOURCE),
-        ("diff", SOURCE, "0"),
+        ("diff", SOURCE, "0..9"),
+        ("diff", SOURCE, SOURCE),
         ("diff", SOURCE, "0", "9"),
         ("diff", SOURCE, "0", "1", "--json", "--patch"),
         ("log", SOURCE, "--format", "nonsense"),
@@ -140,7 +140,7 @@ def test_wrong_usage_ends_with_2_and_prints_no_data(unspool: Capture, words: tup
 
 
 def test_wrong_usage_says_where_to_look_it_up(unspool: Capture) -> None:
-    assert unspool("show", SOURCE).err == "unspool: Missing argument 'N'; see `unspool show --help`\n"
+    assert unspool("show").err == "unspool: Missing argument 'SOURCE'; see `unspool show --help`\n"
 
 
 def test_an_atom_that_no_entry_changed_is_told(unspool: Capture) -> None:

@@ -52,13 +52,13 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
         "listen",
         "Record stores of running apps, each into a file of its own in DIR, and let the screen put them back.",
     ),
-    "log": CommandEntry("log", "List the entries, oldest first."),
-    "show": CommandEntry("log", "Print the state at entry N; negative numbers count from the end."),
+    "log": CommandEntry("log", "List the entries, oldest first: all of them, one, or those from A to B."),
+    "show": CommandEntry("log", "Print the state at ENTRY, the newest one unless another is named."),
     "shape": CommandEntry(
         "log",
         "Tell what the state is made of: fields, kinds, how many, in what ranges; of the whole, or of what stands at PATH.",
     ),
-    "diff": CommandEntry("diff", "Show what changed from entry A to entry B; negative numbers count from the end."),
+    "diff": CommandEntry("diff", "Show what entry A did, or what changed from entry A to entry B."),
     "stats": CommandEntry(
         "log", "Print counts, chains, sizes, ratio, codecs, bytes by atom, rebuild times and cache."
     ),
@@ -81,7 +81,8 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "export": CommandEntry("export", "Write SOURCE to the file OUT; - is standard output."),
     "events": CommandEntry("events", "Keep the history of source files, and verify, export and import event logs."),
     "jump": CommandEntry(
-        "travel", "Have the program that records into FILE go on from ENTRY; negative numbers count from the end."
+        "travel",
+        "Have the program that records into FILE go on from ENTRY: a number, -1 (from the end), a time, words of its action.",
     ),
     "skip": CommandEntry(
         "travel",

@@ -22,6 +22,7 @@ from unspool_tui.cli.options import (
     Common,
     Meter,
     complete_path,
+    entry_named,
     json_option,
     judge,
     opened,
@@ -58,7 +59,7 @@ _MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "di
 @source_command()
 @click.argument("path_text", metavar="[PATH]", required=False, shell_complete=complete_path)
 @click.option(
-    "--at", "at_entry", type=int, default=-1, metavar="N", help="The entry to look back from; the last one."
+    "--at", "at_entry", default="latest", metavar="ENTRY", help="The entry to look back from; the last one."
 )
 @click.option("--writes", "all_writes", is_flag=True, help="List every write of the value at PATH, oldest first.")
 @click.option(
@@ -70,7 +71,7 @@ _MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "di
 def blame_command(
     common: Common,
     path_text: str | None,
-    at_entry: int,
+    at_entry: str,
     all_writes: bool,
     unchanged: bool,
     most: int | None,
@@ -84,9 +85,10 @@ def blame_command(
         raise click.UsageError("--unchanged goes with --writes.")
     path = () if path_text is None else parse_path(path_text)
     with opened(common) as history, interruptible() as interruption, Output(common) as out:
+        seq = entry_named(common, history, at_entry)
         if all_writes:
             with shown_progress(common, "looking back") as progress:
-                listed = _writes(history, path, at_entry, unchanged, skip_damaged, interruption, progress)
+                listed = _writes(history, path, seq, unchanged, skip_damaged, interruption, progress)
             listed = replace(listed, writes=listed.writes[::-1][:most])
             if as_json:
                 out.json(writes_shape(listed, history, path))
@@ -95,9 +97,7 @@ def blame_command(
             return conclude(common, judge(common, history.verdict), listed.problems, interruption)
 
         with shown_progress(common, "looking back") as progress:
-            found = blame(
-                history, at_entry, path, skip_damaged=skip_damaged, cancelled=interruption, progress=progress
-            )
+            found = blame(history, seq, path, skip_damaged=skip_damaged, cancelled=interruption, progress=progress)
         if most is not None:
             found = replace(found, values=tuple(sorted(found.values, key=lambda value: value.seq)[:most]))
         if as_json:
@@ -215,7 +215,7 @@ _DEEPEST: Final = 12
 @source_command()
 @click.argument("path_text", metavar="PATH", shell_complete=complete_path)
 @click.option(
-    "--at", "at_entry", type=int, default=-1, metavar="N", help="The entry to look back from; the last one."
+    "--at", "at_entry", default="latest", metavar="ENTRY", help="The entry to look back from; the last one."
 )
 @click.option(
     "--links", type=click.IntRange(min=1, max=5_000), metavar="N", help="End after N values of the chain; 48."
@@ -226,7 +226,7 @@ _DEEPEST: Final = 12
 def why_command(
     common: Common,
     path_text: str,
-    at_entry: int,
+    at_entry: str,
     links: int | None,
     seconds: float | None,
     skip_damaged: bool,
@@ -243,11 +243,12 @@ def why_command(
     bounds = replace(bounds, links=links or bounds.links, seconds=seconds or bounds.seconds)
     with opened(common) as history, interruptible() as interruption, Output(common) as out:
         path = parse_path(path_text)
+        seq = entry_named(common, history, at_entry)
         with shown_progress(common, "looking back") as progress:
             found = why(
                 history,
                 path,
-                at_entry,
+                seq,
                 bounds=bounds,
                 skip_damaged=skip_damaged,
                 cancelled=interruption,

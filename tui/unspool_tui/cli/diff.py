@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -11,13 +12,24 @@ import click
 
 from unspool.delta.identity import pattern_of
 from unspool.delta.structural import changed_part, is_told_by_lines, text_hunks
+from unspool.errors import EntryNotFound
 from unspool.model.entries import ChangeKind, Op, OpKind, caller_of
 from unspool.model.keys import format_path
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
+from unspool.query.entry_names import is_range
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import interruptible
-from unspool_tui.cli.options import Common, json_option, judge, opened, shown_progress, source_command
+from unspool_tui.cli.options import (
+    Common,
+    entry_named,
+    json_option,
+    judge,
+    opened,
+    range_named,
+    shown_progress,
+    source_command,
+)
 from unspool_tui.cli.output import (
     Output,
     brief,
@@ -36,6 +48,7 @@ from unspool_tui.rendering.sanitize import visible
 if TYPE_CHECKING:
     from unspool.delta.structural import Hunk, Identity
     from unspool.history.diff import Change, Diff
+    from unspool.history.history import History
     from unspool.model.entries import Entry
     from unspool.query.compare import Divergence, PathDifference, Side
     from unspool.query.path_writes import PathWrite
@@ -52,29 +65,54 @@ _LONGEST_LINE: Final = 160
 
 @click.command("diff", context_settings={"ignore_unknown_options": True})
 @source_command()
-@click.argument("from_entry", type=int, metavar="A")
-@click.argument("to_entry", type=int, metavar="B")
+@click.argument("entry", metavar="A|A..B", default="latest")
+@click.argument("to_entry", metavar="[B]", required=False)
 @json_option()
 @click.option("--patch", "as_patch", is_flag=True, help="Print an RFC 6902 JSON Patch.")
 @click.option("--explain", "in_words", is_flag=True, help="Tell each change in words.")
 def diff_command(
-    common: Common, from_entry: int, to_entry: int, as_json: bool, as_patch: bool, in_words: bool
+    common: Common, entry: str, to_entry: str | None, as_json: bool, as_patch: bool, in_words: bool
 ) -> int:
-    """Show what changed from entry A to entry B; negative numbers count from the end."""
+    """Show what entry A did, or what changed from entry A to entry B.
+
+    Entries are numbers, -1 (from the end), latest, 94~1, times such as 12:00:18, mark:1 (a bookmark), or words of an
+    action: `unspool diff shop.unspool 94`, `diff shop.unspool 90..94`, `diff shop.unspool "tea back"`.
+    """
     if as_json + as_patch + in_words > 1:
         raise click.UsageError("--json, --patch and --explain exclude each other.")
     with opened(common) as history:
         with Output(common) as out:
-            diff = history.diff(from_entry, to_entry)
+            diff = _asked_for(common, history, entry, to_entry)
             if as_json:
-                out.json({**diff_shape(diff), **dated(history[to_entry])})
+                out.json({**diff_shape(diff), **dated(history[diff.to_seq])})
             elif as_patch:
                 _print_patch(out, diff, history.identity)
             elif in_words:
                 _print_words(out, diff)
             else:
-                _print_diff(out, diff, history[to_entry])
+                _print_diff(out, diff, history[diff.to_seq])
         return judge(common, history.verdict)
+
+
+def _asked_for(common: Common, history: History, entry: str, to_entry: str | None) -> Diff:
+    """Return the differences that the words of the command line ask for.
+
+    Raises:
+        EntryNotFound: a word names no entry.
+        UsageError: it names another source.
+    """
+    if to_entry is None and not is_range(entry):
+        try:
+            return history.changes(entry_named(common, history, entry))
+        except EntryNotFound:
+            if os.path.exists(entry):  # noqa: PTH110 - any text may be given, and a path object refuses some
+                raise click.UsageError(
+                    f"diff compares entries of one history; two are compared by `unspool compare {common.source} {entry}`."
+                ) from None
+            raise
+    if to_entry is None:
+        return history.diff(*range_named(common, history, entry))
+    return history.diff(entry_named(common, history, entry), entry_named(common, history, to_entry))
 
 
 def _print_patch(out: Output, diff: Diff, identity: Identity | None) -> None:
@@ -106,7 +144,8 @@ def _print_words(out: Output, diff: Diff) -> None:
 
 
 def _print_diff(out: Output, diff: Diff, entry: Entry) -> None:
-    out.line(out.paint(f"entry {diff.from_seq} to {diff.to_seq}: {_summary(diff)}", "head"))
+    since = "nothing" if diff.from_seq < 0 else f"entry {diff.from_seq}"
+    out.line(out.paint(f"{since} to {diff.to_seq}: {_summary(diff)}", "head"))
     why = happened(entry.action, caller_of(entry.meta))
     out.line(out.paint(f"entry {entry.seq}  {iso_time(entry.timestamp_ns)}{why}", "dim"))
     for change in diff.changes:

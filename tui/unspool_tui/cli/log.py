@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import threading
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from unspool.history.history import Contexts
 from unspool.model.entries import KINDS, EntryKind, passed_over_in
 from unspool.model.json_text import to_json
 from unspool.model.keys import Path, format_path
 from unspool.model.paths import parse_path
 from unspool.model.values import State, Value
 from unspool.model.wire import decode
+from unspool.query.entry_names import is_range, names_time, time_named
 from unspool.query.errors import PathNotFound
+from unspool.query.search_queries import PatternQuery
 from unspool.sources.timestamps import iso_time
+from unspool.sources.watch import FileWatcher
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import (
     Common,
     complete_atom,
     complete_path,
+    entry_named,
     json_option,
     judge,
     opened,
+    range_named,
     shown_progress,
     source_command,
 )
@@ -50,7 +60,10 @@ _NAMED: Final = 12
 
 @click.command("log")
 @source_command()
+@click.argument("entries_named", metavar="[A..B]", required=False)
 @click.option("-n", "--count", type=click.IntRange(min=0), metavar="N", help="Only the newest N of them.")
+@click.option("--since", metavar="ENTRY", help="Only entries from this one or this time on, such as 12:00:18.")
+@click.option("--until", metavar="ENTRY", help="Only entries up to this one or this time.")
 @click.option("--atom", metavar="A", shell_complete=complete_atom, help="Only entries that changed this atom.")
 @click.option("--kind", type=click.Choice(["full", "delta", "note"]), help="Only entries of this kind.")
 @click.option(
@@ -58,27 +71,102 @@ _NAMED: Final = 12
     metavar="TEXT",
     help="Only entries whose action or note holds TEXT; letter case counts where it has some.",
 )
+@click.option("--grep", metavar="PATTERN", help="Only entries whose action or note matches a regular expression.")
+@click.option("--follow", "-f", is_flag=True, help="Go on with new entries as they come, until Ctrl-C.")
 @json_option("Print JSON Lines.")
 def log_command(
-    common: Common, count: int | None, atom: str | None, kind: str | None, action: str | None, as_json: bool
+    common: Common,
+    entries_named: str | None,
+    count: int | None,
+    since: str | None,
+    until: str | None,
+    atom: str | None,
+    kind: str | None,
+    action: str | None,
+    grep: str | None,
+    follow: bool,
+    as_json: bool,
 ) -> int:
-    """List the entries, oldest first."""
-    with opened(common) as history:
-        with Output(common) as out:
-            entries = select(history, count, atom, kind, action)
-            with shown_progress(common, "listing") as progress:
-                entries = progress.counted(entries, len(history) - history.first if count is None else count)
-                if as_json:
-                    from unspool.history.history import Contexts  # loaded by the one command that needs it
+    """List the entries, oldest first: all of them, one, or those from A to B.
 
-                    contexts = Contexts(history)
-                    for entry in entries:
-                        out.json(entry_shape(entry, contexts.of(entry)))
-                else:
-                    print_entries(out, entries)
+    Entries are numbers, -1 (from the end), latest, 94~1, times such as 12:00:18, mark:1 (a bookmark), or words of an
+    action: `unspool log shop.unspool 90..94 --atom carts`.
+    """
+    if follow and until is not None:
+        raise click.UsageError("--follow has no end: leave --until out.")
+    chosen = Chosen(atom=atom, kind=kind, action=action, pattern=None if grep is None else PatternQuery(grep))
+    with opened(common, follow=follow) as history, Output(common) as out:
+        first, last = _span(common, history, entries_named, since, until)
+        listed = select(history, count, chosen, first, last)
+        contexts = Contexts(history)
+
+        def put(found: Iterable[Entry]) -> None:
+            if as_json:
+                for entry in found:
+                    out.json(entry_shape(entry, contexts.of(entry)))
+            else:
+                print_rows(out, found)
+
+        if not as_json:
+            print_head(out)
+        with shown_progress(common, "listing") as progress:
+            put(progress.counted(listed, last + 1 - first if count is None else count))
+        if follow:
+            _follow(common, history, chosen, put, out)
         if atom is not None and not common.quiet:
             _tell_unknown(history, atom)
         return judge(common, history.verdict)
+
+
+def _span(
+    common: Common, history: History, named: str | None, since: str | None, until: str | None
+) -> tuple[int, int]:
+    """Return the first and the last entry that are listed.
+
+    Raises:
+        EntryNotFound: a word names no entry.
+    """
+    first, last = history.first, len(history) - 1
+    if named is not None:
+        whole = is_range(named)
+        first, last = range_named(common, history, named) if whole else (entry_named(common, history, named),) * 2
+    if since is not None:
+        first = max(first, _end_named(common, history, since))
+    if until is not None:
+        last = min(last, _end_named(common, history, until, is_last=True))
+    return first, last
+
+
+def _end_named(common: Common, history: History, text: str, *, is_last: bool = False) -> int:
+    """Return an end of a span; a time up to which is listed means the last entry at or before it."""
+    seq = entry_named(common, history, text)
+    if not is_last or not names_time(text):
+        return seq
+    times = history.columns().timestamp_ns
+    wanted = time_named(text, times[len(history) - 1])
+    return bisect_right(times, wanted, history.first, len(history)) - 1
+
+
+def _follow(
+    common: Common, history: History, chosen: Chosen, put: Callable[[Iterable[Entry]], None], out: Output
+) -> None:
+    """Print new entries as they come, until the person ends it."""
+    changed = threading.Event()
+    seen = len(history)
+    out.flush()
+    with interruptible() as interruption, FileWatcher(history.watch_paths, changed.set, poll=common.poll):
+        while not interruption():
+            changed.clear()
+            history.refresh()
+            if len(history) > seen:
+                put(select(history, None, chosen, seen, len(history) - 1))
+                out.flush()
+                seen = len(history)
+            # Now and then without being told: not every place of files tells of changes.
+            changed.wait(_LOOK_S)
+
+
+_LOOK_S: Final = 0.5
 
 
 def _tell_unknown(history: History, atom: str) -> None:
@@ -90,33 +178,69 @@ def _tell_unknown(history: History, atom: str) -> None:
     click.echo(f"unspool: --atom: no entry changed {visible(atom)}; the newest state has {names or 'none'}", err=True)
 
 
-def select(
-    history: History,
-    count: int | None = None,
-    atom: str | None = None,
-    kind: str | None = None,
-    action: str | None = None,
-) -> Iterable[Entry]:
-    """Return the entries asked for, oldest first."""
-    if count == 0:
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which entries are listed; None leaves a question out.
+
+    Attributes:
+        atom: they changed it.
+        kind: `full`, `delta` or `note`.
+        action: text that the action holds.
+        pattern: what the action matches.
+    """
+
+    atom: str | None = None
+    kind: str | None = None
+    action: str | None = None
+    pattern: PatternQuery | None = None
+
+
+def select(history: History, count: int | None, chosen: Chosen, first: int, last: int) -> Iterable[Entry]:
+    """Return the entries asked for, oldest first.
+
+    Args:
+        history: where they are.
+        count: only the newest so many of them; None for all.
+        chosen: which.
+        first: the first entry that may be one.
+        last: the last entry that may be one.
+    """
+    if count == 0 or first > last:
         return ()
-    if atom is None and kind is None and action is None:
-        return iter(history) if count is None else history[max(0, len(history) - count) :]
-    numbers = _matching(history, atom, kind, action)
+    if chosen == Chosen():
+        if count is None and (first, last) == (history.first, len(history) - 1):
+            return iter(history)
+        first = first if count is None else max(first, last + 1 - count)
+        return _in_batches(history, first, last + 1)
+    numbers = _matching(history, chosen, first, last)
     if count is not None:
-        kept = list(numbers)[-count:]
-        return (history[seq] for seq in kept)
+        return (history[seq] for seq in deque(numbers, maxlen=count))
     return (history[seq] for seq in numbers)
 
 
-def _matching(history: History, atom: str | None, kind: str | None, action: str | None) -> Iterator[int]:
-    numbers: Iterable[int] = range(history.first, len(history)) if atom is None else history.writes(atom)
-    if kind is not None:
-        kinds, wanted = history.columns().kind, KINDS[EntryKind(kind)]
+def _in_batches(history: History, first: int, end: int) -> Iterator[Entry]:
+    for start in range(first, end, _BATCH):
+        yield from history[start : min(start + _BATCH, end)]
+
+
+_BATCH: Final = 256
+"""Entries read at once."""
+
+
+def _matching(history: History, chosen: Chosen, first: int, last: int) -> Iterator[int]:
+    numbers: Iterable[int] = range(first, last + 1)
+    if chosen.atom is not None:
+        numbers = history.writes(chosen.atom, first, last + 1)
+    if chosen.kind is not None:
+        kinds, wanted = history.columns().kind, KINDS[EntryKind(chosen.kind)]
         numbers = (seq for seq in numbers if kinds[seq] == wanted)
-    if action is not None:
-        find = str.lower if action == action.lower() else str
-        numbers = (seq for seq in numbers if action in find(history.action(seq)))
+    if chosen.action is not None:
+        text = chosen.action
+        find = str.lower if text == text.lower() else str
+        numbers = (seq for seq in numbers if text in find(history.action(seq)))
+    if chosen.pattern is not None:
+        look = chosen.pattern.find
+        numbers = (seq for seq in numbers if look(history.action(seq)) is not None)
     yield from numbers
 
 
@@ -127,11 +251,21 @@ def _passed(entry: Entry) -> str:
 
 def print_entries(out: Output, entries: Iterable[Entry]) -> None:
     """Write entries as a table for people."""
+    print_head(out)
+    print_rows(out, entries)
+
+
+def print_head(out: Output) -> None:
+    """Write the names of the columns that `print_rows` fills."""
     out.line(
         out.paint(
             f"{'seq':>8}  {'time (UTC)':<26} {'kind':<5} {'+':>4} {'~':>4} {'-':>4} {'bytes':>10}  action", "dim"
         )
     )
+
+
+def print_rows(out: Output, entries: Iterable[Entry]) -> None:
+    """Write a line for each entry."""
     for entry in entries:
         time = iso_time(entry.timestamp_ns)[:-1].replace("T", " ")
         counts = "".join(
@@ -145,21 +279,26 @@ def print_entries(out: Output, entries: Iterable[Entry]) -> None:
 
 @click.command("show", context_settings={"ignore_unknown_options": True})
 @source_command()
-@click.argument("entry", type=int, metavar="N")
+@click.argument("entry", metavar="[ENTRY]", default="latest")
 @click.option("--atom", metavar="A", shell_complete=complete_atom, help="Only this atom.")
 @click.option("--path", "path_text", metavar="P", shell_complete=complete_path,
               help="Only the value at this path, such as cart.items[2].qty.")  # fmt: skip
 @json_option()
-def show_command(common: Common, entry: int, atom: str | None, path_text: str | None, as_json: bool) -> int:
-    """Print the state at entry N; negative numbers count from the end."""
+def show_command(common: Common, entry: str, atom: str | None, path_text: str | None, as_json: bool) -> int:
+    """Print the state at ENTRY, the newest one unless another is named.
+
+    ENTRY is a number, -1 (from the end), latest, 94~1, a time such as 12:00:18, mark:1 (a bookmark), or words of its
+    action.
+    """
     if atom is not None and path_text is not None:
         raise click.UsageError("--atom and --path exclude each other: a path begins with its atom.")
     with opened(common) as history:
         with Output(common) as out:
+            seq = entry_named(common, history, entry)
             if path_text is None:
-                _show_state(out, history, entry, atom, as_json)
+                _show_state(out, history, seq, atom, as_json)
             else:
-                _show_value(out, history, entry, parse_path(path_text), as_json)
+                _show_value(out, history, seq, parse_path(path_text), as_json)
         return judge(common, history.verdict)
 
 
@@ -209,11 +348,11 @@ _DEEPEST: Final = 48
 @click.command("shape")
 @source_command()
 @click.argument("path_text", metavar="[PATH]", required=False, shell_complete=complete_path)
-@click.option("--at", "at_entry", type=int, metavar="N", help="The state at this entry; all entries without.")
+@click.option("--at", "at_entry", metavar="ENTRY", help="The state at this entry; all entries without.")
 @skip_damaged_option
 @json_option()
 def shape_command(
-    common: Common, path_text: str | None, at_entry: int | None, skip_damaged: bool, as_json: bool
+    common: Common, path_text: str | None, at_entry: str | None, skip_damaged: bool, as_json: bool
 ) -> int:
     """Tell what the state is made of: fields, kinds, how many, in what ranges; of the whole, or of what stands at PATH.
 
@@ -223,14 +362,13 @@ def shape_command(
 
     path = () if path_text is None else parse_path(path_text)
     with opened(common) as history, interruptible() as interruption, Output(common) as out:
+        seq = None if at_entry is None else entry_named(common, history, at_entry)
         with shown_progress(common, "looking") as progress:
-            found = shape(
-                history, path, at_entry, skip_damaged=skip_damaged, progress=progress, cancelled=interruption
-            )
+            found = shape(history, path, seq, skip_damaged=skip_damaged, progress=progress, cancelled=interruption)
         if as_json:
-            out.json(shape_shape(found, at_entry))
+            out.json(shape_shape(found, seq))
         else:
-            _print_shape(out, found, at_entry)
+            _print_shape(out, found, seq)
         return conclude(common, judge(common, history.verdict), found.problems, interruption)
 
 

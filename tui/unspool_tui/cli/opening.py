@@ -22,6 +22,7 @@ from unspool.sources.opening import open_history
 from unspool_tui.cli.options import (
     Common,
     complete_path,
+    entry_named,
     judge,
     opened,
     source_command,
@@ -49,10 +50,9 @@ _MOST_NAMES = 100
 @click.option(
     "--at",
     "at_entries",
-    type=int,
     multiple=True,
-    metavar="N",
-    help="Begin at this entry; negative numbers count from the end. Given again, it is for the next SOURCE.",
+    metavar="ENTRY",
+    help="Begin at this entry: a number, -1, latest, a time, words of its action. Given again, for the next SOURCE.",
 )
 @click.option(
     "--atom",
@@ -68,7 +68,7 @@ _MOST_NAMES = 100
 def open_command(
     common: Common,
     sources: tuple[str, ...],
-    at_entries: tuple[int, ...],
+    at_entries: tuple[str, ...],
     address: str | None,
     merge: bool,
     no_follow: bool,
@@ -106,20 +106,20 @@ def _confined(below: Path | None) -> Permits:
     return permits
 
 
-def print_all(common: Common, history: History, at_entry: int | None = None) -> None:
+def print_all(common: Common, history: History, at_entry: str | None = None) -> None:
     """Print what `stats` and `log` print."""
     # The screen, which is what most calls are for, should not wait for these.
     from unspool_tui.cli.log import print_entries, print_stats
 
     with Output(common) as out:
         if at_entry is not None:
-            history.resolve(at_entry)
+            entry_named(common, history, at_entry)
         print_stats(out, history.stats(), history.source_name, is_converted=history.is_foreign)
         out.line()
         print_entries(out, iter(history))
 
 
-def _print_each(commons: Sequence[Common], places: Sequence[int | None]) -> int:
+def _print_each(commons: Sequence[Common], places: Sequence[str | None]) -> int:
     """Print one source after the other, each under its name; those that are refused are told on standard error."""
     codes = []
     refused = 0
@@ -192,22 +192,24 @@ def show(
     note_code(run_app(history, at=at_entry, follow=follow, options=options, tabs=tabs))
 
 
-def _show_one(common: Common, at_entry: int | None, *, follow: bool, select: Address, permits: Permits | None) -> int:
+def _show_one(common: Common, at_entry: str | None, *, follow: bool, select: Address, permits: Permits | None) -> int:
     """Show one source in the terminal UI."""
     from unspool_tui.tabs import Tabs  # only a screen needs it
 
-    tab = _tab(common, at_entry, follow=follow, permits=permits)
+    tab = _tab(common, follow=follow, permits=permits)
     tabs = Tabs([tab])
     # An entry or a value asked for by name must be there before the screen is.
     history = tab.open_or_raise(wait=at_entry is not None or bool(select))
     try:
-        show(common, history, at_entry, follow=follow, tabs=tabs, select=select, permits=permits)
+        if at_entry is not None:
+            tab.at = entry_named(common, history, at_entry)
+        show(common, history, tab.at, follow=follow, tabs=tabs, select=select, permits=permits)
         return _judge_all(common, tabs)
     finally:
         tabs.close()
 
 
-def _tab(common: Common, at_entry: int | None, *, follow: bool, permits: Permits | None) -> Tab:
+def _tab(common: Common, *, follow: bool, permits: Permits | None) -> Tab:
     """Return the tab of a source: the part of it that was chosen last time, if that is still there.
 
     What the person at this machine chose is none of a visitor's.
@@ -217,7 +219,7 @@ def _tab(common: Common, at_entry: int | None, *, follow: bool, permits: Permits
 
     whole = source_of(common, follow=follow)
     chosen = whole if permits is not None and permits.visitor else with_choice(whole)
-    return Tab(chosen, at_entry, fallback=None if chosen is whole else whole, given=common.identity)
+    return Tab(chosen, fallback=None if chosen is whole else whole, given=common.identity)
 
 
 def _check_atom(history: History, entry: int, atom: str) -> None:
@@ -239,7 +241,7 @@ def _check_atom(history: History, entry: int, atom: str) -> None:
 def _show_tabs(
     common: Common,
     sources: Sequence[str],
-    places: Sequence[int | None],
+    places: Sequence[str | None],
     *,
     follow: bool,
     select: Address,
@@ -248,10 +250,10 @@ def _show_tabs(
     """Open the first source that can be opened; the screen opens the others."""
     from unspool_tui.tabs import Tabs  # only a screen needs it
 
-    tabs = [
-        _tab(replace(common, source=source), at, follow=follow, permits=permits)
-        for source, at in zip(sources, places, strict=True)
-    ]
+    tabs = [_tab(replace(common, source=source), follow=follow, permits=permits) for source in sources]
+    for tab, source, place in zip(tabs, sources, places, strict=True):
+        if place is not None:
+            tab.at = _place_named(tab, replace(common, source=source), place)
     front = next((number for number, tab in enumerate(tabs) if tab.open()), None)
     if front is None:
         for tab in tabs:
@@ -273,6 +275,21 @@ def _show_tabs(
         return _judge_all(common, side_by_side)
     finally:
         side_by_side.close()
+
+
+def _place_named(tab: Tab, common: Common, place: str) -> int | None:
+    """Return the entry that a tab begins at; None where its source cannot be opened, which the tab then shows.
+
+    Raises:
+        EntryNotFound: there is no such entry.
+    """
+    if place.lstrip("-").isdigit() and len(place) < 19:
+        return int(place)
+    try:
+        history = tab.open_or_raise(wait=True)
+    except UnspoolError:
+        return None
+    return entry_named(common, history, place)
 
 
 def _judge_all(common: Common, tabs: Tabs) -> int:

@@ -241,6 +241,39 @@ def source_of(common: Common, *, follow: bool) -> Source:
     return with_identity(source)
 
 
+def entry_named(common: Common, history: History, text: str) -> int:
+    """Return the entry that a word of the command line means; see `unspool.query.entry_names`.
+
+    Raises:
+        EntryNotFound: there is none.
+    """
+    from unspool.query import entry_names
+
+    return entry_names.entry_named(history, text, bookmarks=_bookmarks(common, history, text))
+
+
+def range_named(common: Common, history: History, text: str) -> tuple[int, int]:
+    """Return the first and the last entry of a range of the command line, such as `90..94`.
+
+    Raises:
+        EntryNotFound: one of its ends is no entry.
+    """
+    from unspool.query import entry_names
+
+    return entry_names.range_named(history, text, bookmarks=_bookmarks(common, history, text))
+
+
+def _bookmarks(common: Common, history: History, text: str) -> list[int]:
+    """Return the bookmarks that the app keeps of a source, where a word may name one."""
+    if "mark:" not in text:
+        return []
+    from unspool_tui.places import state_folder
+    from unspool_tui.session import Session
+
+    place = Session.of(history, state_folder(), source_of(common, follow=False).place_key).place
+    return sorted(place.bookmarks)
+
+
 def judge(common: Common, verdict: Verdict) -> int:
     """Say on standard error what could not be read, and return the exit code that follows from it.
 
@@ -407,8 +440,8 @@ def _offered(context: click.Context, typed: str, offer: Callable[[StateView, str
     try:
         with opened(common, wait=False) as history:
             _read_awhile(history)
-            number = given.get("at_entry", given.get("entry"))
-            state = history.view(-1 if number is None else number)
+            named_entry = given.get("at_entry", given.get("entry"))
+            state = history.view(-1 if named_entry is None else entry_named(common, history, str(named_entry)))
             # A shell takes a line for each, and shows it as it is.
             return [text for text in offer(state, typed) if text.isprintable()]
     except UnspoolError:

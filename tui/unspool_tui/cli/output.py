@@ -74,6 +74,28 @@ class Output:
             return text
         return click.style(text, fg=_COLORS[role], bold=role == "head")
 
+    def flush(self) -> None:
+        """Hand over what was written so far: for a command that goes on until it is ended.
+
+        Raises:
+            StorageFailed: standard output takes no more.
+        """
+        self._hand_over()
+        self._spool.seek(0)
+        self._spool.truncate()
+
+    def _hand_over(self) -> None:
+        try:
+            self._spool.seek(0)
+            sys.stdout.flush()
+            shutil.copyfileobj(self._spool, sys.stdout.buffer, 1 << 20)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as failed:
+            reason = failed.strerror or failed
+            raise StorageFailed(f"standard output: {reason}; free some space") from None
+
     def __enter__(self) -> Self:
         return self
 
@@ -82,15 +104,7 @@ class Output:
     ) -> None:
         try:
             if error is None:
-                self._spool.seek(0)
-                sys.stdout.flush()
-                shutil.copyfileobj(self._spool, sys.stdout.buffer, 1 << 20)
-                sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as failed:
-            reason = failed.strerror or failed
-            raise StorageFailed(f"standard output: {reason}; free some space") from None
+                self._hand_over()
         finally:
             self._spool.close()
 

@@ -20,6 +20,7 @@ from unspool_tui.cli.options import (
     Common,
     Meter,
     complete_expression,
+    entry_named,
     json_option,
     judge,
     opened,
@@ -167,7 +168,7 @@ def hit_shape(hit: Hit) -> dict[str, Value]:
     metavar="E",
     help="Ask a Python expression with the atoms as names. It is executed: type only what you trust.",
 )
-@click.option("--at", "at_entry", type=int, metavar="N", help="Look only along the line that leads to this entry.")
+@click.option("--at", "at_entry", metavar="ENTRY", help="Look only along the line that leads to this entry.")
 @click.option("--single", is_flag=True, help="It flips once: search in halves.")
 @first_options("entries at which the answer changes")
 @skip_damaged_option
@@ -177,7 +178,7 @@ def bisect_command(
     expression: str | None,
     change: str | None,
     python: str | None,
-    at_entry: int | None,
+    at_entry: str | None,
     single: bool,
     most: int | None,
     skip_damaged: bool,
@@ -194,10 +195,11 @@ def bisect_command(
         raise click.UsageError("Give one of EXPR, --change E and --python E.")
     if change is not None and (at_entry is not None or single):
         raise click.UsageError("--at and --single go with EXPR and --python, not with --change.")
-    ask = _question(expression, change, python, at_entry, single)
+    ask = _question(expression, change, python, single)
     with opened(common) as history, interruptible() as interruption:
+        at = None if at_entry is None else entry_named(common, history, at_entry)
         with shown_progress(common, "asking") as progress:
-            found = ask(history, most=most, skip_damaged=skip_damaged, progress=progress, cancelled=interruption)
+            found = ask(history, at, most=most, skip_damaged=skip_damaged, progress=progress, cancelled=interruption)
         refuse_doubtful(common, found.doubts, is_answered=bool(found.flips) or interruption())
         with Output(common) as out:
             if as_json:
@@ -208,7 +210,7 @@ def bisect_command(
 
 
 def _question(
-    expression: str | None, change: str | None, python: str | None, at_entry: int | None, single: bool
+    expression: str | None, change: str | None, python: str | None, single: bool
 ) -> Callable[..., Bisection]:
     """Return what asks a history the question that was given.
 
@@ -217,9 +219,9 @@ def _question(
     """
     if change is not None:
         about = ChangeQuestion(change)
-        return lambda history, **options: changes_where(history, about, **options)
+        return lambda history, at, **options: changes_where(history, about, **options)
     question = PythonQuestion(python) if python is not None else Expression(expression or "")
-    return lambda history, **options: bisect(history, question, at=at_entry, assume_single_flip=single, **options)
+    return lambda history, at, **options: bisect(history, question, at=at, assume_single_flip=single, **options)
 
 
 def bisection_shape(found: Bisection, history: History, expression: str) -> dict[str, Value]:

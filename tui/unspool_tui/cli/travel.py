@@ -11,7 +11,7 @@ import click
 from unspool.errors import ConfigError
 from unspool_tui.cli.disk_usage import refuse_foreign
 from unspool_tui.cli.ending import interruptible
-from unspool_tui.cli.options import Common, json_option
+from unspool_tui.cli.options import Common, entry_named, json_option
 from unspool_tui.cli.output import Output
 from unspool_tui.rendering.sanitize import visible
 
@@ -36,13 +36,13 @@ def _asking() -> Options:
 
 @click.command("jump", context_settings={"ignore_unknown_options": True})
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-@click.argument("entry", type=int, metavar="[ENTRY]", required=False)
+@click.argument("entry", metavar="[ENTRY]", required=False)
 @click.option("--look", is_flag=True, help="Only show the entry, until `jump --back`.")
 @click.option("--back", is_flag=True, help="Go on from where the program was before it was put back.")
 @_asking()
 def jump_command(
     file: Path,
-    entry: int | None,
+    entry: str | None,
     look: bool,
     back: bool,
     instance: str | None,
@@ -50,7 +50,7 @@ def jump_command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Have the program that records into FILE go on from ENTRY; negative numbers count from the end.
+    """Have the program that records into FILE go on from ENTRY: a number, -1 (from the end), a time, words of its action.
 
     What it records next follows that entry; see docs/live.md for what cannot be put back.
     """
@@ -112,11 +112,11 @@ def resume_command(file: Path, instance: str | None, timeout: float, as_json: bo
               help="Makes the next state of a state and an event. Its module is imported and run.")  # fmt: skip
 @click.option("--skip", required=True, metavar="N,N", help="Entries to leave out.")
 @click.option(
-    "--at", type=int, default=-1, metavar="N", help="The end of the line that is replayed; the newest entry."
+    "--at", default="latest", metavar="ENTRY", help="The end of the line that is replayed; the newest entry."
 )
 @json_option()
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
-def replay_command(file: Path, reducer: str, skip: str, at: int, as_json: bool, quiet: bool) -> None:
+def replay_command(file: Path, reducer: str, skip: str, at: str, as_json: bool, quiet: bool) -> None:
     """Record what would have been without some entries, as a fork of FILE.
 
     Entries are replayed that were recorded with event=. First nothing is skipped: where the reducer does not make the states that
@@ -128,7 +128,7 @@ def replay_command(file: Path, reducer: str, skip: str, at: int, as_json: bool, 
     skipped = _numbers(skip)
     function = reducer_named(reducer)
     with interruptible() as interruption:
-        found = replay(file, function, skipped, at=at, cancelled=interruption)
+        found = replay(file, function, skipped, at=_resolved(file, at), cancelled=interruption)
     if as_json:
         with Output() as out:
             out.json(
@@ -155,14 +155,14 @@ def _client(file: Path, timeout: float) -> ControlClient:
     return ControlClient(file, timeout=timeout)
 
 
-def _resolved(file: Path, entry: int) -> int:
-    """Return the number that a negative one means; what is not negative is for the program to judge."""
-    if entry >= 0:
-        return entry
+def _resolved(file: Path, entry: str) -> int:
+    """Return the number of a named entry; whether there is one of a plain number is for the program to judge."""
+    if entry.isdigit() and len(entry) < 19:
+        return int(entry)
     from unspool.sources.opening import open_history  # loaded by the one command that needs it
 
     with open_history(str(file)) as history:
-        return history.resolve(entry)
+        return entry_named(Common(str(file)), history, entry)
 
 
 def _telling(common: Common) -> Callable[[str], None]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from unspool.errors import UnspoolError
+from unspool.query.entry_names import find_place, looks_like_place
 from unspool_tui.actions import BY_ID
 from unspool_tui.controls import navigation, search
 from unspool_tui.rendering.help_lines import help_rows
@@ -15,7 +16,6 @@ from unspool_tui.screens.menu import Menu, MenuLine, Palette
 from unspool_tui.screens.messages import log_rows
 from unspool_tui.screens.modal import Reader
 from unspool_tui.view import moves
-from unspool_tui.view.moves import find_place, looks_like_place
 from unspool_tui.worker import Kind
 
 if TYPE_CHECKING:
@@ -41,7 +41,15 @@ def go_to(main: HistoryScreen, text: str) -> None:
     view, scene = main.view, main.scene
     times = scene.ledger.columns.timestamp_ns
     try:
-        seq = find_place(text, head=view.head, times=times, total=view.total, zone=scene.look.zone, first=view.first)
+        seq = find_place(
+            text,
+            head=view.head,
+            times=times,
+            total=view.total,
+            zone=scene.look.zone,
+            first=view.first,
+            bookmarks=view.bookmarks,
+        )
     except UnspoolError as error:
         main.flash(str(error), "warning")
         return

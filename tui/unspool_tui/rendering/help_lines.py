@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from unspool.query.entry_names import SHAPES
 from unspool_tui.actions import ACTIONS, GROUPS, Action, Keymap, show_key
 from unspool_tui.rendering.line import BLANK, Glyphs, Row, pad, width_of, wrap_words
 from unspool_tui.view.model import Pane, View
-from unspool_tui.view.moves import SHAPES
 
 _KEYS = 10
 _MARGIN = _KEYS + 4

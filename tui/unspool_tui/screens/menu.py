@@ -12,10 +12,10 @@ from textual.containers import Horizontal, Vertical
 from textual.fuzzy import Matcher
 from textual.widgets import Input
 
+from unspool.query.entry_names import SHAPES, looks_like_place
 from unspool_tui.actions import ACTIONS, Action
 from unspool_tui.rendering.line import Frame, Row, on_grid, pad, width_of
 from unspool_tui.screens.modal import Modal
-from unspool_tui.view.moves import SHAPES, looks_like_place
 from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Framed, Made
 

@@ -93,7 +93,6 @@ class Program(Struct, frozen=True):
         at: the entry that it was put back to, while it recorded nothing after that; None: it runs its newest state.
         looking: it was put there only to be looked at.
         paused: its recording is paused.
-        follows: it shows each entry that the head goes to.
     """
 
     id: str
@@ -102,7 +101,6 @@ class Program(Struct, frozen=True):
     at: int | None = None
     looking: bool = False
     paused: bool = False
-    follows: bool = False
 
 
 SPEEDS: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 0.0)
