@@ -434,7 +434,7 @@ _SHOWN: Final[Mapping[str, str]] = {
 }
 
 
-class Conflict(Struct, frozen=True):
+class KeyConflict(Struct, frozen=True):
     """A key that the settings gave to one action while another has it from the registry.
 
     Attributes:
@@ -468,7 +468,7 @@ class Keymap:
         for name, keys in changed.items():
             for key in keys:
                 losers = [action for action in ACTIONS if key in action.keys and action.id not in changed]
-                conflicts += [Conflict(key, loser, BY_ID[name]) for loser in losers]
+                conflicts += [KeyConflict(key, loser, BY_ID[name]) for loser in losers]
                 self._actions[key] = BY_ID[name]
         self.conflicts = tuple(conflicts)
 

@@ -151,7 +151,7 @@ _TOOLS: Final = (
 _TOOL_SECONDS: Final = 2.0
 
 
-class Outcome(Struct, frozen=True):
+class CopyOutcome(Struct, frozen=True):
     """What became of a copy.
 
     Attributes:
@@ -163,21 +163,21 @@ class Outcome(Struct, frozen=True):
     said: str
 
 
-def copy_text(app: App[Any], text: str, env: Mapping[str, str] | None = None) -> Outcome:
+def copy_text(app: App[Any], text: str, env: Mapping[str, str] | None = None) -> CopyOutcome:
     """Copy a text, by a native tool or through the terminal."""
     env = os.environ if env is None else env
     # In a browser, this machine's clipboard is somebody else's.
     elsewhere = app.is_web or env.get("SSH_TTY") or env.get("SSH_CONNECTION")
     tool = None if elsewhere else native_tool(env)
     if tool is not None and _run(tool, text):
-        return Outcome(True, f"copied with {tool[0]}")
+        return CopyOutcome(True, f"copied with {tool[0]}")
     encoded = len(base64.b64encode(text.encode("utf-8", "replace")))
     if encoded > MOST_ENCODED:
-        return Outcome(
+        return CopyOutcome(
             False, f"is too much for a terminal to copy ({encoded:,} of {MOST_ENCODED:,} characters); export it (E)"
         )
     app.copy_to_clipboard(text.encode("utf-8", "replace").decode())
-    return Outcome(True, "sent to the terminal's clipboard (OSC 52)")
+    return CopyOutcome(True, "sent to the terminal's clipboard (OSC 52)")
 
 
 def native_tool(env: Mapping[str, str]) -> tuple[str, ...] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from unspool_tui.rendering.header import Label
 from unspool_tui.screens.menu import LateMenu, Menu, MenuLine
-from unspool_tui.worker import Kind, Reply
+from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
     from unspool.sources.choices import Choice
@@ -103,7 +103,7 @@ def choose_part(main: HistoryScreen) -> None:
 
     menu = LateMenu("Show")
     main.open(menu, chosen)
-    main.ask(Kind.TASK, look, take)
+    main.ask(QuestionKind.TASK, look, take)
 
 
 def offer_many(main: HistoryScreen) -> None:
@@ -130,7 +130,7 @@ def offer_many(main: HistoryScreen) -> None:
 
         main.open(Menu(f"{len(found):,} parts: show", _lines(found, {}), at=_ALL), chosen)
 
-    main.ask(Kind.TASK, look, take)
+    main.ask(QuestionKind.TASK, look, take)
 
 
 def _shown(found: Sequence[Choice], select: Mapping[str, str]) -> str:
