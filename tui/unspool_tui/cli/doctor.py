@@ -67,7 +67,7 @@ def doctor_command(common: Common, strategy: str | None, out: Path | None, all_v
 @contextmanager
 def _patient(common: Common) -> Iterator[str | History]:
     """Give what is to be examined: a damaged native file may not open as a history and can be examined all the same."""
-    from unspool.sources.opening import is_native, was_native  # loaded by the one command that needs it
+    from unspool.sources.native import is_native, was_native  # loaded by the one command that needs it
 
     if is_native(common.source, common.format) or (common.format is None and was_native(common.source)):
         yield common.source

@@ -82,7 +82,7 @@ def choose_part(main: HistoryScreen) -> None:
     found: list[Choice] = []
 
     def look() -> tuple[Choice, ...]:
-        from unspool.sources.choices import choices_of  # read in the worker, which loads it too
+        from unspool.sources.foreign import choices_of  # read in the worker, which loads it too
 
         return choices_of(name, format_name)
 
@@ -114,7 +114,7 @@ def offer_many(main: HistoryScreen) -> None:
     name, format_name = source.name, source.format
 
     def look() -> tuple[Choice, ...]:
-        from unspool.sources.choices import very_many  # read in the worker, which loads it too
+        from unspool.sources.foreign import very_many  # read in the worker, which loads it too
 
         return very_many(name, format_name)
 
