@@ -741,7 +741,7 @@ def loops(code: CodeType) -> bool:
     """Whether code has a loop."""
     known = _LOOPING.get(id(code))
     if known is None or known[0] is not code:
-        import dis
+        import dis  # the program need not wait for it
 
         known = (code, any(item.opname.startswith("JUMP_BACKWARD") for item in dis.get_instructions(code)))
         if len(_LOOPING) > 10_000:

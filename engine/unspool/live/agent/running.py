@@ -251,7 +251,7 @@ def _program(arguments: list[str]) -> tuple[Callable[[], None], str]:
     main.__dict__["__builtins__"] = sys.modules["builtins"]
     sys.modules["__main__"] = main
     if arguments[0] == "-m":
-        import runpy
+        import runpy  # only where a module is run by name
 
         name = arguments[1]
         sys.argv[:] = ["-m", *arguments[2:]]
@@ -266,7 +266,7 @@ def _program(arguments: list[str]) -> tuple[Callable[[], None], str]:
     file = arguments[0]
     sys.argv[:] = arguments
     if os.path.isdir(file) or file.endswith((".zip", ".pyz")):
-        import runpy
+        import runpy  # only where a folder or an archive is run
 
         sys.path[0] = file
         return lambda: runpy._run_module_as_main("__main__", alter_argv=False), file  # type: ignore[attr-defined]
@@ -275,7 +275,7 @@ def _program(arguments: list[str]) -> tuple[Callable[[], None], str]:
 
 
 def _file_of_module(name: str) -> str:
-    import importlib.util
+    import importlib.util  # only where a module is run by name
 
     try:
         spec = importlib.util.find_spec(name)
@@ -287,7 +287,7 @@ def _file_of_module(name: str) -> str:
 
 
 def _run_file(file: str, main: ModuleType) -> None:
-    from importlib.machinery import SourceFileLoader
+    from importlib.machinery import SourceFileLoader  # nothing that the program would load by itself
 
     try:
         with open(file, "rb") as stream:
