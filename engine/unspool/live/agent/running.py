@@ -67,6 +67,11 @@ class Agent:
         notes = []
         if how == "sweep":
             notes.append("this Python is older than 3.12: changes are found by looking at times, without their lines")
+        if config["notes"] and how != "monitoring":
+            which = (
+                "none of the notes asked for can" if how == "sweep" else "statements of SQL to drivers in C cannot"
+            )
+            notes.append(f"this Python is older than 3.12: {which} be put down")
         if how == "settrace":
             notes.append("this Python is older than 3.12: stores are seen by sys.settrace, which slows the program")
         return {
