@@ -31,15 +31,14 @@ class Loud:
     def __str__(self):
         raise RuntimeError("nobody may ask")
 
-def take(name):
-    STATE["stock"][name] -= 1
+def take(name, count):
+    STATE["stock"][name] -= count
 
 def handle(name, count, secret=None):
     cursor = db.cursor()
     sql = "insert into orders values (?, ?) -- token=abc123"
     cursor.execute(sql, (name, secret))
-    for _ in range(count):
-        take(name)
+    take(name, count)
     STATE["orders"] += 1
     log.info("sold %s of %d", name, count)
     log.debug("never shown")

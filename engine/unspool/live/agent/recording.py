@@ -21,6 +21,8 @@ _WINDOW = 0.1
 """Seconds over which the entries of a place are counted against its rate."""
 _LOCK_SECONDS = 2.0
 _BELOW = 2_000
+_LONGEST_AMID = 2.0
+"""Seconds that a sweep waits for what is to settle."""
 _LONG_ROW = 32
 _MOST_HELD = 20_000
 """Splices that wait for a condition; beyond, the state is sent as a whole once it holds."""
@@ -619,6 +621,10 @@ class Session:
     def is_sweep_due(self) -> bool:
         """Whether it is time to look at everything again."""
         return time.monotonic() >= self._next_sweep
+
+    def is_amid(self) -> bool:
+        """Whether something changed that settles soon: looking at everything would make an entry of half of it."""
+        return bool(self._dirty) and time.monotonic() - self._next_sweep < _LONGEST_AMID
 
     def follow_from(self, seq: int) -> None:
         """Have the next entry follow one that the program was put back to."""
