@@ -80,7 +80,7 @@ def test_what_a_call_asks_of_others_stands_beside_its_entry(tmp_path: Path, vers
     assert seen.sites[request["site"]]["name"] == "handle"
     assert "hunter2" not in str(seen.messages)
     (last,) = [entry for entry in seen.entries if entry["action"].startswith("handle(")]
-    assert last["action"] == "handle(name='tea', count=2, secret='[redacted]')"
+    assert last["action"] == "handle(name='tea', count=2, secret=[redacted])"
     assert last["state"] == {"orders": 1, "stock": {"tea": 1}}
     assert seen.of_kind("bye")[0]["faults"] == []
 
