@@ -112,6 +112,7 @@ class Session:
         self._dirty_place: Place | None = None
         self._dirty_caller: Place | None = None
         self._dirty_thread = ""
+        self._dirty_since = 0.0
         self._owner_frame = 0
         self._owner_code: CodeType | None = None
         self._next_sweep = 0.0
@@ -365,6 +366,7 @@ class Session:
         if owner != self._owner_frame or self._dirty_caller is None:
             self._dirty_caller = None if frame is None else self._caller(frame)
             self._dirty_thread = self._thread()
+            self._dirty_since = time.monotonic()
         self._owner_frame = owner
         self._owner_code = frame.f_code if frame is not None else None
         if self.settle == "line" and frame is not None and place is not None and frame.f_lineno != place.line:
@@ -624,7 +626,7 @@ class Session:
 
     def is_amid(self) -> bool:
         """Whether something changed that settles soon: looking at everything would make an entry of half of it."""
-        return bool(self._dirty) and time.monotonic() - self._next_sweep < _LONGEST_AMID
+        return bool(self._dirty) and time.monotonic() - self._dirty_since < _LONGEST_AMID
 
     def follow_from(self, seq: int) -> None:
         """Have the next entry follow one that the program was put back to."""
