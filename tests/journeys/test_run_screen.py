@@ -88,6 +88,18 @@ def test_leaving_the_screen_leaves_the_program_that_was_attached_to(
         assert len(history) == count
 
 
+def test_a_program_is_picked_from_those_that_are_running(service: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    command = [*UNSPOOL, "attach", "--watch", "CART", "-o", str(tmp_path / "s.unspool")]
+    with Terminal(command) as terminal:
+        terminal.wait_for("attach to which one")
+        terminal.wait_for(str(service.pid))
+        terminal.send(str(service.pid), "enter")
+        terminal.wait_for("1 History")
+        terminal.send("q")
+        assert terminal.wait() == 0
+    assert service.poll() is None
+
+
 def test_closing_the_terminal_ends_both_as_it_does_without_unspool(tmp_path: Path) -> None:
     app, stop, file = tmp_path / "app.py", tmp_path / "stop", tmp_path / "a.unspool"
     app.write_text(

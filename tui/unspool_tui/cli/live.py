@@ -23,7 +23,7 @@ from unspool.live import agent_source, attach_text
 from unspool.live.attach import Attachment
 from unspool.live.host import Found, Host, Listener
 from unspool.live.launch import Wanted, code_of, command_line, name_of, signals_passed_on, start
-from unspool.live.processes import processes
+from unspool.live.processes import Process, processes
 from unspool.live.sampling import py_spy
 from unspool.live.sampling import sample as take_samples
 from unspool.recorder import Recorder
@@ -39,7 +39,7 @@ _MOST_NAMES: Final = 999
 _SHOWN_FOUND: Final = 10
 _AGENT: Final = "agent.py"
 _NOTES: Final = ("sql", "http", "log")
-_UNREADABLE: Final = 3
+_FOUND_NONE, _UNREADABLE = 1, 3
 _SPELT: Final = {"behind": "--when-behind"}
 """Options that are called otherwise than what they say of a program."""
 
@@ -232,7 +232,11 @@ def attach_command(
 ) -> int:
     """Record a Python program that is running, by its PID, until Ctrl-C; without a PID, list those that can be attached to."""
     if pid is None:
-        return _list_processes()
+        found = _list_processes()
+        if not around.is_shown or not found:
+            return 0 if found else _FOUND_NONE
+        numbers = click.Choice([str(process.pid) for process in found if not process.refusal])
+        pid = int(click.prompt("attach to which one?", type=numbers, show_choices=False))
 
     name = f"process-{pid}"
     options = [*_as_words(wanted), *(("--seconds", str(seconds)) if seconds else ())]
@@ -352,13 +356,13 @@ def _show(before: list[str], after: list[str], around: _Around, name: str, *, en
         return program.close()
 
 
-def _list_processes() -> int:
-    """Print the Python programs that are running."""
+def _list_processes() -> list[Process]:
+    """Print the Python programs that are running, and return them."""
 
     found = processes()
     if not found:
         say("no other Python program is running")
-        return 1
+        return []
     width = max(len(str(process.pid)) for process in found)
     with Output() as out:
         room = shutil.get_terminal_size().columns - width - 8 if out.is_terminal else None
@@ -366,7 +370,7 @@ def _list_processes() -> int:
             out.line(f"{process.pid:>{width}}  {process.python or '?':<5} {visible(process.command)[:room]}")
             if process.refusal:
                 out.line(f"{'':>{width}}        {visible(process.refusal)}")
-    return 0
+    return found
 
 
 class _Recording:
@@ -417,13 +421,13 @@ class _Recording:
         """
         entries = self.host.entries
         watched = () if self.host.program is None else self.host.program.watch
+        if self._quiet:
+            return
         if self.host.is_empty and watched:
-            say(
-                f"nothing named {' or '.join(watched)} was ever there; without --watch you are told what could be recorded"
-            )
+            say(f"nothing named {' or '.join(watched)} was seen; without --watch you are told what could be recorded")
         elif not entries:
             say(nothing)
-        elif not self._quiet:
+        else:
             say(f"{_counted(entries)} in {self._file}; look at them with `unspool {self._file}`")
 
     def __enter__(self) -> Self:
