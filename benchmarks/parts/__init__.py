@@ -18,7 +18,6 @@ NAMES = (
     "step",
     "open",
     "live",
-    "travel",
     "formats",
     "delta",
     "questions",

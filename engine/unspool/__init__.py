@@ -154,6 +154,11 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import the public names when they are first used: `import unspool` alone loads nothing else."""
+    if name == "__version__":
+        # Reading the metadata takes milliseconds, and hardly a program asks.
+        from importlib.metadata import version
+
+        return version("unspool")
     for home, names in _HOMES.items():
         if name in names.split():
             value = getattr(import_module(home), name)

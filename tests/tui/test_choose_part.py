@@ -10,7 +10,7 @@ from test_tabs import lines, opened, tabbed
 from tui_driver import Driver, drive
 
 from unspool.events import EventLog, write_source
-from unspool_tui.source import NamedSource, keep_choice, recall, with_choice
+from unspool_tui.source import Source, keep_choice, recall, with_choice
 from unspool_tui.tabs import Tab
 from unspool_tui.view.model import Pane
 
@@ -65,7 +65,7 @@ async def test_the_choice_and_the_place_in_each_part_are_remembered(log: Path) -
         await driver.press("O", "1")
         await shows(driver, 4)
         await driver.until(lambda: driver.view.head == 1)
-    assert recall(NamedSource(str(log))).select == {"space": "a.py"}
+    assert recall(Source(str(log))).select == {"space": "a.py"}
 
 
 async def test_a_source_of_one_part_says_so(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ async def test_a_part_goes_on_being_followed(log: Path) -> None:
 
 
 def test_a_part_that_is_not_there_any_more_gives_way_to_all_of_it(log: Path) -> None:
-    whole = NamedSource(str(log), follow=False)
+    whole = Source(str(log), follow=False)
     keep_choice(whole, {"space": "gone.py"})
     tab = Tab(with_choice(whole), fallback=whole)
     with tab.open_or_raise(wait=True) as history:
@@ -123,9 +123,9 @@ def test_a_part_that_is_not_there_any_more_gives_way_to_all_of_it(log: Path) -> 
 
 
 def test_a_part_named_on_the_command_line_goes_before_the_one_that_was_chosen(log: Path) -> None:
-    keep_choice(NamedSource(str(log)), {"space": "a.py"})
-    assert with_choice(NamedSource(str(log))).select == {"space": "a.py"}
-    assert with_choice(NamedSource(str(log), select={"space": "b.json"})).select == {"space": "b.json"}
+    keep_choice(Source(str(log)), {"space": "a.py"})
+    assert with_choice(Source(str(log))).select == {"space": "a.py"}
+    assert with_choice(Source(str(log), select={"space": "b.json"})).select == {"space": "b.json"}
 
 
 async def test_a_tab_that_was_refused_for_want_of_a_choice_can_still_be_chosen_from(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ async def test_a_tab_that_was_refused_for_want_of_a_choice_can_still_be_chosen_f
     other = tmp_path / "app.jsonl"
     other.write_text(lines(0, 5))
     app = tabbed(other, path)
-    app.tabs.all[1].source = NamedSource(str(path), format="region")
+    app.tabs.all[1].source = Source(str(path), format="region")
     async with drive(app) as driver:
         await driver.until(lambda: bool(app.tabs.all[1].error))
         await driver.press("L")

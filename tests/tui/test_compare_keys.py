@@ -44,7 +44,7 @@ async def test_the_head_is_compared_with_previous_base_or_live(shop_file: Path) 
         assert driver.view.against is Against.BASE
 
 
-async def test_the_copied_patch_turns_base_into_head(shop_file: Path, clipboard: list[str]) -> None:
+async def test_the_yanked_patch_turns_base_into_head(shop_file: Path, clipboard: list[str]) -> None:
     history = open_file(shop_file)
     async with drive(make_app(history, at=20)) as driver:
         await driver.press("m", "}", "y", "d")

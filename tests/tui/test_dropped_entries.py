@@ -10,7 +10,7 @@ from conftest import START_NS
 from unspool.recorder.recorder import Recorder
 from unspool.store.file import FileStore
 from unspool_tui.view.model import Pane
-from unspool_tui.view.overview import EntryLedger
+from unspool_tui.view.overview import Ledger
 
 
 def _record(recorder: Recorder, start: int, stop: int) -> None:
@@ -83,18 +83,18 @@ async def test_a_head_that_is_dropped_while_it_is_looked_at_moves_to_the_first_k
 def test_sums_over_the_kept_entries_are_those_of_a_history_that_begins_with_them(tmp_path: Path) -> None:
     with open_file(_bounded(tmp_path / "run.unspool")) as history:
         columns, first, total = history.columns(), history.first, len(history)
-        expected = EntryLedger(columns.since(first))
+        expected = Ledger(columns.since(first))
         expected.catch_up(total - first)
-        late = EntryLedger(columns, first)
+        late = Ledger(columns, first)
         late.catch_up(total)
         # One that saw older entries go, and one that saw only some of them.
-        moved, half = EntryLedger(columns, first), EntryLedger(columns, first)
+        moved, half = Ledger(columns, first), Ledger(columns, first)
         moved.catch_up(total)
         half.catch_up(first + 20)
         for ledger in (moved, half):
             ledger.begin_at(first + 40)
             ledger.catch_up(total)
-        cut = EntryLedger(columns.since(first + 40))
+        cut = Ledger(columns.since(first + 40))
         cut.catch_up(total - first - 40)
         for ledger, start, truth in ((late, first, expected), (moved, first + 40, cut), (half, first + 40, cut)):
             facts = (ledger.stored, ledger.as_full, ledger.full_stored, ledger.full_count(), ledger.longest())

@@ -16,21 +16,21 @@ from tui_driver import Driver, drive, make_app, open_file
 from conftest import record
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane
-from unspool_tui.widgets.lines import LinesView
+from unspool_tui.widgets.lines import Lines
 from unspool_tui.widgets.panel import Panel
-from unspool_tui.worker import QuestionKind
+from unspool_tui.worker import Kind
 
 
 async def test_the_first_frame_shows_all_panels(shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, bool] = {}
-    render = LinesView.render_lines
+    render = Lines.render_lines
 
-    def watched(self: LinesView, crop: Region) -> list[Strip]:
+    def watched(self: Lines, crop: Region) -> list[Strip]:
         strips = render(self, crop)
         drawn.setdefault(str(self.id), any(strip.text.strip() for strip in strips))
         return strips
 
-    monkeypatch.setattr(LinesView, "render_lines", watched)
+    monkeypatch.setattr(Lines, "render_lines", watched)
     async with drive(make_app(open_file(shop_file), at=50)):
         shown = {name: full for name, full in drawn.items() if name != "too-small"}
         assert set(shown) >= {"header", "timeline", "history", "changes", "inspect", "footer"}
@@ -39,14 +39,14 @@ async def test_the_first_frame_shows_all_panels(shop_file: Path, monkeypatch: py
 
 async def test_a_step_repaints_only_the_rows_it_changes(shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: dict[str, set[int]] = {}
-    refresh = LinesView.refresh
+    refresh = Lines.refresh
 
-    def watched(self: LinesView, *regions: Region, **how: Any) -> LinesView:
+    def watched(self: Lines, *regions: Region, **how: Any) -> Lines:
         rows.setdefault(str(self.id), set()).update(region.y for region in regions)
         return refresh(self, *regions, **how)
 
     async with drive(make_app(open_file(shop_file), at=50)) as driver:
-        monkeypatch.setattr(LinesView, "refresh", watched)
+        monkeypatch.setattr(Lines, "refresh", watched)
         await driver.press(".")
         history = driver.app.main.panels[Pane.HISTORY]
         # The row that was left, the one that was reached, and the frame's lower line with the place.
@@ -90,15 +90,15 @@ async def test_stepping_past_entries_that_leave_the_selected_value_alone_asks_fo
     async with drive(make_app(open_file(record(tmp_path / "kept.unspool", states)), at=5)) as driver:
         await driver.press("3")
         assert "set #1" in driver.panel(Pane.INSPECT)
-        asked: list[QuestionKind] = []
+        asked: list[Kind] = []
         ask = driver.app.main.worker.ask
         driver.app.main.worker.ask = lambda kind, work: asked.append(kind) or ask(kind, work)  # type: ignore[method-assign,func-returns-value]
         for _ in range(8):
             await driver.press(".")
             assert "set #1" in driver.panel(Pane.INSPECT)
-        assert QuestionKind.STORY not in asked
+        assert Kind.STORY not in asked
         await driver.press("j")
-        assert QuestionKind.STORY in asked
+        assert Kind.STORY in asked
 
 
 async def test_leaving_does_not_wait_for_the_worker(shop_file: Path) -> None:

@@ -17,12 +17,12 @@ from unspool.history.history import StateView
 from unspool.model.encoding import encode
 from unspool_tui.panes.changes import Sheet, change_row
 from unspool_tui.panes.history import EarlyColumns, EntryFacts, history_row
-from unspool_tui.panes.stats import HistoryFacts, Measured, stats_rows
+from unspool_tui.panes.stats import Facts, Measured, stats_rows
 from unspool_tui.rendering.header import Cost, Marks, flash_row, header
 from unspool_tui.rendering.line import (
     ASCII,
     UNICODE,
-    PaneFrame,
+    Frame,
     Row,
     bottom_row,
     differs_until,
@@ -145,11 +145,11 @@ def test_names_and_actions_are_inert(name: str, action: str, width: int) -> None
     assert_harmless(history_row(facts, columns, 3, width, UNICODE, dt.UTC), width)
     assert_harmless(flash_row(action, "warning"), width)
     origin = Origin(1, action, (1, 2), True, on_grid(name))
-    frame = PaneFrame(3, "Inspect", left=story(origin, UNICODE), right=((on_grid(name), "dim"),))
+    frame = Frame(3, "Inspect", left=story(origin, UNICODE), right=((on_grid(name), "dim"),))
     assert_harmless(top_row(frame, UNICODE), width)
     assert_harmless(bottom_row(frame, UNICODE), width)
     measured = Measured({name: (1, 2.0)}, ((name, 10, 2),), "broken", (action,))
-    for row in stats_rows(HistoryFacts(entries=3), measured, width, UNICODE):
+    for row in stats_rows(Facts(entries=3), measured, width, UNICODE):
         assert_harmless(row, width)
 
 

@@ -27,7 +27,7 @@ from unspool_tui.rendering.line import ASCII, UNICODE, width_of, wrap_words
 from unspool_tui.screens.disk_usage import advice_rows, candidate_row, scatter_rows
 from unspool_tui.screens.exporting import safe_stem
 from unspool_tui.screens.menu import Menu, MenuLine
-from unspool_tui.screens.messages import LoggedMessage, log_rows
+from unspool_tui.screens.messages import Told, log_rows
 from unspool_tui.screens.plot import Plot, plot_rows
 from unspool_tui.view.model import View
 from unspool_tui.widgets.timeline import lane_row
@@ -58,7 +58,7 @@ def test_what_the_simulator_says_is_inert(line: str, reason: str, notes: list[st
 
 @given(st.lists(st.tuples(texts, st.sampled_from(["text", "warning"])), max_size=5), texts, widths)
 def test_the_message_log_is_inert(told: list[tuple[str, str]], place: str, width: int) -> None:
-    messages = [LoggedMessage(dt.datetime(2026, 3, 1), text, style) for text, style in told]
+    messages = [Told(dt.datetime(2026, 3, 1), text, style) for text, style in told]
     verdict = Verdict(VerdictStatus.PARTIAL, (Problem(place, place),), 0, (place,))
     for row in log_rows(messages, verdict, width):
         assert_harmless(row, width)

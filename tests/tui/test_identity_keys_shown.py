@@ -9,7 +9,7 @@ import pytest
 from test_tabs import tabbed
 from tui_driver import Driver, drive
 
-from unspool_tui.source import NamedSource, recall
+from unspool_tui.source import Source, recall
 from unspool_tui.view.model import Pane
 
 action = pytest.mark.action
@@ -61,9 +61,9 @@ async def test_a_key_set_by_hand_changes_the_diff_at_once_and_shows_that_it_was_
         await driver.settle()
         assert "rows[*] by tag (set)" in driver.panel(Pane.CHANGES)
         assert "»" not in driver.panel(Pane.CHANGES)
-    async with drive(tabbed(NamedSource(str(log)).name, remember=True)) as driver:
+    async with drive(tabbed(Source(str(log)).name, remember=True)) as driver:
         await read(driver)
-        assert recall(NamedSource(str(log))).identity == {"rows": "tag"}
+        assert recall(Source(str(log))).identity == {"rows": "tag"}
 
 
 async def test_a_remembered_key_holds_when_the_source_is_opened_from_the_command_line(
@@ -107,4 +107,4 @@ async def test_nothing_is_remembered_where_the_person_does_not_want_it(log: Path
     async with drive(tabbed(log, remember=False)) as driver:
         await read(driver)
         await driver.press("I", *["backspace"] * 2, *"tag", "enter")
-    assert recall(NamedSource(str(log))).identity == {}
+    assert recall(Source(str(log))).identity == {}

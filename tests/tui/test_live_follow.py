@@ -14,7 +14,7 @@ from support.exhausting import no_inotify_instances_here
 from unspool.recorder.recorder import Recorder
 from unspool.sources.opening import open_history
 from unspool_tui.view.model import Pane
-from unspool_tui.worker import QuestionKind
+from unspool_tui.worker import Kind
 
 
 def _record(recorder: Recorder, number: int, action: str = "tick") -> None:
@@ -199,7 +199,7 @@ async def test_a_look_that_is_never_answered_is_told_and_made_up_for(tmp_path: P
                 held.set()
                 assert hold.wait(20)
 
-            driver.app.main.ask(QuestionKind.TASK, busy, lambda reply: None)
+            driver.app.main.ask(Kind.TASK, busy, lambda reply: None)
             await driver.until(held.is_set)
             _record(recorder, 1)
             await driver.until(lambda: re.search(r"FOLLOW +looked \d", driver.line(0)) is not None)
@@ -207,9 +207,9 @@ async def test_a_look_that_is_never_answered_is_told_and_made_up_for(tmp_path: P
             hold.set()
             await driver.until(lambda: driver.view.head == 1 and "LIVE follow" in driver.line(0))
             # An answer that never arrives: the next check asks again.
-            driver.app.main.worker.cancel(QuestionKind.REFRESH)
+            driver.app.main.worker.cancel(Kind.REFRESH)
             driver.app.main.follower.look()
-            driver.app.main.worker.cancel(QuestionKind.REFRESH)
+            driver.app.main.worker.cancel(Kind.REFRESH)
             _record(recorder, 2)
             await driver.until(lambda: driver.view.head == 2)
 

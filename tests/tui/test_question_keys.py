@@ -14,7 +14,7 @@ from unspool_tui.screens.modal import Prompt
 from unspool_tui.view.model import Pane
 from unspool_tui.view.moves import reveal, select
 from unspool_tui.widgets.line_input import LineInput
-from unspool_tui.worker import QuestionKind
+from unspool_tui.worker import Kind
 
 action = pytest.mark.action
 
@@ -166,7 +166,7 @@ async def test_tab_completes_a_path_and_tells_the_ways_it_may_go_on(tmp_path: Pa
     async with drive(make_app(open_file(path))) as driver:
         await driver.press("B")
         await driver.type("1 < ca")
-        await driver.until(lambda: not driver.app.main.worker.owes(QuestionKind.PATHS))
+        await driver.until(lambda: not driver.app.main.worker.owes(Kind.PATHS))
         await driver.press("tab")
         await driver.until(lambda: "cart  card" in driver.text())
         await driver.type("t.")
@@ -185,7 +185,7 @@ async def test_tab_completes_what_was_typed_before_it_and_not_after(tmp_path: Pa
     async with drive(make_app(open_file(path))) as driver:
         await driver.press("B")
         await driver.until(lambda: isinstance(driver.app.screen, Prompt))
-        await driver.until(lambda: not driver.app.main.worker.owes(QuestionKind.PATHS))
+        await driver.until(lambda: not driver.app.main.worker.owes(Kind.PATHS))
         line = driver.app.screen.query_one(LineInput)
         for key, character in (("c", "c"), ("tab", "\t"), ("full_stop", "."), ("t", "t"), ("tab", "\t"), ("3", "3")):
             line.post_message(events.Key(key, character))

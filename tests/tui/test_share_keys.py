@@ -34,7 +34,7 @@ def files(folder: Path) -> set[str]:
 
 
 @action("yank")
-async def test_the_copy_menu_copies_value_key_path_jq_state_and_link(shop_file: Path, clipboard: list[str]) -> None:
+async def test_the_yank_menu_copies_value_key_path_jq_state_and_link(shop_file: Path, clipboard: list[str]) -> None:
     history = open_file(shop_file)
     async with drive(make_app(history, at=100)) as driver:
         await driver.press("y", "v")

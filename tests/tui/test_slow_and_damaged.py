@@ -22,7 +22,7 @@ from unspool_tui.panes import detail
 from unspool_tui.tabs import Tab, Tabs
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane
-from unspool_tui.worker import QuestionKind
+from unspool_tui.worker import Kind
 
 
 class GatedHistory(History):
@@ -119,7 +119,7 @@ def _held(driver: Driver) -> Iterator[None]:
             held.set()
             assert done.wait(30)
 
-    driver.app.main.ask(QuestionKind.TASK, question, lambda reply: None)
+    driver.app.main.ask(Kind.TASK, question, lambda reply: None)
     assert held.wait(10)
     try:
         yield

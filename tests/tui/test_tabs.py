@@ -19,7 +19,7 @@ from unspool_tui.app import UnspoolApp
 from unspool_tui.rendering.header import Label, tab_row
 from unspool_tui.rendering.line import ASCII, UNICODE
 from unspool_tui.settings import Settings, UiOptions
-from unspool_tui.source import NamedSource, distinct_names
+from unspool_tui.source import Source, distinct_names
 from unspool_tui.tabs import Tab, Tabs
 from unspool_tui.view.model import Pane
 
@@ -31,7 +31,7 @@ def tabbed(*sources: Path | str, at: Sequence[int | None] = (), **options: Any) 
     settings = options.pop("settings", Settings())
     options.setdefault("remember", False)
     places = [*at, *[None] * (len(sources) - len(at))]
-    tabs = [Tab(NamedSource(str(source)), place) for source, place in zip(sources, places, strict=True)]
+    tabs = [Tab(Source(str(source)), place) for source, place in zip(sources, places, strict=True)]
     front = next(number for number, tab in enumerate(tabs) if tab.open())
     chosen = UiOptions(zone=dt.UTC, **options)
     history = cast("History", tabs[front].history)

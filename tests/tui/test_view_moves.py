@@ -14,7 +14,7 @@ from unspool.query.entry_names import NoSuchPlace, find_place
 from unspool_tui.panes.changes import word_diff
 from unspool_tui.view import moves
 from unspool_tui.view.filters import Rows
-from unspool_tui.view.model import SPEEDS, Against, Pane, SearchState, View, Width
+from unspool_tui.view.model import SPEEDS, Against, Pane, Search, View, Width
 from unspool_tui.view.moves import keep_visible, thumb
 from unspool_tui.view.overview import Overview, bin_of, entry_at, window_start
 
@@ -63,7 +63,7 @@ def test_jumps_return_the_way_they_came() -> None:
 
 @given(st.lists(st.integers(0, 99), unique=True, min_size=1).map(sorted), st.integers(0, 99))
 def test_hits_are_visited_in_order_and_round_the_ends(hits: list[int], head: int) -> None:
-    view = View(total=100, head=head, search=SearchState("x", hits, len(hits)))
+    view = View(total=100, head=head, search=Search("x", hits, len(hits)))
     after = [hit for hit in hits if hit > head]
     before = [hit for hit in hits if hit < head]
     assert moves.next_hit(view, 1) == (after[0] if after else hits[0])

@@ -275,10 +275,6 @@ class Host:
                     self._travel.recorded(message)
             case "site":
                 self._taking.site(message)
-            case "notes":
-                moment = message.get("t")
-                for note in message["notes"] if isinstance(message.get("notes"), list) else ():
-                    self._taking.note(note, moment if type(moment) is int else None)
             case "say":
                 place = self._taking.place_of(message.get("site"))
                 self._tell(message.get("text"), "info", "" if place is None else f" ({place})")

@@ -128,7 +128,7 @@ def _missing() -> MissingExtra:
 def _resolver() -> Callable[[str], Value]:
     """Return what tells what a plain scalar stands for."""
     try:
-        from ruamel.yaml import YAML  # an extra
+        from ruamel.yaml import YAML
         from ruamel.yaml.error import YAMLError
     except ImportError:
         raise _missing() from None
@@ -267,7 +267,7 @@ _NO_KEY: Final = object()
 def _carefully(data: bytes, limits: Limits) -> list[Value]:
     """Read anything that is YAML 1.2."""
     try:
-        from ruamel.yaml import YAML  # an extra
+        from ruamel.yaml import YAML
         from ruamel.yaml.constructor import SafeConstructor
         from ruamel.yaml.error import YAMLError
     except ImportError:

@@ -12,7 +12,6 @@ from unspool.errors import ConfigError, UnreadableSource, UnspoolError
 from unspool.sources.documents import kind_of
 from unspool.sources.entries import Reader
 from unspool.sources.probe import Probe, Shape
-from unspool.sources.sqlite_files import ForeignDatabase, columns_of
 
 
 class FormatModule(Protocol):
@@ -207,6 +206,8 @@ def recognised(probe: Probe) -> tuple[str, str]:
 
 
 def _database(probe: Probe) -> tuple[str, str]:
+    from unspool.sources.sqlite_files import ForeignDatabase, columns_of
+
     try:
         database = ForeignDatabase(probe.path)
         try:

@@ -69,17 +69,18 @@ _LONGEST_LINE: Final = 160
 @click.argument("to_entry", metavar="[B]", required=False)
 @json_option()
 @click.option("--patch", "as_patch", is_flag=True, help="Print an RFC 6902 JSON Patch.")
+@click.option("--deepdiff", "as_delta", is_flag=True, help="Print DeepDiff's Delta as JSON.")
 @click.option("--explain", "in_words", is_flag=True, help="Tell each change in words.")
 def diff_command(
-    common: Common, entry: str, to_entry: str | None, as_json: bool, as_patch: bool, in_words: bool
+    common: Common, entry: str, to_entry: str | None, as_json: bool, as_patch: bool, as_delta: bool, in_words: bool
 ) -> int:
     """Show what entry A did, or what changed from entry A to entry B.
 
     Entries are numbers, -1 (from the end), latest, 94~1, times such as 12:00:18, mark:1 (a bookmark), or words of an
     action: `unspool diff shop.unspool 94`, `diff shop.unspool 90..94`, `diff shop.unspool "tea back"`.
     """
-    if as_json + as_patch + in_words > 1:
-        raise click.UsageError("--json, --patch and --explain exclude each other.")
+    if as_json + as_patch + as_delta + in_words > 1:
+        raise click.UsageError("--json, --patch, --deepdiff and --explain exclude each other.")
     with opened(common) as history:
         with Output(common) as out:
             diff = _asked_for(common, history, entry, to_entry)
@@ -87,6 +88,13 @@ def diff_command(
                 out.json({**diff_shape(diff), **dated(history[diff.to_seq])})
             elif as_patch:
                 _print_patch(out, diff, history.identity)
+            elif as_delta:
+                from unspool.query.cross_check import deepdiff_delta  # loaded by the one command that needs it
+
+                changed = diff.changes
+                old = {change.atom: change.old for change in changed if change.old_bytes is not None}
+                new = {change.atom: change.new for change in changed if change.new_bytes is not None}
+                out.raw(deepdiff_delta(old, new))
             elif in_words:
                 _print_words(out, diff)
             else:

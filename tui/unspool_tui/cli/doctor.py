@@ -11,16 +11,27 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from unspool.model.addresses import without_password
+from unspool.model.values import Value
 from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, shown_progress, source_command
-from unspool_tui.cli.output import Output, check_shape, conclude, diagnosis_shape, happened, repair_shape
+from unspool_tui.cli.output import (
+    Output,
+    check_shape,
+    conclude,
+    cross_check_shape,
+    diagnosis_shape,
+    happened,
+    repair_shape,
+)
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History
+    from unspool.model.progress import Cancelled, Progress
     from unspool.query.checkers import CheckReport
+    from unspool.query.cross_check import CrossCheck
     from unspool.query.doctor.diagnosis import Diagnosis, Finding
     from unspool.query.repair import RepairReport
 
@@ -39,8 +50,14 @@ _NOTES_SHOWN: Final = 8
     help="Write all that is intact to the new file OUT; SOURCE is never changed.",
 )  # fmt: skip
 @click.option("--all-values", is_flag=True, help="Decode every stored value, however many there are.")
+@click.option(
+    "--cross-check", "steps", type=click.IntRange(min=1), metavar="N",
+    help="Also hold the differences of N steps against another library, DeepDiff.",
+)  # fmt: skip
 @json_option()
-def doctor_command(common: Common, strategy: str | None, out: Path | None, all_values: bool, as_json: bool) -> int:
+def doctor_command(
+    common: Common, strategy: str | None, out: Path | None, all_values: bool, steps: int | None, as_json: bool
+) -> int:
     """Verify every chain and checksum of SOURCE; exit with 1 when something is wrong."""
     # Loaded by the one command that needs it.
     from unspool.query.doctor.diagnosis import USUAL_VALUES, Health, diagnose
@@ -53,21 +70,50 @@ def doctor_command(common: Common, strategy: str | None, out: Path | None, all_v
             report = repair(patient, out, progress=progress, cancelled=stop)
         values = None if all_values else USUAL_VALUES
         diagnosis = diagnose(patient, strategy=strategy, values=values, progress=progress, cancelled=stop)
+        crossed = None if steps is None else _cross_checked(common, patient, steps, progress, stop)
     with Output(common) as output:
         if as_json:
-            output.json(diagnosis_shape(diagnosis) | ({} if report is None else {"repair": repair_shape(report)}))
+            more: dict[str, Value] = {} if report is None else {"repair": repair_shape(report)}
+            if crossed is not None:
+                more["cross_check"] = cross_check_shape(crossed)
+            output.json(diagnosis_shape(diagnosis) | more)
         else:
             made = None if report is None or not report.complete else report.out
             _print_diagnosis(output, diagnosis, _Advice(without_password(common.source), made))
+            if crossed is not None:
+                _print_cross_check(output, crossed)
             if report is not None:
                 _print_repair(output, report)
-    return conclude(common, 0 if diagnosis.verdict is Health.HEALTHY else 1, (), stop)
+    is_fine = diagnosis.verdict is Health.HEALTHY and (crossed is None or crossed.agrees)
+    return conclude(common, 0 if is_fine else 1, (), stop)
+
+
+def _cross_checked(
+    common: Common, patient: str | History, steps: int, progress: Progress, stop: Cancelled
+) -> CrossCheck:
+    from unspool.query.cross_check import cross_check  # loaded by the one command that needs it
+
+    if not isinstance(patient, str):
+        return cross_check(patient, steps, progress=progress, cancelled=stop)
+    with opened(common) as history:
+        return cross_check(history, steps, progress=progress, cancelled=stop)
+
+
+def _print_cross_check(out: Output, crossed: CrossCheck) -> None:
+    told = f"{crossed.judged:,} of {crossed.asked:,} steps held against DeepDiff, {crossed.atoms:,} atoms compared"
+    partly = f"; of {crossed.partly:,} large states only the changed atoms" if crossed.partly else ""
+    verdict = "all agree" if not crossed.disagreements else f"{len(crossed.disagreements):,} disagree"
+    out.line(f"  {told}{partly}: {verdict}")
+    for one in crossed.disagreements[:_HOLES_SHOWN]:
+        out.line(f"  {out.paint('error  ', '-')} entry {one.seq}: {visible(one.atom)}: {one.message}")
+    for seq, reason in crossed.unjudged[:_HOLES_SHOWN]:
+        out.line(f"  {out.paint('error  ', '-')} entry {seq} could not be judged: {visible(reason)}")
 
 
 @contextmanager
 def _patient(common: Common) -> Iterator[str | History]:
     """Give what is to be examined: a damaged native file may not open as a history and can be examined all the same."""
-    from unspool.sources.native import is_native, was_native  # loaded by the one command that needs it
+    from unspool.sources.opening import is_native, was_native  # loaded by the one command that needs it
 
     if is_native(common.source, common.format) or (common.format is None and was_native(common.source)):
         yield common.source

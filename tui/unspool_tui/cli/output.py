@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from unspool.history.verdict import Problem, Verdict
     from unspool.model.entries import Caller, Entry, Op
     from unspool.query.checkers import CheckFinding, CheckReport
+    from unspool.query.cross_check import CrossCheck
     from unspool.query.doctor.diagnosis import Diagnosis
     from unspool.query.path_writes import PathWrite
     from unspool.query.repair import RepairReport
@@ -384,6 +385,20 @@ def diagnosis_shape(diagnosis: Diagnosis) -> dict[str, Value]:
         "complete": diagnosis.complete,
         "decoded": diagnosis.decoded,
         "undecoded": diagnosis.undecoded,
+    }
+
+
+def cross_check_shape(crossed: CrossCheck) -> dict[str, Value]:
+    """Return what `doctor --cross-check --json` prints of its judgement."""
+    return {
+        "asked": crossed.asked,
+        "judged": crossed.judged,
+        "atoms": crossed.atoms,
+        "partly": crossed.partly,
+        "agrees": crossed.agrees,
+        "disagreements": [_plain(asdict(one)) for one in crossed.disagreements],
+        "unjudged": [{"seq": seq, "reason": reason} for seq, reason in crossed.unjudged],
+        "complete": crossed.complete,
     }
 
 

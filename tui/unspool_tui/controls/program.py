@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from unspool.control import Answer, ControlClient, Instance, served_at
 from unspool.errors import UnspoolError
 from unspool_tui.screens.menu import Menu, MenuLine
-from unspool_tui.view.model import RecordingProgram
+from unspool_tui.view.model import Program
 
 if TYPE_CHECKING:
     from unspool_tui.screens.protocols import HistoryScreen
@@ -104,8 +104,8 @@ def _changed(main: HistoryScreen, instances: tuple[Instance, ...]) -> None:
         main.flash(f"{before.name} has ended", "warning")
 
 
-def _program_of(instance: Instance) -> RecordingProgram:
-    return RecordingProgram(
+def _program_of(instance: Instance) -> Program:
+    return Program(
         id=instance.id,
         name=instance.name,
         can=frozenset(instance.can),

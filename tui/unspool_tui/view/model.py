@@ -65,7 +65,7 @@ class Filter(Struct, frozen=True):
     running: bool = False
 
 
-class SearchState(Struct, frozen=True):
+class Search(Struct, frozen=True):
     """A search through time.
 
     Attributes:
@@ -83,7 +83,7 @@ class SearchState(Struct, frozen=True):
     looked_at: int = 0
 
 
-class RecordingProgram(Struct, frozen=True):
+class Program(Struct, frozen=True):
     """A program that records into the source and can be asked to go back.
 
     Attributes:
@@ -167,14 +167,14 @@ class View(Struct, frozen=True):
     wrap: bool = False
     mode: InspectMode = InspectMode.TREE
     filter: Filter = field(default_factory=Filter)
-    search: SearchState = field(default_factory=SearchState)
+    search: Search = field(default_factory=Search)
     playing: bool = False
     speed: int = 3
     gaps: bool = False
     pinned: tuple[str, ...] = ()
     tabs: int = 1
     permits: Permits = EVERYTHING
-    program: RecordingProgram | None = None
+    program: Program | None = None
 
     @property
     def tip(self) -> int:

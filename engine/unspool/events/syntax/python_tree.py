@@ -192,10 +192,16 @@ def _finished(drafts: Sequence[_Draft]) -> SourceNode:
 
 
 def newer_statements(code: str) -> list[Statement] | None:
-    """Parse with libcst; None where it does not parse either. The caller makes sure that nothing nests deep."""
+    """Parse with libcst, the extra `unspool[ast]`; None where it is not installed or does not parse either.
+
+    The caller makes sure that nothing nests deep.
+    """
     # Importing libcst takes longer than most diffs; only source in a newer grammar needs it.
-    import libcst
-    from libcst.metadata import MetadataWrapper, PositionProvider
+    try:
+        import libcst
+        from libcst.metadata import MetadataWrapper, PositionProvider
+    except ImportError:
+        return None
 
     try:
         wrapper = MetadataWrapper(libcst.parse_module(code), unsafe_skip_copy=True)

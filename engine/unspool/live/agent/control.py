@@ -132,7 +132,7 @@ class Control:
         try:
             link.push()
             found = False
-            if session.is_sweep_due() and not session.is_amid():
+            if session.is_sweep_due():
                 before = session.statistics["entries"]
                 self._look_again()
                 session.flush_pending(None)

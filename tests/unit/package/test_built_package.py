@@ -1,0 +1,65 @@
+"""The source archive and the wheel: what is in them, and that a plain install of the wheel works."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import unspool
+
+ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.slow
+
+
+def _run(*words: str, cwd: Path = ROOT) -> str:
+    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT))
+    return folder
+
+
+def test_the_source_archive_holds_the_code_and_no_tests(built: Path) -> None:
+    (archive,) = built.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    assert {"engine/unspool/__init__.py", "tui/unspool_tui/__init__.py", "README.md", "LICENSE"} <= names
+    assert not [name for name in names if name.startswith(("tests/", "fixtures/", "benchmarks/", ".github/"))]
+
+
+def test_the_wheel_passes_the_usual_checks(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    _run(sys.executable, "-m", "twine", "check", "--strict", *map(str, built.iterdir()))
+    _run(sys.executable, "-m", "check_wheel_contents", "--toplevel", "unspool,unspool_tui", str(wheel))
+    with zipfile.ZipFile(wheel) as opened:
+        assert {name.split("/")[0] for name in opened.namelist()} == {
+            "unspool",
+            "unspool_tui",
+            f"unspool-{unspool.__version__}.dist-info",
+        }
+
+
+def test_a_plain_install_runs_the_demo(built: Path, tmp_path: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    _run(sys.executable, "-m", "venv", str(tmp_path / "venv"))
+    binary = tmp_path / "venv" / "bin"
+    _run(str(binary / "python"), "-m", "pip", "install", "--quiet", str(wheel))
+    demo = tmp_path / "demo.unspool"
+    _run(str(binary / "unspool"), "demo", "--steps", "40", "--file", str(demo), cwd=tmp_path)
+    assert _run(str(binary / "unspool"), "blame", str(demo), cwd=tmp_path)
+    assert _run(str(binary / "unspool"), "--version", cwd=tmp_path).strip().endswith(unspool.__version__)
+    listed = _run(str(binary / "unspool"), "--help", cwd=tmp_path).partition("Commands:")[2].split("\n\n")[0]
+    for line in listed.strip().splitlines():
+        name = line.split()[0]
+        if line.startswith("  ") and not line.startswith("   "):
+            assert "Usage:" in _run(str(binary / "unspool"), name, "--help", cwd=tmp_path)
