@@ -450,6 +450,13 @@ def _remove_stale(place: Path) -> None:
     raise ControlUnavailable(f"{place}: another program serves this recording; stop that one first")
 
 
+def remove_left_behind(file: str | os.PathLike[str]) -> None:
+    """Remove the control sockets of a recording that killed programs left; one that is served stays."""
+    for place in control_places(file):
+        with suppress(OSError, ControlUnavailable):
+            _remove_stale(place)
+
+
 def _remove(place: Path, inode: tuple[int, int]) -> None:
     """Remove a socket unless another one has its name by now."""
     with suppress(OSError):
@@ -466,4 +473,4 @@ def _is_ours(taken: socket.socket) -> bool:
     return uid in (os.geteuid(), 0)
 
 
-__all__ = ["MOST_OPEN", "MOST_PEERS", "ControlServer", "Request"]
+__all__ = ["MOST_OPEN", "MOST_PEERS", "ControlServer", "Request", "remove_left_behind"]

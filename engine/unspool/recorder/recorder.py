@@ -272,6 +272,11 @@ class Recorder:
         at_process_end(_close_at_end, weakref.ref(self))
         if self._on_travel is not None:
             self._open_channel(store, self._on_travel)
+        elif isinstance(store, FileStore) and os.path.lexists(f"{os.path.realpath(store.path)}-ctl"):
+            # Hardly any recorder finds one, and all would wait for the import.
+            from unspool.control.server import remove_left_behind
+
+            remove_left_behind(store.path)
 
     def _open_channel(self, store: Sink, on_travel: OnTravel) -> None:
         # Sockets and their thread are for those who want to travel.

@@ -21,7 +21,7 @@ from textual.app import App
 
 from support.waiting import wait_until
 from unspool import Recorder, open_history
-from unspool.control import Answer, ControlClient, TravelRefused, served_at
+from unspool.control import Answer, ControlClient, ControlServer, Instance, TravelRefused, served_at
 from unspool.errors import EntryNotFound, UnspoolError
 from unspool.recorder.troubles import TravelUnavailable
 
@@ -254,6 +254,27 @@ class TestPausing:
             assert "gone" not in history.state(-1)
 
 
+class TestEvents:
+    def test_the_payload_of_an_action_is_kept_with_its_entry(self, file: Path) -> None:
+        with Recorder(file) as recorder:
+            recorder.record({"n": 1}, "add", event={"by": 1}, meta={"user": "ann"})
+            recorder.update({"n": 2}, "add", event=None)
+            recorder.record({"n": 3}, "add")
+        with open_history(file) as history:
+            assert [dict(entry.meta) for entry in history] == [
+                {"user": "ann", "event": {"by": 1}},
+                {"event": None},
+                {},
+            ]
+
+    def test_what_is_to_be_left_out_is_left_out_of_payloads_too(self, file: Path) -> None:
+        with Recorder(file, redact=["*password*"]) as recorder:
+            recorder.record({"user": {"password": "hunter22"}}, "sign in", event={"password": "hunter22", "n": 1})
+        assert b"hunter22" not in file.read_bytes()
+        with open_history(file) as history:
+            assert history[0].meta["event"] == {"password": "[redacted]", "n": 1}
+
+
 class TestWhatCannotBePutBack:
     @pytest.mark.filterwarnings("ignore::unspool.recorder.troubles.ValueMarked")
     def test_atoms_of_which_a_part_was_left_out_stay_as_they_are_and_are_named(self, file: Path) -> None:
@@ -474,6 +495,26 @@ class TestHosts:
         game.recorder.close()
         game.recorder.close()
         assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+    def test_the_socket_of_a_killed_program_goes_with_the_next_recorder_of_the_file(self, file: Path) -> None:
+        program = f"""
+import os, signal
+from unspool import Recorder
+Recorder({str(file)!r}, on_travel=print).record({{"a": 1}})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+        subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
+        assert served_at(file) is not None
+        with Recorder(file) as recorder:
+            recorder.record({"a": 2})
+            assert served_at(file) is None
+
+    def test_a_recorder_leaves_a_channel_alone_that_somebody_else_serves(self, file: Path) -> None:
+        server = ControlServer(file, [Instance("main", can=("jump",))], lambda request: request.answer(seq=7))
+        with Recorder(file) as recorder:
+            recorder.record({"a": 1})
+            assert jumped(file, 0).seq == 7
+        server.close()
 
     def test_a_recorder_that_is_forgotten_ends_its_channel(self, file: Path) -> None:
         recorder = Recorder(file, on_travel=print)
