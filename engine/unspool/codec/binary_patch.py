@@ -96,8 +96,8 @@ MIN_PATCH_BYTES: Final = _HEADER.size + _BSDIFF_HEADER.size + 3 * _SMALLEST_BZ2
 
 
 def binary_available() -> bool:
-    """Say whether bsdiff4 is installed."""
-    from importlib.util import find_spec
+    """Whether bsdiff4 is installed."""
+    from importlib.util import find_spec  # only convert and the recorder ask
 
     try:
         return find_spec("bsdiff4") is not None

@@ -343,7 +343,7 @@ def note_record(state: Mapping[str, bytes] | None, intern: Callable[[str], int])
 
 
 def are_key_wise(codecs: Sequence[int], start: int, place: int) -> bool:
-    """Say whether a record is a plain full one, and those after it up to a place deltas of atoms, or notes."""
+    """Whether a record is a plain full one, and those after it up to a place deltas of atoms, or notes."""
     between = codecs[start + 1 : place + 1]
     return codecs[start] in _PLAIN_FULL and not (any(between) and any(map(_UNLIKE_DELTAS.__getitem__, between)))
 

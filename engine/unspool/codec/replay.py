@@ -88,7 +88,7 @@ def apply_record(state: dict[str, bytes], record: Record, name: Callable[[int], 
 
 
 def stands_apart(run: Run, seq: int) -> bool:
-    """Say whether an entry's atoms stand apart in its records; compressed and binary ones hold states whole."""
+    """Whether an entry's atoms stand apart in its records; compressed and binary ones hold states whole."""
     place = seq - run.first
     start = run.records.full_at_or_before(place)
     return start >= 0 and are_key_wise(run.records.codecs, start, place)

@@ -113,7 +113,7 @@ def expand_full(data: bytes, *, limit: int = MAX_DECODED_BYTES) -> bytes:
 
 
 def is_compressed(data: bytes) -> bool:
-    """Say whether bytes written by `compress_full` were worth compressing."""
+    """Whether bytes written by `compress_full` were worth compressing."""
     return data[:4] == ZSTD_MAGIC
 
 

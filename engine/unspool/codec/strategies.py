@@ -14,7 +14,7 @@ from unspool.errors import ConfigError
 MIN_LEVEL: Final = 1
 MAX_LEVEL: Final = 9
 DEFAULT_LEVEL: Final = 6
-"""Compression level unless given (row F-07)."""
+"""Compression level unless given."""
 
 
 class DeltaStrategy(StrEnum):
@@ -46,7 +46,7 @@ def parse_strategy(strategy: str) -> DeltaStrategy:
 
 
 def clamp_level(level: int) -> int:
-    """Return a compression level within 1-9 (row F-08: levels outside are brought to the nearest end).
+    """Return a compression level within 1-9 (levels outside are brought to the nearest end).
 
     Raises:
         CodecSettingError: the level is no whole number.
@@ -61,10 +61,10 @@ DEFAULT_MAX_DELTAS: Final = 20
 DEFAULT_MAX_SIZE: Final = 1_048_576
 DEFAULT_SIGNIFICANT_ATOMS: Final = 10
 DEFAULT_MIN_CHAIN_LENGTH: Final = 5
-"""Chains shorter than this are left alone unless the caller says otherwise (row N-40)."""
+"""Chains shorter than this are left alone unless the caller says otherwise."""
 
 DELTA_OVERHEAD_BYTES: Final = 250
-"""What finding, decoding and laying on one delta costs beyond its bytes, told in bytes of full state."""
+"""What finding, decoding and applying one delta costs beyond its bytes, told in bytes of full state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +112,12 @@ class FullSnapshotStrategy(Protocol):
         """The spelling `strategy_from_name` reads."""
 
     def wants_full(self, state: ChainState) -> bool:
-        """Say whether the candidate should be a full snapshot."""
+        """Whether the candidate should be a full snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeStrategy:
-    """Full when the chain is older than `max_age_ms` (row N-41: age > limit)."""
+    """Full when the chain is older than `max_age_ms` (age > limit)."""
 
     max_age_ms: float = DEFAULT_MAX_AGE_MS
     min_chain_length: int = DEFAULT_MIN_CHAIN_LENGTH
@@ -136,7 +136,7 @@ class TimeStrategy:
 
 @dataclass(frozen=True, slots=True)
 class ChangesStrategy:
-    """Full after `max_deltas` deltas (row N-42: length >= limit)."""
+    """Full after `max_deltas` deltas (length >= limit)."""
 
     max_deltas: int = DEFAULT_MAX_DELTAS
     min_chain_length: int = DEFAULT_MIN_CHAIN_LENGTH
@@ -155,7 +155,7 @@ class ChangesStrategy:
 
 @dataclass(frozen=True, slots=True)
 class SizeStrategy:
-    """Full when the deltas of a chain, candidate included, exceed `max_bytes` (row N-43: bytes > limit)."""
+    """Full when the deltas of a chain, candidate included, exceed `max_bytes` (bytes > limit)."""
 
     max_bytes: int = DEFAULT_MAX_SIZE
     min_chain_length: int = DEFAULT_MIN_CHAIN_LENGTH
@@ -175,7 +175,7 @@ class SizeStrategy:
 
 @dataclass(frozen=True, slots=True)
 class SignificanceStrategy:
-    """Full at an entry that changes more than `max_atoms` atoms (row N-44: the full stands at that very point).
+    """Full at an entry that changes more than `max_atoms` atoms (the full stands at that very point).
 
     A significant change does not wait for the chain to grow, so the minimum chain length is 0 unless given.
     """
@@ -197,7 +197,7 @@ class SignificanceStrategy:
 
 @dataclass(frozen=True, slots=True)
 class ManualStrategy:
-    """Never by itself; a full snapshot comes only when one is forced (row N-45)."""
+    """Never by itself; a full snapshot comes only when one is forced."""
 
     name: str = "manual"
 
@@ -320,7 +320,7 @@ def _limit(text: str, digits: str) -> float:
 CHAIN_LENGTH: Final = 32
 """Entries of a chain under `auto`; two make a block of the file. Longer ones save little and read slower, unless the state is large."""
 _LARGE: Final = 1 << 20
-"""Bytes of a state that is not written again for a few small changes: decoding it takes longer than laying on many of them."""
+"""Bytes of a state that is not written again for a few small changes: decoding it takes longer than applying many of them."""
 _BYTES_OF_A_LINK: Final = 1024
 """Bytes of a large state for which its chain may have one entry."""
 CHAIN_BYTES: Final = 256 * 1024

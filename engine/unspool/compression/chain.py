@@ -1,6 +1,8 @@
-"""A stretch of a delta chain: a base state and the links that follow it.
+"""A chain of states kept as deltas: `DeltaChain` of seeds 001 and 002.
 
-Values inside a segment are never changed in place, so states may share them; only what leaves the chain is copied.
+Nothing that was added is ever forgotten, short of `clear_chain`: a new baseline closes a segment and keeps it, and
+merging keeps the links it merged. Indices therefore never move. Values inside a segment are never changed in place, so
+states may share them; only what leaves the chain is copied.
 """
 
 from __future__ import annotations
@@ -166,16 +168,16 @@ class Segment:
 
 
 DEFAULT_MAX_LENGTH = 20
-"""Deltas from a base before the chain is shortened (row F-30)."""
+"""Deltas from a base before the chain is shortened."""
 
 
 class DeltaChain:
-    """States in a row, each kept as the delta from the one before (row F-30).
+    """States in a row, each kept as the delta from the one before.
 
     Two numberings, both stable for the life of the chain:
 
     - the seed's index: 0 is the base, k is the state after k records. The first `add_state` sets the base and leaves
-      an empty record, so its state has the indices 0 and 1, and the k-th added state has index k (row F-32);
+      an empty record, so its state has the indices 0 and 1, and the k-th added state has index k;
     - the number: `chain[n]`, or `chain.state_number(n)`, is the n-th added state counted from 0; negative numbers
       count from the end, and `len(chain)` tells how many there are.
 
@@ -244,14 +246,14 @@ class DeltaChain:
         self._append(link_of_record(kept), current, wire)
 
     def add_state(self, state: dict[str, Value], timestamp: float | None = None) -> DeltaRecord:
-        """Add a state as the delta from the current one (row F-31); the first one becomes the base.
+        """Add a state as the delta from the current one; the first one becomes the base.
 
         Args:
             state: the state; copied.
             timestamp: seconds since the Unix epoch; the current time unless given.
 
         Returns:
-            The record of what changed, whatever the strategy stores; empty for the first state.
+            The record of the changes, whatever the strategy stores; empty for the first state.
 
         Raises:
             DeltaCompressionError: no state, or a value that cannot be kept.
@@ -279,7 +281,7 @@ class DeltaChain:
             self._optimize_chain()
 
     def get_state_at_index(self, index: int) -> State:
-        """Return a copy of the state at an index (row F-32).
+        """Return a copy of the state at an index.
 
         Args:
             index: 0 is the base, k the state after k records; indices never change their meaning.
@@ -308,11 +310,11 @@ class DeltaChain:
         return self._segments[max(0, at - 1)]
 
     def get_current_state(self) -> State:
-        """Return a copy of the latest state; empty for an empty chain (row F-33)."""
+        """Return a copy of the latest state; empty for an empty chain."""
         return detach_state(self._current)
 
     def get_delta_at_index(self, index: int) -> DeltaRecord | None:
-        """Return the record that leads from index `index` to the next; None outside the chain (row F-34)."""
+        """Return the record that leads from index `index` to the next; None outside the chain."""
         if type(index) is not int or not 0 <= index < len(self):
             return None
         segment = self._segment_of(index + 1)
@@ -334,11 +336,11 @@ class DeltaChain:
         return detach_state(self._segments[-1].base)
 
     def clear_chain(self) -> None:
-        """Forget every state, the base and the metrics; the compressor's statistics stay (row F-35)."""
+        """Forget every state, the base and the metrics; the compressor's statistics stay."""
         self._reset()
 
     def rebaseline(self) -> None:
-        """Make the current state the new base; what came before stays readable at its indices (row F-36)."""
+        """Make the current state the new base; what came before stays readable at its indices."""
         if not len(self):
             return
         if self._segments[-1].links:
@@ -346,7 +348,7 @@ class DeltaChain:
         self._rebaselines += 1
 
     def _optimize_chain(self) -> None:
-        """Shorten the way to the current state, by a new base or by merging the oldest deltas (rows F-37, F-38)."""
+        """Shorten the way to the current state, by a new base or by merging the oldest deltas."""
         if self.enable_rebase:
             self.rebaseline()
         else:
@@ -362,7 +364,7 @@ class DeltaChain:
         segment.merged_count = count
 
     def get_chain_metrics(self) -> dict[str, Any]:
-        """Return counts (row F-39).
+        """Return counts.
 
         Returns:
             `chain_length` (deltas from the current base), `rebaseline_count`, `optimization_count`, `total_changes`

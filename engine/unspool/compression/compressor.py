@@ -1,4 +1,4 @@
-"""What `calculate_delta` returns, and what `apply_delta` makes of it (rows F-13 to F-15)."""
+"""The delta compressor of seeds 001 and 002: compute, apply, record, merge, write, read."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def describe_delta(
 ) -> dict[str, Any]:
     """Return a delta as a dict with the seed's keys.
 
-    `changes` and `removed_keys` tell what changed whatever the strategy; only where the strategy stores the whole
+    `changes` and `removed_keys` give the changes whatever the strategy; only where the strategy stores the whole
     state (`is_full_snapshot`) `changes` is the whole new state. What BINARY and COMPRESS store is beside them, as
     `binary_patch` and `compressed_state`; `state_size` and `reason` are ours.
 
@@ -127,9 +127,9 @@ def _apply_keys(base: Mapping[str, Value], changes: Mapping[str, Value], removed
 
 
 class DeltaCompressor:
-    """Tracks the difference between states and keeps it small (row F-07).
+    """Tracks the difference between states and keeps it small.
 
-    Every failure is a `DeltaCompressionError` (row F-16).
+    Every failure is a `DeltaCompressionError`.
 
     Attributes:
         enable_compression: whether records and whole states are compressed.
@@ -149,7 +149,7 @@ class DeltaCompressor:
         Args:
             strategy: a strategy or its name.
             enable_compression: whether to compress what gets smaller by it.
-            compression_level: 1-9, more is smaller and slower; brought into that range (row F-08).
+            compression_level: 1-9, more is smaller and slower; brought into that range.
             clock: gives the time of records made without one, in seconds since the Unix epoch.
 
         Raises:
@@ -175,7 +175,7 @@ class DeltaCompressor:
     def calculate_delta(
         self, old_state: dict[str, Value], new_state: dict[str, Value], include_unchanged: bool = False
     ) -> dict[str, Any]:
-        """Return what changed from one state to another.
+        """Return the changes from one state to another.
 
         Args:
             old_state: the state before.
@@ -227,7 +227,7 @@ class DeltaCompressor:
         return packed
 
     def apply_delta(self, base_state: dict[str, Value], delta_info: dict[str, Any] | DeltaRecord) -> State:
-        """Return the state that a delta makes of its base; it shares nothing with either (row F-15).
+        """Return the state that a delta makes of its base; it shares nothing with either.
 
         Args:
             base_state: the state the delta was calculated from.
@@ -235,7 +235,7 @@ class DeltaCompressor:
 
         Raises:
             ContradictoryRecord: a key is both changed and removed.
-            PatchBaseMismatch: a binary delta on another base (row F-09).
+            PatchBaseMismatch: a binary delta on another base.
             DeltaCompressionError: the delta cannot be applied for another reason.
         """
         return apply_delta_info(base_state, delta_info)
@@ -243,7 +243,7 @@ class DeltaCompressor:
     def create_delta_record(
         self, changes: dict[str, Value], removed_keys: list[str], timestamp: float | None = None
     ) -> DeltaRecord:
-        """Return a record of a delta, with its size and the checksum of its uncompressed payload (row F-18).
+        """Return a record of a delta, with its size and the checksum of its uncompressed payload.
 
         Args:
             changes: key to new value; copied.
@@ -259,7 +259,7 @@ class DeltaCompressor:
     def merge_deltas(
         self, deltas: Iterable[DeltaRecord], *, order: Literal["time", "chain"] = "time"
     ) -> DeltaRecord | None:
-        """Return one record with the effect of several; the last operation on a key wins (rows F-22, F-23).
+        """Return one record with the effect of several; the last operation on a key wins.
 
         Args:
             deltas: the records.
@@ -315,7 +315,7 @@ class DeltaCompressor:
         return read_record(data)
 
     def get_compression_stats(self) -> dict[str, Any]:
-        """Return what `calculate_delta` did so far: operations, bytes before and after, mean ratio (row F-21)."""
+        """Return what `calculate_delta` did so far: operations, bytes before and after, mean ratio."""
         ratio = self._original_bytes / max(1, self._compressed_bytes) if self._original_bytes else 0.0
         return {
             "total_operations": self._operations,

@@ -1,4 +1,4 @@
-"""Two states compared key by key, types strict (row F-13)."""
+"""Two states compared key by key, the step between them as bytes by each strategy, and the record of it."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def compare_encoded(old: Mapping[str, bytes], new: Mapping[str, bytes], new_stat
 BINARY_TRIAL_BYTES: Final = 1 << 18
 """States above this are not patched on trial: bsdiff4 takes 10-40 ms for so much, and 6 s for a repetitive MB."""
 SMALL_DELTA_BYTES: Final = 256
-"""A key-wise delta up to this size is taken as it is: it says what changed, and there is nothing left to win."""
+"""A key-wise delta up to this size is taken as it is: it names the changes, and there is nothing left to win."""
 FULL_TRIAL_SHARE: Final = 16
 """A whole state is tried only where the delta is more than 1/16 of it: compression rarely does better than that."""
 
@@ -130,7 +130,7 @@ def choose(
     dict_size: int | None,
     level: int | None = DEFAULT_LEVEL,
 ) -> Choice:
-    """Choose how to write `new_state` by what each way costs (row F-12).
+    """Choose how to write `new_state` by what each way costs.
 
     Args:
         old_state: the state before; None where there is none, so that only whole states are tried.
@@ -204,7 +204,7 @@ class Packed:
 
     @property
     def ratio(self) -> float:
-        """Original ÷ stored size (row F-17)."""
+        """Original ÷ stored size."""
         return self.original_size / max(1, self.stored_size)
 
     @property
@@ -285,7 +285,7 @@ class RecordedStep:
     """One step from a state to the next.
 
     Attributes:
-        record: what changed.
+        record: the changes.
         packed: what the strategy stores; None where nothing changed.
     """
 

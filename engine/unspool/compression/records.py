@@ -1,4 +1,12 @@
-"""JSON as the original of seeds 001 and 002 writes it, and what it cannot keep."""
+"""One delta with its metadata (`DeltaRecord` of seeds 001 and 002), its checksum, and its bytes in two forms.
+
+`framework0` is the original's: sorted JSON of the seven fields, in one gzip member where that is smaller. `unspool`
+keeps what JSON cannot: magic, how the body is packed, digest of the body, then the fields in wire form. The first
+bytes tell them apart.
+
+The original hashed the gzip bytes, whose header holds the second of writing, so its checksums could never be made
+again. Here the checksum covers the uncompressed payload; records say so in their metadata.
+"""
 
 from __future__ import annotations
 
@@ -188,7 +196,7 @@ def make_payload(changes: Mapping[str, Value], removed: Collection[str]) -> Payl
 
 
 def shrink(data: bytes, level: int) -> bytes | None:
-    """Return gzip bytes, the same every time; None where they would not be fewer (row F-17)."""
+    """Return gzip bytes, the same every time; None where they would not be fewer."""
     packed = gzip.compress(data, compresslevel=level, mtime=0)
     return packed if len(packed) < len(data) else None
 
@@ -196,7 +204,7 @@ def shrink(data: bytes, level: int) -> bytes | None:
 def verify_payload(
     changes: Mapping[str, Value], removed: Collection[str], metadata: Mapping[str, Value], checksum: str
 ) -> Integrity:
-    """Compare a checksum with the content it covers (row F-20).
+    """Compare a checksum with the content it covers.
 
     Raises:
         CorruptRecord: they disagree.
@@ -230,12 +238,12 @@ FIELDS: Final = (
     "size_bytes",
     "checksum",
 )
-"""The fields of a record, in the seed's order (row F-03)."""
+"""The fields of a record, in the seed's order."""
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class DeltaRecord:
-    """The changes between two states, with what is known about them (row F-01).
+    """The changes between two states, with what is known about them.
 
     Attributes:
         timestamp: when the delta was made, in seconds since the Unix epoch.
@@ -274,7 +282,7 @@ class DeltaRecord:
         object.__setattr__(self, "integrity", integrity)
 
     def __repr__(self) -> str:
-        """Counts and bytes (row F-02)."""
+        """Counts and bytes."""
         return f"DeltaRecord({len(self.changes)} changes, {len(self.removed_keys)} removals, {self.size_bytes} bytes)"
 
     def to_dict(self) -> dict[str, Any]:
@@ -283,7 +291,7 @@ class DeltaRecord:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> DeltaRecord:
-        """Make a record from its fields, and compare its checksum with its content (rows F-04, F-20).
+        """Make a record from its fields, and compare its checksum with its content.
 
         Args:
             data: the fields by name; only `timestamp` and `changes` are required.
@@ -315,7 +323,7 @@ class DeltaRecord:
 
 
 def extract_keys_from_delta(delta: DeltaRecord) -> set[str]:
-    """Return every key that a delta changes or removes (row F-05).
+    """Return every key that a delta changes or removes.
 
     Raises:
         DeltaCompressionError: it is no record.

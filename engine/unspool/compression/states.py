@@ -1,4 +1,4 @@
-"""Deep copies that share nothing writable, at any depth."""
+"""States that callers hand in: checked, copied so that nothing writable is shared, and compared with what bytes keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Applying ops to values, and turning them round."""
+"""Applying ops to values, and inverting them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def apply_ops(value: Value, ops: Iterable[Op], *, check_old: bool = False) -> Va
     Args:
         value: the value before.
         ops: as `unspool.delta.structural.diff_values` gives them.
-        check_old: also refuse an op whose `old` value is not what stands there.
+        check_old: also refuse an op whose `old` value is not what is there.
 
     Raises:
         ContradictoryDelta: an op does not fit the value; the message names its path.

@@ -16,7 +16,7 @@ def same_value(old: bytes, new: bytes, ends: tuple[int, int] | None = None) -> b
     """Return whether two different wire forms hold strictly equal values.
 
     That is so for objects whose keys only changed order, and for NaN of another bit pattern. The first have the same
-    bytes in another order, the second differ inside one NaN, so almost every real change is told apart undecoded.
+    bytes in another order, the second differ inside one NaN, so almost every real change is distinguished undecoded.
 
     Args:
         old: one wire form.

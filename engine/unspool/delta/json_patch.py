@@ -15,7 +15,7 @@ from unspool.model.wire import decode
 
 
 def ops_patch(ops: Iterable[Op], at: Path = ()) -> list[dict[str, Value]]:
-    """Spell ops as JSON Patch operations below a path.
+    """Write ops as JSON Patch operations below a path.
 
     Raises:
         ValueError: the ops hold a text splice, which RFC 6902 does not know.

@@ -1,6 +1,6 @@
 """Structural differences inside a value, as ops at paths.
 
-Works on wire forms: parts whose bytes are equal are never decoded, so the cost follows what changed and not the
+Works on wire forms: parts whose bytes are equal are never decoded, so the cost follows the changes and not the
 size of the value. Lists are compared by identity (`unspool.delta.align`). Nothing recurses.
 """
 
@@ -63,7 +63,7 @@ def diff_encoded(
         identity: identity keys set by hand; others are detected.
         text_splices: tell changes of long texts as splices of a part instead of whole replacements.
         only_plain: look into nothing but lists and objects whose keys are all text, as JSON knows them.
-        keys: takes the key by which the records of each list were told apart, by the list's path in the new value.
+        keys: takes the key by which the records of each list were distinguished, by the list's path in the new value.
 
     Returns:
         Ops to apply in order; paths are relative to the value. Empty when the two are strictly equal (the order of

@@ -295,7 +295,7 @@ def _row(event: Event, space: int, own_moment: Moment, payload: Packed) -> tuple
 
 
 def event_json(event: Event, payload_text: str) -> str:
-    """Spell an event as archives do: these fields, in this order, without blanks (E-71)."""
+    """Spell an event as archives do: these fields, in this order, without blanks."""
     fields = plain_json(
         {
             "id": event.id,

@@ -1,4 +1,4 @@
-"""The `.rblogs` archive: events of one space or more as bytes (E-70, E-75).
+"""The `.rblogs` archive: events of one space or more as bytes.
 
 `RBLOG`, a version byte, the number of events (u32, big-endian), a zlib stream of a JSON list, and 64 hex digits of
 SHA-256 over the list's bytes. Compressors differ, so equal archives may differ in bytes: compare bodies.

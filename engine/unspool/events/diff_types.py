@@ -1,4 +1,4 @@
-"""What a diff event says: operations on a source, and how far they reach (seed 004, "Types"; rows E-02..E-07, E-13).
+"""What a diff event says: operations on a source, and how far they reach (seed 004, "Types").
 
 An operation names a place in the source's tree (`path`), and the value there before and after. That is the seed's
 form, and all there is for a source that is a JSON document: see `object_paths` for how it is applied.
@@ -104,7 +104,7 @@ _NEEDS: Final = {
 
 
 def operations_of(ast_diff: object) -> tuple[AstDiffOperation, ...]:
-    """Read and check the operations of a diff (E-13).
+    """Read and check the operations of a diff.
 
     Args:
         ast_diff: operations, as values of this module or as payloads hold them.

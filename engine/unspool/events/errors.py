@@ -1,4 +1,4 @@
-"""What can go wrong in an event log, under the seven codes of seed 004 (row E-23)."""
+"""What can go wrong in an event log, under the seven codes of seed 004."""
 
 from __future__ import annotations
 

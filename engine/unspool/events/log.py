@@ -143,7 +143,7 @@ class EventLog:
         return events
 
     def snapshot_if_due(self, space_id: str) -> None:
-        """Make the automatic snapshot of a space if enough events have come; a failure is kept, not raised (E-62)."""
+        """Make the automatic snapshot of a space if enough events have come; a failure is kept, not raised."""
         if snapshot_is_due(self.database, space_id, self.config.snapshot_interval):
             try:
                 create_snapshot(self.database, self.column, space_id, self.config)

@@ -1,4 +1,4 @@
-"""Events by space, by type, by time, in pages (E-50..E-53)."""
+"""Events by space, by type, by time, in pages."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def by_space(database: Database, column: JsonColumn, space_id: str, page: PageRe
 
 
 def by_type(database: Database, column: JsonColumn, event_type: str, page: PageRequest) -> EventPage:
-    """Return events of one type over all spaces, by their number in their space, then by space (E-52).
+    """Return events of one type over all spaces, by their number in their space, then by space.
 
     Raises:
         InvalidQuery: there is no such type.
@@ -102,7 +102,7 @@ def by_type(database: Database, column: JsonColumn, event_type: str, page: PageR
 
 
 def by_time(database: Database, column: JsonColumn, start: str, end: str, page: PageRequest) -> EventPage:
-    """Return events of all spaces from `start` (included) to `end` (not included), in time order (E-53).
+    """Return events of all spaces from `start` (included) to `end` (not included), in time order.
 
     Raises:
         InvalidQuery: a timestamp is no ISO 8601 text; `field` says which.

@@ -10,7 +10,7 @@ from unspool.model.values import Value
 
 
 class EventType(StrEnum):
-    """The eleven kinds of event (E-22)."""
+    """The eleven kinds of event."""
 
     SPACE_CREATED = "space_created"
     SPACE_EVOLVED = "space_evolved"
@@ -46,7 +46,7 @@ class EventDraft:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event as the log holds it (E-20).
+    """One event as the log holds it.
 
     Attributes:
         id: unique in the log; a UUID v4 unless the log was given another generator.
@@ -97,7 +97,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A space's reduced state at one event (E-60).
+    """A space's reduced state at one event.
 
     Attributes:
         id: unique in the log.
@@ -139,7 +139,7 @@ class BrokenLink:
 
 @dataclass(frozen=True, slots=True)
 class IntegrityReport:
-    """What a verification found (E-40). `duration` is in milliseconds."""
+    """What a verification found. `duration` is in milliseconds."""
 
     valid: bool
     total_events: int
@@ -159,7 +159,7 @@ class SpaceStorage:
 
 @dataclass(frozen=True, slots=True)
 class StorageReport:
-    """What the log holds (E-65).
+    """What the log holds.
 
     Attributes:
         total_events: number of events.
@@ -182,7 +182,7 @@ class StorageReport:
 
 @dataclass(frozen=True, slots=True)
 class CompactionReport:
-    """What a compaction did (E-63); no event is ever deleted.
+    """What a compaction did; no event is ever deleted.
 
     Attributes:
         space_id: the space.

@@ -104,7 +104,7 @@ def apply_operations(tree: Value, operations: Sequence[AstDiffOperation]) -> Non
 
 
 def apply_as_original(tree: dict[str, Value], operations: Sequence[AstDiffOperation]) -> None:
-    """Apply operations as the original did, so that its own hashes come out (E-02, E-03)."""
+    """Apply operations as the original did, so that its own hashes come out."""
     for operation in operations:
         steps = operation.path.split(".")
         is_removal = operation.operation is DiffOperationType.REMOVE

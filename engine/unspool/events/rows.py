@@ -1,4 +1,4 @@
-"""The hash that ties an event to the one before it (E-35, E-36)."""
+"""The hash that ties an event to the one before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Snapshots of reduced state, and states at any moment (E-60..E-64)."""
+"""Snapshots of reduced state, and states at any moment."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def create_snapshot(database: Database, column: JsonColumn, space_id: str, confi
 
 
 def snapshot_is_due(database: Database, space_id: str, interval: int) -> bool:
-    """Say whether `interval` events have come since a space's last snapshot (E-62)."""
+    """Say whether `interval` events have come since a space's last snapshot."""
     if interval == 0:
         return False
     with database.reading():
@@ -113,7 +113,7 @@ def reconstruct_state(
     """Reduce a space's events, up to a moment (included) where one is given.
 
     Events count by their own time, wherever they stand in the chain; a snapshot is used only where nothing in it
-    is later than the moment (E-64).
+    is later than the moment.
 
     Raises:
         InvalidQuery: the space has no events, none up to that moment, or the timestamp is none.

@@ -1,4 +1,4 @@
-"""What changed between two entries, atom by atom; values and ops are worked out when they are looked at."""
+"""The changes between two entries, atom by atom; values and ops are worked out when they are looked at."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class Change:
 
     @property
     def list_keys(self) -> Mapping[Path, str]:
-        """The key by which the records of each list were told apart, by the list's path; known once `ops` is."""
+        """The key by which the records of each list were distinguished, by the list's path; known once `ops` is."""
         return self._keys
 
     @cached_property
     def key_changes(self) -> tuple[KeyChange, ...]:
-        """Lists among those that changed whose records were told apart by another key before, the clearest of each side."""
+        """Lists among those that changed whose records were distinguished by another key before, the clearest of each side."""
         if self.old_bytes is None or self.new_bytes is None:
             return ()
         lists = dict.fromkeys(
@@ -90,7 +90,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """A list whose records are no longer told apart by what told them apart.
+    """A list whose records are no longer distinguished by what told them apart.
 
     Attributes:
         path: where the list stands.
@@ -125,7 +125,7 @@ _MOST_RECORDS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """What changed from one entry to another.
+    """The changes from one entry to another.
 
     Attributes:
         from_seq: the entry looked from; -1 for the empty state before the first entry.

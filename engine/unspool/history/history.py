@@ -225,7 +225,7 @@ class History:
         return decode(form)
 
     def diff(self, a: int, b: int) -> Diff:
-        """Return what changed from entry `a` to entry `b`; negative numbers count from the end."""
+        """Return the changes from entry `a` to entry `b`; negative numbers count from the end."""
         new = self.resolve(b)
         old = self.resolve(a)
         return diff_states(old, new, self._state(old), self._state(new), self.identity)
@@ -372,7 +372,7 @@ class History:
         return (Path(f"{real}-wal"), Path(real))
 
     def close(self) -> None:
-        """Let go of files; closing twice is fine."""
+        """Release files; closing twice is fine."""
         if self._feeder is not None:
             self._feeder.close()
         self._store.close()
@@ -423,7 +423,7 @@ class Contexts:
 
 
 def without_context(meta: Mapping[str, Value]) -> dict[str, Value]:
-    """Return meta without the surroundings, which are told apart."""
+    """Return meta without the surroundings, which are distinguished."""
     return {key: value for key, value in meta.items() if key != CONTEXT}
 
 

@@ -59,7 +59,7 @@ class HistoryStats:
         first: the first of them.
         dropped: what a bound on the recording dropped, for people; "" for nothing.
         full: full ones.
-        delta: those that hold what changed.
+        delta: those that hold changes.
         notes: those that hold no state of their own.
         passed_over: calls that recorders with a bound on their pace left out, as entries say.
         chains: full snapshots with the deltas that follow each.

@@ -145,4 +145,4 @@ class Feeder(Protocol):
         """Read no further; what has arrived stays."""
 
     def close(self) -> None:
-        """Let go of the source and of temporary files."""
+        """Release the source and of temporary files."""

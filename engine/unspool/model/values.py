@@ -103,7 +103,7 @@ def strict_equal(left: Value, right: Value) -> bool:
 
 
 def json_equal(left: Value, right: Value) -> bool:
-    """Say whether two values are the same as JSON (the equality of seed 000, row N-14).
+    """Say whether two values are the same as JSON (the equality of seed 000).
 
     Like `strict_equal`, but numbers compare by value: `1 == 1.0` and `0.0 == -0.0`. Booleans are never numbers.
     """

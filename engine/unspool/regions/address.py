@@ -1,4 +1,4 @@
-"""Where a region is, and where something is inside it (rows R-20, R-23, R-34)."""
+"""Where a region is, and where something is inside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deltas onto a region: apply, replay to a tick (rows R-30, R-31, R-58).
+"""Deltas onto a region: apply, replay to a tick.
 
 A region never changes. Applying works on a draft that copies a layer when it first writes to it, so many deltas cost
 as much as their writes.
@@ -150,7 +150,7 @@ def replay_to(
     actions: ActionTable = STANDARD_ACTIONS,
     strict: bool = True,
 ) -> Applied:
-    """Apply the deltas up to a tick, that tick included (row R-58).
+    """Apply the deltas up to a tick, that tick included.
 
     Raises:
         DeltaConflict: a delta does not fit the region, and `strict` is set.

@@ -16,7 +16,7 @@ class InvalidRegionValue(RegionError, ValueError):
 
 
 class OutOfRange(InvalidRegionValue):
-    """A number outside what its field can hold; nothing is ever wrapped around (row R-42)."""
+    """A number outside what its field can hold; nothing is ever wrapped around."""
 
 
 class UnknownAction(InvalidRegionValue):
@@ -24,15 +24,15 @@ class UnknownAction(InvalidRegionValue):
 
 
 class UnknownFate(InvalidRegionValue):
-    """A disposition outside the closed set; there is no "deleted" (row R-56)."""
+    """A disposition outside the closed set; there is no "deleted"."""
 
 
 class FateRequired(InvalidRegionValue):
-    """An item leaves its place in conservation mode without saying where it went (row R-57)."""
+    """An item leaves its place in conservation mode without saying where it went."""
 
 
 class DeltaConflict(RegionError):
-    """A delta says the region was one thing and the region is another (row R-06)."""
+    """A delta says the region was one thing and the region is another."""
 
 
 class RegionFileError(RegionError):

@@ -1,4 +1,4 @@
-"""Nothing is deleted: every item has a fate, and the books must balance (rows R-56, R-57, R-64)."""
+"""Nothing is deleted: every item has a fate, and the books must balance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One recorded change: when, what, where, and with what (row R-02)."""
+"""One recorded change: when, what, where, and with what."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def read_deltas(raw: Value, name: str, known_actions: Container[str] = STANDARD_
 
 
 def in_tick_order(deltas: Iterable[RegionDelta]) -> tuple[RegionDelta, ...]:
-    """Return deltas as they apply: by tick; equal ticks keep the order they are given in (row R-31)."""
+    """Return deltas as they apply: by tick; equal ticks keep the order they are given in."""
     return tuple(sorted(deltas, key=lambda delta: delta.tick))
 
 
@@ -141,7 +141,7 @@ class MovementKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Items that came into the region or left it (rows R-56, R-57)."""
+    """Items that came into the region or left it."""
 
     item_id: str
     quantity: int

@@ -179,7 +179,7 @@ class BuildingDelta:
         rotation: as the game counts it.
         variant: kind of the type.
         owner: player id.
-        custom_data: `storage` and `production` (objects of name to number, row R-05), and whatever else.
+        custom_data: `storage` and `production` (objects of name to number), and whatever else.
         extra: further fields, kept verbatim.
     """
 
@@ -242,7 +242,7 @@ def _checked_custom_data(raw: Mapping[str, Value]) -> Mapping[str, Value]:
 
 @dataclass(frozen=True, slots=True)
 class CustomDelta:
-    """A free object, kept verbatim: for every action the seed gives no shape (row R-08)."""
+    """A free object, kept verbatim: for every action the seed gives no shape."""
 
     fields: Mapping[str, Value] = EMPTY
 
@@ -410,7 +410,7 @@ class TerrainDelta:
     """Ground that became other ground.
 
     Attributes:
-        from_type: what was there; checked against the region (row R-06).
+        from_type: what was there; checked against the region.
         to_type: what is there now.
         tool: what was used.
         extra: further fields, kept verbatim.

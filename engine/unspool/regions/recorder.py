@@ -1,4 +1,4 @@
-"""Records what a player does in a region, and stores it when the player leaves (rows R-21, R-22, R-60)."""
+"""Records what a player does in a region, and stores it when the player leaves."""
 
 from __future__ import annotations
 

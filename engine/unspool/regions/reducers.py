@@ -364,7 +364,7 @@ DROPS: Final = "drops"
 
 
 def terrain_modified(view: RegionView, delta: RegionDelta) -> Effect:
-    """Change the ground, after checking that it was what the delta says (row R-06)."""
+    """Change the ground, after checking that it was what the delta says."""
     terrain = cast(TerrainDelta, delta.data)
     found = view.terrain_at(delta.position)
     fits = found in ("", terrain.from_type)

@@ -1,4 +1,4 @@
-"""What is kept of one region: its address, its base, and what players did (rows R-20, R-21, R-51)."""
+"""What is kept of one region: its address, its base, and what players did."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from unspool.regions.deltas import RegionDelta, in_tick_order, read_deltas
 from unspool.regions.payloads import STANDARD_ACTION
 
 SNAPSHOT_TEMPLATE: Final = "snapshot"
-"""The `baseTemplate` of a file whose base is a stored snapshot (row R-51)."""
+"""The `baseTemplate` of a file whose base is a stored snapshot."""
 
 VISIT_FIELDS: Final[Mapping[str, str]] = {
     "firstVisitTick": "first_visit_tick",
@@ -214,7 +214,7 @@ class RegionDeltaFile:
         return in_tick_order(self.deltas)
 
     def undo_last(self, count: int = 1) -> tuple[Self, tuple[RegionDelta, ...]]:
-        """Take back the deltas that apply last (row R-58).
+        """Take back the deltas that apply last.
 
         Returns:
             The file without them, and they themselves, oldest first.

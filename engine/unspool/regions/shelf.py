@@ -1,4 +1,4 @@
-"""Visits: when, how long, how often (row R-21)."""
+"""Visits: when, how long, how often."""
 
 from __future__ import annotations
 

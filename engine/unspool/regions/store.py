@@ -1,4 +1,4 @@
-"""Many regions at rest: load, save, snapshot, set aside (rows R-03, R-22, R-32, R-33, R-51)."""
+"""Many regions at rest: load, save, snapshot, set aside."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ class AtomEntry(tuple[Value, ...]):
         return AtomEntry.from_encoded(encoded, self.type, self.name, self.atom_id)
 
     def has_facts_of(self, other: AtomEntry) -> bool:
-        """Say whether kind, display name and id are those of another entry."""
+        """Whether kind, display name and id are those of another entry."""
         return self[1:4] == other[1:4]
 
     def to_dict(self) -> dict[str, Value]:

@@ -93,7 +93,7 @@ class DeltaCalculator:
 
         Args:
             base: the snapshot the delta stands on.
-            delta: what changed.
+            delta: the changes.
             options: see `ApplyOptions`.
             overrides: single options by name.
 
@@ -116,7 +116,7 @@ class DeltaCalculator:
             return None
 
     def are_snapshots_equal(self, one: SnapshotLike, other: SnapshotLike, *, strict: bool = False) -> bool:
-        """Say whether two snapshots hold the same atoms (value, kind, display name, id); their own facts do not matter.
+        """Whether two snapshots hold the same atoms (value, kind, display name, id); their own facts do not matter.
 
         Args:
             one: a snapshot.

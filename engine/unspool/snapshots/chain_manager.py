@@ -1,4 +1,4 @@
-"""Options of the chain manager (row N-27)."""
+"""Chains by base: limits, folding into new bases, validation, reading any state back, and measured numbers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Replaying a chain whose deltas may name what they stand on in any of the ways the originals used (row N-02).
+"""Replaying a chain whose deltas may name what they stand on in any of the ways the originals used.
 
 A delta may name the delta before it, the snapshot before it, or the chain's full snapshot. The last is written in two
 senses: "the change since the snapshot before", filed under the full one, and "all that changed since the full one".
-The base timestamp tells which. Where it is silent, the old values do: they must be what stands there. Where these fit
+The base timestamp tells which. Where it is silent, the old values do: they must be what is there. Where these fit
 both, our own deltas (which name the snapshot they lead to) mean what matches the number of atoms and the bytes they
 tell of it, else the full snapshot; foreign ones mean the snapshot before.
 """
@@ -32,7 +32,7 @@ class ChainWalk:
 
         Args:
             root: the full snapshot.
-            validate: check the names and old values of deltas; otherwise each is laid on the one before.
+            validate: check the names and old values of deltas; otherwise each is applied the one before.
         """
         self._root = root
         self._roots = {root.id: root}
@@ -75,14 +75,14 @@ class ChainWalk:
         self._replay = Replay(state.state)
 
     def stands_at(self, name: str) -> bool:
-        """Say whether a delta that names this would stand where the walk is."""
+        """Whether a delta that names this would stand where the walk is."""
         return name in self._here or (not self._is_named and name not in self._known)
 
     def ends_at(self, delta: DeltaSnapshot) -> bool:
-        """Say whether a delta stands where the walk is: by name, or because it can only mean an end that has no name.
+        """Whether a delta stands where the walk is: by name, or because it can only mean an end that has no name.
 
         The second needs something that tells it: the time of its base, or where that is not told an old value, which
-        is compared when the delta is laid on. A name that nothing supports may be that of any other chain.
+        is compared when the delta is applied. A name that nothing supports may be that of any other chain.
         """
         if delta.base_snapshot_id in self._here:
             return True
@@ -95,11 +95,11 @@ class ChainWalk:
         return is_supported and self.stands_at(delta.base_snapshot_id)
 
     def has_root(self, name: str) -> bool:
-        """Say whether this names a full snapshot the walk came by."""
+        """Whether this names a full snapshot the walk came by."""
         return name in self._roots
 
     def step(self, delta: DeltaSnapshot) -> None:
-        """Lay the next delta on.
+        """Apply the next delta.
 
         Raises:
             BaseMismatch: it stands on something that is not on this chain's way; the message names both ids.
@@ -145,7 +145,7 @@ def snapshot_at(facts: Snapshot | DeltaSnapshot, replay: Replay) -> Snapshot:
 
 
 def _fitting(delta: DeltaSnapshot, candidates: tuple[Replay, Replay]) -> list[Replay]:
-    """Lay a delta on each state, and return those it fits.
+    """Apply a delta to each state, and return those it fits.
 
     Raises:
         ContradictoryDelta: it fits neither.
@@ -165,7 +165,7 @@ def _fitting(delta: DeltaSnapshot, candidates: tuple[Replay, Replay]) -> list[Re
 
 
 def _leads_to_target(delta: DeltaSnapshot, replay: Replay) -> bool:
-    """Say whether a state has the number of atoms and the bytes the delta tells of its target."""
+    """Whether a state has the number of atoms and the bytes the delta tells of its target."""
     result, meta = snapshot_at(delta, replay), delta.metadata
     return len(result.state) == meta.atom_count and meta.original_size in (0, packed_size(result))
 
@@ -177,7 +177,7 @@ def _names(facts: Snapshot | DeltaSnapshot) -> tuple[str, ...]:
 
 
 def follows(delta: DeltaSnapshot, before: Snapshot | DeltaSnapshot) -> bool:
-    """Say whether a delta plainly names the snapshot or delta before it."""
+    """Whether a delta plainly names the snapshot or delta before it."""
     return delta.base_snapshot_id in _names(before)
 
 
@@ -306,14 +306,14 @@ class ChainLine:
         self.chain = TrackedChain(base, now, packed_size(base))
 
     def stems_from(self, line: ChainLine) -> bool:
-        """Say whether this is the given line, or forked from it."""
+        """Whether this is the given line, or forked from it."""
         ancestor: ChainLine | None = self
         while ancestor is not None and ancestor is not line:
             ancestor = ancestor.parent
         return ancestor is line
 
     def takes(self, base_id: str) -> bool:
-        """Say whether a delta on this id goes to the end of the line."""
+        """Whether a delta on this id goes to the end of the line."""
         return self.walk.stands_at(base_id) or self.walk.has_root(base_id)
 
     def append(self, delta: DeltaSnapshot) -> DeltaSnapshot:
@@ -364,7 +364,7 @@ class ChainLine:
 _START_SECONDS: Final = 0.5
 """What starting worker processes takes, imports included."""
 _SECONDS_PER_BYTE_REBUILT: Final = 6e-9
-"""Laying ops on an atom and encoding it again, measured on lists of records."""
+"""Applying ops to an atom and encoding it again, measured on lists of records."""
 _SECONDS_PER_BYTE_RETURNED: Final = 1.5e-9
 """Sending a state back from a worker and cutting it up again."""
 
@@ -407,7 +407,7 @@ def states_of_chains(
 
 
 def pays(chains: Sequence[DeltaChain], workers: int) -> bool:
-    """Say whether walking chains in worker processes is quicker than walking them here."""
+    """Whether walking chains in worker processes is quicker than walking them here."""
     if workers < 2:
         return False
     rebuilt = sum(map(_bytes_rebuilt, chains))

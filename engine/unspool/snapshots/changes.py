@@ -1,4 +1,4 @@
-"""What changed between two snapshots, atom by atom: options, comparison, ops inside atoms, and laying deltas on a state."""
+"""The changes between two snapshots, atom by atom: options, comparison, ops inside atoms, and applying deltas to a state."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class ApplyOptions:
     """How a delta is applied.
 
     Attributes:
-        validate: refuse a delta for another base, an empty one, and one whose old values are not what stands there.
+        validate: refuse a delta for another base, an empty one, and one whose old values are not what is there.
         skip_validation: the seed's other spelling of `validate=False`.
         immutable: give the result a read-only state; otherwise its `state` is a dict of its own. Neither shares
             anything writable with the base or the delta.
@@ -113,7 +113,7 @@ _SCALARS: Final = (str, int, float, bool, bytes, type(None))
 
 
 def value_changed(old: AtomEntry, new: AtomEntry, options: DeltaOptions) -> bool:
-    """Say whether the value of an atom changed; kind, name and id are not looked at."""
+    """Whether the value of an atom changed; kind, name and id are not looked at."""
     if options.change_detector is not None:
         return bool(options.change_detector(old.value, new.value))
     if options.detection != "deep" and old.origin is not MISSING and new.origin is not MISSING:
@@ -123,7 +123,7 @@ def value_changed(old: AtomEntry, new: AtomEntry, options: DeltaOptions) -> bool
 
 
 def same_value(old: AtomEntry, new: AtomEntry, *, strict: bool = False) -> bool:
-    """Say whether two entries hold the same value, by structure at any depth."""
+    """Whether two entries hold the same value, by structure at any depth."""
     if old.encoded == new.encoded:
         return True
     if not old.encoded or not new.encoded:
@@ -132,7 +132,7 @@ def same_value(old: AtomEntry, new: AtomEntry, *, strict: bool = False) -> bool:
 
 
 def same_entry(old: AtomEntry, new: AtomEntry, *, strict: bool = False) -> bool:
-    """Say whether two entries are the same: value, kind, display name and id."""
+    """Whether two entries are the same: value, kind, display name and id."""
     return old.has_facts_of(new) and same_value(old, new, strict=strict)
 
 
@@ -183,7 +183,7 @@ def difference(old: bytes, new: bytes, options: DeltaOptions, atom: str) -> byte
 
 
 def _tells_nothing(ops: tuple[Op, ...], old: bytes, new: bytes) -> bool:
-    """Say whether strict ops only exchange numbers that are equal as JSON compares them."""
+    """Whether strict ops only exchange numbers that are equal as JSON compares them."""
     if all(op.kind is OpKind.REPLACE for op in ops):
         return all(json_equal(op.old, op.new) for op in ops)
     # With items added, removed or moved the ops may pair equal numbers of two places: only the values tell.
@@ -228,7 +228,7 @@ def with_values(delta: DeltaSnapshot, base: dict[str, AtomEntry]) -> DeltaSnapsh
 
 
 def apply_checked(value: Value, ops: tuple[Op, ...]) -> Value:
-    """Apply ops whose old values must be what stands there, as JSON compares them.
+    """Apply ops whose old values must be what is there, as JSON compares them.
 
     Raises:
         ContradictoryDelta: they are not.
@@ -236,7 +236,7 @@ def apply_checked(value: Value, ops: tuple[Op, ...]) -> Value:
     try:
         return apply_ops(value, ops, check_old=True)
     except ContradictoryDelta:
-        # Ops compare strictly; a 1 where they were told 1.0 is no contradiction (row N-14).
+        # Ops compare strictly; a 1 where they were told 1.0 is no contradiction.
         after = apply_ops(value, ops)
         if json_equal(apply_ops(after, invert_ops(ops)), value):
             return after
@@ -255,11 +255,11 @@ class Replay:
         self._unsettled: set[str] = set()
 
     def apply(self, delta: DeltaSnapshot, *, validate: bool = True) -> None:
-        """Lay one delta on the state.
+        """Apply one delta to the state.
 
         Args:
             delta: what changes; ids are not looked at.
-            validate: refuse changes whose old value is not what stands there.
+            validate: refuse changes whose old value is not what is there.
 
         Raises:
             ContradictoryDelta: it does not fit; the message names the delta and the atom.

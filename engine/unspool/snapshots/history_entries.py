@@ -455,7 +455,7 @@ class EntryStore:
     def _pays(delta: DeltaSnapshot, snapshot: Snapshot, delta_bytes: int, full_bytes: int) -> bool:
         if delta_bytes < full_bytes:
             return True
-        # A tiny state stays a delta unless much of it is wholly new: its few bytes say what changed.
+        # A tiny state stays a delta unless much of it is wholly new: its few bytes name the changes.
         is_partial = len(delta.changes) < len(snapshot.state) or len(snapshot.state) <= _FEW
         return is_partial and full_bytes <= _TINY
 

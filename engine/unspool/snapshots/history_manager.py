@@ -1,4 +1,8 @@
-"""What a history manager tells its listeners (row N-56)."""
+"""The history manager of seed 000: a bounded history of full and delta snapshots with undo and redo.
+
+Entries are whole or deltas, chosen by interval, limits and strategy; reading any of them gives a full state. Writing
+after an undo begins another future and keeps the undone one, unless `on_write_after_undo="truncate"` is set.
+"""
 
 from __future__ import annotations
 
@@ -305,11 +309,11 @@ class DeltaAwareHistoryManager:
         return self._state
 
     def can_undo(self) -> bool:
-        """Say whether there is an entry to undo to."""
+        """Whether there is an entry to undo to."""
         return self._here is not None and self._here.parent is not None
 
     def can_redo(self) -> bool:
-        """Say whether there is an entry to redo to."""
+        """Whether there is an entry to redo to."""
         return self._here is not None and self._here.redo is not None
 
     def undo(self) -> Snapshot | None:
@@ -443,7 +447,7 @@ class DeltaAwareHistoryManager:
             self._store.rule = rule
 
     def is_delta_enabled(self) -> bool:
-        """Say whether deltas are stored."""
+        """Whether deltas are stored."""
         return self.config.enabled
 
     def get_delta_reconstructor(self) -> SnapshotReconstructor:

@@ -1,4 +1,4 @@
-"""Snapshots and deltas as bytes: what a history keeps, and what sizes are measured on (row N-17).
+"""Snapshots and deltas as bytes: what a history keeps, and what sizes are measured on.
 
 Values stand in their wire form as they were captured, so packing joins bytes and unpacking cuts them; no value is
 encoded or decoded on the way.
@@ -234,8 +234,8 @@ def lay_on(state: Mapping[str, AtomEntry], run: Iterable[bytes], *, forward: boo
 
     Args:
         state: the state the run starts from.
-        run: packed deltas, the one laid on last first.
-        forward: whether they are applied as they are; otherwise each is turned round.
+        run: packed deltas, the one applied last first.
+        forward: whether they are applied as they are; otherwise each is inverted.
 
     Raises:
         ContradictoryDelta: ops do not fit.

@@ -32,7 +32,7 @@ class ReconstructionMetadata:
 
     Attributes:
         reconstruction_time: milliseconds.
-        deltas_applied: deltas laid on in this run: 0 after a cache hit, fewer than asked for after a nearer start.
+        deltas_applied: deltas applied in this run: 0 after a cache hit, fewer than asked for after a nearer start.
         cache_hit: whether the state came straight from the cache.
         start_index: position the run started from; 0 is the full snapshot.
         start_id: id of the state there.
@@ -53,7 +53,7 @@ class ReconstructionResult:
         success: whether there is one.
         snapshot: the state, a full snapshot.
         error: why not.
-        failed_at: index of the delta that could not be laid on.
+        failed_at: index of the delta that could not be applied.
         metadata: what it took.
     """
 
@@ -73,7 +73,7 @@ class ReconstructionPath:
         start_index: its position; 0 is the full snapshot.
         target_index: the position asked for.
         direction: `forward`, `backward`, or `none` where the state itself is known.
-        deltas: ids of the deltas on the way, in the order they are laid on.
+        deltas: ids of the deltas on the way, in the order they are applied.
         cost: bytes of these deltas.
         from_cache: whether the start is a cached state.
     """
@@ -112,7 +112,7 @@ class CachedState:
     position: int = 0
 
     def belongs_to(self, base: Snapshot, chain: tuple[DeltaSnapshot, ...], position: int) -> bool:
-        """Say whether it is the state at a position of a chain."""
+        """Whether it is the state at a position of a chain."""
         if self.base is None:
             return True
         if self.position != position or (self.base is not base and self.base != base):

@@ -1,4 +1,4 @@
-"""What is known of snapshots and deltas besides their states and changes (seed 000, rows N-08 and N-09)."""
+"""Full and delta snapshots as values, with their metadata, and their JSON in the shape of seed 000."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SnapshotMetadata:
 
     Attributes:
         timestamp: milliseconds since the Unix epoch.
-        action: why it was taken; None when nobody said.
+        action: why it was taken; None when none was given.
         atom_count: number of atoms in its state.
         extra: metadata beyond the seed's, kept as it came.
     """
@@ -213,7 +213,7 @@ class Snapshot:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Value]) -> Snapshot:
-        """Read a full snapshot of the seed's shape; `type` and `baseSnapshotId` may be missing (row N-08).
+        """Read a full snapshot of the seed's shape; `type` and `baseSnapshotId` may be missing.
 
         Raises:
             UnreadableSource: it is no such object.
@@ -230,7 +230,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class DeltaSnapshot:
-    """What changed from one snapshot to another.
+    """The changes from one snapshot to another.
 
     Attributes:
         id: id of the delta itself.
@@ -290,7 +290,7 @@ class DeltaSnapshot:
         """Read a delta of the seed's shape; `changes` may be an object, a typed Map or a list of pairs.
 
         Raises:
-            UnreadableSource: it is no such object, or its changes were lost by plain JSON writing (row N-01).
+            UnreadableSource: it is no such object, or its changes were lost by plain JSON writing.
             ContradictoryDelta: a change contradicts itself.
         """
         data = _object(data, "a delta")

@@ -1,4 +1,4 @@
-"""Folding a chain's deltas into a new full snapshot when a strategy says so (rows N-40 to N-46).
+"""Folding a chain's deltas into a new full snapshot when a strategy says so.
 
 Folding never drops a state: the old chain comes back sealed beside the new one, and both are readable.
 """
@@ -100,11 +100,11 @@ class CompressionStrategy:
         return self.rule.name
 
     def wants_full(self, state: ChainState) -> bool:
-        """Say whether the candidate should be a full snapshot."""
+        """Whether the candidate should be a full snapshot."""
         return self.enabled and self.rule.wants_full(state)
 
     def should_compress(self, chain: DeltaChain, now: Milliseconds | None = None) -> bool:
-        """Say whether a chain is due to become a new base.
+        """Whether a chain is due to become a new base.
 
         Args:
             chain: the chain as it stands.

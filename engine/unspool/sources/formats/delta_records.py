@@ -166,7 +166,7 @@ def checksum_fits(record: dict[str, Value]) -> bool:
     """Check a record against its checksum, where that is possible.
 
     A record that was compressed carries the checksum of gzip bytes which hold the second of writing; that one
-    cannot be checked again and counts as fitting (row F-18).
+    cannot be checked again and counts as fitting.
     """
     checksum, metadata = record.get("checksum"), record.get("metadata")
     is_plain = isinstance(metadata, dict) and metadata.get("compression_level") == 0
