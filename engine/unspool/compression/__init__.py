@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unspool.codec.strategies import DeltaStrategy
+    from unspool.codec.state_codec import DeltaStrategy
     from unspool.compression.chain import DeltaChain
     from unspool.compression.compressor import DeltaCompressor
     from unspool.compression.records import DeltaRecord, Integrity, RecordForm, extract_keys_from_delta
@@ -20,7 +20,7 @@ _HOMES = {
     "DeltaCompressionError": "unspool.errors",
     "DeltaCompressor": "unspool.compression.compressor",
     "DeltaRecord": "unspool.compression.records",
-    "DeltaStrategy": "unspool.codec.strategies",
+    "DeltaStrategy": "unspool.codec.state_codec",
     "Integrity": "unspool.compression.records",
     "RecordForm": "unspool.compression.records",
     "extract_keys_from_delta": "unspool.compression.records",

@@ -10,13 +10,12 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from unspool.codec.binary_patch import apply_bound_patch
 from unspool.codec.errors import CodecSettingError, DeltaCompressionError, StateNotFound
-from unspool.codec.state_codec import decode_full, encode_full, expand_full
-from unspool.codec.strategies import DeltaStrategy
+from unspool.codec.state_codec import DeltaStrategy, decode_full, encode_full, expand_full
 from unspool.compression.compressor import DeltaCompressor
 from unspool.compression.packing import RecordedStep, compare_encoded
 from unspool.compression.records import DeltaRecord, verify_payload
@@ -28,6 +27,9 @@ from unspool.compression.states import (
     require_keys,
     require_state,
 )
+from unspool.history.delta_line import DeltaLine, Route
+from unspool.history.rebuild import SnapshotReconstructor
+from unspool.model.cache import BoundedCache
 from unspool.model.values import State, Value
 
 
@@ -115,9 +117,8 @@ class Cursor:
         self._values = state
 
 
-@dataclass(slots=True)
-class Segment:
-    """A base and the links after it.
+class Segment(DeltaLine[Mapping[str, Value]]):
+    """A base and the links after it; position n is the state after n links.
 
     Attributes:
         first: index of the base.
@@ -127,11 +128,14 @@ class Segment:
         merged_count: how many links it covers.
     """
 
-    first: int
-    base: State
-    links: list[Link] = field(default_factory=list)
-    merged: DeltaRecord | None = None
-    merged_count: int = 0
+    def __init__(self, first: int, base: State, reconstructor: SnapshotReconstructor) -> None:
+        """Begin at a base; states are rebuilt through the chain's reconstructor."""
+        self.first = first
+        self.base = base
+        self.links: list[Link] = []
+        self.merged: DeltaRecord | None = None
+        self.merged_count = 0
+        self._reconstructor = reconstructor
 
     @property
     def active_length(self) -> int:
@@ -140,16 +144,49 @@ class Segment:
         return has_head + len(self.links) - self.merged_count
 
     def values_after(self, count: int) -> Mapping[str, Value]:
-        """Return the state after the first `count` links; by way of the merged delta where it does not reach past."""
-        cursor = Cursor(self.base)
-        start = 0
-        if self.merged is not None and count >= self.merged_count:
-            cursor.follow(link_of_record(self.merged))
-            start = self.merged_count
-        nearest_full = (at for at in range(count - 1, start, -1) if self.links[at].is_full)
-        for link in self.links[next(nearest_full, start) : count]:
-            cursor.follow(link)
+        """Return the state after the first `count` links."""
+        return self._reconstructor.state(self, count)
+
+    def find(self, cache: BoundedCache[Any, Any], at: int) -> Mapping[str, Value] | None:
+        """See `Line`."""
+        found: Mapping[str, Value] | None = cache.get(self.first + at)
+        return found
+
+    def keep(
+        self, cache: BoundedCache[Any, Any], at: int, state: Mapping[str, Value], size: int, *, prefetched: bool
+    ) -> None:
+        """See `Line`."""
+        cache.put(self.first + at, state, size, prefetched=prefetched)
+
+    def look(self, cache: BoundedCache[Any, Any], at: int) -> tuple[bool, bool, float]:
+        """See `DeltaLine`; the base and the merged delta together are whole, and so is a link that holds its state."""
+        is_delta = 1 <= at <= len(self.links) and not self._is_merged(at) and not self.links[at - 1].is_full
+        return is_delta, (self.first + at) in cache, 1
+
+    def _is_merged(self, at: int) -> bool:
+        return self.merged is not None and at == self.merged_count
+
+    def at_hand(self, cache: BoundedCache[Any, Any], at: int) -> Mapping[str, Value] | None:
+        """See `DeltaLine`."""
+        return cache.peek(self.first + at)
+
+    def can_invert(self, at: int) -> bool:
+        """See `DeltaLine`; a link does not hold what it replaced."""
+        return False
+
+    def follow(self, route: Route, start: Mapping[str, Value] | None) -> Mapping[str, Value]:
+        """See `DeltaLine`."""
+        cursor = Cursor(self.base if start is None else start)
+        if start is None and route.start:
+            merged = self.merged if self._is_merged(route.start) else None
+            cursor.follow(self.links[route.start - 1] if merged is None else link_of_record(merged))
+        for at in route.deltas():
+            cursor.follow(self.links[at - 1])
         return cursor.values()
+
+    def size(self, at: int, state: Mapping[str, Value]) -> int:
+        """See `DeltaLine`; values share what did not change, so only their number is bounded."""
+        return 0
 
     def walk(self) -> Iterator[Mapping[str, Value]]:
         """Give the state after each link."""
@@ -167,6 +204,8 @@ class Segment:
         return replace(link.record, changes={key: values[key] for key in link.changed})
 
 
+_STATES_KEPT = 4
+"""Rebuilt states that a chain keeps."""
 DEFAULT_MAX_LENGTH = 20
 """Deltas from a base before the chain is shortened."""
 
@@ -205,10 +244,12 @@ class DeltaChain:
         self.delta_compressor = DeltaCompressor(delta_strategy, clock=clock)
         self.max_chain_length = max_chain_length
         self.enable_rebase = enable_rebase
+        self._reconstructor = SnapshotReconstructor(max_states=_STATES_KEPT)
         self._reset()
 
     def _reset(self) -> None:
-        self._segments = [Segment(0, {})]
+        self._reconstructor.clear_cache()
+        self._segments = [Segment(0, {}, self._reconstructor)]
         self._current: State = {}
         self._wire: Mapping[str, bytes] = {}
         self._rebaselines = self._optimizations = self._changes = self._removals = 0
@@ -264,6 +305,7 @@ class DeltaChain:
             base = detach_state(given)
             record = self.delta_compressor.create_delta_record({}, [], timestamp)
             self._segments[0].base = base
+            self._reconstructor.clear_cache()
             self._append(link_of_record(record), base, wire)
             return replace(record, metadata=dict(record.metadata))
         step = self.delta_compressor.record_step(compare_encoded(self._wire, wire, given), timestamp)
@@ -344,7 +386,7 @@ class DeltaChain:
         if not len(self):
             return
         if self._segments[-1].links:
-            self._segments.append(Segment(len(self), self._current))
+            self._segments.append(Segment(len(self), self._current, self._reconstructor))
         self._rebaselines += 1
 
     def _optimize_chain(self) -> None:

@@ -7,8 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
 
 from unspool.codec.errors import CodecSettingError, CorruptRecord, DeltaCompressionError
-from unspool.codec.state_codec import apply_binary_delta, decode_full, encode_full
-from unspool.codec.strategies import DEFAULT_LEVEL, DeltaStrategy, clamp_level, parse_strategy
+from unspool.codec.state_codec import (
+    DEFAULT_LEVEL,
+    DeltaStrategy,
+    apply_binary_delta,
+    clamp_level,
+    decode_full,
+    encode_full,
+    parse_strategy,
+)
 from unspool.compression.packing import (
     Comparison,
     Packed,

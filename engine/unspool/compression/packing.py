@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from unspool.codec.binary_patch import binary_available, make_bound_patch
 from unspool.codec.errors import UnsupportedRecordValue
-from unspool.codec.state_codec import compress_bytes, encode_full, is_compressed
-from unspool.codec.strategies import DEFAULT_LEVEL, DeltaStrategy
+from unspool.codec.state_codec import DEFAULT_LEVEL, DeltaStrategy, compress_bytes, encode_full, is_compressed
 from unspool.compression.records import (
     CHECKSUM_OF,
     LEVEL,

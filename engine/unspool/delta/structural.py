@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Final
 
@@ -287,6 +286,8 @@ def _differing(before: list[str], after: list[str]) -> Iterator[tuple[int, int, 
     if len(before) * len(after) > _MOST_PAIRS:
         yield 0, len(before), 0, len(after)
         return
+    from difflib import SequenceMatcher  # only changed texts need it, and every reader loads this module
+
     for kind, start, stop, begin, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if kind != "equal":
             yield start, stop, begin, end

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -44,6 +43,8 @@ def _known(kind: type[object], name: str, fields: set[str]) -> str:
     spelled = _HUMP.sub("_", name).lower()
     if spelled in fields:
         return spelled
+    import difflib  # only a misspelt option needs it
+
     near = difflib.get_close_matches(spelled, fields, n=1)
     hint = f"did you mean {near[0]}?" if near else f"valid are {', '.join(sorted(fields))}"
     raise ConfigError(f"{kind.__name__} has no option {name!r}; {hint}")

@@ -12,7 +12,8 @@ from typing import Final
 
 from unspool.codec.binary_patch import binary_available
 from unspool.codec.records import Record, note_record, patch_steps
-from unspool.codec.strategies import ChainState, DeltaStrategy, FullSnapshotStrategy, parse_strategy
+from unspool.codec.state_codec import DeltaStrategy, parse_strategy
+from unspool.codec.strategies import ChainState, FullSnapshotStrategy
 from unspool.errors import ConfigError
 from unspool.files.leftovers import ScratchFolder
 from unspool.history.history import History

@@ -17,13 +17,8 @@ from unspool.codec.records import (
     encode_full,
     patch_steps,
 )
-from unspool.codec.strategies import (
-    BlockStrategy,
-    ChainState,
-    DeltaStrategy,
-    FullSnapshotStrategy,
-    strategy_from_name,
-)
+from unspool.codec.state_codec import DeltaStrategy
+from unspool.codec.strategies import BlockStrategy, ChainState, FullSnapshotStrategy, strategy_from_name
 from unspool.delta.patch import SMALLEST_PATCHED, TooManySteps, make_frame, make_patch
 from unspool.errors import ConfigError, MissingExtra
 from unspool.recorder.capture import AtomChange, Taken

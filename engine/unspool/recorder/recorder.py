@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
-from unspool.codec.strategies import DeltaStrategy, FullSnapshotStrategy
+from unspool.codec.state_codec import DeltaStrategy
+from unspool.codec.strategies import FullSnapshotStrategy
 from unspool.delta.identity import canonical_identity
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, NotesNotKept, UnspoolError, UnsupportedValue
 from unspool.files.private import PRIVATE, check_mode

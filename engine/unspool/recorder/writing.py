@@ -12,7 +12,8 @@ import msgspec
 
 from unspool.codec.records import Record, note_record
 from unspool.codec.replay import replay
-from unspool.codec.strategies import DeltaStrategy, FullSnapshotStrategy
+from unspool.codec.state_codec import DeltaStrategy
+from unspool.codec.strategies import FullSnapshotStrategy
 from unspool.errors import ConfigError, EntryNotFound, EntryNotKept, NotesNotKept
 from unspool.history.diff import fork_base
 from unspool.model.entries import PASSED_OVER, ChangeKind

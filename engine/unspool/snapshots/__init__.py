@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from unspool.codec.strategies import (
         AdaptiveStrategy,
         ChainState,
-        ChainValidation,
         ChangesStrategy,
         CompositeStrategy,
         FullSnapshotStrategy,
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         TimeStrategy,
         strategy_from_name,
     )
+    from unspool.history.stats import ChainValidation
     from unspool.model.cache import CacheStats, ReconstructionCache
     from unspool.snapshots.atoms import AtomChange, AtomEntry
     from unspool.snapshots.calculator import DeltaCalculator, invert_delta, merge_deltas
@@ -52,9 +52,10 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "unspool.codec.strategies": (
-        "AdaptiveStrategy ChainState ChainValidation ChangesStrategy CompositeStrategy FullSnapshotStrategy ManualStrategy "
+        "AdaptiveStrategy ChainState ChangesStrategy CompositeStrategy FullSnapshotStrategy ManualStrategy "
         "SignificanceStrategy SizeStrategy TimeStrategy strategy_from_name"
     ),
+    "unspool.history.stats": "ChainValidation",
     "unspool.model.cache": "CacheStats ReconstructionCache",
     "unspool.snapshots.atoms": "AtomChange AtomEntry",
     "unspool.snapshots.calculator": "DeltaCalculator invert_delta merge_deltas",

@@ -10,10 +10,7 @@ from unspool.codec.strategies import (
     DEFAULT_MAX_AGE_MS,
     DEFAULT_MAX_DELTAS,
     DEFAULT_MAX_SIZE,
-    ChainCheck,
-    ChainLimits,
     ChainState,
-    ChainValidation,
     ChangesStrategy,
     FullSnapshotStrategy,
     SizeStrategy,
@@ -21,6 +18,7 @@ from unspool.codec.strategies import (
     strategy_from_name,
 )
 from unspool.errors import BrokenChain, ContradictoryDelta, EntryNotFound, UnspoolError
+from unspool.history.stats import ChainCheck, ChainLimits, ChainValidation
 from unspool.model.cache import DEFAULT_MAX_ENTRIES, CacheStats
 from unspool.model.options import read_options, require_number
 from unspool.model.values import Value

@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from unspool.codec.state_codec import decode_full
-from unspool.codec.strategies import DeltaStrategy
+from unspool.codec.state_codec import DeltaStrategy, decode_full
 from unspool.compression.packing import choose
 
 

@@ -10,18 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from unspool.codec.strategies import (
-    BlockStrategy,
-    ChainAction,
-    ChainCheck,
-    ChainLimits,
-    ChainState,
-    FullSnapshotStrategy,
-    limits_of,
-    strategy_from_name,
-)
+from unspool.codec.strategies import BlockStrategy, ChainState, FullSnapshotStrategy, strategy_from_name
 from unspool.errors import ConfigError, CorruptHistory, UnspoolError
 from unspool.history.history import History
+from unspool.history.stats import ChainAction, ChainCheck, ChainLimits, limits_of
 from unspool.query.doctor.findings import Code, Facts, Ledger, Severity, Step
 from unspool.store.file import FileStore
 from unspool.store.layout import REPAIRED_FROM, FileConnection
