@@ -9,7 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 from textwrap import shorten
 from traceback import walk_tb
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -27,6 +27,9 @@ from unspool.recorder.redact import Redaction
 from unspool.recorder.targets import tell_of_files
 from unspool.sources.opening import open_history
 from unspool.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from unspool.bridges.pytest_tracing import TestTracing
 
 _MACHINERY: Final = ("_pytest", "pluggy", "pytest", "xdist", "unittest")
 """Frames and objects of these say nothing about the test."""
@@ -96,6 +99,7 @@ _SECRETS: Final = (
 )
 """Names whose values are never kept; `unspool_redact` adds to them."""
 _RECORDER: Final = pytest.StashKey[Recorder]()
+_WRITERS: Final = pytest.StashKey[list[str]]()
 _FAILURES: Final = pytest.StashKey[list[dict[str, Any]]]()
 _MOST_SHOWN: Final = 10
 
@@ -111,7 +115,15 @@ class Keeping:
         """
         self._from = config.invocation_params.dir
         self._names_all = config.getoption("unspool") == "all"
-        self._redaction = Redaction([*_SECRETS, *config.getini("unspool_redact")], ignore_case=True)
+        secrets = [*_SECRETS, *config.getini("unspool_redact")]
+        self._redaction = Redaction(secrets, ignore_case=True)
+        self._tracing: TestTracing | None = None
+        if config.getoption("unspool") == "trace":
+            # Runs that trace nothing do not wait for the agent.
+            from unspool.bridges.pytest_tracing import TestTracing
+
+            self._tracing = TestTracing(secrets, self._redaction)
+            config.pluginmanager.register(self._tracing, "unspool-tracing")
         self._is_worker = hasattr(config, "workerinput")
         # A run without the plugin that keeps a cache has none.
         cache = getattr(config, "cache", None)
@@ -157,6 +169,8 @@ class Keeping:
             # Whoever runs a test again after a failure begins anew.
             failures.clear()
         if report.failed and call.excinfo is not None:
+            if self._tracing is not None and report.when == "call":
+                item.stash[_WRITERS] = self._tracing.explain(item, call.excinfo.value, self.recorder_of(item))
             failures.append(self._failure(item, report, call.excinfo.value))
             if _RECORDER in item.stash:
                 item.stash[_RECORDER].update(**failures[-1])
@@ -186,7 +200,7 @@ class Keeping:
             kept = self._runs.keep(item.nodeid, failed=bool(failures), skipped=recorder.skipped)
         except OSError as error:
             return f"{item.nodeid}: nothing was kept ({error})"
-        return [kept.test, kept.failed, kept.name, kept.skipped]
+        return [kept.test, kept.failed, kept.name, kept.skipped, item.stash.get(_WRITERS, [])]
 
     def _failure(self, item: pytest.Item, report: pytest.TestReport, error: BaseException) -> dict[str, Any]:
         """Return the entry of a failure, as `Recorder.update` takes it."""
@@ -220,10 +234,12 @@ class Keeping:
             place = os.path.relpath(self._runs.place_of(run), self._from)
             lines.append(f"{'FAILED' if run.failed else 'passed'} {run.test}: {place}")
             lines += [f"  {run.skipped} calls could not be recorded"] if run.skipped else []
+            lines += [f"  {line}" for line in run.writers] if run.failed else []
             green = self._runs.green(run) if run.failed else None
             lines += [] if green is None else [f"  {_parting(self._runs.place_of(run), green)}"]
         lines += [f"and {len(shown) - _MOST_SHOWN} more"] if len(shown) > _MOST_SHOWN else []
         lines += [self._trouble] if self._trouble else []
+        lines += [self._tracing.trouble] if self._tracing is not None and self._tracing.trouble else []
         lines += ["`unspool --last-failed` opens what failed"] if any(run.failed for run in shown) else []
         if lines:
             terminalreporter.write_sep("=", "unspool")

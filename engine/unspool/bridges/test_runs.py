@@ -43,6 +43,7 @@ class TestRun(msgspec.Struct, frozen=True):
         failed: whether it failed.
         name: what its file is called.
         skipped: calls that recorded nothing, though they should have.
+        writers: lines that say which code wrote what a failed assertion compared, where the test was traced.
     """
 
     __test__ = False
@@ -51,6 +52,7 @@ class TestRun(msgspec.Struct, frozen=True):
     failed: bool
     name: str
     skipped: int = 0
+    writers: list[str] = msgspec.field(default_factory=list)
 
 
 class TestRuns:

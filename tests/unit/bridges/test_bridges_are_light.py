@@ -9,7 +9,12 @@ from pathlib import Path
 import unspool.bridges
 
 LIBRARIES = ("fastapi", "langgraph", "langchain_core", "pytest", "sqlalchemy", "starlette", "textual")
-NEED_THEIRS = {"sqlalchemy": "sqlalchemy", "pytest_plugin": "pytest", "pytest_keeping": "pytest"}
+NEED_THEIRS = {
+    "sqlalchemy": "sqlalchemy",
+    "pytest_plugin": "pytest",
+    "pytest_keeping": "pytest",
+    "pytest_tracing": "pytest",
+}
 MODULES = sorted(
     place.stem for place in Path(unspool.bridges.__file__).parent.glob("*.py") if place.stem != "__init__"
 )

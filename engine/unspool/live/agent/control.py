@@ -29,15 +29,19 @@ _IDLE_TURNS = 5
 class Control:
     """The thread that reads what the host says, and looks for what nobody saw."""
 
-    def __init__(self, session: Session, look_again: Callable[[], None], detach: Callable[[], None]) -> None:
+    def __init__(
+        self, session: Session, link: Link, look_again: Callable[[], None], detach: Callable[[], None]
+    ) -> None:
         """Take what it asks.
 
         Args:
             session: the recording.
+            link: to the host.
             look_again: brings back events that were disabled.
             detach: ends the recording.
         """
         self._session = session
+        self._link = link
         self._look_again = look_again
         self._detach = detach
         self._ended = _thread.allocate_lock()
@@ -110,7 +114,7 @@ class Control:
     def _wait(self, seconds: float) -> None:
         poller = select.poll()
         poller.register(self._reading, select.POLLIN)
-        link = self._session.link
+        link = self._link
         poller.register(link.fileno(), select.POLLIN | (select.POLLOUT if link.has_pending else 0))
         for number, _ in poller.poll(seconds * 1000):
             if number == self._reading:
@@ -119,7 +123,7 @@ class Control:
     def _turn(self) -> bool:
         """Do what is due; return whether anything happened in the program."""
         session = self._session
-        link: Link = session.link
+        link = self._link
         for message in link.receive():
             self._answer(message)
         if session.is_over:

@@ -147,6 +147,10 @@ class Monitoring:
             wanted |= events.LINE
         if sites.local_names:
             wanted |= events.PY_START | events.PY_RETURN
+        if self._session.on_line is not None:
+            wanted |= events.LINE
+        if self._session.on_returned is not None:
+            wanted |= events.PY_RETURN
         if self._is_traced(sites.code, module):
             wanted |= events.PY_START | events.PY_RETURN
         return int(wanted)
@@ -311,6 +315,8 @@ class Monitoring:
     def _on_line(self, code: CodeType, line: int) -> Any:
         session = self._session
         try:
+            if session.on_line is not None:
+                session.on_line(sys._getframe(1), line)
             if session.has_dirty_elsewhere(code, line) and session.enter():
                 try:
                     session.settle_now(sys._getframe(1))
@@ -333,6 +339,8 @@ class Monitoring:
                     return self._monitoring.DISABLE
                 sites = CodeSites(code)
             frame = sys._getframe(1)
+            if session.on_returned is not None:
+                session.on_returned(frame)
             is_traced = bool(self._traced) and self._is_traced(code, str(frame.f_globals.get("__name__", "")))
             if (session.settles(frame) or sites.local_names or is_traced) and session.enter():
                 try:

@@ -15,7 +15,7 @@ from unspool.live.agent.graph import Graph, Node, Patch
 from unspool.live.agent.names import Frames, Names
 from unspool.live.agent.redaction import Redaction
 from unspool.live.agent.sites import SOURCES, CodeSites, Place, Places, Site, read_code
-from unspool.live.agent.wire import Link, mro_of, short_name, type_name
+from unspool.live.agent.wire import Outlet, mro_of, short_name, type_name
 
 _WINDOW = 0.1
 """Seconds over which the entries of a place are counted against its rate."""
@@ -49,12 +49,13 @@ class Session:
         holders: identities of what the names lead through.
         on_owner: called with code at whose end something is to settle.
         on_too_many_faults: called when the agent had better be gone.
+        on_line, on_returned: called at every line, and every return, of the project.
         on_new_kinds: called with types that became part of the state.
         is_over: nothing is recorded any more.
         reads_calls: calls are sites too, because no event hands over what they change.
     """
 
-    def __init__(self, config: dict[str, Any], link: Link, main_file: str) -> None:
+    def __init__(self, config: dict[str, Any], link: Outlet, main_file: str) -> None:
         """Begin.
 
         Args:
@@ -83,6 +84,8 @@ class Session:
         self.prefixes = tuple(os.path.join(os.path.realpath(item), "") for item in self.config["prefix"])
         self.on_owner: Callable[[CodeType], None] = lambda _: None
         self.on_too_many_faults: Callable[[], None] = lambda: None
+        self.on_line: Callable[[FrameType, int], None] | None = None
+        self.on_returned: Callable[[FrameType], None] | None = None
         self.on_new_kinds: Callable[[set[type]], None] = lambda _: None
         self.doubt = self.is_over = self.is_paused = self.reads_calls = False
         self.last_event = 0.0

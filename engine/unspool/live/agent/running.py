@@ -53,7 +53,7 @@ class Agent:
             self.link.close()
             raise
         self.session.on_too_many_faults = lambda: self.give_up()
-        self.control = Control(self.session, self._look_again, self.detach)
+        self.control = Control(self.session, self.link, self._look_again, self.detach)
         self.link.send(self._hello(full, main_file))
 
     def _open_eyes(self, config: dict[str, Any]) -> Monitoring | Tracing | None:

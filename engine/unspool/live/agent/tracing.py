@@ -71,7 +71,7 @@ class Tracing:
                     sites = session.sites_of(code, str(frame.f_globals.get("__name__", "")))
                 finally:
                     session.leave()
-            if sites is None or not (sites.after or sites.local_names or session.settle == "call"):
+            if sites is None or not (sites.after or sites.local_names or session.settle == "call" or session.on_line):
                 return None
             frame.f_trace_opcodes = bool(sites.after)
             if sites.local_names and event == "call" and session.enter():
@@ -114,6 +114,8 @@ class Tracing:
     def _on_instruction(self, sites: CodeSites, frame: FrameType, event: str) -> None:
         session = self._session
         if event == "line":
+            if session.on_line is not None:
+                session.on_line(frame, frame.f_lineno or 0)
             if session.settle == "line" and session.has_dirty_elsewhere(frame.f_code, frame.f_lineno or 0):
                 with_turn(session, lambda: session.settle_now(frame))
             return
@@ -129,6 +131,8 @@ class Tracing:
     def _on_return(self, sites: CodeSites, frame: FrameType) -> None:
         session = self._session
         error = self._raising.pop(id(frame), None)
+        if session.on_returned is not None and error is None:
+            session.on_returned(frame)
         if not session.enter():
             return
         try:

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 Cell = Any
 """A value as JSON: plain leaves stand for themselves, lists are coded: `[7]` is node 7, `["decimal", "1.0"]` a leaf."""
@@ -191,6 +191,25 @@ _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_na
 def message_line(message: dict[str, Any]) -> bytes:
     """Return a message as a line of ASCII."""
     return _encode(message).encode("ascii") + b"\n"
+
+
+class Outlet(Protocol):
+    """Where messages go."""
+
+    is_open: bool
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits that changes are to merge."""
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message."""
+
+    def finish(self) -> None:
+        """Have what waits read, and close."""
+
+    def close(self) -> None:
+        """Close the connection."""
 
 
 class Link:
