@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / ".github" / "CONTRIBUTING.md").read_text("utf-8")
-BESIDE_ROOMS = {"engine", "cli", "benchmarks"}
-"""Folders of tests that are about the engine as a whole, the command line, and the benchmarks."""
+BESIDE_ROOMS = {"engine", "cli", "benchmarks", "package"}
+"""Folders of tests that are about the engine as a whole, the command line, the benchmarks, and what is installed."""
 PATHS = sorted(set(re.findall(r"`((?:engine|tui|tests|docs|fixtures)/[\w./-]*)`", PAGE)))
 
 
