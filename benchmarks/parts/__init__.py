@@ -18,6 +18,7 @@ NAMES = (
     "step",
     "open",
     "live",
+    "travel",
     "formats",
     "delta",
     "questions",

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from terminal_harness import unspool
 
 from support.waiting import wait_until
 from unspool import Recorder, open_history
@@ -82,6 +83,21 @@ def test_a_pause_and_what_comes_after_it(game: Path) -> None:
     wait_until(lambda: entries_in(game) > count)
     with open_history(str(game)) as history:
         assert history[count].meta.get("unspool.passed_over", 0) >= 0
+
+
+def test_keys_of_the_screen_put_it_back(game: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    with unspool("open", str(game), size=(120, 30)) as terminal:
+        terminal.wait_for("can be asked to go back|put back")
+        terminal.send("{", ".", ".", ".", "J")
+        terminal.wait_for("go on from #3")
+        terminal.send("enter")
+        terminal.wait_for("goes on from #3")
+        terminal.send("q")
+        assert terminal.wait() == 0
+    with open_history(str(game)) as history:
+        assert 3 in [entry.parent_seq for entry in history if entry.parent_seq not in (None, entry.seq - 1)]
 
 
 def test_an_entry_that_is_not_there_is_refused_in_one_line(game: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ LOOKS = {
     "palette": Look((":", *_typed("dif"))),
     "go to": Look((":", *_typed("12:00:20"))),
     "help": Look(("?",)),
-    "yank menu": Look(("2", "j", "y")),
+    "copy menu": Look(("2", "j", "y")),
     "against menu": Look(("m", ".", "d")),
     "bookmarks menu": Look(("b", *["."] * 7, "b", "{", "b", "'")),
     "export menu": Look(("E",)),

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from shop_files import record, shop_states
 from tui_driver import Driver, drive
 
+from conftest import record, shop_states
 from unspool.history.history import History
 from unspool.recorder.recorder import Recorder
 from unspool_tui.app import UnspoolApp
 from unspool_tui.rendering.header import Label, tab_row
 from unspool_tui.rendering.line import ASCII, UNICODE
 from unspool_tui.settings import Settings, UiOptions
-from unspool_tui.source import Source, distinct_names
+from unspool_tui.source import NamedSource, distinct_names
 from unspool_tui.tabs import Tab, Tabs
 from unspool_tui.view.model import Pane
 
@@ -31,7 +31,7 @@ def tabbed(*sources: Path | str, at: Sequence[int | None] = (), **options: Any) 
     settings = options.pop("settings", Settings())
     options.setdefault("remember", False)
     places = [*at, *[None] * (len(sources) - len(at))]
-    tabs = [Tab(Source(str(source)), place) for source, place in zip(sources, places, strict=True)]
+    tabs = [Tab(NamedSource(str(source)), place) for source, place in zip(sources, places, strict=True)]
     front = next(number for number, tab in enumerate(tabs) if tab.open())
     chosen = UiOptions(zone=dt.UTC, **options)
     history = cast("History", tabs[front].history)

@@ -246,7 +246,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action("bookmark", ("b",), "bookmark", "Set or remove a bookmark on the head.", FIND, _some_entries),
     Action("bookmark.go", ("'",), "bookmarks", "Choose a bookmark to go to.", FIND, _bookmarked),
-    Action("yank", ("y",), "yank", "Copy the value, key, path, jq path, JSON Patch or a link.", SHARE, _some_entries),
+    Action("yank", ("y",), "copy", "Copy the value, key, path, jq path, JSON Patch or a link.", SHARE, _some_entries),
     Action("export", ("E",), "export", "Write the state, the patch or a picture to a file.", SHARE, _some_entries),
     Action("plot", ("s",), "plot", "Draw the selected number over the whole history.", LOOK, _a_selection),
     Action(
@@ -276,7 +276,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "program.look",
         ("V",),
         "show in it",
-        "Have the running program show the head, until R.",
+        "Have the running program show the head, wherever it goes, until R.",
         PROGRAM,
         _look_at_head,
     ),
@@ -339,7 +339,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("theme", ("t",), "theme", "Choose the colours; they show at once.", APP),
     Action("log", ("!",), "messages", "Read what the app told, warnings and problems included.", APP),
     Action("reread", ("r",), "re-read", "Look for new entries now.", APP),
-    Action("copy", ("ctrl+c",), "copy", "Copy the selected value.", APP),
+    Action("copy", ("ctrl+c",), "copy value", "Copy the selected value.", APP),
     Action("escape", ("escape",), "leave", "Stop a search or playing, leave zoom, clear search, then filter.", APP),
     Action("quit", ("q",), "quit", "Leave; the place is remembered.", APP),
 )
@@ -363,7 +363,7 @@ HINTS: Final[tuple[Hint, ...]] = (
     Hint(("why",), "why", (Pane.INSPECT,)),
     Hint(("base.mark",), "base"),
     Hint(("search",), "find"),
-    Hint(("yank",), "yank"),
+    Hint(("yank",), "copy"),
     Hint(("program.back",), "return"),
     Hint(("program.jump",), "put back"),
     Hint(("follow",), "follow"),
@@ -434,7 +434,7 @@ _SHOWN: Final[Mapping[str, str]] = {
 }
 
 
-class Conflict(Struct, frozen=True):
+class KeyConflict(Struct, frozen=True):
     """A key that the settings gave to one action while another has it from the registry.
 
     Attributes:
@@ -468,7 +468,7 @@ class Keymap:
         for name, keys in changed.items():
             for key in keys:
                 losers = [action for action in ACTIONS if key in action.keys and action.id not in changed]
-                conflicts += [Conflict(key, loser, BY_ID[name]) for loser in losers]
+                conflicts += [KeyConflict(key, loser, BY_ID[name]) for loser in losers]
                 self._actions[key] = BY_ID[name]
         self.conflicts = tuple(conflicts)
 

@@ -6,7 +6,7 @@ import sys
 
 from unspool.query.entry_names import SHAPES
 from unspool_tui.actions import ACTIONS, GROUPS
-from unspool_tui.copy_values import YANKS
+from unspool_tui.copy_values import COPY_KINDS
 from unspool_tui.view.filters import HELP as FILTER_HELP
 
 _HEAD = """# Keys
@@ -37,7 +37,7 @@ def keys_markdown() -> str:
     parts.append("\n## Typed lines\n")
     parts.append(f"- `:` goes to {SHAPES}, and finds every action by name.")
     parts.append(f"- `\\` filters: {FILTER_HELP}.")
-    letters = ", ".join(f"`{kind.key}` {kind.label}" for kind in YANKS)
+    letters = ", ".join(f"`{kind.key}` {kind.label}" for kind in COPY_KINDS)
     parts.append(f"- `y` copies, with one more letter: {letters}.")
     return "\n".join(parts) + "\n" + _TAIL
 

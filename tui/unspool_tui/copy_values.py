@@ -37,53 +37,21 @@ def _selected(view: View) -> str:
     return "" if view.selected else "select something in Changes or Inspect first"
 
 
-class Yank(Struct, frozen=True):
-    """One line of the yank menu.
+class CopyKind(Struct, frozen=True):
+    """One line of the menu of what to copy.
 
     Attributes:
         key: the key that chooses it.
-        name: what it is called in code.
         label: what it is called on the screen.
+        text: returns what is copied; raises an UnspoolError where nothing stands at the selected address, or an entry
+            cannot be rebuilt.
         why_not: why it does not apply now; empty when it does.
     """
 
     key: str
-    name: str
     label: str
+    text: Callable[[History, View, Detail], str]
     why_not: Callable[[View], str]
-
-
-YANKS: Final = (
-    Yank("v", "value", "value", _selected),
-    Yank("k", "key", "key", _selected),
-    Yank("p", "path", "path ($.a.b[0])", _selected),
-    Yank("q", "jq", "jq path (.a.b[0])", _selected),
-    Yank("d", "patch", "JSON Patch of this diff", _always),
-    Yank("s", "state", "whole state as JSON", _always),
-    Yank("l", "link", "command that opens this place", _always),
-)
-
-
-def yank_text(kind: Yank, history: History, view: View, detail: Detail) -> str:
-    """Return what a line of the yank menu copies.
-
-    Raises:
-        UnspoolError: there is nothing at the selected address, or an entry cannot be rebuilt.
-    """
-    match kind.name:
-        case "value":
-            return value_text(detail, view.selected)
-        case "key":
-            return spell_key(view.selected[-1])
-        case "path":
-            return format_path(view.selected)
-        case "jq":
-            return jq_path(detail.state, view.selected)
-        case "patch":
-            return patch_text(history, detail)
-        case "state":
-            return to_json({name: detail.state[name] for name in detail.state}, indent=2)
-    return link(history, view)
 
 
 def value_text(detail: Detail, address: Path) -> str:
@@ -141,6 +109,20 @@ def source_argument(history: History) -> str:
     return str(files[0]) if len(files) == 1 else history.source_name
 
 
+COPY_VALUE: Final = CopyKind("v", "value", lambda history, view, detail: value_text(detail, view.selected), _selected)
+COPY_KINDS: Final = (
+    COPY_VALUE,
+    CopyKind("k", "key", lambda history, view, detail: spell_key(view.selected[-1]), _selected),
+    CopyKind("p", "path ($.a.b[0])", lambda history, view, detail: format_path(view.selected), _selected),
+    CopyKind("q", "jq path (.a.b[0])", lambda history, view, detail: jq_path(detail.state, view.selected), _selected),
+    CopyKind("d", "JSON Patch of this diff", lambda history, view, detail: patch_text(history, detail), _always),
+    CopyKind(
+        "s", "whole state as JSON", lambda history, view, detail: to_json(dict(detail.state), indent=2), _always
+    ),
+    CopyKind("l", "command that opens this place", lambda history, view, detail: link(history, view), _always),
+)
+
+
 MOST_ENCODED: Final = 74_994
 """Base64 characters that terminals take in one OSC 52 sequence (the cap that k9s uses)."""
 _TOOLS: Final = (
@@ -151,7 +133,7 @@ _TOOLS: Final = (
 _TOOL_SECONDS: Final = 2.0
 
 
-class Outcome(Struct, frozen=True):
+class CopyOutcome(Struct, frozen=True):
     """What became of a copy.
 
     Attributes:
@@ -163,21 +145,21 @@ class Outcome(Struct, frozen=True):
     said: str
 
 
-def copy_text(app: App[Any], text: str, env: Mapping[str, str] | None = None) -> Outcome:
+def copy_text(app: App[Any], text: str, env: Mapping[str, str] | None = None) -> CopyOutcome:
     """Copy a text, by a native tool or through the terminal."""
     env = os.environ if env is None else env
     # In a browser, this machine's clipboard is somebody else's.
     elsewhere = app.is_web or env.get("SSH_TTY") or env.get("SSH_CONNECTION")
     tool = None if elsewhere else native_tool(env)
     if tool is not None and _run(tool, text):
-        return Outcome(True, f"copied with {tool[0]}")
+        return CopyOutcome(True, f"copied with {tool[0]}")
     encoded = len(base64.b64encode(text.encode("utf-8", "replace")))
     if encoded > MOST_ENCODED:
-        return Outcome(
+        return CopyOutcome(
             False, f"is too much for a terminal to copy ({encoded:,} of {MOST_ENCODED:,} characters); export it (E)"
         )
     app.copy_to_clipboard(text.encode("utf-8", "replace").decode())
-    return Outcome(True, "sent to the terminal's clipboard (OSC 52)")
+    return CopyOutcome(True, "sent to the terminal's clipboard (OSC 52)")
 
 
 def native_tool(env: Mapping[str, str]) -> tuple[str, ...] | None:

@@ -142,7 +142,7 @@ def part(first: History, second: History, progress: Callable[[int], None], cance
     return compare(first, second, most=_MOST_PARTS, skip_damaged=True, cancelled=look)
 
 
-class Write(Struct, frozen=True):
+class ValueWrite(Struct, frozen=True):
     """An entry that wrote a value, or its atom and not the value.
 
     Attributes:
@@ -160,7 +160,7 @@ class Write(Struct, frozen=True):
     action: str
 
 
-def writes(history: History, address: Path, head: int, cancelled: Cancelled) -> tuple[list[Write], str]:
+def writes(history: History, address: Path, head: int, cancelled: Cancelled) -> tuple[list[ValueWrite], str]:
     """Return the writes of a value at or before an entry, newest first, with those that left it as it was.
 
     Returns:
@@ -178,7 +178,7 @@ def writes(history: History, address: Path, head: int, cancelled: Cancelled) -> 
     for write in listed.writes:
         values = [preview_text(value, 30) for value in (write.old, write.new) if value is not MISSING]
         told = values[-1] if write.kind in ("unchanged", "older") else " → ".join(values)
-        found.append(Write(write.seq, str(write.kind), write.path, told, history.action(write.seq)))
+        found.append(ValueWrite(write.seq, str(write.kind), write.path, told, history.action(write.seq)))
     short = "partial: not all entries could be read" if listed.problems else "the newest"
     return found, "" if listed.complete else short
 
@@ -267,7 +267,7 @@ def _reads(expression: Expression) -> str:
     return f"reads {', '.join(sorted(expression.reads))[:80]}" if expression.reads else ""
 
 
-class Found(Struct, frozen=True):
+class SearchPart(Struct, frozen=True):
     """A part of the answer to a search.
 
     Attributes:
@@ -291,7 +291,7 @@ def unread(problems: Sequence[Problem]) -> str:
     return f"partial: {many} could not be read, from {problems[0].place} on"
 
 
-def search(history: History, text: str, cancelled: Cancelled) -> Iterator[Found]:
+def search(history: History, text: str, cancelled: Cancelled) -> Iterator[SearchPart]:
     """Yield hits as they are found, a few milliseconds' worth at a time."""
     from unspool.query.search import parse_search  # loaded with the first such question
     from unspool.query.search import search as start  # loaded with the first such question
@@ -305,13 +305,13 @@ def search(history: History, text: str, cancelled: Cancelled) -> Iterator[Found]
             seqs.append(seq)
             paths.append(hits[0].path)
         if perf_counter() >= until:
-            yield Found(seqs, paths, running.looked_at)
+            yield SearchPart(seqs, paths, running.looked_at)
             seqs, paths = [], []
             until = perf_counter() + PART_SECONDS
-    yield Found(seqs, paths, running.looked_at, unread(running.problems))
+    yield SearchPart(seqs, paths, running.looked_at, unread(running.problems))
 
 
-class Turn(Struct, frozen=True):
+class AnswerChange(Struct, frozen=True):
     """An entry at which the answer to a question changes.
 
     Attributes:
@@ -327,7 +327,7 @@ class Turn(Struct, frozen=True):
     new: str
 
 
-class Turns(Struct, frozen=True):
+class AnswerChanges(Struct, frozen=True):
     """A part of the answer to where a question changes its answer.
 
     Attributes:
@@ -337,7 +337,7 @@ class Turns(Struct, frozen=True):
         complete: whether everything could be read.
     """
 
-    turns: list[Turn]
+    turns: list[AnswerChange]
     looked_at: int
     told: str = ""
     complete: bool = True
@@ -354,7 +354,7 @@ def check_question(text: str) -> str:
     return _reads(Expression(text.strip()))
 
 
-def turns(history: History, text: str, cancelled: Cancelled) -> Iterator[Turns]:
+def turns(history: History, text: str, cancelled: Cancelled) -> Iterator[AnswerChanges]:
     """Yield the entries at which the answer to a question changes, a few milliseconds' worth at a time.
 
     Raises:
@@ -367,7 +367,7 @@ def turns(history: History, text: str, cancelled: Cancelled) -> Iterator[Turns]:
     until = perf_counter() + PART_SECONDS
     for done in running.steps():
         if perf_counter() >= until:
-            yield Turns([_turn(flip) for flip in running.flips[told:]], done)
+            yield AnswerChanges([_turn(flip) for flip in running.flips[told:]], done)
             told = len(running.flips)
             until = perf_counter() + PART_SECONDS
     found = running.result()
@@ -375,8 +375,8 @@ def turns(history: History, text: str, cancelled: Cancelled) -> Iterator[Turns]:
     if found.failures:
         words.append(f"not answered at {found.failures:,}: {found.failure}")
     words += [unread(found.problems)] if found.problems else []
-    yield Turns([_turn(flip) for flip in running.flips[told:]], done, "; ".join(words), found.complete)
+    yield AnswerChanges([_turn(flip) for flip in running.flips[told:]], done, "; ".join(words), found.complete)
 
 
-def _turn(flip: Flip) -> Turn:
-    return Turn(flip.seq, flip.holds, preview_text(flip.old, 30), preview_text(flip.new, 30))
+def _turn(flip: Flip) -> AnswerChange:
+    return AnswerChange(flip.seq, flip.holds, preview_text(flip.old, 30), preview_text(flip.new, 30))

@@ -24,7 +24,7 @@ MOST_ADDRESSES: Final = 500
 """Unfolded places remembered."""
 
 
-class Place(msgspec.Struct, omit_defaults=True):
+class RememberedPlace(msgspec.Struct, omit_defaults=True):
     """What is remembered of a view. Addresses are kept by path, so they survive a rewritten source."""
 
     source: str = ""
@@ -50,7 +50,7 @@ class Place(msgspec.Struct, omit_defaults=True):
     """Only what was chosen here. Earlier versions kept whatever theme was on as `theme`, which says nothing."""
 
 
-class Session(Struct):
+class SourceSession(Struct):
     """One source's remembered place.
 
     Attributes:
@@ -61,10 +61,10 @@ class Session(Struct):
 
     path: Path | None
     source: str
-    place: Place
+    place: RememberedPlace
 
     @classmethod
-    def of(cls, history: History, folder: Path | None, key: str | None = None) -> Session:
+    def of(cls, history: History, folder: Path | None, key: str | None = None) -> SourceSession:
         """Read what is remembered of a history; damage means nothing is.
 
         Args:
@@ -76,12 +76,12 @@ class Session(Struct):
         files = sorted(str(path) for path in history.watch_paths)
         source = key or (files[0] if files else history.source_name)
         if folder is None or key == "":
-            return cls(None, source, Place())
+            return cls(None, source, RememberedPlace())
         own = "\n".join(files or [source])
         path = folder / f"{file_name(own if key is None else key)}.json"
-        place = Place()
+        place = RememberedPlace()
         with suppress(OSError, msgspec.MsgspecError):
-            place = msgspec.json.decode(path.read_bytes(), type=Place)
+            place = msgspec.json.decode(path.read_bytes(), type=RememberedPlace)
         return cls(path, source, place)
 
     @property
@@ -139,7 +139,7 @@ class Session(Struct):
         """
         if self.path is None:
             return
-        place = Place(
+        place = RememberedPlace(
             source=self.source,
             head=view.head,
             at_tip=view.follow or view.head >= view.tip,
@@ -179,7 +179,7 @@ def _address(text: str) -> Address:
 class PlaceRestorer:
     """Waits for the remembered entries to arrive, unless the person goes somewhere else meanwhile."""
 
-    def __init__(self, session: Session, begun: View, *, follow: bool) -> None:
+    def __init__(self, session: SourceSession, begun: View, *, follow: bool) -> None:
         """Begin to wait.
 
         Args:

@@ -64,7 +64,7 @@ UNASKED_BYTES: Final = 16 * 1024 * 1024
 """Size up to which a file is read before anyone looks at it; a larger one that needs reading waits for that."""
 
 
-class Source(Struct, frozen=True):
+class NamedSource(Struct, frozen=True):
     """What to open and how.
 
     Attributes:
@@ -135,7 +135,7 @@ class Source(Struct, frozen=True):
 
     def is_cheap(self) -> bool:
         """Say whether it may be opened before anyone looks at it: it is small, or what is missed would be lost."""
-        from unspool.sources.opening import is_native  # the command line names sources before it opens any
+        from unspool.sources.native import is_native  # the command line names sources before it opens any
 
         if self.name.startswith((_GIT, _MERGE)) or is_postgres(self.name):
             return False
@@ -150,7 +150,7 @@ class Source(Struct, frozen=True):
 _FOLDER: Final = "sources"
 
 
-class Remembered(Struct, omit_defaults=True):
+class SourceMemory(Struct, omit_defaults=True):
     """What holds whenever a source is opened.
 
     Attributes:
@@ -164,40 +164,40 @@ class Remembered(Struct, omit_defaults=True):
     select: dict[str, str] = field(default_factory=dict)
 
 
-def recall(source: Source) -> Remembered:
+def recall(source: NamedSource) -> SourceMemory:
     """Return what is remembered of a source; damage means nothing is."""
     path = _file_of(source)
     if path is None or not path.exists() or not _may_remember():
-        return Remembered()
+        return SourceMemory()
     with suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode(path.read_bytes(), type=Remembered)
-    return Remembered()
+        return msgspec.json.decode(path.read_bytes(), type=SourceMemory)
+    return SourceMemory()
 
 
-def keep_identity(source: Source, identity: Mapping[str, str]) -> None:
+def keep_identity(source: NamedSource, identity: Mapping[str, str]) -> None:
     """Remember identity keys of a source, beside those that are remembered already."""
     known = recall(source)
     _write(source, replace(known, identity={**known.identity, **identity}))
 
 
-def keep_choice(source: Source, select: Mapping[str, str]) -> None:
+def keep_choice(source: NamedSource, select: Mapping[str, str]) -> None:
     """Remember which part of a source was chosen, in place of what was."""
     _write(source, replace(recall(source), select=dict(select)))
 
 
-def with_identity(source: Source) -> Source:
+def with_identity(source: NamedSource) -> NamedSource:
     """Return a source with the identity keys that are remembered of it; those given with it go first."""
     known = recall(source).identity
     return replace(source, identity={**known, **source.identity}) if known else source
 
 
-def with_choice(source: Source) -> Source:
+def with_choice(source: NamedSource) -> NamedSource:
     """Return a source with the part that was chosen when it was last looked at, unless one is named with it."""
     known = {} if source.select else recall(source).select
     return replace(source, select=known) if known else source
 
 
-def _file_of(source: Source) -> Path | None:
+def _file_of(source: NamedSource) -> Path | None:
     key = source.key
     return state_folder() / _FOLDER / f"{file_name(key)}.json" if key else None
 
@@ -211,7 +211,7 @@ def _may_remember() -> bool:
     return True
 
 
-def _write(source: Source, remembered: Remembered) -> None:
+def _write(source: NamedSource, remembered: SourceMemory) -> None:
     path = _file_of(source)
     if path is None or not _may_remember():
         return

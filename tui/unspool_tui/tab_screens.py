@@ -14,14 +14,14 @@ from textual.screen import Screen
 from unspool.errors import EntryNotFound
 from unspool.history.history import History
 from unspool_tui.actions import Keymap
-from unspool_tui.panes.scene import Look, Scene
+from unspool_tui.panes.scene import Appearance, Scene
 from unspool_tui.places import state_folder
 from unspool_tui.rendering.header import tab_row
 from unspool_tui.rendering.line import Glyphs
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.screens.protocols import Controls
-from unspool_tui.session import PlaceRestorer, Session
+from unspool_tui.session import PlaceRestorer, SourceSession
 from unspool_tui.settings import Settings, UiOptions
 from unspool_tui.source import keep_choice, keep_identity
 from unspool_tui.tabs import Tab, Tabs, UnopenedSource
@@ -92,11 +92,11 @@ class TabScreens:
         self.chosen_theme: str | None = None
         """The theme chosen since the start, empty when it is that of the settings; None when none was."""
 
-    def session_of(self, tab: Tab, history: History) -> Session:
+    def session_of(self, tab: Tab, history: History) -> SourceSession:
         """Return the remembered place of a tab, reading it at first."""
         if tab.session is None:
             key = tab.source.place_key if tab.source is not None else None
-            tab.session = Session.of(history, state_folder() if self.remembers else None, key)
+            tab.session = SourceSession.of(history, state_folder() if self.remembers else None, key)
         return tab.session
 
     def first_screen(self, history: History, mode: str) -> MainScreen:
@@ -127,8 +127,8 @@ class TabScreens:
         tab.shown = None
         return self._screens.pop(tab, None)
 
-    def _screen_for(self, tab: Tab, history: History, session: Session) -> MainScreen:
-        scene = Scene(history, Look(self._glyphs, self._options.zone))
+    def _screen_for(self, tab: Tab, history: History, session: SourceSession) -> MainScreen:
+        scene = Scene(history, Appearance(self._glyphs, self._options.zone))
         place = None if tab.at is None else _resolved(tab.at, history)
         empty = View(total=len(history), first=history.first, tabs=len(self.tabs), permits=self._options.permits)
         view = session.restore(empty, at=place, follow=self._follow)
@@ -228,7 +228,7 @@ class TabScreens:
         if not tab.error:
             self.tabs.want(tab)
         history = History.without_entries(UnopenedSource(tab, self.tabs.want))
-        main = self._screen_for(Tab(tab.source), history, Session.of(history, None))
+        main = self._screen_for(Tab(tab.source), history, SourceSession.of(history, None))
         main.scene.say(tab.error, main.view)
         return main
 

@@ -12,13 +12,13 @@ from msgspec import Struct, field
 
 from unspool.errors import UnspoolError
 from unspool.history.verdict import COMPLETE, FINISHED, Problem, Progress, Verdict, VerdictStatus
-from unspool_tui.source import STANDARD_INPUT, Source, distinct_names
+from unspool_tui.source import STANDARD_INPUT, NamedSource, distinct_names
 
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.sources.watch import FileWatcher
     from unspool_tui.rendering.header import Label
-    from unspool_tui.session import Session
+    from unspool_tui.session import SourceSession
 
 CLOSING_SECONDS: Final = 0.5
 """How long leaving waits for sources to be closed; the process ends after it, and its temporary files with it."""
@@ -42,16 +42,16 @@ class Tab(Struct, eq=False):
         given: identity keys that were given just now; what they do not match is told once the source is read.
     """
 
-    source: Source | None
+    source: NamedSource | None
     at: int | None = None
     history: History | None = None
     error: str = ""
     opening: bool = False
     shown: Callable[[], int] | None = None
-    session: Session | None = None
+    session: SourceSession | None = None
     total: int = 0
     seen: int = 0
-    fallback: Source | None = None
+    fallback: NamedSource | None = None
     note: str = ""
     given: Mapping[str, str] = field(default_factory=dict)
 

@@ -17,7 +17,7 @@ PATIENCE_SECONDS: Final = 0.004
 """How long the screen waits for quick answers to be done, before it leaves to the worker what it would ask itself."""
 
 
-class Kind(IntEnum):
+class QuestionKind(IntEnum):
     """Kinds of questions, most urgent first."""
 
     DETAIL = 0
@@ -47,7 +47,7 @@ class Reply(Struct, frozen=True):
         done: no further part follows.
     """
 
-    kind: Kind
+    kind: QuestionKind
     ticket: int
     value: Any = None
     error: Exception | None = None
@@ -69,14 +69,14 @@ class Worker:
     def __init__(self, deliver: Callable[[Reply], object]) -> None:
         """Start with nothing to do; `deliver` is called in the worker thread."""
         self._deliver = deliver
-        self._jobs: dict[Kind, _Job] = {}
-        self._tickets: dict[Kind, int] = {}
+        self._jobs: dict[QuestionKind, _Job] = {}
+        self._tickets: dict[QuestionKind, int] = {}
         self._dropped: list[_Job] = []
         self._wake = threading.Condition()
         self._at_rest = threading.Event()
         self._at_rest.set()
         self._closed = False
-        self._busy: Kind | None = None
+        self._busy: QuestionKind | None = None
         self._ticket = 0
         self._thread = threading.Thread(target=self._run, name="unspool-worker", daemon=True)
 
@@ -84,7 +84,7 @@ class Worker:
         """Begin to answer."""
         self._thread.start()
 
-    def ask(self, kind: Kind, work: Callable[[], Any]) -> int:
+    def ask(self, kind: QuestionKind, work: Callable[[], Any]) -> int:
         """Put a question; it replaces an unanswered one of its kind. Returns its ticket."""
         with self._wake:
             ticket = self._tickets.get(kind, 0) + 1
@@ -95,14 +95,14 @@ class Worker:
             self._wake.notify()
         return ticket
 
-    def cancel(self, kind: Kind) -> None:
+    def cancel(self, kind: QuestionKind) -> None:
         """Withdraw a question; parts still on their way become stale."""
         with self._wake:
             self._tickets[kind] = self._tickets.get(kind, 0) + 1
             self._forget(kind)
             self._wake.notify()
 
-    def _forget(self, kind: Kind) -> None:
+    def _forget(self, kind: QuestionKind) -> None:
         """Drop an unanswered question; what it holds open is let go by the thread that opened it."""
         job = self._jobs.pop(kind, None)
         if job is not None:
@@ -117,7 +117,7 @@ class Worker:
         kind = self._busy
         return self._closed or (kind is not None and self._tickets.get(kind) != self._ticket)
 
-    def owes(self, kind: Kind) -> bool:
+    def owes(self, kind: QuestionKind) -> bool:
         """Say whether a question of a kind waits or is being answered."""
         with self._wake:
             return kind in self._jobs or self._busy is kind
@@ -172,7 +172,7 @@ class Worker:
             if isinstance(stream, Generator):
                 stream.close()
 
-    def _work(self, kind: Kind, job: _Job) -> None:
+    def _work(self, kind: QuestionKind, job: _Job) -> None:
         try:
             if job.stream is None:
                 answer = job.work()
@@ -185,7 +185,7 @@ class Worker:
             self._drop(kind, job)
             self._hand_over(Reply(kind, job.ticket, error=error))
 
-    def _slice(self, kind: Kind, job: _Job, stream: Iterator[Any]) -> None:
+    def _slice(self, kind: QuestionKind, job: _Job, stream: Iterator[Any]) -> None:
         until = perf_counter() + SLICE_SECONDS
         for part in stream:
             if self._tickets.get(kind) != job.ticket:
@@ -215,7 +215,7 @@ class Worker:
         self._busy = None
         self._deliver(reply)
 
-    def _drop(self, kind: Kind, job: _Job) -> None:
+    def _drop(self, kind: QuestionKind, job: _Job) -> None:
         with self._wake:
             if self._jobs.get(kind) is job:
                 del self._jobs[kind]

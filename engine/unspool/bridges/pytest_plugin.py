@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Take part in this run where the option says so."""
     if config.getoption("unspool") and not config.getoption("collectonly", default=False):
-        from unspool.bridges.pytest_keeping import Keeping
+        from unspool.bridges.pytest_keeping import Keeping  # a run without the option loads nothing
 
         config.pluginmanager.register(Keeping(config), _KEEPING)
 
@@ -43,6 +43,7 @@ def unspool_recorder(request: pytest.FixtureRequest) -> Iterator[Recorder]:
     if keeping is not None:
         yield keeping.recorder_of(request.node)
         return
+    # Only a test that asks for it needs all this.
     from unspool.recorder.recorder import Recorder
     from unspool.store.memory import MemoryStore
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import struct
 import zlib
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Final
 
@@ -97,8 +98,6 @@ MIN_PATCH_BYTES: Final = _HEADER.size + _BSDIFF_HEADER.size + 3 * _SMALLEST_BZ2
 
 def binary_available() -> bool:
     """Whether bsdiff4 is installed."""
-    from importlib.util import find_spec  # only convert and the recorder ask
-
     try:
         return find_spec("bsdiff4") is not None
     except ValueError:
@@ -107,7 +106,7 @@ def binary_available() -> bool:
 
 def _bsdiff4() -> ModuleType:
     try:
-        import bsdiff4
+        import bsdiff4  # an extra
     except ImportError:
         raise MissingBinaryCodec(
             "the binary strategy needs bsdiff4, which is not installed; "

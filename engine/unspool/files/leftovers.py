@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -106,13 +107,11 @@ def _made() -> tuple[Path, int]:
 
 
 def _remove_folder(folder: Path) -> None:
-    import shutil
-
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep_once() -> None:
-    import tempfile
+    import tempfile  # most programs never need it
 
     global _has_swept
     if _has_swept:

@@ -18,7 +18,6 @@ from unspool.control import Back, ControlServer, ControlUnavailable, Instance, J
 from unspool.errors import UnspoolError
 from unspool.live.cells import NotOfTheAgent, state_cell
 from unspool.live.link import Door, Link
-from unspool.live.processes import waits_in
 from unspool.live.taking import Taking
 from unspool.model.values import Value
 from unspool.recorder import Recorder
@@ -276,6 +275,10 @@ class Host:
                     self._travel.recorded(message)
             case "site":
                 self._taking.site(message)
+            case "notes":
+                moment = message.get("t")
+                for note in message["notes"] if isinstance(message.get("notes"), list) else ():
+                    self._taking.note(note, moment if type(moment) is int else None)
             case "say":
                 place = self._taking.place_of(message.get("site"))
                 self._tell(message.get("text"), "info", "" if place is None else f" ({place})")
@@ -376,7 +379,6 @@ class Travel:
         self._host = host
         self._recorder = recorder
         self._file = file
-        self._pid = program.pid
         self._home: int | None = None
         """The entry that the program was at before it was put back to be looked at."""
         self._has_landed = threading.Event()
@@ -469,9 +471,6 @@ class Travel:
             self._become(at=None, looking=False)
             raise
 
-    def _place(self) -> str:
-        return waits_in(self._pid) or "the program's own code"
-
     def _answered(self, request: Request, message: Mapping[str, Value], seq: int | None) -> None:
         """Ask the agent, and answer the request with what it says.
 
@@ -479,7 +478,7 @@ class Travel:
             UnspoolError: it refuses, or is gone.
         """
         said = self._host.ask_agent(
-            message, _JUMP_WITHIN_S + _ENDING_S, lambda: request.waiting(f"the main thread is in {self._place()}")
+            message, _JUMP_WITHIN_S + _ENDING_S, lambda: request.waiting("the program's own code is running")
         )
         if not said.get("ok"):
             raise UnspoolError(str(said.get("why") or "the program refused")[:_MOST_SAID])

@@ -13,6 +13,7 @@ JMESPath's rule. Where a function is given what it cannot take, as `length` of n
 from __future__ import annotations
 
 import builtins
+import dis
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
@@ -393,8 +394,6 @@ def _names_in(code: CodeType) -> Iterator[str]:
 
 def _free_names(code: CodeType) -> Iterator[str]:
     """Yield the names that an expression looks up as variables that it does not set itself."""
-    import dis
-
     for step in dis.get_instructions(code):
         if step.opname in ("LOAD_NAME", "LOAD_GLOBAL"):
             yield str(step.argval)

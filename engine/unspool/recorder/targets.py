@@ -147,7 +147,7 @@ def spools(base: str | os.PathLike[str] | None) -> list[str]:
     Raises:
         UnreadableSource: the folder cannot be read.
     """
-    from unspool.store.postgres.spool import is_spool, spools_folder
+    from unspool.store.postgres.spool import is_spool, spools_folder  # only recordings for servers need it
 
     place = spools_folder(base)
     try:
@@ -178,6 +178,7 @@ def ship(
         ConfigError: an address that names no history.
         StorageFailed, MissingExtra: see `ship_spool`.
     """
+    # Only recordings for servers need all this.
     from unspool.store.postgres.connection import parse_target
     from unspool.store.postgres.shipping import ship_spool
     from unspool.store.postgres.spool import address_of, is_spool, spool_folder

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from unspool.model.addresses import is_postgres
-from unspool.sources.entries import MERGE_PREFIX, Reading
-from unspool.sources.probe import Probe, Shape
-from unspool.sources.selecting import format_of, is_file_like
+from unspool.sources.probe import Probe
 
 MOST: Final = 1_000
 """Parts that are listed; a source with more of them is better asked by name."""
@@ -41,47 +37,6 @@ class Choice:
 
 Choices = Callable[[Probe], tuple[Choice, ...]]
 """What the module of a format offers as `choices`, where its files can hold several parts."""
-
-
-def choices_of(source: str, format_name: str | None = None) -> tuple[Choice, ...]:
-    """Return the parts of a source that can be shown one by one; nothing where there is only one.
-
-    Args:
-        source: as for `open_history`.
-        format_name: its format, when the content does not tell.
-
-    Raises:
-        UnreadableSource: it is missing, unreadable, or of no known format.
-    """
-    if is_postgres(source):
-        from unspool.sources.formats.langgraph_postgres import checkpoint_choices
-
-        return checkpoint_choices(source)
-    if source.startswith(MERGE_PREFIX):
-        from unspool.sources.formats.merged import merged_choices
-
-        return merged_choices(source)
-    if not is_file_like(source):
-        return ()
-    probe, chosen = format_of(Path(source), Reading(format=format_name, follow=False))
-    if chosen.module is None:
-        return ()
-    parts: Choices | None = getattr(chosen.load(), "choices", None)
-    return () if parts is None else parts(probe)
-
-
-def very_many(source: str, format_name: str | None = None) -> tuple[Choice, ...]:
-    """Return the parts of a source that has more of them than `MANY`; nothing for any other.
-
-    Only databases are looked at, which tell without being read.
-
-    Raises:
-        UnreadableSource: see `choices_of`.
-    """
-    if not is_postgres(source) and (not is_file_like(source) or Probe(Path(source)).shape is not Shape.SQLITE):
-        return ()
-    found = choices_of(source, format_name)
-    return found if len(found) > MANY else ()
 
 
 def by_thread(rows: Iterable[tuple[str, str, int]]) -> tuple[Choice, ...]:

@@ -18,7 +18,8 @@ from unspool.query.doctor.blocks import DOUBT_META
 from unspool.recorder.recorder import Recorder
 from unspool.sources.entries import Reading
 from unspool.sources.foreign import feed
-from unspool.sources.opening import is_in_postgres, is_native, open_history
+from unspool.sources.native import is_native
+from unspool.sources.opening import is_in_postgres, open_history
 from unspool.store.file import FileStore
 
 

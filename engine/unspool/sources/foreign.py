@@ -1,4 +1,8 @@
-"""Reading a source from a thread: one whose past is lost if it is not read in time, or one that takes long to read."""
+"""Opening foreign sources: each is read into a temporary native file, and a thread reads on where there is more to come.
+
+A source whose past is lost if it is not read in time is followed from a thread, and so is one that takes long to read.
+Which parts a source has, each of which can be opened alone, stands here too.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,18 @@ from typing import Final
 from unspool.errors import UnreadableSource, UnspoolError
 from unspool.files.leftovers import ScratchFolder
 from unspool.history.verdict import COMPLETE, Feeder
+from unspool.model.addresses import is_postgres
 from unspool.opened import OpenHistory
 from unspool.recorder.recorder import Recorder
-from unspool.sources.entries import Reading
+from unspool.sources.choices import MANY, Choice, Choices
+from unspool.sources.entries import MERGE_PREFIX, Reading
 from unspool.sources.feeder import SourceFeeder
 from unspool.sources.formats.directory import DirectoryReader
+from unspool.sources.formats.merged import merged_choices
 from unspool.sources.formats.rewritten import SETTLE_NS, SavesReader
-from unspool.sources.selecting import select_reader
+from unspool.sources.native import is_native, open_native
+from unspool.sources.probe import Probe, Shape
+from unspool.sources.selecting import format_of, is_file_like, select_reader
 from unspool.sources.sqlite_files import side_files
 from unspool.sources.watch import FileWatcher
 from unspool.store.file import FileStore
@@ -166,7 +175,7 @@ def feed(
     Raises:
         UnreadableSource, ConfigError: see `open_history`.
     """
-    selected = select_reader(source, reading, resources, wait=not grows)
+    selected = select_reader(source, reading, resources, wait=not grows, open_part=_open_part)
     resources.callback(selected.reader.close)
     feeder = SourceFeeder(selected.name, selected.reader, recorder, selected.hidden_path)
     feeder.tell = reading.progress
@@ -175,6 +184,13 @@ def feed(
     except UnreadableSource as error:
         raise UnreadableSource(feeder.shown(str(error))) from None
     return feeder
+
+
+def _open_part(source: str, reading: Reading) -> OpenHistory:
+    """Open one of several recordings that are merged; see `MergedReader`."""
+    if is_native(source, None):
+        return open_native(Path(source), {})
+    return open_foreign(source, reading, identity=None, wait=True)
 
 
 def _begin(feeder: SourceFeeder, reading: Reading, resources: ExitStack, target: tuple[Path, ...]) -> None:
@@ -196,11 +212,49 @@ def _begin(feeder: SourceFeeder, reading: Reading, resources: ExitStack, target:
 
 
 def _follow(feeder: SourceFeeder, reading: Reading, resources: ExitStack) -> None:
-    # Commands that look once never need threads and watches.
-
     if feeder.target_paths or Follower.is_needed(feeder):
         follower = Follower(feeder, poll=reading.poll, watches=reading.follow)
         resources.callback(follower.stop)
         # A thread that reads a large source must end before it is waited for.
         resources.callback(feeder.cancel)
         follower.start(reads_at_once=bool(feeder.target_paths))
+
+
+def choices_of(source: str, format_name: str | None = None) -> tuple[Choice, ...]:
+    """Return the parts of a source that can be shown one by one; nothing where there is only one.
+
+    Args:
+        source: as for `open_history`.
+        format_name: its format, when the content does not tell.
+
+    Raises:
+        UnreadableSource: it is missing, unreadable, or of no known format.
+    """
+    if is_postgres(source):
+        # Its driver is an extra, and only such addresses need it.
+        from unspool.sources.formats.langgraph_postgres import checkpoint_choices
+
+        return checkpoint_choices(source)
+    if source.startswith(MERGE_PREFIX):
+        return merged_choices(source)
+    if not is_file_like(source):
+        return ()
+    probe, chosen = format_of(Path(source), Reading(format=format_name, follow=False))
+    if chosen.module is None:
+        return ()
+    parts: Choices | None = getattr(chosen.load(), "choices", None)
+    return () if parts is None else parts(probe)
+
+
+def very_many(source: str, format_name: str | None = None) -> tuple[Choice, ...]:
+    """Return the parts of a source that has more of them than `MANY`; nothing for any other.
+
+    Only databases are looked at, which tell without being read.
+
+    Raises:
+        UnreadableSource: see `choices_of`.
+    """
+    if not is_postgres(source) and (not is_file_like(source) or Probe(Path(source)).shape is not Shape.SQLITE):
+        return ()
+    found = choices_of(source, format_name)
+    return found if len(found) > MANY else ()

@@ -5,24 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
 
 from unspool.delta.identity import canonical_identity
 from unspool.model.addresses import is_postgres
 from unspool.model.limits import Limits, asked_for
 from unspool.model.paths import parse_path
 from unspool.opened import OpenHistory
-from unspool.store.file import FileStore
-from unspool.store.schema import APPLICATION_ID
-from unspool.store.wal import kept_log
-
-_SQLITE_MAGIC: Final = b"SQLite format 3\x00"
-_APPLICATION_ID_AT: Final = slice(68, 72)
-"""Where an SQLite header keeps the application id."""
-_NATIVE_NAMES: Final = ("unspool", "native")
-_NATIVE_SUFFIX: Final = ".unspool"
-_SCHEMA_BYTES: Final = 1 << 16
-_NATIVE_TABLES: Final = (b"segment(", b"block(", b"block_data(", b"tail(")
+from unspool.sources.native import NATIVE_NAMES, is_native, open_native
 
 
 def open_history(
@@ -75,13 +64,10 @@ def open_history(
         return _open_postgres(name, keys)
     if is_native(name, format):
         if select:
-            from unspool.sources.registry import NATIVE, check_parts
+            from unspool.sources.registry import NATIVE, check_parts  # see below
 
             check_parts(NATIVE, select)
-        path = Path(name)
-        store = FileStore.open(path)
-        # What the caller says goes before what the file was told; an empty key leaves a list to detection again.
-        return OpenHistory(store, identity={**store.identity(), **keys}, path=path)
+        return open_native(Path(name), keys)
     # Everything that foreign formats need takes longer to import than a native file takes to open.
     from unspool.sources.entries import Reading
 
@@ -96,44 +82,14 @@ def open_history(
         progress=progress,
     )
     if cache and wait and not follow:
-        from unspool.sources.source_cache import open_through_cache
+        from unspool.sources.source_cache import (
+            open_through_cache,  # reads what is kept without all that reads sources
+        )
 
         return open_through_cache(name, reading, identity=keys)
-    from unspool.sources.foreign import open_foreign
+    from unspool.sources.foreign import open_foreign  # see above: all that reads sources
 
     return open_foreign(name, reading, identity=keys, wait=wait)
-
-
-def is_native(source: str, format_name: str | None) -> bool:
-    """Say whether a source is to be opened as a native file: by its content, or because the user says so."""
-    if format_name is not None and not is_postgres(source):
-        return format_name in _NATIVE_NAMES
-    path = Path(source)
-    try:
-        # Opening a pipe would wait for whoever writes to it.
-        if not path.is_file():
-            return False
-        with path.open("rb") as stream:
-            head = stream.read(_APPLICATION_ID_AT.stop)
-    except (OSError, ValueError):
-        # Not a file, or one that cannot be read: why is told where it is opened.
-        return False
-    return head.startswith(_SQLITE_MAGIC) and head[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4)
-
-
-def was_native(source: str) -> bool:
-    """Say whether a file that is damaged may have been a native one, or its log: by its name, or the tables it tells of."""
-    path = Path(source)
-    try:
-        if is_postgres(source) or not path.is_file():
-            return False
-        if path.suffix == _NATIVE_SUFFIX or kept_log(path) is not None:
-            return True
-        with path.open("rb") as stream:
-            head = stream.read(_SCHEMA_BYTES)
-    except (OSError, ValueError):
-        return False
-    return head.startswith(_SQLITE_MAGIC) and all(b"CREATE TABLE " + table in head for table in _NATIVE_TABLES)
 
 
 def is_in_postgres(source: str, format_name: str | None) -> bool:
@@ -145,8 +101,8 @@ def is_in_postgres(source: str, format_name: str | None) -> bool:
     if not is_postgres(source):
         return False
     if format_name is not None:
-        return format_name in _NATIVE_NAMES
-    from unspool.sources.formats.langgraph_postgres import holds_histories
+        return format_name in NATIVE_NAMES
+    from unspool.sources.formats.langgraph_postgres import holds_histories  # its driver is an extra
 
     return holds_histories(source)
 

@@ -18,7 +18,9 @@ from unspool.files.private import create_private
 from unspool.model.addresses import is_postgres
 from unspool.sources.documents import DOCUMENT_KINDS
 from unspool.sources.entries import GIT_PREFIX, MERGE_PREFIX, STANDARD_INPUT, Reader, Reading
+from unspool.sources.formats.merged import OpenPart, open_merged
 from unspool.sources.lines import ItemsReader, LinesReader
+from unspool.sources.native import is_native
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.registry import GIT, MERGED, NATIVE, Format, check_parts, detect, format_named
 
@@ -128,7 +130,7 @@ class Selected:
     hidden_path: Path | None = None
 
 
-def select_reader(source: str, reading: Reading, undo: ExitStack, *, wait: bool) -> Selected:
+def select_reader(source: str, reading: Reading, undo: ExitStack, *, wait: bool, open_part: OpenPart) -> Selected:
     """Return the reader for a source.
 
     Args:
@@ -136,6 +138,7 @@ def select_reader(source: str, reading: Reading, undo: ExitStack, *, wait: bool)
         reading: how to read.
         undo: takes what must be let go of besides the reader.
         wait: standard input is read to its end first.
+        open_part: opens one of several files that the source names.
 
     Raises:
         UnreadableSource: it is missing, unreadable, or of no known format.
@@ -144,7 +147,7 @@ def select_reader(source: str, reading: Reading, undo: ExitStack, *, wait: bool)
     if source.startswith(GIT_PREFIX):
         return _git(source, reading)
     if source.startswith(MERGE_PREFIX):
-        return _merged(source, reading)
+        return _merged(source, reading, open_part)
     if is_postgres(source):
         # Its driver is an extra, and only such addresses need it.
         from unspool.sources.formats.langgraph_postgres import open_checkpoints
@@ -222,13 +225,7 @@ def format_of(path: Path, reading: Reading) -> tuple[Probe, Format]:
         UnreadableSource, ConfigError: see `select_reader`.
     """
     probe = _probe(path, reading)
-    return probe, NATIVE if _is_native(probe, reading) else _chosen(probe, reading)
-
-
-def _is_native(probe: Probe, reading: Reading) -> bool:
-    from unspool.sources.opening import is_native
-
-    return is_native(str(probe.path), reading.format)
+    return probe, NATIVE if is_native(str(probe.path), reading.format) else _chosen(probe, reading)
 
 
 def _probe(path: Path, reading: Reading, *, is_growing: bool = False) -> Probe:
@@ -274,7 +271,7 @@ def _git(source: str, reading: Reading) -> Selected:
     return Selected(target.name, open_git(target, reading.limits))
 
 
-def _merged(source: str, reading: Reading) -> Selected:
+def _merged(source: str, reading: Reading, open_part: OpenPart) -> Selected:
     if reading.format is not None and format_named(reading.format) is not MERGED:
         raise ConfigError(
             f"files that are merged are each of a format of their own; leave --format {reading.format} out"
@@ -282,9 +279,7 @@ def _merged(source: str, reading: Reading) -> Selected:
     if reading.time:
         raise ConfigError("files that are merged name their own times; leave --time out")
     check_parts(MERGED, reading.select)
-    from unspool.sources.formats.merged import open_merged
-
-    return Selected(*open_merged(source, reading))
+    return Selected(*open_merged(source, reading, open_part))
 
 
 def _standard_input(reading: Reading, undo: ExitStack, *, wait: bool) -> Selected:

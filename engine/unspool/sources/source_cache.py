@@ -27,10 +27,12 @@ import platformdirs
 
 from unspool.errors import UnreadableSource, UnspoolError
 from unspool.files.private import drop_lock, make_folder, take_lock
+from unspool.files.whole import write_whole
 from unspool.history.verdict import FINISHED, ChainFault, Progress, Verdict
 from unspool.model.addresses import is_postgres
 from unspool.model.progress import Cancelled
 from unspool.opened import OpenHistory
+from unspool.sources.chains import ChainedReader
 from unspool.sources.entries import GIT_PREFIX, STANDARD_INPUT, Reading
 from unspool.store.file import FileStore
 
@@ -203,8 +205,7 @@ def _asked(source: str, where: str, reading: Reading) -> str:
 @lru_cache(maxsize=1)
 def program() -> str:
     """Return what differs as soon as another version of the program, or of what it reads with, would read."""
-    folder = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120
-    stamps = sorted(str(stamp) for stamp in _code(folder))
+    stamps = sorted(str(stamp) for stamp in _code(str(Path(__file__).parents[1])))
     packages = [name for name in _OPTIONAL if _is_there(name)]
     if not stamps:
         # It runs from an archive.
@@ -398,9 +399,6 @@ class _Keeper:
         return KeptFeeder(feeder.source_name, verdict, watched, feeder.chain_faults, feeder.close)
 
     def _keep(self, feeder: SourceFeeder, verdict: Verdict, watched: tuple[Path, ...], file: Path) -> None:
-        from unspool.files.whole import write_whole
-        from unspool.sources.chains import ChainedReader
-
         with _locked(self.folder) as is_ours:
             if not is_ours:
                 return

@@ -415,7 +415,7 @@ def _plain(name: bytes) -> bytes:
 
 
 def _event_kinds() -> list[type[FileSystemEvent]]:
-    from watchdog import events
+    from watchdog import events  # not loaded where the kernel tells of changes itself
 
     # Opening and reading are left out: reading the file ourselves must not wake us again.
     return [events.FileCreatedEvent, events.FileModifiedEvent, events.FileMovedEvent, events.FileDeletedEvent,

@@ -16,12 +16,12 @@ from unspool.store.layout import FileConnection
 from unspool.store.protocol import Columns, Draft, RecordRun
 from unspool.store.reader import FileReader
 from unspool.store.recordings import KEY as IDENTITY
-from unspool.store.recordings import identity_in
+from unspool.store.recordings import identity_in, read_recordings
 from unspool.store.tail import readable_rows
 
 if TYPE_CHECKING:
     from unspool.store.keeping import Keep
-    from unspool.store.recordings import Ending, Recording
+    from unspool.store.recordings import Ending, Recording, read_recordings
     from unspool.store.writer import FileWriter
 
 Block = tuple[int, int]
@@ -327,8 +327,6 @@ class FileStore:
 
     def recordings(self) -> tuple[Recording, ...]:
         """Return with which settings the file was recorded; nothing where it does not say."""
-        from unspool.store.recordings import read_recordings
-
         return self._reader.call(read_recordings)
 
     def note_identity(self, identity: Mapping[str, str]) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import random
 import socket
 import struct
+import subprocess
+import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -211,7 +217,13 @@ def dawdle(place: Listening) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("ask", [b"[" + b'{"event":"login","cid":1},' * 2_000 + b"{}]", b""], ids=["asks", "pings"])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(b"[" + b'{"event":"login","cid":1},' * 2_000 + b"{}]", id="asks", marks=pytest.mark.slow),
+        pytest.param(b"", id="pings"),
+    ],
+)
 def test_whoever_does_not_read_answers_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: bytes) -> None:
     monkeypatch.setattr(connections, "_MOST_UNREAD_BYTES", 10_000)
     with listening(tmp_path) as place:
@@ -264,6 +276,69 @@ def test_what_means_nothing_is_left_out_counted_and_told(tmp_path: Path) -> None
         assert state["m"] == 2
         assert meta["missing_before"]["unreadable"] >= 10
     assert any("was left out" in words for words in said)
+
+
+def test_a_host_that_is_more_than_a_name_gets_into_no_script(place: Listening) -> None:
+    text = f'GET /{place.token}/shim.js HTTP/1.1\r\nHost: localhost:1"+alert(1)+"\r\nConnection: close\r\n\r\n'
+    with socket.create_connection(("127.0.0.1", place.port), 20) as connection:
+        connection.sendall(text.encode())
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert answer.startswith(b"HTTP/1.1 4") or (
+        b"alert" not in answer and f"localhost:{place.port}/".encode() in answer
+    )
+
+
+def test_a_page_asks_first_and_reads_the_answer(place: Listening) -> None:
+    connection = http.client.HTTPConnection("localhost", place.port, timeout=20)
+    page = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST"}
+    connection.request("OPTIONS", "/v1/shop", headers=page)
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (204, b"")
+    assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+    assert "authorization" in answer.headers["Access-Control-Allow-Headers"]
+    connection.request("HEAD", f"/{place.token}/shim.js", headers=page)
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (200, b"")
+    # On the same connection still.
+    connection.request("POST", "/v1/shop", b'{"state": 1}', {**page, "Authorization": f"Bearer {place.token}"})
+    answer = connection.getresponse()
+    assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+    assert json.loads(answer.read())["recorded"] == 1
+    connection.close()
+
+
+def test_a_full_disk_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "unspool_tui.cli", "listen", "--port", "0", str(tmp_path)]
+    # No file may grow beyond that.
+    script = f"import os, resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); os.execv({words[0]!r}, {words!r})"
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        *_, post = (process.stderr.readline() for _ in range(4))
+        address = post.split(" to ")[1].strip().replace("NAME", "big")
+        recorded = 0
+        for number in range(400):
+            line = json.dumps({"state": {"n": number, "text": random_text(number)}}).encode()
+            try:
+                with urllib.request.urlopen(address, line, timeout=20) as answer:
+                    recorded = json.loads(answer.read())["entries"]
+            except urllib.error.HTTPError as error:
+                told = json.loads(error.read())
+                assert (error.code, told["recorded"]) == (507, 0)
+                assert "big.unspool" in told["message"]
+                break
+        else:
+            raise AssertionError("the disk never was full")
+        with urllib.request.urlopen(address.replace("/v1/big", "/shim.js"), timeout=20) as answer:
+            assert answer.status == 200
+        process.terminate()
+        assert process.wait(20) == 0
+    assert recorded > 3
+    assert length_of(tmp_path / "big.unspool") == recorded
+
+
+def random_text(seed: int) -> str:
+    """Return a text that does not pack."""
+    return random.Random(seed).randbytes(5_000).hex()
 
 
 def test_options_that_mean_nothing_are_refused_at_once(tmp_path: Path) -> None:

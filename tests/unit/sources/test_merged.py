@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from unspool import MISSING, Recorder, open_history
 from unspool.errors import ConfigError, UnreadableSource
 from unspool.model.entries import EntryKind
-from unspool.sources.choices import choices_of
+from unspool.sources.foreign import choices_of
 from unspool.sources.formats.merged import files_of, merged_name
 from unspool_tui.cli import run
 

@@ -402,7 +402,7 @@ for attempt in (lambda address: unspool.Recorder(address, on_error="raise"), uns
 
 async def test_the_app_follows_it_and_remembers_no_password(address: str, tmp_path: Path) -> None:
     from tui.tui_driver import drive, make_app
-    from unspool_tui.source import Source, distinct_names
+    from unspool_tui.source import NamedSource, distinct_names
 
     with Recorder(address, on_error="raise") as recorder:
         recorder.record({"n": 0}, "begin")
@@ -412,7 +412,7 @@ async def test_the_app_follows_it_and_remembers_no_password(address: str, tmp_pa
                 recorder.record({"n": 1}, "onward")
                 await driver.until(lambda: "onward" in driver.text())
                 assert "s3cret" not in driver.text()
-    assert "s3cret" not in Source(address).key + distinct_names([address])[0]
+    assert "s3cret" not in NamedSource(address).key + distinct_names([address])[0]
 
 
 def test_settings_of_recordings_are_kept_like_a_file_keeps_them(address: str, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unspool.errors import MissingExtra
+from unspool.model.limits import asked_for, use
 from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def listen_command(
         if (error.name or "").partition(".")[0] not in ("h11", "wsproto"):
             raise
         raise MissingExtra("listening needs h11 and wsproto; run `pip install 'unspool[listen]'`") from None
+    # A limit that means nothing in the environment is told now; and the environment is not asked with every message.
+    use(asked_for())
     listener = Listener(
         folder,
         port=port,

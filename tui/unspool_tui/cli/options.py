@@ -22,7 +22,7 @@ from unspool_tui.rendering.sanitize import visible
 if TYPE_CHECKING:
     from unspool.history.history import History, StateView
     from unspool.history.verdict import Verdict
-    from unspool_tui.source import Source
+    from unspool_tui.source import NamedSource
 
 _SHOWN_PROBLEMS: Final = 3
 
@@ -223,11 +223,11 @@ def keep_matching(common: Common, history: History) -> None:
     keep_identity(source_of(common, follow=False), common.identity)
 
 
-def source_of(common: Common, *, follow: bool) -> Source:
+def source_of(common: Common, *, follow: bool) -> NamedSource:
     """Return the source of a call as it is opened: with the identity keys that are remembered of it."""
-    from unspool_tui.source import Source, with_identity  # the program's help needs no source
+    from unspool_tui.source import NamedSource, with_identity  # the program's help needs no source
 
-    source = Source(
+    source = NamedSource(
         common.source,
         format=common.format,
         identity=common.identity,
@@ -268,9 +268,9 @@ def _bookmarks(common: Common, history: History, text: str) -> list[int]:
     if "mark:" not in text:
         return []
     from unspool_tui.places import state_folder
-    from unspool_tui.session import Session
+    from unspool_tui.session import SourceSession
 
-    place = Session.of(history, state_folder(), source_of(common, follow=False).place_key).place
+    place = SourceSession.of(history, state_folder(), source_of(common, follow=False).place_key).place
     return sorted(place.bookmarks)
 
 

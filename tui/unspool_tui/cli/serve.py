@@ -60,7 +60,7 @@ def serve_command(
     """Open each SOURCE in a web browser, side by side as tabs; each visitor gets a screen of their own."""
     try:
         from unspool_tui.serving.server import Served, Server  # the other command of this module goes without
-        from unspool_tui.serving.visit import Limits  # the other command of this module goes without
+        from unspool_tui.serving.visit import VisitLimits  # the other command of this module goes without
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in ("aiohttp", "textual_serve"):
             raise
@@ -80,7 +80,7 @@ def serve_command(
         port=port,
         visitors=visitors,
         names=names,
-        limits=Limits(idle_s=idle * 60 or None),
+        limits=VisitLimits(idle_s=idle * 60 or None),
     )
     Server(served).run(lambda: _tell(common, sources, served))
     return 0

@@ -12,11 +12,11 @@ from unspool.query.entry_names import find_place, looks_like_place
 from unspool_tui.actions import BY_ID
 from unspool_tui.controls import navigation, search
 from unspool_tui.rendering.help_lines import help_rows
-from unspool_tui.screens.menu import Menu, MenuLine, Palette
+from unspool_tui.screens.menu import ActionPalette, Menu, MenuLine
 from unspool_tui.screens.messages import log_rows
-from unspool_tui.screens.modal import Reader
+from unspool_tui.screens.modal import ReaderScreen
 from unspool_tui.view import moves
-from unspool_tui.worker import Kind
+from unspool_tui.worker import QuestionKind
 
 if TYPE_CHECKING:
     from unspool_tui.screens.protocols import HistoryScreen
@@ -33,7 +33,7 @@ def palette(main: HistoryScreen) -> None:
         else:
             go_to(main, text)
 
-    main.open(Palette(main), typed)
+    main.open(ActionPalette(main), typed)
 
 
 def go_to(main: HistoryScreen, text: str) -> None:
@@ -60,7 +60,7 @@ def go_to(main: HistoryScreen, text: str) -> None:
 def show_help(main: HistoryScreen) -> None:
     """Show what can be done here."""
     view, keymap, glyphs = main.view, main.keymap, main.pen.glyphs
-    main.open(Reader("Help", lambda width: help_rows(view, keymap, glyphs, width)))
+    main.open(ReaderScreen("Help", lambda width: help_rows(view, keymap, glyphs, width)))
 
 
 def theme(main: HistoryScreen) -> None:
@@ -83,7 +83,7 @@ def theme(main: HistoryScreen) -> None:
 def show_log(main: HistoryScreen) -> None:
     """Show what the app told, and what is wrong with the source."""
     told, verdict = main.messages.all(), main.scene.history.verdict
-    main.open(Reader("Messages", lambda width: log_rows(told, verdict, width), at_end=True))
+    main.open(ReaderScreen("Messages", lambda width: log_rows(told, verdict, width), at_end=True))
 
 
 def reread(main: HistoryScreen) -> None:
@@ -100,8 +100,8 @@ def escape(main: HistoryScreen) -> None:
         main.flash_text = None
         main.repaint()
     if view.search.running:
-        main.worker.cancel(Kind.SEARCH)
-        main.work.end(Kind.SEARCH)
+        main.worker.cancel(QuestionKind.SEARCH)
+        main.work.end(QuestionKind.SEARCH)
         main.apply(replace(view, search=replace(view.search, running=False)))
         looked_at = f"{view.search.looked_at:,} of {view.count:,} entries"
         main.flash(f"stopped after {looked_at}; what was found so far is partial", "warning")

@@ -6,32 +6,32 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from unspool.errors import UnspoolError
-from unspool_tui.copy_values import YANKS, copy_text, yank_text
+from unspool_tui.copy_values import COPY_KINDS, COPY_VALUE, CopyKind, copy_text
 from unspool_tui.rendering import format_units
 from unspool_tui.screens.menu import Menu, MenuLine
 from unspool_tui.screens.protocols import HistoryScreen
 
 
-def yank(main: HistoryScreen) -> None:
+def ask_copy(main: HistoryScreen) -> None:
     """Ask what to copy, and copy it."""
-    choices = [MenuLine(kind.key, kind.label, kind.name, kind.why_not(main.view)) for kind in YANKS]
+    known = {kind.key: kind for kind in COPY_KINDS}
+    choices = [MenuLine(kind.key, kind.label, kind.key, kind.why_not(main.view)) for kind in COPY_KINDS]
 
-    def chosen(name: str | None) -> None:
-        if name is not None:
-            yank_kind(main, name)
+    def chosen(key: str | None) -> None:
+        if key is not None:
+            copy_kind(main, known[key])
 
     main.open(Menu("Copy", choices), chosen)
 
 
-def yank_kind(main: HistoryScreen, name: str) -> None:
+def copy_kind(main: HistoryScreen, kind: CopyKind) -> None:
     """Copy one kind of thing and say what went where."""
-    kind = next(kind for kind in YANKS if kind.name == name)
     reason = kind.why_not(main.view)
     if reason:
         main.flash(f"{kind.label}: {reason}", "warning")
         return
     try:
-        text = yank_text(kind, main.scene.history, main.view, main.scene.current(main.view))
+        text = kind.text(main.scene.history, main.view, main.scene.current(main.view))
     except UnspoolError as error:
         main.flash(str(error), "error")
         return
@@ -43,7 +43,7 @@ def yank_kind(main: HistoryScreen, name: str) -> None:
 def copy_selected(main: HistoryScreen) -> None:
     """Copy the selected value; without one, say how to leave and how to copy."""
     if main.view.selected:
-        yank_kind(main, "value")
+        copy_kind(main, COPY_VALUE)
     else:
         main.flash(f"nothing is selected to copy; {main.keymap.shown('quit')} leaves unspool", "warning")
 
@@ -56,7 +56,7 @@ def export(main: HistoryScreen) -> None:
 
 
 CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
-    "yank": yank,
+    "yank": ask_copy,
     "copy": copy_selected,
     "export": export,
 }

@@ -15,7 +15,7 @@ from unspool_tui.view import moves
 from unspool_tui.view.change_list import Item, Shown
 from unspool_tui.view.model import SPEEDS, Pane, View, Width
 from unspool_tui.view.outline import container_of
-from unspool_tui.worker import Kind, Reply
+from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
     from unspool.history.history import History
@@ -88,7 +88,7 @@ class _Journey:
         )
         look, _ = self._ahead[0]
         self.under_way = True
-        main.ask(Kind.TRAVEL, lambda: look(history, address, head, withdrawn), self)
+        main.ask(QuestionKind.TRAVEL, lambda: look(history, address, head, withdrawn), self)
 
     def __call__(self, reply: Reply) -> None:
         """Go where the answer leads, and on from there."""
@@ -106,7 +106,7 @@ class _Journey:
 
 
 def _travel(main: HistoryScreen, look: Look, where: str) -> None:
-    journey = main.askers.get(Kind.TRAVEL)
+    journey = main.askers.get(QuestionKind.TRAVEL)
     if not isinstance(journey, _Journey) or not journey.under_way:
         journey = _Journey(main)
     journey.go(look, where)

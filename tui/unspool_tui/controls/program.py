@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from unspool.control import Answer, ControlClient, Instance, served_at
+from unspool.control import Answer, ControlClient, Instance, TravelRefused, served_at
 from unspool.errors import UnspoolError
 from unspool_tui.screens.menu import Menu, MenuLine
-from unspool_tui.view.model import Program
+from unspool_tui.view.model import RecordingProgram
 
 if TYPE_CHECKING:
     from unspool_tui.screens.protocols import HistoryScreen
 
 LOOK_SECONDS: Final = 1.0
 """Between two looks whether a program serves the source by now."""
+_STEP_SECONDS: Final = 0.05
+"""Between two looks where the head is, while the program shows it."""
 _GREETING_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 10.0
 _MOST_TOLD: Final = 20
@@ -45,6 +47,7 @@ class ProgramWatch:
         self._file = file
         self._ended = threading.Event()
         self._told: tuple[Instance, ...] = ()
+        self._shown: int | None = None
         self._thread = threading.Thread(target=self._run, name="unspool-program", daemon=True)
 
     def start(self) -> None:
@@ -69,8 +72,24 @@ class ProgramWatch:
         with ControlClient(self._file, timeout=_GREETING_SECONDS) as client:
             self._tell(client.instances)
             while not self._ended.is_set():
-                if client.wait(LOOK_SECONDS):
+                program = self._main.view.program
+                follows = program is not None and program.follows
+                if client.wait(_STEP_SECONDS if follows else LOOK_SECONDS):
                     self._tell(client.instances)
+                if program is not None and follows:
+                    self._show_head(client, program)
+
+    def _show_head(self, client: ControlClient, program: RecordingProgram) -> None:
+        """Have the program show where the head went; where it left its line by itself, it is let go."""
+        head = self._main.view.head
+        if program.at is None or head in (program.at, self._shown):
+            return
+        self._shown = head
+        try:
+            client.look(head, instance=program.id, timeout=_ANSWER_SECONDS)
+        except TravelRefused as error:
+            self._main.call_later(partial(_tell_refusal, self._main, self._file, program, error))
+        self._tell(client.instances)
 
     def _tell(self, instances: tuple[Instance, ...]) -> None:
         if instances != self._told and not self._ended.is_set():
@@ -96,7 +115,12 @@ def _changed(main: HistoryScreen, instances: tuple[Instance, ...]) -> None:
     known = next((instance for instance in able if before is not None and instance.id == before.id), None)
     moved = next((instance for instance in able if instance.at is not None or instance.looking), None)
     shown = moved or known or (able[0] if able else None)
-    program = None if shown is None else _program_of(shown)
+    program = None
+    if shown is not None:
+        # What it was just asked to show, it does not show yet.
+        has_returned = before is not None and before.looking and not shown.looking
+        follows = before is not None and before.follows and shown is known and not has_returned
+        program = _program_of(shown, follows=follows)
     main.apply(replace(main.view, program=program))
     if before is None and program is not None:
         main.flash(f"{program.name} records into this and can be asked to go back (J)")
@@ -104,14 +128,15 @@ def _changed(main: HistoryScreen, instances: tuple[Instance, ...]) -> None:
         main.flash(f"{before.name} has ended", "warning")
 
 
-def _program_of(instance: Instance) -> Program:
-    return Program(
+def _program_of(instance: Instance, *, follows: bool) -> RecordingProgram:
+    return RecordingProgram(
         id=instance.id,
         name=instance.name,
         can=frozenset(instance.can),
         at=instance.at,
         looking=instance.looking,
         paused=instance.paused,
+        follows=follows,
     )
 
 
@@ -128,19 +153,26 @@ def jump(main: HistoryScreen) -> None:
         if what == "jump":
             _ask(main, f"goes on from #{seq:,}", lambda client, name: client.jump(seq, instance=name))
         elif what == "look":
-            _ask(main, f"shows #{seq:,}; R returns", lambda client, name: client.look(seq, instance=name))
+            look(main)
 
     main.open(Menu(f"Put {program.name} back", choices), chosen)
 
 
 def look(main: HistoryScreen) -> None:
-    """Have the program show the head."""
-    seq = main.view.head
-    _ask(main, f"shows #{seq:,}; R returns", lambda client, name: client.look(seq, instance=name))
+    """Have the program show the head, wherever it goes from here on."""
+    seq, program = main.view.head, main.view.program
+    if program is not None:
+        main.apply(replace(main.view, program=replace(program, follows=True)))
+    _ask(
+        main, f"shows #{seq:,} and follows the head; R returns", lambda client, name: client.look(seq, instance=name)
+    )
 
 
 def back(main: HistoryScreen) -> None:
     """Have the program go on from where it was."""
+    program = main.view.program
+    if program is not None:
+        main.apply(replace(main.view, program=replace(program, follows=False)))
     _ask(main, "goes on from where it was", lambda client, name: client.back(instance=name))
 
 
@@ -177,12 +209,19 @@ def _ask(main: HistoryScreen, done: str, ask: Callable[[ControlClient, str], Ans
             with ControlClient(file, timeout=_GREETING_SECONDS) as client:
                 answer = ask(client, name)
         except UnspoolError as error:
-            told = str(error).removeprefix(f"{os.fspath(file)}: ")
-            main.call_later(partial(main.flash, f"{program.name}: {told}", "error"))
+            main.call_later(partial(_tell_refusal, main, file, program, error))
         else:
             main.call_later(partial(_tell_answer, main, f"{program.name} {done}", answer))
 
     threading.Thread(target=work, name="unspool-command", daemon=True).start()
+
+
+def _tell_refusal(main: HistoryScreen, file: Path, program: RecordingProgram, error: UnspoolError) -> None:
+    told = str(error).removeprefix(f"{os.fspath(file)}: ")
+    now = main.view.program
+    if now is not None and not now.looking:
+        main.apply(replace(main.view, program=replace(now, follows=False)))
+    main.flash(f"{program.name}: {told}", "error")
 
 
 def _tell_answer(main: HistoryScreen, done: str, answer: Answer) -> None:

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from unspool.model.keys import format_path
-from unspool_tui.questions import Turn, check_question, check_search, search, turns, writes
-from unspool_tui.questions import Write as ValueWrite
+from unspool_tui.questions import AnswerChange, ValueWrite, check_question, check_search, search, turns, writes
 from unspool_tui.rendering import format_units
 from unspool_tui.screens.menu import Menu, MenuLine
 from unspool_tui.screens.modal import Prompt
 from unspool_tui.view import filters, moves
 from unspool_tui.view.filters import Keep, Rows
-from unspool_tui.view.model import Filter, Search
-from unspool_tui.worker import SLICE_SECONDS, Kind, Reply
+from unspool_tui.view.model import Filter, SearchState
+from unspool_tui.worker import SLICE_SECONDS, QuestionKind, Reply
 
 if TYPE_CHECKING:
     from unspool.history.history import StateView
@@ -51,7 +50,7 @@ def offering(main: HistoryScreen) -> Callable[[str], list[str]]:
         if reply.error is None:
             state.append(reply.value)
 
-    main.ask(Kind.PATHS, lambda: history.view(head), take)
+    main.ask(QuestionKind.PATHS, lambda: history.view(head), take)
     return lambda typed: expression_completions(state[0], typed) if state else []
 
 
@@ -59,7 +58,7 @@ def start_search(main: HistoryScreen, text: str) -> None:
     """Look through all entries; hits appear as they are found, and the head goes to the first."""
     hits = array("q")
     main.hit_paths = {}
-    main.view = replace(main.view, search=Search(text, hits, 0, True))
+    main.view = replace(main.view, search=SearchState(text, hits, 0, True))
     started = main.view.head
     arrived, unread = False, ""
 
@@ -79,7 +78,7 @@ def start_search(main: HistoryScreen, text: str) -> None:
         if reply.done and reply.error is None:
             main.flash(_told(found.found, text) + (f"; {unread}" if unread else ""), "warning" if unread else "text")
 
-    main.ask(Kind.SEARCH, lambda: search(main.scene.history, text, main.worker.withdrawn), take)
+    main.ask(QuestionKind.SEARCH, lambda: search(main.scene.history, text, main.worker.withdrawn), take)
     main.repaint()
 
 
@@ -91,8 +90,8 @@ def _told(found: int, text: str) -> str:
 
 def stop_search(main: HistoryScreen) -> None:
     """Forget the search, a running one too."""
-    main.worker.cancel(Kind.SEARCH)
-    main.apply(replace(main.view, search=Search()))
+    main.worker.cancel(QuestionKind.SEARCH)
+    main.apply(replace(main.view, search=SearchState()))
 
 
 def search_next(main: HistoryScreen) -> None:
@@ -140,7 +139,7 @@ def ask_filter(main: HistoryScreen) -> None:
 
 def start_filter(main: HistoryScreen, text: str) -> None:
     """Show only the entries that pass; without a text show all again."""
-    main.worker.cancel(Kind.FILTER)
+    main.worker.cancel(QuestionKind.FILTER)
     if not text:
         main.keep = None
         main.rows = Rows(main.view.total, first=main.view.first)
@@ -160,7 +159,7 @@ def start_filter(main: HistoryScreen, text: str) -> None:
         if reply.done:
             extend_rows(main, total, main.view.total)
 
-    main.ask(Kind.FILTER, lambda: _pass_through(keep, first, total), take)
+    main.ask(QuestionKind.FILTER, lambda: _pass_through(keep, first, total), take)
 
 
 def restore_filter(main: HistoryScreen, text: str) -> None:
@@ -237,9 +236,9 @@ def ask_bisect(main: HistoryScreen) -> None:
 def start_bisect(main: HistoryScreen, text: str) -> None:
     """Find where the answer to a question changes; the places become hits to travel between, as they are found."""
     hits = array("q")
-    found: list[Turn] = []
+    found: list[AnswerChange] = []
     main.hit_paths = {}
-    main.view = replace(main.view, search=Search(f"? {text}", hits, 0, True))
+    main.view = replace(main.view, search=SearchState(f"? {text}", hits, 0, True))
 
     def take(reply: Reply) -> None:
         search, told, complete = main.view.search, "", True
@@ -249,7 +248,7 @@ def start_bisect(main: HistoryScreen, text: str) -> None:
             search = replace(search, found=len(hits), looked_at=reply.value.looked_at)
             told, complete = reply.value.told, reply.value.complete
         if reply.done and not found:
-            search = Search()
+            search = SearchState()
         main.apply(replace(main.view, search=replace(search, running=not reply.done)))
         if told:
             many = "1 entry" if len(found) == 1 else f"{len(found):,} entries"
@@ -260,10 +259,10 @@ def start_bisect(main: HistoryScreen, text: str) -> None:
             _choose_turn(main, text, found)
 
     told = f"asking every entry: {text}"
-    main.ask(Kind.SEARCH, lambda: turns(main.scene.history, text, main.worker.withdrawn), take, told=told)
+    main.ask(QuestionKind.SEARCH, lambda: turns(main.scene.history, text, main.worker.withdrawn), take, told=told)
 
 
-def _choose_turn(main: HistoryScreen, text: str, found: list[Turn]) -> None:
+def _choose_turn(main: HistoryScreen, text: str, found: list[AnswerChange]) -> None:
     choices = [
         MenuLine(
             "", f"#{turn.seq}  {'holds' if turn.holds else 'no longer'}", str(turn.seq), f"{turn.old} → {turn.new}"
@@ -299,7 +298,7 @@ def list_writes(main: HistoryScreen) -> None:
         title = f"Writes of {format_path(address[-3:], root='')[:40]}{', ' if short else ''}{short}"
         main.open(Menu(title, choices, at=str(head)), chosen)
 
-    main.ask(Kind.TRAVEL, lambda: writes(history, address, head, withdrawn), take)
+    main.ask(QuestionKind.TRAVEL, lambda: writes(history, address, head, withdrawn), take)
 
 
 def ask_checks(main: HistoryScreen) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from unspool_tui.rendering.header import Label
 from unspool_tui.screens.menu import LateMenu, Menu, MenuLine
-from unspool_tui.worker import Kind, Reply
+from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
     from unspool.sources.choices import Choice
@@ -82,7 +82,7 @@ def choose_part(main: HistoryScreen) -> None:
     found: list[Choice] = []
 
     def look() -> tuple[Choice, ...]:
-        from unspool.sources.choices import choices_of  # read in the worker, which loads it too
+        from unspool.sources.foreign import choices_of  # read in the worker, which loads it too
 
         return choices_of(name, format_name)
 
@@ -103,7 +103,7 @@ def choose_part(main: HistoryScreen) -> None:
 
     menu = LateMenu("Show")
     main.open(menu, chosen)
-    main.ask(Kind.TASK, look, take)
+    main.ask(QuestionKind.TASK, look, take)
 
 
 def offer_many(main: HistoryScreen) -> None:
@@ -114,7 +114,7 @@ def offer_many(main: HistoryScreen) -> None:
     name, format_name = source.name, source.format
 
     def look() -> tuple[Choice, ...]:
-        from unspool.sources.choices import very_many  # read in the worker, which loads it too
+        from unspool.sources.foreign import very_many  # read in the worker, which loads it too
 
         return very_many(name, format_name)
 
@@ -130,7 +130,7 @@ def offer_many(main: HistoryScreen) -> None:
 
         main.open(Menu(f"{len(found):,} parts: show", _lines(found, {}), at=_ALL), chosen)
 
-    main.ask(Kind.TASK, look, take)
+    main.ask(QuestionKind.TASK, look, take)
 
 
 def _shown(found: Sequence[Choice], select: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from unspool_tui.screens.modal import Prompt
 from unspool_tui.view import moves
 from unspool_tui.view.model import Against, Pane
 from unspool_tui.view.outline import value_at
-from unspool_tui.worker import Kind, Reply
+from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
     from unspool_tui.screens.protocols import HistoryScreen
@@ -193,7 +193,7 @@ def check_identity(main: HistoryScreen, identity: Mapping[str, str], said: str =
 
         return unmatched(main.scene.history, identity)
 
-    main.ask(Kind.TASK, look, take)
+    main.ask(QuestionKind.TASK, look, take)
 
 
 CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {

@@ -18,8 +18,8 @@ from unspool_tui.panes.detail import NOTHING, Detail
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import (
     BLANK,
-    Frame,
     Glyphs,
+    PaneFrame,
     Row,
     Span,
     Spans,
@@ -120,7 +120,7 @@ class ChangesPane:
         rows = problem_rows(self._detail.problem, width, self._glyphs)
         return rows[index] if index < len(rows) else BLANK
 
-    def frame(self, view: View, *, stale: bool) -> Frame:
+    def frame(self, view: View, *, stale: bool) -> PaneFrame:
         """Return the frame: which two entries are compared, what is selected."""
         detail = self._detail
         arrow = self._glyphs.arrow
@@ -132,7 +132,7 @@ class ChangesPane:
                 title = f"#{detail.from_seq}{kinds[view.against]} {arrow} #{detail.request.head}"
         selected = on_grid(format_path(view.selected[-12:])[:200]) if view.selected else ""
         left = ((format_units.count(len(detail.changes), "atom"), "faint"),) if detail.changes else ()
-        return Frame(
+        return PaneFrame(
             Pane.CHANGES.value,
             "Changes",
             more=(
@@ -400,14 +400,14 @@ def _word_spans(parts: Parts, style: str, room: int) -> Spans:
 def _around_change(parts: Parts, room: int) -> Parts:
     """Drop what is far before the first difference and after the last, when all of it would not fit."""
     if sum(width_of(part.text) for part in parts) + 2 <= room or len(parts) < 2:
-        return tuple(Part(part.text[: room + 1], part.changed) for part in parts)
+        return tuple(TextPart(part.text[: room + 1], part.changed) for part in parts)
     near = max(3, min(_BEFORE_CHANGE, room // 4))
     first, *middle, last = parts
     if not first.changed and width_of(first.text) > near + 1:
-        first = Part("…" + crop(first.text[: -near - 1 : -1], near, "")[::-1], False)
+        first = TextPart("…" + crop(first.text[: -near - 1 : -1], near, "")[::-1], False)
     if not last.changed and width_of(last.text) > near + 1:
-        last = Part(crop(last.text[:near], near, "") + "…", False)
-    return (first, *(Part(part.text[: room + 1], part.changed) for part in middle), last)
+        last = TextPart(crop(last.text[:near], near, "") + "…", False)
+    return (first, *(TextPart(part.text[: room + 1], part.changed) for part in middle), last)
 
 
 def _child_row(item: Item, sheet: Sheet) -> Row:
@@ -428,14 +428,14 @@ LEAST_ALIKE: Final = 0.3
 """Below this share of common words the whole text counts as new: scattered highlights would not read."""
 
 
-class Part(NamedTuple):
+class TextPart(NamedTuple):
     """A piece of a text; `changed` when the other side does not have it."""
 
     text: str
     changed: bool
 
 
-Parts = tuple[Part, ...]
+Parts = tuple[TextPart, ...]
 
 
 def word_diff(old: str, new: str) -> tuple[Parts, Parts]:
@@ -450,21 +450,21 @@ def word_diff(old: str, new: str) -> tuple[Parts, Parts]:
     matcher = SequenceMatcher(None, old_words, new_words, autojunk=False)
     if matcher.ratio() < LEAST_ALIKE:
         return _all(old), _all(new)
-    left: list[Part] = []
-    right: list[Part] = []
+    left: list[TextPart] = []
+    right: list[TextPart] = []
     for tag, old_start, old_end, new_start, new_end in matcher.get_opcodes():
         _push(left, "".join(old_words[old_start:old_end]), tag != "equal")
         _push(right, "".join(new_words[new_start:new_end]), tag != "equal")
     return tuple(left), tuple(right)
 
 
-def _push(parts: list[Part], text: str, changed: bool) -> None:
+def _push(parts: list[TextPart], text: str, changed: bool) -> None:
     if text:
-        parts.append(Part(text, changed))
+        parts.append(TextPart(text, changed))
 
 
 def _all(text: str) -> Parts:
-    return (Part(text, True),) if text else ()
+    return (TextPart(text, True),) if text else ()
 
 
 def _edges(old: str, new: str) -> tuple[Parts, Parts]:
@@ -486,7 +486,7 @@ def _common(left: str, right: str, limit: int) -> int:
 
 
 def _cut(text: str, start: int, end: int) -> Parts:
-    parts: list[Part] = []
+    parts: list[TextPart] = []
     _push(parts, text[:start], False)
     _push(parts, text[start : len(text) - end], True)
     _push(parts, text[len(text) - end :] if end else "", False)

@@ -117,7 +117,7 @@ _BYTES_A_SECOND: Final = 150e6
 """Speed assumed for states of which nothing is known yet: decoding and comparing wire forms."""
 
 
-class Request(Struct, frozen=True):
+class DetailRequest(Struct, frozen=True):
     """What is to be loaded.
 
     Attributes:
@@ -131,9 +131,9 @@ class Request(Struct, frozen=True):
     total: int
 
 
-def request_of(view: View) -> Request:
+def request_of(view: View) -> DetailRequest:
     """Return what a view needs."""
-    return Request(view.head, view.other, view.total)
+    return DetailRequest(view.head, view.other, view.total)
 
 
 class Detail(Struct, frozen=True, eq=False):
@@ -150,7 +150,7 @@ class Detail(Struct, frozen=True, eq=False):
         unknown: why it is not known what changed, though the state is; empty where it is known.
     """
 
-    request: Request
+    request: DetailRequest
     state: SharedState = NO_STATE
     changes: Sequence[Change] = ()
     from_seq: int = -1
@@ -160,10 +160,10 @@ class Detail(Struct, frozen=True, eq=False):
     unknown: str = ""
 
 
-NOTHING: Final = Detail(Request(-1, None, 0))
+NOTHING: Final = Detail(DetailRequest(-1, None, 0))
 
 
-def load_detail(history: History, decoded: Decoded, request: Request) -> Detail:
+def load_detail(history: History, decoded: Decoded, request: DetailRequest) -> Detail:
     """Ask the history; what is wrong with an entry is part of the answer."""
     if not 0 <= request.head < request.total:
         return Detail(request)
@@ -199,7 +199,7 @@ def _prepare(changes: Sequence[Change]) -> None:
             break
 
 
-class Pace:
+class LoadingPace:
     """Foretells how long a detail will take, from those before it."""
 
     __slots__ = ("_seconds_a_byte",)
@@ -211,7 +211,7 @@ class Pace:
         """Return the seconds that a state of this size will probably take."""
         return self._seconds_a_byte * full_bytes
 
-    def timed_load(self, history: History, decoded: Decoded, request: Request, full_bytes: int) -> Detail:
+    def timed_load(self, history: History, decoded: Decoded, request: DetailRequest, full_bytes: int) -> Detail:
         """Load a detail and learn from the time it took."""
         started = perf_counter()
         detail = load_detail(history, decoded, request)

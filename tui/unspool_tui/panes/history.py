@@ -14,7 +14,7 @@ from msgspec import Struct
 from unspool.errors import UnspoolError
 from unspool.model.entries import FULL, KINDS, NOTE, Entry
 from unspool_tui.rendering import format_units
-from unspool_tui.rendering.line import BLANK, Frame, Glyphs, Row, Span, Spans, on_grid, pad, wrap_words
+from unspool_tui.rendering.line import BLANK, Glyphs, PaneFrame, Row, Span, Spans, on_grid, pad, wrap_words
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import Pane, View
 from unspool_tui.view.overview import EntryColumns
@@ -266,7 +266,7 @@ class HistoryPane:
             return glyphs.hit, "hit"
         return " ", "text"
 
-    def frame(self, view: View, rows: Rows, columns: EntryColumns, width: int) -> Frame:
+    def frame(self, view: View, rows: Rows, columns: EntryColumns, width: int) -> PaneFrame:
         """Return the frame: the day of the head where there is room, its place, and the filter."""
         position = rows.position(view.head)
         shown = position < len(rows) and rows[position] == view.head
@@ -275,7 +275,7 @@ class HistoryPane:
         roomy = view.total and width >= len(place) + _DAY_ROOM and knows(columns, view.head)
         day = ((format_units.day(columns.timestamp_ns[view.head], self._zone), "faint"),) if roomy else ()
         more = ((f"{view.filter.text[:40]}", "accent"),) if view.filter.text else ()
-        return Frame(
+        return PaneFrame(
             Pane.HISTORY.value,
             "History",
             more=more,

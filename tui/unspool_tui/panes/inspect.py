@@ -17,10 +17,10 @@ from unspool_tui.panes.changes import PROBLEM_ROWS, problem_rows
 from unspool_tui.panes.detail import NOTHING, Detail
 from unspool_tui.panes.history import EntryBook
 from unspool_tui.rendering import format_units
-from unspool_tui.rendering.line import BLANK, Frame, Glyphs, Row, Spans, on_grid
+from unspool_tui.rendering.line import BLANK, Glyphs, PaneFrame, Row, Spans, on_grid
 from unspool_tui.rendering.values import UNKNOWN, Origin, TextLines, inspect_row, json_lines, raw_lines, story
 from unspool_tui.view.model import InspectMode, Pane, View
-from unspool_tui.view.outline import Node, Outline, value_at
+from unspool_tui.view.outline import Outline, OutlineNode, value_at
 
 if TYPE_CHECKING:
     from unspool.history.diff import Change
@@ -223,7 +223,7 @@ class InspectPane:
             return len(self._outline)
         return 0 if self._text is None else len(self._text)
 
-    def node(self, row: int) -> Node | None:
+    def node(self, row: int) -> OutlineNode | None:
         """Return the value on a row of the tree."""
         return self._outline.node(row) if self._outline is not None and 0 <= row < len(self._outline) else None
 
@@ -251,7 +251,7 @@ class InspectPane:
         """Return how many rows there are to show: those of the state, or of what is wrong with it."""
         return PROBLEM_ROWS if self._detail.problem else self.count()
 
-    def _value_row(self, node: Node, view: View, width: int) -> Row:
+    def _value_row(self, node: OutlineNode, view: View, width: int) -> Row:
         origin = self.origin(node, view)
         # While scrubbing, most values are the very objects they were at the entry before.
         key = (node.address, node.unfolded, origin.seq, origin.older, origin.seq == view.head, width)
@@ -264,7 +264,7 @@ class InspectPane:
         self._made[key] = (node.value, row)
         return row
 
-    def origin(self, node: Node, view: View) -> Origin:
+    def origin(self, node: OutlineNode, view: View) -> Origin:
         """Return who last set a value, as far as that is known."""
         address, head, origin = self.story
         if address == node.address and head == self._detail.request.head:
@@ -307,7 +307,7 @@ class InspectPane:
         rows = range(top, min(top + page, len(self._outline)))
         return list(dict.fromkeys(str(self._outline.node(row).address[0]) for row in rows))
 
-    def frame(self, view: View, *, stale: bool) -> Frame:
+    def frame(self, view: View, *, stale: bool) -> PaneFrame:
         """Return the frame: which entry, which mode, who last set the selected value."""
         detail = self._detail
         modes: list[tuple[str, str]] = []
@@ -325,7 +325,7 @@ class InspectPane:
         address, head, origin = self.story
         told = story(origin, self._glyphs) if address == view.selected and head == detail.request.head else ()
         size = self._size(view)
-        return Frame(
+        return PaneFrame(
             Pane.INSPECT.value,
             "Inspect",
             more=more,

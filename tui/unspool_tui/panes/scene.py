@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from unspool_tui.panes.changes import ChangesPane
-from unspool_tui.panes.detail import NOTHING, QUICK_SECONDS, Decoded, Detail, Pace, request_of
+from unspool_tui.panes.detail import NOTHING, QUICK_SECONDS, Decoded, Detail, LoadingPace, request_of
 from unspool_tui.panes.history import EARLY_FROM, EarlyColumns, EntryBook, HistoryPane, Lanes, always
 from unspool_tui.panes.inspect import NO_STORY, InspectPane, LeafBook, OriginBook
 from unspool_tui.panes.stats import StatsPane
 from unspool_tui.rendering.line import Glyphs
 from unspool_tui.view.model import View
-from unspool_tui.view.overview import Ledger
+from unspool_tui.view.overview import EntryLedger
 
 if TYPE_CHECKING:
     from unspool.history.history import History
 
 
-class Look(Struct, frozen=True):
+class Appearance(Struct, frozen=True):
     """How things are drawn.
 
     Attributes:
@@ -36,17 +36,17 @@ class Look(Struct, frozen=True):
 class Scene:
     """One history, its running facts, and what each panel makes of them."""
 
-    def __init__(self, history: History, look: Look) -> None:
+    def __init__(self, history: History, look: Appearance) -> None:
         self.history = history
         self.look = look
         self.ledger = (
-            Ledger(EarlyColumns(history), history.first) if len(history) >= EARLY_FROM else full_ledger(history)
+            EntryLedger(EarlyColumns(history), history.first) if len(history) >= EARLY_FROM else full_ledger(history)
         )
         self.book = EntryBook(history)
         self.origins = OriginBook(history, self.book)
         self.leaves = LeafBook()
         self.decoded = Decoded()
-        self.pace = Pace()
+        self.pace = LoadingPace()
         self.detail: Detail = NOTHING
         self.list = HistoryPane(self.book, look.glyphs, look.zone)
         self.changes = ChangesPane(look.glyphs)
@@ -150,9 +150,9 @@ class Scene:
             self.ledger.catch_up(total)
 
 
-def full_ledger(history: History) -> Ledger:
+def full_ledger(history: History) -> EntryLedger:
     """Read all columns and sum them up; long histories have this done by the worker."""
-    ledger = Ledger(history.columns(), history.first)
+    ledger = EntryLedger(history.columns(), history.first)
     ledger.catch_up(len(history))
     ledger.overview.bins(1)
     return ledger

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct, field
 
 from unspool_tui.rendering import format_units
-from unspool_tui.rendering.line import BLANK, Frame, Glyphs, Row, Span, Spans, on_grid, pad, wrap_words
+from unspool_tui.rendering.line import BLANK, Glyphs, PaneFrame, Row, Span, Spans, on_grid, pad, wrap_words
 from unspool_tui.view.model import Pane, View
-from unspool_tui.view.overview import Ledger
+from unspool_tui.view.overview import EntryLedger
 
 if TYPE_CHECKING:
     from unspool.history.history import History
@@ -25,7 +25,7 @@ _MOST_ATOMS = 40
 _ROOM_FOR_CHANGES = 46
 
 
-class Facts(Struct, frozen=True):
+class HistoryFacts(Struct, frozen=True):
     """What Stats shows; measured, never estimated.
 
     Attributes:
@@ -71,7 +71,7 @@ class Measured(Struct, frozen=True):
     problems: tuple[str, ...] = ()
 
 
-def stats_rows(facts: Facts, measured: Measured, width: int, glyphs: Glyphs) -> list[Row]:
+def stats_rows(facts: HistoryFacts, measured: Measured, width: int, glyphs: Glyphs) -> list[Row]:
     """Return all rows of Stats."""
     delta = facts.entries - facts.full - facts.notes
     rows = [
@@ -198,13 +198,13 @@ class StatsPane(Struct):
         """Take over measured facts (`unspool.history.HistoryStats`)."""
         self._measured = measured_facts(stats)
 
-    def rows(self, view: View, ledger: Ledger, width: int) -> list[Row]:
+    def rows(self, view: View, ledger: EntryLedger, width: int) -> list[Row]:
         """Return all rows."""
         return stats_rows(self._facts(view, ledger), self._measured, width, self.glyphs)
 
-    def _facts(self, view: View, ledger: Ledger) -> Facts:
+    def _facts(self, view: View, ledger: EntryLedger) -> HistoryFacts:
         cache, times = self.history.cache_stats(), sorted(self.history.rebuild_times_us())
-        return Facts(
+        return HistoryFacts(
             entries=view.count,
             full=ledger.full_count(),
             notes=ledger.note_count(),
@@ -218,12 +218,12 @@ class StatsPane(Struct):
             cache=(cache.size, cache.max_size, cache.hits, cache.misses, cache.evictions),
         )
 
-    def frame(self, view: View) -> Frame:
+    def frame(self, view: View) -> PaneFrame:
         """Return the frame."""
         more: Spans = ()
         if not self._measured.health:
             more = (("measuring" if self._asked[0] else "focus to measure all", "faint"),)
-        return Frame(Pane.STATS.value, "Stats", more=more, focused=view.focus is Pane.STATS)
+        return PaneFrame(Pane.STATS.value, "Stats", more=more, focused=view.focus is Pane.STATS)
 
 
 def _percentiles(times: list[float]) -> tuple[float, float, float] | None:

@@ -264,7 +264,7 @@ def on_grid(text: str) -> str:
     return clean if clean.isascii() else clean.translate(_JOINERS)
 
 
-class Frame(Struct, frozen=True):
+class PaneFrame(Struct, frozen=True):
     """What is written on a panel's frame.
 
     Attributes:
@@ -289,7 +289,7 @@ class Frame(Struct, frozen=True):
         return "border.focus" if self.focused else "border"
 
 
-def top_row(frame: Frame, glyphs: Glyphs) -> Row:
+def top_row(frame: PaneFrame, glyphs: Glyphs) -> Row:
     """Return the upper edge."""
     start, end = glyphs.corners[0], glyphs.corners[1]
     suffix = ".focus" if frame.focused else ""
@@ -305,7 +305,7 @@ def top_row(frame: Frame, glyphs: Glyphs) -> Row:
     return Row(tuple(title), ((end, frame.border),), fill=glyphs.horizontal, fill_style=frame.border)
 
 
-def bottom_row(frame: Frame, glyphs: Glyphs) -> Row:
+def bottom_row(frame: PaneFrame, glyphs: Glyphs) -> Row:
     """Return the lower edge."""
     start, end = glyphs.corners[2], glyphs.corners[3]
     left: Spans = ((start, frame.border), *_padded(frame.left, glyphs, frame.border))

@@ -16,7 +16,7 @@ from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, Value
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad, spans_width, wrap_text
-from unspool_tui.view.outline import Node, container_of, in_order, whole_number
+from unspool_tui.view.outline import OutlineNode, container_of, in_order, whole_number
 
 PREVIEW: Final = 160
 """Characters of a preview at most; a line of the widest layout shows no more."""
@@ -213,7 +213,7 @@ class Origin(Struct, frozen=True):
 UNKNOWN = Origin()
 
 
-def inspect_row(node: Node, origin: Origin, head: int, width: int, glyphs: Glyphs) -> Row:
+def inspect_row(node: OutlineNode, origin: Origin, head: int, width: int, glyphs: Glyphs) -> Row:
     """Return the row of one value."""
     container = container_of(node.value)
     fold = " " if container is None else glyphs.opened if node.unfolded else glyphs.closed
@@ -243,7 +243,7 @@ def _key_room(width: int) -> int:
     return max(_KEY_ROOM, min(24, width * 3 // 10))
 
 
-def _key_style(node: Node) -> str:
+def _key_style(node: OutlineNode) -> str:
     return "strong" if node.depth == 0 else "json.key"
 
 

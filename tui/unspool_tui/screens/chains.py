@@ -28,8 +28,8 @@ from unspool_tui.screens.exporting import check_target, target
 from unspool_tui.screens.modal import Prompt
 from unspool_tui.screens.page import Page
 from unspool_tui.view import moves
-from unspool_tui.view.model import Search
-from unspool_tui.view.overview import Ledger
+from unspool_tui.view.model import SearchState
+from unspool_tui.view.overview import EntryLedger
 
 if TYPE_CHECKING:
     from unspool.query.checkers import CheckReport
@@ -48,7 +48,7 @@ def mark_entries(main: HistoryScreen, text: str, seqs: Iterable[int]) -> int:
     hits = array("q", sorted({seq for seq in seqs if 0 <= seq < main.view.total}))
     if hits:
         main.hit_paths = {}
-        main.apply(replace(main.view, search=Search(text, hits, len(hits))))
+        main.apply(replace(main.view, search=SearchState(text, hits, len(hits))))
     return len(hits)
 
 
@@ -187,7 +187,7 @@ class ChainsScreen(Page):
         self.main_screen.flash(f"{report.out}: {kept}", "good")
 
 
-def chains_of(ledger: Ledger, limits: questions.LimitsOf) -> list[Chain]:
+def chains_of(ledger: EntryLedger, limits: questions.LimitsOf) -> list[Chain]:
     """Return the chains as the columns tell them, before anyone examined them, against the limits of their rule."""
     columns = ledger.columns
     found = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from unspool_tui import questions
 from unspool_tui.copy_values import copy_text
@@ -14,7 +14,7 @@ from unspool_tui.screens.page import Page
 
 if TYPE_CHECKING:
     from unspool.query.disk_usage import Footprint, Share, Spent
-    from unspool.query.simulator import Simulation
+    from unspool.query.simulator import Candidate, Simulation
     from unspool_tui.screens.protocols import HistoryScreen
 
 _LISTS = {"a": "atoms", "p": "paths", "w": "actions", "c": "codecs"}
@@ -213,41 +213,6 @@ _ROOM_FOR_ALL = 104
 """Width of the terminal from which every column is shown."""
 _MOST_LINES = 3
 """Lines that one sentence may take."""
-
-
-class Timing(Protocol):
-    """Times in microseconds."""
-
-    @property
-    def p50(self) -> float: ...
-
-    @property
-    def p95(self) -> float: ...
-
-
-class Candidate(Protocol):
-    """One configuration and what it costs (`unspool.query.simulator.Candidate`)."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def projected_bytes(self) -> int: ...
-
-    @property
-    def full(self) -> int: ...
-
-    @property
-    def longest_chain(self) -> int: ...
-
-    @property
-    def rebuild_us(self) -> Timing: ...
-
-    @property
-    def record_us(self) -> Timing: ...
-
-    @property
-    def on_front(self) -> bool: ...
 
 
 def simulator_heading(width: int) -> Row:

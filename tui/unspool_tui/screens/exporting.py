@@ -27,7 +27,7 @@ from unspool_tui.screens.menu import Menu, MenuLine
 from unspool_tui.screens.modal import Prompt
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import value_at
-from unspool_tui.worker import Kind, Reply
+from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
     from unspool.history.diff import Change
@@ -174,7 +174,7 @@ class Unreadable(UnspoolError):
     """The entry to export cannot be rebuilt; the message says why."""
 
 
-class Export(Struct, frozen=True):
+class ExportKind(Struct, frozen=True):
     """One kind of export.
 
     Attributes:
@@ -233,22 +233,22 @@ def _whole(name: str) -> Texts:
 
 
 _OF_THE_HEAD: Final = (
-    Export("s", "the state at the head as JSON", "-{head}.json", _state),
-    Export("v", "the selected value as JSON", "-{head}.json", _value, "a value"),
-    Export("d", "this diff as JSON Patch (RFC 6902)", "-{head}.patch.json", _patch),
-    Export("h", "this diff as an HTML page", "-{head}.html", _page),
-    Export("p", "a picture of the screen (SVG)", "-{head}.svg", None),
+    ExportKind("s", "the state at the head as JSON", "-{head}.json", _state),
+    ExportKind("v", "the selected value as JSON", "-{head}.json", _value, "a value"),
+    ExportKind("d", "this diff as JSON Patch (RFC 6902)", "-{head}.patch.json", _patch),
+    ExportKind("h", "this diff as an HTML page", "-{head}.html", _page),
+    ExportKind("p", "a picture of the screen (SVG)", "-{head}.svg", None),
 )
 _TABLE: Final = "csv"
 """The format that shows chosen values only: in the app, the selected one."""
 
 
-def exports() -> list[Export]:
+def exports() -> list[ExportKind]:
     """Return everything that can be written: parts of what is seen, and the history in each format there is."""
     from unspool.sources.exports.registry import EXPORTS  # loaded when a whole history is first exported
 
     whole = [
-        Export(
+        ExportKind(
             str(number),
             f"history: {item.title}",
             item.suffix or f".{item.name}.json",
@@ -279,11 +279,11 @@ def ask_export(main: HistoryScreen) -> None:
     main.open(Menu("Export", choices), chosen)
 
 
-def _missing(export: Export, view: View) -> str:
+def _missing(export: ExportKind, view: View) -> str:
     return f"select {export.needs} first" if export.needs and not view.selected else ""
 
 
-def _shown(export: Export) -> str:
+def _shown(export: ExportKind) -> str:
     return export.ending.removeprefix("-{head}")
 
 
@@ -291,7 +291,7 @@ def _picture(main: HistoryScreen) -> str:
     return main.app.export_screenshot(title=f"unspool {main.scene.history.source_name}", simplify=True)
 
 
-def _ask_where(main: HistoryScreen, export: Export, picture: str) -> None:
+def _ask_where(main: HistoryScreen, export: ExportKind, picture: str) -> None:
     stem = Path(main.scene.history.source_name).stem or "history"
     view = main.view
     proposal = safe_stem(stem) + export.ending.format(head=view.head)
@@ -316,7 +316,7 @@ def safe_stem(stem: str) -> str:
     return kept.lstrip(".-")[:60] or "history"
 
 
-def _write(main: HistoryScreen, export: Export, path: Path, view: View, picture: str) -> None:
+def _write(main: HistoryScreen, export: ExportKind, path: Path, view: View, picture: str) -> None:
     history, told = main.scene.history, f"writing {path.name}"
     size = 0
 
@@ -333,4 +333,4 @@ def _write(main: HistoryScreen, export: Export, path: Path, view: View, picture:
             main.flash(f"wrote {format_units.size(size)} to {path}", "good")
         main.work.write_next()
 
-    main.work.write(lambda: main.ask(Kind.EXPORT, work, take, told=told))
+    main.work.write(lambda: main.ask(QuestionKind.EXPORT, work, take, told=told))

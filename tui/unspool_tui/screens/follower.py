@@ -17,7 +17,7 @@ from unspool_tui.rendering import format_units
 from unspool_tui.view import moves
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import View
-from unspool_tui.worker import Kind, Worker
+from unspool_tui.worker import QuestionKind, Worker
 
 if TYPE_CHECKING:
     from unspool.sources.watch import FileWatcher
@@ -214,7 +214,7 @@ class Followed(Pump, Protocol):
         """Do what needs all that is there."""
 
 
-class Follower:
+class SourceFollower:
     """Watches the files of a history and asks it to refresh; also moves the head while playing."""
 
     def __init__(self, main: Followed) -> None:
@@ -299,7 +299,7 @@ class Follower:
             # Nearly always on its way to here; where the message was lost, nobody else would send another.
             self.changed()
         # An answer on its way to the screen is neither owed nor taken: only one that stays away is lost.
-        missing = None if self._main.worker.owes(Kind.REFRESH) else self._rhythm.looking_since
+        missing = None if self._main.worker.owes(QuestionKind.REFRESH) else self._rhythm.looking_since
         if missing is not None and missing == self._missing:
             self.looked(failure="a look at the source was not answered; looking again")
         self._missing = missing
@@ -375,7 +375,7 @@ class Follower:
             self._gone = next((path.name for path in history.watch_paths if _is_missed(path)), "")
             return len(history)
 
-        self._main.worker.ask(Kind.REFRESH, refresh)
+        self._main.worker.ask(QuestionKind.REFRESH, refresh)
 
     def looked(self, *, failure: str = "") -> None:
         """The look is over; look again if the source changed meanwhile.

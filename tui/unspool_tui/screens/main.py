@@ -19,7 +19,7 @@ from unspool_tui.panes.detail import request_of
 from unspool_tui.panes.scene import Scene, full_ledger
 from unspool_tui.rendering.header import short_name
 from unspool_tui.rendering.paint import Pen
-from unspool_tui.screens.follower import Follower, SourceChanged, after
+from unspool_tui.screens.follower import SourceChanged, SourceFollower, after
 from unspool_tui.screens.main_paint import Painter, pane_classes
 from unspool_tui.screens.messages import MessageLog, Work, told_as
 from unspool_tui.screens.modal import Modal
@@ -27,10 +27,10 @@ from unspool_tui.screens.protocols import Controls, Dialog, HistoryApp, Result
 from unspool_tui.view import moves
 from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Pane, View, Width
-from unspool_tui.widgets.lines import Lines
+from unspool_tui.widgets.lines import LinesView
 from unspool_tui.widgets.panel import Box, Framed, Panel, ScrollMemory, TabLine
-from unspool_tui.widgets.timeline import Timeline
-from unspool_tui.worker import Kind, Reply, Worker
+from unspool_tui.widgets.timeline import TimelineView
+from unspool_tui.worker import QuestionKind, Reply, Worker
 
 if TYPE_CHECKING:
     from unspool.history.stats import HistoryStats
@@ -68,10 +68,10 @@ class MainScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide"), (160, "-ultra")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-tall")]
 
-    header = getters.query_one("#header", Lines)
-    timeline = getters.query_one("#timeline", Timeline)
-    footer = getters.query_one("#footer", Lines)
-    notice = getters.query_one("#too-small", Lines)
+    header = getters.query_one("#header", LinesView)
+    timeline = getters.query_one("#timeline", TimelineView)
+    footer = getters.query_one("#footer", LinesView)
+    notice = getters.query_one("#too-small", LinesView)
 
     def __init__(
         self, scene: Scene, view: View, keymap: Keymap, pen: Pen, load_controls: Callable[[], Controls]
@@ -99,7 +99,7 @@ class MainScreen(Screen[None]):
         self.flash_text: tuple[str, str] | None = None
         self.worker = Worker(lambda reply: self.post_message(Answered(reply)))
         self.typed: dict[str, list[str]] = {"search": [], "filter": [], "bisect": []}
-        self.askers: dict[Kind, Callable[[Reply], None]] = {}
+        self.askers: dict[QuestionKind, Callable[[Reply], None]] = {}
         self.work = Work(self)
         self.problems_told = 0
         self.hit_paths: dict[int, Path] = {}
@@ -107,7 +107,7 @@ class MainScreen(Screen[None]):
         self.first_filter = ""
         self.restorer: PlaceRestorer | None = None
         self.unchecked: Mapping[str, str] = {}
-        self.follower = Follower(self)
+        self.follower = SourceFollower(self)
         self.at_end: list[Callable[[], object]] = []
         self.panels = {pane: Panel(pane) for pane in Pane}
         self.scroll_memory = ScrollMemory()
@@ -117,21 +117,21 @@ class MainScreen(Screen[None]):
         """Lay out the lines and the four panels."""
         if self.view.tabs > 1:
             yield TabLine(self.unspool_app.tab_screens.show, id="tabs")
-        yield Lines(id="header")
-        yield Timeline(id="timeline")
+        yield LinesView(id="header")
+        yield TimelineView(id="timeline")
         with Box(id="body"):
             yield self.panels[Pane.HISTORY]
             with Box(id="details"):
                 yield self.panels[Pane.CHANGES]
                 yield self.panels[Pane.INSPECT]
                 yield self.panels[Pane.STATS]
-        yield Lines(id="footer")
-        yield Lines(id="too-small")
+        yield LinesView(id="footer")
+        yield LinesView(id="too-small")
 
     def on_mount(self) -> None:
         """Begin to answer questions and to watch the source."""
         self.worker.start()
-        for lines in self.query(Lines):
+        for lines in self.query(LinesView):
             # Their sizes are known only when the first of them is drawn; it fills all.
             lines.rows_due = self.painter.paint
         self.use_pen(self.pen)
@@ -143,7 +143,7 @@ class MainScreen(Screen[None]):
         self.follower.start()
         self.follower.read_on()
         if not self.scene.ledger.ready:
-            self.worker.ask(Kind.LEDGER, lambda: full_ledger(self.scene.history))
+            self.worker.ask(QuestionKind.LEDGER, lambda: full_ledger(self.scene.history))
         controls.begun(self)
 
     def on_unmount(self) -> None:
@@ -187,7 +187,7 @@ class MainScreen(Screen[None]):
     def use_pen(self, pen: Pen) -> None:
         """Draw everything with other colours."""
         self.pen = pen
-        for lines in self.query(Lines):
+        for lines in self.query(LinesView):
             lines.set_pen(pen)
         self.repaint()
 
@@ -201,7 +201,9 @@ class MainScreen(Screen[None]):
         """Paint the view again, because something beside it changed."""
         self.post_message(Goto())
 
-    def ask(self, kind: Kind, work: Callable[[], Any], then: Callable[[Reply], None], *, told: str = "") -> None:
+    def ask(
+        self, kind: QuestionKind, work: Callable[[], Any], then: Callable[[Reply], None], *, told: str = ""
+    ) -> None:
         """Have the worker answer a question; a newer one of the same kind replaces it, and Escape what is `told`."""
         self.askers[kind] = then
         self.work.begin(kind, told)
@@ -210,7 +212,7 @@ class MainScreen(Screen[None]):
     def is_read(self) -> None:
         """Do what needs all that is there: look whether the chains are sound, and which given keys match nothing."""
         if self.scene.stats.wants_a_look(self.view):
-            self.worker.ask(Kind.STATS, self.scene.history.stats)
+            self.worker.ask(QuestionKind.STATS, self.scene.history.stats)
         self._load_controls().is_read(self)
 
     def grown(self, before: int, total: int) -> None:
@@ -236,7 +238,7 @@ class MainScreen(Screen[None]):
             self.unspool_app.tab_screens.settle()
             self.repaint()
 
-    @on(Lines.Resized)
+    @on(LinesView.Resized)
     def _resized(self) -> None:
         self.repaint()
 
@@ -323,13 +325,13 @@ class MainScreen(Screen[None]):
         self.view = view
         self.repaint()
 
-    @on(Timeline.Scrubbed)
-    def _scrubbed(self, message: Timeline.Scrubbed) -> None:
+    @on(TimelineView.Scrubbed)
+    def _scrubbed(self, message: TimelineView.Scrubbed) -> None:
         move = moves.jump_to if message.jump else moves.move_to
         self.apply(move(self.view, message.seq))
 
-    @on(Timeline.Turned)
-    def _turned(self, message: Timeline.Turned) -> None:
+    @on(TimelineView.Turned)
+    def _turned(self, message: TimelineView.Turned) -> None:
         self.apply(moves.step(self.view, self.rows, message.by))
 
 
@@ -341,33 +343,40 @@ def _take_reply(main: MainScreen, reply: Reply) -> None:
         _tell(main, reply)
         return
     match reply.kind:
-        case Kind.DETAIL:
+        case QuestionKind.DETAIL:
             if reply.value.request == request_of(main.view):
                 main.scene.take(reply.value)
                 main.repaint()
-        case Kind.REFRESH:
+        case QuestionKind.REFRESH:
             _take_total(main, reply.value)
-        case Kind.ROWS:
+        case QuestionKind.ROWS:
             main.scene.book.learn(reply.value)
             main.repaint()
-        case Kind.ORIGINS:
+        case QuestionKind.ORIGINS:
             head, found = reply.value
             main.scene.origins.learn(found, head)
             main.painter.origins_known()
-        case Kind.LEDGER:
+        case QuestionKind.LEDGER:
             main.scene.ledger = reply.value
             main.scene.ledger.catch_up(main.view.total)
             main.repaint()
-        case Kind.LEAVES:
+        case QuestionKind.LEAVES:
             main.scene.leaves.learn(*reply.value)
             main.painter.origins_known()
-        case Kind.STATS:
+        case QuestionKind.STATS:
             _take_stats(main, reply.value)
-        case Kind.STORY:
+        case QuestionKind.STORY:
             if reply.value is not None:
                 main.scene.inspect.story = reply.value
                 main.painter.origins_known()
-        case Kind.TRAVEL | Kind.PATHS | Kind.FILTER | Kind.SEARCH | Kind.TASK | Kind.EXPORT:
+        case (
+            QuestionKind.TRAVEL
+            | QuestionKind.PATHS
+            | QuestionKind.FILTER
+            | QuestionKind.SEARCH
+            | QuestionKind.TASK
+            | QuestionKind.EXPORT
+        ):
             main.askers[reply.kind](reply)
 
 
@@ -382,12 +391,14 @@ def _take_stats(main: MainScreen, stats: HistoryStats) -> None:
 
 def _tell(main: MainScreen, reply: Reply) -> None:
     error = reply.error
-    if reply.kind in (Kind.STORY, Kind.LEAVES, Kind.ORIGINS) and isinstance(error, UnspoolError):
+    if reply.kind in (QuestionKind.STORY, QuestionKind.LEAVES, QuestionKind.ORIGINS) and isinstance(
+        error, UnspoolError
+    ):
         # Asked unasked, beside what the person does: a value that is not there needs no word.
         return
     assert error is not None
     text = told_as(error)
-    if reply.kind is Kind.REFRESH:
+    if reply.kind is QuestionKind.REFRESH:
         main.follower.looked(failure=text)
     else:
         main.flash(text, "error")

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from unspool.model.keys import Path
 from unspool_tui.actions import hints, show_key
-from unspool_tui.panes.detail import Request, request_of
+from unspool_tui.panes.detail import DetailRequest, request_of
 from unspool_tui.panes.history import ROOM_FOR_LANES, nothing_rows
 from unspool_tui.questions import leaf_writers, tell_story
 from unspool_tui.rendering.header import Cost, Marks, flash_row, footer, header
@@ -17,10 +17,10 @@ from unspool_tui.screens.follower import after
 from unspool_tui.screens.protocols import HistoryScreen
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane, View
-from unspool_tui.widgets.lines import Lines
-from unspool_tui.widgets.panel import Listed, Made, Panel, Source
-from unspool_tui.widgets.timeline import Timeline, span
-from unspool_tui.worker import Kind
+from unspool_tui.widgets.lines import LinesView
+from unspool_tui.widgets.panel import Listed, Made, Panel, RowSource
+from unspool_tui.widgets.timeline import TimelineView, span
+from unspool_tui.worker import QuestionKind
 
 _REST_SECONDS: Final = 0.06
 """How long a value must be selected before its story is looked up."""
@@ -42,19 +42,19 @@ class Painted(HistoryScreen, Protocol):
     """The main screen with the widgets that are painted."""
 
     @property
-    def header(self) -> Lines:
+    def header(self) -> LinesView:
         """The first line."""
 
     @property
-    def timeline(self) -> Timeline:
+    def timeline(self) -> TimelineView:
         """Overview, chain strip and lanes."""
 
     @property
-    def footer(self) -> Lines:
+    def footer(self) -> LinesView:
         """The last line."""
 
     @property
-    def notice(self) -> Lines:
+    def notice(self) -> LinesView:
         """What is shown in place of everything where the terminal is too small."""
 
     @property
@@ -72,7 +72,7 @@ class Painter:
         self._main = main
         self._classes: list[str] = []
         self._asked_at = 0.0
-        self._requested: Request | None = None
+        self._requested: DetailRequest | None = None
         self._story: tuple[Path, int] = ((), -1)
         self._last_origins = (-1, 0.0)
         self._calming = False
@@ -100,7 +100,7 @@ class Painter:
         book = self._main.scene.book
         missing = book.take_missing()
         if missing:
-            self._main.worker.ask(Kind.ROWS, lambda: book.look_up(missing))
+            self._main.worker.ask(QuestionKind.ROWS, lambda: book.look_up(missing))
 
     @property
     def stale(self) -> bool:
@@ -134,7 +134,7 @@ class Painter:
         wanted = request_of(view)
         if wanted != self._requested:
             self._requested = wanted
-            main.worker.ask(Kind.DETAIL, lambda: main.scene.load_later(view))
+            main.worker.ask(QuestionKind.DETAIL, lambda: main.scene.load_later(view))
 
     def _lines(self, view: View) -> None:
         main, scene = self._main, self._main.scene
@@ -183,7 +183,7 @@ class Painter:
                 rows = main.rows
                 position = rows.position(view.head)
                 columns = scene.ledger.columns
-                source: Source = Made(
+                source: RowSource = Made(
                     len(rows), lambda index, width: scene.list.row(view, rows, columns, index, width)
                 )
                 if not len(rows) and view.filter.text and not view.filter.running:
@@ -200,7 +200,7 @@ class Painter:
                 panel.show(source, scene.inspect.frame(view, stale=self.stale), scene.inspect.cursor(view), top=top)
             case Pane.STATS:
                 if scene.stats.wants_measuring(view):
-                    main.worker.ask(Kind.STATS, scene.history.stats)
+                    main.worker.ask(QuestionKind.STATS, scene.history.stats)
                 rows_now = scene.stats.rows(view, scene.ledger, panel.inner_width)
                 panel.show(Listed(rows_now), scene.stats.frame(view), None, top=top)
 
@@ -228,7 +228,7 @@ class Painter:
         """Have the worker find out what takes longer."""
         main, scene, head = self._main, self._main.scene, view.head
         if unknown:
-            main.worker.ask(Kind.ORIGINS, lambda: (head, scene.origins.look_up(unknown, head)))
+            main.worker.ask(QuestionKind.ORIGINS, lambda: (head, scene.origins.look_up(unknown, head)))
         if unknown is not None:
             self._explain_leaves(head, main.panels[Pane.INSPECT])
         wanted = (view.selected, head)
@@ -242,7 +242,7 @@ class Painter:
         self._telling = False
         if (main.view.selected, main.view.head) == (address, head):
             history = main.scene.history
-            main.worker.ask(Kind.STORY, lambda: tell_story(history, address, head, main.worker.withdrawn))
+            main.worker.ask(QuestionKind.STORY, lambda: tell_story(history, address, head, main.worker.withdrawn))
 
     def _hurries(self, head: int) -> bool:
         """Say whether entries arrive faster than anyone reads; last writers are looked up when that calms down."""
@@ -267,7 +267,8 @@ class Painter:
             atom, set_by = wanted
             scene.leaves.asked(atom, set_by)
             main.worker.ask(
-                Kind.LEAVES, lambda: (atom, set_by, leaf_writers(scene.history, atom, head, main.worker.withdrawn))
+                QuestionKind.LEAVES,
+                lambda: (atom, set_by, leaf_writers(scene.history, atom, head, main.worker.withdrawn)),
             )
 
     def origins_known(self) -> None:

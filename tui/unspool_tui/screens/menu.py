@@ -14,9 +14,9 @@ from textual.widgets import Input
 
 from unspool.query.entry_names import SHAPES, looks_like_place
 from unspool_tui.actions import ACTIONS, Action
-from unspool_tui.rendering.line import Frame, Row, on_grid, pad, width_of
+from unspool_tui.rendering.line import PaneFrame, Row, on_grid, pad, width_of
 from unspool_tui.screens.modal import Modal
-from unspool_tui.widgets.lines import Lines
+from unspool_tui.widgets.lines import LinesView
 from unspool_tui.widgets.panel import Framed, Made
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Menu(Modal[str]):
     def paint(self) -> None:
         """Show the choices."""
         place = f"{self._cursor + 1} of {len(self._choices)}" if len(self._choices) > _MOST_ROWS else ""
-        frame = Frame(0, self._title, right=((place, "dim"),) if place else (), focused=True)
+        frame = PaneFrame(0, self._title, right=((place, "dim"),) if place else (), focused=True)
         self.query_one(Framed).show(Made(len(self._choices), self._row), frame, self._cursor)
 
     def _row(self, index: int, width: int) -> Row:
@@ -166,7 +166,7 @@ class LateMenu(Menu):
         return True
 
 
-class Palette(Modal[str]):
+class ActionPalette(Modal[str]):
     """Returns what was typed when it is a place, else the id of the chosen action."""
 
     AUTO_FOCUS = "Input"
@@ -182,16 +182,16 @@ class Palette(Modal[str]):
         """Lay out the line and the list."""
         with Vertical(id="palette"):
             with Horizontal(id="palette-row"):
-                yield Lines(id="sign")
+                yield LinesView(id="sign")
                 yield self.line(placeholder=f"an action, or {SHAPES}", id="palette-line")
             yield Framed(id="palette-list")
 
     def paint(self) -> None:
         """Show the matching actions."""
-        self.query_one("#sign", Lines).show_rows([Row(((" : ", "key"),), ground="bar")])
+        self.query_one("#sign", LinesView).show_rows([Row(((" : ", "key"),), ground="bar")])
         place = looks_like_place(self._typed)
         title = f"Enter goes to {self._typed.strip()}" if place else "Actions"
-        frame = Frame(0, title, right=((f"{len(self._found)}", "dim"),), focused=True)
+        frame = PaneFrame(0, title, right=((f"{len(self._found)}", "dim"),), focused=True)
         self.query_one(Framed).show(Made(len(self._found), self._row), frame, None if place else self._cursor)
 
     def _row(self, index: int, width: int) -> Row:

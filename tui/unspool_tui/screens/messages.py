@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from unspool.errors import UnspoolError
 from unspool_tui.rendering.line import BLANK, Row, on_grid, wrap_words
-from unspool_tui.worker import Kind, Worker
+from unspool_tui.worker import QuestionKind, Worker
 
 if TYPE_CHECKING:
     from unspool.history.verdict import Verdict
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _KEPT: Final = 500
 
 
-class Told(Struct, frozen=True):
+class LoggedMessage(Struct, frozen=True):
     """One message.
 
     Attributes:
@@ -50,14 +50,14 @@ class MessageLog:
 
     def __init__(self, now: Callable[[], datetime] = datetime.now) -> None:
         self._now = now
-        self._told: deque[Told] = deque(maxlen=_KEPT)
+        self._told: deque[LoggedMessage] = deque(maxlen=_KEPT)
 
     def add(self, text: str, style: str) -> None:
         """Keep a message; the same one again and again is kept once."""
         if not self._told or self._told[-1].text != text:
-            self._told.append(Told(self._now(), text, style))
+            self._told.append(LoggedMessage(self._now(), text, style))
 
-    def all(self) -> list[Told]:
+    def all(self) -> list[LoggedMessage]:
         """Return the messages, oldest first."""
         return list(self._told)
 
@@ -66,7 +66,7 @@ _STAMP = 10
 _MOST_PROBLEMS = 200
 
 
-def log_rows(told: Sequence[Told], verdict: Verdict, width: int) -> list[Row]:
+def log_rows(told: Sequence[LoggedMessage], verdict: Verdict, width: int) -> list[Row]:
     """Return all lines of the log."""
     rows: list[Row] = [Row(((" source: ", "dim"), (str(verdict.status), _status_style(str(verdict.status)))))]
     for problem in verdict.problems[:_MOST_PROBLEMS]:
@@ -110,10 +110,10 @@ class Work:
 
     def __init__(self, main: Speaker) -> None:
         self._main = main
-        self._running: dict[Kind, str] = {}
+        self._running: dict[QuestionKind, str] = {}
         self._writes: list[Callable[[], None]] = []
 
-    def begin(self, kind: Kind, told: str) -> None:
+    def begin(self, kind: QuestionKind, told: str) -> None:
         """Take note of new work, long where it is told; work of its kind that was under way is given up for it."""
         before = self._running.pop(kind, "")
         if before:
@@ -127,7 +127,7 @@ class Work:
         self._main.flash_text = (f"{text}  (Esc stops)", "dim")
         self._main.repaint()
 
-    def end(self, kind: Kind) -> None:
+    def end(self, kind: QuestionKind) -> None:
         """Take note that something is done."""
         told, shown = self._running.pop(kind, ""), self._main.flash_text
         if told and shown is not None and shown[0].startswith(told):
@@ -140,7 +140,7 @@ class Work:
             return False
         kind, told = self._running.popitem()
         self._main.worker.cancel(kind)
-        if kind is Kind.EXPORT:
+        if kind is QuestionKind.EXPORT:
             self._writes.clear()
         self._main.flash(f"stopped: {told}", "warning")
         return True
@@ -148,7 +148,7 @@ class Work:
     def write(self, start: Callable[[], None]) -> None:
         """Begin to write a file, after those that are still being written."""
         self._writes.append(start)
-        if Kind.EXPORT not in self._running:
+        if QuestionKind.EXPORT not in self._running:
             self.write_next()
 
     def write_next(self) -> None:

@@ -15,11 +15,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from unspool.errors import UnspoolError
-from unspool_tui.rendering.line import Frame, Row, on_grid
+from unspool_tui.rendering.line import PaneFrame, Row, on_grid
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.protocols import HistoryApp, Result
 from unspool_tui.widgets.line_input import LineInput
-from unspool_tui.widgets.lines import Lines
+from unspool_tui.widgets.lines import LinesView
 from unspool_tui.widgets.panel import Framed, Listed
 
 
@@ -87,13 +87,13 @@ class Modal(ModalScreen[Result]):
 
     def use_pen(self, pen: Pen) -> None:
         """Draw in other colours."""
-        for lines in self.query(Lines):
+        for lines in self.query(LinesView):
             lines.set_pen(pen)
         # An app that is left while a screen opens takes parts of it down before all of them are up.
         with suppress(NoMatches):
             self.paint()
 
-    @on(Lines.Resized)
+    @on(LinesView.Resized)
     def _resized(self) -> None:
         self.paint()
 
@@ -205,15 +205,15 @@ class Prompt(Modal[str]):
 
     def compose(self) -> ComposeResult:
         """Lay out the hint and the line."""
-        yield Lines(id="hint")
+        yield LinesView(id="hint")
         with Horizontal(id="prompt"):
-            yield Lines(id="sign")
+            yield LinesView(id="sign")
             yield self.line(self._text, id="line")
 
     def paint(self) -> None:
         """Show the sign and the hint."""
-        self.query_one("#hint", Lines).show_rows([Row(((" ", "text"), self._said), ground="bar")])
-        self.query_one("#sign", Lines).show_rows([Row(((f" {self._sign} ", "key"),), ground="bar")])
+        self.query_one("#hint", LinesView).show_rows([Row(((" ", "text"), self._said), ground="bar")])
+        self.query_one("#sign", LinesView).show_rows([Row(((f" {self._sign} ", "key"),), ground="bar")])
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
@@ -273,7 +273,7 @@ class Prompt(Modal[str]):
         self.paint()
 
 
-class Reader(Modal[None]):
+class ReaderScreen(Modal[None]):
     """Shows rows: help, the message log."""
 
     def __init__(self, title: str, make: Callable[[int], list[Row]], *, at_end: bool = False) -> None:
@@ -305,7 +305,7 @@ class Reader(Modal[None]):
             if self._at_end:
                 self._top = len(self._lines)
         self._top = max(0, min(self._top, len(self._lines) - framed.page))
-        frame = Frame(0, self._title, right=(("Esc leaves", "faint"),), focused=True)
+        frame = PaneFrame(0, self._title, right=(("Esc leaves", "faint"),), focused=True)
         framed.show(Listed(self._lines), frame, None, top=self._top)
 
     def press(self, key: str, character: str | None) -> bool:

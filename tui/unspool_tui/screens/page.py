@@ -12,12 +12,12 @@ from textual.containers import Vertical
 
 from unspool_tui.rendering.chain_lines import progress_row
 from unspool_tui.rendering.header import footer
-from unspool_tui.rendering.line import Frame, Row
+from unspool_tui.rendering.line import PaneFrame, Row
 from unspool_tui.screens.follower import after
 from unspool_tui.screens.modal import Modal
-from unspool_tui.widgets.lines import Lines
+from unspool_tui.widgets.lines import LinesView
 from unspool_tui.widgets.panel import Framed, Made
-from unspool_tui.worker import Kind, Reply
+from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
     from unspool_tui.screens.protocols import HistoryScreen
@@ -28,7 +28,7 @@ _LOOK_EVERY: Final = 0.1
 """Seconds between two looks at how far the worker is."""
 
 
-class Progress(Struct):
+class WorkProgress(Struct):
     """How far the worker is; written there, read here."""
 
     seen: tuple[int, int] = (0, 0)
@@ -53,10 +53,10 @@ class Page(Modal[None]):
     def compose(self) -> ComposeResult:
         """Lay out what is told, the heading, the list and the keys."""
         with Vertical(classes="page"):
-            yield Lines(id="told")
-            yield Lines(id="heading")
+            yield LinesView(id="told")
+            yield LinesView(id="heading")
             yield Framed(id="list")
-            yield Lines(id="keys")
+            yield LinesView(id="keys")
 
     def count(self) -> int:
         """Return how many rows the list has."""
@@ -83,15 +83,15 @@ class Page(Modal[None]):
 
     def paint(self) -> None:
         """Show what is known so far."""
-        width, above = self.app.size.width, self.query_one("#told", Lines)
+        width, above = self.app.size.width, self.query_one("#told", LinesView)
         rows = self.told(width) if self._progress is None else [progress_row(*self._progress, width, self.pen.glyphs)]
         above.styles.height = len(rows)
         above.show_rows(rows)
-        self.query_one("#heading", Lines).show_rows([self.heading(width)])
+        self.query_one("#heading", LinesView).show_rows([self.heading(width)])
         place = f"{self.cursor + 1:,} of {self.count():,}" if self.count() else "none"
-        frame = Frame(0, self.title_of_list(), right=((place, "dim"),), focused=True)
+        frame = PaneFrame(0, self.title_of_list(), right=((place, "dim"),), focused=True)
         self.query_one(Framed).show(Made(self.count(), self.row), frame, self.cursor)
-        self.query_one("#keys", Lines).show_rows([footer([("j k", "move"), *self.KEYS, ("Esc", "back")], width)])
+        self.query_one("#keys", LinesView).show_rows([footer([("j k", "move"), *self.KEYS, ("Esc", "back")], width)])
 
     def title_of_list(self) -> str:
         """Name what is listed."""
@@ -135,7 +135,7 @@ class Page(Modal[None]):
     def leave(self) -> None:
         """Stop the work, or go back."""
         if self._progress is not None:
-            self.main_screen.worker.cancel(Kind.TASK)
+            self.main_screen.worker.cancel(QuestionKind.TASK)
             self._progress = None
             self.paint()
         else:
@@ -143,7 +143,7 @@ class Page(Modal[None]):
 
     def work(self, work: Callable[[Tell], Any], then: Callable[[Any], None]) -> None:
         """Have the worker do something long, show how far it is, and take what comes of it."""
-        progress = Progress()
+        progress = WorkProgress()
 
         def take(reply: Reply) -> None:
             self._progress = None
@@ -159,7 +159,7 @@ class Page(Modal[None]):
                 after(self, _LOOK_EVERY, watch)
 
         self._progress = (0, self.main_screen.view.total)
-        self.main_screen.ask(Kind.TASK, lambda: work(progress.tell), take)
+        self.main_screen.ask(QuestionKind.TASK, lambda: work(progress.tell), take)
         watch()
 
     @on(Framed.Clicked)

@@ -14,13 +14,13 @@ from unspool.errors import UnspoolError
 from unspool.model.keys import Path, format_path
 from unspool_tui.panes.detail import Decoded, SharedState
 from unspool_tui.rendering import format_units
-from unspool_tui.rendering.line import Frame, Glyphs, Row, Span, on_grid
+from unspool_tui.rendering.line import Glyphs, PaneFrame, Row, Span, on_grid
 from unspool_tui.screens.modal import Modal
 from unspool_tui.view import moves
 from unspool_tui.view.outline import value_at
 from unspool_tui.view.overview import bin_of
 from unspool_tui.widgets.panel import Framed, Listed
-from unspool_tui.worker import Kind, Reply
+from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
     from unspool.history.history import History
@@ -53,7 +53,7 @@ class PlotScreen(Modal[None]):
         """Ask for the numbers."""
         super().on_mount()
         main, address = self._main, self._address
-        main.ask(Kind.TASK, lambda: numbers(main.scene.history, main.scene.decoded, address), self._take)
+        main.ask(QuestionKind.TASK, lambda: numbers(main.scene.history, main.scene.decoded, address), self._take)
 
     def _take(self, reply: Reply) -> None:
         if reply.value is not None:
@@ -75,7 +75,7 @@ class PlotScreen(Modal[None]):
         value = columns[cursor] if cursor < len(columns) else None
         told = "nothing" if value is None else f"{value:.10g}"
         time = format_units.clock(self._main.scene.ledger.columns.timestamp_ns[seq], self._main.scene.look.zone)
-        frame = Frame(
+        frame = PaneFrame(
             0,
             on_grid(format_path(self._address[-8:])[:120]),
             more=() if self._done else ((self.pen.glyphs.ellipsis, "warning"),),

@@ -13,13 +13,13 @@ from unspool.model.keys import Path
 from unspool_tui.actions import Action, Keymap
 from unspool_tui.panes.scene import Scene
 from unspool_tui.rendering.paint import Pen
-from unspool_tui.screens.follower import Follower, Pump
+from unspool_tui.screens.follower import Pump, SourceFollower
 from unspool_tui.screens.messages import MessageLog, Work
 from unspool_tui.tabs import Tabs
 from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Pane, View, Width
 from unspool_tui.widgets.panel import Panel, ScrollMemory
-from unspool_tui.worker import Kind, Reply, Worker
+from unspool_tui.worker import QuestionKind, Reply, Worker
 
 Result = TypeVar("Result")
 
@@ -111,9 +111,9 @@ class HistoryScreen(Pump, Protocol):
     messages: MessageLog
     flash_text: tuple[str, str] | None
     worker: Worker
-    askers: dict[Kind, Callable[[Reply], None]]
+    askers: dict[QuestionKind, Callable[[Reply], None]]
     work: Work
-    follower: Follower
+    follower: SourceFollower
     typed: dict[str, list[str]]
     hit_paths: dict[int, Path]
     panels: dict[Pane, Panel]
@@ -151,7 +151,9 @@ class HistoryScreen(Pump, Protocol):
     def flash(self, text: str, style: str = "text") -> None:
         """Say something in the footer for a moment, and keep it in the message log."""
 
-    def ask(self, kind: Kind, work: Callable[[], Any], then: Callable[[Reply], None], *, told: str = "") -> None:
+    def ask(
+        self, kind: QuestionKind, work: Callable[[], Any], then: Callable[[Reply], None], *, told: str = ""
+    ) -> None:
         """Have the worker answer a question; a newer one of the same kind replaces it."""
 
     def open(self, dialog: Dialog[Result], then: Callable[[Result | None], None] | None = None) -> None:

@@ -23,7 +23,7 @@ from msgspec import Struct, field
 
 from unspool.errors import ConfigError
 from unspool_tui.serving import clamped
-from unspool_tui.serving.visit import MOST_MESSAGE_BYTES, SERVER_ENDED, Limits, Visit
+from unspool_tui.serving.visit import MOST_MESSAGE_BYTES, SERVER_ENDED, Visit, VisitLimits
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -84,7 +84,7 @@ class Served(Struct, frozen=True):
     port: int
     visitors: int
     names: Sequence[str] = ()
-    limits: Limits = field(default_factory=Limits)
+    limits: VisitLimits = field(default_factory=VisitLimits)
     token: str = field(default_factory=lambda: secrets.token_urlsafe(_TOKEN_BYTES))
 
     @property
@@ -106,7 +106,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class Refused(Exception):
+class VisitorRefused(Exception):
     """A request that is not answered; the words are for whoever made it."""
 
     def __init__(self, status: int, words: str) -> None:
@@ -114,7 +114,7 @@ class Refused(Exception):
         super().__init__(words)
 
 
-class Gate:
+class VisitorGate:
     """Tells visitors from everybody else."""
 
     def __init__(self, served: Served) -> None:
@@ -133,20 +133,22 @@ class Gate:
         name = _name_of(host)
         # A page of somebody else whose name points here sends that name; no page can send an address not its own.
         if name not in self._names and not _is_address_here(name, request):
-            raise Refused(421, "This server does not go by that name; `serve --name NAME` permits one.")
+            raise VisitorRefused(421, "This server does not go by that name; `serve --name NAME` permits one.")
         given = request.match_info.get("token", "").encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(given, self._token):
-            raise Refused(403, "This address lacks the token; open the whole address that `unspool serve` printed.")
+            raise VisitorRefused(
+                403, "This address lacks the token; open the whole address that `unspool serve` printed."
+            )
         origin = request.headers.get("Origin")
         if origin is not None and not _is_same(origin, host):
-            raise Refused(403, "Another page may not ask for this.")
+            raise VisitorRefused(403, "Another page may not ask for this.")
         if origin is None and request.headers.get("Upgrade"):
-            raise Refused(403, "A connection must tell which page it comes from.")
+            raise VisitorRefused(403, "A connection must tell which page it comes from.")
         if (
             request.headers.get("Sec-Fetch-Site") == "cross-site"
             and request.headers.get("Sec-Fetch-Dest") != "document"
         ):
-            raise Refused(403, "Another page may not ask for this.")
+            raise VisitorRefused(403, "Another page may not ask for this.")
 
 
 def _name_of(host: str) -> str:
@@ -182,7 +184,7 @@ class Server:
     def __init__(self, served: Served) -> None:
         """Prepare to serve."""
         self._served = served
-        self._gate = Gate(served)
+        self._gate = VisitorGate(served)
         self._visits: dict[asyncio.Task[web.StreamResponse], Visit | None] = {}
         self._silent: set[Any] = set()
         self._page = _page(served)
@@ -269,7 +271,7 @@ class Server:
         try:
             self._gate.check(request)
             answer = await handler(request)
-        except Refused as error:
+        except VisitorRefused as error:
             answer = _plain(error.status, error.words)
         except web.HTTPException as error:
             answer = _plain(error.status, f"{error.status} {error.reason}")
@@ -291,7 +293,7 @@ class Server:
     async def _show_asset(self, request: web.Request) -> web.StreamResponse:
         found = self._assets.get(request.match_info["asset"])
         if found is None:
-            raise Refused(404, "There is nothing of that name here.")
+            raise VisitorRefused(404, "There is nothing of that name here.")
         body, kind = found
         return web.Response(body=body, content_type=kind)
 
@@ -303,7 +305,7 @@ class Server:
         """
         most = self._served.visitors
         if len(self._visits) >= most:
-            raise Refused(
+            raise VisitorRefused(
                 503, f"All {most} places are taken; close another tab and load this page again. (serve --visitors N)"
             )
 
@@ -311,7 +313,7 @@ class Server:
         """Hold one WebSocket and its process."""
         self._refuse_one_too_many()
         if request.headers.get("Upgrade", "").lower() != "websocket":
-            raise Refused(426, "This address is for the page's own connection.")
+            raise VisitorRefused(426, "This address is for the page's own connection.")
         task = asyncio.create_task(self._hold(request))
         # The place is taken before anything is waited for.
         self._visits[task] = None

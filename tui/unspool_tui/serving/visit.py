@@ -54,7 +54,7 @@ BROKEN: Final = Ended(1011, "the screen ended unexpectedly")
 IDLE: Final = Ended(4000, "nobody touched a key for a long time")
 
 
-class Limits(Struct, frozen=True):
+class VisitLimits(Struct, frozen=True):
     """What one visit may take.
 
     Attributes:
@@ -108,7 +108,7 @@ def environment_of(width: int, height: int, scratch: str) -> dict[str, str]:
 class Visit:
     """One visitor's socket and process."""
 
-    def __init__(self, words: Sequence[str], socket: web.WebSocketResponse, limits: Limits) -> None:
+    def __init__(self, words: Sequence[str], socket: web.WebSocketResponse, limits: VisitLimits) -> None:
         """Prepare a visit.
 
         Args:

@@ -35,7 +35,7 @@ class FilterSyntaxError(UnspoolError, ValueError):
     """A filter that does not parse; the message names the word."""
 
 
-class Term(Struct, frozen=True):
+class FilterTerm(Struct, frozen=True):
     """One word of a filter.
 
     Attributes:
@@ -51,7 +51,7 @@ class Term(Struct, frozen=True):
     inverted: bool
 
 
-def parse_filter(text: str) -> tuple[Term, ...]:
+def parse_filter(text: str) -> tuple[FilterTerm, ...]:
     """Read a filter.
 
     Raises:
@@ -67,7 +67,7 @@ def parse_filter(text: str) -> tuple[Term, ...]:
             wanted = str(_number(field, wanted))
         elif sign in "<>":
             raise FilterSyntaxError(f"{field}{sign}{wanted}: only {', '.join(NUMBER_FIELDS)} can be compared")
-        terms.append(Term(field, sign, wanted, bool(match["no"])))
+        terms.append(FilterTerm(field, sign, wanted, bool(match["no"])))
     return tuple(terms)
 
 
@@ -84,19 +84,19 @@ def _number(field: str, text: str) -> float:
     return float(match[1]) * _FACTORS[match[2].lower()]
 
 
-def compile_filter(terms: tuple[Term, ...], history: History) -> Keep:
+def compile_filter(terms: tuple[FilterTerm, ...], history: History) -> Keep:
     """Return the function that says whether an entry passes all terms."""
     columns = history.columns()
     keeps = [_compile(term, history, columns) for term in terms]
     return lambda seq: all(keep(seq) for keep in keeps)
 
 
-def _compile(term: Term, history: History, columns: EntryColumns) -> Keep:
+def _compile(term: FilterTerm, history: History, columns: EntryColumns) -> Keep:
     keep = _number_test(term, columns) if term.field in NUMBER_FIELDS else _text_test(term, history, columns)
     return (lambda seq: not keep(seq)) if term.inverted else keep
 
 
-def _number_test(term: Term, columns: EntryColumns) -> Keep:
+def _number_test(term: FilterTerm, columns: EntryColumns) -> Keep:
     wanted = float(term.wanted)
     compare: dict[str, Callable[[float], bool]] = {
         ":": lambda value: value == wanted,
@@ -112,7 +112,7 @@ def _number_test(term: Term, columns: EntryColumns) -> Keep:
     return lambda seq: holds(columns.added[seq] + columns.modified[seq] + columns.deleted[seq])
 
 
-def _text_test(term: Term, history: History, columns: EntryColumns) -> Keep:
+def _text_test(term: FilterTerm, history: History, columns: EntryColumns) -> Keep:
     wanted = term.wanted.casefold()
     if term.field == "kind":
         kind = next((number for name, number in KINDS.items() if name.startswith(wanted)), None)

@@ -65,7 +65,7 @@ class Filter(Struct, frozen=True):
     running: bool = False
 
 
-class Search(Struct, frozen=True):
+class SearchState(Struct, frozen=True):
     """A search through time.
 
     Attributes:
@@ -83,7 +83,7 @@ class Search(Struct, frozen=True):
     looked_at: int = 0
 
 
-class Program(Struct, frozen=True):
+class RecordingProgram(Struct, frozen=True):
     """A program that records into the source and can be asked to go back.
 
     Attributes:
@@ -93,6 +93,7 @@ class Program(Struct, frozen=True):
         at: the entry that it was put back to, while it recorded nothing after that; None: it runs its newest state.
         looking: it was put there only to be looked at.
         paused: its recording is paused.
+        follows: it shows each entry that the head goes to.
     """
 
     id: str
@@ -101,6 +102,7 @@ class Program(Struct, frozen=True):
     at: int | None = None
     looking: bool = False
     paused: bool = False
+    follows: bool = False
 
 
 SPEEDS: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 0.0)
@@ -167,14 +169,14 @@ class View(Struct, frozen=True):
     wrap: bool = False
     mode: InspectMode = InspectMode.TREE
     filter: Filter = field(default_factory=Filter)
-    search: Search = field(default_factory=Search)
+    search: SearchState = field(default_factory=SearchState)
     playing: bool = False
     speed: int = 3
     gaps: bool = False
     pinned: tuple[str, ...] = ()
     tabs: int = 1
     permits: Permits = EVERYTHING
-    program: Program | None = None
+    program: RecordingProgram | None = None
 
     @property
     def tip(self) -> int:

@@ -137,7 +137,7 @@ def container_of(value: Value) -> Container | None:
     return None
 
 
-class Run(Struct, frozen=True):
+class RowRun(Struct, frozen=True):
     """Neighbouring children of one container with no unfolded child between them."""
 
     first_row: int
@@ -146,7 +146,7 @@ class Run(Struct, frozen=True):
     start: int
 
 
-class Node(Struct, frozen=True):
+class OutlineNode(Struct, frozen=True):
     """One row of the tree.
 
     Attributes:
@@ -173,20 +173,20 @@ class Outline:
     def __init__(self, state: Mapping[str, Value], unfolded: frozenset[Path]) -> None:
         """Lay out a state; only the unfolded containers are looked into."""
         self._unfolded = unfolded
-        self._runs: list[Run] = []
-        self._inside: dict[Path, list[Run]] = {}
+        self._runs: list[RowRun] = []
+        self._inside: dict[Path, list[RowRun]] = {}
         self._count = self._lay_out(_Keyed(state))
         self._firsts = [run.first_row for run in self._runs]
 
     def __len__(self) -> int:
         return self._count
 
-    def node(self, row: int) -> Node:
+    def node(self, row: int) -> OutlineNode:
         """Return the node on a row."""
         run = self._runs[bisect_right(self._firsts, row) - 1]
         position = run.start + row - run.first_row
         address = (*run.parent, run.container.step(position))
-        return Node(address, run.container.value(position), address in self._unfolded)
+        return OutlineNode(address, run.container.value(position), address in self._unfolded)
 
     def row_of(self, address: Path) -> int | None:
         """Return the row of an address, or of the nearest visible value around it; None when there is none."""
@@ -220,7 +220,7 @@ class Outline:
         while pending:
             parent, container, positions, start = pending.pop()
             if start < len(container):
-                self._add(Run(row, parent, container, start))
+                self._add(RowRun(row, parent, container, start))
             if not positions or len(self._runs) > MOST_RUNS:
                 row += len(container) - start
                 continue
@@ -233,7 +233,7 @@ class Outline:
                 pending.append((address, child, self._positions(child, steps.get(address, ())), 0))
         return row
 
-    def _add(self, run: Run) -> None:
+    def _add(self, run: RowRun) -> None:
         self._runs.append(run)
         self._inside.setdefault(run.parent, []).append(run)
 

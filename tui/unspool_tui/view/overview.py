@@ -123,7 +123,7 @@ _FULL, _NOTE = bytes((FULL,)), bytes((NOTE,))
 _IS_FULL, _IS_NOTE, _IS_NO_NOTE = FULL.__eq__, NOTE.__eq__, NOTE.__ne__
 
 
-class Ledger:
+class EntryLedger:
     """Sums and positions over the columns of a history."""
 
     __slots__ = (

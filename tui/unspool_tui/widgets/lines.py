@@ -21,18 +21,18 @@ _NEARLY_ALL: Final = 1.25
 """How much longer than its changed part a line must be for that part to be written alone."""
 
 
-class Lines(Widget, can_focus=False):
+class LinesView(Widget, can_focus=False):
     """Rows drawn through the Line API without a style cache of Textual's own."""
 
     ALLOW_SELECT: ClassVar[bool] = False
-    DEFAULT_CSS = "Lines { overflow: hidden; }"
+    DEFAULT_CSS = "LinesView { overflow: hidden; }"
 
     class Resized(Message):
         """A widget has a new size, so rows for another width are due."""
 
         def can_replace(self, message: Message) -> bool:
             """One paint serves all widgets."""
-            return isinstance(message, Lines.Resized)
+            return isinstance(message, LinesView.Resized)
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)

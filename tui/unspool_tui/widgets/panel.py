@@ -12,11 +12,11 @@ from textual.message import Message
 from textual.strip import Strip
 
 from unspool_tui.rendering.header import TabRow
-from unspool_tui.rendering.line import BLANK, Frame, Row, bottom_row, top_row
+from unspool_tui.rendering.line import BLANK, PaneFrame, Row, bottom_row, top_row
 from unspool_tui.rendering.paint import paint_framed, paint_row
 from unspool_tui.view.model import Pane, View
 from unspool_tui.view.moves import keep_visible, thumb
-from unspool_tui.widgets.lines import Lines
+from unspool_tui.widgets.lines import LinesView
 
 _EDGES: Final = {
     (False, False): "line",
@@ -27,7 +27,7 @@ _EDGES: Final = {
 """Focus and scroll bar folded into the row, so that one comparison tells whether a line must be repainted."""
 
 
-class Source(Protocol):
+class RowSource(Protocol):
     """Rows by number, made when they are seen."""
 
     def __len__(self) -> int: ...
@@ -62,7 +62,7 @@ class Made(Struct, frozen=True):
         return self.make(index, width)
 
 
-class Framed(Lines):
+class Framed(LinesView):
     """A frame with a title, a scrolled list of rows and a cursor.
 
     It decides only which rows fit; what they say and which one is selected comes from outside.
@@ -102,7 +102,7 @@ class Framed(Lines):
         """Cells of a row between the edges."""
         return max(1, self.columns - 2)
 
-    def show(self, source: Source, frame: Frame, cursor: int | None, *, top: int | None = None) -> None:
+    def show(self, source: RowSource, frame: PaneFrame, cursor: int | None, *, top: int | None = None) -> None:
         """Show rows of a source.
 
         Args:
@@ -179,7 +179,7 @@ class Box(Container):
     BLANK = True
 
 
-class TabLine(Lines):
+class TabLine(LinesView):
     """Shows the tabs and says which one was clicked."""
 
     DEFAULT_CSS = "TabLine { height: 1; width: 1fr; }"

@@ -13,8 +13,8 @@ from textual.message import Message
 
 from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad
 from unspool_tui.view.model import View
-from unspool_tui.view.overview import Ledger, bin_of, entry_at, window_start
-from unspool_tui.widgets.lines import Lines
+from unspool_tui.view.overview import EntryLedger, bin_of, entry_at, window_start
+from unspool_tui.widgets.lines import LinesView
 
 _ROOM_FOR_LABELS = 100
 """Width from which the lines are named."""
@@ -146,10 +146,10 @@ def waiting_row(text: str, width: int) -> Row:
 _OVERVIEW_LINE = 0
 
 
-class Timeline(Lines):
+class TimelineView(LinesView):
     """Where in history: all of it above, the entries around the head below, a lane a pinned atom under them."""
 
-    DEFAULT_CSS = "Timeline { height: 2; width: 1fr; }"
+    DEFAULT_CSS = "TimelineView { height: 2; width: 1fr; }"
 
     class Scrubbed(Message):
         """The head shall go to an entry."""
@@ -161,7 +161,7 @@ class Timeline(Lines):
 
         def can_replace(self, message: Message) -> bool:
             """Only the newest place of a drag matters."""
-            return isinstance(message, Timeline.Scrubbed) and not message.jump
+            return isinstance(message, TimelineView.Scrubbed) and not message.jump
 
     class Turned(Message):
         """The wheel turned over the timeline."""
@@ -178,7 +178,7 @@ class Timeline(Lines):
         self._dragged: int | None = None
         self.lanes = 0
 
-    def show(self, view: View, ledger: Ledger, lanes: Sequence[tuple[str, Sequence[int]]]) -> None:
+    def show(self, view: View, ledger: EntryLedger, lanes: Sequence[tuple[str, Sequence[int]]]) -> None:
         """Show a view."""
         width, glyphs = self.columns, self.pen.glyphs
         self._total, self._first = view.total, view.first

@@ -136,7 +136,7 @@ class Control:
         try:
             link.push()
             found = False
-            if session.is_sweep_due():
+            if session.is_sweep_due() and not session.is_amid():
                 before = session.statistics["entries"]
                 self._look_again()
                 session.flush_pending(None)

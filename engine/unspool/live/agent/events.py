@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from collections.abc import Callable
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -22,6 +23,7 @@ from typing import Any
 
 from unspool.live.agent.following import LOST, local_value
 from unspool.live.agent.graph import END
+from unspool.live.agent.notes import EXECUTES, Notes
 from unspool.live.agent.recording import Session
 from unspool.live.agent.sites import PURE, CodeSites, Site
 from unspool.live.agent.tracing import argument_names
@@ -70,6 +72,8 @@ class Monitoring:
         self._tool = self._take_tool()
         self._is_over = False
         self._disabled: dict[int, tuple[CodeType, set[type]]] = {}
+        self._notes = Notes(session)
+        self._noted: dict[int, CodeType] = {}
         self._library: dict[int, CodeSites] = {}
         self._library_resting: dict[int, CodeType] = {}
         self._ending: dict[int, CodeType] = {}
@@ -116,7 +120,7 @@ class Monitoring:
         events = self._events
         self._monitoring.set_events(self._tool, 0)
         known = [sites.code for sites in (*self._session.codes.values(), *self._library.values())]
-        for code in (*known, *self._ending.values()):
+        for code in (*known, *self._ending.values(), *self._noted.values()):
             self._monitoring.set_local_events(self._tool, code, 0)
         for event in (
             events.PY_START, events.PY_RESUME, events.PY_RETURN, events.PY_YIELD, events.INSTRUCTION, events.LINE,
@@ -211,11 +215,14 @@ class Monitoring:
         try:
             known = session.codes.get(id(code))
             if known is None:
+                if self._notes.is_wanted and self._is_noted(code):
+                    self._in_turn(self._notes.began, sys._getframe(1))
+                    return None
                 if not session.is_project(code.co_filename) or not session.enter():
                     return self._monitoring.DISABLE
                 try:
                     frame = sys._getframe(1)
-                    if session.has_dirty_of_another(frame):
+                    if session.settle == "return" and session.has_dirty_of_another(frame):
                         session.settle_now(frame.f_back)
                     known = self.prepare(code, str(frame.f_globals.get("__name__", "")))
                     if known is not None and known.local_names:
@@ -241,6 +248,23 @@ class Monitoring:
         except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
             session.fault(error)
         return None
+
+    def _is_noted(self, code: CodeType) -> bool:
+        if id(code) in self._noted:
+            return True
+        if not self._notes.wants(code):
+            return False
+        self._noted[id(code)] = code
+        events = self._events
+        self._monitoring.set_local_events(self._tool, code, events.PY_START | events.PY_RETURN)
+        return True
+
+    def _in_turn(self, call: Callable[[FrameType], object], frame: FrameType) -> None:
+        if self._session.enter():
+            try:
+                call(frame)
+            finally:
+                self._session.leave()
 
     def _wants_starts(self, sites: CodeSites, frame: FrameType) -> bool:
         return bool(
@@ -333,6 +357,9 @@ class Monitoring:
             if library is not None:
                 self._library_returned(library, sys._getframe(1))
                 return None
+            if id(code) in self._noted:
+                self._in_turn(self._notes.ended, sys._getframe(1))
+                return None
             sites = session.codes.get(id(code))
             if sites is None:
                 if id(code) not in self._ending:
@@ -363,6 +390,8 @@ class Monitoring:
             sites = session.codes.get(id(code))
             if sites is None and id(code) in self._library:
                 self._library_returned(self._library[id(code)], sys._getframe(1))
+            if sites is None and id(code) in self._noted:
+                self._in_turn(self._notes.ended, sys._getframe(1))
             if sites is None or not session.enter():
                 return None
             try:
@@ -388,6 +417,11 @@ class Monitoring:
         try:
             kind = type(function)
             if kind in _FUNCTIONS_IN_C:
+                if self._notes.is_wanted and function.__name__ in EXECUTES:
+                    self._in_turn(
+                        lambda frame: self._notes.calls(code, offset, function, first, frame), sys._getframe(1)
+                    )
+                    return None
                 if function.__name__ in PURE:
                     return self._monitoring.DISABLE
                 if not session.exact and self._patience.get((id(code), offset), 1) <= 0:
@@ -450,6 +484,8 @@ class Monitoring:
             sites = session.codes.get(id(code))
             if sites is None:
                 return None
+            if self._notes.is_wanted and getattr(function, "__name__", "") in EXECUTES:
+                self._in_turn(lambda _: self._notes.returned(offset), sys._getframe(1))
             if type(function) not in _FUNCTIONS_IN_C:
                 if session.exact and short_name(type(first)) in _LAZY and session.enter():
                     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import sys
 from collections import deque
 from collections.abc import Callable
 from types import CodeType, FrameType, MemberDescriptorType, ModuleType
@@ -233,8 +234,6 @@ def _call(expression: Any, code: CodeType) -> Follow | None:
 
 
 def _module_of(scope: Scope) -> Any:
-    import sys
-
     module = sys.modules.get(str(scope.frame.f_globals.get("__name__", "")))
     return module if module is not None and vars(module) is scope.frame.f_globals else LOST
 

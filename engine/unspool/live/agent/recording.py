@@ -21,6 +21,8 @@ _WINDOW = 0.1
 """Seconds over which the entries of a place are counted against its rate."""
 _LOCK_SECONDS = 2.0
 _BELOW = 2_000
+_LONGEST_AMID = 2.0
+"""Seconds that a sweep waits for what is to settle."""
 _LONG_ROW = 32
 _MOST_HELD = 20_000
 """Splices that wait for a condition; beyond, the state is sent as a whole once it holds."""
@@ -112,12 +114,13 @@ class Session:
         self._dirty: dict[int, tuple[Node, bool]] = {}
         self._dirty_place: Place | None = None
         self._dirty_caller: Place | None = None
+        self._dirty_thread = ""
+        self._dirty_since = 0.0
         self._owner_frame = 0
         self._owner_code: CodeType | None = None
         self._next_sweep = 0.0
         self._number = 0
         self._held = Patch()
-        self.notes: list[dict[str, Any]] = []
 
     # Whose turn it is.
 
@@ -365,8 +368,13 @@ class Session:
         self._dirty_place = place
         if owner != self._owner_frame or self._dirty_caller is None:
             self._dirty_caller = None if frame is None else self._caller(frame)
+            self._dirty_thread = self._thread()
+            self._dirty_since = time.monotonic()
         self._owner_frame = owner
         self._owner_code = frame.f_code if frame is not None else None
+        if self.settle == "line" and frame is not None and place is not None and frame.f_lineno != place.line:
+            # What follows the store belongs to another line already.
+            self.settle_now(frame)
 
     def _owner_of(self, frame: FrameType | None) -> int:
         if frame is None:
@@ -429,6 +437,8 @@ class Session:
         self._dirty.clear()
         nodes = [node for node, _ in dirty if not node.is_dead]
         caller, self._dirty_caller = self._dirty_caller, None
+        if self._dirty_thread:
+            extra["thread"] = self._dirty_thread
         self.entry(place, frame, nodes, below=any(below for _, below in dirty), caller=caller, **extra)
 
     def has_dirty_elsewhere(self, code: CodeType, line: int) -> bool:
@@ -562,7 +572,7 @@ class Session:
         if not self._number and not self.graph.state.ids and not extra:
             # Nothing is there yet.
             self._hold(patch)
-        elif patch or self._held or "exc" in extra or "trace" in extra or (self.notes and extra.get("action")):
+        elif patch or self._held or "exc" in extra or "trace" in extra:
             self._emit(place, frame, patch, extra)
         self.cpu += time.perf_counter() - began
 
@@ -600,7 +610,8 @@ class Session:
         if self.graph.new_kinds:
             kinds, self.graph.new_kinds = self.graph.new_kinds, set()
             self.on_new_kinds(kinds)
-        if self.when is not None and not self._is_when():
+        is_nothing = not self._number and not self.graph.state.ids
+        if is_nothing or (self.when is not None and not self._is_when()):
             self._hold(patch)
         elif patch:
             extra: dict[str, Any] = {} if is_seen else {"unseen": True}
@@ -615,6 +626,10 @@ class Session:
     def is_sweep_due(self) -> bool:
         """Whether it is time to look at everything again."""
         return time.monotonic() >= self._next_sweep
+
+    def is_amid(self) -> bool:
+        """Whether something changed that settles soon: looking at everything would make an entry of half of it."""
+        return bool(self._dirty) and time.monotonic() - self._dirty_since < _LONGEST_AMID
 
     def follow_from(self, seq: int) -> None:
         """Have the next entry follow one that the program was put back to."""
@@ -658,14 +673,16 @@ class Session:
         if caller is not None:
             self._tell(caller)
             message["caller"] = caller.id
-        if _thread.get_ident() not in (self.main_thread, self.timer_thread):
-            message["thread"] = _thread_name()
+        if "thread" not in message and (thread := self._thread()):
+            message["thread"] = thread
         task = _task_name()
         if task:
             message["task"] = task
-        if self.notes:
-            message["notes"], self.notes = self.notes, []
         self.link.send(message)
+
+    def _thread(self) -> str:
+        """Return the name of this thread; "" for the main one, and for the timer's, which is none of the program's."""
+        return "" if _thread.get_ident() in (self.main_thread, self.timer_thread) else _thread_name()
 
     def _caller(self, frame: FrameType) -> Place | None:
         outer = frame.f_back
@@ -685,6 +702,12 @@ class Session:
         self.link.send(
             {"m": "site", "id": place.id, "file": place.file, "line": place.line, "name": place.name, "text": text}
         )
+
+    def send_note(self, note: dict[str, Any], place: Place | None) -> None:
+        """Put something down beside the state."""
+        if place is not None:
+            self._tell(place)
+        self.link.send({"m": "notes", "t": time.time_ns(), "notes": [note]})
 
     def say(self, kind: str, text: str, place: Place | None = None) -> None:
         """Tell the host something in a line."""
@@ -744,7 +767,7 @@ def loops(code: CodeType) -> bool:
     """Whether code has a loop."""
     known = _LOOPING.get(id(code))
     if known is None or known[0] is not code:
-        import dis
+        import dis  # the program need not wait for it
 
         known = (code, any(item.opname.startswith("JUMP_BACKWARD") for item in dis.get_instructions(code)))
         if len(_LOOPING) > 10_000:

@@ -35,7 +35,7 @@ class Redaction:
         ]
         self._texts = [re.compile(text) for text in texts]
         names = "|".join(re.escape(parts[0]).replace(r"\*", r"\w*").replace(r"\?", r"\w") for parts in split)
-        value = r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s,;&)\]}]+)"""
+        value = r"""('?\[redacted\]'?|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s,;&)\]}]+)"""
         self._assigned = re.compile(rf"((?:{names})\w*['\"]?\]?\s*(?:=|:|,)\s*){value}", flags) if names else None
         self._known: dict[str, bool] = {}
         self._secrets: set[str] = set()

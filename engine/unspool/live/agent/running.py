@@ -67,6 +67,11 @@ class Agent:
         notes = []
         if how == "sweep":
             notes.append("this Python is older than 3.12: changes are found by looking at times, without their lines")
+        if config["notes"] and how != "monitoring":
+            which = (
+                "none of the notes asked for can" if how == "sweep" else "statements of SQL to drivers in C cannot"
+            )
+            notes.append(f"this Python is older than 3.12: {which} be put down")
         if how == "settrace":
             notes.append("this Python is older than 3.12: stores are seen by sys.settrace, which slows the program")
         return {
@@ -251,7 +256,7 @@ def _program(arguments: list[str]) -> tuple[Callable[[], None], str]:
     main.__dict__["__builtins__"] = sys.modules["builtins"]
     sys.modules["__main__"] = main
     if arguments[0] == "-m":
-        import runpy
+        import runpy  # only where a module is run by name
 
         name = arguments[1]
         sys.argv[:] = ["-m", *arguments[2:]]
@@ -266,7 +271,7 @@ def _program(arguments: list[str]) -> tuple[Callable[[], None], str]:
     file = arguments[0]
     sys.argv[:] = arguments
     if os.path.isdir(file) or file.endswith((".zip", ".pyz")):
-        import runpy
+        import runpy  # only where a folder or an archive is run
 
         sys.path[0] = file
         return lambda: runpy._run_module_as_main("__main__", alter_argv=False), file  # type: ignore[attr-defined]
@@ -275,7 +280,7 @@ def _program(arguments: list[str]) -> tuple[Callable[[], None], str]:
 
 
 def _file_of_module(name: str) -> str:
-    import importlib.util
+    import importlib.util  # only where a module is run by name
 
     try:
         spec = importlib.util.find_spec(name)
@@ -287,7 +292,7 @@ def _file_of_module(name: str) -> str:
 
 
 def _run_file(file: str, main: ModuleType) -> None:
-    from importlib.machinery import SourceFileLoader
+    from importlib.machinery import SourceFileLoader  # nothing that the program would load by itself
 
     try:
         with open(file, "rb") as stream:

@@ -166,6 +166,14 @@ def _expression(code: CodeType, position: dis.Positions | None) -> ast.expr | No
         return None
 
 
+def expression_at(code: CodeType, offset: int) -> ast.expr | None:
+    """Return the expression that an instruction was made from; None where its source is not to be had."""
+    for instruction in dis.get_instructions(code):
+        if instruction.offset == offset:
+            return _expression(code, instruction.positions)
+    return None
+
+
 class CodeSites:
     """What one code object may change.
 

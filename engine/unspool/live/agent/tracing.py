@@ -12,6 +12,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from unspool.live.agent.following import local_value
+from unspool.live.agent.notes import Notes
 from unspool.live.agent.recording import Session
 from unspool.live.agent.sites import CodeSites
 
@@ -41,6 +42,7 @@ class Tracing:
             )
         self._session = session
         session.reads_calls = True
+        self._notes = Notes(session)
         self._raising: dict[int, BaseException] = {}
         self._last_error = 0
         self._is_over = False
@@ -65,6 +67,9 @@ class Tracing:
         try:
             sites = session.codes.get(id(code))
             if sites is None:
+                if self._notes.is_wanted and event == "call" and self._notes.wants(code):
+                    with_turn(session, lambda: self._notes.began(frame))
+                    return self._on_noted
                 if not session.is_project(code.co_filename) or not session.enter():
                     return None
                 try:
@@ -90,6 +95,14 @@ class Tracing:
             if name in sites.local_names or "*" in sites.local_names:
                 session.names.frames[code.co_qualname].set(id(frame), name, local_value(frame, name, sites))
         session.rebind(session.places.of(code, code.co_firstlineno), frame, must_look=True)
+
+    def _on_noted(self, frame: FrameType, event: str, argument: Any) -> Any:
+        try:
+            if event == "return" and not self._is_over:
+                with_turn(self._session, lambda: self._notes.ended(frame))
+        except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
+            self._session.fault(error)
+        return self._on_noted
 
     def _on_event(self, frame: FrameType, event: str, argument: Any) -> Any:
         if self._is_over:

@@ -24,6 +24,8 @@ LARGEST_LINE = 32 * 1024 * 1024
 """Bytes of a line from the host beyond which the connection is given up."""
 _PENDING = 16 * 1024 * 1024
 """Bytes that wait for a slow host before changes merge."""
+_LONGEST_STALL = 3.0
+"""Seconds that a program waits for a host that reads nothing."""
 _LAST_SECONDS = 5.0
 """Seconds that the end of a program waits for the host to read the rest."""
 
@@ -241,12 +243,13 @@ class Link:
         self.is_open = True
         self.waits = waits
         self._pending = bytearray()
+        self._gave_up = False
         self._received = bytearray()
 
     @property
     def is_behind(self) -> bool:
         """Whether so much waits for the host that changes are to merge."""
-        return len(self._pending) > _PENDING
+        return len(self._pending) > _PENDING or (self._gave_up and bool(self._pending))
 
     @property
     def has_pending(self) -> bool:
@@ -269,7 +272,9 @@ class Link:
             sent = self._try(line)
             if sent < len(line):
                 self._pending += line[sent:]
-        if self._pending and self.waits:
+        if not self._pending:
+            self._gave_up = False
+        elif self.waits and not self._gave_up:
             self._wait_for_room()
 
     def push(self) -> None:
@@ -290,7 +295,12 @@ class Link:
             return len(data)
 
     def _wait_for_room(self) -> None:
+        end = time.monotonic() + _LONGEST_STALL
         while self._pending and self.is_open:
+            if time.monotonic() > end:
+                # The host was stopped, or hangs: the program goes on, and changes merge until it reads again.
+                self._gave_up = True
+                return
             self.poll(0.5, for_room=True)
             self.push()
 

@@ -37,7 +37,8 @@ _ANSWER_S: Final = 9.0
 """Seconds that an app has to answer; who asked waits ten."""
 _MOST_NAMED: Final = 200
 _MOST_SENT: Final = 64 << 20
-_MARKERS: Final = (f'"{JSAN}"'.encode(), f'"{SERIALIZED_TYPE}"'.encode())
+_JSAN: Final = f'"{JSAN}"'.encode()
+_SERIALIZED: Final = f'"{SERIALIZED_TYPE}"'.encode()
 
 
 class Unusable(Exception):
@@ -60,7 +61,7 @@ def value_of_bytes(data: bytes) -> Value:
     try:
         value = parse(data).value
         # Only text that has markers is walked, as jsan itself does.
-        return revive(value) if any(marker in data for marker in _MARKERS) else value
+        return revive(value) if _JSAN in data or _SERIALIZED in data else value
     except BrokenText as error:
         raise Unusable(str(error)) from None
 

@@ -273,6 +273,9 @@ class Connection(asyncio.Protocol):
                     self._answer(self._body.end())
                 self._body = None
                 self._late_at = time.monotonic() + _REQUEST_S
+                if http.our_state is h11.MUST_CLOSE and self._transport is not None:
+                    self._transport.close()
+                    return
             elif event is h11.PAUSED:
                 if http.our_state is not h11.DONE:
                     return

@@ -35,6 +35,7 @@ class Asked(msgspec.Struct, frozen=True):
         method: such as `POST`.
         path: decoded by nobody, without the token and what follows a question mark.
         headers: names in lower case.
+        name: the name of this machine that was asked for.
         has_token: whether it came with the token.
         origin: the page that asks, where a browser tells; None of a program.
         wants_socket: it is to become a WebSocket.
@@ -43,6 +44,7 @@ class Asked(msgspec.Struct, frozen=True):
     method: str
     path: str
     headers: dict[str, str]
+    name: str
     has_token: bool
     origin: str | None
     wants_socket: bool
@@ -81,7 +83,8 @@ class Gate:
             Refused: it comes by a foreign name or from a foreign page.
         """
         headers = _headers_of(request)
-        if not self._is_name_here(_name_of(headers.get("host", ""))):
+        name = _name_of(headers.get("host", ""))
+        if name not in self._names and not _is_loopback(name):
             raise Refused(421, "This program does not go by that name; `unspool listen --name NAME` permits one.")
         origin = headers.get("origin")
         if origin is not None and not self._is_origin_here(origin):
@@ -97,6 +100,7 @@ class Gate:
             request.method.decode("ascii", "replace"),
             path,
             headers,
+            f"[{name}]" if ":" in name else name,
             has_token or self._is_bearer(headers.get("authorization", "")),
             origin,
             "websocket" in headers.get("upgrade", "").lower(),
@@ -111,9 +115,6 @@ class Gate:
     def _is_bearer(self, value: str) -> bool:
         given = value[len(_BEARER) :].strip() if value.lower().startswith(_BEARER) else ""
         return hmac.compare_digest(given.encode(), self.token.encode())
-
-    def _is_name_here(self, name: str) -> bool:
-        return name in self._names or _is_loopback(name)
 
     def _is_origin_here(self, origin: str) -> bool:
         if origin.lower() in self._origins:

@@ -32,7 +32,7 @@ from unspool.model.encoding import encode
 from unspool.model.json_text import to_json
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import MISSING, Value, strict_equal
-from unspool.sources.entries import SourceEntry, UnusableRecord, as_state
+from unspool.sources.entries import SourceEntry, UnusableRecord
 from unspool.sources.formats.redux import ActionRecords, LiftedState
 
 _INIT: Final = "@@INIT"
@@ -158,7 +158,8 @@ class ReduxStore(AppStore):
         text = message.get("action")
         lifted = value_of(text) if isinstance(text, str) else text
         state = value_of(message["payload"]) if "payload" in message else _NOT_SENT
-        for entry in ActionRecords(as_state(state)).read(lifted, 0):
+        # Its state is the one that came with it.
+        for entry in ActionRecords({}).read(lifted, 0):
             known = _known_of(lifted, entry, state)
             before = self._known.get(action_id)
             if before is not None and before.is_same(known):

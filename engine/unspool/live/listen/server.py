@@ -154,7 +154,7 @@ class Listener:
         if not asked.has_token:
             raise Refused(403, "This address lacks the token; use the whole address that `unspool listen` printed.")
         if asked.path == _SCRIPT_PATH and asked.method in ("GET", "HEAD"):
-            address = f"ws://{asked.headers.get('host', '')}/{self._gate.token}{SHIM_PATH}"
+            address = f"ws://{asked.name}:{self._port}/{self._gate.token}{SHIM_PATH}"
             return _Nothing(Answer(200, self._script.replace("@ADDRESS@", address).encode(), "text/javascript"))
         name = unquote(asked.path.removeprefix(PREFIX))
         if not asked.path.startswith(PREFIX) or not name or "/" in name:

@@ -25,7 +25,7 @@ from unspool.model.entries import Entry
 from unspool.model.json_text import to_json
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
-from unspool.sources.entries import UnusableRecord, as_state
+from unspool.sources.entries import UnusableRecord
 from unspool.sources.exports.redux import to_jsan
 from unspool.sources.formats.redux import ActionRecords
 from unspool.sources.opening import open_history
@@ -88,7 +88,7 @@ class ShimStore(AppStore):
         state = _state_of(message)
         lifted: dict[str, Value] = {"type": "PERFORM_ACTION", "action": message.get("action")}
         lifted.update((key, message[key]) for key in ("timestamp", "stack") if message.get(key) is not None)
-        for entry in ActionRecords(as_state(state)).read(lifted, 0):
+        for entry in ActionRecords({}).read(lifted, 0):
             meta = dict(entry.meta)
             at_ns = None if meta.pop("time_from", None) else entry.timestamp_ns
             if message.get("skipped") is True:

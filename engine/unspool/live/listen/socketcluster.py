@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from unspool.errors import UnspoolError
-from unspool.live.listen.app_store import Unusable, value_of_bytes
 from unspool.live.listen.connections import Link
 from unspool.live.listen.gate import Refused
 from unspool.live.listen.histories import Histories
 from unspool.live.listen.redux_store import ReduxStore, Remembered
 from unspool.model.json_text import to_json
 from unspool.model.values import Value
+from unspool.sources.json_exact import BrokenText, parse_envelope
 
 PATH: Final = "/socketcluster/"
 _PINGS: Final = (b"", b"#1", b"#2")
@@ -66,8 +66,8 @@ class Remote:
         if text in _PINGS:
             return
         try:
-            packets = value_of_bytes(text)
-        except Unusable as error:
+            packets = parse_envelope(text)
+        except BrokenText as error:
             raise Refused(400, f"no message of SocketCluster: {error}") from None
         for packet in packets if isinstance(packets, list) else [packets]:
             if not isinstance(packet, dict):

@@ -215,8 +215,6 @@ def _log_key(name: str) -> tuple[object, ...]:
 
 def _form_of(path: Path, names: list[str], limits: Limits) -> str | None:
     """Return how the files of a group are read, by looking at the first few; None where none of them reads."""
-    from unspool.sources.probe import Probe, Shape
-
     for name in names[:_SAMPLED]:
         try:
             if is_text_by_name(name):
@@ -436,7 +434,7 @@ class LogsReader:
             self._take_findings(file.name, reader.findings)
 
     def _opened(self, place: Path, name: str) -> Reader:
-        from unspool.sources.registry import detect as detect_format
+        from unspool.sources.registry import detect as detect_format  # which loads this module for folders
 
         probe = Probe(place, self._probe.limits, self._probe.follows)
         reader = detect_format(probe).load().open_reader(probe)

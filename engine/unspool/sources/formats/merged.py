@@ -10,7 +10,7 @@ from __future__ import annotations
 import glob
 import heapq
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,8 @@ from unspool.sources.entries import MERGE_PREFIX, Findings, Progress, Reader, Re
 from unspool.sources.natural_order import natural_key
 
 _SELECTABLE: Final = "file"
+OpenPart = Callable[[str, Reading], History]
+"""Opens one of the recordings; whoever opens sources gives it, because a part may be any source."""
 
 
 def merged_name(paths: Sequence[str]) -> str:
@@ -76,17 +78,19 @@ def part_names(paths: Sequence[str]) -> list[str]:
 class MergedReader:
     """Reads several histories by the times of their entries, and later what each has grown by."""
 
-    def __init__(self, source: str, reading: Reading) -> None:
+    def __init__(self, source: str, reading: Reading, open_part: OpenPart) -> None:
         """Open them.
 
         Args:
             source: `merge:PATH:PATH…`.
             reading: how to read each.
+            open_part: opens each.
 
         Raises:
             UnreadableSource: none can be opened, or none is called as selected.
         """
         self.findings = Findings()
+        self._open_part = open_part
         paths = files_of(source)
         chosen = reading.select.get(_SELECTABLE)
         named = dict(zip(part_names(paths), paths, strict=True))
@@ -107,11 +111,8 @@ class MergedReader:
         self._done = 0
 
     def _open(self, name: str, path: str, reading: Reading) -> UnspoolError | None:
-        # Opening leads back here.
-        from unspool.sources.opening import open_history
-
         try:
-            history = open_history(path, follow=False, limits=reading.limits, folds=reading.folds)
+            history = self._open_part(path, Reading(follow=False, limits=reading.limits, folds=reading.folds))
         except UnspoolError as error:
             self.findings.loss(path, f"{error}; it was left out")
             return error
@@ -215,14 +216,14 @@ def merged_choices(source: str) -> tuple[Choice, ...]:
     return several(_SELECTABLE, ((name, None) for name in part_names(files_of(source))))
 
 
-def open_merged(source: str, reading: Reading) -> tuple[str, Reader]:
+def open_merged(source: str, reading: Reading, open_part: OpenPart) -> tuple[str, Reader]:
     """Return what people call several recordings, and their reader.
 
     Raises:
         UnreadableSource, ConfigError: see `MergedReader`.
     """
-    reader = MergedReader(source, reading)
+    reader = MergedReader(source, reading, open_part)
     return reader.name, reader
 
 
-__all__ = ["files_of", "merged_choices", "merged_name", "open_merged"]
+__all__ = ["OpenPart", "files_of", "merged_choices", "merged_name", "open_merged"]

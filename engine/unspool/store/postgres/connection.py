@@ -137,7 +137,7 @@ def load_driver() -> Any:
         MissingExtra: it is not installed.
     """
     try:
-        import psycopg
+        import psycopg  # an extra
     except ImportError:
         raise MissingExtra("PostgreSQL needs the package psycopg; run `pip install 'unspool[postgres]'`") from None
     return psycopg

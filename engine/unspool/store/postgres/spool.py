@@ -23,6 +23,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
+import platformdirs
+
 from unspool.codec.replay import replay
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files.private import drop_lock, make_folder, take_lock
@@ -202,8 +204,6 @@ def spools_folder(base: str | os.PathLike[str] | None) -> Path:
     """Return the folder that spools lie in."""
     if base is not None:
         return Path(base)
-    import platformdirs
-
     return platformdirs.user_state_path("unspool") / "spool"
 
 

@@ -1,0 +1,119 @@
+"""What is painted, looked up and waited for: no more than a key changes."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_slow_and_damaged import GatedHistory
+from textual.geometry import Region
+from textual.message_pump import MessagePump
+from textual.strip import Strip
+from tui_driver import Driver, drive, make_app, open_file
+
+from conftest import record
+from unspool_tui.view import moves
+from unspool_tui.view.model import Pane
+from unspool_tui.widgets.lines import LinesView
+from unspool_tui.widgets.panel import Panel
+from unspool_tui.worker import QuestionKind
+
+
+async def test_the_first_frame_shows_all_panels(shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, bool] = {}
+    render = LinesView.render_lines
+
+    def watched(self: LinesView, crop: Region) -> list[Strip]:
+        strips = render(self, crop)
+        drawn.setdefault(str(self.id), any(strip.text.strip() for strip in strips))
+        return strips
+
+    monkeypatch.setattr(LinesView, "render_lines", watched)
+    async with drive(make_app(open_file(shop_file), at=50)):
+        shown = {name: full for name, full in drawn.items() if name != "too-small"}
+        assert set(shown) >= {"header", "timeline", "history", "changes", "inspect", "footer"}
+        assert all(shown.values()), str(shown)
+
+
+async def test_a_step_repaints_only_the_rows_it_changes(shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: dict[str, set[int]] = {}
+    refresh = LinesView.refresh
+
+    def watched(self: LinesView, *regions: Region, **how: Any) -> LinesView:
+        rows.setdefault(str(self.id), set()).update(region.y for region in regions)
+        return refresh(self, *regions, **how)
+
+    async with drive(make_app(open_file(shop_file), at=50)) as driver:
+        monkeypatch.setattr(LinesView, "refresh", watched)
+        await driver.press(".")
+        history = driver.app.main.panels[Pane.HISTORY]
+        # The row that was left, the one that was reached, and the frame's lower line with the place.
+        assert len(rows["history"]) == 3, rows
+        assert history.lines - 1 in rows["history"]
+        assert "footer" not in rows
+
+
+async def test_a_jump_draws_inspect_once(shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Pane] = []
+    show = Panel.show
+
+    def watched(self: Panel, *what: Any, **how: Any) -> None:
+        shown.append(self.pane)
+        show(self, *what, **how)
+
+    async with drive(make_app(open_file(shop_file), at=10)) as driver:
+        # Whether the worker is asked besides depends on how long looking back takes; here it may take its time.
+        monkeypatch.setattr("unspool_tui.screens.main_paint._LOOK_BACK_SECONDS", 60.0)
+        monkeypatch.setattr(Panel, "show", watched)
+        main = driver.app.main
+        main.apply(moves.jump_to(main.view, 150))
+        await driver.settle()
+        assert shown.count(Pane.INSPECT) == 1
+        assert "#150" in driver.panel(Pane.INSPECT)
+
+
+def active_timers(driver: Driver) -> list[str]:
+    pumps: list[MessagePump] = [driver.app, driver.app.screen, *driver.app.screen.walk_children()]
+    return [timer.name for pump in pumps for timer in pump._timers if timer._active.is_set()]
+
+
+async def test_nothing_ticks_while_nobody_does_anything(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=50)) as driver:
+        await driver.press("3", "j")
+        await driver.until(lambda: not active_timers(driver))
+
+
+async def test_stepping_past_entries_that_leave_the_selected_value_alone_asks_for_no_story(tmp_path: Path) -> None:
+    states = [({"kept": 1 if number else 0, "moving": number}, "set") for number in range(30)]
+    async with drive(make_app(open_file(record(tmp_path / "kept.unspool", states)), at=5)) as driver:
+        await driver.press("3")
+        assert "set #1" in driver.panel(Pane.INSPECT)
+        asked: list[QuestionKind] = []
+        ask = driver.app.main.worker.ask
+        driver.app.main.worker.ask = lambda kind, work: asked.append(kind) or ask(kind, work)  # type: ignore[method-assign,func-returns-value]
+        for _ in range(8):
+            await driver.press(".")
+            assert "set #1" in driver.panel(Pane.INSPECT)
+        assert QuestionKind.STORY not in asked
+        await driver.press("j")
+        assert QuestionKind.STORY in asked
+
+
+async def test_leaving_does_not_wait_for_the_worker(shop_file: Path) -> None:
+    history = GatedHistory(shop_file)
+    try:
+        async with drive(make_app(history, at=50)) as driver:
+            driver.app.main.scene.pace._seconds_a_byte = 1.0
+            history.gate.clear()
+            driver.app.main.take_key("full_stop", ".")
+            await driver.until(lambda: 51 in history.asked)
+            driver.app.exit()
+        workers = [
+            thread for thread in threading.enumerate() if thread.name == "unspool-worker" and thread.is_alive()
+        ]
+        assert workers
+        assert not history.gate.is_set()
+    finally:
+        history.gate.set()

@@ -1,0 +1,243 @@
+"""A history that grows while it is looked at."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from pathlib import Path
+
+from tui_driver import drive, make_app, open_file
+
+from conftest import START_NS
+from support.exhausting import no_inotify_instances_here
+from unspool.recorder.recorder import Recorder
+from unspool.sources.opening import open_history
+from unspool_tui.view.model import Pane
+from unspool_tui.worker import QuestionKind
+
+
+def _record(recorder: Recorder, number: int, action: str = "tick") -> None:
+    recorder.record({"count": number, "even": number % 2 == 0}, action, timestamp_ns=START_NS + number * 10**9)
+
+
+async def test_following_shows_each_new_entry_as_another_process_would_write_it(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        _record(recorder, 0)
+        async with drive(make_app(open_file(path))) as driver:
+            for number in range(1, 6):
+                _record(recorder, number)
+            await driver.until(lambda: driver.view.total == 6)
+            await driver.settle()
+            assert driver.view.head == 5
+            assert "5/5" in driver.line(0)
+            assert "#4 → #5" in driver.panel(Pane.CHANGES)
+
+
+async def test_while_paused_the_place_stays_and_new_entries_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        for number in range(10):
+            _record(recorder, number)
+        async with drive(make_app(open_file(path))) as driver:
+            await driver.press("k", "k")
+            for number in range(10, 24):
+                _record(recorder, number)
+            await driver.until(lambda: driver.view.total == 24)
+            await driver.settle()
+            assert driver.view.head == 7
+            assert "PAUSED +14" in driver.line(0)
+            await driver.press("f")
+            assert driver.view.head == 23
+
+
+async def test_a_filter_holds_for_entries_that_arrive(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        for number in range(6):
+            _record(recorder, number, "odd" if number % 2 else "even")
+        async with drive(make_app(open_file(path))) as driver:
+            await driver.press("\\")
+            await driver.type("action:odd")
+            await driver.press("enter")
+            for number in range(6, 10):
+                _record(recorder, number, "odd" if number % 2 else "even")
+            await driver.until(lambda: driver.view.total == 10)
+            await driver.settle()
+            assert list(driver.app.main.rows) == [1, 3, 5, 7, 9]
+
+
+async def test_an_empty_history_waits_and_shows_the_first_entry_when_it_comes(tmp_path: Path) -> None:
+    path = tmp_path / "empty.unspool"
+    with Recorder(path) as recorder:
+        async with drive(make_app(open_file(path))) as driver:
+            assert "waiting for the first entry" in driver.text()
+            await driver.press(*",.[]<>npmyE/\\", "escape", "enter", "space", "j", "k", "G", "g", "z", "z", "v", "u")
+            assert "the history is still empty" in driver.text()
+            _record(recorder, 0)
+            await driver.until(lambda: driver.view.total == 1)
+            await driver.settle()
+            assert "0/0" in driver.line(0)
+
+
+async def test_wheeling_the_list_up_pauses_following(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        for number in range(120):
+            _record(recorder, number)
+        async with drive(make_app(open_file(path))) as driver:
+            panel = driver.app.main.panels[Pane.HISTORY]
+            panel.post_message(panel.Wheeled(panel, -1))
+            await driver.settle()
+            assert not driver.view.follow
+            top = panel.top
+            _record(recorder, 120)
+            await driver.until(lambda: driver.view.total == 121)
+            await driver.settle()
+            assert panel.top == top
+
+
+def _lines(start: int, stop: int) -> str:
+    states = ({"timestamp": 1_700_000_000 + n, "action": f"a{n}", "state": {"n": n}} for n in range(start, stop))
+    return "".join(json.dumps(state) + "\n" for state in states)
+
+
+async def test_a_foreign_file_that_grows_and_is_then_cut_back_keeps_the_place(tmp_path: Path) -> None:
+    path = tmp_path / "app.jsonl"
+    path.write_text(_lines(0, 50))
+    with open_history(path) as history:
+        async with drive(make_app(history)) as driver:
+            assert " app.jsonl " in driver.line(0)
+            with path.open("a") as file:
+                file.write(_lines(50, 60))
+            await driver.until(lambda: driver.view.total == 60)
+            await driver.press(",", ",")
+            path.write_text(_lines(0, 5))
+            await driver.until(lambda: driver.view.total == 65)
+            await driver.settle()
+            assert driver.view.head == 57
+            await driver.press("!")
+            assert "the file was cut back or replaced" in driver.text()
+
+
+async def test_a_source_that_is_still_being_read_shows_how_far_and_escape_stops_it(tmp_path: Path) -> None:
+    path = tmp_path / "app.jsonl"
+    path.write_text(_lines(0, 30_000))
+    with open_history(path, wait=False) as history:
+        async with drive(make_app(history, follow=False)) as driver:
+            await driver.until(lambda: history.progress.is_finished or "READING" in driver.line(0))
+            await driver.press("escape")
+            await driver.until(lambda: history.progress.is_finished)
+            await driver.until(lambda: "READING" not in driver.line(0))
+            await driver.until(lambda: driver.view.total == len(history))
+
+
+async def test_a_torn_write_is_told_while_the_last_good_state_stays_and_forgotten_with_the_next_good_one(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.json"
+    path.write_text('{"cart": {"items": [1, 2, 3]}}')
+    with open_history(path, wait=False) as history:
+        async with drive(make_app(history)) as driver:
+            await driver.until(lambda: driver.view.total == 1)
+            path.write_text('{"cart": {"items": [1, 2')
+            await driver.until(lambda: "caught half-written" in driver.line(-1))
+            assert "line 1 column 25" in driver.line(-1)
+            await driver.settle()
+            assert "state.json !" in driver.line(0)
+            assert "items" in driver.panel(Pane.CHANGES)
+            assert driver.view.total == 1
+            path.write_text('{"cart": {"items": [1, 2, 4]}}')
+            await driver.until(lambda: driver.view.total == 2)
+            await driver.until(lambda: "state.json !" not in driver.line(0))
+            path.write_text("")
+            await driver.until(lambda: "it ends early" in driver.line(-1))
+            assert driver.view.total == 2
+
+
+async def test_a_source_that_is_deleted_is_told_to_be_gone_and_read_again_when_it_is_back(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text('{"n": 1}')
+    with open_history(path, wait=False) as history:
+        async with drive(make_app(history)) as driver:
+            await driver.until(lambda: driver.view.total == 1)
+            path.unlink()
+            await driver.until(lambda: "the file is gone" in driver.line(-1))
+            path.write_text('{"n": 2}')
+            await driver.until(lambda: driver.view.total == 2)
+            await driver.settle()
+            assert "state.json !" not in driver.line(0)
+            assert "1 → 2" in driver.panel(Pane.CHANGES)
+
+
+async def test_reaching_the_newest_entry_follows_on(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        for number in range(10):
+            _record(recorder, number)
+        async with drive(make_app(open_file(path))) as driver:
+            for back, to_the_end in (("{", "}"), ("g", "G"), ("k", "end")):
+                await driver.press(back)
+                assert "PAUSED" in driver.line(0)
+                await driver.press(to_the_end)
+                assert "LIVE follow" in driver.line(0)
+                total = driver.view.total
+                _record(recorder, total)
+                await driver.until(lambda total=total: driver.view.head == total)  # type: ignore[misc]
+
+
+async def test_a_look_that_is_never_answered_is_told_and_made_up_for(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        _record(recorder, 0)
+        async with drive(make_app(open_file(path))) as driver:
+            await driver.until(lambda: "LIVE follow" in driver.line(0))
+            hold, held = threading.Event(), threading.Event()
+
+            def busy() -> None:
+                held.set()
+                assert hold.wait(20)
+
+            driver.app.main.ask(QuestionKind.TASK, busy, lambda reply: None)
+            await driver.until(held.is_set)
+            _record(recorder, 1)
+            await driver.until(lambda: re.search(r"FOLLOW +looked \d", driver.line(0)) is not None)
+            assert "LIVE" not in driver.line(0)
+            hold.set()
+            await driver.until(lambda: driver.view.head == 1 and "LIVE follow" in driver.line(0))
+            # An answer that never arrives: the next check asks again.
+            driver.app.main.worker.cancel(QuestionKind.REFRESH)
+            driver.app.main.follower.look()
+            driver.app.main.worker.cancel(QuestionKind.REFRESH)
+            _record(recorder, 2)
+            await driver.until(lambda: driver.view.head == 2)
+
+
+async def test_a_watcher_that_is_told_nothing_polls_and_the_header_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        _record(recorder, 0)
+        with no_inotify_instances_here():
+            async with drive(make_app(open_file(path))) as driver:
+                await driver.until(lambda: "POLL follow" in driver.line(0))
+                await driver.until(lambda: "no inotify instance is left" in driver.line(-1))
+                _record(recorder, 1)
+                await driver.until(lambda: driver.view.head == 1)
+
+
+async def test_what_is_not_watched_is_never_called_live(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        _record(recorder, 0)
+        _record(recorder, 1)
+    async with drive(make_app(open_file(path), follow=False)) as driver:
+        await driver.press("k", "f")
+        assert "FOLLOW" in driver.line(0)
+        assert "not watched" in driver.line(0)
+        assert "LIVE" not in driver.line(0)
+    async with drive(make_app(open_file(path))) as driver:
+        await driver.until(lambda: "LIVE follow" in driver.line(0))
+        path.unlink()
+        await driver.until(lambda: "source gone" in driver.line(0))
+        assert "LIVE" not in driver.line(0)

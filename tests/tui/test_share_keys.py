@@ -1,0 +1,177 @@
+"""Copying and exporting."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from tui_driver import Driver, drive, make_app, open_file
+
+from conftest import START_NS
+from unspool.model.paths import parse_path
+from unspool.sources.exports.options import ExportOptions
+from unspool.sources.exports.registry import EXPORTS, Export, export_lines
+from unspool_tui.copy_values import MOST_ENCODED, copy_text
+from unspool_tui.screens import exporting
+from unspool_tui.screens.exporting import ExportRefused, check_target, write_new
+from unspool_tui.view.model import Pane
+from unspool_tui.view.moves import select
+
+action = pytest.mark.action
+
+
+async def _select(driver: Driver, *address: str | int) -> None:
+    main = driver.app.main
+    main.apply(select(main.view, address))
+    await driver.settle()
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_file()}
+
+
+@action("yank")
+async def test_the_copy_menu_copies_value_key_path_jq_state_and_link(shop_file: Path, clipboard: list[str]) -> None:
+    history = open_file(shop_file)
+    async with drive(make_app(history, at=100)) as driver:
+        await driver.press("y", "v")
+        assert "select something" in driver.line(-1)
+        await _select(driver, "catalog", "sku-1", "name")
+        for key, text in (
+            ("v", "Rye bread"),
+            ("k", "name"),
+            ("p", "$.catalog.sku-1.name"),
+            ("q", ".catalog.sku-1.name"),
+        ):
+            await driver.press("y", key)
+            assert clipboard[-1] == text
+        assert "OSC 52" in driver.line(-1)
+        await driver.press("y", "s")
+        assert json.loads(clipboard[-1]) == history.state(100)
+        await driver.press("y", "l")
+        assert clipboard[-1] == f"unspool open {shop_file} --at 100 --atom catalog.sku-1.name"
+
+
+async def test_the_copied_command_opens_at_the_same_value(shop_file: Path, clipboard: list[str]) -> None:
+    history = open_file(shop_file)
+    async with drive(make_app(history, at=100)) as driver:
+        await _select(driver, "catalog", "sku-1", "name")
+        await driver.press("y", "l")
+    *_, at, _, address = shlex.split(clipboard[-1])
+    async with drive(make_app(history, at=int(at), select=parse_path(address)), size=(80, 24)) as driver:
+        assert (driver.view.head, driver.view.selected) == (100, ("catalog", "sku-1", "name"))
+        assert '"Rye bread"' in driver.panel(Pane.INSPECT)
+
+
+@action("copy")
+async def test_ctrl_c_copies_the_selection_and_hints_without_one(shop_file: Path, clipboard: list[str]) -> None:
+    async with drive(make_app(open_file(shop_file), at=100)) as driver:
+        await driver.press("ctrl+c")
+        assert "nothing is selected to copy; q leaves unspool" in driver.line(-1)
+        await _select(driver, "requests")
+        await driver.press("ctrl+c")
+        assert clipboard == ["100"]
+
+
+async def test_what_a_terminal_cannot_take_is_refused_with_the_way_out(shop_file: Path, clipboard: list[str]) -> None:
+    app = make_app(open_file(shop_file), at=100)
+    async with drive(app):
+        outcome = copy_text(app, "x" * MOST_ENCODED, env={})
+        assert not outcome.arrived
+        assert "export it" in outcome.said
+        assert not clipboard
+
+
+@action("export")
+@pytest.mark.parametrize(
+    ("key", "suffix", "inside"),
+    [
+        ("s", "json", '"catalog"'),
+        ("d", "patch.json", '"op"'),
+        ("h", "html", "<h2"),
+        ("p", "svg", "<svg"),
+        ("v", "json", '"stock"'),
+    ],
+)
+async def test_exports_are_written_and_never_replace_a_file(
+    shop_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, suffix: str, inside: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with drive(make_app(open_file(shop_file), at=100)) as driver:
+        await _select(driver, "catalog", "sku-1")
+        await driver.press("E", key, "enter")
+        written = tmp_path / f"shop-100.{suffix}"
+        assert inside in written.read_text()
+        assert "wrote" in driver.line(-1)
+        assert "Export" not in written.read_text()
+        before = written.read_bytes()
+        await driver.press("E", key, "enter")
+        assert "is there already" in driver.text()
+        await driver.press("escape")
+        assert written.read_bytes() == before
+        assert files(tmp_path) == {written.name}
+
+
+@pytest.mark.parametrize("item", EXPORTS, ids=lambda item: item.name)
+async def test_the_whole_history_is_written_in_every_format_that_the_command_line_offers(
+    shop_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: Export
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    history = open_file(shop_file)
+    monkeypatch.setattr(exporting, "time_ns", lambda: START_NS)
+    options = ExportOptions(("requests",), made_ns=START_NS)
+    async with drive(make_app(history, at=100)) as driver:
+        await _select(driver, "requests")
+        await driver.press("E")
+        assert item.title[:40] in driver.text()
+        await driver.press(str(EXPORTS.index(item) + 1), "enter")
+        (name,) = files(tmp_path)
+        expected = "".join(f"{line}\n" for line in export_lines(history, item.name, options))
+        assert (tmp_path / name).read_text() == expected
+        assert f"to {name}" in driver.line(-1)
+
+
+async def test_exports_asked_for_one_after_the_other_are_all_written(
+    shop_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with drive(make_app(open_file(shop_file), at=100)) as driver:
+        await driver.press("E", "1", "enter", "E", "s", "enter", "E", "3", "enter", "E", "p", "enter")
+        assert files(tmp_path) == {"shop.jsonl", "shop-100.json", "shop.nexus.json", "shop-100.svg"}
+
+
+async def test_escape_stops_a_long_export_and_leaves_no_half_file(
+    shop_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    many = itertools.repeat("line\n")
+    monkeypatch.setattr(exporting, "_whole", lambda name: lambda history, view: many)
+    async with drive(make_app(open_file(shop_file), at=100)) as driver:
+        for key in ("E", "1", "enter"):
+            driver.app.main.take_key(key, key if len(key) == 1 else "\r")
+        await driver.until(lambda: "writing shop.jsonl: " in driver.line(-1))
+        await driver.press("escape")
+        assert "stopped: writing shop.jsonl" in driver.line(-1)
+        await driver.until(lambda: not files(tmp_path))
+        await driver.press(".")
+        assert driver.view.head == 101
+
+
+async def test_a_table_needs_a_selected_value_and_says_so(
+    shop_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with drive(make_app(open_file(shop_file), at=100)) as driver:
+        await driver.press("E", "5")
+        assert "select a value first" in driver.line(-1)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "no/such/folder/file", "~nobody-of-this-name/file", "."])
+def test_a_name_that_is_no_file_is_refused(name: str) -> None:
+    with pytest.raises(ExportRefused):
+        check_target(name)
+    with pytest.raises(ExportRefused):
+        list(write_new(Path(name), ["text"]))
