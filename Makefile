@@ -30,11 +30,19 @@ $(VENV)/.screenshots: $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --editable '.[screenshots]'
 	@touch $@
 
+TESTS_OF_ROOM := $(if $(ROOM),$(wildcard tests/unit/$(ROOM) tests/$(ROOM)))
+ROOMS := $(sort $(notdir $(patsubst %/,%,$(filter-out tests/unit/__pycache__/,$(wildcard tests/unit/*/))))) tui journeys torture
+
 demo: $(VENV)/.base  ## a small program records itself; the UI follows it live
 	@$(BIN)/unspool demo
 
-test: $(VENV)/.test  ## the whole test suite
+test: $(VENV)/.test  ## the whole test suite; ROOM=query only the tests of one room, with few examples
+ifdef ROOM
+	@test -n "$(TESTS_OF_ROOM)" || { echo "there is no room $(ROOM); there are: $(ROOMS)" >&2; exit 1; }
+	HYPOTHESIS_PROFILE=$(or $(HYPOTHESIS_PROFILE),work) $(BIN)/python -m pytest -n 2 $(TESTS_OF_ROOM)
+else
 	$(BIN)/python -m pytest -n 2
+endif
 
 test-all: $(VENV)/.test  ## the slow tests too, and all examples of the others
 	HYPOTHESIS_PROFILE=all $(BIN)/python -m pytest -n 2 -m 'slow or not slow'

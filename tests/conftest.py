@@ -16,6 +16,7 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
+settings.register_profile("work", parent=settings.get_profile("unspool"), max_examples=4)
 settings.register_profile("all", parent=settings.get_profile("unspool"), max_examples=60)
 settings.register_profile("explore", parent=settings.get_profile("unspool"), derandomize=False, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unspool"))

@@ -1,4 +1,4 @@
-"""How many examples hypothesis draws: all of them in `make test-all`, a share in `make test`, more when exploring."""
+"""How many examples hypothesis draws: all of them in `make test-all`, a share in `make test`, few for one room, more when exploring."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ _FEWEST: Final = 8
 
 def examples(count: int) -> int:
     """Return how many examples to draw where `make test-all` draws `count`."""
-    return max(_FEWEST, count * settings().max_examples // ALL)
+    return max(min(_FEWEST, settings().max_examples), count * settings().max_examples // ALL)

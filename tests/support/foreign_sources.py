@@ -36,6 +36,8 @@ FILES = sorted(
 STATES: list[dict[str, Any]] = [
     {"n": n, "cart": [{"sku": f"a{k}", "qty": n} for k in range(n + 1)]} for n in range(4)
 ]
+TABLES: list[dict[str, Any]] = [{"value": state["cart"]} for state in STATES]
+"""What is told of the same as tables: a list at the top is one atom."""
 Maker = Callable[[Path], str]
 
 
@@ -53,13 +55,25 @@ def _yaml(state: dict[str, Any]) -> bytes:
     return f"n: {state['n']}\ncart:\n{rows}".encode()
 
 
+def _csv(state: dict[str, Any]) -> bytes:
+    return "".join(f"{row['sku']},{row['qty']}\n" for row in [{"sku": "sku", "qty": "qty"}, *state["value"]]).encode()
+
+
 WRITTEN: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "json": lambda state: json.dumps(state, indent=1).encode(),
     "toml": _toml,
     "yaml": _yaml,
     "msgpack": msgpack.packb,
+    "csv": _csv,
 }
 """How a state is written as a document, by the ending of its name."""
+
+
+def states_of(kind: str) -> list[dict[str, Any]]:
+    """Return states that documents of a kind can hold: flat ones hold no more than a table."""
+    return TABLES if kind == "csv" else STATES
+
+
 PACKED: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
     "xz": lzma.compress,
@@ -71,7 +85,7 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
 def _document(kind: str) -> Maker:
     def make(folder: Path) -> str:
         path = folder / f"state.{kind}"
-        path.write_bytes(WRITTEN[kind](STATES[-1]))
+        path.write_bytes(WRITTEN[kind](states_of(kind)[-1]))
         return str(path)
 
     return make
@@ -81,7 +95,7 @@ def _directory(kind: str) -> Maker:
     def make(folder: Path) -> str:
         place = folder / f"snapshots-{kind}"
         place.mkdir()
-        for number, state in enumerate(STATES):
+        for number, state in enumerate(states_of(kind)):
             (place / f"state{number}.{kind}").write_bytes(WRITTEN[kind](state))
         return str(place)
 
@@ -100,7 +114,7 @@ def _packed(kind: str) -> Maker:
 def _git(kind: str) -> Maker:
     def make(folder: Path) -> str:
         repo = Repo(folder / f"repo-{kind}")
-        for number, state in enumerate(STATES):
+        for number, state in enumerate(states_of(kind)):
             repo.commit(f"data/state.{kind}", WRITTEN[kind](state).decode(), f"commit {number}")
         return f"git:{repo.folder}:data/state.{kind}"
 
@@ -128,7 +142,7 @@ MADE: dict[str, Maker] = {
     **{f"one {kind} file": _document(kind) for kind in WRITTEN},
     **{f"a directory of {kind}": _directory(kind) for kind in WRITTEN},
     **{f"lines in {kind}": _packed(kind) for kind in PACKED},
-    **{f"git of {kind}": _git(kind) for kind in ("json", "toml", "yaml")},
+    **{f"git of {kind}": _git(kind) for kind in WRITTEN if kind != "msgpack"},
     "git of text": _git_text,
     "an event log": _event_log,
 }

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shop_files import START_NS
 from test_hostile_rows import HOSTILE_TEXTS, deep
 from tui_driver import drive, make_app, open_file
 
-from conftest import START_NS
 from unspool.recorder.recorder import Recorder
 
 

@@ -15,7 +15,7 @@ from unspool_tui.controls import CONTROLS
 
 def _pressed_by_tests() -> set[str]:
     named: set[str] = set()
-    for path in Path(__file__).parent.glob("test_*.py"):
+    for path in Path(__file__).parent.rglob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "action":
                 named.update(arg.value for arg in node.args if isinstance(arg, ast.Constant))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from shop_files import record, shop_states
 from tui_driver import drive, make_app, open_file
 
-from conftest import record, shop_states
 from unspool.errors import ConfigError
 from unspool_tui.app import UnspoolApp
 from unspool_tui.places import config_folder, state_folder

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from shop_files import record, shop_states
 from tui_driver import Driver, drive
 
-from conftest import record, shop_states
 from unspool.history.history import History
 from unspool.recorder.recorder import Recorder
 from unspool_tui.app import UnspoolApp

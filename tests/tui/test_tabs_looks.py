@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from shop_files import START_NS, record, shop_states
 from test_tabs import SIZES, opened, tabbed
 from textual.pilot import Pilot
 from tui_driver import Driver, keep_still
 
-from conftest import START_NS, record, shop_states
 from unspool.events import EventLog, write_source
 from unspool.history.history import History
 from unspool.model.cache import CacheStats

@@ -168,11 +168,7 @@ class HistoryTools:
         patience = patience_now()
         running = search(self._now(), parse_search(text), start=max(start, 0), skip_damaged=True, cancelled=patience)
         wanted = min(max(limit, 1), _HITS)
-        hits = [
-            {"seq": hit.seq, "path": format_path(hit.path, root=""), "kind": hit.kind.value, "text": hit.text,
-             **({"older": True} if hit.older else {})}
-            for hit in islice(running, wanted)
-        ]  # fmt: skip
+        hits = [hit.shape() for hit in islice(running, wanted)]
         more = len(hits) == wanted or patience.ended
         shape: dict[str, Value] = {"looked_at": running.looked_at, "more": more, "complete": running.complete}
         return answer({**shape, **_short_of(running.problems, patience), "hits": hits}, "hits", "a smaller limit")

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
+
+from platformdirs.unix import Unix
 
 from unspool.errors import StorageFailed
 from unspool.files.private import make_folder
 from unspool.files.whole import write_whole
 
 
-def config_folder(env: Mapping[str, str] | None = None) -> Path:
+def config_folder() -> Path:
     """Return the folder of the settings file and the themes."""
-    return _folder("XDG_CONFIG_HOME", ".config", env)
+    return Unix("unspool").user_config_path
 
 
-def state_folder(env: Mapping[str, str] | None = None) -> Path:
+def state_folder() -> Path:
     """Return the folder of remembered places."""
-    return _folder("XDG_STATE_HOME", ".local/state", env)
-
-
-def _folder(variable: str, fallback: str, env: Mapping[str, str] | None) -> Path:
-    env = os.environ if env is None else env
-    base = env.get(variable, "")
-    # The XDG rules say that a relative path is to be ignored.
-    root = Path(base) if base and Path(base).is_absolute() else Path.home() / fallback
-    return root / "unspool"
+    return Unix("unspool").user_state_path
 
 
 def file_name(key: str) -> str:

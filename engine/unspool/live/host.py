@@ -18,6 +18,7 @@ from unspool.control import Back, ControlServer, ControlUnavailable, Instance, J
 from unspool.errors import UnspoolError
 from unspool.live.cells import NotOfTheAgent, state_cell
 from unspool.live.link import Door, Link
+from unspool.live.processes import waits_in
 from unspool.live.taking import Taking
 from unspool.model.values import Value
 from unspool.recorder import Recorder
@@ -379,6 +380,7 @@ class Travel:
         self._host = host
         self._recorder = recorder
         self._file = file
+        self._pid = program.pid
         self._home: int | None = None
         """The entry that the program was at before it was put back to be looked at."""
         self._has_landed = threading.Event()
@@ -471,6 +473,9 @@ class Travel:
             self._become(at=None, looking=False)
             raise
 
+    def _place(self) -> str:
+        return waits_in(self._pid) or "the program's own code"
+
     def _answered(self, request: Request, message: Mapping[str, Value], seq: int | None) -> None:
         """Ask the agent, and answer the request with what it says.
 
@@ -478,7 +483,7 @@ class Travel:
             UnspoolError: it refuses, or is gone.
         """
         said = self._host.ask_agent(
-            message, _JUMP_WITHIN_S + _ENDING_S, lambda: request.waiting("the program's own code is running")
+            message, _JUMP_WITHIN_S + _ENDING_S, lambda: request.waiting(f"the main thread is in {self._place()}")
         )
         if not said.get("ok"):
             raise UnspoolError(str(said.get("why") or "the program refused")[:_MOST_SAID])

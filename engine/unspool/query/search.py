@@ -70,6 +70,23 @@ class Hit:
     span: Span
     older: bool = False
 
+    @property
+    def place(self) -> str:
+        """Its path as people write it; "" where the text itself is the path, and for a result of several atoms."""
+        return "" if self.kind is HitKind.PATH or not self.path else format_path(self.path, root="")
+
+    def shape(self) -> dict[str, Value]:
+        """Return it as JSON: what `search --json` prints in a line, and what an MCP tool answers."""
+        return {
+            "seq": self.seq,
+            "kind": self.kind.value,
+            "atom": self.atom,
+            "path": format_path(self.path),
+            "text": self.text,
+            "span": list(self.span),
+            **({"older": True} if self.older else {}),
+        }
+
 
 class Look(Protocol):
     """Tells what of an entry matches.

@@ -19,6 +19,8 @@ from unspool.query.errors import EvaluationStopped, ExpressionError, QuestionErr
 
 _LONGEST: Final = 20_000
 """Characters of what can be looked for; nobody types more."""
+SEARCHED: Final = "keys, values and paths"
+"""What a text or pattern is looked for in, as commands, keys and tools call it."""
 Span = tuple[int, int]
 """Where in a text a match starts and ends."""
 

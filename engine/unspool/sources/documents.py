@@ -1,4 +1,8 @@
-"""Tables as text (CSV, TSV) as lists of records, so that a row is compared with itself and not by its place."""
+"""Documents: which kinds there are (`DOCUMENTS`), which of them a file is, and how each is read.
+
+A new kind is one more `DocumentKind` in the table at the end; names for `--format`, endings, detection, following and the
+directories of such files go by the table.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import io
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, Final
@@ -302,8 +307,6 @@ def _carefully(data: bytes, limits: Limits) -> list[Value]:
         raise BrokenText(f"no plain YAML: {error}") from None
 
 
-SUFFIXES: Final = {".json": "json", ".jsonc": "json", ".json5": "json", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".msgpack": "msgpack",
-                   ".mpk": "msgpack", ".mp": "msgpack", ".csv": "csv", ".tsv": "csv"}  # fmt: skip
 LINE_SUFFIXES: Final = (".jsonl", ".ndjson", ".jsonlines", ".log", ".jsons", ".json-seq")
 COMPRESSED_SUFFIXES: Final = (".gz", ".zst", ".zstd", ".xz")
 _TOML_LINE: Final = re.compile(rb"^\s*(\[\[?[^\]]+\]\]?\s*(#.*)?|[\w.\"'-]+\s*=\s*\S.*)$")
@@ -328,40 +331,118 @@ def looks_like_lines(name: str) -> bool:
     return suffix_of(name) in LINE_SUFFIXES
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The beginning of a file, as the kinds of documents are told apart by it.
+
+    Attributes:
+        data: its bytes, as they are.
+        text: them without a mark of UTF-8 and blanks before the first sign; not empty.
+        is_text: whether they are UTF-8 without null bytes.
+        lines: the lines that hold anything but a comment, as far as they are looked at.
+        named: the kind that the file's name promises; "" for none.
+    """
+
+    data: bytes
+    text: bytes
+    is_text: bool
+    lines: tuple[bytes, ...]
+    named: str
+
+    @property
+    def first(self) -> bytes:
+        """The first line."""
+        return self.lines[0].rstrip() if self.lines else b""
+
+
+NOT_SO: Final = 0
+MAYBE: Final = 1
+"""So unless the name says another kind: most texts look like this kind."""
+_NAMED: Final = 2
+SURELY: Final = 3
+_BY_NAME: Final = 4
+_LOOKED_AT: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentKind:
+    """A kind of document.
+
+    Attributes:
+        name: what `--format` takes.
+        title: what people call it.
+        suffixes: endings of files of this kind, with their dot, in lower case.
+        parse: reads one; raises `BrokenText`, `TooMuch` or `MissingExtra`.
+        looks_so: says of a beginning whether it is of this kind: `SURELY`, `MAYBE` or `NOT_SO`.
+        is_endless: whether the first half of a document may be one too, so that a file caught half-written does not show.
+        goes_by_name: whether the name alone decides where it promises this kind of a text.
+        is_text: whether it is text.
+    """
+
+    name: str
+    title: str
+    suffixes: tuple[str, ...]
+    parse: Callable[[bytes, Limits], Parsed]
+    looks_so: Callable[[Head], int]
+    is_endless: bool = False
+    goes_by_name: bool = False
+    is_text: bool = True
+
+
 def kind_of(data: bytes, name: str = "") -> str | None:
-    """Name the format of a document by its content; the file's name only decides between YAML and nothing.
+    """Name the kind of a document by its content; the file's name decides where the content leaves it open.
 
     Args:
         data: the whole document, or its beginning.
         name: the file's name, if it has one.
 
     Returns:
-        `json`, `toml`, `yaml`, `msgpack`, or None where it is none of these.
+        The name of a `DocumentKind`, or None where it is none of them.
     """
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text:
         return None
-    if data[0] in _MSGPACK_CONTAINER and not _is_text(data[:4096]):
-        return "msgpack"
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "json"
-    if not _is_text(data[:4096]):
-        return None
-    lines = [line for line in text[:4096].splitlines() if line.strip() and not line.lstrip().startswith(b"#")]
-    first = lines[0].rstrip() if lines else b""
-    suffix = SUFFIXES.get(suffix_of(name))
-    if suffix in ("yaml", "csv"):
-        return suffix
+    lines = tuple(
+        line for line in text[:_LOOKED_AT].splitlines() if line.strip() and not line.lstrip().startswith(b"#")
+    )
+    head = Head(data, text, _is_text(data[:_LOOKED_AT]), lines, SUFFIXES.get(suffix_of(name), ""))
+    best = max(DOCUMENTS, key=lambda kind: _likeness(kind, head))
+    return best.name if _likeness(best, head) else None
+
+
+def _likeness(kind: DocumentKind, head: Head) -> int:
+    found = kind.looks_so(head)
+    if kind.name != head.named or not (kind.is_text and head.is_text):
+        return found
+    return _BY_NAME if kind.goes_by_name else max(found, _NAMED)
+
+
+def _looks_like_msgpack(head: Head) -> int:
+    return SURELY if head.data[0] in _MSGPACK_CONTAINER and not head.is_text else NOT_SO
+
+
+def _looks_like_toml(head: Head) -> int:
+    is_so = head.is_text and _TOML_LINE.match(head.first)
+    return SURELY if is_so and (head.named == "toml" or not head.text.startswith((b"[", b"{", b'"'))) else NOT_SO
+
+
+def _looks_like_json(head: Head) -> int:
+    text = head.text
+    if not head.is_text:
+        return SURELY if head.data[:2] in (b"\xff\xfe", b"\xfe\xff") else NOT_SO
     if text.startswith((b"//", b"/*")):
-        return "json" if suffix in ("json", None) else suffix
-    if _TOML_LINE.match(first) and (suffix == "toml" or not text.startswith((b"[", b"{", b'"'))):
-        return "toml"
-    if text[:1] in b'{["-0123456789tfnNI' and not first.startswith((b"---", b"- ")) and not _is_plain_word(text):
-        return "json"
-    if suffix == "json" or suffix == "toml":
-        return suffix
-    outer = [line for line in lines if line[:1] not in b" \t"]
-    return "yaml" if outer and all(map(_YAML_LINE.match, outer)) else None
+        return SURELY if head.named in ("json", "") else NOT_SO
+    begins_so = text[:1] in b'{["-0123456789tfnNI' and not head.first.startswith((b"---", b"- "))
+    return SURELY if begins_so and not _is_plain_word(text) and not _looks_like_toml(head) else NOT_SO
+
+
+def _looks_like_yaml(head: Head) -> int:
+    outer = [line for line in head.lines if line[:1] not in b" \t"]
+    return MAYBE if head.is_text and outer and all(map(_YAML_LINE.match, outer)) else NOT_SO
+
+
+def _told_by_name_only(head: Head) -> int:
+    return NOT_SO
 
 
 def _is_plain_word(text: bytes) -> bool:
@@ -387,7 +468,7 @@ def parse_document(data: bytes, kind: str, limits: Limits = DEFAULT_LIMITS) -> P
         BrokenText: it is not what `kind` says, or nested too deeply.
         MissingExtra: YAML needs the optional package.
     """
-    return _PARSERS[kind](data, limits)
+    return kind_named(kind).parse(data, limits)
 
 
 def _parse_json(data: bytes, limits: Limits) -> Parsed:
@@ -501,12 +582,31 @@ def _parse_msgpack(data: bytes, limits: Limits) -> Parsed:
     return Parsed(value)
 
 
-DOCUMENT_KINDS: Final = ("json", "toml", "yaml", "msgpack", "csv")
+DOCUMENTS: Final = (
+    DocumentKind("json", "JSON", (".json", ".jsonc", ".json5"), _parse_json, _looks_like_json),
+    DocumentKind("toml", "TOML", (".toml",), _parse_toml, _looks_like_toml, is_endless=True),
+    DocumentKind(
+        "yaml", "YAML", (".yaml", ".yml"), _parse_yaml, _looks_like_yaml, is_endless=True, goes_by_name=True
+    ),
+    DocumentKind(
+        "msgpack", "msgpack", (".msgpack", ".mpk", ".mp"), _parse_msgpack, _looks_like_msgpack, is_text=False
+    ),
+    DocumentKind("csv", "CSV", (".csv", ".tsv"), _parse_csv, _told_by_name_only, is_endless=True, goes_by_name=True),
+)
+"""All kinds of documents. Of two that a beginning looks like equally, the first counts."""
+_BY_KIND: Final = {kind.name: kind for kind in DOCUMENTS}
+DOCUMENT_KINDS: Final = tuple(_BY_KIND)
 """Kinds of documents that `--format` takes by name."""
-_PARSERS: Final[dict[str, Callable[[bytes, Limits], Parsed]]] = {
-    "json": _parse_json,
-    "toml": _parse_toml,
-    "yaml": _parse_yaml,
-    "msgpack": _parse_msgpack,
-    "csv": _parse_csv,
-}
+SUFFIXES: Final = {suffix: kind.name for kind in DOCUMENTS for suffix in kind.suffixes}
+"""The kind that each ending promises."""
+
+
+def kind_named(name: str) -> DocumentKind:
+    """Return a kind by its name."""
+    return _BY_KIND[name]
+
+
+def titles_of_documents() -> str:
+    """Return what people call all the kinds, in one phrase: `JSON, TOML or CSV`."""
+    *most, last = (kind.title for kind in DOCUMENTS)
+    return f"{', '.join(most)} or {last}"

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Final, Protocol, cast
 
 from unspool.errors import ConfigError, UnreadableSource, UnspoolError
-from unspool.sources.documents import kind_of
+from unspool.sources.documents import DOCUMENT_KINDS, kind_of, titles_of_documents
 from unspool.sources.entries import Reader
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.sqlite_files import ForeignDatabase, columns_of
@@ -83,8 +83,8 @@ FORMATS: Final = (
     Format("events", "JSON Lines of events with a payload; no state", "event_lines", _TEXT, True),
     Format("change-stream", "change streams of Debezium and MongoDB: each table an atom", "change_streams", _TEXT, True,
            ("debezium", "mongodb")),
-    Format("document", "one JSON, TOML, YAML, msgpack or CSV file that an app rewrites", "rewritten", _TEXT, True,
-           ("json", "toml", "yaml", "msgpack", "csv")),
+    Format("document", f"one {titles_of_documents()} file that an app rewrites", "rewritten", _TEXT, True,
+           DOCUMENT_KINDS),
     Format("directory", "a directory of snapshot files, in natural order", "directory", _shapes(Shape.DIRECTORY), True),
     GIT,
     MERGED,

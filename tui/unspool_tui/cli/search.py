@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from unspool.model.entries import caller_of, passed_over_in
-from unspool.model.keys import format_path
 from unspool.model.values import Value
 from unspool.query.bisect import bisect
 from unspool.query.expressions import Expression, PythonQuestion
@@ -136,27 +135,14 @@ def _print_hits(common: Common, hits: Iterable[Hit], as_json: bool, progress: Me
 
 def _print_hit(out: Output, hit: Hit, as_json: bool) -> None:
     if as_json:
-        out.json(hit_shape(hit))
+        out.json(hit.shape())
         return
     start, end = hit.span
     matched = out.paint(visible(hit.text[start:end]), "~")
     text = f"{visible(hit.text[:start])}{matched}{visible(hit.text[end:])}"
-    place = "" if hit.kind == "path" else f"{visible(format_path(hit.path, root=''))}  "
+    place = f"{visible(hit.place)}  " if hit.place else ""
     seq = setter(hit.seq, certain=True, older=hit.older)
     out.line(f"{seq:>8}  {out.paint(f'{hit.kind.value:<6}', 'dim')}  {place}{text}")
-
-
-def hit_shape(hit: Hit) -> dict[str, Value]:
-    """Return one line of `search --json`."""
-    return {
-        "seq": hit.seq,
-        "kind": hit.kind.value,
-        "atom": hit.atom,
-        "path": format_path(hit.path),
-        "text": hit.text,
-        "span": list(hit.span),
-        **({"older": True} if hit.older else {}),
-    }
 
 
 @click.command("bisect")

@@ -24,7 +24,7 @@ from unspool.model.tags import array_header, map_header
 from unspool.model.values import MISSING, Value, strict_equal
 from unspool.recorder.layout import Base, EncodedState
 from unspool.sources.bytestream import CutShort, read_whole
-from unspool.sources.documents import kind_of, parse_document
+from unspool.sources.documents import kind_named, kind_of, parse_document
 from unspool.sources.entries import Findings, Progress, Reader, SourceEntry
 from unspool.sources.formats.states import DocumentRecords, document_entry
 from unspool.sources.json_exact import (
@@ -199,10 +199,8 @@ class _Layout:
         return Base(self._bytes.getvalue(), self._names, self._starts, self._ends)
 
 
-_ENDLESS_KINDS: Final = ("toml", "yaml", "csv")
-"""Formats whose first half may be a document too, so that a file caught half-written does not show."""
 SETTLE_NS: Final = 60_000_000
-"""How long such a file must rest after being written in place before it counts as saved."""
+"""How long a file of an endless kind must rest after being written in place before it counts as saved."""
 _OPENING_TRIES: Final = 20
 _OPENING_PAUSE_S: Final = 0.03
 _FRESH_NS: Final = 2_000_000_000
@@ -422,7 +420,7 @@ class SavesReader:
 
     def _rests_too_short(self, save: _Save) -> bool:
         written_in_place = self._last is not None and save.file == self._last.file
-        if self._kind not in _ENDLESS_KINDS or not written_in_place or len(self._saves) > 1:
+        if not kind_named(self._kind).is_endless or not written_in_place or len(self._saves) > 1:
             return False
         return 0 <= time.time_ns() - save.mtime_ns < SETTLE_NS
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shop_files import START_NS
 from tui_driver import drive, make_app, open_file
 
-from conftest import START_NS
 from unspool.recorder.recorder import Recorder
 from unspool.store.file import FileStore
 from unspool_tui.view.model import Pane

@@ -7,9 +7,9 @@ import re
 import threading
 from pathlib import Path
 
+from shop_files import START_NS
 from tui_driver import drive, make_app, open_file
 
-from conftest import START_NS
 from support.exhausting import no_inotify_instances_here
 from unspool.recorder.recorder import Recorder
 from unspool.sources.opening import open_history

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from looks_scenes import candidate
+from shop_files import START_NS, record
 from test_hostile_rows import HOSTILE_TEXTS, assert_harmless, texts, widths
 from tui_driver import drive, make_app, open_file
 
-from conftest import START_NS, record
 from unspool.history.verdict import Problem, Verdict, VerdictStatus
 from unspool_tui.actions import Keymap
 from unspool_tui.panes.changes import problem_rows

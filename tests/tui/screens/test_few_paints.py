@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shop_files import record
 from test_slow_and_damaged import GatedHistory
 from textual.geometry import Region
 from textual.message_pump import MessagePump
 from textual.strip import Strip
 from tui_driver import Driver, drive, make_app, open_file
 
-from conftest import record
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane
 from unspool_tui.widgets.lines import LinesView

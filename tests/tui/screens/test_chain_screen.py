@@ -8,9 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from shop_files import record, shop_states
 from tui_driver import Driver, drive, make_app, open_file
 
-from conftest import record, shop_states
 from unspool import open_history
 
 action = pytest.mark.action

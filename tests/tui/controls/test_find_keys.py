@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from shop_files import record
 from textual import events
 from tui_driver import drive, make_app, open_file
 
-from conftest import record
 from unspool.query.checkers import check
 from unspool_tui.view.model import Pane
 

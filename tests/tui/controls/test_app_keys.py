@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from shop_files import START_NS
 from tui_driver import drive, make_app, open_file
 
-from conftest import START_NS
 from unspool.recorder.recorder import Recorder
 from unspool_tui.actions import ACTIONS
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conftest import START_NS
+from shop_files import START_NS
+
 from unspool.recorder.recorder import Recorder
 from unspool.sources.opening import open_history
 from unspool_tui.panes import detail

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shop_files import START_NS
 from tui_driver import drive, make_app, open_file
 
-from conftest import START_NS
 from unspool.recorder.recorder import Recorder
 from unspool_tui.panes.changes import word_diff
 from unspool_tui.view.model import Pane

@@ -8,9 +8,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+from shop_files import START_NS
 from tui_driver import Driver, drive, make_app, open_file
 
-from conftest import START_NS
 from unspool.model.paths import parse_path
 from unspool.sources.exports.options import ExportOptions
 from unspool.sources.exports.registry import EXPORTS, Export, export_lines

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from shop_files import record
 from tui_driver import drive, make_app, open_file
 
-from conftest import record
 from unspool_tui.view.model import InspectMode, Pane
 
 action = pytest.mark.action

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from shop_files import hurt, record, shop_states
 from tui_driver import Driver, drive, make_app, open_file
 
-from conftest import hurt, record, shop_states
 from unspool.history.diff import Diff
 from unspool.history.history import History
 from unspool.store.file import FileStore

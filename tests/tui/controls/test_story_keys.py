@@ -9,7 +9,7 @@ from tui_driver import drive, make_app, open_file
 
 from unspool_tui.demo_app import run_at_once
 
-PAGE = Path(__file__).parents[2] / "docs" / "story.md"
+PAGE = Path(__file__).parents[3] / "docs" / "story.md"
 NAMED = {"Enter": "enter"}
 
 

@@ -15,7 +15,7 @@ from unspool_tui.tabs import Tab
 from unspool_tui.view.model import Pane
 
 action = pytest.mark.action
-FIXTURES = Path(__file__).parents[2] / "fixtures"
+FIXTURES = Path(__file__).parents[3] / "fixtures"
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shop_files import record
 from test_tabs import opened, tabbed
 from tui_driver import Driver, drive, make_app, open_file
 
-from conftest import record
 from unspool.model.json_text import to_json
 from unspool.model.keys import format_path
 from unspool.model.paths import parse_path

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shop_files import hurt, record, shop_states
 from textual import events
 from tui_driver import Driver, drive, make_app, open_file
 
-from conftest import hurt, record, shop_states
 from unspool_tui.screens.modal import Prompt
 from unspool_tui.view.model import Pane
 from unspool_tui.view.moves import reveal, select

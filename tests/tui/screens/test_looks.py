@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from looks_scenes import LOOKS, SIMULATION, Look
+from shop_files import hurt, record, shop_states
 from textual.pilot import Pilot
 from tui_driver import Driver, keep_still, make_app
 
-from conftest import hurt, record, shop_states
 from unspool.history.history import History
 from unspool.model.cache import CacheStats
 from unspool.store.file import FileStore
