@@ -660,6 +660,8 @@ class Recorder:
 
     def settle_before_travel(self) -> None:
         """See `Travels`."""
+        if self._is_held_back:
+            return
         pending = self._pace.taken()
         said = Said("as it was before the jump", only_changes=True)
         if self._state is not None:
