@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +40,13 @@ class Attachment:
         self._library, self._version = check_python(pid)
         self._injection: Injection | None = None
         self.stopped_s = 0.0
+
+    @property
+    def folder(self) -> Path:
+        """The current folder of the program, where its own code is most likely."""
+        with suppress(OSError):
+            return Path(f"/proc/{self._pid}/cwd").readlink()
+        return Path("/")
 
     def enter(self, host: Host, line: str) -> None:
         """Have the program load the agent as soon as its main thread runs Python.

@@ -60,12 +60,13 @@ class Wanted:
     redact: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def to_config(self, place: Path, token: str) -> dict[str, Value]:
+    def to_config(self, place: Path, token: str, folder: Path) -> dict[str, Value]:
         """Return what the agent is told.
 
         Args:
             place: the socket of its host.
             token: what it says first.
+            folder: where the program's own code is, where others are named besides.
         """
         config: dict[str, Value] = {
             "socket": str(place),
@@ -78,7 +79,7 @@ class Wanted:
             if given:
                 config[name] = list(given)
         if self.prefix:
-            config["prefix"] = [str(Path(folder).resolve()) for folder in self.prefix]
+            config["prefix"] = [str(folder), *(str(Path(other).resolve()) for other in self.prefix)]
         if self.when:
             config["when"] = self.when
         if self.rate is not None:
@@ -137,11 +138,23 @@ def default_python() -> str:
     return "python3" if is_alone else sys.executable
 
 
-def name_of(words: Sequence[str]) -> str:
-    """Return what a program is called: its script, or module, without path and suffix."""
+def _program_in(words: Sequence[str]) -> list[str]:
+    """Return the words of a command from the script, or `-m`, or `-c` on."""
     _, rest = _interpreter_in(words)
     while rest and rest[0].startswith("-") and rest[0] not in _NAMED:
         rest = rest[1:]
+    return rest
+
+
+def folder_of(words: Sequence[str]) -> Path:
+    """Return the folder that a program's own code is in: that of its script, or the current one."""
+    rest = _program_in(words)
+    return Path.cwd() if not rest or rest[0] in _NAMED else Path(rest[0]).resolve().parent
+
+
+def name_of(words: Sequence[str]) -> str:
+    """Return what a program is called: its script, or module, without path and suffix."""
+    rest = _program_in(words)
     if rest and rest[0] == "-m" and len(rest) > 1:
         return rest[1]
     return PurePath(rest[0]).stem if rest and rest[0] != "-c" else "program"
@@ -211,6 +224,7 @@ __all__ = [
     "code_of",
     "command_line",
     "default_python",
+    "folder_of",
     "name_of",
     "signals_passed_on",
     "start",

@@ -142,7 +142,7 @@ class Taking:
         place = self.place_of(message.get("site"))
         if place is not None and not message.get("unseen"):
             meta[CALLER] = place.to_meta()
-        said: dict[str, Value] = {name: True for name in ("unseen", "capped", "cut") if message.get(name)}
+        said: dict[str, Value] = {name: True for name in ("unseen", "capped", "cut", "doubt") if message.get(name)}
         called = self.place_of(message.get("caller"))
         if called is not None:
             said["called_from"] = str(called)

@@ -49,7 +49,7 @@ def attach_once(pid: int, file: Path) -> None:
     attachment = Attachment(pid)
     with Host(Recorder(file, on_error="raise"), file, Listener(), user=attachment.user) as host:
         agent = host.door.put("agent.py", agent_source())
-        config = Wanted(watch=("CART",)).to_config(host.door.place, host.door.token)
+        config = Wanted(watch=("CART",)).to_config(host.door.place, host.door.token, attachment.folder)
         host.start()
         attachment.enter(host, attach_text(str(agent), config))
         assert attachment.wait(host, print, lambda: False)
@@ -103,7 +103,7 @@ def test_a_second_recording_does_not_disturb_the_first(service: subprocess.Popen
     attachment = Attachment(service.pid)
     with Host(Recorder(file, on_error="raise"), file, Listener()) as host:
         agent = host.door.put("agent.py", agent_source())
-        config = Wanted(watch=("CART",)).to_config(host.door.place, host.door.token)
+        config = Wanted(watch=("CART",)).to_config(host.door.place, host.door.token, attachment.folder)
         host.start()
         attachment.enter(host, attach_text(str(agent), config))
         assert attachment.wait(host, print, lambda: False)

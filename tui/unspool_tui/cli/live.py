@@ -22,7 +22,7 @@ from unspool.errors import ConfigError, UnspoolError
 from unspool.live import agent_source, attach_text
 from unspool.live.attach import Attachment
 from unspool.live.host import Found, Host, Listener
-from unspool.live.launch import Wanted, code_of, command_line, name_of, signals_passed_on, start
+from unspool.live.launch import Wanted, code_of, command_line, folder_of, name_of, signals_passed_on, start
 from unspool.live.processes import Process, processes
 from unspool.live.sampling import py_spy
 from unspool.live.sampling import sample as take_samples
@@ -204,7 +204,9 @@ def run_command(wanted: Wanted, around: _Around, words: tuple[str, ...], python:
     with _Recording(around, name_of(words), f"unspool run --watch {{}} -- {' '.join(words)}") as recording:
         host = recording.host
         agent = host.door.put(_AGENT, agent_source())
-        process = start(command_line(words, agent, python), wanted.to_config(host.door.place, host.door.token))
+        process = start(
+            command_line(words, agent, python), wanted.to_config(host.door.place, host.door.token, folder_of(words))
+        )
         host.start()
         with signals_passed_on(process.send_signal):
             code = process.wait()
@@ -257,7 +259,7 @@ def attach_command(
     ):
         host = recording.host
         agent = host.door.put(_AGENT, agent_source())
-        config = wanted.to_config(host.door.place, host.door.token)
+        config = wanted.to_config(host.door.place, host.door.token, attachment.folder)
         host.start()
         attachment.enter(host, attach_text(str(agent), config))
         if attachment.wait(host, say, stop.is_set):
