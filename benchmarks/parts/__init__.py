@@ -19,6 +19,7 @@ NAMES = (
     "open",
     "live",
     "travel",
+    "listen",
     "formats",
     "delta",
     "questions",

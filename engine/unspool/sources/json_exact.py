@@ -111,13 +111,11 @@ def parse(data: bytes, limits: Limits | None = None) -> Parsed:
         return _parse_carefully(_decode(data), limits)
 
 
-def parse_envelope(data: bytes, limits: Limits | None = None) -> Value:
-    """Read a JSON text whose own numbers are small and whose keys are a protocol's: what it carries are texts.
-
-    Numbers are doubles, and of a repeated key the last value counts; that takes a quarter of the time of `parse`.
+def parse_javascript(data: bytes, limits: Limits | None = None) -> Value:
+    """Read JSON that JavaScript wrote: its numbers are doubles, and no key repeats, so nothing has to be looked at twice.
 
     Args:
-        data: the text.
+        data: the text; where it has more digits or keys than that all the same, they are not noticed.
         limits: bounds of what comes out of it; those of the process when None.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,15 @@ def test_a_wrong_line_is_named_and_those_before_it_are_recorded(place: Listening
     # What was refused left nothing behind.
     assert post(place, "counter", lines({"patch": [{"op": "add", "path": "/m", "value": 2}]}))[0] == 200
     assert entries_of(place.folder / "counter.unspool")[-1][1] == {"n": 1, "m": 2}
+
+
+def test_numbers_are_kept_to_their_last_digit(place: Listening) -> None:
+    assert (
+        post(place, "exact", b'{"state": {"big": 123456789012345678901234567890, "fine": 0.1000000000000000055}}')[0]
+        == 200
+    )
+    state = entries_of(place.folder / "exact.unspool")[0][1]
+    assert state == {"big": 123456789012345678901234567890, "fine": Decimal("0.1000000000000000055")}
 
 
 def test_a_deep_line_within_the_limits_is_recorded(place: Listening) -> None:

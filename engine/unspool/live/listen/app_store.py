@@ -30,7 +30,7 @@ from unspool.model.values import Value, strict_equal
 from unspool.sources.entries import as_state
 from unspool.sources.exports.redux import to_jsan
 from unspool.sources.formats.redux import JSAN, SERIALIZED_TYPE, revive
-from unspool.sources.json_exact import BrokenText, parse
+from unspool.sources.json_exact import BrokenText, parse_javascript
 
 Can = Literal["jump", "look", "skip", "pause", "resume", "dispatch"]
 _ANSWER_S: Final = 9.0
@@ -59,7 +59,7 @@ def value_of(text: Value) -> Value:
 def value_of_bytes(data: bytes) -> Value:
     """See `value_of`."""
     try:
-        value = parse(data).value
+        value = parse_javascript(data)
         # Only text that has markers is walked, as jsan itself does.
         return revive(value) if _JSAN in data or _SERIALIZED in data else value
     except BrokenText as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from unspool.errors import UnspoolError
-from unspool.live.listen.app_store import Unusable, value_of_bytes
+from unspool.live.listen.app_store import Unusable
 from unspool.live.listen.connections import MOST_MESSAGE_BYTES, Answer, Held, told
 from unspool.live.listen.gate import Refused
 from unspool.live.listen.histories import Histories, StoreHistory
@@ -14,6 +14,7 @@ from unspool.model.values import Value
 from unspool.sources.entries import UnusableRecord
 from unspool.sources.formats.patches import PatchedDocument, operations_of
 from unspool.sources.formats.states import action_label
+from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.timestamps import to_ns
 
 PREFIX: Final = "/v1/"
@@ -35,7 +36,10 @@ class Posted:
             Unusable: it says nothing that can be recorded; nothing of it was taken over.
             UnspoolError: it cannot be kept.
         """
-        record = value_of_bytes(line)
+        try:
+            record = parse(line).value
+        except BrokenText as error:
+            raise Unusable(str(error)) from None
         if not isinstance(record, dict) or ("state" in record) == ("patch" in record):
             raise Unusable('write an object with a "state", or with a "patch"')
         if strange := sorted(record.keys() - _KEYS)[:5]:

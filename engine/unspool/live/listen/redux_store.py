@@ -158,7 +158,7 @@ class ReduxStore(AppStore):
         text = message.get("action")
         lifted = value_of(text) if isinstance(text, str) else text
         state = value_of(message["payload"]) if "payload" in message else _NOT_SENT
-        # Its state is the one that came with it.
+        # The state that it reads the action over is not asked for.
         for entry in ActionRecords({}).read(lifted, 0):
             known = _known_of(lifted, entry, state)
             before = self._known.get(action_id)

@@ -13,7 +13,7 @@ from unspool.live.listen.histories import Histories
 from unspool.live.listen.redux_store import ReduxStore, Remembered
 from unspool.model.json_text import to_json
 from unspool.model.values import Value
-from unspool.sources.json_exact import BrokenText, parse_envelope
+from unspool.sources.json_exact import BrokenText, parse_javascript
 
 PATH: Final = "/socketcluster/"
 _PINGS: Final = (b"", b"#1", b"#2")
@@ -66,7 +66,7 @@ class Remote:
         if text in _PINGS:
             return
         try:
-            packets = parse_envelope(text)
+            packets = parse_javascript(text)
         except BrokenText as error:
             raise Refused(400, f"no message of SocketCluster: {error}") from None
         for packet in packets if isinstance(packets, list) else [packets]:
