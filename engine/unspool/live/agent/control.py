@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from unspool.live.agent.discovery import Discovery
 from unspool.live.agent.recording import Session, loops
 from unspool.live.agent.sites import Place
 from unspool.live.agent.wire import Link
@@ -27,7 +28,11 @@ _IDLE_TURNS = 5
 
 
 class Control:
-    """The thread that reads what the host says, and looks for what nobody saw."""
+    """The thread that reads what the host says, and looks for what nobody saw.
+
+    Attributes:
+        discovery: counts changes, where nothing is watched.
+    """
 
     def __init__(
         self, session: Session, link: Link, look_again: Callable[[], None], detach: Callable[[], None]
@@ -49,6 +54,7 @@ class Control:
         self._is_wanted = False
         self._thread = 0
         self._task = 0
+        self.discovery: Discovery | None = None
         self._has_jumped = False
         self._reading, self._writing = os.pipe()
 
@@ -135,6 +141,8 @@ class Control:
             return False
         try:
             link.push()
+            if self.discovery is not None:
+                self.discovery.turn()
             found = False
             if session.is_sweep_due() and not session.is_amid():
                 before = session.statistics["entries"]

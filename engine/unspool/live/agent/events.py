@@ -508,6 +508,10 @@ class Monitoring:
                     finally:
                         session.leave()
                 return None
+            if session.on_store is not None:
+                if type(target) in _KINDS_IN_C:
+                    session.on_store(target, session.places.of(code, _line_at(code, offset)))
+                return None
             if node is None:
                 node = session.grown_by_reading()
             if node is None and id(target) not in session.holders:

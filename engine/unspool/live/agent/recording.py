@@ -51,6 +51,7 @@ class Session:
         holders: identities of what the names lead through.
         on_owner: called with code at whose end something is to settle.
         on_too_many_faults: called when the agent had better be gone.
+        on_store: called with what stores change, while nothing is watched.
         on_line, on_returned: called at every line, and every return, of the project.
         on_new_kinds: called with types that became part of the state.
         is_over: nothing is recorded any more.
@@ -86,6 +87,7 @@ class Session:
         self.prefixes = tuple(os.path.join(os.path.realpath(item), "") for item in self.config["prefix"])
         self.on_owner: Callable[[CodeType], None] = lambda _: None
         self.on_too_many_faults: Callable[[], None] = lambda: None
+        self.on_store: Callable[[Any, Place], None] | None = None
         self.on_line: Callable[[FrameType, int], None] | None = None
         self.on_returned: Callable[[FrameType], None] | None = None
         self.on_new_kinds: Callable[[set[type]], None] = lambda _: None
@@ -246,6 +248,7 @@ class Session:
         below = False
         is_lost = site.target is None and site.value is None
         scope = Scope(frame, sites)
+        is_counted = False
         key: Any = LOST
         for follow in (site.target, site.value):
             if follow is None:
@@ -253,6 +256,10 @@ class Session:
             value = follow(scope)
             if value is LOST:
                 is_lost = is_lost or follow is site.target
+                continue
+            if self.on_store is not None:
+                self.on_store(value, site.place)
+                is_counted = True
                 continue
             node = self.node_of(value)
             if node is not None:
@@ -276,7 +283,7 @@ class Session:
                 return True
         if found:
             self.changed(site.place, frame, found, below=below, key=key if len(found) == 1 else LOST)
-        return bool(found)
+        return bool(found) or is_counted
 
     def node_of(self, value: Any) -> Node | None:
         """Return the node of an object, where it is part of the state."""
@@ -529,7 +536,7 @@ class Session:
         known = self._capped.get(place.id)
         if known is None:
             self._capped[place.id] = [place.id, 1]
-            self._tell(place)
+            self.tell(place)
             text = (
                 f"{place.file}:{place.line} changes the state more than {self.config['rate']} times a second: merged"
             )
@@ -646,7 +653,7 @@ class Session:
         self.statistics["entries"] += 1
         message: dict[str, Any] = {"m": "r", "n": self._number, "t": time.time_ns()}
         if place is not None:
-            self._tell(place)
+            self.tell(place)
             place.total += 1
             message["site"] = place.id
         message.update(extra)
@@ -671,7 +678,7 @@ class Session:
         if caller is None and frame is not None:
             caller = self._caller(frame)
         if caller is not None:
-            self._tell(caller)
+            self.tell(caller)
             message["caller"] = caller.id
         if "thread" not in message and (thread := self._thread()):
             message["thread"] = thread
@@ -694,7 +701,8 @@ class Session:
             outer = outer.f_back
         return None
 
-    def _tell(self, place: Place) -> None:
+    def tell(self, place: Place) -> None:
+        """Tell of a line, once."""
         if place.is_told:
             return
         place.is_told = True
@@ -722,6 +730,7 @@ class Session:
             return ["names are a list of texts"]
         self.names = Names(texts, self._main_name)
         self.codes.clear()
+        self.on_store = None
         self.on_names()
         self.look_at_all(None, None)
         return [why for watch in self.names.watches if (why := self.names.explain(watch))]
@@ -740,7 +749,7 @@ class Session:
         """Make an entry of an exception that leaves a function of the project."""
         place = self.places.of(sites.code, frame.f_lineno or 0)
         text = error.args[0] if error.args and type(error.args[0]) is str else ""
-        self._tell(place)
+        self.tell(place)
         told = {"type": type_name(type(error)), "text": self.redaction.clean_all(text[:2000]), "site": place.id}
         if self._dirty:
             self.settle_now(frame, exc=told)

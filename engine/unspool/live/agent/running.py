@@ -13,6 +13,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from unspool.live.agent.control import Control
+from unspool.live.agent.discovery import Discovery
 from unspool.live.agent.events import HeldByAnother, Monitoring
 from unspool.live.agent.recording import DEFAULTS, Session
 from unspool.live.agent.tracing import HeldByTracer, Tracing
@@ -54,6 +55,10 @@ class Agent:
             raise
         self.session.on_too_many_faults = lambda: self.give_up()
         self.control = Control(self.session, self.link, self._look_again, self.detach)
+        if not full["watch"]:
+            found = self.control.discovery = Discovery(self.session, has_events=self._eyes is not None)
+            if self._eyes is not None:
+                self.session.on_store = found.saw
         self.link.send(self._hello(full, main_file))
 
     def _open_eyes(self, config: dict[str, Any]) -> Monitoring | Tracing | None:
@@ -121,6 +126,8 @@ class Agent:
         session.on_event = None
         if session.enter(is_planned=True):
             try:
+                if why == "exit" and self.control.discovery is not None:
+                    self.control.discovery.turn(is_last=True)
                 if why == "exit":
                     session.flush_pending(None, is_last=True)
                     session.look_at_all(None, None)

@@ -1,0 +1,184 @@
+"""What changes most, where nobody said what to watch: a count of stores by object, and the names that lead to them.
+
+Without events, on Python 3.11, the objects that names lead to are compared at every turn of the timer instead.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import ModuleType
+from typing import Any
+
+from unspool.live.agent.recording import Session
+from unspool.live.agent.shapes import Shape, Shapes
+from unspool.live.agent.sites import Place
+from unspool.live.agent.wire import mro_of, type_name
+
+_MOST_NAMES = 20
+_MOST_CANDIDATES = 2_000
+_MOST_OBJECTS = 100_000
+_MOST_NODES = 2_000
+"""Objects that are looked at below one name."""
+_ROW = 200
+
+
+class _Counted:
+    """How often an object was stored into, and where last."""
+
+    __slots__ = ("kind", "place", "times")
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+        self.times = 0
+        self.place: Place | None = None
+
+
+class Discovery:
+    """Counts changes for some seconds, and tells the host what changed most."""
+
+    def __init__(self, session: Session, *, has_events: bool) -> None:
+        """Begin to count.
+
+        Args:
+            session: the recording, which watches nothing yet.
+            has_events: stores are seen.
+        """
+        self._session = session
+        self._has_events = has_events
+        self._seconds = float(session.config["discover"])
+        self._began = time.monotonic()
+        self._shapes = Shapes()
+        self._counts: dict[int, _Counted] = {}
+        self._prints: dict[str, tuple[int, ...]] = {}
+        self._changes: dict[str, int] = {}
+        self.is_over = False
+
+    def saw(self, value: Any, place: Place) -> None:
+        """Count a store into an object."""
+        known = self._counts.get(id(value))
+        if known is None or known.kind is not type(value):
+            if len(self._counts) >= _MOST_OBJECTS:
+                return
+            known = self._counts[id(value)] = _Counted(type(value))
+        known.times += 1
+        known.place = place
+
+    def turn(self, *, is_last: bool = False) -> None:
+        """Tell what was found, once it is time and there is anything."""
+        if self.is_over:
+            return
+        candidates = self._candidates()
+        if not self._has_events:
+            self._compare(candidates)
+        if not is_last and time.monotonic() - self._began < self._seconds:
+            return
+        found = self._found(candidates)
+        if not found and not is_last:
+            return
+        self.is_over = True
+        session = self._session
+        session.on_store = None
+        seconds = round(time.monotonic() - self._began, 1)
+        told = []
+        for times, name, kind, nodes, place in found:
+            line: dict[str, Any] = {"watch": name, "changes": times, "type": kind, "nodes": nodes}
+            if place is not None:
+                session.tell(place)
+                line["site"] = place.id
+            told.append(line)
+        session.link.send({"m": "found", "seconds": seconds, "names": told})
+        self._counts.clear()
+        self._prints.clear()
+
+    def _candidates(self) -> list[tuple[str, Any]]:
+        """Return the names of containers in modules of the project, and in their classes."""
+        session = self._session
+        found: list[tuple[str, Any]] = []
+        for key, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None) if type(module) is ModuleType else None
+            if type(file) is not str or not session.is_project(file):
+                continue
+            place = session.names.module_name_of(key)
+            for name, value in list(vars(module).items()):
+                if name.startswith("__") or len(found) >= _MOST_CANDIDATES:
+                    continue
+                if type in mro_of(type(value)):
+                    if type_name(value).startswith(f"{key}."):
+                        found.append((f"{place}:{name}", value))
+                elif self._shape(value) is not None:
+                    found.append((f"{place}:{name}", value))
+        return found
+
+    def _shape(self, value: Any) -> Shape | None:
+        if self._shapes.leaf(type(value)) is not None or ModuleType in mro_of(type(value)):
+            return None
+        return self._shapes.of(value)
+
+    def _below(self, value: Any) -> dict[int, Any]:
+        """Return the containers that a value reaches, within bounds."""
+        found: dict[int, Any] = {id(value): value}
+        todo = [value]
+        while todo and len(found) < _MOST_NODES:
+            item = todo.pop()
+            shape = self._shape(item) if item is not value else self._shapes.of(item)
+            for part in (shape, shape.fields if shape is not None else None):
+                if part is None:
+                    continue
+                try:
+                    _, values, _ = part.read(item, _ROW)
+                except RuntimeError:
+                    continue
+                for inner in values:
+                    if id(inner) not in found and self._shape(inner) is not None:
+                        found[id(inner)] = inner
+                        todo.append(inner)
+        return found
+
+    def _compare(self, candidates: list[tuple[str, Any]]) -> None:
+        for name, value in candidates:
+            marks: list[int] = []
+            for item in self._below(value).values():
+                shape = self._shapes.of(item)
+                if shape is not None:
+                    _, values, _ = shape.read(item, _ROW)
+                    marks += map(id, values)
+            now = tuple(marks)
+            if self._prints.get(name, now) != now:
+                self._changes[name] = self._changes.get(name, 0) + 1
+            self._prints[name] = now
+
+    def _found(self, candidates: list[tuple[str, Any]]) -> list[tuple[int, str, str, int, Place | None]]:
+        found: list[tuple[int, str, str, int, Place | None]] = []
+        reached: set[int] = set()
+        for name, value in candidates:
+            below = self._below(value)
+            counted = [
+                known for oid, item in below.items() if (known := self._counts.get(oid)) and known.kind is type(item)
+            ]
+            times = sum(known.times for known in counted) + self._changes.get(name, 0)
+            if times:
+                most = max(counted, key=lambda known: known.times, default=None)
+                reached.update(below)
+                place = None if most is None else most.place
+                found.append((times, name, type_name(type(value)), len(below), place))
+        # What a name leads to comes first: it can be put back, too.
+        found.sort(key=lambda item: -item[0])
+        return [*found, *sorted(self._by_class(reached), key=lambda item: -item[0])][:_MOST_NAMES]
+
+    def _by_class(self, reached: set[int]) -> list[tuple[int, str, str, int, Place | None]]:
+        """Return classes of the project whose objects changed, though no name leads to them."""
+        session = self._session
+        totals: dict[type, tuple[int, int, Place | None]] = {}
+        for oid, known in self._counts.items():
+            name = type_name(known.kind)
+            module = sys.modules.get(name.partition(".")[0])
+            file = getattr(module, "__file__", None)
+            if oid in reached or type(file) is not str or not session.is_project(file) or "<locals>" in name:
+                continue
+            times, count, _ = totals.get(known.kind, (0, 0, None))
+            totals[known.kind] = (times + known.times, count + 1, known.place)
+        return [
+            (times, f"@{type_name(kind).rpartition('.')[2]}", type_name(kind), count, place)
+            for kind, (times, count, place) in totals.items()
+        ]

@@ -1,0 +1,94 @@
+"""Without a name to watch the agent says what changes most, and goes on with what is chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.live_host import Host, monitored, pythons, record
+
+GAME = """\
+import sys, helper
+class Ship:
+    def __init__(self): self.x, self.shots = 0, []
+class World:
+    total = {"frames": 0}
+    def __init__(self): self.ships = [Ship(), Ship()]
+WORLD = World()
+IDLE = {"never": "changes"}
+COUNTS = []
+def frame():
+    hidden = Ship()
+    for ship in WORLD.ships:
+        ship.x += 1
+        hidden.x = ship.x
+    WORLD.ships[0].shots.append(1)
+    World.total["frames"] += 1
+    helper.CACHE["k"] = len(COUNTS)
+    if not WORLD.ships[0].x % 10:
+        COUNTS.append(1)
+def run():
+    for _ in range(30): frame()
+if len(sys.argv) < 2:
+    run()
+else:
+    for line in sys.stdin:
+        run()
+        print("ran", flush=True)
+"""
+
+
+def found(message: dict[str, Any]) -> dict[str, int]:
+    return {item["watch"]: item["changes"] for item in message["names"]}
+
+
+@pytest.mark.parametrize("version", monitored())
+def test_what_changes_most_comes_first(tmp_path: Path, version: str) -> None:
+    (tmp_path / "helper.py").write_text("CACHE = {}\n")
+    seen = record(tmp_path, GAME, version)
+    assert (seen.code, seen.err, seen.of_kind("bye")[0]["faults"]) == (0, "", [])
+    (message,) = seen.of_kind("found")
+    names = found(message)
+    assert next(iter(names)) == "app:WORLD"
+    assert {"app:WORLD", "app:World", "helper:CACHE", "app:COUNTS", "@Ship"} == set(names)
+    assert names["app:WORLD"] >= 90
+    first = message["names"][0]
+    assert first["type"] == "__main__.World"
+    assert seen.sites[first["site"]]["name"] == "frame"
+    assert seen.entries == []
+
+
+@pytest.mark.parametrize("version", pythons())
+def test_what_is_chosen_is_recorded_from_then_on(tmp_path: Path, version: str) -> None:
+    (tmp_path / "helper.py").write_text("CACHE = {}\n")
+    (tmp_path / "app.py").write_text(GAME)
+    host = Host(tmp_path)
+    process = host.start(pythons()[version], "app.py", "talk", config={"discover": 0.5, "sweep": 50}, talks=True)
+
+    def run() -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "ran\n"
+
+    try:
+        host.accept()
+        while not host.seen.of_kind("found"):
+            run()
+            host.ask("sweep")
+        names = found(host.seen.of_kind("found")[0])
+        assert {"app:WORLD", "helper:CACHE"} <= set(names)
+        assert "app:IDLE" not in names
+        assert host.ask("watch", names=["app:WORLD"])["unknown"] == []
+        run()
+        host.ask("sweep")
+        ship = host.seen.entries[-1]["state"]["ships"][0][1]
+        assert ship["x"] % 30 == 0
+        assert min(ship["x"], 5000) == len([shot for shot in ship["shots"] if shot == 1])
+        if version != "3.11":
+            assert host.seen.entries[-1]["action"].startswith("frame: ")
+    finally:
+        host.close()
