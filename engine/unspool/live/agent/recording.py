@@ -714,7 +714,7 @@ class Session:
     def send_note(self, note: dict[str, Any], place: Place | None) -> None:
         """Put something down beside the state."""
         if place is not None:
-            self._tell(place)
+            self.tell(place)
         self.link.send({"m": "notes", "t": time.time_ns(), "notes": [note]})
 
     def say(self, kind: str, text: str, place: Place | None = None) -> None:
