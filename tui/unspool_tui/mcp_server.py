@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unspool.delta.json_patch import state_patch
 from unspool.errors import MissingExtra, UnspoolError
 from unspool.history.history import Contexts, History
+from unspool.model.entries import iso_time
 from unspool.model.json_text import to_json
 from unspool.model.keys import format_path
 from unspool.model.limits import in_force
@@ -22,7 +23,6 @@ from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound, QuestionError
 from unspool.query.value_parts import find
-from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.blame import why_shape
 from unspool_tui.cli.output import dated as happened_shape
 from unspool_tui.cli.output import diff_shape, entry_shape, show_shape, stats_shape

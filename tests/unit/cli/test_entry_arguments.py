@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from support.waiting import wait_until
+from unspool.model.entries import iso_time
 from unspool.recorder import Recorder
-from unspool.sources.timestamps import iso_time
 from unspool_tui.cli import run
 
 START_NS = 1_772_366_400 * 10**9

@@ -12,7 +12,7 @@ import pytest
 
 from unspool import open_history
 from unspool.history.verdict import VerdictStatus
-from unspool.sources.timestamps import iso_time
+from unspool.model.entries import iso_time
 
 AT = 1714557600000
 NODE = {"type": 0, "id": 1, "childNodes": [{"type": 2, "id": 2, "tagName": "p", "attributes": {}, "childNodes": [

@@ -11,8 +11,8 @@ import pytest
 
 from unspool import open_history
 from unspool.errors import UnreadableSource
+from unspool.model.entries import iso_time
 from unspool.sources.formats import directory
-from unspool.sources.timestamps import iso_time
 
 
 def put(folder: Path, **files: object) -> Path:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from unspool.errors import ConfigError
-from unspool.model.entries import caller_of, passed_over_in
+from unspool.model.entries import caller_of, iso_time, passed_over_in
 from unspool.model.keys import Path, format_path
 from unspool.model.paths import parse_path
 from unspool.model.values import MISSING, Value
 from unspool.query.blame import blame
 from unspool.query.path_writes import all_writes
-from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import Interruption, interruptible
 from unspool_tui.cli.options import (
     Common,

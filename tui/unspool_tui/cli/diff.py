@@ -13,12 +13,11 @@ import click
 from unspool.delta.identity import pattern_of
 from unspool.delta.structural import changed_part, is_told_by_lines, text_hunks
 from unspool.errors import EntryNotFound
-from unspool.model.entries import ChangeKind, Op, OpKind, caller_of
+from unspool.model.entries import ChangeKind, Op, OpKind, caller_of, iso_time
 from unspool.model.keys import format_path
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
 from unspool.query.entry_names import is_range
-from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import (
     Common,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from unspool.model.addresses import without_password
+from unspool.model.entries import iso_time
 from unspool.model.values import Value
-from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import Common, json_option, judge, opened, shown_progress, source_command
 from unspool_tui.cli.output import (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from unspool.history.history import Contexts
-from unspool.model.entries import KINDS, EntryKind, passed_over_in
+from unspool.model.entries import KINDS, EntryKind, iso_time, passed_over_in
 from unspool.model.json_text import to_json
 from unspool.model.keys import Path, format_path
 from unspool.model.paths import parse_path
@@ -21,7 +21,6 @@ from unspool.model.wire import decode
 from unspool.query.entry_names import is_range, names_time, time_named
 from unspool.query.errors import PathNotFound
 from unspool.query.search_queries import PatternQuery
-from unspool.sources.timestamps import iso_time
 from unspool.sources.watch import FileWatcher
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import (

@@ -15,11 +15,10 @@ import click
 
 from unspool.delta.structural import changed_part, diff_values
 from unspool.errors import StorageFailed
-from unspool.model.entries import OpKind, caller_of
+from unspool.model.entries import OpKind, caller_of, iso_time
 from unspool.model.json_text import in_one_line, to_json
 from unspool.model.keys import Key, format_path, to_pointer
 from unspool.model.values import MISSING, Value
-from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import Interruption
 from unspool_tui.cli.options import Common, stdout_is_terminal
 from unspool_tui.rendering.sanitize import visible, visible_json

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unspool.model.entries import caller_of, passed_over_in
+from unspool.model.entries import caller_of, iso_time, passed_over_in
 from unspool.model.values import Value
 from unspool.query.bisect import bisect
 from unspool.query.expressions import Expression, PythonQuestion
 from unspool.query.search import MOST_HITS, ChangeQuestion, PatternQuery, changes_where, parse_query, search
-from unspool.sources.timestamps import iso_time
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import (
     Common,

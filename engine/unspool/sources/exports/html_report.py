@@ -17,7 +17,7 @@ from unspool.delta.json_patch import encoded_patch
 from unspool.history.history import History
 from unspool.history.verdict import Verdict
 from unspool.model.encoding import encode
-from unspool.model.entries import NOTE, Entry, EntryKind
+from unspool.model.entries import NOTE, Entry, EntryKind, iso_time
 from unspool.model.json_text import to_json
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
@@ -25,7 +25,6 @@ from unspool.model.wire import decode
 from unspool.query.lineage import forks
 from unspool.sources.exports.options import ExportOptions, Holes, entries_of
 from unspool.sources.tagged_values import Part, list_part, object_part, rewritten
-from unspool.sources.timestamps import iso_time
 
 _ACTIVE: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 """Categories of characters that act instead of showing: controls, bidi marks, lone surrogates, separators."""

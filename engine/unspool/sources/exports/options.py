@@ -8,12 +8,11 @@ from typing import Final
 
 from unspool.errors import EntryDropped
 from unspool.history.history import History, StateView
-from unspool.model.entries import Entry, EntryKind
+from unspool.model.entries import Entry, EntryKind, iso_time
 from unspool.model.json_text import to_json
 from unspool.model.values import Value
 from unspool.query.repair import hole_in
 from unspool.sources.tagged_values import TAGGED, to_tagged
-from unspool.sources.timestamps import iso_time
 
 MIB: Final = 1024 * 1024
 DEFAULT_REPORT_BYTES: Final = 8 * MIB
