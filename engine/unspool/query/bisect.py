@@ -14,7 +14,7 @@ from unspool.history.verdict import Problem
 from unspool.model.progress import Cancelled, Progress, never
 from unspool.model.values import Value
 from unspool.query.doubts import refuse_unknown
-from unspool.query.expressions import Answer, Expression, Predicate, PythonQuestion
+from unspool.query.expressions import Expression, Predicate, PythonQuestion, StateAnswer
 from unspool.query.lineage import Places, Stretch, concerns, line_to, stretches_back, touching, windows
 from unspool.query.reading import StateReader, Wire
 
@@ -120,12 +120,12 @@ class FunctionPredicate:
         """Ask a function; what it raises is raised."""
         self._function = function
 
-    def ask(self, state: Wire) -> Answer:
+    def ask(self, state: Wire) -> StateAnswer:
         """See `Predicate.ask`."""
         watched = _Watched(state)
         value = self._function(watched)
         reads = None if watched.looked_at is None else frozenset(watched.looked_at)
-        return Answer(value, bool(value), reads)
+        return StateAnswer(value, bool(value), reads)
 
 
 _WINDOW: Final = 1024
@@ -143,10 +143,10 @@ class _Asking:
         self.flips: list[Flip] = []
         self.failures = 0
         self.failure = ""
-        self.first: Answer | None = None
-        self.last: Answer | None = None
+        self.first: StateAnswer | None = None
+        self.last: StateAnswer | None = None
 
-    def ask(self, seq: int) -> Answer | None:
+    def ask(self, seq: int) -> StateAnswer | None:
         state = self.reader.state(seq)
         if state is None:
             return None
@@ -309,7 +309,7 @@ def _as_read(asking: _Asking) -> Iterator[Stretch]:
 
 def _scan(asking: _Asking, stretches: Iterator[Stretch]) -> Iterator[int]:
     """Ask all entries that may answer otherwise than the one they follow; yield how far it is before each of them."""
-    before: Answer | None = None
+    before: StateAnswer | None = None
     certain = True
     last, done = -1, 0
     for stretch in stretches:
@@ -346,7 +346,7 @@ def _scan(asking: _Asking, stretches: Iterator[Stretch]) -> Iterator[int]:
     asking.last = before
 
 
-def _ask_before(asking: _Asking, parent: int) -> tuple[Answer | None, bool]:
+def _ask_before(asking: _Asking, parent: int) -> tuple[StateAnswer | None, bool]:
     """Ask the entry that a fork follows, or the nearest one before it that can be read; say whether it was that one."""
     certain = True
     for stretch in stretches_back(asking.history, parent, asking.predicate.reads):
@@ -376,7 +376,7 @@ def _candidates(asking: _Asking, stretch: Stretch) -> Iterable[int]:
     return sorted(found | {stretch.first} if asking.first is None or stretch.parent is None else found)
 
 
-def _may_differ(asking: _Asking, before: Answer, seq: int) -> bool:
+def _may_differ(asking: _Asking, before: StateAnswer, seq: int) -> bool:
     """Say whether an entry may answer otherwise than the one it follows, as far as what it changed tells."""
     if asking.predicate.reads is not None:
         return True
@@ -413,7 +413,7 @@ def _halve(asking: _Asking, line: Places, cancelled: Cancelled) -> bool:
     return True
 
 
-def _nearest(asking: _Asking, line: Places, places: Iterable[int]) -> tuple[int, Answer | None]:
+def _nearest(asking: _Asking, line: Places, places: Iterable[int]) -> tuple[int, StateAnswer | None]:
     """Return the first of some places that can be read, with its answer."""
     place = -1
     for place in places:

@@ -18,7 +18,7 @@ from unspool.history.history import History
 from unspool.model.entries import caller_of
 from unspool.query.doubts import refuse_unknown
 from unspool.query.errors import ExpressionError
-from unspool.query.expressions import Answer, Expression
+from unspool.query.expressions import Expression, StateAnswer
 from unspool.query.findings import (
     SEVERITIES,
     Checker,
@@ -101,7 +101,7 @@ class Invariant:
         wire = moment.view.wire
         if not self._has_begun:
             self._has_begun = self._reads is None or all(atom in wire for atom in self._reads)
-        answer: Answer | None = None
+        answer: StateAnswer | None = None
         if self._has_begun and (self._guard is None or self._guard.ask(wire).holds):
             answer = self._asked.ask(wire)
         self._note(seq, before, answer)
@@ -112,7 +112,7 @@ class Invariant:
         place = bisect_right(self._changes, -1 if seq is None else seq, key=itemgetter(0))
         return self._changes[place - 1][1] if place else None
 
-    def _note(self, seq: int, before: bool | None, answer: Answer | None) -> None:
+    def _note(self, seq: int, before: bool | None, answer: StateAnswer | None) -> None:
         holds = None if answer is None else answer.holds
         if not self._changes or self._changes[-1][1] is not holds:
             self._changes.append((seq, holds))

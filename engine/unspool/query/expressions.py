@@ -48,7 +48,7 @@ _VISITS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StateAnswer:
     """What came of asking one state.
 
     Attributes:
@@ -71,7 +71,7 @@ class Predicate(Protocol):
     def reads(self) -> frozenset[str] | None:
         """The atoms that answers depend on; None when that is not known before asking."""
 
-    def ask(self, state: Wire) -> Answer:
+    def ask(self, state: Wire) -> StateAnswer:
         """Ask one state."""
 
 
@@ -191,7 +191,7 @@ class Expression:
         """Return the fields of one field of the state that it may read; None when it may read any."""
         return _fields_below(self._tree, field)
 
-    def ask(self, state: Wire) -> Answer:
+    def ask(self, state: Wire) -> StateAnswer:
         """See `Predicate.ask`.
 
         Raises:
@@ -200,7 +200,7 @@ class Expression:
         wanted = state if self.reads is None else [atom for atom in state if atom in self.reads]
         return self.ask_values({atom: self.value(atom, state[atom]) for atom in wanted})
 
-    def ask_values(self, values: dict[str, Value]) -> Answer:
+    def ask_values(self, values: dict[str, Value]) -> StateAnswer:
         """Ask a state whose values are as `value` gives them; see `ask`."""
         self._interpreter.begin(values)
         try:
@@ -208,10 +208,10 @@ class Expression:
         except (JMESPathError, TypeError, ArithmeticError, RecursionError) as error:
             failure = str(error) or type(error).__name__
             self.watch.failed(failure)
-            return Answer(None, False, self.reads, failure)
+            return StateAnswer(None, False, self.reads, failure)
         self.watch.answered()
         value = self._interpreter.settled(value)
-        return Answer(value, holds(value), self.reads)
+        return StateAnswer(value, holds(value), self.reads)
 
     def value(self, atom: str, encoded: bytes) -> Value:
         """Return a wire form as expressions see it; what was asked for last by the same name is remembered."""
@@ -356,7 +356,7 @@ class PythonQuestion:
     def _free(self) -> frozenset[str]:
         return frozenset(_free_names(self._code))
 
-    def ask(self, state: Wire) -> Answer:
+    def ask(self, state: Wire) -> StateAnswer:
         """See `Predicate.ask`; an error of the expression is a failure to answer."""
         # Decoded anew each time: what an expression does to a value must not be there when it is asked again.
         wanted = state if self.reads is None else [atom for atom in state if atom in self._names]
@@ -373,9 +373,9 @@ class PythonQuestion:
         except Exception as error:  # noqa: BLE001
             failure = f"{type(error).__name__}: {error}"
             self._failure = self._failure or failure
-            return Answer(None, False, self.reads, failure)
+            return StateAnswer(None, False, self.reads, failure)
         self._was_answered = True
-        return Answer(told, holds, self.reads)
+        return StateAnswer(told, holds, self.reads)
 
     def doubts(self) -> tuple[str, ...]:
         """Return why it could be worked out at no entry; empty where it could."""

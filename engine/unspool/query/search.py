@@ -27,7 +27,7 @@ from unspool.query.bisect import Bisection, Flip
 from unspool.query.doubts import refuse_unknown
 from unspool.query.errors import ExpressionError
 from unspool.query.expression_functions import plain
-from unspool.query.expressions import Answer, Expression, Predicate, PythonQuestion
+from unspool.query.expressions import Expression, Predicate, PythonQuestion, StateAnswer
 from unspool.query.lineage import Stretch, stretches_back, windows
 from unspool.query.reading import EMPTY_STATE, StateReader, Wire
 from unspool.query.search_queries import ComparisonQuery, PatternQuery, Query, Span, TextQuery, parse_query
@@ -293,7 +293,7 @@ class ChangeQuestion:
         self._atoms = {side: self._expression.reads_below(side) for side in ("before", "after")}
         if reads is None:
             self._atoms = dict.fromkeys(self._atoms)
-        self._last: tuple[tuple[object, ...], Answer] | None = None
+        self._last: tuple[tuple[object, ...], StateAnswer] | None = None
 
     def fresh(self) -> ChangeQuestion:
         """Return the same question with nothing noticed yet."""
@@ -317,7 +317,7 @@ class ChangeQuestion:
         for side in ("before", "after"):
             refuse_unknown(self._expression.watch, self._atoms[side], history)
 
-    def ask(self, history: History, seq: int, before: Wire, after: Wire) -> Answer:
+    def ask(self, history: History, seq: int, before: Wire, after: Wire) -> StateAnswer:
         """Ask one entry.
 
         Args:
@@ -377,7 +377,7 @@ class ChangeLook:
         self.asked = 0
         self.failures = 0
         self.failure = ""
-        self.answers: dict[int, Answer] = {}
+        self.answers: dict[int, StateAnswer] = {}
         """The answers of the entries at which it holds, until they are taken."""
         self.first: bool | None = None
         self.last: bool | None = None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from unspool.model.encoding import encode
 from unspool.query.errors import ExpressionError
-from unspool.query.expressions import Answer, Expression
+from unspool.query.expressions import Expression, StateAnswer
 
 STATE: dict[str, Any] = {
     "a": 3, "b": 4, "price": 0.1, "text": "12.50", "total_secs": 30, "limit": 5, "none": None, "money": Decimal("12.50"),
@@ -23,7 +23,7 @@ STATE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def ask(text: str, **state: Any) -> Answer:
+def ask(text: str, **state: Any) -> StateAnswer:
     return Expression(text).ask({atom: encode(value) for atom, value in (STATE | state).items()})
 
 

@@ -45,7 +45,7 @@ _SEALED: Final = (
 )
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Response(msgspec.Struct, frozen=True):
     """What is answered to a request."""
 
     status: int
@@ -53,9 +53,9 @@ class Answer(msgspec.Struct, frozen=True):
     kind: str = "application/json"
 
 
-def told(status: int, words: str, **facts: object) -> Answer:
+def told(status: int, words: str, **facts: object) -> Response:
     """Return an answer in words, as JSON, with facts."""
-    return Answer(status, json.dumps({**facts, "message": words} if words else facts).encode() + b"\n")
+    return Response(status, json.dumps({**facts, "message": words} if words else facts).encode() + b"\n")
 
 
 class Body(Protocol):
@@ -68,7 +68,7 @@ class Body(Protocol):
             Refused: what comes is of no use, and the rest is not read.
         """
 
-    def end(self) -> Answer:
+    def end(self) -> Response:
         """Return the answer once all has come.
 
         Raises:
@@ -320,7 +320,7 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _answer(self, answer: Answer, *, closes: bool = False) -> None:
+    def _answer(self, answer: Response, *, closes: bool = False) -> None:
         http = self._http
         assert http is not None
         origin = self._asked.origin if self._asked is not None else None

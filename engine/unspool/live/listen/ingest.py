@@ -7,7 +7,7 @@ from typing import Final
 
 from unspool.errors import UnspoolError
 from unspool.live.listen.app_store import Unusable
-from unspool.live.listen.connections import MOST_MESSAGE_BYTES, Answer, Held, told
+from unspool.live.listen.connections import MOST_MESSAGE_BYTES, Held, Response, told
 from unspool.live.listen.gate import Refused
 from unspool.live.listen.histories import Histories, StoreHistory
 from unspool.model.values import Value
@@ -120,7 +120,7 @@ class Lines:
         self._size += len(rest)
         self._held.size += len(rest)
 
-    def end(self) -> Answer:
+    def end(self) -> Response:
         """See `Body`."""
         whole = b"".join(self._rest)
         self._forget()

@@ -14,7 +14,7 @@ import msgspec
 
 from unspool.errors import ConfigError
 from unspool.live.listen import socketcluster
-from unspool.live.listen.connections import Answer, Body, Connections, Held, Link, Talk, listening
+from unspool.live.listen.connections import Body, Connections, Held, Link, Response, Talk, listening
 from unspool.live.listen.gate import Asked, Gate, Refused
 from unspool.live.listen.histories import Histories, Kept
 from unspool.live.listen.ingest import PREFIX, Ingest
@@ -51,14 +51,14 @@ class Listening(msgspec.Struct, frozen=True):
 class _Nothing:
     """The body of a request that brings none."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Response) -> None:
         self._answer = answer
 
     def take(self, data: bytes) -> None:
         """See `Body`."""
         raise Refused(413, "That request brings nothing.")
 
-    def end(self) -> Answer:
+    def end(self) -> Response:
         """See `Body`."""
         return self._answer
 
@@ -150,12 +150,12 @@ class Listener:
     def ask(self, asked: Asked) -> Body:
         """See `Routes`."""
         if asked.method == "OPTIONS":
-            return _Nothing(Answer(204, b"", "text/plain"))
+            return _Nothing(Response(204, b"", "text/plain"))
         if not asked.has_token:
             raise Refused(403, "This address lacks the token; use the whole address that `unspool listen` printed.")
         if asked.path == _SCRIPT_PATH and asked.method in ("GET", "HEAD"):
             address = f"ws://{asked.name}:{self._port}/{self._gate.token}{SHIM_PATH}"
-            return _Nothing(Answer(200, self._script.replace("@ADDRESS@", address).encode(), "text/javascript"))
+            return _Nothing(Response(200, self._script.replace("@ADDRESS@", address).encode(), "text/javascript"))
         name = unquote(asked.path.removeprefix(PREFIX))
         if not asked.path.startswith(PREFIX) or not name or "/" in name:
             raise Refused(404, "There is nothing of that name here; lines are posted to /v1/NAME.")
