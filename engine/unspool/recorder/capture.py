@@ -33,7 +33,7 @@ _NO_SECRETS: Final[frozenset[str]] = frozenset()
 _NO_OBJECTS: Final[Mapping[str, Value]] = MappingProxyType({})
 
 
-class AtomChange(msgspec.Struct, frozen=True, gc=False):
+class AtomForms(msgspec.Struct, frozen=True, gc=False):
     """One atom's wire forms before and after; None where there is none.
 
     Attributes:
@@ -58,7 +58,7 @@ class Taken(msgspec.Struct, frozen=True):
         objects: the atoms themselves, where the app never changes a value in place.
     """
 
-    changes: list[AtomChange]
+    changes: list[AtomForms]
     base: Base
     objects: Mapping[str, Value] = _NO_OBJECTS
 
@@ -200,11 +200,11 @@ class Capture:
         """Compare value by value in place, or return None where the atoms are others, or one is the same in other bytes."""
         last = self.base
         if not last.names:
-            return Taken([AtomChange(name, None, value) for name, value in base.views().items()], base)
+            return Taken([AtomForms(name, None, value) for name, value in base.views().items()], base)
         if base.names != last.names:
             return None
         view = memoryview(last.blob)
-        changes: list[AtomChange] = []
+        changes: list[AtomForms] = []
         places = zip(last.starts, last.ends, base.starts, base.ends, strict=True)
         for place, (old_start, old_end, start, end) in enumerate(places):
             if end - start == old_end - old_start and base.blob.startswith(view[old_start:old_end], start):
@@ -221,7 +221,7 @@ class Capture:
         base = self.base
         if blob == base.blob:
             return Taken([], base)
-        changes: list[AtomChange] = []
+        changes: list[AtomForms] = []
         sizes: dict[int, int] = {}
         parts = _Parts(state, blob)
         old_at = new_at = 0
@@ -261,7 +261,7 @@ class Capture:
         hiding = may_hide(blob)
         if any(old[place][0] in hiding and same_value(old[place], new[place]) for place in places):
             return None
-        changes = [AtomChange(base.names[place], old[place], new[place]) for place in places]
+        changes = [AtomForms(base.names[place], old[place], new[place]) for place in places]
         sizes = {place: len(new[place]) for place in places if len(new[place]) != len(old[place])}
         return Taken(changes, base.moved(blob, sizes))
 
@@ -272,18 +272,18 @@ class Capture:
             whole = {atom: data for atom, data in {**base.to_dict(), **forms}.items() if atom not in captured.gone}
             taken = self._compare_atoms(captured, whole)
             return Taken(taken.changes, taken.base, {**self._last[1], **captured.objects})
-        changes: list[AtomChange] = []
+        changes: list[AtomForms] = []
         values: dict[int, bytes] = {}
         added: dict[str, bytes] = {}
         for atom, data in forms.items():
             place = base.place_of(atom)
             if place is None:
-                changes.append(AtomChange(atom, None, data))
+                changes.append(AtomForms(atom, None, data))
                 added[atom] = data
                 continue
             before = base.value(place)
             if before != data and not same_value(before, data):
-                changes.append(AtomChange(atom, before, data))
+                changes.append(AtomForms(atom, before, data))
                 values[place] = data
         objects = {**self._last[1], **captured.objects} if self._immutable else _NO_OBJECTS
         return Taken(changes, base.extended(values, added) if values or added else base, objects)
@@ -353,19 +353,19 @@ def _last_value(old: bytes, end: int, blob: bytes, start: int) -> bytes | None:
     return value if end == len(old) or is_one_value(value) else None
 
 
-def _changed_atom(atom: str, old: bytes, new: bytes, lead: int) -> AtomChange | None:
+def _changed_atom(atom: str, old: bytes, new: bytes, lead: int) -> AtomForms | None:
     """Return the change of an atom whose wire forms share `lead` bytes, or None where its value is the same."""
     if len(new) < SMALLEST_PATCHED or len(old) < SMALLEST_PATCHED:
-        return None if same_value(old, new) else AtomChange(atom, old, new)
+        return None if same_value(old, new) else AtomForms(atom, old, new)
     ends = (lead, shared_end(old, new, min(len(old), len(new)) - lead))
-    return None if same_value(old, new, ends) else AtomChange(atom, old, new, ends)
+    return None if same_value(old, new, ends) else AtomForms(atom, old, new, ends)
 
 
-def changes_between(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[AtomChange]:
+def changes_between(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[AtomForms]:
     """Return the atoms that differ between two states given as wire forms by atom; deleted ones first."""
-    changes = [AtomChange(atom, value, None) for atom, value in old.items() if atom not in new]
+    changes = [AtomForms(atom, value, None) for atom, value in old.items() if atom not in new]
     for atom, value in new.items():
         known = old.get(atom)
         if known is None or (known is not value and known != value):
-            changes.append(AtomChange(atom, known, value))
+            changes.append(AtomForms(atom, known, value))
     return changes

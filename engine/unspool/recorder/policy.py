@@ -21,7 +21,7 @@ from unspool.codec.state_codec import DeltaStrategy
 from unspool.codec.strategies import BlockStrategy, ChainState, FullSnapshotStrategy, strategy_from_name
 from unspool.delta.patch import SMALLEST_PATCHED, TooManySteps, make_frame, make_patch
 from unspool.errors import ConfigError, MissingExtra
-from unspool.recorder.capture import AtomChange, Taken
+from unspool.recorder.capture import AtomForms, Taken
 from unspool.recorder.layout import Base
 
 
@@ -101,7 +101,7 @@ class DeltaWriter:
             return Record(RecordCodec.BINARY, state_codec.binary_delta(old.to_dict(), taken.base.to_dict()))
         return Record(RecordCodec.DICT, encode_delta(map(self._write, taken.changes), self._intern))
 
-    def _write(self, change: AtomChange) -> AtomWrite:
+    def _write(self, change: AtomForms) -> AtomWrite:
         if change.new is None:
             return AtomWrite(change.atom, Form.DELETED)
         new = bytes(change.new)

@@ -18,7 +18,7 @@ from unspool.errors import ConfigError, EntryNotFound, EntryNotKept, NotesNotKep
 from unspool.history.diff import fork_base
 from unspool.model.entries import PASSED_OVER, ChangeKind
 from unspool.model.values import Value
-from unspool.recorder.capture import AtomChange, Capture, Captured, Taken, changes_between
+from unspool.recorder.capture import AtomForms, Capture, Captured, Taken, changes_between
 from unspool.recorder.encoding import RefusedEntry, shown
 from unspool.recorder.layout import Base
 from unspool.recorder.policy import DeltaWriter, RecordedChain, full_record, strategy_name
@@ -334,7 +334,7 @@ class EntryWriter:
             self.note(Facts(f"{calls} passed over after this state", meta={PASSED_OVER: count}))
             self._pace.told(count)
 
-    def _append(self, taken: Taken, record: Record, changes: list[AtomChange], moment: int, facts: Facts) -> int:
+    def _append(self, taken: Taken, record: Record, changes: list[AtomForms], moment: int, facts: Facts) -> int:
         size = taken.base.size
 
         def build_on() -> None:
@@ -346,7 +346,7 @@ class EntryWriter:
     def _store(
         self,
         record: Record,
-        changes: list[AtomChange],
+        changes: list[AtomForms],
         moment: int,
         facts: Facts,
         size: int,
@@ -414,7 +414,7 @@ class EntryWriter:
     def _must_be_full(self) -> bool:
         return len(self.store) == first_of(self.store) or (self._forwards is not None and self._forwards.begins_anew)
 
-    def _changes_since(self, parent: int, part: Collection[str] | None, taken: Taken) -> list[AtomChange]:
+    def _changes_since(self, parent: int, part: Collection[str] | None, taken: Taken) -> list[AtomForms]:
         """Return what changed since an earlier entry; where only a server has that, it is worked out there later."""
         if self._forwards is not None and 0 <= parent < len(self.store) and not self._forwards.holds(parent):
             return taken.changes
@@ -451,7 +451,7 @@ class UnknownParent(RefusedEntry, EntryNotFound):
     """The entry that a state is said to follow is not there."""
 
 
-def _kind(change: AtomChange) -> ChangeKind:
+def _kind(change: AtomForms) -> ChangeKind:
     if change.old is None:
         return ChangeKind.ADDED
     return ChangeKind.DELETED if change.new is None else ChangeKind.MODIFIED
