@@ -23,7 +23,7 @@ from unspool.model.encoded import NotSplittable, is_one_value, shared_end, share
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import encode_json
 from unspool.recorder.encoding import Encoded, Encoding, items_of, plain_text
-from unspool.recorder.layout import Base, EncodedState
+from unspool.recorder.layout import EncodedState, StateLayout
 
 _FEW: Final = 24
 """Changed atoms up to which finding them one by one beats looking at every atom."""
@@ -59,7 +59,7 @@ class Taken(msgspec.Struct, frozen=True):
     """
 
     changes: list[AtomForms]
-    base: Base
+    base: StateLayout
     objects: Mapping[str, Value] = _NO_OBJECTS
 
 
@@ -88,7 +88,7 @@ class Captured(msgspec.Struct, frozen=True):
     objects: Mapping[str, Value] = _NO_OBJECTS
     is_part: bool = False
     gone: frozenset[str] = frozenset()
-    base: Base | None = None
+    base: StateLayout | None = None
 
 
 class Capture:
@@ -106,9 +106,9 @@ class Capture:
         self._tickets = count()
         # Of atoms that are not encoded again, by the objects that they were found in.
         self._secrets: dict[str, tuple[Value, AbstractSet[str]]] = {}
-        self.base = Base.of({})
+        self.base = StateLayout.of({})
         # In one, so that a call on another thread finds objects and their bytes together.
-        self._last: tuple[Base, Mapping[str, Value]] = (self.base, _NO_OBJECTS)
+        self._last: tuple[StateLayout, Mapping[str, Value]] = (self.base, _NO_OBJECTS)
 
     def ticket(self) -> int:
         """Return a number larger than the tickets of all states that were captured before."""
@@ -196,7 +196,7 @@ class Capture:
         self.base = taken.base
         self._last = (taken.base, taken.objects)
 
-    def _compare_laid_out(self, base: Base) -> Taken | None:
+    def _compare_laid_out(self, base: StateLayout) -> Taken | None:
         """Compare value by value in place, or return None where the atoms are others, or one is the same in other bytes."""
         last = self.base
         if not last.names:
@@ -296,7 +296,7 @@ class Capture:
             # An object whose keys only changed their order has not changed.
             unchanged = before is not None and (before == data or same_value(before, data))
             taken[atom] = before if unchanged and before is not None else data
-        return Taken(changes_between(known, taken), Base.of(taken), captured.objects)
+        return Taken(changes_between(known, taken), StateLayout.of(taken), captured.objects)
 
 
 class _Parts:

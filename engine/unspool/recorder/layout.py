@@ -12,7 +12,7 @@ from unspool.model.values import Value
 from unspool.model.wire import decode
 
 
-class Base(Mapping[str, bytes]):
+class StateLayout(Mapping[str, bytes]):
     """A captured state as one byte string, and where each atom's value stands in it."""
 
     __slots__ = ("_places", "blob", "ends", "names", "starts")
@@ -25,7 +25,7 @@ class Base(Mapping[str, bytes]):
         self._places: dict[str, int] | None = None
 
     @classmethod
-    def of(cls, state: Mapping[str, bytes]) -> Base:
+    def of(cls, state: Mapping[str, bytes]) -> StateLayout:
         """Lay a state, given as wire forms by atom, out as the encoder would."""
         header = map_header(len(state))
         names = list(state)
@@ -57,13 +57,13 @@ class Base(Mapping[str, bytes]):
         """Bytes of the whole state."""
         return len(self.blob)
 
-    def extended(self, values: Mapping[int, bytes], added: Mapping[str, bytes]) -> Base:
+    def extended(self, values: Mapping[int, bytes], added: Mapping[str, bytes]) -> StateLayout:
         """Return the state with other values at some places and more atoms behind all others; the cost is that of those, as
         it is put together when asked for.
         """
         return _UpdatedBase(self, values, added)
 
-    def followed_by(self, added: Mapping[str, bytes]) -> Base:
+    def followed_by(self, added: Mapping[str, bytes]) -> StateLayout:
         """Return the state with more atoms as one byte string."""
         old, header = map_header(len(self.names)), map_header(len(self.names) + len(added))
         shift = len(header) - len(old)
@@ -76,9 +76,9 @@ class Base(Mapping[str, bytes]):
             starts.append(at + len(key))
             at = starts[-1] + len(value)
             ends.append(at)
-        return Base(b"".join(parts), [*self.names, *added], starts, ends)
+        return StateLayout(b"".join(parts), [*self.names, *added], starts, ends)
 
-    def joined(self, values: Mapping[int, bytes]) -> Base:
+    def joined(self, values: Mapping[int, bytes]) -> StateLayout:
         """Return the state with other values at some places as one byte string."""
         places = sorted(values)
         parts: list[bytes | memoryview] = []
@@ -108,7 +108,7 @@ class Base(Mapping[str, bytes]):
         view = memoryview(self.blob)
         return {name: view[start:end] for name, start, end in zip(self.names, self.starts, self.ends, strict=True)}
 
-    def moved(self, blob: bytes, sizes: Mapping[int, int]) -> Base:
+    def moved(self, blob: bytes, sizes: Mapping[int, int]) -> StateLayout:
         """Return the layout of another byte string that differs only in the values at some places.
 
         Args:
@@ -128,8 +128,8 @@ class Base(Mapping[str, bytes]):
             new_ends += [end + shift for end in ends[place:following]]
         return self._like(blob, new_starts, new_ends)
 
-    def _like(self, blob: bytes, starts: list[int], ends: list[int]) -> Base:
-        other = Base(blob, self.names, starts, ends)
+    def _like(self, blob: bytes, starts: list[int], ends: list[int]) -> StateLayout:
+        other = StateLayout(blob, self.names, starts, ends)
         other._places = self._places
         return other
 
@@ -139,7 +139,7 @@ class EncodedState(Mapping[str, Value]):
 
     __slots__ = ("base",)
 
-    def __init__(self, base: Base) -> None:
+    def __init__(self, base: StateLayout) -> None:
         """Take a state over."""
         self.base = base
 
@@ -157,16 +157,16 @@ _LARGE_ORIGIN: Final = 1 << 20
 """Bytes of a state from which on it is not kept beside the values that replaced most of it."""
 
 
-class _UpdatedBase(Base):
+class _UpdatedBase(StateLayout):
     """A captured state as another one with some values replaced, and more atoms behind all others."""
 
     __slots__ = ("_added", "_held", "_origin", "_size", "_values", "_whole")
 
-    def __init__(self, origin: Base, values: Mapping[int, bytes], added: Mapping[str, bytes]) -> None:
+    def __init__(self, origin: StateLayout, values: Mapping[int, bytes], added: Mapping[str, bytes]) -> None:
         known: Mapping[int, bytes] = {}
         self._held = sum(map(len, values.values())) + sum(map(len, added.values()))
         """Bytes that were handed over since the origin."""
-        self._origin: Base = origin
+        self._origin: StateLayout = origin
         self._added: dict[str, int] = {}
         """Places of the atoms that the origin has not."""
         if isinstance(origin, _UpdatedBase):
@@ -189,7 +189,7 @@ class _UpdatedBase(Base):
             size += sum(len(encode(name)) + len(value) for name, value in added.items())
             size += len(map_header(len(self.names))) - len(map_header(first))
         self._size = size
-        self._whole: Base | None = None
+        self._whole: StateLayout | None = None
         if _LARGE_ORIGIN <= self._origin.size < self._held:
             self._let_go_of_origin()
 
@@ -197,11 +197,11 @@ class _UpdatedBase(Base):
         """Keep each value by itself: most of a large origin has been replaced."""
         self._values = {place: self.value(place) for place in range(len(self.names))}
         self._added = {name: place for place, name in enumerate(self.names)}
-        self._origin = Base.of({})
+        self._origin = StateLayout.of({})
         self._places = None
 
     @property
-    def whole(self) -> Base:
+    def whole(self) -> StateLayout:
         """The same as one byte string."""
         if self._whole is None:
             count = len(self._origin.names)

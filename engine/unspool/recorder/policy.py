@@ -22,7 +22,7 @@ from unspool.codec.strategies import BlockStrategy, ChainState, FullSnapshotStra
 from unspool.delta.patch import SMALLEST_PATCHED, TooManySteps, make_frame, make_patch
 from unspool.errors import ConfigError, MissingExtra
 from unspool.recorder.capture import AtomForms, Taken
-from unspool.recorder.layout import Base
+from unspool.recorder.layout import StateLayout
 
 
 def recording_strategy(strategy: str | FullSnapshotStrategy) -> FullSnapshotStrategy:
@@ -63,7 +63,7 @@ def recording_codec(codec: str | DeltaStrategy) -> DeltaStrategy:
     return chosen
 
 
-def full_record(codec: DeltaStrategy, state: Base, intern: Callable[[str], int]) -> Record:
+def full_record(codec: DeltaStrategy, state: StateLayout, intern: Callable[[str], int]) -> Record:
     """Return the record of a full snapshot."""
     if codec is DeltaStrategy.COMPRESS:
         return Record(RecordCodec.COMPRESS, state_codec.compress_full(state.to_dict()))
@@ -92,7 +92,7 @@ class DeltaWriter:
         self._takes_frames = takes_frames
         self._wide: dict[str, int] = {}
 
-    def record(self, old: Base, taken: Taken) -> Record:
+    def record(self, old: StateLayout, taken: Taken) -> Record:
         """Return the record of a state; COMPRESS and NONE always hold it whole, AUTO where nearly all of it changed."""
         codec = self._codec
         if codec in (DeltaStrategy.COMPRESS, DeltaStrategy.NONE) or (codec is DeltaStrategy.AUTO and _is_new(taken)):

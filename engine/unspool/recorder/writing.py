@@ -20,7 +20,7 @@ from unspool.model.entries import PASSED_OVER, ChangeKind
 from unspool.model.values import Value
 from unspool.recorder.capture import AtomForms, Capture, Captured, Taken, changes_between
 from unspool.recorder.encoding import RefusedEntry, shown
-from unspool.recorder.layout import Base
+from unspool.recorder.layout import StateLayout
 from unspool.recorder.policy import DeltaWriter, RecordedChain, full_record, strategy_name
 from unspool.recorder.surroundings import Form, Told
 from unspool.store.file import FileStore
@@ -241,7 +241,7 @@ class EntryWriter:
         self._build_on(replay(self.store.run(seq), seq, self.store.atom_name) if seq >= first_of(self.store) else {})
 
     def _build_on(self, state: Mapping[str, bytes]) -> None:
-        self._capture.keep(Taken([], Base.of(state)))
+        self._capture.keep(Taken([], StateLayout.of(state)))
         self._chain = RecordedChain()
         self._told.keep(None, None)
         self._is_settled = True

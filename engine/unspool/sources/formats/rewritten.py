@@ -22,7 +22,7 @@ from unspool.model.encoding import encode
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.tags import array_header, map_header
 from unspool.model.values import MISSING, Value, strict_equal
-from unspool.recorder.layout import Base, EncodedState
+from unspool.recorder.layout import EncodedState, StateLayout
 from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.documents import kind_named, kind_of, parse_document
 from unspool.sources.entries import Findings, Progress, Reader, SourceEntry
@@ -194,9 +194,9 @@ class _Layout:
         if len(self._open) == 1:
             self._ends.append(self._bytes.tell())
 
-    def base(self) -> Base:
+    def base(self) -> StateLayout:
         """Return the whole."""
-        return Base(self._bytes.getvalue(), self._names, self._starts, self._ends)
+        return StateLayout(self._bytes.getvalue(), self._names, self._starts, self._ends)
 
 
 SETTLE_NS: Final = 60_000_000
