@@ -134,7 +134,7 @@ _DESCRIBED: Final = 120
 """Letters of what is said of an object in its marker."""
 
 
-class Bounds(msgspec.Struct, frozen=True):
+class WriteBounds(msgspec.Struct, frozen=True):
     """How much one call may write; markers stand for the rest.
 
     Attributes:
@@ -158,7 +158,7 @@ class Encoded(msgspec.Struct, frozen=True):
     form: bytes
 
 
-_SHORT: Final = Bounds(depth=8, size=16 * 1024, seconds=0.1)
+_SHORT: Final = WriteBounds(depth=8, size=16 * 1024, seconds=0.1)
 
 
 class Encoding:
@@ -167,7 +167,7 @@ class Encoding:
     def __init__(
         self,
         redaction: Redaction | None = None,
-        bounds: Bounds | None = None,
+        bounds: WriteBounds | None = None,
         *,
         objects: Objects = "fields",
         strict: bool = False,
@@ -185,7 +185,7 @@ class Encoding:
         """
         self.redaction = redaction
         self._objects: Objects = objects
-        self._bounds = bounds or Bounds()
+        self._bounds = bounds or WriteBounds()
         self._encoder = Encoder(recipes_for(objects), self._bounds.size)
         self._lenient = Leniency(
             _nothing if redaction is not None else described,

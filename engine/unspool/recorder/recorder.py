@@ -26,7 +26,7 @@ from unspool.model.wire import decode, is_race
 from unspool.recorder.adapters import Objects
 from unspool.recorder.calling import Caller
 from unspool.recorder.capture import Capture, Captured
-from unspool.recorder.encoding import Bounds, Encoded, Encoding, RefusedEntry, items_of, shown
+from unspool.recorder.encoding import Encoded, Encoding, RefusedEntry, WriteBounds, items_of, shown
 from unspool.recorder.policy import recording_codec, recording_strategy
 from unspool.recorder.redact import Redaction
 from unspool.recorder.said import Said, Sayings
@@ -92,9 +92,9 @@ class Recorder:
         state: Callable[[], Mapping[str, Value]] | None = None,
         children: Children = "none",
         objects: Objects = "fields",
-        max_depth: int = Bounds().depth,
-        max_bytes: int | None = Bounds().size,
-        max_seconds: float = Bounds().seconds,
+        max_depth: int = WriteBounds().depth,
+        max_bytes: int | None = WriteBounds().size,
+        max_seconds: float = WriteBounds().seconds,
         max_hz: float | None = None,
         budget: str | float | None = None,
         keep: str | int | timedelta | None = None,
@@ -190,7 +190,7 @@ class Recorder:
         self._forwards: Forwards | None = None
         self.store: Sink = MemoryStore()
         try:
-            bounds = Bounds(max_depth, max_bytes, max_seconds)
+            bounds = WriteBounds(max_depth, max_bytes, max_seconds)
             self._settle(children, redact, bounds, objects, strategy, codec, identity)
             self._open(own=children == "own" and is_child())
         except UnspoolError as error:
@@ -204,7 +204,7 @@ class Recorder:
         self,
         children: Children,
         redact: Iterable[str] | Redaction,
-        bounds: Bounds,
+        bounds: WriteBounds,
         objects: Objects,
         strategy: str | FullSnapshotStrategy,
         codec: str | DeltaStrategy,
