@@ -19,7 +19,7 @@ from typing import Final
 
 from unspool.errors import MissingExtra
 from unspool.live.inject import NotInjected
-from unspool.model.entries import CALLER, Caller
+from unspool.model.entries import CALLER, SourceLine
 from unspool.model.values import Value
 from unspool.recorder import Recorder
 
@@ -47,7 +47,7 @@ def py_spy() -> str:
     return found
 
 
-def look(program: str, pid: int, watch: Collection[str] = ()) -> tuple[dict[str, Value], Caller | None]:
+def look(program: str, pid: int, watch: Collection[str] = ()) -> tuple[dict[str, Value], SourceLine | None]:
     """Return what the threads of a process are in: an atom a thread, functions outermost first, variables by name.
 
     Args:
@@ -78,7 +78,7 @@ def look(program: str, pid: int, watch: Collection[str] = ()) -> tuple[dict[str,
         name = "main thread" if is_main else str(thread.get("thread_name") or f"thread {thread.get('os_thread_id')}")
         state[name] = {_function(frame): _variables(frame, watch) for frame in reversed(frames[:_MOST_FRAMES])}
         if is_main and frames:
-            caller = Caller(
+            caller = SourceLine(
                 str(frames[0].get("filename")), int(frames[0].get("line") or 0), str(frames[0].get("name"))
             )
     return state, caller

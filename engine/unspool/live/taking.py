@@ -8,7 +8,7 @@ from typing import Final
 
 from unspool.live.cells import Cell, NotOfTheAgent
 from unspool.live.mirror import Mirror
-from unspool.model.entries import CALLER, PASSED_OVER, Caller
+from unspool.model.entries import CALLER, PASSED_OVER, SourceLine
 from unspool.model.values import MISSING, Missing, Value
 from unspool.recorder import Recorder
 from unspool.recorder.surroundings import Form, Told
@@ -43,7 +43,7 @@ class Taking:
         """
         self._recorder = recorder
         self._mirror = Mirror()
-        self._sites: dict[int, tuple[Caller, str]] = {}
+        self._sites: dict[int, tuple[SourceLine, str]] = {}
         self._pid = pid
         self._folder = os.path.join(folder, "") if folder else "\0"  # noqa: PTH118 - compared with text
         self._told = Told(_surroundings)
@@ -62,10 +62,10 @@ class Taking:
             raise NotOfTheAgent("a site that does not read")
         if len(self._sites) >= _MOST_SITES and number not in self._sites:
             raise NotOfTheAgent(f"more than {_MOST_SITES:,} sites")
-        place = Caller(file.removeprefix(self._folder), line, str(message.get("name") or ""))
+        place = SourceLine(file.removeprefix(self._folder), line, str(message.get("name") or ""))
         self._sites[number] = (place, str(message.get("text") or "")[:_MOST_TEXT])
 
-    def place_of(self, number: Value) -> Caller | None:
+    def place_of(self, number: Value) -> SourceLine | None:
         """Return where a site is; None for one that was not told of."""
         known = self._sites.get(number) if type(number) is int else None
         return None if known is None else known[0]

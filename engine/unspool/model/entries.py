@@ -146,7 +146,7 @@ def passed_over_in(meta: Mapping[str, Value]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class SourceLine:
     """A line of source.
 
     Attributes:
@@ -167,7 +167,7 @@ class Caller:
         return {"file": self.file, "line": self.line, "function": self.function}
 
 
-def caller_of(meta: Mapping[str, Value]) -> Caller | None:
+def caller_of(meta: Mapping[str, Value]) -> SourceLine | None:
     """Return the place that an entry's meta names; None where it names none, or something else by that key."""
     kept = meta.get(CALLER)
     if not isinstance(kept, Mapping):
@@ -175,4 +175,4 @@ def caller_of(meta: Mapping[str, Value]) -> Caller | None:
     file, line, function = kept.get("file"), kept.get("line"), kept.get("function", "")
     if not isinstance(file, str) or not isinstance(line, int) or not isinstance(function, str):
         return None
-    return Caller(file, line, function)
+    return SourceLine(file, line, function)

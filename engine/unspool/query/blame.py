@@ -15,7 +15,7 @@ from unspool.delta.equality import same_value
 from unspool.delta.structural import Identity, identity_at
 from unspool.history.history import History
 from unspool.history.verdict import Problem
-from unspool.model.entries import Caller, caller_of, passed_over_in
+from unspool.model.entries import SourceLine, caller_of, passed_over_in
 from unspool.model.keys import Path, Step
 from unspool.model.paths import DEEPEST, Parts, parts_inside, parts_of
 from unspool.model.progress import Cancelled, Progress, never, no_progress
@@ -174,7 +174,7 @@ class Blamed:
     timestamp_ns: int
     age_ns: int
     certain: bool = True
-    caller: Caller | None = None
+    caller: SourceLine | None = None
     passed_over: int = 0
     older: bool = False
 

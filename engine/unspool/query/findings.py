@@ -15,7 +15,7 @@ from unspool.delta.identity import names_identity
 from unspool.errors import EntryNotKept, PathSyntaxError, UnspoolError
 from unspool.history.diff import Diff
 from unspool.history.history import History, StateView
-from unspool.model.entries import Caller, Entry, EntryKind, OpKind
+from unspool.model.entries import Entry, EntryKind, OpKind, SourceLine
 from unspool.model.keys import Path, Step, format_path, spell_key
 from unspool.model.paths import content_of, key_at, value_parts
 from unspool.model.values import MISSING, Tagged, Unrepresentable, Value
@@ -381,7 +381,7 @@ class CheckFinding:
     recovered_at: int | None = None
     action: str = ""
     timestamp_ns: int = 0
-    caller: Caller | None = None
+    caller: SourceLine | None = None
 
     def matters(self, least: str) -> bool:
         """Say whether this is at least of a severity."""

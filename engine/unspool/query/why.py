@@ -19,7 +19,7 @@ from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.encoded import Shape, shape_of
-from unspool.model.entries import Caller, caller_of, passed_over_in
+from unspool.model.entries import SourceLine, caller_of, passed_over_in
 from unspool.model.keys import Path
 from unspool.model.progress import Cancelled, Progress, never, no_progress
 from unspool.model.values import MISSING, Value
@@ -146,7 +146,7 @@ class Link:
     write: PathWrite | None = None
     action: str = ""
     timestamp_ns: int = 0
-    caller: Caller | None = None
+    caller: SourceLine | None = None
     passed_over: int = 0
     depth: int = 0
     parent: int | None = None

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from unspool.errors import ConfigError
 from unspool.model.entries import CALLER
-from unspool.model.entries import Caller as Line
+from unspool.model.entries import SourceLine as Line
 from unspool.model.values import Value
 
 _MOST_KNOWN: Final = 4096

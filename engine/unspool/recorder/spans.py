@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, ParamSpec, Protocol, Self, TypeVar, c
 
 from unspool.errors import ConfigError, UnspoolError
 from unspool.model.entries import CALLER
-from unspool.model.entries import Caller as Line
+from unspool.model.entries import SourceLine as Line
 from unspool.model.values import Value
 from unspool.recorder.adapters.standard import Parameters
 from unspool.recorder.troubles import LogsHeldBack, warn

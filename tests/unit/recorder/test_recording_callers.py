@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from unspool.model.entries import Caller, caller_of
+from unspool.model.entries import SourceLine, caller_of
 from unspool.recorder import Recorder
 from unspool.recorder.calling import Caller as Callers
 from unspool.store import FileStore, MemoryStore
@@ -25,7 +25,7 @@ def line_here() -> int:
     return frame.f_back.f_lineno
 
 
-def callers(store: MemoryStore) -> list[Caller | None]:
+def callers(store: MemoryStore) -> list[SourceLine | None]:
     return [caller_of(entry.meta) for entry in store.entries(0, len(store))]
 
 

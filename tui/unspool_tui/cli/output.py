@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from unspool.history.diff import Change, Diff
     from unspool.history.stats import HistoryStats
     from unspool.history.verdict import Problem, Verdict
-    from unspool.model.entries import Caller, Entry, Op
+    from unspool.model.entries import Entry, Op, SourceLine
     from unspool.query.checkers import CheckFinding, CheckReport
     from unspool.query.cross_check import CrossCheck
     from unspool.query.doctor.diagnosis import Diagnosis
@@ -222,12 +222,12 @@ def problem_shapes(problems: Sequence[Problem]) -> list[Value]:
     return [{"place": problem.place, "message": problem.message} for problem in problems]
 
 
-def caller_shape(caller: Caller | None) -> dict[str, Value] | None:
+def caller_shape(caller: SourceLine | None) -> dict[str, Value] | None:
     """Return the line of code behind an entry for JSON; null where the recording kept none."""
     return None if caller is None else caller.to_meta()
 
 
-def happened(action: str, caller: Caller | None, passed_over: int = 0) -> str:
+def happened(action: str, caller: SourceLine | None, passed_over: int = 0) -> str:
     """Return why an entry happened, the line of code behind it, and how many calls before it were left out, as the inert
     end of a line.
     """

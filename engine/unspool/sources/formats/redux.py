@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from unspool.errors import UnreadableSource
-from unspool.model.entries import CALLER, NO_META, Caller
+from unspool.model.entries import CALLER, NO_META, SourceLine
 from unspool.model.limits import Limits, in_force
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import State, Value, strict_equal
@@ -224,7 +224,7 @@ class ActionRecords:
             yield f"{_NO_REDUCER}; the actions are shown over the state it starts from", True
 
 
-def place_in(stack: str) -> Caller | None:
+def place_in(stack: str) -> SourceLine | None:
     """Return the innermost line of a JavaScript stack that belongs to the app, and not to a library that it uses.
 
     Args:
@@ -238,7 +238,7 @@ def place_in(stack: str) -> Caller | None:
         if "/node_modules/" in file or file.startswith(_NOT_THE_APPS):
             continue
         name = unquote(file.removeprefix("file://")) if file.startswith("file://") else file
-        return Caller(name, line, "" if function == "<anonymous>" else function)
+        return SourceLine(name, line, "" if function == "<anonymous>" else function)
     return None
 
 
