@@ -106,7 +106,7 @@ _CHEAPEST_TO_READ: Final = (DeltaStrategy.DICT, DeltaStrategy.NONE, DeltaStrateg
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class AutoChoice:
     """What AUTO chose.
 
     Attributes:
@@ -128,7 +128,7 @@ def choose(
     *,
     dict_size: int | None,
     level: int | None = DEFAULT_LEVEL,
-) -> Choice:
+) -> AutoChoice:
     """Choose how to write `new_state` by what each way costs.
 
     Args:
@@ -142,7 +142,7 @@ def choose(
     """
     if dict_size is not None and dict_size <= SMALL_DELTA_BYTES:
         reason = f"dict is {dict_size} bytes; nothing else is tried up to {SMALL_DELTA_BYTES}"
-        return Choice(DeltaStrategy.DICT, None, {DeltaStrategy.DICT: dict_size}, reason)
+        return AutoChoice(DeltaStrategy.DICT, None, {DeltaStrategy.DICT: dict_size}, reason)
     new_full = encode_full(new_state)
     sizes: dict[DeltaStrategy, int] = {}
     payloads: dict[DeltaStrategy, bytes] = {}
@@ -164,7 +164,7 @@ def choose(
             payloads[DeltaStrategy.BINARY] = make_bound_patch(old_full, new_full)
     sizes.update((strategy, len(payload)) for strategy, payload in payloads.items())
     chosen = min(sizes, key=lambda strategy: (sizes[strategy], _CHEAPEST_TO_READ.index(strategy)))
-    return Choice(chosen, payloads.get(chosen), sizes, _reason(chosen, sizes, skipped))
+    return AutoChoice(chosen, payloads.get(chosen), sizes, _reason(chosen, sizes, skipped))
 
 
 def _binary_obstacle(state_size: int) -> str:
@@ -272,7 +272,7 @@ def _pack_smallest(step: Comparison, payload: Payload, level: int | None) -> Pac
     return _from_choice(choice, step, choice.payload)
 
 
-def _from_choice(choice: Choice, step: Comparison, data: bytes) -> Packed:
+def _from_choice(choice: AutoChoice, step: Comparison, data: bytes) -> Packed:
     return Packed(choice.strategy, data, len(encode_full(step.new)), choice.reason)
 
 
