@@ -33,7 +33,7 @@ _MOST_KEYS: Final = 4096
 _LITERAL: Final = re.compile(r"[^*?\[\]]+")
 
 
-class Cursor(msgspec.Struct, frozen=True):
+class PatternCursor(msgspec.Struct, frozen=True):
     """How far path patterns match on the way to a value.
 
     Attributes:
@@ -139,7 +139,7 @@ class Redaction:
             _learn(value, secrets)
             return encode(REDACTED)
         active = tuple(number for number, path in enumerate(self._paths) if self._matches(path[0], root))
-        clean = self._rebuilt(value, Cursor(1, active), secrets, scrub=not is_named)
+        clean = self._rebuilt(value, PatternCursor(1, active), secrets, scrub=not is_named)
         return encode(clean)
 
     def clean_text(self, text: str, secrets: Iterable[str]) -> str:
@@ -168,11 +168,11 @@ class Redaction:
     def _without_matches(self, text: str) -> str:
         return _without(text, self._matched(text)) if self._texts else text
 
-    def _rebuilt(self, value: Value, cursor: Cursor, secrets: set[str], *, scrub: bool) -> Value:
+    def _rebuilt(self, value: Value, cursor: PatternCursor, secrets: set[str], *, scrub: bool) -> Value:
         """Rebuild a value from its leaves up, without recursion but for keys that are no text."""
         root: list[Value] = [None]
         made: list[tuple[type, Value, list[Value], list[Value], int]] = []
-        todo: list[tuple[Value, Cursor, list[Value], int]] = [(value, cursor, root, 0)]
+        todo: list[tuple[Value, PatternCursor, list[Value], int]] = [(value, cursor, root, 0)]
         quoting: list[tuple[list[Value], int]] = []
         leaves: list[tuple[list[Value], int]] = []
         whole = _Whole(value, cursor)
@@ -236,7 +236,9 @@ class Redaction:
         is_name = type(first) in _NAMES or (type(first) is Tagged and (first.is_member or type(first.value) is str))
         return is_name and any(map(self._is_key, _key_texts(first)))
 
-    def _without_labelled(self, item: dict[Value, Value], here: Cursor, secrets: set[str]) -> dict[Value, Value]:
+    def _without_labelled(
+        self, item: dict[Value, Value], here: PatternCursor, secrets: set[str]
+    ) -> dict[Value, Value]:
         """Return a mapping that keeps labels beside its values, as tables and calls do, without those that are named."""
         clean = item
         for labels, values, is_nested in _LABELLED:
@@ -255,7 +257,7 @@ class Redaction:
                 clean = {**clean, values: kept or self._without_places(held, places, secrets)}
         return clean
 
-    def _names(self, label: Value, here: Cursor) -> bool:
+    def _names(self, label: Value, here: PatternCursor) -> bool:
         return label is not None and self._step(here, _key_texts(label), is_key=True) is None
 
     def _without_places(self, held: Value, places: set[int], secrets: set[str]) -> Value:
@@ -269,7 +271,7 @@ class Redaction:
         _learn(part, secrets)
         return REDACTED
 
-    def _referred(self, reference: Tagged, here: Cursor, whole: _Whole) -> Value:
+    def _referred(self, reference: Tagged, here: PatternCursor, whole: _Whole) -> Value:
         """Return what is to be written in the place of a reference: itself where patterns treat both places alike."""
         target, there = self._target(reference.value, whole)
         if target is _NOWHERE:
@@ -281,15 +283,15 @@ class Redaction:
             return target
         return reference if there is None or mine <= its else REDACTED
 
-    def _target(self, path: str, whole: _Whole) -> tuple[Value, Cursor | None]:
+    def _target(self, path: str, whole: _Whole) -> tuple[Value, PatternCursor | None]:
         """Return what a reference stands for, and the cursor there; no cursor where that is left out."""
         if path not in whole.targets:
             whole.targets[path] = self._walk(path, whole)
         return whole.targets[path]
 
-    def _walk(self, path: str, whole: _Whole) -> tuple[Value, Cursor | None]:
+    def _walk(self, path: str, whole: _Whole) -> tuple[Value, PatternCursor | None]:
         value: Value = whole.value
-        found: Cursor | None = whole.cursor
+        found: PatternCursor | None = whole.cursor
         try:
             for step in parse_path(path)[1:]:
                 content, key = content_of(value), key_of(step)
@@ -301,7 +303,7 @@ class Redaction:
             return _NOWHERE, None
         return value, found
 
-    def _remaining(self, cursor: Cursor) -> frozenset[tuple[re.Pattern[str], ...]]:
+    def _remaining(self, cursor: PatternCursor) -> frozenset[tuple[re.Pattern[str], ...]]:
         return frozenset(self._paths[number][cursor.depth :] for number in cursor.active)
 
     def _without_quotes(self, error: Tagged, secrets: set[str]) -> Tagged:
@@ -314,10 +316,10 @@ class Redaction:
     def _go_on(
         self,
         part: Value,
-        inner: Cursor | None,
+        inner: PatternCursor | None,
         parts: list[Value],
         place: int,
-        todo: list[tuple[Value, Cursor, list[Value], int]],
+        todo: list[tuple[Value, PatternCursor, list[Value], int]],
         secrets: set[str],
     ) -> None:
         if inner is None:
@@ -326,7 +328,7 @@ class Redaction:
         else:
             todo.append((part, inner, parts, place))
 
-    def _clean_keys(self, item: dict[Value, Value], here: Cursor, secrets: set[str]) -> list[Value]:
+    def _clean_keys(self, item: dict[Value, Value], here: PatternCursor, secrets: set[str]) -> list[Value]:
         keys = [self._clean_key(key, here, secrets) for key in item]
         if len(set(keys)) == len(keys):
             return keys
@@ -334,12 +336,12 @@ class Redaction:
         numbered = _Numbered()
         return [numbered.next(key) for key in keys]
 
-    def _clean_key(self, key: Value, here: Cursor, secrets: set[str]) -> Value:
+    def _clean_key(self, key: Value, here: PatternCursor, secrets: set[str]) -> Value:
         if type(key) is str:
             return self._without_matches(key)
         return self._rebuilt(key, here, secrets, scrub=False) if type(key) in _HOLDING else key
 
-    def _step(self, cursor: Cursor, texts: tuple[str, ...], *, is_key: bool) -> Cursor | None:
+    def _step(self, cursor: PatternCursor, texts: tuple[str, ...], *, is_key: bool) -> PatternCursor | None:
         """Return the cursor one step further; None where what stands there is left out."""
         if is_key and any(map(self._is_key, texts)):
             return None
@@ -352,7 +354,7 @@ class Redaction:
                 if len(path) == cursor.depth + 1:
                     return None
                 active.append(number)
-        return Cursor(cursor.depth + 1, tuple(active))
+        return PatternCursor(cursor.depth + 1, tuple(active))
 
     def _is_key(self, text: str) -> bool:
         known = self._known.get(text)
@@ -413,11 +415,11 @@ class _Whole:
         targets: what references stand for, and the cursors there, by path.
     """
 
-    def __init__(self, value: Value, cursor: Cursor) -> None:
+    def __init__(self, value: Value, cursor: PatternCursor) -> None:
         self.value = value
         self.cursor = cursor
         self.seen = 0
-        self.targets: dict[str, tuple[Value, Cursor | None]] = {}
+        self.targets: dict[str, tuple[Value, PatternCursor | None]] = {}
 
     def is_too_much(self, target: Value, reference: Tagged) -> bool:
         """Say whether a reference cannot be written out: it stands within what it stands for, or enough was seen."""
