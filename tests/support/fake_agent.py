@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from unspool.live.link import Door
+from unspool.live.link import AgentSocket
 
 
 class FakeAgent:
@@ -23,7 +23,7 @@ class FakeAgent:
     def say(self, *messages: dict[str, Any]) -> None:
         self.socket.sendall(b"".join(json.dumps(message).encode() + b"\n" for message in messages))
 
-    def hello(self, door: Door, **more: Any) -> None:
+    def hello(self, door: AgentSocket, **more: Any) -> None:
         self.say(
             {
                 "m": "hello",

@@ -17,7 +17,7 @@ from typing import Final, Self
 from unspool.control import Back, ControlServer, ControlUnavailable, Instance, Jump, Look, Pause, Request, Resume
 from unspool.errors import UnspoolError
 from unspool.live.cells import NotOfTheAgent, state_cell
-from unspool.live.link import Door, Link
+from unspool.live.link import AgentSocket, Link
 from unspool.live.processes import waits_in
 from unspool.live.taking import Taking
 from unspool.model.values import Value
@@ -123,7 +123,7 @@ class Host:
         self._recorder = recorder
         self._file = file
         self._listener = listener
-        self.door = Door(user)
+        self.door = AgentSocket(user)
         self.program: Program | None = None
         self.statistics: Mapping[str, Value] = {}
         self.failure: UnspoolError | None = None

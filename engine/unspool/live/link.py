@@ -53,7 +53,7 @@ def read_message(line: bytes) -> dict[str, Value]:
     return message
 
 
-class Door:
+class AgentSocket:
     """A socket that one agent comes in by, in a folder that nobody else may enter.
 
     Attributes:
@@ -271,4 +271,4 @@ class _Question:
 
 _PAUSE_S: Final = 0.5
 
-__all__ = ["AgentGone", "Door", "Link", "read_message"]
+__all__ = ["AgentGone", "AgentSocket", "Link", "read_message"]
