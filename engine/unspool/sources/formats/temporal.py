@@ -46,7 +46,7 @@ def detect(probe: Probe) -> int:
     return 95 if _events(probe.document) is not None else 0
 
 
-class EventRecords:
+class TemporalEvents:
     """Reads each history event as an entry."""
 
     def read(self, record: Value, default_ns: int) -> Iterator[SourceEntry]:
@@ -132,14 +132,14 @@ def open_reader(probe: Probe) -> Reader:
         UnreadableSource: the document holds no events.
     """
     if probe.shape is Shape.LINES:
-        return LinesReader(probe.path, EventRecords(), probe.limits, follows=probe.follows)
+        return LinesReader(probe.path, TemporalEvents(), probe.limits, follows=probe.follows)
     events = _events(probe.document)
     if events is None:
         raise UnreadableSource(f"{probe.path}: holds no Temporal history events; export the history as JSON")
     return ItemsReader(
         probe.path,
         events,
-        EventRecords(),
+        TemporalEvents(),
         mtime_ns=probe.status.st_mtime_ns,
         place="event",
         beside=beside(probe.document, events),
