@@ -44,7 +44,7 @@ from unspool.recorder.targets import (
 from unspool.recorder.troubles import OnError, RecordingStopped, Trouble, Troubles
 from unspool.recorder.turns import Turns
 from unspool.recorder.watching import Watched
-from unspool.recorder.writing import EntryWriter, Facts, OutOfDate, Pace, StoreRefused
+from unspool.recorder.writing import EntryDetails, EntryWriter, OutOfDate, Pace, StoreRefused
 from unspool.store.file import Durability, FileStore
 from unspool.store.keeping import Keep, keep_of
 from unspool.store.memory import MemoryStore
@@ -64,7 +64,7 @@ class _Call(msgspec.Struct, frozen=True):
     """What a turn is taken for; a note captures nothing."""
 
     captured: Captured | None
-    facts: Facts
+    facts: EntryDetails
     is_last_attempt: bool = False
 
 
@@ -830,7 +830,7 @@ class Recorder:
         return not self._is_stopped
 
     def _record(
-        self, state: Mapping[str, Value] | None, facts: Facts, problems: list[str], *, is_part: bool
+        self, state: Mapping[str, Value] | None, facts: EntryDetails, problems: list[str], *, is_part: bool
     ) -> int | None:
         if not isinstance(state, Mapping):
             raise RefusedEntry(f"a state is a dict of atom names to values, not a {type(state).__name__}")

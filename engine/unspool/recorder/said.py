@@ -13,7 +13,7 @@ from unspool.model.values import MISSING, Value
 from unspool.recorder.calling import Caller
 from unspool.recorder.encoding import Encoding, bounded, plain_text, whole_level, whole_ns, whole_seq
 from unspool.recorder.surroundings import Surroundings
-from unspool.recorder.writing import Facts
+from unspool.recorder.writing import EntryDetails
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ class Sayings:
         self._surroundings = surroundings
         self._clock = clock
 
-    def facts(self, said: Said, frame: FrameType | None, problems: list[str]) -> Facts:
+    def facts(self, said: Said, frame: FrameType | None, problems: list[str]) -> EntryDetails:
         """Return what is kept of what a call says.
 
         Args:
@@ -99,7 +99,7 @@ class Sayings:
         # A clock of the app's own is its code; the time of the system is taken when the entry is written.
         if timestamp_ns is None and self._clock is not time.time_ns:
             timestamp_ns = self._clock()
-        return Facts(
+        return EntryDetails(
             action=plain_text(said.action, "action"),
             timestamp_ns=None if timestamp_ns is None else whole_ns(timestamp_ns),
             meta=meta,
@@ -114,7 +114,7 @@ class Sayings:
     def _atom_name(self, name: str) -> str:
         return self._encoding.atom_name(plain_text(name, "the name of an atom in part"))
 
-    def without_secrets(self, facts: Facts, secrets: set[str]) -> Facts:
+    def without_secrets(self, facts: EntryDetails, secrets: set[str]) -> EntryDetails:
         """Return facts without what is to be left out, and without what was left out of the state."""
         if self._encoding.redaction is None:
             return facts

@@ -151,7 +151,7 @@ class Pace:
 _TINY: Final = 1024
 
 
-class Facts(msgspec.Struct, frozen=True):
+class EntryDetails(msgspec.Struct, frozen=True):
     """What is said of a state besides; see `Recorder.record`.
 
     Attributes:
@@ -265,7 +265,7 @@ class EntryWriter:
         self._build_on(state)
         self._newest = self._capture.ticket()
 
-    def write(self, captured: Captured, facts: Facts, *, is_last_attempt: bool = True) -> int | None:
+    def write(self, captured: Captured, facts: EntryDetails, *, is_last_attempt: bool = True) -> int | None:
         """Write one entry.
 
         Returns:
@@ -302,7 +302,7 @@ class EntryWriter:
         self._newest = max(self._newest, captured.ticket)
         return seq
 
-    def note(self, facts: Facts) -> int:
+    def note(self, facts: EntryDetails) -> int:
         """Write a note: an entry whose state is that of the one before it, and which no chain is longer for.
 
         Returns:
@@ -331,10 +331,12 @@ class EntryWriter:
         count = len(self._pace.passed)
         if count:
             calls = "1 call was" if count == 1 else f"{count:,} calls were"
-            self.note(Facts(f"{calls} passed over after this state", meta={PASSED_OVER: count}))
+            self.note(EntryDetails(f"{calls} passed over after this state", meta={PASSED_OVER: count}))
             self._pace.told(count)
 
-    def _append(self, taken: Taken, record: Record, changes: list[AtomForms], moment: int, facts: Facts) -> int:
+    def _append(
+        self, taken: Taken, record: Record, changes: list[AtomForms], moment: int, facts: EntryDetails
+    ) -> int:
         size = taken.base.size
 
         def build_on() -> None:
@@ -348,7 +350,7 @@ class EntryWriter:
         record: Record,
         changes: list[AtomForms],
         moment: int,
-        facts: Facts,
+        facts: EntryDetails,
         size: int,
         build_on: Callable[[], None],
     ) -> int:
@@ -457,4 +459,4 @@ def _kind(change: AtomForms) -> ChangeKind:
     return ChangeKind.DELETED if change.new is None else ChangeKind.MODIFIED
 
 
-__all__ = ["EntryWriter", "Facts", "OutOfDate", "Pace", "StoreRefused", "UnknownParent", "share_of"]
+__all__ = ["EntryDetails", "EntryWriter", "OutOfDate", "Pace", "StoreRefused", "UnknownParent", "share_of"]
