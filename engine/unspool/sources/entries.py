@@ -21,7 +21,7 @@ LISTED: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SourceFinding:
     """One thing a person must know about what was read.
 
     Attributes:
@@ -43,26 +43,26 @@ class Findings:
     half-written) and goes away when it does. A `growing` one counts something and is told anew each time.
     """
 
-    lasting: list[Finding] = field(default_factory=list)
-    pending: dict[str, Finding] = field(default_factory=dict)
+    lasting: list[SourceFinding] = field(default_factory=list)
+    pending: dict[str, SourceFinding] = field(default_factory=dict)
     count: int = 0
     has_loss: bool = False
-    growing: dict[str, Finding] = field(default_factory=dict)
+    growing: dict[str, SourceFinding] = field(default_factory=dict)
 
     def growing_loss(self, key: str, place: str, message: str) -> None:
         """Remember a loss that becomes more and more; the newest message of a key stands for those before it."""
         self.has_loss = True
-        self.growing[key] = Finding(place, message)
+        self.growing[key] = SourceFinding(place, message)
 
     def loss(self, place: str, message: str) -> None:
         """Remember something that could not be read."""
-        self._add(Finding(place, message))
+        self._add(SourceFinding(place, message))
 
     def notice(self, place: str, message: str) -> None:
         """Remember something worth knowing that cost nothing."""
-        self._add(Finding(place, message, is_loss=False))
+        self._add(SourceFinding(place, message, is_loss=False))
 
-    def _add(self, finding: Finding) -> None:
+    def _add(self, finding: SourceFinding) -> None:
         self.count += 1
         self.has_loss = self.has_loss or finding.is_loss
         if len(self.lasting) < LISTED:
@@ -70,7 +70,7 @@ class Findings:
 
     def wait_for(self, key: str, place: str, message: str) -> None:
         """Remember something that may still come right."""
-        self.pending[key] = Finding(place, message)
+        self.pending[key] = SourceFinding(place, message)
 
     def came_right(self, key: str) -> None:
         """Forget what was waited for."""
@@ -86,7 +86,7 @@ class Findings:
         """How many findings are counted but not listed."""
         return self.count - len(self.lasting)
 
-    def listed(self) -> list[Finding]:
+    def listed(self) -> list[SourceFinding]:
         """Return the findings to show."""
         return [*self.lasting, *self.growing.values(), *self.pending.values()]
 
