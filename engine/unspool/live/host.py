@@ -37,7 +37,7 @@ _MOST_SAID: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class WatchableObject:
     """An object that changes, for who has to choose what to watch.
 
     Attributes:
@@ -67,7 +67,7 @@ class Listener:
     def said(self, text: str, level: str) -> None:
         """Something for people; the level is info, warning or error."""
 
-    def found(self, host: Host, names: list[Found]) -> None:
+    def found(self, host: Host, names: list[WatchableObject]) -> None:
         """Nothing was named to be watched; these objects change most."""
 
     def ended(self, why: str) -> None:
@@ -318,7 +318,7 @@ class Host:
         for note in self.program.notes:
             self._tell(note, "info", moment=message.get("t"))
 
-    def _found(self, message: Mapping[str, Value]) -> list[Found]:
+    def _found(self, message: Mapping[str, Value]) -> list[WatchableObject]:
         found = []
         names = message.get("names")
         for item in names if isinstance(names, list) else ():
@@ -326,7 +326,7 @@ class Host:
                 place = None if self._taking is None else self._taking.place_of(item.get("site"))
                 changes, nodes = item.get("changes"), item.get("nodes")
                 found.append(
-                    Found(
+                    WatchableObject(
                         item["watch"],
                         changes if type(changes) is int else 0,
                         str(item.get("type") or ""),
@@ -506,4 +506,4 @@ def _places(given: Value) -> list[str]:
     return [": ".join(map(str, item)) if isinstance(item, list) else str(item) for item in given]
 
 
-__all__ = ["Found", "Host", "Listener", "Program", "Travel"]
+__all__ = ["Host", "Listener", "Program", "Travel", "WatchableObject"]

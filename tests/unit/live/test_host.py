@@ -12,20 +12,20 @@ import pytest
 from support.fake_agent import SITE, START, FakeAgent, step
 from unspool import Recorder, open_history
 from unspool.control import ControlClient, TravelRefused
-from unspool.live.host import Found, Host, Listener
+from unspool.live.host import Host, Listener, WatchableObject
 from unspool.model.entries import CONTEXT, PASSED_OVER
 
 
 class Heard(Listener):
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
-        self.names: list[Found] = []
+        self.names: list[WatchableObject] = []
         self.why: str | None = None
 
     def said(self, text: str, level: str) -> None:
         self.lines.append((level, text))
 
-    def found(self, host: Host, names: list[Found]) -> None:
+    def found(self, host: Host, names: list[WatchableObject]) -> None:
         self.names = names
 
     def ended(self, why: str) -> None:
@@ -208,7 +208,7 @@ def test_what_changes_most_is_told_where_nothing_is_watched(host: Host, heard: H
     agent.say(SITE, {"m": "found", "seconds": 3, "names": names})
     agent.close()
     assert host.wait(20)
-    assert heard.names == [Found("shop:CART", 120, "shop.Cart", 14, "app.py:12 in add")]
+    assert heard.names == [WatchableObject("shop:CART", 120, "shop.Cart", 14, "app.py:12 in add")]
 
 
 def test_what_the_agent_says_is_kept_as_notes(host: Host, heard: Heard, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import click
 from unspool.errors import ConfigError, UnspoolError
 from unspool.live import agent_source, attach_text
 from unspool.live.attach import Attachment
-from unspool.live.host import Found, Host, Listener
+from unspool.live.host import Host, Listener, WatchableObject
 from unspool.live.launch import Wanted, code_of, command_line, folder_of, name_of, signals_passed_on, start
 from unspool.live.processes import Process, processes
 from unspool.live.sampling import py_spy
@@ -152,7 +152,7 @@ class _Words(Listener):
         if not self._quiet or level == "error":
             say(text)
 
-    def found(self, host: Host, names: list[Found]) -> None:
+    def found(self, host: Host, names: list[WatchableObject]) -> None:
         if not names:
             say("nothing that can be named changed; name what to record with --watch module:NAME")
             return

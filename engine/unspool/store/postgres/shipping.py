@@ -51,7 +51,7 @@ _FOR_GOOD: Final = (NewerSchema, BadAddress, HistoryDeleted, ConfigError)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ServerState:
     """What a server had when it was first reached.
 
     Attributes:
@@ -96,7 +96,7 @@ class Shipper:
         self._tries: Counter[tuple[str, int]] = Counter()
         self._doubt_stop = 0
         self._marks: dict[str, int] = {}
-        self._found: Found | None = None
+        self._found: ServerState | None = None
         self._is_open = self._has_ended = False
         self._failures = 0
         self._told: set[type[UnspoolError]] = set()
@@ -116,7 +116,7 @@ class Shipper:
         if not self._wake.is_set():
             self._wake.set()
 
-    def wait_for_contact(self) -> Found | None:
+    def wait_for_contact(self) -> ServerState | None:
         """Return what the server had when it was first reached; None when it does not answer within a short time.
 
         Raises:
@@ -286,7 +286,7 @@ class Shipper:
         waiting = sum(max(stop - session.mark(lane).next, 0) for lane, stop in stops.items())
         state = None if waiting else session.state(session.count - 1)
         with self._changed:
-            self._found = Found(session.history_id, session.count, waiting, state)
+            self._found = ServerState(session.history_id, session.count, waiting, state)
 
     def _reached(self, session: Session) -> None:
         with self._changed:
