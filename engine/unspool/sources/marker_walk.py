@@ -115,7 +115,7 @@ class Reference:
 
 
 @dataclass(slots=True)
-class Frame:
+class CopiedContainer:
     """A container being copied.
 
     Attributes:
@@ -145,15 +145,15 @@ class Frame:
 
 MarkerOf = Callable[[dict[str, Value]], Leaf | Reference | None]
 """Says what a marker object stands for; None for an ordinary object."""
-Opener = Callable[[Value], Frame]
+Opener = Callable[[Value], CopiedContainer]
 """Begins the copy of an object or list."""
 
 
-def plain_frame(value: Value) -> Frame:
+def plain_frame(value: Value) -> CopiedContainer:
     """Begin the copy of an ordinary object or list."""
     if isinstance(value, list):
-        return Frame(iter(enumerate(value)), [])
-    return Frame(iter(value.items()), {})
+        return CopiedContainer(iter(enumerate(value)), [])
+    return CopiedContainer(iter(value.items()), {})
 
 
 class _Walk:
@@ -161,12 +161,12 @@ class _Walk:
         self._marker_of = marker_of
         self._opener = opener
         self._limits = limits
-        self._stack: list[Frame] = []
+        self._stack: list[CopiedContainer] = []
         self._active: set[int] = set()
         self._done: dict[int, tuple[Value, Size]] = {}
 
     def run(self, root: Value) -> Value:
-        holder = Frame(iter(()), [])
+        holder = CopiedContainer(iter(()), [])
         self._stack.append(holder)
         self._visit(root)
         while len(self._stack) > 1:

@@ -16,7 +16,7 @@ from struct import Struct
 from typing import Final
 
 from unspool.store.databases import page_size_in
-from unspool.store.wal import Frame, WalScan, log_of, scan_wal
+from unspool.store.wal import WalFrame, WalScan, log_of, scan_wal
 
 Field = None | int | float | str | bytes
 """A value of a row."""
@@ -80,7 +80,7 @@ class DatabasePages:
         if self.log is not None:
             with suppress(OSError):
                 self._log = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
-        self._frames: Sequence[Frame] = () if self.log is None or self._log < 0 else self.log.frames
+        self._frames: Sequence[WalFrame] = () if self.log is None or self._log < 0 else self.log.frames
         self._versions: dict[int, list[int]] = {}
         for place, frame in enumerate(self._frames):
             if frame.holds:

@@ -49,7 +49,7 @@ class WalState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class WalFrame:
     """One page as a transaction left it.
 
     Attributes:
@@ -81,7 +81,7 @@ class WalScan:
 
     state: WalState
     page_size: int
-    frames: Sequence[Frame]
+    frames: Sequence[WalFrame]
     first_bad: int | None
     committed: int
     header_holds: bool
@@ -204,7 +204,7 @@ class _Walk:
         self._seeds = layout.seeds
         self._is_reached = True
         """The frame before belongs to the newest generation, so the next one can be held against it."""
-        self._frames: list[Frame] = []
+        self._frames: list[WalFrame] = []
         self._last = 0
         self._first_bad: int | None = None if layout.header_holds else 0
         self._length = FRAME_BYTES + layout.page_size
@@ -226,7 +226,7 @@ class _Walk:
         if has_salts and self._is_late(stored, sums, place):
             self._vouch(place - 1)
         self._frames.append(
-            Frame(page, commit, HEADER_BYTES + place * self._length + FRAME_BYTES, agrees and page > 0)
+            WalFrame(page, commit, HEADER_BYTES + place * self._length + FRAME_BYTES, agrees and page > 0)
         )
         # What is stored goes first: that is what SQLite wrote the next frame on.
         self._seeds = tuple(dict.fromkeys((stored, *sums[:1])))
@@ -240,7 +240,7 @@ class _Walk:
 
     def _vouch(self, place: int) -> None:
         known = self._frames[place]
-        self._frames[place] = Frame(known.page, known.commit, known.offset, known.page > 0)
+        self._frames[place] = WalFrame(known.page, known.commit, known.offset, known.page > 0)
 
     def result(self, rest: bytes) -> WalScan:
         """Return what was found.
@@ -427,8 +427,8 @@ def _pieces(path: Path) -> Iterator[bytes]:
 __all__ = [
     "FRAME_BYTES",
     "HEADER_BYTES",
-    "Frame",
     "KeptLog",
+    "WalFrame",
     "WalScan",
     "WalState",
     "keep_damaged_log",

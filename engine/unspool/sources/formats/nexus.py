@@ -29,7 +29,7 @@ from unspool.sources.entries import (
 )
 from unspool.sources.json_exact import BrokenText
 from unspool.sources.lines import ItemsReader, LinesReader, beside
-from unspool.sources.marker_walk import Frame, Leaf, Reference, plain_frame, revive_with
+from unspool.sources.marker_walk import CopiedContainer, Leaf, Reference, plain_frame, revive_with
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.timestamps import to_ns
 
@@ -77,7 +77,7 @@ def is_marked(value: dict[str, Value]) -> bool:
     return isinstance(name, str) and (_ID in value or name in _LEAVES or name in _COLLECTIONS)
 
 
-def _open(value: Value) -> Frame:
+def _open(value: Value) -> CopiedContainer:
     if not isinstance(value, dict):
         return plain_frame(value)
     type_name = value.get(_TYPE)
@@ -85,12 +85,12 @@ def _open(value: Value) -> Frame:
         items = value.get(_COLLECTIONS[type_name])
         # What has more than its items is no collection of the package, and is kept whole.
         if isinstance(items, list) and len(value) <= 2 + (_ID in value):
-            return Frame(iter(enumerate(items)), [], lambda content: Tagged(type_name, content))
+            return CopiedContainer(iter(enumerate(items)), [], lambda content: Tagged(type_name, content))
     if _ID not in value or not isinstance(type_name, str):
         return plain_frame(value)
     members = ((key.removeprefix(_ESCAPE), item) for key, item in value.items() if key not in (_ID, _TYPE))
     wrap = None if type_name == "Object" else lambda content: Tagged(type_name, content)
-    return Frame(iter(members), {}, wrap)
+    return CopiedContainer(iter(members), {}, wrap)
 
 
 def _objects_by_id(document: Value) -> dict[str, Value]:

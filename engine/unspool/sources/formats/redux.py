@@ -30,7 +30,7 @@ from unspool.sources.entries import (
 from unspool.sources.formats.states import action_label
 from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.marker_walk import DROP, Frame, Leaf, Reference, plain_frame, revive_with
+from unspool.sources.marker_walk import DROP, CopiedContainer, Leaf, Reference, plain_frame, revive_with
 from unspool.sources.probe import Probe, Shape
 from unspool.sources.timestamps import to_ns
 
@@ -98,7 +98,7 @@ def _target(root: Value, path: str) -> Value:
     return current
 
 
-def _open(value: Value) -> Frame:
+def _open(value: Value) -> CopiedContainer:
     if not isinstance(value, dict):
         return plain_frame(value)
     # A user's own key of that name is written as a list of one.
@@ -108,9 +108,9 @@ def _open(value: Value) -> Frame:
     }
     type_name = items.get(SERIALIZED_TYPE)
     if not isinstance(type_name, str):
-        return Frame(iter(items.items()), {})
+        return CopiedContainer(iter(items.items()), {})
     del items[SERIALIZED_TYPE]
-    return Frame(iter(items.items()), {}, lambda content: Tagged(type_name, content))
+    return CopiedContainer(iter(items.items()), {}, lambda content: Tagged(type_name, content))
 
 
 def revive(document: Value, limits: Limits | None = None) -> Value:
