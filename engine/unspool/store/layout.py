@@ -48,7 +48,7 @@ class FileConnection(sqlite3.Connection):
     layout: Layout
 
 
-class Head(NamedTuple):
+class BlockHead(NamedTuple):
     """What a block says of itself.
 
     Attributes:
@@ -112,7 +112,7 @@ class RawBlock(NamedTuple):
         crc: checksum of its head.
     """
 
-    head: Head
+    head: BlockHead
     columns: object
     records: object
     crc: int
@@ -284,14 +284,14 @@ class Layout(ABC):
     # --- blocks ------------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def head(self, values: tuple[Any, ...]) -> Head:
+    def head(self, values: tuple[Any, ...]) -> BlockHead:
         """Return a block's head from the columns that `_head_columns` names, verified.
 
         Raises:
             CorruptHistory: it is damaged.
         """
 
-    def block_at(self, connection: FileConnection, seq: int) -> Head | None:
+    def block_at(self, connection: FileConnection, seq: int) -> BlockHead | None:
         """Return the block that holds an entry, or None where none does.
 
         Raises:
@@ -306,7 +306,7 @@ class Layout(ABC):
 
     def heads(
         self, connection: FileConnection, after: int, before: int, *, backwards: bool = False, most: int = -1
-    ) -> list[Head]:
+    ) -> list[BlockHead]:
         """Return the blocks that hold entries from `after` to `before - 1`, in order or backwards, at most `most`.
 
         Raises:
@@ -443,7 +443,7 @@ class Layout(ABC):
         """Return the block that starts at an entry as it stands, for whoever looks for damage."""
 
     @abstractmethod
-    def is_sound(self, block: RawBlock, head: Head) -> bool:
+    def is_sound(self, block: RawBlock, head: BlockHead) -> bool:
         """Say whether a head is what was written; `head` is the block's own, or what it should be."""
 
     def is_certain(self, block: RawBlock) -> bool:
@@ -476,7 +476,7 @@ class Layout(ABC):
         """
 
     @abstractmethod
-    def add_block(self, connection: FileConnection, head: Head, columns: bytes, records: bytes) -> None:
+    def add_block(self, connection: FileConnection, head: BlockHead, columns: bytes, records: bytes) -> None:
         """Add a block; the checksums of `columns` and `records` are worked out here."""
 
     # --- keyframes ---------------------------------------------------------------------------------------------------

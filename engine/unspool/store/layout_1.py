@@ -20,11 +20,11 @@ from unspool.store.blocks import LEVEL, Row, damaged
 from unspool.store.layout import (
     HISTORY_ID,
     OVERLAPPING,
+    BlockHead,
     Contradiction,
     EndMark,
     FactValue,
     FileConnection,
-    Head,
     Layout,
     PackedDraft,
     Piece,
@@ -157,12 +157,12 @@ class FirstLayout(Layout):
         """See `Layout.sum_over`; nothing is kept."""
         return 0
 
-    def head(self, values: tuple[Any, ...]) -> Head:
+    def head(self, values: tuple[Any, ...]) -> BlockHead:
         """See `Layout.head`."""
         first, count, segment, start_ns, end_ns, atoms = values
         if type(count) is not int or not isinstance(atoms, bytes) or len(atoms) != blocks.ATOMS_BITS // 8:
             raise damaged(first, "its head makes no sense")
-        return Head(first, count, segment, start_ns, end_ns, atoms, 0, 0, 0, 0)
+        return BlockHead(first, count, segment, start_ns, end_ns, atoms, 0, 0, 0, 0)
 
     def pieces(
         self, connection: FileConnection, after: int, before: int, *, backwards: bool = False, most: int = -1
@@ -218,9 +218,9 @@ class FirstLayout(Layout):
         if row is None:
             return None
         *facts, columns, records = row
-        return RawBlock(Head._make((*facts, 0, 0, 0, 0)), columns, records, 0)
+        return RawBlock(BlockHead._make((*facts, 0, 0, 0, 0)), columns, records, 0)
 
-    def is_sound(self, block: RawBlock, head: Head) -> bool:
+    def is_sound(self, block: RawBlock, head: BlockHead) -> bool:
         """See `Layout.is_sound`; nothing tells."""
         return True
 
@@ -247,7 +247,7 @@ class FirstLayout(Layout):
         payloads = [head, *(row.record.payload for row in rows[1:])]
         return blocks.compress(blocks.encode_records(payloads), prefix, level)
 
-    def add_block(self, connection: FileConnection, head: Head, columns: bytes, records: bytes) -> None:
+    def add_block(self, connection: FileConnection, head: BlockHead, columns: bytes, records: bytes) -> None:
         """See `Layout.add_block`."""
         connection.execute(
             "INSERT INTO block(first, count, segment, start_ns, end_ns, atoms, columns) VALUES (?,?,?,?,?,?,?)",

@@ -42,11 +42,11 @@ from unspool.store.layout import (
     FORMAT,
     HISTORY_ID,
     OVERLAPPING,
+    BlockHead,
     Contradiction,
     EndMark,
     FactValue,
     FileConnection,
-    Head,
     Layout,
     PackedDraft,
     Piece,
@@ -252,7 +252,7 @@ class SecondLayout(Layout):
                 case "block":
                     *facts, sums, _ = values
                     *parts, crc = _SUMS.unpack(sums)
-                    return layout._head_sum(Head._make((*facts, *parts))), crc
+                    return layout._head_sum(BlockHead._make((*facts, *parts))), crc
                 case "span":
                     first, entries, atoms, sums = values
                     *parts, crc = _SPAN_SUMS.unpack(sums)
@@ -407,11 +407,11 @@ class SecondLayout(Layout):
 
     # --- blocks ------------------------------------------------------------------------------------------------------
 
-    def head(self, values: tuple[Any, ...]) -> Head:
+    def head(self, values: tuple[Any, ...]) -> BlockHead:
         """See `Layout.head`."""
         before, after, columns_sum, records_sum, _ = self._verified_sums(values)
         first, entries, segment, start_ns, end_ns, atoms, _ = values
-        return Head(first, entries, segment, start_ns, end_ns, atoms, before, after, columns_sum, records_sum)
+        return BlockHead(first, entries, segment, start_ns, end_ns, atoms, before, after, columns_sum, records_sum)
 
     def _verified_sums(self, values: tuple[Any, ...]) -> tuple[int, ...]:
         """Return the checksums in a row that begins with a block's head.
@@ -430,7 +430,7 @@ class SecondLayout(Layout):
             pass
         raise damaged(first, "its head is not what was written")
 
-    def _head_sum(self, head: Head) -> int:
+    def _head_sum(self, head: BlockHead) -> int:
         *place, atoms = head[:6]
         packed = _HEAD_PACKED.pack(*place, atoms, _SUMS.pack(*head[6:], 0))
         return zlib.crc32(packed, self.seed)
@@ -486,10 +486,10 @@ class SecondLayout(Layout):
         *facts, sums, columns, records = row
         is_whole = isinstance(sums, bytes) and len(sums) == _SUMS.size
         before, after, columns_sum, records_sum, crc = _SUMS.unpack(sums) if is_whole else (0,) * 5
-        head = Head._make((*facts, before, after, columns_sum, records_sum))
+        head = BlockHead._make((*facts, before, after, columns_sum, records_sum))
         return RawBlock(head, columns, records, crc)
 
-    def is_sound(self, block: RawBlock, head: Head) -> bool:
+    def is_sound(self, block: RawBlock, head: BlockHead) -> bool:
         """See `Layout.is_sound`."""
         try:
             return self._head_sum(head) == block.crc
@@ -518,7 +518,7 @@ class SecondLayout(Layout):
         """See `Layout.pack_records`."""
         return blocks.compress(pack_records(rows, head), prefix, level, checksum=False)
 
-    def add_block(self, connection: FileConnection, head: Head, columns: bytes, records: bytes) -> None:
+    def add_block(self, connection: FileConnection, head: BlockHead, columns: bytes, records: bytes) -> None:
         """See `Layout.add_block`."""
         columns_sum, records_sum = zlib.crc32(columns, self.seed), zlib.crc32(records, self.seed)
         head = head._replace(columns_sum=columns_sum, records_sum=records_sum)

@@ -20,7 +20,7 @@ from unspool.store import blocks
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, Row, may_name, unpack_postings
 from unspool.store.connection import ReadConnection
 from unspool.store.keeping import KEEP, bound_in, not_kept
-from unspool.store.layout import HISTORY_ID, EndMark, FactValue, FileConnection, Head, Piece, missing_name
+from unspool.store.layout import HISTORY_ID, BlockHead, EndMark, FactValue, FileConnection, Piece, missing_name
 from unspool.store.protocol import Columns, RecordRun
 from unspool.store.recordings import End, Ending, ending_of
 from unspool.store.tail import (
@@ -366,7 +366,7 @@ class FileReader:
         except CorruptHistory:
             return None
 
-    def _block_columns(self, connection: FileConnection, head: Head) -> BlockColumns:
+    def _block_columns(self, connection: FileConnection, head: BlockHead) -> BlockColumns:
         known = self._columns.get(head.first)
         if known is not None:
             return known

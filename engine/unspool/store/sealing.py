@@ -22,7 +22,7 @@ from unspool.store.atom_totals import Tally, load_tally, save_tally
 from unspool.store.blocks import Row
 from unspool.store.bulk_columns import SPAN_ENTRIES
 from unspool.store.keeping import Keep, drop_old, give_back
-from unspool.store.layout import FileConnection, Head, Layout
+from unspool.store.layout import BlockHead, FileConnection, Layout
 from unspool.store.protocol import RecordRun
 from unspool.store.reader import FileReader
 from unspool.store.schema import connect_writer
@@ -56,7 +56,7 @@ class Segment:
 class SealedBlock:
     """A block ready to be written."""
 
-    head: Head
+    head: BlockHead
     columns: bytes
     records: bytes
     segment: Segment
@@ -92,7 +92,7 @@ def build_block(
         segment = Segment(number, len(keyframe), blocks.raw_prefix(state), 0)
     times = [row.time_ns for row in rows]
     atoms = blocks.atoms_bitmap(chain.from_iterable(row.changed for row in rows))
-    head = Head(
+    head = BlockHead(
         rows[0].seq, len(rows), segment.number, min(times), max(times), atoms, rows[0].before, rows[-1].crc, 0, 0
     )
     columns = layout.pack_columns(rows, level)

@@ -23,7 +23,7 @@ from unspool.query.doctor.findings import ChainedSource, Code, Facts, Fault, Led
 from unspool.query.doctor.structure import BlockKey
 from unspool.store import blocks
 from unspool.store.blocks import KIND_BITS, BlockColumns, part_of
-from unspool.store.layout import FileConnection, Head, RawBlock
+from unspool.store.layout import BlockHead, FileConnection, RawBlock
 from unspool.store.protocol import HOLE_META
 
 _BYTES: Final = frozenset((bytes,))
@@ -420,7 +420,7 @@ class BlockReader:
             self._report(Code.WRONG_INDEX, key.first, last, "their block and its span tell different things")
         return own if folded is None else folded
 
-    def _checked_head(self, block: RawBlock, columns: BlockColumns) -> Head | None:
+    def _checked_head(self, block: RawBlock, columns: BlockColumns) -> BlockHead | None:
         """Return what the head of a block should be; None where what it says of its records is not certain."""
         first, last = block.head.first, block.head.first + len(columns.times) - 1
         start_ns, end_ns, atoms = min(columns.times), max(columns.times), blocks.atoms_bitmap(columns.changed)
