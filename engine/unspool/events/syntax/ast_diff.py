@@ -13,7 +13,7 @@ from unspool.events.diff_types import AstDiffOperation, DiffOperationType, Scope
 from unspool.events.errors import InvalidEvent
 from unspool.events.json_text import parse_json, parse_json_container
 from unspool.events.replay import apply_operations, apply_text_operations, split_path
-from unspool.events.syntax.edits import Edit, Hunk, split_lines, text_hunks, tree_edits
+from unspool.events.syntax.edits import Edit, TextEdit, split_lines, text_hunks, tree_edits
 from unspool.events.syntax.python_tree import python_tree
 from unspool.events.syntax.tree import JSON, PYTHON, TEXT, SourceNode, SourceTree, count_nodes, json_tree
 from unspool.model.values import MISSING, Value
@@ -217,7 +217,7 @@ def _text_operation(old: SourceTree, new: SourceTree, edit: Edit) -> AstDiffOper
     return _slices(path or old.language, edit.kind, edit.start, cut, put)
 
 
-def _line_operation(old: str, new: str, hunk: Hunk) -> AstDiffOperation:
+def _line_operation(old: str, new: str, hunk: TextEdit) -> AstDiffOperation:
     cut, put = old[hunk.start : hunk.end], new[hunk.new_start : hunk.new_end]
     gone_or_changed = DiffOperationType.MODIFY if put else DiffOperationType.REMOVE
     kind = gone_or_changed if cut else DiffOperationType.ADD

@@ -132,7 +132,7 @@ _LONG: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Hunk:
+class TextEdit:
     """A stretch of the old text and what takes its place, as offsets into both; `line` is the old line's number."""
 
     start: int
@@ -147,29 +147,29 @@ def split_lines(text: str) -> list[str]:
     return _LINE.findall(text)
 
 
-def text_hunks(old: str, new: str) -> list[Hunk]:
+def text_hunks(old: str, new: str) -> list[TextEdit]:
     """Find what differs between two texts, in order."""
     old_lines, new_lines = split_lines(old), split_lines(new)
     old_offsets = [0, *accumulate(map(len, old_lines))]
     new_offsets = [0, *accumulate(map(len, new_lines))]
-    found: list[Hunk] = []
+    found: list[TextEdit] = []
     for old_start, old_end, new_start, new_end in gaps(
         common_blocks(old_lines, new_lines), len(old_lines), len(new_lines)
     ):
-        hunk = Hunk(
+        hunk = TextEdit(
             old_offsets[old_start], old_offsets[old_end], new_offsets[new_start], new_offsets[new_end], old_start
         )
         found.append(_trimmed(hunk, old, new))
     return found
 
 
-def _trimmed(hunk: Hunk, old: str, new: str) -> Hunk:
+def _trimmed(hunk: TextEdit, old: str, new: str) -> TextEdit:
     if min(hunk.end - hunk.start, hunk.new_end - hunk.new_start) <= _LONG:
         return hunk
     before, after = old[hunk.start : hunk.end], new[hunk.new_start : hunk.new_end]
     head = _common_head(before, after)
     tail = _common_head(before[head:][::-1], after[head:][::-1])
-    return Hunk(hunk.start + head, hunk.end - tail, hunk.new_start + head, hunk.new_end - tail, hunk.line)
+    return TextEdit(hunk.start + head, hunk.end - tail, hunk.new_start + head, hunk.new_end - tail, hunk.line)
 
 
 def _common_head(one: str, other: str) -> int:
