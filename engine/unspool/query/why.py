@@ -29,7 +29,7 @@ from unspool.query.path_writes import PathWrite, WriteKind, follow_back
 from unspool.query.reading import StateReader
 from unspool.query.value_parts import differences, find, leaves
 from unspool.query.why_evidence import Evidence, evidence_for
-from unspool.query.why_formulas import Formula, Kind, Moment, members_of, number_of, written_by
+from unspool.query.why_formulas import Formula, FormulaKind, Moment, members_of, number_of, written_by
 from unspool.query.why_guesses import Goal, Weighed, information, number_bits, weigh
 
 _REFINED: Final = 6
@@ -607,7 +607,7 @@ def _reasons(link: Link, weighed: Weighed, evidence: Evidence) -> Iterator[str]:
         yield f"held at {evidence.held} of {evidence.writes} earlier writes"
     if evidence.records:
         yield f"holds in {evidence.alike} of {evidence.records} other records"
-    if weighed.formula.kind is Kind.SCALED:
+    if weighed.formula.kind is FormulaKind.SCALED:
         yield "the factor is none of the state"
 
 

@@ -12,7 +12,7 @@ from unspool.model.keys import Path, Step
 from unspool.model.paths import child_of, parts_inside
 from unspool.model.wire import decode
 from unspool.query.path_writes import PathWrite, WriteKind
-from unspool.query.why_formulas import Formula, Kind, Moment, Term, is_near, members_of, number_of, patterns_of
+from unspool.query.why_formulas import Formula, FormulaKind, Moment, Term, is_near, members_of, number_of, patterns_of
 from unspool.query.why_guesses import Goal, Weighed, information, number_bits
 
 _RECORDS: Final = 6
@@ -70,7 +70,7 @@ def evidence_for(weighed: Weighed, goal: Goal, moment: Moment, writes_of: Writes
         writes_of: where earlier writes come from; at most a few of them are taken.
         states_at: where states come from.
     """
-    if weighed.formula.kind is Kind.STEP or weighed.turned:
+    if weighed.formula.kind is FormulaKind.STEP or weighed.turned:
         # That c = a * b holds elsewhere too says nothing for a = c / b.
         return Evidence(trust=_TURNED_ROUND if weighed.turned else 1.0)
     held = writes = alike = records = 0
@@ -101,7 +101,7 @@ def _direction(
     What was written before without the other did not come from it then.
     """
     (known,) = weighed.known
-    turned = Formula(Kind.COPY, (Term(goal.path),))
+    turned = Formula(FormulaKind.COPY, (Term(goal.path),))
     source = Goal(known.path, known.encoded, None)
     outcomes = [outcome for outcome, _ in _earlier(turned, source, writes_of(known.path), states_at, alone=True)]
     forth = (1 + held) / (2 + writes)
@@ -199,7 +199,7 @@ def _said_by(formula: Formula, old: bytes | None, new: bytes) -> float:
 
 
 def _is_copy(formula: Formula) -> bool:
-    return formula.kind in (Kind.COPY, Kind.ELEMENT, Kind.MOVE)
+    return formula.kind in (FormulaKind.COPY, FormulaKind.ELEMENT, FormulaKind.MOVE)
 
 
 def _among_alike(formula: Formula, write: PathWrite, states: Moment) -> int:

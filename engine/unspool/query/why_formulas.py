@@ -249,7 +249,7 @@ _NEAR: Final = 1e-9
 _MOST_DECIMALS: Final = 6
 
 
-class Kind(StrEnum):
+class FormulaKind(StrEnum):
     """How a value may come from others."""
 
     COPY = "copy"
@@ -303,7 +303,7 @@ class Formula:
         onto: 1 or -1 where the result was added to, or taken from, the value that stood there before; else 0.
     """
 
-    kind: Kind
+    kind: FormulaKind
     terms: tuple[Term, ...]
     factor: float = 1.0
     onto: int = 0
@@ -313,35 +313,35 @@ class Formula:
         text = self._core()
         if not self.onto:
             return text
-        inner = f"({text})" if len(self.terms) > 1 and self.kind is Kind.SUM else text
+        inner = f"({text})" if len(self.terms) > 1 and self.kind is FormulaKind.SUM else text
         return f"its value before {'+' if self.onto > 0 else '-'} {inner}"
 
     def _core(self) -> str:
         names = [term.told() for term in self.terms]
         match self.kind:
-            case Kind.NEGATION:
+            case FormulaKind.NEGATION:
                 return f"-{names[0]}"
-            case Kind.SUM:
+            case FormulaKind.SUM:
                 signs = ["-" if term.sign < 0 else "+" for term in self.terms]
                 first = names[0] if signs[0] == "+" else f"-{names[0]}"
                 return first + "".join(f" {sign} {name}" for sign, name in zip(signs[1:], names[1:], strict=True))
-            case Kind.PRODUCT:
+            case FormulaKind.PRODUCT:
                 return " * ".join(names)
-            case Kind.PERCENT:
+            case FormulaKind.PERCENT:
                 return f"{names[0]} * {names[1]} %"
-            case Kind.QUOTIENT:
+            case FormulaKind.QUOTIENT:
                 return " / ".join(names)
-            case Kind.SCALED:
+            case FormulaKind.SCALED:
                 return f"{names[0]} * {self.factor:.12g}"
-            case Kind.COLUMN_SUM:
+            case FormulaKind.COLUMN_SUM:
                 return f"sum of {names[0]}"
-            case Kind.COLUMN_PRODUCT:
+            case FormulaKind.COLUMN_PRODUCT:
                 return f"sum of {names[0]} * {names[1]}"
-            case Kind.LENGTH:
+            case FormulaKind.LENGTH:
                 return f"length of {names[0]}"
-            case Kind.TEXT:
+            case FormulaKind.TEXT:
                 return f"text with {' and '.join(names)}"
-            case Kind.STEP:
+            case FormulaKind.STEP:
                 return f"{abs(self.factor):.12g}"
         return names[0]
 
@@ -369,13 +369,13 @@ class Formula:
         found = [list(members_of(states[term.before], term.path)) for term in self.terms]
         if not all(found):
             return None
-        if self.kind in (Kind.COPY, Kind.ELEMENT, Kind.MOVE) and not self.onto:
+        if self.kind in (FormulaKind.COPY, FormulaKind.ELEMENT, FormulaKind.MOVE) and not self.onto:
             form = found[0][0][1]
             return form == encoded or is_near(number_of(form), number_of(encoded))
-        if self.kind is Kind.TEXT:
+        if self.kind is FormulaKind.TEXT:
             text = decode(encoded)
             return isinstance(text, str) and all(text_of(part[0][1]) in text for part in found)
-        if self.kind is Kind.LENGTH:
+        if self.kind is FormulaKind.LENGTH:
             core: float | None = float(len(parts_inside(found[0][0][1]) or ()))
         else:
             core = self._number([[number_of(form) for _, form in part] for part in found])
@@ -395,25 +395,31 @@ class Formula:
     @property
     def is_rounded(self) -> bool:
         """Whether what it gives may have been rounded."""
-        return self.kind in (Kind.PRODUCT, Kind.PERCENT, Kind.QUOTIENT, Kind.SCALED, Kind.COLUMN_PRODUCT)
+        return self.kind in (
+            FormulaKind.PRODUCT,
+            FormulaKind.PERCENT,
+            FormulaKind.QUOTIENT,
+            FormulaKind.SCALED,
+            FormulaKind.COLUMN_PRODUCT,
+        )
 
     def _number(self, terms: list[list[float | None]]) -> float | None:
         columns = [[number for number in term if number is not None] for term in terms]
-        if self.kind is Kind.STEP:
+        if self.kind is FormulaKind.STEP:
             return abs(self.factor)
         if not all(columns):
             return None
         sums = [math.fsum(column) for column in columns]
         match self.kind:
-            case Kind.SUM:
+            case FormulaKind.SUM:
                 return math.fsum(term.sign * number for term, number in zip(self.terms, sums, strict=True))
-            case Kind.PRODUCT | Kind.PERCENT:
+            case FormulaKind.PRODUCT | FormulaKind.PERCENT:
                 return math.prod(sums) * self.factor
-            case Kind.QUOTIENT:
+            case FormulaKind.QUOTIENT:
                 return sums[0] / sums[1] if sums[1] else None
-            case Kind.COLUMN_PRODUCT:
+            case FormulaKind.COLUMN_PRODUCT:
                 return math.fsum(map(operator.mul, *columns)) if len(columns[0]) == len(columns[1]) else None
-            case Kind.NEGATION:
+            case FormulaKind.NEGATION:
                 return -sums[0]
         return sums[0] * self.factor
 

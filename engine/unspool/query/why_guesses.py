@@ -24,7 +24,7 @@ from unspool.model.wire import decode
 from unspool.query.why_formulas import (
     STAR,
     Formula,
-    Kind,
+    FormulaKind,
     Known,
     Moment,
     decimals_of,
@@ -52,9 +52,9 @@ _WRITTEN, _LATELY, _RECORD, _ATOM, _STATE, _BEFORE = 0.3, 0.2, 0.2, 0.1, 0.12, 0
 """How often a value that explains another was written by the entry or shortly before, stands in its record, its atom, or
 anywhere, or went."""
 _OPERATIONS: Final = {
-    Kind.COPY: 0.35, Kind.ELEMENT: 0.35, Kind.MOVE: 0.35, Kind.NEGATION: 0.01, Kind.SUM: 0.12, Kind.PRODUCT: 0.08,
-    Kind.PERCENT: 0.03, Kind.QUOTIENT: 0.02, Kind.SCALED: 0.02, Kind.COLUMN_SUM: 0.12, Kind.COLUMN_PRODUCT: 0.015,
-    Kind.LENGTH: 0.04, Kind.TEXT: 0.05, Kind.STEP: 0.1,
+    FormulaKind.COPY: 0.35, FormulaKind.ELEMENT: 0.35, FormulaKind.MOVE: 0.35, FormulaKind.NEGATION: 0.01, FormulaKind.SUM: 0.12, FormulaKind.PRODUCT: 0.08,
+    FormulaKind.PERCENT: 0.03, FormulaKind.QUOTIENT: 0.02, FormulaKind.SCALED: 0.02, FormulaKind.COLUMN_SUM: 0.12, FormulaKind.COLUMN_PRODUCT: 0.015,
+    FormulaKind.LENGTH: 0.04, FormulaKind.TEXT: 0.05, FormulaKind.STEP: 0.1,
 }  # fmt: skip
 _THREES: Final = 0.25
 """What a sum of three is worth beside one of two."""
@@ -67,22 +67,22 @@ _MOVED: Final = 20.0
 """What a copy is worth of what the same entry took away, beside one of what it only changed."""
 _CLOCKWORK: Final = 3
 """Of so many entries before one in which a value was written too, it is half as likely to be used for having been written."""
-_COPIES: Final = frozenset((Kind.COPY, Kind.ELEMENT, Kind.MOVE))
+_COPIES: Final = frozenset((FormulaKind.COPY, FormulaKind.ELEMENT, FormulaKind.MOVE))
 
 
 def _named(worth: float, words: str) -> tuple[float, frozenset[str]]:
     return worth, frozenset(words.split())
 
 
-_NAMED: Final[dict[Kind, tuple[float, frozenset[str]]]] = {
-    Kind.SCALED: _named(8, "tax vat fee discount tip share rate percent commission interest margin gross net"),
-    Kind.PERCENT: _named(8, "tax vat fee discount tip share commission interest margin"),
-    Kind.SUM: _named(3, "total sum balance amount due subtotal grand gross net remaining left score"),
-    Kind.COLUMN_SUM: _named(5, "total sum subtotal balance all score used spent weight"),
-    Kind.COLUMN_PRODUCT: _named(5, "total sum subtotal value worth cost"),
-    Kind.PRODUCT: _named(3, "total amount cost line sum value price area damage"),
-    Kind.LENGTH: _named(8, "count size len length number num total n rows items"),
-    Kind.QUOTIENT: _named(6, "average avg mean ratio rate share per each unit"),
+_NAMED: Final[dict[FormulaKind, tuple[float, frozenset[str]]]] = {
+    FormulaKind.SCALED: _named(8, "tax vat fee discount tip share rate percent commission interest margin gross net"),
+    FormulaKind.PERCENT: _named(8, "tax vat fee discount tip share commission interest margin"),
+    FormulaKind.SUM: _named(3, "total sum balance amount due subtotal grand gross net remaining left score"),
+    FormulaKind.COLUMN_SUM: _named(5, "total sum subtotal balance all score used spent weight"),
+    FormulaKind.COLUMN_PRODUCT: _named(5, "total sum subtotal value worth cost"),
+    FormulaKind.PRODUCT: _named(3, "total amount cost line sum value price area damage"),
+    FormulaKind.LENGTH: _named(8, "count size len length number num total n rows items"),
+    FormulaKind.QUOTIENT: _named(6, "average avg mean ratio rate share per each unit"),
 }
 """Words in a name that tell how a value is made, and how much that is worth."""
 _USUAL: Final = (
@@ -96,7 +96,7 @@ _FACTORS: Final = ((_USUAL, 0.45), (_COUNTS, 0.3), (_RATES, 0.25))
 """Factors that the state need not have: usual rates, small counts, other rates; and how often each kind is used."""
 _NOT_OF_THE_STATE: Final = 0.1
 """What a rate is worth that the state has as a value of its own."""
-_TURNED: Final = {Kind.QUOTIENT: 0.03, Kind.SUM: 0.4}
+_TURNED: Final = {FormulaKind.QUOTIENT: 0.03, FormulaKind.SUM: 0.4}
 """What a quotient or a difference is worth whose first value the entry wrote: that one may well be the product or the sum."""
 _ENOUGH_BITS: Final = 5.0
 """What a value must say for arithmetic to be tried on it."""
@@ -210,7 +210,7 @@ def weigh(moment: Moment, goal: Goal) -> list[Weighed]:
     best: dict[tuple[object, ...], Weighed] = {}
     for one in _Weighing(moment, goal).found():
         formula = one.formula
-        terms = frozenset(formula.terms) if formula.kind in (Kind.SUM, Kind.PRODUCT) else formula.terms
+        terms = frozenset(formula.terms) if formula.kind in (FormulaKind.SUM, FormulaKind.PRODUCT) else formula.terms
         known = best.setdefault((formula.kind, terms, formula.factor, formula.onto), one)
         if one.weight > known.weight:
             best[formula.kind, terms, formula.factor, formula.onto] = one
@@ -278,16 +278,16 @@ class _Weighing:
             yield from self._onto_copies(size, sign)
             yield from self._arithmetic(size, decimals, sign)
 
-    def _made(self, kind: Kind, known: Sequence[Known], weight: float, *, signs: Sequence[int] = (), factor: float = 1.0,
+    def _made(self, kind: FormulaKind, known: Sequence[Known], weight: float, *, signs: Sequence[int] = (), factor: float = 1.0,
               onto: int = 0) -> Weighed:  # fmt: skip
-        if kind in (Kind.SUM, Kind.PRODUCT) and -1 not in signs:
+        if kind in (FormulaKind.SUM, FormulaKind.PRODUCT) and -1 not in signs:
             known = sorted(known, key=lambda one: self._places[id(one)])
         terms = tuple(term_of(one, sign) for one, sign in zip(known, signs or [1] * len(known), strict=True))
         worth, words = _NAMED.get(kind, (1.0, frozenset()))
         if words & self._words:
             weight *= worth
         scale = _OPERATIONS[kind] * (_ONTO if onto else 1.0)
-        if kind is Kind.PRODUCT and any(_words(one.path) & _QUANTITIES for one in known):
+        if kind is FormulaKind.PRODUCT and any(_words(one.path) & _QUANTITIES for one in known):
             scale *= _COUNTED
         formula = Formula(kind, terms, factor, onto)
         turned = _is_turned(formula, known, self._counts)
@@ -301,14 +301,14 @@ class _Weighing:
             if known.encoded == self._goal.encoded or (
                 self._number is not None and is_near(known.number, self._number)
             ):
-                kind = Kind.COPY
+                kind = FormulaKind.COPY
                 if known.before and known.path not in self._after_paths():
-                    kind = Kind.MOVE
+                    kind = FormulaKind.MOVE
                 elif isinstance(known.path[-1], int):
-                    kind = Kind.ELEMENT
-                yield self._made(kind, (known,), self._share(known) * (_MOVED if kind is Kind.MOVE else 1.0))
+                    kind = FormulaKind.ELEMENT
+                yield self._made(kind, (known,), self._share(known) * (_MOVED if kind is FormulaKind.MOVE else 1.0))
             elif self._number and known.number is not None and is_near(-known.number, self._number):
-                yield self._made(Kind.NEGATION, (known,), self._share(known))
+                yield self._made(FormulaKind.NEGATION, (known,), self._share(known))
 
     def _after_paths(self) -> Collection[Path]:
         if not hasattr(self, "_after"):
@@ -328,7 +328,7 @@ class _Weighing:
             if bits >= _ENOUGH_BITS:
                 # Only the part that stands in it is explained, so the part's bits count, and the whole's are for nothing.
                 told = 2.0 ** (min(bits, self._bits) - self._bits)
-                yield self._made(Kind.TEXT, (known,), self._share(known) * told)
+                yield self._made(FormulaKind.TEXT, (known,), self._share(known) * told)
 
     def _lengths(self, target: float) -> Iterator[Weighed]:
         if target < 1 or target != int(target):
@@ -339,17 +339,17 @@ class _Weighing:
             share = 0.5 / all_of_them + (0.3 / len(same) if known.written else 0.0)
             if known.path[:-1] == self._goal.path[:-1]:
                 share += 0.2 / len(same)
-            yield self._made(Kind.LENGTH, (known,), share)
+            yield self._made(FormulaKind.LENGTH, (known,), share)
 
     def _steps(self, size: float, sign: int) -> Iterator[Weighed]:
         if size in (1.0, 2.0, 5.0, 10.0):
-            yield self._made(Kind.STEP, (), 0.5 / (1 + size), factor=size, onto=sign)
+            yield self._made(FormulaKind.STEP, (), 0.5 / (1 + size), factor=size, onto=sign)
 
     def _onto_copies(self, size: float, sign: int) -> Iterator[Weighed]:
         for known in self._usable:
             if known.number and is_near(abs(known.number), size):
                 onto = sign if known.number > 0 else -sign
-                yield self._made(Kind.COPY, (known,), self._share(known), onto=onto)
+                yield self._made(FormulaKind.COPY, (known,), self._share(known), onto=onto)
 
     def _arithmetic(self, target: float, decimals: int, onto: int) -> Iterator[Weighed]:
         """Yield formulas of several numbers that give a number."""
@@ -377,21 +377,23 @@ class _Weighing:
                 for _, other_share, other in _near(by_number, numbers, wanted, abs(target) * 1e-9 + 1e-9):
                     if other is known or (sign > 0 and self._places[id(other)] < self._places[id(known)]):
                         continue
-                    yield self._made(Kind.SUM, (known, other), share * other_share, signs=(1, sign), onto=onto)
+                    yield self._made(FormulaKind.SUM, (known, other), share * other_share, signs=(1, sign), onto=onto)
             for kind, wanted, factor in (
-                (Kind.PRODUCT, target / number, 1.0),
-                (Kind.PERCENT, target / number * 100, 0.01),
-                (Kind.QUOTIENT, number / target, 1.0),
+                (FormulaKind.PRODUCT, target / number, 1.0),
+                (FormulaKind.PERCENT, target / number * 100, 0.01),
+                (FormulaKind.QUOTIENT, number / target, 1.0),
             ):
-                width = abs(slack / number) if kind is not Kind.QUOTIENT else abs(slack * number / target / target)
+                width = (
+                    abs(slack / number) if kind is not FormulaKind.QUOTIENT else abs(slack * number / target / target)
+                )
                 for other_number, other_share, other in _near(
                     by_number, numbers, wanted, width * (100 if factor < 1 else 1)
                 ):
                     if other is known or abs(other_number) == 1 or abs(number) == 1:
                         continue
-                    if kind is Kind.PRODUCT and self._places[id(other)] < self._places[id(known)]:
+                    if kind is FormulaKind.PRODUCT and self._places[id(other)] < self._places[id(known)]:
                         continue
-                    made = number / other_number if kind is Kind.QUOTIENT else number * other_number * factor
+                    made = number / other_number if kind is FormulaKind.QUOTIENT else number * other_number * factor
                     if fits(made, target, decimals, True):
                         exact = 1.0 if is_near(made, target) else 0.5
                         yield self._made(kind, (known, other), share * other_share * exact, factor=factor, onto=onto)
@@ -409,7 +411,7 @@ class _Weighing:
                         ):  # fmt: skip
                             continue
                         weight = share * second_share * third_share * _THREES
-                        yield self._made(Kind.SUM, (known, second, third), weight, signs=signs, onto=onto)
+                        yield self._made(FormulaKind.SUM, (known, second, third), weight, signs=signs, onto=onto)
 
     def _scaled(self, target: float, decimals: int, onto: int, pool: list[_Item]) -> Iterator[Weighed]:
         if (number_bits(target) or 0) < _ENOUGH_BITS:
@@ -424,7 +426,7 @@ class _Weighing:
                     if fits(made, target, decimals, True) and (not onto or rate != int(rate)):
                         weight = share * worth / len(rates) * (1.0 if is_near(made, target) else 0.5)
                         weight *= _NOT_OF_THE_STATE if rate % 1 and rate in self._counts else 1.0
-                        yield self._made(Kind.SCALED, (known,), weight, factor=rate, onto=onto)
+                        yield self._made(FormulaKind.SCALED, (known,), weight, factor=rate, onto=onto)
 
     def _column_sums(self, target: float, onto: int) -> Iterator[Weighed]:
         own, barred = self._goal.path, self._goal.barred
@@ -438,7 +440,7 @@ class _Weighing:
                 # One member is a copy told in a roundabout way.
                 share *= 1.0 if column.members > 1 else 0.1
                 if column.number is not None and is_near(column.number, target):
-                    yield self._made(Kind.COLUMN_SUM, (column,), share, onto=onto)
+                    yield self._made(FormulaKind.COLUMN_SUM, (column,), share, onto=onto)
         yield from self._column_products(target, onto, columns)
 
     def _column_products(self, target: float, onto: int, columns: list[Known]) -> Iterator[Weighed]:
@@ -455,10 +457,10 @@ class _Weighing:
             if one.members > 1
         ]
         for one, two in pairs:
-            formula = Formula(Kind.COLUMN_PRODUCT, (term_of(one), term_of(two)))
+            formula = Formula(FormulaKind.COLUMN_PRODUCT, (term_of(one), term_of(two)))
             number = self._sum_of_products(formula)
             if number is not None and is_near(number, target):
-                yield self._made(Kind.COLUMN_PRODUCT, (one, two), 0.5 / len(pairs), onto=onto)
+                yield self._made(FormulaKind.COLUMN_PRODUCT, (one, two), 0.5 / len(pairs), onto=onto)
 
     def _sum_of_products(self, formula: Formula) -> float | None:
         return formula.number(self._moment.before, self._moment.after)
@@ -466,9 +468,9 @@ class _Weighing:
 
 def _is_turned(formula: Formula, known: Sequence[Known], counts: Mapping[float, int]) -> bool:
     """Whether the entry may as well have made the first value of a formula out of the one to be explained."""
-    if formula.kind is Kind.QUOTIENT:
+    if formula.kind is FormulaKind.QUOTIENT:
         return known[0].written and not known[0].before and counts.get(known[0].number or 0.0, 0) < 2
-    if formula.kind is not Kind.SUM or all(term.sign > 0 for term in formula.terms):
+    if formula.kind is not FormulaKind.SUM or all(term.sign > 0 for term in formula.terms):
         return False
     first = next(one for one, term in zip(known, formula.terms, strict=True) if term.sign > 0)
     if len({one.path for one in known}) < len(known):

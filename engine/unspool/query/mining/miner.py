@@ -19,7 +19,7 @@ from unspool.model.values import MISSING, Value
 from unspool.query.expression_functions import plain
 from unspool.query.findings import CheckFinding, Moment, Scope, spell
 from unspool.query.mining.columns import KEY, Columns, Place, Row, Table, is_number
-from unspool.query.mining.relations import Break, Kind, Relation, references, seeds, totals
+from unspool.query.mining.relations import Break, Relation, RelationKind, references, seeds, totals
 
 _LOOKS: Final = 64
 """Entries between two looks at the clock."""
@@ -40,8 +40,8 @@ _KNOWN: Final = 3
 _RECORDS: Final = 2000
 """Records of one kind that are looked through for those that refer to one that went."""
 _FIRST: Final = (
-    Kind.EQUAL, Kind.SUM, Kind.PRODUCT, Kind.KEEPS, Kind.REFERENCE, Kind.LEAST, Kind.AT_MOST, Kind.ORDER, Kind.RISES,
-    Kind.VALUES,
+    RelationKind.EQUAL, RelationKind.SUM, RelationKind.PRODUCT, RelationKind.KEEPS, RelationKind.REFERENCE, RelationKind.LEAST, RelationKind.AT_MOST, RelationKind.ORDER, RelationKind.RISES,
+    RelationKind.VALUES,
 )  # fmt: skip
 """Kinds in the order in which they tell most of what is wrong."""
 
@@ -186,9 +186,9 @@ class Mined:
         records = self._records[row.scope]
         touched = {id(relation): relation for name in row.changed for relation in records.by_column.get(name, ())}
         for relation in touched.values():
-            if relation.kind is Kind.KEEPS:
+            if relation.kind is RelationKind.KEEPS:
                 continue
-            targets = self._ids(relation.target) if relation.kind is Kind.REFERENCE else ()
+            targets = self._ids(relation.target) if relation.kind is RelationKind.REFERENCE else ()
             self._judge(relation, row, relation.holds_in(row, targets), seq, actor, fresh)
 
     def _judge(
@@ -201,7 +201,7 @@ class Mined:
             if healed is not None:
                 healed.healed = seq
             relation.keep(row, actor, self._epoch)
-            if relation.kind is Kind.RISES:
+            if relation.kind is RelationKind.RISES:
                 relation.first.setdefault(row.place, row.before[relation.columns[0]])
             return
         if row.place in relation.broken:
@@ -209,7 +209,9 @@ class Mined:
         own = {(relation.scope, name) for name in relation.columns}
         is_churn = any(name in column for name in self._table.churned for column in relation.columns)
         found = relation.broke(row, seq, actor, self._epoch, bool(fresh - own) or is_churn)
-        found.is_mild = found.is_mild or (bool(actor) and found.known < _KNOWN and relation.kind is not Kind.VALUES)
+        found.is_mild = found.is_mild or (
+            bool(actor) and found.known < _KNOWN and relation.kind is not RelationKind.VALUES
+        )
         relation.broken[row.place] = found
         self._pending.append((relation, found))
 
@@ -232,7 +234,7 @@ class Mined:
             return
         targets = self._targets
         for records in self._records.values():
-            for relation in [kept for kept in records.relations.values() if kept.kind is Kind.REFERENCE]:
+            for relation in [kept for kept in records.relations.values() if kept.kind is RelationKind.REFERENCE]:
                 if relation.is_dead:
                     continue
                 place = targets.get(relation.target)
@@ -290,9 +292,9 @@ class Mined:
             now = self._table.root[total]
             before = root.before.get(total, now) if root is not None else now
             row = Row("", (), self._table.root, {total: before}, frozenset((total,)))
-            known = records.relations.get((Kind.KEEPS, (total,), actor))
+            known = records.relations.get((RelationKind.KEEPS, (total,), actor))
             if known is None:
-                known = records.add(Relation(Kind.KEEPS, "", (total,), target=actor))
+                known = records.add(Relation(RelationKind.KEEPS, "", (total,), target=actor))
                 if known is not None and moved[member] < 2:
                     records.drop(known)
             if known is None or known.is_dead:
@@ -310,7 +312,7 @@ class Mined:
         for relation, found in pending:
             if found.healed is not None or relation.is_dead:
                 continue
-            if relation.kind is Kind.AT_MOST or relation.breaks:
+            if relation.kind is RelationKind.AT_MOST or relation.breaks:
                 relation.take(found)
             elif found.is_tried:
                 relation.take(found)
@@ -348,11 +350,11 @@ class Mined:
 
     def _prove(self, relation: Relation, records: _Records) -> None:
         """Let a new relation withstand the sample that it was found in; its rows are no changes from one to the next."""
-        if relation.kind in (Kind.RISES, Kind.VALUES):
+        if relation.kind in (RelationKind.RISES, RelationKind.VALUES):
             return
         for columns in records.sample:
             row = Row(relation.scope, (), columns, {}, frozenset())
-            if relation.holds_in(row) is False and relation.kind is not Kind.AT_MOST:
+            if relation.holds_in(row) is False and relation.kind is not RelationKind.AT_MOST:
                 records.drop(relation)
                 return
 
@@ -373,12 +375,12 @@ class Mined:
         place = spell(found.place)
         path = f"{place}.{relation.columns[0]}" if place and relation.columns[0] not in (KEY, "@") else place
         path = path or relation.columns[0]
-        actor = f" by {found.actor.rpartition(' ')[2]!r}" if relation.kind is Kind.KEEPS else ""
+        actor = f" by {found.actor.rpartition(' ')[2]!r}" if relation.kind is RelationKind.KEEPS else ""
         often = "" if len(relation.breaks) == 1 else f" {len(relation.breaks):,} times, first here"
         more = f"; so do {others} more relations" if others > 1 else "; so does 1 more relation" if others else ""
         held = (
             f"held for {found.support:,} changes"
-            if relation.kind is not Kind.AT_MOST
+            if relation.kind is not RelationKind.AT_MOST
             else f"held {relation.total:,} times"
         )
         text = f"{relation.text}{actor} {held} and breaks{often}: {found.told}{more}"
@@ -432,7 +434,7 @@ def _first_fault(relation: Relation) -> Break | None:
     """Return the break to report of a relation, or None where none of them is a fault."""
     if not relation.breaks:
         return None
-    if relation.kind is not Kind.AT_MOST:
+    if relation.kind is not RelationKind.AT_MOST:
         return relation.breaks[0]
     actors = {found.actor for found in relation.breaks}
     others = [count for actor, count in relation.holds_by.items() if actor not in actors and count >= 5]

@@ -26,7 +26,7 @@ _BREAKS: Final = 1000
 """Breaks of one relation that are kept."""
 
 
-class Kind(StrEnum):
+class RelationKind(StrEnum):
     """What a relation says."""
 
     SUM = "sum"
@@ -79,7 +79,7 @@ class Relation:
         number: a bound or a difference, where the kind has one.
     """
 
-    kind: Kind
+    kind: RelationKind
     scope: str
     columns: tuple[str, ...]
     number: float = 0.0
@@ -104,51 +104,51 @@ class Relation:
         a, *rest = self.columns
         b, c = (*rest, "", "")[:2]
         match self.kind:
-            case Kind.SUM:
+            case RelationKind.SUM:
                 return f"{a} + {b} == {c}"
-            case Kind.PRODUCT:
+            case RelationKind.PRODUCT:
                 return f"{a} * {b} == {c}"
-            case Kind.EQUAL:
+            case RelationKind.EQUAL:
                 sign = "+" if self.number > 0 else "-"
                 return f"{a} == {b}" + (f" {sign} {abs(self.number):g}" if self.number else "")
-            case Kind.ORDER | Kind.AT_MOST:
+            case RelationKind.ORDER | RelationKind.AT_MOST:
                 return f"{a} < {b}" if self.number else f"{a} <= {b}"
-            case Kind.LEAST:
+            case RelationKind.LEAST:
                 return f"{a} >= {self.number:g}"
-            case Kind.RISES:
+            case RelationKind.RISES:
                 return f"{a} never falls"
-            case Kind.VALUES:
+            case RelationKind.VALUES:
                 return f"{a} is one of {', '.join(sorted(map(repr, self.seen)))}"
-            case Kind.REFERENCE:
+            case RelationKind.REFERENCE:
                 return f"{a} is in {self.target}"
         return f"{a} stays the same"
 
     def holds_in(self, row: Row, targets: Container[Value] = ()) -> bool | None:
         """Say whether the relation holds in a row; None where it cannot be asked."""
         value = row.columns.get(self.columns[0])
-        if self.kind is Kind.VALUES:
+        if self.kind is RelationKind.VALUES:
             return self._is_usual(value)
-        if self.kind is Kind.REFERENCE:
+        if self.kind is RelationKind.REFERENCE:
             return None if not isinstance(value, str | int) or isinstance(value, bool) else value in targets
         numbers = [number for number in map(number_in, map(row.columns.get, self.columns)) if number is not None]
         if len(numbers) < len(self.columns):
             return None
         a, b, c = (*numbers, 0, 0)[:3]
         match self.kind:
-            case Kind.SUM:
+            case RelationKind.SUM:
                 return self._same(a + b, c)
-            case Kind.PRODUCT:
+            case RelationKind.PRODUCT:
                 return self._same(a * b, c)
-            case Kind.EQUAL:
+            case RelationKind.EQUAL:
                 return self._same(a - self.number, b)
-            case Kind.ORDER | Kind.AT_MOST:
+            case RelationKind.ORDER | RelationKind.AT_MOST:
                 return a + self.number <= b or (not self.number and math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9))
-            case Kind.LEAST:
+            case RelationKind.LEAST:
                 return a >= self.number
         before = number_in(row.before.get(self.columns[0]))
         if before is None or row.is_new or not row.is_certain:
             return None
-        return a >= before if self.kind is Kind.RISES else self._same(a, before)
+        return a >= before if self.kind is RelationKind.RISES else self._same(a, before)
 
     def _same(self, left: float, right: float) -> bool:
         if left == right:
@@ -170,13 +170,13 @@ class Relation:
         self.total += 1
         self.holds_by[actor] += 1
         value = row.columns.get(self.columns[0])
-        if self.kind is Kind.VALUES:
+        if self.kind is RelationKind.VALUES:
             self.since_new = self.since_new + 1 if value in self.seen else 0
         if value in self.seen or len(self.seen) < _DISTINCT:
             self.seen[value] += 1
-        if self.kind in (Kind.ORDER, Kind.AT_MOST):
+        if self.kind in (RelationKind.ORDER, RelationKind.AT_MOST):
             self.visits += self._is_met(row)
-        elif self.kind is Kind.LEAST:
+        elif self.kind is RelationKind.LEAST:
             self.visits += value == self.number and self.columns[0] in row.changed
 
     def _is_met(self, row: Row) -> bool:
@@ -185,7 +185,7 @@ class Relation:
         left, right = row.columns[a] + self.number, row.columns[b]
         was = (row.before.get(a, row.columns[a]), row.before.get(b, right))
         was_met = all(map(is_number, was)) and was[0] + self.number == was[1]
-        is_other = row.is_new or not was_met or self.kind is Kind.AT_MOST
+        is_other = row.is_new or not was_met or self.kind is RelationKind.AT_MOST
         return bool(left == right and is_other and (left or right))
 
     def is_tried(self) -> bool:
@@ -201,19 +201,19 @@ class Relation:
         """Return how many changes, how many values and how often the edge it takes to believe this."""
         a = self.columns[0]
         match self.kind:
-            case Kind.SUM | Kind.PRODUCT | Kind.EQUAL:
+            case RelationKind.SUM | RelationKind.PRODUCT | RelationKind.EQUAL:
                 return 60 if self.number else 20, 6, 0
-            case Kind.KEEPS:
+            case RelationKind.KEEPS:
                 return 12, 1, 0
-            case Kind.ORDER:
+            case RelationKind.ORDER:
                 return (25, 3, 2) if is_bound_of(a, self.columns[1]) else (60, 3, 8)
-            case Kind.LEAST:
+            case RelationKind.LEAST:
                 return (30, 4, 0) if _COUNT.search(a) else (60, 4, 6)
-            case Kind.RISES:
+            case RelationKind.RISES:
                 return 25, 6, 0
-            case Kind.VALUES:
+            case RelationKind.VALUES:
                 return 20 + max(0, 20 - self.since_new), 2, 0
-            case Kind.REFERENCE:
+            case RelationKind.REFERENCE:
                 return 20, 4, 0
         return sys.maxsize, 0, 0
 
@@ -224,12 +224,12 @@ class Relation:
         before = row.before.get(self.columns[0])
         value = row.columns.get(self.columns[0])
         is_mild = is_new
-        if self.kind in (Kind.RISES, Kind.KEEPS):
+        if self.kind in (RelationKind.RISES, RelationKind.KEEPS):
             told = f"{self.columns[0]} goes from {_brief(before)} to {_brief(value)}"
-        if self.kind is Kind.RISES:
+        if self.kind is RelationKind.RISES:
             # A count that begins anew is no fault, whoever does it.
             is_mild = is_mild or value == 0 or value == self.first.get(row.place)
-        if self.kind is Kind.VALUES:
+        if self.kind is RelationKind.VALUES:
             usual = [known for known in self.seen if isinstance(known, str)]
             is_mild = not (isinstance(value, str) and _is_misspelt(value, usual))
         return Break(seq, row.place, actor, self.total, self.holds_by[actor], told, is_mild, is_tried)
@@ -309,7 +309,7 @@ def seeds(scope: str, sample: Sequence[Columns]) -> Iterator[Relation]:
         if sum(value is not None for value in kept) >= _ROWS and not names_identity(name):
             vectors[name] = kept
         elif any(isinstance(value, str) for value in values) and not names_identity(name) and name != ITSELF:
-            yield Relation(Kind.VALUES, scope, (name,))
+            yield Relation(RelationKind.VALUES, scope, (name,))
     varied = sorted(vectors, key=lambda name: (-len(set(vectors[name])), len(name)))[:_VARIED]
     yield from _alone(scope, varied, vectors)
     yield from _equalities(scope, varied, vectors)
@@ -321,9 +321,9 @@ def _alone(scope: str, names: Sequence[str], vectors: Vectors) -> Iterator[Relat
     for name in names:
         values = [value for value in vectors[name] if value is not None]
         if min(values) >= 0:
-            yield Relation(Kind.LEAST, scope, (name,), 0.0)
+            yield Relation(RelationKind.LEAST, scope, (name,), 0.0)
         if "(" not in name and len(set(values)) > 1:
-            yield Relation(Kind.RISES, scope, (name,))
+            yield Relation(RelationKind.RISES, scope, (name,))
 
 
 def _equalities(scope: str, names: Sequence[str], vectors: Vectors) -> Iterator[Relation]:
@@ -333,7 +333,7 @@ def _equalities(scope: str, names: Sequence[str], vectors: Vectors) -> Iterator[
         is_small = number is not None and abs(number) <= 16 and number == int(number)
         if number is not None and is_small and distinct[a] >= (5 if number else 3):
             first, second = sorted((a, b), key=lambda name: ("(" in name, len(name)))
-            yield Relation(Kind.EQUAL, scope, (first, second), number if first == a else -number)
+            yield Relation(RelationKind.EQUAL, scope, (first, second), number if first == a else -number)
 
 
 def _difference(left: Sequence[float | None], right: Sequence[float | None]) -> float | None:
@@ -360,7 +360,7 @@ def totals(scope: str, columns: Columns) -> Iterator[Relation]:
     sums = [name for name in columns if name.startswith("sum(")]
     for name in plain if len(plain) * len(sums) <= _PAIRS else ():
         if not names_identity(name):
-            yield from (Relation(Kind.AT_MOST, scope, (name, total)) for total in sums)
+            yield from (Relation(RelationKind.AT_MOST, scope, (name, total)) for total in sums)
 
 
 def _of_three(scope: str, names: Sequence[str], vectors: Vectors) -> Iterator[Relation]:
@@ -370,18 +370,21 @@ def _of_three(scope: str, names: Sequence[str], vectors: Vectors) -> Iterator[Re
     for name, values in full.items():
         by_last.setdefault(round(values[-1], 5), []).append(name)
     for a, b in combinations(full, 2):
-        for kind, last in ((Kind.SUM, full[a][-1] + full[b][-1]), (Kind.PRODUCT, full[a][-1] * full[b][-1])):
+        for kind, last in (
+            (RelationKind.SUM, full[a][-1] + full[b][-1]),
+            (RelationKind.PRODUCT, full[a][-1] * full[b][-1]),
+        ):
             for c in by_last.get(round(last, 5), ()):
                 if c not in (a, b) and _is_made_of(kind, full[a], full[b], full[c]):
                     yield Relation(kind, scope, (a, b, c))
 
 
-def _is_made_of(kind: Kind, left: Sequence[float], right: Sequence[float], made: Sequence[float]) -> bool:
+def _is_made_of(kind: RelationKind, left: Sequence[float], right: Sequence[float], made: Sequence[float]) -> bool:
     """Whether a column is the sum or product of two others in every row, and in enough of them not by zeros and ones."""
-    trivial = (0,) if kind is Kind.SUM else (0, 1)
+    trivial = (0,) if kind is RelationKind.SUM else (0, 1)
     told = 0
     for a, b, c in zip(left, right, made, strict=True):
-        if abs((a + b if kind is Kind.SUM else a * b) - c) > 1e-5:
+        if abs((a + b if kind is RelationKind.SUM else a * b) - c) > 1e-5:
             return False
         told += a not in trivial and b not in trivial
     return told >= 4 and len(set(made)) >= 4
@@ -395,7 +398,7 @@ def _orders(scope: str, names: Sequence[str], vectors: Vectors) -> Iterator[Rela
                 continue
             gaps = [right - left for left, right in _both(vectors[a], vectors[b])]
             if len(gaps) >= _ROWS and min(gaps) >= 0 and max(gaps) > 0:
-                yield Relation(Kind.ORDER, scope, (a, b), 1.0 if is_named and min(gaps) == 1 else 0.0)
+                yield Relation(RelationKind.ORDER, scope, (a, b), 1.0 if is_named and min(gaps) == 1 else 0.0)
 
 
 def _parent(name: str) -> str:
@@ -429,4 +432,4 @@ def references(
             continue
         for target, (kind, ids) in targets.items():
             if kind != scope and len(values) >= 1 and values <= ids:
-                yield Relation(Kind.REFERENCE, scope, (name,), target=target)
+                yield Relation(RelationKind.REFERENCE, scope, (name,), target=target)
