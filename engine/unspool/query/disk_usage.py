@@ -279,7 +279,7 @@ class Left:
         return known
 
 
-class Ledger:
+class UsageLedger:
     """Takes entries one by one, in the order they were recorded."""
 
     def __init__(self, reader: StateReader, patterns: Mapping[str, Pattern]) -> None:
@@ -433,7 +433,7 @@ def footprint(
     """
     patterns = {text: parse_pattern(text) for text in exclude}
     reader = StateReader(history, skip_damaged=skip_damaged)
-    ledger = Ledger(reader, patterns)
+    ledger = UsageLedger(reader, patterns)
     columns = history.columns()
     totals: Counter[str] = Counter()
     actions: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -485,7 +485,7 @@ def _ranked(shares: Iterable[Share]) -> tuple[Share, ...]:
     return tuple(sorted(shares, key=lambda share: (-share.stored_bytes, share.name)))
 
 
-def _paths(ledger: Ledger) -> tuple[Share, ...]:
+def _paths(ledger: UsageLedger) -> tuple[Share, ...]:
     folded: defaultdict[Kind, Tally] = defaultdict(Tally)
     for kind, tally in ledger.paths.by_key.items():
         folded[ledger.kinds.folded(kind)].add(tally)
@@ -497,7 +497,7 @@ def _spent(counted: dict[str, list[int]]) -> tuple[Spent, ...]:
     return tuple(sorted(spent, key=lambda item: (-item.stored_bytes, item.name)))
 
 
-def _exclusions(ledger: Ledger) -> tuple[Exclusion, ...]:
+def _exclusions(ledger: UsageLedger) -> tuple[Exclusion, ...]:
     found = []
     for text, left in ledger.left.items():
         covered = [(kind, tally) for kind, tally in ledger.paths.by_key.items() if left.covers(kind)]

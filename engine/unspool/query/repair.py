@@ -40,7 +40,7 @@ from unspool.query.doctor.diagnosis import (
     told_by,
 )
 from unspool.query.doctor.file import FileWalk
-from unspool.query.doctor.findings import PLACEHOLDER, ChainedSource, Code, Facts, Fault, Ledger, Names, Step
+from unspool.query.doctor.findings import PLACEHOLDER, ChainedSource, Code, Facts, Fault, FindingLog, Names, Step
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, part_of
 from unspool.store.file import FileStore
 from unspool.store.keeping import KEEP, bound_in
@@ -513,7 +513,7 @@ class _Patient:
 
 
 def _examined(target: History | str | os.PathLike[str], progress: Progress | None, cancelled: Cancelled) -> _Patient:
-    ledger = Ledger()
+    ledger = FindingLog()
     if isinstance(target, History) and not isinstance(target.store, FileStore):
         raise RepairRefused(f"{target.source_name}: has no file to repair; record it into one first")
     path = target.store.path if isinstance(target, History) and isinstance(target.store, FileStore) else Path(target)  # type: ignore[arg-type]

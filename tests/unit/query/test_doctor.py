@@ -30,7 +30,7 @@ from unspool.errors import ConfigError, CorruptHistory, NewerSchema, UnreadableS
 from unspool.history import History, Problem, Verdict, VerdictStatus
 from unspool.model.encoding import encode
 from unspool.query.doctor.diagnosis import ChainVerdict, ChecksumState, Code, Diagnosis, Severity, diagnose
-from unspool.query.doctor.findings import Ledger
+from unspool.query.doctor.findings import FindingLog
 from unspool.recorder import Recorder
 from unspool.store import FileStore, MemoryStore
 
@@ -386,7 +386,7 @@ def test_what_could_not_be_read_of_a_foreign_source_is_a_finding(tmp_path: Path)
 
 
 def test_neighbours_that_say_the_same_are_one_finding() -> None:
-    ledger = Ledger()
+    ledger = FindingLog()
     for seq in (3, 4, 5, 9):
         ledger.add(Code.NO_OP, seq, seq, "changed nothing")
     assert [(f.first, f.last, f.place) for f in ledger.findings()] == [(3, 5, "entries 3 to 5"), (9, 9, "entry 9")]
@@ -394,7 +394,7 @@ def test_neighbours_that_say_the_same_are_one_finding() -> None:
 
 
 def test_one_code_never_floods_the_others() -> None:
-    ledger = Ledger()
+    ledger = FindingLog()
     for seq in range(0, 10_000, 2):
         ledger.add(Code.NO_OP, seq, seq, "changed nothing")
     ledger.add(Code.CHECKSUM, 1, 1, "damaged")
@@ -404,7 +404,7 @@ def test_one_code_never_floods_the_others() -> None:
 
 
 def test_neighbours_are_one_finding_beyond_those_listed_too() -> None:
-    ledger = Ledger()
+    ledger = FindingLog()
     for seq in range(0, 200, 2):
         ledger.add(Code.NO_OP, seq, seq, "changed nothing")
     for seq in (*range(300, 350), *range(400, 450)):
@@ -417,7 +417,7 @@ def test_every_finding_is_documented_with_its_severity() -> None:
     rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
     severities = {name.strip(" `"): row[2].split()[0].rstrip(";") for row in rows for name in row[1].split(",")}
     for code in Code:
-        ledger = Ledger()
+        ledger = FindingLog()
         ledger.add(code, 1, 1, "x")
         assert severities[code.value] == ledger.findings()[0].severity.value, code
 

@@ -19,7 +19,7 @@ from unspool.history.diff import fork_base
 from unspool.model.cache import BoundedCache
 from unspool.model.encoded import EncodedState
 from unspool.model.wire import decode
-from unspool.query.doctor.findings import ChainedSource, Code, Facts, Fault, Ledger, Report, Step, Touched
+from unspool.query.doctor.findings import ChainedSource, Code, Facts, Fault, FindingLog, Report, Step, Touched
 from unspool.query.doctor.structure import BlockKey
 from unspool.store import blocks
 from unspool.store.blocks import KIND_BITS, BlockColumns, part_of
@@ -128,7 +128,7 @@ def _has_time_of_file(facts: Facts) -> bool:
 class EntryChecks:
     """Looks at entries one after the other and notes what is out of order."""
 
-    def __init__(self, source: ChainedSource, ledger: Ledger) -> None:
+    def __init__(self, source: ChainedSource, ledger: FindingLog) -> None:
         """Prepare.
 
         Args:
@@ -251,7 +251,7 @@ class EntryChecks:
 class ValueChecks:
     """Decodes the values that entries store, each once, as far as a number of bytes goes."""
 
-    def __init__(self, ledger: Ledger, most: int | None) -> None:
+    def __init__(self, ledger: FindingLog, most: int | None) -> None:
         """Prepare.
 
         Args:

@@ -14,7 +14,7 @@ from unspool.codec.strategies import BlockStrategy, ChainState, FullSnapshotStra
 from unspool.errors import ConfigError, CorruptHistory, UnspoolError
 from unspool.history.history import History
 from unspool.history.stats import ChainAction, ChainCheck, ChainLimits, limits_of
-from unspool.query.doctor.findings import Code, Facts, Ledger, Severity, Step
+from unspool.query.doctor.findings import Code, Facts, FindingLog, Severity, Step
 from unspool.store.file import FileStore
 from unspool.store.layout import REPAIRED_FROM, FileConnection
 from unspool.store.recordings import Recording, TellsSettings, read_recordings
@@ -176,7 +176,7 @@ class ChainRow:
 class ChainBook:
     """Follows the entries and keeps one row for each chain."""
 
-    def __init__(self, ledger: Ledger, rules: ChainRules) -> None:
+    def __init__(self, ledger: FindingLog, rules: ChainRules) -> None:
         """Start before the first entry.
 
         Args:

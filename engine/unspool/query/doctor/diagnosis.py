@@ -37,7 +37,7 @@ from unspool.query.doctor.findings import (
     Facts,
     Fault,
     Finding,
-    Ledger,
+    FindingLog,
     Names,
     Severity,
     Step,
@@ -53,7 +53,7 @@ Span = tuple[int, int]
 """Entries, as first and last."""
 
 
-def add_source_findings(history: History, ledger: Ledger, cancelled: Cancelled) -> tuple[ChainFault, ...]:
+def add_source_findings(history: History, ledger: FindingLog, cancelled: Cancelled) -> tuple[ChainFault, ...]:
     """Tell what is wrong with the source of a history, and return it in the source's own terms.
 
     Args:
@@ -112,7 +112,7 @@ def _is_error(fault: ChainFault) -> bool:
     return severity is Severity.ERROR
 
 
-def _add_verdict(verdict: Verdict, ledger: Ledger, known: set[str]) -> None:
+def _add_verdict(verdict: Verdict, ledger: FindingLog, known: set[str]) -> None:
     """A source that could be read only in part is a finding too, where its chains did not tell the same."""
     if verdict.status is VerdictStatus.COMPLETE:
         return
@@ -276,7 +276,7 @@ def diagnose(
         rules = rules_of(())
     elif rules is None and isinstance(target, History) and not isinstance(target.store, FileStore):
         rules = rules_of_history(target)
-    ledger = Ledger()
+    ledger = FindingLog()
     stop = cancelled or _never
     doubtful: tuple[tuple[int, int], ...] = ()
     if isinstance(target, History):
@@ -296,7 +296,7 @@ def diagnose(
 
 
 def _source_of(
-    target: History | ChainedSource | str | os.PathLike[str], ledger: Ledger, cancelled: Cancelled
+    target: History | ChainedSource | str | os.PathLike[str], ledger: FindingLog, cancelled: Cancelled
 ) -> ChainedSource:
     if isinstance(target, History):
         store = target.store
@@ -313,7 +313,7 @@ def rules_for(source: ChainedSource) -> ChainRules:
 
 def examine(
     source: ChainedSource,
-    ledger: Ledger,
+    ledger: FindingLog,
     rules: ChainRules,
     *,
     values: int | None = USUAL_VALUES,

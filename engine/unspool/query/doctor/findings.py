@@ -214,7 +214,7 @@ LISTED: Final = 100
 """Findings of one code that are listed; the others are counted."""
 
 
-class Ledger:
+class FindingLog:
     """Findings in the order they come: neighbours that say the same are one, and no code floods the others."""
 
     def __init__(self) -> None:
