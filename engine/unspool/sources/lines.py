@@ -19,7 +19,7 @@ from unspool.model.values import MISSING, Value
 from unspool.sources.chains import Chains, SeqOf, examine_records
 from unspool.sources.entries import TIME_FROM_FILE, Findings, Interpreter, Progress, SourceEntry, UnusableRecord
 from unspool.sources.json_exact import BrokenText, Parsed, parse
-from unspool.sources.tailing import Line, TailedFile
+from unspool.sources.tailing import TailedFile, TailedLine
 from unspool.sources.timestamps import PLAUSIBLE_NS, to_ns
 
 _LOOKED_AT: Final = 20
@@ -266,7 +266,7 @@ class LinesReader:
         """Give entries the time at a path of their record; asked before reading."""
         self._interpreter = TimedRecords(self._interpreter, path)
 
-    def _entries(self, line: Line) -> Iterator[SourceEntry]:
+    def _entries(self, line: TailedLine) -> Iterator[SourceEntry]:
         where = f"{self._path}:{line.number} (byte {line.offset})"
         if not line.data:
             self._file.accept(line)
@@ -290,7 +290,7 @@ class LinesReader:
             self.findings.loss(where, f"the key {parsed.repeated_key!r} stands twice in one object; the last counts")
         yield from self._interpret(parsed.value, where)
 
-    def _parse(self, line: Line) -> Parsed:
+    def _parse(self, line: TailedLine) -> Parsed:
         parsed = parse(line.data.lstrip(b"\x1e"), self._limits)
         if not line.is_ended and self._follows and not isinstance(parsed.value, dict | list):
             raise BrokenText("it may still get longer")

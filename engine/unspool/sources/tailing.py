@@ -22,7 +22,7 @@ _SKIPPED_LINES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TailedLine:
     """One line.
 
     Attributes:
@@ -109,7 +109,7 @@ class TailedFile:
         """How many bytes of the file on disk have been read."""
         return 0 if self._place is None or self._place.stream.closed else position_of(self._place.stream)
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[TailedLine]:
         """Yield what is new since the last call.
 
         The caller says with `accept` that a line is dealt with; a line not accepted comes again next time.
@@ -127,7 +127,7 @@ class TailedFile:
         self._signature, self.mtime_ns, self.total_bytes = _sign(status), status.st_mtime_ns, status.st_size
         yield from self._rest(self._place)
 
-    def accept(self, line: Line) -> None:
+    def accept(self, line: TailedLine) -> None:
         """Take a line as dealt with."""
         place = self._place
         if place is not None:
@@ -184,7 +184,7 @@ class TailedFile:
         old.stream.close()
         return new
 
-    def _rest(self, place: _Place) -> Iterator[Line]:
+    def _rest(self, place: _Place) -> Iterator[TailedLine]:
         self._findings.came_right("cut")
         try:
             if not place.is_compressed:
@@ -198,7 +198,7 @@ class TailedFile:
         except OSError as error:
             raise unreadable(self.path, error) from None
 
-    def _next_line(self, place: _Place) -> Line | None:
+    def _next_line(self, place: _Place) -> TailedLine | None:
         data = place.stream.readline(self._limits.line_bytes + 1)
         size = len(data)
         if size > self._limits.line_bytes:
@@ -215,9 +215,9 @@ class TailedFile:
             return None
         if self._is_spread and data:
             return self._whole_document(place, data)
-        return Line(data, place.line + 1, place.offset, size)
+        return TailedLine(data, place.line + 1, place.offset, size)
 
-    def _whole_document(self, place: _Place, first: bytes) -> Line:
+    def _whole_document(self, place: _Place, first: bytes) -> TailedLine:
         """Return a document that begins with a line: more lines until its brackets are closed."""
         spread = Spread()
         pieces = [first]
@@ -233,7 +233,7 @@ class TailedFile:
                     f"{self.path}:{place.line + 1}: a document of more than {self._limits.line_bytes:,} bytes; "
                     f"{self._limits.told('line_bytes')}"
                 )
-        return Line(b"".join(pieces), place.line + 1, place.offset, size, len(pieces), spread.is_closed)
+        return TailedLine(b"".join(pieces), place.line + 1, place.offset, size, len(pieces), spread.is_closed)
 
 
 def _sign(status: os.stat_result) -> tuple[int, ...]:
