@@ -92,7 +92,7 @@ class Posted:
             raise Unusable(f"the patch does not fit: {error}") from None
 
 
-class Lines:
+class BodyLines:
     """The body of a request: lines, each an entry as soon as it has come."""
 
     def __init__(self, store: Posted, held: Held) -> None:
@@ -161,7 +161,7 @@ class Ingest:
         self._held = held
         self._stores: dict[str, Posted] = {}
 
-    def lines(self, name: str) -> Lines:
+    def lines(self, name: str) -> BodyLines:
         """Return what takes lines for a store.
 
         Raises:
@@ -173,4 +173,4 @@ class Ingest:
                 store = self._stores[name] = Posted(self._histories.start(name))
             except UnspoolError as error:
                 raise Refused(507, str(error)) from None
-        return Lines(store, self._held)
+        return BodyLines(store, self._held)
