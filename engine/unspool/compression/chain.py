@@ -34,7 +34,7 @@ from unspool.model.values import State, Value
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ChainLink:
     """One step of a chain, held as its strategy stores it.
 
     Attributes:
@@ -57,7 +57,7 @@ class Link:
         return self.strategy in (DeltaStrategy.COMPRESS, DeltaStrategy.NONE)
 
 
-def make_link(step: RecordedStep, state: Mapping[str, Value]) -> Link:
+def make_link(step: RecordedStep, state: Mapping[str, Value]) -> ChainLink:
     """Return a step as a link; `state` is the state it leads to."""
     record, packed = step.record, step.packed
     if packed is None or packed.strategy is DeltaStrategy.DICT:
@@ -65,13 +65,13 @@ def make_link(step: RecordedStep, state: Mapping[str, Value]) -> Link:
     changed = tuple(record.changes)
     bare = replace(record, changes={})
     if packed.strategy is DeltaStrategy.NONE:
-        return Link(bare, packed.strategy, changed, state=state)
-    return Link(bare, packed.strategy, changed, data=packed.data)
+        return ChainLink(bare, packed.strategy, changed, state=state)
+    return ChainLink(bare, packed.strategy, changed, data=packed.data)
 
 
-def link_of_record(record: DeltaRecord) -> Link:
+def link_of_record(record: DeltaRecord) -> ChainLink:
     """Return a key-wise link."""
-    return Link(record, DeltaStrategy.DICT, tuple(record.changes))
+    return ChainLink(record, DeltaStrategy.DICT, tuple(record.changes))
 
 
 class Cursor:
@@ -92,7 +92,7 @@ class Cursor:
             return self._full
         return encode_full(encode_state(self._values, "a state of the chain"))
 
-    def follow(self, link: Link) -> None:
+    def follow(self, link: ChainLink) -> None:
         """Go to the state after a link.
 
         Raises:
@@ -132,7 +132,7 @@ class Segment(DeltaLine[Mapping[str, Value]]):
         """Begin at a base; states are rebuilt through the chain's reconstructor."""
         self.first = first
         self.base = base
-        self.links: list[Link] = []
+        self.links: list[ChainLink] = []
         self.merged: DeltaRecord | None = None
         self.merged_count = 0
         self._reconstructor = reconstructor
@@ -314,7 +314,7 @@ class DeltaChain:
         self._append(make_link(step, current), current, wire)
         return _detached(step.record)
 
-    def _append(self, link: Link, current: State, wire: Mapping[str, bytes]) -> None:
+    def _append(self, link: ChainLink, current: State, wire: Mapping[str, bytes]) -> None:
         self._segments[-1].links.append(link)
         self._current, self._wire = current, wire
         self._changes += len(link.changed)

@@ -17,7 +17,7 @@ from typing import Final, Self
 from unspool.control import Back, ControlServer, ControlUnavailable, Instance, Jump, Look, Pause, Request, Resume
 from unspool.errors import UnspoolError
 from unspool.live.cells import NotOfTheAgent, state_cell
-from unspool.live.link import AgentSocket, Link
+from unspool.live.link import AgentLink, AgentSocket
 from unspool.live.processes import waits_in
 from unspool.live.taking import Taking
 from unspool.model.values import Value
@@ -127,7 +127,7 @@ class Host:
         self.program: Program | None = None
         self.statistics: Mapping[str, Value] = {}
         self.failure: UnspoolError | None = None
-        self._link: Link | None = None
+        self._link: AgentLink | None = None
         self._taking: Taking | None = None
         self._is_leaving = threading.Event()
         self._is_in = threading.Event()
@@ -235,15 +235,15 @@ class Host:
                 self._travel.close()
             self._listener.ended(str(self.statistics.get("why") or ""))
 
-    def _let_in(self) -> Link | None:
+    def _let_in(self) -> AgentLink | None:
         while not self._is_leaving.is_set():
             connection = self.door.wait(1.0)
             if connection is not None:
-                self._link = Link(connection)
+                self._link = AgentLink(connection)
                 return self._link
         return None
 
-    def _read(self, link: Link) -> None:
+    def _read(self, link: AgentLink) -> None:
         """Read until the agent leaves. The door stays open until somebody said the token: who else finds it is sent away.
 
         Raises:
@@ -351,7 +351,7 @@ class Host:
     def ask_agent(
         self, message: Mapping[str, Value], seconds: float, waiting: Callable[[], None]
     ) -> Mapping[str, Value]:
-        """See `Link.ask`.
+        """See `AgentLink.ask`.
 
         Raises:
             AgentGone: it does not answer.

@@ -146,7 +146,7 @@ class AgentSocket:
             self._scratch.close()
 
 
-class Link:
+class AgentLink:
     """A connection to an agent.
 
     One thread reads; any other one asks. What the agent sends is handed over in order.
@@ -271,4 +271,4 @@ class _Question:
 
 _PAUSE_S: Final = 0.5
 
-__all__ = ["AgentGone", "AgentSocket", "Link", "read_message"]
+__all__ = ["AgentGone", "AgentLink", "AgentSocket", "read_message"]

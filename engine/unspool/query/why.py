@@ -119,7 +119,7 @@ class Guess:
 
 
 @dataclass(slots=True)
-class Link:
+class CauseLink:
     """A value in a chain of causes, with the entry that wrote it, which is a fact, and what may explain it.
 
     Attributes:
@@ -182,7 +182,7 @@ class Why:
 
     at: int
     path: Path
-    links: tuple[Link, ...]
+    links: tuple[CauseLink, ...]
     stopped: str = ""
     looked_at: int = 0
     problems: tuple[Problem, ...] = ()
@@ -192,9 +192,9 @@ class Why:
         """Whether every link was followed to its end, and every entry on the way could be read."""
         return not self.stopped and not self.problems
 
-    def in_order(self) -> Iterator[Link]:
+    def in_order(self) -> Iterator[CauseLink]:
         """Yield every link below the one that it was reached from."""
-        below: dict[int, list[Link]] = {}
+        below: dict[int, list[CauseLink]] = {}
         for link in self.links[1:]:
             below.setdefault(link.parent or 0, []).append(link)
         pending = [self.links[0]]
@@ -203,7 +203,7 @@ class Why:
             yield link
             pending.extend(reversed(below.get(link.number, [])))
 
-    def main_line(self) -> list[Link]:
+    def main_line(self) -> list[CauseLink]:
         """Return the likeliest chain, from the value asked about to the first that nothing explains."""
         line, seen = [self.links[0]], {0}
         while True:
@@ -276,7 +276,7 @@ class _Chain:
         self._moments: dict[int, Moment] = {}
         self._written: dict[int, tuple[Path, ...]] = {}
         self._writers: dict[tuple[Path, int], _Writer] = {}
-        self._links: list[Link] = []
+        self._links: list[CauseLink] = []
         self._by_write: dict[tuple[Path, int], int] = {}
         self._pending: list[tuple[float, int]] = []
         self._looked_at = 0
@@ -308,7 +308,7 @@ class _Chain:
         return self._cancelled() or monotonic() > self._until
 
     def _link(
-        self, path: Path, at: int, parent: Link | None, sureness: float, *, is_part: bool = False
+        self, path: Path, at: int, parent: CauseLink | None, sureness: float, *, is_part: bool = False
     ) -> int | None:
         """Return the number of the link for a value as of an entry, making it where it is not there yet."""
         writer = self._writer(path, at)
@@ -323,7 +323,7 @@ class _Chain:
             self._stopped = self._stopped or f"it has {self._bounds.links} links"
             return None
         depth = 0 if parent is None else parent.depth + 1
-        link = Link(len(self._links), key[0], b"\xc0", write, depth=depth, sureness=sureness, is_part=is_part)
+        link = CauseLink(len(self._links), key[0], b"\xc0", write, depth=depth, sureness=sureness, is_part=is_part)
         link.parent = None if parent is None else parent.number
         self._links.append(link)
         self._by_write[key] = link.number
@@ -403,7 +403,7 @@ class _Chain:
         states = self._states(seq)
         return None if states is None else _Untaken(seq, *states)
 
-    def _explain(self, link: Link) -> None:
+    def _explain(self, link: CauseLink) -> None:
         write = link.write
         moment = None if write is None else self._moment(write.seq)
         if write is None or moment is None:
@@ -427,7 +427,7 @@ class _Chain:
             link.end = link.end or _ending(link)
         link.guesses = tuple(_with_doubt(guess, link.guesses, moment) for guess in link.guesses)
 
-    def _barred(self, link: Link, seq: int) -> frozenset[Path]:
+    def _barred(self, link: CauseLink, seq: int) -> frozenset[Path]:
         """Return the values that the same entry wrote and that a link explains already: they do not explain it in turn."""
         barred: set[Path] = set()
         pending = [link.number]
@@ -440,7 +440,7 @@ class _Chain:
                     pending.append(other.number)
         return frozenset(barred)
 
-    def _guesses(self, link: Link, goal: Goal, moment: Moment) -> list[tuple[Weighed, float, Evidence]]:
+    def _guesses(self, link: CauseLink, goal: Goal, moment: Moment) -> list[tuple[Weighed, float, Evidence]]:
         """Return what may explain a value, with how sure each is."""
         found = weigh(moment, goal)
         nothing = _NOTHING * _from_nowhere(goal)
@@ -499,7 +499,7 @@ class _Chain:
         follows = entry.parent_seq if entry.part is None or atom in entry.part else seq - 1
         return seq if follows is None else follows
 
-    def _told(self, link: Link, moment: Moment, weighed: Weighed, sureness: float, evidence: Evidence,
+    def _told(self, link: CauseLink, moment: Moment, weighed: Weighed, sureness: float, evidence: Evidence,
               *, followed: bool) -> Guess:  # fmt: skip
         """Make a guess of a formula, and links of what it names where it is followed."""
         wanted: list[tuple[Path, bool]] = []
@@ -516,7 +516,7 @@ class _Chain:
         reasons = tuple(_reasons(link, weighed, evidence))
         return Guess(weighed.formula, sureness, reasons, tuple(sources), len(wanted) - len(sources))
 
-    def _follow(self, link: Link, moment: Moment, path: Path, before: bool, sureness: float) -> int | None:
+    def _follow(self, link: CauseLink, moment: Moment, path: Path, before: bool, sureness: float) -> int | None:
         as_of = self._as_of(path, moment.seq, before=before)
         return None if before and as_of == moment.seq else self._link(path, as_of, link, sureness)
 
@@ -532,7 +532,7 @@ class _Chain:
             others.sort(key=lambda path: -(write.seq if (write := latest.get(path)) is not None else -1))
         return mine + others
 
-    def _follow_parts(self, link: Link, write: PathWrite) -> None:
+    def _follow_parts(self, link: CauseLink, write: PathWrite) -> None:
         """Go on with the parts of a list or object that the entry wrote: that it wrote them is a fact."""
         found: list[Path] = []
         for part in differences(write.old_bytes, write.new_bytes, link.path, self._history.identity):
@@ -577,7 +577,7 @@ def _bits(encoded: bytes) -> float:
     return information(decode(encoded))
 
 
-def _ending(link: Link) -> str:
+def _ending(link: CauseLink) -> str:
     if _bits(link.encoded) > _TRIVIAL and any(guess.sureness >= _LEAST_FOLLOWED for guess in link.guesses):
         return "" if link.guesses[0].formula.terms else "counted on from the value before"
     if _bits(link.encoded) <= _TRIVIAL:
@@ -585,14 +585,14 @@ def _ending(link: Link) -> str:
     return "nothing in that entry explains it" + (" surely enough" if link.guesses else "")
 
 
-def _short(link: Link) -> str:
+def _short(link: CauseLink) -> str:
     value = link.value
     return (
         repr(value) if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)[:20]
     )
 
 
-def _reasons(link: Link, weighed: Weighed, evidence: Evidence) -> Iterator[str]:
+def _reasons(link: CauseLink, weighed: Weighed, evidence: Evidence) -> Iterator[str]:
     """Yield what speaks for a guess, and against it."""
     if weighed.known and all(known.written and not known.before for known in weighed.known):
         yield "written in the same entry, so either may come from the other"
@@ -623,4 +623,4 @@ def _with_doubt(guess: Guess, guesses: tuple[Guess, ...], moment: Moment) -> Gue
     return replace(guess, reasons=tuple(reasons))
 
 
-__all__ = ["Bounds", "Guess", "Link", "Source", "Why", "why"]
+__all__ = ["Bounds", "CauseLink", "Guess", "Source", "Why", "why"]

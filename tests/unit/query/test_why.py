@@ -17,7 +17,7 @@ from unspool.model.keys import Path
 from unspool.model.values import strict_equal
 from unspool.query.errors import PathNotFound, QuestionError
 from unspool.query.shape import shape
-from unspool.query.why import Bounds, Link, Why, why
+from unspool.query.why import Bounds, CauseLink, Why, why
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
 
@@ -33,7 +33,7 @@ def value_at(state: Any, path: Path) -> Any:
     return state
 
 
-def link_of(found: Why, step: Step) -> Link | None:
+def link_of(found: Why, step: Step) -> CauseLink | None:
     return next(
         (one for one in found.links if one.path == step.path and one.write and one.write.seq == step.seq), None
     )

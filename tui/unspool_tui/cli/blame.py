@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.query.blame import Blame
     from unspool.query.path_writes import PathWrite, Writes
-    from unspool.query.why import Guess, Link, Source, Why
+    from unspool.query.why import CauseLink, Guess, Source, Why
 
 _MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "dim", "older": "dim"}
 
@@ -274,7 +274,7 @@ def why_shape(found: Why, history: History) -> dict[str, Value]:
     }
 
 
-def _link_shape(link: Link, history: History) -> dict[str, Value]:
+def _link_shape(link: CauseLink, history: History) -> dict[str, Value]:
     shape: dict[str, Value] = {
         "link": link.number,
         "path": format_path(link.path),
@@ -343,7 +343,7 @@ def _remedy(found: Why) -> str:
     return "; --links and --seconds raise that" if is_bound else ""
 
 
-def _told(link: Link, history: History, source: str) -> Iterator[tuple[str, str]]:
+def _told(link: CauseLink, history: History, source: str) -> Iterator[tuple[str, str]]:
     """Yield what is known of a link and what is guessed, with the role of each line."""
     if link.write is not None:
         entry = history[link.write.seq]
@@ -369,7 +369,7 @@ def _linked(sources: tuple[Source, ...]) -> str:
     return f" {' '.join(numbers)}" if numbers else ""
 
 
-def _command(link: Link, parent_seq: int | None, source: str) -> str:
+def _command(link: CauseLink, parent_seq: int | None, source: str) -> str:
     """Return the command that shows the entry of a link."""
     seq = 0 if link.write is None else link.write.seq
     if parent_seq is None:

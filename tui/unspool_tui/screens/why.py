@@ -17,7 +17,7 @@ from unspool_tui.screens.page import Page
 from unspool_tui.view import moves
 
 if TYPE_CHECKING:
-    from unspool.query.why import Guess, Link, Why
+    from unspool.query.why import CauseLink, Guess, Why
     from unspool_tui.screens.protocols import HistoryScreen
 
 _INDENT: Final = 2
@@ -82,7 +82,7 @@ def why_rows(found: Why) -> list[WhyRow]:
     return rows
 
 
-def _link_row(link: Link) -> Row:
+def _link_row(link: CauseLink) -> Row:
     is_older = link.write is not None and link.write.kind.value == "older"
     doubt = "" if link.write is None or link.write.certain or is_older else "?"
     seq = "unknown" if link.write is None else f"{'<=' if is_older else ''}#{link.write.seq:,}{doubt}"

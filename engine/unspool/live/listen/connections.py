@@ -97,7 +97,7 @@ class Talk(Protocol):
         """Learn that the connection is gone."""
 
 
-class Link(Protocol):
+class WebSocketLink(Protocol):
     """The way to the other side of a WebSocket."""
 
     def send(self, text: str) -> bool:
@@ -114,7 +114,7 @@ class Routes(Protocol):
             Refused: it is not answered.
         """
 
-    def talk(self, asked: Asked, link: Link) -> Talk:
+    def talk(self, asked: Asked, link: WebSocketLink) -> Talk:
         """Return our side of a WebSocket.
 
         Raises:
@@ -426,7 +426,7 @@ class _Socket:
         self._pieces, self._size, self._began = [], 0, None
 
     def send(self, text: str) -> bool:
-        """See `Link`."""
+        """See `WebSocketLink`."""
         is_read = self._transport.get_write_buffer_size() <= _MOST_UNREAD_BYTES
         if self._transport.is_closing() or not is_read:
             return False

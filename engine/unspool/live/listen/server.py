@@ -14,7 +14,7 @@ import msgspec
 
 from unspool.errors import ConfigError
 from unspool.live.listen import socketcluster
-from unspool.live.listen.connections import Body, Connections, Held, Link, Response, Talk, listening
+from unspool.live.listen.connections import Body, Connections, Held, Response, Talk, WebSocketLink, listening
 from unspool.live.listen.gate import Asked, Gate, Refused
 from unspool.live.listen.histories import Histories, Kept
 from unspool.live.listen.ingest import PREFIX, Ingest
@@ -163,7 +163,7 @@ class Listener:
             raise Refused(405, "Lines are sent with POST.")
         return self._ingest.lines(name)
 
-    def talk(self, asked: Asked, link: Link) -> Talk:
+    def talk(self, asked: Asked, link: WebSocketLink) -> Talk:
         """See `Routes`."""
         if asked.path == socketcluster.PATH:
             return socketcluster.Remote(link, self._remotes)

@@ -18,7 +18,7 @@ from unspool.live.listen.app_store import (
     value_of,
     value_of_bytes,
 )
-from unspool.live.listen.connections import Link
+from unspool.live.listen.connections import WebSocketLink
 from unspool.live.listen.gate import Refused
 from unspool.live.listen.histories import Histories
 from unspool.model.entries import Entry
@@ -252,7 +252,7 @@ def _action_of(entry: Entry) -> dict[str, Value]:
 class ShimPage:
     """One page or process with the stand-in; it may have several stores."""
 
-    def __init__(self, link: Link, histories: Histories) -> None:
+    def __init__(self, link: WebSocketLink, histories: Histories) -> None:
         self.is_settled = False
         self._link = link
         self._histories = histories

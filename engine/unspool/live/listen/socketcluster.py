@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from unspool.errors import UnspoolError
-from unspool.live.listen.connections import Link
+from unspool.live.listen.connections import WebSocketLink
 from unspool.live.listen.gate import Refused
 from unspool.live.listen.histories import Histories
 from unspool.live.listen.redux_store import ReduxStore, Remembered
@@ -47,7 +47,7 @@ class Remotes:
 class Remote:
     """One app that speaks the protocol; it may have several stores."""
 
-    def __init__(self, link: Link, remotes: Remotes) -> None:
+    def __init__(self, link: WebSocketLink, remotes: Remotes) -> None:
         self._remotes = remotes
         self.is_settled = False
         self._link = link

@@ -33,7 +33,7 @@ from unspool.sources.formats.langgraph_timeline import (
     stored_values,
 )
 from unspool.sources.json_exact import BrokenText, parse
-from unspool.store.postgres.connection import Link, Target, parse_target
+from unspool.store.postgres.connection import ServerConnection, Target, parse_target
 from unspool.store.postgres.reading import Pulse
 from unspool.store.postgres.tables import has_tables
 
@@ -80,7 +80,7 @@ class PostgresCheckpointReader:
         chosen, self._chosen = selection(select, "%s")
         self._where = chosen
         self._keys = _KEYS.format(chosen=chosen)
-        self._link = Link(target, read_only=True)
+        self._link = ServerConnection(target, read_only=True)
         self._pulse: Pulse | None = None
         self._values: dict[Key, tuple[str, Value]] = {}
         """The newest value of each channel that was read, with its version; most checkpoints change a few."""
@@ -228,7 +228,7 @@ def holds_histories(address: str) -> bool:
     target = parse_target(address)
     if target.history is not None:
         return True
-    link = Link(target, read_only=True)
+    link = ServerConnection(target, read_only=True)
     try:
         has_checkpoints = link.fetch("SELECT to_regclass('checkpoints')")[0][0] is not None
         return not has_checkpoints and link.ask(has_tables)
@@ -244,7 +244,7 @@ def checkpoint_choices(address: str) -> tuple[Choice, ...]:
     """
     if holds_histories(address):
         return ()
-    link = Link(parse_target(address), read_only=True)
+    link = ServerConnection(parse_target(address), read_only=True)
     try:
         return by_thread((str(thread), str(name), count) for thread, name, count in link.fetch(_PARTS))
     finally:

@@ -227,7 +227,7 @@ class BadAddress(UnreadableSource):
     """An address that libpq cannot read."""
 
 
-class Link:
+class ServerConnection:
     """A connection in autocommit mode; safe to use from several threads.
 
     Attributes:

@@ -15,7 +15,7 @@ from unspool.files.leftovers import ScratchFolder
 from unspool.model.entries import ChangeKind, Entry, EntryKind
 from unspool.store.atom_totals import empty_tally
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS
-from unspool.store.postgres.connection import Link, Target, load_driver, parse_target
+from unspool.store.postgres.connection import ServerConnection, Target, load_driver, parse_target
 from unspool.store.postgres.tables import (
     FACTS,
     NEWEST,
@@ -54,7 +54,7 @@ _PATIENCE_S: Final = 1.0
 class PostgresStore:
     """Entries as rows; see `unspool.store.postgres.tables`. Safe to use from several threads; never writes."""
 
-    def __init__(self, link: Link, history: int, history_id: str, shown: str) -> None:
+    def __init__(self, link: ServerConnection, history: int, history_id: str, shown: str) -> None:
         """Use `open` instead."""
         self._link = link
         self._history = history
@@ -88,7 +88,7 @@ class PostgresStore:
     @classmethod
     def at(cls, target: Target, *, silence_s: float | None = None) -> PostgresStore:
         """Open a history whose address was taken apart already; see `open`, and `connect` for `silence_s`."""
-        link = Link(target, read_only=True, silence_s=silence_s)
+        link = ServerConnection(target, read_only=True, silence_s=silence_s)
         try:
             history, history_id = link.ask(lambda connection: find_history(connection, target))
             return cls(link, history, history_id, target.shown)
@@ -353,10 +353,10 @@ class Pulse:
     def _work(self) -> None:
         driver = load_driver()
         settings = () if self._channel is None else (f"LISTEN {self._channel}",)
-        link: Link | None = None
+        link: ServerConnection | None = None
         while not self._is_stopping.is_set():
             try:
-                link = link or Link(self._target, read_only=True, settings=settings)
+                link = link or ServerConnection(self._target, read_only=True, settings=settings)
                 self._look(link)
                 self._wait(link)
             except (UnspoolError, driver.Error):
@@ -365,14 +365,14 @@ class Pulse:
         if link is not None:
             link.close()
 
-    def _look(self, link: Link) -> None:
+    def _look(self, link: ServerConnection) -> None:
         now = link.fetch(*self._fingerprint)
         if now != self._seen:
             self._seen = now
             with contextlib.suppress(OSError), self.path.open("ab") as stream:
                 stream.write(b".")
 
-    def _wait(self, link: Link) -> None:
+    def _wait(self, link: ServerConnection) -> None:
         """Return when it is time to look again."""
         if self._channel is None:
             self._is_stopping.wait(LOOK_S)

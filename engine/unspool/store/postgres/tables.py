@@ -25,7 +25,7 @@ from unspool.errors import CorruptHistory, NewerSchema, UnreadableSource
 from unspool.model import wire
 from unspool.store.blocks import Row, unpack_postings
 from unspool.store.layout_1 import checked_row
-from unspool.store.postgres.connection import Link, Target
+from unspool.store.postgres.connection import ServerConnection, Target
 from unspool.store.recordings import KEY as IDENTITY
 from unspool.store.recordings import Recording, identity_in, identity_row, recordings_among, rows_for
 
@@ -353,12 +353,12 @@ def _damaged(seq: int) -> CorruptHistory:
     )
 
 
-def recordings_of(link: Link, history: int) -> tuple[Recording, ...]:
+def recordings_of(link: ServerConnection, history: int) -> tuple[Recording, ...]:
     """Return with which settings a history was recorded, in the order of entries."""
     return recordings_among(link.fetch(_READ, (history,)))
 
 
-def identity_of(link: Link, history: int) -> dict[str, str]:
+def identity_of(link: ServerConnection, history: int) -> dict[str, str]:
     """Return the identity keys that a history was told to compare its lists by."""
     return identity_in(dict(link.fetch(_READ, (history,))).get(IDENTITY, ""))
 
