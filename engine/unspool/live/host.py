@@ -55,7 +55,7 @@ class WatchableObject:
     place: str
 
 
-class Listener:
+class ProgramListener:
     """Hears of what happens; each method is called in the host's thread, and does nothing unless it is overridden."""
 
     def began(self, host: Host) -> None:
@@ -108,7 +108,7 @@ class Host:
         entries: how many entries were recorded.
     """
 
-    def __init__(self, recorder: Recorder, file: Path, listener: Listener, *, user: int | None = None) -> None:
+    def __init__(self, recorder: Recorder, file: Path, listener: ProgramListener, *, user: int | None = None) -> None:
         """Open the door; nothing is read before `start`.
 
         Args:
@@ -506,4 +506,4 @@ def _places(given: Value) -> list[str]:
     return [": ".join(map(str, item)) if isinstance(item, list) else str(item) for item in given]
 
 
-__all__ = ["Host", "Listener", "Program", "Travel", "WatchableObject"]
+__all__ = ["Host", "Program", "ProgramListener", "Travel", "WatchableObject"]

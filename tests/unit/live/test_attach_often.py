@@ -13,7 +13,7 @@ from support.waiting import wait_until
 from unspool import Recorder
 from unspool.live import agent_source, attach_text
 from unspool.live.attach import Attachment
-from unspool.live.host import Host, Listener
+from unspool.live.host import Host, ProgramListener
 from unspool.live.inject import NotInjected
 from unspool.live.launch import Wanted
 
@@ -47,7 +47,7 @@ def service(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def attach_once(pid: int, file: Path) -> None:
     attachment = Attachment(pid)
-    with Host(Recorder(file, on_error="raise"), file, Listener(), user=attachment.user) as host:
+    with Host(Recorder(file, on_error="raise"), file, ProgramListener(), user=attachment.user) as host:
         agent = host.door.put("agent.py", agent_source())
         config = Wanted(watch=("CART",)).to_config(host.door.place, host.door.token, attachment.folder)
         host.start()
@@ -101,7 +101,7 @@ def test_a_few_times_leave_threads_and_files_as_they_were(service: subprocess.Po
 def test_a_second_recording_does_not_disturb_the_first(service: subprocess.Popen[bytes], tmp_path: Path) -> None:
     file = tmp_path / "first.unspool"
     attachment = Attachment(service.pid)
-    with Host(Recorder(file, on_error="raise"), file, Listener()) as host:
+    with Host(Recorder(file, on_error="raise"), file, ProgramListener()) as host:
         agent = host.door.put("agent.py", agent_source())
         config = Wanted(watch=("CART",)).to_config(host.door.place, host.door.token, attachment.folder)
         host.start()

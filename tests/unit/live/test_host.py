@@ -12,11 +12,11 @@ import pytest
 from support.fake_agent import SITE, START, FakeAgent, step
 from unspool import Recorder, open_history
 from unspool.control import ControlClient, TravelRefused
-from unspool.live.host import Host, Listener, WatchableObject
+from unspool.live.host import Host, ProgramListener, WatchableObject
 from unspool.model.entries import CONTEXT, PASSED_OVER
 
 
-class Heard(Listener):
+class Heard(ProgramListener):
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
         self.names: list[WatchableObject] = []

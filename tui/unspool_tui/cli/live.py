@@ -21,7 +21,7 @@ import click
 from unspool.errors import ConfigError, UnspoolError
 from unspool.live import agent_source, attach_text
 from unspool.live.attach import Attachment
-from unspool.live.host import Host, Listener, WatchableObject
+from unspool.live.host import Host, ProgramListener, WatchableObject
 from unspool.live.launch import Wanted, code_of, command_line, folder_of, name_of, signals_passed_on, start
 from unspool.live.processes import Process, processes
 from unspool.live.sampling import py_spy
@@ -124,7 +124,7 @@ def _wanted(function: Callable[..., int | None]) -> Callable[..., int | None]:
     return decorated
 
 
-class _Words(Listener):
+class _Words(ProgramListener):
     """Says what the host hears on standard error."""
 
     def __init__(self, quiet: bool, again: str, over: threading.Event | None) -> None:
