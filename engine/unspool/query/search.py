@@ -88,7 +88,7 @@ class Hit:
         }
 
 
-class Look(Protocol):
+class EntryMatcher(Protocol):
     """Tells what of an entry matches.
 
     Attributes:
@@ -128,7 +128,7 @@ class TextLook:
         """Values of atoms that hold nothing of what is looked for."""
 
     def hits(self, seq: int, old: Wire, new: Wire) -> list[Hit]:
-        """See `Look.hits`; a key or path on the way to several changes is told once."""
+        """See `EntryMatcher.hits`; a key or path on the way to several changes is told once."""
         found: list[Hit] = []
         places: dict[Path, _Place] = {(): _TOP}
         for atom, value in new.items():
@@ -220,7 +220,7 @@ class ResultLook:
         self._atom = next(iter(reads)) if reads is not None and len(reads) == 1 else ""
 
     def hits(self, seq: int, old: Wire, new: Wire) -> list[Hit]:
-        """See `Look.hits`."""
+        """See `EntryMatcher.hits`."""
         reads = self._expression.reads
         if old and reads is not None and all(old.get(atom) == new.get(atom) for atom in reads):
             return []
@@ -366,7 +366,7 @@ class ChangeLook:
     """Looks for entries at which a question about changes holds.
 
     Attributes:
-        needs_before: see `Look`.
+        needs_before: see `EntryMatcher`.
     """
 
     def __init__(self, history: History, question: ChangeQuestion) -> None:
@@ -383,7 +383,7 @@ class ChangeLook:
         self.last: bool | None = None
 
     def hits(self, seq: int, old: Wire, new: Wire) -> list[Hit]:
-        """See `Look.hits`."""
+        """See `EntryMatcher.hits`."""
         answer = self._question.ask(self._history, seq, old, new)
         self.asked += 1
         if answer.failure:
@@ -463,7 +463,7 @@ class Search:
     def __init__(
         self,
         history: History,
-        look: Look,
+        look: EntryMatcher,
         *,
         start: int = 0,
         stop: int | None = None,
@@ -595,7 +595,7 @@ def search(
     )
 
 
-def _looking(history: History, query: Asked) -> tuple[Look, Callable[[], tuple[str, ...]]]:
+def _looking(history: History, query: Asked) -> tuple[EntryMatcher, Callable[[], tuple[str, ...]]]:
     """Return what looks for a query, and what tells which parts of it can hardly be meant."""
     if isinstance(query, str):
         return TextLook(TextQuery(query), history.identity), tuple
