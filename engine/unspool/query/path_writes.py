@@ -41,7 +41,7 @@ class Outcome(Enum):
     ABSENT = "absent"
 
 
-class Mark(NamedTuple):
+class RecordMark(NamedTuple):
     """What tells a record of a list from the others.
 
     Attributes:
@@ -86,7 +86,7 @@ class Tracker:
         self._steps: list[Step] = list(path[1:])
         self._identity = identity
         self._levels: list[_Level] = []
-        self._marks: dict[int, Mark] = {}
+        self._marks: dict[int, RecordMark] = {}
         self.lost = False
         """Whether the value is gone for good: it was an item of a list and nothing would tell that it came back."""
         self._levels = self._walk(value, back=True)[0]
@@ -199,7 +199,7 @@ def _paired(here: Sequence[bytes], index: int, there: Sequence[bytes], key: str 
     return sources.index(index) if index in sources else None
 
 
-def _mark(items: Sequence[bytes], index: int, key: str | None) -> Mark | None:
+def _mark(items: Sequence[bytes], index: int, key: str | None) -> RecordMark | None:
     """Return what tells a record of a list from the others, if anything does."""
     fields = record_of(items[index])
     if fields is None:
@@ -209,7 +209,7 @@ def _mark(items: Sequence[bytes], index: int, key: str | None) -> Mark | None:
         if value is not None and shape_of(value) in (Shape.TEXT, Shape.LEAF):
             same = sum(_field(item, name) == value for item in items)
             if same == 1:
-                return Mark(name, value)
+                return RecordMark(name, value)
     return None
 
 

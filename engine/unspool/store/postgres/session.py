@@ -26,7 +26,7 @@ from unspool.store.postgres.tables import (
     LOCK_SPACE,
     NEWEST,
     Gap,
-    Mark,
+    ShippingMark,
     allow_notes,
     begin_history,
     channel_of,
@@ -143,9 +143,9 @@ class Session:
         self._numbers = {bytes(name).decode("utf-8", "surrogatepass"): number for number, name in rows}
         self.marks = marks_of(connection, history)
 
-    def mark(self, lane: str) -> Mark:
+    def mark(self, lane: str) -> ShippingMark:
         """Return how far a lane was shipped."""
-        return self.marks.get(lane) or Mark()
+        return self.marks.get(lane) or ShippingMark()
 
     def state(self, seq: int) -> dict[str, bytes] | None:
         """Return the state at an entry that was committed, as wire forms by atom; None where it does not read.
@@ -256,11 +256,11 @@ class Session:
             self._ask(lambda: drop_mark(self._connection, self.history, lane))
             del self.marks[lane]
 
-    def _move(self, lane: str, mark: Mark) -> None:
+    def _move(self, lane: str, mark: ShippingMark) -> None:
         if not move_mark(self._connection, self.history, lane, self.marks.get(lane), mark):
             raise UnreadableSource(f"{self._target.shown}: another process shipped the same entries; it goes on")
 
-    def _moved(self, lane: str, mark: Mark, count: int) -> None:
+    def _moved(self, lane: str, mark: ShippingMark, count: int) -> None:
         self.marks[lane] = mark
         self.count = count
 

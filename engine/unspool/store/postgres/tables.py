@@ -104,7 +104,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ShippingMark:
     """How far the entries of a lane were shipped, kept in the transaction that stored them.
 
     Attributes:
@@ -121,12 +121,12 @@ class Mark:
             return None
         return next((number + place - first for first, number in reversed(self.runs) if first <= place), None)
 
-    def moved(self, stop: int, number: int) -> Mark:
+    def moved(self, stop: int, number: int) -> ShippingMark:
         """Return the mark after entries up to place `stop` were given the numbers from `number` on."""
         previous = self.number_of(self.next - 1)
         follows = previous is not None and previous + 1 == number
         runs = self.runs if follows else (*self.runs[-_RUNS:], (self.next, number))
-        return Mark(stop, runs)
+        return ShippingMark(stop, runs)
 
 
 _RUNS: Final = 63
@@ -240,18 +240,18 @@ def note_gap(connection: Any, history: int, gap: Gap) -> None:
     connection.execute(_KEEP, (history, f"{_GAP}{gap.first}", value))
 
 
-def marks_of(connection: Any, history: int) -> dict[str, Mark]:
+def marks_of(connection: Any, history: int) -> dict[str, ShippingMark]:
     """Return how far each lane was shipped, by its name."""
     query = "SELECT key, value FROM unspool.note WHERE history = %s AND key LIKE 'shipped:%%'"
-    marks: dict[str, Mark] = {}
+    marks: dict[str, ShippingMark] = {}
     for key, value in connection.execute(query, (history,)).fetchall():
         said = json.loads(value)
         runs = tuple((place, number) for place, number in said["runs"])
-        marks[key.removeprefix(_MARK)] = Mark(said["next"], runs)
+        marks[key.removeprefix(_MARK)] = ShippingMark(said["next"], runs)
     return marks
 
 
-def move_mark(connection: Any, history: int, lane: str, old: Mark | None, new: Mark) -> bool:
+def move_mark(connection: Any, history: int, lane: str, old: ShippingMark | None, new: ShippingMark) -> bool:
     """Move a lane's mark on, unless somebody else did; return whether it was still the old one.
 
     Raises:
@@ -274,7 +274,7 @@ def drop_mark(connection: Any, history: int, lane: str) -> None:
     connection.execute(_DROP, (history, f"{_MARK}{lane}"))
 
 
-def _mark_text(mark: Mark) -> str:
+def _mark_text(mark: ShippingMark) -> str:
     return json.dumps({"next": mark.next, "runs": mark.runs})
 
 
