@@ -29,7 +29,7 @@ from unspool.query.path_writes import PathWrite, WriteKind, follow_back
 from unspool.query.reading import StateReader
 from unspool.query.value_parts import differences, find, leaves
 from unspool.query.why_evidence import Evidence, evidence_for
-from unspool.query.why_formulas import Formula, FormulaKind, Moment, members_of, number_of, written_by
+from unspool.query.why_formulas import Formula, FormulaKind, FormulaMoment, members_of, number_of, written_by
 from unspool.query.why_guesses import Goal, Weighed, information, number_bits, weigh
 
 _REFINED: Final = 6
@@ -273,7 +273,7 @@ class _Chain:
         self._cancelled = cancelled
         self._until = monotonic() + bounds.seconds
         self._reader = StateReader(history, skip_damaged=skip_damaged)
-        self._moments: dict[int, Moment] = {}
+        self._moments: dict[int, FormulaMoment] = {}
         self._written: dict[int, tuple[Path, ...]] = {}
         self._writers: dict[tuple[Path, int], _Writer] = {}
         self._links: list[CauseLink] = []
@@ -362,13 +362,13 @@ class _Chain:
             self._writers[path, at] = known
         return known
 
-    def _moment(self, seq: int) -> Moment | None:
+    def _moment(self, seq: int) -> FormulaMoment | None:
         if seq not in self._moments:
             states = self._states(seq)
             if states is None:
                 return None
             lately = Counter(self._written_before(seq))
-            self._moments[seq] = moment = Moment(seq, states[0], states[1], self._history.identity, lately)
+            self._moments[seq] = moment = FormulaMoment(seq, states[0], states[1], self._history.identity, lately)
             self._looked_at += moment.looked_at
         return self._moments[seq]
 
@@ -396,7 +396,7 @@ class _Chain:
             before = None if last is None else fork_base(last, before, entry.part)
         return None if after is None or before is None else (dict(before), dict(after))
 
-    def _states_at(self, seq: int) -> Moment | None:
+    def _states_at(self, seq: int) -> FormulaMoment | None:
         """Return the states before and after an entry without taking them apart."""
         if seq in self._moments or self._is_late():
             return self._moments.get(seq)
@@ -440,7 +440,7 @@ class _Chain:
                     pending.append(other.number)
         return frozenset(barred)
 
-    def _guesses(self, link: CauseLink, goal: Goal, moment: Moment) -> list[tuple[Weighed, float, Evidence]]:
+    def _guesses(self, link: CauseLink, goal: Goal, moment: FormulaMoment) -> list[tuple[Weighed, float, Evidence]]:
         """Return what may explain a value, with how sure each is."""
         found = weigh(moment, goal)
         nothing = _NOTHING * _from_nowhere(goal)
@@ -464,7 +464,7 @@ class _Chain:
         sure.sort(key=lambda one: -one[1])
         return [one for one in sure[:_TOLD] if one[1] >= _LEAST_TOLD]
 
-    def _age(self, weighed: Weighed, moment: Moment) -> float:
+    def _age(self, weighed: Weighed, moment: FormulaMoment) -> float:
         """Return what counts against a formula because of how long ago its values were set; at least 1."""
         age = 1.0
         for known in weighed.known:
@@ -499,7 +499,7 @@ class _Chain:
         follows = entry.parent_seq if entry.part is None or atom in entry.part else seq - 1
         return seq if follows is None else follows
 
-    def _told(self, link: CauseLink, moment: Moment, weighed: Weighed, sureness: float, evidence: Evidence,
+    def _told(self, link: CauseLink, moment: FormulaMoment, weighed: Weighed, sureness: float, evidence: Evidence,
               *, followed: bool) -> Guess:  # fmt: skip
         """Make a guess of a formula, and links of what it names where it is followed."""
         wanted: list[tuple[Path, bool]] = []
@@ -516,11 +516,13 @@ class _Chain:
         reasons = tuple(_reasons(link, weighed, evidence))
         return Guess(weighed.formula, sureness, reasons, tuple(sources), len(wanted) - len(sources))
 
-    def _follow(self, link: CauseLink, moment: Moment, path: Path, before: bool, sureness: float) -> int | None:
+    def _follow(
+        self, link: CauseLink, moment: FormulaMoment, path: Path, before: bool, sureness: float
+    ) -> int | None:
         as_of = self._as_of(path, moment.seq, before=before)
         return None if before and as_of == moment.seq else self._link(path, as_of, link, sureness)
 
-    def _column(self, pattern: Path, moment: Moment, *, before: bool) -> list[Path]:
+    def _column(self, pattern: Path, moment: FormulaMoment, *, before: bool) -> list[Path]:
         """Return the members of a column: what the entry wrote first, then what was written last."""
         places = [path for path, _ in members_of(moment.state(before=before), pattern)]
         written = {known.path for known in moment.values if known.written and known.before is before}
@@ -550,7 +552,7 @@ class _Chain:
             link.end = "nothing in that entry explains it"
 
 
-class _Untaken(Moment):
+class _Untaken(FormulaMoment):
     """The states before and after an entry, not taken apart."""
 
     def __init__(self, seq: int, before: dict[str, bytes], after: dict[str, bytes]) -> None:
@@ -611,7 +613,7 @@ def _reasons(link: CauseLink, weighed: Weighed, evidence: Evidence) -> Iterator[
         yield "the factor is none of the state"
 
 
-def _with_doubt(guess: Guess, guesses: tuple[Guess, ...], moment: Moment) -> Guess:
+def _with_doubt(guess: Guess, guesses: tuple[Guess, ...], moment: FormulaMoment) -> Guess:
     """Return a guess with what makes it doubtful beside the others."""
     others = [other for other in guesses if other is not guess and other.sureness >= guess.sureness * 0.5]
     reasons = list(guess.reasons)

@@ -12,7 +12,16 @@ from unspool.model.keys import Path, Step
 from unspool.model.paths import child_of, parts_inside
 from unspool.model.wire import decode
 from unspool.query.path_writes import PathWrite, WriteKind
-from unspool.query.why_formulas import Formula, FormulaKind, Moment, Term, is_near, members_of, number_of, patterns_of
+from unspool.query.why_formulas import (
+    Formula,
+    FormulaKind,
+    FormulaMoment,
+    Term,
+    is_near,
+    members_of,
+    number_of,
+    patterns_of,
+)
 from unspool.query.why_guesses import Goal, Weighed, information, number_bits
 
 _RECORDS: Final = 6
@@ -54,13 +63,15 @@ class Evidence:
     trust: float = 1.0
 
 
-MomentAt = Callable[[int], Moment | None]
+MomentAt = Callable[[int], FormulaMoment | None]
 """Gives the states before and after an entry; None where they cannot be read or the time is over."""
 WritesOf = Callable[[Path], Iterator[PathWrite]]
 """Gives the writes of a value before the entry, newest first."""
 
 
-def evidence_for(weighed: Weighed, goal: Goal, moment: Moment, writes_of: WritesOf, states_at: MomentAt) -> Evidence:
+def evidence_for(
+    weighed: Weighed, goal: Goal, moment: FormulaMoment, writes_of: WritesOf, states_at: MomentAt
+) -> Evidence:
     """Look at other places where a formula should hold.
 
     Args:
@@ -113,7 +124,7 @@ def _worth(holds: bool, bits: float, most: float) -> float:
     return float(2 ** min(bits * _BELIEF, most)) if holds else _AGAINST
 
 
-def _elsewhere(formula: Formula, goal: Goal, moment: Moment) -> Iterator[tuple[bool, float]]:
+def _elsewhere(formula: Formula, goal: Goal, moment: FormulaMoment) -> Iterator[tuple[bool, float]]:
     """Yield whether a formula within one record gives the same field of other records."""
     size = _record_size(goal.path)
     record = goal.path[:size]
@@ -143,14 +154,14 @@ def _record_size(path: Path) -> int:
     return len(path) - 1 if len(path) > 2 else 0
 
 
-def _other_steps(moment: Moment, record: Path) -> Iterator[Step]:
+def _other_steps(moment: FormulaMoment, record: Path) -> Iterator[Step]:
     holder = _at(moment, record[:-1])
     parts = None if holder is None else parts_inside(holder)
     steps = parts if isinstance(parts, dict) else range(len(parts or ()))
     yield from (step for step in steps if step != record[-1])
 
 
-def _at(moment: Moment, path: Path) -> bytes | None:
+def _at(moment: FormulaMoment, path: Path) -> bytes | None:
     value = moment.after.get(str(path[0])) if path else None
     for step in path[1:]:
         found = None if value is None else child_of(value, step)
@@ -202,7 +213,7 @@ def _is_copy(formula: Formula) -> bool:
     return formula.kind in (FormulaKind.COPY, FormulaKind.ELEMENT, FormulaKind.MOVE)
 
 
-def _among_alike(formula: Formula, write: PathWrite, states: Moment) -> int:
+def _among_alike(formula: Formula, write: PathWrite, states: FormulaMoment) -> int:
     """Return among how many values alike (the same field of other records) one gives what a write set; 0 for none."""
     (term,) = formula.terms
     wanted = None if write.new_bytes is None else number_of(write.new_bytes)

@@ -60,7 +60,7 @@ class Known:
     length: int = -1
 
 
-class Moment:
+class FormulaMoment:
     """What was there when an entry was made."""
 
     def __init__(
@@ -454,8 +454,8 @@ def term_of(known: Known, sign: int = 1) -> Term:
 __all__ = [
     "MOST_VALUES",
     "STAR",
+    "FormulaMoment",
     "Known",
-    "Moment",
     "as_number",
     "decimals_of",
     "members_of",

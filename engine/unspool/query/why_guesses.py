@@ -25,8 +25,8 @@ from unspool.query.why_formulas import (
     STAR,
     Formula,
     FormulaKind,
+    FormulaMoment,
     Known,
-    Moment,
     decimals_of,
     fits,
     is_near,
@@ -205,7 +205,7 @@ def number_bits(content: Value) -> float | None:
     return min(_MOST_BITS, bits)
 
 
-def weigh(moment: Moment, goal: Goal) -> list[Weighed]:
+def weigh(moment: FormulaMoment, goal: Goal) -> list[Weighed]:
     """Return the formulas that give a value, the likeliest first."""
     best: dict[tuple[object, ...], Weighed] = {}
     for one in _Weighing(moment, goal).found():
@@ -231,7 +231,7 @@ def _rather_from_before(found: list[Weighed]) -> list[Weighed]:
 class _Weighing:
     """Looks for what gives one value."""
 
-    def __init__(self, moment: Moment, goal: Goal) -> None:
+    def __init__(self, moment: FormulaMoment, goal: Goal) -> None:
         self._moment = moment
         self._goal = goal
         self._value = decode(goal.encoded)
