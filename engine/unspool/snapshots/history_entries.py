@@ -130,7 +130,7 @@ def strategy_of(given: StrategyLike) -> FullSnapshotStrategy:
 
 
 @dataclass(slots=True, eq=False)
-class Node:
+class HistoryNode:
     """One entry.
 
     Attributes:
@@ -154,12 +154,12 @@ class Node:
     record: PackedSnapshot
     full_bytes: int
     atom_bytes: int
-    parent: Node | None
+    parent: HistoryNode | None
     chain: ChainRoot
     depth: int
     bytes_before: int
-    children: list[Node] = field(default_factory=list)
-    redo: Node | None = None
+    children: list[HistoryNode] = field(default_factory=list)
+    redo: HistoryNode | None = None
 
     @property
     def run(self) -> int:
@@ -182,37 +182,37 @@ class ChainRoot:
     """
 
     taken_at: Milliseconds
-    full: Node = field(init=False)
+    full: HistoryNode = field(init=False)
 
 
 class Timeline:
     """The entries kept, by place in writing order and by id."""
 
     def __init__(self) -> None:
-        self._nodes: dict[int, Node] = {}
-        self._by_id: dict[str, Node] = {}
+        self._nodes: dict[int, HistoryNode] = {}
+        self._by_id: dict[str, HistoryNode] = {}
         self._first = 0
         self._next = 0
 
     def __len__(self) -> int:
         return len(self._nodes)
 
-    def __iter__(self) -> Iterator[Node]:
+    def __iter__(self) -> Iterator[HistoryNode]:
         return iter(tuple(self._nodes.values()))
 
-    def at(self, index: int) -> Node | None:
+    def at(self, index: int) -> HistoryNode | None:
         """Return the entry at a place; negative places count from the end."""
         return self._nodes.get(index + (self._next if index < 0 else self._first))
 
-    def get(self, identity: str) -> Node | None:
+    def get(self, identity: str) -> HistoryNode | None:
         """Return the entry of an id."""
         return self._by_id.get(identity)
 
-    def index(self, node: Node) -> int:
+    def index(self, node: HistoryNode) -> int:
         """Return the place of an entry."""
         return node.serial - self._first
 
-    def of_serial(self, serial: int) -> Node | None:
+    def of_serial(self, serial: int) -> HistoryNode | None:
         """Return the entry of a serial."""
         return self._nodes.get(serial)
 
@@ -226,7 +226,7 @@ class Timeline:
         """The serial of the next entry."""
         return self._next
 
-    def append(self, node: Node) -> None:
+    def append(self, node: HistoryNode) -> None:
         """Add an entry behind all others."""
         self._nodes[node.serial] = node
         self._by_id[node.id] = node
@@ -235,7 +235,7 @@ class Timeline:
             node.parent.children.append(node)
             node.parent.redo = node
 
-    def drop_oldest(self) -> Node:
+    def drop_oldest(self) -> HistoryNode:
         """Take out the first entry, and cut its children loose."""
         node = self._nodes.pop(self._first)
         del self._by_id[node.id]
@@ -244,7 +244,7 @@ class Timeline:
             child.parent = None
         return node
 
-    def drop_after(self, node: Node) -> list[Node]:
+    def drop_after(self, node: HistoryNode) -> list[HistoryNode]:
         """Take out all entries written after one, and return them."""
         dropped = [self._nodes.pop(serial) for serial in range(node.serial + 1, self._next)]
         for gone in dropped:
@@ -255,7 +255,7 @@ class Timeline:
         return dropped
 
 
-def stand_on(node: Node, chain: ChainRoot) -> None:
+def stand_on(node: HistoryNode, chain: ChainRoot) -> None:
     """Let an entry and the deltas that follow it stand on another full snapshot: the entry itself."""
     chain.full = node
     pending = [node]
@@ -268,12 +268,12 @@ def stand_on(node: Node, chain: ChainRoot) -> None:
 class EntryLine(DeltaLine[Snapshot]):
     """The entries before and behind one entry; position 0 is that entry, -n the nth it follows, n the nth redo goes to."""
 
-    def __init__(self, states: States, node: Node) -> None:
+    def __init__(self, states: States, node: HistoryNode) -> None:
         """Begin at an entry."""
         self._states = states
-        self._nodes: dict[int, Node | None] = {0: node}
+        self._nodes: dict[int, HistoryNode | None] = {0: node}
 
-    def _node(self, at: int) -> Node | None:
+    def _node(self, at: int) -> HistoryNode | None:
         try:
             return self._nodes[at]
         except KeyError:
@@ -282,7 +282,7 @@ class EntryLine(DeltaLine[Snapshot]):
             self._nodes[at] = node
             return node
 
-    def _kept(self, at: int) -> Node:
+    def _kept(self, at: int) -> HistoryNode:
         node = self._node(at)
         assert node is not None, "a delta always has its parent kept"
         return node
@@ -344,17 +344,17 @@ class States:
         self._pinned: dict[int, Snapshot] | None = None if config.reconstruct_on_demand else {}
         self._current: tuple[int, Snapshot] | None = None
 
-    def stand_at(self, node: Node, snapshot: Snapshot) -> None:
+    def stand_at(self, node: HistoryNode, snapshot: Snapshot) -> None:
         """Remember the state of the entry the history stands at."""
         self._current = (node.serial, snapshot)
 
-    def added(self, node: Node, snapshot: Snapshot) -> None:
+    def added(self, node: HistoryNode, snapshot: Snapshot) -> None:
         """Note the state of a new entry; it is kept only where every state is."""
         if self._pinned is not None:
             bare = {name: entry.with_encoded(entry.encoded) for name, entry in snapshot.state.items()}
             self._pinned[node.serial] = Snapshot(node.id, bare, node.metadata)
 
-    def forget(self, node: Node) -> None:
+    def forget(self, node: HistoryNode) -> None:
         """Drop what is known of an entry that left."""
         self.reconstructor.discard(node.serial)
         if self._pinned is not None:
@@ -367,21 +367,21 @@ class States:
         if self._pinned is not None:
             self._pinned.clear()
 
-    def pinned(self, node: Node) -> Snapshot | None:
+    def pinned(self, node: HistoryNode) -> Snapshot | None:
         """Return a state that is kept outside the cache: the current one, or all of them."""
         if self._current is not None and self._current[0] == node.serial:
             return self._current[1]
         return None if self._pinned is None else self._pinned.get(node.serial)
 
-    def of(self, node: Node) -> Snapshot:
+    def of(self, node: HistoryNode) -> Snapshot:
         """Return the full state of an entry."""
         return self.reconstructor.state(EntryLine(self, node), 0)
 
-    def once(self, node: Node) -> Snapshot:
+    def once(self, node: HistoryNode) -> Snapshot:
         """Return the full state of an entry for storing it anew: neither kept nor counted."""
         return self.reconstructor.uncounted(EntryLine(self, node), 0)
 
-    def warm(self, node: Node) -> None:
+    def warm(self, node: HistoryNode) -> None:
         """Rebuild a state ahead of its being asked for."""
         if self.pinned(node) is None and not self.reconstructor.holds(node.serial):
             self.reconstructor.warm(EntryLine(self, node), 0)
@@ -425,7 +425,9 @@ class EntryStore:
         self.states.clear()
         self.evicted = 0
 
-    def append(self, snapshot: Snapshot, parent: Node | None, before: Snapshot | None) -> tuple[Node, Snapshot]:
+    def append(
+        self, snapshot: Snapshot, parent: HistoryNode | None, before: Snapshot | None
+    ) -> tuple[HistoryNode, Snapshot]:
         """Write an entry behind all others.
 
         Args:
@@ -460,8 +462,8 @@ class EntryStore:
         return is_partial and full_bytes <= _TINY
 
     def _add(
-        self, snapshot: Snapshot, parent: Node | None, record: PackedSnapshot, full_bytes: int, atom_bytes: int
-    ) -> tuple[Node, Snapshot]:
+        self, snapshot: Snapshot, parent: HistoryNode | None, record: PackedSnapshot, full_bytes: int, atom_bytes: int
+    ) -> tuple[HistoryNode, Snapshot]:
         depth = parent.depth + 1 if parent else 0
         bytes_before = parent.bytes_before if parent else 0
         if record.is_full or parent is None:
@@ -469,7 +471,7 @@ class EntryStore:
         else:
             chain = parent.chain
             bytes_before += record.packed_bytes
-        node = Node(
+        node = HistoryNode(
             serial=self.timeline.next_serial,
             id=snapshot.id,
             metadata=replace(snapshot.metadata, atom_count=len(snapshot.state)),
@@ -487,7 +489,7 @@ class EntryStore:
         self.states.added(node, snapshot)
         return node, snapshot
 
-    def _is_due(self, parent: Node, snapshot: Snapshot, delta: DeltaSnapshot, delta_bytes: int) -> bool:
+    def _is_due(self, parent: HistoryNode, snapshot: Snapshot, delta: DeltaSnapshot, delta_bytes: int) -> bool:
         full = parent.chain.full
         by_clock = self.config.clock() - parent.chain.taken_at
         age = max(by_clock, snapshot.metadata.timestamp - full.metadata.timestamp)
@@ -505,7 +507,7 @@ class EntryStore:
                 state[name] = AtomEntry.from_encoded(kept.encoded, kept.type, kept.name, kept.atom_id, entry.origin)
         return Snapshot(snapshot.id, state, snapshot.metadata)
 
-    def make_full(self, node: Node) -> bool:
+    def make_full(self, node: HistoryNode) -> bool:
         """Store an entry whole, so that nothing before it is needed; say whether it was a delta."""
         if node.record.is_full:
             return False
@@ -522,7 +524,7 @@ class EntryStore:
             node.chain.full = node
         return len(deltas)
 
-    def _rewrite(self, node: Node) -> None:
+    def _rewrite(self, node: HistoryNode) -> None:
         node.record = self.writer.record(self.writer.packed(self.states.once(node)), is_full=True)
 
     def evict(self) -> int:
@@ -539,7 +541,7 @@ class EntryStore:
         self.evicted += count
         return count
 
-    def _rebase(self, child: Node, oldest: Node) -> None:
+    def _rebase(self, child: HistoryNode, oldest: HistoryNode) -> None:
         if child.record.is_full:
             return
         if len(oldest.children) > 1:
@@ -549,14 +551,14 @@ class EntryStore:
         self._rewrite(child)
         child.chain.full = child
 
-    def truncate_after(self, node: Node) -> int:
+    def truncate_after(self, node: HistoryNode) -> int:
         """Drop all entries written after one; return how many there were."""
         dropped = self.timeline.drop_after(node)
         for gone in dropped:
             self.states.forget(gone)
         return len(dropped)
 
-    def delta_of(self, node: Node) -> DeltaSnapshot:
+    def delta_of(self, node: HistoryNode) -> DeltaSnapshot:
         """Return an entry stored as a delta, its sizes told."""
         return with_sizes(self.writer.delta(node.record), node.record.packed_bytes, node.full_bytes)
 

@@ -19,7 +19,13 @@ from unspool.model.options import read_options
 from unspool.model.values import Value
 from unspool.snapshots.calculator import SnapshotLike, as_snapshot
 from unspool.snapshots.chains import DeltaChain
-from unspool.snapshots.history_entries import EntryStore, IncrementalSnapshotConfig, Node, StrategyLike, strategy_of
+from unspool.snapshots.history_entries import (
+    EntryStore,
+    HistoryNode,
+    IncrementalSnapshotConfig,
+    StrategyLike,
+    strategy_of,
+)
 from unspool.snapshots.reconstructor import SnapshotReconstructor
 from unspool.snapshots.snapshot import DeltaSnapshot, Snapshot
 
@@ -153,7 +159,7 @@ class ManagerStats:
     memory_efficiency: float
 
 
-def delta_stats(nodes: Iterable[Node], cache: CacheStats, *, is_enabled: bool) -> DeltaStats:
+def delta_stats(nodes: Iterable[HistoryNode], cache: CacheStats, *, is_enabled: bool) -> DeltaStats:
     """Measure what is kept."""
     kept = list(nodes)
     deltas = [node for node in kept if not node.record.is_full]
@@ -202,7 +208,7 @@ class DeltaAwareHistoryManager:
         self._listeners = Listeners()
         self._store = EntryStore(self.config)
         self._reconstructor = self._store.states.reconstructor
-        self._here: Node | None = None
+        self._here: HistoryNode | None = None
         self._state: Snapshot | None = None
 
     def __len__(self) -> int:
@@ -247,7 +253,7 @@ class DeltaAwareHistoryManager:
         """
         return sum(1 for snapshot in snapshots if self.add(snapshot) >= 0)
 
-    def _stand_at(self, node: Node, state: Snapshot) -> None:
+    def _stand_at(self, node: HistoryNode, state: Snapshot) -> None:
         self._here, self._state = node, state
         self._store.states.stand_at(node, state)
 
@@ -278,7 +284,7 @@ class DeltaAwareHistoryManager:
                 return [self.get_snapshot(place) for place in range(*index.indices(len(self)))]
         return self.get_snapshot(index)
 
-    def _node(self, index: int) -> Node:
+    def _node(self, index: int) -> HistoryNode:
         if type(index) is not int:
             raise EntryNotFound(
                 f"there is no entry {index!r}; entries are counted from 0, get_by_id finds one by its id"
@@ -352,7 +358,7 @@ class DeltaAwareHistoryManager:
         self._listeners.tell(event)
         return state
 
-    def _go(self, node: Node, kind: EventType) -> tuple[Snapshot, HistoryEvent]:
+    def _go(self, node: HistoryNode, kind: EventType) -> tuple[Snapshot, HistoryEvent]:
         state = self._store.states.of(node)
         self._stand_at(node, state)
         timeline = self._store.timeline
