@@ -31,7 +31,7 @@ MEMBER_FIELDS: Final = ("name", "value")
 """Fields of a member of an enumeration."""
 
 
-class Opened(NamedTuple):
+class OpenedForm(NamedTuple):
     """A wire form taken apart.
 
     Attributes:
@@ -44,7 +44,7 @@ class Opened(NamedTuple):
     parts: Parts
     is_whole: bool = False
 
-    def pairs_with(self, other: Opened) -> bool:
+    def pairs_with(self, other: OpenedForm) -> bool:
         """Say whether the parts of two values are to be compared one by one."""
         if self.kind != other.kind or type(self.parts) is not type(other.parts):
             return False
@@ -65,7 +65,7 @@ _SCALARS: Final = frozenset(
 """First bytes of what has no parts: all but lists, objects and tagged values."""
 
 
-def open_form(form: bytes) -> Opened | None:
+def open_form(form: bytes) -> OpenedForm | None:
     """Take a wire form apart; None for a leaf, and for what is nested too deeply to be taken apart."""
     if form[0] in _SCALARS:
         return None
@@ -76,14 +76,14 @@ def open_form(form: bytes) -> Opened | None:
         return None
 
 
-def _opened(form: bytes) -> Opened | None:
+def _opened(form: bytes) -> OpenedForm | None:
     kind = ""
     for _ in range(_MOST_WRAPPERS):
         shape = shape_of(form)
         if shape is Shape.MAP:
-            return Opened(kind, cast(Parts, split_map(form)))
+            return OpenedForm(kind, cast(Parts, split_map(form)))
         if shape is Shape.LIST:
-            return Opened(kind, split_list(form))
+            return OpenedForm(kind, split_list(form))
         found = extension_of(form) if shape is Shape.LEAF else None
         if found is None or found[0] not in _WITH_PARTS:
             return None
@@ -93,13 +93,13 @@ def _opened(form: bytes) -> Opened | None:
             kind += f"{decode(parts[0])} "
             form = parts[1]
             if len(parts) > len(MEMBER_FIELDS):
-                return Opened(kind, dict(zip(MEMBER_FIELDS, split_list(form), strict=True)), True)
+                return OpenedForm(kind, dict(zip(MEMBER_FIELDS, split_list(form), strict=True)), True)
         elif code == _PAIRS:
             keyed: dict[Step, bytes] = dict(zip(map(step_of_form, parts[::2]), parts[1::2], strict=True))
             # Keys that cannot be told apart, such as two NaN, are no steps.
-            return Opened(kind, keyed) if 2 * len(keyed) == len(parts) else None
+            return OpenedForm(kind, keyed) if 2 * len(keyed) == len(parts) else None
         else:
-            return Opened(kind + _IN_TUPLE, dict(enumerate(parts)), _are_leaves(parts, 0))
+            return OpenedForm(kind + _IN_TUPLE, dict(enumerate(parts)), _are_leaves(parts, 0))
     return None
 
 

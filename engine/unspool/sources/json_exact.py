@@ -166,7 +166,7 @@ def _colons(data: bytes) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedContainer:
     """The begin of a large object or list, whose values follow in runs, or as further large ones.
 
     Attributes:
@@ -190,7 +190,7 @@ def is_in_parts(data: bytes) -> bool:
     return len(data) >= LARGE and data[:64].lstrip()[:1] in _OPENERS
 
 
-def parts_of(data: bytes) -> Iterator[Opened | Closed | bytes]:
+def parts_of(data: bytes) -> Iterator[OpenedContainer | Closed | bytes]:
     """Take a large object or list apart, in order.
 
     Yields:
@@ -205,7 +205,7 @@ def parts_of(data: bytes) -> Iterator[Opened | Closed | bytes]:
         for part in _walk(data, _LEVELS):
             if isinstance(part, bytes):
                 found += _colons(part)
-            elif isinstance(part, Opened) and part.keys is not None:
+            elif isinstance(part, OpenedContainer) and part.keys is not None:
                 found += len(part.keys) + sum(key.count(":") for key in part.keys)
             yield part
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -215,7 +215,7 @@ def parts_of(data: bytes) -> Iterator[Opened | Closed | bytes]:
         raise Odd
 
 
-def _walk(data: bytes | msgspec.Raw, levels: int) -> Iterator[Opened | Closed | bytes]:
+def _walk(data: bytes | msgspec.Raw, levels: int) -> Iterator[OpenedContainer | Closed | bytes]:
     keys: list[str] | None = None
     if bytes(memoryview(data)[:64]).lstrip()[:1] == b"{":
         named = _split_object(data)
@@ -225,7 +225,7 @@ def _walk(data: bytes | msgspec.Raw, levels: int) -> Iterator[Opened | Closed | 
         texts = _split_list(data)
     # Views of many small values take more than the values.
     are_small = len(texts) * _SMALL > len(data)
-    yield Opened(keys, len(texts))
+    yield OpenedContainer(keys, len(texts))
     if are_small and keys is None:
         del texts
         yield bytes(data)
@@ -260,7 +260,7 @@ def _in_parts(data: bytes) -> Value:
     whole: list[Value] = []
     opened: list[tuple[list[str] | None, list[Value]]] = [(None, whole)]
     for part in parts_of(data):
-        if isinstance(part, Opened):
+        if isinstance(part, OpenedContainer):
             opened.append((part.keys, []))
         elif isinstance(part, bytes):
             opened[-1][1].extend(values_of(part))

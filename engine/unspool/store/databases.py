@@ -78,7 +78,7 @@ class BoundedConnection(sqlite3.Connection):
         return super().execute(*args)
 
 
-class Opened(NamedTuple):
+class OpenedDatabase(NamedTuple):
     """A connection that cannot write, and what it sees."""
 
     connection: sqlite3.Connection
@@ -92,7 +92,7 @@ def open_untouched(
     text_factory: Callable[[bytes], str] | None = None,
     wait_s: float = WAIT_S,
     factory: type[BoundedConnection] = BoundedConnection,
-) -> Opened:
+) -> OpenedDatabase:
     """Open a database for reading.
 
     Args:
@@ -119,9 +119,9 @@ def open_untouched(
     if not live and _has_journal(path):
         return _open_beside_journal(path, connect)
     if not live and head[18:20] != _WITHOUT_LOG:
-        return Opened(connect(path, "mode=ro&immutable=1"), View.AT_REST)
+        return OpenedDatabase(connect(path, "mode=ro&immutable=1"), View.AT_REST)
     try:
-        return Opened(connect(path, "mode=ro"), View.FOLLOWED)
+        return OpenedDatabase(connect(path, "mode=ro"), View.FOLLOWED)
     except sqlite3.OperationalError as error:
         if not live or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
             raise
@@ -222,19 +222,19 @@ def guard(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA {setting}").fetchall()
 
 
-def _open_apart(path: Path, head: bytes, connect: _Connect) -> Opened:
+def _open_apart(path: Path, head: bytes, connect: _Connect) -> OpenedDatabase:
     """Open a file beside which no `-shm` can be made: its log is indexed in memory, without a lock."""
     scan = scan_wal(log_of(path), page_size_in(head))
     if scan is None or scan.committed == 0:
         # Without a commit to read SQLite would take the log for folded, and remove it.
-        return Opened(connect(path, "mode=ro&immutable=1"), View.APART)
-    return Opened(connect(path, "mode=ro&vfs=unix-none", exclusive=True), View.APART)
+        return OpenedDatabase(connect(path, "mode=ro&immutable=1"), View.APART)
+    return OpenedDatabase(connect(path, "mode=ro&vfs=unix-none", exclusive=True), View.APART)
 
 
-def _open_beside_journal(path: Path, connect: _Connect) -> Opened:
+def _open_beside_journal(path: Path, connect: _Connect) -> OpenedDatabase:
     """Open a file with a journal: a writer is in the middle of a change, or died there."""
     try:
-        return Opened(connect(path, "mode=ro"), View.FOLLOWED)
+        return OpenedDatabase(connect(path, "mode=ro"), View.FOLLOWED)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
             raise
@@ -249,7 +249,7 @@ def _open_beside_journal(path: Path, connect: _Connect) -> Opened:
         shutil.copyfile(path, copy)
         shutil.copyfile(journal_of(path), journal_of(copy))
         # The copy has no name any more when this returns, and is gone with the connection.
-        return Opened(connect(copy, "mode=rw"), View.APART)
+        return OpenedDatabase(connect(copy, "mode=rw"), View.APART)
 
 
 def _head(path: Path) -> bytes:
@@ -337,6 +337,6 @@ def damage_of_log(path: Path) -> WalScan | None:
 
 
 __all__ = [
-    "WAIT_S", "BoundedConnection", "Opened", "Stamp", "UntouchedDatabase", "View", "damage_of_log", "guard", "has_log", "is_recording", "journal_of", "open_untouched",
+    "WAIT_S", "BoundedConnection", "OpenedDatabase", "Stamp", "UntouchedDatabase", "View", "damage_of_log", "guard", "has_log", "is_recording", "journal_of", "open_untouched",
     "page_size_in", "stamp_of",
 ]  # fmt: skip

@@ -30,7 +30,7 @@ from unspool.sources.formats.states import DocumentRecords, document_entry
 from unspool.sources.json_exact import (
     BrokenText,
     Odd,
-    Opened,
+    OpenedContainer,
     Parsed,
     TooMuch,
     check_size,
@@ -107,7 +107,7 @@ class EncodedStates:
             for part in parts_of(data):
                 if isinstance(part, bytes):
                     layout.add(part)
-                elif isinstance(part, Opened):
+                elif isinstance(part, OpenedContainer):
                     if layout.is_empty and (part.keys is None or "state" in part.keys):
                         return None
                     layout.open(part)
@@ -142,7 +142,7 @@ class _Layout:
         """Whether nothing was opened yet."""
         return not self._bytes.tell()
 
-    def open(self, part: Opened) -> None:
+    def open(self, part: OpenedContainer) -> None:
         """Begin a container."""
         if self._open:
             outer = self._open[-1]
