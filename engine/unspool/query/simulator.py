@@ -26,8 +26,8 @@ from unspool.query.simulator_sample import (
     DEFAULT_ENTRIES,
     Density,
     Differences,
+    FileFacts,
     RecordMaker,
-    Reference,
     Sample,
     SampleEntry,
     density_of,
@@ -396,7 +396,7 @@ def simulate(
     return _conclude(history, sample, candidates, notes, complete=complete)
 
 
-def _with_reference(plan: list[Key], reference: Reference | None) -> list[Key]:
+def _with_reference(plan: list[Key], reference: FileFacts | None) -> list[Key]:
     """Put the settings that the history was recorded with first, whether somebody asked for them or not."""
     if reference is None:
         return plan
@@ -404,7 +404,7 @@ def _with_reference(plan: list[Key], reference: Reference | None) -> list[Key]:
     return [known, *(key for key in plan if key != known)]
 
 
-def _factor(trials: Mapping[Key, Trial], reference: Reference | None) -> float:
+def _factor(trials: Mapping[Key, Trial], reference: FileFacts | None) -> float:
     """Return how many times as much an entry takes in the whole history as in the sample."""
     if reference is None or (reference.codec, reference.strategy) not in trials:
         return 1.0

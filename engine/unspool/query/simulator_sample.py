@@ -268,7 +268,7 @@ class Density:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class FileFacts:
     """What is known of the file that a history is read from.
 
     Attributes:
@@ -297,7 +297,7 @@ def density_of(path: Path) -> Density:
     return Density(size, entries)
 
 
-def reference_of(history: History) -> Reference | None:
+def reference_of(history: History) -> FileFacts | None:
     """Return what a history's own file tells; None where it is not as one recorder with one setting wrote it."""
     store = history.store
     if not isinstance(store, FileStore):
@@ -315,4 +315,4 @@ def reference_of(history: History) -> Reference | None:
         return None
     # These store every state whole, whatever the strategy.
     is_whole = codec in (DeltaStrategy.NONE, DeltaStrategy.COMPRESS)
-    return Reference(codec.value, "auto" if is_whole else strategy, Density(size, entries))
+    return FileFacts(codec.value, "auto" if is_whole else strategy, Density(size, entries))
