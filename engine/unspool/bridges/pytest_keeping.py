@@ -20,7 +20,7 @@ from unspool.model.entries import CALLER, caller_of
 from unspool.model.keys import format_path
 from unspool.model.recipes import module_name, type_name
 from unspool.model.values import MISSING, State, Value
-from unspool.query.compare import PathDifference, Relation, compare
+from unspool.query.compare import HistoryRelation, PathDifference, compare
 from unspool.recorder.calling import Caller
 from unspool.recorder.recorder import Recorder
 from unspool.recorder.redact import Redaction
@@ -255,9 +255,9 @@ def _parting(failed: Path, green: Path) -> str:
     try:
         with open_history(failed) as one, open_history(green) as other:
             found = compare(one, other, ignore=["failure"], most=1)
-            if found.relation is Relation.SAME:
+            if found.relation is HistoryRelation.SAME:
                 return "went through the same states as the last green run"
-            if found.relation is Relation.FIRST_ENDS:
+            if found.relation is HistoryRelation.FIRST_ENDS:
                 return f"ended before entry {found.second.seq} of the last green run ({found.second.action})"
             told = f"parts from the last green run at entry {found.first.seq} ({found.first.action})"
             return f"{told}: {_difference(found.differences[0], one)}" if found.differences else told

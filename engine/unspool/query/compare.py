@@ -24,7 +24,7 @@ from unspool.query.reading import EMPTY_STATE, StateReader, Wire
 from unspool.query.value_parts import Difference, differences
 
 
-class Relation(StrEnum):
+class HistoryRelation(StrEnum):
     """How two histories relate."""
 
     SAME = "same"
@@ -106,7 +106,7 @@ class Divergence:
         problems: those entries.
     """
 
-    relation: Relation | None
+    relation: HistoryRelation | None
     common: int
     first: Side
     second: Side
@@ -230,7 +230,7 @@ def compare(
         return found
     relation = _relation(one, other, common)
     parts, more = _differing(one, other, ignored, most)
-    again = _meeting(one, other, ignored, cancelled) if relation is Relation.DIVERGED else None
+    again = _meeting(one, other, ignored, cancelled) if relation is HistoryRelation.DIVERGED else None
     problems = one.reader.problems + other.reader.problems
     return replace(
         found,
@@ -243,14 +243,14 @@ def compare(
     )
 
 
-def _relation(one: _Walk, other: _Walk, common: int) -> Relation:
+def _relation(one: _Walk, other: _Walk, common: int) -> HistoryRelation:
     if one.seq is None or other.seq is None:
         if one.seq is other.seq:
-            return Relation.SAME
-        return Relation.FIRST_ENDS if one.seq is None else Relation.SECOND_ENDS
+            return HistoryRelation.SAME
+        return HistoryRelation.FIRST_ENDS if one.seq is None else HistoryRelation.SECOND_ENDS
     if common:
-        return Relation.DIVERGED
-    return Relation.UNRELATED if one.state.keys().isdisjoint(other.state) else Relation.DIFFERENT
+        return HistoryRelation.DIVERGED
+    return HistoryRelation.UNRELATED if one.state.keys().isdisjoint(other.state) else HistoryRelation.DIFFERENT
 
 
 def _same(left: Wire, right: Wire, ignored: Ignored) -> bool:

@@ -21,7 +21,7 @@ from unspool.history.stats import Health
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
 from unspool.query.checkers import check
-from unspool.query.compare import Relation, compare
+from unspool.query.compare import HistoryRelation, compare
 from unspool.query.disk_usage import footprint
 from unspool.query.doctor.diagnosis import diagnose
 from unspool.query.lineage import line_to
@@ -196,7 +196,7 @@ def test_copies_of_one_history_are_compared_where_both_have_it(tmp_path: Path) -
     with open_history(path) as whole, open_history(other) as bounded:
         assert bounded.first > 0
         found = compare(whole, bounded)
-        assert found.relation is Relation.FIRST_ENDS
+        assert found.relation is HistoryRelation.FIRST_ENDS
         assert found.common == 500 - bounded.first
         assert (found.second.seq, found.second.action) == (500, "another")
 

@@ -15,7 +15,7 @@ from support.recording import record_shop
 from unspool.errors import CorruptHistory
 from unspool.history import History
 from unspool.model.values import strict_equal
-from unspool.query.compare import Relation, compare
+from unspool.query.compare import HistoryRelation, compare
 from unspool.query.errors import ExpressionError
 from unspool.query.path_writes import last_write
 from unspool.query.value_parts import find
@@ -65,7 +65,7 @@ def test_the_first_difference_is_the_first_unlike_state(one: Told, two: Told, da
 @given(histories())
 def test_a_history_is_the_same_as_itself(told: Told) -> None:
     found = compare(told.history, tell(told.states, told.parents).history)
-    assert found.relation is Relation.SAME
+    assert found.relation is HistoryRelation.SAME
     assert found.differences == ()
     assert found.renamed == ()
 
@@ -83,7 +83,7 @@ def test_what_differs_is_told_with_who_set_it_in_both() -> None:
     one = tell(shop({"coupon": "A"}, {"total": 5}, {"paid": True}))
     two = tell(shop({"coupon": "A"}, {"total": 6}, {"paid": True}))
     found = compare(one.history, two.history)
-    assert found.relation is Relation.DIVERGED
+    assert found.relation is HistoryRelation.DIVERGED
     assert (found.common, found.first.seq, found.second.seq) == (2, 2, 2)
     assert found.same_action
     (part,) = found.differences
@@ -98,7 +98,7 @@ def test_entries_that_change_nothing_are_passed_over() -> None:
     states = shop({"coupon": "A"}, {"total": 5})
     one, two = tell(states), tell([states[0], states[0], states[0], states[1], states[1], states[2], states[2]])
     found = compare(one.history, two.history)
-    assert found.relation is Relation.SAME
+    assert found.relation is HistoryRelation.SAME
     assert (found.first.unchanging, found.second.unchanging) == (0, 4)
 
 
@@ -123,9 +123,9 @@ def test_what_is_ignored_makes_no_difference() -> None:
     one = tell([{"clock": step, "rows": [{"id": 1, "n": step // 2, "seen": step}]} for step in range(6)])
     two = tell([{"clock": 9 - step, "rows": [{"id": 1, "n": step // 2, "seen": -step}]} for step in range(6)])
     assert compare(one.history, two.history).first.seq == 0
-    assert compare(one.history, two.history).relation is Relation.DIFFERENT
+    assert compare(one.history, two.history).relation is HistoryRelation.DIFFERENT
     found = compare(one.history, two.history, ignore=["clock", "rows[*].seen"])
-    assert found.relation is Relation.SAME
+    assert found.relation is HistoryRelation.SAME
     assert found.common == 3
     with pytest.raises(ExpressionError, match="column 2"):
         compare(one.history, two.history, ignore=["a["])
@@ -134,24 +134,24 @@ def test_what_is_ignored_makes_no_difference() -> None:
 def test_one_that_ends_is_a_beginning_of_the_other() -> None:
     states = shop({"a": 1}, {"b": 1})
     found = compare(tell(states[:2]).history, tell(states).history)
-    assert found.relation is Relation.FIRST_ENDS
+    assert found.relation is HistoryRelation.FIRST_ENDS
     assert (found.first.seq, found.second.seq) == (None, 2)
     (part,) = found.differences
     assert (part.first_path, part.second_path) == (None, ("cart", "b"))
-    assert compare(tell(states).history, tell(states[:2]).history).relation is Relation.SECOND_ENDS
+    assert compare(tell(states).history, tell(states[:2]).history).relation is HistoryRelation.SECOND_ENDS
 
 
 def test_histories_with_nothing_in_common_say_so() -> None:
     found = compare(tell([{"a": 1}]).history, tell([{"b": 1}, {"a": 1}]).history)
-    assert found.relation is Relation.UNRELATED
+    assert found.relation is HistoryRelation.UNRELATED
     assert [(part.first_path, part.second_path) for part in found.differences] == [(("a",), None), (None, ("b",))]
     assert found.meet_again is None
 
 
 def test_empty_histories() -> None:
-    assert compare(tell([]).history, tell([]).history).relation is Relation.SAME
-    assert compare(tell([]).history, tell([{}]).history).relation is Relation.SAME
-    assert compare(tell([]).history, tell([{"a": 1}]).history).relation is Relation.FIRST_ENDS
+    assert compare(tell([]).history, tell([]).history).relation is HistoryRelation.SAME
+    assert compare(tell([]).history, tell([{}]).history).relation is HistoryRelation.SAME
+    assert compare(tell([]).history, tell([{"a": 1}]).history).relation is HistoryRelation.FIRST_ENDS
 
 
 def test_lines_of_forks_are_compared_as_asked_for() -> None:

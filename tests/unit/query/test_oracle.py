@@ -22,7 +22,7 @@ from unspool.model.keys import Key
 from unspool.model.paths import step_of
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
-from unspool.query.compare import Relation, compare
+from unspool.query.compare import HistoryRelation, compare
 from unspool.query.disk_usage import footprint
 from unspool.query.path_writes import all_writes
 from unspool.query.search import HitKind, search
@@ -124,7 +124,7 @@ def check_compare(history: History, told: Told, rng: random.Random) -> None:
     found = compare(history, in_memory(other))
     common, first, second = oracle.parting_of(told, other)
     assert (found.common, found.first.seq, found.second.seq) == (common, first, second)
-    assert (found.relation is Relation.SAME) == (first is second is None)
+    assert (found.relation is HistoryRelation.SAME) == (first is second is None)
 
 
 def check_all(history: History, told: Told, seed: int) -> None:

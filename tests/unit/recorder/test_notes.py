@@ -20,7 +20,7 @@ from unspool.history.stats import Health
 from unspool.model.entries import EntryKind
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
-from unspool.query.compare import Relation, compare
+from unspool.query.compare import HistoryRelation, compare
 from unspool.query.doctor.diagnosis import Code, diagnose
 from unspool.query.repair import repair
 from unspool.query.search import search
@@ -125,7 +125,7 @@ def test_every_answer_is_that_of_the_states_alone(
     with open_history(path) as history, open_history(plain) as without:
         check(history, oracle)
         assert markers(history) == [entry.kind.value for entry in without]
-        assert compare(history, without).relation is Relation.SAME
+        assert compare(history, without).relation is HistoryRelation.SAME
         for atom in "abc":
             if not any(atom in state for state in oracle.states):
                 continue
