@@ -64,7 +64,7 @@ class _Known(msgspec.Struct):
         return (self.action, self.digest, self.told) == (other.action, other.digest, other.told) and is_time_same
 
 
-class Remembered(msgspec.Struct):
+class KnownActions(msgspec.Struct):
     """What is known of an app's actions, also while its connection is broken.
 
     Attributes:
@@ -94,7 +94,7 @@ class ReduxStore(AppStore):
         name: str,
         histories: Histories,
         send: Callable[[Mapping[str, Value]], bool],
-        remembered: Remembered | None = None,
+        remembered: KnownActions | None = None,
     ) -> None:
         """See `AppStore`.
 
@@ -121,9 +121,9 @@ class ReduxStore(AppStore):
             self._known, self._staged = remembered.known, remembered.staged
             self._by_digest, self._follows = remembered.by_digest, remembered.follows
 
-    def remember(self) -> Remembered:
+    def remember(self) -> KnownActions:
         """Return what is to be known when the app comes back."""
-        return Remembered(
+        return KnownActions(
             self.history.path, len(self.history), self._known, self._staged, self._by_digest, self._follows
         )
 

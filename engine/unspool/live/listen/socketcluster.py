@@ -10,7 +10,7 @@ from unspool.errors import UnspoolError
 from unspool.live.listen.connections import WebSocketLink
 from unspool.live.listen.gate import Refused
 from unspool.live.listen.histories import Histories
-from unspool.live.listen.redux_store import ReduxStore, Remembered
+from unspool.live.listen.redux_store import KnownActions, ReduxStore
 from unspool.model.json_text import to_json
 from unspool.model.values import Value
 from unspool.sources.json_exact import BrokenText, parse_javascript
@@ -31,15 +31,15 @@ class Remotes:
     def __init__(self, histories: Histories) -> None:
         """Begin without any."""
         self.histories = histories
-        self._remembered: dict[str, Remembered] = {}
+        self._remembered: dict[str, KnownActions] = {}
 
-    def remember(self, instance: str, remembered: Remembered) -> None:
+    def remember(self, instance: str, remembered: KnownActions) -> None:
         """Keep what is known of a store whose app is gone."""
         self._remembered[instance] = remembered
         if len(self._remembered) > _MOST_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
 
-    def recall(self, instance: str) -> Remembered | None:
+    def recall(self, instance: str) -> KnownActions | None:
         """Return what is known of a store, once."""
         return self._remembered.pop(instance, None)
 
