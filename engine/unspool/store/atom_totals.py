@@ -13,7 +13,7 @@ import msgspec
 
 from unspool.codec.records import WIDTHS, Record, raw_items
 from unspool.errors import CorruptHistory
-from unspool.store.blocks import KIND_BITS, Row
+from unspool.store.blocks import KIND_BITS, TailRow
 from unspool.store.layout import FileConnection
 
 KEY: Final = "tally"
@@ -33,7 +33,7 @@ class Tally(msgspec.Struct, array_like=True):
     changes: dict[int, int]
     spent: dict[int, int]
 
-    def add(self, rows: Iterable[Row]) -> None:
+    def add(self, rows: Iterable[TailRow]) -> None:
         """Count entries in order.
 
         Raises:

@@ -115,7 +115,7 @@ CHANGE_CODES: Final = {ChangeKind.ADDED: 0, ChangeKind.MODIFIED: 1, ChangeKind.D
 CHANGE_KINDS: Final = (ChangeKind.ADDED, ChangeKind.MODIFIED, ChangeKind.DELETED)
 
 
-class Row(msgspec.Struct, frozen=True):
+class TailRow(msgspec.Struct, frozen=True):
     """One entry as the tail holds it.
 
     Attributes:
@@ -339,7 +339,7 @@ class BlockColumns:
         return self.changed[self.offsets[at] : self.offsets[at + 1]]
 
 
-def encode_columns(rows: Sequence[Row]) -> bytes:
+def encode_columns(rows: Sequence[TailRow]) -> bytes:
     """Return the metadata of entries in a row, packed and not compressed."""
     actions = list(dict.fromkeys(row.action for row in rows))
     places = {action: place for place, action in enumerate(actions)}

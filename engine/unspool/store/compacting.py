@@ -17,7 +17,7 @@ from unspool.files.whole import whole_file
 from unspool.model.entries import NO_META, Entry
 from unspool.model.progress import Progress
 from unspool.model.values import strict_equal
-from unspool.store.blocks import Row
+from unspool.store.blocks import TailRow
 from unspool.store.bulk_columns import SPAN_ENTRIES
 from unspool.store.file import FileStore
 from unspool.store.layout import SELF_DESCRIBING
@@ -104,13 +104,13 @@ def _write_compacted(source: FileReader, out: Path, progress: Progress | None) -
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def _batches(source: FileReader) -> Iterator[tuple[list[Row], bytes]]:
+def _batches(source: FileReader) -> Iterator[tuple[list[TailRow], bytes]]:
     """Yield the rows of each new block with the full record of its first state.
 
     Raises:
         CorruptHistory: an entry cannot be read.
     """
-    rows: list[Row] = []
+    rows: list[TailRow] = []
     size = 0
     head = b""
     before: RecordRun | None = None
@@ -132,7 +132,7 @@ def _batches(source: FileReader) -> Iterator[tuple[list[Row], bytes]]:
         yield rows, head
 
 
-def _recorded_again(source: FileReader, row: Row, before: RecordRun, run: RecordRun) -> Row:
+def _recorded_again(source: FileReader, row: TailRow, before: RecordRun, run: RecordRun) -> TailRow:
     """Return the first row of a block, of which only the state is kept, with the record its codec wants."""
     codec = row.record.codec
     if codec in (RecordCodec.NONE, RecordCodec.NOTE_FULL):
@@ -148,7 +148,7 @@ def _recorded_again(source: FileReader, row: Row, before: RecordRun, run: Record
             payload = state_codec.binary_delta(earlier, state)
         else:
             payload = encode_delta(write_atoms(earlier, state), source.number_of)
-    return Row(
+    return TailRow(
         row.seq, row.time_ns, Record(codec, payload), row.full_bytes, row.action, row.changed, row.extra, row.stored
     )
 

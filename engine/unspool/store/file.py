@@ -11,7 +11,7 @@ from unspool.errors import CorruptHistory, EntryNotKept, ReadOnlyHistory, Unspoo
 from unspool.files.private import PRIVATE
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store.atom_totals import Tally, empty_tally, load_tally
-from unspool.store.blocks import Row, damaged
+from unspool.store.blocks import TailRow, damaged
 from unspool.store.layout import FileConnection
 from unspool.store.protocol import Columns, Draft, RecordRun
 from unspool.store.reader import FileReader
@@ -57,7 +57,7 @@ def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, i
     return {names[number]: (tally.changes.get(number, 0), tally.spent.get(number, 0)) for number in known}
 
 
-def _parts(connection: FileConnection, reader: FileReader) -> tuple[Tally | None, list[Block], list[Row], int]:
+def _parts(connection: FileConnection, reader: FileReader) -> tuple[Tally | None, list[Block], list[TailRow], int]:
     """Return the tally, the blocks, the rows of the tail as far as the reader counts, and the first entry that is kept."""
     count = reader.count
     mark = connection.layout.end_mark(connection)

@@ -20,7 +20,7 @@ from unspool.model import wire
 from unspool.model.encoding import encode
 from unspool.model.entries import SAME_META
 from unspool.model.values import Value
-from unspool.store.blocks import LEVEL, BlockColumns, Row, decode_columns, pack_postings, posting, unpack_postings
+from unspool.store.blocks import LEVEL, BlockColumns, TailRow, decode_columns, pack_postings, posting, unpack_postings
 from unspool.store.bulk_columns import fill_from_blocks, packed_extras, writes_in_block
 from unspool.store.protocol import Columns, Draft, RecordRun
 
@@ -262,7 +262,7 @@ class Layout(ABC):
         """
 
     @abstractmethod
-    def checked_row(self, values: tuple[Any, ...]) -> Row:
+    def checked_row(self, values: tuple[Any, ...]) -> TailRow:
         """Return one row as `select_row` gives it, verified.
 
         Raises:
@@ -270,7 +270,7 @@ class Layout(ABC):
         """
 
     @abstractmethod
-    def follows(self, before: int, row: Row) -> bool:
+    def follows(self, before: int, row: TailRow) -> bool:
         """Say whether a row was written after the entry with the checksum `before`."""
 
     @abstractmethod
@@ -278,7 +278,7 @@ class Layout(ABC):
         """Return the checksum of the newest entry, or what stands for it in an empty file."""
 
     @abstractmethod
-    def sum_over(self, rows: Iterable[Row], before: int) -> int:
+    def sum_over(self, rows: Iterable[TailRow], before: int) -> int:
         """Return the checksum of the last of some rows that follow the entry with the checksum `before`."""
 
     # --- blocks ------------------------------------------------------------------------------------------------------
@@ -459,12 +459,12 @@ class Layout(ABC):
         """
 
     @abstractmethod
-    def pack_columns(self, rows: Sequence[Row], level: int = LEVEL) -> bytes:
+    def pack_columns(self, rows: Sequence[TailRow], level: int = LEVEL) -> bytes:
         """Return the packed metadata of entries in a row."""
 
     @abstractmethod
     def pack_records(
-        self, rows: Sequence[Row], head: bytes, prefix: zstandard.ZstdCompressionDict, level: int = LEVEL
+        self, rows: Sequence[TailRow], head: bytes, prefix: zstandard.ZstdCompressionDict, level: int = LEVEL
     ) -> bytes:
         """Return the packed records of a block.
 
@@ -616,7 +616,7 @@ def pack_draft(draft: Draft, seq: int) -> PackedDraft:
     )
 
 
-def unpack_row(seq: int, packed: PackedDraft, before: int, crc: int) -> Row:
+def unpack_row(seq: int, packed: PackedDraft, before: int, crc: int) -> TailRow:
     """Return the entry that a verified row holds.
 
     Raises:
@@ -630,7 +630,7 @@ def unpack_row(seq: int, packed: PackedDraft, before: int, crc: int) -> Row:
         ) from None
     record = Record(codec, packed.record)
     extras = wire.decode(packed.extra) if packed.extra else {}
-    return Row(
+    return TailRow(
         seq, packed.time_ns, record, packed.full_bytes, packed.action, unpack_postings(packed.changed), extras,
         len(packed.record), before, crc,
     )  # fmt: skip

@@ -16,7 +16,7 @@ import zstandard
 from unspool.codec.records import PackedRecords, RecordCodec
 from unspool.errors import ConfigError, CorruptHistory, NotesNotKept
 from unspool.store import blocks
-from unspool.store.blocks import LEVEL, Row, damaged
+from unspool.store.blocks import LEVEL, TailRow, damaged
 from unspool.store.layout import (
     HISTORY_ID,
     OVERLAPPING,
@@ -141,11 +141,11 @@ class FirstLayout(Layout):
         """See `Layout.row_values`."""
         return row_values(draft, seq), 0
 
-    def checked_row(self, values: tuple[Any, ...]) -> Row:
+    def checked_row(self, values: tuple[Any, ...]) -> TailRow:
         """See `Layout.checked_row`."""
         return checked_row(values)
 
-    def follows(self, before: int, row: Row) -> bool:
+    def follows(self, before: int, row: TailRow) -> bool:
         """See `Layout.follows`; nothing tells."""
         return True
 
@@ -153,7 +153,7 @@ class FirstLayout(Layout):
         """See `Layout.last_sum`; nothing is kept."""
         return 0
 
-    def sum_over(self, rows: Iterable[Row], before: int) -> int:
+    def sum_over(self, rows: Iterable[TailRow], before: int) -> int:
         """See `Layout.sum_over`; nothing is kept."""
         return 0
 
@@ -236,12 +236,12 @@ class FirstLayout(Layout):
     def check_parts(self, block: RawBlock, *, records: bool) -> None:
         """See `Layout.check_parts`; the zstd frames tell when they are read."""
 
-    def pack_columns(self, rows: Sequence[Row], level: int = LEVEL) -> bytes:
+    def pack_columns(self, rows: Sequence[TailRow], level: int = LEVEL) -> bytes:
         """See `Layout.pack_columns`."""
         return blocks.compress(blocks.encode_columns(rows), level=level)
 
     def pack_records(
-        self, rows: Sequence[Row], head: bytes, prefix: zstandard.ZstdCompressionDict, level: int = LEVEL
+        self, rows: Sequence[TailRow], head: bytes, prefix: zstandard.ZstdCompressionDict, level: int = LEVEL
     ) -> bytes:
         """See `Layout.pack_records`."""
         payloads = [head, *(row.record.payload for row in rows[1:])]
@@ -304,7 +304,7 @@ def row_values(draft: Draft, seq: int) -> tuple[object, ...]:
     return (seq, *packed, row_checksum(*packed))
 
 
-def checked_row(values: tuple[Any, ...]) -> Row:
+def checked_row(values: tuple[Any, ...]) -> TailRow:
     """Return a row from its columns, after comparing its checksum.
 
     Raises:

@@ -22,7 +22,7 @@ from unspool.codec.records import PackedRecords, RecordCodec, Slices
 from unspool.errors import CorruptHistory, NewerSchema
 from unspool.model.encoding import encode
 from unspool.store import blocks
-from unspool.store.blocks import LEVEL, BlockColumns, Row, damaged, pack_postings
+from unspool.store.blocks import LEVEL, BlockColumns, TailRow, damaged, pack_postings
 from unspool.store.bulk_columns import (
     MOST_ENTRIES,
     SPAN_BITS,
@@ -368,7 +368,7 @@ class SecondLayout(Layout):
         crc = zlib.crc32(changed, zlib.crc32(facts, self.seed))
         return zlib.crc32(record, crc if extra is None else zlib.crc32(extra, crc))
 
-    def checked_row(self, values: tuple[Any, ...]) -> Row:
+    def checked_row(self, values: tuple[Any, ...]) -> TailRow:
         """See `Layout.checked_row`."""
         seq, *facts, before, crc = values
         packed = PackedDraft(*facts)
@@ -381,7 +381,7 @@ class SecondLayout(Layout):
             raise damaged_row(seq)
         return unpack_row(seq, packed, before, crc)
 
-    def follows(self, before: int, row: Row) -> bool:
+    def follows(self, before: int, row: TailRow) -> bool:
         """See `Layout.follows`."""
         return row.before == before
 
@@ -394,7 +394,7 @@ class SecondLayout(Layout):
             return self.head(block).after
         return self.seed if row is None else int(row[1])
 
-    def sum_over(self, rows: Iterable[Row], before: int) -> int:
+    def sum_over(self, rows: Iterable[TailRow], before: int) -> int:
         """See `Layout.sum_over`."""
         for row in rows:
             extra = encode(row.extra) if row.extra else None
@@ -508,12 +508,12 @@ class SecondLayout(Layout):
         if not isinstance(data, bytes) or zlib.crc32(data, self.seed) != crc:
             raise damaged(first, f"its {what} are not what was written")
 
-    def pack_columns(self, rows: Sequence[Row], level: int = LEVEL) -> bytes:
+    def pack_columns(self, rows: Sequence[TailRow], level: int = LEVEL) -> bytes:
         """See `Layout.pack_columns`."""
         return blocks.compress(blocks.encode_columns(rows), level=level, checksum=False)
 
     def pack_records(
-        self, rows: Sequence[Row], head: bytes, prefix: zstandard.ZstdCompressionDict, level: int = LEVEL
+        self, rows: Sequence[TailRow], head: bytes, prefix: zstandard.ZstdCompressionDict, level: int = LEVEL
     ) -> bytes:
         """See `Layout.pack_records`."""
         return blocks.compress(pack_records(rows, head), prefix, level, checksum=False)
@@ -833,7 +833,7 @@ def fact_sum(key: object, value: FactValue, seed: int) -> int:
     return zlib.crc32(f"{key}\0{type(value).__name__}\0{value}".encode("utf-8", "surrogatepass"), seed)
 
 
-def pack_records(rows: Sequence[Row], head: bytes) -> bytes:
+def pack_records(rows: Sequence[TailRow], head: bytes) -> bytes:
     """Return the records of a block behind how each is read and how long it is, so that one is found without the others.
 
     Args:

@@ -17,7 +17,7 @@ from unspool.errors import CorruptHistory, EntryNotFound, UnspoolError
 from unspool.model.cache import BoundedCache
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store import blocks
-from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, Row, may_name, unpack_postings
+from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, TailRow, may_name, unpack_postings
 from unspool.store.connection import ReadConnection
 from unspool.store.keeping import KEEP, bound_in, not_kept
 from unspool.store.layout import HISTORY_ID, BlockHead, EndMark, FactValue, FileConnection, Piece, missing_name
@@ -471,7 +471,7 @@ class FileReader:
             connection.layout.columns(connection, first, count)
             connection.layout.run_at(connection, first, self._prefix)
 
-    def rows(self, start: int, run: RecordRun) -> Iterator[Row]:
+    def rows(self, start: int, run: RecordRun) -> Iterator[TailRow]:
         """Yield the entries of a run from `start` on as rows, the way the tail held them.
 
         The record of a block's first entry comes as the plain full one that the block keeps, whatever its codec was.
@@ -483,7 +483,7 @@ class FileReader:
                 return
         for at in range(start - columns.first, len(columns.times)):
             payload = run.records[columns.first + at - run.first].payload
-            yield Row(
+            yield TailRow(
                 columns.first + at, columns.times[at], Record(RecordCodec(columns.codecs[at]), payload),
                 columns.full[at], columns.actions[columns.action_of[at]], columns.postings(at),
                 columns.extras.get(at, {}), columns.stored[at],

@@ -19,7 +19,7 @@ from unspool.codec.replay import Run, replay
 from unspool.errors import CorruptHistory, StorageFailed, UnspoolError
 from unspool.store import blocks
 from unspool.store.atom_totals import Tally, load_tally, save_tally
-from unspool.store.blocks import Row
+from unspool.store.blocks import TailRow
 from unspool.store.bulk_columns import SPAN_ENTRIES
 from unspool.store.keeping import Keep, drop_old, give_back
 from unspool.store.layout import BlockHead, FileConnection, Layout
@@ -74,7 +74,7 @@ def load_segment(connection: FileConnection) -> Segment | None:
 
 
 def build_block(
-    layout: Layout, rows: Sequence[Row], state: bytes, segment: Segment | None, level: int = blocks.LEVEL
+    layout: Layout, rows: Sequence[TailRow], state: bytes, segment: Segment | None, level: int = blocks.LEVEL
 ) -> SealedBlock:
     """Compress rows into a block.
 
@@ -132,7 +132,7 @@ def write_block(connection: FileConnection, block: SealedBlock, tally: Tally | N
 
 
 def head_record(
-    rows: Sequence[Row],
+    rows: Sequence[TailRow],
     name: Callable[[int], str],
     intern: Callable[[str], int],
     before: Callable[[int], Run],

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from unspool.errors import CorruptHistory
 from unspool.model.entries import NO_META, Entry
-from unspool.store.blocks import Row, part_of, usual_id
+from unspool.store.blocks import TailRow, part_of, usual_id
 from unspool.store.layout import EndMark, FileConnection
 
 _BETWEEN: Final = "WHERE seq >= ? AND seq < ? ORDER BY seq"
 
 
-def read_rows(connection: FileConnection, start: int, stop: int) -> list[Row]:
+def read_rows(connection: FileConnection, start: int, stop: int) -> list[TailRow]:
     """Read tail rows `start` to `stop - 1` and verify each.
 
     Raises:
@@ -22,7 +22,7 @@ def read_rows(connection: FileConnection, start: int, stop: int) -> list[Row]:
     return [layout.checked_row(values) for values in connection.execute(layout.select_row + _BETWEEN, (start, stop))]
 
 
-def readable_rows(connection: FileConnection, start: int, stop: int) -> list[Row]:
+def readable_rows(connection: FileConnection, start: int, stop: int) -> list[TailRow]:
     """Read tail rows `start` to `stop - 1`, leaving out damaged ones."""
     layout = connection.layout
     rows = []
@@ -36,7 +36,7 @@ def readable_rows(connection: FileConnection, start: int, stop: int) -> list[Row
 
 def rows_without_gap(
     connection: FileConnection, start: int, seq: int, stop: int, before: int | None = None
-) -> list[Row]:
+) -> list[TailRow]:
     """Read the rows that lead to an entry, and those behind it up to the first that cannot be read.
 
     Args:
@@ -143,7 +143,7 @@ def missing_entry(seq: int) -> CorruptHistory:
     )
 
 
-def row_entry(row: Row, history_id: str) -> Entry:
+def row_entry(row: TailRow, history_id: str) -> Entry:
     """Return the entry that a row holds."""
     kinds = [item & 3 for item in row.changed]
     before = row.seq - 1 if row.seq else None

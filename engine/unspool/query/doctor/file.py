@@ -28,7 +28,7 @@ from unspool.query.doctor.structure import (
     read_both_ways,
     tail_seqs,
 )
-from unspool.store.blocks import Row
+from unspool.store.blocks import TailRow
 from unspool.store.databases import View, damage_of_log, stamp_of
 from unspool.store.keeping import KEEP, bound_in, by_bound
 from unspool.store.layout import FileConnection, Layout
@@ -384,11 +384,11 @@ class FileWalk:
             if cursor <= seq < self.total:
                 yield replace(step, fault=step.fault or block.fault)
 
-    def _tail(self, start: int, stop: int) -> list[tuple[int, Row | Fault]]:
+    def _tail(self, start: int, stop: int) -> list[tuple[int, TailRow | Fault]]:
         seqs = tail_seqs(self.connection, start, _TAIL_BATCH, self._report)
         return [(seq, self._tail_row(seq)) for seq in seqs if seq < stop]
 
-    def _tail_row(self, seq: int) -> Row | Fault:
+    def _tail_row(self, seq: int) -> TailRow | Fault:
         try:
             row = read_rows(self.connection, seq, seq + 1)[0]
         except CorruptHistory as error:
@@ -433,7 +433,7 @@ class _Links:
             self._report(Code.CHECKSUM_CHAIN, first, first, text)
         self._stop, self._sum = stop, after
 
-    def see_rows(self, rows: list[tuple[int, Row | Fault]]) -> None:
+    def see_rows(self, rows: list[tuple[int, TailRow | Fault]]) -> None:
         """Look at rows of the tail."""
         for seq, row in rows:
             if isinstance(row, Fault):
@@ -450,7 +450,7 @@ def _bounded(keys: list[BlockKey], total: int) -> Iterator[tuple[BlockKey, int]]
         yield key, min(stop, following) if stop > key.first else key.first
 
 
-def _in_order(rows: list[tuple[int, Row | Fault]], cursor: int, total: int, replayer: Replayer) -> Iterator[Step]:
+def _in_order(rows: list[tuple[int, TailRow | Fault]], cursor: int, total: int, replayer: Replayer) -> Iterator[Step]:
     for seq, row in rows:
         if seq > cursor:
             yield _gap(cursor, seq - 1, replayer)
@@ -462,7 +462,7 @@ def _in_order(rows: list[tuple[int, Row | Fault]], cursor: int, total: int, repl
             yield replayer.step(seq, facts_of(row), row.record)
 
 
-def facts_of(row: Row) -> Facts:
+def facts_of(row: TailRow) -> Facts:
     """Return what a tail row tells besides its record."""
     record = row.record
     size = len(record.payload)

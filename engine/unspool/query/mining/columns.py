@@ -39,7 +39,7 @@ ITSELF: Final = "@"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RecordRow:
     """A record that an entry changed or made.
 
     Attributes:
@@ -117,7 +117,7 @@ class Table:
         self.collections: dict[Place, Collection] = {}
         self.totals: dict[str, tuple[str, str]] = {}
         """Columns that are sums, with the kind of record and the column they add up."""
-        self.rows: list[Row] = []
+        self.rows: list[RecordRow] = []
         """Rows of the newest entry: members first, the state as a whole last."""
         self.gone: list[tuple[Place, Value, Columns]] = []
         """Members that went with the newest entry: collection, key and columns."""
@@ -174,7 +174,7 @@ class Table:
                 else:
                     self.left_out.add(f"columns beyond {_COLUMNS}")
         if changed:
-            self.rows.append(Row("", (), self._root, before, frozenset(changed)))
+            self.rows.append(RecordRow("", (), self._root, before, frozenset(changed)))
 
     def _part(self, name: str, shape: str, place: Place, value: Value, old: Value) -> dict[str, Value]:
         """Return the columns that a value adds to the record it stands in, called by `name` there."""
@@ -261,7 +261,7 @@ class Table:
             )
             if changed:
                 self.rows.append(
-                    Row(kept.scope, (*place, key), columns, known, changed, before is None, kept.is_certain)
+                    RecordRow(kept.scope, (*place, key), columns, known, changed, before is None, kept.is_certain)
                 )
         has_come = bool(kept.members.keys() - set(kept.keys))
         gone = was.keys() - kept.members.keys()

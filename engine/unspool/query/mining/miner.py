@@ -18,7 +18,7 @@ from unspool.model.entries import Entry, caller_of
 from unspool.model.values import MISSING, Value
 from unspool.query.expression_functions import plain
 from unspool.query.findings import CheckFinding, Moment, Scope, spell
-from unspool.query.mining.columns import KEY, Columns, Place, Row, Table, is_number
+from unspool.query.mining.columns import KEY, Columns, Place, RecordRow, Table, is_number
 from unspool.query.mining.relations import Break, Relation, RelationKind, references, seeds, totals
 
 _LOOKS: Final = 64
@@ -182,7 +182,7 @@ class Mined:
                     fresh.add((row.scope, name))
         return fresh
 
-    def _watch(self, row: Row, seq: int, actor: str, fresh: set[tuple[str, str]]) -> None:
+    def _watch(self, row: RecordRow, seq: int, actor: str, fresh: set[tuple[str, str]]) -> None:
         records = self._records[row.scope]
         touched = {id(relation): relation for name in row.changed for relation in records.by_column.get(name, ())}
         for relation in touched.values():
@@ -192,7 +192,13 @@ class Mined:
             self._judge(relation, row, relation.holds_in(row, targets), seq, actor, fresh)
 
     def _judge(
-        self, relation: Relation, row: Row, holds: bool | None, seq: int, actor: str, fresh: set[tuple[str, str]]
+        self,
+        relation: Relation,
+        row: RecordRow,
+        holds: bool | None,
+        seq: int,
+        actor: str,
+        fresh: set[tuple[str, str]],
     ) -> None:
         if holds is None:
             return
@@ -255,7 +261,7 @@ class Mined:
         relation.cascades += referred
         for place, columns in self._all(relation.scope):
             if columns.get(name) in lost and place not in relation.broken:
-                row = Row(relation.scope, place, columns, {}, frozenset((name,)))
+                row = RecordRow(relation.scope, place, columns, {}, frozenset((name,)))
                 own = {(relation.scope, name)}
                 found = relation.broke(row, seq, actor, self._epoch, bool(fresh - own))
                 found.is_tried = found.is_tried and relation.cascades >= _KNOWN
@@ -291,7 +297,7 @@ class Mined:
                 continue
             now = self._table.root[total]
             before = root.before.get(total, now) if root is not None else now
-            row = Row("", (), self._table.root, {total: before}, frozenset((total,)))
+            row = RecordRow("", (), self._table.root, {total: before}, frozenset((total,)))
             known = records.relations.get((RelationKind.KEEPS, (total,), actor))
             if known is None:
                 known = records.add(Relation(RelationKind.KEEPS, "", (total,), target=actor))
@@ -321,7 +327,7 @@ class Mined:
             else:
                 self._records[relation.scope].drop(relation)
 
-    def _learn(self, row: Row) -> None:
+    def _learn(self, row: RecordRow) -> None:
         """Keep a row in the sample of its kind, and look for relations now and then."""
         records = self._records[row.scope]
         records.sample.append(dict(row.columns))
@@ -353,7 +359,7 @@ class Mined:
         if relation.kind in (RelationKind.RISES, RelationKind.VALUES):
             return
         for columns in records.sample:
-            row = Row(relation.scope, (), columns, {}, frozenset())
+            row = RecordRow(relation.scope, (), columns, {}, frozenset())
             if relation.holds_in(row) is False and relation.kind is not RelationKind.AT_MOST:
                 records.drop(relation)
                 return
@@ -409,7 +415,7 @@ class Mined:
         return tuple(told)
 
 
-def _is_fresh(records: _Records, row: Row, name: str) -> bool:
+def _is_fresh(records: _Records, row: RecordRow, name: str) -> bool:
     value = row.columns[name]
     types = records.types.setdefault(name, set())
     kind = float if is_number(value) else type(value)

@@ -16,7 +16,7 @@ from typing import Final
 
 from unspool.delta.identity import names_identity
 from unspool.model.values import Value
-from unspool.query.mining.columns import ITSELF, KEY, Columns, Place, Row, is_number, number_in
+from unspool.query.mining.columns import ITSELF, KEY, Columns, Place, RecordRow, is_number, number_in
 
 _DISTINCT: Final = 64
 """Different values remembered of one column."""
@@ -123,7 +123,7 @@ class Relation:
                 return f"{a} is in {self.target}"
         return f"{a} stays the same"
 
-    def holds_in(self, row: Row, targets: Container[Value] = ()) -> bool | None:
+    def holds_in(self, row: RecordRow, targets: Container[Value] = ()) -> bool | None:
         """Say whether the relation holds in a row; None where it cannot be asked."""
         value = row.columns.get(self.columns[0])
         if self.kind is RelationKind.VALUES:
@@ -163,7 +163,7 @@ class Relation:
             return None
         return value in self.seen or self.since_new < 20 or len(self.seen) > 8
 
-    def keep(self, row: Row, actor: str, epoch: int) -> None:
+    def keep(self, row: RecordRow, actor: str, epoch: int) -> None:
         """Note that the relation held in a row."""
         self.support = self.support + 1 if epoch == self.epoch else 1
         self.epoch = epoch
@@ -179,7 +179,7 @@ class Relation:
         elif self.kind is RelationKind.LEAST:
             self.visits += value == self.number and self.columns[0] in row.changed
 
-    def _is_met(self, row: Row) -> bool:
+    def _is_met(self, row: RecordRow) -> bool:
         """Whether an order was tried to its edge: both sides are as near as they may be and were not before."""
         a, b = self.columns
         left, right = row.columns[a] + self.number, row.columns[b]
@@ -217,7 +217,7 @@ class Relation:
                 return 20, 4, 0
         return sys.maxsize, 0, 0
 
-    def broke(self, row: Row, seq: int, actor: str, epoch: int, is_new: bool) -> Break:
+    def broke(self, row: RecordRow, seq: int, actor: str, epoch: int, is_new: bool) -> Break:
         """Return the break that a row is."""
         is_tried = epoch == self.epoch and self.is_tried()
         told = ", ".join(f"{name} is {_brief(row.columns.get(name))}" for name in self.columns)

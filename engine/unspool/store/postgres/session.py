@@ -17,7 +17,7 @@ from unspool.errors import CorruptHistory, EntryNotFound, HistoryLocked, Storage
 from unspool.model.encoding import encode
 from unspool.model.entries import CONTEXT, SAME
 from unspool.model.values import Value
-from unspool.store.blocks import KIND_BITS, Row, pack_postings, posting
+from unspool.store.blocks import KIND_BITS, TailRow, pack_postings, posting
 from unspool.store.layout_1 import row_checksum
 from unspool.store.postgres.connection import Target, connect, load_driver
 from unspool.store.postgres.reading import PostgresStore
@@ -327,7 +327,7 @@ class _Batch:
         self.identity: Mapping[str, str] | None = None
         self.has_notes = False
 
-    def add(self, row: Row, place: int) -> None:
+    def add(self, row: TailRow, place: int) -> None:
         """Take the next entry of the segment.
 
         Raises:
@@ -379,7 +379,7 @@ class _Batch:
         if note.get("identity") is not None:
             self.identity = note["identity"]
 
-    def _parent(self, row: Row, note: Mapping[str, Any]) -> int | None:
+    def _parent(self, row: TailRow, note: Mapping[str, Any]) -> int | None:
         """Return the number of the entry that one follows; None for the one before it, or where it is not known."""
         if "parent" in note:
             lane, place = note["parent"]
@@ -401,7 +401,7 @@ class _Batch:
             return Record(RecordCodec.NONE, encode_full(self._segment.state(place), self._intern))
         return renumbered(record, self._number)
 
-    def _changed(self, row: Row, note: Mapping[str, Any], place: int, seq: int, parent: int | None) -> array[int]:
+    def _changed(self, row: TailRow, note: Mapping[str, Any], place: int, seq: int, parent: int | None) -> array[int]:
         """Return what an entry changed; worked out anew where the recorder did not see the entry that it follows."""
         is_known = not (note.get("away") and "part" not in row.extra) and (
             "before" not in note or note["before"] == seq

@@ -30,7 +30,7 @@ from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, StorageFa
 from unspool.files.private import drop_lock, make_folder, take_lock
 from unspool.files.whole import write_whole
 from unspool.model.values import Value
-from unspool.store.blocks import Row
+from unspool.store.blocks import TailRow
 from unspool.store.file import Durability, FileStore
 from unspool.store.postgres.connection import Target
 from unspool.store.protocol import Draft
@@ -108,7 +108,7 @@ class Segment:
         self.size = 0 if self._store is None else self._store.file_bytes()
         return self.size
 
-    def rows(self, place: int) -> list[Row]:
+    def rows(self, place: int) -> list[TailRow]:
         """Read a few entries from a place on.
 
         Raises:

@@ -23,7 +23,7 @@ from typing import Any, Final
 from unspool.codec.records import Record, RecordCodec
 from unspool.errors import CorruptHistory, NewerSchema, UnreadableSource
 from unspool.model import wire
-from unspool.store.blocks import Row, unpack_postings
+from unspool.store.blocks import TailRow, unpack_postings
 from unspool.store.layout_1 import checked_row
 from unspool.store.postgres.connection import ServerConnection, Target
 from unspool.store.recordings import KEY as IDENTITY
@@ -303,7 +303,7 @@ def has_history(connection: Any, history: int) -> bool:
     return connection.execute("SELECT 1 FROM unspool.history WHERE id = %s", (history,)).fetchone() is not None
 
 
-def whole_row(values: tuple[Any, ...]) -> Row:
+def whole_row(values: tuple[Any, ...]) -> TailRow:
     """Return a row that `WHOLE` selected.
 
     Raises:
@@ -313,7 +313,7 @@ def whole_row(values: tuple[Any, ...]) -> Row:
     return checked_row((seq, time_ns, codec, full_bytes, _text(action, seq), changed, extra, record, crc))
 
 
-def facts_row(values: tuple[Any, ...]) -> Row:
+def facts_row(values: tuple[Any, ...]) -> TailRow:
     """Return a row that `FACTS` selected; its record is empty, and its checksum was not compared.
 
     Raises:
@@ -325,7 +325,7 @@ def facts_row(values: tuple[Any, ...]) -> Row:
         extras = wire.decode(extra) if extra else {}
     except (ValueError, CorruptHistory):
         raise _damaged(seq) from None
-    return Row(seq, time_ns, known, full_bytes, _text(action, seq), row_postings(changed, seq), extras, stored)
+    return TailRow(seq, time_ns, known, full_bytes, _text(action, seq), row_postings(changed, seq), extras, stored)
 
 
 def row_postings(data: bytes, seq: int) -> array[int]:
