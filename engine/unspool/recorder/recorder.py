@@ -29,7 +29,7 @@ from unspool.recorder.capture import Capture, Captured
 from unspool.recorder.encoding import Encoded, Encoding, RefusedEntry, WriteBounds, items_of, shown
 from unspool.recorder.policy import recording_codec, recording_strategy
 from unspool.recorder.redact import Redaction
-from unspool.recorder.said import Said, Sayings
+from unspool.recorder.said import CallFacts, Sayings
 from unspool.recorder.spans import Given, Hooks, Result, Span, traced
 from unspool.recorder.surroundings import Surroundings
 from unspool.recorder.targets import (
@@ -373,7 +373,7 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        said = Said(action, meta, timestamp_ns, entry_id, parent_seq, part, full, stacklevel, event=event)
+        said = CallFacts(action, meta, timestamp_ns, entry_id, parent_seq, part, full, stacklevel, event=event)
         frame = sys._getframe(1)
         if not self._pace.is_bounded and not self._pace.has_put_off:
             return self._enter(state, said, frame)
@@ -415,7 +415,7 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        said = Said(action, meta, timestamp_ns, entry_id, parent_seq, part, stacklevel=stacklevel, event=event)
+        said = CallFacts(action, meta, timestamp_ns, entry_id, parent_seq, part, stacklevel=stacklevel, event=event)
         frame = sys._getframe(1)
         pays = self._pace.is_bounded or self._pace.has_put_off or self._is_held_back
         if not pays or not self.recording:
@@ -434,7 +434,7 @@ class Recorder:
         pending = self._pace.taken()
         if pending and parent_seq is not None:
             # They belong to the line that is left.
-            self._enter(pending, Said("as it was before"), frame, is_part=True)
+            self._enter(pending, CallFacts("as it was before"), frame, is_part=True)
             pending = {}
         whole = {**pending, **given}
         seq = self._pace.spend(lambda: self._enter(whole, said, frame, is_part=True))
@@ -523,7 +523,9 @@ class Recorder:
         """
         if is_short and isinstance(message, str) and len(message) > _LONGEST_NOTE:
             message = f"{message[: _LONGEST_NOTE - 1]}…"
-        said = Said(message, facts, timestamp_ns, entry_id, stacklevel=stacklevel, is_short=is_short, is_note=True)
+        said = CallFacts(
+            message, facts, timestamp_ns, entry_id, stacklevel=stacklevel, is_short=is_short, is_note=True
+        )
         return self._enter({}, said, frame)
 
     def last(self) -> dict[str, Value]:
@@ -594,7 +596,7 @@ class Recorder:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
         stop = self._watched.add(self, watched, name, hears=hears and not self._is_closed)
-        self._enter({}, Said(name), sys._getframe(1), is_part=True)
+        self._enter({}, CallFacts(name), sys._getframe(1), is_part=True)
         return stop
 
     def poll(self, action: str = "", *, stacklevel: int = 1) -> int | None:
@@ -616,7 +618,7 @@ class Recorder:
                 travel.serve()
             if not self._watched.watches:
                 return None
-        said = Said(action, stacklevel=stacklevel, only_changes=True)
+        said = CallFacts(action, stacklevel=stacklevel, only_changes=True)
         return self._enter({}, said, sys._getframe(1), is_part=True)
 
     @property
@@ -663,7 +665,7 @@ class Recorder:
         if self._is_held_back:
             return
         pending = self._pace.taken()
-        said = Said("as it was before the jump", only_changes=True)
+        said = CallFacts("as it was before the jump", only_changes=True)
         if self._state is not None:
             self._enter(None, said, None)
         elif pending or self._watched:
@@ -706,7 +708,7 @@ class Recorder:
         if self._is_stopped or (self._pace.is_bounded and not self._pace.admits()):
             return
         try:
-            self._enter({}, Said(action, meta, only_changes=True), None, is_part=True)
+            self._enter({}, CallFacts(action, meta, only_changes=True), None, is_part=True)
         except UnspoolError:
             # It is counted; whoever assigns a value did not ask for the recorder's errors.
             return
@@ -736,8 +738,8 @@ class Recorder:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
         if self._state is not None:
-            return self._enter(None, Said(action, facts, is_short=True), frame)
-        said = Said(action, {**facts, "state": "not taken"}, is_short=True)
+            return self._enter(None, CallFacts(action, facts, is_short=True), frame)
+        said = CallFacts(action, {**facts, "state": "not taken"}, is_short=True)
         return self._enter({}, said, frame, is_part=True)
 
     @property
@@ -752,7 +754,7 @@ class Recorder:
             self._pace.pass_over()
 
     def _enter(
-        self, state: Mapping[str, Value] | None, said: Said, frame: FrameType | None, *, is_part: bool = False
+        self, state: Mapping[str, Value] | None, said: CallFacts, frame: FrameType | None, *, is_part: bool = False
     ) -> int | None:
         if self._is_stopped and not self._wake_up():
             return None
@@ -913,7 +915,7 @@ class Recorder:
         was_closed, self._is_closed = self._is_closed, True
         pending = self._pace.taken()
         if (pending or self._watched) and not self._is_stopped:
-            self._enter(pending, Said("as it was in the end", only_changes=True), None, is_part=True)
+            self._enter(pending, CallFacts("as it was in the end", only_changes=True), None, is_part=True)
         self._watched.stop()
         try:
             self._turns.alone(self._close_store)

@@ -16,7 +16,7 @@ from unspool.recorder.surroundings import Surroundings
 from unspool.recorder.writing import EntryDetails
 
 
-class Said(msgspec.Struct, frozen=True):
+class CallFacts(msgspec.Struct, frozen=True):
     """What a call says besides the state, as the app handed it over; see `Recorder.record`.
 
     Attributes:
@@ -78,7 +78,7 @@ class Sayings:
         self._surroundings = surroundings
         self._clock = clock
 
-    def facts(self, said: Said, frame: FrameType | None, problems: list[str]) -> EntryDetails:
+    def facts(self, said: CallFacts, frame: FrameType | None, problems: list[str]) -> EntryDetails:
         """Return what is kept of what a call says.
 
         Args:
@@ -128,4 +128,4 @@ class Sayings:
         )
 
 
-__all__ = ["Said", "Sayings"]
+__all__ = ["CallFacts", "Sayings"]

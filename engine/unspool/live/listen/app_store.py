@@ -74,7 +74,7 @@ def differing(before: Value, after: Value) -> list[str]:
     return off[:_MOST_NAMED]
 
 
-class Said(msgspec.Struct, frozen=True):
+class AppReply(msgspec.Struct, frozen=True):
     """What an app says that may answer what was asked of it.
 
     Attributes:
@@ -92,7 +92,7 @@ class Said(msgspec.Struct, frozen=True):
     facts: Mapping[str, Value] = {}
 
 
-IsMet = Callable[[Said], bool]
+IsMet = Callable[[AppReply], bool]
 """Says whether what an app says is the answer that is waited for, and answers the request then."""
 
 
@@ -236,7 +236,7 @@ class AppStore(ABC):
         self._awaited.append(_Awaited(request, is_met, timer))
         return True
 
-    def app_said(self, said: Said) -> None:
+    def app_said(self, said: AppReply) -> None:
         """Look whether what the app says answers what was asked."""
         for awaited in tuple(self._awaited):
             if not awaited.request.is_open or awaited.is_met(said):

@@ -17,10 +17,10 @@ import msgspec
 from unspool.control import Request
 from unspool.errors import ConfigError, UnspoolError
 from unspool.live.listen.app_store import (
+    AppReply,
     AppStore,
     Can,
     IsMet,
-    Said,
     Unusable,
     differing,
     now_ms,
@@ -170,7 +170,7 @@ class ReduxStore(AppStore):
             self._staged.append(action_id)
         while len(self._staged) > _MOST_STATES:
             self._known.pop(self._staged.pop(0), None)
-        self.app_said(Said(timestamp=lifted.get("timestamp") if isinstance(lifted, dict) else None))
+        self.app_said(AppReply(timestamp=lifted.get("timestamp") if isinstance(lifted, dict) else None))
 
     def _record(self, known: _Known, entry: SourceEntry, state: Value, parent: int | None) -> None:
         meta = dict(entry.meta)
@@ -197,7 +197,7 @@ class ReduxStore(AppStore):
         self._next_id = _whole(lifted.get("nextActionId"), self._next_id)
         self._is_fresh = True
         self._understand(lifted, staged)
-        self.app_said(Said(lifted=lifted, staged=staged))
+        self.app_said(AppReply(lifted=lifted, staged=staged))
 
     def _merge(self, lifted: Mapping[str, Value], staged: Sequence[int], entries: Sequence[SourceEntry]) -> None:
         """Record what is new among the staged actions, each as what follows the one before it."""
@@ -268,7 +268,7 @@ class ReduxStore(AppStore):
         }
         before = self._state
 
-        def is_met(said: Said) -> bool:
+        def is_met(said: AppReply) -> bool:
             if said.lifted is None or list(said.staged) != [0] or _time_of(said.lifted, 0) != moment:
                 return False
             off = differing(state, _states_of(said.lifted)[0])
@@ -303,7 +303,7 @@ class ReduxStore(AppStore):
         before = self._state
         state, _ = self.history.state_of(seq)
 
-        def is_met(said: Said) -> bool:
+        def is_met(said: AppReply) -> bool:
             if said.lifted is None:
                 return False
             self.stands_at(seq, looks_from=newest)
@@ -322,7 +322,7 @@ class ReduxStore(AppStore):
             self._import(request, came_from)
             return
 
-        def is_met(said: Said) -> bool:
+        def is_met(said: AppReply) -> bool:
             if said.lifted is None:
                 return False
             self.stands_at(None)
@@ -348,7 +348,7 @@ class ReduxStore(AppStore):
         before = self._state
         awaited = len(ids)
 
-        def is_met(said: Said) -> bool:
+        def is_met(said: AppReply) -> bool:
             nonlocal awaited
             awaited -= said.lifted is not None
             if awaited:
@@ -364,7 +364,7 @@ class ReduxStore(AppStore):
     def pause(self, request: Request, *, is_paused: bool) -> None:
         """See `AppStore`: the app itself keeps no more actions."""
 
-        def is_met(said: Said) -> bool:
+        def is_met(said: AppReply) -> bool:
             if said.lifted is None or self._is_paused != is_paused:
                 return False
             request.answer(seq=self._follows)
@@ -380,7 +380,7 @@ class ReduxStore(AppStore):
             )
         self._last_ms = moment = max(now_ms(), self._last_ms + 1)
 
-        def is_met(said: Said) -> bool:
+        def is_met(said: AppReply) -> bool:
             if said.timestamp != moment and said.lifted is None:
                 return False
             request.answer(seq=self._follows)
@@ -395,7 +395,7 @@ class ReduxStore(AppStore):
     def _when_told_all(self, request: Request, act: Callable[[], None]) -> None:
         """Act once it is known which actions the app still keeps: it forgets old ones and tells nobody."""
 
-        def is_met(said: Said) -> bool:
+        def is_met(said: AppReply) -> bool:
             if said.lifted is None:
                 return False
             try:

@@ -9,9 +9,9 @@ from typing import Final
 from unspool.control import Request
 from unspool.errors import ConfigError, UnspoolError
 from unspool.live.listen.app_store import (
+    AppReply,
     AppStore,
     Can,
-    Said,
     Unusable,
     differing,
     sendable,
@@ -112,14 +112,14 @@ class ShimStore(AppStore):
 
     def _done(self, message: Mapping[str, Value]) -> None:
         number = message.get("request")
-        self.app_said(Said(request=number if type(number) is int else None, facts=message))
+        self.app_said(AppReply(request=number if type(number) is int else None, facts=message))
 
     def _ask(
         self, request: Request, message: Mapping[str, Value], done: Callable[[Mapping[str, Value]], None]
     ) -> None:
         number = next(self._requests)
 
-        def is_met(said: Said) -> bool:
+        def is_met(said: AppReply) -> bool:
             if said.request != number:
                 return False
             error = said.facts.get("error")
