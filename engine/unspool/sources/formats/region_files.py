@@ -56,14 +56,14 @@ class Loss(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Salvaged:
+class SalvagedRegion:
     """A region file, and what of it could not be read."""
 
     document: RegionSource
     losses: tuple[Loss, ...] = ()
 
 
-def read_region(data: bytes, name: str, byte_order: ByteOrder | None = None) -> Salvaged:
+def read_region(data: bytes, name: str, byte_order: ByteOrder | None = None) -> SalvagedRegion:
     """Read a region file of any form.
 
     Args:
@@ -75,7 +75,7 @@ def read_region(data: bytes, name: str, byte_order: ByteOrder | None = None) -> 
         RegionError: it is no region file, its header is damaged, or its records read in both byte orders.
     """
     try:
-        return Salvaged(decode_region(data, name, actions=ACTIONS, byte_order=byte_order))
+        return SalvagedRegion(decode_region(data, name, actions=ACTIONS, byte_order=byte_order))
     except AmbiguousByteOrder as error:
         told = str(error).partition("; say which")[0]
         raise AmbiguousByteOrder(f"{told}; say which with --select order=little or order=big") from None
@@ -95,7 +95,7 @@ def _is_document(data: bytes) -> bool:
     return data.startswith(MAGIC) or b"\0" not in data[:RECORD_HEAD_SIZE]
 
 
-def _without_malformed(data: bytes, name: str) -> Salvaged | None:
+def _without_malformed(data: bytes, name: str) -> SalvagedRegion | None:
     """Leave malformed deltas out of a document; None where that does not mend it."""
     raw = decode_binary(data, name) if data.startswith(MAGIC) else load_json(data, name)
     losses: list[Loss] = []
@@ -111,7 +111,7 @@ def _without_malformed(data: bytes, name: str) -> Salvaged | None:
         deltas[:] = kept
     if not losses:
         return None
-    return Salvaged(decode_region(dump_json(raw), name, actions=ACTIONS), tuple(losses))
+    return SalvagedRegion(decode_region(dump_json(raw), name, actions=ACTIONS), tuple(losses))
 
 
 def _lists(raw: Value) -> Iterator[tuple[str, list[Value]]]:
@@ -127,14 +127,14 @@ def _lists(raw: Value) -> Iterator[tuple[str, list[Value]]]:
             yield name, deltas
 
 
-def _whole_records(data: bytes, name: str, byte_order: ByteOrder | None) -> Salvaged | None:
+def _whole_records(data: bytes, name: str, byte_order: ByteOrder | None) -> SalvagedRegion | None:
     """Keep the records that are whole; None where no byte order, or either of them, makes sense of some."""
     orders: tuple[ByteOrder, ...] = tuple(RECORD_HEADS) if byte_order is None else (byte_order,)
     readings = [reading for order in orders if (reading := _records(data, name, order)).document.deltas_for()]
     return readings[0] if len(readings) == 1 else None
 
 
-def _records(data: bytes, name: str, order: ByteOrder) -> Salvaged:
+def _records(data: bytes, name: str, order: ByteOrder) -> SalvagedRegion:
     deltas: list[RegionDelta] = []
     losses: list[Loss] = []
     end = 0
@@ -150,7 +150,7 @@ def _records(data: bytes, name: str, order: ByteOrder) -> Salvaged:
     except RegionError as error:
         reason = str(error).removeprefix(f"{name}: ")
         losses.append(Loss(f"{name}: byte {end}", f"{reason}; nothing from here on was read", len(deltas)))
-    return Salvaged(HeaderlessRecords(tuple(deltas), order), tuple(losses))
+    return SalvagedRegion(HeaderlessRecords(tuple(deltas), order), tuple(losses))
 
 
 def lost_deltas(losses: Iterable[Loss], total: int, *, in_order: bool) -> Iterator[ChainFault]:
@@ -387,7 +387,7 @@ class RegionReader:
             self.findings.loss(loss.place, loss.message)
         return salvaged.document
 
-    def _salvaged(self) -> Salvaged:
+    def _salvaged(self) -> SalvagedRegion:
         try:
             return read_region(read_whole(self._path, self._limits), str(self._path), self._order)
         except CutShort:
