@@ -44,7 +44,7 @@ class Shape(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class FirstLines:
     """The first lines of a file as far as they are JSON.
 
     Attributes:
@@ -205,7 +205,7 @@ class Probe:
         return looks_like_lines(self.path.name) and isinstance(first, dict) and not first.keys() & _WHOLE_HISTORIES
 
     @cached_property
-    def sample(self) -> Sample:
+    def sample(self) -> FirstLines:
         """The first lines, parsed where they are JSON."""
         records: list[Value] = []
         broken = seen = lines = 0
@@ -232,7 +232,7 @@ class Probe:
                         first_is_broken = first_is_broken or not records
             except (CutShort, OSError):
                 ended = True
-        return Sample(tuple(records), broken, first_is_broken, first_is_oversized, ended, lines)
+        return FirstLines(tuple(records), broken, first_is_broken, first_is_oversized, ended, lines)
 
     @cached_property
     def document(self) -> Value:
