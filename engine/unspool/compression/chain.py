@@ -117,7 +117,7 @@ class Cursor:
         self._values = state
 
 
-class Segment(DeltaLine[Mapping[str, Value]]):
+class ChainSegment(DeltaLine[Mapping[str, Value]]):
     """A base and the links after it; position n is the state after n links.
 
     Attributes:
@@ -249,7 +249,7 @@ class DeltaChain:
 
     def _reset(self) -> None:
         self._reconstructor.clear_cache()
-        self._segments = [Segment(0, {}, self._reconstructor)]
+        self._segments = [ChainSegment(0, {}, self._reconstructor)]
         self._current: State = {}
         self._wire: Mapping[str, bytes] = {}
         self._rebaselines = self._optimizations = self._changes = self._removals = 0
@@ -346,7 +346,7 @@ class DeltaChain:
             raise StateNotFound(f"the delta chain has no state number {number!r}; it holds {len(self)} states")
         return self.get_state_at_index(number % len(self) + 1)
 
-    def _segment_of(self, index: int) -> Segment:
+    def _segment_of(self, index: int) -> ChainSegment:
         """Return the segment whose links lead to an index; for 0, the first one."""
         at = bisect_left(self._segments, index, key=lambda segment: segment.first)
         return self._segments[max(0, at - 1)]
@@ -386,7 +386,7 @@ class DeltaChain:
         if not len(self):
             return
         if self._segments[-1].links:
-            self._segments.append(Segment(len(self), self._current, self._reconstructor))
+            self._segments.append(ChainSegment(len(self), self._current, self._reconstructor))
         self._rebaselines += 1
 
     def _optimize_chain(self) -> None:

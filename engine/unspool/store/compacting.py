@@ -24,7 +24,7 @@ from unspool.store.layout import SELF_DESCRIBING
 from unspool.store.protocol import RecordRun
 from unspool.store.reader import FileReader
 from unspool.store.schema import connect_writer
-from unspool.store.sealing import Segment, build_block, write_block
+from unspool.store.sealing import SegmentKeyframe, build_block, write_block
 
 COMPACT_ROWS: Final = 256
 """Entries of a compacted block: smaller files, slower random reads."""
@@ -84,7 +84,7 @@ def _write_compacted(source: FileReader, out: Path, progress: Progress | None) -
                 layout.keep_fact(connection, key, value)
         names = [(number, name.encode("utf-8", "surrogatepass")) for number, name in enumerate(source.names())]
         layout.add_names(connection, names)
-        segment: Segment | None = None
+        segment: SegmentKeyframe | None = None
         before, folded = layout.last_sum(connection), source.first
         if source.first:
             layout.begin_at(connection, source.first)

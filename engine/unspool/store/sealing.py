@@ -36,7 +36,7 @@ _WORN_SHARE: Final = 0.35
 
 
 @dataclass(slots=True)
-class Segment:
+class SegmentKeyframe:
     """The keyframe that blocks are being compressed against.
 
     Attributes:
@@ -59,22 +59,22 @@ class SealedBlock:
     head: BlockHead
     columns: bytes
     records: bytes
-    segment: Segment
+    segment: SegmentKeyframe
     keyframe: bytes | None
 
 
-def load_segment(connection: FileConnection) -> Segment | None:
+def load_segment(connection: FileConnection) -> SegmentKeyframe | None:
     """Return the newest segment of a file, or None for a file without one."""
     row = connection.execute("SELECT id FROM segment ORDER BY id DESC LIMIT 1").fetchone()
     if row is None:
         return None
     data = connection.layout.keyframe(connection, row[0], 0)
     used = connection.execute("SELECT count(*) FROM block WHERE segment = ?", (row[0],)).fetchone()[0]
-    return Segment(row[0], len(data), blocks.raw_prefix(blocks.decompress(data, 0)), used)
+    return SegmentKeyframe(row[0], len(data), blocks.raw_prefix(blocks.decompress(data, 0)), used)
 
 
 def build_block(
-    layout: Layout, rows: Sequence[TailRow], state: bytes, segment: Segment | None, level: int = blocks.LEVEL
+    layout: Layout, rows: Sequence[TailRow], state: bytes, segment: SegmentKeyframe | None, level: int = blocks.LEVEL
 ) -> SealedBlock:
     """Compress rows into a block.
 
@@ -89,7 +89,7 @@ def build_block(
     if segment is None or segment.blocks >= SEGMENT_BLOCKS or _is_worn(state, segment):
         keyframe = layout.pack_keyframe(state, level)
         number = 0 if segment is None else segment.number + 1
-        segment = Segment(number, len(keyframe), blocks.raw_prefix(state), 0)
+        segment = SegmentKeyframe(number, len(keyframe), blocks.raw_prefix(state), 0)
     times = [row.time_ns for row in rows]
     atoms = blocks.atoms_bitmap(chain.from_iterable(row.changed for row in rows))
     head = BlockHead(
@@ -99,7 +99,7 @@ def build_block(
     return SealedBlock(head, columns, layout.pack_records(rows, state, segment.prefix, level), segment, keyframe)
 
 
-def _is_worn(state: bytes, segment: Segment) -> bool:
+def _is_worn(state: bytes, segment: SegmentKeyframe) -> bool:
     against_keyframe = len(blocks.compress(state, segment.prefix))
     # Tiny states never justify a keyframe of their own by this rule alone.
     return against_keyframe > 256 and against_keyframe > _WORN_SHARE * segment.size
@@ -229,7 +229,7 @@ class Sealer:
         self._requests: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._connection: FileConnection | None = None
-        self._segment: Segment | None = None
+        self._segment: SegmentKeyframe | None = None
         self._tally: Tally | None = None
         self._folded = self._sealed = 0
         self._is_given_up = False

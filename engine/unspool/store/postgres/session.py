@@ -21,7 +21,7 @@ from unspool.store.blocks import KIND_BITS, TailRow, pack_postings, posting
 from unspool.store.layout_1 import row_checksum
 from unspool.store.postgres.connection import Target, connect, load_driver
 from unspool.store.postgres.reading import PostgresStore
-from unspool.store.postgres.spool import NOTE, Segment, note_in
+from unspool.store.postgres.spool import NOTE, SpoolFile, note_in
 from unspool.store.postgres.tables import (
     LOCK_SPACE,
     NEWEST,
@@ -176,7 +176,7 @@ class Session:
         """Whether the entry before one never arrived."""
         return 0 < seq == self._gap_stop
 
-    def ship(self, segment: Segment, place: int) -> int:
+    def ship(self, segment: SpoolFile, place: int) -> int:
         """Store entries of a segment from a place on, and return how many; all or none of them.
 
         Raises:
@@ -186,11 +186,11 @@ class Session:
         """
         return self._ship(segment, place, MOST_ROWS)
 
-    def ship_one(self, segment: Segment, place: int) -> int:
+    def ship_one(self, segment: SpoolFile, place: int) -> int:
         """Store one entry of a segment; see `ship`."""
         return self._ship(segment, place, 1)
 
-    def _ship(self, segment: Segment, place: int, most: int) -> int:
+    def _ship(self, segment: SpoolFile, place: int, most: int) -> int:
         batch = _Batch(self, segment)
         stop = min(segment.stop, place + most)
         while place < stop and batch.size < _MOST_BYTES:
@@ -314,7 +314,7 @@ class _Batch:
         has_notes: whether any of them is a note.
     """
 
-    def __init__(self, session: Session, segment: Segment) -> None:
+    def __init__(self, session: Session, segment: SpoolFile) -> None:
         """Start with no entry."""
         self._session = session
         self._segment = segment

@@ -27,7 +27,7 @@ from unspool.model.values import Value
 from unspool.store.postgres import SPOOL_BYTES
 from unspool.store.postgres.connection import BadAddress, Target, load_driver
 from unspool.store.postgres.session import MOST_ROWS, EntryRefused, HistoryDeleted, Session
-from unspool.store.postgres.spool import NOTE, Segment, Spool, put_aside
+from unspool.store.postgres.spool import NOTE, Spool, SpoolFile, put_aside
 from unspool.store.protocol import Draft
 
 OPEN_S: Final = 2.0
@@ -294,7 +294,7 @@ class Shipper:
             self.trouble, self._failures = None, 0
             self._changed.notify_all()
 
-    def _first_unshipped(self, session: Session) -> Segment | None:
+    def _first_unshipped(self, session: Session) -> SpoolFile | None:
         """Return the first segment that the server does not have all of, and remove those before it."""
         lanes: list[str] = []
         found = None
@@ -310,7 +310,7 @@ class Shipper:
                 session.forget(lane)
         return found
 
-    def _ship_from(self, session: Session, segment: Segment) -> None:
+    def _ship_from(self, session: Session, segment: SpoolFile) -> None:
         lane, place = segment.lane, session.mark(segment.lane).next
         if segment.is_dropped:
             self._skip(session, segment, segment.stop, "the spool was full")
@@ -328,7 +328,7 @@ class Shipper:
             except CorruptHistory as error:
                 self._skip_damaged(session, segment, error)
 
-    def _ship_doubtful(self, session: Session, segment: Segment, place: int) -> None:
+    def _ship_doubtful(self, session: Session, segment: SpoolFile, place: int) -> None:
         """Ship one entry of a batch that was refused; after some refusals it is put aside.
 
         Raises:
@@ -354,7 +354,7 @@ class Shipper:
                 self._tries[segment.lane, place + 1] = 0
         del self._tries[key]
 
-    def _put_aside(self, segment: Segment, place: int, error: EntryRefused) -> Path:
+    def _put_aside(self, segment: SpoolFile, place: int, error: EntryRefused) -> Path:
         row = segment.rows(place)[0]
         state = segment.state(place)
         names = list(state)
@@ -376,7 +376,7 @@ class Shipper:
         )
         return self._spool.keep_refused(segment.lane, place, draft, names)
 
-    def _skip_damaged(self, session: Session, segment: Segment, error: CorruptHistory) -> None:
+    def _skip_damaged(self, session: Session, segment: SpoolFile, error: CorruptHistory) -> None:
         """Go on behind a file that does not read any more; it is kept under another name."""
         if segment.is_dropped:
             return
@@ -387,7 +387,7 @@ class Shipper:
         with suppress(OSError):
             put_aside(segment.path)
 
-    def _skip(self, session: Session, segment: Segment, stop: int, why: str) -> None:
+    def _skip(self, session: Session, segment: SpoolFile, stop: int, why: str) -> None:
         self.skipped += session.skip(segment.lane, stop, why, time.time_ns())
 
 

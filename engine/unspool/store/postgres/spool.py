@@ -57,7 +57,7 @@ _PLACE_VARIABLES: Final = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUS
 """What libpq completes an address from: the same address may mean another server then."""
 
 
-class Segment:
+class SpoolFile:
     """One file of a spool, or what stands for one that was dropped.
 
     Attributes:
@@ -159,7 +159,7 @@ class Segment:
                 store.discard()
             self.path.unlink(missing_ok=True)
 
-    def drop(self, before: Segment | None) -> None:
+    def drop(self, before: SpoolFile | None) -> None:
         """Give the file up, and leave a mark that says how many entries it held.
 
         Args:
@@ -238,13 +238,13 @@ class Spool:
         self._unlooked_rows = self._unlooked_bytes = 0
         self._is_current_shipped = False
         self._shipped: dict[str, int] = {}
-        self._spare: Segment | None = None
+        self._spare: SpoolFile | None = None
         self._descriptor = _hold(folder, target)
         try:
             _write_address(folder, target)
             self._segments, self.damaged = _left_by_others(folder)
             self._ordinal = max((segment.ordinal for segment in self._segments), default=-1)
-            self._current: Segment | None = None
+            self._current: SpoolFile | None = None
         except (OSError, UnreadableSource) as error:
             self._release()
             raise _unusable(folder, error) from None
@@ -263,17 +263,17 @@ class Spool:
             self._segments.append(self._current)
 
     @property
-    def current(self) -> Segment:
+    def current(self) -> SpoolFile:
         """The segment that is written to; `begin` must have been called."""
         assert self._current is not None
         return self._current
 
-    def segments(self) -> Sequence[Segment]:
+    def segments(self) -> Sequence[SpoolFile]:
         """Return all segments in order."""
         with self.lock:
             return tuple(self._segments)
 
-    def holder(self, lane: str, place: int) -> Segment | None:
+    def holder(self, lane: str, place: int) -> SpoolFile | None:
         """Return the segment that holds an entry, or None."""
         for segment in self.segments():
             if segment.lane == lane and segment.first <= place < segment.stop and not segment.is_dropped:
@@ -357,14 +357,14 @@ class Spool:
         self._ordinal += 1
         return self._ordinal
 
-    def _made(self, first: int, ordinal: int | None = None) -> Segment:
+    def _made(self, first: int, ordinal: int | None = None) -> SpoolFile:
         number = self._next_ordinal() if ordinal is None else ordinal
         path = self.folder / f"{number:08d}-{self.lane}.unspool"
         try:
             store = FileStore.create(path, durability=self._durability, seals=False)
         except UnreadableSource as error:
             raise _unusable(self.folder, error) from None
-        return Segment(path, number, self.lane, first, store)
+        return SpoolFile(path, number, self.lane, first, store)
 
     def settle(self) -> None:
         """Find out what an `append` stored that an exception of a signal handler ended anywhere."""
@@ -501,16 +501,16 @@ def address_of(folder: Path) -> str:
         raise UnreadableSource(f"{folder}: is no spool ({error.strerror}); name a folder, or an address") from None
 
 
-def _left_by_others(folder: Path) -> tuple[list[Segment], list[Path]]:
+def _left_by_others(folder: Path) -> tuple[list[SpoolFile], list[Path]]:
     """Open what earlier recorders left, in order; files without an entry are removed, damaged ones are put aside."""
     names = sorted(entry.name for entry in folder.iterdir())
     dropped = [
-        Segment(folder / name, int(match[1]), match[2], int(match[3]), None, int(match[4]))
+        SpoolFile(folder / name, int(match[1]), match[2], int(match[3]), None, int(match[4]))
         for name in names
         if (match := _DROPPED.fullmatch(name)) is not None
     ]
     gone = {segment.ordinal for segment in dropped}
-    found: list[Segment] = []
+    found: list[SpoolFile] = []
     damaged: list[Path] = []
     with ExitStack() as undo:
         for match in filter(None, map(_FILE.fullmatch, names)):
@@ -522,7 +522,7 @@ def _left_by_others(folder: Path) -> tuple[list[Segment], list[Path]]:
                     # Its mark was made, and then the process was killed before the file was removed.
                     store.discard()
                     continue
-                segment = Segment(path, int(match[1]), match[2], _first_place(store), store)
+                segment = SpoolFile(path, int(match[1]), match[2], _first_place(store), store)
             except (CorruptHistory, UnreadableSource):
                 if store is not None:
                     with suppress(UnspoolError):

@@ -16,7 +16,7 @@ from unspool.store.file import Durability
 from unspool.store.postgres import SpoolOptions
 from unspool.store.postgres.connection import Target, load_driver, parse_target
 from unspool.store.postgres.shipping import Shipper
-from unspool.store.postgres.spool import NOTE, Segment, Spool, spool_folder
+from unspool.store.postgres.spool import NOTE, Spool, SpoolFile, spool_folder
 from unspool.store.protocol import Draft, RecordRun
 
 _DURABILITIES: Final = ("default", "fast", "full")
@@ -157,7 +157,7 @@ class SpooledStore:
             raise EntryNotFound(f"{self.name}: entry {seq} is not on this machine any more; read it from the server")
         return RecordRun(seq, PackedRecords.of([Record(RecordCodec.NONE, encode_full(state, self.intern))]))
 
-    def _holder(self, seq: int) -> tuple[Segment, int] | None:
+    def _holder(self, seq: int) -> tuple[SpoolFile, int] | None:
         lane, place = self._where(seq)
         segment = self._spool.holder(lane, place) if lane else None
         return None if segment is None else (segment, place)
