@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from unspool.delta.identity import Record, detect_key, identity_of, record_of
-from unspool.model.encoded import Shape, shape_of
+from unspool.model.encoded import FormShape, shape_of
 
 GONE: Final = -1
 """The old index of an item that no old item became."""
@@ -93,7 +93,7 @@ def _pair_equal(
 def _records(items: Sequence[bytes], indices: Sequence[int], thorough: bool) -> list[Record] | None:
     records: list[Record] = []
     for index in indices:
-        if not thorough and shape_of(items[index]) is not Shape.MAP:
+        if not thorough and shape_of(items[index]) is not FormShape.MAP:
             return None
         record = record_of(items[index])
         if record is None:

@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import Final
 
-from unspool.model.encoded import NotSplittable, Shape, shape_of, shared_ends, split_list, split_map
+from unspool.model.encoded import FormShape, NotSplittable, shape_of, shared_ends, split_list, split_map
 from unspool.model.values import json_equal, strict_equal
 from unspool.model.wire import decode
 
@@ -67,7 +67,7 @@ _HIDING_CONTENT = frozenset((*range(0x80, 0xA0), *range(0xC7, 0xCA), *range(0xD4
 _HIDING = _HIDING_CONTENT | {_FLOAT64}
 """First bytes of wire forms whose value others may have as well: maps, lists, tagged values, and floats for NaN."""
 _DOUBLE = struct.Struct(">d")
-_CONTAINERS: Final = (Shape.MAP, Shape.LIST)
+_CONTAINERS: Final = (FormShape.MAP, FormShape.LIST)
 _UNLIKE: Final[list[tuple[bytes, bytes]]] = []
 """Told from an empty list of parts by identity: two maps in another order have no different part."""
 
@@ -88,7 +88,7 @@ def encoded_equal(one: bytes, other: bytes, *, strict: bool = False) -> bool:
         if left == right:
             continue
         shape = shape_of(left)
-        if shape is not shape_of(right) or shape is Shape.TEXT:
+        if shape is not shape_of(right) or shape is FormShape.TEXT:
             return False
         try:
             parts = _parts(left, right) if shape in _CONTAINERS else None
@@ -110,7 +110,7 @@ def _parts(left: bytes, right: bytes) -> list[tuple[bytes, bytes]]:
     Raises:
         NotSplittable: nested too deeply for the fast path.
     """
-    if shape_of(left) is Shape.LIST:
+    if shape_of(left) is FormShape.LIST:
         items, others = split_list(left), split_list(right)
         if len(items) != len(others):
             return _UNLIKE

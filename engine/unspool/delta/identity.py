@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from unspool.errors import PathSyntaxError
-from unspool.model.encoded import NotSplittable, Shape, map_views, shape_of
+from unspool.model.encoded import FormShape, NotSplittable, map_views, shape_of
 from unspool.model.keys import Path, Step, format_path
 from unspool.model.paths import parse_path, unwrapped
 
@@ -156,8 +156,8 @@ def _inside(value: msgspec.Raw | bytes | None) -> Record | None:
 def record_of(form: bytes) -> Record | None:
     """Return the fields of an object, or of a tagged value that has some; None for other values."""
     try:
-        inner = form if shape_of(form) is Shape.MAP else unwrapped(form)
-        return map_views(inner) if inner is not None and shape_of(inner) is Shape.MAP else None
+        inner = form if shape_of(form) is FormShape.MAP else unwrapped(form)
+        return map_views(inner) if inner is not None and shape_of(inner) is FormShape.MAP else None
     except NotSplittable:
         return None
 
@@ -223,7 +223,7 @@ def _candidates(record: Record) -> Iterator[tuple[int, str]]:
 
 def _qualified(record: Record) -> Iterator[str]:
     """Yield names together with what makes them one of their kind."""
-    qualifiers = [name for name in _QUALIFIERS if name in record and shape_of(bytes(record[name])) is Shape.TEXT]
+    qualifiers = [name for name in _QUALIFIERS if name in record and shape_of(bytes(record[name])) is FormShape.TEXT]
     if qualifiers:
         for name in record:
             if _rank_of(name) == _WEAK:
@@ -313,4 +313,4 @@ def _unique_values(records: Sequence[Record], key: str) -> set[bytes] | None:
 
 
 _NO_IDENTITY: Final = frozenset((0xC2, 0xC3, 0xCA, 0xCB, 0xA0))
-_CONTAINERS: Final = frozenset((Shape.MAP, Shape.LIST))
+_CONTAINERS: Final = frozenset((FormShape.MAP, FormShape.LIST))

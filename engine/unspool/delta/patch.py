@@ -26,8 +26,8 @@ import zstandard
 from unspool.delta.align import GONE, align
 from unspool.errors import CorruptHistory
 from unspool.model.encoded import (
+    FormShape,
     NotSplittable,
-    Shape,
     header_size,
     list_views,
     map_views,
@@ -246,7 +246,7 @@ def _check_result(copied: int) -> None:
 def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> None:
     """Write how `new` is made of `old`, which starts at `at` in the base."""
     shape = shape_of(new)
-    if shape is not shape_of(old) or shape is Shape.LEAF:
+    if shape is not shape_of(old) or shape is FormShape.LEAF:
         _write_bytes(program, old, at, new)
         return
     old_header, new_header = header_size(old), header_size(new)
@@ -258,9 +258,9 @@ def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> No
         program.put(new[:new_header])
     replaces = len(old) - old_header - start - end > 0
     # What was only inserted is written as it is; there is nothing to look for.
-    if replaces and middle > _NEAR and depth < _DEEPEST and shape is not Shape.TEXT:
+    if replaces and middle > _NEAR and depth < _DEEPEST and shape is not FormShape.TEXT:
         try:
-            if shape is Shape.MAP:
+            if shape is FormShape.MAP:
                 _write_map(program, old, at, new, depth)
             else:
                 _write_list(program, old, at, new, depth, start, end)
@@ -271,7 +271,7 @@ def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> No
     old_start, old_end = old_header + start, len(old) - end
     program.copy(at + old_header, at + old_start)
     put = new[new_header + start : len(new) - end]
-    if middle > _NEAR and shape is Shape.TEXT:
+    if middle > _NEAR and shape is FormShape.TEXT:
         _write_lines(program, old[old_start:old_end], at + old_start, put)
     else:
         program.put(put)

@@ -14,7 +14,7 @@ from typing import Final
 
 from unspool.delta.align import GONE, align
 from unspool.delta.identity import identity_values, record_of
-from unspool.model.encoded import Shape, shape_of
+from unspool.model.encoded import FormShape, shape_of
 from unspool.model.encoding import encode
 from unspool.model.entries import Op, OpKind
 from unspool.model.keys import Path, Step, format_path
@@ -85,7 +85,7 @@ def diff_encoded(
                 if used and keys is not None:
                     keys[at + path] = used
         if children is None:
-            both_text = shape_of(before) is Shape.TEXT and shape_of(after) is Shape.TEXT
+            both_text = shape_of(before) is FormShape.TEXT and shape_of(after) is FormShape.TEXT
             _diff_leaves(path, before, after, label, text_splices and both_text, ops)
         else:
             pending.extend(reversed(children))

@@ -15,7 +15,7 @@ EncodedState = dict[str, bytes]
 """A state as wire forms by atom."""
 
 
-class Shape(Enum):
+class FormShape(Enum):
     """What a wire form holds, as far as comparing needs to know."""
 
     MAP = "map"
@@ -24,14 +24,14 @@ class Shape(Enum):
     LEAF = "leaf"
 
 
-def _shape_table() -> tuple[Shape, ...]:
-    table = [Shape.LEAF] * 256
+def _shape_table() -> tuple[FormShape, ...]:
+    table = [FormShape.LEAF] * 256
     for first in (*range(0x80, 0x90), 0xDE, 0xDF):
-        table[first] = Shape.MAP
+        table[first] = FormShape.MAP
     for first in (*range(0x90, 0xA0), 0xDC, 0xDD):
-        table[first] = Shape.LIST
+        table[first] = FormShape.LIST
     for first in (*range(0xA0, 0xC0), 0xD9, 0xDA, 0xDB):
-        table[first] = Shape.TEXT
+        table[first] = FormShape.TEXT
     return tuple(table)
 
 
@@ -47,7 +47,7 @@ class NotSplittable(Exception):
     """A wire form that is nested too deeply to be taken apart by the fast path."""
 
 
-def shape_of(data: bytes) -> Shape:
+def shape_of(data: bytes) -> FormShape:
     """Say what a wire form holds."""
     return _SHAPES[data[0]]
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple, cast
 
 from unspool.errors import CorruptHistory, PathSyntaxError, UnsupportedValue
-from unspool.model.encoded import NotSplittable, Shape, extension_of, list_views, shape_of, split_list, split_map
+from unspool.model.encoded import FormShape, NotSplittable, extension_of, list_views, shape_of, split_list, split_map
 from unspool.model.encoding import encode
 from unspool.model.keys import Key, Path, Step, spelled_form, spelled_value, step_of_form
 from unspool.model.tags import Tag, Tagged
@@ -58,7 +58,7 @@ _IN_TUPLE: Final = "()"
 _SCALARS: Final = frozenset(
     first
     for first in range(256)
-    if shape_of(bytes((first,))) in (Shape.TEXT, Shape.LEAF)
+    if shape_of(bytes((first,))) in (FormShape.TEXT, FormShape.LEAF)
     and first not in range(0xC7, 0xCA)
     and first not in range(0xD4, 0xD9)
 )
@@ -80,11 +80,11 @@ def _opened(form: bytes) -> OpenedForm | None:
     kind = ""
     for _ in range(_MOST_WRAPPERS):
         shape = shape_of(form)
-        if shape is Shape.MAP:
+        if shape is FormShape.MAP:
             return OpenedForm(kind, cast(Parts, split_map(form)))
-        if shape is Shape.LIST:
+        if shape is FormShape.LIST:
             return OpenedForm(kind, split_list(form))
-        found = extension_of(form) if shape is Shape.LEAF else None
+        found = extension_of(form) if shape is FormShape.LEAF else None
         if found is None or found[0] not in _WITH_PARTS:
             return None
         code, payload = found
@@ -139,7 +139,7 @@ def _are_leaves(items: list[bytes], depth: int) -> bool:
 _MOST_WRAPPERS: Final = 16
 """Types round one value; more make it a leaf."""
 _DEEPEST_TUPLE: Final = 8
-_CONTAINERS: Final = frozenset((Shape.MAP, Shape.LIST))
+_CONTAINERS: Final = frozenset((FormShape.MAP, FormShape.LIST))
 DEEPEST: Final = 1_000
 """Steps of a path beyond which a value is one piece: each level is copied once, which chains of objects would multiply."""
 
@@ -153,11 +153,11 @@ def parts_alike(old: bytes, new: bytes, *, only_plain: bool = False) -> tuple[Pa
         only_plain: take apart nothing but lists and objects whose keys are all text.
     """
     shape = shape_of(old)
-    if shape is shape_of(new) and shape is not Shape.LEAF:
+    if shape is shape_of(new) and shape is not FormShape.LEAF:
         try:
-            if shape is Shape.MAP:
+            if shape is FormShape.MAP:
                 return cast(Parts, split_map(old)), cast(Parts, split_map(new))
-            return (split_list(old), split_list(new)) if shape is Shape.LIST else None
+            return (split_list(old), split_list(new)) if shape is FormShape.LIST else None
         except NotSplittable:
             return None
     if only_plain:
@@ -180,9 +180,9 @@ def parts_inside(form: bytes) -> Parts | None:
     if form[0] in _SCALARS:
         return None
     shape = shape_of(form)
-    if shape is not Shape.LEAF:
+    if shape is not FormShape.LEAF:
         try:
-            return cast(Parts, split_map(form)) if shape is Shape.MAP else split_list(form)
+            return cast(Parts, split_map(form)) if shape is FormShape.MAP else split_list(form)
         except NotSplittable:
             return None
     opened = open_form(form)

@@ -19,7 +19,7 @@ from unspool.delta.structural import Identity, identity_at
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
 from unspool.history.verdict import Problem
-from unspool.model.encoded import Shape, header_size, shape_of
+from unspool.model.encoded import FormShape, header_size, shape_of
 from unspool.model.keys import Path, Step, format_path
 from unspool.model.paths import Parts, parts_of
 from unspool.model.progress import Cancelled, Progress, never, no_progress
@@ -157,7 +157,7 @@ class Tracker:
         if index is None:
             return None
         steps[depth] = index
-        if shape_of(level.value) is Shape.LIST:
+        if shape_of(level.value) is FormShape.LIST:
             level.end = header_size(level.value) + sum(map(len, parts[: index + 1]))
         return parts[index]
 
@@ -206,7 +206,7 @@ def _mark(items: Sequence[bytes], index: int, key: str | None) -> RecordMark | N
         return None
     for name in (key,) if key is not None else own_keys(fields):
         value = identity_of(fields, name)
-        if value is not None and shape_of(value) in (Shape.TEXT, Shape.LEAF):
+        if value is not None and shape_of(value) in (FormShape.TEXT, FormShape.LEAF):
             same = sum(_field(item, name) == value for item in items)
             if same == 1:
                 return RecordMark(name, value)

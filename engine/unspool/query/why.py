@@ -18,7 +18,7 @@ from typing import Final
 from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.verdict import Problem
-from unspool.model.encoded import Shape, shape_of
+from unspool.model.encoded import FormShape, shape_of
 from unspool.model.entries import SourceLine, caller_of, passed_over_in
 from unspool.model.keys import Path
 from unspool.model.progress import Cancelled, Progress, never, no_progress
@@ -411,7 +411,7 @@ class _Chain:
             return
         goal = Goal(link.path, link.encoded, write.old_bytes, self._barred(link, write.seq))
         guesses = self._guesses(link, goal, moment)
-        is_container = shape_of(link.encoded) in (Shape.MAP, Shape.LIST)
+        is_container = shape_of(link.encoded) in (FormShape.MAP, FormShape.LIST)
         if is_container and not (guesses and guesses[0][1] > 0.5):
             self._follow_parts(link, write)
             return
@@ -569,7 +569,7 @@ def _from_nowhere(goal: Goal) -> float:
 
 
 def _bits(encoded: bytes) -> float:
-    if shape_of(encoded) in (Shape.MAP, Shape.LIST):
+    if shape_of(encoded) in (FormShape.MAP, FormShape.LIST):
         total = 0.0
         for _, leaf in leaves(encoded):
             total += information(decode(leaf))

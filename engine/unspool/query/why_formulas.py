@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Final
 
 from unspool.delta.structural import Identity
-from unspool.model.encoded import Shape, shape_of
+from unspool.model.encoded import FormShape, shape_of
 from unspool.model.keys import Path, Step, format_path
 from unspool.model.paths import DEEPEST, content_of, parts_inside
 from unspool.model.values import Value
@@ -144,7 +144,7 @@ def written_by(before: Wire, after: Wire, identity: Identity | None = None) -> I
 
 def number_of(form: bytes) -> float | None:
     """Return a leaf as a number: integers, floats, decimals, and texts such as `12.50`; None for everything else."""
-    if shape_of(form) not in (Shape.LEAF, Shape.TEXT) or len(form) > 64:
+    if shape_of(form) not in (FormShape.LEAF, FormShape.TEXT) or len(form) > 64:
         return None
     return as_number(decode(form))
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from unspool.model.encoded import Shape, shape_of
+from unspool.model.encoded import FormShape, shape_of
 from unspool.model.keys import Path
 from unspool.model.paths import content_of
 from unspool.model.values import Value
@@ -295,7 +295,7 @@ class _Weighing:
 
     def _copies(self) -> Iterator[Weighed]:
         candidates: Sequence[Known] = self._usable
-        if shape_of(self._goal.encoded) in (Shape.MAP, Shape.LIST):
+        if shape_of(self._goal.encoded) in (FormShape.MAP, FormShape.LIST):
             candidates = [known for known in self._moment.containers if self._may_use(known)]
         for known in candidates:
             if known.encoded == self._goal.encoded or (

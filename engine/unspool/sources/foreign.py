@@ -25,7 +25,7 @@ from unspool.sources.formats.directory import DirectoryReader
 from unspool.sources.formats.merged import merged_choices
 from unspool.sources.formats.rewritten import SETTLE_NS, SavesReader
 from unspool.sources.native import is_native, open_native
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.selecting import format_of, is_file_like, select_reader
 from unspool.sources.sqlite_files import side_files
 from unspool.sources.watch import FileWatcher
@@ -254,7 +254,7 @@ def very_many(source: str, format_name: str | None = None) -> tuple[Choice, ...]
     Raises:
         UnreadableSource: see `choices_of`.
     """
-    if not is_postgres(source) and (not is_file_like(source) or Probe(Path(source)).shape is not Shape.SQLITE):
+    if not is_postgres(source) and (not is_file_like(source) or Probe(Path(source)).shape is not SourceShape.SQLITE):
         return ()
     found = choices_of(source, format_name)
     return found if len(found) > MANY else ()

@@ -33,7 +33,7 @@ SAMPLED_LINES: Final = 20
 """Lines of a JSON Lines file that detection looks at."""
 
 
-class Shape(Enum):
+class SourceShape(Enum):
     """What a source looks like from outside."""
 
     DIRECTORY = "directory"
@@ -127,25 +127,25 @@ class Probe:
                 ) from None
 
     @cached_property
-    def shape(self) -> Shape:
+    def shape(self) -> SourceShape:
         """What the source looks like.
 
         Raises:
             UnreadableSource: it is missing, unreadable or empty.
         """
         if stat.S_ISDIR(self.status.st_mode):
-            return Shape.DIRECTORY
+            return SourceShape.DIRECTORY
         self._refuse_odd_files()
         if self.head.startswith(_SQLITE_MAGIC):
-            return Shape.SQLITE
+            return SourceShape.SQLITE
         if not self.plain_head.strip():
             raise UnreadableSource(f"{self.path}: is empty; open it again once something has been written to it")
         if self.kind:
-            return Shape.DOCUMENT
+            return SourceShape.DOCUMENT
         kind = kind_of(self.plain_head, self.path.name)
         if kind in ("json", None):
             return self._text_shape()
-        return Shape.DOCUMENT if self._is_named(kind) or self.document is not MISSING else Shape.OTHER
+        return SourceShape.DOCUMENT if self._is_named(kind) or self.document is not MISSING else SourceShape.OTHER
 
     def _refuse_odd_files(self) -> None:
         mode = self.status.st_mode
@@ -154,7 +154,7 @@ class Probe:
                 f"{self.path}: is neither a file nor a directory; to read a pipe, use `-` and standard input"
             )
 
-    def _text_shape(self) -> Shape:
+    def _text_shape(self) -> SourceShape:
         sample = self.sample
         several = len(sample.records) + sample.broken > 1 or not sample.is_whole_file or self._is_first_of_lines()
         begins_so = (
@@ -162,18 +162,18 @@ class Probe:
         )
         containers = sum(isinstance(record, dict | list) for record in sample.records)
         if several and containers and begins_so and (len(sample.records) > 1 or not sample.broken):
-            return Shape.LINES
+            return SourceShape.LINES
         if self._is_spread:
-            return Shape.LINES
+            return SourceShape.LINES
         if self.document is not MISSING:
-            return Shape.DOCUMENT
+            return SourceShape.DOCUMENT
         if sample.first_is_oversized:
             raise LimitExceeded(
                 f"{self.path}: its first line is longer than {self.limits.line_bytes:,} bytes; store one state a line, "
                 f"or: {self.limits.told('line_bytes')}"
             )
         is_mostly_so = containers >= sample.broken or looks_like_lines(self.path.name)
-        return Shape.LINES if several and containers and is_mostly_so else Shape.OTHER
+        return SourceShape.LINES if several and containers and is_mostly_so else SourceShape.OTHER
 
     @cached_property
     def _is_spread(self) -> bool:
@@ -276,9 +276,9 @@ class Probe:
     @cached_property
     def records(self) -> tuple[Value, ...]:
         """Records to judge by: sampled lines, or the items of a document that is a list, or the document itself."""
-        if self.shape is Shape.LINES:
+        if self.shape is SourceShape.LINES:
             return self._spread_records if self._is_spread else self.sample.records
-        if self.shape is Shape.DOCUMENT and self.document is not MISSING:
+        if self.shape is SourceShape.DOCUMENT and self.document is not MISSING:
             document = self.document
             return tuple(document[:SAMPLED_LINES]) if isinstance(document, list) else (document,)
         return ()

@@ -11,7 +11,7 @@ from typing import Final, Protocol, cast
 from unspool.errors import ConfigError, UnreadableSource, UnspoolError
 from unspool.sources.documents import DOCUMENT_KINDS, kind_of, titles_of_documents
 from unspool.sources.entries import Reader
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.sqlite_files import ForeignDatabase, columns_of
 
 
@@ -39,7 +39,7 @@ class Format:
     name: str
     title: str
     module: str | None
-    shapes: frozenset[Shape]
+    shapes: frozenset[SourceShape]
     is_live: bool
     aliases: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
@@ -51,18 +51,18 @@ class Format:
         return cast("FormatModule", import_module(f"unspool.sources.formats.{self.module}"))
 
 
-def _shapes(*shapes: Shape) -> frozenset[Shape]:
+def _shapes(*shapes: SourceShape) -> frozenset[SourceShape]:
     return frozenset(shapes)
 
 
-_TEXT: Final = _shapes(Shape.LINES, Shape.DOCUMENT)
-_BYTES_OR_JSON: Final = _shapes(Shape.DOCUMENT, Shape.OTHER)
-_DATABASE_OR_BYTES: Final = _shapes(Shape.SQLITE, Shape.OTHER)
+_TEXT: Final = _shapes(SourceShape.LINES, SourceShape.DOCUMENT)
+_BYTES_OR_JSON: Final = _shapes(SourceShape.DOCUMENT, SourceShape.OTHER)
+_DATABASE_OR_BYTES: Final = _shapes(SourceShape.SQLITE, SourceShape.OTHER)
 NATIVE: Final = Format(
     "unspool",
     "an unspool history file, or postgresql://USER@HOST/DATABASE?history=NAME",
     None,
-    _shapes(Shape.SQLITE),
+    _shapes(SourceShape.SQLITE),
     True,
     ("native",),
 )
@@ -85,7 +85,7 @@ FORMATS: Final = (
            ("debezium", "mongodb")),
     Format("document", f"one {titles_of_documents()} file that an app rewrites", "rewritten", _TEXT, True,
            DOCUMENT_KINDS),
-    Format("directory", "a directory of snapshot files, in natural order", "directory", _shapes(Shape.DIRECTORY), True),
+    Format("directory", "a directory of snapshot files, in natural order", "directory", _shapes(SourceShape.DIRECTORY), True),
     GIT,
     MERGED,
     Format("redux", "Redux DevTools export, lifted or custom, or a log of actions", "redux", _TEXT, True),
@@ -95,9 +95,9 @@ FORMATS: Final = (
            True, parts=("player", "order")),
     Format("event-log", "event archives (.rblogs) and event-log databases", "event_archives", _DATABASE_OR_BYTES, True,
            ("rblogs",), ("space",)),
-    Format("langgraph", "LangGraph checkpoints in SQLite, or at postgresql://USER@HOST/DATABASE", "langgraph", _shapes(Shape.SQLITE), True,
+    Format("langgraph", "LangGraph checkpoints in SQLite, or at postgresql://USER@HOST/DATABASE", "langgraph", _shapes(SourceShape.SQLITE), True,
            parts=("thread", "namespace")),
-    Format("home-assistant", "Home Assistant recorder database", "home_assistant", _shapes(Shape.SQLITE), True),
+    Format("home-assistant", "Home Assistant recorder database", "home_assistant", _shapes(SourceShape.SQLITE), True),
     Format("temporal", "Temporal workflow history; events, no state", "temporal", _TEXT, True),
     Format("xstate", "XState inspection events", "xstate", _TEXT, True),
     Format("rrweb", "rrweb session recording", "rrweb", _TEXT, True),
@@ -184,7 +184,7 @@ def recognised(probe: Probe) -> tuple[str, str]:
         probe: a file that no format claims.
     """
     head = probe.plain_head
-    if probe.shape is Shape.SQLITE:
+    if probe.shape is SourceShape.SQLITE:
         return _database(probe)
     if head[_TAR_AT] == b"ustar":
         return "a tar archive", _UNPACK

@@ -21,7 +21,7 @@ from unspool.sources.entries import GIT_PREFIX, MERGE_PREFIX, STANDARD_INPUT, Re
 from unspool.sources.formats.merged import OpenPart, open_merged
 from unspool.sources.lines import ItemsReader, LinesReader
 from unspool.sources.native import is_native
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.registry import GIT, MERGED, NATIVE, Format, check_parts, detect, format_named
 
 NAME: Final = "standard input"
@@ -246,7 +246,7 @@ def _chosen(probe: Probe, reading: Reading) -> Format:
     if chosen is NATIVE:
         raise UnreadableSource(f"{probe.path}: no unspool file; leave --format out, or name the format it is in")
     # Text that looks like nothing may still be read as a text format: its broken lines are then counted.
-    fits = probe.shape in chosen.shapes or (probe.shape is Shape.OTHER and Shape.LINES in chosen.shapes)
+    fits = probe.shape in chosen.shapes or (probe.shape is SourceShape.OTHER and SourceShape.LINES in chosen.shapes)
     if not fits:
         raise UnreadableSource(
             f"{probe.path}: is {_described(probe.shape)}, which cannot be read as {chosen.name}; leave --format out"
@@ -254,8 +254,12 @@ def _chosen(probe: Probe, reading: Reading) -> Format:
     return chosen
 
 
-def _described(shape: Shape) -> str:
-    names = {Shape.DIRECTORY: "a directory", Shape.SQLITE: "an SQLite database", Shape.OTHER: "neither text nor JSON"}
+def _described(shape: SourceShape) -> str:
+    names = {
+        SourceShape.DIRECTORY: "a directory",
+        SourceShape.SQLITE: "an SQLite database",
+        SourceShape.OTHER: "neither text nor JSON",
+    }
     return names.get(shape, "a text file")
 
 
@@ -292,7 +296,7 @@ def _standard_input(reading: Reading, undo: ExitStack, *, wait: bool) -> Selecte
         spool.wait_for_line()
     probe = _probe(spool.path, reading, is_growing=not spool.has_ended)
     try:
-        if probe.shape is Shape.OTHER and not spool.has_ended:
+        if probe.shape is SourceShape.OTHER and not spool.has_ended:
             # A document that spans lines, or compressed data, shows what it is only when it is all there.
             spool.wait_for_end()
             probe = _probe(spool.path, reading)

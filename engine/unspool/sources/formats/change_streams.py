@@ -22,7 +22,7 @@ from unspool.sources.entries import (
     with_others,
 )
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.timestamps import find_time, to_ns
 
 _LABELS: Final = {"c": "create", "r": "read", "u": "update", "d": "delete", "t": "truncate"}
@@ -294,7 +294,7 @@ def _at(holder: Value, steps: list[str], change: Callable[[Value], Value]) -> Va
 
 def open_reader(probe: Probe) -> Reader:
     """Read a stream of changes: a list, or one a line."""
-    if probe.shape is Shape.DOCUMENT:
+    if probe.shape is SourceShape.DOCUMENT:
         records = probe.document if isinstance(probe.document, list) else [probe.document]
         return ItemsReader(probe.path, records, ChangeRecords(), mtime_ns=probe.status.st_mtime_ns, place="change")
     return LinesReader(probe.path, ChangeRecords(), probe.limits, follows=probe.follows)

@@ -14,7 +14,7 @@ from unspool.model.values import State, Value
 from unspool.sources.chains import Read, RecordExaminer
 from unspool.sources.entries import TIME_FROM_FILE, Interpreter, Reader, SourceEntry, UnusableRecord, as_state
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.timestamps import to_ns
 
 NO_BASE: Final = "the base state is not in the file: only the atoms that the records change are known"
@@ -99,7 +99,7 @@ def _chain(document: Value) -> list[Value] | None:
 
 def detect(probe: Probe) -> int:
     """Score a probe: one record, records in a list or in lines (the first may be their base state), or a chain."""
-    if probe.shape is Shape.DOCUMENT and _chain(probe.document) is not None:
+    if probe.shape is SourceShape.DOCUMENT and _chain(probe.document) is not None:
         return 90
     records = probe.records
     if not records or not is_delta_record(records[-1]):
@@ -186,7 +186,7 @@ def _chains() -> tuple[Interpreter, RecordExaminer]:
 
 def open_reader(probe: Probe) -> Reader:
     """Read records from a document or from lines."""
-    if probe.shape is Shape.LINES:
+    if probe.shape is SourceShape.LINES:
         return LinesReader(probe.path, DeltaRecords(), probe.limits, follows=probe.follows, chains=_chains)
     document = probe.document
     chain = _chain(document)

@@ -21,7 +21,7 @@ from unspool.sources.formats import delta_records, nexus
 from unspool.sources.formats.states import DocumentRecords
 from unspool.sources.json_exact import BrokenText, Parsed
 from unspool.sources.natural_order import natural_key
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.timestamps import PLAUSIBLE_NS, find_time, to_ns
 
 SOURCE_ATOM: Final = "source"
@@ -225,9 +225,9 @@ def _form_of(path: Path, names: list[str], limits: Limits) -> str | None:
             shape = Probe(path / name, limits).shape
         except (UnreadableSource, MissingExtra):
             continue
-        if shape is Shape.DOCUMENT and _parsed(path / name, limits):
+        if shape is SourceShape.DOCUMENT and _parsed(path / name, limits):
             return "document"
-        if shape is Shape.LINES:
+        if shape is SourceShape.LINES:
             return "lines"
     return None
 
@@ -464,7 +464,7 @@ class LogsReader:
 
 def detect(probe: Probe) -> int:
     """Score a probe: a directory."""
-    return 50 if probe.shape is Shape.DIRECTORY else 0
+    return 50 if probe.shape is SourceShape.DIRECTORY else 0
 
 
 def _interpreter(path: Path, names: list[str], limits: Limits) -> Interpreter:

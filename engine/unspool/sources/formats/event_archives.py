@@ -39,7 +39,7 @@ from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.chains import SeqOf
 from unspool.sources.choices import Choice, several
 from unspool.sources.entries import TIME_FROM_FILE, Findings, Progress, Reader, SourceEntry
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.sqlite_files import (
     BUSY_S,
     ForeignDatabase,
@@ -465,7 +465,7 @@ _SCORE: Final = 95
 
 def detect(probe: Probe) -> int:
     """Score a probe: an archive by its first bytes, a database by the mark in its header."""
-    if probe.shape is not Shape.SQLITE:
+    if probe.shape is not SourceShape.SQLITE:
         return _SCORE if probe.plain_head.startswith(MAGIC) else 0
     connection = ForeignDatabase(probe.path)
     try:
@@ -537,7 +537,7 @@ def open_reader(probe: Probe) -> Reader:
         UnreadableSource: the archive is damaged or forged, the database cannot be opened, or the chosen space is not there.
     """
     chosen = probe.select.get("space")
-    if probe.shape is Shape.SQLITE:
+    if probe.shape is SourceShape.SQLITE:
         ForeignDatabase(probe.path).close()
         return EventLogReader(probe.path, chosen)
     return ArchiveReader(probe.path, _unpacked(probe), probe.status.st_mtime_ns, chosen)
@@ -545,7 +545,7 @@ def open_reader(probe: Probe) -> Reader:
 
 def choices(probe: Probe) -> tuple[Choice, ...]:
     """Return the spaces that can be shown one by one."""
-    if probe.shape is Shape.SQLITE:
+    if probe.shape is SourceShape.SQLITE:
         return several("space", space_sizes(probe.path))
     return several("space", ((name, len(events)) for name, events in _unpacked(probe).items()))
 

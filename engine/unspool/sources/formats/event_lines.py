@@ -10,7 +10,7 @@ from unspool.model.values import Value
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry
 from unspool.sources.formats.states import action_label
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.timestamps import TIME_KEYS, find_time
 
 EVENT_ATOM: Final = "event"
@@ -31,7 +31,7 @@ def is_event(record: Value) -> bool:
 def detect(probe: Probe) -> int:
     """Score a probe: lines of objects that are events."""
     records = probe.records
-    if probe.shape is not Shape.LINES or not records:
+    if probe.shape is not SourceShape.LINES or not records:
         return 0
     events = sum(map(is_event, records))
     with_payload = sum(isinstance(record, dict) and bool(record.keys() & set(_PAYLOAD_KEYS)) for record in records)
@@ -66,6 +66,6 @@ class EventRecords:
 
 def open_reader(probe: Probe) -> Reader:
     """Read a log of events."""
-    if probe.shape is Shape.DOCUMENT and isinstance(probe.document, list):
+    if probe.shape is SourceShape.DOCUMENT and isinstance(probe.document, list):
         return ItemsReader(probe.path, probe.document, EventRecords(), mtime_ns=probe.status.st_mtime_ns)
     return LinesReader(probe.path, EventRecords(), probe.limits, follows=probe.follows)

@@ -12,7 +12,7 @@ from unspool.errors import UnreadableSource
 from unspool.model.values import State, Value
 from unspool.sources.entries import TIME_FROM_FILE, Findings, Progress, Reader, SourceEntry
 from unspool.sources.json_exact import BrokenText, parse
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.sqlite_files import (
     ForeignDatabase,
     columns_of,
@@ -218,7 +218,7 @@ class RecorderReader:
 
 def detect(probe: Probe) -> int:
     """Score a probe: an SQLite file with the recorder's tables."""
-    if probe.shape is not Shape.SQLITE:
+    if probe.shape is not SourceShape.SQLITE:
         return 0
     connection = ForeignDatabase(probe.path)
     try:

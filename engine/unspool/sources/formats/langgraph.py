@@ -28,7 +28,7 @@ from unspool.sources.formats.langgraph_timeline import (
     written_names,
 )
 from unspool.sources.json_exact import BrokenText
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.sqlite_files import (
     TEXT,
     ForeignDatabase,
@@ -366,7 +366,7 @@ def _row(columns: tuple[Value, ...]) -> CheckpointRow:
 
 def detect(probe: Probe) -> int:
     """Score a probe: an SQLite file with the saver's table."""
-    if probe.shape is not Shape.SQLITE:
+    if probe.shape is not SourceShape.SQLITE:
         return 0
     connection = ForeignDatabase(probe.path)
     try:

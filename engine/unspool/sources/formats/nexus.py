@@ -30,7 +30,7 @@ from unspool.sources.entries import (
 from unspool.sources.json_exact import BrokenText
 from unspool.sources.lines import ItemsReader, LinesReader, beside
 from unspool.sources.marker_walk import CopiedContainer, Leaf, Reference, plain_frame, revive_with
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.timestamps import to_ns
 
 _ID, _TYPE, _REF, _ESCAPE = "__id", "__type", "__ref", "__esc_"
@@ -336,11 +336,11 @@ def _is_export(document: Value) -> bool:
 
 def detect(probe: Probe) -> int:
     """Score a probe: an export list, a list or log of snapshots, or a single one."""
-    if probe.shape is Shape.DOCUMENT and _is_export(probe.document):
+    if probe.shape is SourceShape.DOCUMENT and _is_export(probe.document):
         return 95
     if probe.records and all(map(is_snapshot, probe.records)):
         return 90
-    return 70 if probe.shape is Shape.DOCUMENT and _is_typed(probe.document) else 0
+    return 70 if probe.shape is SourceShape.DOCUMENT and _is_typed(probe.document) else 0
 
 
 def _is_typed(document: Value) -> bool:
@@ -551,7 +551,7 @@ def open_reader(probe: Probe) -> Reader:
     Raises:
         UnreadableSource: the document holds neither.
     """
-    if probe.shape is Shape.LINES:
+    if probe.shape is SourceShape.LINES:
         return LinesReader(probe.path, SnapshotRecords(), probe.limits, follows=probe.follows, chains=_chains())
     try:
         document, lost = revive_typed(probe.document, probe.limits)

@@ -27,7 +27,7 @@ from unspool.sources.formats.states import ACTION_KEYS, NOTE, action_label, is_e
 from unspool.sources.json_exact import TooMuch
 from unspool.sources.lines import ItemsReader, LinesReader
 from unspool.sources.marker_walk import NOTHING, Size, unfolded_size
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.tagged_values import TAGGED, from_tagged
 from unspool.sources.timestamps import USUAL_TIME_KEYS, find_time
 
@@ -233,7 +233,7 @@ def detect(probe: Probe) -> int:
         or (patches < len(records) and operations_of(records[0]) is not None)
     ):
         return 0
-    is_log = probe.shape is Shape.LINES or isinstance(probe.document, list)
+    is_log = probe.shape is SourceShape.LINES or isinstance(probe.document, list)
     return 80 if is_log else 40
 
 
@@ -387,7 +387,7 @@ class PatchRecords:
 
 def open_reader(probe: Probe) -> Reader:
     """Read a log of patches."""
-    if probe.shape is Shape.DOCUMENT and isinstance(probe.document, list):
+    if probe.shape is SourceShape.DOCUMENT and isinstance(probe.document, list):
         records = probe.document
         # A list of single operations may be one patch, but as a log each step of it can be looked at.
         return ItemsReader(

@@ -31,7 +31,7 @@ from unspool.sources.formats.states import action_label
 from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.lines import ItemsReader, LinesReader
 from unspool.sources.marker_walk import DROP, CopiedContainer, Leaf, Reference, plain_frame, revive_with
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.timestamps import to_ns
 
 JSAN: Final = "$jsan"
@@ -180,7 +180,7 @@ def _is_bare_action(record: Value) -> bool:
 
 def detect(probe: Probe) -> int:
     """Score a probe: an export of either form, or a list or log of actions."""
-    if probe.shape is Shape.LINES:
+    if probe.shape is SourceShape.LINES:
         return 85 if all(map(_is_lifted_action, probe.records)) else 0
     document = probe.document
     if isinstance(document, dict):
@@ -377,7 +377,7 @@ def open_reader(probe: Probe) -> Reader:
     Raises:
         UnreadableSource: the JSON embedded in the export does not read.
     """
-    if probe.shape is Shape.LINES:
+    if probe.shape is SourceShape.LINES:
         return LinesReader(probe.path, ActionRecords({}), probe.limits, follows=probe.follows)
     mtime_ns = probe.status.st_mtime_ns
     document = probe.document

@@ -33,7 +33,7 @@ from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.chains import SeqOf
 from unspool.sources.choices import Choice, several
 from unspool.sources.entries import TIME_FROM_FILE, Findings, Progress, Reader, SourceEntry
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 
 ACTIONS: Final = STANDARD_ACTIONS.keeping_unknown()
 """Other games have other actions: those are kept and shown, and do nothing to the region."""
@@ -269,7 +269,7 @@ _NO_BASE: Final = "the generated land is not in the file; what is shown is what 
 
 def detect(probe: Probe) -> int:
     """Score a probe: a JSON document that says so, our binary form, or bytes that walk as records."""
-    if probe.shape is Shape.DOCUMENT:
+    if probe.shape is SourceShape.DOCUMENT:
         return 92 if _is_region_document(probe.document) else 0
     head = probe.plain_head
     if head.startswith(MAGIC):

@@ -39,7 +39,7 @@ from unspool.sources.json_exact import (
     values_of,
 )
 from unspool.sources.lines import ItemsReader
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,7 +475,7 @@ def _is_first_part(save: _Save, following: _Save) -> bool:
 
 def detect(probe: Probe) -> int:
     """Score a probe: any single document is a state file, unless a more telling format claims it."""
-    return 20 if probe.shape is Shape.DOCUMENT else 0
+    return 20 if probe.shape is SourceShape.DOCUMENT else 0
 
 
 def open_reader(probe: Probe) -> Reader:
@@ -485,11 +485,11 @@ def open_reader(probe: Probe) -> Reader:
         UnreadableSource: its content is no document.
     """
     path, limits = probe.path, probe.limits
-    if probe.shape is Shape.DOCUMENT and probe.document is not MISSING and probe.is_several:
+    if probe.shape is SourceShape.DOCUMENT and probe.document is not MISSING and probe.is_several:
         return ItemsReader(
             path, probe.document, DocumentRecords(), mtime_ns=probe.status.st_mtime_ns, place="document"
         )
-    if probe.shape is Shape.DOCUMENT and probe.document is not MISSING:
+    if probe.shape is SourceShape.DOCUMENT and probe.document is not MISSING:
         # It was read once to tell what it is; a large one need not be read a second time.
         return SavesReader(path, probe.kind or kind_of(probe.plain_head, path.name) or "json", limits)
     for attempt in range(_OPENING_TRIES):

@@ -16,7 +16,7 @@ from unspool.model.values import State, Value
 from unspool.sources.entries import SCALAR, TIME_FROM_FILE, Known, Reader, SourceEntry, UnusableRecord, with_others
 from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.lines import ItemsReader, LinesReader, beside
-from unspool.sources.probe import SAMPLED_LINES, Probe, Shape
+from unspool.sources.probe import SAMPLED_LINES, Probe, SourceShape
 from unspool.sources.timestamps import to_ns
 
 _TYPES: Final = (
@@ -73,7 +73,7 @@ def is_event(record: Value) -> bool:
 def detect(probe: Probe) -> int:
     """Score a probe: all records are rrweb events, packed or not, in lines, in a list or in an object around one."""
     records: Sequence[Value] = probe.records
-    if probe.shape is Shape.DOCUMENT and isinstance(probe.document, dict):
+    if probe.shape is SourceShape.DOCUMENT and isinstance(probe.document, dict):
         records = (_listed(probe.document) or [])[:SAMPLED_LINES]
     return 85 if records and all(is_event(unpacked(record)) for record in records) else 0
 
@@ -307,7 +307,7 @@ def _flatten(root: Value) -> dict[str, dict[str, Value]]:
 
 def open_reader(probe: Probe) -> Reader:
     """Read a recording: a list of events, an object around one, or one a line."""
-    events = _listed(probe.document) if probe.shape is Shape.DOCUMENT else None
+    events = _listed(probe.document) if probe.shape is SourceShape.DOCUMENT else None
     if events is not None:
         return ItemsReader(
             probe.path,

@@ -12,7 +12,7 @@ from unspool.model.values import Value, strict_equal
 from unspool.sources.documents import looks_like_lines
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, as_state
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.tagged_values import TAGGED, from_tagged
 from unspool.sources.timestamps import TIME_KEYS, USUAL_TIME_KEYS, find_time
 
@@ -48,7 +48,7 @@ def detect(probe: Probe) -> int:
     if not records:
         return 0
     enveloped = sum(map(is_envelope, records))
-    if probe.shape is Shape.LINES:
+    if probe.shape is SourceShape.LINES:
         return 60 if enveloped == len(records) else 30 if keys_recur(records) else 5
     if isinstance(probe.document, list):
         return 60 if enveloped == len(records) and len(probe.document) > 1 else 0
@@ -164,7 +164,11 @@ def open_reader(probe: Probe) -> Reader:
     """Read a JSON Lines file of states, or a document that is a list of enveloped states."""
     records = probe.records
     interpreter = StateRecords(has_envelope=any(map(is_envelope, records)))
-    if probe.shape is Shape.DOCUMENT and isinstance(probe.document, list) and not looks_like_lines(probe.path.name):
+    if (
+        probe.shape is SourceShape.DOCUMENT
+        and isinstance(probe.document, list)
+        and not looks_like_lines(probe.path.name)
+    ):
         return ItemsReader(probe.path, probe.document, interpreter, mtime_ns=probe.status.st_mtime_ns)
     return LinesReader(probe.path, interpreter, probe.limits, follows=probe.follows)
 

@@ -15,7 +15,7 @@ from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, Unusabl
 from unspool.sources.formats.event_lines import EVENT_ATOM
 from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.lines import ItemsReader, LinesReader, beside
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.timestamps import find_time
 
 _ATTRIBUTES: Final = re.compile(r"\w+EventAttributes")
@@ -41,7 +41,7 @@ def _events(document: Value) -> list[Value] | None:
 
 def detect(probe: Probe) -> int:
     """Score a probe: a list of history events, bare, in an object, or one a line."""
-    if probe.shape is Shape.LINES:
+    if probe.shape is SourceShape.LINES:
         return 90 if probe.records and all(map(is_event, probe.records)) else 0
     return 95 if _events(probe.document) is not None else 0
 
@@ -131,7 +131,7 @@ def open_reader(probe: Probe) -> Reader:
     Raises:
         UnreadableSource: the document holds no events.
     """
-    if probe.shape is Shape.LINES:
+    if probe.shape is SourceShape.LINES:
         return LinesReader(probe.path, TemporalEvents(), probe.limits, follows=probe.follows)
     events = _events(probe.document)
     if events is None:

@@ -10,7 +10,7 @@ from unspool.model.values import Value
 from unspool.sources.entries import TIME_FROM_FILE, Known, Reader, SourceEntry, UnusableRecord, with_others
 from unspool.sources.formats.states import action_label
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.probe import Probe, Shape
+from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.timestamps import find_time
 
 _PREFIX: Final = "@xstate."
@@ -135,7 +135,7 @@ def _plain(snapshot: dict[str, Value]) -> Value:
 
 def open_reader(probe: Probe) -> Reader:
     """Read a log or list of inspection events."""
-    if probe.shape is Shape.DOCUMENT:
+    if probe.shape is SourceShape.DOCUMENT:
         document = probe.document if isinstance(probe.document, list) else [probe.document]
         return ItemsReader(
             probe.path, document, InspectionRecords(), mtime_ns=probe.status.st_mtime_ns, place="event"
