@@ -80,7 +80,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class GuessedValue:
     """A value that a guess names.
 
     Attributes:
@@ -109,7 +109,7 @@ class Guess:
     formula: Formula
     sureness: float
     reasons: tuple[str, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[GuessedValue, ...]
     left_out: int = 0
 
     @property
@@ -510,7 +510,7 @@ class _Chain:
                 wanted.append((term.path, term.before))
         along = link.sureness * sureness
         sources = [
-            Source(path, before, self._follow(link, moment, path, before, along) if followed else None)
+            GuessedValue(path, before, self._follow(link, moment, path, before, along) if followed else None)
             for path, before in wanted[: _MOST_SOURCES * max(1, len(weighed.formula.terms))]
         ]
         reasons = tuple(_reasons(link, weighed, evidence))
@@ -625,4 +625,4 @@ def _with_doubt(guess: Guess, guesses: tuple[Guess, ...], moment: FormulaMoment)
     return replace(guess, reasons=tuple(reasons))
 
 
-__all__ = ["Bounds", "CauseLink", "Guess", "Source", "Why", "why"]
+__all__ = ["Bounds", "CauseLink", "Guess", "GuessedValue", "Why", "why"]

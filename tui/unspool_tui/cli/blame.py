@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.query.blame import Blame
     from unspool.query.path_writes import PathWrite, Writes
-    from unspool.query.why import CauseLink, Guess, Source, Why
+    from unspool.query.why import CauseLink, Guess, GuessedValue, Why
 
 _MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "dim", "older": "dim"}
 
@@ -364,7 +364,7 @@ def _told(link: CauseLink, history: History, source: str) -> Iterator[tuple[str,
         yield visible(f"end    {link.end}"), "dim"
 
 
-def _linked(sources: tuple[Source, ...]) -> str:
+def _linked(sources: tuple[GuessedValue, ...]) -> str:
     numbers = list(dict.fromkeys(f"[{source.link}]" for source in sources if source.link is not None))
     return f" {' '.join(numbers)}" if numbers else ""
 
