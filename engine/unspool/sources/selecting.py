@@ -28,7 +28,7 @@ NAME: Final = "standard input"
 _CHUNK: Final = 1 << 16
 
 
-class Spool:
+class InputCopy:
     """Copies a stream into a file from a thread of its own."""
 
     def __init__(self, stream: IO[bytes], path: Path) -> None:
@@ -288,7 +288,7 @@ def _merged(source: str, reading: Reading, open_part: OpenPart) -> Selected:
 
 def _standard_input(reading: Reading, undo: ExitStack, *, wait: bool) -> Selected:
     stream = reading.stdin if reading.stdin is not None else standard_input()
-    spool = Spool(stream, undo.enter_context(ScratchFolder()) / "stdin")
+    spool = InputCopy(stream, undo.enter_context(ScratchFolder()) / "stdin")
     undo.callback(spool.stop)
     if wait or not reading.follow:
         spool.wait_for_end()
