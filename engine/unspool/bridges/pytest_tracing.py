@@ -28,7 +28,7 @@ from unspool.live.agent.recording import Session
 from unspool.live.agent.sites import CodeSites
 from unspool.live.agent.tracing import HeldByTracer, Tracing
 from unspool.live.agent.wire import message_line
-from unspool.live.taking import Taking
+from unspool.live.taking import AgentRecording
 from unspool.model.keys import Step, format_path
 from unspool.query.blame import blame
 from unspool.recorder.recorder import Recorder
@@ -152,7 +152,7 @@ class Trace:
 
     def record(self, recorder: Recorder) -> int:
         """Record what was told; return how much of it was too much to keep."""
-        taking = Taking(recorder, 0, "")
+        taking = AgentRecording(recorder, 0, "")
         for message in self.messages:
             if message["m"] == "site":
                 taking.site(message)

@@ -19,7 +19,7 @@ from unspool.errors import UnspoolError
 from unspool.live.cells import NotOfTheAgent, state_cell
 from unspool.live.link import AgentLink, AgentSocket
 from unspool.live.processes import waits_in
-from unspool.live.taking import Taking
+from unspool.live.taking import AgentRecording
 from unspool.model.values import Value
 from unspool.recorder import Recorder
 from unspool.sources.opening import open_history
@@ -128,7 +128,7 @@ class Host:
         self.statistics: Mapping[str, Value] = {}
         self.failure: UnspoolError | None = None
         self._link: AgentLink | None = None
-        self._taking: Taking | None = None
+        self._taking: AgentRecording | None = None
         self._is_leaving = threading.Event()
         self._is_in = threading.Event()
         self._moved = 0
@@ -311,7 +311,7 @@ class Host:
             notes=_texts(message.get("notes")),
             facts=message,
         )
-        self._taking = Taking(self._recorder, self.program.pid, str(message.get("cwd") or ""))
+        self._taking = AgentRecording(self._recorder, self.program.pid, str(message.get("cwd") or ""))
         self._travel = Travel(self, self._recorder, self._file, self.program)
         self._is_in.set()
         self._listener.began(self)

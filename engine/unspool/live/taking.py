@@ -25,7 +25,7 @@ _MOST_TEXT: Final = 400
 _MAIN: Final = "MainThread"
 
 
-class Taking:
+class AgentRecording:
     """Records what one agent tells.
 
     Attributes:
@@ -185,4 +185,4 @@ def _surroundings(form: Form) -> dict[str, Value]:
 Report = Callable[[str, str], None]
 """Is told a line for people, and how much it matters: `info`, `warning` or `error`."""
 
-__all__ = ["EXCEPTION", "LIVE", "TRACE", "Report", "Taking"]
+__all__ = ["EXCEPTION", "LIVE", "TRACE", "AgentRecording", "Report"]

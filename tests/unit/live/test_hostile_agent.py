@@ -12,7 +12,7 @@ from unspool import History, Recorder
 from unspool.errors import UnspoolError
 from unspool.live.cells import NotOfTheAgent, cell_form, value_cell
 from unspool.live.link import read_message
-from unspool.live.taking import Taking
+from unspool.live.taking import AgentRecording
 from unspool.model.values import strict_equal
 from unspool.model.wire import decode
 from unspool.store.memory import MemoryStore
@@ -75,7 +75,7 @@ def test_any_entry_is_recorded_or_refused_and_what_is_recorded_reads(
     taking = None
     for message in entries:
         if taking is None:
-            taking = Taking(recorder, 1, "/x")
+            taking = AgentRecording(recorder, 1, "/x")
             taking.entry(START)
         try:
             if isinstance(site, dict):
