@@ -174,7 +174,7 @@ K = TypeVar("K")
 
 
 @dataclass(slots=True)
-class Tally:
+class UsageTally:
     """What one atom or kind takes."""
 
     stored: float = 0.0
@@ -183,7 +183,7 @@ class Tally:
     rewritten: int = 0
     rewritten_bytes: float = 0.0
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: UsageTally) -> None:
         """Take over what another one counted."""
         self.stored += other.stored
         self.changes += other.changes
@@ -202,7 +202,7 @@ class Tallies(Generic[K]):
 
     def __init__(self) -> None:
         """Start with nothing."""
-        self.by_key: defaultdict[K, Tally] = defaultdict(Tally)
+        self.by_key: defaultdict[K, UsageTally] = defaultdict(UsageTally)
 
     def changed(self, keys: set[K]) -> None:
         """Note what one entry changed."""
@@ -486,7 +486,7 @@ def _ranked(shares: Iterable[Share]) -> tuple[Share, ...]:
 
 
 def _paths(ledger: UsageLedger) -> tuple[Share, ...]:
-    folded: defaultdict[Kind, Tally] = defaultdict(Tally)
+    folded: defaultdict[Kind, UsageTally] = defaultdict(UsageTally)
     for kind, tally in ledger.paths.by_key.items():
         folded[ledger.kinds.folded(kind)].add(tally)
     return _ranked(tally.share(spell(kind)) for kind, tally in folded.items())

@@ -46,7 +46,7 @@ _EVERY: Final = 512
 
 
 @dataclass(slots=True)
-class Tally:
+class KindTally:
     """What is known of the values of one kind at one place.
 
     Attributes:
@@ -73,7 +73,7 @@ class Tally:
         self.least = size if self.least is None or size < self.least else self.least
         self.most = size if self.most is None or size > self.most else self.most
 
-    def absorb(self, other: Tally) -> None:
+    def absorb(self, other: KindTally) -> None:
         """Count what another tally counted too."""
         count = self.count + other.count
         for size in (other.least, other.most):
@@ -110,13 +110,13 @@ class Tally:
 class Place:
     """What stands at one place, by kind: `int`, `float`, `text`, `bool`, `null`, `list`, `object`, or the name of another type."""
 
-    kinds: dict[str, Tally] = field(default_factory=dict)
+    kinds: dict[str, KindTally] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set, repr=False)
     """Marks of the lists and objects that were looked at here."""
 
-    def of(self, kind: str) -> Tally:
+    def of(self, kind: str) -> KindTally:
         """Return the tally of a kind."""
-        return self.kinds.setdefault(kind, Tally())
+        return self.kinds.setdefault(kind, KindTally())
 
     @property
     def count(self) -> int:
@@ -220,7 +220,7 @@ def _fold(place: Place, depth: int) -> None:
 
 def _names(place: Place) -> frozenset[str]:
     """Return the names of the fields of what stands at a place; empty where that is not one kind of object."""
-    (tally,) = place.kinds.values() if len(place.kinds) == 1 else (Tally(),)
+    (tally,) = place.kinds.values() if len(place.kinds) == 1 else (KindTally(),)
     return frozenset(tally.fields)
 
 
@@ -354,7 +354,7 @@ def _note_leaf(place: Place, value: Value) -> None:
         tally.note(len(content)) if hasattr(content, "__len__") else setattr(tally, "count", tally.count + 1)
 
 
-def _note_text(tally: Tally, text: str) -> None:
+def _note_text(tally: KindTally, text: str) -> None:
     if tally.texts is None:
         return
     tally.texts.add(text)
@@ -373,7 +373,7 @@ def tell(place: Place, name: str = "", *, is_optional: bool = False) -> str:
     return f"{name}{mark} {told}" if name else told
 
 
-def size_of(kind: str, tally: Tally) -> str:
+def size_of(kind: str, tally: KindTally) -> str:
     """Return how many parts something has, behind its name: `[2]`, `[] 0..10`; of an object the name of its class."""
     if kind != "list":
         keys = f" {_range(tally)} keys" if tally.each is not None else ""
@@ -381,7 +381,7 @@ def size_of(kind: str, tally: Tally) -> str:
     return f"[{tally.most}]" if tally.least == tally.most and tally.most else f"[] {_range(tally)}"
 
 
-def _tell_kind(kind: str, tally: Tally) -> str:
+def _tell_kind(kind: str, tally: KindTally) -> str:
     if kind in ("int", "float", "decimal"):
         return f"{kind} {_range(tally)}" if tally.least is not None else kind
     if kind == "text" and tally.texts and (tally.count > len(tally.texts) or len(tally.texts) == 1):
@@ -398,7 +398,7 @@ def _tell_kind(kind: str, tally: Tally) -> str:
     return kind
 
 
-def tell_fields(tally: Tally) -> Iterator[str]:
+def tell_fields(tally: KindTally) -> Iterator[str]:
     """Yield the fields of an object, each in one line; those that not every object had with `?`."""
     for name, place in tally.fields.items():
         yield tell(place, format_path((name,), root=""), is_optional=tally.had[name] < tally.count)
@@ -406,7 +406,7 @@ def tell_fields(tally: Tally) -> Iterator[str]:
         yield f"{_range(tally)} keys: {tell(tally.each)}"
 
 
-def _range(tally: Tally) -> str:
+def _range(tally: KindTally) -> str:
     if tally.least == tally.most:
         return f"{tally.least}"
     return f"{tally.least}..{tally.most}"

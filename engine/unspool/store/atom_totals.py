@@ -20,7 +20,7 @@ KEY: Final = "tally"
 """Where the file's `meta` table holds it."""
 
 
-class Tally(msgspec.Struct, array_like=True):
+class AtomTally(msgspec.Struct, array_like=True):
     """Shares by atom number.
 
     Attributes:
@@ -63,15 +63,15 @@ class Tally(msgspec.Struct, array_like=True):
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final[Callable[[bytes], Tally]] = msgspec.msgpack.Decoder(Tally).decode
+_decode: Final[Callable[[bytes], AtomTally]] = msgspec.msgpack.Decoder(AtomTally).decode
 
 
-def empty_tally() -> Tally:
+def empty_tally() -> AtomTally:
     """Return the tally of no entries."""
-    return Tally(0, {}, {})
+    return AtomTally(0, {}, {})
 
 
-def load_tally(connection: FileConnection) -> Tally | None:
+def load_tally(connection: FileConnection) -> AtomTally | None:
     """Return the file's tally of its sealed entries, or None where it has none that can be trusted."""
     if not connection.layout.tells_end:
         # The format has no checksum that a damaged sum could be told by.
@@ -91,6 +91,6 @@ def load_tally(connection: FileConnection) -> Tally | None:
     return tally if tally.stop == (sealed[0] if sealed else 0) else None
 
 
-def save_tally(connection: FileConnection, tally: Tally) -> None:
+def save_tally(connection: FileConnection, tally: AtomTally) -> None:
     """Keep a tally in the file; part of the caller's transaction."""
     connection.layout.keep_fact(connection, KEY, _encode(tally))

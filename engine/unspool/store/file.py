@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from unspool.errors import CorruptHistory, EntryNotKept, ReadOnlyHistory, UnspoolError
 from unspool.files.private import PRIVATE
 from unspool.model.entries import ChangeKind, Entry
-from unspool.store.atom_totals import Tally, empty_tally, load_tally
+from unspool.store.atom_totals import AtomTally, empty_tally, load_tally
 from unspool.store.blocks import TailRow, damaged
 from unspool.store.layout import FileConnection
 from unspool.store.protocol import Columns, Draft, RecordRun
@@ -57,7 +57,9 @@ def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, i
     return {names[number]: (tally.changes.get(number, 0), tally.spent.get(number, 0)) for number in known}
 
 
-def _parts(connection: FileConnection, reader: FileReader) -> tuple[Tally | None, list[Block], list[TailRow], int]:
+def _parts(
+    connection: FileConnection, reader: FileReader
+) -> tuple[AtomTally | None, list[Block], list[TailRow], int]:
     """Return the tally, the blocks, the rows of the tail as far as the reader counts, and the first entry that is kept."""
     count = reader.count
     mark = connection.layout.end_mark(connection)
@@ -94,7 +96,7 @@ def _verify_some(_: FileConnection, reader: FileReader, some: list[Block], expec
     return expected
 
 
-def _count_blocks(reader: FileReader, blocks: list[Block], stop: int, problems: list[str]) -> Tally:
+def _count_blocks(reader: FileReader, blocks: list[Block], stop: int, problems: list[str]) -> AtomTally:
     """Read every record: for a file that was never tallied, or whose tally is out of step."""
     tally = empty_tally()
     for first, count in blocks:

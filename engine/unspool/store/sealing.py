@@ -18,7 +18,7 @@ from unspool.codec.records import PackedRecords, RecordCodec, encode_full
 from unspool.codec.replay import Run, replay
 from unspool.errors import CorruptHistory, StorageFailed, UnspoolError
 from unspool.store import blocks
-from unspool.store.atom_totals import Tally, load_tally, save_tally
+from unspool.store.atom_totals import AtomTally, load_tally, save_tally
 from unspool.store.blocks import TailRow
 from unspool.store.bulk_columns import SPAN_ENTRIES
 from unspool.store.keeping import Keep, drop_old, give_back
@@ -105,7 +105,7 @@ def _is_worn(state: bytes, segment: SegmentKeyframe) -> bool:
     return against_keyframe > 256 and against_keyframe > _WORN_SHARE * segment.size
 
 
-def write_block(connection: FileConnection, block: SealedBlock, tally: Tally | None = None) -> None:
+def write_block(connection: FileConnection, block: SealedBlock, tally: AtomTally | None = None) -> None:
     """Move rows from the tail into their block. One transaction: a crash leaves either the rows or the block.
 
     Args:
@@ -230,7 +230,7 @@ class Sealer:
         self._thread: threading.Thread | None = None
         self._connection: FileConnection | None = None
         self._segment: SegmentKeyframe | None = None
-        self._tally: Tally | None = None
+        self._tally: AtomTally | None = None
         self._folded = self._sealed = 0
         self._is_given_up = False
         self.failure: UnspoolError | None = None

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from unspool.history.history import History, StateView
     from unspool.history.stats import HistoryStats
     from unspool.model.entries import Entry
-    from unspool.query.shape import Place, Shape, Tally
+    from unspool.query.shape import KindTally, Place, Shape
 
 _NAMED: Final = 12
 """Atoms named to whoever misspelt one."""
@@ -390,7 +390,7 @@ def _place_shape(place: Place) -> dict[str, Value]:
     return {kind: _tally_shape(tally) for kind, tally in place.kinds.items()}
 
 
-def _tally_shape(tally: Tally) -> dict[str, Value]:
+def _tally_shape(tally: KindTally) -> dict[str, Value]:
     told: dict[str, Value] = {"count": tally.count}
     if tally.least is not None:
         told |= {"least": tally.least, "most": tally.most}
@@ -427,7 +427,7 @@ def _lines(place: Place, name: str, indent: str, depth: int, *, is_optional: boo
     yield from _opened(place, holders[0], name, indent, depth, is_optional)
 
 
-def _opened(place: Place, tally: Tally, name: str, indent: str, depth: int, is_optional: bool) -> Iterator[str]:
+def _opened(place: Place, tally: KindTally, name: str, indent: str, depth: int, is_optional: bool) -> Iterator[str]:
     from unspool.query.shape import Place, size_of, tell  # loaded by the one command that needs it
 
     others = Place({kind: other for kind, other in place.kinds.items() if other is not tally})
