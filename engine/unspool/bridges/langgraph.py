@@ -22,7 +22,7 @@ from unspool.recorder.recorder import Recorder
 from unspool.sources.entries import SourceEntry, UnusableRecord
 from unspool.sources.formats.langgraph_timeline import (
     CheckpointRow,
-    Timeline,
+    CheckpointTimeline,
     WrittenChannels,
     prefix_of,
     stored_values,
@@ -80,7 +80,7 @@ class _Thread:
     """
 
     def __init__(self, atoms: Iterable[str] = ()) -> None:
-        self.timeline = Timeline(WrittenChannels(lambda *_: (), {}), [])
+        self.timeline = CheckpointTimeline(WrittenChannels(lambda *_: (), {}), [])
         self.atoms = set(atoms)
         self.ever = set(self.atoms)
 

@@ -185,7 +185,7 @@ class ChainRoot:
     full: HistoryNode = field(init=False)
 
 
-class Timeline:
+class EntryTimeline:
     """The entries kept, by place in writing order and by id."""
 
     def __init__(self) -> None:
@@ -401,7 +401,7 @@ class EntryStore:
     def __init__(self, config: IncrementalSnapshotConfig) -> None:
         """Set up an empty history."""
         self.config = config
-        self.timeline = Timeline()
+        self.timeline = EntryTimeline()
         self.writer = SnapshotWriter(config.compression_level)
         self.states = States(config, self.writer)
         self.evicted = 0
@@ -421,7 +421,7 @@ class EntryStore:
 
     def clear(self) -> None:
         """Forget all entries and counts."""
-        self.timeline = Timeline()
+        self.timeline = EntryTimeline()
         self.states.clear()
         self.evicted = 0
 

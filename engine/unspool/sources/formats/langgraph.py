@@ -19,7 +19,7 @@ from unspool.sources.choices import MANY, Choice, by_thread, named
 from unspool.sources.entries import Findings, Progress, Reader, SourceEntry, UnusableRecord
 from unspool.sources.formats.langgraph_timeline import (
     CheckpointRow,
-    Timeline,
+    CheckpointTimeline,
     WrittenChannels,
     decode_value,
     metadata_of,
@@ -261,7 +261,9 @@ class CheckpointReader:
             if not select:
                 self._tell_many()
             channels = WrittenChannels(self._writes, folds)
-        self._timeline = Timeline(channels, [(str(thread), str(namespace or "")) for thread, namespace in threads])
+        self._timeline = CheckpointTimeline(
+            channels, [(str(thread), str(namespace or "")) for thread, namespace in threads]
+        )
         self._last_row = 0
         self._has_told_waiting = False
         self._done = self._total = 0

@@ -25,7 +25,7 @@ from unspool.sources.formats.langgraph import (
 )
 from unspool.sources.formats.langgraph_timeline import (
     CheckpointRow,
-    Timeline,
+    CheckpointTimeline,
     WrittenChannels,
     decode_value,
     metadata_of,
@@ -93,7 +93,7 @@ class PostgresCheckpointReader:
             self._link.close()
             raise
 
-    def _begin(self, folds: Mapping[str, str], select: Mapping[str, str]) -> Timeline:
+    def _begin(self, folds: Mapping[str, str], select: Mapping[str, str]) -> CheckpointTimeline:
         shown = self._target.shown
         if self._link.fetch("SELECT to_regclass('checkpoints'), to_regclass('checkpoint_blobs')")[0].count(None):
             raise UnreadableSource(
@@ -104,7 +104,7 @@ class PostgresCheckpointReader:
         threads = list(dict.fromkeys(key[:2] for key in self._link.fetch(self._keys, self._chosen)))
         if select and not threads:
             raise UnreadableSource(f"{shown}: holds no such {' and '.join(select)}; leave --select out")
-        return Timeline(WrittenChannels(self._writes, folds), threads)
+        return CheckpointTimeline(WrittenChannels(self._writes, folds), threads)
 
     def _writes(self, thread: str, namespace: str, identity: str) -> list[tuple[str, str | None, bytes]]:
         return self._link.fetch(self._writes_query, (thread, namespace, identity))

@@ -266,7 +266,7 @@ class CheckpointRow:
     metadata: dict[str, Value]
 
 
-class Timeline:
+class CheckpointTimeline:
     """Puts checkpoints together to one history.
 
     One thread shows its channels by name. With several the state is that of all, and atoms are named `thread channel`; an entry
