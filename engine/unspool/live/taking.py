@@ -11,7 +11,7 @@ from unspool.live.mirror import Mirror
 from unspool.model.entries import CALLER, PASSED_OVER, SourceLine
 from unspool.model.values import MISSING, Missing, Value
 from unspool.recorder import Recorder
-from unspool.recorder.surroundings import Form, Told
+from unspool.recorder.surroundings import Form, LastSurroundings
 
 LIVE: Final = "live"
 """The key of meta under which stands what an entry of an agent is not: exact, whole, or of the line that it names."""
@@ -46,7 +46,7 @@ class AgentRecording:
         self._sites: dict[int, tuple[SourceLine, str]] = {}
         self._pid = pid
         self._folder = os.path.join(folder, "") if folder else "\0"  # noqa: PTH118 - compared with text
-        self._told = Told(_surroundings)
+        self._told = LastSurroundings(_surroundings)
         self._is_first = True
         self.entries = 0
         self.is_empty = True

@@ -80,7 +80,7 @@ class Surroundings:
         return dict(self._encoding.clean_meta(found, set()) or {})
 
 
-class Told:
+class LastSurroundings:
     """Which surroundings the entries written last have: they are told where they change, and now and then again.
 
     Attributes:
@@ -118,4 +118,4 @@ def _is_same(value: Value, known: Value) -> bool:
     return type(value) is type(known) and (type(value) in _PLAIN or strict_equal(value, known))
 
 
-__all__ = ["Form", "Surroundings", "Told"]
+__all__ = ["Form", "LastSurroundings", "Surroundings"]

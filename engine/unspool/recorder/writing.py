@@ -22,7 +22,7 @@ from unspool.recorder.capture import AtomForms, Capture, Captured, Taken, change
 from unspool.recorder.encoding import RefusedEntry, shown
 from unspool.recorder.layout import StateLayout
 from unspool.recorder.policy import DeltaWriter, RecordedChain, full_record, strategy_name
-from unspool.recorder.surroundings import Form, Told
+from unspool.recorder.surroundings import Form, LastSurroundings
 from unspool.store.file import FileStore
 from unspool.store.keeping import MayBegin, by_bound, first_of
 from unspool.store.protocol import Draft, Forwards, Sink
@@ -223,7 +223,7 @@ class EntryWriter:
         self._deltas = DeltaWriter(codec, store.intern, takes_frames=store.takes_frames)
         self._skip_unchanged = skip_unchanged
         self._chain = RecordedChain()
-        self._told = Told(named)
+        self._told = LastSurroundings(named)
         self._pace = pace or Pace(None, None)
         self._newest = -1
         self._followed: int | None = None
