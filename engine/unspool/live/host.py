@@ -133,7 +133,7 @@ class Host:
         self._is_in = threading.Event()
         self._moved = 0
         self._thread = threading.Thread(target=self._serve, name="unspool host", daemon=True)
-        self._travel: Travel | None = None
+        self._travel: AgentTravel | None = None
 
     @property
     def entries(self) -> int:
@@ -312,7 +312,7 @@ class Host:
             facts=message,
         )
         self._taking = AgentRecording(self._recorder, self.program.pid, str(message.get("cwd") or ""))
-        self._travel = Travel(self, self._recorder, self._file, self.program)
+        self._travel = AgentTravel(self, self._recorder, self._file, self.program)
         self._is_in.set()
         self._listener.began(self)
         for note in self.program.notes:
@@ -365,7 +365,7 @@ def _texts(given: Value) -> tuple[str, ...]:
     return tuple(str(item)[:_MOST_SAID] for item in given[:100]) if isinstance(given, list) else ()
 
 
-class Travel:
+class AgentTravel:
     """Serves the control channel of a recording: what a screen or command asks for is passed on to the agent."""
 
     def __init__(self, host: Host, recorder: Recorder, file: Path, program: Program) -> None:
@@ -506,4 +506,4 @@ def _places(given: Value) -> list[str]:
     return [": ".join(map(str, item)) if isinstance(item, list) else str(item) for item in given]
 
 
-__all__ = ["Host", "Program", "ProgramListener", "Travel", "WatchableObject"]
+__all__ = ["AgentTravel", "Host", "Program", "ProgramListener", "WatchableObject"]
