@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import CorruptHistory, UnreadableSource, UnspoolError
-from unspool.store.databases import Stamp, View, damage_of_log, stamp_of
+from unspool.store.databases import DatabaseView, Stamp, damage_of_log, stamp_of
 from unspool.store.layout import HISTORY_ID, FileConnection
 from unspool.store.schema import connect_reader, database_error
 from unspool.store.wal import log_of
@@ -65,7 +65,7 @@ class ReadConnection:
     @property
     def is_at_rest(self) -> bool:
         """Whether there is no log beside the file, and nobody has it open."""
-        return self._view is View.AT_REST
+        return self._view is DatabaseView.AT_REST
 
     def reading(self) -> _Reading:
         """Give one consistent view of the file, whatever a writer seals meanwhile.
@@ -121,7 +121,7 @@ class ReadConnection:
         if self._guard >= 0:
             os.close(self._guard)
             self._guard = -1
-        if self._view is not View.AT_REST:
+        if self._view is not DatabaseView.AT_REST:
             return
         try:
             self._guard = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -159,7 +159,7 @@ class ReadConnection:
         Args:
             looks: look at the name of a file that is being written to as well.
         """
-        follows = self._view is View.FOLLOWED
+        follows = self._view is DatabaseView.FOLLOWED
         if follows and not looks:
             return self._stamp
         stamp = stamp_of(self.path, self._log)

@@ -31,7 +31,7 @@ _MOST_COPIED: Final = 1 << 30
 """Bytes of a database that is copied, so that an unfinished change can be rolled back in the copy."""
 
 
-class View(Enum):
+class DatabaseView(Enum):
     """How a database was opened."""
 
     AT_REST = "at rest"
@@ -82,7 +82,7 @@ class OpenedDatabase(NamedTuple):
     """A connection that cannot write, and what it sees."""
 
     connection: sqlite3.Connection
-    view: View
+    view: DatabaseView
 
 
 def open_untouched(
@@ -119,9 +119,9 @@ def open_untouched(
     if not live and _has_journal(path):
         return _open_beside_journal(path, connect)
     if not live and head[18:20] != _WITHOUT_LOG:
-        return OpenedDatabase(connect(path, "mode=ro&immutable=1"), View.AT_REST)
+        return OpenedDatabase(connect(path, "mode=ro&immutable=1"), DatabaseView.AT_REST)
     try:
-        return OpenedDatabase(connect(path, "mode=ro"), View.FOLLOWED)
+        return OpenedDatabase(connect(path, "mode=ro"), DatabaseView.FOLLOWED)
     except sqlite3.OperationalError as error:
         if not live or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
             raise
@@ -147,7 +147,7 @@ class UntouchedDatabase:
 
     def current(self) -> sqlite3.Connection:
         """Return a connection whose next reading sees the newest commit; see `open_untouched` for what is raised."""
-        if self._opened.view is not View.FOLLOWED:
+        if self._opened.view is not DatabaseView.FOLLOWED:
             stamp = stamp_of(self.path)
             if stamp not in (self._stamp, _GONE):
                 # Cursors that are being read keep the connection before.
@@ -227,14 +227,14 @@ def _open_apart(path: Path, head: bytes, connect: _Connect) -> OpenedDatabase:
     scan = scan_wal(log_of(path), page_size_in(head))
     if scan is None or scan.committed == 0:
         # Without a commit to read SQLite would take the log for folded, and remove it.
-        return OpenedDatabase(connect(path, "mode=ro&immutable=1"), View.APART)
-    return OpenedDatabase(connect(path, "mode=ro&vfs=unix-none", exclusive=True), View.APART)
+        return OpenedDatabase(connect(path, "mode=ro&immutable=1"), DatabaseView.APART)
+    return OpenedDatabase(connect(path, "mode=ro&vfs=unix-none", exclusive=True), DatabaseView.APART)
 
 
 def _open_beside_journal(path: Path, connect: _Connect) -> OpenedDatabase:
     """Open a file with a journal: a writer is in the middle of a change, or died there."""
     try:
-        return OpenedDatabase(connect(path, "mode=ro"), View.FOLLOWED)
+        return OpenedDatabase(connect(path, "mode=ro"), DatabaseView.FOLLOWED)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
             raise
@@ -249,7 +249,7 @@ def _open_beside_journal(path: Path, connect: _Connect) -> OpenedDatabase:
         shutil.copyfile(path, copy)
         shutil.copyfile(journal_of(path), journal_of(copy))
         # The copy has no name any more when this returns, and is gone with the connection.
-        return OpenedDatabase(connect(copy, "mode=rw"), View.APART)
+        return OpenedDatabase(connect(copy, "mode=rw"), DatabaseView.APART)
 
 
 def _head(path: Path) -> bytes:
@@ -337,6 +337,18 @@ def damage_of_log(path: Path) -> WalScan | None:
 
 
 __all__ = [
-    "WAIT_S", "BoundedConnection", "OpenedDatabase", "Stamp", "UntouchedDatabase", "View", "damage_of_log", "guard", "has_log", "is_recording", "journal_of", "open_untouched",
-    "page_size_in", "stamp_of",
+    "WAIT_S",
+    "BoundedConnection",
+    "DatabaseView",
+    "OpenedDatabase",
+    "Stamp",
+    "UntouchedDatabase",
+    "damage_of_log",
+    "guard",
+    "has_log",
+    "is_recording",
+    "journal_of",
+    "open_untouched",
+    "page_size_in",
+    "stamp_of",
 ]  # fmt: skip

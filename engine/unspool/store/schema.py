@@ -24,7 +24,7 @@ from typing import Final, NamedTuple, cast
 
 from unspool.errors import CorruptHistory, NewerSchema, StorageFailed, UnreadableSource
 from unspool.files.private import PRIVATE, foreign_owner, make_if_missing
-from unspool.store.databases import BoundedConnection, View, open_untouched
+from unspool.store.databases import BoundedConnection, DatabaseView, open_untouched
 from unspool.store.layout import CREATED_NS, FileConnection
 from unspool.store.layout_1 import FirstLayout
 from unspool.store.layout_2 import SecondLayout, seed_of
@@ -97,7 +97,7 @@ class OpenedFile(NamedTuple):
     """A connection that cannot write, and what it sees."""
 
     connection: FileConnection
-    view: View
+    view: DatabaseView
 
 
 def connect_reader(path: Path, *, live: bool | None = None, is_lenient: bool = False) -> OpenedFile:

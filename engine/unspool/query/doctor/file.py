@@ -29,7 +29,7 @@ from unspool.query.doctor.structure import (
     tail_seqs,
 )
 from unspool.store.blocks import TailRow
-from unspool.store.databases import View, damage_of_log, stamp_of
+from unspool.store.databases import DatabaseView, damage_of_log, stamp_of
 from unspool.store.keeping import KEEP, bound_in, by_bound
 from unspool.store.layout import FileConnection, Layout
 from unspool.store.protocol import RecordRun
@@ -304,7 +304,7 @@ class FileWalk:
 
     def _is_dropped(self, seq: int) -> bool:
         """Whether an entry that cannot be read was dropped since the file was opened."""
-        if self._opened_as is View.FOLLOWED:
+        if self._opened_as is DatabaseView.FOLLOWED:
             with suppress(sqlite3.DatabaseError, CorruptHistory):
                 mark = self.connection.layout.end_mark(self.connection)
                 self.first = max(self.first, 0 if mark is None else mark.first)
@@ -407,7 +407,7 @@ class FileWalk:
     @property
     def moved(self) -> bool:
         """Whether a writer began on a file that was opened at rest, so that what was read may be of two minds."""
-        return self._opened_as is not View.FOLLOWED and stamp_of(self.path) != self._stamp
+        return self._opened_as is not DatabaseView.FOLLOWED and stamp_of(self.path) != self._stamp
 
     def close(self) -> None:
         """See `ChainedSource.close`."""
