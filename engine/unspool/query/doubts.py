@@ -36,7 +36,7 @@ _KINDS: Final = {
 }
 
 
-class Watch:
+class DoubtWatch:
     """Watches an expression being asked, and reports afterwards the parts of it that can hardly be meant."""
 
     def __init__(self, tree: Node, text: str) -> None:
@@ -200,7 +200,7 @@ def _retyped(left: Value, right: Value) -> str:
     return ""
 
 
-def refuse_unknown(watch: Watch, reads: frozenset[str] | None, history: History) -> None:
+def refuse_unknown(watch: DoubtWatch, reads: frozenset[str] | None, history: History) -> None:
     """Refuse an expression that reads an atom which no entry has.
 
     Args:
@@ -218,7 +218,7 @@ def refuse_unknown(watch: Watch, reads: frozenset[str] | None, history: History)
             raise ExpressionError(f"{watch.text[:80]!r}: {_unknown(watch, atom, history)}")
 
 
-def _unknown(watch: Watch, atom: str, history: History) -> str:
+def _unknown(watch: DoubtWatch, atom: str, history: History) -> str:
     told = f"no entry has {format_path((atom,), root='')}"
     names = _names(history)
     if atom in _SPELLINGS:

@@ -30,7 +30,7 @@ from unspool.model.limits import in_force
 from unspool.model.paths import content_of
 from unspool.model.values import Tagged, Value
 from unspool.model.wire import decode
-from unspool.query.doubts import Watch
+from unspool.query.doubts import DoubtWatch
 from unspool.query.errors import EvaluationStopped, ExpressionError, nearest
 from unspool.query.expression_functions import (
     ExpressionFunctions,
@@ -78,7 +78,7 @@ class Predicate(Protocol):
 class _BoundedInterpreter(TreeInterpreter):  # type: ignore[misc]
     """Works an expression out, and ends one that takes too long: nested projections and maps multiply their items."""
 
-    def __init__(self, text: str, watch: Watch) -> None:
+    def __init__(self, text: str, watch: DoubtWatch) -> None:
         super().__init__(Options(custom_functions=ExpressionFunctions()))
         self._text = text
         self._watch = watch
@@ -173,7 +173,7 @@ class Expression:
         self._begin()
 
     def _begin(self) -> None:
-        self.watch = Watch(self._tree, self.text)
+        self.watch = DoubtWatch(self._tree, self.text)
         """What was noticed while states were asked."""
         self._interpreter = _BoundedInterpreter(self.text, self.watch)
         self._decoded: dict[str, tuple[bytes, Value]] = {}
