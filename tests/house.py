@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = {"unspool": ROOT / "engine" / "unspool", "unspool_tui": ROOT / "tui" / "unspool_tui"}
 ALONE = ("unspool.live.agent",)
 """Packages that run inside other programs and import nothing of the house; their class names are their own."""
-PRESCRIBED = frozenset(("DeltaChain", "Snapshot", "DeltaRecord"))
+PRESCRIBED = frozenset(("DeltaChain", "Snapshot", "DeltaRecord", "SnapshotReconstructor"))
 """Class names that the source documents use for more than one thing."""
 
 

@@ -332,7 +332,7 @@ def looks_like_lines(name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class DocumentHead:
     """The beginning of a file, as the kinds of documents are told apart by it.
 
     Attributes:
@@ -383,7 +383,7 @@ class DocumentKind:
     title: str
     suffixes: tuple[str, ...]
     parse: Callable[[bytes, Limits], Parsed]
-    looks_so: Callable[[Head], int]
+    looks_so: Callable[[DocumentHead], int]
     is_endless: bool = False
     goes_by_name: bool = False
     is_text: bool = True
@@ -405,28 +405,28 @@ def kind_of(data: bytes, name: str = "") -> str | None:
     lines = tuple(
         line for line in text[:_LOOKED_AT].splitlines() if line.strip() and not line.lstrip().startswith(b"#")
     )
-    head = Head(data, text, _is_text(data[:_LOOKED_AT]), lines, SUFFIXES.get(suffix_of(name), ""))
+    head = DocumentHead(data, text, _is_text(data[:_LOOKED_AT]), lines, SUFFIXES.get(suffix_of(name), ""))
     best = max(DOCUMENTS, key=lambda kind: _likeness(kind, head))
     return best.name if _likeness(best, head) else None
 
 
-def _likeness(kind: DocumentKind, head: Head) -> int:
+def _likeness(kind: DocumentKind, head: DocumentHead) -> int:
     found = kind.looks_so(head)
     if kind.name != head.named or not (kind.is_text and head.is_text):
         return found
     return _BY_NAME if kind.goes_by_name else max(found, _NAMED)
 
 
-def _looks_like_msgpack(head: Head) -> int:
+def _looks_like_msgpack(head: DocumentHead) -> int:
     return SURELY if head.data[0] in _MSGPACK_CONTAINER and not head.is_text else NOT_SO
 
 
-def _looks_like_toml(head: Head) -> int:
+def _looks_like_toml(head: DocumentHead) -> int:
     is_so = head.is_text and _TOML_LINE.match(head.first)
     return SURELY if is_so and (head.named == "toml" or not head.text.startswith((b"[", b"{", b'"'))) else NOT_SO
 
 
-def _looks_like_json(head: Head) -> int:
+def _looks_like_json(head: DocumentHead) -> int:
     text = head.text
     if not head.is_text:
         return SURELY if head.data[:2] in (b"\xff\xfe", b"\xfe\xff") else NOT_SO
@@ -436,12 +436,12 @@ def _looks_like_json(head: Head) -> int:
     return SURELY if begins_so and not _is_plain_word(text) and not _looks_like_toml(head) else NOT_SO
 
 
-def _looks_like_yaml(head: Head) -> int:
+def _looks_like_yaml(head: DocumentHead) -> int:
     outer = [line for line in head.lines if line[:1] not in b" \t"]
     return MAYBE if head.is_text and outer and all(map(_YAML_LINE.match, outer)) else NOT_SO
 
 
-def _told_by_name_only(head: Head) -> int:
+def _told_by_name_only(head: DocumentHead) -> int:
     return NOT_SO
 
 

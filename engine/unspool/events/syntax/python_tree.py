@@ -198,7 +198,7 @@ def newer_statements(code: str) -> list[Statement] | None:
     """
     # Importing libcst takes longer than most diffs; only source in a newer grammar needs it.
     try:
-        import libcst
+        import libcst  # see above
         from libcst.metadata import MetadataWrapper, PositionProvider
     except ImportError:
         return None
