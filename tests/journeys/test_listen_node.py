@@ -7,149 +7,18 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from support.listening import LIMIT_S, entries_of, length_of, listening
+from support.listening import entries_of, length_of, listening
 from support.node_packages import PACKAGES, node_packages
+from support.node_stores import STORES, NodeApp, running
 from support.waiting import wait_until
 from unspool.control import ControlClient, TravelRefused
-from unspool.live.listen import Listening
 from unspool_tui.cli import run
 
 pytestmark = pytest.mark.slow
-
-DRIVER = """
-import { createInterface } from "node:readline";
-for await (const line of createInterface({ input: process.stdin })) {
-  if (line !== "state") act(JSON.parse(line));
-  console.log("=" + JSON.stringify(state()));
-}
-process.exit(0);
-"""
-REDUCER = """
-const reducer = (state = { n: 0, log: [] }, action) =>
-  action.type === "cart/add" ? { ...state, n: state.n + action.payload, log: [...state.log, action.payload] } : state;
-"""
-REDUX = (
-    """
-import { createStore } from "redux";
-import { devToolsEnhancer } from "@redux-devtools/remote";
-"""
-    + REDUCER
-    + """
-const store = createStore(reducer, devToolsEnhancer({ name: "cart", realtime: true, port: PORT, maxAge: 5, trace: true }));
-const act = (by) => store.dispatch({ type: "cart/add", payload: by }), state = () => store.getState();
-"""
-)
-ELDER = (
-    """
-import { createStore } from "redux4";
-import elder from "remote-redux-devtools";
-"""
-    + REDUCER
-    + """
-const store = createStore(reducer, elder.default({ name: "cart", realtime: true, hostname: "localhost", port: PORT }));
-const act = (by) => store.dispatch({ type: "cart/add", payload: by }), state = () => store.getState();
-"""
-)
-SLICE = """
-import { configureStore, createSlice } from "@reduxjs/toolkit";
-const slice = createSlice({ name: "cart", initialState: { n: 0, log: [] },
-  reducers: { add: (state, action) => { state.n += action.payload; state.log.push(action.payload); } } });
-"""
-TOOLKIT = (
-    SLICE
-    + """
-import { devToolsEnhancer } from "@redux-devtools/remote";
-const store = configureStore({ reducer: slice.reducer, devTools: false,
-  enhancers: (given) => given().concat(devToolsEnhancer({ name: "cart", realtime: true, port: PORT })) });
-const act = (by) => store.dispatch(slice.actions.add(by)), state = () => store.getState();
-"""
-)
-TOOLKIT_BY_SCRIPT = (
-    SLICE
-    + """
-const store = configureStore({ reducer: slice.reducer, devTools: { name: "cart" } });
-const act = (by) => store.dispatch(slice.actions.add(by)), state = () => store.getState();
-"""
-)
-ZUSTAND_BY_SCRIPT = """
-import { createStore } from "zustand/vanilla";
-import { devtools } from "zustand/middleware";
-const store = createStore(devtools((set) => ({ n: 0, log: [],
-  add: (by) => set((state) => ({ n: state.n + by, log: [...state.log, by] }), undefined, { type: "cart/add", payload: by }) }), { name: "cart" }));
-const act = (by) => store.getState().add(by), state = () => store.getState();
-"""
-STORES = {
-    "redux": REDUX,
-    "redux by the elder client": ELDER,
-    "toolkit": TOOLKIT,
-    "toolkit by the script": TOOLKIT_BY_SCRIPT,
-    "zustand by the script": ZUSTAND_BY_SCRIPT,
-}
-
-
-class NodeApp:
-    """A program in Node that adds numbers in its store when it is told to."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def tell(self, line: str) -> Any:
-        """Send a line, and return the state that it answers with."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
-        for text in self._process.stdout:
-            if text.startswith("="):
-                return json.loads(text[1:])
-        raise AssertionError("the program ended")
-
-    @property
-    def n(self) -> int:
-        """The number in the store."""
-        return int(self.tell("state")["n"])
-
-    def add(self, by: int) -> None:
-        """Have the store add a number."""
-        self.tell(json.dumps(by))
-
-
-@contextmanager
-def running(tmp_path: Path, place: Listening, source: str) -> Iterator[NodeApp]:
-    """Run a program in Node beside the packages."""
-    folder = tmp_path / "app"
-    folder.mkdir()
-    (folder / "node_modules").symlink_to(node_packages() / "node_modules")
-    program = folder / "app.mjs"
-    program.write_text(source.replace("PORT", str(place.port)) + DRIVER)
-    words = ["node"]
-    if "@redux-devtools" not in source and "elder" not in source:
-        import urllib.request
-
-        with urllib.request.urlopen(place.script) as answer:  # the address is our own
-            (folder / "unspool-shim.mjs").write_bytes(answer.read())
-        words += ["--import", "./unspool-shim.mjs"]
-    process = subprocess.Popen(
-        [*words, str(program)], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        yield NodeApp(process)
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            process.wait(LIMIT_S)
-        finally:
-            process.kill()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
 
 
 @pytest.fixture(params=STORES)

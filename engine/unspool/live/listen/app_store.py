@@ -236,6 +236,11 @@ class AppStore(ABC):
         self._awaited.append(_Awaited(request, is_met, timer))
         return True
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether an answer of the app is waited for."""
+        return bool(self._awaited)
+
     def app_said(self, said: AppReply) -> None:
         """Look whether what the app says answers what was asked."""
         for awaited in tuple(self._awaited):

@@ -170,7 +170,8 @@ class ReduxStore(AppStore):
             self._staged.append(action_id)
         while len(self._staged) > _MOST_STATES:
             self._known.pop(self._staged.pop(0), None)
-        self.app_said(AppReply(timestamp=lifted.get("timestamp") if isinstance(lifted, dict) else None))
+        if self.is_asked:
+            self.app_said(AppReply(timestamp=lifted.get("timestamp") if isinstance(lifted, dict) else None))
 
     def _record(self, known: _Known, entry: SourceEntry, state: Value, parent: int | None) -> None:
         meta = dict(entry.meta)
