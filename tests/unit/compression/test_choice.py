@@ -1,4 +1,4 @@
-"""AUTO takes the smallest of what the strategies really give, and says why (row F-12)."""
+"""AUTO takes the smallest of what the strategies really give, and says why."""
 
 from __future__ import annotations
 

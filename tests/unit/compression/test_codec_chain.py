@@ -1,4 +1,4 @@
-"""`DeltaChain` (rows F-30 to F-39): every state reads back at its index, whatever was done to the chain."""
+"""`DeltaChain`: every state reads back at its index, whatever was done to the chain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`calculate_delta` and `apply_delta` by every strategy (rows F-07 to F-16)."""
+"""`calculate_delta` and `apply_delta` by every strategy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records as bytes: the original's form and our own (rows F-16, F-18, F-20, F-24, F-25)."""
+"""Records as bytes: the original's form and our own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`DeltaRecord`, and how `DeltaCompressor` makes and merges records (rows F-01 to F-06, F-16 to F-23)."""
+"""`DeltaRecord`, and how `DeltaCompressor` makes and merges records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference of delta compression says what the code does (rows F-41, F-42, F-44, F-45)."""
+"""The reference of delta compression says what the code does."""
 
 from __future__ import annotations
 

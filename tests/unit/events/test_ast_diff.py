@@ -1,4 +1,4 @@
-"""What changed between two versions of a source, and the way back, byte for byte (rows E-02, E-05, E-19)."""
+"""What changed between two versions of a source, and the way back, byte for byte."""
 
 from __future__ import annotations
 

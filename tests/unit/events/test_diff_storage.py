@@ -1,4 +1,4 @@
-"""Genesis, diffs, forks and the sources rebuilt from them (rows E-01..E-19, E-25..E-27)."""
+"""Genesis, diffs, forks and the sources rebuilt from them."""
 
 from __future__ import annotations
 

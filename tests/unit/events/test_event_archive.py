@@ -1,4 +1,4 @@
-"""The `.rblogs` archive, out and in (rows E-70..E-75)."""
+"""The `.rblogs` archive, out and in."""
 
 from __future__ import annotations
 

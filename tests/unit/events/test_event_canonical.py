@@ -1,4 +1,4 @@
-"""Canonical text and hashes, bit for bit as the original wrote them (rows E-30..E-35)."""
+"""Canonical text and hashes, bit for bit as the original wrote them."""
 
 from __future__ import annotations
 

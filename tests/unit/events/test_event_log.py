@@ -1,4 +1,4 @@
-"""Writing events: fields, types, errors, settings, chain (rows E-20..E-25, E-36)."""
+"""Writing events: fields, types, errors, settings, chain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of events by space, type and time (rows E-50..E-53)."""
+"""Pages of events by space, type and time."""
 
 from __future__ import annotations
 

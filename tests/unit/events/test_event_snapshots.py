@@ -1,4 +1,4 @@
-"""Snapshots of reduced state, states at a moment, compaction (rows E-60..E-64)."""
+"""Snapshots of reduced state, states at a moment, compaction."""
 
 from __future__ import annotations
 

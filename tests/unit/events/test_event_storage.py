@@ -1,4 +1,4 @@
-"""What a log holds, and how full its budget is (rows E-65, E-66)."""
+"""What a log holds, and how full its budget is."""
 
 from __future__ import annotations
 

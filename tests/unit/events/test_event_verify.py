@@ -1,4 +1,4 @@
-"""Verification finds what was changed, taken out, put in or cut off (rows E-40, E-41)."""
+"""Verification finds what was changed, taken out, put in or cut off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bounded cache: least recently used first out, bounded twice (row N-32)."""
+"""The bounded cache: least recently used first out, bounded twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Computing, applying, comparing and measuring deltas of snapshots (rows N-02 to N-19, N-70)."""
+"""Computing, applying, comparing and measuring deltas of snapshots."""
 
 from __future__ import annotations
 

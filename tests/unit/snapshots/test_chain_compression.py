@@ -1,4 +1,4 @@
-"""Strategies from configurations, and folding chains (rows N-40 to N-46)."""
+"""Strategies from configurations, and folding chains."""
 
 from __future__ import annotations
 

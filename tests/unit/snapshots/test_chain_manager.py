@@ -1,4 +1,4 @@
-"""Chains by base: limits, folding, validating, reading back, numbers (rows N-02, N-20 to N-27)."""
+"""Chains by base: limits, folding, validating, reading back, numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The delta-aware history manager as a person uses it (rows N-50 to N-62, N-65, N-70, N-73, N-75)."""
+"""The delta-aware history manager as a person uses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rebuilding states over the shortest route, with a cache (rows N-02, N-30 to N-35, N-64, N-72, N-73)."""
+"""Rebuilding states over the shortest route, with a cache."""
 
 from __future__ import annotations
 
