@@ -50,11 +50,12 @@ test-all: $(VENV)/.test  ## the slow tests too, and all examples of the others
 torture: $(VENV)/.test  ## attack what is promised for MINUTES, with the cases that SEED gives; CAMPAIGNS="flips cuts" are some of them
 	@cd tests && ../$(BIN)/python -m torture --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(CAMPAIGNS)
 
-lint: $(VENV)/.lint  ## style, types and layers
+lint: $(VENV)/.lint  ## style, types, layers, circles and names
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python tests/house.py
 
 $(VENV)/.mutants: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --editable '.[test,mutants]'

@@ -31,7 +31,7 @@ from unspool_tui.cli.ending import was_told
 from unspool_tui.cli.opening import show
 from unspool_tui.cli.options import Common, opened, stdout_is_terminal
 from unspool_tui.cli.output import Output
-from unspool_tui.cli.program_terminal import Message, ProgramTerminal, Status
+from unspool_tui.cli.program_terminal import Message, ProgramTerminal, TerminalStatus
 from unspool_tui.rendering.sanitize import visible
 
 _SUFFIX: Final = ".unspool"
@@ -138,7 +138,7 @@ class _Words(ProgramListener):
         self._quiet = quiet
         self._again = again
         self._over = over
-        self.status: Status | None = None
+        self.status: TerminalStatus | None = None
 
     def ended(self, why: str) -> None:
         if self._over is not None:
@@ -279,7 +279,7 @@ def _sample(wanted: Wanted, around: _Around, pid: int, every: float, seconds: fl
     file = around.named(f"process-{pid}")
     was_there = file.exists()
     entries = 0
-    status = None if around.status is None else Status(around.status, lambda _: None)
+    status = None if around.status is None else TerminalStatus(around.status, lambda _: None)
 
     def is_over(pause: float) -> bool:
         if status is not None:
@@ -405,7 +405,7 @@ class _Recording:
         words = _Words(self._quiet, again, over)
         self.host = Host(Recorder(self._file, on_error="raise"), self._file, words, user=user)
         if around.status is not None:
-            words.status = Status(around.status, self._watch)
+            words.status = TerminalStatus(around.status, self._watch)
 
     def _watch(self, names: list[str]) -> None:
         try:

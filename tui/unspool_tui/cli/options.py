@@ -247,7 +247,7 @@ def entry_named(common: Common, history: History, text: str) -> int:
     Raises:
         EntryNotFound: there is none.
     """
-    from unspool.query import entry_names
+    from unspool.query import entry_names  # loaded by the commands that name entries
 
     return entry_names.entry_named(history, text, bookmarks=_bookmarks(common, history, text))
 
@@ -258,7 +258,7 @@ def range_named(common: Common, history: History, text: str) -> tuple[int, int]:
     Raises:
         EntryNotFound: one of its ends is no entry.
     """
-    from unspool.query import entry_names
+    from unspool.query import entry_names  # loaded by the commands that name entries
 
     return entry_names.range_named(history, text, bookmarks=_bookmarks(common, history, text))
 
@@ -267,6 +267,7 @@ def _bookmarks(common: Common, history: History, text: str) -> list[int]:
     """Return the bookmarks that the app keeps of a source, where a word may name one."""
     if "mark:" not in text:
         return []
+    # Only where a bookmark is named.
     from unspool_tui.places import state_folder
     from unspool_tui.session import SourceSession
 

@@ -41,7 +41,7 @@ Message = dict[str, Any]
 _SHOW_AGAIN: Final[Message] = {"recorded": True}
 
 
-class Status:
+class TerminalStatus:
     """The other end: how the command that records tells the one that shows the screen how far it is."""
 
     def __init__(self, descriptor: int, watch: Callable[[list[str]], None]) -> None:
@@ -291,4 +291,4 @@ class ProgramTerminal:
             termios.tcsetwinsize(self._master, termios.tcgetwinsize(1))
 
 
-__all__ = ["ProgramTerminal", "Status"]
+__all__ = ["ProgramTerminal", "TerminalStatus"]
