@@ -21,7 +21,7 @@ from unspool.codec.records import (
 from unspool.errors import BrokenChain, CorruptHistory, DeltaCompressionError
 
 
-class Run(Protocol):
+class RunOfRecords(Protocol):
     """Records in a row, the first of which is full."""
 
     @property
@@ -33,7 +33,7 @@ class Run(Protocol):
         """Their records."""
 
 
-def replay(run: Run, seq: int, name: Callable[[int], str]) -> dict[str, bytes]:
+def replay(run: RunOfRecords, seq: int, name: Callable[[int], str]) -> dict[str, bytes]:
     """Return the state at an entry of a run, as wire forms by atom.
 
     Args:
@@ -87,14 +87,14 @@ def apply_record(state: dict[str, bytes], record: Record, name: Callable[[int], 
         raise CorruptHistory(f"entry {seq}: {error}", seq=seq) from None
 
 
-def stands_apart(run: Run, seq: int) -> bool:
+def stands_apart(run: RunOfRecords, seq: int) -> bool:
     """Whether an entry's atoms stand apart in its records; compressed and binary ones hold states whole."""
     place = seq - run.first
     start = run.records.full_at_or_before(place)
     return start >= 0 and are_key_wise(run.records.codecs, start, place)
 
 
-def replay_atom(run: Run, seq: int, number: int, atom: str) -> bytes | None:
+def replay_atom(run: RunOfRecords, seq: int, number: int, atom: str) -> bytes | None:
     """Return an atom's wire form at an entry of a run, or None where the state has no such atom.
 
     Args:

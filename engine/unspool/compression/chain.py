@@ -74,7 +74,7 @@ def link_of_record(record: DeltaRecord) -> ChainLink:
     return ChainLink(record, DeltaStrategy.DICT, tuple(record.changes))
 
 
-class Cursor:
+class ChainCursor:
     """A state on its way along a chain, as values or as canonical bytes: whichever the last link left."""
 
     def __init__(self, values: Mapping[str, Value]) -> None:
@@ -148,14 +148,14 @@ class ChainSegment(DeltaLine[Mapping[str, Value]]):
         return self._reconstructor.state(self, count)
 
     def find(self, cache: BoundedCache[Any, Any], at: int) -> Mapping[str, Value] | None:
-        """See `Line`."""
+        """See `StateLine`."""
         found: Mapping[str, Value] | None = cache.get(self.first + at)
         return found
 
     def keep(
         self, cache: BoundedCache[Any, Any], at: int, state: Mapping[str, Value], size: int, *, prefetched: bool
     ) -> None:
-        """See `Line`."""
+        """See `StateLine`."""
         cache.put(self.first + at, state, size, prefetched=prefetched)
 
     def look(self, cache: BoundedCache[Any, Any], at: int) -> tuple[bool, bool, float]:
@@ -176,7 +176,7 @@ class ChainSegment(DeltaLine[Mapping[str, Value]]):
 
     def follow(self, route: Route, start: Mapping[str, Value] | None) -> Mapping[str, Value]:
         """See `DeltaLine`."""
-        cursor = Cursor(self.base if start is None else start)
+        cursor = ChainCursor(self.base if start is None else start)
         if start is None and route.start:
             merged = self.merged if self._is_merged(route.start) else None
             cursor.follow(self.links[route.start - 1] if merged is None else link_of_record(merged))
@@ -190,7 +190,7 @@ class ChainSegment(DeltaLine[Mapping[str, Value]]):
 
     def walk(self) -> Iterator[Mapping[str, Value]]:
         """Give the state after each link."""
-        cursor = Cursor(self.base)
+        cursor = ChainCursor(self.base)
         for link in self.links:
             cursor.follow(link)
             yield cursor.values()

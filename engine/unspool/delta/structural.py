@@ -235,7 +235,7 @@ _AROUND: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Hunk:
+class TextHunk:
     """Lines of a text that were replaced, removed or added together.
 
     Attributes:
@@ -265,14 +265,14 @@ def is_told_by_lines(old: object, new: object) -> bool:
     return breaks > 1 or (breaks > 0 and is_long_text(old, new))
 
 
-def text_hunks(old: str, new: str) -> list[Hunk]:
+def text_hunks(old: str, new: str) -> list[TextHunk]:
     """Return the lines in which two texts differ, in order; empty where they are equal."""
     before, after = old.split("\n"), new.split("\n")
     lead = _shared_hunks(before, after)
     trail = _shared_hunks(before[lead:][::-1], after[lead:][::-1])
     inner, fresh = before[lead : len(before) - trail], after[lead : len(after) - trail]
     return [
-        Hunk(lead + start + 1, lead + begin + 1, tuple(inner[start:stop]), tuple(fresh[begin:end]))
+        TextHunk(lead + start + 1, lead + begin + 1, tuple(inner[start:stop]), tuple(fresh[begin:end]))
         for start, stop, begin, end in _differing(inner, fresh)
     ]
 

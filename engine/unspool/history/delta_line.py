@@ -125,7 +125,7 @@ class DeltaLine(ABC, Generic[StateT]):
             start -= 1
 
     def rebuild(self, cache: BoundedCache[Any, Any], at: int) -> tuple[StateT, int]:
-        """See `Line`."""
+        """See `StateLine`."""
         route = self.route(cache, at)
         start = None if route.is_whole else self.at_hand(cache, route.start)
         try:

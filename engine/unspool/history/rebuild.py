@@ -1,7 +1,7 @@
 """Rebuilding states: from the cache, or over the cheapest way from a state that is known.
 
 `SnapshotReconstructor` is the one that the screen, the questions and the document systems rebuild through; what they
-rebuild is a `Line`. `RecordLine` is the line of a store: one decoded run at a time, stepping either way.
+rebuild is a `StateLine`. `RecordLine` is the line of a store: one decoded run at a time, stepping either way.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ StateT = TypeVar("StateT")
 _TIMES_KEPT: Final = 512
 
 
-class Line(Protocol[StateT]):
+class StateLine(Protocol[StateT]):
     """States in a row, some stored whole and the others as deltas on the one before; a position names one of them."""
 
     def find(self, cache: BoundedCache[Any, Any], at: int) -> StateT | None:
@@ -56,7 +56,7 @@ class SnapshotReconstructor:
         self._cache: BoundedCache[Any, Any] = BoundedCache(max_states, max_bytes)
         self._times_ns: list[int] = []
 
-    def state(self, line: Line[StateT], at: int) -> StateT:
+    def state(self, line: StateLine[StateT], at: int) -> StateT:
         """Return the state at a position of a line; shared with others, not to be changed.
 
         Raises:
@@ -80,11 +80,11 @@ class SnapshotReconstructor:
         """Forget one cached state, by what its line keeps it under."""
         self._cache.discard(key)
 
-    def uncounted(self, line: Line[StateT], at: int) -> StateT:
+    def uncounted(self, line: StateLine[StateT], at: int) -> StateT:
         """Return a state that is not to be kept, such as one that is stored anew; raises as `state`."""
         return line.rebuild(self._cache, at)[0]
 
-    def warm(self, line: Line[StateT], at: int) -> None:
+    def warm(self, line: StateLine[StateT], at: int) -> None:
         """Rebuild a state ahead of its being asked for; raises as `state`."""
         state, size = line.rebuild(self._cache, at)
         line.keep(self._cache, at, state, size, prefetched=True)
@@ -182,13 +182,13 @@ class RecordLine:
         self._fresh_bytes = 0
 
     def find(self, cache: BoundedCache[Any, Any], at: int) -> EncodedState | None:
-        """See `Line`."""
+        """See `StateLine`."""
         return cache.get(at)
 
     def keep(
         self, cache: BoundedCache[Any, Any], at: int, state: EncodedState, size: int, *, prefetched: bool
     ) -> None:
-        """See `Line`."""
+        """See `StateLine`."""
         cache.put(at, state, size, prefetched=prefetched)
 
     def rebuild(self, cache: BoundedCache[Any, Any], at: int) -> tuple[EncodedState, int]:

@@ -81,7 +81,7 @@ def put(stacks: Stacks, new: ItemStack) -> Stacks:
 
 
 @dataclass(frozen=True, slots=True)
-class Taking:
+class ItemTaking:
     """What taking items up left and gave; `short` is how many were not there."""
 
     left: Stacks
@@ -89,7 +89,7 @@ class Taking:
     short: int
 
 
-def take(stacks: Stacks, item: ItemDelta) -> Taking:
+def take(stacks: Stacks, item: ItemDelta) -> ItemTaking:
     """Take items up: from the stack with the same metadata first, then plain ones, then the others in order.
 
     Metadata that the item names need not match: a delta may know more of an item than its generator did.
@@ -115,7 +115,7 @@ def take(stacks: Stacks, item: ItemDelta) -> Taking:
         left[index] = msgspec.structs.replace(stack, quantity=remainder) if remainder else None
         taken = (*taken, msgspec.structs.replace(stack, quantity=portion))
     kept = (left.get(index, stack) for index, stack in enumerate(stacks))
-    return Taking(tuple(stack for stack in kept if stack is not None), taken, missing)
+    return ItemTaking(tuple(stack for stack in kept if stack is not None), taken, missing)
 
 
 _DESTINATION_FIELDS: Final = ("newPosition", "to", "toPosition")

@@ -288,12 +288,12 @@ class EntryLine(DeltaLine[Snapshot]):
         return node
 
     def find(self, cache: BoundedCache[Any, Any], at: int) -> Snapshot | None:
-        """See `Line`."""
+        """See `StateLine`."""
         node = self._kept(at)
         return self._states.pinned(node) or cache.get(node.serial)
 
     def keep(self, cache: BoundedCache[Any, Any], at: int, state: Snapshot, size: int, *, prefetched: bool) -> None:
-        """See `Line`."""
+        """See `StateLine`."""
         cache.put(self._kept(at).serial, state, size, prefetched=prefetched)
 
     def look(self, cache: BoundedCache[Any, Any], at: int) -> tuple[bool, bool, float]:

@@ -147,14 +147,14 @@ class GivenChain(DeltaLine[Snapshot]):
         return self.deltas[at - 1].target_id
 
     def find(self, cache: BoundedCache[Any, Any], at: int) -> Snapshot | None:
-        """See `Line`."""
+        """See `StateLine`."""
         if at == 0:
             return None
         kept = cache.get(self._key(at), lambda state: state.belongs_to(self.base, self.deltas, at))
         return None if kept is None else kept.snapshot
 
     def keep(self, cache: BoundedCache[Any, Any], at: int, state: Snapshot, size: int, *, prefetched: bool) -> None:
-        """See `Line`."""
+        """See `StateLine`."""
         if at:
             cache.put(self._key(at), CachedState(state, self.base, self.deltas, at), size, prefetched=prefetched)
 

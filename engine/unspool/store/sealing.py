@@ -15,7 +15,7 @@ from typing import Final
 import zstandard
 
 from unspool.codec.records import PackedRecords, RecordCodec, encode_full
-from unspool.codec.replay import Run, replay
+from unspool.codec.replay import RunOfRecords, replay
 from unspool.errors import CorruptHistory, StorageFailed, UnspoolError
 from unspool.store import blocks
 from unspool.store.atom_totals import AtomTally, load_tally, save_tally
@@ -135,7 +135,7 @@ def head_record(
     rows: Sequence[TailRow],
     name: Callable[[int], str],
     intern: Callable[[str], int],
-    before: Callable[[int], Run],
+    before: Callable[[int], RunOfRecords],
 ) -> bytes:
     """Return the plain full record of the first row's state.
 

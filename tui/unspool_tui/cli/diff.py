@@ -45,7 +45,7 @@ from unspool_tui.cli.output import (
 from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
-    from unspool.delta.structural import Hunk, Identity
+    from unspool.delta.structural import Identity, TextHunk
     from unspool.history.diff import Change, Diff
     from unspool.history.history import History
     from unspool.model.entries import Entry
@@ -229,7 +229,7 @@ def _print_hunks(out: Output, op: Op) -> None:
         out.line(f"    {out.paint('… more lines; --json prints both texts whole', 'dim')}")
 
 
-def _hunk_rows(hunks: Iterable[Hunk]) -> Iterator[tuple[str, str]]:
+def _hunk_rows(hunks: Iterable[TextHunk]) -> Iterator[tuple[str, str]]:
     for hunk in hunks:
         yield f"@@ line {hunk.new_line:,}", "dim"
         removed, added = hunk.removed, hunk.added
