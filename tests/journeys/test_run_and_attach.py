@@ -21,6 +21,11 @@ from unspool.errors import UnspoolError
 UNSPOOL = (sys.executable, "-m", "unspool_tui.cli")
 NEWEST = (monitored() or list(pythons()))[-1]
 PYTHON = pythons()[NEWEST]
+# The oldest looks now and then, the newest hears of each store: the others are as it is.
+VERSIONS = [
+    pytest.param(version, marks=() if version in ("3.11", NEWEST) else pytest.mark.slow)
+    for version in sorted(pythons())
+]
 needs_monitoring = pytest.mark.skipif(not monitored(), reason="no Python 3.12 or newer is installed")
 
 SHOP = """
@@ -126,7 +131,7 @@ def test_a_program_is_recorded_line_by_line_and_is_none_the_wiser(app: Any, tmp_
     assert "app.py:9 in Cart.add" in blame.stdout
 
 
-@pytest.mark.parametrize("version", sorted(pythons()))
+@pytest.mark.parametrize("version", VERSIONS)
 def test_every_python_is_recorded_by_the_same_command(app: Any, tmp_path: Path, version: str) -> None:
     done = run(
         "run", "--headless", "--watch", "CART", "--python", pythons()[version], "-o", "a.unspool",
@@ -232,7 +237,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(tmp_path: Path, words: list[
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("version", sorted(pythons()))
+@pytest.mark.parametrize("version", VERSIONS)
 def test_attach_and_detach_leave_the_program_as_it_was(service: Any, tmp_path: Path, version: str) -> None:
     process = service(python=pythons()[version])
     before = footprint(process.pid)
