@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -309,6 +310,29 @@ def test_what_the_main_thread_waits_in_is_told(service: Any, tmp_path: Path) -> 
         assert attached.wait(30) == 0
     assert process.poll() is None
     assert not (tmp_path / "s.unspool").exists()
+
+
+@needs_monitoring
+def test_without_a_name_what_changes_most_is_told(service: Any, tmp_path: Path) -> None:
+    process = service()
+    words = ["attach", str(process.pid), "--headless", "-o", str(tmp_path / "s.unspool")]
+    with going(*words, stderr=subprocess.PIPE) as attached:
+        said: list[str] = []
+        heard = threading.Event()
+
+        def read() -> None:
+            assert attached.stderr is not None
+            for line in attached.stderr:
+                said.append(line)
+                if "record one with" in line:
+                    heard.set()
+
+        threading.Thread(target=read, daemon=True).start()
+        assert heard.wait(30), said
+        attached.send_signal(signal.SIGINT)
+        assert attached.wait(30) == 0
+    assert any("CART" in line and "changes" in line for line in said)
+    assert any(f"unspool attach {process.pid} --watch service:CART" in line for line in said)
 
 
 def test_neither_serve_nor_mcp_can_run_or_attach() -> None:

@@ -100,6 +100,22 @@ def test_a_program_is_picked_from_those_that_are_running(service: subprocess.Pop
     assert service.poll() is None
 
 
+def test_what_changes_is_offered_and_what_is_chosen_is_shown(
+    service: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    command = [*UNSPOOL, "attach", str(service.pid), "-o", str(tmp_path / "s.unspool")]
+    with Terminal(command) as terminal:
+        terminal.wait_for("watch which one")
+        terminal.wait_for("service:CART")
+        terminal.send("enter")
+        terminal.wait_for("1 History")
+        terminal.wait_for("total")
+        terminal.send("q")
+        assert terminal.wait() == 0
+    with open_history(tmp_path / "s.unspool") as history:
+        assert history.state(-1)["total"] > 0
+
+
 def test_closing_the_terminal_ends_both_as_it_does_without_unspool(tmp_path: Path) -> None:
     app, stop, file = tmp_path / "app.py", tmp_path / "stop", tmp_path / "a.unspool"
     app.write_text(

@@ -428,7 +428,7 @@ class _Recording:
         if self.host.is_empty and watched:
             say(f"nothing named {' or '.join(watched)} was seen; without --watch you are told what could be recorded")
         elif not entries:
-            say(nothing)
+            say(nothing if self.host.program is None else "nothing was recorded")
         else:
             say(f"{_counted(entries)} in {self._file}; look at them with `unspool {self._file}`")
 
