@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,29 @@ settings.register_profile("work", parent=settings.get_profile("unspool"), max_ex
 settings.register_profile("all", parent=settings.get_profile("unspool"), max_examples=60)
 settings.register_profile("explore", parent=settings.get_profile("unspool"), derandomize=False, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unspool"))
+
+
+@pytest.fixture(scope="session")
+def tmp_path_factory(tmp_path_factory: pytest.TempPathFactory) -> pytest.TempPathFactory:
+    """Number folders by counting: pytest looks through all that are there for each one, milliseconds after some thousand."""
+    made: Counter[str] = Counter()
+    base = tmp_path_factory.getbasetemp()
+
+    def mktemp(basename: str, numbered: bool = True) -> Path:
+        while True:
+            path = base / (f"{basename}{made[basename]}" if numbered else basename)
+            made[basename] += 1
+            try:
+                path.mkdir(mode=0o700)
+            except FileExistsError:
+                # The tenth folder of `a` is called like the first of `a1`.
+                if not numbered:
+                    raise
+            else:
+                return path
+
+    tmp_path_factory.mktemp = mktemp  # type: ignore[method-assign]
+    return tmp_path_factory
 
 
 @pytest.fixture(autouse=True)
