@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from unspool.query import SEARCHED
 from unspool_tui.view.model import SPEEDS, Against, Pane, View
 
 Reason = Callable[[View], str]
@@ -227,7 +228,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         COMPARE,
         _some_entries,
     ),
-    Action("search", ("/",), "find", "Search keys, values and paths through all entries.", FIND, _some_entries),
+    Action("search", ("/",), "find", f"Search {SEARCHED} through all entries.", FIND, _some_entries),
     Action("search.next", ("n",), "next hit", "Go to the next hit.", FIND, _a_search),
     Action("search.prev", ("N",), "previous hit", "Go to the hit before.", FIND, _a_search),
     Action(

@@ -3,3 +3,10 @@
 `blame` and `path_writes`, `search`, `bisect`, `divergence`, `footprint`; `doctor` and `repair`, `simulator`, `checkers`.
 Each module holds the function that asks; nothing is imported before it is asked for.
 """
+
+from __future__ import annotations
+
+from typing import Final
+
+SEARCHED: Final = "keys, values and paths"
+"""What a text or pattern is looked for in, as commands, keys and tools call it. Here, for `--help` imports no question."""

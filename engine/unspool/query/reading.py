@@ -3,17 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from unspool.errors import CorruptHistory, EntryNotKept
 from unspool.history.history import History
 from unspool.history.verdict import Problem
+from unspool.model.entries import Entry
+from unspool.model.values import Value
 
 Wire = Mapping[str, bytes]
 """A state as wire forms by atom."""
 
 EMPTY_STATE: Final[Wire] = {}
 """The state before the first entry."""
+
+
+@dataclass(frozen=True)
+class AskedEntry:
+    """What a question sees of an entry; what the states do not tell is read when it is asked for.
+
+    Attributes:
+        history: where it is.
+        seq: its number.
+        parent: the entry that it follows; None for the first, and where that one was dropped.
+        old: the state that it followed; empty for the first, and where it is not known.
+        new: the state that it left.
+    """
+
+    history: History
+    seq: int
+    parent: int | None
+    old: Wire
+    new: Wire
+
+    @cached_property
+    def entry(self) -> Entry:
+        """All that is known of it besides its state."""
+        return self.history[self.seq]
+
+    @property
+    def action(self) -> str:
+        """Why it happened; may be empty."""
+        return self.entry.action
+
+    @property
+    def meta(self) -> Mapping[str, Value]:
+        """Free facts from the app or source."""
+        return self.entry.meta
 
 
 class StateReader:

@@ -29,7 +29,7 @@ from unspool.query.errors import ExpressionError
 from unspool.query.expression_functions import plain
 from unspool.query.expressions import Expression, Predicate, PythonQuestion, StateAnswer
 from unspool.query.lineage import Stretch, stretches_back, windows
-from unspool.query.reading import EMPTY_STATE, StateReader, Wire
+from unspool.query.reading import EMPTY_STATE, AskedEntry, StateReader, Wire
 from unspool.query.search_queries import ComparisonQuery, PatternQuery, Query, Span, TextQuery, parse_query
 from unspool.query.value_parts import children, differences
 
@@ -98,7 +98,7 @@ class EntryMatcher(Protocol):
     @property
     def needs_before(self) -> bool: ...
 
-    def hits(self, seq: int, old: Wire, new: Wire) -> list[Hit]:
+    def hits(self, asked: AskedEntry) -> list[Hit]:
         """Return what matches in an entry's state and is not so in the state before."""
 
 
@@ -116,7 +116,7 @@ _TOP: Final = _Place((), "$", False)
 
 
 class TextLook:
-    """Looks for a query in keys, values and paths of what changed."""
+    """Looks for a query in what is `SEARCHED` of what changed."""
 
     needs_before = False
 
@@ -127,8 +127,9 @@ class TextLook:
         self._free_of_it: dict[str, bytes] = {}
         """Values of atoms that hold nothing of what is looked for."""
 
-    def hits(self, seq: int, old: Wire, new: Wire) -> list[Hit]:
+    def hits(self, asked: AskedEntry) -> list[Hit]:
         """See `EntryMatcher.hits`; a key or path on the way to several changes is told once."""
+        seq, old, new = asked.seq, asked.old, asked.new
         found: list[Hit] = []
         places: dict[Path, _Place] = {(): _TOP}
         for atom, value in new.items():
@@ -219,8 +220,9 @@ class ResultLook:
         reads = expression.reads
         self._atom = next(iter(reads)) if reads is not None and len(reads) == 1 else ""
 
-    def hits(self, seq: int, old: Wire, new: Wire) -> list[Hit]:
+    def hits(self, asked: AskedEntry) -> list[Hit]:
         """See `EntryMatcher.hits`."""
+        seq, old, new = asked.seq, asked.old, asked.new
         reads = self._expression.reads
         if old and reads is not None and all(old.get(atom) == new.get(atom) for atom in reads):
             return []
@@ -317,20 +319,14 @@ class ChangeQuestion:
         for side in ("before", "after"):
             refuse_unknown(self._expression.watch, self._atoms[side], history)
 
-    def ask(self, history: History, seq: int, before: Wire, after: Wire) -> StateAnswer:
+    def ask(self, asked: AskedEntry) -> StateAnswer:
         """Ask one entry.
-
-        Args:
-            history: where it is.
-            seq: the entry.
-            before: the state that it followed.
-            after: the state that it left.
 
         Raises:
             EvaluationStopped: it takes longer than the limits allow.
         """
-        sides = {"before": self._read("before", before), "after": self._read("after", after)}
-        facts = self._facts(history, seq)
+        sides = {"before": self._read("before", asked.old), "after": self._read("after", asked.new)}
+        facts = self._facts(asked)
         key = (*facts.values(), *(pair for side in sides.values() for pair in side.items()))
         if self._last is not None and self._last[0] == key:
             return self._last[1]
@@ -348,17 +344,14 @@ class ChangeQuestion:
             return {}
         return dict(state) if atoms is None else {atom: state[atom] for atom in atoms if atom in state}
 
-    def _facts(self, history: History, seq: int) -> dict[str, Value]:
-        if self._reads.isdisjoint(("action", "time", "meta")):
-            return {}
-        entry = history[seq]
+    def _facts(self, asked: AskedEntry) -> dict[str, Value]:
         facts: dict[str, Value] = {}
         if "action" in self._reads:
-            facts["action"] = entry.action
+            facts["action"] = asked.action
         if "time" in self._reads:
-            facts["time"] = iso_time(entry.timestamp_ns)
+            facts["time"] = iso_time(asked.entry.timestamp_ns)
         if "meta" in self._reads:
-            facts["meta"] = plain(encode(dict(entry.meta)))
+            facts["meta"] = plain(encode(dict(asked.meta)))
         return facts
 
 
@@ -369,9 +362,8 @@ class ChangeLook:
         needs_before: see `EntryMatcher`.
     """
 
-    def __init__(self, history: History, question: ChangeQuestion) -> None:
-        """Look in a history."""
-        self._history = history
+    def __init__(self, question: ChangeQuestion) -> None:
+        """Look for a question."""
         self._question = question
         self.needs_before = question.reads_before
         self.asked = 0
@@ -382,9 +374,9 @@ class ChangeLook:
         self.first: bool | None = None
         self.last: bool | None = None
 
-    def hits(self, seq: int, old: Wire, new: Wire) -> list[Hit]:
+    def hits(self, asked: AskedEntry) -> list[Hit]:
         """See `EntryMatcher.hits`."""
-        answer = self._question.ask(self._history, seq, old, new)
+        seq, answer = asked.seq, self._question.ask(asked)
         self.asked += 1
         if answer.failure:
             self.failures += 1
@@ -426,7 +418,7 @@ def changes_where(
 
     asked = ChangeQuestion(question) if isinstance(question, str) else question.fresh()
     asked.refuse_unknown(history)
-    look = ChangeLook(history, asked)
+    look = ChangeLook(asked)
     search = Search(history, look, skip_damaged=skip_damaged, cancelled=cancelled, progress=progress)
     flips: list[Flip] = []
     for hit in islice(search, most):
@@ -519,12 +511,14 @@ class Search:
             if new is None:
                 yield seq, []
                 continue
-            if stretch.parent_of(seq) is None and self._reader.history.first:
+            history, parent = self._reader.history, stretch.parent_of(seq)
+            if parent is None and history.first:
                 # What it followed was dropped: what matches may be older, and what it changed is not known.
-                found = [] if self._look.needs_before else self._look.hits(seq, EMPTY_STATE, new)
+                asked = AskedEntry(history, seq, None, EMPTY_STATE, new)
+                found = [] if self._look.needs_before else self._look.hits(asked)
                 hits = [replace(hit, older=True) for hit in found]
             else:
-                hits = self._look.hits(seq, self._base(seq, stretch, last), new)
+                hits = self._look.hits(AskedEntry(history, seq, parent, self._base(seq, stretch, last), new))
             last = (seq, new)
             self.looked_at += 1
             if len(hits) >= MOST_HITS:
@@ -611,7 +605,7 @@ def _looking(history: History, query: Asked) -> tuple[EntryMatcher, Callable[[],
         return ResultLook(expression), expression.watch.doubts
     question = query.fresh()
     question.refuse_unknown(history)
-    look = ChangeLook(history, question) if isinstance(question, ChangeQuestion) else ResultLook(question)
+    look = ChangeLook(question) if isinstance(question, ChangeQuestion) else ResultLook(question)
     return look, question.doubts
 
 

@@ -19,8 +19,6 @@ from unspool.query.errors import EvaluationStopped, ExpressionError, QuestionErr
 
 _LONGEST: Final = 20_000
 """Characters of what can be looked for; nobody types more."""
-SEARCHED: Final = "keys, values and paths"
-"""What a text or pattern is looked for in, as commands, keys and tools call it."""
 Span = tuple[int, int]
 """Where in a text a match starts and ends."""
 
@@ -47,7 +45,7 @@ class Query(Protocol):
 
 
 class TextQuery:
-    """A text anywhere in keys, values and paths. Upper case counts only where the text has some."""
+    """A text anywhere in what is `SEARCHED`. Upper case counts only where the text has some."""
 
     looks_at_names = True
 
@@ -116,7 +114,7 @@ _ODD_CASE: Final = ("\u212a".encode(), "\u0130".encode())
 
 
 class PatternQuery:
-    """A regular expression anywhere in keys, values and paths. Upper case counts only where the pattern has some."""
+    """A regular expression anywhere in what is `SEARCHED`. Upper case counts only where the pattern has some."""
 
     looks_at_names = True
     size = 1

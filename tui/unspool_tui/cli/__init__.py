@@ -15,6 +15,7 @@ import click
 
 from unspool.errors import ConfigError, EntryNotFound, PathSyntaxError, UnreadableSource, UnspoolError
 from unspool.model.addresses import without_password
+from unspool.query import SEARCHED
 from unspool_tui.cli.ending import end_when_told, is_ending, was_told
 from unspool_tui.rendering.sanitize import visible
 
@@ -70,7 +71,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
         "Tell the chain of causes behind the value at PATH: who wrote it, what explains it, who wrote that, and so on.",
     ),
     "search": CommandEntry(
-        "search", "Find TEXT in keys, values and paths of all entries, each hit at the entry where it appears."
+        "search", f"Find TEXT in {SEARCHED} of all entries, each hit at the entry where it appears."
     ),
     "bisect": CommandEntry("search", "Find the entries at which EXPR begins or ceases to hold."),
     "compare": CommandEntry(

@@ -10,6 +10,7 @@ import click
 
 from unspool.model.entries import caller_of, iso_time, passed_over_in
 from unspool.model.values import Value
+from unspool.query import SEARCHED
 from unspool.query.bisect import bisect
 from unspool.query.expressions import Expression, PythonQuestion
 from unspool.query.search import MOST_HITS, ChangeQuestion, PatternQuery, changes_where, parse_query, search
@@ -48,7 +49,13 @@ if TYPE_CHECKING:
     from unspool.query.search import Asked, Hit
 
 
-@click.command("search")
+@click.command(
+    "search",
+    help=f"""Find TEXT in {SEARCHED} of all entries, each hit at the entry where it appears.
+
+    `qty > 3` compares the values at every path that ends in `qty`. Upper case counts only where TEXT has some.
+    """,
+)
 @source_command()
 @click.argument("text", metavar="[TEXT]", required=False)
 @click.option(
@@ -78,10 +85,7 @@ def search_command(
     skip_damaged: bool,
     as_json: bool,
 ) -> int:
-    """Find TEXT in keys, values and paths of all entries, each hit at the entry where it appears.
-
-    `qty > 3` compares the values at every path that ends in `qty`. Upper case counts only where TEXT has some.
-    """
+    """Print what is found; the help stands above, since it names what is looked in."""
     query = _query(text, expr, change, python, regex)
     with opened(common) as history, interruptible() as interruption:
         with shown_progress(common, "searching") as progress:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from unspool.model.keys import format_path
+from unspool.query import SEARCHED
 from unspool_tui.questions import AnswerChange, ValueWrite, check_question, check_search, search, turns, writes
 from unspool_tui.rendering import format_units
 from unspool_tui.screens.menu import Menu, MenuLine
@@ -34,7 +35,7 @@ def ask_search(main: HistoryScreen) -> None:
         elif text is not None:
             stop_search(main)
 
-    hint = "words in keys, values, paths; price>3 compares; = items[?qty > 3] asks; Tab completes paths"
+    hint = f"words in {SEARCHED}; price>3 compares; = items[?qty > 3] asks; Tab completes paths"
     complete = offering(main)
     main.open(Prompt("/", hint, check=check_search, history=main.typed["search"], complete=complete), typed)
 
