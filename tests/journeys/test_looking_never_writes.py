@@ -43,15 +43,23 @@ CALLS: dict[str, list[list[str]]] = {
     ],
     "simulate": [["simulate", "SOURCE", "--entries", "20"]],
     "check": [["check", "SOURCE"]],
+    "jump": [["jump", "SOURCE", "0"], ["jump", "SOURCE", "-1", "--look"], ["jump", "SOURCE", "--back"]],
+    "pause": [["pause", "SOURCE"]],
+    "resume": [["resume", "SOURCE"]],
+    "skip": [["skip", "SOURCE", "0"]],
     "mcp": [["mcp", "SOURCE"]],
 }
 TAKE_LONG = {"mcp", "simulate", "check"}
 """These open their source by the same call as the others; one killed file and one database are enough for them."""
-QUESTIONS = {"blame", "search", "bisect", "why", "shape", "compare", "bytes"}
+QUESTIONS = {"blame", "search", "bisect", "why", "shape", "compare", "bytes", "pause", "resume", "skip"}
 """These differ in what they ask of an open history only; a file in each of the usual states is enough for them."""
 USUAL = {"closed", "killed", "log damaged", "graph closed with a log", "graph killed with a log"}
 WITHOUT_A_LOOK = {
     "vacuum": "writes to its file",
+    "replay": "writes to its file",
+    "run": "records a program",
+    "attach": "records a program",
+    "listen": "records stores",
     "serve": "runs `open` for a browser",
     "demo": "has no source",
     "formats": "has no source",
