@@ -16,8 +16,8 @@ from unspool.model.values import MISSING
 from unspool_tui.rendering.values import Origin, preview_text
 
 if TYPE_CHECKING:
+    from unspool.codec.chain_check import ChainLimits
     from unspool.history.history import History
-    from unspool.history.stats import ChainLimits
     from unspool.history.verdict import Problem
     from unspool.query.bisect import Flip
     from unspool.query.checkers import CheckReport
@@ -217,7 +217,7 @@ LimitsOf = Callable[[int, int], "ChainLimits"]
 
 def limits(history: History) -> LimitsOf:
     """Return what gives the limits of a history's chains: by the rule they were recorded with, or the usual one."""
-    from unspool.history.stats import limits_of  # loaded with the first such question
+    from unspool.codec.chain_check import limits_of  # loaded with the first such question
     from unspool.query.doctor.chains import rules_of_history  # loaded with the first such question
 
     rules = rules_of_history(history)

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from unspool.codec.chain_check import ChainValidation
     from unspool.codec.strategies import (
         AdaptiveStrategy,
         ChainState,
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
         TimeStrategy,
         strategy_from_name,
     )
-    from unspool.history.stats import ChainValidation
     from unspool.model.cache import CacheStats, ReconstructionCache
     from unspool.snapshots.atoms import AtomChange, AtomEntry
     from unspool.snapshots.calculator import DeltaCalculator, invert_delta, merge_deltas
@@ -55,7 +55,7 @@ _MODULES = {
         "AdaptiveStrategy ChainState ChangesStrategy CompositeStrategy FullSnapshotStrategy ManualStrategy "
         "SignificanceStrategy SizeStrategy TimeStrategy strategy_from_name"
     ),
-    "unspool.history.stats": "ChainValidation",
+    "unspool.codec.chain_check": "ChainValidation",
     "unspool.model.cache": "CacheStats ReconstructionCache",
     "unspool.snapshots.atoms": "AtomChange AtomEntry",
     "unspool.snapshots.calculator": "DeltaCalculator invert_delta merge_deltas",

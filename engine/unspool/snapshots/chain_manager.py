@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from unspool.codec.chain_check import ChainCheck, ChainLimits, ChainValidation
 from unspool.codec.strategies import (
     DEFAULT_MAX_AGE_MS,
     DEFAULT_MAX_DELTAS,
@@ -18,7 +19,6 @@ from unspool.codec.strategies import (
     strategy_from_name,
 )
 from unspool.errors import BrokenChain, ContradictoryDelta, EntryNotFound, UnspoolError
-from unspool.history.stats import ChainCheck, ChainLimits, ChainValidation
 from unspool.model.cache import DEFAULT_MAX_ENTRIES, CacheStats
 from unspool.model.options import read_options, require_number
 from unspool.model.values import Value

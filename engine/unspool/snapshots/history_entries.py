@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
+from unspool.codec.chain_check import ChainLimits
 from unspool.codec.strategies import (
     DEFAULT_MAX_AGE_MS,
     DEFAULT_MAX_DELTAS,
@@ -20,7 +21,6 @@ from unspool.codec.strategies import (
 from unspool.delta.structural import Identity
 from unspool.errors import ConfigError
 from unspool.history.delta_line import DeltaLine, Route
-from unspool.history.stats import ChainLimits
 from unspool.model.cache import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, BoundedCache
 from unspool.model.options import require_bool, require_choice, require_number
 from unspool.model.values import Value

@@ -6,8 +6,8 @@ import pytest
 
 from support.snapshots import deltas_of, run_of
 from unspool import History, Recorder
+from unspool.codec.chain_check import ChainCheck, ChainValidation
 from unspool.history import rebuild
-from unspool.history.stats import ChainCheck, ChainValidation
 from unspool.query.doctor.diagnosis import diagnose
 from unspool.snapshots import DeltaAwareHistoryManager, DeltaChainManager, SnapshotReconstructor
 from unspool.store.memory import MemoryStore
