@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from unspool.live import agent_source, attach_text
 
 _VERSIONS = Path.home() / ".pyenv/versions"
@@ -33,6 +35,13 @@ def pythons() -> dict[str, str]:
 def monitored() -> list[str]:
     """Return the versions that have `sys.monitoring`."""
     return [version for version in pythons() if tuple(map(int, version.split("."))) >= (3, 12)]
+
+
+def each_python() -> list[Any]:
+    """Return the versions as parameters: the oldest and the newest of those installed in every run, others in long ones."""
+    found = list(pythons())
+    ends = {found[0], max(found, key=lambda version: tuple(map(int, version.split("."))))}
+    return [version if version in ends else pytest.param(version, marks=pytest.mark.slow) for version in found]
 
 
 class Mirror:

@@ -168,7 +168,7 @@ class Trace:
         recorder.close()
         found = None
         for frame, line in walk_tb(error.__traceback__):
-            if self._session.is_project(frame.f_code.co_filename):
+            if self._session.where.is_project(frame.f_code.co_filename):
                 found = (frame, line)
         if found is None or not len(store):
             return []

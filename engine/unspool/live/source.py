@@ -9,8 +9,8 @@ from importlib.resources import files
 from typing import Any, Final
 
 _PARTS: Final = (
-    "wire", "redaction", "shapes", "graph", "following", "sites", "names", "recording", "notes", "tracing", "events",
-    "discovery", "writeback", "control", "running",
+    "wire", "redaction", "shapes", "nodes", "graph", "following", "sites", "names", "turns", "whereabouts", "recording",
+    "notes", "tracing", "events", "discovery", "writeback", "control", "running",
 )  # fmt: skip
 """Modules of the agent, each after those it needs."""
 _OWN: Final = "unspool.live.agent"

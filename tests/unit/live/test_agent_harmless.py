@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support.live_host import Host, monitored, pythons, record
+from support.live_host import Host, each_python, monitored, pythons, record
 from unspool.live import agent_source
 
 PROGRAMS = {
@@ -198,7 +198,7 @@ def bare(folder: Path, version: str, source: str) -> subprocess.CompletedProcess
     )
 
 
-@pytest.mark.parametrize("version", pythons())
+@pytest.mark.parametrize("version", each_python())
 @pytest.mark.parametrize("case", PROGRAMS)
 def test_what_a_program_does_stays_its_own(tmp_path: Path, case: str, version: str) -> None:
     alone = bare(tmp_path, version, PROGRAMS[case])

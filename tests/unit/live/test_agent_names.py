@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.live_host import Host, Recorded, monitored, pythons, record
+from support.live_host import Host, Recorded, each_python, monitored, pythons, record
 
 SOURCE = """\
 import helper
@@ -65,7 +65,7 @@ def states(folder: Path, *watch: str, version: str = "", **config: Any) -> tuple
     return [entry["state"] for entry in seen.entries], seen
 
 
-@pytest.mark.parametrize("version", pythons())
+@pytest.mark.parametrize("version", each_python())
 def test_names_of_other_modules_and_attributes(tmp_path: Path, version: str) -> None:
     found, seen = states(tmp_path, "helper:CONFIG", version=version)
     assert found == [{"mode": "slow"}, {"mode": "fast"}]
@@ -74,7 +74,7 @@ def test_names_of_other_modules_and_attributes(tmp_path: Path, version: str) -> 
     assert states(tmp_path, "app:B", version=version)[0] == [{"k": [1]}, {"k": [1, 2]}]
 
 
-@pytest.mark.parametrize("version", pythons())
+@pytest.mark.parametrize("version", each_python())
 def test_several_roots_are_an_atom_each(tmp_path: Path, version: str) -> None:
     found, seen = states(tmp_path, "A", "B", version=version)
     assert found[0] == {"A": ("__main__.Counter", {"n": 1})}
@@ -83,7 +83,7 @@ def test_several_roots_are_an_atom_each(tmp_path: Path, version: str) -> None:
     assert {"A": ("__main__.Counter", {"n": 8}), "B": {"k": [1, 2]}} in found
 
 
-@pytest.mark.parametrize("version", pythons())
+@pytest.mark.parametrize("version", each_python())
 def test_a_class_is_its_data(tmp_path: Path, version: str) -> None:
     found, seen = states(tmp_path, "Counter", version=version)
     assert found[0] == {"made": 0, "limits": {"low": 1}}
@@ -91,7 +91,7 @@ def test_a_class_is_its_data(tmp_path: Path, version: str) -> None:
     assert [entry["line"] for entry in seen.entries] == [3, 8, 8, 34, 8]
 
 
-@pytest.mark.parametrize("version", pythons())
+@pytest.mark.parametrize("version", each_python())
 def test_every_instance_of_a_class_while_it_lives(tmp_path: Path, version: str) -> None:
     found, _ = states(tmp_path, "@Counter", version=version)
     named = {name for state in found for name in state}
@@ -100,7 +100,7 @@ def test_every_instance_of_a_class_while_it_lives(tmp_path: Path, version: str) 
     assert found[-1] == {"Counter#2": ("__main__.Counter", {"n": 6})}
 
 
-@pytest.mark.parametrize("version", pythons())
+@pytest.mark.parametrize("version", each_python())
 def test_locals_of_a_function_while_it_runs(tmp_path: Path, version: str) -> None:
     found, seen = states(tmp_path, "work.*", version=version)
     assert found[0] == {"start": 1, "rest": ("tuple", [2, 3])}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.live_host import monitored, pythons, record
+from support.live_host import each_python, monitored, pythons, record
 
 SOURCE = """\
 import http.server, logging, sqlite3, threading, urllib.request
@@ -117,7 +117,7 @@ loop()
 """
 
 
-@pytest.mark.parametrize("version", pythons())
+@pytest.mark.parametrize("version", each_python())
 def test_entries_are_as_coarse_as_was_chosen(tmp_path: Path, version: str) -> None:
     def actions(settle: str) -> list[str]:
         seen = record(tmp_path, STEPS, version, watch=["X"], settle=settle, stores=True)

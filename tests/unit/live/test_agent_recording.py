@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.live_host import Host, monitored, pythons, record
+from support.live_host import Host, each_python, monitored, pythons, record
 from support.waiting import wait_until
 
 SHOP = """\
@@ -78,7 +78,7 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("version", pythons())
+@pytest.mark.parametrize("version", each_python())
 @pytest.mark.parametrize("case", ENDS)
 def test_output_and_end_of_a_program_are_its_own(tmp_path: Path, version: str, case: str) -> None:
     (tmp_path / "app.py").write_text(ENDS[case])

@@ -12,8 +12,9 @@ from types import FrameType
 from typing import Any
 
 from unspool.live.agent.discovery import Discovery
-from unspool.live.agent.recording import Session, loops
+from unspool.live.agent.recording import Session
 from unspool.live.agent.sites import Place
+from unspool.live.agent.whereabouts import loops
 from unspool.live.agent.wire import Link
 from unspool.live.agent.writeback import WriteBack
 
@@ -99,7 +100,7 @@ class Control:
     def _run(self) -> None:
         session = self._session
         self._task = _thread.get_native_id()
-        session.timer_thread = _thread.get_ident()
+        session.where.timer_thread = _thread.get_ident()
         idle = 0
         try:
             while self._is_wanted and not session.is_over:
@@ -150,7 +151,7 @@ class Control:
                 session.flush_pending(None)
                 if not session.is_paused and (not session.exact or session.is_idle()):
                     session.look_at_all(
-                        session.place_of(self._main_frame()), None, seconds=session.config["walk"] / 1000
+                        session.where.place_of(self._main_frame()), None, seconds=session.config["walk"] / 1000
                     )
                 found = session.statistics["entries"] != before
             return found or not session.is_idle()
@@ -158,7 +159,7 @@ class Control:
             session.leave()
 
     def _main_frame(self) -> FrameType | None:
-        return sys._current_frames().get(self._session.main_thread)
+        return sys._current_frames().get(self._session.where.main_thread)
 
     def _answer(self, message: dict[str, Any]) -> None:
         session = self._session
@@ -181,9 +182,9 @@ class Control:
                 session.is_paused = True
             elif kind == "resume":
                 session.is_paused = False
-                session.look_at_all(session.place_of(self._main_frame()), None)
+                session.look_at_all(session.where.place_of(self._main_frame()), None)
             elif kind == "sweep":
-                session.look_at_all(session.place_of(self._main_frame()), None)
+                session.look_at_all(session.where.place_of(self._main_frame()), None)
             elif kind == "watch":
                 answer["unknown"] = session.watch_now(message.get("names"))
             else:
@@ -229,7 +230,7 @@ class Control:
             return None, {"ok": False, "why": "the recording is over"}
         interval = sys.getswitchinterval()
         try:
-            session.look_at_all(session.place_of(self._main_frame()), None)
+            session.look_at_all(session.where.place_of(self._main_frame()), None)
             began = time.perf_counter()
             sys.setswitchinterval(_LONG_INTERVAL)
             turns = session.turns
@@ -261,7 +262,7 @@ class Control:
             own: list[FrameType] = []
             frame: FrameType | None = top
             while frame is not None:
-                if session.is_project(frame.f_code.co_filename):
+                if session.where.is_project(frame.f_code.co_filename):
                     own.append(frame)
                 frame = frame.f_back
             if not own:
@@ -269,5 +270,5 @@ class Control:
             own.reverse()
             looping = next((item for item in own if loops(item.f_code)), own[0])
             if own[-1] is not looping and own[-1] is not own[0]:
-                return session.places.of(own[-1].f_code, own[-1].f_lineno or 0)
+                return session.where.places.of(own[-1].f_code, own[-1].f_lineno or 0)
         return None

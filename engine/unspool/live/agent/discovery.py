@@ -97,7 +97,7 @@ class Discovery:
         found: list[tuple[str, Any]] = []
         for key, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None) if type(module) is ModuleType else None
-            if type(file) is not str or not session.is_project(file):
+            if type(file) is not str or not session.where.is_project(file):
                 continue
             place = session.names.module_name_of(key)
             for name, value in list(vars(module).items()):
@@ -174,7 +174,7 @@ class Discovery:
             name = type_name(known.kind)
             module = sys.modules.get(name.partition(".")[0])
             file = getattr(module, "__file__", None)
-            if oid in reached or type(file) is not str or not session.is_project(file) or "<locals>" in name:
+            if oid in reached or type(file) is not str or not session.where.is_project(file) or "<locals>" in name:
                 continue
             times, count, _ = totals.get(known.kind, (0, 0, None))
             totals[known.kind] = (times + known.times, count + 1, known.place)

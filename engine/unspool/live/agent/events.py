@@ -218,7 +218,7 @@ class Monitoring:
                 if self._notes.is_wanted and self._is_noted(code):
                     self._in_turn(self._notes.began, sys._getframe(1))
                     return None
-                if not session.is_project(code.co_filename) or not session.enter():
+                if not session.where.is_project(code.co_filename) or not session.enter():
                     return self._monitoring.DISABLE
                 try:
                     frame = sys._getframe(1)
@@ -283,7 +283,7 @@ class Monitoring:
                 frames.set(id(frame), name, local_value(frame, name, sites))
                 found = True
         if found:
-            place = self._session.places.of(code, code.co_firstlineno)
+            place = self._session.where.places.of(code, code.co_firstlineno)
             self._session.rebind(place, frame, must_look=True)
 
     def _called(self, sites: CodeSites, frame: FrameType) -> None:
@@ -291,7 +291,7 @@ class Monitoring:
         count = code.co_argcount + code.co_kwonlyargcount
         names = code.co_varnames[:count]
         told = [[name, session.graph.cell_of(local_value(frame, name, sites))] for name in names]
-        place = session.places.of(code, code.co_firstlineno)
+        place = session.where.places.of(code, code.co_firstlineno)
         session.entry(place, frame, [], trace={"event": "call", "args": told})
 
     def _on_instruction(self, code: CodeType, offset: int) -> Any:
@@ -374,10 +374,10 @@ class Monitoring:
                     if session.settles(frame):
                         session.settle_now(frame, **session.call_action(frame))
                     if sites.local_names:
-                        session.left(frame, session.places.of(code, frame.f_lineno or 0))
+                        session.left(frame, session.where.places.of(code, frame.f_lineno or 0))
                     if is_traced:
                         told = {"event": "return", "value": session.graph.cell_of(value)}
-                        session.entry(session.places.of(code, frame.f_lineno or 0), frame, [], trace=told)
+                        session.entry(session.where.places.of(code, frame.f_lineno or 0), frame, [], trace=told)
                 finally:
                     session.leave()
         except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
@@ -403,7 +403,7 @@ class Monitoring:
                 elif session.settles(frame):
                     session.settle_now(frame)
                 if sites.local_names:
-                    session.left(frame, session.places.of(code, frame.f_lineno or 0))
+                    session.left(frame, session.where.places.of(code, frame.f_lineno or 0))
             finally:
                 session.leave()
         except BaseException as fault:  # noqa: BLE001 - the program must not see a fault of ours
@@ -442,7 +442,7 @@ class Monitoring:
         if type(function) is MethodType:
             function = function.__func__
         inner = getattr(function, "__code__", None)
-        if type(inner) is not CodeType or session.is_project(inner.co_filename):
+        if type(inner) is not CodeType or session.where.is_project(inner.co_filename):
             return None if session.exact else self._monitoring.DISABLE
         if id(inner) not in self._library:
             if id(inner) in self._library_resting:
@@ -454,7 +454,7 @@ class Monitoring:
     def _library_returned(self, sites: CodeSites, frame: FrameType) -> None:
         session, code = self._session, sites.code
         caller = frame.f_back
-        if caller is None or not session.is_project(caller.f_code.co_filename):
+        if caller is None or not session.where.is_project(caller.f_code.co_filename):
             return
         values = [local_value(frame, name, sites) for name in argument_names(code)]
         for value in list(values):
@@ -473,7 +473,7 @@ class Monitoring:
             return
         if session.enter():
             try:
-                place = session.places.of(caller.f_code, caller.f_lineno or 0)
+                place = session.where.places.of(caller.f_code, caller.f_lineno or 0)
                 session.changed(place, caller, nodes, below=True)
             finally:
                 session.leave()
@@ -489,7 +489,7 @@ class Monitoring:
             if type(function) not in _FUNCTIONS_IN_C:
                 if session.exact and short_name(type(first)) in _LAZY and session.enter():
                     try:
-                        place = session.places.of(code, _line_at(code, offset))
+                        place = session.where.places.of(code, _line_at(code, offset))
                         session.look_at_all(place, sys._getframe(1), is_seen=True)
                     finally:
                         session.leave()
@@ -503,14 +503,14 @@ class Monitoring:
             if function in _RUNNERS and session.exact:
                 if session.enter():
                     try:
-                        place = session.places.of(code, _line_at(code, offset))
+                        place = session.where.places.of(code, _line_at(code, offset))
                         session.look_at_all(place, sys._getframe(1), is_seen=True)
                     finally:
                         session.leave()
                 return None
             if session.on_store is not None:
                 if type(target) in _KINDS_IN_C:
-                    session.on_store(target, session.places.of(code, _line_at(code, offset)))
+                    session.on_store(target, session.where.places.of(code, _line_at(code, offset)))
                 return None
             if node is None:
                 node = session.grown_by_reading()
@@ -523,7 +523,7 @@ class Monitoring:
                 return None
             try:
                 frame = sys._getframe(1)
-                place = session.places.of(code, _line_at(code, offset) or frame.f_lineno or 0)
+                place = session.where.places.of(code, _line_at(code, offset) or frame.f_lineno or 0)
                 self._patience[id(code), offset] = _PATIENCE
                 if node is None:
                     session.rebind(place, frame)

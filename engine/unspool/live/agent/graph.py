@@ -7,12 +7,12 @@ A node is one container. Its row is compared by the identity of what it holds, s
 from __future__ import annotations
 
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from itertools import compress, count
 from operator import ne
 from typing import Any
 
+from unspool.live.agent.nodes import Cells, Node, Odd, Patch, WeakTarget
 from unspool.live.agent.redaction import Cursor, Redaction
 from unspool.live.agent.shapes import Shape, Shapes
 from unspool.live.agent.wire import PLAIN, Cell, short_name
@@ -27,93 +27,6 @@ _LONG = 32
 END = object()
 """Stands for the place after the last item."""
 _MOST_GROWING = 64
-
-
-class Odd:
-    """Something in a row that is no container and no plain leaf, with its cell; it is never held on to."""
-
-    __slots__ = ("cell", "is_cut", "oid")
-
-    def __init__(self, oid: int, cell: Cell, *, is_cut: bool = False) -> None:
-        self.oid = oid
-        self.cell = cell
-        self.is_cut = is_cut
-
-
-class WeakTarget(weakref.ref[Any]):
-    """A weak reference that knows its node."""
-
-    __slots__ = ("node",)
-    node: Node
-
-
-class Node:
-    """One container that the state reaches.
-
-    Attributes:
-        id: its number on the wire.
-        oid: the identity of the object.
-        shape: how its rows are read.
-        keys: keys or names of the last row, None where there are none.
-        key_ids: their identities.
-        held: per item of the last row a node, a leaf, or an `Odd`.
-        ids: identities of the items.
-        more: items that the row leaves out.
-        refs: rows that hold it.
-        twin: the next node of the same object, reached by a path that redaction treats otherwise.
-        has_odd: the row holds what may differ although its identity is the same.
-        has_weak: the row holds objects that may die, whose identities are given to others then.
-        deaths: how many objects had died when the row was last compared.
-        index: of a long dict, the place of each key.
-        attrs: the node of an instance's own attributes, where the row is that of a list, dict or the like.
-    """
-
-    __slots__ = (
-        "attrs", "cursor", "deaths", "depth", "has_odd", "has_weak", "held", "id", "ids", "index", "is_dead",
-        "is_read", "key_ids", "keys", "more", "oid", "refs", "shape", "strong", "twin", "weak",
-    )  # fmt: skip
-
-    def __init__(self, number: int, oid: int, shape: Shape, depth: int, cursor: Cursor) -> None:
-        self.id = number
-        self.oid = oid
-        self.shape = shape
-        self.depth = depth
-        self.cursor = cursor
-        self.strong: Any = None
-        self.weak: WeakTarget | None = None
-        self.keys: list[Any] | None = None
-        self.key_ids: list[int] | None = None
-        self.held: list[Any] = []
-        self.ids: list[int] = []
-        self.more = 0
-        self.refs = 0
-        self.has_odd = self.has_weak = self.is_dead = self.is_read = False
-        self.deaths = 0
-        self.index: dict[Any, int] | None = None
-        self.twin: Node | None = None
-        self.attrs: Node | None = None
-
-
-class Patch:
-    """What one look found, as the wire has it."""
-
-    __slots__ = ("gone", "is_cut", "rows", "splices")
-
-    def __init__(self) -> None:
-        self.rows: list[list[Any]] = []
-        self.splices: list[list[Any]] = []
-        self.gone: list[int] = []
-        self.is_cut = False
-
-    def __bool__(self) -> bool:
-        return bool(self.rows or self.splices)
-
-    def add(self, later: Patch) -> None:
-        """Take over what a later look found."""
-        self.rows += later.rows
-        self.splices += later.splices
-        self.gone += later.gone
-        self.is_cut = self.is_cut or later.is_cut
 
 
 class Graph:
@@ -145,6 +58,7 @@ class Graph:
         self._redaction = redaction
         self._read_roots = read_roots
         self._shapes = Shapes()
+        self._cells = Cells(self._shapes, redaction, limits)
         self._numbers = count(first)
         self._deaths: list[WeakTarget] = []
         self._death_count = 0
@@ -316,8 +230,8 @@ class Graph:
         node.held.append(held)
         if type(held) is Node:
             held.refs += 1
-        told = None if node.keys is None else [self._key_cell(key)]
-        patch.splices.append([node.id, place, 0, [self._cell(held)], told])
+        told = None if node.keys is None else [self._cells.of_key(key)]
+        patch.splices.append([node.id, place, 0, [self._cells.of(held)], told])
 
     def look_below(self, nodes: Iterable[Node], most: int) -> tuple[Patch, bool]:
         """Compare nodes and all that they reach; also return whether that was all, within the most nodes."""
@@ -473,9 +387,9 @@ class Graph:
         """Put a value into a row, and tell of it where its cell differs."""
         before = node.held[place]
         after = self._hold(node, place, value)
-        if not self._is_same(before, after):
-            keys = None if node.keys is None else [self._key_cell(node.keys[place])]
-            patch.splices.append([node.id, place, 1, [self._cell(after)], keys])
+        if not self._cells.is_same(before, after):
+            keys = None if node.keys is None else [self._cells.of_key(node.keys[place])]
+            patch.splices.append([node.id, place, 1, [self._cells.of(after)], keys])
         self._set_held(node, place, after)
         node.ids[place] = id(value)
 
@@ -537,12 +451,12 @@ class Graph:
         for held in before:
             if type(held) is Node:
                 self._let_go(held)
-        told = None if keys is None else [self._key_cell(key) for key in keys[start:stop]]
-        same_keys = old_keys is None or repr([self._key_cell(key) for key in old_keys]) == repr(told)
-        if same_keys and len(before) == len(after) and all(map(self._is_same, before, after)):
+        told = None if keys is None else [self._cells.of_key(key) for key in keys[start:stop]]
+        same_keys = old_keys is None or repr([self._cells.of_key(key) for key in old_keys]) == repr(told)
+        if same_keys and len(before) == len(after) and all(map(self._cells.is_same, before, after)):
             # Other objects, but equal ones.
             return
-        patch.splices.append([node.id, start, old_stop - start, [self._cell(held) for held in after], told])
+        patch.splices.append([node.id, start, old_stop - start, [self._cells.of(held) for held in after], told])
 
     def _whole_row(self, node: Node, keys: list[Any] | None, values: list[Any], more: int, patch: Patch) -> None:
         before = node.held
@@ -561,13 +475,13 @@ class Graph:
         patch.rows.append(self._row(node))
 
     def _row(self, node: Node) -> list[Any]:
-        keys = None if node.keys is None else [self._key_cell(key) for key in node.keys]
+        keys = None if node.keys is None else [self._cells.of_key(key) for key in node.keys]
         row: list[Any] = [
             node.id,
             node.shape.kind,
             node.shape.type_name,
             keys,
-            [self._cell(held) for held in node.held],
+            [self._cells.of(held) for held in node.held],
         ]
         if node.attrs is not None:
             return [*row, node.more, node.attrs.id]
@@ -631,7 +545,7 @@ class Graph:
             cursor = found
         if kind in PLAIN:
             return value
-        if kind is tuple and len(value) <= _SHORT_TUPLE and self._is_flat(value):
+        if kind is tuple and len(value) <= _SHORT_TUPLE and self._cells.is_flat(value):
             return value
         maker = self._shapes.leaf(kind)
         if maker is not None:
@@ -645,9 +559,6 @@ class Graph:
             node.has_odd = True
             return Odd(id(value), ["other", self._shapes.name(kind), self._shapes.text(value)])
         return self._node(node, value, shape, cursor)
-
-    def _is_flat(self, value: tuple[Any, ...]) -> bool:
-        return all(type(item) in PLAIN and (type(item) is not str or len(item) < 100) for item in value)
 
     def _node(self, parent: Node, value: Any, shape: Shape, cursor: Cursor) -> Any:
         oid = id(value)
@@ -694,59 +605,16 @@ class Graph:
         else:
             node.strong = value
 
-    def _cell(self, held: Any) -> Cell:
-        kind = type(held)
-        if kind is Node:
-            return [held.id]
-        if kind is Odd:
-            return held.cell
-        if kind is str:
-            return self._text_cell(held)
-        if kind is bytes and len(held) > self.limits["text"]:
-            return ["cut", "text", repr(held[:100]), len(held)]
-        if kind is tuple:
-            return ["tuple", [self._cell(item) for item in held]]
-        maker = PLAIN.get(kind) or self._shapes.leaf(kind)
-        assert maker is not None
-        return maker(held)
-
-    def _text_cell(self, text: str) -> Cell:
-        if self._redaction.is_active:
-            text = self._redaction.clean(text)
-        if len(text) > self.limits["text"]:
-            return ["cut", "text", text[: self.limits["text"]], len(text)]
-        return text
-
-    def _key_cell(self, key: Any) -> Cell:
-        kind = type(key)
-        if kind is str:
-            return self._text_cell(key)
-        if kind is tuple or kind is frozenset:
-            inner = sorted(key, key=repr) if kind is frozenset and self._is_flat(tuple(key)) else list(key)
-            return [kind.__name__, [self._key_cell(item) for item in inner[: self.limits["items"]]]]
-        maker = self._shapes.leaf(kind)
-        return maker(key) if maker is not None else ["other", self._shapes.name(kind), ""]
-
     def cell_of(self, value: Any) -> Cell:
         """Return a cell of a value that is no part of the state: a leaf as it is, of containers only the type."""
         kind = type(value)
         maker = self._shapes.leaf(kind)
         if kind is str:
-            return self._text_cell(value)
+            return self._cells.of(value)
         if maker is not None:
             return maker(value)
         known = self.by_oid.get(id(value))
         return [known.id] if known is not None else ["other", self._shapes.name(kind), self._shapes.text(value)]
-
-    def _is_same(self, before: Any, after: Any) -> bool:
-        if before is after:
-            return True
-        kind = type(before)
-        if kind is not type(after) or kind is Node:
-            return False
-        if kind is int or kind is str or kind is bool or kind is bytes:
-            return bool(before == after)
-        return repr(self._cell(before)) == repr(self._cell(after))
 
 
 def _named_rows(shape: Shape) -> Callable[[Any, int], tuple[list[Any] | None, list[Any], int]]:

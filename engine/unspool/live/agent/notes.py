@@ -170,7 +170,7 @@ class Notes:
     def _begin(self, kind: str, text: str, frame: FrameType, key: int) -> None:
         text = self._session.redaction.clean_all(" ".join(text.split()))
         text = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-        place = self._session.place_of(frame)
+        place = self._session.where.place_of(frame)
         self._running[_thread.get_ident(), key] = (kind, text, time.perf_counter(), place)
 
     def _end(self, key: int) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -11,15 +9,17 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from unspool.live.agent.following import LOST, Scope, local_value
-from unspool.live.agent.graph import Graph, Node, Patch
+from unspool.live.agent.graph import Graph
 from unspool.live.agent.names import Frames, Names
+from unspool.live.agent.nodes import Node, Patch
 from unspool.live.agent.redaction import Redaction
-from unspool.live.agent.sites import SOURCES, CodeSites, Place, Places, Site, read_code
-from unspool.live.agent.wire import Outlet, mro_of, short_name, type_name
+from unspool.live.agent.sites import SOURCES, CodeSites, Place, Site, read_code
+from unspool.live.agent.turns import Turns
+from unspool.live.agent.whereabouts import Whereabouts, task_name
+from unspool.live.agent.wire import Outlet, mro_of, type_name
 
 _WINDOW = 0.1
 """Seconds over which the entries of a place are counted against its rate."""
-_LOCK_SECONDS = 2.0
 _BELOW = 2_000
 _LONGEST_AMID = 2.0
 """Seconds that a sweep waits for what is to settle."""
@@ -29,10 +29,7 @@ _MOST_HELD = 20_000
 """Nodes that are looked at below an object whose own code changes it."""
 _SWEEP_SHARE = 20
 """Sweeps take one part in so many of the time."""
-_MOST_FAULTS = 20
 _MOST_CODES = 50_000
-_OUTWARDS = 60
-"""Frames that are looked through for a caller in the project."""
 _SETTERS = frozenset(("__setattr__", "__delattr__", "__setitem__", "__delitem__"))
 
 DEFAULTS: dict[str, Any] = {
@@ -42,19 +39,16 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Session:
+class Session(Turns):
     """One recording: the watched state, what waits to become an entry, and the link.
 
     Attributes:
         codes: what each code object of the project may change, by its identity.
-        doubt: something may have changed that nobody saw.
         holders: identities of what the names lead through.
         on_owner: called with code at whose end something is to settle.
-        on_too_many_faults: called when the agent had better be gone.
         on_store: called with what stores change, while nothing is watched.
         on_line, on_returned: called at every line, and every return, of the project.
         on_new_kinds: called with types that became part of the state.
-        is_over: nothing is recorded any more.
         reads_calls: calls are sites too, because no event hands over what they change.
     """
 
@@ -66,8 +60,9 @@ class Session:
             link: to the host.
             main_file: file of the main module, "" where there is none.
         """
+        super().__init__(link)
         self.config = {**DEFAULTS, **config}
-        self.link = link
+        self.where = Whereabouts(list(self.config["prefix"]))
         self._main_name = _stem(main_file)
         self.names = Names(list(self.config["watch"]), self._main_name)
         self.redaction = Redaction(
@@ -77,37 +72,23 @@ class Session:
         )
         self._limits = {name: int(self.config[name]) for name in ("nodes", "items", "depth", "text", "walk")}
         self.graph = Graph(self._limits, self.redaction, self._atoms)
-        self.places = Places()
         self.codes: dict[int, CodeSites] = {}
         self.holders: set[int] = set()
         self.settle = str(self.config["settle"])
         self.exact = bool(self.config["exact"])
         self.rate = float(self.config["rate"]) * _WINDOW
         self.when = compile(self.config["when"], "--when", "eval") if self.config["when"] else None
-        self.prefixes = tuple(os.path.join(os.path.realpath(item), "") for item in self.config["prefix"])
         self.on_owner: Callable[[CodeType], None] = lambda _: None
-        self.on_too_many_faults: Callable[[], None] = lambda: None
         self.on_store: Callable[[Any, Place], None] | None = None
         self.on_line: Callable[[FrameType, int], None] | None = None
         self.on_returned: Callable[[FrameType], None] | None = None
         self.on_new_kinds: Callable[[set[type]], None] = lambda _: None
-        self.doubt = self.is_over = self.is_paused = self.reads_calls = False
-        self.last_event = 0.0
+        self.is_paused = self.reads_calls = False
         self.statistics = {"entries": 0, "merged": 0, "unseen": 0, "sweeps": 0}
         self.cpu = 0.0
-        self.faults: list[str] = []
-        self.pid = os.getpid()
-        self.main_thread = _thread.get_ident()
-        self.timer_thread = 0
         self._parent: int | None = None
         self._capped: dict[int, list[Any]] = {}
-        self._is_project: dict[str, bool] = {}
         self._has_setters: dict[type, bool] = {}
-        self._lock = _thread.RLock()
-        self._planned = 0
-        self._patience: float = _LOCK_SECONDS
-        self.turns = self._turns_seen = 0
-        self.on_event: Callable[[], None] | None = None
         self.on_names: Callable[[], None] = lambda: None
         self._pending: dict[int, tuple[Node, bool]] = {}
         self._pending_place: Place | None = None
@@ -124,76 +105,6 @@ class Session:
         self._number = 0
         self._held = Patch()
 
-    # Whose turn it is.
-
-    def enter(self, *, is_planned: bool = False) -> bool:
-        """Take the turn; return whether it was had: not in a forked child, nor within another turn of this thread.
-
-        Args:
-            is_planned: this is no event of the program.
-        """
-        if self.is_over:
-            return False
-        if not is_planned:
-            self.turns += 1
-            if self.on_event is not None and os.getpid() == self.pid:
-                wake, self.on_event = self.on_event, None
-                wake()
-        if os.getpid() != self.pid:
-            self.is_over = True
-            self.link.close()
-            return False
-        me = _thread.get_ident()
-        if self._lock._is_owned():  # type: ignore[attr-defined]
-            if is_planned or self._planned == me:
-                # Code of the program that a destructor ran in the middle of a look.
-                self.doubt = True
-                return False
-            # No event comes while another is handled: a signal's handler ended that one before it gave the turn back.
-            return True
-        if not self._lock.acquire(timeout=self._patience):
-            self._patience = 0
-            self.doubt = True
-            return False
-        self._patience = _LOCK_SECONDS
-        if is_planned:
-            self._planned = me
-        return True
-
-    def is_idle(self) -> bool:
-        """Whether nothing happened in the program since this was last asked."""
-        before, self._turns_seen = self._turns_seen, self.turns
-        return before == self.turns
-
-    def leave(self) -> None:
-        """Give the turn back."""
-        self._planned = 0
-        if self._lock._is_owned():  # type: ignore[attr-defined]
-            self._lock.release()
-
-    def fault(self, error: BaseException) -> None:
-        """Take note of a fault of the agent; what the program's own code raised meanwhile is raised on.
-
-        Raises:
-            BaseException: a signal's handler raised it, or it asks the program to end.
-        """
-        if not isinstance(error, Exception) or not _is_ours(error):
-            self.resync()
-            raise error
-        if isinstance(error, RecursionError | MemoryError):
-            # The program itself is at that limit.
-            self.resync()
-            return
-        if len(self.faults) < _MOST_FAULTS:
-            self.faults.append(f"{short_name(type(error))}: {_last_line(error)}")
-        try:
-            self.resync()
-            self.link.send({"m": "error", "text": self.faults[-1], "fatal": False, "where": "agent"})
-        except Exception:  # noqa: BLE001 - whatever it is, the program goes on
-            self.is_over = True
-        if len(self.faults) >= _MOST_FAULTS and not self.is_over:
-            self.on_too_many_faults()
-
     def resync(self) -> None:
         """Begin anew with what the state is: after a fault, nothing that was known of it can be relied on."""
         old = self.graph
@@ -207,32 +118,17 @@ class Session:
 
     _gone: list[int] = []
 
-    # Code of the project.
-
-    def is_project(self, file: str) -> bool:
-        """Whether a file belongs to the program that is looked at, rather than to a library."""
-        known = self._is_project.get(file)
-        if known is None:
-            known = self._is_project[file] = self._belongs(file)
-        return known
-
-    def _belongs(self, file: str) -> bool:
-        if file.startswith("<") or file == _OWN_FILE:
-            return False
-        place = os.path.realpath(file)
-        if "site-packages" in place or "dist-packages" in place:
-            return any(place.startswith(prefix) for prefix in self.prefixes if "-packages" in prefix)
-        return any(place.startswith(prefix) for prefix in self.prefixes)
-
     def sites_of(self, code: CodeType, module: str) -> CodeSites | None:
         """Return what a code object may change; None where it is none of the project's."""
         known = self.codes.get(id(code))
         if known is not None:
             return known
-        if not self.is_project(code.co_filename) or len(self.codes) >= _MOST_CODES:
+        if not self.where.is_project(code.co_filename) or len(self.codes) >= _MOST_CODES:
             return None
         local_names = self.names.locals_named(module, code.co_qualname)
-        found = read_code(code, self.places, self.names.globals_named(), local_names, with_calls=self.reads_calls)
+        found = read_code(
+            code, self.where.places, self.names.globals_named(), local_names, with_calls=self.reads_calls
+        )
         if local_names and code.co_qualname not in self.names.frames:
             self.names.frames[code.co_qualname] = Frames()
         self.codes[id(code)] = found
@@ -374,8 +270,8 @@ class Session:
             self._dirty[node.id] = (node, below or (known is not None and known[1]))
         self._dirty_place = place
         if owner != self._owner_frame or self._dirty_caller is None:
-            self._dirty_caller = None if frame is None else self._caller(frame)
-            self._dirty_thread = self._thread()
+            self._dirty_caller = None if frame is None else self.where.caller(frame)
+            self._dirty_thread = self.where.thread()
             self._dirty_since = time.monotonic()
         self._owner_frame = owner
         self._owner_code = frame.f_code if frame is not None else None
@@ -387,32 +283,9 @@ class Session:
         if frame is None:
             return 0
         if self.settle != "line":
-            frame = self.unit_of(frame) if self.settle == "call" else frame
+            frame = self.where.unit_of(frame) if self.settle == "call" else frame
             self.on_owner(frame.f_code)
         return id(frame)
-
-    def unit_of(self, frame: FrameType) -> FrameType:
-        """Return the frame whose end settles what a frame changes, under `call`.
-
-        It is the outermost project frame below one of a library (a framework's handler) or below one that loops.
-        """
-        inward = [frame]
-        while (outer := inward[-1].f_back) is not None and len(inward) < 500:
-            inward.append(outer)
-        candidate: FrameType | None = None
-        previous: FrameType | None = None
-        for item in reversed(inward):
-            is_own = self.is_project(item.f_code.co_filename)
-            if is_own:
-                if previous is not None and item.f_code.co_name != "<module>":
-                    is_outer_own = self.is_project(previous.f_code.co_filename)
-                    if not is_outer_own or loops(previous.f_code):
-                        return item
-                if item.f_code.co_name != "<module>":
-                    candidate = candidate or item
-            if is_own or candidate is not None or previous is not None:
-                previous = item
-        return candidate or frame
 
     def settles(self, frame: FrameType) -> bool:
         """Whether what is dirty settles at the end of this frame."""
@@ -676,30 +549,16 @@ class Session:
             message["cut"] = True
         caller = message.pop("caller", None)
         if caller is None and frame is not None:
-            caller = self._caller(frame)
+            caller = self.where.caller(frame)
         if caller is not None:
             self.tell(caller)
             message["caller"] = caller.id
-        if "thread" not in message and (thread := self._thread()):
+        if "thread" not in message and (thread := self.where.thread()):
             message["thread"] = thread
-        task = _task_name()
+        task = task_name()
         if task:
             message["task"] = task
         self.link.send(message)
-
-    def _thread(self) -> str:
-        """Return the name of this thread; "" for the main one, and for the timer's, which is none of the program's."""
-        return "" if _thread.get_ident() in (self.main_thread, self.timer_thread) else _thread_name()
-
-    def _caller(self, frame: FrameType) -> Place | None:
-        outer = frame.f_back
-        for _ in range(_OUTWARDS):
-            if outer is None:
-                return None
-            if self.is_project(outer.f_code.co_filename):
-                return self.places.of(outer.f_code, outer.f_lineno or 0)
-            outer = outer.f_back
-        return None
 
     def tell(self, place: Place) -> None:
         """Tell of a line, once."""
@@ -735,19 +594,9 @@ class Session:
         self.look_at_all(None, None)
         return [why for watch in self.names.watches if (why := self.names.explain(watch))]
 
-    def place_of(self, frame: FrameType | None) -> Place | None:
-        """Return the innermost line of the project that a frame stands at or below."""
-        for _ in range(_OUTWARDS):
-            if frame is None:
-                return None
-            if self.is_project(frame.f_code.co_filename):
-                return self.places.of(frame.f_code, frame.f_lineno or 0)
-            frame = frame.f_back
-        return None
-
     def raised(self, frame: FrameType, sites: CodeSites, error: BaseException) -> None:
         """Make an entry of an exception that leaves a function of the project."""
-        place = self.places.of(sites.code, frame.f_lineno or 0)
+        place = self.where.places.of(sites.code, frame.f_lineno or 0)
         text = error.args[0] if error.args and type(error.args[0]) is str else ""
         self.tell(place)
         told = {"type": type_name(type(error)), "text": self.redaction.clean_all(text[:2000]), "site": place.id}
@@ -770,64 +619,3 @@ class Session:
 def _stem(file: str) -> str:
     name = file.replace("\\", "/").rpartition("/")[2]
     return name.removesuffix(".py")
-
-
-def loops(code: CodeType) -> bool:
-    """Whether code has a loop."""
-    known = _LOOPING.get(id(code))
-    if known is None or known[0] is not code:
-        import dis  # the program need not wait for it
-
-        known = (code, any(item.opname.startswith("JUMP_BACKWARD") for item in dis.get_instructions(code)))
-        if len(_LOOPING) > 10_000:
-            _LOOPING.clear()
-        _LOOPING[id(code)] = known
-    return known[1]
-
-
-_LOOPING: dict[int, tuple[CodeType, bool]] = {}
-
-
-def _thread_name() -> str:
-    module = sys.modules.get("threading")
-    thread = getattr(module, "_active", {}).get(_thread.get_ident())
-    name = getattr(thread, "__dict__", {}).get("_name")
-    return name if type(name) is str else f"thread {_thread.get_native_id()}"
-
-
-def _task_name() -> str:
-    module = sys.modules.get("_asyncio")
-    if module is None:
-        return ""
-    loop = module._get_running_loop()
-    task = module.current_task(loop) if loop is not None and hasattr(module, "current_task") else None
-    if task is None:
-        tasks = sys.modules.get("asyncio.tasks")
-        task = getattr(tasks, "_current_tasks", {}).get(loop) if loop is not None else None
-    return str(task.get_name()) if task is not None and type_name(type(task)).startswith("_asyncio.") else ""
-
-
-_OWN_FILE = _stem.__code__.co_filename
-_OWN_MODULES = frozenset(
-    ("json", "ast", "dis", "re", "fnmatch", "weakref", "socket", "linecache", "tokenize", "enum")
-)
-
-
-def _is_ours(error: BaseException) -> bool:
-    """Whether an exception was raised by the agent and what it calls, not by a signal's handler of the program."""
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        module = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
-        if code.co_filename != _OWN_FILE and module not in _OWN_MODULES:
-            return module == "unspool"
-        trace = trace.tb_next
-    return True
-
-
-def _last_line(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" ({trace.tb_frame.f_code.co_name}, line {trace.tb_lineno})" if trace is not None else ""
-    return f"{error}"[:300] + place

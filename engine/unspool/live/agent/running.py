@@ -48,7 +48,7 @@ class Agent:
         try:
             self.session = Session(full, self.link, main_file)
             if is_attached:
-                self.session.main_thread = _main_thread()
+                self.session.where.main_thread = _main_thread()
             self._eyes = self._open_eyes(full)
         except BaseException:
             self.link.close()

@@ -70,7 +70,7 @@ class Tracing:
                 if self._notes.is_wanted and event == "call" and self._notes.wants(code):
                     with_turn(session, lambda: self._notes.began(frame))
                     return self._on_noted
-                if not session.is_project(code.co_filename) or not session.enter():
+                if not session.where.is_project(code.co_filename) or not session.enter():
                     return None
                 try:
                     sites = session.sites_of(code, str(frame.f_globals.get("__name__", "")))
@@ -94,7 +94,7 @@ class Tracing:
         for name in argument_names(code):
             if name in sites.local_names or "*" in sites.local_names:
                 session.names.frames[code.co_qualname].set(id(frame), name, local_value(frame, name, sites))
-        session.rebind(session.places.of(code, code.co_firstlineno), frame, must_look=True)
+        session.rebind(session.where.places.of(code, code.co_firstlineno), frame, must_look=True)
 
     def _on_noted(self, frame: FrameType, event: str, argument: Any) -> Any:
         try:
@@ -156,7 +156,7 @@ class Tracing:
             if session.settles(frame):
                 session.settle_now(frame, **session.call_action(frame))
             if sites.local_names:
-                session.left(frame, session.places.of(frame.f_code, frame.f_lineno or 0))
+                session.left(frame, session.where.places.of(frame.f_code, frame.f_lineno or 0))
         finally:
             session.leave()
 

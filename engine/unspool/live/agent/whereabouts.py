@@ -1,0 +1,130 @@
+"""Which code belongs to the program that is looked at, and where in it something happens: line, caller, thread, task."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+from types import CodeType, FrameType
+
+from unspool.live.agent.sites import Place, Places
+from unspool.live.agent.wire import type_name
+
+_OUTWARDS = 60
+"""Frames that are looked through for a caller in the project."""
+_AGENT_FILE = type_name.__code__.co_filename
+
+
+class Whereabouts:
+    """The project's folders, and its places."""
+
+    def __init__(self, folders: list[str]) -> None:
+        """Begin.
+
+        Args:
+            folders: whose code is the program's own.
+        """
+        self.prefixes = tuple(os.path.join(os.path.realpath(item), "") for item in folders)
+        self.places = Places()
+        self.main_thread = _thread.get_ident()
+        self.timer_thread = 0
+        self._is_project: dict[str, bool] = {}
+
+    def is_project(self, file: str) -> bool:
+        """Whether a file belongs to the program that is looked at, rather than to a library."""
+        known = self._is_project.get(file)
+        if known is None:
+            known = self._is_project[file] = self._belongs(file)
+        return known
+
+    def _belongs(self, file: str) -> bool:
+        if file.startswith("<") or file == _AGENT_FILE:
+            return False
+        place = os.path.realpath(file)
+        if "site-packages" in place or "dist-packages" in place:
+            return any(place.startswith(prefix) for prefix in self.prefixes if "-packages" in prefix)
+        return any(place.startswith(prefix) for prefix in self.prefixes)
+
+    def unit_of(self, frame: FrameType) -> FrameType:
+        """Return the frame whose end settles what a frame changes, under `call`.
+
+        It is the outermost project frame below one of a library (a framework's handler) or below one that loops.
+        """
+        inward = [frame]
+        while (outer := inward[-1].f_back) is not None and len(inward) < 500:
+            inward.append(outer)
+        candidate: FrameType | None = None
+        previous: FrameType | None = None
+        for item in reversed(inward):
+            is_own = self.is_project(item.f_code.co_filename)
+            if is_own:
+                if previous is not None and item.f_code.co_name != "<module>":
+                    is_outer_own = self.is_project(previous.f_code.co_filename)
+                    if not is_outer_own or loops(previous.f_code):
+                        return item
+                if item.f_code.co_name != "<module>":
+                    candidate = candidate or item
+            if is_own or candidate is not None or previous is not None:
+                previous = item
+        return candidate or frame
+
+    def thread(self) -> str:
+        """Return the name of this thread; "" for the main one, and for the timer's, which is none of the program's."""
+        return "" if _thread.get_ident() in (self.main_thread, self.timer_thread) else _thread_name()
+
+    def caller(self, frame: FrameType) -> Place | None:
+        """Return the innermost line of the project that called a frame."""
+        outer = frame.f_back
+        for _ in range(_OUTWARDS):
+            if outer is None:
+                return None
+            if self.is_project(outer.f_code.co_filename):
+                return self.places.of(outer.f_code, outer.f_lineno or 0)
+            outer = outer.f_back
+        return None
+
+    def place_of(self, frame: FrameType | None) -> Place | None:
+        """Return the innermost line of the project that a frame stands at or below."""
+        for _ in range(_OUTWARDS):
+            if frame is None:
+                return None
+            if self.is_project(frame.f_code.co_filename):
+                return self.places.of(frame.f_code, frame.f_lineno or 0)
+            frame = frame.f_back
+        return None
+
+
+def loops(code: CodeType) -> bool:
+    """Whether code has a loop."""
+    known = _LOOPING.get(id(code))
+    if known is None or known[0] is not code:
+        import dis  # the program need not wait for it
+
+        known = (code, any(item.opname.startswith("JUMP_BACKWARD") for item in dis.get_instructions(code)))
+        if len(_LOOPING) > 10_000:
+            _LOOPING.clear()
+        _LOOPING[id(code)] = known
+    return known[1]
+
+
+_LOOPING: dict[int, tuple[CodeType, bool]] = {}
+
+
+def _thread_name() -> str:
+    module = sys.modules.get("threading")
+    thread = getattr(module, "_active", {}).get(_thread.get_ident())
+    name = getattr(thread, "__dict__", {}).get("_name")
+    return name if type(name) is str else f"thread {_thread.get_native_id()}"
+
+
+def task_name() -> str:
+    """Return the name of the asyncio task that runs in this thread; "" for none."""
+    module = sys.modules.get("_asyncio")
+    if module is None:
+        return ""
+    loop = module._get_running_loop()
+    task = module.current_task(loop) if loop is not None and hasattr(module, "current_task") else None
+    if task is None:
+        tasks = sys.modules.get("asyncio.tasks")
+        task = getattr(tasks, "_current_tasks", {}).get(loop) if loop is not None else None
+    return str(task.get_name()) if task is not None and type_name(type(task)).startswith("_asyncio.") else ""
