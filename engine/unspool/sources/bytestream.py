@@ -6,13 +6,16 @@ import codecs
 import gzip
 import io
 import lzma
+import os
 import zlib
+from itertools import islice
 from pathlib import Path
 from typing import IO, Final, cast
 
 from unspool.errors import LimitExceeded, UnreadableSource
 from unspool.files.private import foreign_owner
 from unspool.model.limits import DEFAULT_LIMITS, FREE_BYTES, Limits
+from unspool.query.errors import near_name
 
 _MAGIC: Final = ((b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\x00", "xz"))
 _MARKS: Final = ((codecs.BOM_UTF32_LE, "utf-32-le", 1), (codecs.BOM_UTF32_BE, "utf-32-be", 0),
@@ -34,10 +37,25 @@ def compression_of(head: bytes) -> str | None:
     return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
 
 
+def _spelling(path: Path) -> str:
+    """Return what to do about a file that is not there: the name in its folder that was probably meant, if one is near."""
+    try:
+        with os.scandir(path.parent) as found:
+            names = [item.name for item in islice(found, _MOST_NAMES)]
+    except OSError:
+        return "check the spelling of the path"
+    near = near_name(path.name, names)
+    return f"did you mean {path.with_name(near)}?" if near else "check the spelling of the path"
+
+
+_MOST_NAMES: Final = 5_000
+"""Names of a folder among which one that is like a misspelt one is looked for."""
+
+
 def unreadable(path: Path, error: OSError) -> UnreadableSource:
     """Put an operating system's refusal into one line with place and remedy."""
     if isinstance(error, FileNotFoundError):
-        return UnreadableSource(f"{path}: no such file or directory; check the spelling of the path")
+        return UnreadableSource(f"{path}: no such file or directory; {_spelling(path)}")
     if isinstance(error, PermissionError):
         remedy = foreign_owner(path) or "ask its owner for read access (chmod +r) and try again"
         return UnreadableSource(f"{path}: permission denied; {remedy}")

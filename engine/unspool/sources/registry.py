@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Final, Protocol, cast
 
 from unspool.errors import ConfigError, UnreadableSource, UnspoolError
+from unspool.query.errors import near_name
 from unspool.sources.documents import DOCUMENT_KINDS, kind_of, titles_of_documents
 from unspool.sources.entries import Reader
 from unspool.sources.probe import Probe, SourceShape
@@ -113,8 +114,9 @@ def format_named(name: str) -> Format:
     for item in FORMATS:
         if name == item.name or name in item.aliases:
             return item
+    meant = near_name(name, (spelt for item in FORMATS for spelt in (item.name, *item.aliases)))
     names = ", ".join(item.name for item in FORMATS)
-    raise ConfigError(f"{name!r} is no format; write one of {names}")
+    raise ConfigError(f"{name!r} is no format; {f'did you mean {meant}?' if meant else f'write one of {names}'}")
 
 
 def check_parts(chosen: Format, select: Iterable[str]) -> None:

@@ -135,7 +135,7 @@ def test_wrong_usage_ends_with_2_and_prints_no_data(unspool: Capture, words: tup
     ran = unspool(*words)
     assert ran.code == 2
     assert ran.out == ""
-    assert ran.err.startswith("unspool: ")
+    assert ran.err.startswith('{"error":' if "--json" in words else "unspool: ")
     assert ran.err.count("\n") == 1
 
 
@@ -168,7 +168,7 @@ def test_what_cannot_be_read_ends_with_3_and_one_line(unspool: Capture, tmp_path
         ran = unspool(*words)
         assert (ran.code, ran.out) == (3, "")
         assert ran.err.count("\n") == 1
-        assert ran.err.startswith("unspool: ")
+        assert ran.err.startswith(("unspool: ", '{"error":'))
 
 
 def test_log_finds_entries_and_notes_by_what_they_say(unspool: Capture, tmp_path: Path) -> None:

@@ -73,7 +73,8 @@ def test_a_full_disk_is_told_in_one_line(words: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([*PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 3
-    assert done.stderr.startswith(b"unspool: standard output: No space left on device; ")
+    begin = b'{"error":{"type":"StorageFailed","message":"' if "--json" in words else b"unspool: "
+    assert done.stderr.startswith(begin + b"standard output: No space left on device; ")
     assert done.stderr.count(b"\n") == 1
 
 

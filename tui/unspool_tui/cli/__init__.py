@@ -126,6 +126,8 @@ FINE, FOUND_PROBLEMS, WRONG_USAGE, UNREADABLE, INTERRUPTED = 0, 1, 2, 3, 130
 COLLECT_AFTER: Final = 50_000
 """Objects made until the garbage collector looks at them; a start makes thousands that all stay."""
 _OWN_OPTIONS: Final = ("--help", "-h", "--version")
+_WORDS: Final = {"help": "--help", "version": "--version"}
+"""What people type as commands; a file of that name goes first."""
 _DEFAULT: Final = "open"
 _LAST_FAILED: Final = "--last-failed"
 _MOST_TABS: Final = 9
@@ -168,6 +170,8 @@ class CommandLine(click.Group):
         """Put `open` before a source that stands alone, and what tests left in the place of `--last-failed`."""
         if args and args[0] == _LAST_FAILED:
             args = _with_last_failed(args[1:])
+        if args and args[0] in _WORDS and not os.path.lexists(args[0]):
+            args = [*args[1:2], _WORDS[args[0]]]
         if args and args[0] not in COMMANDS and args[0] not in _OWN_OPTIONS:
             self._refuse_misspelt_command(ctx, args[0])
             args = [_DEFAULT, *args]
@@ -262,26 +266,50 @@ def run(args: Sequence[str] | None = None) -> int:
     Args:
         args: words after the program's name; those of the process when None.
     """
+    words = sys.argv[1:] if args is None else list(args)
+    say = _Refusals(words)
     try:
-        code = cli.main(list(args) if args is not None else None, prog_name="unspool", standalone_mode=False)
+        code = cli.main(list(words), prog_name="unspool", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return WRONG_USAGE
     except click.UsageError as error:
-        click.echo(f"unspool: {_in_one_line(error)}", err=True)
-        return WRONG_USAGE
+        return say.refused(_in_one_line(error), "UsageError", WRONG_USAGE)
     except click.ClickException as error:
-        click.echo(f"unspool: {visible(error.format_message())}", err=True)
-        return error.exit_code
+        return say.refused(visible(error.format_message()), type(error).__name__, error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return was_told() or INTERRUPTED
     except UnspoolError as error:
-        click.echo(f"unspool: {visible(without_password(str(error)))}", err=True)
-        return exit_code_of(error)
+        told = visible(without_password(str(error)))
+        return say.refused(told + say.swapped(error), type(error).__name__, exit_code_of(error))
     except OSError as error:
         _tell_refused(error)
         return UNREADABLE
     return code if isinstance(code, int) else FINE
+
+
+class _Refusals:
+    """Says why a command line was refused: in a line for people, or as JSON where the command was asked for JSON."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+
+    def refused(self, message: str, kind: str, code: int) -> int:
+        """Say it on standard error, and return the exit code."""
+        if "--json" in self._words:
+            from unspool.model.json_text import to_json  # only a refused --json needs it
+
+            click.echo(to_json({"error": {"type": kind, "message": message, "exit_code": code}}), err=True)
+        else:
+            click.echo(f"unspool: {message}", err=True)
+        return code
+
+    def swapped(self, error: UnspoolError) -> str:
+        """Return what is to be said of operands in the wrong order; "" where they are not."""
+        if not isinstance(error, UnreadableSource) or "no such file" not in str(error):
+            return ""
+        there = [word for word in self._words[1:] if not word.startswith("-") and os.path.isfile(word)]  # noqa: PTH113
+        return f"; SOURCE comes first: is it {visible(there[0])}?" if there and self._words[0] in COMMANDS else ""
 
 
 def _tell_refused(error: OSError) -> None:

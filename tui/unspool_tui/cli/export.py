@@ -141,6 +141,11 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
         raise UnreadableSource(f"{path}: cannot be written ({error.strerror}); check its folder") from None
 
 
+_OTHER_KINDS: Final = frozenset(
+    (".json", ".jsonl", ".ndjson", ".csv", ".html", ".txt", ".yaml", ".yml", ".toml", ".xml")
+)
+
+
 @click.command("convert")
 @source_command()
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.unspool")
@@ -151,6 +156,11 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
 @click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
 def convert_command(common: Common, out: Path, strategy: str, codec: str, force: bool) -> int:
     """Keep SOURCE as the native file OUT."""
+    if out.suffix.lower() in _OTHER_KINDS:
+        raise click.UsageError(
+            f"convert makes a native file, which {out.name} does not say: name it {out.stem}.unspool, "
+            f"or write {out.suffix} with `unspool export`"
+        )
     from unspool.sources.converting import convert  # loaded by the one command that needs it
     from unspool.sources.entries import Reading  # loaded by the one command that needs it
 

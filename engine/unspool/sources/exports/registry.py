@@ -61,6 +61,26 @@ EXPORTS: Final = (
 """The formats to export to; the first is the default."""
 
 
+NOT_WRITTEN: Final = frozenset(
+    (
+        ".xlsx",
+        ".xls",
+        ".ods",
+        ".parquet",
+        ".yaml",
+        ".yml",
+        ".toml",
+        ".xml",
+        ".db",
+        ".sqlite",
+        ".pdf",
+        ".zip",
+        ".unspool",
+    )
+)
+"""Endings of files that hold something else than any of the formats."""
+
+
 def export_named(name: str) -> Export:
     """Return a format by its name.
 
@@ -75,8 +95,15 @@ def export_named(name: str) -> Export:
 
 
 def export_for(file_name: str) -> Export:
-    """Return the format that a file's name tells of, or the default one."""
+    """Return the format that a file's name tells of; the default one where it has no ending that tells anything.
+
+    Raises:
+        ConfigError: the ending is that of something that cannot be written.
+    """
     suffix = PurePath(file_name).suffix.lower()
+    if suffix in NOT_WRITTEN:
+        names = ", ".join(item.name for item in EXPORTS)
+        raise ConfigError(f"{file_name}: {suffix} files are not written; choose --format: {names}")
     return next((item for item in EXPORTS if item.suffix and item.suffix == suffix), EXPORTS[0])
 
 
