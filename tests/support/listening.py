@@ -11,12 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import wsproto
-from wsproto import events
+import pytest
 
-from unspool.errors import UnspoolError
-from unspool.live.listen import Listener, Listening
-from unspool.sources.opening import open_history
+pytest.importorskip("h11", reason="h11 is not installed (extra `listen`)")
+wsproto = pytest.importorskip("wsproto", reason="wsproto is not installed (extra `listen`)")
+
+from wsproto import events  # noqa: E402
+
+from unspool.errors import UnspoolError  # noqa: E402
+from unspool.live.listen import Listener, Listening  # noqa: E402
+from unspool.sources.opening import open_history  # noqa: E402
 
 LIMIT_S = 20.0
 
