@@ -31,11 +31,20 @@ def place(tmp_path: Path) -> Iterator[Listening]:
 class Page:
     """A page with one store, in the words of the stand-in."""
 
-    def __init__(self, place: Listening, kind: str, state: Any, *, name: str = "cart") -> None:
+    def __init__(
+        self, place: Listening, kind: str, state: Any, *, name: str = "cart", sanitized: bool = False
+    ) -> None:
         self.socket = RawSocket(place.port, f"/{place.token}/shim", (("Origin", "http://localhost:3000"),))
         self.path = place.folder / f"{name}.unspool"
         self.kind, self.state = kind, state
-        self._facts = {"instanceId": "s1", "name": name, "kind": kind, "missed": 0, "passed": 0}
+        self._facts = {
+            "instanceId": "s1",
+            "name": name,
+            "kind": kind,
+            "missed": 0,
+            "passed": 0,
+            "sanitized": sanitized,
+        }
         self.tell("INIT")
 
     def tell(self, kind: str, **facts: Any) -> None:
@@ -166,6 +175,15 @@ def test_while_it_is_paused_the_page_tells_nothing_and_counts(place: Listening) 
     page._facts["passed"] = 3
     page.add(1)
     assert recorded(page, 2)[1][3][PASSED_OVER] == 3
+
+
+def test_a_store_that_hides_parts_of_its_state_cannot_be_put_back(place: Listening) -> None:
+    page = Page(place, "reducer", {"n": 0}, sanitized=True)
+    recorded(page, 1)
+    with ControlClient(page.path) as client:
+        assert set(client.instances[0].can) == {"pause", "resume", "dispatch"}
+        with pytest.raises(TravelRefused):
+            client.jump(0)
 
 
 def test_what_a_page_could_not_send_is_said(place: Listening) -> None:
@@ -324,6 +342,7 @@ def test_nothing_raises_into_the_app_and_what_is_not_sent_is_counted(tmp_path: P
     assert sent["heard"] == 2
     assert "the app's own" in sent["sent"][-1]["error"]
     assert "secret" not in json.dumps(sent["sent"][4])
+    assert all(each["sanitized"] for each in sent["sent"])
 
 
 @needs_node

@@ -8,7 +8,7 @@
   };
   const send = (store, message) => {
     let text;
-    const facts = { instanceId: store.id, name: store.name, kind: store.kind, missed: store.missed, passed: store.passed };
+    const facts = { instanceId: store.id, name: store.name, kind: store.kind, missed: store.missed, passed: store.passed, sanitized: store.isSanitized };
     try {
       text = JSON.stringify({ ...message, ...facts });
     } catch (error) {
@@ -41,7 +41,7 @@
   };
   const begin = (options, kind) => {
     const id = Math.random().toString(36).slice(2) + Date.now().toString(36);
-    const store = { id, kind, name: options.name ?? scope.document?.title ?? "", missed: 0, passed: 0, count: 0, isPaused: false };
+    const store = { id, kind, name: options.name ?? scope.document?.title ?? "", missed: 0, passed: 0, count: 0, isPaused: false, isSanitized: Boolean(options.stateSanitizer) };
     stores.set(id, store);
     const matches = (patterns, type) => [patterns ?? []].flat().some((pattern) => new RegExp(pattern).test(type));
     const stack = (action) => {
@@ -102,18 +102,19 @@
       store.tell(/^@@redux\/INIT/.test(action.type) ? "INIT" : "ACTION", action, after);
       return after;
     };
+    const revived = (text) => JSON.parse(text, options.serialize?.reviver);
     const inner = next(traced, preloaded), put = (state) => inner.dispatch({ type: SET, state });
     store.hear = (message) => {
       if (message.type === "PAUSE") store.isPaused = message.status;
       else if (message.type === "PERFORM") inner.dispatch(message.action);
       else if (message.type === "REPLAY") {
-        let state = JSON.parse(message.state);
+        let state = revived(message.state);
         for (const { action, skipped } of message.actions) {
           if (!skipped) state = reducer(state, action);
           store.tell("ACTION", action, state, { skipped });
         }
         put(state);
-      } else if (message.state !== undefined) put(JSON.parse(message.state));
+      } else if (message.state !== undefined) put(revived(message.state));
       return { state: { value: inner.getState() } };
     };
     return { ...inner, replaceReducer: (other) => { reducer = other; inner.replaceReducer(traced); } };

@@ -46,16 +46,24 @@ class ShimStore(AppStore):
     """
 
     def __init__(
-        self, name: str, histories: Histories, send: Callable[[Mapping[str, Value]], bool], *, has_reducer: bool
+        self,
+        name: str,
+        histories: Histories,
+        send: Callable[[Mapping[str, Value]], bool],
+        *,
+        has_reducer: bool,
+        is_sanitized: bool = False,
     ) -> None:
         """See `AppStore`.
 
         Args:
             name, histories, send: see there.
             has_reducer: its states can be worked out from actions.
+            is_sanitized: the app tells of its states only what it wants to be seen, so it cannot be put back to them.
         """
-        usual: tuple[Can, ...] = ("jump", "look", "pause", "resume")
-        self.can = (*usual, "skip", "dispatch") if has_reducer else usual
+        travels: tuple[Can, ...] = ("jump", "look", "skip") if has_reducer else ("jump", "look")
+        takes_actions: tuple[Can, ...] = ("dispatch",) if has_reducer else ()
+        self.can = (*(() if is_sanitized else travels), "pause", "resume", *takes_actions)
         self._has_reducer = has_reducer
         self._requests = count(1)
         self._came_from: int | None = None
@@ -287,9 +295,14 @@ class ShimPage:
             return self._link.send(to_json({**given, "instanceId": instance}))
 
         name = message.get("name")
-        has_reducer = message.get("kind") == "reducer"
         try:
-            store = ShimStore(name if isinstance(name, str) else "", self._histories, send, has_reducer=has_reducer)
+            store = ShimStore(
+                name if isinstance(name, str) else "",
+                self._histories,
+                send,
+                has_reducer=message.get("kind") == "reducer",
+                is_sanitized=message.get("sanitized") is True,
+            )
         except UnspoolError as error:
             self._refused.add(instance)
             self._histories.tell(str(error))
