@@ -85,8 +85,8 @@ class Invariant:
             except ExpressionError as error:
                 raise ExpressionError(f"rule {self.name!r}: {error}") from None
 
-    def see(self, moment: Moment) -> Iterator[CheckFinding]:
-        """See `Checker.see`.
+    def visit(self, moment: Moment) -> Iterator[CheckFinding]:
+        """See `Checker.visit`.
 
         Raises:
             EvaluationStopped: it takes longer than the limits allow.
@@ -458,7 +458,7 @@ def _run_built_in(
         _watch(watches, moment, book.problems)
         for rule, checker in checkers:
             try:
-                book.take(checker.see(moment), rule.severity)
+                book.take(checker.visit(moment), rule.severity)
             except UnspoolError as error:
                 book.problems.append(str(error))
         seen += 1
@@ -473,7 +473,7 @@ def _watch(watches: Sequence[PatternWatch], moment: Moment, problems: list[str])
     changed = [change.atom for change in moment.diff.changes]
     try:
         for watch in watches:
-            watch.see(moment.view, changed)
+            watch.visit(moment.view, changed)
     except UnspoolError as error:
         problems.append(str(error))
 

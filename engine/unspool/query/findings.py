@@ -130,7 +130,7 @@ class PatternWatch:
         self._lacking: set[str] = set()
         self._names: set[str] = set()
 
-    def see(self, state: Mapping[str, Value], changed: Collection[str]) -> None:
+    def visit(self, state: Mapping[str, Value], changed: Collection[str]) -> None:
         """Look at a state, of which some atoms are new."""
         is_first = self._reached < 0
         if self._reached < len(self._pattern) and (
@@ -420,7 +420,7 @@ class Scope:
 class Checker(Protocol):
     """Looks at the entries of a history in order."""
 
-    def see(self, moment: Moment) -> Iterator[CheckFinding]:
+    def visit(self, moment: Moment) -> Iterator[CheckFinding]:
         """Take the next entry and yield what shows at it."""
 
     def finish(self) -> Iterator[CheckFinding]:

@@ -62,8 +62,8 @@ class Duplicate:
         self._shared: set[tuple[str, str]] = set()
         self._open: dict[str, dict[str, _Standing]] = {}
 
-    def see(self, moment: Moment) -> Iterator[CheckFinding]:
-        """See `Checker.see`."""
+    def visit(self, moment: Moment) -> Iterator[CheckFinding]:
+        """See `Checker.visit`."""
         seq = moment.entry.seq
         for change in moment.diff.changes:
             if not self._scope.holds_atom(change.atom):
@@ -225,8 +225,8 @@ class LeakFloor:
         self._members = self._last = 0
         self._went: dict[str, tuple[int, Path]] = {}
 
-    def see(self, moment: Moment) -> Iterator[CheckFinding]:
-        """See `Checker.see`."""
+    def visit(self, moment: Moment) -> Iterator[CheckFinding]:
+        """See `Checker.visit`."""
         seq = self._last = moment.entry.seq
         for touch in moment.touches:
             for depth in range(1, len(touch.path)):
@@ -342,8 +342,8 @@ class Orphan:
         self._scope, self._source, self._target = scope, source, target
         self._lost: set[tuple[type, Value]] = set()
 
-    def see(self, moment: Moment) -> Iterator[CheckFinding]:
-        """See `Checker.see`."""
+    def visit(self, moment: Moment) -> Iterator[CheckFinding]:
+        """See `Checker.visit`."""
         if not any(self._concerns(change.atom) for change in moment.diff.changes):
             return
         seq = moment.entry.seq

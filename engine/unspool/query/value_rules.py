@@ -62,8 +62,8 @@ class Oscillation:
         self._scope, self._within, self._times, self._booleans = scope, within, times, booleans
         self._swings: BoundedCache[str, _Swing] = BoundedCache(_PLACES)
 
-    def see(self, moment: Moment) -> Iterator[CheckFinding]:
-        """See `Checker.see`."""
+    def visit(self, moment: Moment) -> Iterator[CheckFinding]:
+        """See `Checker.visit`."""
         seq, action = moment.entry.seq, moment.entry.action
         for touch in moment.touches:
             if (
@@ -124,8 +124,8 @@ class Overwrite:
         self._found: list[CheckFinding] = []
         self._turns = self._fast_turns = 0
 
-    def see(self, moment: Moment) -> Iterator[CheckFinding]:
-        """See `Checker.see`."""
+    def visit(self, moment: Moment) -> Iterator[CheckFinding]:
+        """See `Checker.visit`."""
         entry = moment.entry
         identity = entry.meta.get("action_id", MISSING)
         if not self._continues(entry.action, identity, entry.timestamp_ns):
@@ -190,8 +190,8 @@ class Drift:
         self._types: dict[tuple[str, str], dict[str, int]] = {}
         self._mixed: set[str] = set()
 
-    def see(self, moment: Moment) -> Iterator[CheckFinding]:
-        """See `Checker.see`."""
+    def visit(self, moment: Moment) -> Iterator[CheckFinding]:
+        """See `Checker.visit`."""
         seq = moment.entry.seq
         for touch in moment.touches:
             for part in _types_in(touch):
@@ -325,8 +325,8 @@ class Thrash:
         self._recent: dict[str, deque[tuple[int, int, str]]] = {}
         self._told: dict[str, int] = {}
 
-    def see(self, moment: Moment) -> Iterator[CheckFinding]:
-        """See `Checker.see`."""
+    def visit(self, moment: Moment) -> Iterator[CheckFinding]:
+        """See `Checker.visit`."""
         seq, action = moment.entry.seq, moment.entry.action
         for change in moment.diff.changes:
             if change.old_bytes is None or change.new_bytes is None or not self._scope.holds_atom(change.atom):
@@ -376,8 +376,8 @@ class Leak:
         self._scope, self._growths, self._factor = scope, growths, factor
         self._atoms: dict[str, _Growth] = {}
 
-    def see(self, moment: Moment) -> Iterator[CheckFinding]:
-        """See `Checker.see`."""
+    def visit(self, moment: Moment) -> Iterator[CheckFinding]:
+        """See `Checker.visit`."""
         seq = moment.entry.seq
         for change in moment.diff.changes:
             if change.new_bytes is None:

@@ -67,7 +67,7 @@ class Read:
 class RecordExaminer(Protocol):
     """Looks at the records of one format in order."""
 
-    def see(self, read: Read) -> Iterator[ChainFault]:
+    def visit(self, read: Read) -> Iterator[ChainFault]:
         """Take the next record and yield what shows at it."""
 
     def finish(self, total: int) -> Iterator[ChainFault]:
@@ -100,6 +100,6 @@ def examine_records(
                     made += 1
             except UnusableRecord as error:
                 problem = str(error)
-        yield from examiner.see(Read(place, record, seq, made, problem))
+        yield from examiner.visit(Read(place, record, seq, made, problem))
         seq += made
     yield from examiner.finish(seq)

@@ -85,7 +85,7 @@ class TimeHints:
         self._has_times = False
         self._fields: dict[ValuePath, int] = {}
 
-    def see(self, record: Value, entries: Iterable[SourceEntry]) -> Iterator[SourceEntry]:
+    def visit(self, record: Value, entries: Iterable[SourceEntry]) -> Iterator[SourceEntry]:
         """Pass the entries of a record on, and look at the first few records."""
         made = 0
         for entry in entries:
@@ -182,7 +182,7 @@ class ItemsReader:
             self._done += 1
             try:
                 record = self._records[number]
-                yield from self._hints.see(record, self._interpreter.read(record, self._mtime_ns))
+                yield from self._hints.visit(record, self._interpreter.read(record, self._mtime_ns))
             except UnusableRecord as error:
                 self.findings.loss(f"{self._path}: {self._place} {number}", f"{error}; it was left out")
         if not self._is_finished:
@@ -298,7 +298,7 @@ class LinesReader:
 
     def _interpret(self, record: Value, where: str) -> Iterator[SourceEntry]:
         try:
-            yield from self._hints.see(record, self._interpreter.read(record, self._file.mtime_ns))
+            yield from self._hints.visit(record, self._interpreter.read(record, self._file.mtime_ns))
         except UnusableRecord as error:
             self.findings.loss(where, f"{error}; the line was left out")
 

@@ -142,7 +142,7 @@ class EntryChecks:
         self.doubtful: list[tuple[int, int]] = []
         """Entries, as first and last, that a full snapshot after them or their own parent puts in doubt."""
 
-    def see(self, step: Step) -> None:
+    def visit(self, step: Step) -> None:
         """Check the next entry."""
         if step.fault is not None:
             self._ledger.add(step.fault.code, step.seq, step.last, step.fault.text)
@@ -265,7 +265,7 @@ class ValueChecks:
         self.left_out = 0
         """Values that were not looked at."""
 
-    def see(self, step: Step) -> None:
+    def visit(self, step: Step) -> None:
         """Decode what the next entry stores."""
         state = step.state
         if state is None:

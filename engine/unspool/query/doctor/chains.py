@@ -192,7 +192,7 @@ class ChainBook:
         self.count = 0
         """Chains seen, listed or not."""
 
-    def see(self, step: Step) -> None:
+    def visit(self, step: Step) -> None:
         """Take the next entry."""
         facts = step.facts
         if step.fault is None and facts is not None and facts.codec.is_note:

@@ -335,9 +335,9 @@ def examine(
             break
         if progress is not None:
             progress(step.seq, source.total)
-        checks.see(step)
-        content.see(step)
-        book.see(step)
+        checks.visit(step)
+        content.visit(step)
+        book.visit(step)
         readable += step.state is not None
         seen += step.last - step.seq + 1
     for number in sorted(source.names.unknown):

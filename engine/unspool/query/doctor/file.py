@@ -357,7 +357,7 @@ class FileWalk:
         if stop <= cursor:
             return
         block = self._blocks.read(key, stop)
-        links.see(key.first, key.first + key.count, block.before, block.after)
+        links.visit(key.first, key.first + key.count, block.before, block.after)
         if block.facts is None:
             yield from self._without_facts(key.first, stop, cursor, block, replayer)
             return
@@ -426,7 +426,7 @@ class _Links:
         # What the first entry followed was dropped with it, where there were others before.
         self._sum: int | None = None if first else layout.first_sum
 
-    def see(self, first: int, stop: int, before: int | None, after: int | None) -> None:
+    def visit(self, first: int, stop: int, before: int | None, after: int | None) -> None:
         """Look at the entries from `first` to `stop - 1`; the checksums are None where they are not certain."""
         if self._is_told and first == self._stop and before is not None and self._sum not in (None, before):
             text = "does not follow the entry before it as it was recorded"
@@ -437,9 +437,9 @@ class _Links:
         """Look at rows of the tail."""
         for seq, row in rows:
             if isinstance(row, Fault):
-                self.see(seq, seq + 1, None, None)
+                self.visit(seq, seq + 1, None, None)
             else:
-                self.see(seq, seq + 1, row.before, row.crc)
+                self.visit(seq, seq + 1, row.before, row.crc)
 
 
 def _bounded(keys: list[BlockKey], total: int) -> Iterator[tuple[BlockKey, int]]:

@@ -100,8 +100,8 @@ class Mined:
         self._stopped_at: int | None = None
         self._seen = 0
 
-    def see(self, moment: Moment) -> Iterator[CheckFinding]:
-        """See `Checker.see`."""
+    def visit(self, moment: Moment) -> Iterator[CheckFinding]:
+        """See `Checker.visit`."""
         if self._stopped_at is not None:
             return iter(())
         self._take(moment)

@@ -42,8 +42,8 @@ class DeltaChains:
         self._unfit: list[Read] = []
         self._lost: list[Read] = []
 
-    def see(self, read: Read) -> Iterator[ChainFault]:
-        """See `RecordExaminer.see`."""
+    def visit(self, read: Read) -> Iterator[ChainFault]:
+        """See `RecordExaminer.visit`."""
         is_first, self._is_first = self._is_first, False
         if read.problem:
             self._lost.append(replace(read, record=None))

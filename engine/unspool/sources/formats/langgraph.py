@@ -115,7 +115,7 @@ class CheckpointChains:
         self._severed: dict[Key, frozenset[str]] = {}
         self._next = 0
 
-    def see(self, checkpoint: Checkpoint) -> Iterator[ChainFault]:
+    def visit(self, checkpoint: Checkpoint) -> Iterator[ChainFault]:
         """Take the next checkpoint and yield what is wrong with its channels."""
         place, seq = self._place_of(checkpoint.key[2]), self._seq_of(checkpoint.key[2])
         if checkpoint.problem:
@@ -342,7 +342,7 @@ class CheckpointReader:
                 return
             columns = self._connection.execute(_ROW, (number,)).fetchone()
             if columns is not None:
-                yield from chains.see(link_of(_row(columns), partial(decode_value, columns[4], columns[5])))
+                yield from chains.visit(link_of(_row(columns), partial(decode_value, columns[4], columns[5])))
         if self._has_writes:
             stray = self._connection.execute(stray_query(self._where, "writes"), self._chosen)
             yield from stray_writes(stray, self._place_of)

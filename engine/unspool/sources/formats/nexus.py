@@ -178,8 +178,8 @@ class NexusChains:
         self._severed: list[tuple[Read, str, str]] = []
         self._doubted: set[str] = set()
 
-    def see(self, read: Read) -> Iterator[ChainFault]:
-        """See `RecordExaminer.see`."""
+    def visit(self, read: Read) -> Iterator[ChainFault]:
+        """See `RecordExaminer.visit`."""
         record = read.record
         if not isinstance(record, dict) or not isinstance(record.get("id"), str):
             yield read.fault("malformed-record", read.problem or "no nexus-state snapshot: it has no id")
