@@ -49,7 +49,7 @@ class AtomForms(msgspec.Struct, frozen=True, gc=False):
     ends: tuple[int, int] | None = None
 
 
-class Taken(msgspec.Struct, frozen=True):
+class CaptureResult(msgspec.Struct, frozen=True):
     """What a capture found.
 
     Attributes:
@@ -177,7 +177,7 @@ class Capture:
             secrets |= found
         return held is value
 
-    def compare(self, captured: Captured) -> Taken:
+    def compare(self, captured: Captured) -> CaptureResult:
         """Compare a captured state with the last one kept."""
         if captured.is_part:
             return self._compare_part(captured, captured.forms or {})
@@ -185,22 +185,22 @@ class Capture:
             return self._compare_laid_out(captured.base) or self._compare_atoms(captured, captured.base.to_dict())
         if captured.blob is None:
             return self._compare_atoms(captured, captured.forms or {})
-        taken = self._compare_whole(captured.state, captured.blob)
-        if taken is None:
+        result = self._compare_whole(captured.state, captured.blob)
+        if result is None:
             forms = split_state(captured.blob)
-            taken = self._compare_many(captured.blob, forms) or self._compare_atoms(captured, forms)
-        return taken
+            result = self._compare_many(captured.blob, forms) or self._compare_atoms(captured, forms)
+        return result
 
-    def keep(self, taken: Taken) -> None:
+    def keep(self, result: CaptureResult) -> None:
         """Make a captured state the one that the next is compared with."""
-        self.base = taken.base
-        self._last = (taken.base, taken.objects)
+        self.base = result.base
+        self._last = (result.base, result.objects)
 
-    def _compare_laid_out(self, base: StateLayout) -> Taken | None:
+    def _compare_laid_out(self, base: StateLayout) -> CaptureResult | None:
         """Compare value by value in place, or return None where the atoms are others, or one is the same in other bytes."""
         last = self.base
         if not last.names:
-            return Taken([AtomForms(name, None, value) for name, value in base.views().items()], base)
+            return CaptureResult([AtomForms(name, None, value) for name, value in base.views().items()], base)
         if base.names != last.names:
             return None
         view = memoryview(last.blob)
@@ -214,13 +214,13 @@ class Capture:
             if change is None:
                 return None
             changes.append(change)
-        return Taken(changes, base)
+        return CaptureResult(changes, base)
 
-    def _compare_whole(self, state: Mapping[str, Value], blob: bytes) -> Taken | None:
+    def _compare_whole(self, state: Mapping[str, Value], blob: bytes) -> CaptureResult | None:
         """Compare as one byte string, or return None where atoms have to be looked at one by one."""
         base = self.base
         if blob == base.blob:
-            return Taken([], base)
+            return CaptureResult([], base)
         changes: list[AtomForms] = []
         sizes: dict[int, int] = {}
         parts = _Parts(state, blob)
@@ -249,9 +249,9 @@ class Capture:
             old_at, new_at = end, start + len(new)
             if len(base.blob) - old_at == len(blob) - new_at and blob.endswith(memoryview(base.blob)[old_at:]):
                 break
-        return Taken(changes, base.moved(blob, sizes))
+        return CaptureResult(changes, base.moved(blob, sizes))
 
-    def _compare_many(self, blob: bytes, forms: Mapping[str, bytes]) -> Taken | None:
+    def _compare_many(self, blob: bytes, forms: Mapping[str, bytes]) -> CaptureResult | None:
         """Compare all atoms at once, or return None where they are others, or one is the same in other bytes."""
         base = self.base
         if list(forms) != base.names:
@@ -263,15 +263,15 @@ class Capture:
             return None
         changes = [AtomForms(base.names[place], old[place], new[place]) for place in places]
         sizes = {place: len(new[place]) for place in places if len(new[place]) != len(old[place])}
-        return Taken(changes, base.moved(blob, sizes))
+        return CaptureResult(changes, base.moved(blob, sizes))
 
-    def _compare_part(self, captured: Captured, forms: Mapping[str, bytes]) -> Taken:
+    def _compare_part(self, captured: Captured, forms: Mapping[str, bytes]) -> CaptureResult:
         """Compare some atoms; the cost is theirs, and that of copying the state's bytes once."""
         base = self.base
         if any(base.place_of(atom) is not None for atom in captured.gone):
             whole = {atom: data for atom, data in {**base.to_dict(), **forms}.items() if atom not in captured.gone}
-            taken = self._compare_atoms(captured, whole)
-            return Taken(taken.changes, taken.base, {**self._last[1], **captured.objects})
+            result = self._compare_atoms(captured, whole)
+            return CaptureResult(result.changes, result.base, {**self._last[1], **captured.objects})
         changes: list[AtomForms] = []
         values: dict[int, bytes] = {}
         added: dict[str, bytes] = {}
@@ -286,9 +286,9 @@ class Capture:
                 changes.append(AtomForms(atom, before, data))
                 values[place] = data
         objects = {**self._last[1], **captured.objects} if self._immutable else _NO_OBJECTS
-        return Taken(changes, base.extended(values, added) if values or added else base, objects)
+        return CaptureResult(changes, base.extended(values, added) if values or added else base, objects)
 
-    def _compare_atoms(self, captured: Captured, forms: Mapping[str, bytes]) -> Taken:
+    def _compare_atoms(self, captured: Captured, forms: Mapping[str, bytes]) -> CaptureResult:
         known = self.base.to_dict()
         taken: dict[str, bytes] = {}
         for atom, data in forms.items():
@@ -296,7 +296,7 @@ class Capture:
             # An object whose keys only changed their order has not changed.
             unchanged = before is not None and (before == data or same_value(before, data))
             taken[atom] = before if unchanged and before is not None else data
-        return Taken(changes_between(known, taken), StateLayout.of(taken), captured.objects)
+        return CaptureResult(changes_between(known, taken), StateLayout.of(taken), captured.objects)
 
 
 class _Parts:

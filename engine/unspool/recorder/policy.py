@@ -21,7 +21,7 @@ from unspool.codec.state_codec import DeltaStrategy
 from unspool.codec.strategies import BlockStrategy, ChainState, FullSnapshotStrategy, strategy_from_name
 from unspool.delta.patch import SMALLEST_PATCHED, TooManySteps, make_frame, make_patch
 from unspool.errors import ConfigError, MissingExtra
-from unspool.recorder.capture import AtomForms, Taken
+from unspool.recorder.capture import AtomForms, CaptureResult
 from unspool.recorder.layout import StateLayout
 
 
@@ -92,14 +92,14 @@ class DeltaWriter:
         self._takes_frames = takes_frames
         self._wide: dict[str, int] = {}
 
-    def record(self, old: StateLayout, taken: Taken) -> Record:
+    def record(self, old: StateLayout, result: CaptureResult) -> Record:
         """Return the record of a state; COMPRESS and NONE always hold it whole, AUTO where nearly all of it changed."""
         codec = self._codec
-        if codec in (DeltaStrategy.COMPRESS, DeltaStrategy.NONE) or (codec is DeltaStrategy.AUTO and _is_new(taken)):
-            return full_record(codec, taken.base, self._intern)
+        if codec in (DeltaStrategy.COMPRESS, DeltaStrategy.NONE) or (codec is DeltaStrategy.AUTO and _is_new(result)):
+            return full_record(codec, result.base, self._intern)
         if codec is DeltaStrategy.BINARY:
-            return Record(RecordCodec.BINARY, state_codec.binary_delta(old.to_dict(), taken.base.to_dict()))
-        return Record(RecordCodec.DICT, encode_delta(map(self._write, taken.changes), self._intern))
+            return Record(RecordCodec.BINARY, state_codec.binary_delta(old.to_dict(), result.base.to_dict()))
+        return Record(RecordCodec.DICT, encode_delta(map(self._write, result.changes), self._intern))
 
     def _write(self, change: AtomForms) -> AtomWrite:
         if change.new is None:
@@ -135,15 +135,15 @@ _MANY: Final = 24
 """Changed atoms above which a state may be written whole without comparing the sizes of both records."""
 
 
-def _is_new(taken: Taken) -> bool:
+def _is_new(result: CaptureResult) -> bool:
     """Whether so many small atoms changed that a delta would be about as large as the whole state."""
-    changes = taken.changes
+    changes = result.changes
     if len(changes) <= _MANY:
         return False
     small = sum(
         len(change.new) + 4 for change in changes if change.new is not None and len(change.new) < SMALLEST_PATCHED
     )
-    return 4 * small >= 3 * taken.base.size
+    return 4 * small >= 3 * result.base.size
 
 
 class RecordedChain:

@@ -18,7 +18,7 @@ from unspool.errors import ConfigError, EntryNotFound, EntryNotKept, NotesNotKep
 from unspool.history.diff import fork_base
 from unspool.model.entries import PASSED_OVER, ChangeKind
 from unspool.model.values import Value
-from unspool.recorder.capture import AtomForms, Capture, Captured, Taken, changes_between
+from unspool.recorder.capture import AtomForms, Capture, Captured, CaptureResult, changes_between
 from unspool.recorder.encoding import RefusedEntry, shown
 from unspool.recorder.layout import StateLayout
 from unspool.recorder.policy import DeltaWriter, RecordedChain, full_record, strategy_name
@@ -241,7 +241,7 @@ class EntryWriter:
         self._build_on(replay(self.store.run(seq), seq, self.store.atom_name) if seq >= first_of(self.store) else {})
 
     def _build_on(self, state: Mapping[str, bytes]) -> None:
-        self._capture.keep(Taken([], StateLayout.of(state)))
+        self._capture.keep(CaptureResult([], StateLayout.of(state)))
         self._chain = RecordedChain()
         self._told.keep(None, None)
         self._is_settled = True
@@ -283,22 +283,22 @@ class EntryWriter:
         is_built_upon = facts.parent_seq is None
         if is_built_upon and self._followed is not None:
             facts = msgspec.structs.replace(facts, parent_seq=self._followed)
-        taken = self._capture.compare(captured)
+        result = self._capture.compare(captured)
         last = len(self.store) - 1
-        changes = taken.changes
+        changes = result.changes
         forks = facts.parent_seq is not None and facts.parent_seq != last
         if 0 <= last < first_of(self.store):
             # What the first entry that is kept of a history changed is not known to a copy of it.
             changes = []
         elif forks and not is_built_upon and facts.parent_seq is not None:
-            changes = self._changes_since(facts.parent_seq, facts.part, taken)
+            changes = self._changes_since(facts.parent_seq, facts.part, result)
         # What goes back to the very state of an earlier entry changes that of the last one.
-        is_unchanged = not changes and not taken.changes
+        is_unchanged = not changes and not result.changes
         if (self._skip_unchanged or facts.only_changes) and is_unchanged and last >= 0 and not facts.full:
             return None
         moment = time.time_ns() if facts.timestamp_ns is None else facts.timestamp_ns
-        record = self._record(taken, moment, facts.full or (forks and facts.part is None) or self._must_be_full)
-        seq = self._append(taken, record, changes, moment, facts)
+        record = self._record(result, moment, facts.full or (forks and facts.part is None) or self._must_be_full)
+        seq = self._append(result, record, changes, moment, facts)
         self._newest = max(self._newest, captured.ticket)
         return seq
 
@@ -335,12 +335,12 @@ class EntryWriter:
             self._pace.told(count)
 
     def _append(
-        self, taken: Taken, record: Record, changes: list[AtomForms], moment: int, facts: EntryDetails
+        self, result: CaptureResult, record: Record, changes: list[AtomForms], moment: int, facts: EntryDetails
     ) -> int:
-        size = taken.base.size
+        size = result.base.size
 
         def build_on() -> None:
-            self._capture.keep(taken)
+            self._capture.keep(result)
             self._chain.add(record, moment, size)
 
         return self._store(record, changes, moment, facts, size, build_on)
@@ -390,40 +390,40 @@ class EntryWriter:
         self._is_settled = True
         return seq
 
-    def _record(self, taken: Taken, moment: int, full: bool) -> Record:
+    def _record(self, result: CaptureResult, moment: int, full: bool) -> Record:
         if full or not self._chain.begun:
-            return full_record(self._codec, taken.base, self.store.intern)
-        record = self._deltas.record(self._capture.base, taken)
+            return full_record(self._codec, result.base, self.store.intern)
+        record = self._deltas.record(self._capture.base, result)
         if record.codec.is_full:
             return record
-        if self._is_pointless(record, taken) or self._strategy.wants_full(
-            self._chain.state(record, moment, len(taken.changes))
+        if self._is_pointless(record, result) or self._strategy.wants_full(
+            self._chain.state(record, moment, len(result.changes))
         ):
-            return full_record(self._codec, taken.base, self.store.intern)
+            return full_record(self._codec, result.base, self.store.intern)
         return record
 
-    def _is_pointless(self, record: Record, taken: Taken) -> bool:
+    def _is_pointless(self, record: Record, result: CaptureResult) -> bool:
         """Say whether a delta would be no smaller than its state and tell no more either.
 
         A tiny state of which only a part changed stays a delta: its few bytes say what changed.
         """
-        size = taken.base.size
+        size = result.base.size
         if self._codec is not DeltaStrategy.AUTO or len(record.payload) < size:
             return False
-        return size > _TINY or len(taken.changes) >= len(taken.base)
+        return size > _TINY or len(result.changes) >= len(result.base)
 
     @property
     def _must_be_full(self) -> bool:
         return len(self.store) == first_of(self.store) or (self._forwards is not None and self._forwards.begins_anew)
 
-    def _changes_since(self, parent: int, part: Collection[str] | None, taken: Taken) -> list[AtomForms]:
+    def _changes_since(self, parent: int, part: Collection[str] | None, result: CaptureResult) -> list[AtomForms]:
         """Return what changed since an earlier entry; where only a server has that, it is worked out there later."""
         if self._forwards is not None and 0 <= parent < len(self.store) and not self._forwards.holds(parent):
-            return taken.changes
+            return result.changes
         origin = self.state_of(parent)
         if part is not None:
             origin = fork_base(self._capture.base.to_dict(), origin, part)
-        return changes_between(origin, taken.base.to_dict())
+        return changes_between(origin, result.base.to_dict())
 
     def state_of(self, seq: int) -> dict[str, bytes]:
         """Return the state at an entry, as wire forms by atom.
