@@ -24,12 +24,12 @@ from unspool.files.private import PRIVATE, check_mode
 from unspool.model.values import MISSING, Missing, Value
 from unspool.model.wire import decode, is_race
 from unspool.recorder.adapters import Objects
+from unspool.recorder.call_facts import CallFacts, FactsReader
 from unspool.recorder.calling import Caller
 from unspool.recorder.capture import Capture, Captured
 from unspool.recorder.encoding import Encoded, Encoding, RefusedEntry, WriteBounds, items_of, shown
 from unspool.recorder.policy import recording_codec, recording_strategy
 from unspool.recorder.redact import Redaction
-from unspool.recorder.said import CallFacts, Sayings
 from unspool.recorder.spans import Given, Hooks, Result, Span, traced
 from unspool.recorder.surroundings import Surroundings
 from unspool.recorder.targets import (
@@ -185,7 +185,7 @@ class Recorder:
         self._is_waking = False
         self._told_of_sealing: UnspoolError | None = None
         self._encoding = Encoding()
-        self._sayings = Sayings(self._encoding, None, None, clock)
+        self._facts = FactsReader(self._encoding, None, None, clock)
         self._writer: EntryWriter | None = None
         self._forwards: Forwards | None = None
         self.store: Sink = MemoryStore()
@@ -226,7 +226,7 @@ class Recorder:
         if self._context is not False:
             variables = {} if self._context is True else self._context
             self._surroundings = Surroundings(variables, self._encoding)
-        self._sayings = Sayings(self._encoding, self._callers, self._surroundings, self._clock)
+        self._facts = FactsReader(self._encoding, self._callers, self._surroundings, self._clock)
         self._pace = Pace(*self._bounds_on_pace)
         self._strategy = recording_strategy(strategy)
         self._codec = recording_codec(codec)
@@ -373,18 +373,18 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        said = CallFacts(action, meta, timestamp_ns, entry_id, parent_seq, part, full, stacklevel, event=event)
+        call = CallFacts(action, meta, timestamp_ns, entry_id, parent_seq, part, full, stacklevel, event=event)
         frame = sys._getframe(1)
         if not self._pace.is_bounded and not self._pace.has_put_off:
-            return self._enter(state, said, frame)
+            return self._enter(state, call, frame)
         if self._is_held_back:
             self._hold_back({})
             return None
-        if said.may_be_passed_over and not self._pace.admits():
+        if call.may_be_passed_over and not self._pace.admits():
             return None
         pending, skipped = self._pace.taken(), self._troubles.skipped
         try:
-            return self._pace.spend(lambda: self._enter(state, said, frame))
+            return self._pace.spend(lambda: self._enter(state, call, frame))
         finally:
             if self._troubles.skipped > skipped:
                 # A state that was refused stands for none of the updates before it.
@@ -415,11 +415,11 @@ class Recorder:
         Raises:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
-        said = CallFacts(action, meta, timestamp_ns, entry_id, parent_seq, part, stacklevel=stacklevel, event=event)
+        call = CallFacts(action, meta, timestamp_ns, entry_id, parent_seq, part, stacklevel=stacklevel, event=event)
         frame = sys._getframe(1)
         pays = self._pace.is_bounded or self._pace.has_put_off or self._is_held_back
         if not pays or not self.recording:
-            return self._enter(atoms, said, frame, is_part=True)
+            return self._enter(atoms, call, frame, is_part=True)
         try:
             given = dict(items_of(atoms, "atoms"))
         except Exception as error:  # noqa: BLE001 - whatever a mapping's own methods raise must not reach the app
@@ -428,7 +428,7 @@ class Recorder:
         if self._is_held_back:
             self._hold_back(given)
             return None
-        if said.may_be_passed_over and not self._pace.admits():
+        if call.may_be_passed_over and not self._pace.admits():
             self._pace.put_off(given)
             return None
         pending = self._pace.taken()
@@ -437,7 +437,7 @@ class Recorder:
             self._enter(pending, CallFacts("as it was before"), frame, is_part=True)
             pending = {}
         whole = {**pending, **given}
-        seq = self._pace.spend(lambda: self._enter(whole, said, frame, is_part=True))
+        seq = self._pace.spend(lambda: self._enter(whole, call, frame, is_part=True))
         if seq is None:
             # It may not have been recorded; that they are told twice does no harm.
             self._pace.put_off(pending)
@@ -523,10 +523,10 @@ class Recorder:
         """
         if is_short and isinstance(message, str) and len(message) > _LONGEST_NOTE:
             message = f"{message[: _LONGEST_NOTE - 1]}…"
-        said = CallFacts(
+        call = CallFacts(
             message, facts, timestamp_ns, entry_id, stacklevel=stacklevel, is_short=is_short, is_note=True
         )
-        return self._enter({}, said, frame)
+        return self._enter({}, call, frame)
 
     def last(self) -> dict[str, Value]:
         """Return the state of the last entry as it is kept; of a file that is continued, what is in it."""
@@ -618,8 +618,8 @@ class Recorder:
                 travel.serve()
             if not self._watched.watches:
                 return None
-        said = CallFacts(action, stacklevel=stacklevel, only_changes=True)
-        return self._enter({}, said, sys._getframe(1), is_part=True)
+        call = CallFacts(action, stacklevel=stacklevel, only_changes=True)
+        return self._enter({}, call, sys._getframe(1), is_part=True)
 
     @property
     def wake(self) -> Callable[[], object] | None:
@@ -665,11 +665,11 @@ class Recorder:
         if self._is_held_back:
             return
         pending = self._pace.taken()
-        said = CallFacts("as it was before the jump", only_changes=True)
+        call = CallFacts("as it was before the jump", only_changes=True)
         if self._state is not None:
-            self._enter(None, said, None)
+            self._enter(None, call, None)
         elif pending or self._watched:
-            self._enter(pending, said, None, is_part=True)
+            self._enter(pending, call, None, is_part=True)
 
     def state_for_travel(self, seq: int) -> tuple[dict[str, bytes], dict[str, bytes]]:
         """See `Travels`.
@@ -739,8 +739,8 @@ class Recorder:
         """
         if self._state is not None:
             return self._enter(None, CallFacts(action, facts, is_short=True), frame)
-        said = CallFacts(action, {**facts, "state": "not taken"}, is_short=True)
-        return self._enter({}, said, frame, is_part=True)
+        call = CallFacts(action, {**facts, "state": "not taken"}, is_short=True)
+        return self._enter({}, call, frame, is_part=True)
 
     @property
     def _is_held_back(self) -> bool:
@@ -754,7 +754,7 @@ class Recorder:
             self._pace.pass_over()
 
     def _enter(
-        self, state: Mapping[str, Value] | None, said: CallFacts, frame: FrameType | None, *, is_part: bool = False
+        self, state: Mapping[str, Value] | None, call: CallFacts, frame: FrameType | None, *, is_part: bool = False
     ) -> int | None:
         if self._is_stopped and not self._wake_up():
             return None
@@ -764,9 +764,9 @@ class Recorder:
         try:
             self._tell_of_sealing()
             problems: list[str] = []
-            facts = self._sayings.facts(said, frame, problems)
-            if said.is_note:
-                seq = self._turns.take(_Call(None, self._sayings.without_secrets(facts, set())))
+            facts = self._facts.read(call, frame, problems)
+            if call.is_note:
+                seq = self._turns.take(_Call(None, self._facts.without_secrets(facts, set())))
             else:
                 if state is None and self._state is not None:
                     state = self._state()
@@ -841,7 +841,7 @@ class Recorder:
             try:
                 captured = self._capture.encode(state, is_part=is_part)
                 seq = self._turns.take(
-                    _Call(captured, self._sayings.without_secrets(facts, set(captured.secrets)), is_last)
+                    _Call(captured, self._facts.without_secrets(facts, set(captured.secrets)), is_last)
                 )
                 problems += captured.problems
             except OutOfDate:

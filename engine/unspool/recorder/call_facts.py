@@ -55,8 +55,8 @@ class CallFacts(msgspec.Struct, frozen=True):
         return self.parent_seq is None and not is_named and self.full is False
 
 
-class Sayings:
-    """Makes facts of what calls say. Code of the app runs in here, as in `Encoding`."""
+class FactsReader:
+    """Reads what calls say besides the state as facts of their entries. Code of the app runs in here, as in `Encoding`."""
 
     def __init__(
         self,
@@ -78,11 +78,11 @@ class Sayings:
         self._surroundings = surroundings
         self._clock = clock
 
-    def facts(self, said: CallFacts, frame: FrameType | None, problems: list[str]) -> EntryDetails:
+    def read(self, call: CallFacts, frame: FrameType | None, problems: list[str]) -> EntryDetails:
         """Return what is kept of what a call says.
 
         Args:
-            said: what it says.
+            call: what it says.
             frame: the line of the app that is kept; None where there is none.
             problems: gets a line for each of the first markers.
 
@@ -90,24 +90,24 @@ class Sayings:
             RefusedEntry: something that no store can keep.
             UnsupportedValue: strict, and a fact cannot be kept.
         """
-        encoding = self._encoding.short if said.is_short else self._encoding
-        given = said.meta if said.event is MISSING else {**(said.meta or {}), EVENT: said.event}
+        encoding = self._encoding.short if call.is_short else self._encoding
+        given = call.meta if call.event is MISSING else {**(call.meta or {}), EVENT: call.event}
         meta: Mapping[str, Value] | None = encoding.meta(given, problems)
         if self._callers is not None:
-            meta = self._callers.added_to(meta, frame, whole_level(said.stacklevel) - 1)
-        timestamp_ns, part = said.timestamp_ns, said.part
+            meta = self._callers.added_to(meta, frame, whole_level(call.stacklevel) - 1)
+        timestamp_ns, part = call.timestamp_ns, call.part
         # A clock of the app's own is its code; the time of the system is taken when the entry is written.
         if timestamp_ns is None and self._clock is not time.time_ns:
             timestamp_ns = self._clock()
         return EntryDetails(
-            action=plain_text(said.action, "action"),
+            action=plain_text(call.action, "action"),
             timestamp_ns=None if timestamp_ns is None else whole_ns(timestamp_ns),
             meta=meta,
-            entry_id=plain_text(said.entry_id, "entry_id"),
-            parent_seq=whole_seq(said.parent_seq),
+            entry_id=plain_text(call.entry_id, "entry_id"),
+            parent_seq=whole_seq(call.parent_seq),
             part=None if part is None else sorted(map(self._atom_name, bounded(part, "atoms in part"))),
-            full=bool(said.full),
-            only_changes=said.only_changes,
+            full=bool(call.full),
+            only_changes=call.only_changes,
             surroundings=None if self._surroundings is None else self._surroundings.now(),
         )
 
@@ -128,4 +128,4 @@ class Sayings:
         )
 
 
-__all__ = ["CallFacts", "Sayings"]
+__all__ = ["CallFacts", "FactsReader"]
