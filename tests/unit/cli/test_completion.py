@@ -53,3 +53,18 @@ def test_names_that_act_on_a_terminal_are_not_offered(shop: Path) -> None:
 @pytest.mark.parametrize("source", ["nothing-here.unspool", "-", "git:nowhere:x"])
 def test_nothing_is_offered_for_what_cannot_be_read(source: str) -> None:
     assert offered("blame", source, "c") == []
+
+
+def test_programs_are_offered_as_files_and_running_ones_by_their_number(tmp_path: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "unspool_tui.cli"],
+        env={**os.environ, "_UNSPOOL_COMPLETE": "bash_complete", "COMP_CWORD": "2", "COMP_WORDS": "unspool run ap"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert answer.stdout == "file,ap\n"
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        assert str(process.pid) in offered("attach", str(process.pid)[:2])
+        process.kill()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import click
+from click.shell_completion import CompletionItem
 
 from unspool.errors import ConfigError, UnspoolError
 from unspool.live import agent_source, attach_text
@@ -38,6 +39,8 @@ _SUFFIX: Final = ".unspool"
 _MOST_NAMES: Final = 999
 _SHOWN_FOUND: Final = 10
 _AGENT: Final = "agent.py"
+_MOST_HELP: Final = 60
+"""Letters of a command line beside a number that is completed."""
 _NOTES: Final = ("sql", "http", "log")
 _FOUND_NONE, _UNREADABLE = 1, 3
 _SPELT: Final = {"behind": "--when-behind"}
@@ -181,6 +184,20 @@ def _free_name(name: str) -> Path:
     raise ConfigError(f"{plain}{_SUFFIX} and {_MOST_NAMES} more are there already; name a file with --out")
 
 
+def _complete_pid(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Return the programs that can be attached to whose number begins with what is typed."""
+    return [
+        CompletionItem(str(process.pid), help=visible(process.command)[:_MOST_HELP])
+        for process in processes()
+        if not process.refusal and str(process.pid).startswith(typed)
+    ]
+
+
+def _complete_program(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Have the shell offer files."""
+    return [CompletionItem(typed, type="file")]
+
+
 @click.command(
     "run",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
@@ -190,7 +207,14 @@ def _free_name(name: str) -> Path:
 @_wanted
 @click.option("--python", metavar="PYTHON", help="The interpreter; that of the active environment by default.")
 @click.option("--headless", is_flag=True, help="No screen: the program has the terminal.")
-@click.argument("words", metavar="-- PROGRAM [ARGUMENTS]...", nargs=-1, type=click.UNPROCESSED, required=True)
+@click.argument(
+    "words",
+    metavar="-- PROGRAM [ARGUMENTS]...",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    required=True,
+    shell_complete=_complete_program,
+)
 def run_command(wanted: Wanted, around: _Around, words: tuple[str, ...], python: str | None) -> int:
     """Run a program and record what it does to the objects that are watched; it needs no line of unspool in it."""
     if words[0].startswith("-") and words[0] not in ("-m", "-c"):
@@ -228,7 +252,7 @@ def run_command(wanted: Wanted, around: _Around, words: tuple[str, ...], python:
 )
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Leave the program after so long.")
 @click.option("--headless", is_flag=True, help="No screen: record until Ctrl-C.")
-@click.argument("pid", type=click.IntRange(min=1), required=False)
+@click.argument("pid", type=click.IntRange(min=1), required=False, shell_complete=_complete_pid)
 def attach_command(
     wanted: Wanted, around: _Around, pid: int | None, sample: bool, every: float, seconds: float | None
 ) -> int:
