@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import stat
+import struct
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -23,6 +25,7 @@ PROTOCOL: Final = 1
 SUFFIX: Final = "-ctl"
 LONGEST_PLACE: Final = 100
 """Bytes of a socket's path; the kernel takes 107, others 103."""
+_PEER: Final = struct.Struct("3i")
 LONGEST_LINE: Final = 64 << 10
 """Bytes of a message to the program."""
 LONGEST_REPLY: Final = 256 << 10
@@ -235,6 +238,14 @@ def runtime_folder() -> Path:
     return user / "unspool" if user.is_dir() else Path(tempfile.gettempdir(), f"runtime-{os.geteuid()}", "unspool")
 
 
+def is_peer_of(taken: socket.socket, users: Collection[int]) -> bool:
+    """Whether the other end of a connection runs for one of some users; where the system does not tell, the socket's mode has to do."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    _, uid, _ = _PEER.unpack(taken.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+    return uid in users
+
+
 def make_runtime_folder(folder: Path) -> None:
     """Make the folder for sockets that have no place beside their file.
 
@@ -270,6 +281,7 @@ __all__ = [
     "TravelRefused",
     "Waiting",
     "control_places",
+    "is_peer_of",
     "make_runtime_folder",
     "runtime_folder",
 ]

@@ -8,7 +8,6 @@ import selectors
 import signal
 import socket
 import stat
-import struct
 import threading
 import time
 from collections import deque
@@ -38,6 +37,7 @@ from unspool.control.channel import (
     bounded_texts,
     control_places,
     encode,
+    is_peer_of,
     make_runtime_folder,
     needed_for,
     read_message,
@@ -52,7 +52,6 @@ _PATIENCE_S: Final = 0.5
 _CLOSING_S: Final = 2.0
 _NO_PLACE: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EOPNOTSUPP, errno.ENOENT, errno.ENAMETOOLONG)
 """Why a folder takes no socket, though another one may."""
-_PEER: Final = struct.Struct("3i")
 _FAULTS: Final = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 """Signals that belong to the thread which caused them."""
 _SEND_FLAGS: Final = getattr(socket, "MSG_NOSIGNAL", 0)
@@ -257,7 +256,7 @@ class ControlServer:
             return
         taken.setblocking(False)
         peer = _Peer(taken)
-        if not _is_ours(taken):
+        if not is_peer_of(taken, (os.geteuid(), 0)):
             taken.close()
             return
         if len(self._peers) >= MOST_PEERS:
@@ -463,14 +462,6 @@ def _remove(place: Path, inode: tuple[int, int]) -> None:
         status = place.lstat()
         if (status.st_dev, status.st_ino) == inode:
             place.unlink()
-
-
-def _is_ours(taken: socket.socket) -> bool:
-    """Whether the peer runs for this user, or for root; where the system does not tell, the socket's mode has to do."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True
-    _, uid, _ = _PEER.unpack(taken.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
-    return uid in (os.geteuid(), 0)
 
 
 __all__ = ["MOST_OPEN", "MOST_PEERS", "ControlServer", "Request", "remove_left_behind"]

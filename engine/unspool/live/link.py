@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from unspool.control.channel import LONGEST_PLACE, make_runtime_folder, runtime_folder
+from unspool.control.channel import LONGEST_PLACE, is_peer_of, make_runtime_folder, runtime_folder
 from unspool.errors import StorageFailed, UnspoolError
 from unspool.files.leftovers import ScratchFolder
 from unspool.files.private import create_private
@@ -25,7 +25,6 @@ from unspool.model.values import Value
 _LONGEST_LINE: Final = 32 * 1024 * 1024
 """Bytes of one message."""
 _CHUNK: Final = 1 << 18
-_PEER: Final = struct.Struct("3i")
 _TRAVERSABLE: Final = 0o711
 """Mode of the socket's folder where the program is another user's: it can be entered, and its names are secret."""
 _ANSWERED_S: Final = 10.0
@@ -74,7 +73,7 @@ class AgentSocket:
         self.token = secrets.token_hex(16)
         self._user = os.geteuid() if user is None else user
         self._scratch: ScratchFolder | None = None
-        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self.place = self._new_place()
             self._listening.bind(os.fspath(self.place))
@@ -127,8 +126,7 @@ class AgentSocket:
         except (TimeoutError, OSError):
             return None
         connection.settimeout(None)
-        _, uid, _ = _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
-        if uid not in (self._user, os.geteuid()):
+        if not is_peer_of(connection, (self._user, os.geteuid())):
             connection.close()
             return None
         return connection
