@@ -74,6 +74,21 @@ def test_names_of_other_modules_and_attributes(tmp_path: Path, version: str) -> 
     assert states(tmp_path, "app:B", version=version)[0] == [{"k": [1]}, {"k": [1, 2]}]
 
 
+def test_a_library_is_looked_into_where_its_folder_is_named(tmp_path: Path) -> None:
+    library = tmp_path / "elsewhere"
+    library.mkdir()
+    (library / "store.py").write_text(
+        "class Store:\n    def __init__(self):\n        self.n = 0\n    def more(self):\n        self.n += 1\n"
+    )
+    app = tmp_path / "app"
+    app.mkdir()
+    source = f"import sys\nsys.path.append({str(library)!r})\nimport store\nX = store.Store()\nX.more()\nX.n = 7\n"
+    outside = record(app, source, watch=["X"])
+    assert [entry["place"] for entry in outside.entries] == ["app.py:4", "app.py:5", "app.py:6"]
+    inside = record(app, source, watch=["X"], prefix=[str(library)])
+    assert [entry["place"] for entry in inside.entries] == ["app.py:4", "store.py:5", "app.py:6"]
+
+
 @pytest.mark.parametrize("version", each_python())
 def test_several_roots_are_an_atom_each(tmp_path: Path, version: str) -> None:
     found, seen = states(tmp_path, "A", "B", version=version)

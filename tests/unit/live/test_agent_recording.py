@@ -130,3 +130,52 @@ for line in sys.stdin:
         wait_until(lambda: say("left").endswith(" None 1"), "the agent's thread ended")
     finally:
         host.close()
+
+
+def test_coming_and_going_many_times_leaves_nothing(tmp_path: Path) -> None:
+    source = """\
+import gc, os, sys
+BOX = {"n": 0, "items": [{"a": 0} for _ in range(50)]}
+def step():
+    BOX["n"] += 1
+    for item in BOX["items"]:
+        item["a"] += 1
+for line in sys.stdin:
+    if line.startswith("attach"):
+        exec(line.partition(" ")[2])
+    step()
+    gc.collect()
+    here = len(gc.get_objects()), len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+    print(*here, sys.monitoring.get_tool(3), sys.gettrace(), flush=True)
+"""
+    (tmp_path / "service.py").write_text(source)
+    process = subprocess.Popen(
+        [pythons()[monitored()[-1]], "service.py"],
+        cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def say(line: str) -> str:
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+        return process.stdout.readline().strip()
+
+    left: list[str] = []
+    try:
+        for _ in range(5):
+            host = Host(tmp_path)
+            try:
+                say("attach " + host.attach_line(watch=["BOX"]))
+                assert host.ask("detach")["ok"]
+                host.read()
+                assert host.seen.entries
+            finally:
+                host.close()
+            wait_until(lambda: say("left").endswith(" 1 None None"), "the agent's thread ended")
+            left.append(say("left"))
+    finally:
+        process.kill()
+        process.communicate()
+    # The first brings modules of the standard library.
+    assert len(set(left[1:])) == 1, left

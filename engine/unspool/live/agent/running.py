@@ -41,8 +41,8 @@ class Agent:
             HeldByAnother: another tool is in the way.
         """
         full = {**DEFAULTS, **config}
-        if not full["prefix"]:
-            full["prefix"] = [os.path.dirname(os.path.abspath(main_file)) if main_file else os.getcwd()]
+        own = os.path.dirname(os.path.abspath(main_file)) if main_file and not is_attached else os.getcwd()
+        full["prefix"] = [own, *full["prefix"]]
         self._is_attached = is_attached
         self.link = Link(str(full["socket"]), waits=full["behind"] == "wait")
         try:
