@@ -20,7 +20,7 @@ import pytest
 from support.listening import RawSocket, ReduxApp, Refusal, entries_of, length_of, listening
 from support.waiting import wait_until
 from unspool.errors import ConfigError
-from unspool.live.listen import Kept, Listener, Listening, connections
+from unspool.live.listen import Kept, Listener, Listening, connections, histories
 
 
 @pytest.fixture
@@ -247,6 +247,20 @@ def test_connections_and_stores_are_bounded(place: Listening, monkeypatch: pytes
     assert held[0].closing() == (1008, "an app may have 16 stores here")
     wait_until(lambda: not list(place.folder.glob("*-ctl")), "the end of its stores")
     assert len(list(place.folder.glob("*.unspool"))) == 16
+
+
+def test_names_that_never_end_fill_no_folder(place: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(histories, "_MOST_FILES", 3)
+    state: dict[str, Any] = {"stagedActionIds": [0], "actionsById": {}, "computedStates": [{"state": {}}]}
+    for number in range(6):
+        raw = RawSocket(place.port, "/socketcluster/")
+        data = {"type": "STATE", "instanceId": "i", "name": f"name{number}", "payload": json.dumps(state)}
+        raw.send_json({"event": "log", "data": data})
+        raw.send_json({"event": "login", "cid": 1})
+        raw.text()
+        raw.close()
+    wait_until(lambda: not list(place.folder.glob("*-ctl")), "the end of the stores")
+    assert len(list(place.folder.glob("*.unspool"))) == 3
 
 
 def test_what_means_nothing_is_left_out_counted_and_told(tmp_path: Path) -> None:

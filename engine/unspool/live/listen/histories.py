@@ -30,6 +30,8 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME: Final = 60
 _MOST_OF_ONE_NAME: Final = 99
 _MOST_OPEN: Final = 64
+_MOST_FILES: Final = 1_000
+"""Files that are recorded into in one run; names that never end would fill the folder."""
 _REMEMBERED_IDS: Final = 100_000
 _QUIET_S: Final = 10.0
 
@@ -230,6 +232,7 @@ class Histories:
         self._folder = folder
         self._kept = kept
         self._open: dict[Path, StoreHistory] = {}
+        self._used: set[Path] = set()
         self._quiet_until = 0.0
 
     @property
@@ -255,6 +258,10 @@ class Histories:
             path = self._folder / f"{stem}{f'-{number}' if number > 1 else ''}{SUFFIX}"
             if path in self._open:
                 continue
+            if path not in self._used and len(self._used) >= _MOST_FILES:
+                raise TooManyStores(
+                    f"{self._folder}: {_MOST_FILES:,} files were recorded into, and no more; start anew"
+                )
             try:
                 history = StoreHistory(shown, path, self._kept)
             except HistoryLocked:
@@ -263,6 +270,7 @@ class Histories:
                 self.tell(f"{error}; the store {shown!r} is recorded beside it")
                 continue
             self._open[path] = history
+            self._used.add(path)
             self.tell(f"{shown!r} is recorded into {path}")
             return history
         raise TooManyStores(
