@@ -27,7 +27,6 @@ from unspool.compression.states import (
     require_keys,
     require_state,
 )
-from unspool.history.delta_line import DeltaLine, Route
 from unspool.history.rebuild import SnapshotReconstructor
 from unspool.model.cache import BoundedCache
 from unspool.model.values import State, Value
@@ -117,7 +116,7 @@ class ChainCursor:
         self._values = state
 
 
-class ChainSegment(DeltaLine[Mapping[str, Value]]):
+class ChainSegment:
     """A base and the links after it; position n is the state after n links.
 
     Attributes:
@@ -158,35 +157,25 @@ class ChainSegment(DeltaLine[Mapping[str, Value]]):
         """See `StateLine`."""
         cache.put(self.first + at, state, size, prefetched=prefetched)
 
-    def look(self, cache: BoundedCache[Any, Any], at: int) -> tuple[bool, bool, float]:
-        """See `DeltaLine`; the base and the merged delta together are whole, and so is a link that holds its state."""
-        is_delta = 1 <= at <= len(self.links) and not self._is_merged(at) and not self.links[at - 1].is_full
-        return is_delta, (self.first + at) in cache, 1
-
-    def _is_merged(self, at: int) -> bool:
-        return self.merged is not None and at == self.merged_count
-
-    def at_hand(self, cache: BoundedCache[Any, Any], at: int) -> Mapping[str, Value] | None:
-        """See `DeltaLine`."""
-        return cache.peek(self.first + at)
-
-    def can_invert(self, at: int) -> bool:
-        """See `DeltaLine`; a link does not hold what it replaced."""
-        return False
-
-    def follow(self, route: Route, start: Mapping[str, Value] | None) -> Mapping[str, Value]:
-        """See `DeltaLine`."""
-        cursor = ChainCursor(self.base if start is None else start)
-        if start is None and route.start:
-            merged = self.merged if self._is_merged(route.start) else None
-            cursor.follow(self.links[route.start - 1] if merged is None else link_of_record(merged))
-        for at in route.deltas():
-            cursor.follow(self.links[at - 1])
-        return cursor.values()
-
-    def size(self, at: int, state: Mapping[str, Value]) -> int:
-        """See `DeltaLine`; values share what did not change, so only their number is bounded."""
-        return 0
+    def rebuild(self, cache: BoundedCache[Any, Any], at: int) -> tuple[Mapping[str, Value], int]:
+        """See `StateLine`; values share what did not change, so the number of kept states is bounded, not their bytes."""
+        start = 0
+        merged = self.merged
+        if merged is not None and at >= self.merged_count:
+            start = self.merged_count
+        nearest_full = (place for place in range(at - 1, start, -1) if self.links[place].is_full)
+        full = next(nearest_full, None)
+        before = cache.peek(self.first + at - 1) if full is None and at - start > 1 else None
+        cursor = ChainCursor(self.base if before is None else before)
+        if before is not None:
+            start = at - 1
+        elif full is not None:
+            start = full
+        elif merged is not None and start:
+            cursor.follow(link_of_record(merged))
+        for link in self.links[start:at]:
+            cursor.follow(link)
+        return cursor.values(), 0
 
     def walk(self) -> Iterator[Mapping[str, Value]]:
         """Give the state after each link."""

@@ -1,6 +1,6 @@
 """Lines whose deltas can be applied and inverted: the cheapest way to a state from any that is known.
 
-The document systems rebuild along these; a store's records have a line of their own (`unspool.history.rebuild`).
+Chains of snapshots and the history manager rebuild along these; a store's records have a line of their own (`unspool.history.rebuild`).
 """
 
 from __future__ import annotations
