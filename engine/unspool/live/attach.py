@@ -11,6 +11,7 @@ from typing import Final
 from unspool.live.host import Host
 from unspool.live.inject import Injection, NotInjected
 from unspool.live.processes import check, check_python, user_of, waits_in
+from unspool.live.sampling import line_of
 
 _REMOTE: Final = (3, 14)
 """The first version that brings a way in of its own."""
@@ -91,7 +92,8 @@ class Attachment:
             where = waits_in(self._pid)
             if looks >= _SAY_AFTER and where and where != said:
                 said = where
-                say(f"waiting: the main thread of {self._pid} is in {where}")
+                line = line_of(self._pid)
+                say(f"waiting: the main thread of {self._pid} is in {where}{f', {line}' if line else ''}")
         return True
 
     def leave(self, host: Host) -> None:

@@ -31,6 +31,7 @@ _LARGEST_DUMP: Final = 16 * 1024 * 1024
 _FAILURES: Final = 3
 """Looks in a row that may fail: a program changes while it is read."""
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
+_NO_VARIABLE: Final = ""
 _LIBRARIES: Final = ("site-packages", "dist-packages", "lib/python")
 
 
@@ -82,6 +83,15 @@ def look(program: str, pid: int, watch: Collection[str] = ()) -> tuple[dict[str,
                 str(frames[0].get("filename")), int(frames[0].get("line") or 0), str(frames[0].get("name"))
             )
     return state, caller
+
+
+def line_of(pid: int) -> str:
+    """Return the line of its own code that the main thread of a process is in, such as `svc.py:12`; "" where nobody can tell."""
+    try:
+        _, caller = look(py_spy(), pid, (_NO_VARIABLE,))
+    except (MissingExtra, NotInjected):
+        return ""
+    return "" if caller is None else f"{Path(caller.file).name}:{caller.line}"
 
 
 def sample(

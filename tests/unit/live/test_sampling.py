@@ -61,6 +61,11 @@ def test_functions_and_their_variables_are_told(
     assert worker.poll() is None
 
 
+def test_the_line_that_a_program_waits_in_is_told(program: str, worker: subprocess.Popen[bytes]) -> None:
+    assert sampling.line_of(worker.pid) == "worker.py:9"
+    assert sampling.line_of(2**30) == ""
+
+
 def test_what_is_the_same_at_the_next_look_is_no_entry(
     program: str, worker: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
