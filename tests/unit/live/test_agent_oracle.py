@@ -55,6 +55,20 @@ def test_entries_are_what_brute_force_sees(tmp_path: Path, seed: int, version: s
     assert named >= 0.8 * expected, (named, expected)
 
 
+@pytest.mark.parametrize("version", pythons())
+@pytest.mark.parametrize("seed", SEEDS)
+def test_without_exactness_entries_are_right_or_marked(tmp_path: Path, seed: int, version: str) -> None:
+    source = program(seed + 1)
+    expected = reference(tmp_path, pythons().get("3.11", pythons()[version]), source)
+    seen = record(tmp_path, source, version, name="program.py", watch=["ROOT"], stores=True)
+    known = {repr(state) for _, state in expected}
+    found = changes(seen)
+    for _, state, entry in found:
+        is_marked = any(entry.get(mark) for mark in ("unseen", "doubt", "merged", "capped", "cut"))
+        assert is_marked or repr(state) in known, (version, seed, entry["action"])
+    assert repr(found[-1][1]) == repr(expected[-1][1])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("version", pythons())
 def test_many_programs_are_what_brute_force_sees(tmp_path: Path, version: str) -> None:

@@ -430,7 +430,10 @@ class Monitoring:
                 return None
             if kind is FunctionType or kind is MethodType:
                 return self._on_python_call(code, offset, function)
-            if not session.exact:
+            if short_name(type(first)) in _LAZY:
+                # Its code runs when this reads it, whatever that changes.
+                session.doubt = True
+            elif not session.exact:
                 return self._monitoring.DISABLE
         except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
             session.fault(error)
@@ -500,8 +503,9 @@ class Monitoring:
             if node is None and target is not first:
                 target = first
                 node = session.node_of(first)
-            if function in _RUNNERS and session.exact:
-                if session.enter():
+            if function in _RUNNERS:
+                session.doubt = True
+                if session.exact and session.enter():
                     try:
                         place = session.where.places.of(code, _line_at(code, offset))
                         session.look_at_all(place, sys._getframe(1), is_seen=True)
