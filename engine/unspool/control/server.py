@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -138,18 +138,31 @@ class ControlServer:
         self._file = os.path.realpath(file)
         self._handle = handle
         self._instances = {instance.id: instance for instance in instances}
-        self._listening, self.place, self._inode = _listen(self._file)
-        self._woken, self._waker = socket.socketpair()
-        for end in (self._woken, self._waker):
-            end.setblocking(False)
         self._todo: deque[Callable[[], None]] = deque()
         self._peers: set[_Peer] = set()
         self._is_closing = False
         self._owner = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="unspool-control", daemon=True)
+        self._listening, self.place, self._inode = _listen(self._file)
+        with ExitStack() as undo:
+            undo.callback(_remove, self.place, self._inode)
+            undo.callback(self._listening.close)
+            try:
+                self._begin(undo)
+            except (OSError, RuntimeError) as error:
+                # No descriptor is left, or no thread.
+                raise ControlUnavailable(f"{self.place}: the control channel cannot be served ({error})") from None
+            undo.pop_all()
+
+    def _begin(self, undo: ExitStack) -> None:
+        self._woken, self._waker = socket.socketpair()
+        for end in (self._woken, self._waker):
+            undo.callback(end.close)
+            end.setblocking(False)
         self._selector = selectors.DefaultSelector()
+        undo.callback(self._selector.close)
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
         self._selector.register(self._woken, selectors.EVENT_READ, self._drain_wakes)
-        self._thread = threading.Thread(target=self._run, name="unspool-control", daemon=True)
         self._thread.start()
 
     @property
@@ -388,7 +401,11 @@ class _Peer:
 def _listen(file: str) -> tuple[socket.socket, Path, tuple[int, int]]:
     """Open the socket of a recording in the first place that takes it; return it with its place and its inode."""
     refusal: OSError | None = None
-    for place in control_places(file):
+    try:
+        places = control_places(file)
+    except OSError as error:
+        raise ControlUnavailable(f"{file}: no place for a control socket ({error})") from None
+    for place in places:
         try:
             if not place.name.endswith(SUFFIX):
                 make_runtime_folder(place.parent)
@@ -451,9 +468,10 @@ def _remove_stale(place: Path) -> None:
 
 def remove_left_behind(file: str | os.PathLike[str]) -> None:
     """Remove the control sockets of a recording that killed programs left; one that is served stays."""
-    for place in control_places(file):
-        with suppress(OSError, ControlUnavailable):
-            _remove_stale(place)
+    with suppress(OSError):
+        for place in control_places(file):
+            with suppress(OSError, ControlUnavailable):
+                _remove_stale(place)
 
 
 def _remove(place: Path, inode: tuple[int, int]) -> None:

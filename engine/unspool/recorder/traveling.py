@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from unspool.control.channel import Back, ControlUnavailable, Instance, Jump, Look, Pause, Resume
+from unspool.control.channel import Back, Instance, Jump, Look, Pause, Resume
 from unspool.control.server import ControlServer, Request
 from unspool.errors import UnspoolError
 from unspool.model.encoding import REFERENCE
@@ -101,11 +101,7 @@ class Travel:
         self._traveling: int | None = None
         self._instance = Instance(_ID, _program_name(), _CAN)
         self._came_from: int | None = None
-        try:
-            self._server = ControlServer(file, [self._instance], self._handle)
-        except RuntimeError as error:
-            # No thread can be started.
-            raise ControlUnavailable(f"{os.fspath(file)}: the control channel cannot be served ({error})") from None
+        self._server = ControlServer(file, [self._instance], self._handle)
         server = self._server
         self._recorder = weakref.ref(recorder, lambda _: server.close())
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import os
 import queue
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -531,6 +534,30 @@ os.kill(os.getpid(), signal.SIGKILL)
         with recorder:
             assert recorder.record({"a": 1}) == 0
             assert recorder.poll() is None
+
+    @pytest.mark.parametrize(
+        ("owner", "name", "error"),
+        [
+            (socket, "socketpair", OSError(errno.EMFILE, "Too many open files")),
+            (threading.Thread, "start", RuntimeError("can't start new thread")),
+            (tempfile, "gettempdir", FileNotFoundError("no usable temporary directory")),
+        ],
+    )
+    def test_where_the_machine_refuses_what_a_channel_needs_the_app_is_recorded_all_the_same(
+        self, file: Path, owner: Any, name: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*given: object) -> None:
+            raise error
+
+        monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+        with monkeypatch.context() as patched, warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            patched.setattr(owner, name, refuse)
+            recorder = Recorder(file, on_travel=print)
+        assert {warning.category for warning in told} <= {TravelUnavailable}
+        assert recorder.record({"a": 1}) == 0
+        recorder.close()
+        assert [path.name for path in file.parent.iterdir()] == [file.name]
 
     def test_a_forked_child_leaves_the_channel_to_its_parent(self, game: Game, file: Path) -> None:
         child = os.fork()
