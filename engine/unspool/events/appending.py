@@ -11,7 +11,6 @@ from unspool.errors import UnsupportedValue
 from unspool.events.canonical import MAX_EXACT_INTEGER, PROTO_KEY, join_surrogates, plain_json
 from unspool.events.database import Database, place_of
 from unspool.events.errors import DatabaseError, IntegrityViolation, InvalidEvent, StorageFull
-from unspool.events.json_text import parse_json
 from unspool.events.moments import Moment, moment
 from unspool.events.records import Event, EventDraft, EventType
 from unspool.events.rows import (
@@ -26,6 +25,7 @@ from unspool.events.rows import (
     sealed,
     used_bytes,
 )
+from unspool.model.json_exact import parse_doubles
 from unspool.model.keys import Path, format_path
 from unspool.model.values import Value
 
@@ -315,7 +315,7 @@ def _next_event(draft: EventDraft, last: Event | None, event_id: str) -> Event:
     if not isinstance(event_id, str) or not event_id:
         raise InvalidEvent(f"the id generator made {event_id!r}; an id is text that is not empty", field="id")
     try:
-        payload = parse_json(plain_json(draft.payload))
+        payload = parse_doubles(plain_json(draft.payload))
     except UnsupportedValue as error:
         raise InvalidEvent(f"payload: {error}", field="payload") from error
     return sealed(

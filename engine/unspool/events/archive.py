@@ -17,12 +17,12 @@ from unspool.events.appending import checked_end, event_json, find_space, insert
 from unspool.events.canonical import plain_json
 from unspool.events.database import Database, place_of
 from unspool.events.errors import ImportFailed, IntegrityViolation, InvalidEvent, InvalidQuery
-from unspool.events.json_text import parse_json
 from unspool.events.moments import moment
 from unspool.events.queries import events_after, query_moment
 from unspool.events.records import Event, EventType, ImportReport
 from unspool.events.rows import JsonColumn, broken_link
 from unspool.events.snapshots import CHUNK_EVENTS
+from unspool.model.json_exact import parse_doubles
 from unspool.model.values import Value
 
 MAGIC: Final = b"RBLOG"
@@ -76,7 +76,7 @@ def unpack_archive(
     """
     body = archive_body(data, name=name, max_bytes=max_bytes)
     try:
-        raw = parse_json(body.decode())
+        raw = parse_doubles(body.decode())
     except ValueError as error:
         raise ImportFailed(f"{name}: its body is {error}; export it again") from error
     if not isinstance(raw, list):

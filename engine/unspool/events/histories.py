@@ -9,7 +9,6 @@ from pathlib import Path
 from unspool.events.appending import find_space
 from unspool.events.archive import DEFAULT_MAX_BYTES, unpack_archive
 from unspool.events.errors import InvalidEvent, InvalidQuery
-from unspool.events.json_text import parse_json_container
 from unspool.events.log import EventLog, read_archive
 from unspool.events.moments import Moment, moment
 from unspool.events.queries import events_after
@@ -17,6 +16,7 @@ from unspool.events.records import Event, EventType
 from unspool.events.replay import SOURCE_KEY, SourceForm, SourceState, evolved_state, genesis_state
 from unspool.events.snapshots import CHUNK_EVENTS
 from unspool.events.source_states import SOURCE_TYPES, find_state, fork_origin
+from unspool.model.json_exact import container_of_doubles
 from unspool.model.values import State, Value
 
 _SHOWN_PATHS = 3
@@ -130,7 +130,7 @@ def shown_state(event: Event, source: SourceState | None) -> State:
     """Return what a space looks like after an event: its source if it has one, else the event's payload."""
     if source is None:
         return dict(event.payload)
-    document: Value = parse_json_container(source.text) if source.form is SourceForm.DOCUMENT else None
+    document: Value = container_of_doubles(source.text) if source.form is SourceForm.DOCUMENT else None
     return document if isinstance(document, dict) else {SOURCE_KEY: source.text}
 
 

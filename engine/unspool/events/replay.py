@@ -21,8 +21,8 @@ from typing import Any, Final, Literal, NoReturn
 from unspool.events.canonical import canonical_json, canonical_parsed, plain_json, sha256_hex
 from unspool.events.diff_types import AstDiffOperation, DiffOperationType, operations_of
 from unspool.events.errors import InvalidEvent
-from unspool.events.json_text import parse_json, parse_json_container
 from unspool.events.records import Event
+from unspool.model.json_exact import container_of_doubles, parse_doubles
 from unspool.model.values import Value
 
 
@@ -127,7 +127,7 @@ def apply_as_original(tree: dict[str, Value], operations: Sequence[AstDiffOperat
 
 def own_copy(value: Value) -> Value:
     """Copy a JSON value, so that a change of the tree does not reach the operation it came from."""
-    return value if value is None or isinstance(value, str | int | float) else parse_json(plain_json(value))
+    return value if value is None or isinstance(value, str | int | float) else parse_doubles(plain_json(value))
 
 
 def _walk(tree: Value, steps: Sequence[str], operation: AstDiffOperation, index: int) -> Any:
@@ -235,7 +235,7 @@ def genesis_state(event: Event) -> SourceState:
         raise InvalidEvent(
             f"{_place(event)}: its sourceHash is {declared}, its source's {actual}", field="sourceHash"
         )
-    form = SourceForm.TEXT if parse_json_container(source) is None else SourceForm.DOCUMENT
+    form = SourceForm.TEXT if container_of_doubles(source) is None else SourceForm.DOCUMENT
     return SourceState(source, form, declared, 0, event.sequence_number)
 
 
@@ -285,13 +285,13 @@ def changed(
 
 def source_hash(text: str) -> str:
     """Hash a source as a diff event declares it: over the canonical form of its model."""
-    container = parse_json_container(text)
+    container = container_of_doubles(text)
     return _text_hash(text) if container is None else model_hash(container)
 
 
 def state_hash(state: SourceState) -> str:
     """Hash the model of a state."""
-    return _text_hash(state.text) if state.form is SourceForm.TEXT else model_hash(parse_json(state.text))
+    return _text_hash(state.text) if state.form is SourceForm.TEXT else model_hash(parse_doubles(state.text))
 
 
 def model_hash(model: Value) -> str:
@@ -306,14 +306,14 @@ def _text_hash(text: str) -> str:
 
 def model_of(state: SourceState) -> Value:
     """Build the model of a state, free to be changed."""
-    return parse_json(state.text) if state.form is SourceForm.DOCUMENT else {SOURCE_KEY: state.text}
+    return parse_doubles(state.text) if state.form is SourceForm.DOCUMENT else {SOURCE_KEY: state.text}
 
 
 def _changed_text(
     state: SourceState, operations: tuple[AstDiffOperation, ...], declared: str
 ) -> tuple[str, SourceForm]:
     text = apply_text_operations(state.text, operations)
-    container = parse_json_container(text)
+    container = container_of_doubles(text)
     if container is not None and model_hash(container) == declared:
         return text, SourceForm.DOCUMENT
     wrapped = _text_hash(text)
@@ -352,7 +352,7 @@ def _spread(state: SourceState) -> dict[str, Value]:
     if state.form is SourceForm.TEXT and state.diffs:
         return {SOURCE_KEY: state.text}
     try:
-        value = parse_json(state.text)
+        value = parse_doubles(state.text)
     except ValueError:
         return {SOURCE_KEY: state.text}
     if isinstance(value, dict):

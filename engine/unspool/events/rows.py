@@ -14,9 +14,9 @@ import zstandard
 from unspool.events.canonical import PROTO_KEY, canonical_json, has_lone_surrogate, join_surrogates, sha256_hex
 from unspool.events.database import PAYLOAD_WORDS, Database, place_of
 from unspool.events.errors import DatabaseError
-from unspool.events.json_text import parse_json
 from unspool.events.moments import moment
 from unspool.events.records import BrokenLink, Event, EventType, SpaceStorage, StorageReport
+from unspool.model.json_exact import parse_doubles
 from unspool.model.values import Value
 
 GAP: Final = "an event is missing or out of order"
@@ -234,7 +234,7 @@ class JsonColumn:
             DatabaseError: the column is damaged; the message names `place`.
         """
         try:
-            return parse_json(packed if isinstance(packed, str) else self._text(packed))
+            return parse_doubles(packed if isinstance(packed, str) else self._text(packed))
         except (zstandard.ZstdError, ValueError, TypeError, MemoryError) as error:
             raise _damaged(place, error) from error
 

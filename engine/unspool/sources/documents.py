@@ -19,11 +19,11 @@ from typing import Any, Final
 import msgpack
 
 from unspool.errors import MissingExtra
+from unspool.model import json_exact
+from unspool.model.json_exact import BrokenText, Parsed, TooMuch, exact_float, integer_of, plain_json
 from unspool.model.limits import DEFAULT_LIMITS, Limits, msgpack_holds_more_than
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import Value
-from unspool.sources import json_exact
-from unspool.sources.json_exact import BrokenText, Parsed, TooMuch, exact_float, integer_of, plain_json
 from unspool.sources.marker_walk import unfolded_size
 
 _DELIMITERS: Final = ",;\t|"

@@ -11,6 +11,7 @@ from typing import Final
 from unspool.errors import UnreadableSource
 from unspool.history.verdict import ChainFault
 from unspool.model.entries import NO_META
+from unspool.model.json_exact import BrokenText, Parsed, parse
 from unspool.model.keys import Path as ValuePath
 from unspool.model.keys import format_path
 from unspool.model.limits import DEFAULT_LIMITS, Limits
@@ -18,7 +19,6 @@ from unspool.model.progress import Cancelled
 from unspool.model.values import MISSING, Value
 from unspool.sources.chains import Chains, SeqOf, examine_records
 from unspool.sources.entries import TIME_FROM_FILE, Findings, Interpreter, Progress, SourceEntry, UnusableRecord
-from unspool.sources.json_exact import BrokenText, Parsed, parse
 from unspool.sources.tailing import TailedFile, TailedLine
 from unspool.sources.timestamps import PLAUSIBLE_NS, to_ns
 

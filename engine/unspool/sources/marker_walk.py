@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from unspool.model.json_exact import BrokenText, TooMuch
 from unspool.model.limits import Limits
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import Value
-from unspool.sources.json_exact import BrokenText, TooMuch
 
 _SPECIAL: Final = (set, frozenset, tuple)
 

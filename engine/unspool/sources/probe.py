@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import LimitExceeded, MissingExtra, UnreadableSource
+from unspool.model.json_exact import BrokenText, TooMuch, parse
 from unspool.model.limits import Limits, in_force
 from unspool.model.values import MISSING, Value
 from unspool.sources.bytestream import CutShort, is_plain, open_bytes, read_whole, unreadable
 from unspool.sources.documents import SUFFIXES, kind_of, looks_like_lines, parse_document, suffix_of
 from unspool.sources.entries import Findings
-from unspool.sources.json_exact import BrokenText, TooMuch, parse
 from unspool.sources.lines import is_spread
 from unspool.sources.tailing import TailedFile
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from unspool.errors import UnreadableSource
+from unspool.model.json_exact import BrokenText, parse
 from unspool.model.json_text import to_json
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, Value
 from unspool.snapshots.snapshot import AnySnapshot, snapshot_from_dict
 from unspool.sources.entries import UnusableRecord
-from unspool.sources.json_exact import BrokenText, parse
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ from unspool.events import (
     sha256_hex,
     unpack_archive,
 )
-from unspool.events.json_text import parse_json
+from unspool.model.json_exact import parse_doubles
 
 RawEvent = dict[str, Any]
 
@@ -182,7 +182,7 @@ def test_e74_export_after_import_has_the_same_body(name: str) -> None:
 )
 def test_e74_any_payload_survives_the_way_out_and_in(payload: dict[str, Any]) -> None:
     payload = {key: value for key, value in payload.items() if key != "__proto__" and canonical_json(value) != "null"}
-    payload = parse_json(plain_json(payload))
+    payload = parse_doubles(plain_json(payload))
     with EventLog(":memory:") as source, EventLog(":memory:") as copy:
         source.write_event("state_changed", "s", at(0), payload)
         data = source.export_archive("s")

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from support.examples import examples
 from support.foreign_sources import WRITTEN, states_of
+from unspool.model.json_exact import BrokenText
 from unspool.model.limits import DEFAULT_LIMITS
 from unspool.sources.documents import (
     COMPRESSED_SUFFIXES,
@@ -29,7 +30,6 @@ from unspool.sources.documents import (
     kind_of,
     parse_document,
 )
-from unspool.sources.json_exact import BrokenText
 from unspool.sources.registry import FORMATS
 
 ROOT = Path(__file__).parents[3]

@@ -10,8 +10,8 @@ import pytest
 
 from unspool import History, open_history
 from unspool.errors import UnreadableSource
+from unspool.model.json_exact import parse
 from unspool.model.tags import Tagged, Unrepresentable
-from unspool.sources.json_exact import parse
 from unspool.sources.probe import Probe
 from unspool.sources.registry import FORMATS, detect
 

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from support.examples import examples
 from unspool import Recorder
+from unspool.model import json_exact
 from unspool.model.encoding import encode
+from unspool.model.json_exact import BrokenText, Parsed, parse
 from unspool.model.limits import DEFAULT_LIMITS
 from unspool.model.values import strict_equal
 from unspool.recorder.layout import EncodedState
-from unspool.sources import json_exact
 from unspool.sources.formats.rewritten import EncodedStates, SavesReader
-from unspool.sources.json_exact import BrokenText, Parsed, parse
 from unspool.store.memory import MemoryStore
 
 SCALARS = (

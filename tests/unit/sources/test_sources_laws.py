@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from support.examples import examples
 from support.values import json_values
 from unspool.delta.json_patch import state_patch
+from unspool.model import json_exact
+from unspool.model.json_exact import BrokenText
 from unspool.model.limits import Limits
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import json_equal, strict_equal
-from unspool.sources import json_exact
 from unspool.sources.documents import kind_of
 from unspool.sources.entries import UnusableRecord
 from unspool.sources.formats.nexus import revive_typed
 from unspool.sources.formats.patches import apply_operation
 from unspool.sources.formats.redux import revive
-from unspool.sources.json_exact import BrokenText
 from unspool.sources.natural_order import natural_key
 from unspool.sources.timestamps import to_ns
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from support.git_repo import Repo
 from unspool import open_history
+from unspool.model.json_exact import BrokenText, TooMuch
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.query.blame import blame
 from unspool.sources.documents import parse_table
-from unspool.sources.json_exact import BrokenText, TooMuch
 
 
 def read(text: str) -> list[dict[str, Any]]:

@@ -16,10 +16,10 @@ from support.foreign_sources import standard_input
 from support.git_repo import Repo
 from support.values import json_states
 from unspool import open_history
+from unspool.model.json_exact import BrokenText
 from unspool.sources.documents import parse_document
 from unspool.sources.entries import Reading
 from unspool.sources.foreign import open_foreign
-from unspool.sources.json_exact import BrokenText
 
 OBJECTS: list[dict[str, Any]] = [
     {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one", "labels": {}}, "data": {"text": 'a {"b": [', "n": n}}

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unspool import open_history
+from unspool.model.json_exact import exact_float, parse
 from unspool.model.values import strict_equal
-from unspool.sources.json_exact import exact_float, parse
 from unspool.sources.timestamps import find_time, iso_time, to_ns
 from unspool_tui.cli import run
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from support.git_repo import Repo
 from support.values import json_states
 from unspool import open_history
+from unspool.model.json_exact import BrokenText
 from unspool.model.limits import DEFAULT_LIMITS
 from unspool.model.values import strict_equal
 from unspool.sources import documents
 from unspool.sources.documents import parse_yaml
-from unspool.sources.json_exact import BrokenText
 
 ruamel = pytest.importorskip("ruamel.yaml")
 yaml = pytest.importorskip("yaml")

@@ -11,11 +11,11 @@ from unspool.errors import ConfigError
 from unspool.events.canonical import canonical_parsed, plain_json
 from unspool.events.diff_types import AstDiffOperation, DiffOperationType, ScopeMetadata, operations_of
 from unspool.events.errors import InvalidEvent
-from unspool.events.json_text import parse_json, parse_json_container
 from unspool.events.replay import apply_operations, apply_text_operations, split_path
 from unspool.events.syntax.edits import Edit, TextEdit, split_lines, text_hunks, tree_edits
 from unspool.events.syntax.python_tree import python_tree
 from unspool.events.syntax.tree import JSON, PYTHON, TEXT, SourceNode, SourceTree, count_nodes, json_tree
+from unspool.model.json_exact import container_of_doubles, parse_doubles
 from unspool.model.values import MISSING, Value
 
 
@@ -147,7 +147,7 @@ def apply_ast_diff(old_source: str, operations: Iterable[AstDiffOperation | Mapp
     checked = operations_of(listed)
     if checked[0].at is not None:
         return apply_text_operations(old_source, checked)
-    model = parse_json_container(old_source)
+    model = container_of_doubles(old_source)
     if model is None:
         model = {"source": old_source}
         apply_operations(model, checked)
@@ -234,6 +234,6 @@ def _slices(path: str, kind: DiffOperationType, at: int, cut: str, put: str) -> 
 
 
 def _values(old: SourceTree, new: SourceTree, edit: Edit) -> tuple[Value, Value]:
-    before = MISSING if edit.old is None else parse_json(old.text[edit.old.body : edit.old.end])
-    after = MISSING if edit.new is None else parse_json(new.text[edit.new.body : edit.new.end])
+    before = MISSING if edit.old is None else parse_doubles(old.text[edit.old.body : edit.old.end])
+    after = MISSING if edit.new is None else parse_doubles(new.text[edit.new.body : edit.new.end])
     return before, after

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from unspool.events.json_text import parse_json_container
 from unspool.events.replay import join_path
+from unspool.model.json_exact import container_of_doubles
 
 PYTHON: Final = "python"
 JSON: Final = "json"
@@ -97,7 +97,7 @@ class _Open:
 
 def json_tree(text: str) -> SourceTree | None:
     """Cut a JSON object or list into its values; None where the text is no such document, or names a key twice."""
-    if parse_json_container(text) is None:
+    if container_of_doubles(text) is None:
         return None
     stack: list[_Open] = []
     root: SourceNode | None = None

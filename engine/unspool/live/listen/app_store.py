@@ -25,12 +25,12 @@ from unspool.control import (
 )
 from unspool.errors import ConfigError, UnspoolError
 from unspool.live.listen.histories import Histories, StoreHistory
+from unspool.model.json_exact import BrokenText, parse_javascript
 from unspool.model.json_text import to_json
 from unspool.model.values import Value, strict_equal
 from unspool.sources.entries import as_state
 from unspool.sources.exports.redux import to_jsan
 from unspool.sources.formats.redux import JSAN, SERIALIZED_TYPE, revive
-from unspool.sources.json_exact import BrokenText, parse_javascript
 
 Can = Literal["jump", "look", "skip", "pause", "resume", "dispatch"]
 _ANSWER_S: Final = 9.0

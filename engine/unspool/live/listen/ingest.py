@@ -10,11 +10,11 @@ from unspool.live.listen.app_store import Unusable
 from unspool.live.listen.connections import MOST_MESSAGE_BYTES, Held, Response, told
 from unspool.live.listen.gate import Refused
 from unspool.live.listen.histories import Histories, StoreHistory
+from unspool.model.json_exact import BrokenText, parse
 from unspool.model.values import Value
 from unspool.sources.entries import UnusableRecord
 from unspool.sources.formats.patches import PatchedDocument, operations_of
 from unspool.sources.formats.states import action_label
-from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.timestamps import to_ns
 
 PREFIX: Final = "/v1/"

@@ -11,9 +11,9 @@ from unspool.live.listen.connections import WebSocketLink
 from unspool.live.listen.gate import Refused
 from unspool.live.listen.histories import Histories
 from unspool.live.listen.redux_store import KnownActions, ReduxStore
+from unspool.model.json_exact import BrokenText, parse_javascript
 from unspool.model.json_text import to_json
 from unspool.model.values import Value
-from unspool.sources.json_exact import BrokenText, parse_javascript
 
 PATH: Final = "/socketcluster/"
 _PINGS: Final = (b"", b"#1", b"#2")

@@ -12,6 +12,7 @@ from typing import Final
 
 from unspool.errors import UnreadableSource
 from unspool.history.verdict import ChainFault
+from unspool.model.json_exact import BrokenText
 from unspool.model.progress import Cancelled
 from unspool.model.values import Value
 from unspool.sources.chains import SeqOf
@@ -27,7 +28,6 @@ from unspool.sources.formats.langgraph_timeline import (
     stored_values,
     written_names,
 )
-from unspool.sources.json_exact import BrokenText
 from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.sqlite_files import (
     TEXT,

@@ -9,6 +9,7 @@ from typing import Final
 
 from unspool.errors import ConfigError, UnreadableSource
 from unspool.history.verdict import ChainFault
+from unspool.model.json_exact import BrokenText, parse
 from unspool.model.progress import Cancelled
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import MISSING, Value
@@ -32,7 +33,6 @@ from unspool.sources.formats.langgraph_timeline import (
     selection,
     stored_values,
 )
-from unspool.sources.json_exact import BrokenText, parse
 from unspool.store.postgres.connection import ServerConnection, Target, parse_target
 from unspool.store.postgres.reading import Pulse
 from unspool.store.postgres.tables import has_tables

@@ -14,10 +14,10 @@ import msgpack
 
 from unspool.errors import ConfigError
 from unspool.model.entries import NO_META
+from unspool.model.json_exact import BrokenText, parse
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, State, Value
 from unspool.sources.entries import TIME_FROM_FILE, Known, SourceEntry, UnusableRecord, with_others
-from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.timestamps import to_ns
 
 _CONSTRUCTED: Final = range(6)

@@ -13,6 +13,7 @@ from unspool.codec.strategies import DEFAULT_MAX_DELTAS
 from unspool.errors import UnreadableSource
 from unspool.history.verdict import ChainFault
 from unspool.model.entries import NO_META
+from unspool.model.json_exact import BrokenText
 from unspool.model.limits import Limits, in_force
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, State, Value, json_equal
@@ -27,7 +28,6 @@ from unspool.sources.entries import (
     as_state,
     fits,
 )
-from unspool.sources.json_exact import BrokenText
 from unspool.sources.lines import ItemsReader, LinesReader, beside
 from unspool.sources.marker_walk import CopiedContainer, Leaf, Reference, plain_frame, revive_with
 from unspool.sources.probe import Probe, SourceShape

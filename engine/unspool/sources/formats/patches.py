@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from unspool.model.entries import NO_META
+from unspool.model.json_exact import TooMuch
 from unspool.model.keys import format_path
 from unspool.model.limits import Limits, in_force
 from unspool.model.values import Value, json_equal
@@ -24,7 +25,6 @@ from unspool.sources.entries import (
     with_others,
 )
 from unspool.sources.formats.states import ACTION_KEYS, NOTE, action_label, is_envelope, state_of
-from unspool.sources.json_exact import TooMuch
 from unspool.sources.lines import ItemsReader, LinesReader
 from unspool.sources.marker_walk import NOTHING, Size, unfolded_size
 from unspool.sources.probe import Probe, SourceShape

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from unspool.errors import UnreadableSource
 from unspool.model.entries import CALLER, NO_META, SourceLine
+from unspool.model.json_exact import BrokenText, parse
 from unspool.model.limits import Limits, in_force
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import State, Value, strict_equal
@@ -28,7 +29,6 @@ from unspool.sources.entries import (
     with_others,
 )
 from unspool.sources.formats.states import action_label
-from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.lines import ItemsReader, LinesReader
 from unspool.sources.marker_walk import DROP, CopiedContainer, Leaf, Reference, plain_frame, revive_with
 from unspool.sources.probe import Probe, SourceShape

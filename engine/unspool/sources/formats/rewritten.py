@@ -19,15 +19,7 @@ from typing import Final
 from unspool.errors import LimitExceeded, UnreadableSource
 from unspool.model.encoded import header_size
 from unspool.model.encoding import encode
-from unspool.model.limits import DEFAULT_LIMITS, Limits
-from unspool.model.tags import array_header, map_header
-from unspool.model.values import MISSING, Value, strict_equal
-from unspool.recorder.layout import EncodedState, StateLayout
-from unspool.sources.bytestream import CutShort, read_whole
-from unspool.sources.documents import kind_named, kind_of, parse_document
-from unspool.sources.entries import Findings, Progress, Reader, SourceEntry
-from unspool.sources.formats.states import DocumentRecords, document_entry
-from unspool.sources.json_exact import (
+from unspool.model.json_exact import (
     BrokenText,
     Odd,
     OpenedContainer,
@@ -38,6 +30,14 @@ from unspool.sources.json_exact import (
     parts_of,
     values_of,
 )
+from unspool.model.limits import DEFAULT_LIMITS, Limits
+from unspool.model.tags import array_header, map_header
+from unspool.model.values import MISSING, Value, strict_equal
+from unspool.recorder.layout import EncodedState, StateLayout
+from unspool.sources.bytestream import CutShort, read_whole
+from unspool.sources.documents import kind_named, kind_of, parse_document
+from unspool.sources.entries import Findings, Progress, Reader, SourceEntry
+from unspool.sources.formats.states import DocumentRecords, document_entry
 from unspool.sources.lines import ItemsReader
 from unspool.sources.probe import Probe, SourceShape
 

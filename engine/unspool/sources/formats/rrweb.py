@@ -11,10 +11,10 @@ from typing import Final
 
 from unspool.codec.binary_patch import GZIP_MAGIC
 from unspool.model.entries import NO_META
+from unspool.model.json_exact import BrokenText, parse
 from unspool.model.limits import in_force
 from unspool.model.values import State, Value
 from unspool.sources.entries import SCALAR, TIME_FROM_FILE, Known, Reader, SourceEntry, UnusableRecord, with_others
-from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.lines import ItemsReader, LinesReader, beside
 from unspool.sources.probe import SAMPLED_LINES, Probe, SourceShape
 from unspool.sources.timestamps import to_ns

@@ -10,10 +10,10 @@ from typing import Final
 
 from unspool.errors import UnreadableSource
 from unspool.model.entries import NO_META
+from unspool.model.json_exact import BrokenText, parse
 from unspool.model.values import Value
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord
 from unspool.sources.formats.event_lines import EVENT_ATOM
-from unspool.sources.json_exact import BrokenText, parse
 from unspool.sources.lines import ItemsReader, LinesReader, beside
 from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.timestamps import find_time

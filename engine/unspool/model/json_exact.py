@@ -1,4 +1,4 @@
-"""JSON read exactly: integers of any size, 62.0 apart from 62, any depth, repeated keys noticed.
+"""JSON read exactly: integers of any size, 62.0 apart from 62, any depth, repeated keys noticed; or as JavaScript reads it.
 
 msgspec reads nearly everything. What it refuses or hides takes a slower road: the standard library for NaN,
 lone surrogates, numbers beyond a double and repeated keys; an iterative parser for depth.
@@ -15,7 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -56,10 +56,8 @@ _WORDS: Final = {
     "true": True,
     "false": False,
     "null": None,
-    "NaN": math.nan,
-    "Infinity": math.inf,
-    "-Infinity": -math.inf,
 }
+_CONSTANTS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
                  (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
 
@@ -108,7 +106,7 @@ def parse(data: bytes, limits: Limits | None = None) -> Parsed:
     try:
         return Parsed(_in_parts(data) if is_in_parts(data) else values_of(data))
     except Odd:
-        return _parse_carefully(_decode(data), limits)
+        return _parse_carefully(_decode(data), _exact_numbers(limits))
 
 
 def parse_javascript(data: bytes, limits: Limits | None = None) -> Value:
@@ -127,7 +125,32 @@ def parse_javascript(data: bytes, limits: Limits | None = None) -> Value:
     try:
         return _fast(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _parse_carefully(_decode(data), limits).value
+        return _parse_carefully(_decode(data), _exact_numbers(limits)).value
+
+
+def parse_doubles(text: str) -> Value:
+    """Read JSON as JavaScript does: every number is the double that it stands for, and nothing goes beyond the standard.
+
+    Integers beyond 2^53 come back as the integer that their double is; what overflows as infinity.
+
+    Raises:
+        BrokenText: the text is no JSON; the message says where.
+        TooMuch: it holds more than the limits of the process allow.
+    """
+    limits = in_force()
+    if found := json_holds_more_than(text.encode("utf-8", "surrogatepass"), limits.nodes):
+        raise TooMuch(f"too much: it holds about {found:,} values and keys; {limits.told('nodes')}")
+    return _parse_carefully(text, _double_numbers(limits)).value
+
+
+def container_of_doubles(text: str) -> Value | None:
+    """Read text that is a JSON object or list as `parse_doubles` does; None where it is anything else."""
+    if text.lstrip(" \t\n\r")[:1] not in {"{", "["}:
+        return None
+    try:
+        return parse_doubles(text)
+    except BrokenText:
+        return None
 
 
 class Odd(Exception):
@@ -368,14 +391,49 @@ def integer_of(text: str, limits: Limits) -> int:
     return int(text) if len(text) <= _PLAIN_DIGITS else int(decimal.Decimal(text))
 
 
-def _parse_carefully(text: str, limits: Limits) -> Parsed:
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """How numbers, and words that only JavaScript knows, become values, and whether repeated keys are looked for."""
+
+    limits: Limits
+    integer: Callable[[str], Value]
+    real: Callable[[str], Value]
+    constant: Callable[[str], Value]
+    looks_for_repeated: bool
+
+
+def _exact_numbers(limits: Limits) -> _Numbers:
+    return _Numbers(limits, lambda digits: integer_of(digits, limits), exact_float, _CONSTANTS.__getitem__, True)
+
+
+def _double_numbers(limits: Limits) -> _Numbers:
+    return _Numbers(limits, _double_integer, float, _refuse_constant, False)
+
+
+def _double_integer(digits: str) -> Value:
+    if len(digits) <= _SAFE_DIGITS:
+        return int(digits)
+    double = float(digits)
+    return int(double) if math.isfinite(double) else double
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise BrokenText(f"{word} is not JSON; write null or text")
+
+
+_SAFE_DIGITS: Final = 15
+"""Integers of so many digits are exact doubles."""
+
+
+def _parse_carefully(text: str, numbers: _Numbers) -> Parsed:
     builder = _Builder()
     try:
         value = json.loads(
             text,
-            parse_float=exact_float,
-            parse_int=lambda digits: integer_of(digits, limits),
-            object_pairs_hook=builder.object_of,
+            parse_float=numbers.real,
+            parse_int=numbers.integer,
+            parse_constant=numbers.constant,
+            object_pairs_hook=builder.object_of if numbers.looks_for_repeated else None,
             strict=True,
         )
     except json.JSONDecodeError as error:
@@ -384,7 +442,7 @@ def _parse_carefully(text: str, limits: Limits) -> Parsed:
             f"{error.msg} at line {error.lineno} column {error.colno}", error.pos, is_cut_short=is_cut_short
         ) from None
     except RecursionError:
-        return _DeepParser(text, limits).parse()
+        return _DeepParser(text, numbers).parse()
     return Parsed(value, builder.repeated)
 
 
@@ -401,9 +459,10 @@ class _Open:
 class _DeepParser:
     """Reads JSON of any depth with an explicit stack."""
 
-    def __init__(self, text: str, limits: Limits) -> None:
+    def __init__(self, text: str, numbers: _Numbers) -> None:
         self._text = text
-        self._limits = limits
+        self._numbers = numbers
+        self._limits = numbers.limits
         self._position = 0
         self._stack: list[_Open] = []
         self._builder = _Builder()
@@ -467,12 +526,14 @@ class _DeepParser:
     def _leaf(self, match: re.Match[str]) -> Value:
         if match["quote"]:
             return self._string()
-        if match["word"]:
-            return _WORDS[match["word"]]
+        word = match["word"]
+        if word:
+            return _WORDS[word] if word in _WORDS else self._numbers.constant(word)
         number = match["number"]
         if number is None:
             raise BrokenText(f"unexpected {match['punctuation']!r} at character {match.start()}", match.start())
-        return exact_float(number) if any(mark in number for mark in ".eE") else integer_of(number, self._limits)
+        is_real = any(mark in number for mark in ".eE")
+        return self._numbers.real(number) if is_real else self._numbers.integer(number)
 
     def _after(self, value: Value) -> Value:
         """Put a finished value into its container; return the next value, which may be that container."""
