@@ -13,7 +13,7 @@ from tui_driver import Driver, drive, make_app, open_file
 from unspool_tui.screens.modal import Prompt
 from unspool_tui.view.model import Pane
 from unspool_tui.view.moves import reveal, select
-from unspool_tui.widgets.line_input import LineInput
+from unspool_tui.widgets.lines import LineInput
 from unspool_tui.worker import QuestionKind
 
 action = pytest.mark.action

@@ -19,10 +19,10 @@ from tui_driver import drive, make_app, open_file
 
 from unspool.history.verdict import Problem, Verdict, VerdictStatus
 from unspool_tui.actions import Keymap
+from unspool_tui.controls.app import help_rows
 from unspool_tui.panes.changes import problem_rows
 from unspool_tui.rendering.chain_lines import Chain, chain_row, finding_rows
 from unspool_tui.rendering.header import footer
-from unspool_tui.rendering.help_lines import help_rows
 from unspool_tui.rendering.line import ASCII, UNICODE, width_of, wrap_words
 from unspool_tui.screens.disk_usage import advice_rows, candidate_row, scatter_rows
 from unspool_tui.screens.exporting import safe_stem

@@ -18,8 +18,7 @@ from unspool.errors import UnspoolError
 from unspool_tui.rendering.line import PaneFrame, Row, on_grid
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.protocols import HistoryApp, Result
-from unspool_tui.widgets.line_input import LineInput
-from unspool_tui.widgets.lines import LinesView
+from unspool_tui.widgets.lines import LineInput, LinesView
 from unspool_tui.widgets.panel import Framed, Listed
 
 
