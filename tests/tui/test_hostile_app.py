@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile_texts import HOSTILE_TEXTS, deep
 from shop_files import START_NS
-from test_hostile_rows import HOSTILE_TEXTS, deep
 from tui_driver import drive, make_app, open_file
 
 from unspool.recorder.recorder import Recorder

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile_texts import HOSTILE_TEXTS, assert_harmless, texts, widths
 from hypothesis import example, given
 from hypothesis import strategies as st
 from looks_scenes import candidate
 from shop_files import START_NS, record
-from test_hostile_rows import HOSTILE_TEXTS, assert_harmless, texts, widths
 from tui_driver import drive, make_app, open_file
 
 from unspool.history.verdict import Problem, Verdict, VerdictStatus
