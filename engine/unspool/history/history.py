@@ -14,7 +14,6 @@ from unspool.delta.structural import Identity
 from unspool.errors import CorruptHistory, EntryNotFound, EntryNotKept
 from unspool.history.diff import Diff, diff_states, fork_base
 from unspool.history.rebuild import RecordLine, SnapshotReconstructor
-from unspool.history.stats import measure
 from unspool.history.verdict import (
     COMPLETE,
     FINISHED,
@@ -296,6 +295,8 @@ class History:
 
     def stats(self) -> HistoryStats:
         """Read every record once and return measured facts; damage is told in them, never raised."""
+        from unspool.history.stats import measure  # a screen shows itself before it measures anything
+
         return measure(self._store, self.columns(), self._state, self._reconstructor, self.verdict)
 
     def cache_stats(self) -> CacheStats:
