@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from unspool.history.diff import diff_states
 from unspool.history.history import StateView
 from unspool.model.encoding import encode
+from unspool_tui.panes.change_list import change_list, wrapped
 from unspool_tui.panes.changes import Sheet, change_row
 from unspool_tui.panes.history import EarlyColumns, EntryFacts, history_row
 from unspool_tui.panes.stats import HistoryFacts, Measured, stats_rows
@@ -31,7 +32,6 @@ from unspool_tui.rendering.line import (
 )
 from unspool_tui.rendering.values import Origin, inspect_row, json_lines, preview, preview_text, raw_lines, story
 from unspool_tui.screens.exporting import html_page
-from unspool_tui.view.change_list import change_list, wrapped
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import Outline
 from unspool_tui.widgets.panel import Framed

@@ -133,7 +133,7 @@ def _print_patch(out: Output, diff: Diff, identity: Identity | None) -> None:
 
 def _print_words(out: Output, diff: Diff) -> None:
     """Tell the very steps that the other views show: records of a list are told apart by their keys here too."""
-    from unspool_tui.view.change_list import explain_op  # only --words needs it
+    from unspool_tui.panes.change_list import explain_op  # only --words needs it
 
     if not diff.changes:
         out.line("nothing changed")

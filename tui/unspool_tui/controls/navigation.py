@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from unspool.model.keys import Path
 from unspool_tui import questions
+from unspool_tui.panes.change_list import Item, Shown
 from unspool_tui.panes.changes import address_of
 from unspool_tui.view import moves
-from unspool_tui.view.change_list import Item, Shown
 from unspool_tui.view.model import SPEEDS, Pane, View, Width
 from unspool_tui.view.outline import container_of
 from unspool_tui.worker import QuestionKind, Reply

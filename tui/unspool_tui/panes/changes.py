@@ -14,6 +14,7 @@ from unspool.delta.structural import identity_at
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.keys import Path, format_path
 from unspool.model.values import MISSING, Value
+from unspool_tui.panes.change_list import Item, Shown, change_list, text_row, whole_value_op, wrapped
 from unspool_tui.panes.detail import NOTHING, Detail
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import (
@@ -32,7 +33,6 @@ from unspool_tui.rendering.line import (
     wrap_words,
 )
 from unspool_tui.rendering.values import preview, preview_text, quoted
-from unspool_tui.view.change_list import Item, Shown, change_list, text_row, whole_value_op, wrapped
 from unspool_tui.view.model import Against, Pane, View
 
 if TYPE_CHECKING:

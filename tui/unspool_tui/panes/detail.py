@@ -14,7 +14,7 @@ from unspool.history.history import EMPTY, StateView, without_context
 from unspool.model.entries import EntryKind, passed_over_in
 from unspool.model.values import Value
 from unspool.model.wire import decode
-from unspool_tui.view.change_list import OPEN_BY_ITSELF
+from unspool_tui.panes.change_list import OPEN_BY_ITSELF
 from unspool_tui.view.model import View
 
 if TYPE_CHECKING:
