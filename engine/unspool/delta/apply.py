@@ -70,17 +70,18 @@ class _Value:
         key: Value = 0
         self._thawed.clear()
         for depth, following in enumerate(path):
-            child = _get(holder, key, path[:depth])
-            content = content_of(child)
+            child = _get(holder, key, path, depth)
+            content = child if type(child) in _PLAIN else content_of(child)
             if id(content) not in self._owned:
                 if type(content) is tuple:
                     content = list(content)
                     self._thawed.append((holder, key, child, content))
-                elif type(content) in (dict, list):
-                    content = content.copy()
-                    self._owned.add(id(content))
-                    self._keep.append(content)
-                    holder[key] = with_content(child, content)
+                elif type(content) in _PLAIN:
+                    copied = content.copy()
+                    self._owned.add(id(copied))
+                    self._keep.append(copied)
+                    holder[key] = copied if child is content else with_content(child, copied)
+                    content = copied
                 else:
                     raise _misfit(path[:depth], f"a {type(content).__name__} has no parts")
             holder, key = content, key_of(following)
@@ -107,7 +108,7 @@ class _Value:
 
     def remove(self, path: Path, expected: Value) -> Value:
         holder, key = self.container(path)
-        value = _get(holder, key, path[:-1])
+        value = _get(holder, key, path, len(path) - 1)
         if expected is not MISSING and not strict_equal(value, expected):
             raise _misfit(path, "another value is there")
         if holder is self.root:
@@ -119,7 +120,7 @@ class _Value:
 
     def change(self, op: Op, check_old: bool) -> None:
         holder, key = self.container(op.path)
-        before = _get(holder, key, op.path[:-1])
+        before = _get(holder, key, op.path, len(op.path) - 1)
         if op.kind is OpKind.SPLICE:
             if not isinstance(before, str) or before[op.index : op.index + len(op.old)] != op.old:
                 raise _misfit(op.path, "the text to be spliced is another one")
@@ -131,7 +132,8 @@ class _Value:
         self.settle()
 
 
-def _get(holder: Value, key: Value, path: Path) -> Value:
+def _get(holder: Value, key: Value, path: Path, depth: int) -> Value:
+    """Return the part of a container, which stands behind so many steps of a path."""
     try:
         if isinstance(holder, dict):
             return holder[key]
@@ -139,4 +141,8 @@ def _get(holder: Value, key: Value, path: Path) -> Value:
             return holder[key]
     except (IndexError, KeyError):
         pass
-    raise _misfit((*path, step_of(key)) if path else (step_of(key),), "nothing is there")
+    way = path[: max(depth, 0)]
+    raise _misfit((*way, step_of(key)), "nothing is there")
+
+
+_PLAIN: Final = frozenset((dict, list))

@@ -9,9 +9,10 @@ from typing import Final, Literal
 
 import msgspec
 
-from unspool.model.entries import NO_META
+from unspool.delta.apply import apply_ops
+from unspool.model.entries import NO_META, Op, OpKind
 from unspool.model.json_exact import TooMuch
-from unspool.model.keys import format_path
+from unspool.model.keys import Path, Step, format_path
 from unspool.model.limits import Limits, in_force
 from unspool.model.values import Value, json_equal
 from unspool.sources.entries import (
@@ -32,7 +33,6 @@ from unspool.sources.tagged_values import TAGGED, from_tagged
 from unspool.sources.timestamps import USUAL_TIME_KEYS, find_time
 
 _INDEX: Final = re.compile(r"0|[1-9][0-9]*", re.ASCII)
-_SLOT: Final = "slot"
 _LENGTH: Final = "length"
 
 
@@ -74,51 +74,43 @@ def value_at(document: Value, pointer: Value) -> Value:
     return document
 
 
-def _copy_to(document: Value, steps: list[str], pointer: str) -> tuple[dict[str, Value], Value]:
-    """Copy the containers on the way to a place.
+def _path_of(document: Value, steps: list[str], pointer: str, *, may_append: bool = False) -> tuple[Path, bool]:
+    """Return the steps of a pointer as the document has them, and whether something is there that a new value replaces.
 
-    Returns:
-        The new document and the (copied) container that holds the place.
+    Args:
+        document: the whole.
+        steps: of the pointer; at least one.
+        pointer: for messages.
+        may_append: the last step may name a key that is not there yet, or the place in a list to insert at.
     """
-    root: dict[str, Value] = {_SLOT: document}
-    holder: Value = root
-    key: str | int = _SLOT
-    for number, step in enumerate(steps):
-        current = holder[key]
-        if not isinstance(current, dict | list):
-            raise UnusableRecord(f"{pointer} does not exist: there is no object or list on the way")
-        holder[key] = current.copy()
-        holder = holder[key]
-        if number < len(steps) - 1:
-            _child(holder, step, pointer)
-            key = int(step) if isinstance(holder, list) else step
-    return root, holder
+    path: list[Step] = []
+    for step in steps[:-1]:
+        child = _child(document, step, pointer)
+        path.append(int(step) if isinstance(document, list) else step)
+        document = child
+    last = steps[-1]
+    if may_append and isinstance(document, dict):
+        return (*path, last), last in document
+    if may_append and isinstance(document, list):
+        return (*path, _index(last, len(document), pointer, may_append=True)), False
+    _child(document, last, pointer)
+    return (*path, int(last) if isinstance(document, list) else last), True
 
 
 def _put(document: Value, pointer: Value, value: Value, *, replaces: bool) -> Value:
     steps = _steps(pointer)
     if not steps:
         return value
-    if replaces:
-        value_at(document, pointer)
-    root, holder = _copy_to(document, steps, pointer)
-    if isinstance(holder, dict):
-        holder[steps[-1]] = value
-    elif replaces:
-        holder[_index(steps[-1], len(holder), pointer, may_append=False)] = value
-    else:
-        holder.insert(_index(steps[-1], len(holder), pointer, may_append=True), value)
-    return root[_SLOT]
+    path, is_there = _path_of(document, steps, pointer, may_append=not replaces)
+    return apply_ops(document, (Op(OpKind.REPLACE if is_there else OpKind.ADD, path, new=value),))
 
 
 def _remove(document: Value, pointer: Value) -> Value:
     steps = _steps(pointer)
     if not steps:
         return {}
-    value_at(document, pointer)
-    root, holder = _copy_to(document, steps, pointer)
-    del holder[steps[-1] if isinstance(holder, dict) else int(steps[-1])]
-    return root[_SLOT]
+    path, _ = _path_of(document, steps, pointer)
+    return apply_ops(document, (Op(OpKind.REMOVE, path),))
 
 
 def _shortened(document: Value, path: list[Value], length: Value) -> tuple[Value] | None:
