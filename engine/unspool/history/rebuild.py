@@ -243,9 +243,9 @@ class RecordLine:
         here = self._here
         if here is not None and here.run.first <= seq < here.run.stop:
             return here
-        for first, cursor in self._cursors.items():
-            if first <= seq < cursor.run.stop:
-                self._here = self._cursors.get(first)
+        for cursor in self._cursors.values():
+            if cursor.run.first <= seq < cursor.run.stop:
+                self._here = self._cursors.get(cursor.run.first)
                 return cursor
         return None
 

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from unspool.model.options import require_number
 
@@ -50,13 +50,8 @@ class CacheStats:
         return self.hits / reads if reads else 0.0
 
 
-class _Slot(Generic[_V]):
-    __slots__ = ("size", "value", "was_prefetched")
-
-    def __init__(self, value: _V, size: int, was_prefetched: bool) -> None:
-        self.value = value
-        self.size = size
-        self.was_prefetched = was_prefetched
+_Slot: TypeAlias = list[Any]
+"""An entry with its bytes, and whether it was put in ahead of being asked for; making an object of it would cost more."""
 
 
 class BoundedCache(Generic[_K, _V]):
@@ -80,7 +75,7 @@ class BoundedCache(Generic[_K, _V]):
         self.max_size = max_size
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._slots: OrderedDict[_K, _Slot[_V]] = OrderedDict()
+        self._slots: OrderedDict[_K, _Slot] = OrderedDict()
         self._reset()
 
     def _reset(self) -> None:
@@ -96,20 +91,21 @@ class BoundedCache(Generic[_K, _V]):
         """
         with self._lock:
             slot = self._slots.get(key)
-            if slot is None or (accept is not None and not accept(slot.value)):
+            if slot is None or (accept is not None and not accept(slot[0])):
                 self._misses += 1
                 return None
             self._slots.move_to_end(key)
             self._hits += 1
-            if slot.was_prefetched:
+            if slot[2]:
                 self._prefetch_hits += 1
-                slot.was_prefetched = False
-            return slot.value
+                slot[2] = False
+            found: _V = slot[0]
+            return found
 
     def peek(self, key: _K) -> _V | None:
         """Return the entry without using it: neither order nor counts change."""
         slot = self._slots.get(key)
-        return None if slot is None else slot.value
+        return None if slot is None else slot[0]
 
     def put(self, key: _K, value: _V, size: int = 0, *, prefetched: bool = False) -> None:
         """Keep an entry, as the most recently used one.
@@ -121,21 +117,23 @@ class BoundedCache(Generic[_K, _V]):
             prefetched: whether it was not asked for yet.
         """
         with self._lock:
-            self._drop(key)
+            slots = self._slots
+            if key in slots:
+                self._drop(key)
             if size > self.max_bytes or self.max_size == 0:
                 return
-            self._slots[key] = _Slot(value, size, prefetched)
+            slots[key] = [value, size, prefetched]
             self._bytes += size
-            self._prefetched += prefetched
-            while len(self._slots) > self.max_size or self._bytes > self.max_bytes:
-                _, slot = self._slots.popitem(last=False)
-                self._bytes -= slot.size
+            if prefetched:
+                self._prefetched += 1
+            while len(slots) > self.max_size or self._bytes > self.max_bytes:
+                self._bytes -= slots.popitem(last=False)[1][1]
                 self._evictions += 1
 
     def _drop(self, key: _K) -> None:
         slot = self._slots.pop(key, None)
         if slot is not None:
-            self._bytes -= slot.size
+            self._bytes -= slot[1]
 
     def discard(self, key: _K) -> None:
         """Forget one entry, if it is there."""
@@ -150,7 +148,12 @@ class BoundedCache(Generic[_K, _V]):
     def items(self) -> list[tuple[_K, _V]]:
         """Return the entries, least recently used first; neither order nor counts change."""
         with self._lock:
-            return [(key, slot.value) for key, slot in self._slots.items()]
+            return [(key, slot[0]) for key, slot in self._slots.items()]
+
+    def values(self) -> list[_V]:
+        """Return the entries without their keys, as `items` does."""
+        with self._lock:
+            return [slot[0] for slot in self._slots.values()]
 
     def __len__(self) -> int:
         return len(self._slots)
