@@ -220,12 +220,15 @@ def test_threads_are_named_and_nothing_is_lost(tmp_path: Path) -> None:
     assert [entry["state"]["n"] for entry in seen.entries] == sorted(entry["state"]["n"] for entry in seen.entries)
 
 
-def test_a_host_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("behind", ["merge", pytest.param("wait", marks=pytest.mark.slow)])
+def test_a_host_that_hangs_holds_nobody_up_for_long(tmp_path: Path, behind: str) -> None:
     source = "X = {}\nfor n in range(60_000):\n    X[n % 50] = 'x' * 1000 + str(n)\nprint('done')\n"
     (tmp_path / "app.py").write_text(source)
     host = Host(tmp_path)
     try:
-        process = host.start(pythons()[monitored()[-1]], "app.py", config={"watch": ["X"], "rate": 0})
+        process = host.start(
+            pythons()[monitored()[-1]], "app.py", config={"watch": ["X"], "rate": 0, "behind": behind}
+        )
         host.accept()
         assert process.stdout is not None
         assert process.stdout.readline() == "done\n"
