@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -251,6 +252,7 @@ class Host:
         if self._link is not None:
             self._link.close()
         self._server.close()
+        shutil.rmtree(self.agent_file.parent, ignore_errors=True)
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.communicate()
