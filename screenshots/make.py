@@ -112,11 +112,10 @@ def record_a_day(path: Path) -> None:
 
 async def draw(scene: Scene, path: Path) -> str:
     """Run the app, press the scene's keys, and return the picture."""
-    from unspool_tui.options import UiOptions
 
     from unspool.sources.opening import open_history
     from unspool_tui.app import UnspoolApp
-    from unspool_tui.settings import Settings
+    from unspool_tui.settings import Settings, UiOptions
 
     options = UiOptions(
         remember=False, zone=dt.UTC, ascii=scene.plain, no_color=scene.plain, select=parse_path(scene.selected)
@@ -145,7 +144,7 @@ async def rest(app: object) -> None:
     quiet = 0
     while quiet < 4:
         await asyncio.sleep(SHORT)
-        busy = not main.desk.idle or main.painter.stale or main.painter.unsettled
+        busy = not main.worker.idle or main.painter.stale or main.painter.unsettled
         quiet = 0 if busy else quiet + 1
 
 
