@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from support.recording import copied
 from unspool.history import History
 from unspool.model.keys import Path
 from unspool.recorder import Recorder
@@ -74,7 +74,7 @@ class _Maker:
     def entry(self, action: str, *written: Path) -> None:
         """Record the state, and note what the entry computed."""
         self.state["clock"] += self.rng.randrange(1, 9)
-        self.states.append(copy.deepcopy(self.state))
+        self.states.append(copied(self.state))
         self.actions.append(action)
         for path in written:
             self.marks[path] = len(self.states) - 1

@@ -39,12 +39,21 @@ class Recorded:
 
 
 def recorded(path: Path, count: int = ENTRIES, **options: Any) -> Recorded:
-    """A file at rest: everything is in blocks."""
-    states = list(shop_states(count))
-    with Recorder(path, on_error="raise", **options) as recorder:
-        for step, state in enumerate(states):
-            recorder.record(state, f"step {step % 5}", timestamp_ns=START + step * SECOND, meta={"step": step})
-    return Recorded(path, states, _entries(path))
+    """A file at rest: everything is in blocks. It is recorded once for all tests, each of which gets a copy to damage."""
+    key = repr((count, sorted(options.items())))
+    if key not in _made:
+        states = list(shop_states(count))
+        with Recorder(path, on_error="raise", **options) as recorder:
+            for step, state in enumerate(states):
+                recorder.record(state, f"step {step % 5}", timestamp_ns=START + step * SECOND, meta={"step": step})
+        _made[key] = path.read_bytes(), states, _entries(path)
+    content, states, entries = _made[key]
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+    return Recorded(path, list(states), list(entries))
+
+
+_made: dict[str, tuple[bytes, list[dict[str, Any]], list[Entry]]] = {}
 
 
 def live(path: Path, states: list[dict[str, Any]] | None = None, **options: Any) -> Recorded:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.recording import copied
 from unspool.history import History
 from unspool.model.keys import Path, format_path
 from unspool.model.paths import parse_path
@@ -31,10 +31,10 @@ class App:
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.store)
-        self.recorder.record(copy.deepcopy(self.state), "begin")
+        self.recorder.record(copied(self.state), "begin")
 
     def record(self, action: str, causes: dict[str, set[str]]) -> None:
-        seq = self.recorder.record(copy.deepcopy(self.state), action)
+        seq = self.recorder.record(copied(self.state), action)
         assert seq is not None
         self.causes |= {(seq, path): read for path, read in causes.items()}
 

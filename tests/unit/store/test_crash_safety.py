@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from support.examples import examples
-from support.recording import shop_states
+from support.recording import same_state, shop_states
 from support.values import json_states
 from unspool.errors import StorageFailed
 from unspool.history import History
-from unspool.model.values import strict_equal
 from unspool.recorder import Recorder, RecordingStopped
 from unspool.store import FileStore
 from unspool.store.sealing import Sealer
@@ -81,7 +80,7 @@ def check(path: Path, states: list[dict[str, Any]]) -> None:
     with History(FileStore.open(path)) as history:
         assert len(history) == len(states)
         for seq, state in enumerate(states):
-            assert strict_equal(history.state(seq), state)
+            assert same_state(history.state(seq), state)
 
 
 PROGRAM = """
@@ -113,7 +112,7 @@ def test_kill_9_loses_no_acknowledged_entry(tmp_path: Path, entries: int) -> Non
     with History(FileStore.open(path)) as history:
         assert len(history) >= acknowledged + 1
         for seq in range(acknowledged + 1):
-            assert strict_equal(history.state(seq), states[seq])
+            assert same_state(history.state(seq), states[seq])
     with Recorder(path, on_error="raise") as recorder:
         assert recorder.record({"n": 1}) is not None
 
@@ -205,10 +204,10 @@ class FileAgainstList(RuleBasedStateMachine):
     def look(self, data: st.DataObject) -> None:
         seq = data.draw(st.integers(0, len(self.states) - 1))
         self.history.refresh()
-        assert strict_equal(self.history.state(seq), self.states[seq])
+        assert same_state(self.history.state(seq), self.states[seq])
         if seq:
             self.history.refresh()
-            assert strict_equal(self.history.state(seq - 1), self.states[seq - 1])
+            assert same_state(self.history.state(seq - 1), self.states[seq - 1])
 
     @invariant()
     def the_live_reader_counts_every_entry(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.recording import record_shop, shop_states
+from support.recording import record_shop, same_state, shop_states
 from support.waiting import wait_until
 from unspool.errors import (
     CorruptHistory,
@@ -37,7 +37,7 @@ def test_every_entry_reads_back_in_any_order(tmp_path: Path) -> None:
     states = record_shop(path, 400)
     with History(FileStore.open(path)) as history:
         for seq in [*range(400), *range(399, -1, -1), *range(0, 400, 37), 399, 0, 200]:
-            assert strict_equal(history.state(seq), states[seq]), seq
+            assert same_state(history.state(seq), states[seq]), seq
 
 
 def test_a_closed_file_stands_alone(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_reader_sees_the_live_tail_at_once(tmp_path: Path) -> None:
             for seq, state in enumerate(states[1:], start=1):
                 recorder.record(state)
                 assert history.refresh() == 1
-                assert strict_equal(history.state(seq), state)
+                assert same_state(history.state(seq), state)
             assert history.refresh() == 0
 
 
@@ -79,7 +79,7 @@ def test_reopening_continues_the_history(tmp_path: Path) -> None:
         with Recorder(path, on_error="raise") as recorder:
             for state in states[start : start + 15]:
                 recorder.record(state)
-    assert all(map(strict_equal, read_all(path), states))
+    assert all(map(same_state, read_all(path), states))
 
 
 def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_reading_never_writes(tmp_path: Path) -> None:
     states = record_shop(path, 80)
     before = path.read_bytes()
     path.chmod(0o444)
-    assert all(map(strict_equal, read_all(path), states))
+    assert all(map(same_state, read_all(path), states))
     assert path.read_bytes() == before
     with closing(FileStore.open(path)) as store, pytest.raises(ReadOnlyHistory, match="opened for reading"):
         store.intern("x")
@@ -217,7 +217,7 @@ def test_columns_agree_with_entries(tmp_path: Path) -> None:
 def test_every_strategy_and_codec_keeps_every_state(tmp_path: Path, codec: str, strategy: str) -> None:
     path = tmp_path / "shop.unspool"
     states = record_shop(path, 160, codec=codec, strategy=strategy)
-    assert all(map(strict_equal, read_all(path), states))
+    assert all(map(same_state, read_all(path), states))
     with History(FileStore.open(path)) as history:
         stats = history.stats()
         assert stats.health == "healthy"
@@ -300,7 +300,7 @@ def test_a_flipped_byte_in_a_block_is_named_and_the_rest_reads(tmp_path: Path, t
                     history[seq] if column == "columns" else history.state(seq)
                 assert caught.value.seq == firsts[2]
             else:
-                assert strict_equal(history.state(seq), states[seq])
+                assert same_state(history.state(seq), states[seq])
 
 
 def test_a_flipped_byte_in_the_tail_is_named(tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_a_truncated_file_is_a_typed_error_and_intact_parts_read(tmp_path: Path,
     read = 0
     for seq in range(len(history)):
         try:
-            assert strict_equal(history.state(seq), states[seq])
+            assert same_state(history.state(seq), states[seq])
             read += 1
         except UnspoolError as error:
             assert str(path) in str(error)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from support.postgres_server import PASSWORD, Server, running_server, why_not
-from support.recording import shop_states
+from support.recording import same_state, shop_states
 from support.waiting import wait_until
 from unspool import Recorder, open_history
 from unspool.errors import (
@@ -28,7 +28,6 @@ from unspool.errors import (
     UnreadableSource,
     UnspoolError,
 )
-from unspool.model.values import strict_equal
 from unspool.query.doctor.diagnosis import Code, Health, diagnose
 from unspool.recorder.troubles import EntriesWait
 from unspool.store.memory import MemoryStore
@@ -85,7 +84,7 @@ def test_a_database_holds_what_memory_holds(address: str, codec: str) -> None:
     with open_history(address) as history, History(memory) as model:
         assert len(history) == 150
         for seq in [*range(150), 140, 3, 77]:
-            assert strict_equal(history.state(seq), states[seq])
+            assert same_state(history.state(seq), states[seq])
             ours, theirs = history[seq], model[seq]
             assert ours.id == f"{history.history_id}-{seq}"
             assert [
@@ -303,7 +302,7 @@ def test_a_damaged_row_is_named_and_the_rest_reads(address: str) -> None:
                 with pytest.raises(CorruptHistory, match=f"entry {hurt} is damaged"):
                     history.state(seq)
             else:
-                assert strict_equal(history.state(seq), states[seq])
+                assert same_state(history.state(seq), states[seq])
         stats = history.stats()
         assert stats.health == "broken" or stats.problems
     sql(address, f"DELETE FROM unspool.entry WHERE seq = {full[4]}")
@@ -374,7 +373,7 @@ def test_the_command_line_reads_it_like_a_file(
                     ["blame", address], ["convert", address, str(kept)]):  # fmt: skip
         assert run(command) == 0, command
     with open_history(kept) as history:
-        assert all(strict_equal(history.state(seq), states[seq]) for seq in range(40))
+        assert all(same_state(history.state(seq), states[seq]) for seq in range(40))
         assert history[7].action == "step 7"
 
 

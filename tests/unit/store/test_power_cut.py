@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from support.recording import shop_states
+from support.recording import same_state, shop_states
 from unspool.history import History
-from unspool.model.values import strict_equal
 from unspool.recorder import Recorder
 from unspool.store import FileStore
 
@@ -44,7 +43,7 @@ def check_prefix(path: Path, states: list[dict[str, Any]]) -> int:
         count = len(history)
         assert count <= len(states)
         for seq in {0, count // 2, *range(max(0, count - 70), count)} if count else ():
-            assert strict_equal(history.state(seq), states[seq])
+            assert same_state(history.state(seq), states[seq])
     return count
 
 
