@@ -193,7 +193,7 @@ class Terminal:
         return self.process.returncode
 
     def restored(self) -> bool:
-        """Say whether the program put the terminal back: no alternate screen, no mouse, a cursor, the line settings."""
+        """Whether the program put the terminal back: no alternate screen, no mouse, a cursor, the line settings."""
         left_on = self.screen.modes & {"1049", "1000", "1002", "1003", "1006", "1015", "2004"}
         return not left_on and "25" in self.screen.modes and termios.tcgetattr(self._slave) == self.before
 

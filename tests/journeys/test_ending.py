@@ -162,7 +162,7 @@ _DEAF_BODIES = {
 
 
 def _is_within(pid: int, begun: float) -> bool:
-    """Say whether a process sleeps, or has computed for a while."""
+    """Whether a process sleeps, or has computed for a while."""
     return Path(f"/proc/{pid}/wchan").read_text() not in ("0", "pipe_write") or _cpu_s(pid) > begun + 0.2
 
 

@@ -17,7 +17,7 @@ GRAPH = FIXTURES / "langgraph" / "graph.sqlite"
 
 
 def is_installed(module: str) -> bool:
-    """Say whether a module can be imported; the folder of fixtures may itself look like its package."""
+    """Whether a module can be imported; the folder of fixtures may itself look like its package."""
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:

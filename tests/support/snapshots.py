@@ -36,7 +36,7 @@ def deltas_of(snapshots: list[Snapshot], **options: Any) -> list[DeltaSnapshot]:
 
 
 def same(one: Snapshot | None, other: Snapshot | None, *, strict: bool = True) -> bool:
-    """Say whether two snapshots hold the same state."""
+    """Whether two snapshots hold the same state."""
     assert one is not None
     assert other is not None
     return CALCULATOR.are_snapshots_equal(one, other, strict=strict)

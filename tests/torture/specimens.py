@@ -187,7 +187,7 @@ def places(specimens: list[Specimen]) -> list[Places]:
 
 
 def is_of_id(data: bytes, place: int) -> bool:
-    """Say whether a byte is one of the id of the history, of which the first format keeps one copy without a checksum."""
+    """Whether a byte is one of the id of the history, of which the first format keeps one copy without a checksum."""
     return HISTORY_ID in data[max(place - len(HISTORY_ID) + 1, 0) : place + len(HISTORY_ID)]
 
 

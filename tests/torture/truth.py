@@ -398,7 +398,7 @@ def _agree(question: tuple[Any, ...], found: Any, true: Any) -> bool:
 
 
 def _is_without_ids(question: tuple[Any, ...], found: Any, true: Any) -> bool:
-    """Say whether an answer is right but for ids of entries that it does not tell."""
+    """Whether an answer is right but for ids of entries that it does not tell."""
     if question[0] == "entry" and true is not _NOTHING:
         return bool(strict_equal(found, {**true, "id": ""}))
     if question == ("identity",):
@@ -407,7 +407,7 @@ def _is_without_ids(question: tuple[Any, ...], found: Any, true: Any) -> bool:
 
 
 def _is_part(question: tuple[Any, ...], found: Any, true: Any) -> bool:
-    """Say whether an answer is right for a history that ends earlier."""
+    """Whether an answer is right for a history that ends earlier."""
     if isinstance(found, list):
         if question[0] in ("blame", "range"):
             return True

@@ -312,7 +312,7 @@ class Patience:
         self.ended = False
 
     def __call__(self) -> bool:
-        """Say whether to end now."""
+        """Whether to end now."""
         # Only ever set: another thread may end the wait between a look at the flag and a write of it.
         if monotonic() > self._until:
             self.ended = True

@@ -134,7 +134,7 @@ class NamedSource(Struct, frozen=True):
         )
 
     def is_cheap(self) -> bool:
-        """Say whether it may be opened before anyone looks at it: it is small, or what is missed would be lost."""
+        """Whether it may be opened before anyone looks at it: it is small, or what is missed would be lost."""
         from unspool.sources.native import is_native  # the command line names sources before it opens any
 
         if self.name.startswith((_GIT, _MERGE)) or is_postgres(self.name):
@@ -203,7 +203,7 @@ def _file_of(source: NamedSource) -> Path | None:
 
 
 def _may_remember() -> bool:
-    """Say whether the person lets the app remember; settings that are not valid are told where they matter."""
+    """Whether the person lets the app remember; settings that are not valid are told where they matter."""
     from unspool_tui.settings import load_settings  # only where something is remembered
 
     with suppress(ConfigError):

@@ -239,7 +239,7 @@ class Tabs:
         self._background.watch(tab)
 
     def counts(self, tab: Tab) -> bool:
-        """Say whether the entries that arrive in a tab are counted by now."""
+        """Whether the entries that arrive in a tab are counted by now."""
         return self._background is not None and self._background.counts(tab)
 
     def release(self, tab: Tab) -> None:
@@ -316,7 +316,7 @@ class BackgroundWatch:
             watcher.stop()
 
     def counts(self, tab: Tab) -> bool:
-        """Say whether what arrives in a tab is counted; what comes before it is read to its end is not new."""
+        """Whether what arrives in a tab is counted; what comes before it is read to its end is not new."""
         with self._lock:
             return tab in self._watched and tab not in self._reading
 

@@ -109,16 +109,16 @@ class Worker:
             self._dropped.append(job)
 
     def is_current(self, reply: Reply) -> bool:
-        """Say whether a reply answers the newest question of its kind."""
+        """Whether a reply answers the newest question of its kind."""
         return self._tickets.get(reply.kind) == reply.ticket
 
     def withdrawn(self) -> bool:
-        """Say whether nobody waits any more for what is being answered; asked by long work in the worker itself."""
+        """Whether nobody waits any more for what is being answered; asked by long work in the worker itself."""
         kind = self._busy
         return self._closed or (kind is not None and self._tickets.get(kind) != self._ticket)
 
     def owes(self, kind: QuestionKind) -> bool:
-        """Say whether a question of a kind waits or is being answered."""
+        """Whether a question of a kind waits or is being answered."""
         with self._wake:
             return kind in self._jobs or self._busy is kind
 
@@ -128,7 +128,7 @@ class Worker:
         return self._busy is None and not self._jobs
 
     def rests(self) -> bool:
-        """Say whether the thread does nothing, or will in a moment, so that asking beside it waits for no lock.
+        """Whether the thread does nothing, or will in a moment, so that asking beside it waits for no lock.
 
         Only whoever asks the questions may take this for granted until the next one.
         """

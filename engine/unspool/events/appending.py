@@ -77,7 +77,7 @@ def check_timestamp(timestamp: object, *, field: str) -> None:
 
 
 def is_version(version: object) -> bool:
-    """Say whether a version is a positive integer (1.5, booleans and text are not)."""
+    """Whether a version is a positive integer (1.5, booleans and text are not)."""
     return isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= MAX_VERSION
 
 

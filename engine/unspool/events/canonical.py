@@ -95,7 +95,7 @@ def escape_lone_surrogates(json_text: str) -> str:
 
 
 def has_lone_surrogate(text: str) -> bool:
-    """Say whether text holds half a character, which UTF-8 cannot."""
+    """Whether text holds half a character, which UTF-8 cannot."""
     return _has_surrogate(join_surrogates(text))
 
 
@@ -120,12 +120,12 @@ def sorted_key_order(keys: Iterable[str]) -> list[str]:
 
 
 def is_array_index(key: str) -> bool:
-    """Say whether JavaScript takes a key for an array index (`"0"`, no leading zero, up to 4294967294)."""
+    """Whether JavaScript takes a key for an array index (`"0"`, no leading zero, up to 4294967294)."""
     return _INDEX.match(key) is not None and int(key) <= MAX_ARRAY_INDEX
 
 
 def _has_surrogate(text: str) -> bool:
-    """Say whether text holds surrogates; trying the encoder is far faster than searching."""
+    """Whether text holds surrogates; trying the encoder is far faster than searching."""
     if text.isascii():
         return False
     try:
@@ -189,7 +189,7 @@ def canonical_parsed(value: Value) -> str:
 
 
 def _may_differ(text: bytes) -> bool:
-    """Say whether msgspec's text holds what JavaScript treats in its own way; that it is only in text does no harm.
+    """Whether msgspec's text holds what JavaScript treats in its own way; that it is only in text does no harm.
 
     Lost and index-like keys, characters that sort otherwise by UTF-16 unit, numbers with an exponent, whole numbers
     with a point, whole numbers that may be beyond 2^53. One search each: a single one for all is ten times slower.

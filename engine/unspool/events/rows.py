@@ -273,7 +273,7 @@ def event_of(row: tuple[Any, ...], column: JsonColumn) -> Event:
 
 
 def _misfiled(row: tuple[Any, ...]) -> str | None:
-    """Say whether a row stands where another belongs: reading goes on from place to place, and by time."""
+    """Whether a row stands where another belongs: reading goes on from place to place, and by time."""
     _, sequence, _, _, timestamp, _, _, _, _, place, space, filed, *_ = row
     if place != place_of(space, sequence):
         return "it stands at another event's place"

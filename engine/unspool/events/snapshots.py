@@ -70,7 +70,7 @@ def create_snapshot(database: Database, column: JsonColumn, space_id: str, confi
 
 
 def snapshot_is_due(database: Database, space_id: str, interval: int) -> bool:
-    """Say whether `interval` events have come since a space's last snapshot."""
+    """Whether `interval` events have come since a space's last snapshot."""
     if interval == 0:
         return False
     with database.reading():

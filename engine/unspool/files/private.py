@@ -137,7 +137,7 @@ def drop_lock(place: Path, descriptor: int) -> None:
 
 
 def is_named(place: Path, descriptor: int) -> bool:
-    """Say whether an open file still has a name."""
+    """Whether an open file still has a name."""
     try:
         named = place.lstat()
     except OSError:

@@ -150,11 +150,11 @@ class Host:
         self._thread.start()
 
     def wait_for_agent(self, seconds: float) -> bool:
-        """Say whether the agent came in, and said who it is, within some seconds."""
+        """Whether the agent came in, and said who it is, within some seconds."""
         return self._is_in.wait(seconds) and self.program is not None
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Say whether the agent left within some seconds; None waits for as long as it takes."""
+        """Whether the agent left within some seconds; None waits for as long as it takes."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 

@@ -12,7 +12,7 @@ _OPTION: Final = re.compile(r"((?:ssl)?password=)[^&\s]*")
 
 
 def is_postgres(source: str) -> bool:
-    """Say whether a source or a recorder's target is a PostgreSQL address."""
+    """Whether a source or a recorder's target is a PostgreSQL address."""
     return source.startswith(_SCHEMES)
 
 

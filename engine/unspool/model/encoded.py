@@ -116,7 +116,7 @@ _EXTENSION_WIDTHS: Final = {0xC7: 1, 0xC8: 2, 0xC9: 4}
 
 
 def is_one_value(data: bytes) -> bool:
-    """Say whether bytes are exactly one wire form, without decoding it; False where that cannot be told quickly."""
+    """Whether bytes are exactly one wire form, without decoding it; False where that cannot be told quickly."""
     try:
         _skip(data)
     except (RecursionError, msgspec.DecodeError):

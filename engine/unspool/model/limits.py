@@ -172,7 +172,7 @@ def json_holds_more_than(data: bytes, values: int) -> int:
 
 
 def msgpack_holds_more_than(data: bytes, values: int) -> bool:
-    """Say whether msgpack bytes hold more values and keys than so many.
+    """Whether msgpack bytes hold more values and keys than so many.
 
     Args:
         data: any bytes; what is no msgpack is counted as far as it goes.

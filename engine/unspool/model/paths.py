@@ -45,7 +45,7 @@ class OpenedForm(NamedTuple):
     is_whole: bool = False
 
     def pairs_with(self, other: OpenedForm) -> bool:
-        """Say whether the parts of two values are to be compared one by one."""
+        """Whether the parts of two values are to be compared one by one."""
         if self.kind != other.kind or type(self.parts) is not type(other.parts):
             return False
         if self.is_whole and other.is_whole:
@@ -121,7 +121,7 @@ def unwrapped(form: bytes) -> bytes | None:
 
 
 def _are_leaves(items: list[bytes], depth: int) -> bool:
-    """Say whether nothing that has parts is among the items of a tuple; what is nested deeply counts as such."""
+    """Whether nothing that has parts is among the items of a tuple; what is nested deeply counts as such."""
     for form in items:
         item = unwrapped(form)
         if item is None:

@@ -257,7 +257,7 @@ def _standard(name: str, content: Value) -> Value:
 
 
 def is_leaf_tag(code: int) -> bool:
-    """Say whether a tag's payload is no nested wire form."""
+    """Whether a tag's payload is no nested wire form."""
     return code in _LEAVES
 
 

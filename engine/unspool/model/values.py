@@ -93,7 +93,7 @@ _NUMBERS: Final = (int, float)
 
 
 def strict_equal(left: Value, right: Value) -> bool:
-    """Say whether two values are the same, types included.
+    """Whether two values are the same, types included.
 
     `1`, `True` and `1.0` differ, `[1]` and `(1,)` differ, `0.0` and `-0.0` differ, and so do `Decimal("1.0")` and
     `Decimal("1.00")`, and one moment in two time zones; NaN equals NaN; the order of object keys does not matter.
@@ -103,7 +103,7 @@ def strict_equal(left: Value, right: Value) -> bool:
 
 
 def json_equal(left: Value, right: Value) -> bool:
-    """Say whether two values are the same as JSON (the equality of seed 000).
+    """Whether two values are the same as JSON (the equality of seed 000).
 
     Like `strict_equal`, but numbers compare by value: `1 == 1.0` and `0.0 == -0.0`. Booleans are never numbers.
     """

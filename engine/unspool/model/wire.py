@@ -54,7 +54,7 @@ class ChangedMeanwhile(RuntimeError):
 
 
 def is_race(error: BaseException) -> bool:
-    """Say whether an error tells that something was changed while it was looked at, so that looking again may help."""
+    """Whether an error tells that something was changed while it was looked at, so that looking again may help."""
     return isinstance(error, RuntimeError) and (
         # As Python says of a dict or set that changes its size while it is walked.
         isinstance(error, ChangedMeanwhile) or "during iteration" in str(error)
@@ -111,7 +111,7 @@ class Encoder:
         return self._filled(value, blob, odd, met) if odd else blob
 
     def _holds_buffer(self, value: Value, size: int) -> bool:
-        """Say whether a value, whose wire form may begin some bytes, holds a bytearray or a view of memory.
+        """Whether a value, whose wire form may begin some bytes, holds a bytearray or a view of memory.
 
         Numbers and texts may have the same bytes, and looking through every value of a large state costs more than
         encoding it: then the first ones are looked through and one now and then, until one is found.
@@ -209,7 +209,7 @@ class Encoder:
 
 
 def holds_buffer(value: Value) -> bool:
-    """Say whether a buffer is among what lists and dicts of a value hold, at any depth; a C call a level."""
+    """Whether a buffer is among what lists and dicts of a value hold, at any depth; a C call a level."""
     level = [value]
     for _ in range(_DEEPEST):
         held = gc.get_referents(*level)
@@ -270,7 +270,7 @@ _DEEPEST: Final = 256
 
 
 def is_modest(value: Value, turn: int = 0) -> bool:
-    """Say whether lists and dicts of a value are about as many as they would be when written.
+    """Whether lists and dicts of a value are about as many as they would be when written.
 
     `x = [x, x]`, done thirty times, makes thirty lists and a wire form of a gigabyte. Most of this is one C call a level,
     in which dicts and tuples that hold no containers are not even looked at.

@@ -254,7 +254,7 @@ def _relation(one: _Walk, other: _Walk, common: int) -> HistoryRelation:
 
 
 def _same(left: Wire, right: Wire, ignored: Ignored) -> bool:
-    """Say whether two states hold the same, leaving out what is ignored."""
+    """Whether two states hold the same, leaving out what is ignored."""
     if left == right:
         return True
     if not ignored:

@@ -272,7 +272,7 @@ class Left:
     covered: dict[Kind, bool] = field(default_factory=dict)
 
     def covers(self, kind: Kind) -> bool:
-        """Say whether a kind would be left out."""
+        """Whether a kind would be left out."""
         known = self.covered.get(kind)
         if known is None:
             known = self.covered[kind] = covers(self.pattern, as_path(kind))

@@ -93,7 +93,7 @@ def without_members(value: Value) -> Value:
 
 
 def may_have_members(encoded: bytes) -> bool:
-    """Say whether a wire form may hold members of enumerations; False is certain."""
+    """Whether a wire form may hold members of enumerations; False is certain."""
     return _MEMBER_FORM in encoded
 
 

@@ -223,7 +223,7 @@ class Expression:
 
 
 def holds(value: Value) -> bool:
-    """Say whether the result of an expression counts as true; see the module."""
+    """Whether the result of an expression counts as true; see the module."""
     return not (value is None or value is False or (isinstance(value, str | list | dict) and not value))
 
 

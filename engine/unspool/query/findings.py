@@ -94,7 +94,7 @@ def parse_pattern(text: str) -> Pattern:
 
 
 def covers(pattern: Pattern, path: Path) -> bool:
-    """Say whether a path is what a pattern names, or inside it."""
+    """Whether a path is what a pattern names, or inside it."""
     return len(pattern) <= len(path) and all(map(_fits, path, pattern))
 
 
@@ -384,7 +384,7 @@ class CheckFinding:
     caller: SourceLine | None = None
 
     def matters(self, least: str) -> bool:
-        """Say whether this is at least of a severity."""
+        """Whether this is at least of a severity."""
         return SEVERITIES.index(self.severity) <= SEVERITIES.index(least)
 
 
@@ -409,11 +409,11 @@ class Scope:
     path: Pattern | None = None
 
     def holds(self, path: Path) -> bool:
-        """Say whether a value is looked at."""
+        """Whether a value is looked at."""
         return self.path is None or covers(self.path, path)
 
     def holds_atom(self, atom: str) -> bool:
-        """Say whether something of an atom may be looked at."""
+        """Whether something of an atom may be looked at."""
         return self.path is None or covers(self.path[:1], (atom,))
 
 

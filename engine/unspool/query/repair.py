@@ -286,7 +286,7 @@ class RepairWriter:
         self.without_facts += 1
 
     def _is_doubtful(self, seq: int) -> bool:
-        """Say whether an entry is to be marked; asked in the order of entries."""
+        """Whether an entry is to be marked; asked in the order of entries."""
         while self._doubt < len(self._doubtful) and self._doubtful[self._doubt][1] < seq:
             self._doubt += 1
         return self._doubt < len(self._doubtful) and self._doubtful[self._doubt][0] <= seq

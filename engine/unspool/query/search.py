@@ -145,7 +145,7 @@ class TextLook:
         return found
 
     def _may_be_in(self, atom: str, before: bytes | None, value: bytes) -> bool:
-        """Say whether to take an atom apart: what was not in it before must be where the two values differ."""
+        """Whether to take an atom apart: what was not in it before must be where the two values differ."""
         piece = value
         if before is not None and self._free_of_it.get(atom) == before:
             start, end = shared_ends(before, 0, value, 0)

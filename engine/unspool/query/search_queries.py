@@ -31,7 +31,7 @@ class Query(Protocol):
         """Whether keys and paths are looked for too, not only values."""
 
     def may_be_in(self, atom: str, encoded: bytes) -> bool:
-        """Say whether anything of an atom may match, from its wire form or a piece of it; False is certain."""
+        """Whether anything of an atom may match, from its wire form or a piece of it; False is certain."""
 
     @property
     def size(self) -> int:

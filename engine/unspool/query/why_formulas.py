@@ -354,7 +354,7 @@ class Formula:
         return replace(self, terms=terms)
 
     def gives(self, encoded: bytes, own: bytes | None, before: Wire, after: Wire) -> bool | None:
-        """Say whether the formula gives a value, with other states in the place of those it was found in.
+        """Whether the formula gives a value, with other states in the place of those it was found in.
 
         Args:
             encoded: the value.
@@ -425,12 +425,12 @@ class Formula:
 
 
 def is_near(one: float | None, other: float | None) -> bool:
-    """Say whether two numbers are the same but for what doubles lose."""
+    """Whether two numbers are the same but for what doubles lose."""
     return one is not None and other is not None and abs(one - other) <= _NEAR * max(1.0, abs(one), abs(other))
 
 
 def fits(number: float, target: float, decimals: int, rounded: bool) -> bool:
-    """Say whether a number is a value, maybe rounded to the digits that the value has."""
+    """Whether a number is a value, maybe rounded to the digits that the value has."""
     if is_near(number, target):
         return True
     if not rounded or decimals > _MOST_DECIMALS:

@@ -109,7 +109,7 @@ class Redaction:
                 yield from re.findall(r"[!-hjl-~]+", run.lower()) if self._fold else [run]
 
     def may_touch(self, atom: str | None, data: bytes) -> bool:
-        """Say whether anything in a wire form may have to be left out.
+        """Whether anything in a wire form may have to be left out.
 
         Args:
             atom: whose it is; None for that of a whole state.
@@ -401,7 +401,7 @@ def _made(kind: type, facts: Value, parts: list[Value]) -> Value:
 
 
 def _quotes(content: Value) -> bool:
-    """Say whether an object is kept as an exception is: its arguments are texts for people."""
+    """Whether an object is kept as an exception is: its arguments are texts for people."""
     return type(content) is dict and type(content.get("args")) is tuple
 
 
@@ -422,7 +422,7 @@ class _Whole:
         self.targets: dict[str, tuple[Value, PatternCursor | None]] = {}
 
     def is_too_much(self, target: Value, reference: Tagged) -> bool:
-        """Say whether a reference cannot be written out: it stands within what it stands for, or enough was seen."""
+        """Whether a reference cannot be written out: it stands within what it stands for, or enough was seen."""
         todo = [target]
         while todo and self.seen < _MOST_SEEN:
             self.seen += 1

@@ -63,7 +63,7 @@ def leave_alone(store: Sink) -> None:
 
 
 def is_child() -> bool:
-    """Say whether this process was started by `multiprocessing`."""
+    """Whether this process was started by `multiprocessing`."""
     processes = sys.modules.get("multiprocessing.process")
     if processes is None:
         return False

@@ -102,7 +102,7 @@ class Pace:
         self.passed.append(None)
 
     def admits(self) -> bool:
-        """Say whether a call that comes now is recorded; one that is not is counted."""
+        """Whether a call that comes now is recorded; one that is not is counted."""
         if self._is_due():
             return True
         self.pass_over()
@@ -403,7 +403,7 @@ class EntryWriter:
         return record
 
     def _is_pointless(self, record: Record, result: CaptureResult) -> bool:
-        """Say whether a delta would be no smaller than its state and tell no more either.
+        """Whether a delta would be no smaller than its state and tell no more either.
 
         A tiny state of which only a part changed stays a delta: its few bytes say what changed.
         """

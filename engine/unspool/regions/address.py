@@ -131,7 +131,7 @@ class RegionAddress:
 
     @staticmethod
     def is_slug(text: str) -> bool:
-        """Say whether a text looks like what `slug` writes."""
+        """Whether a text looks like what `slug` writes."""
         return _SLUG.match(text) is not None
 
     @classmethod

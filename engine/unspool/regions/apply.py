@@ -59,7 +59,7 @@ class RegionDraft:
         return self._start.ground if cells is None else cast(str, cells.get(position, self._start.ground))
 
     def contains(self, position: Position) -> bool:
-        """Say whether a tile lies inside the region."""
+        """Whether a tile lies inside the region."""
         return self._start.contains(position)
 
     def write(self, writes: Iterable[Write]) -> None:

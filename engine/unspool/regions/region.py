@@ -185,7 +185,7 @@ class RegionView(Protocol):
         """Return the ground at a tile; empty where it is not known."""
 
     def contains(self, position: Position) -> bool:
-        """Say whether a tile lies inside the region."""
+        """Whether a tile lies inside the region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ class Region:
         return cast(str, self.layers.get(Layer.TERRAIN, _EMPTY_LAYER).get(position, self.ground))
 
     def contains(self, position: Position) -> bool:
-        """Say whether a tile lies inside the region."""
+        """Whether a tile lies inside the region."""
         return position.x < self.width and position.y < self.height
 
     def with_layers(self, **layers: Mapping[Any, Any]) -> Self:

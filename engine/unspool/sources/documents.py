@@ -327,7 +327,7 @@ def suffix_of(name: str) -> str:
 
 
 def looks_like_lines(name: str) -> bool:
-    """Say whether a file's name promises one record a line; asked only where the content leaves it open."""
+    """Whether a file's name promises one record a line; asked only where the content leaves it open."""
     return suffix_of(name) in LINE_SUFFIXES
 
 

@@ -246,7 +246,7 @@ class Interpreter(Protocol):
 
 
 def fits(value: Value, shape: type[msgspec.Struct]) -> bool:
-    """Say whether a parsed object has the fields that a format asks of it, each of the right type; others may be there.
+    """Whether a parsed object has the fields that a format asks of it, each of the right type; others may be there.
 
     Args:
         value: any value.

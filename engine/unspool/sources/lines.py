@@ -335,7 +335,7 @@ class LinesReader:
 
 
 def is_spread(path: Path, limits: Limits) -> bool:
-    """Say whether a file holds several JSON documents, at least the first of which takes several lines.
+    """Whether a file holds several JSON documents, at least the first of which takes several lines.
 
     This is how `kubectl get --watch -o json`, `jq .` and loops of programs write. A single document is no such file.
     """

@@ -23,7 +23,7 @@ _NATIVE_TABLES: Final = (b"segment(", b"block(", b"block_data(", b"tail(")
 
 
 def is_native(source: str, format_name: str | None) -> bool:
-    """Say whether a source is to be opened as a native file: by its content, or because the user says so."""
+    """Whether a source is to be opened as a native file: by its content, or because the user says so."""
     if format_name is not None and not is_postgres(source):
         return format_name in NATIVE_NAMES
     path = Path(source)
@@ -40,7 +40,7 @@ def is_native(source: str, format_name: str | None) -> bool:
 
 
 def was_native(source: str) -> bool:
-    """Say whether a file that is damaged may have been a native one, or its log: by its name, or the tables it tells of."""
+    """Whether a file that is damaged may have been a native one, or its log: by its name, or the tables it tells of."""
     path = Path(source)
     try:
         if is_postgres(source) or not path.is_file():

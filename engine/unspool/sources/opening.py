@@ -93,7 +93,7 @@ def open_history(
 
 
 def is_in_postgres(source: str, format_name: str | None) -> bool:
-    """Say whether a source is a history that a recorder keeps in PostgreSQL.
+    """Whether a source is a history that a recorder keeps in PostgreSQL.
 
     Raises:
         UnreadableSource, MissingExtra: its server cannot be asked.

@@ -197,7 +197,7 @@ class Probe:
         return tuple(records)
 
     def _is_first_of_lines(self) -> bool:
-        """Say whether one line is the first of several, as far as anybody can know."""
+        """Whether one line is the first of several, as far as anybody can know."""
         records = self.sample.records
         if self.is_growing or not records:
             return self.is_growing

@@ -214,7 +214,7 @@ def _opened(probe: Probe, reading: Reading) -> Reader:
 
 
 def is_file_like(source: str) -> bool:
-    """Say whether a source is a path, whose format is told by looking at it."""
+    """Whether a source is a path, whose format is told by looking at it."""
     return source != STANDARD_INPUT and not source.startswith((GIT_PREFIX, MERGE_PREFIX))
 
 

@@ -130,7 +130,7 @@ class FolderEvents(threading.Thread):
         return False
 
     def _has_ended(self, data: bytes) -> bool:
-        """Say whether events tell that one of the folders is not watched any more."""
+        """Whether events tell that one of the folders is not watched any more."""
         place = 0
         while place < len(data):
             _, mask, _, length = _HEADER.unpack_from(data, place)

@@ -405,7 +405,7 @@ def atoms_bitmap(changed: Iterable[int]) -> bytes:
 
 
 def may_name(bitmap: bytes, number: int) -> bool:
-    """Say whether a bitmap may name an atom; False is certain."""
+    """Whether a bitmap may name an atom; False is certain."""
     place = number % (8 * len(bitmap))
     return bool(bitmap[place >> 3] >> (place & 7) & 1)
 

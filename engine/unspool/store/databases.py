@@ -278,7 +278,7 @@ def _has_journal(path: Path) -> bool:
 
 
 def has_log(path: Path) -> bool:
-    """Say whether a writer is at work on a database, or left something in its log."""
+    """Whether a writer is at work on a database, or left something in its log."""
     try:
         # Asked before every reading: joining text costs a tenth of what a Path does.
         return os.stat(f"{path}-wal").st_size > 0  # noqa: PTH116
@@ -287,12 +287,12 @@ def has_log(path: Path) -> bool:
 
 
 def _is_shared(path: Path) -> bool:
-    """Say whether some connection has the database open in WAL mode, though nothing stands in its log."""
+    """Whether some connection has the database open in WAL mode, though nothing stands in its log."""
     return log_of(path).exists() and path.with_name(path.name + "-shm").exists()
 
 
 def is_recording(path: Path) -> bool:
-    """Say whether a recorder is at work on a file, in this process or another.
+    """Whether a recorder is at work on a file, in this process or another.
 
     Its lock is asked for in shared mode and let go of at once.
     """

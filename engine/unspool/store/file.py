@@ -308,7 +308,7 @@ class FileStore:
         return self._writing().append(draft)
 
     def may_hold_notes(self) -> bool:
-        """Say whether any entry may be a note; False is certain."""
+        """Whether any entry may be a note; False is certain."""
         return self._reader.call(lambda connection: connection.layout.may_hold_notes(connection))
 
     def settle(self) -> None:

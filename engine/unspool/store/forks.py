@@ -107,7 +107,7 @@ def _unusual(
 
 
 def _reads_first(connection: FileConnection, origin: int) -> bool:
-    """Say whether the first entry can be read."""
+    """Whether the first entry can be read."""
     for first, extras in connection.layout.unusual(connection, origin, origin + 1):
         return first <= origin and not isinstance(extras, CorruptHistory)
     return bool(readable_rows(connection, origin, origin + 1))

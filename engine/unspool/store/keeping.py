@@ -209,7 +209,7 @@ def give_back(connection: FileConnection, keep: Keep) -> None:
 
 
 def _is_due(keep: Keep, head: tuple[Any, ...], stop: int, count: int, now_ns: int) -> bool:
-    """Say whether a block may go by its number or its age; `head` is its first entry, its newest time and its segment."""
+    """Whether a block may go by its number or its age; `head` is its first entry, its newest time and its segment."""
     if keep.entries is not None and stop <= count - keep.entries:
         return True
     # A damaged block goes with what is older than the one behind it.

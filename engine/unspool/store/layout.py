@@ -221,7 +221,7 @@ class Layout(ABC):
 
     @abstractmethod
     def may_hold_notes(self, connection: FileConnection) -> bool:
-        """Say whether any entry may be a note; False is certain."""
+        """Whether any entry may be a note; False is certain."""
 
     @staticmethod
     def drop_fact(connection: FileConnection, key: str) -> None:
@@ -271,7 +271,7 @@ class Layout(ABC):
 
     @abstractmethod
     def follows(self, before: int, row: TailRow) -> bool:
-        """Say whether a row was written after the entry with the checksum `before`."""
+        """Whether a row was written after the entry with the checksum `before`."""
 
     @abstractmethod
     def last_sum(self, connection: FileConnection) -> int:
@@ -444,10 +444,10 @@ class Layout(ABC):
 
     @abstractmethod
     def is_sound(self, block: RawBlock, head: BlockHead) -> bool:
-        """Say whether a head is what was written; `head` is the block's own, or what it should be."""
+        """Whether a head is what was written; `head` is the block's own, or what it should be."""
 
     def is_certain(self, block: RawBlock) -> bool:
-        """Say whether the head of a block is what was written, as far as the format lets that be known."""
+        """Whether the head of a block is what was written, as far as the format lets that be known."""
         return self.is_sound(block, block.head)
 
     @abstractmethod

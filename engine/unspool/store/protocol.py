@@ -231,7 +231,7 @@ class Forwards(Sink, Protocol):
         """Whether the next entry must be a full one."""
 
     def holds(self, seq: int) -> bool:
-        """Say whether `run` can give an entry without asking the server."""
+        """Whether `run` can give an entry without asking the server."""
 
     def confirm(self, seq: int) -> None:
         """Return when the server has an entry; raises StorageFailed when that takes too long."""
@@ -273,7 +273,7 @@ class TellsNotes(Protocol):
     """A store that knows without looking at entries whether it has notes."""
 
     def may_hold_notes(self) -> bool:
-        """Say whether any entry may be a note; False is certain."""
+        """Whether any entry may be a note; False is certain."""
 
 
 @runtime_checkable

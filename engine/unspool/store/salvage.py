@@ -76,7 +76,7 @@ class _Shape:
     key: int | None
 
     def fits(self, row: FoundRow) -> bool:
-        """Say whether a row may be one of this table."""
+        """Whether a row may be one of this table."""
         if len(row.fields) != len(self.columns) or (row.rowid is None) != (self.key is None):
             return False
         for place, (column, value) in enumerate(zip(self.columns, row.fields, strict=True)):
@@ -290,14 +290,14 @@ class _Store:
         self._connection.execute(f"INSERT OR {how} INTO {shape.table} VALUES ({marks})", values)  # noqa: S608 - our names
 
     def _is_better(self, table: str, values: tuple[Any, ...], known: tuple[Any, ...]) -> bool:
-        """Say whether a row goes before one with its number that was found earlier."""
+        """Whether a row goes before one with its number that was found earlier."""
         if table == "block" and values[-1] is None and values[:-1] == known[:-1]:
             # The same block before a span took its metadata over, which may be damaged.
             return False
         return self._is_sound(table, values)
 
     def _is_sound(self, table: str, values: tuple[Any, ...]) -> bool:
-        """Say whether a row holds what was written, as far as it tells by itself."""
+        """Whether a row holds what was written, as far as it tells by itself."""
         layout = self._connection.layout
         try:
             if isinstance(layout, SecondLayout):
@@ -380,7 +380,7 @@ class _Store:
         return block is not None and self._reads(block._replace(records=data), need_columns=False)
 
     def _reads(self, block: RawBlock, *, need_columns: bool = True) -> bool:
-        """Say whether the records of a block read, and its metadata."""
+        """Whether the records of a block read, and its metadata."""
         layout, first = self._connection.layout, block.head.first
         try:
             if need_columns:

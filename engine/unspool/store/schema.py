@@ -85,7 +85,7 @@ def connect_writer(path: Path, *, synchronous: str, mode: int = PRIVATE, history
 
 
 def is_refusal(error: Exception) -> bool:
-    """Say whether the disk is to blame, and not what is on it."""
+    """Whether the disk is to blame, and not what is on it."""
     return "disk I/O error" in str(error) or "full" in str(error)
 
 
@@ -157,7 +157,7 @@ def database_error(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> Unr
 
 
 def is_sound(path: Path) -> bool:
-    """Say whether a file that is being written to is whole, seen by a connection that has read nothing of it before."""
+    """Whether a file that is being written to is whole, seen by a connection that has read nothing of it before."""
     try:
         with closing(connect_reader(path, live=True).connection) as connection:
             return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
@@ -166,7 +166,7 @@ def is_sound(path: Path) -> bool:
 
 
 def has_known_tables(path: Path) -> bool:
-    """Say whether a file has the tables of a format that is known, whatever version it says it has."""
+    """Whether a file has the tables of a format that is known, whatever version it says it has."""
     try:
         with closing(open_untouched(path).connection) as connection:
             found = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' LIMIT 100"))
@@ -176,7 +176,7 @@ def has_known_tables(path: Path) -> bool:
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:
-    """Say whether the database has no content at all."""
+    """Whether the database has no content at all."""
     return bool(connection.execute("SELECT count(*) = 0 FROM sqlite_master").fetchone()[0])
 
 

@@ -57,5 +57,5 @@ EVERY_TYPE: dict[str, Any] = {
 
 
 def same(one: Any, other: Any) -> bool:
-    """Say whether two values are the same, types included."""
+    """Whether two values are the same, types included."""
     return first_difference(one, other) is None

@@ -353,7 +353,7 @@ def test_all_of_the_standard_library_is_shallow_enough() -> None:
 
 
 def tiles(node: SourceNode) -> bool:
-    """Say whether a node's children tile it."""
+    """Whether a node's children tile it."""
     if not node.children:
         return True
     edges = [child.start for child in node.children[1:]] + [node.end]

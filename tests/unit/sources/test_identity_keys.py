@@ -37,7 +37,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def moves(history: Any) -> bool:
-    """Say whether the last entry moves records."""
+    """Whether the last entry moves records."""
     return any(op.kind is OpKind.MOVE for change in history.changes(-1).changes for op in change.ops)
 
 

@@ -97,7 +97,7 @@ def wrong_answers(path: Path, expected: dict[str, Any]) -> list[str]:
 
 
 def _has_holes_only(found: Any, expected: Any) -> bool:
-    """Say whether screens show entries that cannot be read as such, and all others as they are."""
+    """Whether screens show entries that cannot be read as such, and all others as they are."""
     if len(found[0]) != len(expected[0]):
         return False
     same = [

@@ -42,7 +42,7 @@ class Interruption:
         self.came = False
 
     def __call__(self) -> bool:
-        """Say whether to stop."""
+        """Whether to stop."""
         return self.came
 
 

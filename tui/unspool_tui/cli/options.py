@@ -293,7 +293,7 @@ def judge(common: Common, verdict: Verdict) -> int:
 
 
 def stdout_is_terminal() -> bool:
-    """Say whether there is a screen to draw on: a terminal, or a browser that a server speaks for."""
+    """Whether there is a screen to draw on: a terminal, or a browser that a server speaks for."""
     if os.environ.get("TEXTUAL_DRIVER", "").endswith(("WebDriver", "VisitorDriver")):
         return True
     return sys.stdout is not None and sys.stdout.isatty()

@@ -161,7 +161,7 @@ class _Pages:
         self.may_ask: Callable[[], bool] = always
 
     def knows(self, seq: int) -> bool:
-        """Say whether an entry is known, or may be read."""
+        """Whether an entry is known, or may be read."""
         page = self._kept.get(seq // _PAGE)
         return (page is not None and seq % _PAGE < len(page)) or self.may_ask()
 
@@ -194,7 +194,7 @@ class EarlyColumns:
 
 
 def knows(columns: EntryColumns, seq: int) -> bool:
-    """Say whether a row of columns can be looked at without waiting for whoever reads the history just now."""
+    """Whether a row of columns can be looked at without waiting for whoever reads the history just now."""
     return not isinstance(columns, EarlyColumns) or columns.pages.knows(seq)
 
 
@@ -336,12 +336,12 @@ class EntryFacts(Struct, frozen=True):
 
 
 def wants_atoms(width: int) -> bool:
-    """Say whether rows of this width name the atoms that changed."""
+    """Whether rows of this width name the atoms that changed."""
     return width >= _ROOM_FOR_ATOMS
 
 
 def wants_action(width: int) -> bool:
-    """Say whether rows of this width tell the action."""
+    """Whether rows of this width tell the action."""
     return width >= _ROOM_FOR_ACTION
 
 

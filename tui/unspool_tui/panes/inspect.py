@@ -151,7 +151,7 @@ class LeafBook:
         return None if known is None else known.get(address)
 
     def knows(self, atom: str, atom_set_by: int) -> bool:
-        """Say whether an atom's leaves were looked up, or are being looked up."""
+        """Whether an atom's leaves were looked up, or are being looked up."""
         return (atom, atom_set_by) in self._known or self._asked == (atom, atom_set_by)
 
     def asked(self, atom: str, atom_set_by: int) -> None:

@@ -59,7 +59,7 @@ class Scene:
         self.book.may_ask = self.lanes.may_ask = self.may_ask
 
     def wrong(self) -> bool:
-        """Say whether the source could not be read completely."""
+        """Whether the source could not be read completely."""
         return str(self.history.verdict.status) != "complete"
 
     def reading(self) -> str:
@@ -70,11 +70,11 @@ class Scene:
         return f"{min(99, progress.done * 100 // progress.total)}%" if progress.total else "…"
 
     def wants_detail(self, view: View) -> bool:
-        """Say whether the detail at hand is not what the view shows."""
+        """Whether the detail at hand is not what the view shows."""
         return self.detail.request != request_of(view)
 
     def may_ask(self) -> bool:
-        """Say whether painting may ask the history itself: the worker does not read it meanwhile.
+        """Whether painting may ask the history itself: the worker does not read it meanwhile.
 
         Found out once a paint; see `begin_paint`.
         """

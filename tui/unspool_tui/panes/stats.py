@@ -170,7 +170,7 @@ class StatsPane(Struct):
     _asked: tuple[int, float] = (0, 0.0)
 
     def wants_measuring(self, view: View) -> bool:
-        """Say whether to read all records now; saying so counts as doing so."""
+        """Whether to read all records now; saying so counts as doing so."""
         total, when = self._asked
         if not view.total or (view.total > UNASKED and view.focus is not Pane.STATS):
             return False
@@ -181,7 +181,7 @@ class StatsPane(Struct):
         return True
 
     def wants_a_look(self, view: View) -> bool:
-        """Say whether to verify a history once although Stats does not show; saying so counts as doing so."""
+        """Whether to verify a history once although Stats does not show; saying so counts as doing so."""
         if self._asked[0] or not 0 < view.total <= UNASKED or self.history.file_bytes() > UNASKED_BYTES:
             return False
         self._asked = (view.total, monotonic())

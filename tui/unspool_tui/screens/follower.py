@@ -129,7 +129,7 @@ class Rhythm:
         return None if self._told is None else self._next(now, gap)
 
     def overdue(self, now: float) -> bool:
-        """Say whether a look was due some time ago and never began."""
+        """Whether a look was due some time ago and never began."""
         return self._begun is None and self._due is not None and now > self._due + OVERDUE
 
     def behind(self, now: float) -> float:
@@ -163,7 +163,7 @@ BEAT: Final = 1.0
 
 
 def _is_missed(path: Path) -> bool:
-    """Say whether a file is gone that should be there; the files that SQLite keeps beside it come and go."""
+    """Whether a file is gone that should be there; the files that SQLite keeps beside it come and go."""
     return not path.name.endswith(("-wal", "-shm")) and not path.exists()
 
 

@@ -245,7 +245,7 @@ class Painter:
             main.worker.ask(QuestionKind.STORY, lambda: tell_story(history, address, head, main.worker.withdrawn))
 
     def _hurries(self, head: int) -> bool:
-        """Say whether entries arrive faster than anyone reads; last writers are looked up when that calms down."""
+        """Whether entries arrive faster than anyone reads; last writers are looked up when that calms down."""
         now = monotonic()
         last_head, last_time = self._last_origins
         self._last_origins = (head, now)

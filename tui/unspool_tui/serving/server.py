@@ -97,7 +97,7 @@ class Served(Struct, frozen=True):
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach a host name or address."""
+    """Whether only this machine can reach a host name or address."""
     if host in LOOPBACK_NAMES:
         return True
     try:
@@ -159,7 +159,7 @@ def _name_of(host: str) -> str:
 
 
 def _is_address_here(name: str, request: web.Request) -> bool:
-    """Say whether a name is the very address at which the request arrived."""
+    """Whether a name is the very address at which the request arrived."""
     try:
         asked = ipaddress.ip_address(name)
     except ValueError:

@@ -275,7 +275,7 @@ class Visit:
 
 
 async def _is_ready(output: asyncio.StreamReader) -> bool:
-    """Say whether the web driver answers; a few lines may come before it."""
+    """Whether the web driver answers; a few lines may come before it."""
     for _ in range(_MOST_PRELUDE_LINES):
         try:
             line = await output.readline()

@@ -202,7 +202,7 @@ def _value_operations(old: SourceTree, new: SourceTree, edits: Sequence[Edit]) -
 
 
 def _may_be_canonical(tree: SourceTree) -> bool:
-    """Say whether a document's first lines look like canonical form; the full check costs as much as writing it."""
+    """Whether a document's first lines look like canonical form; the full check costs as much as writing it."""
     first = tree.root.children[0]
     return "\n" not in tree.text and not tree.text[first.start : first.body].endswith((" ", "\t"))
 

@@ -259,7 +259,7 @@ def tree_edits(old: SourceTree, new: SourceTree) -> list[Edit]:
 
 
 def _open_alike(old: SourceTree, new: SourceTree, one: SourceNode, other: SourceNode) -> bool:
-    """Say whether two nodes begin alike before their first child: a JSON object never turns into a list by parts."""
+    """Whether two nodes begin alike before their first child: a JSON object never turns into a list by parts."""
     return old.text[one.body : one.children[0].start] == new.text[other.body : other.children[0].start]
 
 

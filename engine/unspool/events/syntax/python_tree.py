@@ -44,7 +44,7 @@ _CHAINING: Final = frozenset({"lambda", "for"})
 
 
 def is_shallow(text: str) -> bool:
-    """Say whether nothing in Python source nests deeper than a recursive parser can follow. Errs to the safe side."""
+    """Whether nothing in Python source nests deeper than a recursive parser can follow. Errs to the safe side."""
     runs = [0]
     chained = 0
     line_start = 0

@@ -129,7 +129,7 @@ class Held:
         self.size = 0
 
     def may_grow(self, size: int) -> bool:
-        """Say whether so many bytes more may be held."""
+        """Whether so many bytes more may be held."""
         return self.size + size <= _MOST_HELD_BYTES
 
 

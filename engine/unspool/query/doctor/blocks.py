@@ -303,7 +303,7 @@ def differing(told: Changes, old: EncodedState, new: EncodedState) -> list[str]:
 
 
 def _is_same(atom: str, told: Changes, old: EncodedState, new: EncodedState) -> bool:
-    """Say whether an atom that nothing is told of holds the same value in other bytes."""
+    """Whether an atom that nothing is told of holds the same value in other bytes."""
     return atom not in told and atom in old and atom in new and same_value(old[atom], new[atom])
 
 
@@ -312,7 +312,7 @@ def _written(touched: Touched, state: EncodedState) -> Changes:
 
 
 def _all_same(told: Changes, touched: Touched, state: EncodedState) -> bool:
-    """Say whether a delta and its list of changes differ only in atoms whose value stayed the same."""
+    """Whether a delta and its list of changes differ only in atoms whose value stayed the same."""
     written = _written(touched, state)
     old = dict(touched)
     odd = {atom for atom in written.keys() | told.keys() if written.get(atom) != told.get(atom)}

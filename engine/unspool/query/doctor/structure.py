@@ -147,7 +147,7 @@ def _worse(connection: FileConnection, one: BlockKey, other: BlockKey) -> BlockK
 
 
 def _is_sound(connection: FileConnection, key: BlockKey) -> bool:
-    """Say whether a block has records, and its head is what was written."""
+    """Whether a block has records, and its head is what was written."""
     layout = connection.layout
     try:
         block = layout.raw_block(connection, key.first)

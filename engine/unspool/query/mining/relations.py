@@ -124,7 +124,7 @@ class Relation:
         return f"{a} stays the same"
 
     def holds_in(self, row: RecordRow, targets: Container[Value] = ()) -> bool | None:
-        """Say whether the relation holds in a row; None where it cannot be asked."""
+        """Whether the relation holds in a row; None where it cannot be asked."""
         value = row.columns.get(self.columns[0])
         if self.kind is RelationKind.VALUES:
             return self._is_usual(value)

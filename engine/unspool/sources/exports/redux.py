@@ -87,7 +87,7 @@ def _lifted_action(entry: Entry) -> dict[str, Value]:
 
 
 def _is_told_elsewhere(key: str, value: Value) -> bool:
-    """Say whether a lifted state has a place of its own for a fact."""
+    """Whether a lifted state has a place of its own for a fact."""
     return (key == "skipped" and value is True) or (key == "error" and isinstance(value, str))
 
 

@@ -74,7 +74,7 @@ def _debezium(record: Value) -> dict[str, Value] | None:
 
 
 def is_change(record: Value) -> bool:
-    """Say whether a record is a change of either kind."""
+    """Whether a record is a change of either kind."""
     return _debezium(record) is not None or _is_of_mongo(record)
 
 

@@ -82,7 +82,7 @@ _RECORD_KEYS: Final = ("records", "deltas", "delta_records", "chain")
 
 
 def is_delta_record(record: Value) -> bool:
-    """Say whether a record is one delta-compression record."""
+    """Whether a record is one delta-compression record."""
     return isinstance(record, dict) and record.keys() >= _REQUIRED and isinstance(record["removed_keys"], list)
 
 

@@ -39,12 +39,12 @@ _BINARY_HEAD: Final = 8000
 
 
 def is_text_by_name(name: str) -> bool:
-    """Say whether a file's name promises text that only looks like a document by chance (`x = 1` is TOML too)."""
+    """Whether a file's name promises text that only looks like a document by chance (`x = 1` is TOML too)."""
     return suffix_of(name) in _TEXT_SUFFIXES
 
 
 def is_document_by_name(name: str) -> bool:
-    """Say whether a file's name promises a document, so that one that does not parse is a broken one."""
+    """Whether a file's name promises a document, so that one that does not parse is a broken one."""
     return suffix_of(name) in SUFFIXES
 
 

@@ -19,7 +19,7 @@ _PAYLOAD_KEYS: Final = ("payload", "data", "attributes", "properties", "body", "
 
 
 def is_event(record: Value) -> bool:
-    """Say whether a record names what happened and when, or what happened and with what payload."""
+    """Whether a record names what happened and when, or what happened and with what payload."""
     if not isinstance(record, dict) or not any(isinstance(record.get(key), str) for key in NAME_KEYS):
         return False
     if isinstance(record.get("apiVersion"), str) and record.get("kind") != "Event":

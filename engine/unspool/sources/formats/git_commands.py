@@ -114,7 +114,7 @@ class Repository:
         return os.path.relpath(os.path.realpath(path), os.path.realpath(root))
 
     def is_revision(self, revision: str) -> bool:
-        """Say whether a text names a commit."""
+        """Whether a text names a commit."""
         return (
             self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").returncode
             == 0
@@ -138,12 +138,12 @@ class Repository:
         return meant if result.returncode == 0 and len(meant) == len(revisions) else None
 
     def names_content(self, commit: str, path: str) -> bool:
-        """Say whether a commit names content under a path, whether or not that content is in the repository."""
+        """Whether a commit names content under a path, whether or not that content is in the repository."""
         named = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{path}")
         return named.returncode == 0
 
     def has_history(self, path: str, revision: str) -> bool:
-        """Say whether any commit up to a revision touched a path."""
+        """Whether any commit up to a revision touched a path."""
         if not self.is_revision(revision):
             return False
         return self.last_touch(path, self.resolve(revision)) is not None
@@ -154,7 +154,7 @@ class Repository:
         return result.stdout.decode(errors="surrogateescape").strip() or None
 
     def is_ancestor(self, older: str, newer: str) -> bool:
-        """Say whether one commit is part of another's history."""
+        """Whether one commit is part of another's history."""
         return self._run("merge-base", "--is-ancestor", older, newer).returncode == 0
 
     def merge_base(self, one: str, other: str) -> str | None:

@@ -220,7 +220,7 @@ _PARTS = (
 
 
 def holds_histories(address: str) -> bool:
-    """Say whether an address is that of a recorded history: it names one, or its database holds nothing else.
+    """Whether an address is that of a recorded history: it names one, or its database holds nothing else.
 
     Raises:
         UnreadableSource, MissingExtra: the server cannot be reached.

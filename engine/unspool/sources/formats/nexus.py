@@ -72,7 +72,7 @@ _COLLECTIONS: Final = {MAP: "entries", "Set": "values"}
 
 
 def is_marked(value: dict[str, Value]) -> bool:
-    """Say whether an object is a value as the package's serialiser writes one: named by its type, and by an id or content."""
+    """Whether an object is a value as the package's serialiser writes one: named by its type, and by an id or content."""
     name = value.get(_TYPE)
     return isinstance(name, str) and (_ID in value or name in _LEAVES or name in _COLLECTIONS)
 
@@ -263,7 +263,7 @@ class NexusChains:
 
 
 def _contradicts(base: State, name: str, change: dict[str, Value]) -> bool:
-    """Say whether a change tells of a value before it that its base does not have."""
+    """Whether a change tells of a value before it that its base does not have."""
     if change.get("changeType") == "added":
         return name in base
     if name not in base:
@@ -313,7 +313,7 @@ def _is_atom_entry(value: Value) -> bool:
 
 
 def is_snapshot(record: Value) -> bool:
-    """Say whether a record is a full snapshot or a delta."""
+    """Whether a record is a full snapshot or a delta."""
     if not isinstance(record, dict) or not isinstance(record.get("id"), str):
         return False
     if record.get("type") == _DELTA:
@@ -344,7 +344,7 @@ def detect(probe: Probe) -> int:
 
 
 def _is_typed(document: Value) -> bool:
-    """Say whether a document is what the package's serialiser writes of a value, or a list of such."""
+    """Whether a document is what the package's serialiser writes of a value, or a list of such."""
     values = document if isinstance(document, list) else [document]
     return bool(values) and all(isinstance(value, dict) and is_marked(value) for value in values)
 

@@ -188,7 +188,7 @@ class Operation(msgspec.Struct):
 
 
 def is_operation(record: Value) -> bool:
-    """Say whether a record is one JSON Patch operation."""
+    """Whether a record is one JSON Patch operation."""
     return fits(record, Operation)
 
 

@@ -292,7 +292,7 @@ def _is_region_document(document: Value) -> bool:
 
 
 def _walks(head: bytes, order: ByteOrder) -> bool:
-    """Say whether bytes begin with records: known actions, JSON objects as data, lengths that lead on."""
+    """Whether bytes begin with records: known actions, JSON objects as data, lengths that lead on."""
     offset = objects = 0
     while offset + RECORD_HEAD_SIZE <= len(head):
         _, action, _, _, length = RECORD_HEADS[order].unpack_from(head, offset)

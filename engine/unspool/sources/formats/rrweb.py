@@ -63,7 +63,7 @@ _ANY_WINDOW: Final = 47
 
 
 def is_event(record: Value) -> bool:
-    """Say whether a record is an rrweb event."""
+    """Whether a record is an rrweb event."""
     if not isinstance(record, dict) or "data" not in record:
         return False
     kind, timestamp = record.get("type"), record.get("timestamp")

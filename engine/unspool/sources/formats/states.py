@@ -29,7 +29,7 @@ _OWN_COUNTS: Final = frozenset(("seq", "kind", "base_seq", "added", "modified", 
 
 
 def is_envelope(record: Value) -> bool:
-    """Say whether a record carries a state in an envelope, and is not itself a state with an atom named `state`."""
+    """Whether a record carries a state in an envelope, and is not itself a state with an atom named `state`."""
     if not isinstance(record, dict) or "state" not in record or not record.keys() <= _ENVELOPE_KEYS:
         return False
     return isinstance(record["state"], dict) or len(record) > 1
@@ -59,7 +59,7 @@ def detect(probe: Probe) -> int:
 
 
 def keys_recur(records: tuple[Value, ...]) -> bool:
-    """Say whether each record shares at least half of its keys with the one before; lists and scalars do."""
+    """Whether each record shares at least half of its keys with the one before; lists and scalars do."""
     for before, after in pairwise(records):
         if isinstance(before, dict) and isinstance(after, dict):
             shared = len(before.keys() & after.keys())
@@ -174,7 +174,7 @@ def open_reader(probe: Probe) -> Reader:
 
 
 def has_envelope(document: Value) -> bool:
-    """Say whether a document is a state in an envelope: besides `state`, an object, it must name a time."""
+    """Whether a document is a state in an envelope: besides `state`, an object, it must name a time."""
     return is_envelope(document) and isinstance(document["state"], dict) and find_time(document) is not None
 
 

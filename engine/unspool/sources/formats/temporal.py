@@ -28,7 +28,7 @@ _JSON_ENCODINGS: Final = ("json/plain", "json/protobuf")
 
 
 def is_event(record: Value) -> bool:
-    """Say whether a record is a history event."""
+    """Whether a record is a history event."""
     return isinstance(record, dict) and {"eventId", "eventTime", "eventType"} <= record.keys()
 
 

@@ -27,7 +27,7 @@ _OF_EVENT: Final[dict[str, Known]] = dict.fromkeys(
 
 
 def is_inspection(record: Value) -> bool:
-    """Say whether a record is an inspection event."""
+    """Whether a record is an inspection event."""
     return isinstance(record, dict) and isinstance(record.get("type"), str) and record["type"].startswith(_PREFIX)
 
 

@@ -485,7 +485,7 @@ def _write_address(folder: Path, target: Target) -> None:
 
 
 def is_spool(folder: Path) -> bool:
-    """Say whether a folder is the spool of a history."""
+    """Whether a folder is the spool of a history."""
     return (folder / _ADDRESS).is_file()
 
 

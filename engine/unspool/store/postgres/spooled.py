@@ -137,7 +137,7 @@ class SpooledStore:
         return self._spool.current.store.atom_name(number)
 
     def holds(self, seq: int) -> bool:
-        """Say whether the state at an entry is at hand; those that were shipped long ago are on the server only."""
+        """Whether the state at an entry is at hand; those that were shipped long ago are on the server only."""
         return seq == self._base - 1 or self._holder(seq) is not None
 
     def run(self, seq: int) -> RecordRun:

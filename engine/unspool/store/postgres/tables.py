@@ -134,7 +134,7 @@ _RUNS: Final = 63
 
 
 def has_tables(connection: Any) -> bool:
-    """Say whether a database holds histories."""
+    """Whether a database holds histories."""
     return connection.execute("SELECT to_regclass('unspool.history')").fetchone()[0] is not None
 
 
@@ -299,7 +299,7 @@ def channel_of(history: int) -> str:
 
 
 def has_history(connection: Any, history: int) -> bool:
-    """Say whether a history is still there."""
+    """Whether a history is still there."""
     return connection.execute("SELECT 1 FROM unspool.history WHERE id = %s", (history,)).fetchone() is not None
 
 
