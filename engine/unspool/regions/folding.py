@@ -9,7 +9,7 @@ from typing import Final
 from unspool.model.values import Value
 from unspool.regions.deltas import RegionDelta, in_tick_order
 from unspool.regions.region_file import RegionDeltaFile
-from unspool.regions.shelf import StoredFile
+from unspool.regions.region_files import StoredFile
 from unspool.regions.table import STANDARD_ACTIONS, ActionRule, ActionTable
 
 

@@ -13,7 +13,7 @@ from unspool.regions.conservation import require_fate
 from unspool.regions.deltas import RegionDelta
 from unspool.regions.payloads import Payload, payload_for
 from unspool.regions.region import unknown_region
-from unspool.regions.shelf import OpenVisit, StoredFile
+from unspool.regions.region_files import OpenVisit, StoredFile
 from unspool.regions.store import RegionStore
 from unspool.regions.table import STANDARD_ACTIONS
 

@@ -25,7 +25,7 @@ from unspool.regions.region_file import (
     RegionDeltaFile,
     SnapshotReference,
 )
-from unspool.regions.shelf import OpenVisit, RegionShelf, StoredFile, Visits, with_recorded, with_visits
+from unspool.regions.region_files import OpenVisit, RegionFiles, StoredFile, Visits, with_recorded, with_visits
 from unspool.regions.state import RegionSnapshot
 
 
@@ -73,7 +73,7 @@ class RegionStore:
             RegionStorageError: the directory cannot be made.
         """
         opened = DirectoryStorage(storage) if isinstance(storage, str | Path) else storage
-        self._shelf = RegionShelf(opened, world.actions, FileForm(form))
+        self._files = RegionFiles(opened, world.actions, FileForm(form))
         self.world = world
         self.conservation = conservation
         self._compress = compress_on_save
@@ -92,11 +92,11 @@ class RegionStore:
 
     def close(self) -> None:
         """Let go of the storage."""
-        self._shelf.close()
+        self._files.close()
 
     def addresses(self) -> tuple[RegionAddress, ...]:
         """Return the regions that something is stored for."""
-        return self._shelf.addresses()
+        return self._files.addresses()
 
     def read_file(self, address: RegionAddress) -> StoredFile | None:
         """Return what is stored of a region, or None.
@@ -105,7 +105,7 @@ class RegionStore:
             RegionFileError: it is damaged, or no region file.
             InvalidRegionValue: it is malformed; nothing of it is used.
         """
-        return self._shelf.read(address)
+        return self._files.read(address)
 
     def load(
         self,
@@ -148,7 +148,7 @@ class RegionStore:
         else:
             made_for = f"was made for {file.original}, but the game now says {base}"
         notice = (
-            f"{address}: its file {made_for}; it is kept as {self._shelf.place(aside)} and the region starts as "
+            f"{address}: its file {made_for}; it is kept as {self._files.place(aside)} and the region starts as "
             f"generated; to use it again, restore({aside!r}) and load with what it was made for"
         )
         warnings.warn(RegionWarning(notice), stacklevel=3)
@@ -161,7 +161,7 @@ class RegionStore:
             SnapshotMissing: the snapshot is not there.
         """
         if file.snapshot is not None:
-            return self._shelf.read_snapshot(file.snapshot.key).region
+            return self._files.read_snapshot(file.snapshot.key).region
         return self.world.pristine(file.address, file.original)
 
     def save_file(self, file: StoredFile) -> StoredFile:
@@ -183,7 +183,7 @@ class RegionStore:
         folded, rest = split_foldable(file, self._threshold, horizon)
         if folded:
             file = replace(rest, base_template=SNAPSHOT_TEMPLATE, snapshot=self._write_snapshot(file, folded))
-        self._shelf.write(file)
+        self._files.write(file)
         return file
 
     def begin_visit(self, address: RegionAddress, base: Base, entry: int) -> OpenVisit:
@@ -255,7 +255,7 @@ class RegionStore:
             rest, undone = file.undo_last(count)
         else:
             raise InvalidRegionValue(f"{address}: {player!r} has no personal deltas; undo without a player")
-        self._shelf.write(rest)
+        self._files.write(rest)
         return undone
 
     def region_at(self, address: RegionAddress, tick: int, *, player: str | None = None) -> Applied:
@@ -296,11 +296,11 @@ class RegionStore:
 
     def set_aside(self, address: RegionAddress) -> str:
         """Give a region's file a name of its own that nothing ever overwrites, and return it for `restore`."""
-        return self._shelf.set_aside(address)
+        return self._files.set_aside(address)
 
     def files_aside(self, address: RegionAddress) -> tuple[str, ...]:
         """Return the names of the files that were set aside for a region."""
-        return self._shelf.files_aside(address)
+        return self._files.files_aside(address)
 
     def restore(self, aside: str) -> RegionAddress:
         """Put a file that was set aside back in use; the one in its place is set aside in turn.
@@ -308,7 +308,7 @@ class RegionStore:
         Raises:
             RegionFileError: there is no such file.
         """
-        return self._shelf.restore(aside)
+        return self._files.restore(aside)
 
     def _stored(self, address: RegionAddress) -> StoredFile:
         file = self.read_file(address)
@@ -320,12 +320,12 @@ class RegionStore:
         return apply_deltas(region, deltas, actions=self.world.actions, strict=False)
 
     def _replay(self, file: StoredFile, tick: int | None, player: str | None) -> Applied:
-        folded = (snapshot.folded for snapshot in reversed(list(self._shelf.snapshots(file))))
+        folded = (snapshot.folded for snapshot in reversed(list(self._files.snapshots(file))))
         pristine = self.world.pristine(file.address, file.original)
         return apply_parts(pristine, (*folded, file.deltas_for(player)), tick, actions=self.world.actions)
 
     def _write_snapshot(self, file: StoredFile, folded: tuple[RegionDelta, ...]) -> SnapshotReference:
         region = self._apply(self.start_of(file), folded).region
         previous = None if file.snapshot is None else file.snapshot.key
-        key = self._shelf.write_snapshot(file.address, RegionSnapshot(region, folded, previous))
+        key = self._files.write_snapshot(file.address, RegionSnapshot(region, folded, previous))
         return SnapshotReference(key, file.original)

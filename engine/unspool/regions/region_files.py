@@ -105,7 +105,7 @@ _ASIDE: Final = "aside"
 _SNAPSHOT: Final = "snapshot"
 
 
-class RegionShelf:
+class RegionFiles:
     """Documents of regions in a storage."""
 
     def __init__(self, storage: RegionStorage, actions: ActionTable, form: FileForm) -> None:
