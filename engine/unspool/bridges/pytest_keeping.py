@@ -24,7 +24,7 @@ from unspool.query.compare import HistoryRelation, PathDifference, compare
 from unspool.recorder.calling import Caller
 from unspool.recorder.recorder import Recorder
 from unspool.recorder.redact import Redaction
-from unspool.recorder.targets import tell_of_files
+from unspool.recorder.targets import report_files
 from unspool.sources.opening import open_history
 from unspool.store.memory import MemoryStore
 
@@ -132,7 +132,7 @@ class Keeping:
         self._told: dict[str, TestRun] = {}
         self._trouble = ""
         self._opened: list[Path] = []
-        self._undo = tell_of_files(self._opened.append)
+        self._undo = report_files(self._opened.append)
         if not self._is_worker:
             self._runs.begin()
 

@@ -135,10 +135,10 @@ class _Writes:
         if not (execution.is_update or execution.is_delete or execution.is_insert):
             return None
         result = execution.invoke_statement()
-        harmless(self._recorder, self._tell_of_statement)(execution, execution.bind_mapper)
+        harmless(self._recorder, self._report_statement)(execution, execution.bind_mapper)
         return result
 
-    def _tell_of_statement(self, execution: Any, mapper: Any) -> None:
+    def _report_statement(self, execution: Any, mapper: Any) -> None:
         if self._is_meant(mapper):
             states = [inspect(row) for row in list(execution.session.identity_map.values())]
             loaded = {_place(state): dict(_written(state, True)) for state in states if state.mapper.isa(mapper)}

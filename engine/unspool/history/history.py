@@ -357,7 +357,7 @@ class History:
 
     @property
     def history_id(self) -> str:
-        """Tells this history from all others."""
+        """Distinguishes this history from all others."""
         return self._store.history_id
 
     @property
@@ -387,7 +387,7 @@ class History:
 
 
 class Contexts:
-    """Tells the surroundings of entries; cheap where entries are asked for in order."""
+    """Returns the surroundings of entries; cheap where entries are asked for in order."""
 
     def __init__(self, history: History) -> None:
         """Prepare.

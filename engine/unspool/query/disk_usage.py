@@ -121,7 +121,7 @@ _EMPTY: Final = frozenset((b"\x80", b"\x90"))
 
 
 class Kinds:
-    """Tells the kind of a path. A path keeps its kind, so that what was added for it can be taken away again."""
+    """Returns the kind of a path. A path keeps its kind, so that what was added for it can be taken away again."""
 
     def __init__(self) -> None:
         """Start without tables."""
@@ -416,7 +416,7 @@ def footprint(
     cancelled: Cancelled = never,
     progress: Progress = no_progress,
 ) -> Footprint:
-    """Tell where the bytes of a history are.
+    """Report where the bytes of a history are.
 
     Args:
         history: where to look.

@@ -89,7 +89,7 @@ class Hit:
 
 
 class EntryMatcher(Protocol):
-    """Tells what of an entry matches.
+    """Returns what of an entry matches.
 
     Attributes:
         needs_before: it says nothing of an entry of which the state before is not known.

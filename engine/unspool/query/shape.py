@@ -369,7 +369,7 @@ def tell(place: Place, name: str = "", *, is_optional: bool = False) -> str:
         tally = place.kinds["list"]
         inner = tell(tally.each) if tally.each is not None and tally.each.kinds else ""
         return f"{name}{mark}{size_of('list', tally)}{f' {inner}' if inner else ''}"
-    told = " | ".join(_tell_kind(kind, tally) for kind, tally in place.kinds.items()) or "nothing"
+    told = " | ".join(_report_kind(kind, tally) for kind, tally in place.kinds.items()) or "nothing"
     return f"{name}{mark} {told}" if name else told
 
 
@@ -381,14 +381,14 @@ def size_of(kind: str, tally: KindTally) -> str:
     return f"[{tally.most}]" if tally.least == tally.most and tally.most else f"[] {_range(tally)}"
 
 
-def _tell_kind(kind: str, tally: KindTally) -> str:
+def _report_kind(kind: str, tally: KindTally) -> str:
     if kind in ("int", "float", "decimal"):
         return f"{kind} {_range(tally)}" if tally.least is not None else kind
     if kind == "text" and tally.texts and (tally.count > len(tally.texts) or len(tally.texts) == 1):
         return f"text {'|'.join(to_json(text) for text in sorted(tally.texts))}"
     if tally.fields or (tally.each is not None and kind not in ("list", "tuple")):
         prefix = "" if kind == "object" else f"{kind} "
-        return f"{prefix}{{{', '.join(tell_fields(tally))}}}"
+        return f"{prefix}{{{', '.join(report_fields(tally))}}}"
     if tally.each is not None:
         return f"{'' if kind == 'list' else kind}{size_of('list', tally)} {tell(tally.each)}"
     if kind == "object":
@@ -398,7 +398,7 @@ def _tell_kind(kind: str, tally: KindTally) -> str:
     return kind
 
 
-def tell_fields(tally: KindTally) -> Iterator[str]:
+def report_fields(tally: KindTally) -> Iterator[str]:
     """Yield the fields of an object, each in one line; those that not every object had with `?`."""
     for name, place in tally.fields.items():
         yield tell(place, format_path((name,), root=""), is_optional=tally.had[name] < tally.count)

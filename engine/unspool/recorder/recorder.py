@@ -38,8 +38,8 @@ from unspool.recorder.targets import (
     is_child,
     leave_alone,
     named_for,
+    report_forks,
     store_at,
-    tell_of_forks,
 )
 from unspool.recorder.troubles import OnError, RecordingStopped, Trouble, Troubles
 from unspool.recorder.turns import Turns
@@ -197,7 +197,7 @@ class Recorder:
             self._not_opened(error)
         except Exception as error:  # noqa: BLE001 - whatever opening meets must not reach an app that did not ask
             self._not_opened(UnspoolError(f"{shown(target)}: {self._encoding.shown(error)}"))
-        tell_of_forks(self)
+        report_forks(self)
         atexit.register(_close_at_end, weakref.ref(self))
 
     def _settle(
@@ -236,7 +236,7 @@ class Recorder:
         if isinstance(error, HistoryLocked) and is_child() and self._children == "none":
             # A spawned child runs the parent's module again, up to the recorder that the parent holds.
             return
-        self._troubles.tell_or_raise(Trouble.STOPPED, error, "unspool records nothing")
+        self._troubles.report_or_raise(Trouble.STOPPED, error, "unspool records nothing")
 
     def _open(self, *, own: bool) -> None:
         target = self._target
@@ -262,7 +262,7 @@ class Recorder:
             raise
         self.store, self._capture = store, capture
         self._forwards = store if isinstance(store, Forwards) else None
-        self._tell_news()
+        self._report_news()
         if isinstance(store, FileStore) and store.kept_log is not None:
             self._troubles.note(
                 Trouble.LOG_KEPT,
@@ -286,12 +286,12 @@ class Recorder:
 
         if not isinstance(store, FileStore):
             error = ControlUnavailable("on_travel needs a file as the target: its control socket lies beside it")
-            self._troubles.tell_or_raise(Trouble.NO_CHANNEL, error, "unspool cannot be asked to travel")
+            self._troubles.report_or_raise(Trouble.NO_CHANNEL, error, "unspool cannot be asked to travel")
             return
         try:
             self._travel = Travel(self, store.path, on_travel, self._wake)
         except ControlUnavailable as error:
-            self._troubles.tell_or_raise(Trouble.NO_CHANNEL, error, "unspool cannot be asked to travel")
+            self._troubles.report_or_raise(Trouble.NO_CHANNEL, error, "unspool cannot be asked to travel")
 
     def _store_at(self, target: str, *, own: bool) -> Sink:
         try:
@@ -575,7 +575,7 @@ class Recorder:
             try:
                 self._hooks.install_asyncio()
             except ConfigError as error:
-                self._troubles.tell_or_raise(Trouble.NO_LOOP, error, "unspool does not hear of tasks")
+                self._troubles.report_or_raise(Trouble.NO_LOOP, error, "unspool does not hear of tasks")
 
     def watch(self, watched: Value, name: str, *, hears: bool = True) -> Callable[[], None]:
         """Record an object as an atom of its own: as it is now, with each entry, and whenever it is heard to change.
@@ -762,7 +762,7 @@ class Recorder:
             self._hold_back({})
             return None
         try:
-            self._tell_of_sealing()
+            self._report_sealing()
             problems: list[str] = []
             facts = self._facts.read(call, frame, problems)
             if call.is_note:
@@ -780,7 +780,7 @@ class Recorder:
                 marked = f"unspool put a marker in the place of what it cannot keep: {problems[0]}"
                 self._troubles.tell(Trouble.MARKED, self._encoding.clean_text(marked, set()))
             if self._forwards is not None:
-                self._tell_news()
+                self._report_news()
                 if self._forwards.confirms and seq is not None:
                     self._confirm(self._forwards, seq)
             if self._travel is not None and seq is not None:
@@ -810,9 +810,9 @@ class Recorder:
         try:
             forwards.confirm(seq)
         except UnspoolError as error:
-            self._troubles.tell_or_raise(Trouble.UNCONFIRMED, error, "unspool")
+            self._troubles.report_or_raise(Trouble.UNCONFIRMED, error, "unspool")
 
-    def _tell_news(self) -> None:
+    def _report_news(self) -> None:
         news = () if self._forwards is None else self._forwards.news
         while news:
             self._troubles.pass_on(news.popleft())
@@ -826,7 +826,7 @@ class Recorder:
             try:
                 self._open(own=True)
             except UnspoolError as error:
-                self._troubles.tell_or_raise(Trouble.STOPPED, error, "unspool records nothing in this child")
+                self._troubles.report_or_raise(Trouble.STOPPED, error, "unspool records nothing in this child")
         if self._is_stopped:
             self._troubles.skipped += 1
         return not self._is_stopped
@@ -884,9 +884,9 @@ class Recorder:
         if self._troubles.on_error != "raise":
             self._is_stopped = True
         if may_raise or self._troubles.on_error != "raise":
-            self._troubles.tell_or_raise(Trouble.STOPPED, error, "unspool stopped recording")
+            self._troubles.report_or_raise(Trouble.STOPPED, error, "unspool stopped recording")
 
-    def _tell_of_sealing(self) -> None:
+    def _report_sealing(self) -> None:
         """Warn once that entries are no longer compressed; they are recorded all the same, and sealed by the next recorder.
 
         As nothing is lost, nothing is raised for that before `close`, whatever `on_error` says.
@@ -921,15 +921,15 @@ class Recorder:
             self._turns.alone(self._close_store)
         except UnspoolError as error:
             if not was_closed and error is not self._told_of_sealing:
-                self._troubles.tell_or_raise(Trouble.STOPPED, error, "unspool could not finish the recording")
+                self._troubles.report_or_raise(Trouble.STOPPED, error, "unspool could not finish the recording")
         finally:
-            self._tell_news()
+            self._report_news()
 
     def _close_store(self) -> None:
         was_stopped, self._is_stopped = self._is_stopped, True
         if self._writer is not None and not was_stopped:
             try:
-                self._writer.tell_passed()
+                self._writer.report_passed()
             except (NotesNotKept, StoreRefused):
                 count = len(self._pace.passed)
                 self._troubles.tell(Trouble.SKIPPED, f"unspool passed {count} calls over, and could not keep that")

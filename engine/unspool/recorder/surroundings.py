@@ -25,7 +25,7 @@ Form = tuple[Value, ...]
 
 
 class Surroundings:
-    """Tells what surrounds a call, in well under a microsecond where context variables hold plain values."""
+    """Returns what surrounds a call, in well under a microsecond where context variables hold plain values."""
 
     def __init__(self, variables: Mapping[str, ContextVar[Any]], encoding: Encoding) -> None:
         """Prepare.

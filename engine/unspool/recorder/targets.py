@@ -41,7 +41,7 @@ class Inherits(Protocol):
 _inheritors: Final[weakref.WeakSet[Inherits]] = weakref.WeakSet()
 
 
-def tell_of_forks(inheritor: Inherits) -> None:
+def report_forks(inheritor: Inherits) -> None:
     """Have something told in each child that this process forks, while it lives."""
     _inheritors.add(inheritor)
 
@@ -102,7 +102,7 @@ def at_process_end(call: Callable[..., None], *args: object) -> None:
 _told_of_files: Final[list[Callable[[Path], None]]] = []
 
 
-def tell_of_files(told: Callable[[Path], None]) -> Callable[[], None]:
+def report_files(told: Callable[[Path], None]) -> Callable[[], None]:
     """Have something told of each file that a recorder of this process opens, and return what ends that."""
     _told_of_files.append(told)
     return lambda: _told_of_files.remove(told)
@@ -195,4 +195,4 @@ def ship(
     return ship_spool(folder, target, seconds, progress)
 
 
-__all__ = ["Shipment", "ship", "spools", "store_at", "tell_of_files"]
+__all__ = ["Shipment", "report_files", "ship", "spools", "store_at"]

@@ -117,7 +117,7 @@ class Troubles:
             raise error
         self.tell(Trouble.SKIPPED, f"unspool left an entry out: {error}; recording goes on")
 
-    def tell_or_raise(self, trouble: Trouble, error: UnspoolError, happened: str) -> None:
+    def report_or_raise(self, trouble: Trouble, error: UnspoolError, happened: str) -> None:
         """Tell, the first time, or raise what went wrong.
 
         Args:

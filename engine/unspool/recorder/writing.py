@@ -322,7 +322,7 @@ class EntryWriter:
         record = note_record(base.to_dict() if has_state else None, self.store.intern)
         return self._store(record, [], moment, facts, base.size, lambda: None)
 
-    def tell_passed(self) -> None:
+    def report_passed(self) -> None:
         """Write a note of the calls that were passed over since the last entry, if there are any: nothing else comes.
 
         Raises:

@@ -247,7 +247,7 @@ class RegionStore:
             RegionWarning: deltas were merged when the file was saved, so that one may stand for several.
         """
         file = self._stored(address)
-        self._tell_merged(file, None)
+        self._report_merged(file, None)
         rest: StoredFile
         if isinstance(file, MultiplayerRegionDelta):
             rest, undone = file.undo_last(count, player)
@@ -269,11 +269,11 @@ class RegionStore:
             RegionWarning: deltas around that tick were merged when the file was saved.
         """
         file = self._stored(address)
-        self._tell_merged(file, tick)
+        self._report_merged(file, tick)
         return self._replay(file, tick, player)
 
     @staticmethod
-    def _tell_merged(file: StoredFile, tick: int | None) -> None:
+    def _report_merged(file: StoredFile, tick: int | None) -> None:
         """Warn that moments are gone, where they may be among those that are asked for."""
         until, count = merged_moments(file.extra)
         if count and (tick is None or tick < until):

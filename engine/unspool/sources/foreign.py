@@ -73,7 +73,7 @@ class Follower:
             reads_at_once: read what is there now from the thread too.
         """
         self._watcher.start()
-        self._tell_trouble()
+        self._report_trouble()
         if reads_at_once:
             self._wake.set()
         self._thread.start()
@@ -91,7 +91,7 @@ class Follower:
             self._capture()
         self._wake.set()
 
-    def _tell_trouble(self) -> None:
+    def _report_trouble(self) -> None:
         """Say once that changes are looked for, where that was not asked for: between two looks, saves may be missed."""
         trouble = self._watcher.trouble
         if trouble != self._told_trouble:
@@ -106,7 +106,7 @@ class Follower:
             self._wake.clear()
             if self._is_stopping:
                 return
-            self._tell_trouble()
+            self._report_trouble()
             try:
                 self._feeder.read_on()
                 verdict = self._feeder.verdict

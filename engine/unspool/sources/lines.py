@@ -55,7 +55,7 @@ class TimedRecords:
         return self._inner.finish()
 
     def notices(self) -> Iterable[tuple[str, bool]]:
-        """Tell of records that have no time there."""
+        """Report records that have no time there."""
         yield from self._inner.notices()
         if self._without:
             told = f"{self._without:,} of {self._total:,} records have no time at {format_path(self._path, root='')}"

@@ -322,7 +322,7 @@ class KeptFeeder:
         examine: Callable[[Cancelled], Iterator[ChainFault]],
         close: Callable[[], None],
     ) -> None:
-        """Tell of a source that was read.
+        """Report a source that was read.
 
         Args:
             name: what people call it.

@@ -106,14 +106,14 @@ def columns_of(connection: Queried) -> dict[str, set[str]]:
     }
 
 
-def tell_of_other_tables(
+def report_other_tables(
     connection: Queried,
     path: Path,
     tables: Mapping[str, Collection[str]],
     known: Mapping[str, Collection[str]],
     findings: Findings,
 ) -> None:
-    """Tell of tables with rows, and of columns, that a format does not know: nothing of them is in any state.
+    """Report tables with rows, and columns, that a format does not know: nothing of them is in any state.
 
     Args:
         connection: the database.
@@ -163,8 +163,8 @@ def first_look(connection: ForeignDatabase, path: Path) -> Iterator[None]:
         raise
 
 
-def tell_of_log(path: Path, findings: Findings) -> None:
-    """Tell of a damaged log beside a database, of which SQLite says nothing: it reads what stands before the damage.
+def report_log(path: Path, findings: Findings) -> None:
+    """Report a damaged log beside a database, of which SQLite says nothing: it reads what stands before the damage.
 
     Raises:
         UnreadableSource: the log cannot be read.

@@ -327,7 +327,7 @@ class FileWatcher:
         return folders
 
     def _heard(self) -> None:
-        """Tell of a change; where a link leads elsewhere now, hear of changes there from now on."""
+        """Report a change; where a link leads elsewhere now, hear of changes there from now on."""
         observer, folders = self._observer, self._folders()
         if folders != self._watched and observer is not None:
             self._watched = folders

@@ -43,7 +43,7 @@ class ReadConnection:
         """
         self.path = path
         self.history_id = ""
-        self._tell_reopened = reopened
+        self._report_reopened = reopened
         self._lock = threading.RLock()
         self._outermost = 0
         """Which reading began the view that is open; 0 for none."""
@@ -202,8 +202,8 @@ class ReadConnection:
         self._set_guard()
         self.damage = _damage(self.path)
         self._reopened += 1
-        if self._tell_reopened is not None:
-            self._tell_reopened()
+        if self._report_reopened is not None:
+            self._report_reopened()
 
     def close(self) -> None:
         """Close the connection; a reading that another thread has begun is broken off, not waited for."""

@@ -189,7 +189,7 @@ class Sink(Protocol):
 
     @property
     def history_id(self) -> str:
-        """Tells this history from all others."""
+        """Distinguishes this history from all others."""
 
     @property
     def takes_frames(self) -> bool:

@@ -161,7 +161,7 @@ class EntryChecks:
             self._check_content(step, facts)
 
     def _look_at_marks(self, step: Step, facts: Facts) -> None:
-        """Tell of what an earlier repair left in the meta."""
+        """Report what an earlier repair left in the meta."""
         meta = facts.extra.get("meta")
         if not isinstance(meta, Mapping):
             return

@@ -54,7 +54,7 @@ Span = tuple[int, int]
 
 
 def add_source_findings(history: History, ledger: FindingLog, cancelled: Cancelled) -> tuple[ChainFault, ...]:
-    """Tell what is wrong with the source of a history, and return it in the source's own terms.
+    """Report what is wrong with the source of a history, and return it in the source's own terms.
 
     Args:
         history: a history of any source; a native file has nothing to add.

@@ -205,7 +205,7 @@ class FileWalk:
             raise
         mark = check_end(self.connection, path, report)
         self.first = self.connection.layout.lowest(self.connection) if mark is None else mark.first
-        self._tell_dropped()
+        self._report_dropped()
         # What a page still holds of blocks that were dropped is none of the history any more.
         self.keys = [key for key in self.keys if key.stop > self.first]
         # Entries that were there once and are nowhere now are missing, not fewer.
@@ -256,7 +256,7 @@ class FileWalk:
         self._scratch = ScratchFolder()
         try:
             saved = salvage(self.path, self._scratch.path, self._cancelled)
-            self._tell_saved(saved, error)
+            self._report_saved(saved, error)
             return connect_reader(saved.path, live=False, is_lenient=True)
         except OSError as failure:
             self._scratch.close()
@@ -265,7 +265,7 @@ class FileWalk:
             self._scratch.close()
             raise
 
-    def _tell_saved(self, saved: Salvaged, error: UnspoolError | None) -> None:
+    def _report_saved(self, saved: Salvaged, error: UnspoolError | None) -> None:
         said = "" if error is None else reason(error)
         for name in (self.path, self.path.absolute(), self.path.resolve()):
             said = said.removeprefix(f"{name}: ")
@@ -283,7 +283,7 @@ class FileWalk:
             text = f"the file ends {saved.missing_pages} pages early; what stood there is lost"
             self._report(Code.SQLITE_DAMAGE, None, None, text)
 
-    def _tell_dropped(self) -> None:
+    def _report_dropped(self) -> None:
         if self.first:
             bound = self.connection.layout.facts(self.connection, []).get(KEEP)
             gone = "entry 0 was" if self.first == 1 else f"entries 0 to {self.first - 1} were"

@@ -198,7 +198,7 @@ def last_entry(connection: FileConnection, keys: list[BlockKey], report: Report)
 
 
 def check_leftovers(connection: FileConnection, keys: list[BlockKey], report: Report) -> None:
-    """Tell of entries that are in the tail and in a block, and of rows that nothing leads to."""
+    """Report entries that are in the tail and in a block, and rows that nothing leads to."""
     try:
         for key in keys:
             query = "SELECT seq FROM tail WHERE seq >= ? AND seq < ? ORDER BY seq"

@@ -210,7 +210,7 @@ class ChangeRecords:
         return ()
 
     def notices(self) -> Iterable[tuple[str, bool]]:
-        """Tell of rows that were there before the stream begins."""
+        """Report rows that were there before the stream begins."""
         if self._unseen:
             yield (
                 "some rows were changed that the stream never showed: it begins in the middle, and others may be missing",

@@ -155,7 +155,7 @@ class DeltaRecords:
         return ()
 
     def notices(self) -> Iterable[tuple[str, bool]]:
-        """Tell of a missing base and of records whose checksum does not fit."""
+        """Report a missing base and records whose checksum does not fit."""
         if self._state is not None and not self._has_base:
             yield NO_BASE, True
         if self._mismatches:

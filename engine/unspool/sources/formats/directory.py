@@ -345,7 +345,7 @@ class DirectoryReader:
     def read(self) -> Iterator[SourceEntry]:
         """Yield an entry for each file that is new or has become readable."""
         found, left_out = self._survey.files(self._limits)
-        self._tell_left_out(left_out)
+        self._report_left_out(left_out)
         self._total = len(found)
         for file in found:
             name, signature = file.name, file.signature
@@ -363,7 +363,7 @@ class DirectoryReader:
                 self._said.add(message)
                 (self.findings.loss if is_loss else self.findings.notice)(str(self._path), message)
 
-    def _tell_left_out(self, names: list[str]) -> None:
+    def _report_left_out(self, names: list[str]) -> None:
         if names and not self._has_told_others:
             self._has_told_others = True
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""

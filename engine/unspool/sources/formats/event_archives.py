@@ -44,9 +44,9 @@ from unspool.sources.sqlite_files import (
     BUSY_S,
     ForeignDatabase,
     columns_of,
+    report_log,
+    report_other_tables,
     side_files,
-    tell_of_log,
-    tell_of_other_tables,
 )
 from unspool.sources.timestamps import to_ns
 
@@ -308,7 +308,7 @@ class EventLogReader:
         """
         self.findings = Findings()
         self.watch_paths = side_files(path)
-        tell_of_log(path, self.findings)
+        report_log(path, self.findings)
         self._path = path
         self._chosen = chosen
         self._chains: dict[str, _Chain] = {}
@@ -322,7 +322,7 @@ class EventLogReader:
         try:
             is_single = len(self._wanted()) < 2
             with self._log.database.reading() as connection:
-                tell_of_other_tables(connection, path, columns_of(connection), _own_tables(), self.findings)
+                report_other_tables(connection, path, columns_of(connection), _own_tables(), self.findings)
         except EventLogError as error:
             self._log.close()
             raise UnreadableSource(str(error)) from None

@@ -17,9 +17,9 @@ from unspool.sources.sqlite_files import (
     ForeignDatabase,
     columns_of,
     first_look,
+    report_log,
+    report_other_tables,
     side_files,
-    tell_of_log,
-    tell_of_other_tables,
 )
 from unspool.sources.timestamps import to_ns
 
@@ -121,23 +121,23 @@ class RecorderReader:
         """
         self.findings = Findings()
         self.watch_paths = side_files(path)
-        tell_of_log(path, self.findings)
+        report_log(path, self.findings)
         self._path = path
         self._connection = ForeignDatabase(path)
         with first_look(self._connection, path):
             tables = columns_of(self._connection)
-            tell_of_other_tables(self._connection, path, tables, _TABLES, self.findings)
+            report_other_tables(self._connection, path, tables, _TABLES, self.findings)
             self._queries = {_STATE: states_query(tables, path)}
             events = events_query(tables)
             if events is not None:
                 self._queries[_EVENT] = events
-            self._tell_schema()
+            self._report_schema()
         self._state: State = {}
         self._last = dict.fromkeys(self._queries, 0)
         self._done = 0
         self._is_finished = False
 
-    def _tell_schema(self) -> None:
+    def _report_schema(self) -> None:
         try:
             version = self._connection.execute("SELECT max(schema_version) FROM schema_changes").fetchone()[0]
         except sqlite3.Error:

@@ -34,10 +34,10 @@ from unspool.sources.sqlite_files import (
     ForeignDatabase,
     columns_of,
     first_look,
+    report_log,
+    report_other_tables,
     side_files,
     stored_text,
-    tell_of_log,
-    tell_of_other_tables,
 )
 
 _PARENTS: Final = (
@@ -238,7 +238,7 @@ class CheckpointReader:
         """
         self.findings = Findings()
         self.watch_paths = side_files(path)
-        tell_of_log(path, self.findings)
+        report_log(path, self.findings)
         self._path = path
         chosen, wanted = selection(select, TEXT)
         self._chosen = tuple(map(stored_text, wanted))
@@ -251,7 +251,7 @@ class CheckpointReader:
                 raise UnreadableSource(
                     f"{path}: no LangGraph checkpoints in it; leave --format out to detect the format"
                 )
-            tell_of_other_tables(self._connection, path, tables, _TABLES, self.findings)
+            report_other_tables(self._connection, path, tables, _TABLES, self.findings)
             self._has_writes = "writes" in tables
             task_path = "task_path" if "task_path" in tables.get("writes", set()) else "''"
             self._writes_query = _WRITES.format(path=task_path)
@@ -259,7 +259,7 @@ class CheckpointReader:
             if select and not threads:
                 raise UnreadableSource(f"{path}: holds no such {' and '.join(select)}; {self._known(select)}")
             if not select:
-                self._tell_many()
+                self._report_many()
             channels = WrittenChannels(self._writes, folds)
         self._timeline = CheckpointTimeline(
             channels, [(str(thread), str(namespace or "")) for thread, namespace in threads]
@@ -269,7 +269,7 @@ class CheckpointReader:
         self._done = self._total = 0
         self._is_finished = False
 
-    def _tell_many(self) -> None:
+    def _report_many(self) -> None:
         count = self._connection.execute(_THREAD_COUNT).fetchone()[0]
         if count > MANY:
             self.findings.notice(
@@ -308,10 +308,10 @@ class CheckpointReader:
             self.findings.notice(str(self._path), message)
         if not self._has_told_waiting:
             self._has_told_waiting = True
-            self._tell_waiting()
+            self._report_waiting()
 
-    def _tell_waiting(self) -> None:
-        """Tell of writes on the last checkpoints of threads: of tasks that failed, stopped, or were not followed by a step."""
+    def _report_waiting(self) -> None:
+        """Report writes on the last checkpoints of threads: of tasks that failed, stopped, or were not followed by a step."""
         count = 0
         first = ""
         for thread, namespace, identity in self._timeline.ends() if self._has_writes else ():

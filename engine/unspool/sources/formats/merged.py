@@ -136,7 +136,7 @@ class MergedReader:
             if made is not None:
                 yield made
         for part in self._parts:
-            part.tell_verdict()
+            part.report_verdict()
 
     def progress(self) -> Progress:
         """Say how many entries were read."""
@@ -202,7 +202,7 @@ class _Part:
     def _id(self, seq: int) -> str:
         return f"{self._name}#{seq}"
 
-    def tell_verdict(self) -> None:
+    def report_verdict(self) -> None:
         """Say what of the recording could not be read."""
         verdict = self.history.verdict
         for place, message in [(problem.place, problem.message) for problem in verdict.problems]:

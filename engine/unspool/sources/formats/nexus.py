@@ -365,7 +365,7 @@ class TypedValue:
         return ()
 
     def notices(self) -> Iterable[tuple[str, bool]]:
-        """Tell of values that are not in the file."""
+        """Report values that are not in the file."""
         if self._lost:
             yield f"{self._lost} values are not in the file: nested too deeply, or shared lists", True
 
@@ -476,7 +476,7 @@ class SnapshotRecords:
         return ()
 
     def notices(self) -> Iterable[tuple[str, bool]]:
-        """Tell of content that is not in the file."""
+        """Report content that is not in the file."""
         if self._lost:
             yield "some values are not in the file: a missing base, values nested too deeply, or shared lists", True
 

@@ -369,7 +369,7 @@ class PatchRecords:
         return ()
 
     def notices(self) -> Iterable[tuple[str, bool]]:
-        """Tell that patches are missing, where reversible ones contradict the state."""
+        """Report that patches are missing, where reversible ones contradict the state."""
         if self._contradictions:
             yield (
                 "some patches name an old value that is not what stood there: patches before them are missing",

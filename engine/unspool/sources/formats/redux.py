@@ -219,7 +219,7 @@ class ActionRecords:
         return ()
 
     def notices(self) -> Iterable[tuple[str, bool]]:
-        """Tell that the states are missing."""
+        """Report that the states are missing."""
         if self._actions:
             yield f"{_NO_REDUCER}; the actions are shown over the state it starts from", True
 
@@ -298,8 +298,8 @@ class LiftedState:
         staged, by_id = lifted.get("stagedActionIds"), lifted.get("actionsById")
         if not isinstance(staged, list) or not isinstance(by_id, dict):
             raise UnusableRecord("its actionsById is no object, or its stagedActionIds no list")
-        self._tell_committed(staged)
-        self._tell_beside(lifted, staged, by_id)
+        self._report_committed(staged)
+        self._report_beside(lifted, staged, by_id)
         computed = lifted.get("computedStates")
         states = computed if isinstance(computed, list) else []
         state = as_state(lifted.get("committedState", {}))
@@ -329,8 +329,8 @@ class LiftedState:
                 (f"{missing} of {len(staged)} actions have no computed state; they show the one before", True)
             )
 
-    def _tell_beside(self, lifted: dict[str, Value], staged: list[Value], by_id: dict[str, Value]) -> None:
-        """Tell of what is in no state: parts of the export beside the states, and actions and states of nothing staged."""
+    def _report_beside(self, lifted: dict[str, Value], staged: list[Value], by_id: dict[str, Value]) -> None:
+        """Report what is in no state: parts of the export beside the states, and actions and states of nothing staged."""
         others = [str(key) for key in lifted if key not in _OF_LIFTED]
         known = {str(action_id) for action_id in staged}
         others += [f"actionsById.{key}" for key in by_id if key not in known]
@@ -355,7 +355,7 @@ class LiftedState:
         self._said.append((f"action {action_id!r} is staged but missing from actionsById", True))
         return {}
 
-    def _tell_committed(self, staged: list[Value]) -> None:
+    def _report_committed(self, staged: list[Value]) -> None:
         ids = [action_id for action_id in staged if isinstance(action_id, int)]
         if len(ids) > 1 and ids[0] == 0 and ids[1] > 1:
             self._said.append(
@@ -367,7 +367,7 @@ class LiftedState:
         return ()
 
     def notices(self) -> Iterable[tuple[str, bool]]:
-        """Tell what is missing from the export."""
+        """Report what is missing from the export."""
         return tuple(self._said)
 
 

@@ -241,7 +241,7 @@ class _Save:
 
     @property
     def file(self) -> tuple[int, int]:
-        """Tells the file from others of the same name."""
+        """Distinguishes the file from others of the same name."""
         return self.look.file
 
     @property

@@ -247,7 +247,7 @@ class PageRecords:
         return ()
 
     def notices(self) -> Iterable[tuple[str, bool]]:
-        """Tell of changes to nodes that are not there, and of what does not read."""
+        """Report changes to nodes that are not there, and what does not read."""
         if self._not_understood:
             yield (
                 "some events hold what is no page and no change (packed in a way not known here?); they change nothing",

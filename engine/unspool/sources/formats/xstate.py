@@ -106,7 +106,7 @@ class InspectionRecords:
             yield from self._flush(session)
 
     def notices(self) -> Iterable[tuple[str, bool]]:
-        """Tell what snapshots repeat of other actors."""
+        """Report what snapshots repeat of other actors."""
         if self._has_children:
             yield "in no state, for they are actors of their own: the children that snapshots list", False
 

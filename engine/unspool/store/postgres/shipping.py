@@ -237,9 +237,9 @@ class Shipper:
             self._changed.notify_all()
         # A server that restarts is back by itself before anybody could read of it.
         if self._is_open and (self._failures > 1 or self._cannot_help()):
-            self.tell_trouble()
+            self.report_trouble()
 
-    def tell_trouble(self) -> None:
+    def report_trouble(self) -> None:
         """Add to the news why entries wait, once for each kind of trouble."""
         error = self.trouble
         if error is not None and type(error) not in self._told:
@@ -442,5 +442,5 @@ def ship_spool(
         left = 0 if shipper.is_done else shipper.left()
         spool.close()
     if left:
-        shipper.tell_trouble()
+        shipper.report_trouble()
     return Shipment(folder, target.shown, shipper.shipped, shipper.skipped, left, tuple(shipper.news))

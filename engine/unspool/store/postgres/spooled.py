@@ -111,7 +111,7 @@ class SpooledStore:
         found = self._shipper.wait_for_contact()
         if found is None:
             self._base = sum(length for *_, length in self._stale)
-            self._shipper.tell_trouble()
+            self._shipper.report_trouble()
             if not self.news:
                 self.news.append(f"{self.name}: does not answer. Entries wait in {self._spool.folder} meanwhile")
             return
@@ -201,11 +201,11 @@ class SpooledStore:
         seq = self._base + self._spool.append(msgspec.structs.replace(draft, parent_seq=parent, meta=meta or None))
         self._has_begun = self._has_begun or draft.kind is not EntryKind.NOTE
         if self._spool.dropped and not self._dropped:
-            self._tell_dropped()
+            self._report_dropped()
         self._shipper.wake()
         return seq
 
-    def _tell_dropped(self) -> None:
+    def _report_dropped(self) -> None:
         self._dropped = self._spool.dropped
         self.news.append(
             f"{self.name}: the spool {self._spool.folder} was full, and up to {self._dropped} of its oldest entries were dropped; "
@@ -258,7 +258,7 @@ class SpooledStore:
         self._shipper.cut()
         left = 0 if self._shipper.is_done else self._shipper.left()
         if self._spool.dropped > self._dropped:
-            self._tell_dropped()
+            self._report_dropped()
         if left:
             self.news.append(
                 f"{self.name}: {left} entries wait in {self._spool.folder}; the next recorder of this history, or "
