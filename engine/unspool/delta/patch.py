@@ -240,7 +240,9 @@ def _check_result(copied: int) -> None:
         CorruptHistory: it is larger than anything that is stored.
     """
     if copied > _FREE_BYTES and copied > in_force().frame_bytes:
-        raise CorruptHistory(f"a patch makes a value of {copied:,} bytes and more; {in_force().told('frame_bytes')}")
+        raise CorruptHistory(
+            f"a patch makes a value of {copied:,} bytes and more; {in_force().remedy('frame_bytes')}"
+        )
 
 
 def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> None:

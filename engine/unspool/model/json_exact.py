@@ -139,7 +139,7 @@ def parse_doubles(text: str) -> Value:
     """
     limits = in_force()
     if found := json_holds_more_than(text.encode("utf-8", "surrogatepass"), limits.nodes):
-        raise TooMuch(f"too much: it holds about {found:,} values and keys; {limits.told('nodes')}")
+        raise TooMuch(f"too much: it holds about {found:,} values and keys; {limits.remedy('nodes')}")
     return _parse_carefully(text, _double_numbers(limits)).value
 
 
@@ -300,7 +300,7 @@ def check_size(data: bytes, limits: Limits) -> None:
         TooMuch: it does.
     """
     if found := json_holds_more_than(data, limits.nodes):
-        raise TooMuch(f"it holds about {found:,} values and keys; {limits.told('nodes')}")
+        raise TooMuch(f"it holds about {found:,} values and keys; {limits.remedy('nodes')}")
 
 
 def _decode(data: bytes) -> str:
@@ -386,7 +386,7 @@ def integer_of(text: str, limits: Limits) -> int:
         TooMuch: it is longer than the limits allow; reading takes the square of its digits.
     """
     if len(text) > limits.digits:
-        raise TooMuch(f"an integer of {len(text):,} digits; {limits.told('digits')}")
+        raise TooMuch(f"an integer of {len(text):,} digits; {limits.remedy('digits')}")
     # Python's own conversion stops at 4,300 digits, whatever was allowed.
     return int(text) if len(text) <= _PLAIN_DIGITS else int(decimal.Decimal(text))
 
@@ -515,7 +515,8 @@ class _DeepParser:
                 return {} if is_object else []
             if len(self._stack) >= self._limits.depth:
                 raise TooMuch(
-                    f"nested deeper than {self._limits.depth:,} levels; {self._limits.told('depth')}", self._position
+                    f"nested deeper than {self._limits.depth:,} levels; {self._limits.remedy('depth')}",
+                    self._position,
                 )
             self._stack.append(opened)
             if is_object:

@@ -51,7 +51,7 @@ class Limits:
     answer_seconds: float = _bound(20.0, "seconds of one answer of the MCP server")
     answer_characters: int = _bound(60_000, "characters of one answer of the MCP server")
 
-    def told(self, name: str) -> str:
+    def remedy(self, name: str) -> str:
         """Return what a refusal says of a limit: which it is, how high, and how to raise it."""
         return f"the limit {name} is {getattr(self, name):,}; if you trust it, raise it with --raise-limit {name}=N"
 
@@ -220,7 +220,7 @@ def refuse_heavy(data: bytes) -> None:
     middle = data[len(data) // 2 :][:_SAMPLE_BYTES]
     if len(zlib.compress(middle, 1)) * _REPETITIVE > len(middle) or not msgpack_holds_more_than(data, values):
         return
-    told = in_force().told("nodes")
+    told = in_force().remedy("nodes")
     raise CorruptHistory(f"a stored value of {len(data):,} bytes holds more than {values:,} values and keys; {told}")
 
 

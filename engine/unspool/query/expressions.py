@@ -100,7 +100,7 @@ class _BoundedInterpreter(TreeInterpreter):  # type: ignore[misc]
         """
         self._visits += 1
         if not self._visits % _VISITS and monotonic() > self._until:
-            told = in_force().told("expression_seconds")
+            told = in_force().remedy("expression_seconds")
             raise EvaluationStopped(
                 f"{self._text[:80]!r} takes too long at one entry; ask for fewer parts, or: {told}"
             )

@@ -160,7 +160,7 @@ class PatternQuery:
         except TimeoutError:
             raise EvaluationStopped(
                 f"the pattern {self._pattern.pattern[:80]!r} takes too long on a text of {len(text):,} characters "
-                f"({text[:20]!r}...); repeat fewer things inside repeated ones, or: {limits.told('pattern_seconds')}"
+                f"({text[:20]!r}...); repeat fewer things inside repeated ones, or: {limits.remedy('pattern_seconds')}"
             ) from None
         return None if match is None else (match.start(), match.end())
 

@@ -619,7 +619,7 @@ def _with_doubt(guess: Guess, guesses: tuple[Guess, ...], moment: FormulaMoment)
     reasons = list(guess.reasons)
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        reasons.append(f"{others[0].formula.told()}{more} explains it about as well")
+        reasons.append(f"{others[0].formula.spelled()}{more} explains it about as well")
     if not moment.is_whole:
         reasons.append(f"only {moment.looked_at:,} values of the state were looked at")
     return replace(guess, reasons=tuple(reasons))

@@ -287,7 +287,7 @@ class Term:
         """Whether it is a column."""
         return STAR in self.path
 
-    def told(self) -> str:
+    def spelled(self) -> str:
         """Return it as text."""
         return spell_pattern(self.path) + (" before" if self.before else "")
 
@@ -308,7 +308,7 @@ class Formula:
     factor: float = 1.0
     onto: int = 0
 
-    def told(self) -> str:
+    def spelled(self) -> str:
         """Return the formula as text: `$.cart.price * $.cart.qty`."""
         text = self._core()
         if not self.onto:
@@ -317,7 +317,7 @@ class Formula:
         return f"its value before {'+' if self.onto > 0 else '-'} {inner}"
 
     def _core(self) -> str:
-        names = [term.told() for term in self.terms]
+        names = [term.spelled() for term in self.terms]
         match self.kind:
             case FormulaKind.NEGATION:
                 return f"-{names[0]}"

@@ -46,7 +46,7 @@ def load_json(data: bytes, source: str) -> Value:
     """
     limits = in_force()
     if found := json_holds_more_than(data, limits.nodes):
-        raise RegionFileError(f"{source}: it holds about {found:,} values and keys; {limits.told('nodes')}")
+        raise RegionFileError(f"{source}: it holds about {found:,} values and keys; {limits.remedy('nodes')}")
     try:
         text = data.removeprefix(_BOM).decode("utf-8")
         return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)

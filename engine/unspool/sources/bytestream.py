@@ -90,12 +90,12 @@ class _Bounded(io.RawIOBase):
         self._seen += len(data)
         if self._seen > self._limits.decompressed_bytes:
             raise LimitExceeded(
-                f"{self._path}: unfolds to more than {self._seen:,} bytes; {self._limits.told('decompressed_bytes')}"
+                f"{self._path}: unfolds to more than {self._seen:,} bytes; {self._limits.remedy('decompressed_bytes')}"
             )
         if self._seen > FREE_BYTES and self._seen > self._limits.expansion * self._source.tell():
             raise LimitExceeded(
                 f"{self._path}: unfolds to {self._seen:,} bytes and more from {self._source.tell():,}; "
-                f"{self._limits.told('expansion')}"
+                f"{self._limits.remedy('expansion')}"
             )
         buffer[: len(data)] = data
         return len(data)
@@ -250,6 +250,6 @@ def read_whole(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
     if len(data) > limits.document_bytes:
         raise LimitExceeded(
             f"{path}: one document of more than {limits.document_bytes:,} bytes; store many states as JSON Lines, one a "
-            f"line, or: {limits.told('document_bytes')}"
+            f"line, or: {limits.remedy('document_bytes')}"
         )
     return data

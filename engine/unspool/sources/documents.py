@@ -49,7 +49,7 @@ def parse_table(data: bytes, limits: Limits) -> list[dict[str, Value]]:
     delimiter = _delimiter_of(text[:_SAMPLE])
     cells = 2 * (text.count(delimiter) + text.count("\n"))
     if cells > limits.nodes:
-        raise TooMuch(f"it holds about {cells:,} cells and names; {limits.told('nodes')}")
+        raise TooMuch(f"it holds about {cells:,} cells and names; {limits.remedy('nodes')}")
     csv.field_size_limit(max(csv.field_size_limit(), limits.document_bytes))
     try:
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row]
@@ -246,7 +246,9 @@ class _Builder:
     def _put(self, value: Value, anchor: str | None) -> None:
         self._nodes += 1
         if self._nodes > self._limits.nodes:
-            raise TooMuch(f"it holds more than {self._limits.nodes:,} values and keys; {self._limits.told('nodes')}")
+            raise TooMuch(
+                f"it holds more than {self._limits.nodes:,} values and keys; {self._limits.remedy('nodes')}"
+            )
         if anchor is not None:
             if anchor in self._anchors:
                 raise _Unusual
@@ -287,7 +289,7 @@ def _carefully(data: bytes, limits: Limits) -> list[Value]:
             super().flatten_mapping(node)
             self.merged += len(getattr(node, "merge", None) or ())
             if self.merged > limits.nodes // _MERGE_SHARE:
-                raise TooMuch(f"its merge keys copy more than {self.merged:,} values; {limits.told('nodes')}")
+                raise TooMuch(f"its merge keys copy more than {self.merged:,} values; {limits.remedy('nodes')}")
 
     reader: Any = YAML(typ="safe", pure=True)
     reader.Constructor = BoundedConstructor
@@ -516,7 +518,7 @@ def _check_markup(data: bytes, kind: str, limits: Limits) -> None:
         TooMuch: it is too large.
     """
     if len(data) > limits.markup_bytes:
-        raise TooMuch(f"{len(data):,} bytes of {kind}, whose parser is slow; {limits.told('markup_bytes')}")
+        raise TooMuch(f"{len(data):,} bytes of {kind}, whose parser is slow; {limits.remedy('markup_bytes')}")
 
 
 def _check_toml(text: str, limits: Limits) -> None:
@@ -531,9 +533,9 @@ def _check_toml(text: str, limits: Limits) -> None:
     bare = _TOML_TEXT.sub('""', text)
     longest = max((match[0].count(".") for match in _DOTTED.finditer(bare)), default=0)
     if longest >= limits.key_parts:
-        raise TooMuch(f"a dotted key of {longest + 1:,} parts; {limits.told('key_parts')}")
+        raise TooMuch(f"a dotted key of {longest + 1:,} parts; {limits.remedy('key_parts')}")
     if (nodes := 2 * sum(map(bare.count, "=,[{"))) > limits.nodes:
-        raise TooMuch(f"it holds about {nodes:,} values and keys; {limits.told('nodes')}")
+        raise TooMuch(f"it holds about {nodes:,} values and keys; {limits.remedy('nodes')}")
 
 
 def _parse_yaml(data: bytes, limits: Limits) -> Parsed:
@@ -563,7 +565,7 @@ def _timestamp_or_extension(value: Value) -> Value:
 
 def _parse_msgpack(data: bytes, limits: Limits) -> Parsed:
     if msgpack_holds_more_than(data, limits.nodes):
-        raise TooMuch(f"it holds more than {limits.nodes:,} values and keys; {limits.told('nodes')}")
+        raise TooMuch(f"it holds more than {limits.nodes:,} values and keys; {limits.remedy('nodes')}")
     size = len(data)
     unpacker = msgpack.Unpacker(
         raw=False, strict_map_key=False, timestamp=0, ext_hook=_extension, max_buffer_size=max(size, 1),

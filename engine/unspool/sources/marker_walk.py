@@ -40,9 +40,9 @@ class Size(NamedTuple):
             TooMuch: it is.
         """
         if self.nodes > limits.nodes:
-            raise TooMuch(f"{what} unfold to more than {limits.nodes:,} values; {limits.told('nodes')}")
+            raise TooMuch(f"{what} unfold to more than {limits.nodes:,} values; {limits.remedy('nodes')}")
         if self.characters > limits.document_bytes:
-            raise TooMuch(f"{what} unfold to {self.characters:,} characters; {limits.told('document_bytes')}")
+            raise TooMuch(f"{what} unfold to {self.characters:,} characters; {limits.remedy('document_bytes')}")
 
 
 NOTHING: Final = Size(0, 0)

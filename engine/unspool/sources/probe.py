@@ -170,7 +170,7 @@ class Probe:
         if sample.first_is_oversized:
             raise LimitExceeded(
                 f"{self.path}: its first line is longer than {self.limits.line_bytes:,} bytes; store one state a line, "
-                f"or: {self.limits.told('line_bytes')}"
+                f"or: {self.limits.remedy('line_bytes')}"
             )
         is_mostly_so = containers >= sample.broken or looks_like_lines(self.path.name)
         return SourceShape.LINES if several and containers and is_mostly_so else SourceShape.OTHER

@@ -206,7 +206,7 @@ class TailedFile:
                 if place.is_compressed and size > _SKIPPED_LINES * self._limits.line_bytes:
                     raise LimitExceeded(
                         f"{self.path}:{place.line + 1}: a line of more than {size:,} bytes in compressed data; "
-                        f"{self._limits.told('line_bytes')}"
+                        f"{self._limits.remedy('line_bytes')}"
                     )
                 data = place.stream.readline(_SKIP_BYTES)
                 size += len(data)
@@ -231,7 +231,7 @@ class TailedFile:
             if size > self._limits.line_bytes:
                 raise LimitExceeded(
                     f"{self.path}:{place.line + 1}: a document of more than {self._limits.line_bytes:,} bytes; "
-                    f"{self._limits.told('line_bytes')}"
+                    f"{self._limits.remedy('line_bytes')}"
                 )
         return TailedLine(b"".join(pieces), place.line + 1, place.offset, size, len(pieces), spread.is_closed)
 

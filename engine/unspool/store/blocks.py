@@ -79,9 +79,9 @@ def _check_claim(packed: int, claimed: int, first: int) -> None:
     """
     limits = in_force()
     if claimed > limits.frame_bytes:
-        raise damaged(first, f"it claims to unfold to {claimed:,} bytes; {limits.told('frame_bytes')}")
+        raise damaged(first, f"it claims to unfold to {claimed:,} bytes; {limits.remedy('frame_bytes')}")
     if claimed > FREE_BYTES and claimed > packed * limits.expansion:
-        raise damaged(first, f"it claims {claimed:,} bytes from {packed:,}; {limits.told('expansion')}")
+        raise damaged(first, f"it claims {claimed:,} bytes from {packed:,}; {limits.remedy('expansion')}")
 
 
 def _plain_decompressor() -> zstandard.ZstdDecompressor:

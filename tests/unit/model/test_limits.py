@@ -56,7 +56,7 @@ def test_what_is_no_limit_is_refused(text: str) -> None:
 def test_every_limit_says_what_it_is_of_and_how_it_is_raised() -> None:
     for name in limit_names():
         assert meaning_of(name)
-        assert f"--raise-limit {name}=N" in DEFAULT_LIMITS.told(name)
+        assert f"--raise-limit {name}=N" in DEFAULT_LIMITS.remedy(name)
 
 
 def test_the_environment_raises_limits_and_a_misspelt_one_is_told_to_who_opens(

@@ -95,7 +95,7 @@ def told(states: list[Any], path: Path, at: int = -1, **options: Any) -> Why:
 
 
 def formulas(found: Why, number: int = 0) -> list[str]:
-    return [guess.formula.told() for guess in found.links[number].guesses if guess.sureness >= 0.3]
+    return [guess.formula.spelled() for guess in found.links[number].guesses if guess.sureness >= 0.3]
 
 
 START = {"a": 1, "noise": [3, 5, 8, 13, 21, 34]}
@@ -143,7 +143,7 @@ def test_a_trivial_value_explains_nothing(value: Any) -> None:
 def test_of_two_values_that_explain_it_alike_neither_is_sure() -> None:
     states = [START | {"one": 4711, "two": 4711}, START | {"one": 4711, "two": 4711, "x": 4711}]
     first, second, *_ = told(states, ("x",)).links[0].guesses
-    assert {first.formula.told(), second.formula.told()} == {"$.one", "$.two"}
+    assert {first.formula.spelled(), second.formula.spelled()} == {"$.one", "$.two"}
     assert first.sureness < 0.6
     assert any("explains it about as well" in reason for reason in first.reasons)
 
@@ -239,7 +239,7 @@ def test_a_step_of_one_is_not_explained_by_large_numbers_that_are_about_the_same
         for number in range(400):
             recorder.record({"n": 20_000 + number, "total": number // 7, "size": 20_000 + number // 2})
     found = why(History(store), ("total",))
-    assert [guess.formula.told() for guess in found.links[0].guesses] == ["its value before + 1"]
+    assert [guess.formula.spelled() for guess in found.links[0].guesses] == ["its value before + 1"]
 
 
 def test_a_chain_ends_where_older_entries_were_dropped(tmp_path: Any) -> None:

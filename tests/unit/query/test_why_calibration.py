@@ -122,7 +122,7 @@ def first_guesses(app: App, draw: random.Random) -> list[tuple[str, Guess, bool]
 
 def test_guesses_that_are_told_as_sure_are_right_as_often_as_they_say() -> None:
     told = [
-        (guess.sureness, right, seed, path, guess.formula.told())
+        (guess.sureness, right, seed, path, guess.formula.spelled())
         for make in (shop, jobs)
         for seed in SEEDS
         for path, guess, right in first_guesses(make(seed), random.Random(seed))
@@ -139,7 +139,7 @@ def first_of(states: list[dict[str, Any]], path: Path) -> dict[str, float]:
     with Recorder(store) as recorder:
         for state in states:
             recorder.record(state)
-    return {guess.formula.told(): guess.sureness for guess in why(History(store), path).links[0].guesses}
+    return {guess.formula.spelled(): guess.sureness for guess in why(History(store), path).links[0].guesses}
 
 
 def test_what_was_written_before_without_its_copy_does_not_come_from_it() -> None:

@@ -309,7 +309,7 @@ def _link_shape(link: CauseLink, history: History) -> dict[str, Value]:
 def _guess_shape(guess: Guess) -> dict[str, Value]:
     return {
         "kind": guess.formula.kind.value,
-        "formula": guess.formula.told(),
+        "formula": guess.formula.spelled(),
         "sureness": round(guess.sureness, 3),
         "word": guess.word,
         "reasons": list(guess.reasons),
@@ -355,7 +355,7 @@ def _told(link: CauseLink, history: History, source: str) -> Iterator[tuple[str,
         yield f"fact   {kind} at {place}  {iso_time(link.timestamp_ns)}{before}{why}", ""
         yield f"       {visible(_command(link, None if is_older else entry.parent_seq, source))}", "dim"
     for guess in link.guesses:
-        told = f"guess  {guess.word}, {guess.sureness:.0%}: {guess.formula.told()}{_linked(guess.sources)}"
+        told = f"guess  {guess.word}, {guess.sureness:.0%}: {guess.formula.spelled()}{_linked(guess.sources)}"
         reasons = f" ({'; '.join(guess.reasons)})" if guess.reasons else ""
         yield visible(f"{told}{reasons}"), "~"
     if link.parts:

@@ -106,7 +106,7 @@ def _guess_row(guess: Guess, depth: int) -> Row:
         (
             (f" {'':>10}  {_indent(depth)}? ", "warning"),
             (f"{guess.word}, {guess.sureness:.0%}: ", "warning"),
-            (on_grid(guess.formula.told()[:_LONGEST]), "text"),
+            (on_grid(guess.formula.spelled()[:_LONGEST]), "text"),
             (on_grid(reasons[:_LONGEST]), "dim"),
         )
     )

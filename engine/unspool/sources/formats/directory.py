@@ -182,7 +182,7 @@ def _listed(path: Path, limits: Limits) -> dict[str, tuple[int, int]]:
                 status = entry.stat()
                 found[entry.name] = (status.st_size, status.st_mtime_ns)
                 if len(found) > limits.files:
-                    raise LimitExceeded(f"{path}: more than {limits.files:,} files; {limits.told('files')}")
+                    raise LimitExceeded(f"{path}: more than {limits.files:,} files; {limits.remedy('files')}")
     except OSError as error:
         raise unreadable(path, error) from None
     return found
