@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
+from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from support.recording import copied
 from unspool.history import History
 from unspool.model.keys import Path
 from unspool.recorder import Recorder
@@ -74,7 +74,7 @@ class _Maker:
     def entry(self, action: str, *written: Path) -> None:
         """Record the state, and note what the entry computed."""
         self.state["clock"] += self.rng.randrange(1, 9)
-        self.states.append(copied(self.state))
+        self.states.append(deepcopy(self.state))
         self.actions.append(action)
         for path in written:
             self.marks[path] = len(self.states) - 1
