@@ -78,7 +78,7 @@ def test_a_hundred_times_leave_threads_files_and_memory_as_they_were(
     service: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     # The first ones make modules and caches of the interpreter that stay, and its heap as large as an agent needs.
-    for turn in range(40):
+    for turn in range(10):
         attach_once(service.pid, tmp_path / f"{turn}.unspool")
     before, memory = counted(service.pid), resident(service.pid)
     for turn in range(100):
