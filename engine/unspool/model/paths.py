@@ -388,12 +388,18 @@ def parse_pointer(pointer: str) -> Path:
     Raises:
         PathSyntaxError: the text does not start with a slash.
     """
-    if pointer == "":
-        return ()
-    if not pointer.startswith("/"):
+    return tuple(_number(part) if re.fullmatch(r"0|[1-9]\d*", part) else part for part in pointer_steps(pointer))
+
+
+def pointer_steps(pointer: str) -> list[str]:
+    """Return the steps of an RFC 6901 JSON Pointer as texts: what it points into tells which of them are indexes.
+
+    Raises:
+        PathSyntaxError: the text does not start with a slash.
+    """
+    if pointer and not pointer.startswith("/"):
         raise PathSyntaxError(f"{pointer!r} is no JSON Pointer: it must start with a slash")
-    raw = (part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/"))
-    return tuple(_number(part) if re.fullmatch(r"0|[1-9]\d*", part) else part for part in raw)
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
 
 
-__all__ = ["Key", "Path", "Step", "key_at", "parse_path", "parse_pointer", "read_key", "step_of"]
+__all__ = ["Key", "Path", "Step", "key_at", "parse_path", "parse_pointer", "pointer_steps", "read_key", "step_of"]

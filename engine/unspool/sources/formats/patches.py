@@ -10,10 +10,12 @@ from typing import Final, Literal
 import msgspec
 
 from unspool.delta.apply import apply_ops
+from unspool.errors import PathSyntaxError
 from unspool.model.entries import NO_META, Op, OpKind
 from unspool.model.json_exact import TooMuch
 from unspool.model.keys import Path, Step, format_path
 from unspool.model.limits import Limits, in_force
+from unspool.model.paths import pointer_steps
 from unspool.model.values import Value, json_equal
 from unspool.sources.entries import (
     TIME_FROM_FILE,
@@ -40,9 +42,12 @@ def _steps(pointer: Value) -> list[str]:
     if isinstance(pointer, list):
         # Immer's own form: the keys and indexes themselves.
         return [str(step) for step in pointer]
-    if not isinstance(pointer, str) or (pointer and not pointer.startswith("/")):
+    if not isinstance(pointer, str):
         raise UnusableRecord(f"{pointer!r} is no JSON Pointer")
-    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    try:
+        return pointer_steps(pointer)
+    except PathSyntaxError:
+        raise UnusableRecord(f"{pointer!r} is no JSON Pointer") from None
 
 
 def _index(step: str, length: int, pointer: str, *, may_append: bool) -> int:
