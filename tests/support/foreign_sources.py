@@ -38,6 +38,10 @@ STATES: list[dict[str, Any]] = [
 ]
 TABLES: list[dict[str, Any]] = [{"value": state["cart"]} for state in STATES]
 """What is told of the same as tables: a list at the top is one atom."""
+PROPERTIES: list[dict[str, Any]] = [
+    {"n": n, "title": f"shop no. {n}", **{f"cart.{k}.qty": n for k in range(n + 1)}} for n in range(4)
+]
+"""What is told of the same as properties: no level but the top."""
 Maker = Callable[[Path], str]
 
 
@@ -59,19 +63,24 @@ def _csv(state: dict[str, Any]) -> bytes:
     return "".join(f"{row['sku']},{row['qty']}\n" for row in [{"sku": "sku", "qty": "qty"}, *state["value"]]).encode()
 
 
+def _properties(state: dict[str, Any]) -> bytes:
+    return "".join(f"{key}={value}\n" for key, value in state.items()).encode()
+
+
 WRITTEN: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "json": lambda state: json.dumps(state, indent=1).encode(),
     "toml": _toml,
     "yaml": _yaml,
     "msgpack": msgpack.packb,
     "csv": _csv,
+    "properties": _properties,
 }
 """How a state is written as a document, by the ending of its name."""
 
 
 def states_of(kind: str) -> list[dict[str, Any]]:
-    """Return states that documents of a kind can hold: flat ones hold no more than a table."""
-    return TABLES if kind == "csv" else STATES
+    """Return states that documents of a kind can hold: flat ones hold less than others."""
+    return {"csv": TABLES, "properties": PROPERTIES}.get(kind, STATES)
 
 
 PACKED: dict[str, Callable[[bytes], bytes]] = {

@@ -6,8 +6,6 @@ directories of such files go by the table.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -20,73 +18,12 @@ import msgpack
 
 from unspool.errors import MissingExtra
 from unspool.model import json_exact
-from unspool.model.json_exact import BrokenText, Parsed, TooMuch, exact_float, integer_of, plain_json
+from unspool.model.json_exact import BrokenText, Parsed, TooMuch, integer_of, plain_json
 from unspool.model.limits import DEFAULT_LIMITS, Limits, msgpack_holds_more_than
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import Value
+from unspool.sources.flat_documents import parse_properties, parse_table
 from unspool.sources.marker_walk import unfolded_size
-
-_DELIMITERS: Final = ",;\t|"
-_INTEGER: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
-_FLOAT: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})\.\d{1,30}", re.ASCII)
-_SAMPLE: Final = 1 << 16
-
-
-def parse_table(data: bytes, limits: Limits) -> list[dict[str, Value]]:
-    """Read a table: its first line names the columns, where its cells can be names; else columns are numbered.
-
-    Cells that are written as numbers are numbers, where that gives their text back; all others are text. Cells that a
-    row lacks are not there, and those it has too many of stand under the number of their column.
-
-    Raises:
-        BrokenText: it is no table in UTF-8.
-        TooMuch: it has more cells than the limits allow.
-    """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BrokenText(f"not UTF-8 text: {error.reason}", error.start) from None
-    delimiter = _delimiter_of(text[:_SAMPLE])
-    cells = 2 * (text.count(delimiter) + text.count("\n"))
-    if cells > limits.nodes:
-        raise TooMuch(f"it holds about {cells:,} cells and names; {limits.remedy('nodes')}")
-    csv.field_size_limit(max(csv.field_size_limit(), limits.document_bytes))
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row]
-    except csv.Error as error:
-        raise BrokenText(f"{error}", is_cut_short="unexpected end" in str(error)) from None
-    if not rows:
-        return []
-    names = rows[0] if _can_name(rows[0]) else []
-    return [
-        {names[at] if at < len(names) else f"column {at + 1}": _value(cell) for at, cell in enumerate(row)}
-        for row in rows[1 if names else 0 :]
-    ]
-
-
-def _delimiter_of(sample: str) -> str:
-    """Return the sign that stands equally often in the first lines, and most often."""
-    lines = [line for line in sample.splitlines()[:20] if line.strip()]
-    counts = {sign: [line.count(sign) for line in lines] for sign in _DELIMITERS}
-    if not lines:
-        return ","
-    return max(
-        _DELIMITERS, key=lambda sign: (counts[sign].count(counts[sign][0]) * (counts[sign][0] > 0), counts[sign][0])
-    )
-
-
-def _can_name(row: list[str]) -> bool:
-    return len(set(row)) == len(row) and all(cell.strip() and isinstance(_value(cell), str) for cell in row)
-
-
-def _value(cell: str) -> Value:
-    if _INTEGER.fullmatch(cell) and cell != "-0":
-        return int(cell)
-    if _FLOAT.fullmatch(cell):
-        number = exact_float(cell)
-        return number if str(number) == cell else cell
-    return cell
-
 
 _MERGE_SHARE: Final = 20
 """Merged pairs cost so much more than other values that a share of these is allowed of them."""
@@ -443,6 +380,11 @@ def _looks_like_yaml(head: DocumentHead) -> int:
     return MAYBE if head.is_text and outer and all(map(_YAML_LINE.match, outer)) else NOT_SO
 
 
+def _looks_like_properties(head: DocumentHead) -> int:
+    # Any text is one, so the name has to say so; the old ones are in ISO 8859-1.
+    return _BY_NAME if head.named == "properties" and b"\x00" not in head.data else NOT_SO
+
+
 def _told_by_name_only(head: DocumentHead) -> int:
     return NOT_SO
 
@@ -547,9 +489,12 @@ def _parse_yaml(data: bytes, limits: Limits) -> Parsed:
 
 
 def _parse_csv(data: bytes, limits: Limits) -> Parsed:
-    # Most sources hold no table.
-
     return Parsed(parse_table(data, limits))
+
+
+def _parse_properties(data: bytes, limits: Limits) -> Parsed:
+    _check_markup(data, "properties", limits)
+    return parse_properties(data, limits)
 
 
 def _extension(code: int, payload: bytes) -> Value:
@@ -594,6 +539,9 @@ DOCUMENTS: Final = (
         "msgpack", "msgpack", (".msgpack", ".mpk", ".mp"), _parse_msgpack, _looks_like_msgpack, is_text=False
     ),
     DocumentKind("csv", "CSV", (".csv", ".tsv"), _parse_csv, _told_by_name_only, is_endless=True, goes_by_name=True),
+    DocumentKind(
+        "properties", "Java properties", (".properties",), _parse_properties, _looks_like_properties, is_endless=True
+    ),
 )
 """All kinds of documents. Of two that a beginning looks like equally, the first counts."""
 _BY_KIND: Final = {kind.name: kind for kind in DOCUMENTS}

@@ -31,7 +31,7 @@ _TEXT_SUFFIXES: Final = frozenset((
     ".cpp", ".hpp", ".cs", ".java", ".kt", ".scala", ".go", ".rs", ".rb", ".php", ".pl", ".lua", ".r", ".jl",
     ".swift", ".m", ".hs", ".ml", ".ex", ".exs", ".erl", ".clj", ".lisp", ".el", ".sh", ".bash", ".zsh",
     ".fish", ".ps1", ".bat", ".sql", ".html", ".htm", ".css", ".scss", ".less", ".xml", ".svg", ".md", ".rst",
-    ".txt", ".tex", ".ini", ".cfg", ".conf", ".properties", ".env", ".tcss", ".proto",
+    ".txt", ".tex", ".ini", ".cfg", ".conf", ".env", ".tcss", ".proto",
     ".graphql", ".cmake", ".mk", ".diff", ".patch",
 ))  # fmt: skip
 _BINARY_HEAD: Final = 8000
@@ -40,7 +40,7 @@ _BINARY_HEAD: Final = 8000
 
 def is_text_by_name(name: str) -> bool:
     """Whether a file's name promises text that only looks like a document by chance (`x = 1` is TOML too)."""
-    return suffix_of(name) in _TEXT_SUFFIXES
+    return suffix_of(name) in _TEXT_SUFFIXES and not is_document_by_name(name)
 
 
 def is_document_by_name(name: str) -> bool:
