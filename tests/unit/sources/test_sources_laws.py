@@ -48,7 +48,9 @@ def test_a_text_that_is_cut_off_is_broken(value: Any, cut: float) -> None:
 @given(value=json_values)
 def test_the_deep_parser_agrees_with_the_fast_one(value: Any) -> None:
     text = json.dumps(value)
-    assert strict_equal(json_exact._DeepParser(text, Limits(depth=1000)).parse().value, value)
+    assert strict_equal(
+        json_exact._DeepParser(text, json_exact._exact_numbers(Limits(depth=1000))).parse().value, value
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_the_deep_parser_agrees_with_the_fast_one(value: Any) -> None:
 )
 def test_the_deep_parser_refuses_what_is_no_json(text: str) -> None:
     with pytest.raises(BrokenText):
-        json_exact._DeepParser(text, Limits(depth=1000)).parse()
+        json_exact._DeepParser(text, json_exact._exact_numbers(Limits(depth=1000))).parse()
     with pytest.raises(BrokenText):
         json_exact.parse(text.encode())
 
