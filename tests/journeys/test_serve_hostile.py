@@ -248,7 +248,7 @@ async def test_a_cut_connection_ends_its_process_and_frees_its_place(server: Ser
 
 
 async def test_a_page_that_takes_nothing_does_not_keep_its_place(shop: Path) -> None:
-    with served(shop, patches="visit.Limits = functools.partial(visit.Limits, stall_s=0.5)") as server:
+    with served(shop, patches="visit.VisitLimits = functools.partial(visit.VisitLimits, stall_s=0.5)") as server:
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect(("127.0.0.1", server.port))

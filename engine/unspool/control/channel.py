@@ -25,6 +25,8 @@ PROTOCOL: Final = 1
 SUFFIX: Final = "-ctl"
 LONGEST_PLACE: Final = 100
 """Bytes of a socket's path; the kernel takes 107, others 103."""
+_LONGEST_NAME: Final = 37
+"""Letters of a slash and the name of a socket."""
 _PEER: Final = struct.Struct("3i")
 LONGEST_LINE: Final = 64 << 10
 """Bytes of a message to the program."""
@@ -233,9 +235,14 @@ def runtime_folder() -> Path:
     # gives other ones from version to version, and the program and whoever looks at it may have two of them.
     given = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
     user = Path("/run/user", str(os.geteuid()))
+    own = f"runtime-{os.geteuid()}"
     if given.is_absolute():
-        return given / "unspool"
-    return user / "unspool" if user.is_dir() else Path(tempfile.gettempdir(), f"runtime-{os.geteuid()}", "unspool")
+        folders = [given / "unspool"]
+    else:
+        folders = [user / "unspool"] if user.is_dir() else [Path(tempfile.gettempdir(), own, "unspool")]
+    # A folder so deep that no socket in it can be bound is of no use to anybody.
+    folders.append(Path("/tmp", own, "unspool"))  # noqa: S108 - private, and its owner is checked
+    return next((place for place in folders if len(os.fsencode(place)) <= LONGEST_PLACE - _LONGEST_NAME), folders[0])
 
 
 def is_peer_of(taken: socket.socket, users: Collection[int]) -> bool:
