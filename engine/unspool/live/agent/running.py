@@ -124,6 +124,8 @@ class Agent:
             return
         # No thread can be started at the end of a program.
         session.on_event = None
+        if why == "exit":
+            session.take_back()
         if session.enter(is_planned=True):
             try:
                 if why == "exit" and self.control.discovery is not None:

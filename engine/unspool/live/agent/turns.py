@@ -89,6 +89,12 @@ class Turns:
         if self._lock._is_owned():  # type: ignore[attr-defined]
             self._lock.release()
 
+    def take_back(self) -> None:
+        """Give back what a signal's handler left behind of a turn of this thread; called where no turn is under way."""
+        self._planned = 0
+        while self._lock._is_owned():  # type: ignore[attr-defined]
+            self._lock.release()
+
     def fault(self, error: BaseException) -> None:
         """Take note of a fault of the agent; what the program's own code raised meanwhile is raised on.
 
