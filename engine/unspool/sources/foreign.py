@@ -26,7 +26,7 @@ from unspool.sources.formats.merged import merged_choices
 from unspool.sources.formats.rewritten import SETTLE_NS, SavesReader
 from unspool.sources.native import is_native, open_native
 from unspool.sources.probe import Probe, SourceShape
-from unspool.sources.selecting import format_of, is_file_like, select_reader
+from unspool.sources.selecting import format_of, is_file_like, read_at_rest, select_reader
 from unspool.sources.sqlite_files import side_files
 from unspool.sources.watch import FileWatcher
 from unspool.store.file import FileStore
@@ -200,6 +200,7 @@ def _begin(feeder: SourceFeeder, reading: Reading, resources: ExitStack, target:
         _follow(feeder, reading, resources)
     if not target:
         feeder.read_on()
+        read_at_rest(feeder.source_name, feeder.read_on, lambda: feeder.entries > 0 or not feeder.verdict.problems)
     feeder.has_begun.wait()
     if feeder.failure is not None:
         raise feeder.failure

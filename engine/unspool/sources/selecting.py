@@ -158,6 +158,24 @@ def select_reader(source: str, reading: Reading, undo: ExitStack, *, wait: bool,
     return Selected(source, _opened_at_rest(Path(source), reading))
 
 
+def read_at_rest(source: str, read: Callable[[], object], is_read: Callable[[], bool]) -> None:
+    """Read a source again that an app began to rewrite after it was recognised, until it is read or it is too late.
+
+    Args:
+        source: as for `select_reader`; only a file of its own is waited for.
+        read: reads what is there.
+        is_read: whether that gave anything.
+    """
+    end = time.monotonic() + _LONGEST_WAIT_S
+    path = Path(source)
+    while not is_read() and time.monotonic() < end:
+        seen = _stamp(path)
+        if seen is None or not _is_being_written(path, seen):
+            return
+        _wait_for_rest(path, end)
+        read()
+
+
 def _opened_at_rest(path: Path, reading: Reading) -> Reader:
     """Open a file; one that an app is rewriting at this very moment, and is empty or cut short now, is waited for."""
     end = time.monotonic() + _LONGEST_WAIT_S

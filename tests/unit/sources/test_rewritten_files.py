@@ -20,6 +20,7 @@ from unspool.errors import UnreadableSource
 from unspool.model.limits import DEFAULT_LIMITS
 from unspool.sources.formats import rewritten
 from unspool.sources.formats.rewritten import SavesReader
+from unspool.sources.selecting import select_reader
 
 WRITERS: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "json": lambda state: json.dumps(state, indent=2).encode(),
@@ -328,3 +329,28 @@ def test_yaml_that_unfolds_without_end_is_refused(tmp_path: Path) -> None:
     path.write_text("a: &a [*a]\n")
     with pytest.raises(UnreadableSource, match="contains itself"):
         open_history(path)
+
+
+def test_a_file_that_begins_to_be_rewritten_once_it_was_recognised_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.json"
+    path.write_text('{"n": 1}')
+    threads = []
+
+    def selected(*words: object, **named: object) -> object:
+        found = select_reader(*words, **named)  # type: ignore[arg-type]
+        path.write_text('{"n": 2, "rest": "')
+
+        def finish() -> None:
+            threading.Event().wait(0.05)
+            path.write_text('{"n": 2, "rest": ""}')
+
+        threads.append(threading.Thread(target=finish))
+        threads[0].start()
+        return found
+
+    monkeypatch.setattr("unspool.sources.foreign.select_reader", selected)
+    with open_history(path, follow=False) as history:
+        assert history.value(-1, "n") == 2
+    threads[0].join()
