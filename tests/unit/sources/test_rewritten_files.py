@@ -343,8 +343,12 @@ def test_a_file_that_begins_to_be_rewritten_once_it_was_recognised_is_waited_for
         path.write_text('{"n": 2, "rest": "')
 
         def finish() -> None:
-            threading.Event().wait(0.05)
-            path.write_text('{"n": 2, "rest": ""}')
+            with path.open("a") as file:
+                for _ in range(40):
+                    threading.Event().wait(0.003)
+                    file.write("x")
+                    file.flush()
+                file.write('"}')
 
         threads.append(threading.Thread(target=finish))
         threads[0].start()
