@@ -158,7 +158,7 @@ class HistoryTools:
         return answer({**shape, **_short_of(found.problems, patience), "flips": flips}, "flips", "a simpler question")
 
     def search(self, text: str, start: int = 0, limit: int = 50) -> str:
-        """Find something in keys, values and paths of all entries, oldest first, from entry `start` on.
+        """Find something in actions, keys, values and paths of all entries, oldest first, from entry `start` on.
 
         A text, or a comparison such as `qty > 3`, or `= E` for results of an expression such as `= items[?qty > 3]`.
         `more` says that there may be further hits: ask again with a later start.

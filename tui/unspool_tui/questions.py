@@ -272,7 +272,7 @@ class SearchPart(Struct, frozen=True):
 
     Attributes:
         seqs: entries with hits.
-        paths: where the first hit of each stands.
+        paths: where the first hit of each stands in its state; empty where only its action matches.
         looked_at: entries looked at so far.
         unread: what of the history cannot be read and was stepped over; empty for nothing.
     """
@@ -303,7 +303,7 @@ def search(history: History, text: str, cancelled: Cancelled) -> Iterator[Search
     for seq, hits in running.by_entry():
         if hits:
             seqs.append(seq)
-            paths.append(hits[0].path)
+            paths.append(next((hit.path for hit in hits if hit.path), ()))
         if perf_counter() >= until:
             yield SearchPart(seqs, paths, running.looked_at)
             seqs, paths = [], []

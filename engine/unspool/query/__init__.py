@@ -8,5 +8,5 @@ from __future__ import annotations
 
 from typing import Final
 
-SEARCHED: Final = "keys, values and paths"
+SEARCHED: Final = "actions, keys, values and paths"
 """What a text or pattern is looked for in, as commands, keys and tools call it. Here, for `--help` imports no question."""

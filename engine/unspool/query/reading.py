@@ -54,6 +54,9 @@ class AskedEntry:
         return self.entry.meta
 
 
+_ACTIONS_AT_ONCE: Final = 256
+
+
 class StateReader:
     """Reads states of one history for one question, counts them, and keeps what could not be read."""
 
@@ -69,6 +72,8 @@ class StateReader:
         self.rebuilt = 0
         """States asked for so far."""
         self._problems: dict[int, Problem] = {}
+        self._actions: dict[int, str] = {}
+        self._batch = _ACTIONS_AT_ONCE
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -94,6 +99,34 @@ class StateReader:
         except EntryNotKept:
             # It was dropped since the question was asked.
             return None
+
+    def action(self, seq: int) -> str | None:
+        """Return why an entry happened; None where that cannot be read.
+
+        Entries are read a batch at a time, since a question goes from one to the next.
+
+        Raises:
+            CorruptHistory: it cannot be read, and damage is not to be skipped.
+        """
+        if seq not in self._actions:
+            self._actions = self._read_actions(seq)
+        return self._actions.get(seq)
+
+    def _read_actions(self, seq: int) -> dict[int, str]:
+        try:
+            found = {entry.seq: entry.action for entry in self.history[seq : seq + self._batch]}
+        except CorruptHistory as error:
+            if self._batch == 1:
+                self.note(seq, error)
+                return {}
+            # The damage may stand further on: small steps up to it, and larger ones behind it.
+            self._batch = 1
+            return self._read_actions(seq)
+        except EntryNotKept:
+            # It was dropped since the question was asked.
+            return {}
+        self._batch = min(2 * self._batch, _ACTIONS_AT_ONCE)
+        return found
 
     def note(self, seq: int, error: CorruptHistory) -> None:
         """Keep a problem, or raise it where damage is not to be skipped.

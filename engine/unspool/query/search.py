@@ -1,4 +1,4 @@
-"""What of an entry matches: looking at the parts that differ from the entry before."""
+"""What of an entry matches: looking at its action, and at the parts that differ from the entry before."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ _EXCERPT: Final = 80
 class HitKind(StrEnum):
     """What matched; a `result` is what an expression gave."""
 
+    ACTION = "action"
     KEY = "key"
     VALUE = "value"
     PATH = "path"
@@ -54,10 +55,10 @@ class Hit:
 
     Attributes:
         seq: the entry at which it appears or changes.
-        atom: its atom; empty for a result that more than one atom went into.
-        path: where it stands, from the atom on; empty for a result.
+        atom: its atom; empty for an action, and for a result that more than one atom went into.
+        path: where it stands, from the atom on; empty for an action and a result.
         kind: what matched.
-        text: the key, the path, or the value as text, cut round the match where it is long.
+        text: the action, the key, the path, or the value as text, cut round the match where it is long.
         span: where in `text` the match starts and ends.
         older: it appeared at that entry or before it: older entries were dropped by a bound on the recording.
     """
@@ -72,7 +73,7 @@ class Hit:
 
     @property
     def place(self) -> str:
-        """Its path as people write it; "" where the text itself is the path, and for a result of several atoms."""
+        """Its path as people write it; "" where the text itself is the path, and where it has none."""
         return "" if self.kind is HitKind.PATH or not self.path else format_path(self.path, root="")
 
     def shape(self) -> dict[str, Value]:
@@ -93,10 +94,14 @@ class EntryMatcher(Protocol):
 
     Attributes:
         needs_before: it says nothing of an entry of which the state before is not known.
+        in_actions: what is looked for in the entries' actions too; None for nothing.
     """
 
     @property
     def needs_before(self) -> bool: ...
+
+    @property
+    def in_actions(self) -> Query | None: ...
 
     def hits(self, asked: AskedEntry) -> list[Hit]:
         """Return what matches in an entry's state and is not so in the state before."""
@@ -123,6 +128,7 @@ class TextLook:
     def __init__(self, query: Query, identity: Identity | None = None) -> None:
         """Look for a query; `identity` are identity keys of lists set by hand."""
         self._query = query
+        self.in_actions = query if query.looks_at_names else None
         self._identity = identity
         self._free_of_it: dict[str, bytes] = {}
         """Values of atoms that hold nothing of what is looked for."""
@@ -213,6 +219,7 @@ class ResultLook:
     """Looks for results of an expression that hold and were not there before."""
 
     needs_before = False
+    in_actions = None
 
     def __init__(self, expression: Predicate) -> None:
         """Look for what an expression gives; of a list each item counts by itself."""
@@ -362,6 +369,8 @@ class ChangeLook:
         needs_before: see `EntryMatcher`.
     """
 
+    in_actions = None
+
     def __init__(self, question: ChangeQuestion) -> None:
         """Look for a question."""
         self._question = question
@@ -505,11 +514,11 @@ class Search:
                 # Behind damage it may be the first that reads, and yet nothing came with it.
                 self.looked_at += 1
                 last = (seq, last[1]) if stretch.parent_of(seq) == last[0] else last
-                yield seq, []
+                yield seq, self._in_action(seq)
                 continue
             new = self._reader.state(seq)
             if new is None:
-                yield seq, []
+                yield seq, self._in_action(seq)
                 continue
             history, parent = self._reader.history, stretch.parent_of(seq)
             if parent is None and history.first:
@@ -523,8 +532,16 @@ class Search:
             self.looked_at += 1
             if len(hits) >= MOST_HITS:
                 self.cut.append(seq)
-            yield seq, hits
+            yield seq, [*self._in_action(seq), *hits]
         self.complete = not self.problems and not self.cut
+
+    def _in_action(self, seq: int) -> list[Hit]:
+        """Return the hit in an entry's action, which is told of damaged entries and notes too."""
+        query = self._look.in_actions
+        if query is None or not (action := self._reader.action(seq)):
+            return []
+        span = query.find(action)
+        return [] if span is None else [_hit(seq, (), HitKind.ACTION, action, span)]
 
     def _base(self, seq: int, stretch: Stretch, last: tuple[int, Wire]) -> Wire:
         """Return the state that an entry is compared with."""

@@ -28,7 +28,7 @@ class Query(Protocol):
 
     @property
     def looks_at_names(self) -> bool:
-        """Whether keys and paths are looked for too, not only values."""
+        """Whether actions, keys and paths are looked for too, not only values."""
 
     def may_be_in(self, atom: str, encoded: bytes) -> bool:
         """Whether anything of an atom may match, from its wire form or a piece of it; False is certain."""
@@ -38,7 +38,7 @@ class Query(Protocol):
         """The most bytes that `may_be_in` looks for in a row."""
 
     def find(self, text: str) -> Span | None:
-        """Return where a key or path matches, or None."""
+        """Return where an action, key or path matches, or None."""
 
     def find_value(self, path: Path, value: Value, text: str) -> Span | None:
         """Return where a leaf, given as value and as text, matches, or None."""

@@ -111,6 +111,7 @@ async def test_every_write_of_a_value(shop: Path) -> None:
     [
         ("sku-3", ["sku-3"]),
         ("door", ["door"]),
+        ("kind 3", ["kind 3"]),
         ("qty > 6", ["qty > 6"]),
         ("= rows[?qty > 6].sku", ["--expr", "rows[?qty > 6].sku"]),
         ("nowhere", ["nowhere"]),

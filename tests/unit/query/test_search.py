@@ -13,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from question_histories import Told, brute_changed, damaged_shop, histories, tell, value_at
 
+from unspool import open_history
 from unspool.errors import CorruptHistory
 from unspool.history import History
 from unspool.model.encoding import encode
@@ -22,7 +23,7 @@ from unspool.model.limits import Limits, use
 from unspool.query import search as search_module
 from unspool.query.errors import EvaluationStopped, ExpressionError, QuestionError
 from unspool.query.expressions import Expression
-from unspool.query.search import HitKind, PatternQuery, TextQuery, parse_query, search
+from unspool.query.search import ChangeQuestion, HitKind, PatternQuery, TextQuery, parse_query, search
 from unspool.query.search_queries import ComparisonQuery
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
@@ -35,13 +36,15 @@ def _text(value: Any) -> str:
 
 
 def brute_search(told: Told, pattern: str) -> set[tuple[int, str, tuple[str | int, ...]]]:
-    """Keys, values and paths that match among all that every entry changed."""
+    """Actions that match, and keys, values and paths among all that every entry changed."""
 
     def matches(text: str) -> bool:
         return re.search(pattern, text) is not None
 
     found: set[tuple[int, str, tuple[str | int, ...]]] = set()
     for seq, state in enumerate(told.states):
+        if matches(told.actions[seq]):
+            found.add((seq, "action", ()))
         for leaf in brute_changed(told, seq):
             if matches(_text(value_at(state, leaf))):
                 found.add((seq, "value", leaf))
@@ -77,6 +80,9 @@ words = st.sampled_from(
         "null",
         "x",
         "xyz",
+        "step",
+        "Step 1",
+        "p 2",
     ]
 )
 
@@ -90,7 +96,7 @@ def test_a_text_is_found_where_what_holds_it_changed(told: Told, text: str) -> N
     assert running.looked_at == len(told.states)
 
 
-@given(histories(), st.sampled_from([r"rec.*2$", r"^\d$", r"rows\[\d\]\.v", "^(k|x)$", r"\[0\]$"]))
+@given(histories(), st.sampled_from([r"rec.*2$", r"^\d$", r"rows\[\d\]\.v", "^(k|x)$", r"\[0\]$", r"^step [02]$"]))
 def test_a_pattern_is_found_where_what_holds_it_changed(told: Told, pattern: str) -> None:
     hits = list(search(told.history, PatternQuery(pattern)))
     found = {(hit.seq, hit.kind.value, hit.path) for hit in hits}
@@ -200,7 +206,7 @@ def test_a_search_can_be_cancelled_and_says_so() -> None:
 def test_progress_is_told_for_every_entry() -> None:
     told = tell([{"a": step // 2} for step in range(6)])
     assert [(seq, len(hits)) for seq, hits in search(told.history, "1").by_entry()] == [
-        (0, 0), (1, 0), (2, 1), (3, 0), (4, 0), (5, 0)
+        (0, 0), (1, 1), (2, 1), (3, 0), (4, 1), (5, 0)
     ]  # fmt: skip
 
 
@@ -265,6 +271,48 @@ def test_damage_is_named_and_stepped_over_when_asked(tmp_path: Path) -> None:
         assert running.looked_at == len(states) - len(hole)
         assert seqs.isdisjoint(hole)
         assert max(seqs) > hole.stop
+
+
+def test_actions_are_found_where_states_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "shop.unspool"
+    _, hole = damaged_shop(path)
+    with History(FileStore.open(path)) as history:
+        wanted = {entry.seq for entry in history if "a" in entry.action}
+        running = search(history, PatternQuery("^.*a"), skip_damaged=True)
+        found = {hit.seq for hit in running if hit.kind is HitKind.ACTION}
+        assert found == wanted
+        assert found & set(hole)
+        assert [problem.place for problem in running.problems] == [f"entry {seq}" for seq in hole]
+
+
+def test_notes_are_found_by_what_they_say() -> None:
+    store = MemoryStore("noted")
+    with Recorder(store, on_error="raise") as recorder:
+        recorder.record({"a": "pen"}, "buy a pen")
+        recorder.note("the pen leaks")
+        recorder.record({"a": "pen", "b": 1}, "go on")
+    running = search(History(store), "pen")
+    assert [(hit.seq, hit.kind.value, hit.text[slice(*hit.span)], hit.shape()["path"]) for hit in running] == [
+        (0, "action", "pen", "$"), (0, "value", "pen", "$.a"), (1, "action", "pen", "$"),
+    ]  # fmt: skip
+    assert running.complete
+
+
+def test_expressions_and_comparisons_ask_states_alone() -> None:
+    told = tell([{"step": 1}, {"step": 2}])
+    for query in (parse_query("step > 1"), Expression("step"), ChangeQuestion("after.step > `1`")):
+        assert {hit.kind for hit in search(told.history, query)} <= {HitKind.VALUE, HitKind.RESULT}
+
+
+def test_the_action_of_the_first_entry_that_a_bound_kept_is_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "kept.unspool"
+    with Recorder(path, keep_entries=100) as recorder:
+        for step in range(2000):
+            recorder.record({"n": f"pen {step}"}, f"pen {step}")
+    with open_history(path) as history:
+        assert history.first > 0
+        hits = [hit for hit in history.search("pen") if hit.seq == history.first]
+        assert [(hit.kind.value, hit.older) for hit in hits] == [("action", False), ("value", True)]
 
 
 @pytest.mark.parametrize(
