@@ -94,7 +94,7 @@ class HistoryScreen(Pump, Protocol):
         work: what takes long.
         follower: follows the source.
         typed: lines typed before, by prompt.
-        hit_paths: where the first hit of each found entry stands.
+        hit_paths: where the first hit of each found entry stands; empty where only its action matches.
         panels: the four panels.
         scroll_memory: panels that were scrolled by hand.
         first_filter: the filter to begin with.
