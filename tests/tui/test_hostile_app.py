@@ -56,8 +56,8 @@ async def test_a_hostile_selection_can_be_copied_travelled_and_exported(
         return sum("-2." in path.name for path in tmp_path.iterdir())
 
     async with drive(make_app(open_file(hostile_file), at=2)) as driver:
-        await driver.press("3", "g", "y", "v", "y", "p", "y", "q", "y", "k", "y", "d", "y", "l")
+        await driver.press("3", "g", "y", "v", "y", "p", "y", "q", "y", "k", "y", "d", "y", "l", "y", "e")
         # A JSON Patch cannot hold the keys that are no text.
-        assert len(clipboard) == 5
+        assert len(clipboard) == 6
         await driver.press("E", "s", "enter", "E", "h", "enter", "E", "p", "enter", "]", "[")
     assert written() == 3

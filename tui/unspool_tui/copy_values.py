@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from unspool.delta.json_patch import state_patch
+from unspool.model.entries import iso_time
 from unspool.model.json_text import to_json
 from unspool.model.keys import Path, Step, format_path, spell_key
 from unspool.model.paths import MEMBER_FIELDS, step_of, value_parts
 from unspool.model.values import MISSING, Tagged, Value
 from unspool.query.entry_names import NoSuchPlace
 from unspool_tui.panes.detail import Detail
+from unspool_tui.rendering.sanitize import visible
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import value_at
 
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 
 def _always(view: View) -> str:
     return ""
+
+
+def _some_entries(view: View) -> str:
+    return "" if view.total else "the history is still empty"
 
 
 def _selected(view: View) -> str:
@@ -103,6 +109,12 @@ def link(history: History, view: View) -> str:
     return f"unspool open {shlex.quote(source_argument(history))} --at {view.head}{chosen}"
 
 
+def entry_line(history: History, view: View) -> str:
+    """Return the head in one line, as people name an entry to each other: number, time and action."""
+    entry = history[view.head]
+    return f"#{entry.seq} {iso_time(entry.timestamp_ns)} {visible(entry.action)}".rstrip()
+
+
 def source_argument(history: History) -> str:
     """Return what to call the source on a command line: its file where it has one."""
     files = [path for path in history.watch_paths if not path.name.endswith(("-wal", "-shm"))]
@@ -110,6 +122,9 @@ def source_argument(history: History) -> str:
 
 
 COPY_VALUE: Final = CopyKind("v", "value", lambda history, view, detail: value_text(detail, view.selected), _selected)
+COPY_ENTRY: Final = CopyKind(
+    "e", "entry in one line", lambda history, view, detail: entry_line(history, view), _some_entries
+)
 COPY_KINDS: Final = (
     COPY_VALUE,
     CopyKind("k", "key", lambda history, view, detail: spell_key(view.selected[-1]), _selected),
@@ -119,6 +134,7 @@ COPY_KINDS: Final = (
     CopyKind(
         "s", "whole state as JSON", lambda history, view, detail: to_json(dict(detail.state), indent=2), _always
     ),
+    COPY_ENTRY,
     CopyKind("l", "command that opens this place", lambda history, view, detail: link(history, view), _always),
 )
 

@@ -11,7 +11,9 @@ import pytest
 from shop_files import START_NS
 from tui_driver import Driver, drive, make_app, open_file
 
+from unspool.model.entries import iso_time
 from unspool.model.paths import parse_path
+from unspool.recorder import Recorder
 from unspool.sources.exports.options import ExportOptions
 from unspool.sources.exports.registry import EXPORTS, Export, export_lines
 from unspool_tui.copy_values import MOST_ENCODED, copy_text
@@ -64,6 +66,17 @@ async def test_the_copied_command_opens_at_the_same_value(shop_file: Path, clipb
     async with drive(make_app(history, at=int(at), select=parse_path(address)), size=(80, 24)) as driver:
         assert (driver.view.head, driver.view.selected) == (100, ("catalog", "sku-1", "name"))
         assert '"Rye bread"' in driver.panel(Pane.INSPECT)
+
+
+async def test_an_entry_is_copied_as_one_line(tmp_path: Path, clipboard: list[str]) -> None:
+    with Recorder(tmp_path / "a.unspool") as recorder:
+        recorder.record({"n": 1}, "add\nto \x1b[2Jcart", timestamp_ns=START_NS)
+        recorder.record({"n": 2}, timestamp_ns=START_NS)
+    async with drive(make_app(open_file(tmp_path / "a.unspool"), at=0)) as driver:
+        await driver.press("y")
+        assert "entry in one line" in driver.text()
+        await driver.press("e", ".", "y", "e")
+        assert clipboard == [f"#0 {iso_time(START_NS)} add\\nto \\e[2Jcart", f"#1 {iso_time(START_NS)}"]
 
 
 @action("copy")
