@@ -73,7 +73,7 @@ class StateReader:
         """States asked for so far."""
         self._problems: dict[int, Problem] = {}
         self._actions: dict[int, str] = {}
-        self._batch = _ACTIONS_AT_ONCE
+        self._batch = 1
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -103,7 +103,7 @@ class StateReader:
     def action(self, seq: int) -> str | None:
         """Return why an entry happened; None where that cannot be read.
 
-        Entries are read a batch at a time, since a question goes from one to the next.
+        Entries are read in batches that grow, since a question goes from one to the next or ends with its first hit.
 
         Raises:
             CorruptHistory: it cannot be read, and damage is not to be skipped.
