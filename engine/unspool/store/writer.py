@@ -21,6 +21,7 @@ from typing import Final
 
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files.private import PRIVATE, check_mode, drop_lock, foreign_owner, take_lock
+from unspool.store.databases import is_recording
 from unspool.store.keeping import KEEP, Keep
 from unspool.store.layout import CREATED_NS, HISTORY_ID
 from unspool.store.protocol import Draft
@@ -168,6 +169,8 @@ def _lock_words(kind: int) -> bytes:
 _SYNCHRONOUS: Final = {"default": "NORMAL", "fast": "OFF", "full": "FULL"}
 _LOOKS_S: Final = (0.001, 0.002, 0.003, 0.005, 0.007, 0.011, 0.013, 0.017, 0.02, 0.03, 0.04, 0.05)
 """Pauses between attempts to take the lock of a file: of many short ones at least one falls between two looks of others."""
+_LONGEST_LOOK_S: Final = 3.0
+"""How long those who only look are given to let go of the lock of a file that nobody writes to."""
 RUN_ROWS: Final = 64
 """Entries that make a block worth sealing, where the next one is full."""
 _RUN_BYTES: Final = 256 * 1024
@@ -532,11 +535,14 @@ def _lock(path: Path, mode: int) -> int:
         # Whoever may write to the file may take the lock.
         known = stat.S_IMODE(path.stat().st_mode) & 0o666 | PRIVATE if path.exists() else mode
         descriptor = take_lock(place, known)
-        for pause_s in _LOOKS_S:
-            if descriptor is not None:
+        pauses = iter(_LOOKS_S)
+        end = time.monotonic() + _LONGEST_LOOK_S
+        while descriptor is None:
+            # Whoever asks whether somebody records holds the lock for a moment, and shares it; a writer does not.
+            pause_s = next(pauses, 0.0)
+            if not pause_s and (is_recording(path) or time.monotonic() > end):
                 break
-            # Whoever asks whether somebody records holds the lock for a moment.
-            time.sleep(pause_s)
+            time.sleep(pause_s or _LOOKS_S[-1])
             descriptor = take_lock(place, known)
     except OSError as error:
         if error.errno == errno.ELOOP:
