@@ -1,7 +1,8 @@
 """A day in a small shop: an ordinary program without a line of unspool in it, and with a mistake in one of its lines.
 
 python examples/shop_plain.py                                            # it prints what happens
-unspool run --watch SHOP --settle return -- examples/shop_plain.py       # the same, recorded
+unspool run examples/shop_plain.py                                       # asks what to record, and records it
+unspool run --watch SHOP --settle return -- examples/shop_plain.py       # the same by name; with --stores under Python 3.11
 unspool bisect shop_plain.unspool 'orders[?total > sum(lines[].amount)]' # a customer was charged too much: when?
 unspool blame shop_plain.unspool carts.ada.total --at N                  # which line set that total?
 

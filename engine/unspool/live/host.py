@@ -46,6 +46,7 @@ class WatchableObject:
         type_name: its class.
         nodes: how many objects it is made of.
         place: where it changed last; "" where that is not known.
+        is_new: it came about while nobody could count how often it changed.
     """
 
     watch: str
@@ -53,6 +54,7 @@ class WatchableObject:
     type_name: str
     nodes: int
     place: str
+    is_new: bool = False
 
 
 class ProgramListener:
@@ -67,8 +69,14 @@ class ProgramListener:
     def said(self, text: str, level: str) -> None:
         """Something for people; the level is info, warning or error."""
 
-    def found(self, host: Host, names: list[WatchableObject]) -> None:
-        """Nothing was named to be watched; these objects change most."""
+    def found(self, host: Host, names: list[WatchableObject], *, is_over: bool) -> None:
+        """Nothing was named to be watched; these objects change most.
+
+        Args:
+            host: of the program.
+            names: those objects.
+            is_over: the program has ended, so that none of them can be watched any more.
+        """
 
     def ended(self, why: str) -> None:
         """The agent left the program: exit, detach, fault, or "" where it said nothing."""
@@ -286,7 +294,7 @@ class Host:
             case "error":
                 self._tell(message.get("text"), "warning")
             case "found":
-                self._listener.found(self, self._found(message))
+                self._listener.found(self, self._found(message), is_over=message.get("over") is True)
             case "bye":
                 self.statistics = message
 
@@ -332,6 +340,7 @@ class Host:
                         str(item.get("type") or ""),
                         nodes if type(nodes) is int else 0,
                         "" if place is None else str(place),
+                        is_new=item.get("new") is True,
                     )
                 )
         return found

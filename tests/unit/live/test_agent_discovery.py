@@ -92,3 +92,39 @@ def test_what_is_chosen_is_recorded_from_then_on(tmp_path: Path, version: str) -
             assert host.seen.entries[-1]["action"].startswith("frame: ")
     finally:
         host.close()
+
+
+SHORT = """\
+import collections
+class Shop:
+    def __init__(self): self.orders, self.stock = [], {"tea": 2}
+RATES, NAMES = {"tea": 1}, ("ada",)
+def main():
+    global SHOP
+    SHOP = Shop()
+    for n in range(9):
+        SHOP.orders.append({"number": n})
+main()
+"""
+
+
+@pytest.mark.parametrize("version", pythons())
+def test_a_program_that_ends_before_anybody_looked_still_has_names_to_choose_from(
+    tmp_path: Path, version: str
+) -> None:
+    seen = record(tmp_path, SHORT, version)
+    assert (seen.code, seen.err, seen.of_kind("bye")[0]["faults"]) == (0, "", [])
+    (message,) = seen.of_kind("found")
+    assert message["over"] is True
+    first = message["names"][0]
+    assert (first["watch"], first["type"]) == ("app:SHOP", "__main__.Shop")
+    assert first["nodes"] >= 12
+    assert first["new"] is (version == "3.11")
+    assert "app:NAMES" not in found(message)
+
+
+@pytest.mark.parametrize("version", pythons())
+def test_what_only_came_about_is_offered_too(tmp_path: Path, version: str) -> None:
+    seen = record(tmp_path, "import json\nDATA = json.loads('{\"a\": [1, {}]}')\nN = 3\n", version)
+    (message,) = seen.of_kind("found")
+    assert [(item["watch"], item["new"]) for item in message["names"]] == [("app:DATA", True)]

@@ -89,6 +89,26 @@ def test_a_library_is_looked_into_where_its_folder_is_named(tmp_path: Path) -> N
     assert [entry["place"] for entry in inside.entries] == ["app.py:4", "store.py:5", "app.py:6"]
 
 
+@pytest.mark.parametrize("version", monitored())
+def test_a_program_that_a_library_s_module_loads_from_the_current_folder_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    server = tmp_path / "lib" / "site-packages" / "server"
+    server.mkdir(parents=True)
+    (server / "__main__.py").write_text("import sys\nsys.path.insert(0, '')\nimport app\napp.handle(5)\n")
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "app.py").write_text("X = {'n': 0}\ndef handle(by):\n    X['n'] += by\n")
+    host = Host(app)
+    monkeypatch.setenv("PYTHONPATH", str(server.parent))
+    try:
+        host.start(pythons()[version], "-m", "server", config={"watch": ["app:X"]})
+        seen = host.finish()
+    finally:
+        host.close()
+    assert [entry["place"] for entry in seen.entries] == ["app.py:1", "app.py:3"]
+
+
 @pytest.mark.parametrize("version", each_python())
 def test_several_roots_are_an_atom_each(tmp_path: Path, version: str) -> None:
     found, seen = states(tmp_path, "A", "B", version=version)

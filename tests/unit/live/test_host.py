@@ -25,7 +25,7 @@ class Heard(ProgramListener):
     def said(self, text: str, level: str) -> None:
         self.lines.append((level, text))
 
-    def found(self, host: Host, names: list[WatchableObject]) -> None:
+    def found(self, host: Host, names: list[WatchableObject], *, is_over: bool) -> None:
         self.names = names
 
     def ended(self, why: str) -> None:

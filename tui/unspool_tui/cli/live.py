@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import shutil
 import sys
 import threading
@@ -43,6 +44,11 @@ _MOST_HELP: Final = 60
 """Letters of a command line beside a number that is completed."""
 _NOTES: Final = ("sql", "http", "log")
 _FOUND_NONE, _UNREADABLE = 1, 3
+_SWEEP: Final = "sweep"
+_STORES: Final = "--stores"
+_NOTHING_FOUND: Final = (
+    "nothing that can be named changed; name what to record: --watch module:NAME, module:function.variable, or @Class"
+)
 _SPELT: Final = {"behind": "--when-behind"}
 """Options that are called otherwise than what they say of a program."""
 
@@ -130,17 +136,18 @@ def _wanted(function: Callable[..., int | None]) -> Callable[..., int | None]:
 class _Words(ProgramListener):
     """Says what the host hears on standard error."""
 
-    def __init__(self, quiet: bool, again: str, over: threading.Event | None) -> None:
+    def __init__(self, quiet: bool, again: tuple[list[str], list[str]], over: threading.Event | None) -> None:
         """Begin.
 
         Args:
             quiet: say nothing but errors.
-            again: the command that records an object by its name, with `{}` in its place.
+            again: the words of the command before and after the options that name what to record.
             over: is set when the agent has left.
         """
         self._quiet = quiet
         self._again = again
         self._over = over
+        self.has_found = False
         self.status: TerminalStatus | None = None
 
     def ended(self, why: str) -> None:
@@ -155,19 +162,30 @@ class _Words(ProgramListener):
         if not self._quiet or level == "error":
             say(text)
 
-    def found(self, host: Host, names: list[WatchableObject]) -> None:
+    def found(self, host: Host, names: list[WatchableObject], *, is_over: bool) -> None:
         if not names:
-            say("nothing that can be named changed; name what to record with --watch module:NAME")
+            say(_NOTHING_FOUND)
             return
-        say("nothing is recorded yet; these objects change most:")
-        width = max(len(found.watch) for found in names[:_SHOWN_FOUND])
-        for found in names[:_SHOWN_FOUND]:
+        self.has_found = True
+        names = names[:_SHOWN_FOUND]
+        say(
+            f"nothing {'was recorded' if is_over else 'is recorded yet'}; what {'changed' if is_over else 'changes'} most:"
+        )
+        width = max(len(found.watch) for found in names)
+        for number, found in enumerate(names, 1):
+            count = (
+                f"{'new':>7}, of {_counted(found.nodes, 'object', 'objects')}"
+                if found.is_new
+                else f"{found.changes:>7,} {'change' if found.changes == 1 else 'changes'}"
+            )
             place = f"  {found.place}" if found.place else ""
-            click.echo(visible(f"  {found.watch:<{width}}  {found.changes:>7,} changes{place}"), err=True)
-        if self.status is None:
-            say(f"record one with: {self._again.format(names[0].watch)}")
-        else:
-            self.status.say(found=[found.watch for found in names[:_SHOWN_FOUND]])
+            click.echo(visible(f"{number:>3}  {found.watch:<{width}}  {count}{place}"), err=True)
+        more = [_STORES] if host.program is not None and host.program.how == _SWEEP else []
+        before, after = self._again
+        if self.status is None or is_over:
+            say(f"record one with: {shlex.join([*before, *more, '--watch', names[0].watch, *after])}")
+        if self.status is not None:
+            self.status.say(found=[found.watch for found in names], over=is_over, more=more)
 
 
 def say(text: str) -> None:
@@ -219,13 +237,15 @@ def run_command(wanted: Wanted, around: _Around, words: tuple[str, ...], python:
     """Run a program and record what it does to the objects that are watched; it needs no line of unspool in it."""
     if words[0].startswith("-") and words[0] not in ("-m", "-c"):
         raise click.UsageError(f"no such option: {words[0]}; the program stands after --")
+    options = [*_as_words(wanted), *(("--python", python) if python else ())]
     if around.is_shown:
         # What cannot be started is refused before there is a screen.
         command_line(words, Path(_AGENT), python)
-        options = [*_as_words(wanted), *(("--python", python) if python else ())]
         return _show(["run", *options], ["--", *words], around, name_of(words), ends_with_screen=False)
 
-    with _Recording(around, name_of(words), f"unspool run --watch {{}} -- {' '.join(words)}") as recording:
+    kept = [*options, *(("-o", str(around.file)) if around.file is not None and around.status is None else ())]
+    again = (["unspool", "run", *kept], ["--", *words])
+    with _Recording(around, name_of(words), again) as recording:
         host = recording.host
         agent = host.door.put(_AGENT, agent_source())
         process = start(
@@ -276,7 +296,7 @@ def attach_command(
     if around.is_shown:
         return _show(["attach", *options], [str(pid)], around, name, ends_with_screen=True)
     stop = threading.Event()
-    again = f"unspool attach {pid} --watch {{}}"
+    again = (["unspool", "attach", *_as_words(wanted)], [str(pid)])
     with (
         signals_passed_on(lambda _: stop.set(), with_keys=True),
         _Recording(around, name, again, user=attachment.user, over=stop) as recording,
@@ -324,14 +344,17 @@ def _sample(wanted: Wanted, around: _Around, pid: int, every: float, seconds: fl
     return 0
 
 
-def _counted(entries: int) -> str:
-    return "1 entry" if entries == 1 else f"{entries:,} entries"
+def _counted(number: int, one: str = "entry", many: str = "entries") -> str:
+    return f"1 {one}" if number == 1 else f"{number:,} {many}"
 
 
 def _as_words(wanted: Wanted) -> list[str]:
-    """Return what is wanted as options of a command line."""
+    """Return what is wanted, other than by default, as options of a command line."""
     words: list[str] = []
+    by_default = asdict(Wanted())
     for name, value in asdict(wanted).items():
+        if value == by_default[name]:
+            continue
         option = _SPELT.get(name, f"--{name}")
         if isinstance(value, tuple):
             words += [word for item in value for word in (option, item)]
@@ -366,8 +389,18 @@ def _show(before: list[str], after: list[str], around: _Around, name: str, *, en
         message = program.in_front(stops)
         while message is not None and message.get("found"):
             found = [str(item) for item in message["found"]]
-            number = click.prompt("watch which one?", type=click.IntRange(1, len(found)), default=1)
-            program.tell(watch=[found[number - 1]])
+            if message.get("over"):
+                program.in_front()
+                code = program.close()
+                chosen = _chosen(found, "the program has ended; run it again and record which one? (q: none)")
+                if chosen is None:
+                    return code
+                more = [*map(str, message["more"]), "--watch", chosen]
+                return _show([*before, *more], after, around, name, ends_with_screen=ends_with_screen)
+            with program.behind():
+                chosen = _chosen(found, "watch which one? (q: none)")
+            if chosen is not None:
+                program.tell(watch=[chosen])
             message = program.in_front(stops)
         while message is not None:
             with opened(common, follow=True) as history, program.behind():
@@ -380,6 +413,13 @@ def _show(before: list[str], after: list[str], around: _Around, name: str, *, en
                 say("the program goes on; Ctrl-] shows the recording again")
             message = program.in_front()
         return program.close()
+
+
+def _chosen(found: list[str], question: str) -> str | None:
+    """Ask for one of what is listed on the terminal, by its number; None where none is wanted."""
+    numbers = [str(number) for number in range(1, len(found) + 1)]
+    answer = click.prompt(question, type=click.Choice([*numbers, "q"]), default="1", show_choices=False)
+    return None if answer == "q" else found[int(answer) - 1]
 
 
 def _list_processes() -> list[Process]:
@@ -406,7 +446,7 @@ class _Recording:
         self,
         around: _Around,
         name: str,
-        again: str,
+        again: tuple[list[str], list[str]],
         *,
         user: int | None = None,
         over: threading.Event | None = None,
@@ -426,7 +466,7 @@ class _Recording:
         self._quiet = around.common.quiet
         self._file = around.named(name)
         self._was_there = self._file.exists()
-        words = _Words(self._quiet, again, over)
+        self._words = words = _Words(self._quiet, again, over)
         self.host = Host(Recorder(self._file, on_error="raise"), self._file, words, user=user)
         if around.status is not None:
             words.status = TerminalStatus(around.status, self._watch)
@@ -451,10 +491,16 @@ class _Recording:
             return
         if self.host.is_empty and watched:
             say(f"nothing named {' or '.join(watched)} was seen; without --watch you are told what could be recorded")
+        elif not entries and self._words.has_found:
+            return
         elif not entries:
             say(nothing if self.host.program is None else "nothing was recorded")
         else:
             say(f"{_counted(entries)} in {self._file}; look at them with `unspool {self._file}`")
+            if self.host.program is not None and self.host.program.how == _SWEEP:
+                say(
+                    "changes between two looks are not among them: --stores, or --python python3.12, records each with its line"
+                )
 
     def __enter__(self) -> Self:
         return self

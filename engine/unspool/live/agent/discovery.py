@@ -1,6 +1,7 @@
 """What changes most, where nobody said what to watch: a count of stores by object, and the names that lead to them.
 
-Without events, on Python 3.11, the objects that names lead to are compared at every turn of the timer instead.
+Without events, on Python 3.11, the objects that names lead to are compared at every turn of the timer instead. What a short
+program made and changed between two turns is told of too when it ends: as new, since nobody saw how often it changed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _MOST_OBJECTS = 100_000
 _MOST_NODES = 2_000
 """Objects that are looked at below one name."""
 _ROW = 200
+_FIXED = (tuple, frozenset)
 
 
 class _Counted:
@@ -52,6 +54,8 @@ class Discovery:
         self._counts: dict[int, _Counted] = {}
         self._prints: dict[str, tuple[int, ...]] = {}
         self._changes: dict[str, int] = {}
+        self._old = {name for name, _ in self._candidates()}
+        """Names that stood for something before anybody counted."""
         self.is_over = False
 
     def saw(self, value: Any, place: Place) -> None:
@@ -74,6 +78,8 @@ class Discovery:
         if not is_last and time.monotonic() - self._began < self._seconds:
             return
         found = self._found(candidates)
+        if is_last and (not found or not self._has_events):
+            found += self._new(candidates, {name for _, name, *_ in found})[: _MOST_NAMES - len(found)]
         if not found and not is_last:
             return
         self.is_over = True
@@ -82,12 +88,12 @@ class Discovery:
         seconds = round(time.monotonic() - self._began, 1)
         told = []
         for times, name, kind, nodes, place in found:
-            line: dict[str, Any] = {"watch": name, "changes": times, "type": kind, "nodes": nodes}
+            line: dict[str, Any] = {"watch": name, "changes": times, "type": kind, "nodes": nodes, "new": not times}
             if place is not None:
                 session.tell(place)
                 line["site"] = place.id
             told.append(line)
-        session.link.send({"m": "found", "seconds": seconds, "names": told})
+        session.link.send({"m": "found", "seconds": seconds, "names": told, "over": is_last})
         self._counts.clear()
         self._prints.clear()
 
@@ -109,6 +115,12 @@ class Discovery:
                 elif self._shape(value) is not None:
                     found.append((f"{place}:{name}", value))
         return found
+
+    def _is_own(self, kind: type) -> bool:
+        """Whether a class is one of the project's."""
+        module = sys.modules.get(type_name(kind).partition(".")[0])
+        file = getattr(module, "__file__", None)
+        return type(file) is str and self._session.where.is_project(file)
 
     def _shape(self, value: Any) -> Shape | None:
         if self._shapes.leaf(type(value)) is not None or ModuleType in mro_of(type(value)):
@@ -166,15 +178,24 @@ class Discovery:
         found.sort(key=lambda item: -item[0])
         return [*found, *sorted(self._by_class(reached), key=lambda item: -item[0])][:_MOST_NAMES]
 
+    def _new(
+        self, candidates: list[tuple[str, Any]], known: set[str]
+    ) -> list[tuple[int, str, str, int, Place | None]]:
+        """Return what came about while nobody could count: objects of the project first, then what can be changed most."""
+        found: list[tuple[bool, int, str, str]] = []
+        for name, value in candidates:
+            if name in self._old or name in known or type in mro_of(type(value)) or type(value) in _FIXED:
+                continue
+            kind = type(value)
+            found.append((self._is_own(kind), len(self._below(value)), name, type_name(kind)))
+        found.sort(key=lambda item: (not item[0], -item[1]))
+        return [(0, name, kind, nodes, None) for _, nodes, name, kind in found]
+
     def _by_class(self, reached: set[int]) -> list[tuple[int, str, str, int, Place | None]]:
         """Return classes of the project whose objects changed, though no name leads to them."""
-        session = self._session
         totals: dict[type, tuple[int, int, Place | None]] = {}
         for oid, known in self._counts.items():
-            name = type_name(known.kind)
-            module = sys.modules.get(name.partition(".")[0])
-            file = getattr(module, "__file__", None)
-            if oid in reached or type(file) is not str or not session.where.is_project(file) or "<locals>" in name:
+            if oid in reached or not self._is_own(known.kind) or "<locals>" in type_name(known.kind):
                 continue
             times, count, _ = totals.get(known.kind, (0, 0, None))
             totals[known.kind] = (times + known.times, count + 1, known.place)

@@ -17,6 +17,7 @@ from unspool.live.agent.discovery import Discovery
 from unspool.live.agent.events import HeldByAnother, Monitoring
 from unspool.live.agent.recording import DEFAULTS, Session
 from unspool.live.agent.tracing import HeldByTracer, Tracing
+from unspool.live.agent.whereabouts import current_folder, own_folders
 from unspool.live.agent.wire import Link
 
 _VARIABLE = "UNSPOOL_AGENT"
@@ -41,8 +42,10 @@ class Agent:
             HeldByAnother: another tool is in the way.
         """
         full = {**DEFAULTS, **config}
-        own = os.path.dirname(os.path.abspath(main_file)) if main_file and not is_attached else os.getcwd()
-        full["prefix"] = [own, *full["prefix"]]
+        full["prefix"] = [
+            *own_folders(main_file, is_started_here=is_attached or sys.argv[:1] == ["-m"]),
+            *full["prefix"],
+        ]
         self._is_attached = is_attached
         self.link = Link(str(full["socket"]), waits=full["behind"] == "wait")
         try:
@@ -71,7 +74,10 @@ class Agent:
         how = "sweep" if self._eyes is None else self._eyes.how
         notes = []
         if how == "sweep":
-            notes.append("this Python is older than 3.12: changes are found by looking at times, without their lines")
+            notes.append(
+                "this Python is older than 3.12: changes are found by looking at times, without their lines; --stores, or a "
+                "program run by --python python3.12, tells of each with its line"
+            )
         if config["notes"] and how != "monitoring":
             which = (
                 "none of the notes asked for can" if how == "sweep" else "statements of SQL to drivers in C cannot"
@@ -86,7 +92,7 @@ class Agent:
             "python": ".".join(map(str, sys.version_info[:3])),
             "executable": sys.executable,
             "argv": sys.argv,
-            "cwd": os.getcwd(),
+            "cwd": current_folder(),
             "main": main_file,
             "how": how,
             "settle": config["settle"],

@@ -13,6 +13,33 @@ from unspool.live.agent.wire import type_name
 _OUTWARDS = 60
 """Frames that are looked through for a caller in the project."""
 _AGENT_FILE = type_name.__code__.co_filename
+_LIBRARY = os.path.join(os.path.realpath(os.path.dirname(os.__file__)), "")
+"""Where the standard library is, whose code is nobody's own, wherever it lies."""
+
+
+def current_folder() -> str:
+    """Return the current folder; "" where it is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def own_folders(main_file: str, *, is_started_here: bool) -> list[str]:
+    """Return the folders whose code is the program's own.
+
+    Args:
+        main_file: file of the main module, "" where there is none.
+        is_started_here: the current folder is as likely as that of the main module, which may be a library's, as in `-m flask`, or a
+            server's that loads the program.
+    """
+    folder = os.path.dirname(os.path.abspath(main_file)) if main_file else ""
+    is_others = "-packages" in folder or folder == os.path.dirname(os.path.abspath(sys.executable))
+    found = [] if not folder or is_others else [folder]
+    here = current_folder()
+    if here and (not found or (is_started_here and here not in (*found, "/"))):
+        found.append(here)
+    return found
 
 
 class Whereabouts:
@@ -41,6 +68,8 @@ class Whereabouts:
         if file.startswith("<") or file == _AGENT_FILE:
             return False
         place = os.path.realpath(file)
+        if place.startswith(_LIBRARY) and "-packages" not in place:
+            return any(place.startswith(prefix) for prefix in self.prefixes if prefix.startswith(_LIBRARY))
         if "site-packages" in place or "dist-packages" in place:
             return any(place.startswith(prefix) for prefix in self.prefixes if "-packages" in prefix)
         return any(place.startswith(prefix) for prefix in self.prefixes)
