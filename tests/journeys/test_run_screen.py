@@ -15,7 +15,8 @@ from support.live_host import monitored, pythons
 from unspool import open_history
 
 UNSPOOL = [sys.executable, "-m", "unspool_tui.cli"]
-PYTHON = pythons()[(monitored() or list(pythons()))[-1]]
+NEWEST = (monitored() or list(pythons()))[-1]
+PYTHON = pythons()[NEWEST]
 pytestmark = pytest.mark.skipif(not monitored(), reason="no Python 3.12 or newer is installed")
 
 ASKING = """
@@ -136,3 +137,29 @@ def test_closing_the_terminal_ends_both_as_it_does_without_unspool(tmp_path: Pat
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the program's end")
     with open_history(file) as history:
         assert len(history)
+
+
+@pytest.mark.parametrize("version", [*{"3.11": 0, NEWEST: 0}])
+def test_a_short_program_is_offered_again_and_its_planted_bug_is_found(tmp_path: Path, version: str) -> None:
+    pytest.importorskip("jmespath")
+    example = Path(__file__).parents[2] / "examples" / "shop_plain.py"
+    file = tmp_path / "a.unspool"
+    command = [*UNSPOOL, "run", "--python", pythons()[version], "-o", str(file), "--", str(example)]
+    with Terminal(command, size=(120, 130)) as terminal:
+        terminal.wait_for("run it again and record which one")
+        assert "1  shop_plain:SHOP" in terminal.screen.text
+        terminal.send("enter")
+        terminal.wait_for("1 History")
+        terminal.wait_for("revenue")
+        terminal.send("B")
+        terminal.send(*"orders[?total > sum(lines[].amount)]", "enter")
+        entry = int(terminal.wait_for("#([0-9]+) +holds")[1])
+        terminal.send("enter")
+        terminal.wait_for(f"#{entry - 1} → #{entry} ")
+        terminal.send("q")
+        assert terminal.wait() == 0, terminal.screen.text
+        assert "entries in" in terminal.screen.text
+    asked = [*UNSPOOL, "blame", str(file), "carts.dana.total", "--at", str(entry - 1)]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    assert "self.total = round(self.total + line.price, 2)" in answer
+    assert "in Cart.take_out" in answer
