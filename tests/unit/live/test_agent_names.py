@@ -89,6 +89,47 @@ def test_a_library_is_looked_into_where_its_folder_is_named(tmp_path: Path) -> N
     assert [entry["place"] for entry in inside.entries] == ["app.py:4", "store.py:5", "app.py:6"]
 
 
+KEEPING = """
+def keeps(cache):
+    def decorate(function):
+        def call(n):
+            if n not in cache: cache[n] = function(n)
+            return cache[n]
+        return call
+    return decorate
+class Keeper:
+    def __init__(self, cache): self.cache = [[cache]]
+    def put(self, n): self.cache[0][0][n] = n
+class Wrapper:
+    def __init__(self, cache): self.cache = cache
+    def __call__(self, n): self.cache[n] = n
+"""
+
+
+@pytest.mark.parametrize("version", monitored())
+def test_what_a_library_holds_on_to_is_blamed_on_its_call_or_marked(tmp_path: Path, version: str) -> None:
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    (library / "keeping.py").write_text(KEEPING)
+    app = tmp_path / "app"
+    app.mkdir()
+    source = (
+        f"import sys\nsys.path.append({str(library)!r})\nimport keeping\nX = {{}}\nkeeper = keeping.Keeper(X)\n"
+        "@keeping.keeps(X)\ndef square(n): return n * n\nsquare(2)\nsquare(3)\nX[9] = 9\nkeeper.put(4)\nX[10] = 10\n"
+        "called = keeping.Wrapper(X)\ncalled(11)\nX[12] = 12\n"
+    )
+    seen = record(app, source, version, watch=["X"])
+    assert seen.of_kind("bye")[0]["faults"] == []
+    told = [(entry["line"], dict(entry["state"]), bool(entry.get("doubt"))) for entry in seen.entries]
+    assert [line for line, _, _ in told] == [8, 9, 10, 12, 14, 15]
+    assert told[1][1] == {"2": 4, "3": 9}
+    assert not any(is_doubt for _, _, is_doubt in told[:3])
+    # What the keeper did in between is in the last entry, which says that it may hold more than its line did.
+    assert told[3][1] == {"2": 4, "3": 9, "9": 9, "4": 4, "10": 10}
+    assert told[3][2]
+    assert told[4][1] == told[3][1] | {"11": 11}
+
+
 @pytest.mark.parametrize("version", monitored())
 def test_a_program_that_a_library_s_module_loads_from_the_current_folder_is_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str

@@ -21,10 +21,11 @@ from types import (
 )
 from typing import Any
 
-from unspool.live.agent.following import LOST, local_value
+from unspool.live.agent.following import LOST, local_value, stored_attribute
 from unspool.live.agent.graph import END
 from unspool.live.agent.notes import EXECUTES, Notes
 from unspool.live.agent.recording import Session
+from unspool.live.agent.shapes import dict_getter
 from unspool.live.agent.sites import PURE, CodeSites, Site
 from unspool.live.agent.tracing import argument_names
 from unspool.live.agent.wire import short_name
@@ -33,6 +34,8 @@ _TOOL_IDS = (3, 4)
 _NAME = "unspool"
 _PATIENCE = 64
 _LEAST_PATIENCE = 4
+_MOST_FIELDS = 32
+"""Fields of an object handed to a library that are looked at for what is watched."""
 _FEW_ARGUMENTS = 8
 _FUNCTIONS_IN_C = (
     BuiltinFunctionType,
@@ -430,6 +433,9 @@ class Monitoring:
                 return None
             if kind is FunctionType or kind is MethodType:
                 return self._on_python_call(code, offset, function)
+            called = stored_attribute(kind, "__call__")
+            if type(called) is FunctionType:
+                return self._on_python_call(code, offset, called)
             if short_name(type(first)) in _LAZY:
                 # Its code runs when this reads it, whatever that changes.
                 session.doubt = True
@@ -459,12 +465,20 @@ class Monitoring:
         caller = frame.f_back
         if caller is None or not session.where.is_project(caller.f_code.co_filename):
             return
-        values = [local_value(frame, name, sites) for name in argument_names(code)]
+        # A decorator's wrapper holds on to what it was once given.
+        values = [local_value(frame, name, sites) for name in (*argument_names(code), *code.co_freevars)]
         for value in list(values):
-            if type(value) in (tuple, list) and len(value) < _FEW_ARGUMENTS:
-                values += value
+            if type(value) in (tuple, list):
+                values += value if len(value) < _FEW_ARGUMENTS else ()
+            elif (fields_of := dict_getter(type(value))) is not None and len(
+                fields := fields_of(value)
+            ) < _MOST_FIELDS:
+                values += fields.values()
         nodes = [node for value in values if (node := session.node_of(value)) is not None]
         if not nodes:
+            if "-packages" in code.co_filename:
+                # It may hold on to something watched all the same.
+                session.doubt = True
             left = self._patience.get((id(code), -1), _PATIENCE) - 1
             self._patience[id(code), -1] = left
             if left <= 0 and not session.exact:
