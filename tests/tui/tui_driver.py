@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from textual._context import visible_screen_stack
 from textual.pilot import Pilot
 
 from support.keys import press_keys
@@ -90,6 +91,8 @@ class Driver:
 
     def text(self) -> str:
         """Return what the screen shows."""
+        # Without its surroundings a dialog would be drawn over nothing, and keep that picture.
+        visible_screen_stack.set(self.app._background_screens)
         return "\n".join(strip.text for strip in self.app.screen._compositor.render_strips())
 
     def line(self, number: int) -> str:

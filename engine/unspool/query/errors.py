@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Final
 
 from unspool.errors import ConfigError
@@ -40,6 +39,8 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 def near_name(name: str, names: Iterable[str]) -> str:
     """Return the name that was probably meant by one that is none: in another letter case, or mistyped; "" for none."""
+    from difflib import get_close_matches  # only a name that is none needs it
+
     known = sorted(names)
     folded = {item.casefold(): item for item in known}
     return folded.get(name.casefold()) or next(iter(get_close_matches(name, known, n=1, cutoff=0.6)), "")

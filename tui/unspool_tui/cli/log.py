@@ -21,7 +21,6 @@ from unspool.model.wire import decode
 from unspool.query.entry_names import is_range, names_time, time_named
 from unspool.query.errors import PathNotFound
 from unspool.query.search_queries import PatternQuery
-from unspool.sources.watch import FileWatcher
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.options import (
     Common,
@@ -150,6 +149,8 @@ def _follow(
     common: Common, history: History, chosen: Chosen, put: Callable[[Iterable[Entry]], None], out: Output
 ) -> None:
     """Print new entries as they come, until the person ends it."""
+    from unspool.sources.watch import FileWatcher  # it loads ctypes, and only --follow needs it
+
     changed = threading.Event()
     seen = len(history)
     out.flush()
