@@ -394,3 +394,34 @@ def test_a_program_that_is_killed_loses_nothing_that_was_sent(tmp_path: Path) ->
     assert seen.code == -signal.SIGKILL
     assert seen.entries[-1]["state"] == {"n": 499}
     assert seen.of_kind("bye") == []
+
+
+RIVAL = """\
+import sys
+M, E = sys.monitoring, sys.monitoring.events
+M.use_tool_id(M.COVERAGE_ID, "cover")
+def start(code, offset):
+    M.set_local_events(M.COVERAGE_ID, code, E.LINE)
+M.register_callback(M.COVERAGE_ID, E.PY_START, start)
+M.register_callback(M.COVERAGE_ID, E.LINE, lambda code, line: M.DISABLE)
+M.set_events(M.COVERAGE_ID, E.PY_START)
+import body
+"""
+BODY = """\
+S = {"n": 0}
+def f():
+    S["n"] += 1
+    S["n"] += 2
+    S["n"] += 3
+f()
+"""
+
+
+@pytest.mark.parametrize("settle", ["statement", "return"])
+@pytest.mark.parametrize("version", monitored())
+def test_coverage_that_is_done_with_a_line_takes_no_change_away(tmp_path: Path, version: str, settle: str) -> None:
+    (tmp_path / "body.py").write_text(BODY)
+    seen = record(tmp_path, RIVAL, version, watch=["body:S"], settle=settle)
+    assert (seen.code, seen.err, seen.of_kind("bye")[0]["faults"]) == (0, "", [])
+    lines = [entry["line"] for entry in seen.entries if not entry.get("unseen")]
+    assert lines == ([1, 3, 4, 5] if settle == "statement" else [1, 5])

@@ -32,6 +32,8 @@ from unspool.live.agent.wire import short_name
 
 _TOOL_IDS = (3, 4)
 _NAME = "unspool"
+_TOOLS = 6
+"""Numbers that `sys.monitoring` has for tools."""
 _PATIENCE = 64
 _LEAST_PATIENCE = 4
 _MOST_FIELDS = 32
@@ -73,7 +75,7 @@ class Monitoring:
         self._monitoring: Any = vars(sys)["monitoring"]
         self._events = self._monitoring.events
         self._tool = self._take_tool()
-        self._is_over = False
+        self._is_over = self._has_rival = False
         self._disabled: dict[int, tuple[CodeType, set[type]]] = {}
         self._notes = Notes(session)
         self._noted: dict[int, CodeType] = {}
@@ -140,8 +142,22 @@ class Monitoring:
         sites = session.sites_of(code, module)
         if sites is None:
             return None
+        self._look_for_rivals()
         self._monitoring.set_local_events(self._tool, code, self._events_of(sites, module))
         return sites
+
+    def _look_for_rivals(self) -> None:
+        """See lines too from now on, if another tool, such as coverage, watches the program by `sys.monitoring`.
+
+        Where that is done with a line, the interpreter drops the instruction that begins it for all tools that do not see lines.
+        """
+        monitoring = self._monitoring
+        if self._has_rival or not any(n != self._tool and monitoring.get_tool(n) for n in range(_TOOLS)):
+            return
+        self._has_rival = True
+        for known in self._session.codes.values():
+            wanted = monitoring.get_local_events(self._tool, known.code)
+            monitoring.set_local_events(self._tool, known.code, wanted | self._events.LINE)
 
     def _events_of(self, sites: CodeSites, module: str) -> int:
         events, settle = self._events, self._session.settle
@@ -150,7 +166,7 @@ class Monitoring:
             wanted |= events.INSTRUCTION
         if sites.calls:
             wanted |= events.CALL
-        if settle == "line":
+        if settle == "line" or self._has_rival:
             wanted |= events.LINE
         if sites.local_names:
             wanted |= events.PY_START | events.PY_RETURN
@@ -196,6 +212,7 @@ class Monitoring:
     def bring_back(self) -> None:
         """Enable again what was disabled."""
         self._library_resting.clear()
+        self._look_for_rivals()
         disabled, self._disabled = self._disabled, {}
         for code, _ in disabled.values():
             self._enable(code)
@@ -344,7 +361,7 @@ class Monitoring:
         try:
             if session.on_line is not None:
                 session.on_line(sys._getframe(1), line)
-            if session.has_dirty_elsewhere(code, line) and session.enter():
+            if session.settle == "line" and session.has_dirty_elsewhere(code, line) and session.enter():
                 try:
                     session.settle_now(sys._getframe(1))
                 finally:
