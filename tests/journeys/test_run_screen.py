@@ -12,6 +12,7 @@ import pytest
 
 from journeys.terminal_harness import Terminal
 from support.live_host import monitored, pythons
+from support.waiting import wait_until
 from unspool import open_history
 
 UNSPOOL = [sys.executable, "-m", "unspool_tui.cli"]
@@ -132,8 +133,6 @@ def test_closing_the_terminal_ends_both_as_it_does_without_unspool(tmp_path: Pat
         terminal.send("enter")
         terminal.wait_for("step 3")
     pid = int(Path(f"{stop}.pid").read_text() or 0)
-    from support.waiting import wait_until
-
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the program's end")
     with open_history(file) as history:
         assert len(history)
@@ -163,3 +162,23 @@ def test_a_short_program_is_offered_again_and_its_planted_bug_is_found(tmp_path:
     answer = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     assert "self.total = round(self.total + line.price, 2)" in answer
     assert "in Cart.take_out" in answer
+
+
+def test_a_program_that_ends_while_somebody_chooses_is_offered_again(tmp_path: Path) -> None:
+    app, stop, file = tmp_path / "app.py", tmp_path / "stop", tmp_path / "a.unspool"
+    pid = tmp_path / "stop.pid"
+    leaving = "open(sys.argv[1] + '.pid', 'w').write(str(os.getpid())); sys.exit(4)"
+    app.write_text(ASKING.replace('input("who is it? ")', "'ada'").replace("sys.exit(4)", leaving))
+    command = [*UNSPOOL, "run", "--python", PYTHON, "-o", str(file), "--", str(app), str(stop)]
+    with Terminal(command, size=(100, 900)) as terminal:
+        terminal.wait_for("watch which one")
+        stop.touch()
+        wait_until(lambda: pid.exists() and pid.read_text() != "", "the program's last word")
+        wait_until(lambda: not Path(f"/proc/{pid.read_text()}").exists(), "the program's end")
+        terminal.send("enter")
+        terminal.wait_for("run it again and record app:CART")
+        terminal.wait_for("the end")
+        terminal.send("n", "enter")
+        assert terminal.wait() == 4
+        assert "entries in" not in terminal.screen.text
+    assert not file.exists()

@@ -389,19 +389,24 @@ def _show(before: list[str], after: list[str], around: _Around, name: str, *, en
         message = program.in_front(stops)
         while message is not None and message.get("found"):
             found = [str(item) for item in message["found"]]
+            more = [str(word) for word in message["more"]]
             if message.get("over"):
                 program.in_front()
                 code = program.close()
                 chosen = _chosen(found, "the program has ended; run it again and record which one? (q: none)")
                 if chosen is None:
                     return code
-                more = [*map(str, message["more"]), "--watch", chosen]
-                return _show([*before, *more], after, around, name, ends_with_screen=ends_with_screen)
+                return _show([*before, *more, "--watch", chosen], after, around, name, ends_with_screen=False)
             with program.behind():
                 chosen = _chosen(found, "watch which one? (q: none)")
             if chosen is not None:
                 program.tell(watch=[chosen])
             message = program.in_front(stops)
+            if message is None and chosen is not None and not ends_with_screen:
+                code = program.close()
+                if not click.confirm(f"the program has ended; run it again and record {chosen}?", default=True):
+                    return code
+                return _show([*before, *more, "--watch", chosen], after, around, name, ends_with_screen=False)
         while message is not None:
             with opened(common, follow=True) as history, program.behind():
                 show(common, history, None, follow=True)
@@ -491,9 +496,9 @@ class _Recording:
             return
         if self.host.is_empty and watched:
             say(f"nothing named {' or '.join(watched)} was seen; without --watch you are told what could be recorded")
-        elif not entries and self._words.has_found:
+        elif self.host.is_empty and self._words.has_found:
             return
-        elif not entries:
+        elif self.host.is_empty or not entries:
             say(nothing if self.host.program is None else "nothing was recorded")
         else:
             say(f"{_counted(entries)} in {self._file}; look at them with `unspool {self._file}`")
