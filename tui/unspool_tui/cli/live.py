@@ -296,7 +296,7 @@ def attach_command(
     if around.is_shown:
         return _show(["attach", *options], [str(pid)], around, name, ends_with_screen=True)
     stop = threading.Event()
-    again = (["unspool", "attach", *_as_words(wanted)], [str(pid)])
+    again: tuple[list[str], list[str]] = (["unspool", "attach", str(pid), *_as_words(wanted)], [])
     with (
         signals_passed_on(lambda _: stop.set(), with_keys=True),
         _Recording(around, name, again, user=attachment.user, over=stop) as recording,
