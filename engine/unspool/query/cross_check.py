@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from unspool.delta.apply import apply_ops
 from unspool.errors import CorruptHistory, EntryNotKept, UnspoolError
-from unspool.history.diff import Change, Diff
+from unspool.history.diff import Change, Diff, fork_base
 from unspool.history.history import History, StateView
 from unspool.model.entries import ChangeKind
 from unspool.model.progress import Cancelled, Progress, never, no_progress
@@ -91,24 +91,14 @@ def cross_check(
         progress(done, len(numbers))
         try:
             diff = history.changes(seq)
-            old = history.view(diff.from_seq).wire if diff.from_seq >= 0 else {}
-            _judge(found, diff, _before(history, diff, old), history.view(seq))
+            old: Mapping[str, bytes] = history.view(diff.from_seq).wire if diff.from_seq >= 0 else {}
+            part = history[seq].part
+            if part is not None:
+                old = fork_base(history.view(seq - 1).wire, old, frozenset(part))
+            _judge(found, diff, old, history.view(seq))
         except (CorruptHistory, EntryNotKept) as error:
             found.unjudged.append((seq, str(error)))
     return found
-
-
-def _before(history: History, diff: Diff, old: Mapping[str, bytes]) -> Mapping[str, bytes]:
-    """Return the state a step starts from: an entry of one part follows the entry before in all other atoms."""
-    part = history[diff.to_seq].part
-    if part is None:
-        return old
-    mixed = dict(history.view(diff.to_seq - 1).wire)
-    for atom in part:
-        mixed.pop(atom, None)
-        if atom in old:
-            mixed[atom] = old[atom]
-    return mixed
 
 
 def _judge(found: CrossCheck, diff: Diff, old: Mapping[str, bytes], new: StateView) -> None:

@@ -189,11 +189,16 @@ def entry_named(history: History, text: str | int, *, bookmarks: Sequence[int] =
         times = history.columns().timestamp_ns
         total = min(len(times), len(history))
         try:
-            return find_place(
+            seq = find_place(
                 word, head=total - 1, times=times, total=total, zone=dt.UTC, first=history.first, bookmarks=bookmarks
             )
         except NoSuchPlace as error:
             raise EntryNotFound(f"{history.source_name}: {error}") from None
+        if names_time(word) and time_named(word, times[total - 1]) > times[seq]:
+            raise EntryNotFound(
+                f"{history.source_name}: no entry is at or after {word[:40]}; the newest, entry {seq}, is before it"
+            )
+        return seq
     return _by_action(history, word.removeprefix(":/"))
 
 

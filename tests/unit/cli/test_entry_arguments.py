@@ -86,6 +86,11 @@ def test_log_until_a_time_ends_at_the_last_entry_before_it(shop: str, capsys: py
     between = iso_time(START_NS + 2 * 10**9 + 10**8)
     assert listed(capsys, shop, "--until", between) == [0, 1, 2]
     assert listed(capsys, shop, "--since", between) == [3, 4, 5, 6, 7, 8, 9]
+    late = iso_time(START_NS + 60 * 10**9)
+    assert listed(capsys, shop, "--since", late) == []
+    assert listed(capsys, shop, "--until", iso_time(START_NS - 10**9)) == []
+    assert run(["show", shop, late]) == 2
+    assert "no entry is at or after" in capsys.readouterr().err
 
 
 def test_log_follows_a_recorder(shop: str, tmp_path: Path) -> None:

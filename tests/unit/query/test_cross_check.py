@@ -11,8 +11,9 @@ from hypothesis import given, settings
 
 from support.examples import examples
 from support.values import values
+from unspool.errors import CorruptHistory
 from unspool.history import History
-from unspool.history.diff import Change
+from unspool.history.diff import Change, Diff
 from unspool.query.cross_check import cross_check
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
@@ -55,6 +56,28 @@ def test_a_sample_is_the_same_each_time() -> None:
     assert not cross_check(History(store), 20, cancelled=lambda: True).complete
 
 
+def test_what_was_not_judged_does_not_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "hurt.unspool")
+    with Recorder(path, on_error="raise") as recorder:
+        for number in range(3):
+            recorder.record({"n": number})
+    changes = History.changes
+
+    def hurt(history: History, index: int) -> Diff:
+        if index == 1:
+            raise CorruptHistory("its record is damaged")
+        return changes(history, index)
+
+    monkeypatch.setattr(History, "changes", hurt)
+    assert run(["doctor", path, "--cross-check", "5"]) == 1
+    told = capsys.readouterr().out
+    assert "2 of 3 steps held against DeepDiff" in told
+    assert "all agree" not in told
+    assert "entry 1 could not be judged: its record is damaged" in told
+
+
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = str(tmp_path / "shop.unspool")
     with Recorder(path, on_error="raise") as recorder:
@@ -66,3 +89,16 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert json.loads(capsys.readouterr().out)["cross_check"]["agrees"] is True
     assert run(["diff", path, "1", "--deepdiff"]) == 0
     assert json.loads(capsys.readouterr().out)["values_changed"] == {"root['total']": {"new_value": 2}}
+
+
+def test_a_step_of_one_part_is_judged_against_what_it_follows() -> None:
+    store = MemoryStore("parts.unspool")
+    with Recorder(store, on_error="raise") as recorder:
+        recorder.record({"a": [1], "b": 1})
+        recorder.record({"a": [1, 2], "b": 1})
+        recorder.record({"a": [1, 2], "b": 2})
+        recorder.record({"a": [1, 9], "b": 2}, parent_seq=0, part=["a"])
+    history = History(store)
+    assert history[3].part is not None
+    found = cross_check(history, 10)
+    assert (found.judged, found.disagreements, found.unjudged) == (4, [], [])

@@ -102,7 +102,8 @@ def _cross_checked(
 def _print_cross_check(out: Output, crossed: CrossCheck) -> None:
     told = f"{crossed.judged:,} of {crossed.asked:,} steps held against DeepDiff, {crossed.atoms:,} atoms compared"
     partly = f"; of {crossed.partly:,} large states only the changed atoms" if crossed.partly else ""
-    verdict = "all agree" if not crossed.disagreements else f"{len(crossed.disagreements):,} disagree"
+    agreed = "all agree" if crossed.agrees else "these agree, the others were not judged"
+    verdict = agreed if not crossed.disagreements else f"{len(crossed.disagreements):,} disagree"
     out.line(f"  {told}{partly}: {verdict}")
     for one in crossed.disagreements[:_HOLES_SHOWN]:
         out.line(f"  {out.paint('error  ', '-')} entry {one.seq}: {visible(one.atom)}: {one.message}")

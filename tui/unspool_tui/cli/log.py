@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -136,13 +136,17 @@ def _span(
 
 
 def _end_named(common: Common, history: History, text: str, *, is_last: bool = False) -> int:
-    """Return an end of a span; a time up to which is listed means the last entry at or before it."""
-    seq = entry_named(common, history, text)
-    if not is_last or not names_time(text):
-        return seq
+    """Return an end of a span.
+
+    From a time on are the entries at or after it, up to a time those at or before it: there may be none.
+    """
+    if not names_time(text) or not len(history):
+        return entry_named(common, history, text)
     times = history.columns().timestamp_ns
     wanted = time_named(text, times[len(history) - 1])
-    return bisect_right(times, wanted, history.first, len(history)) - 1
+    if is_last:
+        return bisect_right(times, wanted, history.first, len(history)) - 1
+    return bisect_left(times, wanted, history.first, len(history))
 
 
 def _follow(
