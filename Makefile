@@ -43,7 +43,7 @@ ifdef ROOM
 	@test -n "$(TESTS_OF_ROOM)" || { echo "there is no room $(ROOM); there are: $(ROOMS)" >&2; exit 1; }
 	HYPOTHESIS_PROFILE=$(or $(HYPOTHESIS_PROFILE),work) $(BIN)/python -m pytest -n 2 $(TESTS_OF_ROOM)
 else
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 endif
 
 test-all: $(VENV)/.test  ## the slow tests too, and all examples of the others

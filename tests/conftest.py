@@ -57,6 +57,20 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what `one_in` leaves out, before the slow tests are deselected."""
+    seen: Counter[object] = Counter()
+    for item in items:
+        mark = item.get_closest_marker("one_in")
+        if mark is None or item.get_closest_marker("slow") is not None:
+            continue
+        function = getattr(item, "function", None)
+        if seen[function] % mark.args[0]:
+            item.add_marker(pytest.mark.slow)
+        seen[function] += 1
+
+
 def pytest_collection_finish() -> None:
     """Keep what importing all tests made out of every later collection: tests that collect would walk all of it each time."""
     gc.collect()

@@ -128,6 +128,7 @@ async def test_exports_are_written_and_never_replace_a_file(
         assert files(tmp_path) == {written.name}
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("item", EXPORTS, ids=lambda item: item.name)
 async def test_the_whole_history_is_written_in_every_format_that_the_command_line_offers(
     shop_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: Export

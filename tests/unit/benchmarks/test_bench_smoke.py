@@ -112,6 +112,7 @@ def test_a_part_runs_without_any_peer_installed(name: str, context: Context) -> 
     assert all(row.ours is not None or row.note for row in rows)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     "name",
     ["record", "stall", "size", *(pytest.param(name, marks=pytest.mark.slow) for name in ("read", "questions"))],

@@ -174,6 +174,7 @@ def test_a_disk_that_refuses_leaves_no_half_file(
         assert len(history) == 5
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
 def test_temporary_folders_do_not_outlive_the_program_that_made_them(number: int, tmp_path: Path) -> None:
     scratch = tmp_path / "tmp"

@@ -151,6 +151,7 @@ ALIKE = (
 FORMATS = [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in LINES]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=examples(20))
 @given(seed=seeds, count=st.integers(2, 14))

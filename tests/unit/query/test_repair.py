@@ -46,6 +46,7 @@ def plain(entry: Entry, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
     return fields
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_all_that_is_intact_is_kept_and_the_rest_is_a_marked_hole(tmp_path: Path, case: Case) -> None:
     file = case.make(tmp_path / "x.unspool", **case.options)

@@ -96,6 +96,7 @@ def whole_blocks(path: Path) -> dict[range, int]:
     return {range(first, first + count): max(end_of(blob, data) for blob in blobs) for first, count, *blobs in rows}
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.75, 0.9])
 @pytest.mark.parametrize("beyond_a_page", [0, 357])
 def test_every_block_that_lies_whole_in_half_a_file_is_kept(

@@ -45,6 +45,7 @@ def interrupted_after(lines: int, work: Callable[[], object]) -> bool:
     return False
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     "first", [pytest.param(start, marks=() if start == 0 else pytest.mark.slow) for start in range(5)]
 )

@@ -45,6 +45,7 @@ HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("harm", HARMS)
 def test_it_is_told_at_the_next_call_and_once(harm: str, tmp_path: Path) -> None:
     folder = tmp_path / "app"

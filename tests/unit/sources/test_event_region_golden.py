@@ -33,6 +33,7 @@ def test_a_delta_without_content_is_refused_with_the_reason(capfdbinary: pytest.
     assert b"lost its 3 changes" in captured.err
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.name)
 async def test_every_golden_file_opens_in_the_app(golden: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(SEEDS)

@@ -50,6 +50,7 @@ def test_it_opens_on_the_command_line(name: str, tmp_path: Path, capfdbinary: py
     assert json.loads(capfdbinary.readouterr().out)["to"] == entries[-1]["seq"]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", NAMES)
 async def test_it_opens_in_the_app(name: str, tmp_path: Path) -> None:
     with open_history(place_of(name, tmp_path)) as history:

@@ -67,6 +67,7 @@ def written(history: History, name: str, path: Path, **options: Any) -> Path:
     return path
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", [item.name for item in EXPORTS if item.opens_again])
 @settings(max_examples=examples(60))
 @given(states=st.lists(odd_states, min_size=1, max_size=4))
@@ -285,6 +286,7 @@ def test_a_history_without_entries_is_exported(name: str, tmp_path: Path) -> Non
     assert name in ("jsonl", "json-patch", "html") or json.loads(text)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", ["jsonl", "json-patch", "nexus", "redux"])
 def test_a_state_of_any_depth_is_exported_and_read_back(name: str, tmp_path: Path) -> None:
     deep: list[Any] = []

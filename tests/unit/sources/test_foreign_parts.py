@@ -85,6 +85,7 @@ def kinds_of_holders(document: Any) -> list[tuple[Any, ...]]:
     return list(kinds.values())
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("fixture", JSON_FILES, ids=name_of)
 @settings(max_examples=examples(40))
 @given(share=st.floats(0, 1, exclude_max=True), part=st.sampled_from(["text", 7, [1], {"a": 1}]))

@@ -187,6 +187,7 @@ def test_compressed_lines_are_read_on_the_fly(tmp_path: Path, name: str) -> None
         assert numbers(history) == [0, 1, 2]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", COMPRESS)
 def test_compressed_data_that_ends_early_gives_what_is_there_and_says_so(tmp_path: Path, name: str) -> None:
     whole = "".join(json.dumps({"n": number, "noise": os.urandom(60).hex()}) + "\n" for number in range(4000))

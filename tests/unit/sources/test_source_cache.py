@@ -67,6 +67,7 @@ def write(path: Path, numbers: Iterable[int]) -> Path:
     return path
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_are_the_same_with_the_cache_and_without(
     name: str, tmp_path: Path, reads: list[str], capfdbinary: pytest.CaptureFixture[bytes]
@@ -279,6 +280,7 @@ def test_another_version_of_the_program_reads_anew(
     assert len(kept()) == 2
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("ending", [".json", ".unspool"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone", "folder", "noise", "link"])
 def test_what_is_damaged_is_read_anew_and_written_over(

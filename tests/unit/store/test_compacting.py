@@ -28,6 +28,7 @@ def assert_same(path: Path, states: list[dict[str, Any]]) -> None:
 QUICK = (("auto", "auto"), ("auto", "none"), ("manual", "auto"))
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("strategy", "codec"),
     [

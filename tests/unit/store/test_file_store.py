@@ -212,6 +212,7 @@ def test_columns_agree_with_entries(tmp_path: Path) -> None:
         history.close()
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("codec", ["auto", "dict", "binary", "compress", "none"])
 @pytest.mark.parametrize("strategy", ["auto", "changes:10", "manual", "significance:1", "adaptive"])
 def test_every_strategy_and_codec_keeps_every_state(tmp_path: Path, codec: str, strategy: str) -> None:

@@ -122,6 +122,7 @@ def test_a_compacted_file_has_spans_too(recorded: Path, tmp_path: Path) -> None:
     check(tmp_path / "small.unspool")
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("table", "column"), [("span", "atoms"), ("span", "sums"), ("span", "count"), ("span_data", "data")]
 )
