@@ -349,7 +349,7 @@ async def test_places_that_cannot_be_kept_keep_nobody_from_leaving(
 
     async with drive(tabbed(*two, remember=True)) as driver:
         await driver.press("G")
-        monkeypatch.setattr("unspool.files.whole.create_private", refuse)
+        monkeypatch.setattr("unspool.files.create_private", refuse)
         driver.app.tab_screens.end()
         await driver.press("q")
         await driver.until(lambda: not driver.app.is_running or driver.app.return_code is not None)

@@ -8,8 +8,7 @@ from pathlib import Path
 from platformdirs.unix import Unix
 
 from unspool.errors import StorageFailed
-from unspool.files.private import make_folder
-from unspool.files.whole import write_whole
+from unspool.files import make_folder, write_whole
 
 
 def config_folder() -> Path:

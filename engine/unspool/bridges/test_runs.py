@@ -22,8 +22,7 @@ from typing import Final, Self
 import msgspec
 
 from unspool.errors import UnreadableSource
-from unspool.files.private import create_private
-from unspool.files.whole import write_whole
+from unspool.files import create_private, write_whole
 
 FOLDER: Final = "unspool"
 """What pytest's cache is asked for."""

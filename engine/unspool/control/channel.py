@@ -19,7 +19,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from unspool.errors import UnspoolError
-from unspool.files.private import make_folder
+from unspool.files import make_folder
 
 PROTOCOL: Final = 1
 SUFFIX: Final = "-ctl"

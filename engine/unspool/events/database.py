@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from unspool.errors import UnreadableSource
 from unspool.events.errors import DatabaseError, StorageFull
-from unspool.files.private import make_if_missing
+from unspool.files import make_if_missing
 from unspool.store.databases import UntouchedDatabase
 
 APPLICATION_ID: Final = 0x55_53_45_4C

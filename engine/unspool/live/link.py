@@ -17,8 +17,7 @@ import msgspec
 
 from unspool.control.channel import LONGEST_PLACE, is_peer_of, make_runtime_folder, runtime_folder
 from unspool.errors import StorageFailed, UnspoolError
-from unspool.files.leftovers import ScratchFolder
-from unspool.files.private import create_private
+from unspool.files import ScratchFolder, create_private
 from unspool.live.cells import NotOfTheAgent
 from unspool.model.values import Value
 

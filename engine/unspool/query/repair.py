@@ -18,7 +18,7 @@ from unspool.codec.binary_patch import binary_available
 from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, note_record, write_atoms
 from unspool.codec.replay import replay
 from unspool.errors import ConfigError, StorageFailed, UnreadableSource, UnspoolError
-from unspool.files.whole import check_new, whole_file
+from unspool.files import check_new, whole_file
 from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.stats import Health

@@ -15,7 +15,7 @@ from unspool.codec.records import Record, note_record, patch_steps
 from unspool.codec.state_codec import DeltaStrategy, parse_strategy
 from unspool.codec.strategies import ChainState, FullSnapshotStrategy
 from unspool.errors import ConfigError
-from unspool.files.leftovers import ScratchFolder
+from unspool.files import ScratchFolder
 from unspool.history.history import History
 from unspool.history.rebuild import RecordLine, SnapshotReconstructor
 from unspool.model.entries import ChangeKind

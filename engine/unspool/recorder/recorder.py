@@ -20,7 +20,7 @@ from unspool.codec.state_codec import DeltaStrategy
 from unspool.codec.strategies import FullSnapshotStrategy
 from unspool.delta.identity import canonical_identity
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, NotesNotKept, UnspoolError, UnsupportedValue
-from unspool.files.private import PRIVATE, check_mode
+from unspool.files import PRIVATE, check_mode
 from unspool.model.values import MISSING, Missing, Value
 from unspool.model.wire import decode, is_race
 from unspool.recorder.adapters import Objects

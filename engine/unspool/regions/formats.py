@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from unspool.errors import UnspoolError
-from unspool.files.private import create_private, make_folder, make_if_missing
-from unspool.files.whole import sync_folder, write_whole
+from unspool.files import create_private, make_folder, make_if_missing, sync_folder, write_whole
 from unspool.model.values import Value
 from unspool.regions.binary_form import MAGIC, ListPath, decode_binary, encode_binary
 from unspool.regions.checks import InvalidRegionValue, RegionFileError, RegionStorageError

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from unspool.errors import LimitExceeded, UnreadableSource
-from unspool.files.private import foreign_owner
+from unspool.files import foreign_owner
 from unspool.model.limits import DEFAULT_LIMITS, FREE_BYTES, Limits
 from unspool.query.errors import near_name
 

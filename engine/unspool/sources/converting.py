@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unspool.errors import EntryDropped, UnreadableSource
-from unspool.files.whole import whole_file
+from unspool.files import whole_file
 from unspool.history.history import History
 from unspool.history.verdict import Verdict
 from unspool.model.entries import HOLE_ATOM, EntryKind

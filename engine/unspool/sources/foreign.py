@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import UnreadableSource, UnspoolError
-from unspool.files.leftovers import ScratchFolder
+from unspool.files import ScratchFolder
 from unspool.history.verdict import COMPLETE, Feeder
 from unspool.model.addresses import is_postgres
 from unspool.opened import OpenHistory

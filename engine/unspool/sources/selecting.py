@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from unspool.errors import ConfigError, LimitExceeded, UnreadableSource
-from unspool.files.leftovers import ScratchFolder
-from unspool.files.private import create_private
+from unspool.files import ScratchFolder, create_private
 from unspool.model.addresses import is_postgres
 from unspool.sources.documents import DOCUMENT_KINDS
 from unspool.sources.entries import GIT_PREFIX, MERGE_PREFIX, STANDARD_INPUT, Reader, Reading

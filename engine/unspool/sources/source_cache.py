@@ -26,8 +26,7 @@ import msgspec
 import platformdirs
 
 from unspool.errors import UnreadableSource, UnspoolError
-from unspool.files.private import drop_lock, make_folder, take_lock
-from unspool.files.whole import write_whole
+from unspool.files import drop_lock, make_folder, take_lock, write_whole
 from unspool.history.verdict import FINISHED, ChainFault, Progress, Verdict
 from unspool.model.addresses import is_postgres
 from unspool.model.progress import Cancelled

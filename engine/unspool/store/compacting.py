@@ -13,7 +13,7 @@ from unspool.codec import state_codec
 from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, note_record, write_atoms
 from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, StorageFailed
-from unspool.files.whole import whole_file
+from unspool.files import whole_file
 from unspool.model.entries import NO_META, Entry
 from unspool.model.progress import Progress
 from unspool.model.values import strict_equal

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from unspool.errors import UnreadableSource
-from unspool.files.leftovers import ScratchFolder
+from unspool.files import ScratchFolder
 from unspool.store.wal import WalScan, WalState, log_of, scan_wal
 
 WAIT_S: Final = 10.0

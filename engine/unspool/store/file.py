@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from unspool.errors import CorruptHistory, EntryNotKept, ReadOnlyHistory, UnspoolError
-from unspool.files.private import PRIVATE
+from unspool.files import PRIVATE
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store.atom_totals import AtomTally, empty_tally, load_tally
 from unspool.store.blocks import TailRow, damaged

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, cast
 
 from unspool.errors import CorruptHistory, NewerSchema, StorageFailed, UnreadableSource
-from unspool.files.private import PRIVATE, foreign_owner, make_if_missing
+from unspool.files import PRIVATE, foreign_owner, make_if_missing
 from unspool.store.databases import BoundedConnection, DatabaseView, open_untouched
 from unspool.store.layout import CREATED_NS, FileConnection
 from unspool.store.layout_1 import FirstLayout

@@ -20,7 +20,7 @@ from struct import Struct
 from typing import BinaryIO, Final
 
 from unspool.errors import StorageFailed, UnreadableSource
-from unspool.files.whole import write_whole
+from unspool.files import write_whole
 
 HEADER_BYTES: Final = 32
 FRAME_BYTES: Final = 24

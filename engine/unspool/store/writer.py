@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
-from unspool.files.private import PRIVATE, check_mode, drop_lock, foreign_owner, take_lock
+from unspool.files import PRIVATE, check_mode, drop_lock, foreign_owner, take_lock
 from unspool.store.databases import is_recording
 from unspool.store.keeping import KEEP, Keep
 from unspool.store.layout import CREATED_NS, HISTORY_ID

@@ -13,10 +13,9 @@ import pytest
 
 from support.recording import record_shop
 from support.waiting import wait_until
-from unspool import open_history
+from unspool import files, open_history
 from unspool.errors import StorageFailed, UnreadableSource
-from unspool.files import whole
-from unspool.files.whole import check_new, whole_file, write_whole
+from unspool.files import check_new, whole_file, write_whole
 from unspool.query.repair import repair
 from unspool.store.compacting import compact, vacuum
 from unspool_tui.cli import run
@@ -69,14 +68,14 @@ FOREIGN = ("out.partial", "out.part", ".out.part", "shop.unspool.partial", ".out
 def test_nobody_elses_unfinished_file_is_touched(command: str, tmp_path: Path) -> None:
     source, out = tmp_path / "shop.unspool", tmp_path / "out"
     record_shop(source, 5)
-    whole._swept.clear()
+    files._swept.clear()
     for name in FOREIGN[:-2]:
         (tmp_path / name).write_bytes(b"mine")
     # What looks like ours is spared too where it is a link, or somebody works on it.
     (tmp_path / FOREIGN[-2]).symlink_to(tmp_path / "out.partial")
     with whole_file(tmp_path / "other") as part:
         part.write_bytes(b"in work")
-        whole._swept.clear()
+        files._swept.clear()
         words = {"repair": ["doctor", str(source), "--repair", str(out)], "vacuum": ["vacuum", str(source)]}
         assert run(words.get(command, [command, str(source), str(out)])) == 0
         assert part.read_bytes() == b"in work"
@@ -94,12 +93,12 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> No
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         part = Path(process.stdout.readline().strip())
-        whole._swept.clear()
+        files._swept.clear()
         write_whole(tmp_path / "small", [b"1"])
         assert part.exists()
         process.send_signal(signal.SIGKILL)
     assert part.exists()
-    whole._swept.clear()
+    files._swept.clear()
     write_whole(tmp_path / "small", [b"2"])
     assert names(tmp_path) == ["small"]
 

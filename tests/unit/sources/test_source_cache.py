@@ -411,7 +411,7 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(
         def refuse(*args: Any, **options: Any) -> None:
             raise OSError(code, os.strerror(code))
 
-        monkeypatch.setattr("unspool.files.whole.write_whole", refuse)
+        monkeypatch.setattr("unspool.files.write_whole", refuse)
     for _ in range(2):
         assert states(path) == [{"n": n} for n in range(5)]
     assert not Path("relative").exists()

@@ -84,7 +84,7 @@ class _Ending:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         time.sleep(max(0.0, begun + LAST_S - time.monotonic()))
         # Where it was never loaded, nothing is left behind; to load it now could wait for a lock for ever.
-        leftovers = sys.modules.get("unspool.files.leftovers")
+        leftovers = sys.modules.get("unspool.files")
         if leftovers is not None:
             leftovers.remove_leftovers()
         os._exit(code_of(numbers[0]))

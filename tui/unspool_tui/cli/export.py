@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from unspool.errors import HistoryLocked, UnreadableSource
-from unspool.files.whole import write_whole
+from unspool.files import write_whole
 from unspool.model.addresses import is_postgres, without_password
 from unspool.model.paths import parse_path
 from unspool_tui.cli.options import (

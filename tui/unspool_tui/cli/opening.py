@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from unspool.errors import ConfigError, EntryNotFound, UnreadableSource, UnspoolError
-from unspool.files.leftovers import ScratchFolder
+from unspool.files import ScratchFolder
 from unspool.model.paths import parse_path
 from unspool.sources.opening import open_history
 from unspool_tui.cli.options import (

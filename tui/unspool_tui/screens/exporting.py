@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from unspool.errors import UnspoolError
-from unspool.files.whole import whole_file
+from unspool.files import whole_file
 from unspool.model.entries import ChangeKind
 from unspool.model.json_text import to_json
 from unspool.model.keys import format_path

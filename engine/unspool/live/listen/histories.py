@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, NewerSchema, UnreadableSource, UnspoolError
-from unspool.files.private import make_folder
+from unspool.files import make_folder
 from unspool.model.entries import PASSED_OVER, Entry
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import MISSING, Value

@@ -13,7 +13,7 @@ from typing import Final
 from unspool.codec.records import FULL_CODECS, PackedRecords, Record, RecordCodec, encode_full
 from unspool.codec.replay import replay
 from unspool.errors import CorruptHistory, NewerSchema, UnreadableSource, UnspoolError
-from unspool.files.leftovers import ScratchFolder
+from unspool.files import ScratchFolder
 from unspool.model.cache import BoundedCache
 from unspool.model.encoded import EncodedState
 from unspool.query.doctor.blocks import BlockReader, ReadBlock, Replayer, reason

@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 
 from unspool.codec.records import FULL_CODECS, PackedRecords, Record
 from unspool.errors import CorruptHistory, EntryDropped, EntryNotFound, ReadOnlyHistory, UnspoolError
-from unspool.files.leftovers import ScratchFolder
+from unspool.files import ScratchFolder
 from unspool.model.entries import ChangeKind, Entry, EntryKind
 from unspool.store.atom_totals import empty_tally
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS

@@ -27,8 +27,7 @@ import platformdirs
 
 from unspool.codec.replay import replay
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
-from unspool.files.private import drop_lock, make_folder, take_lock
-from unspool.files.whole import write_whole
+from unspool.files import drop_lock, make_folder, take_lock, write_whole
 from unspool.model.values import Value
 from unspool.store.blocks import TailRow
 from unspool.store.file import Durability, FileStore
