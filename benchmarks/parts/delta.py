@@ -12,7 +12,7 @@ from benchmarks.peers import PeerAbsent, deepdiff_log
 from benchmarks.peers.jsonpatch_log import patch_maker
 from benchmarks.report import Row, absent, times_better
 from benchmarks.sampling import pairs
-from unspool.delta.json_patch import state_patch
+from unspool.delta.apply import state_patch
 from unspool.delta.structural import diff_encoded, diff_values
 from unspool.model.encoding import encode
 

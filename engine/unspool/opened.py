@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from unspool.history.history import History
 from unspool.model.keys import Path
+from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import parse_path
-from unspool.model.progress import Cancelled, Progress, never, no_progress
 
 if TYPE_CHECKING:
     from unspool.query.bisect import Bisection, Function

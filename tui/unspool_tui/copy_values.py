@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from unspool.delta.json_patch import state_patch
+from unspool.delta.apply import state_patch
 from unspool.model.entries import iso_time
 from unspool.model.json_text import to_json
 from unspool.model.keys import Path, Step, format_path, spell_key

@@ -11,7 +11,7 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from unspool.delta.json_patch import state_patch
+from unspool.delta.apply import state_patch
 from unspool.errors import MissingExtra, UnspoolError
 from unspool.history.history import Contexts, History
 from unspool.model.entries import iso_time

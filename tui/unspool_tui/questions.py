@@ -11,12 +11,12 @@ from msgspec import Struct
 
 from unspool.model.entries import caller_of
 from unspool.model.keys import Path
-from unspool.model.progress import Cancelled
+from unspool.model.limits import Cancelled
 from unspool.model.values import MISSING
 from unspool_tui.rendering.values import Origin, preview_text
 
 if TYPE_CHECKING:
-    from unspool.codec.chain_check import ChainLimits
+    from unspool.codec.strategies import ChainLimits
     from unspool.history.history import History
     from unspool.history.verdict import Problem
     from unspool.query.bisect import Flip
@@ -217,7 +217,7 @@ LimitsOf = Callable[[int, int], "ChainLimits"]
 
 def limits(history: History) -> LimitsOf:
     """Return what gives the limits of a history's chains: by the rule they were recorded with, or the usual one."""
-    from unspool.codec.chain_check import limits_of  # loaded with the first such question
+    from unspool.codec.strategies import limits_of  # loaded with the first such question
     from unspool.query.doctor.chains import rules_of_history  # loaded with the first such question
 
     rules = rules_of_history(history)

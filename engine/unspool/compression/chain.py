@@ -13,9 +13,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from unspool.codec.binary_patch import apply_bound_patch
-from unspool.codec.errors import CodecSettingError, DeltaCompressionError, StateNotFound
-from unspool.codec.state_codec import DeltaStrategy, decode_full, encode_full, expand_full
+from unspool.codec.state_codec import (
+    CodecSettingError,
+    DeltaStrategy,
+    StateNotFound,
+    apply_bound_patch,
+    decode_full,
+    encode_full,
+    expand_full,
+)
 from unspool.compression.compressor import DeltaCompressor
 from unspool.compression.packing import RecordedStep, compare_encoded
 from unspool.compression.records import DeltaRecord, verify_payload
@@ -27,6 +33,7 @@ from unspool.compression.states import (
     require_keys,
     require_state,
 )
+from unspool.errors import DeltaCompressionError
 from unspool.history.rebuild import SnapshotReconstructor
 from unspool.model.cache import BoundedCache
 from unspool.model.values import State, Value

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
 
-from unspool.codec.errors import CodecSettingError, CorruptRecord, DeltaCompressionError
 from unspool.codec.state_codec import (
     DEFAULT_LEVEL,
+    CodecSettingError,
+    CorruptRecord,
     DeltaStrategy,
     apply_binary_delta,
     clamp_level,
@@ -43,6 +44,7 @@ from unspool.compression.states import (
     require_state,
     require_timestamp,
 )
+from unspool.errors import DeltaCompressionError
 from unspool.model.values import State, Value
 
 _MEANINGFUL: Final = ("changes", "removed_keys", "is_binary_delta", "is_full_snapshot")

@@ -6,9 +6,16 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from unspool.codec.binary_patch import binary_available, make_bound_patch
-from unspool.codec.errors import UnsupportedRecordValue
-from unspool.codec.state_codec import DEFAULT_LEVEL, DeltaStrategy, compress_bytes, encode_full, is_compressed
+from unspool.codec.state_codec import (
+    DEFAULT_LEVEL,
+    DeltaStrategy,
+    UnsupportedRecordValue,
+    binary_available,
+    compress_bytes,
+    encode_full,
+    is_compressed,
+    make_bound_patch,
+)
 from unspool.compression.records import (
     CHECKSUM_OF,
     LEVEL,

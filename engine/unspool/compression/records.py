@@ -22,8 +22,16 @@ from typing import Any, Final, NoReturn
 
 import zstandard
 
-from unspool.codec.binary_patch import GZIP_MAGIC, MAX_DECODED_BYTES, check_size, expand_gzip, expand_zstd
-from unspool.codec.errors import CodecSettingError, CorruptRecord, DeltaCompressionError, UnsupportedRecordValue
+from unspool.codec.state_codec import (
+    GZIP_MAGIC,
+    MAX_DECODED_BYTES,
+    CodecSettingError,
+    CorruptRecord,
+    UnsupportedRecordValue,
+    check_size,
+    expand_gzip,
+    expand_zstd,
+)
 from unspool.compression.states import (
     first_difference,
     require_agreement,
@@ -31,7 +39,7 @@ from unspool.compression.states import (
     require_state,
     require_timestamp,
 )
-from unspool.errors import CorruptHistory, UnsupportedValue
+from unspool.errors import CorruptHistory, DeltaCompressionError, UnsupportedValue
 from unspool.model.encoding import encode
 from unspool.model.keys import Step, format_path
 from unspool.model.values import State, Value

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from unspool.codec.errors import ContradictoryRecord, CorruptRecord, DeltaCompressionError, UnsupportedRecordValue
-from unspool.errors import CorruptHistory, UnsupportedValue
+from unspool.codec.state_codec import ContradictoryRecord, CorruptRecord, UnsupportedRecordValue
+from unspool.errors import CorruptHistory, DeltaCompressionError, UnsupportedValue
 from unspool.model.encoding import encode
 from unspool.model.keys import Path, Step
 from unspool.model.values import State, Value

@@ -23,7 +23,7 @@ from typing import Any, Final
 import msgspec
 import zstandard
 
-from unspool.delta.align import GONE, align
+from unspool.delta.identity import GONE, align
 from unspool.errors import CorruptHistory
 from unspool.model.encoded import (
     FormShape,

@@ -1,7 +1,7 @@
 """Structural differences inside a value, as ops at paths.
 
 Works on wire forms: parts whose bytes are equal are never decoded, so the cost follows the changes and not the
-size of the value. Lists are compared by identity (`unspool.delta.align`). Nothing recurses.
+size of the value. Lists are compared by identity (`unspool.delta.identity`). Nothing recurses.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from unspool.delta.align import GONE, align
-from unspool.delta.identity import identity_values, record_of
+from unspool.delta.identity import GONE, align, identity_values, record_of
 from unspool.model.encoded import FormShape, shape_of
 from unspool.model.encoding import encode
 from unspool.model.entries import Op, OpKind

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
-from unspool.model.progress import Cancelled
+from unspool.model.limits import Cancelled
 
 
 class VerdictStatus(StrEnum):

@@ -22,7 +22,7 @@ from unspool.model.encoding import encode
 from unspool.model.entries import CALLER, CONTEXT, EVENT, PASSED_OVER, Entry, EntryKind
 from unspool.model.json_text import in_one_line
 from unspool.model.keys import format_path
-from unspool.model.progress import Cancelled
+from unspool.model.limits import Cancelled
 from unspool.model.values import MISSING, State, Value
 from unspool.model.wire import decode
 from unspool.query.lineage import Places, line_to

@@ -1,8 +1,10 @@
-"""What untrusted input may ask of this machine before it is refused: the one object that every reader, decoder, frame,
-expression, pattern and answer asks.
+"""How far work may go: what untrusted input may ask of this machine before it is refused, and how a caller follows work
+and ends it early.
 
-Each limit is far above real histories and far below what would hurt. `UNSPOOL_LIMITS="nodes=20M,document_bytes=1G"`,
+Each limit is far above real histories and far below what would exhaust the machine. Every reader, decoder, frame,
+expression, pattern and answer asks the one `Limits` object. `UNSPOOL_LIMITS="nodes=20M,document_bytes=1G"`,
 `--raise-limit nodes=20M` on the command line, or `open_history(..., limits=...)` raises one for input that is trusted.
+`Cancelled` and `Progress` are the callables that every question, reader and check takes.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any, Final
@@ -249,3 +251,19 @@ def _run_pattern() -> re.Pattern[bytes]:
             by_size.setdefault(size, bytearray()).append(first)
     kinds = (b"[%b].{%d}" % (re.escape(bytes(firsts)), size - 1) for size, firsts in sorted(by_size.items()))
     return re.compile(b"(?:%b){%d}" % (b"|".join(kinds), _RUN_TOKENS), re.DOTALL)
+
+
+Cancelled = Callable[[], bool]
+"""Asked now and then; True ends the work early with what was found so far. `Event.is_set` is one."""
+
+Progress = Callable[[int, int], None]
+"""Called with how many of how many are done, as often as work goes on; a caller that draws it looks at the clock."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Ignore how far the work is: the default where nobody follows it."""
+
+
+def never() -> bool:
+    """Return False: the default where nobody can cancel."""
+    return False

@@ -11,7 +11,7 @@ from typing import Final
 from unspool.errors import CorruptHistory
 from unspool.history.history import History, StateView
 from unspool.history.verdict import Problem
-from unspool.model.progress import Cancelled, Progress, never
+from unspool.model.limits import Cancelled, Progress, never
 from unspool.model.values import Value
 from unspool.query.doubts import refuse_unknown
 from unspool.query.expressions import Expression, Predicate, PythonQuestion, StateAnswer

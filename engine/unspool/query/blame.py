@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from unspool.delta.align import GONE, align
 from unspool.delta.equality import same_value
+from unspool.delta.identity import GONE, align
 from unspool.delta.structural import Identity, identity_at
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.entries import SourceLine, caller_of, passed_over_in
 from unspool.model.keys import Path, Step
+from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import DEEPEST, Parts, parts_inside, parts_of
-from unspool.model.progress import Cancelled, Progress, never, no_progress
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.lineage import touches_back

@@ -14,7 +14,7 @@ from unspool.delta.structural import Identity
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.keys import Path
-from unspool.model.progress import Cancelled, Progress, never, no_progress
+from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
 from unspool.query.findings import Pattern, covers, parse_pattern

@@ -16,7 +16,7 @@ from unspool.errors import CorruptHistory, EntryNotKept, UnspoolError
 from unspool.history.diff import Change, Diff, fork_base
 from unspool.history.history import History, StateView
 from unspool.model.entries import ChangeKind
-from unspool.model.progress import Cancelled, Progress, never, no_progress
+from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.values import Value, strict_equal
 from unspool.model.wire import decode
 

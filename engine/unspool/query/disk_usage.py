@@ -15,7 +15,7 @@ from unspool.history.verdict import Problem
 from unspool.model.encoded import text_size
 from unspool.model.entries import NOTE
 from unspool.model.keys import Path, format_path
-from unspool.model.progress import Cancelled, Progress, never, no_progress
+from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.query.findings import Pattern, covers, parse_pattern
 from unspool.query.lineage import Stretch, windows
 from unspool.query.reading import EMPTY_STATE, StateReader, Wire

@@ -1,6 +1,6 @@
 """Following one value from version to version of its atom, wherever list identity takes it.
 
-A list item is followed to what `unspool.delta.align` pairs it with. When the value goes away, what identified the
+A list item is followed to what `unspool.delta.identity` pairs it with. When the value goes away, what identified the
 list items on its path is kept, so that a record that comes back is known again.
 """
 
@@ -12,17 +12,16 @@ from enum import Enum, StrEnum
 from itertools import islice
 from typing import NamedTuple
 
-from unspool.delta.align import GONE, align
 from unspool.delta.equality import same_value
-from unspool.delta.identity import identity_of, own_keys, record_of
+from unspool.delta.identity import GONE, align, identity_of, own_keys, record_of
 from unspool.delta.structural import Identity, identity_at
 from unspool.errors import CorruptHistory
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.encoded import FormShape, header_size, shape_of
 from unspool.model.keys import Path, Step, format_path
+from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import Parts, parts_of
-from unspool.model.progress import Cancelled, Progress, never, no_progress
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
 from unspool.query.errors import QuestionError

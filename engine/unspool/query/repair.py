@@ -14,9 +14,8 @@ from typing import Final, cast
 import msgspec
 
 from unspool.codec import state_codec
-from unspool.codec.binary_patch import binary_available
-from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, note_record, write_atoms
-from unspool.codec.replay import replay
+from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, note_record, replay, write_atoms
+from unspool.codec.state_codec import binary_available
 from unspool.errors import ConfigError, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files import check_new, whole_file
 from unspool.history.diff import fork_base
@@ -26,7 +25,7 @@ from unspool.history.verdict import ChainFault, Verdict
 from unspool.model.encoded import EncodedState
 from unspool.model.encoding import encode
 from unspool.model.entries import HOLE_ATOM
-from unspool.model.progress import Cancelled, Progress
+from unspool.model.limits import Cancelled, Progress
 from unspool.model.values import Value
 from unspool.query.doctor.blocks import ADDED, DELETED, DOUBT_META, MODIFIED, Changes, differing
 from unspool.query.doctor.diagnosis import (

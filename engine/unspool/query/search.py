@@ -19,8 +19,8 @@ from unspool.model.encoding import encode
 from unspool.model.entries import iso_time
 from unspool.model.json_text import in_one_line
 from unspool.model.keys import Path, Step, format_path, spell_key
+from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import DEEPEST, parts_inside
-from unspool.model.progress import Cancelled, Progress, never, no_progress
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.bisect import Bisection, Flip

@@ -19,8 +19,8 @@ from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.json_text import to_json
 from unspool.model.keys import Path, Step, format_path
+from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import content_of, open_form
-from unspool.model.progress import Cancelled, Progress, never, no_progress
 from unspool.model.values import Tagged, Unrepresentable, Value
 from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound

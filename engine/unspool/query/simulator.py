@@ -10,16 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from unspool.codec.binary_patch import binary_available
 from unspool.codec.records import Record, note_record, patch_steps
-from unspool.codec.state_codec import DeltaStrategy, parse_strategy
+from unspool.codec.state_codec import DeltaStrategy, binary_available, parse_strategy
 from unspool.codec.strategies import ChainState, FullSnapshotStrategy
 from unspool.errors import ConfigError
 from unspool.files import ScratchFolder
 from unspool.history.history import History
 from unspool.history.rebuild import RecordLine, SnapshotReconstructor
 from unspool.model.entries import ChangeKind
-from unspool.model.progress import Cancelled, Progress
+from unspool.model.limits import Cancelled, Progress
 from unspool.query.doctor.chains import USUAL, rule_named
 from unspool.query.simulator_sample import (
     DEFAULT_BYTES,

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from unspool.codec import state_codec
-from unspool.codec.binary_patch import binary_available
 from unspool.codec.records import AtomWrite, Form, Record, RecordCodec, encode_delta, encode_full, write_atom
-from unspool.codec.state_codec import DeltaStrategy
+from unspool.codec.state_codec import DeltaStrategy, binary_available
 from unspool.errors import ConfigError, UnspoolError
 from unspool.history.history import History, StateView
 from unspool.model.encoded import EncodedState

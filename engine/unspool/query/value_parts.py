@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from unspool.delta.align import GONE, align
 from unspool.delta.equality import same_value
+from unspool.delta.identity import GONE, align
 from unspool.delta.structural import Identity, identity_at
 from unspool.model.keys import Path, Step, format_path, spell_key
 from unspool.model.paths import DEEPEST, Parts, child_of, own_step, parts_alike, parts_inside, parts_of

@@ -21,7 +21,7 @@ from unspool.history.verdict import Problem
 from unspool.model.encoded import FormShape, shape_of
 from unspool.model.entries import SourceLine, caller_of, passed_over_in
 from unspool.model.keys import Path
-from unspool.model.progress import Cancelled, Progress, never, no_progress
+from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
 from unspool.query.errors import PathNotFound

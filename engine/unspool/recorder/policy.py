@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Final
 
 from unspool.codec import state_codec
-from unspool.codec.binary_patch import binary_available
 from unspool.codec.records import (
     AtomWrite,
     Form,
@@ -17,7 +16,7 @@ from unspool.codec.records import (
     encode_full,
     patch_steps,
 )
-from unspool.codec.state_codec import DeltaStrategy
+from unspool.codec.state_codec import DeltaStrategy, binary_available
 from unspool.codec.strategies import BlockStrategy, ChainState, FullSnapshotStrategy, strategy_from_name
 from unspool.delta.patch import SMALLEST_PATCHED, TooManySteps, make_frame, make_patch
 from unspool.errors import ConfigError, MissingExtra

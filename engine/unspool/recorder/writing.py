@@ -10,8 +10,7 @@ from typing import Final
 
 import msgspec
 
-from unspool.codec.records import Record, note_record
-from unspool.codec.replay import replay
+from unspool.codec.records import Record, note_record, replay
 from unspool.codec.state_codec import DeltaStrategy
 from unspool.codec.strategies import FullSnapshotStrategy
 from unspool.errors import ConfigError, EntryNotFound, EntryNotKept, NotesNotKept

@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unspool.codec.chain_check import ChainValidation
     from unspool.codec.strategies import (
         AdaptiveStrategy,
         ChainState,
+        ChainValidation,
         ChangesStrategy,
         CompositeStrategy,
         FullSnapshotStrategy,
@@ -55,7 +55,6 @@ _MODULES = {
         "AdaptiveStrategy ChainState ChangesStrategy CompositeStrategy FullSnapshotStrategy ManualStrategy "
         "SignificanceStrategy SizeStrategy TimeStrategy strategy_from_name"
     ),
-    "unspool.codec.chain_check": "ChainValidation",
     "unspool.model.cache": "CacheStats ReconstructionCache",
     "unspool.snapshots.atoms": "AtomChange AtomEntry",
     "unspool.snapshots.calculator": "DeltaCalculator invert_delta merge_deltas",

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from unspool.codec.chain_check import ChainCheck, ChainLimits, ChainValidation
 from unspool.codec.strategies import (
     DEFAULT_MAX_AGE_MS,
     DEFAULT_MAX_DELTAS,
     DEFAULT_MAX_SIZE,
+    ChainCheck,
+    ChainLimits,
     ChainState,
+    ChainValidation,
     ChangesStrategy,
     FullSnapshotStrategy,
     SizeStrategy,

@@ -7,12 +7,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
-from unspool.codec.chain_check import ChainLimits
 from unspool.codec.strategies import (
     DEFAULT_MAX_AGE_MS,
     DEFAULT_MAX_DELTAS,
     DEFAULT_MAX_SIZE,
     DELTA_OVERHEAD_BYTES,
+    ChainLimits,
     ChainState,
     ChangesStrategy,
     FullSnapshotStrategy,
@@ -20,7 +20,7 @@ from unspool.codec.strategies import (
 )
 from unspool.delta.structural import Identity
 from unspool.errors import ConfigError
-from unspool.history.delta_line import DeltaLine, Route
+from unspool.history.rebuild import DeltaLine, Route
 from unspool.model.cache import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, BoundedCache
 from unspool.model.options import require_bool, require_choice, require_number
 from unspool.model.values import Value

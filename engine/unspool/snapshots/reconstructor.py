@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from unspool.errors import BrokenChain, DeltaError, EntryNotFound, UnspoolError
 from unspool.history import rebuild
-from unspool.history.delta_line import DeltaLine, Route
+from unspool.history.rebuild import DeltaLine, Route
 from unspool.model.cache import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, BoundedCache
 from unspool.model.options import read_options, require_bool, require_number
 from unspool.model.values import Value

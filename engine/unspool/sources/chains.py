@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
 from unspool.history.verdict import ChainFault
-from unspool.model.progress import Cancelled
+from unspool.model.limits import Cancelled
 from unspool.model.values import Value
 from unspool.sources.entries import Interpreter, UnusableRecord
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from unspool.errors import UnspoolError, UnsupportedValue
 from unspool.history.verdict import ChainFault, Problem, Verdict, VerdictStatus
-from unspool.model.progress import Cancelled
+from unspool.model.limits import Cancelled
 from unspool.recorder.recorder import Recorder
 from unspool.sources.chains import ChainedReader
 from unspool.sources.entries import Findings, Progress, Reader, SourceEntry

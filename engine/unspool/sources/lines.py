@@ -14,8 +14,7 @@ from unspool.model.entries import NO_META
 from unspool.model.json_exact import BrokenText, Parsed, parse
 from unspool.model.keys import Path as ValuePath
 from unspool.model.keys import format_path
-from unspool.model.limits import DEFAULT_LIMITS, Limits
-from unspool.model.progress import Cancelled
+from unspool.model.limits import DEFAULT_LIMITS, Cancelled, Limits
 from unspool.model.values import MISSING, Value
 from unspool.sources.chains import Chains, SeqOf, examine_records
 from unspool.sources.entries import TIME_FROM_FILE, Findings, Interpreter, Progress, SourceEntry, UnusableRecord

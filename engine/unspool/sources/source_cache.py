@@ -29,7 +29,7 @@ from unspool.errors import UnreadableSource, UnspoolError
 from unspool.files import drop_lock, make_folder, take_lock, write_whole
 from unspool.history.verdict import FINISHED, ChainFault, Progress, Verdict
 from unspool.model.addresses import is_postgres
-from unspool.model.progress import Cancelled
+from unspool.model.limits import Cancelled
 from unspool.opened import OpenHistory
 from unspool.sources.chains import ChainedReader
 from unspool.sources.entries import GIT_PREFIX, STANDARD_INPUT, Reading

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from unspool.codec import state_codec
-from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, note_record, write_atoms
-from unspool.codec.replay import replay
+from unspool.codec.records import Record, RecordCodec, encode_delta, encode_full, note_record, replay, write_atoms
 from unspool.errors import CorruptHistory, StorageFailed
 from unspool.files import whole_file
 from unspool.model.entries import NO_META, Entry
-from unspool.model.progress import Progress
+from unspool.model.limits import Progress
 from unspool.model.values import strict_equal
 from unspool.store.blocks import TailRow
 from unspool.store.bulk_columns import SPAN_ENTRIES

@@ -11,8 +11,7 @@ from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 import zstandard
 
-from unspool.codec.records import FULL_CODECS, PackedRecords, Record, RecordCodec, encode_full
-from unspool.codec.replay import replay
+from unspool.codec.records import FULL_CODECS, PackedRecords, Record, RecordCodec, encode_full, replay
 from unspool.errors import CorruptHistory, EntryNotFound, UnspoolError
 from unspool.model.cache import BoundedCache
 from unspool.model.entries import ChangeKind, Entry

@@ -14,8 +14,7 @@ from typing import Final
 
 import zstandard
 
-from unspool.codec.records import PackedRecords, RecordCodec, encode_full
-from unspool.codec.replay import RunOfRecords, replay
+from unspool.codec.records import PackedRecords, RecordCodec, RunOfRecords, encode_full, replay
 from unspool.errors import CorruptHistory, StorageFailed, UnspoolError
 from unspool.store import blocks
 from unspool.store.atom_totals import AtomTally, load_tally, save_tally

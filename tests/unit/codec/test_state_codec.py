@@ -10,15 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.examples import examples
-from unspool.codec.binary_patch import apply_bound_patch, make_bound_patch
-from unspool.codec.errors import CorruptRecord, MissingBinaryCodec, PatchBaseMismatch
 from unspool.codec.state_codec import (
+    CorruptRecord,
+    MissingBinaryCodec,
+    PatchBaseMismatch,
     apply_binary_delta,
+    apply_bound_patch,
     binary_delta,
     compress_full,
     decode_full,
     encode_full,
     is_compressed,
+    make_bound_patch,
 )
 from unspool.errors import BaseMismatch, CorruptHistory, DeltaCompressionError, MissingExtra
 

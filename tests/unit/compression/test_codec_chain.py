@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.examples import examples
-from unspool.codec.errors import ContradictoryRecord, CorruptRecord, StateNotFound
+from unspool.codec.state_codec import ContradictoryRecord, CorruptRecord, StateNotFound
 from unspool.compression import DeltaChain, DeltaCompressionError, DeltaCompressor, DeltaRecord
 
 

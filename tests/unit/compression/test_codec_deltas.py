@@ -11,7 +11,7 @@ from codec_values import STRATEGIES, same, states
 from hypothesis import given, settings
 
 from support.examples import examples
-from unspool.codec.errors import ContradictoryRecord, PatchBaseMismatch, UnsupportedRecordValue
+from unspool.codec.state_codec import ContradictoryRecord, PatchBaseMismatch, UnsupportedRecordValue
 from unspool.compression import DeltaCompressionError, DeltaCompressor, DeltaRecord, DeltaStrategy
 from unspool.errors import BaseMismatch, ConfigError, MissingExtra
 

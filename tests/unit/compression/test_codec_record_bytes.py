@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.examples import examples
-from unspool.codec.errors import CorruptRecord, UnsupportedRecordValue
+from unspool.codec.state_codec import CorruptRecord, UnsupportedRecordValue
 from unspool.compression import DeltaCompressionError, DeltaCompressor, DeltaRecord, Integrity
 from unspool.compression.records import MAGIC, read_record
 

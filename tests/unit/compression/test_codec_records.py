@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.examples import examples
-from unspool.codec.errors import ContradictoryRecord, CorruptRecord
+from unspool.codec.state_codec import ContradictoryRecord, CorruptRecord
 from unspool.compression import (
     DeltaCompressionError,
     DeltaCompressor,

@@ -13,7 +13,7 @@ import pytest
 
 import unspool.codec
 import unspool.compression
-from unspool.codec.errors import CorruptRecord
+from unspool.codec.state_codec import CorruptRecord
 from unspool.compression import DeltaCompressor
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unspool.delta.align import GONE, align
 from unspool.delta.apply import apply_ops
-from unspool.delta.identity import identity_of, key_paths
+from unspool.delta.identity import GONE, align, identity_of, key_paths
 from unspool.delta.structural import diff_values
 from unspool.history.history import History
 from unspool.model.encoding import encode

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.values import json_states, json_values, values
-from unspool.delta.apply import apply_ops, invert_ops
-from unspool.delta.json_patch import state_patch
+from unspool.delta.apply import apply_ops, invert_ops, state_patch
 from unspool.delta.patch import apply_patch, make_patch
 from unspool.delta.structural import diff_values
 from unspool.errors import ContradictoryDelta, CorruptHistory

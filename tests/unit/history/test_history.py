@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 from support.recording import record_shop, shop_states
 from support.values import states
-from unspool.delta.apply import apply_ops
-from unspool.delta.json_patch import encoded_patch
+from unspool.delta.apply import apply_ops, encoded_patch
 from unspool.errors import EntryNotFound
 from unspool.history import COMPLETE, History, Problem, Verdict, VerdictStatus
 from unspool.history.verdict import FINISHED

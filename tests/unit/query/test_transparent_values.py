@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unspool import Recorder, open_history
-from unspool.delta.apply import apply_ops, invert_ops
-from unspool.delta.json_patch import state_patch
+from unspool.delta.apply import apply_ops, invert_ops, state_patch
 from unspool.delta.structural import diff_encoded
 from unspool.errors import NotInJsonPatch
 from unspool.history.history import History

@@ -6,7 +6,7 @@ import pytest
 
 from support.snapshots import deltas_of, run_of
 from unspool import History, Recorder
-from unspool.codec.chain_check import ChainCheck, ChainValidation
+from unspool.codec.strategies import ChainCheck, ChainValidation
 from unspool.history import rebuild
 from unspool.query.doctor.diagnosis import diagnose
 from unspool.snapshots import DeltaAwareHistoryManager, DeltaChainManager, SnapshotReconstructor

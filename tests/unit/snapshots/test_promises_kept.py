@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from support.snapshots import deltas_of, run_of, snap
 from unspool import open_history
-from unspool.codec.errors import DeltaCompressionError
+from unspool.codec.state_codec import DeltaCompressionError
 from unspool.compression import DeltaCompressor, DeltaRecord
 from unspool.errors import BrokenChain, EntryNotFound, UnsupportedValue
 from unspool.query.doctor.diagnosis import diagnose

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from support.examples import examples
 from support.values import json_values
-from unspool.delta.json_patch import state_patch
+from unspool.delta.apply import state_patch
 from unspool.model import json_exact
 from unspool.model.json_exact import BrokenText
 from unspool.model.limits import Limits

@@ -123,7 +123,7 @@ def _asked_for(common: Common, history: History, entry: str, to_entry: str | Non
 
 
 def _print_patch(out: Output, diff: Diff, identity: Identity | None) -> None:
-    from unspool.delta.json_patch import encoded_patch, portable  # only --patch needs it
+    from unspool.delta.apply import encoded_patch, portable  # only --patch needs it
 
     # Only the changed atoms are compared: the others add nothing to a patch.
     old = {change.atom: change.old_bytes for change in diff.changes if change.old_bytes is not None}

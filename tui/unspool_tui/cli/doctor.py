@@ -29,7 +29,7 @@ from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.history.history import History
-    from unspool.model.progress import Cancelled, Progress
+    from unspool.model.limits import Cancelled, Progress
     from unspool.query.checkers import CheckReport
     from unspool.query.cross_check import CrossCheck
     from unspool.query.doctor.diagnosis import Diagnosis, Finding

@@ -10,8 +10,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from unspool.codec.chain_check import ChainAction, ChainCheck, ChainLimits, limits_of
-from unspool.codec.strategies import BlockStrategy, ChainState, FullSnapshotStrategy, strategy_from_name
+from unspool.codec.strategies import (
+    BlockStrategy,
+    ChainAction,
+    ChainCheck,
+    ChainLimits,
+    ChainState,
+    FullSnapshotStrategy,
+    limits_of,
+    strategy_from_name,
+)
 from unspool.errors import ConfigError, CorruptHistory, UnspoolError
 from unspool.history.history import History
 from unspool.query.doctor.findings import Code, Facts, FindingLog, Severity, Step

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from unspool.codec.replay import replay
+from unspool.codec.records import replay
 from unspool.errors import EntryDropped, UnreadableSource, UnspoolError
 from unspool.history.history import History
 from unspool.history.stats import Health
 from unspool.history.verdict import ChainFault, Verdict, VerdictStatus
 from unspool.model.encoded import EncodedState
 from unspool.model.entries import Entry
-from unspool.model.progress import Cancelled, Progress
+from unspool.model.limits import Cancelled, Progress
 from unspool.query.doctor.blocks import EntryChecks, Replayer, ValueChecks, reason
 from unspool.query.doctor.chains import (
     ChainBook,

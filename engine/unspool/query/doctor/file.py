@@ -10,8 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from unspool.codec.records import FULL_CODECS, PackedRecords, Record, RecordCodec, encode_full
-from unspool.codec.replay import replay
+from unspool.codec.records import FULL_CODECS, PackedRecords, Record, RecordCodec, encode_full, replay
 from unspool.errors import CorruptHistory, NewerSchema, UnreadableSource, UnspoolError
 from unspool.files import ScratchFolder
 from unspool.model.cache import BoundedCache

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import PurePath
 from typing import Final
 
-from unspool.delta.json_patch import encoded_patch
+from unspool.delta.apply import encoded_patch
 from unspool.history.history import History
 from unspool.history.verdict import Verdict
 from unspool.model.encoding import encode

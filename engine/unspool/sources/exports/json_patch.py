@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from unspool.delta.json_patch import encoded_patch
+from unspool.delta.apply import encoded_patch
 from unspool.history.history import History
 from unspool.model.json_text import to_json
 from unspool.sources.exports.options import ExportOptions, StateTexts, entries_of, entry_facts, tagged_member

@@ -33,7 +33,7 @@ from unspool.events.records import BrokenLink, Event, EventType, Head
 from unspool.events.replay import SOURCE_KEY, SourceState
 from unspool.events.rows import GAP, broken_link, event_of
 from unspool.history.verdict import ChainFault
-from unspool.model.progress import Cancelled
+from unspool.model.limits import Cancelled
 from unspool.model.values import State, Value
 from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.chains import SeqOf

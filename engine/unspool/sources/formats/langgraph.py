@@ -13,7 +13,7 @@ from typing import Final
 from unspool.errors import UnreadableSource
 from unspool.history.verdict import ChainFault
 from unspool.model.json_exact import BrokenText
-from unspool.model.progress import Cancelled
+from unspool.model.limits import Cancelled
 from unspool.model.values import Value
 from unspool.sources.chains import SeqOf
 from unspool.sources.choices import MANY, Choice, by_thread, named

@@ -10,7 +10,7 @@ from typing import Final
 from unspool.errors import ConfigError, UnreadableSource
 from unspool.history.verdict import ChainFault
 from unspool.model.json_exact import BrokenText, parse
-from unspool.model.progress import Cancelled
+from unspool.model.limits import Cancelled
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import MISSING, Value
 from unspool.sources.chains import SeqOf

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from unspool.errors import ConfigError, RegionError, UnreadableSource
 from unspool.history.verdict import ChainFault
-from unspool.model.progress import Cancelled
+from unspool.model.limits import Cancelled
 from unspool.model.values import State, Value
 from unspool.regions.binary_form import MAGIC, decode_binary
 from unspool.regions.checks import EMPTY, AmbiguousByteOrder, InvalidRegionValue

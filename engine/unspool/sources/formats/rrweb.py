@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from unspool.codec.binary_patch import GZIP_MAGIC
+from unspool.codec.state_codec import GZIP_MAGIC
 from unspool.model.entries import NO_META
 from unspool.model.json_exact import BrokenText, parse
 from unspool.model.limits import in_force

@@ -11,8 +11,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any, Final, TypeVar
 
-from unspool.codec.records import Record, RecordCodec, encode_full, note_record, renumbered, write_atoms
-from unspool.codec.replay import replay
+from unspool.codec.records import Record, RecordCodec, encode_full, note_record, renumbered, replay, write_atoms
 from unspool.errors import CorruptHistory, EntryNotFound, HistoryLocked, StorageFailed, UnreadableSource
 from unspool.model.encoding import encode
 from unspool.model.entries import CONTEXT, SAME

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import platformdirs
 
-from unspool.codec.replay import replay
+from unspool.codec.records import replay
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files import drop_lock, make_folder, take_lock, write_whole
 from unspool.model.values import Value
