@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "unspool.codec.strategies": (
-        "AdaptiveStrategy ChainState ChangesStrategy CompositeStrategy FullSnapshotStrategy ManualStrategy "
+        "AdaptiveStrategy ChainState ChainValidation ChangesStrategy CompositeStrategy FullSnapshotStrategy ManualStrategy "
         "SignificanceStrategy SizeStrategy TimeStrategy strategy_from_name"
     ),
     "unspool.model.cache": "CacheStats ReconstructionCache",
