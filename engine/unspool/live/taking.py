@@ -11,7 +11,7 @@ from unspool.live.mirror import Mirror
 from unspool.model.entries import CALLER, PASSED_OVER, SourceLine
 from unspool.model.values import MISSING, Missing, Value
 from unspool.recorder import Recorder
-from unspool.recorder.surroundings import Form, LastSurroundings
+from unspool.recorder.calling import Form, LastSurroundings
 
 LIVE: Final = "live"
 """The key of meta under which stands what an entry of an agent is not: exact, whole, or of the line that it names."""

@@ -10,9 +10,8 @@ import msgspec
 
 from unspool.model.entries import EVENT
 from unspool.model.values import MISSING, Value
-from unspool.recorder.calling import Caller
+from unspool.recorder.calling import Caller, Surroundings
 from unspool.recorder.encoding import Encoding, bounded, plain_text, whole_level, whole_ns, whole_seq
-from unspool.recorder.surroundings import Surroundings
 from unspool.recorder.writing import EntryDetails
 
 

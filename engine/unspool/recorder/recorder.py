@@ -25,13 +25,11 @@ from unspool.model.values import MISSING, Missing, Value
 from unspool.model.wire import decode, is_race
 from unspool.recorder.adapters import Objects
 from unspool.recorder.call_facts import CallFacts, FactsReader
-from unspool.recorder.calling import Caller
-from unspool.recorder.capture import Capture, Captured
+from unspool.recorder.calling import Caller, Surroundings
+from unspool.recorder.capture import Capture, Captured, recording_codec, recording_strategy
 from unspool.recorder.encoding import Encoded, Encoding, RefusedEntry, WriteBounds, items_of, shown
-from unspool.recorder.policy import recording_codec, recording_strategy
 from unspool.recorder.redact import Redaction
 from unspool.recorder.spans import Given, Hooks, Result, Span, traced
-from unspool.recorder.surroundings import Surroundings
 from unspool.recorder.targets import (
     Children,
     at_process_end,
@@ -42,9 +40,8 @@ from unspool.recorder.targets import (
     store_at,
 )
 from unspool.recorder.troubles import OnError, RecordingStopped, Trouble, Troubles
-from unspool.recorder.turns import Turns
 from unspool.recorder.watching import Watched
-from unspool.recorder.writing import EntryDetails, EntryWriter, OutOfDate, Pace, StoreRefused
+from unspool.recorder.writing import EntryDetails, EntryWriter, OutOfDate, Pace, StoreRefused, Turns
 from unspool.store.file import Durability, FileStore
 from unspool.store.keeping import Keep, keep_of
 from unspool.store.memory import MemoryStore

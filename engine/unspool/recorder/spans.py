@@ -19,7 +19,7 @@ from unspool.errors import ConfigError, UnspoolError
 from unspool.model.entries import CALLER
 from unspool.model.entries import SourceLine as Line
 from unspool.model.values import Value
-from unspool.recorder.adapters.standard import Parameters
+from unspool.recorder.adapters import Parameters
 from unspool.recorder.troubles import LogsHeldBack, warn
 
 Given = ParamSpec("Given")
