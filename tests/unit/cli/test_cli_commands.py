@@ -371,7 +371,7 @@ def test_formats_and_version_and_completion(unspool: Capture) -> None:
 
 
 def test_help_names_every_command(unspool: Capture) -> None:
-    text = unspool("--help").out
+    text = unspool("help").out
     for name in ("open", "demo", "log", "show", "diff", "stats", "convert", "export", "formats", "completion"):
         assert f"\n  {name} " in text
 

@@ -58,7 +58,7 @@ def test_a_plain_install_runs_the_demo(built: Path, tmp_path: Path) -> None:
     _run(str(binary / "unspool"), "demo", "--steps", "40", "--file", str(demo), cwd=tmp_path)
     assert _run(str(binary / "unspool"), "blame", str(demo), cwd=tmp_path)
     assert _run(str(binary / "unspool"), "--version", cwd=tmp_path).strip().endswith(unspool.__version__)
-    listed = _run(str(binary / "unspool"), "--help", cwd=tmp_path).partition("Commands:")[2].split("\n\n")[0]
+    listed = _run(str(binary / "unspool"), "help", cwd=tmp_path).partition("Commands:")[2].split("\n\n")[0]
     for line in listed.strip().splitlines():
         name = line.split()[0]
         if line.startswith("  ") and not line.startswith("   "):

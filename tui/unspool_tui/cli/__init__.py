@@ -17,6 +17,7 @@ from unspool.errors import ConfigError, EntryNotFound, PathSyntaxError, Unreadab
 from unspool.model.addresses import without_password
 from unspool.query import SEARCHED
 from unspool_tui.cli.ending import end_when_told, is_ending, was_told
+from unspool_tui.cli.help_pages import write_first_screen
 from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ COLLECT_AFTER: Final = 50_000
 _OWN_OPTIONS: Final = ("--help", "-h", "--version")
 _WORDS: Final = {"help": "--help", "version": "--version"}
 """What people type as commands; a file of that name goes first."""
+_ALL_COMMANDS: Final = "unspool.all_commands"
 _DEFAULT: Final = "open"
 _LAST_FAILED: Final = "--last-failed"
 _MOST_TABS: Final = 9
@@ -147,6 +149,13 @@ class CommandLine(click.Group):
             return None
         command: click.Command = getattr(import_module(f"{__name__}.{listed.module}"), f"{cmd_name}_command")
         return command
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one screen; `unspool help` writes a line for every command."""
+        if ctx.meta.get(_ALL_COMMANDS):
+            super().format_help(ctx, formatter)
+        else:
+            write_first_screen(formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -171,6 +180,7 @@ class CommandLine(click.Group):
         if args and args[0] == _LAST_FAILED:
             args = _with_last_failed(args[1:])
         if args and args[0] in _WORDS and not os.path.lexists(args[0]):
+            ctx.meta[_ALL_COMMANDS] = args == ["help"]
             args = [*args[1:2], _WORDS[args[0]]]
         if args and args[0] not in COMMANDS and args[0] not in _OWN_OPTIONS:
             self._refuse_misspelt_command(ctx, args[0])

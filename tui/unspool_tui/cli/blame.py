@@ -17,6 +17,7 @@ from unspool.model.values import MISSING, Value
 from unspool.query.blame import blame
 from unspool.query.path_writes import all_writes
 from unspool_tui.cli.ending import Interruption, interruptible
+from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import (
     Common,
     Meter,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 _MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "dim", "older": "dim"}
 
 
-@click.command("blame")
+@command("blame")
 @source_command()
 @click.argument("path_text", metavar="[PATH]", required=False, shell_complete=complete_path)
 @click.option(
@@ -210,7 +211,7 @@ _DEEPEST: Final = 12
 """Levels beyond which nothing is indented further."""
 
 
-@click.command("why")
+@command("why")
 @source_command()
 @click.argument("path_text", metavar="PATH", shell_complete=complete_path)
 @click.option(

@@ -19,6 +19,7 @@ from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
 from unspool.query.entry_names import is_range
 from unspool_tui.cli.ending import interruptible
+from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import (
     Common,
     entry_named,
@@ -37,6 +38,8 @@ from unspool_tui.cli.output import (
     dated,
     diff_shape,
     entries,
+    fail_if_option,
+    gate,
     happened,
     problem_shapes,
     skip_damaged_option,
@@ -62,7 +65,7 @@ _LONGEST_LINE: Final = 160
 """Characters of a line that are shown."""
 
 
-@click.command("diff", context_settings={"ignore_unknown_options": True})
+@command("diff", context_settings={"ignore_unknown_options": True})
 @source_command()
 @click.argument("entry", metavar="A|A..B", default="latest")
 @click.argument("to_entry", metavar="[B]", required=False)
@@ -70,8 +73,16 @@ _LONGEST_LINE: Final = 160
 @click.option("--patch", "as_patch", is_flag=True, help="Print an RFC 6902 JSON Patch.")
 @click.option("--deepdiff", "as_delta", is_flag=True, help="Print DeepDiff's Delta as JSON.")
 @click.option("--explain", "in_words", is_flag=True, help="Tell each change in words.")
+@fail_if_option("a difference")
 def diff_command(
-    common: Common, entry: str, to_entry: str | None, as_json: bool, as_patch: bool, as_delta: bool, in_words: bool
+    common: Common,
+    entry: str,
+    to_entry: str | None,
+    as_json: bool,
+    as_patch: bool,
+    as_delta: bool,
+    in_words: bool,
+    fail_if: str | None,
 ) -> int:
     """Show what entry A did, or what changed from entry A to entry B.
 
@@ -98,7 +109,7 @@ def diff_command(
                 _print_words(out, diff)
             else:
                 _print_diff(out, diff, history[diff.to_seq])
-        return judge(common, history.verdict)
+        return max(judge(common, history.verdict), gate(fail_if, is_found=bool(diff.changes)))
 
 
 def _asked_for(common: Common, history: History, entry: str, to_entry: str | None) -> Diff:
@@ -266,17 +277,24 @@ _RELATIONS: Final = {
 }
 
 
-@click.command("compare")
+@command("compare")
 @source_command()
 @click.argument("other", metavar="B")
 @click.option(
     "--ignore", multiple=True, metavar="PATTERN", help="Let this path differ: clock, rows[*].seen; repeatable."
 )
 @click.option("--top", type=click.IntRange(min=1), default=20, metavar="N", help="Show N differing values; 20.")
+@fail_if_option("an entry of one that the other has not")
 @skip_damaged_option
 @json_option()
 def compare_command(
-    common: Common, other: str, ignore: tuple[str, ...], top: int, skip_damaged: bool, as_json: bool
+    common: Common,
+    other: str,
+    ignore: tuple[str, ...],
+    top: int,
+    fail_if: str | None,
+    skip_damaged: bool,
+    as_json: bool,
 ) -> int:
     """Name the first entry at which SOURCE (A) and B differ, and who set what differs in each."""
     from unspool.query.compare import compare  # loaded by the one command that needs it
@@ -298,7 +316,9 @@ def compare_command(
                 out.json(divergence_shape(found))
             else:
                 _print_divergence(out, found)
-        code = max(judge(common, first.verdict), judge(other_common, second.verdict))
+        is_same = found.relation is not None and found.relation.value == "same"
+        gated = gate(fail_if, is_found=not is_same, is_known=found.complete)
+        code = max(judge(common, first.verdict), judge(other_common, second.verdict), gated)
         return conclude(common, code, found.problems, interruption)
 
 

@@ -12,6 +12,7 @@ import click
 from unspool.errors import UnreadableSource
 from unspool.model.values import Value
 from unspool_tui.cli.ending import interruptible
+from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.log import human_bytes
 from unspool_tui.cli.options import Common, json_option, judge, opened, shown_progress, source_command
 from unspool_tui.cli.output import Output, conclude, entries, problem_shapes, simulation_shape, skip_damaged_option
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from unspool.store.compacting import SizeReport
 
 
-@click.command("bytes")
+@command("bytes")
 @source_command()
 @click.option(
     "--exclude",
@@ -137,7 +138,7 @@ _HEADING = (
 )
 
 
-@click.command("simulate")
+@command("simulate")
 @source_command()
 @click.option("--entries", type=click.IntRange(min=1), metavar="N", help="Entries to try on; 2,000 by default.")
 @json_option()
@@ -183,7 +184,7 @@ def _row(out: Output, candidate: Candidate) -> str:
     return f"{out.paint('+', '+')} {text}" if candidate.on_front else f"  {text}"
 
 
-@click.command("compact")
+@command("compact")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT")
 @json_option()
@@ -223,7 +224,7 @@ def tell(common: Common, report: SizeReport, out: Path, *, as_json: bool) -> Non
         click.echo(f"unspool: {visible(str(out))}: {report.entries} entries; {sizes}", err=True)
 
 
-@click.command("vacuum")
+@command("vacuum")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @json_option()
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")

@@ -14,6 +14,7 @@ from unspool.model.addresses import without_password
 from unspool.model.entries import iso_time
 from unspool.model.values import Value
 from unspool_tui.cli.ending import interruptible
+from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import Common, json_option, judge, opened, shown_progress, source_command
 from unspool_tui.cli.output import (
     Output,
@@ -40,7 +41,7 @@ _HOLES_SHOWN: Final = 20
 _NOTES_SHOWN: Final = 8
 
 
-@click.command("doctor")
+@command("doctor")
 @source_command()
 @click.option(
     "--strategy", metavar="NAME", help="Whose rule chains are measured by; by default the one it was recorded with."
@@ -227,7 +228,7 @@ _SHOWN_TOGETHER: Final = 3
 """Findings of one checker at one entry that are printed; `--json` has them all."""
 
 
-@click.command("check")
+@command("check")
 @source_command()
 @click.option(
     "--rules", "rules_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",

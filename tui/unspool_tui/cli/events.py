@@ -18,6 +18,7 @@ from unspool.model.json_text import to_json
 from unspool.sources.formats.event_archives import chosen_spaces
 from unspool.sources.formats.source_saves import SourceSaves
 from unspool_tui.cli.export import refuse_same_file, write_bytes
+from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import json_option
 from unspool_tui.cli.output import Output
 from unspool_tui.rendering.sanitize import visible
@@ -146,7 +147,7 @@ def import_archives(archives: tuple[Path, ...], log: Path, as_json: bool, quiet:
             out.json(shapes)
 
 
-@click.command("record")
+@command("record")
 @click.argument("files", type=_FILE, nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--log", type=_FILE, default="event-log.db", metavar="LOG.db", help="The event log; event-log.db by default."

@@ -14,6 +14,7 @@ from unspool.errors import HistoryLocked, UnreadableSource
 from unspool.files import write_whole
 from unspool.model.addresses import is_postgres, without_password
 from unspool.model.paths import parse_path
+from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import (
     Common,
     json_option,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from unspool.recorder.targets import Shipment
 
 
-@click.command("export")
+@command("export")
 @source_command(format_option="--from")
 @click.argument("out", metavar="OUT")
 @click.option(
@@ -146,7 +147,7 @@ _OTHER_KINDS: Final = frozenset(
 )
 
 
-@click.command("convert")
+@command("convert")
 @source_command()
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.unspool")
 @click.option("--strategy", default="auto", metavar="NAME", help="When a full snapshot is stored; auto by default.")
@@ -186,7 +187,7 @@ def convert_command(common: Common, out: Path, strategy: str, codec: str, force:
     return judge(common, converted.verdict)
 
 
-@click.command("formats")
+@command("formats")
 @json_option()
 def formats_command(as_json: bool) -> None:
     """List the formats that can be opened; their names are what --format takes."""
@@ -211,7 +212,7 @@ _SECONDS: Final = 60.0
 _SOMETHING_LEFT: Final = 1
 
 
-@click.command("ship")
+@command("ship")
 @click.argument("spools", nargs=-1, metavar="[ADDRESS|SPOOL]...")
 @click.option("--spool", "base", type=click.Path(path_type=Path), help="Folder that spools lie in.")
 @click.option(

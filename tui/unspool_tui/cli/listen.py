@@ -9,13 +9,14 @@ import click
 
 from unspool.errors import MissingExtra
 from unspool.model.limits import asked_for, use
+from unspool_tui.cli.help_pages import command
 from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.live.listen import Listening
 
 
-@click.command("listen")
+@command("listen")
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, metavar="N", help="Port; 8000 by default, 0 for any."

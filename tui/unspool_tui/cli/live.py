@@ -30,6 +30,7 @@ from unspool.live.sampling import py_spy
 from unspool.live.sampling import sample as take_samples
 from unspool.recorder import Recorder
 from unspool_tui.cli.ending import was_told
+from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.opening import show
 from unspool_tui.cli.options import Common, opened, stdout_is_terminal
 from unspool_tui.cli.output import Output
@@ -216,7 +217,7 @@ def _complete_program(context: click.Context, parameter: click.Parameter, typed:
     return [CompletionItem(typed, type="file")]
 
 
-@click.command(
+@command(
     "run",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     epilog="Words after -- are the program: a script, -m and a module, or -c and code, with arguments of its own; a Python "
@@ -260,7 +261,7 @@ def run_command(wanted: Wanted, around: _Around, words: tuple[str, ...], python:
     return code_of(code)
 
 
-@click.command("attach")
+@command("attach")
 @_wanted
 @click.option("--sample", is_flag=True, help="Only look from outside, now and then; needs unspool[sample].")
 @click.option(

@@ -22,6 +22,7 @@ from unspool.query.entry_names import is_range, names_time, time_named
 from unspool.query.errors import PathNotFound
 from unspool.query.search_queries import PatternQuery
 from unspool_tui.cli.ending import interruptible
+from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import (
     Common,
     complete_atom,
@@ -39,6 +40,8 @@ from unspool_tui.cli.output import (
     conclude,
     entries,
     entry_shape,
+    fail_if_option,
+    gate,
     problem_shapes,
     show_shape,
     skip_damaged_option,
@@ -56,7 +59,7 @@ _NAMED: Final = 12
 """Atoms named to whoever misspelt one."""
 
 
-@click.command("log")
+@command("log")
 @source_command()
 @click.argument("entries_named", metavar="[A..B]", required=False)
 @click.option("-n", "--count", type=click.IntRange(min=0), metavar="N", help="Only the newest N of them.")
@@ -71,6 +74,7 @@ _NAMED: Final = 12
 )
 @click.option("--grep", metavar="PATTERN", help="Only entries whose action or note matches a regular expression.")
 @click.option("--follow", "-f", is_flag=True, help="Go on with new entries as they come, until Ctrl-C.")
+@fail_if_option("such an entry")
 @json_option("Print JSON Lines.")
 def log_command(
     common: Common,
@@ -83,6 +87,7 @@ def log_command(
     action: str | None,
     grep: str | None,
     follow: bool,
+    fail_if: str | None,
     as_json: bool,
 ) -> int:
     """List the entries, oldest first: all of them, one, or those from A to B.
@@ -97,13 +102,20 @@ def log_command(
         first, last = _span(common, history, entries_named, since, until)
         listed = select(history, count, chosen, first, last)
         contexts = Contexts(history)
+        printed = 0
 
         def put(found: Iterable[Entry]) -> None:
             if as_json:
-                for entry in found:
+                for entry in counted(found):
                     out.json(entry_shape(entry, contexts.of(entry)))
             else:
-                print_rows(out, found)
+                print_rows(out, counted(found))
+
+        def counted(found: Iterable[Entry]) -> Iterator[Entry]:
+            nonlocal printed
+            for entry in found:
+                printed += 1
+                yield entry
 
         if not as_json:
             print_head(out)
@@ -113,7 +125,7 @@ def log_command(
             _follow(common, history, chosen, put, out)
         if atom is not None and not common.quiet:
             _tell_unknown(history, atom)
-        return judge(common, history.verdict)
+        return max(judge(common, history.verdict), gate(fail_if, is_found=bool(printed)))
 
 
 def _span(
@@ -281,7 +293,7 @@ def print_rows(out: Output, entries: Iterable[Entry]) -> None:
         )
 
 
-@click.command("show", context_settings={"ignore_unknown_options": True})
+@command("show", context_settings={"ignore_unknown_options": True})
 @source_command()
 @click.argument("entry", metavar="[ENTRY]", default="latest")
 @click.option("--atom", metavar="A", shell_complete=complete_atom, help="Only this atom.")
@@ -349,7 +361,7 @@ _WIDTH: Final = 100
 _DEEPEST: Final = 48
 
 
-@click.command("shape")
+@command("shape")
 @source_command()
 @click.argument("path_text", metavar="[PATH]", required=False, shell_complete=complete_path)
 @click.option("--at", "at_entry", metavar="ENTRY", help="The state at this entry; all entries without.")
@@ -460,7 +472,7 @@ _SHOWN_ATOMS: Final = 20
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 
 
-@click.command("stats")
+@command("stats")
 @source_command()
 @json_option()
 def stats_command(common: Common, as_json: bool) -> int:

@@ -19,6 +19,7 @@ from unspool.errors import ConfigError, EntryNotFound, UnreadableSource, Unspool
 from unspool.files import ScratchFolder
 from unspool.model.paths import parse_path
 from unspool.sources.opening import open_history
+from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import (
     Common,
     complete_path,
@@ -45,7 +46,7 @@ _MOST_NAMES = 100
 """Atoms among which one of a like name is looked for."""
 
 
-@click.command("open")
+@command("open")
 @source_command(many=True)
 @click.option(
     "--at",
@@ -324,7 +325,7 @@ _SHORT_RUN_S: Final = 2.0
 """How long the program runs where there is no terminal to show it in."""
 
 
-@click.command("demo")
+@command("demo")
 @click.option(
     "--rate",
     type=click.FloatRange(min=0, min_open=True),

@@ -17,6 +17,7 @@ import click
 from unspool.delta.identity import canonical_identity
 from unspool.errors import ConfigError, UnspoolError
 from unspool.model import limits
+from unspool_tui.cli.help_pages import CommonOption, command
 from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Common:
         poll: seconds between looks at the source; None waits for events.
         quiet: say nothing on standard error but errors.
         strict: end with exit code 1 when something of the source could not be read.
+        pager: what is longer than the screen may be shown in a pager.
         cache: what is read of a foreign source may be kept for the next time.
     """
 
@@ -60,6 +62,7 @@ class Common:
     quiet: bool = False
     strict: bool = False
     cache: bool = True
+    pager: bool = True
 
 
 def _pairs(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -102,24 +105,27 @@ def _choices(ctx: click.Context, param: click.Parameter, given: tuple[str, ...])
     return choices
 
 
+_common = functools.partial(click.option, cls=CommonOption)
+
 _OPTIONS: Final = (
-    click.option("--identity", multiple=True, callback=_identity, metavar="PATH=KEY",
+    _common("--identity", multiple=True, callback=_identity, metavar="PATH=KEY",
                  help="Tell the records of a list apart by this key, now and later; PATH= takes it back; repeatable."),
-    click.option("--fold", "folds", multiple=True, callback=_pairs, metavar="CHANNEL=HOW",
+    _common("--fold", "folds", multiple=True, callback=_pairs, metavar="CHANNEL=HOW",
                  help="Fold a LangGraph channel stored as writes: append, merge or messages."),
-    click.option("--select", multiple=True, callback=_choices, metavar="WHAT=NAME",
+    _common("--select", multiple=True, callback=_choices, metavar="WHAT=NAME",
                  help="Which part of a source that holds several: thread=NAME, player=NAME, space=ID, order=little|big."),
-    click.option("--raise-limit", "limits", multiple=True, metavar="NAME=N",
+    _common("--raise-limit", "limits", multiple=True, metavar="NAME=N",
                  help="Let a source that is trusted ask for more: nodes=20M, document_bytes=1Gi; repeatable."),
-    click.option("--time", metavar="PATH", help="Where each record has its time, such as header.sent."),
-    click.option("--ascii", is_flag=True, help="Plain ASCII only."),
-    click.option("--no-color", is_flag=True, help="No colours; also when NO_COLOR is set."),
-    click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal."),
-    click.option("--poll", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+    _common("--time", metavar="PATH", help="Where each record has its time, such as header.sent."),
+    _common("--ascii", show_envvar=True, envvar="UNSPOOL_ASCII", is_flag=True, help="Plain ASCII only."),
+    _common("--no-color", show_envvar=True, envvar="UNSPOOL_NO_COLOR", is_flag=True, help="No colours; also with NO_COLOR and TERM=dumb."),
+    _common("--no-mouse", show_envvar=True, envvar="UNSPOOL_NO_MOUSE", is_flag=True, help="Leave the mouse to the terminal."),
+    _common("--poll", show_envvar=True, envvar="UNSPOOL_POLL", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
                  help="Look for changes every so often instead of waiting for events."),
-    click.option("--no-cache", is_flag=True, help="Read a foreign source anew, and keep nothing of it; also UNSPOOL_NO_CACHE=1."),
-    click.option("--strict", is_flag=True, help="Exit with 1 when a part of the source could not be read."),
-    click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors."),
+    _common("--no-pager", is_flag=True, help="Print long output as it is, not in UNSPOOL_PAGER, PAGER or less."),
+    _common("--no-cache", is_flag=True, help="Read a foreign source anew, and keep nothing of it; also UNSPOOL_NO_CACHE=1."),
+    _common("--strict", show_envvar=True, envvar="UNSPOOL_STRICT", is_flag=True, help="Exit with 1 when a part of the source could not be read."),
+    _common("--quiet", "-q", show_envvar=True, envvar="UNSPOOL_QUIET", is_flag=True, help="Nothing on standard error but errors."),
 )  # fmt: skip
 
 
@@ -144,7 +150,7 @@ def source_command(
         decorated: Callable[..., int | None] = call
         for option in reversed(_OPTIONS):
             decorated = option(decorated)
-        decorated = click.option(
+        decorated = _common(
             format_option, "source_format", metavar="NAME", help="Format of the source; see `formats`."
         )(decorated)
         if many:
@@ -168,7 +174,7 @@ def _set_limits(given: tuple[str, ...]) -> None:
 
 def _taken_from(given: dict[str, Any]) -> Common:
     _set_limits(given.pop("limits"))
-    no_color = given.pop("no_color") or bool(os.environ.get("NO_COLOR"))
+    no_color = given.pop("no_color") or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     return Common(
         source=given.pop("source"),
         format=given.pop("source_format"),
@@ -183,6 +189,7 @@ def _taken_from(given: dict[str, Any]) -> Common:
         quiet=given.pop("quiet"),
         strict=given.pop("strict"),
         cache=not given.pop("no_cache"),
+        pager=not given.pop("no_pager"),
     )
 
 
@@ -391,7 +398,7 @@ def shown_progress(common: Common, what: str) -> Iterator[Meter]:
         meter.clear()
 
 
-@click.command("completion")
+@command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_command(shell: str) -> None:
     """Print the completion script for SHELL.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 import click
 
@@ -52,6 +54,7 @@ class Output:
         """Begin with nothing written."""
         self.is_terminal = stdout_is_terminal()
         self.ascii = common is not None and common.ascii
+        self._may_page = common is not None and common.pager
         self._has_color = self.is_terminal and common is not None and common.color
         self._spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by __exit__
 
@@ -84,10 +87,12 @@ class Output:
         self._spool.seek(0)
         self._spool.truncate()
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, *, may_page: bool = False) -> None:
         try:
-            self._spool.seek(0)
             sys.stdout.flush()
+            if may_page and self._may_page and _paged(self._spool):
+                return
+            self._spool.seek(0)
             shutil.copyfileobj(self._spool, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
         except BrokenPipeError:
@@ -104,9 +109,55 @@ class Output:
     ) -> None:
         try:
             if error is None:
-                self._hand_over()
+                self._hand_over(may_page=True)
         finally:
             self._spool.close()
+
+
+def _paged(text: IO[bytes]) -> bool:
+    """Show what is longer than the screen in the person's pager, and wait until they leave it.
+
+    Which one is named by UNSPOOL_PAGER, else by PAGER; `less` where neither is set. As for git, an empty name means none.
+
+    Args:
+        text: what to show; read from its beginning.
+
+    Returns:
+        Whether it was shown; not where standard output is no terminal, the text fits it, or there is no pager.
+    """
+    if sys.stdout is None or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+        return False
+    size = shutil.get_terminal_size()
+    text.seek(0)
+    if not any(number >= size.lines - 1 for number, _ in enumerate(text)):
+        return False
+    # Only a long answer on a terminal needs these.
+    import shlex
+    import signal
+    import subprocess
+
+    words = shlex.split(os.environ.get("UNSPOOL_PAGER", os.environ.get("PAGER", "less")))
+    program = shutil.which(words[0]) if words else None
+    if program is None:
+        return False
+    # Quit when all fits, show colours, and leave the text on the screen: what git asks of less.
+    environment = {"LESS": "FRX", **os.environ}
+    text.seek(0)
+    try:
+        with subprocess.Popen([program, *words[1:]], stdin=subprocess.PIPE, env=environment) as pager:
+            # Ctrl-C is the pager's own key; to end here would leave two programs reading one terminal.
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            try:
+                # Whoever leaves the pager early has read enough.
+                with suppress(BrokenPipeError), cast("IO[bytes]", pager.stdin) as pipe:
+                    shutil.copyfileobj(text, pipe, 1 << 16)
+                pager.wait()
+            finally:
+                signal.signal(signal.SIGINT, before)
+    except OSError:
+        # It cannot be started; the text itself is still wanted.
+        return False
+    return True
 
 
 def brief(value: Value, limit: int = 60) -> str:
@@ -178,6 +229,34 @@ def first_options(what: str) -> Callable[[Callable[..., int | None]], Callable[.
         return limit(click.option("--first", is_flag=True, help="Only the first one: -n 1.")(call))
 
     return decorate
+
+
+def fail_if_option(what: str) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """Return the option `--fail-if`, which commands get as `fail_if`; see `gate`.
+
+    Args:
+        what: what may be found, for the help.
+    """
+    return click.option(
+        "--fail-if",
+        type=click.Choice(["found", "nothing"]),
+        help=f"Exit with 1 where there is {what} (found), or none (nothing); where that cannot be known too.",
+    )
+
+
+def gate(fail_if: str | None, *, is_found: bool, is_known: bool = True) -> int:
+    """Return the exit code that `--fail-if` asks for.
+
+    Args:
+        fail_if: `found`, `nothing`, or None where the option was not given.
+        is_found: something was found.
+        is_known: all was looked at; what was not found may be there where it was not.
+    """
+    if fail_if is None:
+        return 0
+    if fail_if == "nothing":
+        return 0 if is_found else _FOUND_PROBLEMS
+    return 0 if is_known and not is_found else _FOUND_PROBLEMS
 
 
 def conclude(common: Common, code: int, problems: Sequence[Problem], interruption: Interruption) -> int:

@@ -15,6 +15,7 @@ from unspool.query.bisect import bisect
 from unspool.query.expressions import Expression, PythonQuestion
 from unspool.query.search import MOST_HITS, ChangeQuestion, PatternQuery, changes_where, parse_query, search
 from unspool_tui.cli.ending import interruptible
+from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import (
     Common,
     Meter,
@@ -33,7 +34,9 @@ from unspool_tui.cli.output import (
     conclude,
     dated,
     entries,
+    fail_if_option,
     first_options,
+    gate,
     happened,
     problem_shapes,
     refuse_doubtful,
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
     from unspool.query.search import Asked, Hit
 
 
-@click.command(
+@command(
     "search",
     help=f"""Find TEXT in {SEARCHED} of all entries, each hit at the entry where it appears.
 
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
 )
 @click.option("--regex", is_flag=True, help="TEXT is a regular expression.")
 @first_options("hits")
+@fail_if_option("a hit")
 @skip_damaged_option
 @json_option("Print JSON Lines.")
 def search_command(
@@ -82,6 +86,7 @@ def search_command(
     python: str | None,
     regex: bool,
     most: int | None,
+    fail_if: str | None,
     skip_damaged: bool,
     as_json: bool,
 ) -> int:
@@ -99,7 +104,8 @@ def search_command(
         if not common.quiet and not as_json:
             among = f"{running.looked_at:,} of {entries(len(history) - history.first)}"
             click.echo(f"unspool: {format_units.count(found, 'hit')} in {among}", err=True)
-        return conclude(common, judge(common, history.verdict), running.problems, interruption)
+        code = max(judge(common, history.verdict), gate(fail_if, is_found=bool(found)))
+        return conclude(common, code, running.problems, interruption)
 
 
 def _query(text: str | None, expr: str | None, change: str | None, python: str | None, regex: bool) -> Asked:
@@ -148,7 +154,7 @@ def _print_hit(out: Output, hit: Hit, as_json: bool) -> None:
     out.line(f"{seq:>8}  {out.paint(f'{hit.kind.value:<6}', 'dim')}  {place}{text}")
 
 
-@click.command("bisect")
+@command("bisect")
 @source_command()
 @click.argument("expression", metavar="[EXPR]", required=False, shell_complete=complete_expression)
 @click.option("--change", metavar="E", help="Find the entries whose change answers this, such as after.x < before.x.")
@@ -160,6 +166,7 @@ def _print_hit(out: Output, hit: Hit, as_json: bool) -> None:
 @click.option("--at", "at_entry", metavar="ENTRY", help="Look only along the line that leads to this entry.")
 @click.option("--single", is_flag=True, help="It flips once: search in halves.")
 @first_options("entries at which the answer changes")
+@fail_if_option("an entry where it holds")
 @skip_damaged_option
 @json_option()
 def bisect_command(
@@ -170,6 +177,7 @@ def bisect_command(
     at_entry: str | None,
     single: bool,
     most: int | None,
+    fail_if: str | None,
     skip_damaged: bool,
     as_json: bool,
 ) -> int:
@@ -195,7 +203,10 @@ def bisect_command(
                 out.json(bisection_shape(found, history, given[0]))
             else:
                 _print_bisection(out, found, history, given[0], most, is_change=change is not None)
-        return conclude(common, judge(common, history.verdict), found.problems, interruption)
+        holds = bool(found.holds_first or found.holds_last or any(flip.holds for flip in found.flips))
+        is_known = found.complete and not found.failures and not found.single
+        code = max(judge(common, history.verdict), gate(fail_if, is_found=holds, is_known=is_known))
+        return conclude(common, code, found.problems, interruption)
 
 
 def _question(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unspool.errors import ConfigError, MissingExtra
+from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import Common, judge, opened, source_command
 from unspool_tui.rendering.sanitize import visible
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from unspool_tui.serving.server import Served
 
 
-@click.command("serve")
+@command("serve")
 @source_command(many=True)
 @click.option("--host", default="localhost", metavar="NAME", help="Where to listen; this machine only by default.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, metavar="N", help="Port; 8000 by default.")
@@ -129,7 +130,7 @@ def _app_command(common: Common, sources: Sequence[str], no_follow: bool, allow_
     return [*words, "--", *sources]
 
 
-@click.command("mcp")
+@command("mcp")
 @source_command()
 def mcp_command(common: Common) -> int:
     """Answer questions about SOURCE over standard input and output, as an MCP server; SOURCE is only read."""

@@ -11,6 +11,7 @@ import click
 from unspool.errors import ConfigError
 from unspool_tui.cli.disk_usage import refuse_foreign
 from unspool_tui.cli.ending import interruptible
+from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import Common, entry_named, json_option
 from unspool_tui.cli.output import Output
 from unspool_tui.rendering.sanitize import visible
@@ -34,7 +35,7 @@ def _asking() -> Options:
     return lambda function: instance(timeout(json_option()(quiet(function))))
 
 
-@click.command("jump", context_settings={"ignore_unknown_options": True})
+@command("jump", context_settings={"ignore_unknown_options": True})
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.argument("entry", metavar="[ENTRY]", required=False)
 @click.option("--look", is_flag=True, help="Only show the entry, until `jump --back`.")
@@ -68,7 +69,7 @@ def jump_command(
     _tell_answer(common, answer, f"{'shows' if look else 'goes on from'} entry {answer.seq}", as_json=as_json)
 
 
-@click.command("skip")
+@command("skip")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.argument("entries", type=click.IntRange(0), metavar="ENTRY...", nargs=-1, required=True)
 @_asking()
@@ -86,7 +87,7 @@ def skip_command(
     _tell_answer(Common(str(file), quiet=quiet), answer, done, as_json=as_json)
 
 
-@click.command("pause")
+@command("pause")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @_asking()
 def pause_command(file: Path, instance: str | None, timeout: float, as_json: bool, quiet: bool) -> None:
@@ -96,7 +97,7 @@ def pause_command(file: Path, instance: str | None, timeout: float, as_json: boo
     _tell_answer(Common(str(file), quiet=quiet), answer, "records nothing until `unspool resume`", as_json=as_json)
 
 
-@click.command("resume")
+@command("resume")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @_asking()
 def resume_command(file: Path, instance: str | None, timeout: float, as_json: bool, quiet: bool) -> None:
@@ -106,7 +107,7 @@ def resume_command(file: Path, instance: str | None, timeout: float, as_json: bo
     _tell_answer(Common(str(file), quiet=quiet), answer, "records again", as_json=as_json)
 
 
-@click.command("replay")
+@command("replay")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--reducer", required=True, metavar="MODULE:FUNCTION",
               help="Makes the next state of a state and an event. Its module is imported and run.")  # fmt: skip
