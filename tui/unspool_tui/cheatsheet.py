@@ -35,7 +35,9 @@ def keys_markdown() -> str:
                 keys = " ".join(_code(key) for key in action.keys)
                 parts.append(f"| {keys} | {action.help} | `{action.id}` |")
     parts.append("\n## Typed lines\n")
-    parts.append(f"- `:` goes to {SHAPES}, and finds every action by name.")
+    parts.append(
+        f"- `:` goes to {SHAPES}; some letters find atoms, paths, actions (`:/` only those), bookmarks, sources and commands."
+    )
     parts.append(f"- `\\` filters: {FILTER_HELP}.")
     letters = ", ".join(f"`{kind.key}` {kind.label}" for kind in COPY_KINDS)
     parts.append(f"- `y` copies, with one more letter: {letters}.")

@@ -30,10 +30,11 @@ class QuestionKind(IntEnum):
     PATHS = 7
     FILTER = 8
     SEARCH = 9
-    LEDGER = 10
-    STATS = 11
-    TASK = 12
-    EXPORT = 13
+    ACTIONS = 10
+    LEDGER = 11
+    STATS = 12
+    TASK = 13
+    EXPORT = 14
 
 
 class Reply(Struct, frozen=True):

@@ -99,7 +99,10 @@ def find_place(
         return _bookmark(int(match[1]), bookmarks)
     if _CLOCK.match(text) or _DATE.match(text) or _ZONED.match(text):
         wanted = _moment(text, times[max(first, min(head, total - 1))], zone)
-        return min(bisect_left(times, wanted, first, total), total - 1)
+        seq = bisect_left(times, wanted, first, total)
+        if seq == total:
+            raise NoSuchPlace(f"no entry is at or after {text[:40]}; the newest, entry {total - 1}, is before it")
+        return seq
     if (match := _BEFORE.match(text)) and looks_like_place(match[1]):
         place = find_place(match[1], head=head, times=times, total=total, zone=zone, first=first, bookmarks=bookmarks)
         return _existing(place - int(match[2] or 1), first, total)
@@ -189,16 +192,11 @@ def entry_named(history: History, text: str | int, *, bookmarks: Sequence[int] =
         times = history.columns().timestamp_ns
         total = min(len(times), len(history))
         try:
-            seq = find_place(
+            return find_place(
                 word, head=total - 1, times=times, total=total, zone=dt.UTC, first=history.first, bookmarks=bookmarks
             )
         except NoSuchPlace as error:
             raise EntryNotFound(f"{history.source_name}: {error}") from None
-        if names_time(word) and time_named(word, times[total - 1]) > times[seq]:
-            raise EntryNotFound(
-                f"{history.source_name}: no entry is at or after {word[:40]}; the newest, entry {seq}, is before it"
-            )
-        return seq
     return _by_action(history, word.removeprefix(":/"))
 
 

@@ -160,7 +160,7 @@ TIMES = [NOON + second * 10**9 for second in range(100)]
         ("12:00:07.5", 8),
         ("2026-03-01T12:00:50", 50),
         ("2026-02-28", 0),
-        ("23:59", 99),
+        ("12:01:39", 99),
     ],
 )
 def test_places_are_found(typed: str, seq: int) -> None:
@@ -168,7 +168,8 @@ def test_places_are_found(typed: str, seq: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", ["100", "99999999999999999999", "25:00", "12:61", "2026-13-01", "soon", "", "12:00:99"]
+    "typed",
+    ["100", "99999999999999999999", "25:00", "12:61", "2026-13-01", "soon", "", "12:00:99", "23:59", "2026-03-02"],
 )
 def test_what_is_no_place_is_refused_with_what_would_be(typed: str) -> None:
     with pytest.raises(NoSuchPlace):

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from unspool.errors import UnspoolError
-from unspool.query.entry_names import SHAPES, find_place, looks_like_place
+from unspool.query.entry_names import SHAPES, looks_like_place
 from unspool_tui.actions import ACTIONS, BY_ID, GROUPS, Action, Keymap, show_key
 from unspool_tui.controls import navigation, search
 from unspool_tui.rendering.line import BLANK, Glyphs, Row, pad, width_of, wrap_words
-from unspool_tui.screens.menu import ActionPalette, Menu, MenuLine
+from unspool_tui.screens.menu import Menu, MenuLine
 from unspool_tui.screens.messages import log_rows
 from unspool_tui.screens.modal import ReaderScreen
+from unspool_tui.screens.palette import CommandPalette, PaletteTarget, TargetKind, place_named
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane, View
 from unspool_tui.worker import QuestionKind
@@ -39,7 +40,12 @@ def help_rows(view: View, keymap: Keymap, glyphs: Glyphs, width: int) -> list[Ro
         BLANK,
         _legend(glyphs),
         BLANK,
-        *_told(":", "key", f"goes to {SHAPES}, and runs every action", width),
+        *_told(
+            ":",
+            "key",
+            f"goes to {SHAPES}; finds atoms, paths, actions, bookmarks and sources, and runs every command",
+            width,
+        ),
     ]
     for group in GROUPS:
         rows += [BLANK, Row(((f" {group}", "title.focus"),))]
@@ -92,37 +98,41 @@ def _action_rows(action: Action, keymap: Keymap, why: str, width: int) -> list[R
 
 
 def palette(main: HistoryScreen) -> None:
-    """Ask for a place or an action."""
+    """Ask for anything by its name, and go there, select it or do it."""
 
-    def typed(text: str | None) -> None:
-        if text is None:
-            return
-        if text in BY_ID:
-            main.run(BY_ID[text])
-        else:
-            go_to(main, text)
+    def chosen(target: PaletteTarget | None) -> None:
+        if target is not None:
+            go_to_target(main, target)
 
-    main.open(ActionPalette(main), typed)
+    main.open(CommandPalette(main), chosen)
+
+
+def go_to_target(main: HistoryScreen, target: PaletteTarget) -> None:
+    """Do what choosing something in the palette means."""
+    match target.kind:
+        case TargetKind.COMMAND:
+            main.run(BY_ID[target.name])
+        case TargetKind.SOURCE:
+            main.unspool_app.tab_screens.show(target.seq or 0)
+        case TargetKind.ATOM | TargetKind.PATH:
+            there = moves.jump_to(main.view, main.view.head if target.seq is None else target.seq)
+            main.apply(moves.focus(moves.reveal(there, target.address), Pane.INSPECT))
+        case TargetKind.ENTRY if looks_like_place(target.name):
+            go_to(main, target.name)
+        case TargetKind.ENTRY:
+            main.flash(f"nothing here is called {target.name[:60]!r}; an entry is {SHAPES}", "warning")
+        case TargetKind.ACTION | TargetKind.BOOKMARK:
+            search.go(main, None if target.seq is None else str(target.seq))
 
 
 def go_to(main: HistoryScreen, text: str) -> None:
     """Go to a typed place, or say why it is none."""
-    view, scene = main.view, main.scene
-    times = scene.ledger.columns.timestamp_ns
     try:
-        seq = find_place(
-            text,
-            head=view.head,
-            times=times,
-            total=view.total,
-            zone=scene.look.zone,
-            first=view.first,
-            bookmarks=view.bookmarks,
-        )
+        seq = place_named(main, text)
     except UnspoolError as error:
         main.flash(str(error), "warning")
         return
-    move = moves.move_to if looks_like_place(text) and text.strip()[:1] in "+-" else moves.jump_to
+    move = moves.move_to if text.strip()[:1] in ("+", "-") else moves.jump_to
     main.apply(move(main.view, seq))
 
 

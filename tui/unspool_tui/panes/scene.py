@@ -12,6 +12,7 @@ from unspool_tui.panes.changes import ChangesPane
 from unspool_tui.panes.detail import NOTHING, QUICK_SECONDS, Decoded, Detail, LoadingPace, request_of
 from unspool_tui.panes.history import EARLY_FROM, EarlyColumns, EntryBook, HistoryPane, Lanes, always
 from unspool_tui.panes.inspect import NO_STORY, InspectPane, LeafBook, OriginBook
+from unspool_tui.panes.names import ActionCounts
 from unspool_tui.panes.stats import StatsPane
 from unspool_tui.rendering.line import Glyphs
 from unspool_tui.view.model import View
@@ -53,6 +54,7 @@ class Scene:
         self.inspect = InspectPane(self.origins, self.leaves, look.glyphs)
         self.stats = StatsPane(history, look.glyphs)
         self.lanes = Lanes(history)
+        self.actions = ActionCounts()
         self.changes.identity = history.identity
         self._rests: Callable[[], bool] = always
         self._may_ask: bool | None = None

@@ -374,6 +374,7 @@ def _take_reply(main: MainScreen, reply: Reply) -> None:
             | QuestionKind.PATHS
             | QuestionKind.FILTER
             | QuestionKind.SEARCH
+            | QuestionKind.ACTIONS
             | QuestionKind.TASK
             | QuestionKind.EXPORT
         ):

@@ -1,0 +1,53 @@
+"""Finding names by a few letters."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unspool_tui.view.finder import Closeness, NameIndex
+
+NAMES = ["carts.ada.total", "total", "subtotal", "till.total_today", "Theme", "orders", "carts"]
+HOSTILE = st.text(st.characters(codec="utf-8") | st.sampled_from("\n\r\x00\x1b[]*+.^$\\-\u202eİß"), max_size=40)
+
+
+def found(names: list[str], query: str) -> list[str]:
+    return [names[match.row] for match in NameIndex(names).find(query, 10)]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("total", ["total", "carts.ada.total", "till.total_today", "subtotal"]),
+        ("THEME", ["Theme"]),
+        ("tto", ["carts.ada.total", "till.total_today"]),
+        ("ada car", ["carts.ada.total"]),
+        ("zebra", []),
+        ("  ", []),
+    ],
+)
+def test_the_closest_name_comes_first(query: str, expected: list[str]) -> None:
+    assert found(NAMES, query) == expected
+
+
+def test_an_exact_name_is_found_behind_thousands_that_only_hold_it() -> None:
+    names = [f"customer_{number}" for number in range(50_000)] + ["customer"]
+    assert NameIndex(names).find("customer", 5)[0] == (Closeness.EXACT, 8, 50_000)
+
+
+@given(st.lists(HOSTILE, max_size=12), HOSTILE)
+def test_any_name_and_any_letters_are_only_text(names: list[str], query: str) -> None:
+    index = NameIndex(names)
+    rows = [match.row for match in index.find(query, 100)]
+    assert len(index) == len(names)
+    assert len(set(rows)) == len(rows)
+    assert all(0 <= row < len(names) for row in rows)
+
+
+@given(st.lists(st.text("abc._[]0", min_size=1, max_size=12), min_size=1, max_size=8), st.data())
+def test_every_name_is_found_by_itself_and_by_some_of_its_letters(names: list[str], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(names))
+    assert found(names, name)[0] == name
+    kept = data.draw(st.lists(st.sampled_from(range(len(name))), min_size=1, unique=True).map(sorted))
+    assert name in [names[m.row] for m in NameIndex(names).find("".join(name[at] for at in kept), len(names))]

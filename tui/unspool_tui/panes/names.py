@@ -1,0 +1,244 @@
+"""The names by which things are reached: atoms and paths of a state, actions with how often they happened."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from unspool.errors import EntryNotKept
+from unspool.model.keys import Path, Step, format_path
+from unspool.model.paths import parts_inside
+from unspool.model.wire import decode
+from unspool_tui.rendering import format_units
+from unspool_tui.rendering.values import preview_text
+from unspool_tui.view.finder import NameIndex
+
+if TYPE_CHECKING:
+    from unspool.history.history import History, StateView
+
+MOST_PATHS: Final = 50_000
+"""Paths inside of atoms that are named; those nearest to an atom first."""
+_MOST_BYTES: Final = 32 << 20
+"""Wire bytes of values that are taken apart for their paths."""
+_LARGEST_SHOWN: Final = 64 << 10
+"""Wire bytes of a value that is decoded for a preview; of a larger one the size is told."""
+_LONGEST_NAME: Final = 1_000
+_SLICE_SECONDS: Final = 0.006
+
+
+class StateName(Struct, frozen=True):
+    """An atom or a path.
+
+    Attributes:
+        name: as it is spelled.
+        address: where it stands.
+        seq: the entry at which it stands there.
+        form: the wire form of its value; empty where it is not kept.
+    """
+
+    name: str
+    address: Path
+    seq: int
+    form: bytes = b""
+
+    def value(self, most: int) -> str:
+        """Return its value in at most so many characters."""
+        if not self.form:
+            return ""
+        if len(self.form) > _LARGEST_SHOWN:
+            return format_units.size(len(self.form))
+        return preview_text(decode(self.form), most)
+
+
+class StateNames(Struct, frozen=True):
+    """All names of a state.
+
+    Attributes:
+        head: the entry whose state it is.
+        names: atoms first.
+        index: the names, to be found by a few letters.
+        left_out: why some paths are not named; empty when all are.
+    """
+
+    head: int
+    names: list[StateName]
+    index: NameIndex
+    left_out: str = ""
+
+
+def state_names(history: History, head: int, tip: int) -> Iterator[StateNames | None]:
+    """Yield the atoms of a state, then with its paths too; None between, so that the worker can turn to other things.
+
+    Args:
+        history: where they are.
+        head: the entry whose state is looked at.
+        tip: the newest entry: atoms that only its state has are named with it.
+    """
+    state = history.view(head)
+    names: list[StateName] = []
+    for name in _atoms(state, head):
+        if name is not None:
+            names.append(name)
+        else:
+            yield None
+    if tip != head:
+        for name in _atoms(history.view(tip), tip):
+            if name is None:
+                yield None
+            elif name.address[0] not in state:
+                names.append(name)
+    yield StateNames(head, names, NameIndex(name.name for name in names), "paths are still being read")
+    walk = _Walk()
+    for _ in _pauses(walk.through(names)):
+        yield None
+    names = names + walk.found
+    yield StateNames(head, names, NameIndex(name.name for name in names), walk.left_out)
+
+
+def _atoms(state: StateView, seq: int) -> Iterator[StateName | None]:
+    """Yield every atom; None where it is time to pause."""
+    until = perf_counter() + _SLICE_SECONDS
+    for atom in state:
+        yield StateName(_spelled((atom,)), (atom,), seq, state.encoded(atom))
+        if perf_counter() >= until:
+            yield None
+            until = perf_counter() + _SLICE_SECONDS
+
+
+def _pauses(steps: Iterator[None]) -> Iterator[None]:
+    """Go through steps; yield where it is time to pause."""
+    until = perf_counter() + _SLICE_SECONDS
+    for _ in steps:
+        if perf_counter() >= until:
+            yield None
+            until = perf_counter() + _SLICE_SECONDS
+
+
+def _spelled(address: Path) -> str:
+    return format_path(address, root="")[:_LONGEST_NAME]
+
+
+class _Walk:
+    """Goes through values level by level, so that what is nearest to an atom is named before a bound is reached."""
+
+    def __init__(self) -> None:
+        self.found: list[StateName] = []
+        self.left_out = ""
+        self._bytes = 0
+
+    def through(self, names: list[StateName]) -> Iterator[None]:
+        """Name all paths below some names; yields between values."""
+        ahead = deque(names)
+        while ahead:
+            outer = ahead.popleft()
+            if self._bytes + len(outer.form) > _MOST_BYTES:
+                self.left_out = f"paths of large values are left out: {outer.name[:60]} and those like it"
+                continue
+            parts = parts_inside(outer.form)
+            if parts is None:
+                continue
+            self._bytes += len(outer.form)
+            for step, form in parts.items() if isinstance(parts, dict) else enumerate(parts):
+                if len(self.found) >= MOST_PATHS:
+                    self.left_out = f"only the first {MOST_PATHS:,} paths are listed"
+                    return
+                inner = _below(outer, step, form)
+                self.found.append(inner)
+                ahead.append(inner)
+                yield
+        return
+
+
+def _below(outer: StateName, step: Step, form: bytes) -> StateName:
+    address = (*outer.address, step)
+    return StateName(_spelled(address), address, outer.seq, form)
+
+
+class ActionCount(Struct):
+    """How often an action happened, and where last."""
+
+    count: int
+    newest: int
+
+
+class ActionCounts:
+    """Every action of a history, counted by a worker a part at a time; what was counted once stays counted."""
+
+    def __init__(self) -> None:
+        self.by_action: dict[str, ActionCount] = {}
+        self.until = 0
+        self._first = 0
+        self._others = 0
+
+    @property
+    def others(self) -> int:
+        """Entries of actions beyond those that are told apart."""
+        return self._others
+
+    def missing(self, first: int, total: int) -> bool:
+        """Whether entries are still to be counted; forgets all where entries that were counted are gone."""
+        if first != self._first or total < self.until:
+            self.by_action, self.until, self._first, self._others = {}, first, first, 0
+        return self.until < total
+
+    def learn(self, part: CountedActions) -> None:
+        """Take over what was counted of the entries from `until` on."""
+        if part.start != self.until:
+            return
+        for action, counted in part.by_action.items():
+            known = self.by_action.get(action)
+            if known is not None:
+                known.count += counted.count
+                known.newest = counted.newest
+            elif len(self.by_action) < MOST_ACTIONS:
+                self.by_action[action] = ActionCount(counted.count, counted.newest)
+            else:
+                self._others += counted.count
+        self.until = part.stop
+
+    def in_order(self) -> list[tuple[str, ActionCount]]:
+        """Return the actions, the most frequent first."""
+        return sorted(self.by_action.items(), key=lambda item: (-item[1].count, item[0]))
+
+
+MOST_ACTIONS: Final = 20_000
+"""Actions that are told apart."""
+_BATCH: Final = 256
+
+
+class CountedActions(Struct, frozen=True):
+    """The actions of the entries from `start` to `stop - 1`."""
+
+    start: int
+    stop: int
+    by_action: dict[str, ActionCount]
+
+
+def count_actions(history: History, start: int, stop: int) -> Iterator[CountedActions]:
+    """Yield the actions of entries, a few milliseconds' worth at a time."""
+    begun = at = start
+    counted: dict[str, ActionCount] = {}
+    until = perf_counter() + _SLICE_SECONDS
+    while at < stop:
+        try:
+            batch = history[at : min(at + _BATCH, stop)]
+        except EntryNotKept:
+            # A recorder dropped these meanwhile; the next count begins behind them.
+            break
+        for entry in batch:
+            known = counted.get(entry.action)
+            if known is None:
+                counted[entry.action] = ActionCount(1, entry.seq)
+            else:
+                known.count += 1
+                known.newest = entry.seq
+        at = min(at + _BATCH, stop)
+        if perf_counter() >= until:
+            yield CountedActions(begun, at, counted)
+            begun, counted = at, {}
+            until = perf_counter() + _SLICE_SECONDS
+    yield CountedActions(begun, at, counted)

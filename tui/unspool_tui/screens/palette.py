@@ -1,0 +1,362 @@
+"""The palette: one line that finds entries, atoms, paths, actions, bookmarks, sources and commands."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Input
+
+from unspool.errors import UnspoolError
+from unspool.model.keys import Path
+from unspool.query.entry_names import find_place, looks_like_place
+from unspool_tui.actions import ACTIONS
+from unspool_tui.panes.names import StateNames, count_actions, state_names
+from unspool_tui.rendering import format_units
+from unspool_tui.rendering.line import PaneFrame, Row, crop, on_grid, pad, width_of
+from unspool_tui.screens.modal import Modal
+from unspool_tui.view.finder import Closeness, Match, NameIndex
+from unspool_tui.widgets.lines import LinesView
+from unspool_tui.widgets.panel import Framed, Made
+from unspool_tui.worker import QuestionKind, Reply
+
+if TYPE_CHECKING:
+    from unspool_tui.screens.protocols import HistoryScreen
+
+_MOST_ROWS: Final = 200
+"""Rows that are listed; whoever looks for more types another letter."""
+_MOST_OF_ONE: Final = 100
+_HELP: Final = 2
+"""Which part of the names of commands is what they do; before it come labels and ids."""
+_LEAST_OF_HELP: Final = 4
+"""Letters from which what a command does is looked through."""
+_KIND_ROOM: Final = 9
+_LABEL_ROOM: Final = 18
+_VALUE: Final = 60
+_BY_ACTION: Final = ":/"
+"""What stands before words of an action in the names of entries."""
+
+
+class TargetKind(StrEnum):
+    """What there is to find."""
+
+    ENTRY = "entry"
+    COMMAND = "command"
+    ATOM = "atom"
+    PATH = "path"
+    BOOKMARK = "bookmark"
+    SOURCE = "source"
+    ACTION = "action"
+
+
+class PaletteTarget(Struct, frozen=True):
+    """Something that the palette leads to.
+
+    Attributes:
+        kind: what it is.
+        name: how it is called; of an entry, as it was typed; of a command, its id.
+        seq: the entry to go to, or the number of a source; None where there is nowhere to go.
+        address: the value to select.
+        row: its place among the names of the state; -1 where it is none of them.
+    """
+
+    kind: TargetKind
+    name: str
+    seq: int | None = None
+    address: Path = ()
+    row: int = -1
+
+
+_PRIORITY: Final = list(TargetKind)
+"""Of two names that fit alike, the one whose kind comes first stands above."""
+
+
+class CommandPalette(Modal[PaletteTarget]):
+    """Returns what was chosen.
+
+    Names are looked up by the worker while somebody types; an Enter that comes before they are known waits for them, unless it
+    names an entry or a command.
+    """
+
+    AUTO_FOCUS = "Input"
+
+    def __init__(self, main: HistoryScreen) -> None:
+        super().__init__()
+        self._main = main
+        self._typed = ""
+        self._cursor = 0
+        self._moved = False
+        self._entered = False
+        self._names: StateNames | None = None
+        self._known = self._counted = False
+        self._refused = ""
+        self._small = _small_targets(main)
+        self._commands = NameIndex(
+            [action.label for action in ACTIONS]
+            + [action.id for action in ACTIONS]
+            + [action.help for action in ACTIONS]
+        )
+        self._small_index = NameIndex(target.name for target in self._small)
+        self._actions: list[PaletteTarget] = []
+        self._action_index = NameIndex(())
+        self._found: list[PaletteTarget] = []
+        self._look("")
+
+    def compose(self) -> ComposeResult:
+        """Lay out the line and the list."""
+        with Vertical(id="palette"):
+            with Horizontal(id="palette-row"):
+                yield LinesView(id="sign")
+                yield self.line(
+                    placeholder="an atom, a path, an action, a command, 838, 12:04:32, 50%", id="palette-line"
+                )
+            yield Framed(id="palette-list")
+
+    def on_mount(self) -> None:
+        """Have the names looked up."""
+        main, history, view = self._main, self._main.scene.history, self._main.view
+        if view.total:
+            main.ask(QuestionKind.PATHS, lambda: state_names(history, view.head, view.tip), self._take_names)
+            self._count_actions()
+        else:
+            self._known = self._counted = True
+        super().on_mount()
+
+    def _take_names(self, reply: Reply) -> None:
+        if reply.error is None and reply.value is not None:
+            self._names = reply.value
+        self._known = reply.done
+        self._look_again()
+        self._enter_now()
+
+    def _enter_now(self) -> None:
+        """Do the Enter that came before everything was known that it may have meant."""
+        if self._entered and not self.over and self._knows_enough():
+            self._choose(self._cursor)
+
+    def _knows_enough(self) -> bool:
+        return self._counted if self._typed.strip().startswith(_BY_ACTION) else self._known
+
+    def _count_actions(self) -> None:
+        main, counts = self._main, self._main.scene.actions
+        history, first, total = main.scene.history, main.view.first, main.view.total
+
+        def take(reply: Reply) -> None:
+            if reply.value is not None:
+                counts.learn(reply.value)
+            if reply.done:
+                self._counted = True
+                self._list_actions()
+                self._look_again()
+                self._enter_now()
+
+        self._counted = not counts.missing(first, total)
+        if not self._counted:
+            start = counts.until
+            main.ask(QuestionKind.ACTIONS, lambda: count_actions(history, start, total), take)
+        self._list_actions()
+
+    def _list_actions(self) -> None:
+        in_order = self._main.scene.actions.in_order()
+        self._actions = [
+            PaletteTarget(TargetKind.ACTION, action, counted.newest) for action, counted in in_order if action
+        ]
+        self._action_index = NameIndex(target.name for target in self._actions)
+
+    def paint(self) -> None:
+        """Show what fits."""
+        self.query_one("#sign", LinesView).show_rows([Row(((" : ", "key"),), ground="bar")])
+        count = len(self._found)
+        many = f"{count}" if count < _MOST_ROWS else f"the first {count}"
+        title = "Find" if self._typed.strip() else "Commands"
+        frame = PaneFrame(0, title, left=self._footing(), right=((many, "dim"),), focused=True)
+        self.query_one(Framed).show(Made(count, self._row), frame, self._cursor if count else None)
+
+    def _footing(self) -> tuple[tuple[str, str], ...]:
+        if self._refused:
+            return ((on_grid(self._refused[:200]), "warning"),)
+        if not self._known:
+            return (("names are still being read", "dim"),)
+        left_out = "" if self._names is None else self._names.left_out
+        return ((on_grid(left_out), "dim"),) if left_out else ()
+
+    def _row(self, index: int, width: int) -> Row:
+        target = self._found[index]
+        if target.kind is TargetKind.COMMAND:
+            return self._command_row(target)
+        left = (
+            (f" {pad(target.kind, _KIND_ROOM)}", "key" if target.kind is TargetKind.ENTRY else "faint"),
+            (on_grid(crop(target.name, max(_LABEL_ROOM, width * 2 // 3))), "strong"),
+            (f"  {on_grid(self._value(target))}", "dim"),
+        )
+        told = self._told(target)
+        return Row(left, ((f"{told} ", "faint"),) if told else ())
+
+    def _command_row(self, target: PaletteTarget) -> Row:
+        action = next(action for action in ACTIONS if action.id == target.name)
+        why = action.refusal(self._main.view)
+        return Row(
+            (
+                (f" {pad(self._main.keymap.shown(action.id), _KIND_ROOM)}", "key"),
+                (pad(action.label, max(_LABEL_ROOM, width_of(action.label))), "faint" if why else "strong"),
+                (f" {why or action.help}", "warning" if why else "dim"),
+            )
+        )
+
+    def _value(self, target: PaletteTarget) -> str:
+        if target.kind in (TargetKind.ATOM, TargetKind.PATH) and self._names is not None:
+            return self._names.names[target.row].value(_VALUE)
+        if target.kind in (TargetKind.ENTRY, TargetKind.BOOKMARK) and target.seq is not None:
+            return self._main.scene.book.action(target.seq)[:_VALUE]
+        return ""
+
+    def _told(self, target: PaletteTarget) -> str:
+        main, seq = self._main, target.seq
+        if seq is None or target.kind is TargetKind.SOURCE:
+            return ""
+        if target.kind is TargetKind.ACTION:
+            return f"{main.scene.actions.by_action[target.name].count:,} times, last #{seq:,}"
+        if target.kind in (TargetKind.ATOM, TargetKind.PATH):
+            return f"only at #{seq:,}" if seq != main.view.head else ""
+        return f"#{seq:,}  {format_units.clock(main.scene.ledger.columns.timestamp_ns[seq], main.scene.look.zone)}"
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        self._look(event.value)
+        self.paint()
+
+    def _look(self, text: str) -> None:
+        """Find what fits what is typed; also when Enter comes before the change was told."""
+        if text.strip() != self._typed.strip():
+            self._cursor, self._moved, self._entered = 0, False, False
+        self._typed = text
+        query = text.strip()
+        self._refused = ""
+        if not query:
+            self._found = [PaletteTarget(TargetKind.COMMAND, action.id) for action in ACTIONS]
+            return
+        place = self._place(query)
+        if query.startswith(_BY_ACTION):
+            words = query.removeprefix(_BY_ACTION).strip()
+            ranked = [(match, self._actions[match.row]) for match in self._action_index.find(words, _MOST_OF_ONE)]
+        else:
+            ranked = self._ranked(query)
+        self._found = ([place] if place is not None else []) + [target for _, target in ranked[:_MOST_ROWS]]
+
+    def _look_again(self) -> None:
+        """Find anew, now that more is known; the cursor stays on what it was moved to."""
+        at = self._found[self._cursor] if self._moved and self._cursor < len(self._found) else None
+        self._look(self._typed)
+        self._cursor = self._found.index(at) if at in self._found else min(self._cursor, max(0, len(self._found) - 1))
+        if self.up and not self.over:
+            self.paint()
+
+    def _place(self, query: str) -> PaletteTarget | None:
+        """Return the entry that is named; None where none is, and then why is said."""
+        if not looks_like_place(query):
+            return None
+        main = self._main
+        try:
+            seq = place_named(main, query)
+        except UnspoolError as error:
+            self._refused = str(error)
+            return None
+        return PaletteTarget(TargetKind.ENTRY, query, seq)
+
+    def _ranked(self, query: str) -> list[tuple[Match, PaletteTarget]]:
+        found = [(match, self._small[match.row]) for match in self._small_index.find(query, _MOST_OF_ONE)]
+        found += [(match, self._actions[match.row]) for match in self._action_index.find(query, _MOST_OF_ONE)]
+        found += self._fitting_commands(query)
+        if self._names is not None:
+            for match in self._names.index.find(query, _MOST_OF_ONE):
+                name = self._names.names[match.row]
+                kind = TargetKind.ATOM if len(name.address) == 1 else TargetKind.PATH
+                found.append((match, PaletteTarget(kind, name.name, name.seq, name.address, match.row)))
+        return sorted(found, key=lambda one: (one[0].closeness, _PRIORITY.index(one[1].kind), *one[0][1:]))
+
+    def _fitting_commands(self, query: str) -> list[tuple[Match, PaletteTarget]]:
+        best: dict[int, Match] = {}
+        for match in self._commands.find(query, len(self._commands)):
+            part, row = divmod(match.row, len(ACTIONS))
+            if (part and match.closeness is Closeness.LETTERS) or (part == _HELP and len(query) < _LEAST_OF_HELP):
+                # A few letters are somewhere in every sentence.
+                continue
+            if row not in best:
+                best[row] = Match(Closeness.WORDS, match.length, row) if part == _HELP else match._replace(row=row)
+        return [(match, PaletteTarget(TargetKind.COMMAND, ACTIONS[row].id)) for row, match in best.items()]
+
+    def enter(self, text: str) -> None:
+        """Choose what is under the cursor, as soon as all names are known that may stand there."""
+        typed = text.strip()
+        if typed != self._typed.strip():
+            self._look(typed)
+        at = self._found[self._cursor] if self._cursor < len(self._found) else None
+        named = at is not None and (
+            at.kind is TargetKind.ENTRY
+            or (at.kind is TargetKind.COMMAND and typed.lower() in _COMMAND_NAMES)
+            or not typed
+            or self._moved
+        )
+        if named or self._knows_enough():
+            self._choose(self._cursor)
+        else:
+            self._entered = True
+
+    def _choose(self, row: int) -> None:
+        if row < len(self._found):
+            self.dismiss(self._found[row])
+        else:
+            self.dismiss(PaletteTarget(TargetKind.ENTRY, self._typed.strip()))
+
+    def press(self, key: str, character: str | None) -> bool:
+        """Move through the list."""
+        steps = {"down": 1, "up": -1, "pagedown": 10, "pageup": -10, "tab": 1, "shift+tab": -1}
+        if key not in steps:
+            return False
+        self._moved = True
+        self._cursor = max(0, min(self._cursor + steps[key], len(self._found) - 1))
+        self.paint()
+        return True
+
+    @on(Framed.Clicked)
+    def _clicked(self, message: Framed.Clicked) -> None:
+        if message.row >= 0:
+            self._choose(message.row)
+
+    @on(Framed.Wheeled)
+    def _wheeled(self, message: Framed.Wheeled) -> None:
+        self.press("down" if message.by > 0 else "up", None)
+
+
+_COMMAND_NAMES: Final = frozenset(name.lower() for action in ACTIONS for name in (action.label, action.id))
+
+
+def _small_targets(main: HistoryScreen) -> list[PaletteTarget]:
+    """Return what is few: bookmarks by their entry, and the other sources."""
+    targets = [PaletteTarget(TargetKind.BOOKMARK, f"bookmark #{seq}", seq) for seq in main.view.bookmarks]
+    if main.view.tabs > 1:
+        labels = main.unspool_app.tabs.labels()
+        targets += [PaletteTarget(TargetKind.SOURCE, label.name, number) for number, label in enumerate(labels)]
+    return targets
+
+
+def place_named(main: HistoryScreen, text: str) -> int:
+    """Return the entry that a text names: number, offset, share, time or bookmark.
+
+    Raises:
+        UnspoolError: it names none; the message says what would.
+    """
+    view, scene = main.view, main.scene
+    return find_place(
+        text,
+        head=view.head,
+        times=scene.ledger.columns.timestamp_ns,
+        total=view.total,
+        zone=scene.look.zone,
+        first=view.first,
+        bookmarks=view.bookmarks,
+    )
