@@ -57,6 +57,24 @@ async def test_the_wheel_over_the_timeline_steps(shop_file: Path) -> None:
         assert driver.view.head == 51
 
 
+async def test_the_mouse_follows_where_it_comes_to_the_end(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), follow=True)) as driver:
+        main = driver.app.main
+        panel, timeline = main.panels[Pane.HISTORY], main.timeline
+        await _send(driver, _mouse(events.MouseScrollUp, 10, 10))
+        assert not driver.view.follow
+        await _send(driver, _mouse(events.MouseScrollDown, 10, 10))
+        assert driver.view.follow
+        await driver.click(panel, 5, 4)
+        assert not driver.view.follow
+        await driver.click(timeline, timeline.columns - 1, 0)
+        assert (driver.view.head, driver.view.follow) == (199, True)
+        await _send(driver, _mouse(events.MouseScrollUp, 40, 1))
+        assert not driver.view.follow
+        await _send(driver, _mouse(events.MouseScrollDown, 40, 1))
+        assert driver.view.follow
+
+
 async def test_clicks_select_rows_and_focus_panes_and_a_second_click_opens(shop_file: Path) -> None:
     async with drive(make_app(open_file(shop_file), at=100)) as driver:
         main = driver.app.main

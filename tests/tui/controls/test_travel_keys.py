@@ -89,9 +89,10 @@ async def test_following_stops_with_the_first_step_up_and_counts_what_arrives(sh
         await driver.press("k")
         assert not driver.view.follow
         assert "PAUSED" in driver.line(0)
-        await driver.press("f")
-        assert driver.view.head == 199
-        assert "LIVE follow" in driver.line(0)
+        for keys in (["f"], ["j"], ["."], ["G"], ["}"], ["k", "ctrl+d"]):
+            await driver.press("k", *keys)
+            assert driver.view.head == 199, keys
+            assert "LIVE follow" in driver.line(0), keys
 
 
 @action("play", "play.faster", "play.slower")

@@ -39,12 +39,32 @@ def test_one_step_from_an_entry_that_the_filter_hides_goes_to_the_neighbour() ->
     assert moves.step(view, rows, -1).head == 20
 
 
-def test_leaving_the_tip_pauses_and_coming_back_does_not_resume() -> None:
+def test_leaving_the_tip_pauses_and_what_is_found_there_stays_in_front() -> None:
     view = View(total=10, head=9, follow=True)
     back = moves.move_to(view, 4)
     assert not back.follow
     assert moves.grown(back, 25).missed == 15
     assert not moves.move_to(back, 9).follow
+    assert not moves.jump_to(back, 9).follow
+
+
+@given(total=st.integers(1, 60), head=st.integers(0, 59), by=st.integers(1, 80))
+def test_moving_on_to_the_end_follows_and_nothing_short_of_it_does(total: int, head: int, by: int) -> None:
+    view, rows = View(total=total, head=min(head, total - 1), follow=False), Rows(total)
+    playing = replace(view, playing=True)
+    while playing.playing:
+        playing = moves.played(playing, rows)
+    for moved in (moves.step(view, rows, by), moves.edge(view, rows, last=True), playing):
+        assert moved.follow is (moved.head == total - 1)
+        assert moved.missed == 0 or not moved.follow
+    assert not moves.step(view, rows, -by).follow
+    assert moves.grown(moves.edge(view, rows, last=True), total + 5).head == total + 4
+
+
+def test_the_end_of_a_filtered_list_is_not_the_newest_entry() -> None:
+    view, rows = View(total=100, head=10, follow=False), Rows(100, array("q", [10, 20, 30]))
+    assert not moves.edge(view, rows, last=True).follow
+    assert not moves.step(view, rows, 5).follow
 
 
 def test_jumps_return_the_way_they_came() -> None:

@@ -133,7 +133,7 @@ def go_to(main: HistoryScreen, text: str) -> None:
         main.flash(str(error), "warning")
         return
     move = moves.move_to if text.strip()[:1] in ("+", "-") else moves.jump_to
-    main.apply(move(main.view, seq))
+    main.apply(moves.follow_at_end(move(main.view, seq)))
 
 
 def show_help(main: HistoryScreen) -> None:

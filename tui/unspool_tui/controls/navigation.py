@@ -340,7 +340,7 @@ def at(main: HistoryScreen, view: View, pane: Pane, place: int) -> View:
     place = max(0, min(place, last))
     match pane:
         case Pane.HISTORY:
-            return moves.move_to(view, main.rows[place])
+            return moves.follow_at_end(moves.move_to(view, main.rows[place]))
         case Pane.CHANGES:
             address = address_of(main.scene.changes.items, place)
             return replace(view, change_row=place, selected=address or view.selected)

@@ -321,6 +321,9 @@ class MainScreen(Screen[None]):
             # Looking back pauses, or the next entry would pull the list away.
             view = moves.toggle_follow(view)
         last = max(0, panel.count - panel.page)
+        if panel.pane is Pane.HISTORY and by > 0 and panel.top + by * WHEEL_ROWS >= last:
+            # A head that was left where following stopped goes on from there; any other is somebody's place.
+            view = moves.follow_at_end(replace(view, head=view.tip) if view.head == view.paused_total - 1 else view)
         self.scroll_memory.scroll(panel.pane, view, min(last, panel.top + by * WHEEL_ROWS))
         self.view = view
         self.repaint()
@@ -328,7 +331,7 @@ class MainScreen(Screen[None]):
     @on(TimelineView.Scrubbed)
     def _scrubbed(self, message: TimelineView.Scrubbed) -> None:
         move = moves.jump_to if message.jump else moves.move_to
-        self.apply(move(self.view, message.seq))
+        self.apply(moves.follow_at_end(move(self.view, message.seq)))
 
     @on(TimelineView.Turned)
     def _turned(self, message: TimelineView.Turned) -> None:

@@ -20,7 +20,10 @@ def clamp(view: View, seq: int) -> int:
 
 
 def move_to(view: View, seq: int) -> View:
-    """Put the head on an entry; any move off the tip pauses following, and the tip does not resume it."""
+    """Put the head on an entry; any move off the tip pauses following.
+
+    What was found stays in front, so this does not follow from the tip on; see `follow_at_end`.
+    """
     head = clamp(view, seq)
     if head == view.head:
         return view
@@ -33,6 +36,13 @@ def move_to(view: View, seq: int) -> View:
     )
 
 
+def follow_at_end(view: View) -> View:
+    """Go on with the entries that arrive, where somebody who moves through time has come to the newest of all."""
+    if view.follow or not view.total or view.head != view.tip:
+        return view
+    return replace(view, follow=True, playing=False)
+
+
 def jump_to(view: View, seq: int) -> View:
     """Put the head on a far entry and remember where it was."""
     head = clamp(view, seq)
@@ -43,7 +53,7 @@ def jump_to(view: View, seq: int) -> View:
 
 
 def step(view: View, rows: Rows, count: int) -> View:
-    """Move by `count` entries of the (filtered) list."""
+    """Move by `count` entries of the (filtered) list; forward to the newest of all, or against the end, follows."""
     if not len(rows):
         return view
     position = rows.position(view.head)
@@ -51,7 +61,8 @@ def step(view: View, rows: Rows, count: int) -> View:
     on_list = position < len(rows) and rows[position] == view.head
     if not on_list and count > 0:
         position -= 1
-    return move_to(view, rows[max(0, min(position + count, len(rows) - 1))])
+    moved = move_to(view, rows[max(0, min(position + count, len(rows) - 1))])
+    return follow_at_end(moved) if count > 0 else moved
 
 
 def edge(view: View, rows: Rows, *, last: bool) -> View:
@@ -59,9 +70,7 @@ def edge(view: View, rows: Rows, *, last: bool) -> View:
     if not len(rows):
         return view
     moved = jump_to(view, rows[len(rows) - 1 if last else 0])
-    if last and moved.head == moved.tip and not moved.follow:
-        return replace(moved, follow=True, playing=False)
-    return moved
+    return follow_at_end(moved) if last else moved
 
 
 def jump_back(view: View) -> View:
@@ -286,10 +295,10 @@ def change_speed(view: View, by: int) -> View:
 
 
 def played(view: View, rows: Rows) -> View:
-    """Advance one entry while playing; the end stops it."""
+    """Advance one entry while playing; the end stops it, and the newest of all goes on with those that arrive."""
     position = rows.position(view.head + 1)
     if position >= len(rows):
-        return replace(view, playing=False)
+        return follow_at_end(replace(view, playing=False))
     return move_to(view, rows[position])
 
 
