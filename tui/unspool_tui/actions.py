@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from unspool.query import SEARCHED
-from unspool_tui.view.model import SPEEDS, Against, Pane, View
+from unspool_tui.view.model import SPEEDS, Against, InspectMode, Pane, View
 
 Reason = Callable[[View], str]
 """Says why an action does not apply now; empty when it does."""
@@ -63,6 +63,12 @@ def _some_entries(view: View) -> str:
 
 def _a_selection(view: View) -> str:
     return "" if view.selected else "select a value first"
+
+
+def _wraps(view: View) -> str:
+    if view.focus is Pane.INSPECT and view.mode is InspectMode.TREE:
+        return "the tree shows a value a line; v shows JSON and raw text, which wrap"
+    return ""
 
 
 def _a_base(view: View) -> str:
@@ -194,8 +200,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("move.page_down", ("ctrl+d", "pagedown"), "half page down", "Move half a page down.", MOVE),
     Action("move.top", ("g", "home"), "top", "Move to the first row of the focused pane.", MOVE),
     Action("move.bottom", ("G", "end"), "bottom", "Move to the last row of the focused pane.", MOVE),
-    Action("fold", ("h", "left"), "fold", "Fold the row, or move to what is around it.", MOVE),
-    Action("unfold", ("l", "right"), "unfold", "Unfold the row, or move into it.", MOVE),
+    Action(
+        "fold", ("h", "left"), "fold", "Fold the row, or move to what is around it; JSON and raw text scroll.", MOVE
+    ),
+    Action("unfold", ("l", "right"), "unfold", "Unfold the row, or move into it; JSON and raw text scroll.", MOVE),
     Action(
         "open",
         ("enter",),
@@ -215,7 +223,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("inspect.mode", ("v",), "tree, JSON, raw", "Show the state as a tree, as JSON or raw.", LOOK),
     Action("changes.unchanged", ("u",), "unchanged", "List the atoms that did not change, or hide them.", LOOK),
     Action("changes.words", ("e",), "in words", "Explain the changes in sentences.", LOOK),
-    Action("wrap", ("w",), "wrap", "Give long values in Changes as many lines as they need.", LOOK),
+    Action(
+        "wrap",
+        ("w",),
+        "wrap",
+        "Give long lines as many lines as they need: JSON and raw text in Inspect, else values in Changes.",
+        LOOK,
+        _wraps,
+    ),
     Action("history.gaps", ("T",), "gaps", "Show the time since the entry before instead of the clock.", LOOK),
     Action("base.mark", ("m",), "base", "Mark the head as base and compare against it.", COMPARE, _some_entries),
     Action("base.clear", ("M",), "clear base", "Forget the base.", COMPARE, _a_base),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shop_files import record
 from textual import events
 from tui_driver import Driver, drive, make_app, open_file
 
@@ -11,8 +12,8 @@ from unspool_tui.view.model import Pane
 from unspool_tui.widgets.timeline import margin
 
 
-def _mouse(kind: type[events.MouseEvent], x: int, y: int) -> events.MouseEvent:
-    return kind(None, x, y, 0, 0, 1, False, False, False, screen_x=x, screen_y=y)
+def _mouse(kind: type[events.MouseEvent], x: int, y: int, *, shift: bool = False) -> events.MouseEvent:
+    return kind(None, x, y, 0, 0, 1, shift, False, False, screen_x=x, screen_y=y)
 
 
 async def _send(driver: Driver, *happened: events.MouseEvent) -> None:
@@ -97,3 +98,16 @@ async def test_the_wheel_scrolls_a_panel_without_moving_the_head(shop_file: Path
         assert driver.view.head == 100
         await driver.press(".")
         assert ">101" in driver.panel(Pane.HISTORY)
+
+
+async def test_the_wheel_scrolls_text_to_the_side_with_shift(tmp_path: Path) -> None:
+    file = record(tmp_path / "long.unspool", [({"text": "x" * 400 + "end"}, "")])
+    async with drive(make_app(open_file(file), at=0)) as driver:
+        await driver.press("3", "v")
+        x, y = map(int, driver.app.main.panels[Pane.INSPECT].region.center)
+        for event in (_mouse(events.MouseScrollDown, x, y, shift=True), _mouse(events.MouseScrollRight, x, y)):
+            before = driver.view.sideways
+            await _send(driver, event)
+            assert driver.view.sideways > before
+        await _send(driver, _mouse(events.MouseScrollLeft, x, y), _mouse(events.MouseScrollUp, x, y, shift=True))
+        assert driver.view.sideways == 0

@@ -177,3 +177,36 @@ async def test_long_texts_wrap_line_by_line_on_demand(tmp_path: Path) -> None:
         assert "- line 10 of the long text" in shown
         assert "+ a new line" in shown
         assert "line 2 of the long text" not in shown
+
+
+async def test_long_lines_of_json_and_raw_scroll_to_the_side_and_wrap_where_they_have_the_focus(
+    tmp_path: Path,
+) -> None:
+    words = " ".join(f"word{number}" for number in range(40))
+    file = record(
+        tmp_path / "long.unspool", [({"text": words, "wide": "日本語" * 60}, ""), ({"text": "", "wide": ""}, "")]
+    )
+    async with drive(make_app(open_file(file), at=0)) as driver:
+        await driver.press("3", "v")
+        assert "word0 " in driver.panel(Pane.INSPECT)
+        assert "word39" not in driver.panel(Pane.INSPECT)
+        for _ in range(20):
+            await driver.press("l")
+        assert "word39" in driver.panel(Pane.INSPECT)
+        assert "word0 " not in driver.panel(Pane.INSPECT)
+        furthest = driver.view.sideways
+        await driver.press("right")
+        assert driver.view.sideways == furthest
+        await driver.press(".")
+        assert ' 1 ""' in driver.panel(Pane.INSPECT), "the lines are shorter here"
+        await driver.press(",", *["h"] * 20)
+        assert driver.view.sideways == 0
+        await driver.press("w")
+        assert (driver.view.wrap, driver.view.wrap_text) == (False, True)
+        shown = driver.panel(Pane.INSPECT)
+        assert "word0 " in shown
+        assert "word39" in shown
+        await driver.press("v", "w", "v", "w")
+        assert "wrap: the tree shows a value a line" in driver.line(-1)
+        await driver.press("2", "w")
+        assert (driver.view.wrap, driver.view.wrap_text) == (True, False)

@@ -202,7 +202,7 @@ def to_edge(main: HistoryScreen, *, last: bool) -> None:
 
 
 def fold(main: HistoryScreen) -> None:
-    """Fold the row; what is folded already moves to what is around it."""
+    """Fold the row; what is folded already moves to what is around it, and text scrolls."""
     view, pane = main.view, main.view.focus
     if pane is Pane.CHANGES:
         item = _item(main)
@@ -211,15 +211,15 @@ def fold(main: HistoryScreen) -> None:
     elif pane is Pane.INSPECT:
         node = main.scene.inspect.node(row(main, pane))
         if node is None:
-            return
-        if node.unfolded and container_of(node.value) is not None:
+            sideways(main, -1)
+        elif node.unfolded and container_of(node.value) is not None:
             main.apply(moves.set_unfolded(view, node.address, open_=False))
         elif len(node.address) > 1:
             main.apply(replace(view, selected=node.address[:-1]))
 
 
 def unfold(main: HistoryScreen) -> None:
-    """Unfold the row; what is unfolded already moves into it."""
+    """Unfold the row; what is unfolded already moves into it, and text scrolls."""
     view, pane = main.view, main.view.focus
     if pane is Pane.HISTORY:
         focus(main, Pane.CHANGES)
@@ -231,12 +231,17 @@ def unfold(main: HistoryScreen) -> None:
             by_rows(main, 1)
     elif pane is Pane.INSPECT:
         node = main.scene.inspect.node(row(main, pane))
-        if node is None or container_of(node.value) is None:
-            return
-        if node.unfolded:
+        if node is None:
+            sideways(main, 1)
+        elif container_of(node.value) is not None and node.unfolded:
             by_rows(main, 1)
-        else:
+        elif container_of(node.value) is not None:
             main.apply(moves.set_unfolded(view, node.address, open_=True))
+
+
+def sideways(main: HistoryScreen, direction: int) -> None:
+    """Scroll the lines of Inspect to the left (`+1`) or right (`-1`), where it shows text."""
+    main.apply(main.scene.inspect.scrolled(main.view, direction))
 
 
 def toggle(main: HistoryScreen) -> None:

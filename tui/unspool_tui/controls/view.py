@@ -43,8 +43,8 @@ def words(main: HistoryScreen) -> None:
 
 
 def wrap(main: HistoryScreen) -> None:
-    """Give long values as many lines as they need, or one."""
-    main.apply(replace(main.view, wrap=not main.view.wrap))
+    """Give long values of the focused pane as many lines as they need, or one."""
+    main.apply(moves.toggle_wrap(main.view))
 
 
 def gaps(main: HistoryScreen) -> None:

@@ -18,7 +18,7 @@ from unspool_tui.panes.detail import NOTHING, Detail
 from unspool_tui.panes.history import EntryBook
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Glyphs, PaneFrame, Row, Spans, on_grid
-from unspool_tui.rendering.values import UNKNOWN, Origin, TextLines, inspect_row, json_lines, raw_lines, story
+from unspool_tui.rendering.values import GUTTER, UNKNOWN, Origin, TextLines, inspect_row, json_lines, raw_lines, story
 from unspool_tui.view.model import InspectMode, Pane, View
 from unspool_tui.view.outline import Outline, OutlineNode, value_at
 
@@ -188,11 +188,13 @@ class InspectPane:
         self._outline: Outline | None = None
         self._unfolded: frozenset[Path] = frozenset()
         self._text: TextLines | None = None
+        self._longest = self._width = 0
         self._made: dict[tuple[object, ...], tuple[Value, Row]] = {}
         self.story = NO_STORY
 
-    def update(self, view: View, detail: Detail) -> None:
-        """Lay out what the view wants to see of a state."""
+    def update(self, view: View, detail: Detail, width: int) -> None:
+        """Lay out what the view wants to see of a state in lines of a width."""
+        self._width = width
         if detail.problem:
             self._detail, self._outline, self._text = detail, None, None
             return
@@ -203,12 +205,14 @@ class InspectPane:
                 self._unfolded = view.unfolded
                 self._text = None
         else:
-            key = (view.mode, view.selected)
+            key = (view.mode, view.selected, view.wrap_text and width)
             if detail is not self._detail or key != self._key or self._text is None:
                 state = detail.state
                 value = value_at(state, view.selected) if view.selected else {name: state[name] for name in state}
                 make = json_lines if view.mode is InspectMode.JSON else raw_lines
-                self._text = make(value)
+                text = make(value)
+                self._text = text.wrapped(width - GUTTER - 1) if view.wrap_text else text
+                self._longest = self._text.longest
                 self._outline = None
         self._detail, self._key = detail, key
 
@@ -243,9 +247,20 @@ class InspectPane:
         if self._outline is not None:
             return self._value_row(self._outline.node(index), view, width)
         if self._text is not None:
-            return self._text.row(index, width)
+            return self._text.row(index, width, self._shift(view))
         rows = problem_rows(self._detail.problem, width, self._glyphs)
         return rows[index] if index < len(rows) else BLANK
+
+    def _shift(self, view: View) -> int:
+        """Return how far lines are scrolled to the left: at most to the end of the longest, also where it is in wide characters."""
+        if self._text is None or view.wrap_text:
+            return 0
+        return max(0, min(view.sideways, self._longest - self._width // 3))
+
+    def scrolled(self, view: View, direction: int) -> View:
+        """Return the view with lines of text scrolled by a part of the width to the left (`+1`) or right (`-1`)."""
+        moved = max(0, self._shift(view) + direction * (self._width // 4))
+        return replace(view, sideways=self._shift(replace(view, sideways=moved)))
 
     def shown(self) -> int:
         """Return how many rows there are to show: those of the state, or of what is wrong with it."""
@@ -309,7 +324,7 @@ class InspectPane:
 
     def frame(self, view: View, *, stale: bool) -> PaneFrame:
         """Return the frame: which entry, which mode, who last set the selected value."""
-        detail = self._detail
+        detail, shift = self._detail, self._shift(view)
         modes: list[tuple[str, str]] = []
         for mode in InspectMode:
             modes.append(
@@ -320,6 +335,7 @@ class InspectPane:
             (f"{what} " if what else "", "text"),
             (f"@ #{detail.request.head} " if detail.request.head >= 0 else "", "dim"),
             *modes,
+            (f" from character {shift + 1:,}" if shift else "", "faint"),
             (f" {self._glyphs.ellipsis}" if stale else "", "warning"),
         )
         address, head, origin = self.story

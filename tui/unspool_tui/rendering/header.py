@@ -8,11 +8,11 @@ from typing import Final
 from msgspec import Struct
 
 from unspool_tui.rendering import format_units
-from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, crop, on_grid, width_of
+from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, crop, on_grid, spans_width, width_of
 from unspool_tui.view.model import SPEEDS, Against, View
 
-_ROOM_FOR_WORDS = 104
-"""Width from which costs are named, not only numbered."""
+_ROOM_FOR_ENTRY: Final = 72
+"""Width from which the position says what is counted."""
 
 
 class Cost(Struct, frozen=True):
@@ -58,19 +58,24 @@ def header(view: View, source: str, cost: Cost | None, width: int, glyphs: Glyph
         glyphs: characters to draw with.
         marks: what else there is to tell.
     """
-    right = _cost(cost, width) if cost is not None else (("reading ", "faint"),)
     name = crop(on_grid(short_name(source)), max(8, width // 4), glyphs.ellipsis)
     position = f"{view.head:,}/{view.tip:,}" if view.total else "empty"
+    said = "entry " if view.total and width >= _ROOM_FOR_ENTRY else ""
     left: Spans = (
         (" unspool ", "chip.brand"),
         (f" {name} ", "strong"),
         *((("! ", "warning"),) if marks.wrong else ()),
         *(((f"{glyphs.cross} {marks.health} ", "error"),) if marks.health else ()),
-        (f" {position}", "accent"),
+        (f" {said}", "dim"),
+        (position, "accent"),
         (f"{glyphs.ellipsis} " if marks.late else "  ", "warning"),
         *(((f" READING {marks.reading} ", "chip.filter"), (" ", "text")) if marks.reading else ()),
         *_modes(view, glyphs, marks.pulse),
     )
+    room = width - spans_width(left) - 1
+    costs = _costs(cost) if cost is not None else ((("reading ", "faint"),),)
+    # Where, and whether it follows, is what nobody can do without; of the costs as much as there is room for.
+    right = next((spans for spans in costs if spans_width(spans) <= room), ())
     return Row(left, right, ground="bar")
 
 
@@ -121,22 +126,25 @@ def _program(view: View) -> list[Span]:
     return chips
 
 
-def _cost(cost: Cost, width: int) -> Spans:
+def _costs(cost: Cost) -> tuple[Spans, ...]:
+    """Return what the history costs at several lengths, the longest first."""
     stored, times = format_units.size(cost.stored), format_units.ratio(cost.as_full, cost.stored)
-    if width < _ROOM_FOR_WORDS:
-        return (
-            (f"{stored}  ", "dim"),
-            (f"{times}  ", "good"),
-            (f"chain {cost.depth} ", "dim"),
-        )
+    chain: Span = (f"chain {cost.depth} ", "dim")
+    if not cost.stored:
+        return ((chain,),)
     return (
-        ("stored ", "faint"),
-        (f"{stored}   ", "text"),
-        ("as full ", "faint"),
-        (f"{format_units.size(cost.as_full)}   ", "text"),
-        (f"{times}   ", "good"),
-        ("chain ", "faint"),
-        (f"{cost.depth} ", "text"),
+        (
+            (stored, "text"),
+            (" stored   ", "faint"),
+            (times, "good"),
+            (" smaller than whole states   ", "faint"),
+            (str(cost.depth), "text"),
+            (f" {'delta' if cost.depth == 1 else 'deltas'} from a full one ", "faint"),
+        ),
+        ((f"{stored} stored  ", "dim"), (f"{times} smaller  ", "good"), chain),
+        ((f"{stored}  ", "dim"), (f"{times}  ", "good"), chain),
+        ((f"{times}  ", "good"), chain),
+        (chain,),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -297,8 +297,26 @@ def plain_value(value: object) -> Spans:
 MOST_LINES: Final = 20_000
 _MOST_CHARACTERS: Final = 4_000_000
 _LINE: Final = 100
-"""Characters a raw line holds before it continues on the next."""
+"""Cells of a raw line before it continues on the next, where it is not wrapped to the pane."""
+_MOST_WRAPPED: Final = 1_000_000
+"""Characters that are looked at to wrap lines."""
 _HEX_ROW: Final = 16
+GUTTER: Final = 5
+"""Cells of the line number in front of each line."""
+
+
+class Piece(NamedTuple):
+    """A part of a line that is shown as a line of its own.
+
+    Attributes:
+        line: number of the line.
+        start: its first character there.
+        stop: one past its last.
+    """
+
+    line: int
+    start: int
+    stop: int
 
 
 class TextLines(Struct, frozen=True):
@@ -308,22 +326,70 @@ class TextLines(Struct, frozen=True):
         lines: the lines, not yet made inert.
         json: colour them as JSON.
         left_out: what is not shown; empty when all is.
+        pieces: where long lines go on below, of lines that are inert already; empty where each is one line.
     """
 
     lines: tuple[str, ...]
     json: bool = False
     left_out: str = ""
+    pieces: tuple[Piece, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.lines) + bool(self.left_out)
+        return len(self.pieces or self.lines) + bool(self.left_out)
 
-    def row(self, index: int, width: int) -> Row:
-        """Return a line as a row, numbered where it is JSON or text."""
-        if index >= len(self.lines):
+    @property
+    def longest(self) -> int:
+        """Characters of the longest line."""
+        if self.pieces:
+            return max(piece.stop - piece.start for piece in self.pieces)
+        return max(map(len, self.lines), default=0)
+
+    def row(self, index: int, width: int, shift: int = 0) -> Row:
+        """Return a line as a row, numbered where a line begins.
+
+        Args:
+            index: which.
+            width: cells of the row.
+            shift: characters that it is scrolled to the left by.
+        """
+        if index >= len(self.pieces or self.lines):
             return Row(((f"  … {self.left_out}", "dim"),))
-        text = on_grid(self.lines[index][: 2 * width + 200])
-        body: Spans = _json_spans(text) if self.json else ((text, "text"),)
-        return Row(((f"{index + 1:>4} ", "faint"), *body))
+        number, start, stop = self.pieces[index] if self.pieces else (index, 0, shift + 2 * width + 200)
+        text = on_grid(self.lines[number][:stop])
+        spans: Spans = _json_spans(text) if self.json else ((text, "text"),)
+        told = f"{number + 1:>{GUTTER - 1}}" if start == 0 else " " * (GUTTER - 1)
+        before = "…" if shift and text else " "
+        return Row(((told + before, "faint"), *_from_character(spans, start + shift)))
+
+    def wrapped(self, room: int) -> TextLines:
+        """Return the lines with those longer than `room` cells going on below."""
+        lines: list[str] = []
+        pieces: list[Piece] = []
+        left = _MOST_WRAPPED
+        for number, raw in enumerate(self.lines):
+            line = on_grid(raw[:left])
+            lines.append(line)
+            left -= len(raw)
+            place = 0
+            for part in wrap_text(line, room, MOST_LINES) or ("",):
+                pieces.append(Piece(number, place, place + len(part)))
+                place += len(part)
+            if len(pieces) > MOST_LINES or left < 0:
+                return TextLines(tuple(lines), self.json, _MORE, tuple(pieces[:MOST_LINES]))
+        return TextLines(tuple(lines), self.json, self.left_out, tuple(pieces))
+
+
+_MORE: Final = "more lines; E exports all of them"
+
+
+def _from_character(spans: Spans, start: int) -> Spans:
+    """Drop characters from the front of spans."""
+    kept: list[Span] = []
+    for text, style in spans:
+        if start < len(text):
+            kept.append((text[start:], style))
+        start = max(0, start - len(text))
+    return tuple(kept)
 
 
 def json_lines(value: Value) -> TextLines:
@@ -334,34 +400,26 @@ def json_lines(value: Value) -> TextLines:
 
 
 def raw_lines(value: Value) -> TextLines:
-    """Return a value as it is: text with its own line breaks, bytes as a hex dump, the rest as JSON in one piece."""
+    """Return a value as it is: text with its own line breaks, bytes as a hex dump, the rest as JSON in one piece.
+
+    Long lines go on below, so that a text is read without scrolling to the side.
+    """
     if value is MISSING:
         return TextLines(("",), left_out="nothing is here at this entry")
     if isinstance(value, str):
-        return _cut(_broken(value[:_MOST_CHARACTERS]))
+        return _cut(value[:_MOST_CHARACTERS].split("\n")).wrapped(_LINE)
     if isinstance(value, bytes | bytearray):
         return _cut(_hex(bytes(value)))
     if isinstance(value, float):
         return TextLines((number(value),))
     if isinstance(value, int) and not isinstance(value, bool):
-        return TextLines((whole_number(value),))
-    return _cut(_broken(to_json(value)[:_MOST_CHARACTERS]))
+        return TextLines((whole_number(value),)).wrapped(_LINE)
+    return _cut([to_json(value)[:_MOST_CHARACTERS]]).wrapped(_LINE)
 
 
 def _cut(lines: list[str], *, json: bool = False) -> TextLines:
     left = len(lines) - MOST_LINES
-    return TextLines(
-        tuple(lines[:MOST_LINES]), json, f"{left:,} more lines; E exports all of them" if left > 0 else ""
-    )
-
-
-def _broken(text: str) -> list[str]:
-    lines: list[str] = []
-    for line in text.split("\n"):
-        lines.extend(wrap_text(line, _LINE, MOST_LINES) or ("",))
-        if len(lines) > MOST_LINES:
-            break
-    return lines
+    return TextLines(tuple(lines[:MOST_LINES]), json, f"{left:,} {_MORE}" if left > 0 else "")
 
 
 def _hex(data: bytes) -> list[str]:

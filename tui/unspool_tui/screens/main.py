@@ -314,6 +314,11 @@ class MainScreen(Screen[None]):
         if isinstance(message.framed, Panel):
             self._wheel(message.framed, message.by)
 
+    @on(Framed.Pushed)
+    def _pushed(self, message: Framed.Pushed) -> None:
+        if message.framed is self.panels[Pane.INSPECT]:
+            self.apply(self.scene.inspect.scrolled(self.view, message.by))
+
     def _wheel(self, panel: Panel, by: int) -> None:
         """Scroll a panel; head and cursor stay where they are."""
         view = self.view

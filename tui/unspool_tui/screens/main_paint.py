@@ -195,7 +195,7 @@ class Painter:
                 source = Made(scene.changes.count(), scene.changes.row)
                 panel.show(source, scene.changes.frame(view, stale=self.stale), scene.changes.cursor(view), top=top)
             case Pane.INSPECT:
-                scene.inspect.update(view, scene.detail)
+                scene.inspect.update(view, scene.detail, panel.inner_width)
                 source = Made(scene.inspect.shown(), lambda index, width: scene.inspect.row(view, index, width))
                 panel.show(source, scene.inspect.frame(view, stale=self.stale), scene.inspect.cursor(view), top=top)
             case Pane.STATS:
@@ -211,7 +211,7 @@ class Painter:
             The atoms left to the worker; None where entries arrive too fast for anyone to read this.
         """
         scene, panel = self._main.scene, self._main.panels[Pane.INSPECT]
-        scene.inspect.update(view, scene.detail)
+        scene.inspect.update(view, scene.detail, panel.inner_width)
         panel.place(
             scene.inspect.shown(), scene.inspect.cursor(view), top=self._main.scroll_memory.top(Pane.INSPECT, view)
         )

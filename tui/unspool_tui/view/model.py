@@ -133,7 +133,9 @@ class View(Struct, frozen=True):
         unfolded: addresses opened in Inspect.
         unchanged: unchanged atoms are listed in Changes.
         words: Changes explains itself in sentences.
-        wrap: long values take as many lines as they need.
+        wrap: long values in Changes take as many lines as they need.
+        wrap_text: so do long lines in Inspect, as JSON and raw.
+        sideways: characters that these are scrolled to the left by, where they are not wrapped.
         mode: how Inspect shows the state.
         filter: which entries the list shows.
         search: the running or last search.
@@ -167,6 +169,8 @@ class View(Struct, frozen=True):
     unchanged: bool = False
     words: bool = False
     wrap: bool = False
+    wrap_text: bool = False
+    sideways: int = 0
     mode: InspectMode = InspectMode.TREE
     filter: Filter = field(default_factory=Filter)
     search: SearchState = field(default_factory=SearchState)

@@ -149,7 +149,14 @@ def toggle_zoom(view: View) -> View:
 
 def next_mode(view: View) -> View:
     """Cycle Inspect through tree, JSON and raw."""
-    return replace(view, mode=_MODES[(_MODES.index(view.mode) + 1) % len(_MODES)])
+    return replace(view, mode=_MODES[(_MODES.index(view.mode) + 1) % len(_MODES)], sideways=0)
+
+
+def toggle_wrap(view: View) -> View:
+    """Give long lines of Inspect as many lines as they need, or one, where it has the focus; else those of Changes."""
+    if view.focus is Pane.INSPECT:
+        return replace(view, wrap_text=not view.wrap_text, sideways=0, inspect_row=0)
+    return replace(view, wrap=not view.wrap)
 
 
 def select(view: View, address: Path) -> View:

@@ -87,6 +87,14 @@ class Framed(LinesView):
             self.by = by
             super().__init__()
 
+    class Pushed(Message):
+        """The wheel turned to the right (`+1`) or left (`-1`): with Shift held, or one that can."""
+
+        def __init__(self, framed: Framed, by: int) -> None:
+            self.framed = framed
+            self.by = by
+            super().__init__()
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self.top = 0
@@ -156,13 +164,23 @@ class Framed(LinesView):
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """Tell that the wheel turned."""
-        event.stop()
-        self.post_message(self.Wheeled(self, 1))
+        self._wheeled(event, 1, sideways=event.shift)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """Tell that the wheel turned."""
+        self._wheeled(event, -1, sideways=event.shift)
+
+    def on_mouse_scroll_right(self, event: events.MouseScrollRight) -> None:
+        """Tell that the wheel turned to the right."""
+        self._wheeled(event, 1, sideways=True)
+
+    def on_mouse_scroll_left(self, event: events.MouseScrollLeft) -> None:
+        """Tell that the wheel turned to the left."""
+        self._wheeled(event, -1, sideways=True)
+
+    def _wheeled(self, event: events.MouseEvent, by: int, *, sideways: bool) -> None:
         event.stop()
-        self.post_message(self.Wheeled(self, -1))
+        self.post_message(self.Pushed(self, by) if sideways else self.Wheeled(self, by))
 
 
 class Panel(Framed):
