@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tui_driver import drive, make_app, open_file
 
 from unspool_tui.view.model import Pane
@@ -35,8 +36,7 @@ async def test_no_key_of_a_burst_is_lost(shop_file: Path) -> None:
 
 @action("full.prev", "full.next")
 async def test_full_snapshots_are_reached_with_one_key(tmp_path: Path) -> None:
-    from msgspec.structs import replace
-from shop_files import record, shop_states
+    from shop_files import record, shop_states
 
     path = record(tmp_path / "fulls.unspool", shop_states(60), strategy="changes:20")
     async with drive(make_app(open_file(path), at=30)) as driver:
