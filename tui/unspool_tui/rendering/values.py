@@ -305,7 +305,7 @@ GUTTER: Final = 5
 """Cells of the line number in front of each line."""
 
 
-class Piece(NamedTuple):
+class LinePart(NamedTuple):
     """A part of a line that is shown as a line of its own.
 
     Attributes:
@@ -332,7 +332,7 @@ class TextLines(Struct, frozen=True):
     lines: tuple[str, ...]
     json: bool = False
     left_out: str = ""
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[LinePart, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pieces or self.lines) + bool(self.left_out)
@@ -364,7 +364,7 @@ class TextLines(Struct, frozen=True):
     def wrapped(self, room: int) -> TextLines:
         """Return the lines with those longer than `room` cells going on below."""
         lines: list[str] = []
-        pieces: list[Piece] = []
+        pieces: list[LinePart] = []
         left = _MOST_WRAPPED
         for number, raw in enumerate(self.lines):
             line = on_grid(raw[:left])
@@ -372,7 +372,7 @@ class TextLines(Struct, frozen=True):
             left -= len(raw)
             place = 0
             for part in wrap_text(line, room, MOST_LINES) or ("",):
-                pieces.append(Piece(number, place, place + len(part)))
+                pieces.append(LinePart(number, place, place + len(part)))
                 place += len(part)
             if len(pieces) > MOST_LINES or left < 0:
                 return TextLines(tuple(lines), self.json, _MORE, tuple(pieces[:MOST_LINES]))
