@@ -45,7 +45,7 @@ def test_folders_of_tests_are_named_after_rooms_and_every_room_has_one() -> None
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        (["test"], "-m pytest -n 2\n"),
+        (["test"], "-m pytest -n 3\n"),
         (["test", "ROOM=query"], "HYPOTHESIS_PROFILE=work .venv/bin/python -m pytest -n 2 tests/unit/query\n"),
         (["test", "ROOM=tui"], "HYPOTHESIS_PROFILE=work .venv/bin/python -m pytest -n 2 tests/tui\n"),
     ],
