@@ -1,8 +1,8 @@
 """An append-only event log with a hash chain, and AST diffs of source text (seed 004).
 
 `EventLog` keeps events of many spaces in one SQLite file; `write_genesis_event`, `write_diff_event` and
-`reconstruct_source` keep a source in it as a text and what changed since; `ast_diff` finds what changed.
-`replay` states the model of a source, `schema` the file, `archive` the `.rblogs` format.
+`reconstruct_source` keep a source in it as a text and the changes since; `ast_diff` finds the changes.
+`replay` describes the model of a source, `database` the file, `archive` the `.rblogs` format.
 """
 
 from __future__ import annotations
@@ -17,57 +17,68 @@ if TYPE_CHECKING:
     from unspool.events.diff_storage import (
         ReconstructedSource,
         reconstruct_source,
+        record_file,
+        source_bytes,
         write_diff_event,
         write_fork_event,
         write_genesis_event,
-    )
-    from unspool.events.diff_types import AstDiffOperation, DiffOperationType, ScopeMetadata
-    from unspool.events.errors import (
-        DatabaseError,
-        EventLogErrorCode,
-        ImportFailed,
-        IntegrityViolation,
-        InvalidEvent,
-        InvalidQuery,
-        SnapshotFailed,
-        StorageFull,
+        write_source,
     )
     from unspool.events.histories import EventMetadata, archive_history, archive_spaces, source_history
     from unspool.events.log import EventLog
-    from unspool.events.moments import EventLogConfig, StateReducer, last_write_wins
-    from unspool.events.recording import record_file, source_bytes, write_source
     from unspool.events.records import (
         BrokenLink,
         CompactionReport,
+        DatabaseError,
         Event,
         EventDraft,
+        EventLogErrorCode,
         EventPage,
         EventType,
         Head,
+        ImportFailed,
         ImportReport,
         IntegrityReport,
+        IntegrityViolation,
+        InvalidEvent,
+        InvalidQuery,
         Snapshot,
+        SnapshotFailed,
         SpaceStorage,
+        StorageFull,
         StorageReport,
     )
-    from unspool.events.replay import SourceForm, source_hash
-    from unspool.events.rows import StoragePressure, StoragePressureLevel, event_hash, get_storage_pressure
-    from unspool.events.syntax.ast_diff import apply_ast_diff, ast_diff
+    from unspool.events.replay import AstDiffOperation, DiffOperationType, ScopeMetadata, SourceForm, source_hash
+    from unspool.events.rows import (
+        EventLogConfig,
+        StateReducer,
+        StoragePressure,
+        StoragePressureLevel,
+        event_hash,
+        get_storage_pressure,
+        last_write_wins,
+    )
+    from unspool.events.source_diff import apply_ast_diff, ast_diff
 
 _MODULES = {
     "archive": "archive_body pack_archive unpack_archive",
     "canonical": "canonical_json plain_json sha256_hex",
-    "diff_storage": "ReconstructedSource reconstruct_source write_diff_event write_fork_event write_genesis_event",
-    "diff_types": "AstDiffOperation DiffOperationType ScopeMetadata",
-    "errors": "DatabaseError EventLogError EventLogErrorCode ImportFailed IntegrityViolation InvalidEvent InvalidQuery SnapshotFailed StorageFull",
+    "diff_storage": (
+        "ReconstructedSource reconstruct_source record_file source_bytes write_diff_event write_fork_event "
+        "write_genesis_event write_source"
+    ),
     "histories": "EventMetadata archive_history archive_spaces source_history",
     "log": "EventLog",
-    "moments": "EventLogConfig StateReducer last_write_wins",
-    "recording": "record_file source_bytes write_source",
-    "records": "BrokenLink CompactionReport Event EventDraft EventPage EventType Head ImportReport IntegrityReport Snapshot SpaceStorage StorageReport",
-    "replay": "SourceForm source_hash",
-    "rows": "StoragePressure StoragePressureLevel event_hash get_storage_pressure",
-    "syntax.ast_diff": "apply_ast_diff ast_diff",
+    "records": (
+        "BrokenLink CompactionReport DatabaseError Event EventDraft EventLogError EventLogErrorCode EventPage EventType "
+        "Head ImportFailed ImportReport IntegrityReport IntegrityViolation InvalidEvent InvalidQuery Snapshot "
+        "SnapshotFailed SpaceStorage StorageFull StorageReport"
+    ),
+    "replay": "AstDiffOperation DiffOperationType ScopeMetadata SourceForm source_hash",
+    "rows": (
+        "EventLogConfig StateReducer StoragePressure StoragePressureLevel event_hash get_storage_pressure last_write_wins"
+    ),
+    "source_diff": "apply_ast_diff ast_diff",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 

@@ -10,15 +10,23 @@ from typing import Final
 from unspool.errors import UnsupportedValue
 from unspool.events.canonical import MAX_EXACT_INTEGER, PROTO_KEY, join_surrogates, plain_json
 from unspool.events.database import Database, place_of
-from unspool.events.errors import DatabaseError, IntegrityViolation, InvalidEvent, StorageFull
-from unspool.events.moments import Moment, moment
-from unspool.events.records import Event, EventDraft, EventType
+from unspool.events.records import (
+    DatabaseError,
+    Event,
+    EventDraft,
+    EventType,
+    IntegrityViolation,
+    InvalidEvent,
+    StorageFull,
+)
 from unspool.events.rows import (
     BLOCKED_RATIO,
     JsonColumn,
+    Moment,
     Packed,
     broken_link,
     event_of,
+    moment,
     pack_hash,
     pack_id,
     pack_text,

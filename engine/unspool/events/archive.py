@@ -16,11 +16,17 @@ from typing import Final
 from unspool.events.appending import checked_end, event_json, find_space, insert, is_version
 from unspool.events.canonical import plain_json
 from unspool.events.database import Database, place_of
-from unspool.events.errors import ImportFailed, IntegrityViolation, InvalidEvent, InvalidQuery
-from unspool.events.moments import moment
 from unspool.events.queries import events_after, query_moment
-from unspool.events.records import Event, EventType, ImportReport
-from unspool.events.rows import JsonColumn, broken_link
+from unspool.events.records import (
+    Event,
+    EventType,
+    ImportFailed,
+    ImportReport,
+    IntegrityViolation,
+    InvalidEvent,
+    InvalidQuery,
+)
+from unspool.events.rows import JsonColumn, broken_link, moment
 from unspool.events.snapshots import CHUNK_EVENTS
 from unspool.model.json_exact import parse_doubles
 from unspool.model.values import Value

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from unspool.errors import UnreadableSource
-from unspool.events.errors import DatabaseError, StorageFull
+from unspool.events.records import DatabaseError, StorageFull
 from unspool.files import make_if_missing
 from unspool.store.databases import UntouchedDatabase
 

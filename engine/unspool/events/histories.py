@@ -8,12 +8,11 @@ from pathlib import Path
 
 from unspool.events.appending import find_space
 from unspool.events.archive import DEFAULT_MAX_BYTES, unpack_archive
-from unspool.events.errors import InvalidEvent, InvalidQuery
 from unspool.events.log import EventLog, read_archive
-from unspool.events.moments import Moment, moment
 from unspool.events.queries import events_after
-from unspool.events.records import Event, EventType
+from unspool.events.records import Event, EventType, InvalidEvent, InvalidQuery
 from unspool.events.replay import SOURCE_KEY, SourceForm, SourceState, evolved_state, genesis_state
+from unspool.events.rows import Moment, moment
 from unspool.events.snapshots import CHUNK_EVENTS
 from unspool.events.source_states import SOURCE_TYPES, find_state, fork_origin
 from unspool.model.json_exact import container_of_doubles

@@ -10,8 +10,6 @@ from typing import Final, Self
 from unspool.events.appending import append, find_space
 from unspool.events.archive import DEFAULT_MAX_BYTES, export_space, import_spaces, unpack_archive
 from unspool.events.database import DEFAULT_TIMEOUT, Database, place_of
-from unspool.events.errors import ImportFailed, SnapshotFailed
-from unspool.events.moments import DEFAULT_LIMIT, EventLogConfig
 from unspool.events.queries import Order, by_space, by_time, by_type, page_request
 from unspool.events.records import (
     CompactionReport,
@@ -19,13 +17,15 @@ from unspool.events.records import (
     EventDraft,
     EventPage,
     Head,
+    ImportFailed,
     ImportReport,
     IntegrityReport,
     Snapshot,
+    SnapshotFailed,
     StorageReport,
 )
 from unspool.events.replay import SourceState
-from unspool.events.rows import JsonColumn, storage_report, unpack_text
+from unspool.events.rows import DEFAULT_LIMIT, EventLogConfig, JsonColumn, storage_report, unpack_text
 from unspool.events.snapshots import create_snapshot, list_snapshots, reconstruct_state, snapshot_is_due, verify
 from unspool.model.cache import BoundedCache
 from unspool.model.values import Value

@@ -13,10 +13,8 @@ from typing import Any, Final, Literal
 
 from unspool.events.appending import checked_type, find_space
 from unspool.events.database import Database, place_of
-from unspool.events.errors import InvalidEvent, InvalidQuery
-from unspool.events.moments import Moment, moment
-from unspool.events.records import Event, EventPage
-from unspool.events.rows import JsonColumn, event_of
+from unspool.events.records import Event, EventPage, InvalidEvent, InvalidQuery
+from unspool.events.rows import JsonColumn, Moment, event_of, moment
 
 Order = Literal["asc", "desc"]
 PLACE_COLUMN, _SPACE, MOMENT_COLUMN = 9, 10, 11

@@ -11,11 +11,30 @@ from unspool.errors import UnsupportedValue
 from unspool.events.appending import SpaceRow, check_payload, find_space
 from unspool.events.canonical import canonical_json, plain_json, sha256_hex
 from unspool.events.database import Database, place_of, sequence_at
-from unspool.events.errors import DatabaseError, InvalidEvent, InvalidQuery, SnapshotFailed
-from unspool.events.moments import EventLogConfig, Moment, moment
 from unspool.events.queries import MOMENT_COLUMN, PLACE_COLUMN, events_after, query_moment, rows_after
-from unspool.events.records import BrokenLink, Event, Head, IntegrityReport, Snapshot
-from unspool.events.rows import JsonColumn, broken_link, event_of, pack_hash, pack_id, unpack_id, unpack_text
+from unspool.events.records import (
+    BrokenLink,
+    DatabaseError,
+    Event,
+    Head,
+    IntegrityReport,
+    InvalidEvent,
+    InvalidQuery,
+    Snapshot,
+    SnapshotFailed,
+)
+from unspool.events.rows import (
+    EventLogConfig,
+    JsonColumn,
+    Moment,
+    broken_link,
+    event_of,
+    moment,
+    pack_hash,
+    pack_id,
+    unpack_id,
+    unpack_text,
+)
 from unspool.model.values import Value
 
 CHUNK_EVENTS = 500

@@ -9,11 +9,9 @@ import zstandard
 
 from unspool.events.appending import SpaceRow, find_space
 from unspool.events.database import place_of
-from unspool.events.errors import BeforeGenesis, DatabaseError, InvalidEvent
 from unspool.events.log import EventLog
-from unspool.events.moments import Moment, moment
 from unspool.events.queries import events_after
-from unspool.events.records import Event, EventType
+from unspool.events.records import BeforeGenesis, DatabaseError, Event, EventType, InvalidEvent
 from unspool.events.replay import (
     SOURCE_KEY,
     ReplayManner,
@@ -23,7 +21,7 @@ from unspool.events.replay import (
     genesis_state,
     state_hash,
 )
-from unspool.events.rows import event_of, pack_hash
+from unspool.events.rows import Moment, event_of, moment, pack_hash
 from unspool.events.snapshots import CHUNK_EVENTS
 
 MAX_BASE_CHARACTERS: Final = 1_000_000

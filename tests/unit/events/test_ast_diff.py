@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from unspool.errors import ConfigError
 from unspool.events import AstDiffOperation, InvalidEvent, apply_ast_diff, ast_diff, canonical_json
 from unspool.events.replay import apply_operations
-from unspool.events.syntax.edits import common_blocks, gaps, text_hunks
-from unspool.events.syntax.python_tree import is_shallow, newer_statements, python_tree
-from unspool.events.syntax.tree import SourceNode, json_tree, walk
+from unspool.events.source_diff import is_shallow, newer_statements, python_tree
+from unspool.events.tree_edits import SourceNode, common_blocks, gaps, json_tree, text_hunks, walk
 from unspool.model.json_exact import parse_doubles
 
 LIBRARY = Path(argparse.__file__).parent
@@ -409,7 +408,7 @@ def test_both_parsers_tell_the_same_of_plain_grammar(monkeypatch: pytest.MonkeyP
     for source in (SHOP, Path(textwrap.__file__).read_text()):
         expected = python_tree(source)
         with monkeypatch.context() as patch:
-            patch.setattr("unspool.events.syntax.python_tree.ast.parse", refuse)
+            patch.setattr("unspool.events.source_diff.ast.parse", refuse)
             assert python_tree(source) == expected
 
 

@@ -256,9 +256,9 @@ def test_e07_a_long_line_of_forks_is_followed() -> None:
 
 
 def test_e08_types_storage_and_reconstructor_are_modules_of_their_own() -> None:
-    from unspool.events import diff_storage, diff_types
+    from unspool.events import diff_storage, replay
 
-    assert diff_types.AstDiffOperation is AstDiffOperation
+    assert replay.AstDiffOperation is AstDiffOperation
     assert diff_storage.write_diff_event is write_diff_event
     assert diff_storage.reconstruct_source is reconstruct_source
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from unspool.errors import UnsupportedValue
 from unspool.events import canonical_json, event_hash, plain_json, sha256_hex, unpack_archive
 from unspool.events.canonical import canonical_parsed
-from unspool.events.moments import moment
+from unspool.events.rows import moment
 from unspool.model.json_exact import container_of_doubles, parse_doubles
 from unspool.model.values import json_equal
 

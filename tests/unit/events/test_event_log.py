@@ -27,9 +27,9 @@ from unspool.events import (
     IntegrityViolation,
     InvalidEvent,
     StorageFull,
-    errors,
     event_hash,
     reconstruct_source,
+    records,
     write_genesis_event,
 )
 from unspool.events.canonical import join_surrogates
@@ -145,7 +145,7 @@ def test_e22_there_are_eleven_types_and_no_other(tmp_path: Path) -> None:
 
 def test_e23_every_error_has_one_of_the_seven_codes() -> None:
     classes = [
-        value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, EventLogError)
+        value for value in vars(records).values() if isinstance(value, type) and issubclass(value, EventLogError)
     ]
     codes = {vars(each)["code"] for each in classes if "code" in vars(each)}
     assert codes == set(EventLogErrorCode)

@@ -13,8 +13,7 @@ from event_samples import at, fill
 
 from unspool.errors import EventLogError
 from unspool.events import EventLog, EventLogConfig, Head, event_hash, reconstruct_source, write_source
-from unspool.events.moments import moment
-from unspool.events.rows import pack_hash
+from unspool.events.rows import moment, pack_hash
 
 
 def change(path: Path, *statements: str | tuple[str, tuple[object, ...]]) -> None:

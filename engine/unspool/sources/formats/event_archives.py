@@ -27,11 +27,10 @@ from unspool.events.histories import (
     shown_state,
 )
 from unspool.events.log import EventLog
-from unspool.events.moments import moment
 from unspool.events.queries import rows_after
 from unspool.events.records import BrokenLink, Event, EventType, Head
 from unspool.events.replay import SOURCE_KEY, SourceState
-from unspool.events.rows import GAP, broken_link, event_of
+from unspool.events.rows import GAP, broken_link, event_of, moment
 from unspool.history.verdict import ChainFault
 from unspool.model.limits import Cancelled
 from unspool.model.values import State, Value

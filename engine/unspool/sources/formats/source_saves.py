@@ -10,10 +10,9 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from unspool.errors import UnreadableSource
-from unspool.events.errors import InvalidEvent
+from unspool.events.diff_storage import record_file
 from unspool.events.log import EventLog
-from unspool.events.recording import record_file
-from unspool.events.records import Event
+from unspool.events.records import Event, InvalidEvent
 from unspool.sources.watch import FileWatcher
 
 _REST_S: Final = 0.01

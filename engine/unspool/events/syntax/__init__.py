@@ -1,1 +1,0 @@
-"""From two versions of a source to the operations between them: trees that tile the text, and their difference."""
