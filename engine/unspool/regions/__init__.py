@@ -6,7 +6,16 @@ it, `DeltaRecorder` records the next ones. Nothing is stored for regions that no
 
 from unspool.errors import RegionError
 from unspool.regions.address import Position, RegionAddress, RingworldAddress, hash_seed
-from unspool.regions.apply import Applied, apply_delta, apply_deltas, replay_to
+from unspool.regions.apply import (
+    Applied,
+    Audit,
+    ItemAccount,
+    apply_delta,
+    apply_deltas,
+    audit,
+    replay_to,
+    require_fate,
+)
 from unspool.regions.checks import (
     AmbiguousByteOrder,
     DeltaConflict,
@@ -21,18 +30,6 @@ from unspool.regions.checks import (
     UnknownAction,
     UnknownFate,
 )
-from unspool.regions.conservation import Audit, ItemAccount, audit, require_fate
-from unspool.regions.deltas import (
-    Conflict,
-    Effect,
-    Movement,
-    MovementKind,
-    Reducer,
-    RegionDelta,
-    Write,
-    in_tick_order,
-)
-from unspool.regions.folding import compress_deltas
 from unspool.regions.formats import (
     DirectoryStorage,
     FileForm,
@@ -57,9 +54,24 @@ from unspool.regions.payloads import (
     Payload,
     TerrainDelta,
 )
-from unspool.regions.recorder import DeltaRecorder
 from unspool.regions.records import HeaderlessRecords, read_records, write_records
-from unspool.regions.region import Building, ItemStack, Layer, Npc, Region, RegionView, unknown_region
+from unspool.regions.region import (
+    Building,
+    Conflict,
+    Effect,
+    ItemStack,
+    Layer,
+    Movement,
+    MovementKind,
+    Npc,
+    Reducer,
+    Region,
+    RegionDelta,
+    RegionView,
+    Write,
+    in_tick_order,
+    unknown_region,
+)
 from unspool.regions.region_file import (
     Base,
     MultiplayerRegionDelta,
@@ -67,8 +79,9 @@ from unspool.regions.region_file import (
     RegionDeltaFile,
     SnapshotReference,
 )
+from unspool.regions.region_files import compress_deltas
 from unspool.regions.state import RegionMoment, RegionSnapshot, region_history, region_state
-from unspool.regions.store import LoadedRegion, RegionStore
+from unspool.regions.store import DeltaRecorder, LoadedRegion, RegionStore
 from unspool.regions.table import STANDARD_ACTIONS, ActionRule, ActionTable
 
 __all__ = [

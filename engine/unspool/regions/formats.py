@@ -13,9 +13,19 @@ from typing import Final, Protocol
 from unspool.errors import UnspoolError
 from unspool.files import create_private, make_folder, make_if_missing, sync_folder, write_whole
 from unspool.model.values import Value
-from unspool.regions.binary_form import MAGIC, ListPath, decode_binary, encode_binary
 from unspool.regions.checks import InvalidRegionValue, RegionFileError, RegionStorageError
-from unspool.regions.records import RECORD_HEAD_SIZE, ByteOrder, HeaderlessRecords, dump_json, load_json, read_records
+from unspool.regions.records import (
+    MAGIC,
+    RECORD_HEAD_SIZE,
+    ByteOrder,
+    HeaderlessRecords,
+    ListPath,
+    decode_binary,
+    dump_json,
+    encode_binary,
+    load_json,
+    read_records,
+)
 from unspool.regions.region_file import (
     COMPONENT_SCHEMA,
     COMPONENT_TYPE,

@@ -12,7 +12,6 @@ import msgspec
 from unspool.model.values import Value
 from unspool.regions.address import Position
 from unspool.regions.checks import EMPTY, FrozenObject, InvalidRegionValue, need_whole
-from unspool.regions.deltas import Effect, Movement, MovementKind, RegionDelta, Write
 from unspool.regions.payloads import (
     BuildingDelta,
     CustomDelta,
@@ -28,16 +27,21 @@ from unspool.regions.region import (
     Chest,
     Claim,
     Door,
+    Effect,
     FarmPlot,
     Flag,
     ItemStack,
     Layer,
+    Movement,
+    MovementKind,
     Npc,
+    RegionDelta,
     RegionView,
     Rock,
     Sign,
     Structure,
     Tree,
+    Write,
 )
 
 

@@ -23,8 +23,8 @@ from unspool.regions.checks import (
     set_frozen,
     thaw,
 )
-from unspool.regions.deltas import RegionDelta, in_tick_order, read_deltas
 from unspool.regions.payloads import STANDARD_ACTION
+from unspool.regions.region import RegionDelta, in_tick_order, read_deltas
 
 SNAPSHOT_TEMPLATE: Final = "snapshot"
 """The `baseTemplate` of a file whose base is a stored snapshot."""

@@ -25,13 +25,13 @@ from unspool.regions.checks import (
     need_whole,
     thaw,
 )
-from unspool.regions.deltas import Effect, RegionDelta, in_tick_order, read_deltas
 from unspool.regions.payloads import STANDARD_ACTION
 from unspool.regions.region import (
     Building,
     Chest,
     Claim,
     Door,
+    Effect,
     FarmPlot,
     Flag,
     ItemStack,
@@ -39,11 +39,14 @@ from unspool.regions.region import (
     Layer,
     Npc,
     Region,
+    RegionDelta,
     Rock,
     Sign,
     Structure,
     Thing,
     Tree,
+    in_tick_order,
+    read_deltas,
     unknown_region,
 )
 from unspool.regions.table import STANDARD_ACTIONS, ActionTable

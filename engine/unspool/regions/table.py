@@ -9,7 +9,6 @@ from typing import Final, Self, cast
 
 from unspool.regions.address import Position
 from unspool.regions.checks import InvalidRegionValue, UnknownAction, canonical, freeze
-from unspool.regions.deltas import Effect, Reducer, RegionDelta, Write
 from unspool.regions.payloads import DeltaAction, ItemDelta, NPCDelta, TerrainDelta, read_items
 from unspool.regions.reducers import (
     DROPS,
@@ -35,7 +34,7 @@ from unspool.regions.reducers import (
     terrain_modified,
     tree_felled,
 )
-from unspool.regions.region import Layer, RegionView
+from unspool.regions.region import Effect, Layer, Reducer, RegionDelta, RegionView, Write
 
 
 def touches_layer(layer: Layer) -> Callable[[RegionDelta], tuple[Hashable, ...]]:

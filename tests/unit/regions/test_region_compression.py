@@ -28,7 +28,7 @@ from unspool.regions import (
     region_state,
     unknown_region,
 )
-from unspool.regions.folding import compressed
+from unspool.regions.region_files import compressed
 
 BASES = [generate_region(ADDRESS, "ancient_landing_platform", 782934), unknown_region(ADDRESS)]
 TILE = TILES[1]

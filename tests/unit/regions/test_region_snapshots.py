@@ -27,7 +27,7 @@ from unspool.regions import (
     encode_region,
     generate_region,
 )
-from unspool.regions.folding import SNAPSHOT_THRESHOLD
+from unspool.regions.region_files import SNAPSHOT_THRESHOLD
 
 BASE = demo_world().base_of(PLATFORM_ADDRESS)
 

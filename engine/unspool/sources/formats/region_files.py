@@ -11,22 +11,23 @@ from unspool.errors import ConfigError, RegionError, UnreadableSource
 from unspool.history.verdict import ChainFault
 from unspool.model.limits import Cancelled
 from unspool.model.values import State, Value
-from unspool.regions.binary_form import MAGIC, decode_binary
 from unspool.regions.checks import EMPTY, AmbiguousByteOrder, InvalidRegionValue
-from unspool.regions.deltas import RegionDelta
-from unspool.regions.folding import MERGED, merged_moments
 from unspool.regions.formats import RegionDocument, decode_region
 from unspool.regions.records import (
+    MAGIC,
     RECORD_HEAD_SIZE,
     RECORD_HEADS,
     ByteOrder,
     HeaderlessRecords,
+    decode_binary,
     dump_json,
     load_json,
     read_records,
     walk_records,
 )
+from unspool.regions.region import RegionDelta
 from unspool.regions.region_file import COMPONENT_SCHEMA, COMPONENT_TYPE, MultiplayerRegionDelta
+from unspool.regions.region_files import MERGED, merged_moments
 from unspool.regions.state import SNAPSHOT_FORM, RegionMoment, RegionSnapshot, region_history, region_state
 from unspool.regions.table import STANDARD_ACTIONS
 from unspool.sources.bytestream import CutShort, read_whole
