@@ -222,8 +222,10 @@ def _whole(name: str) -> Texts:
     """Return what writes the whole history, as `unspool export` does."""
 
     def texts(history: History, view: View) -> Iterator[str]:
-        from unspool.sources.exports.options import ExportOptions  # loaded when a whole history is first exported
-        from unspool.sources.exports.registry import export_lines  # loaded when a whole history is first exported
+        from unspool.sources.exports.registry import (
+            ExportOptions,  # loaded when a whole history is first exported
+            export_lines,  # loaded when a whole history is first exported
+        )
 
         chosen = (format_path(view.selected, root=""),) if view.selected else ()
         options = ExportOptions(chosen, made_ns=time_ns())

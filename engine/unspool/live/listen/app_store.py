@@ -29,7 +29,7 @@ from unspool.model.json_exact import BrokenText, parse_javascript
 from unspool.model.json_text import to_json
 from unspool.model.values import Value, strict_equal
 from unspool.sources.entries import as_state
-from unspool.sources.exports.redux import to_jsan
+from unspool.sources.exports.text_forms import to_jsan
 from unspool.sources.formats.redux import JSAN, SERIALIZED_TYPE, revive
 
 Can = Literal["jump", "look", "skip", "pause", "resume", "dispatch"]

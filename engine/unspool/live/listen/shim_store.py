@@ -26,7 +26,7 @@ from unspool.model.json_text import to_json
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
 from unspool.sources.entries import UnusableRecord
-from unspool.sources.exports.redux import to_jsan
+from unspool.sources.exports.text_forms import to_jsan
 from unspool.sources.formats.redux import ActionRecords
 from unspool.sources.opening import open_history
 

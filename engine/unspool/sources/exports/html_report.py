@@ -23,7 +23,7 @@ from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.lineage import forks
-from unspool.sources.exports.options import ExportOptions, Holes, entries_of
+from unspool.sources.exports.registry import ExportOptions, Holes, entries_of
 from unspool.sources.tagged_values import Part, list_part, object_part, rewritten
 
 _ACTIVE: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
@@ -184,7 +184,7 @@ _SIGNS = {
 }
 
 
-def lines(history: History, options: ExportOptions) -> Iterator[str]:
+def html_lines(history: History, options: ExportOptions) -> Iterator[str]:
     """Yield the lines of a report; entries are sampled where all of them would make it larger than asked for."""
     data = report_data(history, options.max_bytes, options.holes)
     wanted = set(data.seqs)
