@@ -226,7 +226,7 @@ def _compacted(folder: Path, told: Told) -> tuple[str, Told]:
 
 def _converted(folder: Path, told: Told) -> tuple[str, Told]:
     from unspool.sources.converting import convert
-    from unspool.sources.selecting import Reading
+    from unspool.sources.foreign import Reading
 
     source, _ = _native(folder, told)
     target = folder / "converted.unspool"

@@ -23,7 +23,7 @@ from unspool.model.limits import DEFAULT_LIMITS, Limits, msgpack_holds_more_than
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import Value
 from unspool.sources.flat_documents import parse_properties, parse_table
-from unspool.sources.marker_walk import unfolded_size
+from unspool.sources.tagged_values import unfolded_size
 
 _MERGE_SHARE: Final = 20
 """Merged pairs cost so much more than other values that a share of these is allowed of them."""

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import UnspoolError, UnsupportedValue
-from unspool.history.verdict import ChainFault, Problem, Verdict, VerdictStatus
+from unspool.history.verdict import ChainFault, Problem, Progress, Verdict, VerdictStatus
 from unspool.model.limits import Cancelled
 from unspool.recorder.recorder import Recorder
-from unspool.sources.chains import ChainedReader
-from unspool.sources.entries import Findings, Progress, Reader, SourceEntry
+from unspool.sources.entries import ChainedReader, Findings, Reader, SourceEntry
 from unspool.sources.sqlite_files import one_line
 
 _REMEMBERED_IDS: Final = 100_000

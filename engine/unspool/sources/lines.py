@@ -1,4 +1,7 @@
-"""Times of records: those that a person names by a path, and a hint where none was found although a field reads as one."""
+"""Lines and items of a document as records, read one by one while a file grows, and the times that records carry.
+
+A person names a record's time by a path; a hint is given where none was found although a field reads as one.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,24 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import UnreadableSource
-from unspool.history.verdict import ChainFault
+from unspool.history.verdict import ChainFault, Progress
 from unspool.model.entries import NO_META
 from unspool.model.json_exact import BrokenText, Parsed, parse
 from unspool.model.keys import Path as ValuePath
 from unspool.model.keys import format_path
 from unspool.model.limits import DEFAULT_LIMITS, Cancelled, Limits
 from unspool.model.values import MISSING, Value
-from unspool.sources.chains import Chains, SeqOf, examine_records
-from unspool.sources.entries import TIME_FROM_FILE, Findings, Interpreter, Progress, SourceEntry, UnusableRecord
-from unspool.sources.tailing import TailedFile, TailedLine
+from unspool.sources.bytestream import TailedFile, TailedLine
+from unspool.sources.entries import (
+    TIME_FROM_FILE,
+    Chains,
+    Findings,
+    Interpreter,
+    SeqOf,
+    SourceEntry,
+    UnusableRecord,
+    examine_records,
+)
 from unspool.sources.timestamps import PLAUSIBLE_NS, to_ns
 
 _LOOKED_AT: Final = 20

@@ -1,10 +1,14 @@
-"""A first look at a source: what shape it has, without deciding yet what it is."""
+"""A first look at a source: what shape it has, without deciding yet what it is, and which parts can be opened one by one.
+
+Parts are threads, namespaces, players, spaces. Names of files are in the order people mean: `state-2` before `state-10`.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -16,11 +20,10 @@ from unspool.errors import LimitExceeded, MissingExtra, UnreadableSource
 from unspool.model.json_exact import BrokenText, TooMuch, parse
 from unspool.model.limits import Limits, in_force
 from unspool.model.values import MISSING, Value
-from unspool.sources.bytestream import CutShort, is_plain, open_bytes, read_whole, unreadable
+from unspool.sources.bytestream import CutShort, TailedFile, is_plain, open_bytes, read_whole, unreadable
 from unspool.sources.documents import SUFFIXES, kind_of, looks_like_lines, parse_document, suffix_of
 from unspool.sources.entries import Findings
 from unspool.sources.lines import is_spread
-from unspool.sources.tailing import TailedFile
 
 _BLANK: Final = b" \t\r\n\x1e\xef\xbb\xbf"
 _SQLITE_MAGIC: Final = b"SQLite format 3\x00"
@@ -282,3 +285,79 @@ class Probe:
             document = self.document
             return tuple(document[:SAMPLED_LINES]) if isinstance(document, list) else (document,)
         return ()
+
+
+MOST: Final = 1_000
+"""Parts that are listed; a source with more of them is better asked by name."""
+MANY: Final = 50
+"""Parts above which all of them together tell little: they are listed before anything else is shown."""
+_NO_NAME: Final = '""'
+_NAMED: Final = 5
+"""Parts that a message names; the rest are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One part of a source.
+
+    Attributes:
+        select: what shows it, as `open_history` takes it: `{"thread": "a"}`.
+        entries: how many entries it has, where that is known without reading them.
+    """
+
+    select: Mapping[str, str]
+    entries: int | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called: `thread a, namespace sub`."""
+        return ", ".join(f"{what} {name or _NO_NAME}" for what, name in self.select.items())
+
+
+Choices = Callable[[Probe], tuple[Choice, ...]]
+"""What the module of a format offers as `choices`, where its files can hold several parts."""
+
+
+def by_thread(rows: Iterable[tuple[str, str, int]]) -> tuple[Choice, ...]:
+    """Return the threads of a database of checkpoints, and their namespaces where a thread has several.
+
+    Args:
+        rows: thread, namespace and number of checkpoints, in order.
+    """
+    threads: dict[str, dict[str, int]] = {}
+    for thread, namespace, count in rows:
+        threads.setdefault(thread, {})[namespace] = count
+    choices: list[Choice] = []
+    for thread, namespaces in threads.items():
+        if len(threads) > 1:
+            choices.append(Choice({"thread": thread}, sum(namespaces.values())))
+        if len(namespaces) > 1:
+            found = namespaces.items()
+            choices.extend(Choice({"thread": thread, "namespace": name}, count) for name, count in found)
+    return tuple(choices[:MOST])
+
+
+def several(what: str, parts: Iterable[tuple[str, int | None]]) -> tuple[Choice, ...]:
+    """Return parts of one kind as choices; one alone is no choice."""
+    found = tuple(Choice({what: name}, count) for name, count in parts)
+    return found[:MOST] if len(found) > 1 else ()
+
+
+def named(names: Iterable[str]) -> str:
+    """Name the first few of what there is, for messages."""
+    known = list(dict.fromkeys(names))
+    listed = ", ".join(map(repr, known[:_NAMED])) or "none"
+    return f"{listed} and {len(known) - _NAMED} more" if len(known) > _NAMED else listed
+
+
+_DIGITS: Final = re.compile(r"(\d+)", re.ASCII)
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sort key in which runs of digits compare as numbers."""
+    parts = _DIGITS.split(name)
+    return tuple(
+        (0, int(part), part) if index % 2 and len(part) < 1000 else (1, 0, part.casefold())
+        for index, part in enumerate(parts)
+        if part
+    )

@@ -31,8 +31,7 @@ from unspool.history.verdict import FINISHED, ChainFault, Progress, Verdict
 from unspool.model.addresses import is_postgres
 from unspool.model.limits import Cancelled
 from unspool.opened import OpenHistory
-from unspool.sources.chains import ChainedReader
-from unspool.sources.entries import GIT_PREFIX, STANDARD_INPUT, Reading
+from unspool.sources.entries import GIT_PREFIX, STANDARD_INPUT, ChainedReader, Reading
 from unspool.store.file import FileStore
 
 if TYPE_CHECKING:

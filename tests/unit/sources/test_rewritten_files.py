@@ -18,9 +18,9 @@ from support.waiting import wait_until
 from unspool import History, open_history
 from unspool.errors import UnreadableSource
 from unspool.model.limits import DEFAULT_LIMITS
+from unspool.sources.foreign import select_reader
 from unspool.sources.formats import rewritten
 from unspool.sources.formats.rewritten import SavesReader
-from unspool.sources.selecting import select_reader
 
 WRITERS: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "json": lambda state: json.dumps(state, indent=2).encode(),

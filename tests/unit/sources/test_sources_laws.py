@@ -24,7 +24,7 @@ from unspool.sources.entries import UnusableRecord
 from unspool.sources.formats.nexus import revive_typed
 from unspool.sources.formats.patches import apply_operation
 from unspool.sources.formats.redux import revive
-from unspool.sources.natural_order import natural_key
+from unspool.sources.probe import natural_key
 from unspool.sources.timestamps import to_ns
 
 texts = st.text(max_size=6)

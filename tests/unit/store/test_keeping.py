@@ -22,7 +22,7 @@ from unspool.history.stats import Health
 from unspool.query.doctor.diagnosis import diagnose
 from unspool.query.repair import repair
 from unspool.sources.converting import convert
-from unspool.sources.selecting import Reading
+from unspool.sources.foreign import Reading
 from unspool.store import layout_2
 from unspool.store.compacting import compact, vacuum
 from unspool.store.file import FileStore

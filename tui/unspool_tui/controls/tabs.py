@@ -11,7 +11,7 @@ from unspool_tui.screens.menu import LateMenu, Menu, MenuLine
 from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
-    from unspool.sources.choices import Choice
+    from unspool.sources.probe import Choice
     from unspool_tui.screens.protocols import HistoryScreen
     from unspool_tui.tabs import Tabs
 

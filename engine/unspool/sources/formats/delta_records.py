@@ -11,8 +11,16 @@ from typing import Final
 from unspool.history.verdict import ChainFault
 from unspool.model.entries import NO_META
 from unspool.model.values import State, Value
-from unspool.sources.chains import Read, RecordExaminer
-from unspool.sources.entries import TIME_FROM_FILE, Interpreter, Reader, SourceEntry, UnusableRecord, as_state
+from unspool.sources.entries import (
+    TIME_FROM_FILE,
+    Interpreter,
+    Read,
+    Reader,
+    RecordExaminer,
+    SourceEntry,
+    UnusableRecord,
+    as_state,
+)
 from unspool.sources.lines import ItemsReader, LinesReader
 from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.timestamps import to_ns

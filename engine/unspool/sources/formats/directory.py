@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import LimitExceeded, MissingExtra, UnreadableSource
+from unspool.history.verdict import Progress
 from unspool.model.json_exact import BrokenText, Parsed
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.values import State, Value
 from unspool.sources.bytestream import CutShort, read_whole, unreadable
 from unspool.sources.documents import COMPRESSED_SUFFIXES, LINE_SUFFIXES, SUFFIXES, kind_of, parse_document, suffix_of
-from unspool.sources.entries import Findings, Interpreter, Progress, Reader, SourceEntry, UnusableRecord
+from unspool.sources.entries import Findings, Interpreter, Reader, SourceEntry, UnusableRecord
 from unspool.sources.formats import delta_records, nexus
 from unspool.sources.formats.states import DocumentRecords
-from unspool.sources.natural_order import natural_key
-from unspool.sources.probe import Probe, SourceShape
+from unspool.sources.probe import Probe, SourceShape, natural_key
 from unspool.sources.timestamps import PLAUSIBLE_NS, find_time, to_ns
 
 SOURCE_ATOM: Final = "source"

@@ -31,14 +31,12 @@ from unspool.events.queries import rows_after
 from unspool.events.records import BrokenLink, Event, EventType, Head
 from unspool.events.replay import SOURCE_KEY, SourceState
 from unspool.events.rows import GAP, broken_link, event_of, moment
-from unspool.history.verdict import ChainFault
+from unspool.history.verdict import ChainFault, Progress
 from unspool.model.limits import Cancelled
 from unspool.model.values import State, Value
 from unspool.sources.bytestream import CutShort, read_whole
-from unspool.sources.chains import SeqOf
-from unspool.sources.choices import Choice, several
-from unspool.sources.entries import TIME_FROM_FILE, Findings, Progress, Reader, SourceEntry
-from unspool.sources.probe import Probe, SourceShape
+from unspool.sources.entries import TIME_FROM_FILE, Findings, Reader, SeqOf, SourceEntry
+from unspool.sources.probe import Choice, Probe, SourceShape, several
 from unspool.sources.sqlite_files import (
     BUSY_S,
     ForeignDatabase,

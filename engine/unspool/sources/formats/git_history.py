@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import IO, Final
 
 from unspool.errors import UnreadableSource
+from unspool.history.verdict import Progress
 from unspool.model.json_exact import BrokenText, Parsed
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.values import Value
 from unspool.sources.documents import kind_of, parse_document
-from unspool.sources.entries import Findings, Progress, Reader, SourceEntry
+from unspool.sources.entries import Findings, Reader, SourceEntry
 from unspool.sources.formats.directory import guessed_document, is_document_by_name, is_text_by_name, text_state
 from unspool.sources.formats.git_commands import Commit, GitTarget, Repository, environment
 from unspool.sources.formats.states import document_entry

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import UnreadableSource
-from unspool.history.verdict import ChainFault
+from unspool.history.verdict import ChainFault, Progress
 from unspool.model.json_exact import BrokenText
 from unspool.model.limits import Cancelled
 from unspool.model.values import Value
-from unspool.sources.chains import SeqOf
-from unspool.sources.choices import MANY, Choice, by_thread, named
-from unspool.sources.entries import Findings, Progress, Reader, SourceEntry, UnusableRecord
+from unspool.sources.entries import Findings, Reader, SeqOf, SourceEntry, UnusableRecord
 from unspool.sources.formats.langgraph_timeline import (
     CheckpointRow,
     CheckpointTimeline,
@@ -28,7 +26,7 @@ from unspool.sources.formats.langgraph_timeline import (
     stored_values,
     written_names,
 )
-from unspool.sources.probe import Probe, SourceShape
+from unspool.sources.probe import MANY, Choice, Probe, SourceShape, by_thread, named
 from unspool.sources.sqlite_files import (
     TEXT,
     ForeignDatabase,

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import ConfigError, UnreadableSource
-from unspool.history.verdict import ChainFault
+from unspool.history.verdict import ChainFault, Progress
 from unspool.model.json_exact import BrokenText, parse
 from unspool.model.limits import Cancelled
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import MISSING, Value
-from unspool.sources.chains import SeqOf
-from unspool.sources.choices import Choice, by_thread
-from unspool.sources.entries import Findings, Progress, Reader, SourceEntry, UnusableRecord
+from unspool.sources.entries import Findings, Reader, SeqOf, SourceEntry, UnusableRecord
 from unspool.sources.formats.langgraph import (
     CheckpointChains,
     broken_parents,
@@ -33,6 +31,7 @@ from unspool.sources.formats.langgraph_timeline import (
     selection,
     stored_values,
 )
+from unspool.sources.probe import Choice, by_thread
 from unspool.store.postgres.connection import ServerConnection, Target, parse_target
 from unspool.store.postgres.reading import Pulse
 from unspool.store.postgres.tables import has_tables

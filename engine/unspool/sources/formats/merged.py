@@ -17,12 +17,12 @@ from typing import Final
 
 from unspool.errors import ConfigError, UnreadableSource, UnspoolError
 from unspool.history.history import History
+from unspool.history.verdict import Progress
 from unspool.model.entries import Entry, EntryKind
 from unspool.model.values import MISSING, State, Value
 from unspool.model.wire import decode
-from unspool.sources.choices import Choice, several
-from unspool.sources.entries import MERGE_PREFIX, Findings, Progress, Reader, Reading, SourceEntry
-from unspool.sources.natural_order import natural_key
+from unspool.sources.entries import MERGE_PREFIX, Findings, Reader, Reading, SourceEntry
+from unspool.sources.probe import Choice, natural_key, several
 
 _SELECTABLE: Final = "file"
 OpenPart = Callable[[str, Reading], History]

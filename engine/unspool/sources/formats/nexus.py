@@ -17,20 +17,22 @@ from unspool.model.json_exact import BrokenText
 from unspool.model.limits import Limits, in_force
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, State, Value, json_equal
-from unspool.sources.chains import Chains, Read, RecordExaminer
 from unspool.sources.entries import (
     OTHER,
     TIME_FROM_FILE,
+    Chains,
     Interpreter,
+    Read,
     Reader,
+    RecordExaminer,
     SourceEntry,
     UnusableRecord,
     as_state,
     fits,
 )
 from unspool.sources.lines import ItemsReader, LinesReader, beside
-from unspool.sources.marker_walk import CopiedContainer, Leaf, Reference, plain_frame, revive_with
 from unspool.sources.probe import Probe, SourceShape
+from unspool.sources.tagged_values import CopiedContainer, Leaf, Reference, plain_frame, revive_with
 from unspool.sources.timestamps import to_ns
 
 _ID, _TYPE, _REF, _ESCAPE = "__id", "__type", "__ref", "__esc_"

@@ -29,9 +29,8 @@ from unspool.sources.entries import (
 )
 from unspool.sources.formats.states import ACTION_KEYS, NOTE, action_label, is_envelope, state_of
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.marker_walk import NOTHING, Size, unfolded_size
 from unspool.sources.probe import Probe, SourceShape
-from unspool.sources.tagged_values import TAGGED, from_tagged
+from unspool.sources.tagged_values import NOTHING, TAGGED, Size, from_tagged, unfolded_size
 from unspool.sources.timestamps import USUAL_TIME_KEYS, find_time
 
 _INDEX: Final = re.compile(r"0|[1-9][0-9]*", re.ASCII)

@@ -30,8 +30,8 @@ from unspool.sources.entries import (
 )
 from unspool.sources.formats.states import action_label
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.marker_walk import DROP, CopiedContainer, Leaf, Reference, plain_frame, revive_with
 from unspool.sources.probe import Probe, SourceShape
+from unspool.sources.tagged_values import DROP, CopiedContainer, Leaf, Reference, plain_frame, revive_with
 from unspool.sources.timestamps import to_ns
 
 JSAN: Final = "$jsan"

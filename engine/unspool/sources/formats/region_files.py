@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from unspool.errors import ConfigError, RegionError, UnreadableSource
-from unspool.history.verdict import ChainFault
+from unspool.history.verdict import ChainFault, Progress
 from unspool.model.limits import Cancelled
 from unspool.model.values import State, Value
 from unspool.regions.checks import EMPTY, AmbiguousByteOrder, InvalidRegionValue
@@ -31,10 +31,8 @@ from unspool.regions.region_files import MERGED, merged_moments
 from unspool.regions.state import SNAPSHOT_FORM, RegionMoment, RegionSnapshot, region_history, region_state
 from unspool.regions.table import STANDARD_ACTIONS
 from unspool.sources.bytestream import CutShort, read_whole
-from unspool.sources.chains import SeqOf
-from unspool.sources.choices import Choice, several
-from unspool.sources.entries import TIME_FROM_FILE, Findings, Progress, Reader, SourceEntry
-from unspool.sources.probe import Probe, SourceShape
+from unspool.sources.entries import TIME_FROM_FILE, Findings, Reader, SeqOf, SourceEntry
+from unspool.sources.probe import Choice, Probe, SourceShape, several
 
 ACTIONS: Final = STANDARD_ACTIONS.keeping_unknown()
 """Other games have other actions: those are kept and shown, and do nothing to the region."""

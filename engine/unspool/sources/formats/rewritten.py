@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from unspool.errors import LimitExceeded, UnreadableSource
+from unspool.history.verdict import Progress
 from unspool.model.encoded import header_size
 from unspool.model.encoding import encode
 from unspool.model.json_exact import (
@@ -36,7 +37,7 @@ from unspool.model.values import MISSING, Value, strict_equal
 from unspool.recorder.layout import EncodedState, StateLayout
 from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.documents import kind_named, kind_of, parse_document
-from unspool.sources.entries import Findings, Progress, Reader, SourceEntry
+from unspool.sources.entries import Findings, Reader, SourceEntry
 from unspool.sources.formats.states import DocumentRecords, document_entry
 from unspool.sources.lines import ItemsReader
 from unspool.sources.probe import Probe, SourceShape
