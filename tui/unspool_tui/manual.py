@@ -109,7 +109,9 @@ def _options(heading: str | None, command: click.Command, *, is_common: bool) ->
     lines: list[str] = []
     context = click.Context(command)
     for param in command.get_params(context):
-        if isinstance(param, click.Option) and isinstance(param, CommonOption) is is_common:
+        if not isinstance(param, click.Option) or param.name == "help":
+            continue
+        if isinstance(param, CommonOption) is is_common:
             record = param.get_help_record(context)
             if record is not None:
                 lines += [".TP", f".B {_text(record[0])}", _text(record[1])]

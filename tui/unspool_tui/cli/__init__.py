@@ -119,6 +119,10 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
         "Answer questions about SOURCE over standard input and output, as an MCP server; SOURCE is only read.",
     ),
     "formats": CommandEntry("export", "List the formats that can be opened; their names are what --format takes."),
+    "schema": CommandEntry(
+        "json_schemas",
+        "Print the JSON Schema of what a command prints with --json; without a NAME, list the names.",
+    ),
     "completion": CommandEntry("options", "Print the completion script for SHELL."),
 }
 """All commands, in the order of the help. A test holds the summaries to the commands' own help."""

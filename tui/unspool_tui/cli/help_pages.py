@@ -21,7 +21,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Ask": ("blame", "why", "search", "bisect", "compare", "check"),
     "Record": ("run", "attach", "listen", "events", "jump", "skip", "pause", "resume", "replay"),
     "Keep": ("convert", "export", "compact", "vacuum", "ship", "doctor", "simulate"),
-    "More": ("mcp", "formats", "completion"),
+    "More": ("mcp", "formats", "schema", "completion"),
 }
 """Every command, by what it is for; a test holds this to the list of commands."""
 
@@ -103,6 +103,7 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     ),
     "mcp": (("unspool mcp app.unspool", "to be started by a language model's client"),),
     "formats": (("unspool formats", "what opens, and by which name"),),
+    "schema": (("unspool schema log", "what each line of `unspool log --json` holds"),),
     "completion": (
         ("unspool completion bash > ~/.local/share/bash-completion/completions/unspool", "for every new shell"),
     ),
