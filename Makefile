@@ -26,6 +26,7 @@ $(VENV)/.lint: $(VENV)/.test
 
 $(VENV)/.bench: $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m benchmarks.pythons
 	@touch $@
 
 $(VENV)/.screenshots: $(VENV)/.base

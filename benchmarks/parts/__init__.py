@@ -17,6 +17,7 @@ NAMES = (
     "read",
     "step",
     "open",
+    "follow",
     "live",
     "travel",
     "listen",

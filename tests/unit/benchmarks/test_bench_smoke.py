@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import zstandard
 from benchmarks import __main__ as command
-from benchmarks import parts
+from benchmarks import parts, pythons
 from benchmarks.context import Context
 from benchmarks.jsonl import load_from_file
 from benchmarks.loads import Load, synthetic_loads
@@ -21,6 +21,7 @@ from benchmarks.pty_latency import ProgramEnded, Session
 from benchmarks.pty_screen import Screen
 from benchmarks.report import PartResult, Row, absent, against, alone, number, tally, times_better
 from benchmarks.sampling import pairs
+from benchmarks.watched import ProgramFailed, Run
 
 TINY = [load.limited(40) for load in synthetic_loads(quick=True) if load.name in ("S1", "S5")]
 
@@ -104,7 +105,7 @@ def test_numbers_keep_three_digits() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["step", "delta", pytest.param("open", marks=pytest.mark.slow), pytest.param("live", marks=pytest.mark.slow)],
+    ["step", "delta", *(pytest.param(name, marks=pytest.mark.slow) for name in ("open", "follow", "live"))],
 )
 def test_a_part_runs_without_any_peer_installed(name: str, context: Context) -> None:
     rows = parts.part(name).run(context)
@@ -142,6 +143,23 @@ def test_the_command_writes_what_it_printed(tmp_path: Path, monkeypatch: pytest.
     assert [part["name"] for part in found["parts"]] == ["step"]
     for row in found["parts"][0]["rows"]:
         assert Row(**row).what in tables.read_text()
+
+
+def test_a_program_runs_the_same_work_bare_and_under_the_agent(context: Context) -> None:
+    """The part about watched programs, at its smallest: one workload, under our own Python."""
+    run = Run("web", 20)
+    bare, watched = (
+        run.bare(pythons.OWN),
+        run.under_agent(pythons.OWN, context.folder / "web.unspool", settle="return"),
+    )
+    assert bare.turns == watched.turns == 20
+    assert bare.processor_us > 0
+    assert watched.entries > 0
+
+
+def test_a_program_that_fails_is_said_with_its_last_line() -> None:
+    with pytest.raises(ProgramFailed, match="no_such_tool"):
+        Run("hot", 2, tool="no_such_tool").bare(pythons.OWN)
 
 
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

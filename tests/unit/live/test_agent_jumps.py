@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.live_host import Host, monitored, pythons
+from support.live_host import Host, Recorded, monitored, pythons
 
 SERVICE = """\
 import sys, threading
@@ -203,5 +203,53 @@ outer()
         answer = host.ask("jump", seq=1, state=["state", ["n"], [0]], within=0.05)
         assert not answer["ok"]
         assert "inner, busy.py:6" in answer["why"]
+    finally:
+        host.close()
+
+
+BUSY_SERVICE = """\
+import time
+STORE = {"records": [{"n": 0} for _ in range(4_000)], "turns": 0}
+def turn():
+    STORE["turns"] += 1
+def serve():
+    while True:
+        turn()
+        time.sleep(0.002)
+def main():
+    for record in STORE["records"]:
+        assert record
+    serve()
+main()
+"""
+
+
+class Unread(Recorded):
+    """Applies entries without working out what each leaves."""
+
+    def take(self, line: bytes) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(line)
+        self.messages.append(message)
+        if message["m"] == "r":
+            self.mirror.apply(message)
+        return message
+
+
+@pytest.mark.parametrize("version", pythons())
+def test_a_service_that_works_more_often_than_all_of_it_can_be_looked_at_is_put_back(
+    tmp_path: Path, version: str
+) -> None:
+    host = Host(tmp_path)
+    host.seen = Unread()
+    (tmp_path / "busy.py").write_text(BUSY_SERVICE)
+    try:
+        host.start(pythons()[version], "busy.py", config={"watch": ["STORE"], "rate": 0})
+        host.read(lambda message: message.get("n") == 1)
+        cells = json.loads(json.dumps(host.seen.mirror.inline()))
+        cells[2][1] = -1_000_000
+        answer = host.ask("jump", seq=1, state=cells)
+        assert answer["ok"], answer
+        host.read(lambda message: message.get("action") == "jump")
+        assert -1_000_000 <= host.seen.mirror.state()["turns"] < 0
     finally:
         host.close()

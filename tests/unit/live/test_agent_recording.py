@@ -179,3 +179,35 @@ for line in sys.stdin:
         process.communicate()
     # The first brings modules of the standard library.
     assert len(set(left[1:])) == 1, left
+
+
+SERVER_WITH_LOOPS_BEFORE = """\
+NAMES = [str(number) for number in range(3)]
+COUNT = {"n": 0, "last": ""}
+
+def handle(number):
+    COUNT["n"] += 1
+    COUNT["last"] = NAMES[number]
+
+def serve():
+    for number in range(3):
+        handle(number)
+
+def main():
+    for name in NAMES:
+        assert name
+    serve()
+
+main()
+"""
+
+
+@pytest.mark.parametrize("version", pythons())
+def test_loops_that_are_over_do_not_make_one_request_of_a_whole_server(tmp_path: Path, version: str) -> None:
+    seen = record(tmp_path, SERVER_WITH_LOOPS_BEFORE, version, watch=["COUNT"], settle="call", stores=True)
+    assert [entry["action"] for entry in seen.entries[-3:]] == [
+        "handle(number=0)",
+        "handle(number=1)",
+        "handle(number=2)",
+    ]
+    assert seen.entries[-1]["state"] == {"n": 3, "last": "2"}

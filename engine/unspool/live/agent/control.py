@@ -14,7 +14,7 @@ from typing import Any
 from unspool.live.agent.discovery import Discovery
 from unspool.live.agent.recording import Session
 from unspool.live.agent.sites import Place
-from unspool.live.agent.whereabouts import loops
+from unspool.live.agent.whereabouts import is_in_loop
 from unspool.live.agent.wire import Link
 from unspool.live.agent.writeback import WriteBack
 
@@ -223,17 +223,30 @@ class Control:
 
     def _try_jump(self, message: dict[str, Any]) -> tuple[Place | None, dict[str, Any] | None]:
         session = self._session
-        busy = self._busy_place()
-        if busy is not None:
-            return busy, None
-        if not session.enter(is_planned=True):
-            return None, {"ok": False, "why": "the recording is over"}
+        # Whoever runs on while it is looked at would be found in the middle of something each time.
         interval = sys.getswitchinterval()
+        sys.setswitchinterval(_LONG_INTERVAL)
         try:
+            busy = self._busy_place()
+            if busy is not None:
+                return busy, None
+            if not session.enter(is_planned=True):
+                return None, {"ok": False, "why": "the recording is over"}
+            try:
+                # Sending lets others run.
+                self._link.hold()
+                return self._put_back(message)
+            finally:
+                self._link.let_go()
+                session.leave()
+        finally:
+            sys.setswitchinterval(interval)
+
+    def _put_back(self, message: dict[str, Any]) -> tuple[Place | None, dict[str, Any] | None]:
+        session = self._session
+        try:
+            began, turns = time.perf_counter(), session.turns
             session.look_at_all(session.where.place_of(self._main_frame()), None)
-            began = time.perf_counter()
-            sys.setswitchinterval(_LONG_INTERVAL)
-            turns = session.turns
             plan = WriteBack(session, force=message.get("force") is True)
             plan.plan(message.get("state"))
             # The program may have gone on while that was planned.
@@ -241,17 +254,14 @@ class Control:
             if busy is not None or session.turns != turns:
                 return busy, None
             plan.apply()
-            seq = message.get("seq")
-            if type(seq) is int:
-                session.follow_from(seq)
-            self._has_jumped = True
-            took = round((time.perf_counter() - began) * 1000, 3)
-            return None, {"ms": took, **plan.report.message()}
         except (ValueError, TypeError, LookupError, RecursionError) as error:
             return None, {"ok": False, "why": f"the state cannot be put back: {error}"}
-        finally:
-            sys.setswitchinterval(interval)
-            session.leave()
+        seq = message.get("seq")
+        if type(seq) is int:
+            session.follow_from(seq)
+        self._has_jumped = True
+        took = round((time.perf_counter() - began) * 1000, 3)
+        return None, {"ms": took, **plan.report.message()}
 
     def _busy_place(self) -> Place | None:
         """Return where a thread is in the middle of something: below a loop of the project, or what its loop called."""
@@ -268,7 +278,7 @@ class Control:
             if not own:
                 continue
             own.reverse()
-            looping = next((item for item in own if loops(item.f_code)), own[0])
+            looping = next((item for item in own if is_in_loop(item)), own[0])
             if own[-1] is not looping and own[-1] is not own[0]:
                 return session.where.places.of(own[-1].f_code, own[-1].f_lineno or 0)
         return None

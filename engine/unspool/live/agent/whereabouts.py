@@ -77,7 +77,7 @@ class Whereabouts:
     def unit_of(self, frame: FrameType) -> FrameType:
         """Return the frame whose end settles what a frame changes, under `call`.
 
-        It is the outermost project frame below one of a library (a framework's handler) or below one that loops.
+        It is the outermost project frame below one of a library (a framework's handler) or below one that is in a loop.
         """
         inward = [frame]
         while (outer := inward[-1].f_back) is not None and len(inward) < 500:
@@ -89,7 +89,7 @@ class Whereabouts:
             if is_own:
                 if previous is not None and item.f_code.co_name != "<module>":
                     is_outer_own = self.is_project(previous.f_code.co_filename)
-                    if not is_outer_own or loops(previous.f_code):
+                    if not is_outer_own or is_in_loop(previous):
                         return item
                 if item.f_code.co_name != "<module>":
                     candidate = candidate or item
@@ -123,20 +123,29 @@ class Whereabouts:
         return None
 
 
-def loops(code: CodeType) -> bool:
-    """Whether code has a loop."""
-    known = _LOOPING.get(id(code))
+def is_in_loop(frame: FrameType) -> bool:
+    """Whether a frame is within a loop of its code: what it calls there is done again and again."""
+    at = frame.f_lasti
+    return any(start <= at <= end for start, end in _loops_of(frame.f_code))
+
+
+def _loops_of(code: CodeType) -> list[tuple[int, int]]:
+    """Return where the loops of code begin and end."""
+    known = _LOOPS.get(id(code))
     if known is None or known[0] is not code:
         import dis  # the program need not wait for it
 
-        known = (code, any(item.opname.startswith("JUMP_BACKWARD") for item in dis.get_instructions(code)))
-        if len(_LOOPING) > 10_000:
-            _LOOPING.clear()
-        _LOOPING[id(code)] = known
+        # Awaiting is a loop of instructions too, but none of the source.
+        jumps = [item for item in dis.get_instructions(code) if "JUMP_BACKWARD" in item.opname]
+        found = [(item.argval, item.offset) for item in jumps if not item.opname.endswith("NO_INTERRUPT")]
+        known = (code, found)
+        if len(_LOOPS) > 10_000:
+            _LOOPS.clear()
+        _LOOPS[id(code)] = known
     return known[1]
 
 
-_LOOPING: dict[int, tuple[CodeType, bool]] = {}
+_LOOPS: dict[int, tuple[CodeType, list[tuple[int, int]]]] = {}
 
 
 def _thread_name() -> str:

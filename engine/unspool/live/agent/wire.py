@@ -243,7 +243,7 @@ class Link:
         self.is_open = True
         self.waits = waits
         self._pending = bytearray()
-        self._gave_up = False
+        self._gave_up = self._is_held = False
         self._received = bytearray()
 
     @property
@@ -265,6 +265,9 @@ class Link:
         if not self.is_open:
             return
         line = message_line(message)
+        if self._is_held:
+            self._pending += line
+            return
         if self._pending:
             self._pending += line
             self.push()
@@ -276,6 +279,15 @@ class Link:
             self._gave_up = False
         elif self.waits and not self._gave_up:
             self._wait_for_room()
+
+    def hold(self) -> None:
+        """Keep what is sent from now on: writing to the socket would let other threads run."""
+        self._is_held = True
+
+    def let_go(self) -> None:
+        """Send what was kept."""
+        self._is_held = False
+        self.push()
 
     def push(self) -> None:
         """Send what waits, as far as the host reads."""
