@@ -48,11 +48,11 @@ class Screen:
         self.cells = [[" "] * width for _ in range(height)]
         self.x = self.y = 0
         self.modes: set[str] = set()
-        self._rest = b""
+        self.rest = b""
 
     def feed(self, data: bytes) -> None:
         """Take what the program wrote."""
-        data = self._rest + data
+        data = self.rest + data
         place = 0
         while place < len(data):
             if data[place] == 0x1B:
@@ -70,7 +70,7 @@ class Screen:
             place += whole
             if whole < end - len(data[:place]) + whole and place < end:
                 break
-        self._rest = data[place:]
+        self.rest = data[place:]
 
     def _text(self, text: str) -> None:
         for character in text:
@@ -177,8 +177,8 @@ class Terminal:
 
     def resize(self, width: int, height: int) -> None:
         """Give the terminal another size; what was on it is gone, as the program draws everything anew."""
-        modes, self.screen = self.screen.modes, Screen(width, height)
-        self.screen.modes = modes
+        before, self.screen = self.screen, Screen(width, height)
+        self.screen.modes, self.screen.rest = before.modes, before.rest
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
         self.process.send_signal(signal.SIGWINCH)
 

@@ -288,6 +288,15 @@ def test_a_resize_storm_ends_with_the_right_layout(opened: Terminal) -> None:
     leave(opened)
 
 
+def test_a_terminal_that_shrank_and_grew_back_unseen_is_drawn_anew(opened: Terminal) -> None:
+    opened.wait_for(r"3 Inspect")
+    # By the time that the program asks, the terminal has the size again that it had, and nothing on it.
+    opened.resize(120, 36)
+    opened.wait_for(r"99/99")
+    opened.wait_for(r"3 Inspect")
+    leave(opened)
+
+
 def test_a_copied_command_opens_at_the_value(history_file: Path) -> None:
     with unspool("open", str(history_file), "--at", "42", "--atom", "user.visits") as terminal:
         terminal.wait_for(r"42/99")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from textual import on
+from textual import events, on
 from textual.app import App
 
 from unspool.errors import ConfigError
@@ -124,6 +124,11 @@ class UnspoolApp(App[None]):
             with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
                 number = getattr(signal, name)
                 loop.add_signal_handler(number, partial(self.exit, return_code=_BY_SIGNAL + number))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Draw everything anew where the terminal has the size again that it had: on the way there it lost its cells."""
+        if event.size == self.main.size:
+            self.screen.refresh()
 
     def on_unmount(self) -> None:
         """Remember the places."""

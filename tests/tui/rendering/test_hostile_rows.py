@@ -87,7 +87,7 @@ def test_names_and_actions_are_inert(name: str, action: str, width: int) -> None
     columns = EarlyColumns.__new__(EarlyColumns)
     for column in ("timestamp_ns", "kind", "added", "modified", "deleted", "stored", "full_bytes"):
         setattr(columns, column, [0, 1, 2])
-    facts = EntryFacts(1, action, (name, action), head=True)
+    facts = EntryFacts(1, 0, action, (name, action), head=True)
     assert_harmless(history_row(facts, columns, 3, width, UNICODE, dt.UTC), width)
     assert_harmless(flash_row(action, "warning"), width)
     origin = Origin(1, action, (1, 2), True, on_grid(name))

@@ -145,7 +145,7 @@ async def test_no_key_waits_for_a_busy_reader_and_what_is_missing_comes_later(
             assert "#0" not in driver.panel(Pane.CHANGES).splitlines()[0]
         await driver.settle()
         # What was not known then is looked up.
-        assert ("add item" in driver.panel(Pane.HISTORY)) == (size[0] > 100)
+        assert "add item" in driver.panel(Pane.HISTORY)
         assert "#0" in driver.panel(Pane.CHANGES).splitlines()[0]
 
 
@@ -214,4 +214,4 @@ async def test_a_long_history_is_moved_through_while_its_columns_are_being_read(
         assert re.search(r"450 …", driver.panel(Pane.HISTORY))
         gate.set()
         await driver.settle()
-        assert re.search(r"450 .+12:01:52\.500", driver.panel(Pane.HISTORY)), driver.panel(Pane.HISTORY)
+        assert re.search(r"450 .+:52\.5", driver.panel(Pane.HISTORY)), driver.panel(Pane.HISTORY)

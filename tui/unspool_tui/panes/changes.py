@@ -206,7 +206,9 @@ def address_of(items: list[Item], row: int) -> Path:
 SPLIT_FROM = 110
 """Width from which old and new value stand side by side."""
 _BEFORE_CHANGE = 12
-"""Characters kept before the first difference of a long string, where there is room for as many."""
+"""Cells kept before the first difference of a long text, where there is room for as many."""
+_LEAST_NAME = 6
+"""Cells of a name beside a long text, which takes the rest of its column."""
 _SIZES = 18
 """Cells of the sizes at the right edge; side by side they are kept free on every line, so that columns align."""
 _KINDS = {ChangeKind.ADDED: "added", ChangeKind.MODIFIED: "modified", ChangeKind.DELETED: "removed"}
@@ -288,6 +290,12 @@ def _atom_row(item: Item, change: Change, sheet: Sheet) -> Row:
     right = _sizes(change, glyphs)
     if whole is not None:
         room = sheet.value_room if sheet.split else sheet.value_room - spans_width(right)
+        if not sheet.split and _are_wide(whole.old, whole.new, room):
+            name = pad(
+                atom_name(change.atom), min(sheet.name_room, max(_LEAST_NAME, width_of(atom_name(change.atom))))
+            )
+            left, right = (left[0], (name, name_style), left[2]), ()
+            room = sheet.width - spans_width(left) - 1
         return Row((*left, *_old_new(whole.old, whole.new, room, sheet)), right)
     said = str(change.kind)
     if change.kind is ChangeKind.MODIFIED:
@@ -324,8 +332,15 @@ def _op_row(address: Path, op: Op, sheet: Sheet) -> Row:
     }
     sign, style = signs.get(op.kind, (glyphs.modified, "modified"))
     label = path_spans(address[1:], op.key, sheet.name_room - 2)
-    left: Spans = (("    ", "text"), (f"{sign} ", style), *label, (" ", "text"))
     room = sheet.value_room
+    if not sheet.split and _are_wide(op.old, op.new, room):
+        # Names stand in a column where there is room for it.
+        label = tuple(
+            (text.rstrip() if place else text.rstrip().ljust(_LEAST_NAME), style)
+            for place, (text, style) in enumerate(label)
+        )
+        room = sheet.width - 6 - spans_width(label) - 2
+    left: Spans = (("    ", "text"), (f"{sign} ", style), *label, (" ", "text"))
     match op.kind:
         case OpKind.ADD:
             return Row((*left, *_one_side(op.new, room, "new", sheet)))
@@ -376,6 +391,13 @@ def _old_new(old: Value, new: Value, room: int, sheet: Sheet) -> Spans:
     return (*shown, (" " * (half - used), "text"), (f" {sheet.glyphs.vertical} ", "border"), *right)
 
 
+def _are_wide(old: Value, new: Value, room: int) -> bool:
+    """Whether two texts beside each other need more than a room."""
+    if not isinstance(old, str) or not isinstance(new, str):
+        return False
+    return len(old) + len(new) > room or width_of(old) + width_of(new) + 7 > room
+
+
 def _toned(spans: Spans, style: str) -> Spans:
     return tuple((text, style) for text, _ in spans)
 
@@ -384,30 +406,53 @@ def _strings(old: str, new: str, room: int) -> tuple[Spans, Spans]:
     if not old or not new:
         return ((quoted(old, room), "old"),), ((quoted(new, room), "new"),)
     left, right = word_diff(old, new)
-    return _word_spans(left, "removed", room), _word_spans(right, "added", room)
+    # Where one side only has words more, the other is shown around the place where they are missing.
+    at_end = (right if len(left) == 1 else left)[-1].changed
+    return _word_spans(left, "removed", room, at_end=at_end), _word_spans(right, "added", room, at_end=at_end)
 
 
-def _word_spans(parts: Parts, style: str, room: int) -> Spans:
+def _word_spans(parts: Parts, style: str, room: int, *, at_end: bool) -> Spans:
     whole = all(part.changed for part in parts)
     spans: list[Span] = [('"', style)]
-    for text, changed in _around_change(parts, room):
+    for text, changed in _around_change(parts, room - 2, at_end=at_end):
         clean = on_grid(text.replace("\n", "\\n").replace("\t", "\\t"))
         spans.append((clean, f"{style}.word" if changed and not whole else style))
     spans.append(('"', style))
     return tuple(spans)
 
 
-def _around_change(parts: Parts, room: int) -> Parts:
-    """Drop what is far before the first difference and after the last, when all of it would not fit."""
-    if sum(width_of(part.text) for part in parts) + 2 <= room or len(parts) < 2:
-        return tuple(TextPart(part.text[: room + 1], part.changed) for part in parts)
-    near = max(3, min(_BEFORE_CHANGE, room // 4))
-    first, *middle, last = parts
-    if not first.changed and width_of(first.text) > near + 1:
-        first = TextPart("…" + crop(first.text[: -near - 1 : -1], near, "")[::-1], False)
-    if not last.changed and width_of(last.text) > near + 1:
-        last = TextPart(crop(last.text[:near], near, "") + "…", False)
-    return (first, *(TextPart(part.text[: room + 1], part.changed) for part in middle), last)
+def _around_change(parts: Parts, room: int, *, at_end: bool) -> Parts:
+    """Return what fits of a text with its change in the middle; the beginning where all of it is new.
+
+    Args:
+        parts: the text.
+        room: cells there are.
+        at_end: where nothing of it changed, words are missing at its end and not at its beginning.
+    """
+    if sum(width_of(part.text) for part in parts) <= room:
+        return parts
+    first = next((place for place, part in enumerate(parts) if part.changed), 1 if len(parts) > 1 or at_end else 0)
+    last = max((place for place, part in enumerate(parts) if part.changed), default=first - 1)
+    before = "".join(part.text for part in parts[:first])
+    spare = max(0, room - sum(width_of(part.text) for part in parts[first : last + 1]))
+    behind = sum(width_of(part.text) for part in parts[last + 1 :])
+    near = max(spare // 2, spare - behind, min(_BEFORE_CHANGE, room // 4))
+    if width_of(before) > near:
+        before = "…" + crop(before[: -near - 1 : -1], near - 1, "")[::-1]
+    return _cropped((TextPart(before, False), *parts[first:]), room)
+
+
+def _cropped(parts: Parts, room: int) -> Parts:
+    kept: list[TextPart] = []
+    for place, part in enumerate(parts):
+        size = width_of(part.text) if len(part.text) <= room else room + 1
+        if size < room or (size == room and place == len(parts) - 1):
+            kept.append(part)
+            room -= size
+            continue
+        kept.append(TextPart(crop(part.text[:room] + " " * (room + 1), room), part.changed))
+        break
+    return tuple(kept)
 
 
 def _child_row(item: Item, sheet: Sheet) -> Row:

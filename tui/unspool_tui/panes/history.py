@@ -14,7 +14,7 @@ from msgspec import Struct
 from unspool.errors import UnspoolError
 from unspool.model.entries import FULL, KINDS, NOTE, Entry
 from unspool_tui.rendering import format_units
-from unspool_tui.rendering.line import BLANK, Glyphs, PaneFrame, Row, Span, Spans, on_grid, pad, wrap_words
+from unspool_tui.rendering.line import BLANK, Glyphs, PaneFrame, Row, Span, Spans, on_grid, spans_width, wrap_words
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import Pane, View
 from unspool_tui.view.overview import EntryColumns
@@ -201,8 +201,8 @@ def knows(columns: EntryColumns, seq: int) -> bool:
 _ROWS_KEPT: Final = 512
 _ONE_DAY: Final = 20 * 3600 * 10**9
 """Nanoseconds from which a history goes over days; less than a day, so that one over midnight counts."""
-_DAY_ROOM: Final = 22
-"""Cells of the footing that the date and the frame around it take."""
+_FOOTING: Final = 10
+"""Cells of the footing that its frame takes."""
 
 
 class HistoryPane:
@@ -217,13 +217,14 @@ class HistoryPane:
     def row(self, view: View, rows: Rows, columns: EntryColumns, index: int, width: int) -> Row:
         """Return the row at a place of the list."""
         seq = rows[index]
+        above = rows[index - 1] if index else None
         digits = len(str(view.tip))
         days = self._goes_over_days(view, columns)
-        key = (seq, seq == view.head, self._mark(view, seq), view.gaps, days, width, digits)
+        key = (seq, above, seq == view.head, self._mark(view, seq), view.gaps, days, width, digits)
         made = self._made.get(key)
         if made is None:
-            made = self._make(view, columns, seq, width)
-            if seq in self._book.missing or not _is_known(columns, seq):
+            made = self._make(view, columns, seq, above, width)
+            if seq in self._book.missing or not _is_known(columns, seq, above):
                 # The worker looks up what this row lacks.
                 return made
             if len(self._made) >= _ROWS_KEPT:
@@ -235,12 +236,13 @@ class HistoryPane:
         """Make all rows anew: the history was cut or replaced."""
         self._made.clear()
 
-    def _make(self, view: View, columns: EntryColumns, seq: int, width: int) -> Row:
-        if not _is_known(columns, seq):
+    def _make(self, view: View, columns: EntryColumns, seq: int, above: int | None, width: int) -> Row:
+        if not _is_known(columns, seq, above):
             return Row(((f" {seq:>{len(str(view.tip))}} {self._glyphs.ellipsis}", "faint"),))
         facts = EntryFacts(
             seq,
-            action=self._book.action(seq) if wants_action(width) else "",
+            above=above,
+            action=self._book.action(seq),
             atoms=self._book.atoms(seq) if wants_atoms(width) else (),
             mark=self._mark(view, seq),
             head=seq == view.head,
@@ -272,17 +274,26 @@ class HistoryPane:
         shown = position < len(rows) and rows[position] == view.head
         place = f"{position + 1:,}" if shown else "–"
         place = f"{place} of {len(rows):,}"
-        roomy = view.total and width >= len(place) + _DAY_ROOM and knows(columns, view.head)
-        day = ((format_units.day(columns.timestamp_ns[view.head], self._zone), "faint"),) if roomy else ()
+        when = (
+            self._head_time(columns.timestamp_ns[view.head], width - len(place) - _FOOTING)
+            if (view.total and knows(columns, view.head))
+            else ""
+        )
         more = ((f"{view.filter.text[:40]}", "accent"),) if view.filter.text else ()
         return PaneFrame(
             Pane.HISTORY.value,
             "History",
             more=more,
-            left=day,
+            left=((when, "faint"),) if when else (),
             right=((place, "dim"),),
             focused=view.focus is Pane.HISTORY,
         )
+
+    def _head_time(self, time: int, room: int) -> str:
+        """Return all of when the head was that there is room for: the rows tell no more than what differs."""
+        day = format_units.day(time, self._zone)
+        told = (f"{day} {format_units.clock(time, self._zone)}", format_units.day_and_clock(time, self._zone), day)
+        return next((text for text in told if len(text) <= room), "")
 
 
 def nothing_rows(key: str, width: int) -> list[Row]:
@@ -296,9 +307,9 @@ def nothing_rows(key: str, width: int) -> list[Row]:
     return [BLANK, *(Row(((f"  {line}", "dim"),)) for line in wrap_words(words, max(8, width - 4), 6))]
 
 
-def _is_known(columns: EntryColumns, seq: int) -> bool:
-    # A gap is told from the entry before, which may lie on another page.
-    return knows(columns, seq) and knows(columns, max(0, seq - 1))
+def _is_known(columns: EntryColumns, seq: int, above: int | None) -> bool:
+    # A gap is told from the entry before, and a short time from the row above, which may lie on other pages.
+    return knows(columns, seq) and knows(columns, max(0, seq - 1)) and (above is None or knows(columns, above))
 
 
 def _holds(ascending: Sequence[int], seq: int, count: int) -> bool:
@@ -306,9 +317,12 @@ def _holds(ascending: Sequence[int], seq: int, count: int) -> bool:
     return place < count and ascending[place] == seq
 
 
-_ROOM_FOR_BYTES = 36
-_ROOM_FOR_ACTION = 44
+_ROOM_FOR_TIME = 32
+_ROOM_FOR_BYTES = 44
 _ROOM_FOR_ATOMS = 56
+_ROOM_FOR_CLOCK = 72
+_COUNTS = 3
+"""Cells of the counts at least, so that most rows have what stands before them in one column."""
 
 
 class EntryFacts(Struct, frozen=True):
@@ -316,6 +330,7 @@ class EntryFacts(Struct, frozen=True):
 
     Attributes:
         seq: its number.
+        above: the entry of the row above; None for the first row.
         action: why it happened.
         atoms: atoms it changed; empty where there is no room for them.
         mark: base, bookmark or hit, as glyph and style.
@@ -326,6 +341,7 @@ class EntryFacts(Struct, frozen=True):
     """
 
     seq: int
+    above: int | None = None
     action: str = ""
     atoms: tuple[str, ...] = ()
     mark: Span = (" ", "text")
@@ -340,15 +356,10 @@ def wants_atoms(width: int) -> bool:
     return width >= _ROOM_FOR_ATOMS
 
 
-def wants_action(width: int) -> bool:
-    """Whether rows of this width tell the action."""
-    return width >= _ROOM_FOR_ACTION
-
-
 def history_row(
     facts: EntryFacts, columns: EntryColumns, total: int, width: int, glyphs: Glyphs, zone: dt.tzinfo | None
 ) -> Row:
-    """Return the row of one entry."""
+    """Return the row of one entry: what happened first, then as much of when and how much as there is room for."""
     seq, kind = facts.seq, columns.kind[facts.seq]
     full, note = kind == FULL, kind == NOTE
     digits = max(3, len(str(total - 1)))
@@ -359,27 +370,31 @@ def history_row(
         (f"{seq:>{digits}}", "strong" if facts.head else plain),
         facts.mark if facts.mark[0] != " " else (" ", plain),
         (glyphs.note, "note") if note else (glyphs.full if full else glyphs.delta, "full" if full else plain),
-        (f" {_when(facts, columns, zone)}", plain),
+        (f" {on_grid(facts.action[:80])}", "text"),
+        *_atoms(facts, glyphs),
     )
-    words: Spans = ()
-    if wants_action(width):
-        words = (("  ", "text"), (on_grid(facts.action[:80]), "text"), *_atoms(facts, glyphs))
-    right: Spans = () if note else _counts(columns, seq, glyphs)
-    if note and width >= _ROOM_FOR_BYTES:
-        right = ((" " * 10, "faint"),)
-    elif width >= _ROOM_FOR_BYTES:
-        right = (*right, (f"{format_units.size(columns.stored[seq]):>9} ", "full" if full else "faint"))
+    right: Spans = ((" " * _COUNTS, "faint"),) if note else _counts(columns, seq, glyphs)
+    if width >= _ROOM_FOR_TIME:
+        right = ((f" {_when(facts, columns, zone, width)}", plain), *right)
+    if width >= _ROOM_FOR_BYTES:
+        stored = "" if note else format_units.size(columns.stored[seq])
+        right = (*right, (f"{stored:>9} ", "full" if full else "faint"))
     else:
         right = (*right, (" ", "text"))
-    return Row((*left, *words), right)
+    return Row(left, right)
 
 
-def _when(facts: EntryFacts, columns: EntryColumns, zone: dt.tzinfo | None) -> str:
+def _when(facts: EntryFacts, columns: EntryColumns, zone: dt.tzinfo | None, width: int) -> str:
     time = columns.timestamp_ns[facts.seq]
-    if not facts.gaps:
-        return format_units.day_and_clock(time, zone) if facts.days else format_units.clock(time, zone)
-    before = time if facts.is_first else columns.timestamp_ns[facts.seq - 1]
-    return f"{'+' if time >= before else ''}{format_units.duration(time - before):<11}"
+    if facts.gaps:
+        before = time if facts.is_first else columns.timestamp_ns[facts.seq - 1]
+        gap = f"{'+' if time >= before else ''}{format_units.duration(time - before)}"
+        return f"{gap:>7}"
+    if width < _ROOM_FOR_CLOCK:
+        return format_units.short_clock(
+            time, None if facts.above is None else columns.timestamp_ns[facts.above], zone
+        )
+    return format_units.day_and_clock(time, zone) if facts.days else format_units.clock(time, zone)
 
 
 def _atoms(facts: EntryFacts, glyphs: Glyphs) -> Spans:
@@ -395,10 +410,10 @@ def _counts(columns: EntryColumns, seq: int, glyphs: Glyphs) -> Spans:
         (glyphs.modified, columns.modified[seq], "modified"),
         (glyphs.deleted, columns.deleted[seq], "removed"),
     )
-    shown = tuple((f"{glyph}{_short(number)}", style) for glyph, number, style in parts if number)
-    if not shown:
-        return ((pad("=", 1), "faint"),)
-    return shown
+    shown = tuple((f"{glyph}{_short(number)}", style) for glyph, number, style in parts if number) or (
+        ("=", "faint"),
+    )
+    return (" " * max(1, _COUNTS - spans_width(shown)), "text"), *shown
 
 
 def _short(number: int) -> str:

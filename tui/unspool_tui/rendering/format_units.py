@@ -47,6 +47,33 @@ def day_and_clock(timestamp_ns: int, zone: dt.tzinfo | None) -> str:
     return dt.datetime.fromtimestamp(timestamp_ns // _SECOND, tz=zone).strftime("%m-%d %H:%M:%S")
 
 
+def short_clock(timestamp_ns: int, before_ns: int | None, zone: dt.tzinfo | None) -> str:
+    """Return in five cells when a row of a list was, as a ruler does: the largest part that differs from the row before.
+
+    `:31.1` within a minute, `12:04` where there is no row before or another minute begins, `03-01` where another day
+    does, ` 2026` where another year does.
+
+    Args:
+        timestamp_ns: when it was.
+        before_ns: when the row before was; None where there is none.
+        zone: time zone of the clock.
+    """
+    seconds, rest = divmod(timestamp_ns, _SECOND)
+    minute = _minute(seconds, zone)
+    if before_ns is None:
+        return minute[2]
+    for part, before in zip(minute, _minute(before_ns // _SECOND, zone), strict=True):
+        if part != before:
+            return part
+    return f":{seconds % 60:02}.{rest // 100_000_000}"
+
+
+@lru_cache(maxsize=256)
+def _minute(seconds: int, zone: dt.tzinfo | None) -> tuple[str, str, str]:
+    moment = dt.datetime.fromtimestamp(seconds, tz=zone)
+    return f"{moment.year:>5}", f"{moment.month:02}-{moment.day:02}", f"{moment.hour:02}:{moment.minute:02}"
+
+
 def day(timestamp_ns: int, zone: dt.tzinfo | None) -> str:
     """Return the date: `2026-03-01`."""
     return dt.datetime.fromtimestamp(timestamp_ns // _SECOND, tz=zone).strftime("%Y-%m-%d")
