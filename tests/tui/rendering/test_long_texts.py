@@ -25,7 +25,9 @@ def shown(old: str, new: str, width: int, *, inside: bool = False) -> str:
     """Return the line of a text that changed: of an atom, or of a value inside of one."""
     states = ({"a": {"text": text, "n": 1}} if inside else {"text": text} for text in (old, new))
     before, after = (StateView(0, {name: encode(value) for name, value in state.items()}) for state in states)
-    items = change_list(diff_states(0, 1, before.wire, after.wire).changes, after, View(total=2, head=1), preview_text)
+    items = change_list(
+        diff_states(0, 1, before.wire, after.wire).changes, after, View(total=2, head=1), preview_text
+    )
     row = change_row(items[1 if inside else 0], Sheet(width, UNICODE))
     assert spans_width((*row.left, *row.right)) <= width
     return "".join(text for text, _ in (*row.left, *row.right))
