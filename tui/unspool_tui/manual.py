@@ -109,7 +109,7 @@ def _options(heading: str | None, command: click.Command, *, is_common: bool) ->
     lines: list[str] = []
     context = click.Context(command)
     for param in command.get_params(context):
-        if not isinstance(param, click.Option) or param.name == "help":
+        if not isinstance(param, click.Option) or "--help" in param.opts:
             continue
         if isinstance(param, CommonOption) is is_common:
             record = param.get_help_record(context)
