@@ -48,6 +48,7 @@ class Limits:
     digits: int = _bound(4_300, "digits of one integer")
     files: int = _bound(1_000_000, "files of a directory of snapshots")
     cache_bytes: int = _bound(512 * MIB, "bytes of the cache of foreign sources; what was not asked for longest goes")
+    notes_bytes: int = _bound(4 * MIB, "bytes of the notes that people wrote on one source")
     pattern_seconds: float = _bound(2.0, "seconds of one regular expression on one text")
     expression_seconds: float = _bound(10.0, "seconds of one expression at one entry")
     answer_seconds: float = _bound(20.0, "seconds of one answer of the MCP server")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from pathlib import Path
 
 from unspool.errors import EntryDropped, UnreadableSource
@@ -20,6 +21,7 @@ from unspool.sources.entries import Reading
 from unspool.sources.foreign import feed
 from unspool.sources.native import is_native
 from unspool.sources.opening import is_in_postgres, open_history
+from unspool.sources.written_notes import SourceNotes
 from unspool.store.file import FileStore
 
 
@@ -30,10 +32,14 @@ class Converted:
     Attributes:
         entries: entries written.
         verdict: how much of the source could be read.
+        notes: notes of people that came along.
+        problems: why notes of people could not be read.
     """
 
     entries: int
     verdict: Verdict
+    notes: int = 0
+    problems: tuple[str, ...] = ()
 
 
 def convert(
@@ -84,11 +90,12 @@ def convert(
                 identity=identity,
             )
             resources.callback(recorder.close)
-            return (
+            converted = (
                 _copy(history, recorder, reading.progress)
                 if history is not None
                 else _feed(source, recorder, reading, resources)
             )
+            return _with_notes(converted, recorder, SourceNotes(source, select=reading.select, history=history))
     except OSError as error:
         raise UnreadableSource(f"{out}: cannot be written ({error.strerror}); check its folder") from None
 
@@ -112,6 +119,14 @@ def _is_same_file(source: str, out: Path) -> bool:
 def _feed(source: str, recorder: Recorder, reading: Reading, resources: ExitStack) -> Converted:
     feeder = feed(source, recorder, reading, resources)
     return Converted(feeder.entries, feeder.verdict)
+
+
+def _with_notes(converted: Converted, recorder: Recorder, notes: SourceNotes) -> Converted:
+    """Have the new file hold the notes that people wrote on the source."""
+    count, text, problems = notes.to_keep()
+    if text and isinstance(recorder.store, FileStore):
+        recorder.store.keep_written_notes(text)
+    return replace_fields(converted, notes=count, problems=problems)
 
 
 def _copy(history: History, recorder: Recorder, progress: Callable[[int, int], None] | None) -> Converted:

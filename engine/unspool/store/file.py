@@ -16,7 +16,7 @@ from unspool.store.layout import FileConnection
 from unspool.store.protocol import Columns, Draft, RecordRun
 from unspool.store.reader import FileReader
 from unspool.store.recordings import KEY as IDENTITY
-from unspool.store.recordings import identity_in, read_recordings
+from unspool.store.recordings import WRITTEN_NOTES, identity_in, read_recordings
 from unspool.store.tail import readable_rows
 
 if TYPE_CHECKING:
@@ -342,6 +342,18 @@ class FileStore:
     def identity(self) -> dict[str, str]:
         """Return the identity keys that the file was told to compare its lists by; nothing where it does not say."""
         return identity_in(self._reader.fact(IDENTITY))
+
+    def keep_written_notes(self, text: str) -> None:
+        """Keep the notes that people wrote on the source that the file is made of, in place of those kept before.
+
+        Raises:
+            ReadOnlyHistory, StorageFailed: see `append`.
+        """
+        self._writing().keep_written_notes(text)
+
+    def written_notes(self) -> str:
+        """Return those notes as JSON text, unchecked; "" where there are none."""
+        return str(self._reader.fact(WRITTEN_NOTES) or "")
 
     def ending(self) -> Ending:
         """Return whether all that was recorded is known to be in the file.

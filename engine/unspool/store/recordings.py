@@ -47,6 +47,18 @@ def note_identity(connection: FileConnection, identity: Mapping[str, str]) -> No
         connection.layout.keep_fact(connection, KEY, text)
 
 
+WRITTEN_NOTES: Final = "written-notes"
+"""Key in the table `meta` of the notes that came with the source that the file was made of; see `sources.written_notes`."""
+
+
+@runtime_checkable
+class TellsWrittenNotes(Protocol):
+    """A store that may hold notes which people wrote on the source that it was made of."""
+
+    def written_notes(self) -> str:
+        """Return them as JSON text, unchecked; "" where there are none."""
+
+
 PREFIX: Final = "recording:"
 """Key in the table `meta`, followed by the number of the first entry that the settings apply to."""
 

@@ -26,7 +26,7 @@ from unspool.store.keeping import KEEP, Keep
 from unspool.store.layout import CREATED_NS, HISTORY_ID
 from unspool.store.protocol import Draft
 from unspool.store.reader import FileReader
-from unspool.store.recordings import Recording, note_identity, note_recording
+from unspool.store.recordings import WRITTEN_NOTES, Recording, note_identity, note_recording
 from unspool.store.schema import connect_writer, is_sound
 from unspool.store.sealing import Sealer, unsealed_runs
 from unspool.store.wal import keep_damaged_log, named_by_entry
@@ -450,6 +450,18 @@ class FileWriter:
                 note_identity(self._connection, identity)
         except sqlite3.Error as error:
             raise StorageFailed(f"{self._path}: its identity keys could not be written ({error})") from None
+
+    def keep_written_notes(self, text: str) -> None:
+        """Keep notes that people wrote.
+
+        Raises:
+            StorageFailed: the disk or the database refused.
+        """
+        try:
+            with self._lock:
+                self._connection.layout.keep_fact(self._connection, WRITTEN_NOTES, text)
+        except sqlite3.Error as error:
+            raise StorageFailed(f"{self._path}: its notes could not be written ({error})") from None
 
     def vacuum_into(self, path: Path) -> None:
         """Write a copy of the file without free pages.

@@ -78,6 +78,13 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "compare": CommandEntry(
         "diff", "Name the first entry at which SOURCE (A) and B differ, and who set what differs in each."
     ),
+    "note": CommandEntry(
+        "notes", "Write a note on ENTRY, or on the value at PATH there; the history itself is not changed."
+    ),
+    "notes": CommandEntry(
+        "notes",
+        "List the notes that people wrote on SOURCE, by entry; those whose entry is not there any more come last.",
+    ),
     "bytes": CommandEntry("disk_usage", "Tell which atoms, paths, actions and codecs the bytes of a history go to."),
     "convert": CommandEntry("export", "Keep SOURCE as the native file OUT."),
     "export": CommandEntry("export", "Write SOURCE to the file OUT; - is standard output."),

@@ -15,6 +15,7 @@ from unspool.files import write_whole
 from unspool.model.addresses import is_postgres, without_password
 from unspool.model.paths import parse_path
 from unspool_tui.cli.help_pages import command
+from unspool_tui.cli.notes import tell_unread
 from unspool_tui.cli.options import (
     Common,
     json_option,
@@ -26,6 +27,7 @@ from unspool_tui.cli.options import (
     source_of,
 )
 from unspool_tui.cli.output import Output
+from unspool_tui.rendering.format_units import count
 from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
@@ -182,8 +184,9 @@ def convert_command(common: Common, out: Path, strategy: str, codec: str, force:
             common.source, out, reading, strategy=strategy, codec=codec, identity=identity, replace=force
         )
     if not common.quiet:
-        click.echo(f"unspool: {converted.entries} entries written to {visible(str(out))}", err=True)
-    return judge(common, converted.verdict)
+        notes = f" and {count(converted.notes, 'note')}" if converted.notes else ""
+        click.echo(f"unspool: {converted.entries} entries{notes} written to {visible(str(out))}", err=True)
+    return max(judge(common, converted.verdict), tell_unread(common, converted.problems))
 
 
 @command("formats")

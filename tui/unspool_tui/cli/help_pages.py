@@ -17,9 +17,9 @@ START: Final = (
 """The five things that most people come for."""
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Look": ("open", "demo", "serve", "log", "show", "shape", "diff", "stats", "bytes"),
+    "Look": ("open", "demo", "serve", "log", "show", "shape", "diff", "stats", "bytes", "notes"),
     "Ask": ("blame", "why", "search", "bisect", "compare", "check"),
-    "Record": ("run", "attach", "listen", "events", "jump", "skip", "pause", "resume", "replay"),
+    "Record": ("run", "attach", "listen", "events", "note", "jump", "skip", "pause", "resume", "replay"),
     "Keep": ("convert", "export", "compact", "vacuum", "ship", "doctor", "simulate"),
     "More": ("mcp", "formats", "schema", "completion"),
 }
@@ -74,6 +74,14 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("unspool bisect app.unspool 'till.revenue < `0`' --fail-if found", "a gate in a pipeline"),
     ),
     "compare": (("unspool compare good.unspool bad.unspool --ignore clock", "where two runs part"),),
+    "note": (
+        ("unspool note app.unspool 94 'tea went missing here'", "on an entry"),
+        ("unspool note app.unspool latest carts.ada.total 'should be 37.05'", "on a value at it"),
+    ),
+    "notes": (
+        ("unspool notes app.unspool", "all that was written, by entry"),
+        ("unspool notes app.unspool --remove c2eddc2d", "one of them goes"),
+    ),
     "bytes": (("unspool bytes app.unspool --top 5", "what takes the most space"),),
     "convert": (("unspool convert states.jsonl states.unspool", "any source as a native file"),),
     "export": (

@@ -23,6 +23,7 @@ from unspool.query.errors import PathNotFound
 from unspool.query.search_queries import PatternQuery
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.help_pages import command
+from unspool_tui.cli.notes import Noted, note_lines, noted_of, noted_shape
 from unspool_tui.cli.options import (
     Common,
     complete_atom,
@@ -102,14 +103,15 @@ def log_command(
         first, last = _span(common, history, entries_named, since, until)
         listed = select(history, count, chosen, first, last)
         contexts = Contexts(history)
+        noted = noted_of(common, history)
         printed = 0
 
         def put(found: Iterable[Entry]) -> None:
             if as_json:
                 for entry in counted(found):
-                    out.json(entry_shape(entry, contexts.of(entry)))
+                    out.json({**entry_shape(entry, contexts.of(entry)), **noted_shape(noted, entry.seq)})
             else:
-                print_rows(out, counted(found))
+                print_rows(out, counted(found), noted)
 
         def counted(found: Iterable[Entry]) -> Iterator[Entry]:
             nonlocal printed
@@ -265,10 +267,10 @@ def _passed(entry: Entry) -> str:
     return f" ({count} calls passed over before it)" if count and entry.kind is not EntryKind.NOTE else ""
 
 
-def print_entries(out: Output, entries: Iterable[Entry]) -> None:
+def print_entries(out: Output, entries: Iterable[Entry], noted: Noted) -> None:
     """Write entries as a table for people."""
     print_head(out)
-    print_rows(out, entries)
+    print_rows(out, entries, noted)
 
 
 def print_head(out: Output) -> None:
@@ -280,8 +282,8 @@ def print_head(out: Output) -> None:
     )
 
 
-def print_rows(out: Output, entries: Iterable[Entry]) -> None:
-    """Write a line for each entry."""
+def print_rows(out: Output, entries: Iterable[Entry], noted: Noted) -> None:
+    """Write a line for each entry, and one for each note on it."""
     for entry in entries:
         time = iso_time(entry.timestamp_ns)[:-1].replace("T", " ")
         counts = "".join(
@@ -291,6 +293,8 @@ def print_rows(out: Output, entries: Iterable[Entry]) -> None:
         out.line(
             f"{entry.seq:>8}  {time:<26} {entry.kind.value:<5}{counts} {entry.stored_bytes:>10}  {visible(entry.action)}{_passed(entry)}".rstrip()
         )
+        for line in note_lines(noted, entry.seq):
+            out.line(out.paint(line, "name"))
 
 
 @command("show", context_settings={"ignore_unknown_options": True})
@@ -311,23 +315,26 @@ def show_command(common: Common, entry: str, atom: str | None, path_text: str | 
     with opened(common) as history:
         with Output(common) as out:
             seq = entry_named(common, history, entry)
+            noted = noted_of(common, history)
             if path_text is None:
-                _show_state(out, history, seq, atom, as_json)
+                _show_state(out, history, seq, atom, noted, as_json)
             else:
                 _show_value(out, history, seq, parse_path(path_text), as_json)
         return judge(common, history.verdict)
 
 
-def _show_state(out: Output, history: History, number: int, atom: str | None, as_json: bool) -> None:
+def _show_state(out: Output, history: History, number: int, atom: str | None, noted: Noted, as_json: bool) -> None:
     entry = history[number]
     state: State = history.state(number)
     if atom is not None:
         state = {atom: _at(history.view(number), (atom,), entry.seq)}
     if as_json:
-        out.json(show_shape(entry, state))
+        out.json({**show_shape(entry, state), **noted_shape(noted, entry.seq)})
         return
     heading = f"entry {entry.seq}  {iso_time(entry.timestamp_ns)}  {visible(entry.action)}"
     out.line(out.paint(heading.rstrip(), "head"))
+    for line in note_lines(noted, entry.seq):
+        out.line(out.paint(line.strip(), "name"))
     _print_value(out, state)
 
 

@@ -111,13 +111,14 @@ def print_all(common: Common, history: History, at_entry: str | None = None) -> 
     """Print what `stats` and `log` print."""
     # The screen, which is what most calls are for, should not wait for these.
     from unspool_tui.cli.log import print_entries, print_stats
+    from unspool_tui.cli.notes import noted_of
 
     with Output(common) as out:
         if at_entry is not None:
             entry_named(common, history, at_entry)
         print_stats(out, history.stats(), history.source_name, is_converted=history.is_foreign)
         out.line()
-        print_entries(out, iter(history))
+        print_entries(out, iter(history), noted_of(common, history))
 
 
 def _print_each(commons: Sequence[Common], places: Sequence[str | None]) -> int:

@@ -271,15 +271,26 @@ def range_named(common: Common, history: History, text: str) -> tuple[int, int]:
 
 
 def _bookmarks(common: Common, history: History, text: str) -> list[int]:
-    """Return the bookmarks that the app keeps of a source, where a word may name one."""
+    """Return the bookmarks of a source, where a word may name one: those that the app remembers, else those kept with its notes."""
     if "mark:" not in text:
         return []
     # Only where a bookmark is named.
+    from unspool.sources.written_notes import SourceNotes, bookmarks_among
+
+    source = source_of(common, follow=False)
+    return kept_bookmarks(common, history) or bookmarks_among(
+        SourceNotes(source.name, select=source.select, history=history).read().notes, history
+    )
+
+
+def kept_bookmarks(common: Common, history: History) -> list[int]:
+    """Return the bookmarks that the app remembers of a source on this machine."""
+    # Only where bookmarks are asked for.
     from unspool_tui.places import state_folder
     from unspool_tui.session import SourceSession
 
     place = SourceSession.of(history, state_folder(), source_of(common, follow=False).place_key).place
-    return sorted(place.bookmarks)
+    return sorted(set(place.bookmarks))
 
 
 def judge(common: Common, verdict: Verdict) -> int:

@@ -23,6 +23,7 @@ from unspool.sources.formats import delta_records, nexus
 from unspool.sources.formats.states import DocumentRecords
 from unspool.sources.probe import Probe, SourceShape, natural_key
 from unspool.sources.timestamps import PLAUSIBLE_NS, find_time, to_ns
+from unspool.sources.written_notes import is_notes_file
 
 SOURCE_ATOM: Final = "source"
 """The atom that holds a file's text, as in event logs."""
@@ -178,6 +179,9 @@ def _listed(path: Path, limits: Limits) -> dict[str, tuple[int, int]]:
         with os.scandir(path) as entries:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name.endswith("~") or not entry.is_file():
+                    continue
+                if is_notes_file(path / entry.name):
+                    # What a person wrote on one of the others is no state of the app.
                     continue
                 status = entry.stat()
                 found[entry.name] = (status.st_size, status.st_mtime_ns)
