@@ -39,6 +39,9 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 """The variables that commands read."""
 
 
+_HELP: Final = "-h, --help"
+
+
 def pages() -> Iterator[tuple[str, str]]:
     """Yield the name of each page's file, such as `unspool-log.1`, and its text."""
     yield "unspool.1", _overview()
@@ -114,7 +117,9 @@ def _options(heading: str | None, command: click.Command, *, is_common: bool) ->
         if isinstance(param, CommonOption) is is_common:
             record = param.get_help_record(context)
             if record is not None:
-                lines += [".TP", f".B {_text(record[0])}", _text(record[1])]
+                # click keeps the option as the first context asked for it, which may not have been that of the program.
+                names = _HELP if param.name == "help" else record[0]
+                lines += [".TP", f".B {_text(names)}", _text(record[1])]
     return [f".SH {heading}", *lines] if heading is not None and lines else lines
 
 
