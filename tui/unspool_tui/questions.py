@@ -16,14 +16,14 @@ from unspool.model.values import MISSING
 from unspool_tui.rendering.values import Origin, preview_text
 
 if TYPE_CHECKING:
-    from unspool.codec.strategies import ChainLimits
     from unspool.history.history import History
     from unspool.history.verdict import Problem
     from unspool.query.bisect import Flip
+    from unspool.query.chain_table import ChainTable
     from unspool.query.checkers import CheckReport
     from unspool.query.compare import Divergence
     from unspool.query.disk_usage import Footprint
-    from unspool.query.doctor.diagnosis import Diagnosis
+    from unspool.query.doctor.diagnosis import Diagnosis, ExaminationWatch
     from unspool.query.expressions import Expression
     from unspool.query.repair import RepairReport
     from unspool.query.simulator import Simulation
@@ -113,11 +113,13 @@ def leaf_writers(history: History, atom: str, head: int, cancelled: Cancelled) -
     return {value.path: Origin(value.seq, older=value.older) for value in answer.values}
 
 
-def examine(history: History, progress: Callable[[int, int], None], cancelled: Cancelled) -> Diagnosis:
-    """Run the doctor."""
+def examine(
+    history: History, progress: Callable[[int, int], None], cancelled: Cancelled, watch: ExaminationWatch
+) -> Diagnosis:
+    """Run the doctor; `watch` is told what it finds as it goes along."""
     from unspool.query.doctor.diagnosis import diagnose  # loaded with the first such question
 
-    return diagnose(history, progress=progress, cancelled=cancelled)
+    return diagnose(history, progress=progress, cancelled=cancelled, watch=watch)
 
 
 def simulate_all(history: History, progress: Callable[[int, int], None], cancelled: Cancelled) -> Simulation:
@@ -211,17 +213,49 @@ def causes(
     return why(history, address, head, skip_damaged=True, progress=progress, cancelled=cancelled)
 
 
-LimitsOf = Callable[[int, int], "ChainLimits"]
-"""Gives the limits of a chain by its first entry and the bytes of the state there."""
+def chain_table(history: History) -> ChainTable:
+    """Return the chains of a history with nothing in it yet, measured by the rule they were recorded with, or the usual one."""
+    from unspool.query.chain_table import ChainTable  # loaded with the first such question
+    from unspool.query.doctor.chains import rules_of, rules_of_history  # loaded with the first such question
+
+    # What was read of a foreign source was recorded by a rule of ours, which is none of the source's.
+    rules = rules_of(()) if history.is_foreign else rules_of_history(history)
+    return ChainTable(history.columns(), rules, history.first)
 
 
-def limits(history: History) -> LimitsOf:
-    """Return what gives the limits of a history's chains: by the rule they were recorded with, or the usual one."""
-    from unspool.codec.strategies import limits_of  # loaded with the first such question
-    from unspool.query.doctor.chains import rules_of_history  # loaded with the first such question
+class ChainExtras(Struct, frozen=True):
+    """What the columns do not tell of chains.
 
-    rules = rules_of_history(history)
-    return lambda first, full_bytes: limits_of(rules.at(first), full_bytes)
+    Attributes:
+        forks: entries that do not follow the one before them, since the part before.
+        atoms: with the last part: name, bytes and changes of each atom, the largest first.
+    """
+
+    forks: list[int]
+    atoms: Sequence[tuple[str, int, int]] = ()
+
+
+_FORKS_AT_ONCE: Final = 1 << 14
+"""Entries that are looked through for forks in one go."""
+
+
+def chain_extras(history: History, *, with_atoms: bool) -> Iterator[ChainExtras]:
+    """Yield the forks of a history a part at a time, and where its bytes are at the end, if asked for."""
+    from unspool.store.forks import forks_of  # loaded with the first such question
+
+    for start in range(history.first, len(history), _FORKS_AT_ONCE):
+        yield ChainExtras(
+            [fork.seq for fork in forks_of(history.store, start, min(start + _FORKS_AT_ONCE, len(history)))]
+        )
+    if with_atoms:
+        shares = history.store.shares([])
+        yield ChainExtras(
+            [], sorted(((name, size, changes) for name, (changes, size) in shares.items()), key=_by_bytes)
+        )
+
+
+def _by_bytes(share: tuple[str, int, int]) -> int:
+    return -share[1]
 
 
 def repair_into(

@@ -33,8 +33,9 @@ class QuestionKind(IntEnum):
     ACTIONS = 10
     LEDGER = 11
     STATS = 12
-    TASK = 13
-    EXPORT = 14
+    CHAINS = 13
+    TASK = 14
+    EXPORT = 15
 
 
 class Reply(Struct, frozen=True):

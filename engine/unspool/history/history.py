@@ -299,6 +299,10 @@ class History:
 
         return measure(self._store, self.columns(), self._state, self._reconstructor, self.verdict)
 
+    def holds_state(self, seq: int) -> bool:
+        """Whether the state at an entry is rebuilt already, so that looking at it costs nothing."""
+        return self._reconstructor.holds(seq)
+
     def cache_stats(self) -> CacheStats:
         """Return how the rebuild cache has served so far."""
         return self._reconstructor.get_cache_stats()

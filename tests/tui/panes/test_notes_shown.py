@@ -9,6 +9,8 @@ import pytest
 from tui_driver import drive, make_app, open_file
 
 from unspool import Recorder
+from unspool.query.chain_table import ChainTable
+from unspool.query.doctor.chains import rules_of
 from unspool_tui.cli import run
 from unspool_tui.view.model import Pane
 
@@ -51,7 +53,10 @@ async def test_notes_are_filtered_and_are_no_deltas(noted: Path) -> None:
         await driver.until(lambda: driver.app.main.scene.ledger.ready)
         ledger = driver.app.main.scene.ledger
         assert ledger.longest() == 29
-        assert ledger.chains() == [(0, 32, 29)]
+        table = ChainTable(driver.app.main.scene.history.columns(), rules_of(()))
+        table.extend(33)
+        assert [(table[0].first, table[0].last, table[0].deltas)] == [(0, 32, 29)]
+        assert len(table) == 1
         assert ledger.note_count() == 3
         await driver.press("4")
         assert "3 notes" in driver.panel(Pane.STATS)

@@ -12,6 +12,10 @@ from shop_files import record, shop_states
 from tui_driver import Driver, drive, make_app, open_file
 
 from unspool import open_history
+from unspool.query.doctor import diagnosis
+from unspool_tui.rendering.chain_wall import lay_out
+from unspool_tui.screens.chains import ChainsScreen
+from unspool_tui.widgets.panel import Framed
 
 action = pytest.mark.action
 
@@ -26,11 +30,12 @@ async def test_chains_are_listed_with_limits_and_the_doctor_says_what_to_do(shop
     async with drive(make_app(open_file(shop_file), at=100)) as driver:
         await driver.press("c")
         assert "not examined yet" in driver.line(0)
-        assert "not checked" in driver.text()
+        assert "sound 0" in driver.text()
         await driver.press("D")
         await driver.until(lambda: "healthy" in driver.line(0))
-        assert "✓ intact" in driver.text()
-        assert "keep" in driver.text()
+        assert "✓ sound  within its limits" in driver.text()
+        await driver.press("v")
+        assert driver.text().count("✓ sound") == len(driver.app.screen.table)  # type: ignore[attr-defined]
         await driver.press("g", "enter")
         assert driver.view.head == 0
 
@@ -78,8 +83,72 @@ async def test_chains_stand_against_the_limits_they_were_recorded_with(tmp_path:
     app = make_app(open_file(path), at=0)
     async with drive(app) as driver:
         await driver.press("c")
-        chains = driver.app.screen._chains  # type: ignore[attr-defined]
-        assert {chain.most_deltas for chain in chains} == {12}
+        table = driver.app.screen.table  # type: ignore[attr-defined]
+        assert {table[place].limits.deltas for place in range(len(table))} == {12}
+
+
+async def test_the_wall_is_walked_zoomed_and_clicked(tmp_path: Path) -> None:
+    path = record(tmp_path / "x.unspool", shop_states(900), strategy="changes:2")
+    async with drive(make_app(open_file(path), at=0), size=(60, 16)) as driver:
+        await driver.press("c")
+        screen = driver.app.screen
+        assert isinstance(screen, ChainsScreen)
+        assert "chain 1 of 300" in driver.text()
+        band = lay_out(300, 58, screen.query_one("#list", Framed).page).per_band
+        await driver.press("right", "l", "left", "j")
+        assert f"chain {2 + band} of 300" in driver.text()
+        await driver.press("up", "G")
+        assert "chain 300 of 300" in driver.text()
+        await driver.press("-")
+        assert "the whole history is shown" in driver.line(0)
+        await driver.press("+", "home")
+        assert "151 to 300 of 300" in driver.text()
+        assert "chain 151 of 300" in driver.text()
+        await driver.press("escape", "g")
+        assert "chain 1 of 300" in driver.text()
+        await driver.click(screen.query_one("#list", Framed), 4, 1, times=2)
+        assert screen.over
+        assert driver.view.head == 3 * (3 // (58 // band))
+
+
+async def test_many_chains_share_a_place_and_enter_shows_them(tmp_path: Path) -> None:
+    path = record(tmp_path / "x.unspool", shop_states(900), strategy="changes:0")
+    async with drive(make_app(open_file(path), at=899), size=(60, 16)) as driver:
+        await driver.press("c")
+        assert "chains 898–900 of 900: #897–899" in driver.text()
+        await driver.press("enter")
+        assert "898 to 900 of 900" in driver.text()
+        await driver.press("h", "enter")
+        assert driver.view.head == 898
+
+
+async def test_what_was_stopped_is_not_called_sound(shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with drive(make_app(open_file(shop_file), at=100)) as driver:
+        looked = diagnosis.diagnose
+
+        def stopped(history: object, **asked: object) -> object:
+            left = iter(range(70))
+            return looked(history, **{**asked, "cancelled": lambda: next(left, None) is None})  # type: ignore[arg-type]
+
+        monkeypatch.setattr(diagnosis, "diagnose", stopped)
+        await driver.press("c", "D")
+        await driver.until(lambda: "stopped: nothing wrong so far" in driver.line(0))
+        table = driver.app.screen.table  # type: ignore[attr-defined]
+        assert 0 < table.unexamined() < len(table)
+        assert f"not examined {table.unexamined()}" in driver.text()
+
+
+@pytest.mark.parametrize("size", [(20, 5), (60, 16), (200, 50)])
+async def test_the_wall_holds_at_every_size_in_ascii(shop_file: Path, size: tuple[int, int]) -> None:
+    async with drive(make_app(open_file(shop_file), at=100, ascii=True), size=(120, 40)) as driver:
+        await driver.press("c")
+        await driver.pilot.resize_terminal(*size)
+        await driver.settle()
+        await driver.press("v", "v", "j", "D")
+        await driver.until(lambda: not driver.app.screen.table.unexamined())  # type: ignore[attr-defined]
+        await driver.settle()
+        assert driver.text().isascii()
+        assert "v" in driver.text()
 
 
 async def test_a_foreign_source_is_repaired_into_a_native_file(

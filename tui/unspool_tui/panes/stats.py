@@ -102,7 +102,9 @@ def stats_rows(facts: HistoryFacts, measured: Measured, width: int, glyphs: Glyp
     for problem in measured.problems:
         lines = wrap_words(on_grid(problem[:400]), width - 3, _MOST_LINES)
         rows.extend(Row(((f"  {line}", "warning"),)) for line in lines)
-    return [*rows, *_atoms(measured, width, glyphs)]
+    if measured.atoms:
+        rows += [BLANK, Row((("  where the bytes are", "title"),)), *atom_rows(measured.atoms, width, glyphs)]
+    return rows
 
 
 def _fact(label: str, value: str, more: str = "", more_style: str = "dim") -> Row:
@@ -125,17 +127,22 @@ def _health(health: str, glyphs: Glyphs) -> Row:
     return Row((("  ", "text"), (pad("health", _LABEL), "dim"), (f" {sign} {health}", style)))
 
 
-def _atoms(measured: Measured, width: int, glyphs: Glyphs) -> list[Row]:
-    if not measured.atoms:
-        return []
-    rows = [BLANK, Row((("  where the bytes are", "title"),))]
-    largest = max(size for _, size, _ in measured.atoms) or 1
+def atom_rows(atoms: Sequence[tuple[str, int, int]], width: int, glyphs: Glyphs) -> list[Row]:
+    """Return bars of the bytes that go to each atom.
+
+    Args:
+        atoms: name, bytes and changes of each atom, the largest first; at least one.
+        width: cells of a row.
+        glyphs: how to draw.
+    """
+    rows: list[Row] = []
+    largest = max(size for _, size, _ in atoms) or 1
     beyond = max(0, width - _WIDEST)
     width -= beyond
     counted = width >= _ROOM_FOR_CHANGES
     name_room = max(8, min(20, width // 3))
     bar_room = max(3, min(40, width - name_room - (24 if counted else 15)))
-    for name, size, changes in measured.atoms[:_MOST_ATOMS]:
+    for name, size, changes in atoms[:_MOST_ATOMS]:
         filled = max(1 if size else 0, size * bar_room // largest)
         left: tuple[Span, ...] = (
             ("  ", "text"),
@@ -146,8 +153,8 @@ def _atoms(measured: Measured, width: int, glyphs: Glyphs) -> list[Row]:
         )
         count: tuple[Span, ...] = ((f" {changes:>6,}{glyphs.modified}", "faint"),) if counted else ()
         rows.append(Row(left, ((f"{format_units.size(size):>9}", "dim"), *count, (" " * (1 + beyond), "text"))))
-    if len(measured.atoms) > _MOST_ATOMS:
-        rows.append(Row(((f"  {glyphs.ellipsis} {len(measured.atoms) - _MOST_ATOMS:,} more atoms", "dim"),)))
+    if len(atoms) > _MOST_ATOMS:
+        rows.append(Row(((f"  {glyphs.ellipsis} {len(atoms) - _MOST_ATOMS:,} more atoms", "dim"),)))
     return rows
 
 
@@ -193,6 +200,11 @@ class StatsPane(Struct):
         if self.history.verdict.is_damaged:
             return "broken"
         return self._measured.health if self._measured.health == "broken" else ""
+
+    @property
+    def atoms(self) -> Sequence[tuple[str, int, int]]:
+        """Name, bytes and changes of each atom, the largest first; nothing while they were not measured."""
+        return self._measured.atoms
 
     def learn(self, stats: Any) -> None:
         """Take over measured facts (`unspool.history.HistoryStats`)."""

@@ -4,55 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from unspool_tui.rendering import format_units
+from unspool_tui.rendering.chain_wall import STYLES, WORDS, sign
 from unspool_tui.rendering.line import Glyphs, Row, Spans, on_grid, pad, wrap_words
 
 if TYPE_CHECKING:
+    from unspool.query.chain_table import ChainFigures
     from unspool.query.findings import CheckFinding
 
 _BAR = 9
 _NAME = 17
-_CHECKED = 11
-_VERDICT = 11
+_VERDICT = 16
 _ROOM_FOR_ALL = 104
 """Width of the terminal from which age and both sizes are shown."""
-_ROOM_FOR_REASON = 90
-"""Width of a row from which the verdict's reason is told."""
-_VERDICTS = {"broken": "error", "create base": "warning"}
 _MOST_LINES = 3
 """Lines that one finding may take."""
-
-
-class Chain(Struct, frozen=True):
-    """One chain.
-
-    Attributes:
-        first: its full snapshot.
-        last: its newest entry.
-        deltas: entries after the full snapshot.
-        age_ns: time from the first to the last.
-        full_bytes: bytes of the full snapshot's record.
-        delta_bytes: bytes of the deltas' records.
-        most_deltas: deltas at which its strategy ends a chain; None where it does not count them.
-        most_bytes: bytes at which it does; None likewise.
-        checksums: `intact` or `damaged`; empty while nobody looked.
-        verdict: `keep`, `create base` or `broken`; empty while nobody looked.
-        reason: why.
-    """
-
-    first: int
-    last: int
-    deltas: int
-    age_ns: float
-    full_bytes: int
-    delta_bytes: int
-    most_deltas: int | None = None
-    most_bytes: int | None = None
-    checksums: str = ""
-    verdict: str = ""
-    reason: str = ""
 
 
 def chain_heading(width: int) -> Row:
@@ -60,18 +26,14 @@ def chain_heading(width: int) -> Row:
     roomy = width >= _ROOM_FOR_ALL
     text = f"  {'entries':<{_NAME}} {'deltas':>7}  "
     text += f"{'age':>8}  {'full size':>10}  {'delta size':>10}  " if roomy else f"{'size':>9}  "
-    text += f"{'of limit':<{_BAR}}  {'checksums':<{_CHECKED}}  verdict"
+    text += f"{'of limit':<{_BAR}}  {'verdict':<{_VERDICT}}  why"
     return Row(((text, "faint"),), ground="bar")
 
 
-def chain_row(chain: Chain, width: int, glyphs: Glyphs) -> Row:
+def chain_row(chain: ChainFigures, width: int, glyphs: Glyphs) -> Row:
     """Return the line of one chain; a narrow one leaves out what matters less than its verdict."""
-    style = _VERDICTS.get(chain.verdict, "good")
-    checks = {"": ("not checked", "faint"), "damaged": (f"{glyphs.cross} damaged", "error")}
-    checked = checks.get(chain.checksums, (f"{glyphs.tick} intact", "good"))
-    reason: Spans = (
-        ((f"  {on_grid(chain.reason[:200])}", "dim"),) if chain.reason and width >= _ROOM_FOR_REASON else ()
-    )
+    style = STYLES[chain.health]
+    reason: Spans = ((f"  {on_grid(chain.reason[:200])}", "dim"),) if chain.reason else ()
     sizes: Spans = ((f"{format_units.size(chain.full_bytes + chain.delta_bytes):>9}  ", "dim"),)
     if width + 2 >= _ROOM_FOR_ALL:
         sizes = (
@@ -79,31 +41,24 @@ def chain_row(chain: Chain, width: int, glyphs: Glyphs) -> Row:
             (f"{format_units.size(chain.full_bytes):>10}  ", "full"),
             (f"{format_units.size(chain.delta_bytes):>10}  ", "dim"),
         )
+    told = f"{sign(chain.health, glyphs)} {WORDS[chain.health]}"
     return Row(
         (
             (f" {pad(f'#{chain.first:,}–{chain.last:,}', _NAME)} ", "text"),
             (f"{chain.deltas:>7,}  ", "dim"),
             *sizes,
             *_share(chain, glyphs),
-            (f"  {pad(checked[0], _CHECKED)}", checked[1]),
-            (f"  {pad(chain.verdict, _VERDICT)}", style),
+            (f"  {pad(told, _VERDICT)}", style),
             *reason,
         )
     )
 
 
-def _share(chain: Chain, glyphs: Glyphs) -> Spans:
-    shares = [
-        part / most
-        for part, most in ((chain.deltas, chain.most_deltas), (chain.delta_bytes, chain.most_bytes))
-        if most
-    ]
-    if not shares:
+def _share(chain: ChainFigures, glyphs: Glyphs) -> Spans:
+    if not chain.share:
         return ((pad("", _BAR), "text"),)
-    share = min(1.0, max(shares))
-    filled = round(share * _BAR)
-    style = _VERDICTS.get(chain.verdict, "good")
-    return ((glyphs.bar_full * filled, style), (glyphs.bar_rest * (_BAR - filled), "border"))
+    filled = round(min(1.0, chain.share) * _BAR)
+    return ((glyphs.bar_full * filled, STYLES[chain.health]), (glyphs.bar_rest * (_BAR - filled), "border"))
 
 
 def finding_rows(severity: str, place: str, meaning: str, remedy: str, width: int, glyphs: Glyphs) -> list[Row]:
@@ -131,9 +86,11 @@ def progress_row(done: int, total: int, width: int, glyphs: Glyphs) -> Row:
     )
 
 
-def summary_row(verdict: str, entries: int, readable: int, chains: int) -> Row:
-    """Return the doctor's verdict in one line."""
-    style = {"healthy": "good", "degraded": "warning"}.get(verdict, "error")
+def summary_row(verdict: str, entries: int, readable: int, chains: int, *, complete: bool) -> Row:
+    """Return the doctor's verdict in one line; one that was stopped before the end calls nothing healthy."""
+    if not complete and verdict == "healthy":
+        verdict = "stopped: nothing wrong so far"
+    style = {"healthy": "good", "degraded": "warning", "broken": "error"}.get(verdict, "warning")
     said = f"{readable:,} of {entries:,} entries read  {format_units.count(chains, 'chain')}"
     return Row(((f" {verdict} ", style), (f" {said}", "dim")))
 

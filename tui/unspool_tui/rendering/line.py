@@ -17,6 +17,7 @@ class Glyphs(Struct, frozen=True):
     Attributes:
         corners: top left, top right, bottom left, bottom right of a frame.
         bars: eight heights of the overview, lowest first.
+        dotted: four heights of what nobody examined, lowest first.
     """
 
     full: str = "F"
@@ -50,6 +51,13 @@ class Glyphs(Struct, frozen=True):
     dot: str = "•"
     bar_full: str = "━"
     bar_rest: str = "─"
+    dotted: str = "⣀⣤⣶⣿"
+    sound: str = "✓"
+    near: str = "!"
+    over: str = "▲"
+    hole: str = "□"
+    fork: str = "Y"
+    limit: str = "┄"
 
 
 UNICODE: Final = Glyphs()
@@ -79,6 +87,11 @@ ASCII: Final = Glyphs(
     dot="*",
     bar_full="=",
     bar_rest="-",
+    dotted=".,:;",
+    sound="v",
+    over="^",
+    hole="0",
+    limit="~",
 )
 
 

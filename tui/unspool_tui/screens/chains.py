@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Struct, field
 from msgspec.structs import replace
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
 
 from unspool.errors import UnspoolError
 from unspool_tui import questions
+from unspool_tui.panes.stats import atom_rows
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.chain_lines import (
-    Chain,
     chain_heading,
     chain_row,
     check_heading,
@@ -21,18 +26,35 @@ from unspool_tui.rendering.chain_lines import (
     finding_heading,
     finding_line,
     finding_rows,
+    progress_row,
     summary_row,
 )
-from unspool_tui.rendering.line import Row, on_grid
+from unspool_tui.rendering.chain_wall import (
+    Wall,
+    figures_row,
+    group_rows,
+    group_title,
+    lay_out,
+    legend_rows,
+    verdict_row,
+)
+from unspool_tui.rendering.header import footer
+from unspool_tui.rendering.line import BLANK, PaneFrame, Row, Spans, on_grid
+from unspool_tui.rendering.memory_lines import around, bytes_row, cache_row, cache_words
 from unspool_tui.screens.exporting import check_target, target
+from unspool_tui.screens.follower import LEAST_WAIT, after
 from unspool_tui.screens.modal import Prompt
 from unspool_tui.screens.page import Page
 from unspool_tui.view import moves
 from unspool_tui.view.model import SearchState
-from unspool_tui.view.overview import EntryLedger
+from unspool_tui.widgets.lines import LinesView
+from unspool_tui.widgets.panel import Framed, Listed
+from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
+    from unspool.query.chain_table import ChainTable
     from unspool.query.checkers import CheckReport
+    from unspool.query.doctor.chains import ChainRow
     from unspool.query.doctor.diagnosis import Diagnosis, Finding
     from unspool_tui.screens.protocols import HistoryScreen
 
@@ -52,22 +74,116 @@ def mark_entries(main: HistoryScreen, text: str, seqs: Iterable[int]) -> int:
     return len(hits)
 
 
-_MOST_FINDINGS = 6
+_MOST_FINDINGS: Final = 6
+_AT_ONCE: Final = 1 << 14
+"""Entries that are taken in between two looks at the keys."""
+_ROOM_BESIDE: Final = 100
+"""Columns from which memory is told beside the wall; it is told in two lines below otherwise."""
+_ROOM_BELOW: Final = 20
+"""Lines from which it is told below."""
+_ROOM_FOR_LEGEND: Final = 9
+"""Lines from which the shapes are explained, and chains told, in more than a line."""
+_SIDE: Final = 40
+
+
+class Examination(Struct):
+    """What the doctor found so far, on its way from the worker to the screen."""
+
+    told: deque[Callable[[ChainTable], None]] = field(default_factory=deque)
+
+    def begin_examination(self) -> None:
+        """See `ExaminationWatch`."""
+        self.told.append(lambda table: table.begin_examination())
+
+    def examined(self, row: ChainRow) -> None:
+        """See `ExaminationWatch`."""
+        self.told.append(lambda table: table.examined(row))
+
+    def doubted(self, first: int | None, last: int | None, meaning: str) -> None:
+        """See `ExaminationWatch`."""
+        self.told.append(lambda table: table.doubted(first, last, meaning))
+
+    def hand_over(self, table: ChainTable) -> bool:
+        """Write into the table what was told since the last time; return whether anything was."""
+        count = len(self.told)
+        for _ in range(count):
+            self.told.popleft()(table)
+        return count > 0
+
+
+class Listing(StrEnum):
+    """What the chains screen lists."""
+
+    WALL = "Chains"
+    TABLE = "Chains, one a line"
+    FINDINGS = "Findings"
 
 
 class ChainsScreen(Page):
-    """All chains, their limits, and what the doctor says of them."""
+    """All chains as a wall, their limits, and what the doctor says of them."""
 
-    TITLE_OF_LIST = "Chains"
-    KEYS = (("D", "doctor"), ("F", "findings"), ("R", "repair"), ("Enter", "go there"))
+    KEYS = (("Enter", "open"), ("D", "doctor"), ("v", "as a list"), ("F", "findings"), ("R", "repair"))
 
     def __init__(self, main: HistoryScreen) -> None:
         super().__init__(main)
-        self._chains = chains_of(main.scene.ledger, questions.limits(main.scene.history))
-        self.cursor = next((row for row, chain in enumerate(self._chains) if chain.last >= main.view.head), 0)
+        self.table = questions.chain_table(main.scene.history)
+        self._listing = Listing.WALL
+        self._place = 0
+        """The chosen chain; the cursor counts findings while those are listed."""
+        self._part: list[range] = []
+        """The chains that are shown, where not all of them are; the narrowest part last."""
+        self._examination = Examination()
         self._diagnosis: Diagnosis | None = None
-        self._lists_findings = False
         self._refused = ""
+        self._atoms: Sequence[tuple[str, int, int]] = main.scene.stats.atoms
+        self._wall: tuple[object, Wall] | None = None
+        self._version = 0
+        """Counts what was learned of the chains."""
+
+    def compose(self) -> ComposeResult:
+        """Lay out what is told, the wall with memory beside it, what the shapes mean, and the keys."""
+        with Vertical(classes="page"):
+            yield LinesView(id="told")
+            yield LinesView(id="heading")
+            with Horizontal(id="beside"):
+                yield Framed(id="list")
+                yield Framed(id="memory")
+            yield LinesView(id="legend")
+            yield LinesView(id="keys")
+
+    def on_mount(self) -> None:
+        """Take in the chains, a part at a time, and ask for what only the store knows of them."""
+        self._take_in()
+        super().on_mount()
+        main, wanted = self.main_screen, not self._atoms
+        main.ask(
+            QuestionKind.CHAINS,
+            lambda: questions.chain_extras(main.scene.history, with_atoms=wanted),
+            self._take_extras,
+        )
+
+    def _take_in(self) -> None:
+        head, total = self.main_screen.view.head, self.main_screen.view.total
+        was_all = not self._place or self._place == len(self.table) - 1
+        if self.table.extend(min(self.table.total + _AT_ONCE, total)):
+            self._version += 1
+            if was_all:
+                self._place = self.table.place(head)
+        if self.table.total < total:
+            after(self, LEAST_WAIT, self._take_in_more)
+
+    def _take_in_more(self) -> None:
+        if self.is_current and self.table.total < self.main_screen.view.total:
+            self._take_in()
+            self.paint()
+
+    def _take_extras(self, reply: Reply) -> None:
+        if isinstance(reply.value, questions.ChainExtras):
+            self.table.add_forks(reply.value.forks)
+            self._version += bool(reply.value.forks)
+            self._atoms = reply.value.atoms or self._atoms
+        if reply.done and self.is_current:
+            self.paint()
 
     @property
     def _findings(self) -> Sequence[Finding]:
@@ -75,44 +191,176 @@ class ChainsScreen(Page):
 
     def title_of_list(self) -> str:
         """Name what is listed."""
-        return "Findings" if self._lists_findings else self.TITLE_OF_LIST
+        return self._listing
 
     def count(self) -> int:
         """See `Page.count`."""
-        return len(self._findings if self._lists_findings else self._chains)
+        return len(self._findings) if self._listing is Listing.FINDINGS else len(self.table)
 
     def row(self, index: int, width: int) -> Row:
         """See `Page.row`."""
-        if not self._lists_findings:
-            return chain_row(self._chains[index], width, self.pen.glyphs)
+        if self._listing is not Listing.FINDINGS:
+            return chain_row(self.table[index], width, self.pen.glyphs)
         found = self._findings[index]
         return finding_line(str(found.severity), found.place, found.meaning, found.where, self.pen.glyphs)
 
     def heading(self, width: int) -> Row:
         """See `Page.heading`."""
-        return finding_heading() if self._lists_findings else chain_heading(width)
+        return finding_heading() if self._listing is Listing.FINDINGS else chain_heading(width)
+
+    def paint(self) -> None:
+        """Show what is known so far."""
+        self._version += self._examination.hand_over(self.table)
+        if self.table.total < self.main_screen.view.total:
+            self._take_in()
+        size = self.app.size
+        is_wall = self._listing is Listing.WALL
+        told = self.told(size.width)
+        self._show_above(told if size.height >= _ROOM_FOR_LEGEND else told[-1:])
+        heading, memory = self.query_one("#heading", LinesView), self.query_one("#memory", Framed)
+        heading.display = not is_wall
+        memory.display = is_wall and size.width >= _ROOM_BESIDE
+        self.query_one("#keys", LinesView).show_rows(
+            [footer([("arrows" if is_wall else "j k", "move"), *self._keys(), ("Esc", "back")], size.width)]
+        )
+        if is_wall:
+            self._paint_wall()
+        else:
+            self.query_one("#legend", LinesView).display = False
+            heading.show_rows([self.heading(size.width)])
+            self.paint_list()
+
+    def _keys(self) -> list[tuple[str, str]]:
+        return [
+            (key, "as a wall" if key == "v" and self._listing is not Listing.WALL else told)
+            for key, told in self.KEYS
+        ]
+
+    def _show_above(self, rows: list[Row]) -> None:
+        above = self.query_one("#told", LinesView)
+        above.styles.height = len(rows)
+        above.show_rows(rows)
+
+    def _paint_wall(self) -> None:
+        framed, size, glyphs = self.query_one("#list", Framed), self.app.size, self.pen.glyphs
+        part = self._part[-1] if self._part else range(len(self.table))
+        layout = lay_out(len(part), framed.inner_width, framed.page)
+        legend = self.query_one("#legend", LinesView)
+        below = legend_rows(self.table, layout, size.width, glyphs)
+        if size.width < _ROOM_BESIDE and size.height >= _ROOM_BELOW:
+            below = [*self._memory_below(size.width), *below]
+        legend.display = size.height >= _ROOM_FOR_LEGEND
+        legend.styles.height = len(below)
+        legend.show_rows(below)
+        if not len(part):
+            framed.show(Listed([Row(((" nothing was recorded yet", "dim"),))]), self._wall_frame(part), None)
+            return
+        key = (layout, self._version, part, id(glyphs))
+        if self._wall is None or self._wall[0] != key:
+            self._wall = (key, Wall(self.table, self.table.columns, layout, glyphs, part))
+        wall = self._wall[1]
+        item, head = wall.item_of(self._place), self.table.place(self.main_screen.view.head)
+        rows = wall.rows(item, head, self._swept())
+        framed.show(Listed(rows), self._wall_frame(part), None, top=0)
+        memory = self.query_one("#memory", Framed)
+        if memory.display:
+            memory.show(Listed(self._memory_beside(memory.inner_width)), PaneFrame(0, "Memory"), None, top=0)
+
+    def _swept(self) -> int:
+        """Return the chain that the doctor is at, -1 while it is not at work."""
+        return -1 if self._progress is None else self.table.place(self._progress[0])
+
+    def _wall_frame(self, part: range) -> PaneFrame:
+        more: Spans = ()
+        if self.table.total < self.main_screen.view.total:
+            more = ((f"{self.table.total:,} of {self.main_screen.view.total:,} entries so far", "warning"),)
+        elif self._part:
+            more = ((f"{part.start + 1:,} to {part.stop:,} of {len(self.table):,}  - shows more", "accent"),)
+        place = f"{self._place + 1:,} of {len(self.table):,}" if len(self.table) else "none"
+        return PaneFrame(0, self.title_of_list(), more=more, right=((place, "dim"),), focused=True)
+
+    def _memory_below(self, width: int) -> list[Row]:
+        return [bytes_row(self._atoms, width), self._cache(width - 8, 1)]
+
+    def _memory_beside(self, width: int) -> list[Row]:
+        stats = self.main_screen.scene.history.cache_stats()
+        rows = [Row(((" states around the head", "title"),)), self._cache(width - 8, 1), *cache_words(stats), BLANK]
+        if not self._atoms:
+            return [*rows, Row(((" bytes by atom: not measured yet", "faint"),))]
+        return [*rows, Row(((" bytes by atom", "title"),)), *atom_rows(self._atoms, width, self.pen.glyphs)]
+
+    def _cache(self, cells: int, least: int) -> Row:
+        main = self.main_screen
+        view, history = main.view, main.scene.history
+        seqs = around(view.head, view.first, view.total, max(least, cells))
+        return cache_row([history.holds_state(seq) for seq in seqs], seqs, view.head, self.pen.glyphs)
 
     def told(self, width: int) -> list[Row]:
-        """Return the doctor's verdict, or how to ask for it."""
+        """Return the doctor's verdict, or how to ask for it, and the chosen chain."""
         if self._refused:
             return [Row(((f" {self._refused}", "warning"),))]
-        found = self._diagnosis
-        if found is None:
-            return [Row(((" not examined yet: ", "dim"), ("D", "key"), (" has the doctor check every entry", "dim")))]
-        rows = [summary_row(str(found.verdict), found.entries, found.readable, found.chain_count)]
-        if self._lists_findings:
+        found, glyphs = self._diagnosis, self.pen.glyphs
+        if self._progress is not None:
+            rows = [progress_row(*self._progress, width, glyphs)]
+        elif found is None:
+            rows = [Row(((" not examined yet: ", "dim"), ("D", "key"), (" has the doctor check every entry", "dim")))]
+        else:
+            rows = [
+                summary_row(
+                    str(found.verdict), found.entries, found.readable, len(self.table), complete=found.complete
+                )
+            ]
+        if self._listing is Listing.FINDINGS:
             return [*rows, Row(((f" {on_grid(self._findings[self.cursor].remedy[:400])}", "dim"),))]
+        if self._listing is Listing.WALL:
+            return rows + self._told_of_chosen()
         # Notes are about single chains, whose lines tell them already.
-        serious = [finding for finding in found.findings if str(finding.severity) != "note"]
+        serious = [finding for finding in self._findings if str(finding.severity) != "note"]
         for finding in serious[:_MOST_FINDINGS]:
-            rows += finding_rows(
-                str(finding.severity), finding.place, finding.meaning, finding.remedy, width, self.pen.glyphs
-            )
+            rows += finding_rows(str(finding.severity), finding.place, finding.meaning, finding.remedy, width, glyphs)
         left = len(serious) - _MOST_FINDINGS
         return [*rows, Row(((f" {left:,} more findings; F lists them", "dim"),))] if left > 0 else rows
 
+    def _told_of_chosen(self) -> list[Row]:
+        if not len(self.table) or self._wall is None:
+            return []
+        wall = self._wall[1]
+        group = self.table.group(*wall.chains_of(wall.item_of(self._place)))
+        title = (
+            (f" {group_title(self.table, group)}", "strong"),
+            (f"   rule {on_grid(self.table.rule[:60])}", "dim"),
+        )
+        if group.stop - group.start == 1:
+            chain = self.table[group.start]
+            return [Row(title), figures_row(chain), verdict_row(chain, self.pen.glyphs)]
+        return [Row(title), *group_rows(group, self.pen.glyphs)]
+
+    def press(self, key: str, character: str | None) -> bool:
+        """Move over the wall in two directions; all else as on every page."""
+        if self._listing is not Listing.WALL or self._wall is None:
+            return super().press(key, character)
+        layout = self._wall[1].layout
+        band = layout.per_band
+        steps = {
+            "left": -1, "h": -1, "right": 1, "l": 1, "up": -band, "k": -band, "down": band, "j": band,
+            "pageup": -band * 3, "pagedown": band * 3, "ctrl+u": -band * 2, "ctrl+d": band * 2,
+        }  # fmt: skip
+        if key in steps:
+            self.move(steps[key] * layout.group)
+            return True
+        return super().press(key, character)
+
+    def move(self, by: int) -> None:
+        """Move the cursor, within the chains that are shown."""
+        if self._listing is Listing.FINDINGS:
+            super().move(by)
+            return
+        part = self._part[-1] if self._part else range(len(self.table))
+        self._place = self.cursor = max(part.start, min(self._place + by, part.stop - 1))
+        self.paint()
+
     def letter(self, character: str) -> bool:
-        """Examine or repair."""
+        """Examine, repair, or show the chains otherwise."""
         self._refused = ""
         if character == "D":
             self.examine()
@@ -120,52 +368,114 @@ class ChainsScreen(Page):
             self._ask_repair()
         elif character == "F":
             self._turn_to_findings()
+        elif character == "v":
+            self._list(Listing.TABLE if self._listing is Listing.WALL else Listing.WALL)
+        elif character == "+":
+            self._zoom_in()
+        elif character == "-":
+            self._zoom_out()
         else:
             return False
         return True
 
+    def _list(self, listing: Listing) -> None:
+        self._listing = listing
+        self.cursor = 0 if listing is Listing.FINDINGS else self._place
+        self.paint()
+
+    def _zoom_in(self) -> None:
+        """Show half of the chains that are shown, those around the chosen one."""
+        part = self._part[-1] if self._part else range(len(self.table))
+        many = len(part) // 2
+        if self._listing is not Listing.WALL or many < 1:
+            self._refuse("zoom: there is no smaller part of the wall")
+            return
+        start = max(part.start, min(self._place - many // 2, part.stop - many))
+        self._show_part(range(start, start + many))
+
+    def _zoom_out(self) -> None:
+        if not self._part:
+            self._refuse("zoom: the whole history is shown")
+            return
+        self._part.pop()
+        self.paint()
+
+    def _show_part(self, part: range) -> None:
+        self._part.append(part)
+        self._place = max(part.start, min(self._place, part.stop - 1))
+        self.paint()
+
+    def _refuse(self, why: str) -> None:
+        self._refused = why
+        self.paint()
+
+    def leave(self) -> None:
+        """Stop the work, show all chains again, or go back."""
+        if self._progress is None and self._part and self._listing is Listing.WALL:
+            self._part.clear()
+            self.paint()
+        else:
+            super().leave()
+
     def choose(self) -> None:
-        """Go to the chain's full snapshot, or to the entry that a finding is about."""
+        """Go to a chain's full snapshot or the entry that a finding is about; of several chains show just those."""
         if not self.count():
             return
-        seq = self._findings[self.cursor].first if self._lists_findings else self._chains[self.cursor].first
+        if self._listing is Listing.WALL and self._wall is not None and self._wall[1].layout.group > 1:
+            wall = self._wall[1]
+            self._show_part(range(*wall.chains_of(wall.item_of(self._place))))
+            return
+        is_finding = self._listing is Listing.FINDINGS
+        seq = self._findings[self.cursor].first if is_finding else self.table.bounds(self._place)[0]
         if seq is None:
-            self.main_screen.flash("this finding is about no entry", "warning")
+            self._refuse("this finding is about no entry")
             return
         self.main_screen.apply(moves.jump_to(self.main_screen.view, seq))
         self.dismiss(None)
+
+    def point_at(self, row: int, column: int) -> bool:
+        """See `Page.point_at`."""
+        if self._listing is Listing.FINDINGS:
+            return super().point_at(row, column)
+        place = row
+        if self._listing is Listing.WALL:
+            item = None if self._wall is None else self._wall[1].layout.item_at(column, row)
+            place = -1 if item is None or self._wall is None else self._wall[1].chains_of(item)[0]
+        if row >= 0 and place >= 0:
+            self.move(place - self._place)
+        return row >= 0 and place >= 0
 
     def _turn_to_findings(self) -> None:
         """List what the doctor found, or the chains again; whoever did not ask the doctor yet does so now."""
         if self._diagnosis is None:
             self.examine(then_list=True)
         elif self._findings:
-            self._lists_findings = not self._lists_findings
-            self.cursor = 0
-            self.paint()
+            self._list(Listing.WALL if self._listing is Listing.FINDINGS else Listing.FINDINGS)
+        else:
+            self._refuse("findings: the doctor found nothing")
 
     def examine(self, *, then_list: bool = False) -> None:
         """Have the doctor look at every entry, and list what it found where that is wanted."""
         history, withdrawn = self.main_screen.scene.history, self.main_screen.worker.withdrawn
+        self._examination = watch = Examination()
         self.work(
-            lambda tell: questions.examine(history, tell, withdrawn), lambda found: self._examined(found, then_list)
+            lambda tell: questions.examine(history, tell, withdrawn, watch),
+            lambda found: self._examined(found, then_list),
         )
 
     def _examined(self, found: Diagnosis, then_list: bool) -> None:
         self._diagnosis = found
-        self._lists_findings = then_list and bool(found.findings)
+        self._listing = Listing.FINDINGS if then_list and found.findings else self._listing
+        self.cursor = 0 if self._listing is Listing.FINDINGS else self._place
         serious = [one.first for one in found.findings if str(one.severity) != "note" and one.first is not None]
         mark_entries(self.main_screen, f"doctor: {found.verdict}", serious)
-        self._chains = [examined_chain(row) for row in found.chains]
-        self.cursor = min(self.cursor, max(0, self.count() - 1))
 
     def _ask_repair(self) -> None:
         main = self.main_screen
         history, permits = main.scene.history, main.view.permits
         refused = permits.why_not("chains.repair")
         if refused:
-            self._refused = f"repair: {refused}"
-            self.paint()
+            self._refuse(f"repair: {refused}")
             return
 
         def typed(name: str | None) -> None:
@@ -185,44 +495,6 @@ class ChainsScreen(Page):
     def _repaired(self, report: Any) -> None:
         kept = f"{report.kept:,} of {report.entries:,} entries as recorded, {len(report.holes):,} holes"
         self.main_screen.flash(f"{report.out}: {kept}", "good")
-
-
-def chains_of(ledger: EntryLedger, limits: questions.LimitsOf) -> list[Chain]:
-    """Return the chains as the columns tell them, before anyone examined them, against the limits of their rule."""
-    columns = ledger.columns
-    found = []
-    for first, last, deltas in ledger.chains() if ledger.ready else ():
-        most = limits(first, columns.full_bytes[first])
-        found.append(
-            Chain(
-                first,
-                last,
-                deltas,
-                columns.timestamp_ns[last] - columns.timestamp_ns[first],
-                columns.stored[first],
-                sum(columns.stored[first + 1 : last + 1]),
-                most.deltas,
-                most.bytes,
-            )
-        )
-    return found
-
-
-def examined_chain(row: Any) -> Chain:
-    """Return a chain as the doctor (`unspool.query.doctor.chains.ChainRow`) sees it."""
-    return Chain(
-        row.first,
-        row.last,
-        row.length,
-        row.age_ms * 1e6,
-        row.full_bytes,
-        row.delta_bytes,
-        row.limits.deltas,
-        row.limits.bytes,
-        str(row.checksums),
-        str(row.verdict),
-        row.reason,
-    )
 
 
 class ChecksScreen(Page):

@@ -383,6 +383,7 @@ def _take_reply(main: MainScreen, reply: Reply) -> None:
             | QuestionKind.FILTER
             | QuestionKind.SEARCH
             | QuestionKind.ACTIONS
+            | QuestionKind.CHAINS
             | QuestionKind.TASK
             | QuestionKind.EXPORT
         ):

@@ -88,10 +88,14 @@ class Page(Modal[None]):
         above.styles.height = len(rows)
         above.show_rows(rows)
         self.query_one("#heading", LinesView).show_rows([self.heading(width)])
+        self.paint_list()
+        self.query_one("#keys", LinesView).show_rows([footer([("j k", "move"), *self.KEYS, ("Esc", "back")], width)])
+
+    def paint_list(self) -> None:
+        """Show the list with its cursor."""
         place = f"{self.cursor + 1:,} of {self.count():,}" if self.count() else "none"
         frame = PaneFrame(0, self.title_of_list(), right=((place, "dim"),), focused=True)
         self.query_one(Framed).show(Made(self.count(), self.row), frame, self.cursor)
-        self.query_one("#keys", LinesView).show_rows([footer([("j k", "move"), *self.KEYS, ("Esc", "back")], width)])
 
     def title_of_list(self) -> str:
         """Name what is listed."""
@@ -164,11 +168,15 @@ class Page(Modal[None]):
 
     @on(Framed.Clicked)
     def _clicked(self, message: Framed.Clicked) -> None:
-        if message.row >= 0:
-            self.cursor = message.row
+        if self.point_at(message.row, message.column) and message.twice:
+            self.choose()
+
+    def point_at(self, row: int, column: int) -> bool:
+        """Choose what is at a place of the list; return whether there is anything."""
+        if row >= 0:
+            self.cursor = row
             self.paint()
-            if message.twice:
-                self.choose()
+        return row >= 0
 
     @on(Framed.Wheeled)
     def _wheeled(self, message: Framed.Wheeled) -> None:

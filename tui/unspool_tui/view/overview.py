@@ -223,18 +223,3 @@ class EntryLedger:
             parts = self._kinds[self.first - self._base :].replace(_NOTE, b"").split(_FULL)
             self._longest = (self._seen, max((len(part) for part in parts), default=0))
         return self._longest[1]
-
-    def chains(self) -> list[tuple[int, int, int]]:
-        """Return each chain as its full snapshot, its last entry, and the number of deltas in it."""
-        starts = []
-        base = self._base
-        place = self._kinds.find(_FULL, self.first - base)
-        while place >= 0:
-            starts.append(place)
-            place = self._kinds.find(_FULL, place + 1)
-        ends = [*starts[1:], self._seen - base]
-        notes = self._kinds.count
-        return [
-            (base + start, base + end - 1, end - 1 - start - notes(_NOTE, start, end))
-            for start, end in zip(starts, ends, strict=True)
-        ]

@@ -71,11 +71,12 @@ class Framed(LinesView):
     DEFAULT_CSS = "Framed { width: 1fr; height: 1fr; }"
 
     class Clicked(Message):
-        """A row was clicked (-1: none); a second click on it opens it."""
+        """A row was clicked (-1: none), at a cell between the edges; a second click on it opens it."""
 
-        def __init__(self, framed: Framed, row: int, *, twice: bool) -> None:
+        def __init__(self, framed: Framed, row: int, column: int, *, twice: bool) -> None:
             self.framed = framed
             self.row = row
+            self.column = column
             self.twice = twice
             super().__init__()
 
@@ -160,7 +161,7 @@ class Framed(LinesView):
     def on_click(self, event: events.Click) -> None:
         """Tell which row was clicked."""
         row = self.row_at(event.y)
-        self.post_message(self.Clicked(self, -1 if row is None else row, twice=event.chain > 1))
+        self.post_message(self.Clicked(self, -1 if row is None else row, event.x - 1, twice=event.chain > 1))
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """Tell that the wheel turned."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -184,14 +184,18 @@ class ChainRow:
 class ChainBook:
     """Follows the entries and keeps one row for each chain."""
 
-    def __init__(self, ledger: FindingLog, rules: ChainRules) -> None:
+    def __init__(
+        self, ledger: FindingLog, rules: ChainRules, done: Callable[[ChainRow], object] | None = None
+    ) -> None:
         """Start before the first entry.
 
         Args:
             ledger: where findings go.
             rules: what chains are measured by.
+            done: told each chain as soon as its last entry was seen.
         """
         self._ledger = ledger
+        self._done = done
         self._rules = rules
         self._severity = Severity.WARNING if rules.is_binding else Severity.NOTE
         self._open: _Open | None = None
@@ -238,6 +242,8 @@ class ChainBook:
         if row.verdict is ChainVerdict.CREATE_BASE:
             self._ledger.add(Code.OVER_LIMIT, row.first, row.last, row.reason, self._severity)
         (self._healthy if row.verdict is ChainVerdict.KEEP else self._others).append(row)
+        if self._done is not None:
+            self._done(row)
 
     def _row(self, chain: _Open) -> ChainRow:
         found = chain.check.result()
@@ -249,9 +255,10 @@ class ChainBook:
             verdict, found.reason or "within its limits",
         )  # fmt: skip
 
-    def rows(self) -> tuple[ChainRow, ...]:
-        """Close the last chain and return the rows in order."""
-        self._close()
+    def rows(self, *, complete: bool) -> tuple[ChainRow, ...]:
+        """Return the rows in order; the last chain is one of them only where all of it was seen."""
+        if complete:
+            self._close()
         self._open = None
         return tuple(sorted((*self._healthy, *self._others), key=lambda row: row.first))
 

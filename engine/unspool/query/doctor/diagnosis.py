@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from unspool.codec.records import replay
 from unspool.errors import EntryDropped, UnreadableSource, UnspoolError
@@ -34,6 +34,7 @@ from unspool.query.doctor.file import FileWalk
 from unspool.query.doctor.findings import (
     ChainedSource,
     Code,
+    ErrorWatch,
     Facts,
     Fault,
     Finding,
@@ -242,6 +243,16 @@ class Diagnosis:
     undecoded: int = 0
 
 
+class ExaminationWatch(ErrorWatch, Protocol):
+    """Follows an examination while it runs."""
+
+    def begin_examination(self) -> None:
+        """Forget what was told before."""
+
+    def examined(self, row: ChainRow) -> None:
+        """Take a chain that the doctor looked at as a whole."""
+
+
 USUAL_VALUES: Final = 32 * 1024 * 1024
 """Bytes of values that are decoded unless more are asked for; about a second's worth."""
 
@@ -253,6 +264,7 @@ def diagnose(
     values: int | None = USUAL_VALUES,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
+    watch: ExaminationWatch | None = None,
 ) -> Diagnosis:
     """Examine a history. Reads every stored byte once, holds one block at a time, changes nothing.
 
@@ -264,6 +276,7 @@ def diagnose(
             whether they decode.
         progress: told how far it is.
         cancelled: asked whether to stop; what was found so far is returned then.
+        watch: told chains and errors as they are found; told to begin anew where the history changed meanwhile.
 
     Raises:
         UnreadableSource, NewerSchema, CorruptHistory: a file cannot be opened at all.
@@ -276,20 +289,24 @@ def diagnose(
         rules = rules_of(())
     elif rules is None and isinstance(target, History) and not isinstance(target.store, FileStore):
         rules = rules_of_history(target)
-    ledger = FindingLog()
+    ledger = FindingLog(watch)
+    if watch is not None:
+        watch.begin_examination()
     stop = cancelled or _never
     doubtful: tuple[tuple[int, int], ...] = ()
     if isinstance(target, History):
         doubtful = doubted(add_source_findings(target, ledger, stop))
     source = _source_of(target, ledger, stop)
     try:
-        found = examine(source, ledger, rules or rules_for(source), values=values, progress=progress, cancelled=stop)
+        found = examine(
+            source, ledger, rules or rules_for(source), values=values, progress=progress, cancelled=stop, watch=watch
+        )
         moved = isinstance(source, FileWalk) and source.moved
     finally:
         source.close()
     if moved and found.verdict is Health.BROKEN:
         # A recorder began on the file meanwhile; opened anew, it is read as a live one.
-        return diagnose(target, strategy=strategy, values=values, progress=progress, cancelled=cancelled)
+        return diagnose(target, strategy=strategy, values=values, progress=progress, cancelled=cancelled, watch=watch)
     if isinstance(target, History) and is_foreign:
         return replace(found, source=target.source_name, doubtful=(*found.doubtful, *doubtful))
     return found
@@ -319,6 +336,7 @@ def examine(
     values: int | None = USUAL_VALUES,
     progress: Progress | None,
     cancelled: Cancelled,
+    watch: ExaminationWatch | None = None,
 ) -> Diagnosis:
     """Walk over an open source and return what was found; see `diagnose`."""
     if isinstance(source, FileWalk):
@@ -326,7 +344,7 @@ def examine(
         check_leftovers(source.connection, source.keys, ledger.add)
     checks = EntryChecks(source, ledger)
     content = ValueChecks(ledger, values)
-    book = ChainBook(ledger, rules)
+    book = ChainBook(ledger, rules, None if watch is None else watch.examined)
     readable = seen = 0
     complete = True
     for step in source.steps():
@@ -342,7 +360,7 @@ def examine(
         seen += step.last - step.seq + 1
     for number in sorted(source.names.unknown):
         ledger.add(Code.UNKNOWN_ATOM, None, None, f"the name of atom {number} is missing")
-    chains = book.rows()
+    chains = book.rows(complete=complete)
     if progress is not None and complete:
         progress(source.total, source.total)
     return Diagnosis(

@@ -214,11 +214,19 @@ LISTED: Final = 100
 """Findings of one code that are listed; the others are counted."""
 
 
+class ErrorWatch(Protocol):
+    """Follows what is found while it is."""
+
+    def doubted(self, first: int | None, last: int | None, meaning: str) -> None:
+        """Take an error about entries; None for the history as a whole."""
+
+
 class FindingLog:
     """Findings in the order they come: neighbours that say the same are one, and no code floods the others."""
 
-    def __init__(self) -> None:
-        """Start with nothing found."""
+    def __init__(self, watch: ErrorWatch | None = None) -> None:
+        """Start with nothing found; every error is told to `watch`, listed or not."""
+        self._watch = watch
         self._findings: list[Finding] = []
         self._open: dict[Code, int] = {}
         self._listed: Counter[Code] = Counter()
@@ -241,6 +249,8 @@ class FindingLog:
     ) -> None:
         """Note a finding; `meaning` should not name the entries, so that neighbours can be joined."""
         self.counts[code] += 1 if first is None or last is None else last - first + 1
+        if self._watch is not None and (severity or usual_severity(code)) is Severity.ERROR:
+            self._watch.doubted(first, last, meaning)
         place = self._open.get(code)
         if place is not None:
             known = self._findings[place]
