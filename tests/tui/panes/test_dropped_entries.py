@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
 from shop_files import START_NS
 from tui_driver import drive, make_app, open_file
 
