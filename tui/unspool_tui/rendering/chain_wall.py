@@ -31,7 +31,7 @@ _FARTHEST: Final = 2.0
 """How many times their limit the towers can show; deeper ones end there."""
 
 
-class Layout(Struct, frozen=True):
+class WallLayout(Struct, frozen=True):
     """How the chains are laid out.
 
     Attributes:
@@ -67,21 +67,21 @@ class Layout(Struct, frozen=True):
         return item if 0 <= column < self.per_band and y >= 0 and item < self.count else None
 
 
-def lay_out(chains: int, width: int, height: int) -> Layout:
+def lay_out(chains: int, width: int, height: int) -> WallLayout:
     """Return how chains fit a wall of that many cells and lines: as wide and as high as they can be."""
     width, height = max(1, width), max(1, height)
     for tower, least in _STRIPS:
         bands = min(height // (tower + 1), chains)
         if bands and width // -(-chains // bands) >= least:
             per_band = -(-chains // bands)
-            return Layout(chains, 1, width // per_band, tower, True, per_band)
+            return WallLayout(chains, 1, width // per_band, tower, True, per_band)
     for tower in _COLUMNS:
         bands = height // tower
         if bands and bands * width >= chains:
             slot = 2 if chains <= bands * (width // 2) else 1
-            return Layout(chains, 1, slot, tower, False, width // slot)
+            return WallLayout(chains, 1, slot, tower, False, width // slot)
     group = max(1, -(-chains // (width * height)))
-    return Layout(-(-chains // group), group, 1, 1, False, width)
+    return WallLayout(-(-chains // group), group, 1, 1, False, width)
 
 
 _BLOCKS: Final = {
@@ -122,7 +122,7 @@ class Wall:
     """A laid out wall; drawn once, and then row by row with a cursor."""
 
     def __init__(
-        self, table: ChainTable, columns: EntryColumns, layout: Layout, glyphs: Glyphs, part: range | None = None
+        self, table: ChainTable, columns: EntryColumns, layout: WallLayout, glyphs: Glyphs, part: range | None = None
     ) -> None:
         """Draw all items.
 
@@ -313,7 +313,7 @@ def _usual_largest(columns: EntryColumns, first: int, last: int) -> int:
     return max(1, sizes[len(sizes) * 98 // 100]) if sizes else 1
 
 
-def legend_rows(table: ChainTable, layout: Layout, width: int, glyphs: Glyphs) -> list[Row]:
+def legend_rows(table: ChainTable, layout: WallLayout, width: int, glyphs: Glyphs) -> list[Row]:
     """Return what the shapes mean, with how many chains have each; what does not fit goes on in the next line."""
     counts = table.counts()
     samples = {ChainHealth.UNKNOWN: glyphs.dotted[2], ChainHealth.SOUND: glyphs.bars[5]}
