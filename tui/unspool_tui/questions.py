@@ -241,14 +241,13 @@ _FORKS_AT_ONCE: Final = 1 << 14
 
 def chain_extras(history: History, *, with_atoms: bool) -> Iterator[ChainExtras]:
     """Yield the forks of a history a part at a time, and where its bytes are at the end, if asked for."""
-    from unspool.store.forks import forks_of  # loaded with the first such question
+    from unspool.query.lineage import forks  # loaded with the first such question
 
     for start in range(history.first, len(history), _FORKS_AT_ONCE):
-        yield ChainExtras(
-            [fork.seq for fork in forks_of(history.store, start, min(start + _FORKS_AT_ONCE, len(history)))]
-        )
+        stop = min(start + _FORKS_AT_ONCE, len(history))
+        yield ChainExtras([fork.seq for fork in forks(history, start, stop)])
     if with_atoms:
-        shares = history.store.shares([])
+        shares = history.shares()
         yield ChainExtras(
             [], sorted(((name, size, changes) for name, (changes, size) in shares.items()), key=_by_bytes)
         )

@@ -299,6 +299,10 @@ class History:
 
         return measure(self._store, self.columns(), self._state, self._reconstructor, self.verdict)
 
+    def shares(self) -> dict[str, tuple[int, int]]:
+        """Return each atom's changes and record bytes by name; what cannot be read is left out."""
+        return self._store.shares([])
+
     def holds_state(self, seq: int) -> bool:
         """Whether the state at an entry is rebuilt already, so that looking at it costs nothing."""
         return self._reconstructor.holds(seq)
