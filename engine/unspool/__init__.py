@@ -21,8 +21,11 @@ if TYPE_CHECKING:
         ConfigError,
         CorruptHistory,
         EntryNotFound,
+        ExpressionError,
         LimitExceeded,
+        PathNotFound,
         PathSyntaxError,
+        QuestionError,
         StorageFailed,
         UnreadableSource,
         UnspoolError,
@@ -42,7 +45,6 @@ if TYPE_CHECKING:
     from unspool.query.compare import Divergence
     from unspool.query.disk_usage import Footprint
     from unspool.query.doctor.diagnosis import Diagnosis
-    from unspool.query.errors import ExpressionError, PathNotFound, QuestionError
     from unspool.query.expressions import Expression
     from unspool.query.path_writes import PathWrite
     from unspool.query.repair import RepairReport
@@ -61,7 +63,10 @@ if TYPE_CHECKING:
     from unspool.store.memory import MemoryStore
 
 _HOMES = {
-    "unspool.errors": "ConfigError CorruptHistory EntryNotFound LimitExceeded PathSyntaxError StorageFailed UnreadableSource UnspoolError",
+    "unspool.errors": (
+        "ConfigError CorruptHistory EntryNotFound ExpressionError LimitExceeded PathNotFound PathSyntaxError QuestionError "
+        "StorageFailed UnreadableSource UnspoolError"
+    ),
     "unspool.history.diff": "Change Diff",
     "unspool.history.history": "History StateView",
     "unspool.history.verdict": "Verdict",
@@ -77,7 +82,6 @@ _HOMES = {
     "unspool.query.compare": "Divergence",
     "unspool.query.disk_usage": "Footprint",
     "unspool.query.doctor.diagnosis": "Diagnosis",
-    "unspool.query.errors": "ExpressionError PathNotFound QuestionError",
     "unspool.query.expressions": "Expression",
     "unspool.query.path_writes": "PathWrite",
     "unspool.query.repair": "RepairReport",

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from unspool.delta.apply import state_patch
-from unspool.errors import MissingExtra, UnspoolError
+from unspool.errors import MissingExtra, PathNotFound, QuestionError, UnspoolError
 from unspool.history.history import Contexts, History
 from unspool.model.entries import iso_time
 from unspool.model.json_text import to_json
@@ -21,7 +21,6 @@ from unspool.model.limits import in_force
 from unspool.model.paths import parse_path
 from unspool.model.values import Value
 from unspool.model.wire import decode
-from unspool.query.errors import PathNotFound, QuestionError
 from unspool.query.value_parts import find
 from unspool_tui.cli.blame import why_shape
 from unspool_tui.cli.output import dated as happened_shape

@@ -81,8 +81,8 @@ def tell_story(history: History, address: Path, head: int, cancelled: Cancelled)
 
 def previous_write(history: History, address: Path, before: int, cancelled: Cancelled) -> Arrival | None:
     """Return the last entry before one that set a value; where nothing stands there, the last that touched its atom."""
+    from unspool.errors import PathNotFound  # loaded with the first such question
     from unspool.query import path_writes  # loaded with the first such question
-    from unspool.query.errors import PathNotFound  # loaded with the first such question
 
     try:
         found = path_writes.previous_write(history, address, before, cancelled=cancelled)
@@ -94,8 +94,8 @@ def previous_write(history: History, address: Path, before: int, cancelled: Canc
 
 def next_write(history: History, address: Path, after: int, cancelled: Cancelled) -> Arrival | None:
     """Return the first entry after one that sets a value; where nothing stands there, the first that touches its atom."""
+    from unspool.errors import PathNotFound  # loaded with the first such question
     from unspool.query import path_writes  # loaded with the first such question
-    from unspool.query.errors import PathNotFound  # loaded with the first such question
 
     try:
         found = path_writes.next_write(history, address, after, cancelled=cancelled)

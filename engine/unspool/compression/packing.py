@@ -37,7 +37,7 @@ from unspool.compression.states import (
     require_state,
     require_timestamp,
 )
-from unspool.delta.equality import encoded_equal
+from unspool.delta.structural import encoded_equal
 from unspool.model.keys import format_path
 from unspool.model.values import Value
 from unspool.model.wire import decode

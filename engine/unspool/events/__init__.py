@@ -24,7 +24,6 @@ if TYPE_CHECKING:
         write_genesis_event,
         write_source,
     )
-    from unspool.events.histories import EventMetadata, archive_history, archive_spaces, source_history
     from unspool.events.log import EventLog
     from unspool.events.records import (
         BrokenLink,
@@ -59,6 +58,7 @@ if TYPE_CHECKING:
         last_write_wins,
     )
     from unspool.events.source_diff import apply_ast_diff, ast_diff
+    from unspool.events.source_states import EventMetadata, archive_history, archive_spaces, source_history
 
 _MODULES = {
     "archive": "archive_body pack_archive unpack_archive",
@@ -67,7 +67,7 @@ _MODULES = {
         "ReconstructedSource reconstruct_source record_file source_bytes write_diff_event write_fork_event "
         "write_genesis_event write_source"
     ),
-    "histories": "EventMetadata archive_history archive_spaces source_history",
+    "source_states": "EventMetadata archive_history archive_spaces source_history",
     "log": "EventLog",
     "records": (
         "BrokenLink CompactionReport DatabaseError Event EventDraft EventLogError EventLogErrorCode EventPage EventType "

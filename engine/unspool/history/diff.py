@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from unspool.delta.equality import same_value
 from unspool.delta.identity import Record, own_key, record_of, twice
-from unspool.delta.structural import Identity, diff_encoded
+from unspool.delta.structural import Identity, diff_encoded, same_value
 from unspool.model.entries import ChangeKind, Op
 from unspool.model.keys import Path
 from unspool.model.paths import child_of, parts_of

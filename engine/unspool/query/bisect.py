@@ -13,7 +13,7 @@ from unspool.history.history import History, StateView
 from unspool.history.verdict import Problem
 from unspool.model.limits import Cancelled, Progress, never
 from unspool.model.values import Value
-from unspool.query.doubts import refuse_unknown
+from unspool.query.expression_text import refuse_unknown
 from unspool.query.expressions import Expression, Predicate, PythonQuestion, StateAnswer
 from unspool.query.lineage import Places, Stretch, concerns, line_to, stretches_back, touching, windows
 from unspool.query.reading import StateReader, Wire

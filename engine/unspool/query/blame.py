@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from unspool.delta.equality import same_value
 from unspool.delta.identity import GONE, align
-from unspool.delta.structural import Identity, identity_at
+from unspool.delta.structural import Identity, identity_at, same_value
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.entries import SourceLine, caller_of, passed_over_in

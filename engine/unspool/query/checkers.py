@@ -13,11 +13,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
-from unspool.errors import ConfigError, UnreadableSource, UnspoolError
+from unspool.errors import ConfigError, ExpressionError, UnreadableSource, UnspoolError
 from unspool.history.history import History
 from unspool.model.entries import caller_of
-from unspool.query.doubts import refuse_unknown
-from unspool.query.errors import ExpressionError
+from unspool.query.expression_text import refuse_unknown
 from unspool.query.expressions import Expression, StateAnswer
 from unspool.query.findings import (
     SEVERITIES,

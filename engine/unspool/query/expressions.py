@@ -24,14 +24,13 @@ from typing import Any, Final, Protocol
 from jmespath.exceptions import JMESPathError
 from jmespath.visitor import Options, TreeInterpreter
 
+from unspool.errors import EvaluationStopped, ExpressionError, nearest
 from unspool.history.history import History
 from unspool.model.encoding import encode
 from unspool.model.limits import in_force
 from unspool.model.paths import content_of
 from unspool.model.values import Tagged, Value
 from unspool.model.wire import decode
-from unspool.query.doubts import DoubtWatch
-from unspool.query.errors import EvaluationStopped, ExpressionError, nearest
 from unspool.query.expression_functions import (
     ExpressionFunctions,
     Member,
@@ -40,7 +39,7 @@ from unspool.query.expression_functions import (
     plain,
     without_members,
 )
-from unspool.query.expression_text import Node, is_root, parse
+from unspool.query.expression_text import DoubtWatch, Node, is_root, parse
 from unspool.query.reading import Wire
 
 _VISITS: Final = 64

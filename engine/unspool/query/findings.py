@@ -12,14 +12,13 @@ from glob import escape
 from typing import Final, NamedTuple, Protocol
 
 from unspool.delta.identity import names_identity
-from unspool.errors import EntryNotKept, PathSyntaxError, UnspoolError
+from unspool.errors import EntryNotKept, ExpressionError, PathSyntaxError, UnspoolError, nearest
 from unspool.history.diff import Diff
 from unspool.history.history import History, StateView
 from unspool.model.entries import Entry, EntryKind, OpKind, SourceLine
 from unspool.model.keys import Path, Step, format_path, spell_key
 from unspool.model.paths import content_of, key_at, value_parts
 from unspool.model.values import MISSING, Tagged, Unrepresentable, Value
-from unspool.query.errors import ExpressionError, nearest
 
 _LONGEST: Final = 40
 

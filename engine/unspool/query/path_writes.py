@@ -12,10 +12,9 @@ from enum import Enum, StrEnum
 from itertools import islice
 from typing import NamedTuple
 
-from unspool.delta.equality import same_value
 from unspool.delta.identity import GONE, align, identity_of, own_keys, record_of
-from unspool.delta.structural import Identity, identity_at
-from unspool.errors import CorruptHistory
+from unspool.delta.structural import Identity, identity_at, same_value
+from unspool.errors import CorruptHistory, QuestionError
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.encoded import FormShape, header_size, shape_of
@@ -24,7 +23,6 @@ from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import Parts, parts_of
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
-from unspool.query.errors import QuestionError
 from unspool.query.lineage import branch_after, line_to, touches_back
 from unspool.query.reading import StateReader
 from unspool.query.value_parts import find

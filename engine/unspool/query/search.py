@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Final, Protocol
 
 from unspool.delta.structural import Identity
+from unspool.errors import ExpressionError
 from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.verdict import Problem
@@ -24,9 +25,8 @@ from unspool.model.paths import DEEPEST, parts_inside
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.bisect import Bisection, Flip
-from unspool.query.doubts import refuse_unknown
-from unspool.query.errors import ExpressionError
 from unspool.query.expression_functions import plain
+from unspool.query.expression_text import refuse_unknown
 from unspool.query.expressions import Expression, Predicate, PythonQuestion, StateAnswer
 from unspool.query.lineage import Stretch, stretches_back, windows
 from unspool.query.reading import EMPTY_STATE, AskedEntry, StateReader, Wire

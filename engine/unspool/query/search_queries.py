@@ -10,12 +10,11 @@ from collections.abc import Callable
 from copy import copy
 from typing import Final, Protocol
 
-from unspool.errors import PathSyntaxError
+from unspool.errors import EvaluationStopped, ExpressionError, PathSyntaxError, QuestionError
 from unspool.model.keys import Path, format_path
 from unspool.model.limits import in_force
 from unspool.model.paths import parse_path
 from unspool.model.values import Tagged, Value, json_equal
-from unspool.query.errors import EvaluationStopped, ExpressionError, QuestionError
 
 _LONGEST: Final = 20_000
 """Characters of what can be looked for; nobody types more."""

@@ -15,6 +15,7 @@ from decimal import Decimal
 from time import monotonic
 from typing import Final
 
+from unspool.errors import PathNotFound
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.json_text import to_json
@@ -23,7 +24,6 @@ from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import content_of, open_form
 from unspool.model.values import Tagged, Unrepresentable, Value
 from unspool.model.wire import decode
-from unspool.query.errors import PathNotFound
 from unspool.query.reading import StateReader, Wire
 from unspool.query.value_parts import find
 

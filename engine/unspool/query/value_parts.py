@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from unspool.delta.equality import same_value
 from unspool.delta.identity import GONE, align
-from unspool.delta.structural import Identity, identity_at
+from unspool.delta.structural import Identity, identity_at, same_value
+from unspool.errors import PathNotFound, near_name
 from unspool.model.keys import Path, Step, format_path, spell_key
 from unspool.model.paths import DEEPEST, Parts, child_of, own_step, parts_alike, parts_inside, parts_of
 from unspool.model.values import MISSING, Tagged, Unrepresentable, Value
 from unspool.model.wire import decode
-from unspool.query.errors import PathNotFound, near_name
 
 
 def children(parts: Parts) -> Iterator[tuple[Step, bytes]]:

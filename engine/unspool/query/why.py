@@ -15,6 +15,7 @@ from itertools import islice
 from time import monotonic
 from typing import Final
 
+from unspool.errors import PathNotFound
 from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.verdict import Problem
@@ -24,7 +25,6 @@ from unspool.model.keys import Path
 from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
-from unspool.query.errors import PathNotFound
 from unspool.query.path_writes import PathWrite, WriteKind, follow_back
 from unspool.query.reading import StateReader
 from unspool.query.value_parts import differences, find, leaves

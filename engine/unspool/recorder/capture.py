@@ -30,8 +30,8 @@ from unspool.codec.records import (
 )
 from unspool.codec.state_codec import DeltaStrategy, binary_available
 from unspool.codec.strategies import BlockStrategy, ChainState, FullSnapshotStrategy, strategy_from_name
-from unspool.delta.equality import may_hide, same_value
 from unspool.delta.patch import SMALLEST_PATCHED, TooManySteps, make_frame, make_patch
+from unspool.delta.structural import may_hide, same_value
 from unspool.errors import ConfigError, MissingExtra
 from unspool.model.encoded import NotSplittable, is_one_value, shared_end, shared_from, split_map
 from unspool.model.values import MISSING, Value

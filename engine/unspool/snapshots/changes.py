@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from unspool.delta.apply import apply_ops, invert_ops
-from unspool.delta.equality import encoded_equal
-from unspool.delta.structural import Identity, diff_encoded
+from unspool.delta.structural import Identity, diff_encoded, encoded_equal
 from unspool.errors import ConfigError, ContradictoryDelta, DeltaError, UnspoolError
 from unspool.model.encoding import encode
 from unspool.model.entries import ChangeKind, Op, OpKind

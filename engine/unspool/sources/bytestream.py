@@ -18,10 +18,9 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Final, cast
 
-from unspool.errors import LimitExceeded, UnreadableSource
+from unspool.errors import LimitExceeded, UnreadableSource, near_name
 from unspool.files import foreign_owner
 from unspool.model.limits import DEFAULT_LIMITS, FREE_BYTES, Limits
-from unspool.query.errors import near_name
 from unspool.sources.entries import Findings
 
 _MAGIC: Final = ((b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\x00", "xz"))

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, Protocol, cast
 
-from unspool.errors import ConfigError, UnreadableSource, UnspoolError
-from unspool.query.errors import near_name
+from unspool.errors import ConfigError, UnreadableSource, UnspoolError, near_name
 from unspool.sources.documents import DOCUMENT_KINDS, kind_of, titles_of_documents
 from unspool.sources.entries import Reader
 from unspool.sources.probe import Probe, SourceShape

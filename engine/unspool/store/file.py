@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Final, Literal
 from unspool.errors import CorruptHistory, EntryNotKept, ReadOnlyHistory, UnspoolError
 from unspool.files import PRIVATE
 from unspool.model.entries import ChangeKind, Entry
-from unspool.store.atom_totals import AtomTally, empty_tally, load_tally
 from unspool.store.blocks import TailRow, damaged
 from unspool.store.layout import FileConnection
 from unspool.store.protocol import Columns, Draft, RecordRun
 from unspool.store.reader import FileReader
-from unspool.store.recordings import KEY as IDENTITY
-from unspool.store.recordings import WRITTEN_NOTES, identity_in, read_recordings
+from unspool.store.recordings import (
+    IDENTITY_KEY,
+    WRITTEN_NOTES,
+    AtomTally,
+    empty_tally,
+    identity_in,
+    load_tally,
+    read_recordings,
+)
 from unspool.store.tail import readable_rows
 
 if TYPE_CHECKING:
@@ -341,7 +347,7 @@ class FileStore:
 
     def identity(self) -> dict[str, str]:
         """Return the identity keys that the file was told to compare its lists by; nothing where it does not say."""
-        return identity_in(self._reader.fact(IDENTITY))
+        return identity_in(self._reader.fact(IDENTITY_KEY))
 
     def keep_written_notes(self, text: str) -> None:
         """Keep the notes that people wrote on the source that the file is made of, in place of those kept before.

@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Any, Final, Protocol, runtime_checkable
 
 from unspool.errors import ConfigError, EntryNotKept
-from unspool.store.atom_totals import KEY as TALLY
 from unspool.store.layout import FactValue, FileConnection
+from unspool.store.recordings import TALLY_KEY
 
 KEEP: Final = "keep"
 """Key of the fact that says by which bound entries were dropped, as it was asked for."""
@@ -188,7 +188,7 @@ def drop_old(connection: FileConnection, keep: Keep, count: int, now_ns: int) ->
             connection.layout.begin_at(connection, first)
             connection.layout.keep_fact(connection, KEEP, keep.text)
             # It counts entries that are gone; whoever asks for statistics counts anew what is left.
-            connection.layout.drop_fact(connection, TALLY)
+            connection.layout.drop_fact(connection, TALLY_KEY)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from unspool.codec.records import PackedRecords, Record
 from unspool.errors import EntryNotFound
 from unspool.model.entries import NO_META, ChangeKind, Entry
-from unspool.store.atom_totals import empty_tally
 from unspool.store.protocol import Columns, Draft, RecordRun
+from unspool.store.recordings import empty_tally
 
 
 class MemoryStore:

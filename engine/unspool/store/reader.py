@@ -17,11 +17,11 @@ from unspool.model.cache import BoundedCache
 from unspool.model.entries import ChangeKind, Entry
 from unspool.store import blocks
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, BlockColumns, TailRow, may_name, unpack_postings
-from unspool.store.connection import ReadConnection
 from unspool.store.keeping import KEEP, bound_in, not_kept
 from unspool.store.layout import HISTORY_ID, BlockHead, EndMark, FactValue, FileConnection, Piece, missing_name
 from unspool.store.protocol import Columns, RecordRun
 from unspool.store.recordings import End, Ending, ending_of
+from unspool.store.schema import ReadConnection
 from unspool.store.tail import (
     check_leap,
     missing_entry,

@@ -17,13 +17,13 @@ import zstandard
 from unspool.codec.records import PackedRecords, RecordCodec, RunOfRecords, encode_full, replay
 from unspool.errors import CorruptHistory, StorageFailed, UnspoolError
 from unspool.store import blocks
-from unspool.store.atom_totals import AtomTally, load_tally, save_tally
 from unspool.store.blocks import TailRow
 from unspool.store.bulk_columns import SPAN_ENTRIES
 from unspool.store.keeping import Keep, drop_old, give_back
 from unspool.store.layout import BlockHead, FileConnection, Layout
 from unspool.store.protocol import RecordRun
 from unspool.store.reader import FileReader
+from unspool.store.recordings import AtomTally, load_tally, save_tally
 from unspool.store.schema import connect_writer
 from unspool.store.tail import read_rows
 from unspool.store.wal import bytes_in_use, log_of

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.values import values
-from unspool.delta.equality import encoded_equal
+from unspool.delta.structural import encoded_equal
 from unspool.model.encoding import encode
 from unspool.model.values import json_equal, strict_equal
 from unspool.model.wire import decode

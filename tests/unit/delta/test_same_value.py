@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.values import values
-from unspool.delta.equality import same_value
+from unspool.delta.structural import same_value
 from unspool.model.encoding import encode
 from unspool.model.values import strict_equal
 

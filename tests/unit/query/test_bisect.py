@@ -12,11 +12,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from question_histories import Told, damage_a_block, histories, tell
 
-from unspool.errors import CorruptHistory, EntryNotFound
+from unspool.errors import CorruptHistory, EntryNotFound, ExpressionError
 from unspool.history import History
 from unspool.model.encoding import encode
 from unspool.query.bisect import bisect
-from unspool.query.errors import ExpressionError
 from unspool.query.expressions import Expression
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.values import json_states
+from unspool.errors import EvaluationStopped, ExpressionError
 from unspool.model.encoding import encode
 from unspool.model.limits import Limits, use
-from unspool.query.errors import EvaluationStopped, ExpressionError
 from unspool.query.expressions import Expression, holds
 from unspool.query.reading import Wire
 

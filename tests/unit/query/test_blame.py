@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from question_histories import Told, brute_blame, histories, tell
 
-from unspool.errors import EntryNotFound
+from unspool.errors import EntryNotFound, PathNotFound
 from unspool.model.encoding import encode
 from unspool.query.blame import blame
-from unspool.query.errors import PathNotFound
 from unspool.query.value_parts import find
 
 

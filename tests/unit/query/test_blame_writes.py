@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from question_histories import Told, damaged_shop, histories, tell
 
-from unspool.errors import CorruptHistory
+from unspool.errors import CorruptHistory, PathNotFound, QuestionError
 from unspool.history import History
 from unspool.model.encoding import encode
 from unspool.model.values import MISSING, strict_equal
 from unspool.query.blame import blame
-from unspool.query.errors import PathNotFound, QuestionError
 from unspool.query.path_writes import WriteKind, all_writes, last_write, next_write, previous_write, writes_of
 from unspool.store.file import FileStore
 

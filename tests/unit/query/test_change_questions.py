@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from question_histories import Told, histories, tell
 
+from unspool.errors import ExpressionError
 from unspool.history import History
 from unspool.query.bisect import bisect
-from unspool.query.errors import ExpressionError
 from unspool.query.expressions import PythonQuestion
 from unspool.query.search import ChangeQuestion, changes_where, search
 from unspool.recorder import Recorder

@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 
 from support.examples import examples
 from support.values import json_states
-from unspool.errors import ConfigError, UnreadableSource
+from unspool.errors import ConfigError, ExpressionError, UnreadableSource
 from unspool.history import History
 from unspool.query import checkers
 from unspool.query.checkers import CheckFinding, Rule, check, read_rules
-from unspool.query.errors import ExpressionError
 from unspool.query.findings import RecordKeys, covers, found, parse_pattern, spell_in
 from unspool.recorder import Recorder
 from unspool.store import FileStore, MemoryStore

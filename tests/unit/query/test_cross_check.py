@@ -14,7 +14,7 @@ from support.values import values
 from unspool.errors import CorruptHistory
 from unspool.history import History
 from unspool.history.diff import Change, Diff
-from unspool.query.cross_check import cross_check
+from unspool.query.compare import cross_check
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
 from unspool_tui.cli import run

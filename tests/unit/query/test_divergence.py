@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from question_histories import Told, damaged_shop, histories, tell
 
 from support.recording import record_shop
-from unspool.errors import CorruptHistory
+from unspool.errors import CorruptHistory, ExpressionError
 from unspool.history import History
 from unspool.model.values import strict_equal
 from unspool.query.compare import HistoryRelation, compare
-from unspool.query.errors import ExpressionError
 from unspool.query.path_writes import last_write
 from unspool.query.value_parts import find
 from unspool.store.file import FileStore

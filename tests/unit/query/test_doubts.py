@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from unspool.errors import PathSyntaxError
+from unspool.errors import ExpressionError, PathNotFound, PathSyntaxError
 from unspool.history.history import History
 from unspool.model.paths import parse_path
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
-from unspool.query.errors import ExpressionError, PathNotFound
 from unspool.query.expressions import Expression
 from unspool.query.search import search
 from unspool.recorder import Recorder

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unspool.errors import ExpressionError
 from unspool.model.encoding import encode
-from unspool.query.errors import ExpressionError
 from unspool.query.expressions import Expression, StateAnswer
 
 STATE: dict[str, Any] = {

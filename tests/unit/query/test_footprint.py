@@ -11,13 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from question_histories import Told, damaged_shop, histories, tell
 
-from unspool.errors import CorruptHistory
+from unspool.errors import CorruptHistory, ExpressionError
 from unspool.history import History
 from unspool.model.encoded import text_size
 from unspool.model.encoding import encode
 from unspool.model.values import strict_equal
 from unspool.query.disk_usage import footprint
-from unspool.query.errors import ExpressionError
 from unspool.query.findings import covers, parse_pattern
 from unspool.query.value_parts import leaves
 from unspool.recorder import Recorder

@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.examples import examples
-from unspool.errors import ConfigError, UnreadableSource
+from unspool.errors import ConfigError, ExpressionError, UnreadableSource
 from unspool.history import History
 from unspool.query.checkers import CheckReport, Rule, check, read_rules
-from unspool.query.errors import ExpressionError
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
 from unspool_tui.cli import run

@@ -17,7 +17,7 @@ from unspool.history.history import StateView
 from unspool.model.encoding import encode
 from unspool.model.keys import format_path
 from unspool.model.paths import child_of, parse_path
-from unspool.query.path_completion import MOST, completions, expression_completions
+from unspool.query.entry_names import MOST, completions, expression_completions
 
 STATE: dict[str, Any] = {
     "cart": {"items": [{"qty": 1, "a b": 2}, {"qty": 3}], "total": 4, "it.s": {"x": 1}},

@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 from question_histories import Told, brute_changed, damaged_shop, histories, tell, value_at
 
 from unspool import open_history
-from unspool.errors import CorruptHistory
+from unspool.errors import CorruptHistory, EvaluationStopped, ExpressionError, QuestionError
 from unspool.history import History
 from unspool.model.encoding import encode
 from unspool.model.json_text import to_json
 from unspool.model.keys import format_path
 from unspool.model.limits import Limits, use
 from unspool.query import search as search_module
-from unspool.query.errors import EvaluationStopped, ExpressionError, QuestionError
 from unspool.query.expressions import Expression
 from unspool.query.search import ChangeQuestion, HitKind, PatternQuery, TextQuery, parse_query, search
 from unspool.query.search_queries import ComparisonQuery

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from question_histories import tell
 
 from support.values import json_values
+from unspool.errors import PathNotFound
 from unspool.history import History
 from unspool.model.keys import Path
 from unspool.query import shape as module
-from unspool.query.errors import PathNotFound
 from unspool.query.shape import Place, Shape, shape
 from unspool.query.shape import tell as told_in_a_line
 from unspool.recorder import Recorder

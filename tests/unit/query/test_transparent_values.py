@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from unspool import Recorder, open_history
 from unspool.delta.apply import apply_ops, invert_ops, state_patch
 from unspool.delta.structural import diff_encoded
-from unspool.errors import NotInJsonPatch
+from unspool.errors import ExpressionError, NotInJsonPatch, PathNotFound
 from unspool.history.history import History
 from unspool.model.encoding import encode
 from unspool.model.json_text import to_json
@@ -27,7 +27,6 @@ from unspool.model.values import MISSING, Tagged, Value, strict_equal
 from unspool.model.wire import decode
 from unspool.query.bisect import bisect
 from unspool.query.blame import blame
-from unspool.query.errors import ExpressionError, PathNotFound
 from unspool.query.expressions import Expression
 from unspool.query.path_writes import writes_of
 from unspool.query.search import parse_search, search

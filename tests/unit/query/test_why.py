@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from support.values import json_values
 from unspool import open_history
+from unspool.errors import PathNotFound, QuestionError
 from unspool.history import History
 from unspool.model.keys import Path
 from unspool.model.values import strict_equal
-from unspool.query.errors import PathNotFound, QuestionError
 from unspool.query.shape import shape
 from unspool.query.why import Bounds, CauseLink, Why, why
 from unspool.recorder import Recorder

@@ -14,7 +14,7 @@ from unspool.delta.identity import canonical_identity, identity_pattern
 from unspool.errors import PathSyntaxError
 from unspool.model.entries import OpKind
 from unspool.query.blame import blame
-from unspool.query.identities import unmatched
+from unspool.query.entry_names import unmatched
 from unspool.query.repair import repair
 from unspool.sources.converting import convert
 from unspool.sources.entries import Reading

@@ -99,7 +99,7 @@ def diff_command(
             elif as_patch:
                 _print_patch(out, diff, history.identity)
             elif as_delta:
-                from unspool.query.cross_check import deepdiff_delta  # loaded by the one command that needs it
+                from unspool.query.compare import deepdiff_delta  # loaded by the one command that needs it
 
                 changed = diff.changes
                 old = {change.atom: change.old for change in changed if change.old_bytes is not None}

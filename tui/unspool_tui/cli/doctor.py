@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.model.limits import Cancelled, Progress
     from unspool.query.checkers import CheckReport
-    from unspool.query.cross_check import CrossCheck
+    from unspool.query.compare import CrossCheck
     from unspool.query.doctor.diagnosis import Diagnosis, Finding
     from unspool.query.repair import RepairReport
 
@@ -92,7 +92,7 @@ def doctor_command(
 def _cross_checked(
     common: Common, patient: str | History, steps: int, progress: Progress, stop: Cancelled
 ) -> CrossCheck:
-    from unspool.query.cross_check import cross_check  # loaded by the one command that needs it
+    from unspool.query.compare import cross_check  # loaded by the one command that needs it
 
     if not isinstance(patient, str):
         return cross_check(patient, steps, progress=progress, cancelled=stop)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from unspool.errors import PathNotFound
 from unspool.history.history import Contexts
 from unspool.model.entries import KINDS, EntryKind, iso_time, passed_over_in
 from unspool.model.json_text import to_json
@@ -19,7 +20,6 @@ from unspool.model.paths import parse_path
 from unspool.model.values import State, Value
 from unspool.model.wire import decode
 from unspool.query.entry_names import is_range, names_time, time_named
-from unspool.query.errors import PathNotFound
 from unspool.query.search_queries import PatternQuery
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.help_pages import command

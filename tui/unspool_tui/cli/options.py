@@ -222,7 +222,7 @@ def keep_matching(common: Common, history: History) -> None:
     """
     if not common.identity:
         return
-    from unspool.query.identities import unmatched  # only --identity needs it
+    from unspool.query.entry_names import unmatched  # only --identity needs it
     from unspool_tui.source import keep_identity  # only --identity needs it
 
     for sentence in unmatched(history, common.identity):
@@ -427,14 +427,14 @@ def completion_command(shell: str) -> None:
 
 def complete_path(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """Return the paths into the source's newest state that begin with what is typed."""
-    from unspool.query.path_completion import completions  # only a shell that completes needs it
+    from unspool.query.entry_names import completions  # only a shell that completes needs it
 
     return _offered(context, typed, completions)
 
 
 def complete_expression(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """Return what an expression that ends in a path may go on with."""
-    from unspool.query.path_completion import expression_completions  # only a shell that completes needs it
+    from unspool.query.entry_names import expression_completions  # only a shell that completes needs it
 
     return _offered(context, typed, expression_completions)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from unspool.history.verdict import Problem, Verdict
     from unspool.model.entries import Entry, Op, SourceLine
     from unspool.query.checkers import CheckFinding, CheckReport
-    from unspool.query.cross_check import CrossCheck
+    from unspool.query.compare import CrossCheck
     from unspool.query.doctor.diagnosis import Diagnosis
     from unspool.query.path_writes import PathWrite
     from unspool.query.repair import RepairReport
@@ -283,7 +283,7 @@ def refuse_doubtful(common: Common, doubts: Sequence[str], *, is_answered: bool)
     Raises:
         ExpressionError: nothing was found, and the doubts say why.
     """
-    from unspool.query.errors import ExpressionError  # only questions in expressions need it
+    from unspool.errors import ExpressionError  # only questions in expressions need it
 
     if doubts and not is_answered:
         raise ExpressionError("; ".join(doubts))

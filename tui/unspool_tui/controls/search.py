@@ -42,7 +42,7 @@ def ask_search(main: HistoryScreen) -> None:
 
 def offering(main: HistoryScreen) -> Callable[[str], list[str]]:
     """Return what completes a line that ends in a path into the state at the head, which a worker looks up meanwhile."""
-    from unspool.query.path_completion import expression_completions  # loaded with the first question
+    from unspool.query.entry_names import expression_completions  # loaded with the first question
 
     history, head = main.scene.history, main.view.head
     state: list[StateView] = []

@@ -189,7 +189,7 @@ def check_identity(main: HistoryScreen, identity: Mapping[str, str], said: str =
             main.flash(said, "good")
 
     def look() -> tuple[str, ...]:
-        from unspool.query.identities import unmatched  # asked in the worker, which loads it too
+        from unspool.query.entry_names import unmatched  # asked in the worker, which loads it too
 
         return unmatched(main.scene.history, identity)
 

@@ -13,7 +13,7 @@ import zstandard
 from unspool.codec import state_codec
 from unspool.codec.records import Record, RecordCodec, decode_full, replay_delta
 from unspool.codec.state_codec import MissingBinaryCodec
-from unspool.delta.equality import same_value
+from unspool.delta.structural import same_value
 from unspool.errors import CorruptHistory, DeltaCompressionError
 from unspool.history.diff import fork_base
 from unspool.model.cache import BoundedCache

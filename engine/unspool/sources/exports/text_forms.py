@@ -20,7 +20,7 @@ from itertools import count
 from typing import Final
 
 from unspool.delta.apply import encoded_patch
-from unspool.errors import ConfigError
+from unspool.errors import ConfigError, PathNotFound
 from unspool.history.history import History, StateView
 from unspool.model.entries import Entry
 from unspool.model.json_text import to_json
@@ -29,7 +29,6 @@ from unspool.model.paths import parse_path, value_parts
 from unspool.model.tags import Tagged
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
-from unspool.query.errors import PathNotFound
 from unspool.query.value_parts import find
 from unspool.sources.exports.registry import (
     ExportOptions,

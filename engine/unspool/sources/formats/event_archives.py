@@ -17,7 +17,12 @@ from unspool.errors import EventLogError, UnreadableSource
 from unspool.events.appending import find_space
 from unspool.events.archive import MAGIC, unpack_archive
 from unspool.events.database import APPLICATION_ID, TABLES
-from unspool.events.histories import (
+from unspool.events.log import EventLog
+from unspool.events.queries import rows_after
+from unspool.events.records import BrokenLink, Event, EventType, Head
+from unspool.events.replay import SOURCE_KEY, SourceState
+from unspool.events.rows import GAP, broken_link, event_of, moment
+from unspool.events.source_states import (
     EventMetadata,
     ForkBase,
     base_in_archive,
@@ -26,11 +31,6 @@ from unspool.events.histories import (
     next_source,
     shown_state,
 )
-from unspool.events.log import EventLog
-from unspool.events.queries import rows_after
-from unspool.events.records import BrokenLink, Event, EventType, Head
-from unspool.events.replay import SOURCE_KEY, SourceState
-from unspool.events.rows import GAP, broken_link, event_of, moment
 from unspool.history.verdict import ChainFault, Progress
 from unspool.model.limits import Cancelled
 from unspool.model.values import State, Value

@@ -13,7 +13,6 @@ from unspool.codec.records import FULL_CODECS, PackedRecords, Record
 from unspool.errors import CorruptHistory, EntryDropped, EntryNotFound, ReadOnlyHistory, UnspoolError
 from unspool.files import ScratchFolder
 from unspool.model.entries import ChangeKind, Entry, EntryKind
-from unspool.store.atom_totals import empty_tally
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS
 from unspool.store.postgres.connection import ServerConnection, Target, load_driver, parse_target
 from unspool.store.postgres.tables import (
@@ -31,7 +30,7 @@ from unspool.store.postgres.tables import (
     whole_row,
 )
 from unspool.store.protocol import HOLE_META, Columns, Draft, RecordRun
-from unspool.store.recordings import Recording
+from unspool.store.recordings import Recording, empty_tally
 from unspool.store.tail import row_entry
 
 _BATCH: Final = 4096

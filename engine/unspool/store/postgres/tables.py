@@ -26,8 +26,7 @@ from unspool.model import wire
 from unspool.store.blocks import TailRow, unpack_postings
 from unspool.store.layout_1 import checked_row
 from unspool.store.postgres.connection import ServerConnection, Target
-from unspool.store.recordings import KEY as IDENTITY
-from unspool.store.recordings import Recording, identity_in, identity_row, recordings_among, rows_for
+from unspool.store.recordings import IDENTITY_KEY, Recording, identity_in, identity_row, recordings_among, rows_for
 
 _FIRST_VERSION: Final = 1
 _WITH_NOTES: Final = 2
@@ -40,7 +39,7 @@ _TABLES: Final = """
 CREATE SCHEMA IF NOT EXISTS unspool;
 CREATE TABLE IF NOT EXISTS unspool.fact(key text PRIMARY KEY, value bigint NOT NULL);
 CREATE TABLE IF NOT EXISTS unspool.history(
-    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL UNIQUE, history_id text NOT NULL,
+    id integer GENERATED ALWAYS AS IDENTITY_KEY PRIMARY KEY, name text NOT NULL UNIQUE, history_id text NOT NULL,
     created_ns bigint NOT NULL);
 CREATE TABLE IF NOT EXISTS unspool.atom(
     history integer NOT NULL REFERENCES unspool.history ON DELETE CASCADE, id integer NOT NULL, name bytea NOT NULL,
@@ -360,7 +359,7 @@ def recordings_of(link: ServerConnection, history: int) -> tuple[Recording, ...]
 
 def identity_of(link: ServerConnection, history: int) -> dict[str, str]:
     """Return the identity keys that a history was told to compare its lists by."""
-    return identity_in(dict(link.fetch(_READ, (history,))).get(IDENTITY, ""))
+    return identity_in(dict(link.fetch(_READ, (history,))).get(IDENTITY_KEY, ""))
 
 
 def note_recording(connection: Any, history: int, recording: Recording) -> None:
@@ -384,6 +383,6 @@ def note_identity(connection: Any, history: int, identity: Mapping[str, str]) ->
     """
     text = identity_row(identity)
     if text is None:
-        connection.execute(_DROP, (history, IDENTITY))
+        connection.execute(_DROP, (history, IDENTITY_KEY))
     else:
-        connection.execute(_KEEP, (history, IDENTITY, text))
+        connection.execute(_KEEP, (history, IDENTITY_KEY, text))
