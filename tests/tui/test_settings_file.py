@@ -9,6 +9,7 @@ from shop_files import record, shop_states
 from tui_driver import drive, make_app, open_file
 
 from unspool.errors import ConfigError
+from unspool_tui.actions import ACTIONS, Keymap, known_key
 from unspool_tui.app import UnspoolApp
 from unspool_tui.places import config_folder, state_folder
 from unspool_tui.rendering.palette import user_themes
@@ -44,6 +45,10 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ('[keys]\n"step.nxt" = "n"', "names no action 'step.nxt': did you mean step.next?"),
         ('[keys]\n"quit" = 3', "quit is 3; write a key"),
         ('[keys]\n"quit" = "x"\n"help" = "x"', "gives 'x' to quit and to help"),
+        ('[keys]\n"quit" = "shift+X"\n"help" = "X"', "gives 'X' to quit and to help"),
+        ('[keys]\n"quit" = "pgup"', "quit: no key is called 'pgup': did you mean pageup?"),
+        ('[keys]\n"quit" = "ctl+x"', "no key is called 'ctl+x'"),
+        ('[keys]\n"quit" = "qq"', "no key is called 'qq'"),
         ("keys = 1", "keys is a table"),
         ("theme = ", "cannot be read as settings"),
     ],
@@ -74,6 +79,25 @@ async def test_a_key_taken_from_an_action_that_the_settings_do_not_speak_of_is_n
         assert told in driver.line(-1)
         await driver.press("!")
         assert told[:60] in driver.text()
+
+
+def test_keys_are_known_by_every_name_they_have(tmp_path: Path) -> None:
+    assert all(known_key(key) == key for action in ACTIONS for key in action.keys)
+    read = _settings(tmp_path, '[keys]\n"step.next" = ["full_stop", "shift+n", "Ctrl+N", "Shift+Right"]\n')
+    keymap = Keymap(read.keys)
+    assert read.keys["step.next"] == (".", "N", "ctrl+n", "shift+right")
+    assert [conflict.loser.id for conflict in keymap.conflicts] == ["search.prev"]
+    pressed = (("full_stop", "."), ("N", "N"), ("ctrl+n", None), ("shift+right", None))
+    assert {action.id for key, character in pressed if (action := keymap.action(key, character))} == {"step.next"}
+
+
+async def test_several_keys_that_were_taken_are_counted_and_listed(shop_file: Path, tmp_path: Path) -> None:
+    settings = _settings(tmp_path, '[keys]\n"step.next" = ["n", "N"]\n')
+    async with drive(make_app(open_file(shop_file), settings=settings)) as driver:
+        assert "2 keys were taken, ! lists them: [keys] step.next took N" in driver.line(-1)
+        await driver.press("!")
+        assert "took n from search.next" in driver.text()
+        assert "took N from search.prev" in driver.text()
 
 
 async def test_a_key_that_was_freed_before_it_is_given_away_is_no_conflict(shop_file: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -518,6 +519,36 @@ class Keymap:
         """Return the first key of an action as people read it; empty when it has none."""
         keys = self.keys(action_id)
         return show_key(keys[0]) if keys else ""
+
+
+_MODIFIED: Final = re.compile(r"(?:(?:ctrl|shift|alt|super|hyper|meta)\+)+")
+_KEY_NAMES: Final = frozenset(
+    (
+        *("up", "down", "left", "right", "home", "end", "pageup", "pagedown", "enter", "space", "tab", "escape"),
+        *("backspace", "delete", "insert"),
+        *(f"f{number}" for number in range(1, 25)),
+    )
+)
+
+
+def known_key(text: str) -> str:
+    """Return a key as the keymap names it: `full_stop` is `.`, `shift+n` is `N`, `Ctrl+D` is `ctrl+d`; empty for none."""
+    if len(text) == 1:
+        return text if text.isprintable() and text != " " else ""
+    name = text.lower()
+    modified = _MODIFIED.match(name)
+    prefix, base = (modified[0], name[modified.end() :]) if modified else ("", name)
+    base = _NAMES.get(base, base)
+    if base not in _KEY_NAMES and not (len(base) == 1 and base.isprintable() and base != " "):
+        return ""
+    if prefix == "shift+" and base.isalpha() and len(base) == 1:
+        return base.upper()
+    return prefix + base
+
+
+def key_names() -> tuple[str, ...]:
+    """Return the names of keys that are more than a letter or sign."""
+    return tuple(sorted(_KEY_NAMES))
 
 
 def show_key(key: str) -> str:

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from unspool.errors import ConfigError
 from unspool.model.keys import Path as Address
-from unspool_tui.actions import BY_ID
+from unspool_tui.actions import BY_ID, key_names, known_key
 from unspool_tui.permits import EVERYTHING, Permits
 from unspool_tui.places import config_folder
 
@@ -111,12 +111,22 @@ def _keys(table: Any, place: Path) -> dict[str, tuple[str, ...]]:
         keys = (value,) if isinstance(value, str) else value
         if not isinstance(keys, list | tuple) or not all(isinstance(key, str) and key for key in keys):
             raise ConfigError(f'{place}: [keys] {name} is {value!r}; write a key such as "." or ["j", "down"]')
-        for key in keys:
-            if key in taken:
+        named = tuple(_key(key, name, place) for key in keys)
+        for key in named:
+            if taken.setdefault(key, name) != name:
                 raise ConfigError(f"{place}: [keys] gives {key!r} to {taken[key]} and to {name}; keep one of them")
-            taken[key] = name
-        found[name] = tuple(keys)
+        found[name] = named
     return found
+
+
+def _key(text: str, action: str, place: Path) -> str:
+    key = known_key(text)
+    if not key:
+        remedy = nearest(text.lower().rpartition("+")[2], key_names())
+        raise ConfigError(
+            f'{place}: [keys] {action}: no key is called {text!r}: {remedy}; others are "." or "ctrl+d"'
+        )
+    return key
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

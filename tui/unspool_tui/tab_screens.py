@@ -142,8 +142,12 @@ class TabScreens:
         main.follower.enabled = self._follow
         main.first_filter = session.filter if tab.at is None else ""
         main.unchecked = tab.given
-        for told in main.keymap.told_conflicts():
-            main.call_later(main.flash, told, "warning")
+        conflicts = main.keymap.told_conflicts()
+        for told in conflicts[:-1]:
+            main.messages.add(told, "warning")
+        for told in conflicts[-1:]:
+            more = f"{len(conflicts)} keys were taken, ! lists them: " if len(conflicts) > 1 else ""
+            main.call_later(main.flash, more + told, "warning")
         if tab.note:
             main.call_later(main.flash, tab.note, "warning")
             tab.note = ""
