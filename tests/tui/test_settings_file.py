@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
+from time import time
 
 import pytest
 from shop_files import record, shop_states
@@ -13,6 +16,7 @@ from unspool_tui.actions import ACTIONS, Keymap, known_key
 from unspool_tui.app import UnspoolApp
 from unspool_tui.places import config_folder, state_folder
 from unspool_tui.rendering.palette import user_themes
+from unspool_tui.session import forget_gone
 from unspool_tui.settings import Settings, load_settings
 
 
@@ -196,3 +200,31 @@ async def test_a_theme_is_remembered_for_a_source_only_where_it_was_chosen(shop_
         assert driver.app.theme == "unspool"
     async with drive(app("nord")) as driver:
         assert driver.app.theme == "nord"
+
+
+def test_places_of_temporary_files_that_are_gone_are_forgotten_and_others_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "places"
+    here = tmp_path / "here.unspool"
+    here.touch()
+    sources = {
+        "there": str(here),
+        "gone": str(tmp_path / "gone.unspool"),
+        "part": f"{tmp_path / 'gone.bin'}\nplayer=alice",
+        "elsewhere": "/mnt/a disk that is not mounted/app.unspool",
+        "long ago": "/mnt/a disk that is not mounted/old.unspool",
+        "git": "git:/gone:a.json",
+        "address": "postgresql://me@host/db",
+    }
+    (folder / "sources").mkdir(parents=True)
+    for name, source in sources.items():
+        for place in (folder, folder / "sources"):
+            (place / f"{name}.json").write_text(json.dumps({"source": source, "head": 3}))
+            if name == "long ago":
+                os.utime(place / f"{name}.json", (0, 0))
+    (folder / "torn.json").write_text("{")
+    (folder / "other.txt").write_text("/gone")
+    assert forget_gone(folder, time()) == 6
+    left = {path.stem for path in folder.glob("*.json")}
+    assert left == {"there", "elsewhere", "git", "address", "torn"}
+    assert {path.stem for path in (folder / "sources").glob("*.json")} == left - {"torn"}
+    assert forget_gone(tmp_path / "none", time()) == 0

@@ -162,6 +162,43 @@ async def test_a_refused_source_says_why_and_leaves_the_others_alone(two: tuple[
         assert driver.view.total == 20
 
 
+@pytest.mark.parametrize("name", ["new.jsonl", "new.unspool"])
+async def test_a_file_to_which_nothing_was_written_yet_is_shown_as_soon_as_something_is(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    path.touch()
+    tab = Tab(NamedSource(str(path)))
+    assert not tab.open()
+    app = UnspoolApp(None, Settings(), UiOptions(zone=dt.UTC, remember=False), at=None, follow=True, tabs=Tabs([tab]))
+    async with drive(app) as driver:
+        assert f"{name} is empty so far" in driver.text()
+        assert "✗" not in driver.text()
+        await driver.press(*",.[]<>{}mdyE/", "escape", "enter", "z", "z", "v", "?", "escape")
+        if path.suffix == ".unspool":
+            record(path, shop_states(3))
+        else:
+            path.write_text('{"n": ')
+            await driver.until(lambda: bool(tab.error))
+            path.write_text(lines(0, 3))
+        await driver.until(lambda: driver.view.total == 3)
+        assert driver.view.follow
+    tab.history.close()
+
+
+async def test_a_tab_behind_that_is_empty_is_opened_when_it_is_written_to(
+    two: tuple[Path, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "later.jsonl"
+    path.touch()
+    async with drive(tabbed(two[0], path)) as driver:
+        await driver.until(lambda: driver.app.tabs.all[1].waits)
+        await driver.press("L")
+        assert "is empty so far" in driver.text()
+        path.write_text(lines(0, 4))
+        await driver.until(lambda: driver.view.total == 4)
+
+
 async def test_a_source_that_breaks_the_reader_is_refused_like_any_other(
     two: tuple[Path, Path], tmp_path: Path
 ) -> None:

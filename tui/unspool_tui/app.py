@@ -52,7 +52,7 @@ class UnspoolApp(App[None]):
 
     def __init__(
         self,
-        history: History,
+        history: History | None,
         settings: Settings,
         options: UiOptions,
         *,
@@ -63,7 +63,7 @@ class UnspoolApp(App[None]):
         """Make the app.
 
         Args:
-            history: what is in front at first.
+            history: what is in front at first; None for a source to which nothing has been written yet.
             settings: what the person settled once.
             options: what the caller asks for; goes before the settings.
             at: the entry to begin at, negative ones from the end; None begins where the person left.
@@ -80,12 +80,12 @@ class UnspoolApp(App[None]):
         self.wants_mouse = settings.mouse if options.no_mouse is None else not options.no_mouse
         self.tabs = tabs if tabs is not None else Tabs([Tab(None, at, history)])
         self.tab_screens = TabScreens(self, self.tabs, settings, options, self._glyphs, follow=follow)
-        session = self.tab_screens.session_of(self.tabs.front_tab, history)
+        chosen = "" if history is None else self.tab_screens.session_of(self.tabs.front_tab, history).theme
         for theme in (UNSPOOL, UNSPOOL_LIGHT, *user_themes(config_folder() / "themes")):
             self.register_theme(theme)
         if settings.theme not in self.available_themes:
             raise ConfigError(f"there is no theme {settings.theme!r}: {nearest(settings.theme, self.theme_names())}")
-        self._begin_with(session.theme if session.theme in self.available_themes else settings.theme)
+        self._begin_with(chosen if chosen in self.available_themes else settings.theme)
         self.pen = self._make_pen()
         self.main = self.tab_screens.first_screen(history, self.DEFAULT_MODE)
         if options.select:

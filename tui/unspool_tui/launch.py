@@ -28,7 +28,7 @@ SWITCH_SECONDS: Final = 0.0005
 
 
 def run_app(
-    history: History,
+    history: History | None,
     *,
     at: int | None = None,
     follow: bool = True,
@@ -38,7 +38,8 @@ def run_app(
     """Show a history, or several as tabs, in the terminal until the person leaves.
 
     Args:
-        history: what is shown first; an `unspool.history.History`. It is not closed.
+        history: what is shown first; an `unspool.history.History`, or None for the front tab's, which is
+            to come. It is not closed.
         at: the entry to begin at, negative ones from the end; None begins where the person left, or at the newest.
         follow: keep up with new entries.
         options: see `UiOptions`.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -163,6 +166,41 @@ class SourceSession(Struct):
         )
         with suppress(UnspoolError):
             keep(self.path, msgspec.json.encode(place))
+
+
+KEPT_WITHOUT_SOURCE_S: Final = 90 * 24 * 3600
+"""How long a place is kept whose file is not there: it may be on a disk that is not mounted just now."""
+_LOOKED_AT: Final = 2_000
+"""Places that are looked at for one call."""
+
+
+class _Named(msgspec.Struct):
+    source: str = ""
+
+
+def forget_gone(folder: Path, now: float) -> int:
+    """Remove places of files that are gone: of temporary ones at once, of others when nobody came back for long.
+
+    Only files of this app are touched: those that name an absolute path which is not there.
+
+    Args:
+        folder: where places are kept, beside those of sources in general.
+        now: seconds since the epoch.
+
+    Returns:
+        How many were removed.
+    """
+    temporary = tuple({os.path.realpath(place) for place in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm")})  # noqa: S108 - read
+    removed = 0
+    for path in islice((path for place in (folder, folder / "sources") for path in place.glob("*.json")), _LOOKED_AT):
+        with suppress(OSError, ValueError, msgspec.MsgspecError):
+            source = msgspec.json.decode(path.read_bytes(), type=_Named).source.split("\n")[0]
+            if not Path(source).is_absolute() or os.path.lexists(source):
+                continue
+            if source.startswith(temporary) or now - path.stat().st_mtime > KEPT_WITHOUT_SOURCE_S:
+                path.unlink()
+                removed += 1
+    return removed
 
 
 def _pane(number: int) -> Pane:

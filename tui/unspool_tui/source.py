@@ -133,6 +133,13 @@ class NamedSource(Struct, frozen=True):
             cache=self.cache,
         )
 
+    def is_blank(self) -> bool:
+        """Whether it is a file to which nothing has been written yet."""
+        with suppress(OSError, ValueError):
+            path = Path(self.name)
+            return path.is_file() and path.stat().st_size == 0
+        return False
+
     def is_cheap(self) -> bool:
         """Whether it may be opened before anyone looks at it: it is small, or what is missed would be lost."""
         from unspool.sources.native import is_native  # the command line names sources before it opens any
@@ -215,6 +222,6 @@ def _write(source: NamedSource, remembered: SourceMemory) -> None:
     path = _file_of(source)
     if path is None or not _may_remember():
         return
-    content = msgspec.json.encode(replace(remembered, source=without_password(source.name)))
+    content = msgspec.json.encode(replace(remembered, source=source.key))
     with suppress(UnspoolError):
         keep(path, content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
+from time import time
 from typing import Any, Protocol
 
 from msgspec.structs import replace
@@ -21,7 +22,7 @@ from unspool_tui.rendering.line import Glyphs
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.screens.protocols import Controls
-from unspool_tui.session import PlaceRestorer, SourceSession
+from unspool_tui.session import PlaceRestorer, SourceSession, forget_gone
 from unspool_tui.settings import Settings, UiOptions
 from unspool_tui.source import keep_choice, keep_identity
 from unspool_tui.tabs import Tab, Tabs, UnopenedSource
@@ -99,14 +100,17 @@ class TabScreens:
             tab.session = SourceSession.of(history, state_folder() if self.remembers else None, key)
         return tab.session
 
-    def first_screen(self, history: History, mode: str) -> MainScreen:
-        """Make the screen that the app begins with.
+    def first_screen(self, history: History | None, mode: str) -> MainScreen:
+        """Make the screen that the app begins with; without a history, that of a source which is to come.
 
         Raises:
             EntryNotFound: the entry to begin at is not there.
         """
         tab = self.tabs.front_tab
-        main = self._keep(tab, self._screen_for(tab, history, self.session_of(tab, history)))
+        if history is None:
+            main = self._keep(tab, self._stand_in(tab))
+        else:
+            main = self._keep(tab, self._screen_for(tab, history, self.session_of(tab, history)))
         self._modes[main] = mode
         return main
 
@@ -156,8 +160,12 @@ class TabScreens:
         return main
 
     def begin(self) -> None:
-        """Open the other sources, now that the first screen stands."""
+        """Open the other sources, and forget the places of those that are gone, now that the first screen stands."""
         self.tabs.begin(lambda tab: self._app.post_message(TabTold(tab)))
+        if self.remembers:
+            threading.Thread(
+                target=forget_gone, args=(state_folder(), time()), name="unspool-places", daemon=True
+            ).start()
 
     def end(self) -> None:
         """Remember the places, and stop what works for tabs behind the one in front."""
@@ -229,11 +237,11 @@ class TabScreens:
 
     def _stand_in(self, tab: Tab) -> MainScreen:
         """Make the screen of a tab that is not open: what it is called, and why it was refused."""
-        if not tab.error:
+        if not tab.error and not tab.waits:
             self.tabs.want(tab)
         history = History.without_entries(UnopenedSource(tab, self.tabs.want))
         main = self._screen_for(Tab(tab.source), history, SourceSession.of(history, None))
-        main.scene.say(tab.error, main.view)
+        _say_why(tab, main)
         return main
 
     def told(self, tab: Tab) -> None:
@@ -253,8 +261,9 @@ class TabScreens:
         if tab.history is not None:
             self._drop(tab)
             self._bring(tab)
-        elif tab.error:
-            main.scene.say(tab.error, main.view)
+        elif tab.error or tab.waits:
+            main.follower.start()
+            _say_why(tab, main)
             main.repaint()
 
     def reopen(self, select: Mapping[str, str]) -> None:
@@ -286,6 +295,12 @@ class TabScreens:
         """Draw the line of tabs."""
         line = self._app.main.query_one(TabLine)
         line.show(tab_row(self.tabs.labels(), self.tabs.front, line.columns, self._glyphs))
+
+
+def _say_why(tab: Tab, main: MainScreen) -> None:
+    """Tell in the place of a state why there is none."""
+    to_come = f"{tab.name} is empty so far; it is shown as soon as something is written to it" if tab.waits else ""
+    main.scene.say(tab.error or to_come, main.view, is_problem=not to_come or bool(tab.error))
 
 
 def _load_controls() -> Controls:

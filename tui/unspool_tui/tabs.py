@@ -32,6 +32,7 @@ class Tab(Struct, eq=False):
         at: the entry to begin at; None begins where the person left.
         history: the open history; None before it was opened, and when it was refused.
         error: why it was refused.
+        waits: nothing had been written to it, so it is opened as soon as it can be.
         opening: a thread is opening it.
         shown: gives the entries that its screen shows; None while it has no screen.
         session: its remembered place, once it was looked at.
@@ -46,6 +47,7 @@ class Tab(Struct, eq=False):
     at: int | None = None
     history: History | None = None
     error: str = ""
+    waits: bool = False
     opening: bool = False
     shown: Callable[[], int] | None = None
     session: SourceSession | None = None
@@ -81,10 +83,17 @@ class Tab(Struct, eq=False):
         try:
             self.open_or_raise(wait=self.at is not None)
         except UnspoolError as error:
-            self.error = str(error)
+            if not self.is_to_come():
+                self.error = str(error)
         except Exception as error:  # noqa: BLE001 - told in the tab; this thread has nobody else to tell
             self.error = f"{self.source.name}: cannot be opened ({type(error).__name__}: {error})"
         return self.history is not None
+
+    def is_to_come(self) -> bool:
+        """Say whether the source was refused only because nothing has been written to it, and wait for it then."""
+        is_blank = self.source is not None and self.source.follow and self.source.is_blank()
+        self.waits = self.waits or is_blank
+        return is_blank
 
     def open_or_raise(self, *, wait: bool) -> History:
         """Open the source; where the part that was chosen last time is gone, all of it.
@@ -133,8 +142,9 @@ class UnopenedSource:
 
     @property
     def watch_paths(self) -> tuple[Path, ...]:
-        """Nothing is watched."""
-        return ()
+        """The file, where something is to be written to it yet; else nothing is watched."""
+        source = self._tab.source
+        return (Path(source.name),) if self._tab.waits and source is not None else ()
 
     @property
     def source_name(self) -> str:
@@ -143,12 +153,12 @@ class UnopenedSource:
 
     @property
     def progress(self) -> Progress:
-        """Under way until it is refused."""
-        return FINISHED if self._tab.error else _UNDER_WAY
+        """Under way until it is refused, or nothing is there to be read."""
+        return FINISHED if self._tab.error or self._tab.waits else _UNDER_WAY
 
     def pump(self) -> None:
-        """Have a refused source opened again."""
-        if self._tab.error:
+        """Have a refused source opened again, and one that is written to."""
+        if self._tab.error or self._tab.waits:
             self._want(self._tab)
 
     def cancel(self) -> None:

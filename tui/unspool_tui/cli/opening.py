@@ -151,7 +151,7 @@ def _tell_refused(error: str) -> None:
 
 def show(
     common: Common,
-    history: History,
+    history: History | None,
     at_entry: int | None,
     *,
     follow: bool,
@@ -164,7 +164,7 @@ def show(
 
     Args:
         common: options of the call.
-        history: what is in front at first.
+        history: what is in front at first; None for a source to which nothing has been written yet.
         at_entry: the entry to begin at; None begins where the person left.
         follow: keep up with new entries.
         tabs: all sources, where there are several.
@@ -172,7 +172,7 @@ def show(
         permits: what the person may do; None for everything.
         remember: the place is kept for the next time; pointless for a file that goes away at the end.
     """
-    if select:
+    if select and history is not None:
         _check_atom(history, -1 if at_entry is None else at_entry, str(select[0]))
     # Textual takes long to import, and no other command needs it.
     from unspool_tui.cli.ending import note_code
@@ -201,14 +201,28 @@ def _show_one(common: Common, at_entry: str | None, *, follow: bool, select: Add
     tab = _tab(common, follow=follow, permits=permits)
     tabs = Tabs([tab])
     # An entry or a value asked for by name must be there before the screen is.
-    history = tab.open_or_raise(wait=at_entry is not None or bool(select))
+    history = _opened_or_to_come(tab, wait=at_entry is not None or bool(select))
     try:
-        if at_entry is not None:
+        if at_entry is not None and history is not None:
             tab.at = entry_named(common, history, at_entry)
         show(common, history, tab.at, follow=follow, tabs=tabs, select=select, permits=permits)
         return _judge_all(common, tabs)
     finally:
         tabs.close()
+
+
+def _opened_or_to_come(tab: Tab, *, wait: bool) -> History | None:
+    """Open a source; None for one that is shown as soon as something is written to it.
+
+    Raises:
+        UnspoolError: it is refused, or what is asked for by name is not there.
+    """
+    try:
+        return tab.open_or_raise(wait=wait)
+    except UnspoolError:
+        if wait or not tab.is_to_come():
+            raise
+        return None
 
 
 def _tab(common: Common, *, follow: bool, permits: Permits | None) -> Tab:
@@ -258,16 +272,16 @@ def _show_tabs(
             tab.at = _place_named(tab, replace(common, source=source), place)
     front = next((number for number, tab in enumerate(tabs) if tab.open()), None)
     if front is None:
+        front = next((number for number, tab in enumerate(tabs) if tab.waits), None)
+    if front is None:
         for tab in tabs:
             _tell_refused(tab.error)
         return _UNREADABLE
     side_by_side = Tabs(tabs, front)
-    history = tabs[front].history
-    assert history is not None
     try:
         show(
             common,
-            history,
+            tabs[front].history,
             tabs[front].at,
             follow=follow,
             tabs=side_by_side,

@@ -126,7 +126,7 @@ class ChangesPane:
         arrow = self._glyphs.arrow
         kinds = {Against.PREVIOUS: "", Against.BASE: " base", Against.LIVE: " live"}
         title = ""
-        if detail.request.head >= 0:
+        if 0 <= detail.request.head < detail.request.total:
             title = f"#{detail.request.head}, {'after what was dropped' if detail.unknown else 'the beginning'}"
             if detail.from_seq >= 0:
                 title = f"#{detail.from_seq}{kinds[view.against]} {arrow} #{detail.request.head}"

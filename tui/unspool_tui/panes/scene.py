@@ -131,9 +131,10 @@ class Scene:
         self.inspect.story = NO_STORY
         self.detail = NOTHING
 
-    def say(self, problem: str, view: View) -> None:
-        """Tell in Changes why there is nothing to show."""
-        self.detail = Detail(request_of(view), problem=problem)
+    def say(self, why: str, view: View, *, is_problem: bool = True) -> None:
+        """Tell in Changes why there is nothing to show: what is wrong, or what is being waited for."""
+        request = request_of(view)
+        self.detail = Detail(request, problem=why) if is_problem else Detail(request, unknown=why)
 
     def spare(self) -> None:
         """Let go of what can be had again, while nobody looks."""

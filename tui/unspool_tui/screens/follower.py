@@ -221,7 +221,7 @@ class SourceFollower:
         self._main = main
         self._watcher: FileWatcher | None = None
         self._starting = threading.Lock()
-        self._stopped = False
+        self._started = self._stopped = False
         self._notified = False
         self._reading = True
         self._rhythm = Rhythm()
@@ -241,8 +241,9 @@ class SourceFollower:
         return self.enabled and bool(self._main.scene.history.watch_paths)
 
     def start(self) -> None:
-        """Begin to watch; a history without files to watch is finished."""
-        if self._watches:
+        """Begin to watch, unless that was begun; a history without files to watch is finished."""
+        if self._watches and not self._started:
+            self._started = True
             # The watcher takes longer to import than the whole main screen: no key should wait for it.
             threading.Thread(target=self._watch, name="unspool-watch", daemon=True).start()
             self._begun = monotonic()
