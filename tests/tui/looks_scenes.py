@@ -58,6 +58,7 @@ LOOKS = {
     "messages": Look(("b", ".", "m", "M", "M", "!")),
     "chains": Look(("c",)),
     "chains examined": Look(_EXAMINED),
+    "one chain": Look(("c", "enter", "")),
     "chains as a list": Look((*_EXAMINED, "v")),
     "chains with findings": Look(_EXAMINED, 499, hurt=True),
     "repair prompt": Look((*_EXAMINED, "R", "see:writes ~"), 499, hurt=True),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import PurePath as FilePath
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from unspool.errors import UnspoolError
 from unspool.model.entries import caller_of
 from unspool.model.keys import Path
 from unspool.model.limits import Cancelled
@@ -227,10 +229,12 @@ class ChainExtras(Struct, frozen=True):
     """What the columns do not tell of chains.
 
     Attributes:
+        stop: entries were looked through up to here.
         forks: entries that do not follow the one before them, since the part before.
         atoms: with the last part: name, bytes and changes of each atom, the largest first.
     """
 
+    stop: int
     forks: list[int]
     atoms: Sequence[tuple[str, int, int]] = ()
 
@@ -239,18 +243,35 @@ _FORKS_AT_ONCE: Final = 1 << 14
 """Entries that are looked through for forks in one go."""
 
 
-def chain_extras(history: History, *, with_atoms: bool) -> Iterator[ChainExtras]:
-    """Yield the forks of a history a part at a time, and where its bytes are at the end, if asked for."""
+def chain_extras(history: History, start: int, *, with_atoms: bool) -> Iterator[ChainExtras]:
+    """Yield the forks from an entry on, a part at a time, and where the bytes are at the end, if asked for."""
     from unspool.query.lineage import forks  # loaded with the first such question
 
-    for start in range(history.first, len(history), _FORKS_AT_ONCE):
-        stop = min(start + _FORKS_AT_ONCE, len(history))
-        yield ChainExtras([fork.seq for fork in forks(history, start, stop)])
+    for first in range(start, len(history), _FORKS_AT_ONCE):
+        stop = min(first + _FORKS_AT_ONCE, len(history))
+        yield ChainExtras(stop, [fork.seq for fork in forks(history, first, stop)])
     if with_atoms:
         shares = history.shares()
         yield ChainExtras(
-            [], sorted(((name, size, changes) for name, (changes, size) in shares.items()), key=_by_bytes)
+            len(history),
+            [],
+            sorted(((name, size, changes) for name, (changes, size) in shares.items()), key=_by_bytes),
         )
+
+
+_TIMED_AT_ONCE: Final = 32
+"""Entries whose rebuilding is timed before the screen is told."""
+
+
+def rebuild_times(history: History, first: int, last: int) -> Iterator[dict[int, int]]:
+    """Yield how long the states from one entry to another take to rebuild, in nanoseconds, some at a time; damaged ones are left out."""
+    for start in range(first, last + 1, _TIMED_AT_ONCE):
+        found = {}
+        for seq in range(start, min(start + _TIMED_AT_ONCE, last + 1)):
+            with suppress(UnspoolError):
+                # The better of two: what another program did to one of them is no cost of this chain.
+                found[seq] = min(history.rebuild_ns(seq), history.rebuild_ns(seq))
+        yield found
 
 
 def _by_bytes(share: tuple[str, int, int]) -> int:

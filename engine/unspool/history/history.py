@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
+from unspool.codec.records import replay
 from unspool.delta.structural import Identity
 from unspool.errors import CorruptHistory, EntryNotFound, EntryNotKept
 from unspool.history.diff import Diff, diff_states, fork_base
@@ -298,6 +300,20 @@ class History:
         from unspool.history.stats import measure  # a screen shows itself before it measures anything
 
         return measure(self._store, self.columns(), self._state, self._reconstructor, self.verdict)
+
+    def rebuild_ns(self, seq: int) -> int:
+        """Return how long the state at an entry takes to rebuild from its full snapshot, in nanoseconds.
+
+        What is held of other states does not shorten it, it is not kept, and it counts in no statistics.
+
+        Raises:
+            EntryNotFound: there is no such entry.
+            CorruptHistory: the state cannot be rebuilt.
+        """
+        run = self._store.run(self.resolve(seq))
+        started = time.perf_counter_ns()
+        replay(run, seq, self._store.atom_name)
+        return time.perf_counter_ns() - started
 
     def shares(self) -> dict[str, tuple[int, int]]:
         """Return each atom's changes and record bytes by name; what cannot be read is left out."""

@@ -11,6 +11,7 @@ from unspool.query.chain_table import ChainHealth, ChainTable
 from unspool.query.doctor.chains import ChainRow as DoctorsRow
 from unspool.query.doctor.chains import ChainVerdict, ChecksumState, rules_of
 from unspool.store.protocol import HOLE, Columns
+from unspool_tui.rendering.chain_graph import Link, link_heading, link_row
 from unspool_tui.rendering.chain_wall import Wall, lay_out, legend_rows
 from unspool_tui.rendering.line import ASCII, UNICODE, spans_width
 from unspool_tui.rendering.memory_lines import around, bytes_row, cache_row
@@ -133,3 +134,29 @@ def test_the_strip_of_the_cache_has_the_head_in_it(total: int, width: int, data:
     assert len(seqs) == min(width, total)
     row = cache_row([seq % 2 == 0 for seq in seqs], seqs, head, UNICODE)
     assert spans_width(row.left) == len(" cache ") + len(seqs)
+
+
+@given(
+    link=st.builds(
+        Link,
+        seq=st.integers(0, 10**7),
+        kind=st.sampled_from(("base", "delta", "note", "hole", "fork")),
+        age_ns=st.integers(-(10**18), 10**18),
+        stored=st.integers(0, 10**12),
+        read=st.integers(0, 10**12),
+        depth=st.integers(0, 10**6),
+        rebuild_ns=st.none() | st.integers(0, 10**12),
+        action=st.text(max_size=30),
+        follows=st.none() | st.integers(0, 10**7),
+        is_last=st.booleans(),
+        is_head=st.booleans(),
+    ),
+    width=st.integers(10, 200),
+)
+def test_the_columns_of_a_chain_stand_under_their_names(link: Link, width: int) -> None:
+    row = link_row(link, 1000, ChainHealth.UNKNOWN, width, UNICODE)
+    heading = spans_width(link_heading(width + 2).left) - len(" action")
+    assert spans_width(row.left[:-2]) == heading
+    assert not [
+        text for text, _ in row.left if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in text)
+    ]

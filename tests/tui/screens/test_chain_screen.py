@@ -11,7 +11,7 @@ import pytest
 from shop_files import record, shop_states
 from tui_driver import Driver, drive, make_app, open_file
 
-from unspool import open_history
+from unspool import Recorder, open_history
 from unspool.query.doctor import diagnosis
 from unspool_tui.rendering.chain_wall import lay_out
 from unspool_tui.screens.chains import ChainsScreen
@@ -36,8 +36,9 @@ async def test_chains_are_listed_with_limits_and_the_doctor_says_what_to_do(shop
         assert "✓ sound  within its limits" in driver.text()
         await driver.press("v")
         assert driver.text().count("✓ sound") == len(driver.app.screen.table)  # type: ignore[attr-defined]
-        await driver.press("g", "enter")
+        await driver.press("g", "enter", "enter")
         assert driver.view.head == 0
+        assert driver.app.screen is driver.app.main
 
 
 async def test_damage_is_named_and_repaired_into_a_new_file_only(
@@ -107,8 +108,7 @@ async def test_the_wall_is_walked_zoomed_and_clicked(tmp_path: Path) -> None:
         await driver.press("escape", "g")
         assert "chain 1 of 300" in driver.text()
         await driver.click(screen.query_one("#list", Framed), 4, 1, times=2)
-        assert screen.over
-        assert driver.view.head == 3 * (3 // (58 // band))
+        assert f"Chain {1 + 3 // (58 // band)} of 300" in driver.text()
 
 
 async def test_many_chains_share_a_place_and_enter_shows_them(tmp_path: Path) -> None:
@@ -118,8 +118,47 @@ async def test_many_chains_share_a_place_and_enter_shows_them(tmp_path: Path) ->
         assert "chains 898–900 of 900: #897–899" in driver.text()
         await driver.press("enter")
         assert "898 to 900 of 900" in driver.text()
-        await driver.press("h", "enter")
-        assert driver.view.head == 898
+        await driver.press("l", "enter", "enter")
+        assert driver.view.head == 899
+
+
+@action("chains")
+async def test_a_chain_opens_as_a_graph_whose_entries_are_gone_to(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=100), size=(120, 40)) as driver:
+        await driver.press("c", "enter")
+        assert "base #96 → 31 deltas → #127   the head is #100" in driver.line(0)
+        lines = [line for line in driver.text().splitlines() if "├·#" in line or "└·#" in line]
+        assert len([line for line in lines if "µs" in line or "ms" in line]) == len(lines) > 20
+        await driver.press("h")
+        assert "base #64" in driver.line(0)
+        await driver.press("right", "right")
+        assert "base #128" in driver.line(0)
+        await driver.press("h", "escape")
+        assert "chain 4 of" in driver.text()
+        await driver.press("enter", "g", "j", "j", "enter")
+        assert driver.view.head == 98
+        assert driver.app.screen is driver.app.main
+
+
+async def test_an_entry_is_chosen_and_gone_to_by_mouse(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=100), size=(80, 24)) as driver:
+        await driver.press("c", "enter")
+        await driver.click(driver.app.screen.query_one(Framed), 5, 2, times=2)
+        assert driver.view.head == 97
+
+
+async def test_what_nobody_could_read_and_forks_are_drawn_where_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "forked.unspool"
+    with Recorder(path) as recorder:
+        for number in range(20):
+            recorder.record({"n": number, "text": "x" * 200}, "count")
+        recorder.record({"n": 99, "text": "x" * 200}, "another way", parent_seq=12)
+        recorder.record({"n": 100, "text": "x" * 200}, "on")
+    async with drive(make_app(open_history(path), at=0), size=(120, 40)) as driver:
+        await driver.press("c")
+        place = driver.app.screen.table.place(20)  # type: ignore[attr-defined]
+        await driver.press(*["l"] * place, "enter")
+        assert "fork: follows #12" in driver.text()
 
 
 async def test_what_was_stopped_is_not_called_sound(shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,7 +200,7 @@ class Wall:
         whole = math.log1p(most / usual)
         # One chain that lasted for months must not shrink all others to nothing.
         return [
-            max(1, round(math.log1p(age / usual) / whole * room)) if group.deltas else 0
+            max(1, round(math.log1p(age / usual) / whole * room)) if group.deltas else int(group.has_forks)
             for age, group in zip(ages, groups, strict=True)
         ]
 
@@ -262,7 +262,8 @@ class Wall:
         for cell in range(reach):
             stop = last + 1 if cell == reach - 1 else _cell_end(columns, begins, last, cell + 1, reach)
             stop = max(start, stop)
-            flaw = next((marks[seq] for seq in sorted(marks) if start <= seq < stop), None)
+            # A fork is most often stored whole: the cell beside its block tells it.
+            flaw = next((marks[seq] for seq in sorted(marks) if (start if cell else first) <= seq < stop), None)
             if flaw is not None:
                 cells.append(flaw)
             elif stop > start:
@@ -270,7 +271,7 @@ class Wall:
                 cells.append((glyphs.bars[round(share * (len(glyphs.bars) - 2))], style))
             else:
                 cells.append((glyphs.bar_rest, "border"))
-            depths.append(round((stop - begins) / (last + 1 - begins) * group.deltas))
+            depths.append(round((stop - begins) / max(1, last + 1 - begins) * group.deltas))
             start = stop
         return cells, depths
 

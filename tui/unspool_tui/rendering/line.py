@@ -58,6 +58,8 @@ class Glyphs(Struct, frozen=True):
     hole: str = "□"
     fork: str = "Y"
     limit: str = "┄"
+    joint: str = "├"
+    last_joint: str = "└"
 
 
 UNICODE: Final = Glyphs()
@@ -92,6 +94,8 @@ ASCII: Final = Glyphs(
     over="^",
     hole="0",
     limit="~",
+    joint="|",
+    last_joint="`",
 )
 
 

@@ -44,6 +44,7 @@ from unspool_tui.rendering.memory_lines import around, bytes_row, cache_row, cac
 from unspool_tui.screens.exporting import check_target, target
 from unspool_tui.screens.follower import LEAST_WAIT, after
 from unspool_tui.screens.modal import Prompt
+from unspool_tui.screens.one_chain import ChainScreen
 from unspool_tui.screens.page import Page
 from unspool_tui.view import moves
 from unspool_tui.view.model import SearchState
@@ -136,6 +137,7 @@ class ChainsScreen(Page):
         self._diagnosis: Diagnosis | None = None
         self._refused = ""
         self._atoms: Sequence[tuple[str, int, int]] = main.scene.stats.atoms
+        self._forks_until, self._has_extras = self.table.first, False
         self._wall: tuple[object, Wall] | None = None
         self._version = 0
         """Counts what was learned of the chains."""
@@ -155,10 +157,18 @@ class ChainsScreen(Page):
         """Take in the chains, a part at a time, and ask for what only the store knows of them."""
         self._take_in()
         super().on_mount()
-        main, wanted = self.main_screen, not self._atoms
+        self._ask_extras()
+
+    def on_screen_resume(self) -> None:
+        """Go on with what the page in front took the turn of."""
+        if not self._has_extras:
+            self._ask_extras()
+
+    def _ask_extras(self) -> None:
+        main, start, wanted = self.main_screen, self._forks_until, not self._atoms
         main.ask(
             QuestionKind.CHAINS,
-            lambda: questions.chain_extras(main.scene.history, with_atoms=wanted),
+            lambda: questions.chain_extras(main.scene.history, start, with_atoms=wanted),
             self._take_extras,
         )
 
@@ -180,8 +190,10 @@ class ChainsScreen(Page):
     def _take_extras(self, reply: Reply) -> None:
         if isinstance(reply.value, questions.ChainExtras):
             self.table.add_forks(reply.value.forks)
+            self._forks_until = reply.value.stop
             self._version += bool(reply.value.forks)
             self._atoms = reply.value.atoms or self._atoms
+        self._has_extras = reply.done
         if reply.done and self.is_current:
             self.paint()
 
@@ -418,20 +430,31 @@ class ChainsScreen(Page):
             super().leave()
 
     def choose(self) -> None:
-        """Go to a chain's full snapshot or the entry that a finding is about; of several chains show just those."""
+        """Open the chosen chain, of several show just those; go to the entry that a finding is about."""
         if not self.count():
             return
         if self._listing is Listing.WALL and self._wall is not None and self._wall[1].layout.group > 1:
             wall = self._wall[1]
             self._show_part(range(*wall.chains_of(wall.item_of(self._place))))
             return
-        is_finding = self._listing is Listing.FINDINGS
-        seq = self._findings[self.cursor].first if is_finding else self.table.bounds(self._place)[0]
+        if self._listing is not Listing.FINDINGS:
+            self._open_chain()
+            return
+        seq = self._findings[self.cursor].first
         if seq is None:
             self._refuse("this finding is about no entry")
             return
         self.main_screen.apply(moves.jump_to(self.main_screen.view, seq))
         self.dismiss(None)
+
+    def _open_chain(self) -> None:
+        page = ChainScreen(self.main_screen, self.table, self._place)
+
+        def left(_: None) -> None:
+            if page.went:
+                self.dismiss(None)
+
+        self.main_screen.open(page, left)
 
     def point_at(self, row: int, column: int) -> bool:
         """See `Page.point_at`."""
