@@ -243,7 +243,7 @@ def in_parts(folder: Path, told: Told) -> Told:
 
 
 def _exported(folder: Path, told: Told) -> tuple[str, Told]:
-    from unspool.sources.exports.registry import export_lines
+    from unspool.sources.exports import export_lines
 
     path = folder / "told.jsonl"
     path.write_text("".join(f"{line}\n" for line in export_lines(in_memory(told), "jsonl")))

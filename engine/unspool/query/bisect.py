@@ -15,8 +15,17 @@ from unspool.model.limits import Cancelled, Progress, never
 from unspool.model.values import Value
 from unspool.query.expression_text import refuse_unknown
 from unspool.query.expressions import Expression, Predicate, PythonQuestion, StateAnswer
-from unspool.query.lineage import Places, Stretch, concerns, line_to, stretches_back, touching, windows
-from unspool.query.reading import StateReader, Wire
+from unspool.query.lineage import (
+    Places,
+    StateReader,
+    Stretch,
+    Wire,
+    concerns,
+    line_to,
+    stretches_back,
+    touching,
+    windows,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,8 @@ from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import DEEPEST, Parts, parts_inside, parts_of
 from unspool.model.values import Value
 from unspool.model.wire import decode
-from unspool.query.lineage import touches_back
+from unspool.query.lineage import StateReader, touches_back
 from unspool.query.path_writes import WriteKind, follow_back
-from unspool.query.reading import StateReader
 from unspool.query.value_parts import children, find, leaves
 
 

@@ -30,7 +30,7 @@ from unspool.query.findings import (
     parse_pattern,
     together,
 )
-from unspool.query.mining.miner import Mined
+from unspool.query.mining import Mined
 from unspool.query.record_rules import Duplicate, LeakFloor, Orphan
 from unspool.query.value_rules import Drift, Leak, Oscillation, Overwrite, Thrash
 

@@ -27,9 +27,8 @@ from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.values import MISSING, Value, strict_equal
 from unspool.model.wire import decode
 from unspool.query.findings import Pattern, covers, parse_pattern
-from unspool.query.lineage import Places, line_to
+from unspool.query.lineage import EMPTY_STATE, Places, StateReader, Wire, line_to
 from unspool.query.path_writes import PathWrite, follow_back
-from unspool.query.reading import EMPTY_STATE, StateReader, Wire
 from unspool.query.value_parts import Difference, differences
 
 

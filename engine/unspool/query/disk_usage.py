@@ -17,8 +17,7 @@ from unspool.model.entries import NOTE
 from unspool.model.keys import Path, format_path
 from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.query.findings import Pattern, covers, parse_pattern
-from unspool.query.lineage import Stretch, windows
-from unspool.query.reading import EMPTY_STATE, StateReader, Wire
+from unspool.query.lineage import EMPTY_STATE, StateReader, Stretch, Wire, windows
 from unspool.query.value_parts import Difference, differences, leaves
 from unspool.store.protocol import HOLE, RecordRun
 

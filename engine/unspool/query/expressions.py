@@ -40,7 +40,7 @@ from unspool.query.expression_functions import (
     without_members,
 )
 from unspool.query.expression_text import DoubtWatch, Node, is_root, parse
-from unspool.query.reading import Wire
+from unspool.query.lineage import Wire
 
 _VISITS: Final = 64
 """Parts worked out between two looks at the clock."""

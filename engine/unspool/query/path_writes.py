@@ -23,8 +23,7 @@ from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import Parts, parts_of
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
-from unspool.query.lineage import branch_after, line_to, touches_back
-from unspool.query.reading import StateReader
+from unspool.query.lineage import StateReader, branch_after, line_to, touches_back
 from unspool.query.value_parts import find
 
 

@@ -28,8 +28,7 @@ from unspool.query.bisect import Bisection, Flip
 from unspool.query.expression_functions import plain
 from unspool.query.expression_text import refuse_unknown
 from unspool.query.expressions import Expression, Predicate, PythonQuestion, StateAnswer
-from unspool.query.lineage import Stretch, stretches_back, windows
-from unspool.query.reading import EMPTY_STATE, AskedEntry, StateReader, Wire
+from unspool.query.lineage import EMPTY_STATE, AskedEntry, StateReader, Stretch, Wire, stretches_back, windows
 from unspool.query.search_queries import ComparisonQuery, PatternQuery, Query, Span, TextQuery, parse_query
 from unspool.query.value_parts import children, differences
 

@@ -24,7 +24,7 @@ from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import content_of, open_form
 from unspool.model.values import Tagged, Unrepresentable, Value
 from unspool.model.wire import decode
-from unspool.query.reading import StateReader, Wire
+from unspool.query.lineage import StateReader, Wire
 from unspool.query.value_parts import find
 
 _MOST_ENTRIES: Final = 1_000

@@ -25,8 +25,8 @@ from unspool.model.keys import Path
 from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
+from unspool.query.lineage import StateReader
 from unspool.query.path_writes import PathWrite, WriteKind, follow_back
-from unspool.query.reading import StateReader
 from unspool.query.value_parts import differences, find, leaves
 from unspool.query.why_evidence import Evidence, evidence_for
 from unspool.query.why_formulas import Formula, FormulaKind, FormulaMoment, members_of, number_of, written_by

@@ -23,7 +23,7 @@ from unspool.model.keys import Path, Step, format_path
 from unspool.model.paths import DEEPEST, content_of, parts_inside
 from unspool.model.values import Value
 from unspool.model.wire import decode
-from unspool.query.reading import Wire
+from unspool.query.lineage import Wire
 from unspool.query.value_parts import children, differences
 
 STAR: Final = "\0*"

@@ -36,8 +36,7 @@ from unspool.errors import ConfigError, MissingExtra
 from unspool.model.encoded import NotSplittable, is_one_value, shared_end, shared_from, split_map
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import encode_json
-from unspool.recorder.encoding import Encoded, Encoding, items_of, plain_text
-from unspool.recorder.layout import EncodedState, StateLayout
+from unspool.recorder.encoding import Encoded, EncodedState, Encoding, StateLayout, items_of, plain_text
 
 _FEW: Final = 24
 """Changed atoms up to which finding them one by one beats looking at every atom."""

@@ -24,8 +24,7 @@ from unspool.files import PRIVATE, check_mode
 from unspool.model.values import MISSING, Missing, Value
 from unspool.model.wire import decode, is_race
 from unspool.recorder.adapters import Objects
-from unspool.recorder.call_facts import CallFacts, FactsReader
-from unspool.recorder.calling import Caller, Surroundings
+from unspool.recorder.calling import Caller, CallFacts, EntryDetails, FactsReader, Surroundings
 from unspool.recorder.capture import Capture, Captured, recording_codec, recording_strategy
 from unspool.recorder.encoding import Encoded, Encoding, RefusedEntry, WriteBounds, items_of, shown
 from unspool.recorder.redact import Redaction
@@ -41,7 +40,7 @@ from unspool.recorder.targets import (
 )
 from unspool.recorder.troubles import OnError, RecordingStopped, Trouble, Troubles
 from unspool.recorder.watching import Watched
-from unspool.recorder.writing import EntryDetails, EntryWriter, OutOfDate, Pace, StoreRefused, Turns
+from unspool.recorder.writing import EntryWriter, OutOfDate, Pace, StoreRefused, Turns
 from unspool.store.file import Durability, FileStore
 from unspool.store.keeping import Keep, keep_of
 from unspool.store.memory import MemoryStore

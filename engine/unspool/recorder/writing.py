@@ -26,7 +26,7 @@ from unspool.errors import ConfigError, EntryNotFound, EntryNotKept, NotesNotKep
 from unspool.history.diff import fork_base
 from unspool.model.entries import PASSED_OVER, ChangeKind
 from unspool.model.values import Value
-from unspool.recorder.calling import Form, LastSurroundings
+from unspool.recorder.calling import EntryDetails, Form, LastSurroundings
 from unspool.recorder.capture import (
     AtomForms,
     Capture,
@@ -38,8 +38,7 @@ from unspool.recorder.capture import (
     full_record,
     strategy_name,
 )
-from unspool.recorder.encoding import RefusedEntry, shown
-from unspool.recorder.layout import StateLayout
+from unspool.recorder.encoding import RefusedEntry, StateLayout, shown
 from unspool.store.file import FileStore
 from unspool.store.keeping import MayBegin, by_bound, first_of
 from unspool.store.protocol import Draft, Forwards, Sink
@@ -279,32 +278,6 @@ class Pace:
 
 
 _TINY: Final = 1024
-
-
-class EntryDetails(msgspec.Struct, frozen=True):
-    """What is said of a state besides; see `Recorder.record`.
-
-    Attributes:
-        action: why it happened.
-        timestamp_ns: nanoseconds since the epoch; that of the writing when None.
-        meta: free facts, as plain values.
-        entry_id: an id of the source's own, or "".
-        parent_seq: the entry this one follows, where that is not the last one.
-        part: the atoms that follow `parent_seq`, sorted; all of them when None.
-        full: store a full snapshot.
-        only_changes: write nothing where nothing changed.
-        surroundings: see `Surroundings.now`; None where they are not recorded.
-    """
-
-    action: str = ""
-    timestamp_ns: int | None = None
-    meta: Mapping[str, Value] | None = None
-    entry_id: str = ""
-    parent_seq: int | None = None
-    part: list[str] | None = None
-    full: bool = False
-    only_changes: bool = False
-    surroundings: Form | None = None
 
 
 class OutOfDate(Exception):
@@ -587,6 +560,3 @@ def _kind(change: AtomForms) -> ChangeKind:
     if change.old is None:
         return ChangeKind.ADDED
     return ChangeKind.DELETED if change.new is None else ChangeKind.MODIFIED
-
-
-__all__ = ["EntryDetails", "EntryWriter", "OutOfDate", "Pace", "StoreRefused", "UnknownParent", "share_of"]

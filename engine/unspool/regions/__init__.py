@@ -41,7 +41,6 @@ from unspool.regions.formats import (
     read_region_file,
     write_region_file,
 )
-from unspool.regions.generator import RegionTemplate, World, demo_world, generate_region
 from unspool.regions.payloads import (
     BuildingDelta,
     CustomDelta,
@@ -82,7 +81,15 @@ from unspool.regions.region_file import (
 from unspool.regions.region_files import compress_deltas
 from unspool.regions.state import RegionMoment, RegionSnapshot, region_history, region_state
 from unspool.regions.store import DeltaRecorder, LoadedRegion, RegionStore
-from unspool.regions.table import STANDARD_ACTIONS, ActionRule, ActionTable
+from unspool.regions.table import (
+    STANDARD_ACTIONS,
+    ActionRule,
+    ActionTable,
+    RegionTemplate,
+    World,
+    demo_world,
+    generate_region,
+)
 
 __all__ = [
     "STANDARD_ACTIONS",

@@ -22,7 +22,6 @@ from unspool.regions.checks import (
     need_whole,
 )
 from unspool.regions.formats import DirectoryStorage, FileForm, RegionStorage
-from unspool.regions.generator import World
 from unspool.regions.payloads import Payload, payload_for
 from unspool.regions.region import Conflict, Region, RegionDelta, unknown_region
 from unspool.regions.region_file import (
@@ -45,7 +44,7 @@ from unspool.regions.region_files import (
     with_visits,
 )
 from unspool.regions.state import RegionSnapshot
-from unspool.regions.table import STANDARD_ACTIONS
+from unspool.regions.table import STANDARD_ACTIONS, World
 
 
 @dataclass(frozen=True, slots=True)

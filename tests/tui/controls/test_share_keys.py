@@ -14,7 +14,7 @@ from tui_driver import Driver, drive, make_app, open_file
 from unspool.model.entries import iso_time
 from unspool.model.paths import parse_path
 from unspool.recorder import Recorder
-from unspool.sources.exports.registry import EXPORTS, Export, ExportOptions, export_lines
+from unspool.sources.exports import EXPORTS, Export, ExportOptions, export_lines
 from unspool_tui.copy_values import MOST_ENCODED, copy_text
 from unspool_tui.screens import exporting
 from unspool_tui.screens.exporting import ExportRefused, check_target, write_new

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from unspool.sources.exports.registry import EXPORTS
+from unspool.sources.exports import EXPORTS
 from unspool.sources.registry import FORMATS
 from unspool_tui.actions import ACTIONS
 from unspool_tui.cli import cli

@@ -16,7 +16,7 @@ from unspool.errors import EvaluationStopped, ExpressionError
 from unspool.model.encoding import encode
 from unspool.model.limits import Limits, use
 from unspool.query.expressions import Expression, holds
-from unspool.query.reading import Wire
+from unspool.query.lineage import Wire
 
 STATE: dict[str, Any] = {
     "cart": {"total": 120, "name": "bob", "items": [{"qty": 2}, {"qty": 5}], "paid": False, "at": (1, 2)},

@@ -22,7 +22,7 @@ from unspool.query.search import HitKind, search
 from unspool.recorder import Recorder
 from unspool.sources.converting import convert
 from unspool.sources.entries import Reading
-from unspool.sources.exports.registry import export_lines
+from unspool.sources.exports import export_lines
 from unspool.sources.opening import open_history
 from unspool.store import FileStore, MemoryStore
 from unspool.store.protocol import Store

@@ -28,7 +28,7 @@ from unspool.recorder import Recorder
 from unspool.recorder.troubles import EntrySkipped
 from unspool.sources.converting import convert
 from unspool.sources.entries import Reading
-from unspool.sources.exports.registry import export_lines, losses
+from unspool.sources.exports import export_lines, losses
 from unspool.store import FileStore, MemoryStore, layout_2
 from unspool.store.compacting import compact
 

@@ -15,7 +15,7 @@ from unspool.codec.strategies import CHAIN_LENGTH, BlockStrategy, ChainState, lo
 from unspool.errors import ConfigError
 from unspool.model.encoding import encode
 from unspool.model.values import Unrepresentable
-from unspool.recorder import ValueMarked, layout
+from unspool.recorder import ValueMarked, encoding
 from unspool.store.memory import MemoryStore
 
 NAMES = [f"atom {number}" for number in range(20)]
@@ -30,7 +30,7 @@ def test_updates_come_to_what_whole_states_would(large: int, updates: list[dict[
     expected: list[dict[str, Any]] = []
     state: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "_LARGE_ORIGIN", large)
+        patch.setattr(encoding, "_LARGE_ORIGIN", large)
         recorder = Recorder(store, on_error="raise")
         for number, atoms in enumerate(updates):
             state = {name: value for name, value in {**state, **atoms}.items() if value is not MISSING}

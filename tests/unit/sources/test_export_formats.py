@@ -22,7 +22,7 @@ from unspool import History, Recorder, open_history
 from unspool.errors import ConfigError, PathSyntaxError
 from unspool.model.tags import Tagged
 from unspool.model.values import json_equal, strict_equal
-from unspool.sources.exports.registry import EXPORTS, ExportOptions, export_for, export_lines
+from unspool.sources.exports import EXPORTS, ExportOptions, export_for, export_lines
 from unspool_tui.cli import run
 
 START_NS = 1_700_000_000_000_000_000

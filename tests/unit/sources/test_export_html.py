@@ -18,8 +18,8 @@ from support.recording import record_shop
 from support.values import json_values
 from unspool import History, Recorder, open_history
 from unspool.model.values import json_equal
+from unspool.sources.exports import ExportOptions, Holes, export_lines
 from unspool.sources.exports.html_report import report_data
-from unspool.sources.exports.registry import ExportOptions, Holes, export_lines
 from unspool.sources.formats.patches import apply_operation
 
 EVIL = (

@@ -21,7 +21,7 @@ from unspool.model.encoding import encode
 from unspool.model.json_exact import BrokenText, Parsed, parse
 from unspool.model.limits import DEFAULT_LIMITS
 from unspool.model.values import strict_equal
-from unspool.recorder.layout import EncodedState
+from unspool.recorder.encoding import EncodedState
 from unspool.sources.formats.rewritten import EncodedStates, SavesReader
 from unspool.store.memory import MemoryStore
 

@@ -56,7 +56,7 @@ def export_command(
 ) -> int:
     """Write SOURCE to the file OUT; - is standard output."""
     # Loaded by the one command that needs it.
-    from unspool.sources.exports.registry import DEFAULT_REPORT_BYTES, ExportOptions, export_for, export_lines, losses
+    from unspool.sources.exports import DEFAULT_REPORT_BYTES, ExportOptions, export_for, export_lines, losses
 
     refuse_same_file(common.source, out)
     if not force:

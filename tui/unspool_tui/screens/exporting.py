@@ -222,7 +222,7 @@ def _whole(name: str) -> Texts:
     """Return what writes the whole history, as `unspool export` does."""
 
     def texts(history: History, view: View) -> Iterator[str]:
-        from unspool.sources.exports.registry import (
+        from unspool.sources.exports import (
             ExportOptions,  # loaded when a whole history is first exported
             export_lines,  # loaded when a whole history is first exported
         )
@@ -247,7 +247,7 @@ _TABLE: Final = "csv"
 
 def exports() -> list[ExportKind]:
     """Return everything that can be written: parts of what is seen, and the history in each format there is."""
-    from unspool.sources.exports.registry import EXPORTS  # loaded when a whole history is first exported
+    from unspool.sources.exports import EXPORTS  # loaded when a whole history is first exported
 
     whole = [
         ExportKind(

@@ -23,7 +23,7 @@ from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.lineage import forks
-from unspool.sources.exports.registry import ExportOptions, Holes, entries_of
+from unspool.sources.exports import ExportOptions, Holes, entries_of
 from unspool.sources.tagged_values import Part, list_part, object_part, rewritten
 
 _ACTIVE: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))

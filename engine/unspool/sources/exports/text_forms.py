@@ -30,7 +30,7 @@ from unspool.model.tags import Tagged
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
 from unspool.query.value_parts import find
-from unspool.sources.exports.registry import (
+from unspool.sources.exports import (
     ExportOptions,
     StateTexts,
     entries_of,

@@ -34,7 +34,7 @@ from unspool.model.json_exact import (
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.tags import array_header, map_header
 from unspool.model.values import MISSING, Value, strict_equal
-from unspool.recorder.layout import EncodedState, StateLayout
+from unspool.recorder.encoding import EncodedState, StateLayout
 from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.documents import kind_named, kind_of, parse_document
 from unspool.sources.entries import Findings, Reader, SourceEntry
