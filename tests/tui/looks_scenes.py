@@ -63,7 +63,7 @@ LOOKS = {
     "chains with findings": Look(_EXAMINED, 499, hurt=True),
     "repair prompt": Look((*_EXAMINED, "R", "see:writes ~"), 499, hurt=True),
     "simulator": Look(("S", "", "j")),
-    "playing faster": Look(("+", "+")),
+    "playing faster": Look(("shift+up", "shift+up")),
     "writes menu": Look(("2", "j", "W", "")),
     "checkers": Look(("K", "see: finding"), faulty=True),
     "doctor's findings": Look((*_EXAMINED, "F", ""), 499, hurt=True),

@@ -106,6 +106,10 @@ def _slower(view: View) -> str:
     return "" if view.speed else "the slowest speed"
 
 
+def _closer(view: View) -> str:
+    return "" if view.timeline_zoom else "the timeline shows all entries"
+
+
 def _can(ability: str) -> Reason:
     def why_not(view: View) -> str:
         if view.program is None:
@@ -192,9 +196,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("follow", ("f",), "follow", "Follow the newest entry, or stop; moving up stops too.", TRAVEL),
     Action("play", ("p",), "play", "Let the head move by itself, or stop it.", TRAVEL, _some_entries),
     Action(
-        "play.faster", ("+", "="), "faster", "Play faster; beyond the fastest, with the real gaps.", TRAVEL, _faster
+        "play.faster",
+        ("shift+up",),
+        "faster",
+        "Play faster; beyond the fastest, with the real gaps.",
+        TRAVEL,
+        _faster,
     ),
-    Action("play.slower", ("-",), "slower", "Play slower.", TRAVEL, _slower),
+    Action("play.slower", ("shift+down",), "slower", "Play slower.", TRAVEL, _slower),
     Action("move.up", ("k", "up"), "up", "Move up in the focused pane.", MOVE),
     Action("move.down", ("j", "down"), "down", "Move down in the focused pane.", MOVE),
     Action("move.page_up", ("ctrl+u", "pageup"), "half page up", "Move half a page up.", MOVE),
@@ -220,6 +229,27 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("pane.changes", ("2",), "Changes", "Focus Changes.", MOVE),
     Action("pane.inspect", ("3",), "Inspect", "Focus Inspect.", MOVE),
     Action("pane.stats", ("4",), "Stats", "Focus Stats.", MOVE),
+    Action(
+        "timeline",
+        ("6",),
+        "timeline",
+        "Focus the timeline: left and right move by a cell of it; again, give the keys back.",
+        MOVE,
+        _some_entries,
+    ),
+    Action(
+        "timeline.in", ("+",), "timeline closer", "Show half as many entries in the timeline.", LOOK, _some_entries
+    ),
+    Action("timeline.out", ("-",), "timeline wider", "Show twice as many entries in the timeline.", LOOK, _closer),
+    Action("timeline.whole", ("0",), "whole timeline", "Show all entries in the timeline.", LOOK, _closer),
+    Action(
+        "timeline.axis",
+        ("Z",),
+        "timeline by time",
+        "Have the timeline's columns be equal parts of time, or equal numbers of entries.",
+        LOOK,
+        _some_entries,
+    ),
     Action("pane.zoom", ("z",), "zoom", "Give the focused pane the whole screen, or take it back.", LOOK),
     Action("inspect.mode", ("v",), "tree, JSON, raw", "Show the state as a tree, as JSON or raw.", LOOK),
     Action("changes.unchanged", ("u",), "unchanged", "List the atoms that did not change, or hide them.", LOOK),
@@ -441,6 +471,8 @@ _SHOWN: Final[Mapping[str, str]] = {
     "right": "→",
     "shift+left": "S-←",
     "shift+right": "S-→",
+    "shift+up": "S-↑",
+    "shift+down": "S-↓",
     "enter": "Enter",
     "space": "Space",
     "tab": "Tab",

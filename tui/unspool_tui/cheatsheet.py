@@ -19,7 +19,7 @@ _TAIL = """
 
 | Where | What |
 |---|---|
-| overview, chain strip | click or drag scrubs; the wheel steps, with Shift or Ctrl by ten |
+| timeline | click or drag scrubs, and what is under the pointer is told; the wheel steps, with Shift by ten; with Ctrl it zooms |
 | a row | click selects it, a second click opens it |
 | a panel | the wheel scrolls it and leaves head and cursor where they are |
 """

@@ -48,6 +48,7 @@ class RememberedPlace(msgspec.Struct, omit_defaults=True):
     gaps: bool = False
     speed: int = 3
     pinned: list[str] = []
+    timeline_by_time: bool = False
     filter: str = ""
     chosen_theme: str = ""
     """Only what was chosen here. Earlier versions kept whatever theme was on as `theme`, which says nothing."""
@@ -131,6 +132,7 @@ class SourceSession(Struct):
             gaps=place.gaps,
             speed=place.speed if 0 <= place.speed <= 6 else 3,
             pinned=tuple(place.pinned),
+            timeline_by_time=place.timeline_by_time,
         )
 
     def save(self, view: View, theme: str | None) -> None:
@@ -161,6 +163,7 @@ class SourceSession(Struct):
             gaps=view.gaps,
             speed=view.speed,
             pinned=list(view.pinned),
+            timeline_by_time=view.timeline_by_time,
             filter=view.filter.text,
             chosen_theme=self.theme if theme is None else theme,
         )

@@ -12,8 +12,10 @@ from unspool_tui.view.model import Pane
 from unspool_tui.widgets.timeline import margin
 
 
-def _mouse(kind: type[events.MouseEvent], x: int, y: int, *, shift: bool = False) -> events.MouseEvent:
-    return kind(None, x, y, 0, 0, 1, shift, False, False, screen_x=x, screen_y=y)
+def _mouse(
+    kind: type[events.MouseEvent], x: int, y: int, *, shift: bool = False, ctrl: bool = False
+) -> events.MouseEvent:
+    return kind(None, x, y, 0, 0, 1, shift, False, ctrl, screen_x=x, screen_y=y)
 
 
 async def _send(driver: Driver, *happened: events.MouseEvent) -> None:
@@ -23,7 +25,7 @@ async def _send(driver: Driver, *happened: events.MouseEvent) -> None:
     await driver.settle()
 
 
-async def test_a_click_on_the_overview_goes_there_and_can_be_taken_back(shop_file: Path) -> None:
+async def test_a_click_on_the_ends_goes_there_and_can_be_taken_back(shop_file: Path) -> None:
     async with drive(make_app(open_file(shop_file), at=5)) as driver:
         timeline = driver.app.main.timeline
         await driver.click(timeline, margin(120), 0)
@@ -34,20 +36,46 @@ async def test_a_click_on_the_overview_goes_there_and_can_be_taken_back(shop_fil
         assert driver.view.head == 5
 
 
-async def test_a_click_on_the_chain_goes_to_that_very_entry(shop_file: Path) -> None:
+async def test_a_click_on_any_line_goes_to_the_entry_of_that_column(shop_file: Path) -> None:
     async with drive(make_app(open_file(shop_file), at=5)) as driver:
-        await driver.click(driver.app.main.timeline, margin(120) + 42, 1)
-        assert driver.view.head == 42
+        timeline = driver.app.main.timeline
+        for line in range(timeline.height):
+            await driver.click(timeline, margin(120) + 42 + line, line)
+            assert driver.view.head == timeline.axis.entry_at(42 + line)
+            assert timeline.axis.cell_of(driver.view.head) == 42 + line
 
 
 async def test_dragging_scrubs_and_letting_go_ends_it(shop_file: Path) -> None:
     async with drive(make_app(open_file(shop_file), at=0)) as driver:
-        start = margin(120)
+        start, axis = margin(120), driver.app.main.timeline.axis
         moves = [_mouse(events.MouseMove, x, 2) for x in range(start, start + 31)]
         await _send(driver, _mouse(events.MouseDown, start, 2), *moves)
-        assert driver.view.head == 30
+        assert driver.view.head == axis.entry_at(30) > 30
         await _send(driver, _mouse(events.MouseUp, start + 30, 2), _mouse(events.MouseMove, start + 50, 2))
-        assert driver.view.head == 30
+        assert driver.view.head == axis.entry_at(30)
+
+
+async def test_what_is_under_the_pointer_is_told_until_it_leaves(shop_file: Path) -> None:
+    for size, line in (((120, 40), 1), ((80, 24), 2)):
+        async with drive(make_app(open_file(shop_file), at=0), size) as driver:
+            before, seq = driver.line(line), driver.app.main.timeline.entry_under(40)
+            # The line that the pointer is on stays as it is.
+            await _send(driver, _mouse(events.MouseMove, 40, 2 if line == 1 else 1))
+            assert f" #{seq} 2026-03-01 12:00:" in driver.line(line)
+            assert "~" in driver.line(line)
+            await _send(driver, _mouse(events.MouseMove, 40, 12))
+            assert driver.line(line) == before
+
+
+async def test_the_wheel_with_ctrl_shows_less_and_leaves_what_is_under_the_pointer_there(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=60)) as driver:
+        timeline, place = driver.app.main.timeline, 45
+        await _send(driver, _mouse(events.MouseScrollUp, place, 1, ctrl=True))
+        assert timeline.axis.stop - timeline.axis.start == 100
+        assert timeline.axis.holds(60)
+        assert abs(timeline.entry_under(place) - 66) <= 2
+        await _send(driver, _mouse(events.MouseScrollDown, place, 1, ctrl=True))
+        assert (timeline.axis.start, timeline.axis.stop) == (0, 200)
 
 
 async def test_the_wheel_over_the_timeline_steps(shop_file: Path) -> None:

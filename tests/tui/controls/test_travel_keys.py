@@ -99,9 +99,9 @@ async def test_following_stops_with_the_first_step_up_and_counts_what_arrives(sh
 @action("play", "play.faster", "play.slower")
 async def test_playing_moves_the_head_by_itself_until_the_end(shop_file: Path) -> None:
     async with drive(make_app(open_file(shop_file), at=0)) as driver:
-        await driver.press("+", "+", "=", "-")
+        await driver.press("shift+up", "shift+up", "shift+up", "shift+down")
         assert driver.view.speed == 5
-        await driver.press("p")
+        driver.app.main.take_key("p", "p")
         assert driver.view.playing
         assert "▶ 60/s" in driver.line(0)
         driver.app.main.apply(replace(driver.view, head=max(190, driver.view.head)))

@@ -23,11 +23,11 @@ async def test_a_pinned_atom_has_a_lane_that_shows_when_it_changed(shop_file: Pa
     async with drive(make_app(open_file(shop_file), at=100)) as driver:
         await _select(driver, "draft")
         await driver.press("P")
-        lane = driver.line(3)
+        lane = driver.line(4)
         assert lane.startswith(" draft ")
         assert "█" in lane
         await driver.press("P")
-        assert "1 History" in driver.line(3)
+        assert "1 History" in driver.line(4)
 
 
 @action("plot")

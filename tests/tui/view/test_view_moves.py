@@ -16,7 +16,6 @@ from unspool_tui.view import moves
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import SPEEDS, Against, Pane, SearchState, View, Width
 from unspool_tui.view.moves import keep_visible, thumb
-from unspool_tui.view.overview import Overview, bin_of, entry_at, window_start
 
 totals = st.integers(min_value=1, max_value=3_000)
 
@@ -118,38 +117,6 @@ def test_panes_shown_depend_on_width_focus_and_zoom() -> None:
     assert moves.shown_panes(view, Width.ULTRA) == tuple(Pane)
     assert moves.shown_panes(moves.toggle_zoom(view), Width.ULTRA) == (Pane.STATS,)
     assert moves.cycle_focus(View(), Width.WIDE, -1).focus is Pane.INSPECT
-
-
-@given(st.lists(st.integers(0, 2**32 - 1), max_size=3_000), st.integers(1, 200))
-def test_the_overview_holds_the_largest_of_each_part_and_grows(column: list[int], width: int) -> None:
-    growing = array("I")
-    overview = Overview(growing)
-    for part in (column[: len(column) // 2], column[len(column) // 2 :]):
-        growing.extend(part)
-        bins = overview.bins(width)
-        total, count = len(growing), min(width, len(growing))
-        assert len(bins) == count
-        for seq, size in enumerate(growing):
-            assert bins[bin_of(seq, total, width)] >= size
-        assert not bins or max(bins) == max(growing)
-
-
-@given(totals, st.integers(1, 200))
-def test_a_click_lands_in_the_part_that_was_hit(total: int, width: int) -> None:
-    count = min(total, width)
-    assert entry_at(0, total, width) == 0
-    assert entry_at(width + 5, total, width) == total - 1
-    for column in range(count):
-        assert bin_of(entry_at(column, total, width), total, width) == column
-
-
-@given(totals, st.integers(1, 150), st.lists(st.integers(0, 2_999), max_size=10))
-def test_the_chain_window_always_holds_the_head(total: int, width: int, heads: list[int]) -> None:
-    start = 0
-    for head in (min(head, total - 1) for head in heads):
-        start = window_start(start, head, width, total)
-        assert 0 <= start <= head
-        assert head < start + width or total <= width
 
 
 @given(st.integers(0, 500), st.integers(0, 499), st.integers(1, 60), st.integers(1, 500))

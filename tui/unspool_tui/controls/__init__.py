@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unspool_tui.controls import app, export, navigation, program, search, tabs, view
+from unspool_tui.controls import app, export, navigation, program, search, tabs, timeline, view
 from unspool_tui.screens.protocols import Controls, HistoryScreen
 
 
@@ -26,6 +26,7 @@ CONTROLS: Final = Controls(
         **navigation.CONTROLS,
         **search.CONTROLS,
         **view.CONTROLS,
+        **timeline.CONTROLS,
         **tabs.CONTROLS,
         **export.CONTROLS,
         **program.CONTROLS,

@@ -180,6 +180,13 @@ def by_rows(main: HistoryScreen, rows: int) -> None:
         main.apply(at(main, view, pane, row(main, pane) + rows))
 
 
+def by_cell(main: HistoryScreen, by: int) -> None:
+    """Move the head by a cell of the timeline; cells without entries are passed over."""
+    seq = main.timeline.axis.beside(main.view.head, by)
+    tell_beginning(main, is_there=by < 0 and main.view.head == main.view.first)
+    main.apply(moves.move_to(main.view, seq))
+
+
 def tell_beginning(main: HistoryScreen, *, is_there: bool) -> None:
     """Say where somebody wants to go further back that what was there was dropped."""
     if is_there and main.view.first:
@@ -202,8 +209,11 @@ def to_edge(main: HistoryScreen, *, last: bool) -> None:
 
 
 def fold(main: HistoryScreen) -> None:
-    """Fold the row; what is folded already moves to what is around it, and text scrolls."""
+    """Fold the row; what is folded already moves to what is around it, and text scrolls. In the timeline, move a cell back."""
     view, pane = main.view, main.view.focus
+    if view.timeline_focused:
+        by_cell(main, -1)
+        return
     if pane is Pane.CHANGES:
         item = _item(main)
         if item is not None and item.address:
@@ -219,9 +229,11 @@ def fold(main: HistoryScreen) -> None:
 
 
 def unfold(main: HistoryScreen) -> None:
-    """Unfold the row; what is unfolded already moves into it, and text scrolls."""
+    """Unfold the row; what is unfolded already moves into it, and text scrolls. In the timeline, move to the next cell."""
     view, pane = main.view, main.view.focus
-    if pane is Pane.HISTORY:
+    if view.timeline_focused:
+        by_cell(main, 1)
+    elif pane is Pane.HISTORY:
         focus(main, Pane.CHANGES)
     elif pane is Pane.CHANGES:
         item = _item(main)

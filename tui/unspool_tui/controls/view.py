@@ -1,4 +1,4 @@
-"""How things are shown: zoom, modes, wrapping, lanes; the base and what is compared with it; identity keys."""
+"""How things are shown: zoom, modes, wrapping; the base and what is compared with it; identity keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from unspool.delta.identity import identity_pattern, pattern_of
 from unspool.errors import ConfigError
-from unspool_tui.panes.history import MOST_LANES, ROOM_FOR_LANES
 from unspool_tui.screens.menu import Menu, MenuLine
 from unspool_tui.screens.modal import Prompt
 from unspool_tui.view import moves
@@ -61,18 +60,6 @@ def plot(main: HistoryScreen) -> None:
         main.flash("plot: only a number can be drawn; select one in Changes or Inspect", "warning")
     else:
         main.open(PlotScreen(main, main.view.selected))
-
-
-def pin(main: HistoryScreen) -> None:
-    """Give the selected atom a lane in the timeline, or take it away."""
-    atom = str(main.view.selected[0])
-    main.apply(moves.toggle_pin(main.view, atom, MOST_LANES))
-    if atom not in main.view.pinned:
-        main.flash(f"no longer pinned: {atom}")
-    elif main.size.width < ROOM_FOR_LANES:
-        main.flash(f"pinned: {atom}; its lane shows from {ROOM_FOR_LANES} columns on", "warning")
-    else:
-        main.flash(f"pinned: {atom}")
 
 
 def chains(main: HistoryScreen) -> None:
@@ -207,7 +194,6 @@ CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "simulate": simulate,
     "bytes": footprint,
     "plot": plot,
-    "pin": pin,
     "base.mark": mark_base,
     "base.clear": clear_base,
     "base.swap": swap_base,

@@ -144,7 +144,7 @@ class ChangesPane:
             ),
             left=left,
             right=((selected, "dim"),) if selected else (),
-            focused=view.focus is Pane.CHANGES,
+            focused=view.focuses(Pane.CHANGES),
         )
 
     def aligned(self, view: View) -> tuple[Path, str]:

@@ -7,6 +7,7 @@ from array import array
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeVar, overload
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from unspool.errors import UnspoolError
 from unspool.model.entries import FULL, KINDS, NOTE, Entry
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Glyphs, PaneFrame, Row, Span, Spans, on_grid, spans_width, wrap_words
+from unspool_tui.view.axis import Axis
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import Pane, View
 from unspool_tui.view.overview import EntryColumns
@@ -286,7 +288,7 @@ class HistoryPane:
             more=more,
             left=((when, "faint"),) if when else (),
             right=((place, "dim"),),
-            focused=view.focus is Pane.HISTORY,
+            focused=view.focuses(Pane.HISTORY),
         )
 
     def _head_time(self, time: int, room: int) -> str:
@@ -433,23 +435,22 @@ class Lanes:
         self.may_ask: Callable[[], bool] = always
         self._writes: dict[str, array[int]] = {}
         self._asked: dict[str, int] = {}
-        self._counts: dict[str, tuple[tuple[int, int, int], tuple[int, ...]]] = {}
+        self._counts: dict[str, tuple[Axis, tuple[int, ...]]] = {}
 
-    def rows(self, view: View, width: int) -> list[tuple[str, tuple[int, ...]]]:
+    def rows(self, view: View, axis: Axis) -> list[tuple[str, tuple[int, ...]]]:
         """Return the name and the counts of each pinned atom."""
-        return [(atom, self._count(atom, view, width)) for atom in view.pinned]
+        return [(atom, self._count(atom, view, axis)) for atom in view.pinned]
 
-    def _count(self, atom: str, view: View, width: int) -> tuple[int, ...]:
-        total, first, count = view.total, view.first, view.count
-        key = (first, total, width)
+    def _count(self, atom: str, view: View, axis: Axis) -> tuple[int, ...]:
+        total = view.total
         known = self._counts.get(atom)
-        if known is None or known[0] != key:
+        if known is None or known[0] is not axis:
             if self._asked.get(atom) != total and not self.may_ask():
                 # Counted when the worker reads nothing.
-                return known[1] if known is not None else (0,) * min(width, count)
-            writes, bins = self._all_writes(atom, total), min(width, count)
-            edges = [bisect_left(writes, first + place * count // bins) for place in range(bins)] + [len(writes)]
-            known = self._counts[atom] = (key, tuple(edges[place + 1] - edges[place] for place in range(bins)))
+                return known[1] if known is not None and known[0].cells == axis.cells else (0,) * axis.cells
+            writes = self._all_writes(atom, total)
+            places = [bisect_left(writes, edge) for edge in axis.edges]
+            known = self._counts[atom] = (axis, tuple(after - before for before, after in pairwise(places)))
         return known[1]
 
     def _all_writes(self, atom: str, total: int) -> array[int]:

@@ -347,7 +347,7 @@ class InspectPane:
             more=more,
             left=told,
             right=((size, "faint"),) if size else (),
-            focused=view.focus is Pane.INSPECT,
+            focused=view.focuses(Pane.INSPECT),
         )
 
     def _size(self, view: View) -> str:

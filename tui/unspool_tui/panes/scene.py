@@ -157,5 +157,4 @@ def full_ledger(history: History) -> EntryLedger:
     """Read all columns and sum them up; long histories have this done by the worker."""
     ledger = EntryLedger(history.columns(), history.first)
     ledger.catch_up(len(history))
-    ledger.overview.bins(1)
     return ledger

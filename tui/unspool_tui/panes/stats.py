@@ -235,7 +235,7 @@ class StatsPane(Struct):
         more: Spans = ()
         if not self._measured.health:
             more = (("measuring" if self._asked[0] else "focus to measure all", "faint"),)
-        return PaneFrame(Pane.STATS.value, "Stats", more=more, focused=view.focus is Pane.STATS)
+        return PaneFrame(Pane.STATS.value, "Stats", more=more, focused=view.focuses(Pane.STATS))
 
 
 def _percentiles(times: list[float]) -> tuple[float, float, float] | None:

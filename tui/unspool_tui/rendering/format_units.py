@@ -74,6 +74,24 @@ def _minute(seconds: int, zone: dt.tzinfo | None) -> tuple[str, str, str]:
     return f"{moment.year:>5}", f"{moment.month:02}-{moment.day:02}", f"{moment.hour:02}:{moment.minute:02}"
 
 
+_MOMENTS: Final = (
+    (1000 * 24 * 3600, "%Y-%m"),
+    (5 * 24 * 3600, "%Y-%m-%d"),
+    (20 * 3600, "%m-%d %H:%M"),
+    (20 * 60, "%H:%M"),
+    (20, "%H:%M:%S"),
+)
+"""How moments are told on an axis over so many seconds and more."""
+
+
+def moment(timestamp_ns: int, zone: dt.tzinfo | None, span_ns: int) -> str:
+    """Return a moment in as few characters as tell it apart from others within a span of time."""
+    form = next((form for seconds, form in _MOMENTS if span_ns >= seconds * _SECOND), "")
+    if not form:
+        return clock(timestamp_ns, zone)
+    return dt.datetime.fromtimestamp(timestamp_ns // _SECOND, tz=zone).strftime(form)
+
+
 def day(timestamp_ns: int, zone: dt.tzinfo | None) -> str:
     """Return the date: `2026-03-01`."""
     return dt.datetime.fromtimestamp(timestamp_ns // _SECOND, tz=zone).strftime("%Y-%m-%d")

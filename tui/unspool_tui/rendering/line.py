@@ -16,17 +16,21 @@ class Glyphs(Struct, frozen=True):
 
     Attributes:
         corners: top left, top right, bottom left, bottom right of a frame.
-        bars: eight heights of the overview, lowest first.
+        fulls: several full snapshots at one place.
+        bars: eight heights of the timeline, lowest first.
         dotted: four heights of what nobody examined, lowest first.
     """
 
     full: str = "F"
+    fulls: str = "≡"
     delta: str = "·"
     note: str = "○"
     base: str = "b"
     bookmark: str = "◆"
     hit: str = "▴"
     head: str = "┃"
+    head_above: str = "▼"
+    gap: str = "┊"
     cursor: str = ">"
     opened: str = "▾"
     closed: str = "▸"
@@ -64,6 +68,9 @@ class Glyphs(Struct, frozen=True):
 
 UNICODE: Final = Glyphs()
 ASCII: Final = Glyphs(
+    fulls="%",
+    head_above="v",
+    gap=":",
     delta=".",
     note="o",
     bookmark="*",

@@ -35,6 +35,9 @@ _ATTRIBUTES: Final[Mapping[str, str]] = {
     "head": "bold reverse",
     "bar.head": "reverse",
     "bar.window": "bold",
+    "depth.0": "dim",
+    "depth.2": "bold",
+    "depth.3": "bold",
     "full": "bold",
     "base": "bold reverse",
     "hit": "bold",
@@ -55,7 +58,12 @@ _ATTRIBUTES: Final[Mapping[str, str]] = {
 }
 """What stays of a style when there is no colour; style names that are missing here look like plain text."""
 
-_GROUND_ATTRIBUTES: Final[Mapping[str, str]] = {"cursor": "reverse", "blurred": "bold", "bar": ""}
+_GROUND_ATTRIBUTES: Final[Mapping[str, str]] = {
+    "cursor": "reverse",
+    "blurred": "bold",
+    "bar": "",
+    "range": "underline",
+}
 
 
 class Ink(Struct, frozen=True):
@@ -104,6 +112,10 @@ INKS: Final[Mapping[str, Ink]] = {
     "head": Ink("background", back="primary", bold=True),
     "bar": Ink("line_strong"),
     "bar.window": Ink("primary"),
+    "depth.0": Ink("muted"),
+    "depth.1": Ink("success"),
+    "depth.2": Ink("warning"),
+    "depth.3": Ink("accent", bold=True),
     "bar.head": Ink("background", back="primary", bold=True),
     "heat": Ink("secondary"),
     "chip.brand": Ink("background", back="primary", bold=True),
@@ -137,6 +149,7 @@ _GROUNDS: Final[Mapping[str, str]] = {
     "bar": "bar",
     "added": "success_ground",
     "removed": "error_ground",
+    "range": "range",
 }
 
 
@@ -151,11 +164,16 @@ class Palette:
         self._made: dict[tuple[str, str], Style] = {}
 
     def style(self, name: str, ground: str = "") -> Style:
-        """Return the style of a name on a ground; an unknown name looks like text."""
+        """Return the style of a name on a ground; an unknown name looks like text.
+
+        A name such as `bar@range` brings a ground of its own.
+        """
         key = (name, ground)
         made = self._made.get(key)
         if made is None:
-            made = self._made[key] = self._plain(name, ground) if self._colours is None else self._ink(name, ground)
+            bare, _, own = name.partition("@")
+            make = self._plain if self._colours is None else self._ink
+            made = self._made[key] = make(bare, own or ground)
         return made
 
     def _plain(self, name: str, ground: str) -> Style:
@@ -205,6 +223,7 @@ def palette_from(variables: Mapping[str, str], *, dark: bool, ansi: bool) -> Pal
         "line": ground.blend(text, 0.20 if dark else 0.28),
         "line_strong": ground.blend(text, 0.34),
         "bar": ground.blend(text, 0.07),
+        "range": ground.blend(base["accent"], 0.22),
         "cursor": ground.blend(base["primary"], 0.30 if dark else 0.22),
         "cursor_blurred": ground.blend(text, 0.10),
         "success_soft": ground.blend(base["success"], 0.32),
@@ -230,6 +249,7 @@ _ANSI: Final[Mapping[str, str]] = {
     "line": "bright_black",
     "line_strong": "bright_black",
     "bar": "default",
+    "range": "bright_black",
     "cursor": "bright_black",
     "cursor_blurred": "default",
     "success_soft": "green",

@@ -29,7 +29,7 @@ from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Pane, View, Width
 from unspool_tui.widgets.lines import LinesView
 from unspool_tui.widgets.panel import Box, Framed, Panel, ScrollMemory, TabLine
-from unspool_tui.widgets.timeline import TimelineView
+from unspool_tui.widgets.timeline import TimelineView, height_for
 from unspool_tui.worker import QuestionKind, Reply, Worker
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ class MainScreen(Screen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-tall")]
 
     header = getters.query_one("#header", LinesView)
-    timeline = getters.query_one("#timeline", TimelineView)
     footer = getters.query_one("#footer", LinesView)
     notice = getters.query_one("#too-small", LinesView)
 
@@ -86,7 +85,7 @@ class MainScreen(Screen[None]):
             load_controls: gives what happens on keys and clicks; asked for right after the first paint, or with the
                 first key, so that neither waits for the other.
         """
-        width = shutil.get_terminal_size().columns
+        width, lines = shutil.get_terminal_size()
         shown = moves.shown_panes(view, moves.width_for(width))
         super().__init__(classes=" ".join((f"-{moves.width_for(width).value}", "-tall", *pane_classes(shown))))
         self._load_controls = load_controls
@@ -112,13 +111,14 @@ class MainScreen(Screen[None]):
         self.panels = {pane: Panel(pane) for pane in Pane}
         self.scroll_memory = ScrollMemory()
         self.painter = Painter(self)
+        self.timeline = TimelineView(height_for(lines), id="timeline")
 
     def compose(self) -> ComposeResult:
         """Lay out the lines and the four panels."""
         if self.view.tabs > 1:
             yield TabLine(self.unspool_app.tab_screens.show, id="tabs")
         yield LinesView(id="header")
-        yield TimelineView(id="timeline")
+        yield self.timeline
         with Box(id="body"):
             yield self.panels[Pane.HISTORY]
             with Box(id="details"):
@@ -341,6 +341,14 @@ class MainScreen(Screen[None]):
     @on(TimelineView.Turned)
     def _turned(self, message: TimelineView.Turned) -> None:
         self.apply(moves.step(self.view, self.rows, message.by))
+
+    @on(TimelineView.Zoomed)
+    def _zoomed(self, message: TimelineView.Zoomed) -> None:
+        self.apply(moves.zoom_timeline(self.view, message.by))
+
+    @on(TimelineView.Pointed)
+    def _pointed(self) -> None:
+        self.repaint()
 
 
 def _take_reply(main: MainScreen, reply: Reply) -> None:

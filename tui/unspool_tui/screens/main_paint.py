@@ -19,7 +19,7 @@ from unspool_tui.view import moves
 from unspool_tui.view.model import Pane, View
 from unspool_tui.widgets.lines import LinesView
 from unspool_tui.widgets.panel import Listed, Made, Panel, RowSource
-from unspool_tui.widgets.timeline import TimelineView, span
+from unspool_tui.widgets.timeline import height_for
 from unspool_tui.worker import QuestionKind
 
 _REST_SECONDS: Final = 0.06
@@ -44,10 +44,6 @@ class Painted(HistoryScreen, Protocol):
     @property
     def header(self) -> LinesView:
         """The first line."""
-
-    @property
-    def timeline(self) -> TimelineView:
-        """Overview, chain strip and lanes."""
 
     @property
     def footer(self) -> LinesView:
@@ -146,12 +142,9 @@ class Painter:
         main.header.show_rows([header(view, scene.history.source_name, cost, width, glyphs, marks)])
         if view.tabs > 1:
             main.unspool_app.tab_screens.show_line()
-        timeline = main.timeline
-        lanes = scene.lanes.rows(view, span(timeline.columns)) if width >= ROOM_FOR_LANES else []
-        if timeline.lanes != len(lanes):
-            timeline.lanes = len(lanes)
-            timeline.styles.height = 2 + len(lanes)
-        timeline.show(view, ledger, lanes)
+        lanes = len(view.pinned) if width >= ROOM_FOR_LANES else 0
+        main.timeline.take_lines(height_for(main.size.height) + lanes)
+        main.timeline.show(view, ledger, scene.look.zone, lambda axis: scene.lanes.rows(view, axis) if lanes else [])
         if main.flash_text is not None:
             main.footer.show_rows([flash_row(*main.flash_text)])
         else:

@@ -17,8 +17,8 @@ from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Glyphs, PaneFrame, Row, Span, on_grid
 from unspool_tui.screens.modal import Modal
 from unspool_tui.view import moves
+from unspool_tui.view.axis import entry_axis
 from unspool_tui.view.outline import value_at
-from unspool_tui.view.overview import bin_of
 from unspool_tui.widgets.panel import Framed, Listed
 from unspool_tui.worker import QuestionKind, Reply
 
@@ -66,7 +66,7 @@ class PlotScreen(Modal[None]):
         """Draw what is known so far."""
         framed, view = self.query_one(Framed), self._main.view
         width = max(1, framed.inner_width - AXIS - 1)
-        head = bin_of(view.head, view.total, width)
+        head = entry_axis(0, view.total, width).cell_of(view.head)
         cursor = head if self._cursor is None else max(0, min(self._cursor, width - 1))
         self._shown = cursor
         columns = spread(self._points, view.total, width)
@@ -141,16 +141,17 @@ def _number(history: History, decoded: Decoded, address: Path, seq: int) -> floa
 
 def last_of(column: int, total: int, width: int) -> int:
     """Return the entry of a column whose number is shown: its last."""
-    count = max(1, min(width, total))
-    return max(0, (min(column, count - 1) + 1) * total // count - 1)
+    axis = entry_axis(0, total, width)
+    return max(0, axis.edges[min(column, axis.cells - 1) + 1] - 1)
 
 
 def spread(points: list[Point], total: int, width: int) -> list[float | None]:
     """Return the number that stood at each column: the last one set in it, else the one before."""
-    columns: list[float | None] = [None] * min(width, total)
+    axis = entry_axis(0, total, width)
+    columns: list[float | None] = [None] * axis.cells
     filled = [False] * len(columns)
     for seq, value in points:
-        place = bin_of(seq, total, width)
+        place = axis.cell_of(seq)
         columns[place], filled[place] = value, True
     standing: float | None = None
     for place, value in enumerate(columns):

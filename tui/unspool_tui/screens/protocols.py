@@ -19,6 +19,7 @@ from unspool_tui.tabs import Tabs
 from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Pane, View, Width
 from unspool_tui.widgets.panel import Panel, ScrollMemory
+from unspool_tui.widgets.timeline import TimelineView
 from unspool_tui.worker import QuestionKind, Reply, Worker
 
 Result = TypeVar("Result")
@@ -98,6 +99,7 @@ class HistoryScreen(Pump, Protocol):
         panels: the four panels.
         scroll_memory: panels that were scrolled by hand.
         first_filter: the filter to begin with.
+        timeline: what is above the panes.
         unchecked: identity keys given just now; what they do not match is said once the source is read.
         at_end: called when the screen stops.
     """
@@ -118,6 +120,7 @@ class HistoryScreen(Pump, Protocol):
     hit_paths: dict[int, Path]
     panels: dict[Pane, Panel]
     scroll_memory: ScrollMemory
+    timeline: TimelineView
     first_filter: str
     unchecked: Mapping[str, str]
     at_end: list[Callable[[], object]]

@@ -142,7 +142,10 @@ class View(Struct, frozen=True):
         playing: the head moves by itself.
         speed: index into `SPEEDS`.
         gaps: the list shows the time since the entry before instead of the clock.
-        pinned: atoms that have a lane of their own in the timeline.
+        pinned: atoms that have a lane of their own in the timeline, before all others.
+        timeline_zoom: how many times the timeline shows half as many entries as before; 0 shows all.
+        timeline_by_time: its columns are equal parts of time; else equal numbers of entries.
+        timeline_focused: it takes the keys to the left and right, in place of the pane.
         tabs: sources that are open side by side.
         permits: what whoever looks may do beyond looking.
         program: the program that records into the source; None where none can be asked for anything.
@@ -178,6 +181,9 @@ class View(Struct, frozen=True):
     speed: int = 3
     gaps: bool = False
     pinned: tuple[str, ...] = ()
+    timeline_zoom: int = 0
+    timeline_by_time: bool = False
+    timeline_focused: bool = False
     tabs: int = 1
     permits: Permits = EVERYTHING
     program: RecordingProgram | None = None
@@ -191,6 +197,10 @@ class View(Struct, frozen=True):
     def count(self) -> int:
         """Entries there are."""
         return self.total - self.first
+
+    def focuses(self, pane: Pane) -> bool:
+        """Whether a pane takes movement keys."""
+        return self.focus is pane and not self.timeline_focused
 
     @property
     def missed(self) -> int:

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from msgspec.structs import replace
 
 from unspool.model.keys import Path
+from unspool_tui.view.axis import deepest_zoom
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import SPEEDS, Against, InspectMode, Jumps, Pane, View, Width
 
@@ -132,7 +133,7 @@ def shown_panes(view: View, width: Width) -> tuple[Pane, ...]:
 def focus(view: View, pane: Pane) -> View:
     """Give a pane the movement keys; where it was hidden it takes the side place."""
     side = view.side if pane is Pane.HISTORY else pane
-    return replace(view, focus=pane, side=side)
+    return replace(view, focus=pane, side=side, timeline_focused=False)
 
 
 def cycle_focus(view: View, width: Width, by: int) -> View:
@@ -224,6 +225,17 @@ def toggle_bookmark(view: View) -> View:
     else:
         marks.insert(place, view.head)
     return replace(view, bookmarks=tuple(marks))
+
+
+def focus_timeline(view: View) -> View:
+    """Give the timeline the movement keys, or the pane that had them."""
+    return replace(view, timeline_focused=not view.timeline_focused)
+
+
+def zoom_timeline(view: View, by: int) -> View:
+    """Show half (`+1`) or twice (`-1`) as many entries in the timeline, within what there is."""
+    deepest = deepest_zoom(view.count)
+    return replace(view, timeline_zoom=max(0, min(min(view.timeline_zoom, deepest) + by, deepest)))
 
 
 def toggle_pin(view: View, atom: str, limit: int) -> View:

@@ -1,15 +1,19 @@
-"""What is drawn and asked of the whole history: the largest value per bin, the ledger of entries, kept up as they arrive."""
+"""What is drawn and asked of the whole history: the ledger of entries and the sums over ranges of them, kept up as they arrive."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
-from itertools import compress, pairwise
+from itertools import compress
 from typing import Protocol
 
-from unspool.model.entries import FULL, NOTE
+from msgspec import Struct
 
-BLOCK = 512
-"""Entries whose maximum is remembered together; a million entries make 2,000 blocks."""
+from unspool.model.entries import FULL, NOTE
+from unspool_tui.view.axis import Moments
+
+BLOCK = 64
+"""Entries whose changes are summed up together; a million entries make 16,000 blocks."""
 
 
 class EntryColumns(Protocol):
@@ -37,97 +41,64 @@ class EntryColumns(Protocol):
     def full_bytes(self) -> Sequence[int]: ...
 
 
-class Overview:
-    """Maxima over ranges of a growing column, without going over all entries again."""
+class ChangeSums:
+    """How many atoms the entries of any range changed, without going over all of them."""
 
-    __slots__ = ("_bins", "_blocks", "_column", "_key", "first")
+    __slots__ = ("_before", "_columns", "_first")
 
-    def __init__(self, column: Sequence[int], first: int = 0) -> None:
-        """Summarise a growing column of sizes; `first` is the first entry that counts, and may move."""
-        self._column = column
-        self.first = first
-        self._blocks: list[int] = []
-        self._key: tuple[int, int, int] = (-1, -1, -1)
-        self._bins: tuple[int, ...] = ()
+    def __init__(self, columns: EntryColumns, first: int = 0) -> None:
+        """Sum up growing columns, of which `first` is the first entry that counts."""
+        self._columns = columns
+        self._first = first // BLOCK * BLOCK
+        self._before = array("Q", (0,))
 
-    def bins(self, width: int) -> tuple[int, ...]:
-        """Return the largest value of each of `width` equal parts of the history (fewer when it is shorter)."""
-        total, first = len(self._column), self.first
-        if self._key != (first, total, width):
-            self._extend(total)
-            entries = total - first
-            count = min(width, entries)
-            edges = [first + part * entries // count for part in range(count)] + [total]
-            self._bins = tuple(self._largest(start, stop) for start, stop in pairwise(edges))
-            self._key = (first, total, width)
-        return self._bins
+    def catch_up(self, total: int) -> None:
+        """Sum up the blocks that are complete."""
+        for start in range(self._first + (len(self._before) - 1) * BLOCK, total - BLOCK + 1, BLOCK):
+            self._before.append(self._before[-1] + self._counted(start, start + BLOCK))
 
-    def _extend(self, total: int) -> None:
-        column, blocks = self._column, self._blocks
-        if len(blocks) > total // BLOCK:
-            blocks.clear()
-        if not blocks:
-            blocks.extend([0] * (self.first // BLOCK))
-        for start in range(len(blocks) * BLOCK, total - BLOCK + 1, BLOCK):
-            blocks.append(max(column[start : start + BLOCK]))
+    def between(self, start: int, stop: int) -> int:
+        """Return the sum over the entries from `start` to `stop - 1`."""
+        return self._up_to(stop) - self._up_to(start) if start < stop else 0
 
-    def _largest(self, start: int, stop: int) -> int:
-        first_block, last_block = -(-start // BLOCK), stop // BLOCK
-        if first_block >= last_block:
-            return max(self._column[start:stop])
-        middle = max(self._blocks[first_block:last_block])
-        head = self._column[start : first_block * BLOCK]
-        tail = self._column[last_block * BLOCK : stop]
-        return max(middle, max(head, default=0), max(tail, default=0))
+    def _up_to(self, seq: int) -> int:
+        block = min((seq - self._first) // BLOCK, len(self._before) - 1)
+        return self._before[block] + self._counted(self._first + block * BLOCK, seq)
 
-
-def bin_of(seq: int, total: int, width: int, first: int = 0) -> int:
-    """Return the bin that an entry falls into; the inverse of the ranges in `Overview.bins`."""
-    seq, total = max(seq - first, 0), total - first
-    count = min(width, total)
-    if count <= 0:
-        return 0
-    # The bin p covers [p*total//count, (p+1)*total//count).
-    place = seq * count // total
-    return place if (place + 1) * total // count > seq else place + 1
-
-
-def entry_at(column: int, total: int, width: int, first: int = 0) -> int:
-    """Return the entry that a click on a column of the overview means.
-
-    The first column is the first entry and the last column the newest; between them the middle of the bin.
-    """
-    entries = total - first
-    count = min(width, entries)
-    if count <= 1:
-        return max(first, total - 1) if column > 0 else first
-    place = max(0, min(column, count - 1))
-    if place == count - 1:
-        return total - 1
-    return first if place == 0 else first + (place * entries // count + (place + 1) * entries // count) // 2
-
-
-def window_start(start: int, head: int, width: int, total: int, first: int = 0) -> int:
-    """Return the first entry of the chain strip.
-
-    The window moves by half its width when the head leaves it, so that most steps repaint two cells, not all.
-    """
-    if total - first <= width:
-        return first
-    if head < start or head >= start + width:
-        start = head - width // 2
-    return max(first, min(start, total - width))
+    def _counted(self, start: int, stop: int) -> int:
+        columns = self._columns
+        return sum(columns.added[start:stop]) + sum(columns.modified[start:stop]) + sum(columns.deleted[start:stop])
 
 
 _FULL, _NOTE = bytes((FULL,)), bytes((NOTE,))
 _IS_FULL, _IS_NOTE, _IS_NO_NOTE = FULL.__eq__, NOTE.__eq__, NOTE.__ne__
 
 
+class RangeFacts(Struct, frozen=True):
+    """What is drawn of a range of entries.
+
+    Attributes:
+        changes: atoms that they added, modified or deleted, each counted once an entry.
+        fulls: full snapshots among them.
+        notes: notes among them.
+        depth: the most deltas between one of them and its full snapshot.
+    """
+
+    changes: int
+    fulls: int
+    notes: int
+    depth: int
+
+
+_RANGES_KEPT = 4096
+
+
 class EntryLedger:
     """Sums and positions over the columns of a history."""
 
     __slots__ = (
-        "_base", "_columns", "_kinds", "_longest", "_seen", "as_full", "first", "full_stored", "note_stored", "overview", "ready", "stored",
+        "_base", "_columns", "_kinds", "_longest", "_ranges", "_seen", "as_full", "changes", "first", "full_stored", "moments", "note_stored", "ready",
+        "stored",
     )  # fmt: skip
 
     def __init__(self, columns: EntryColumns, first: int = 0) -> None:
@@ -148,7 +119,9 @@ class EntryLedger:
         self.as_full = 0
         self.full_stored = 0
         self.note_stored = 0
-        self.overview = Overview(columns.stored, first)
+        self.changes = ChangeSums(columns, first)
+        self.moments = Moments(columns.timestamp_ns, first)
+        self._ranges: dict[tuple[int, int], RangeFacts] = {}
 
     @property
     def columns(self) -> EntryColumns:
@@ -163,10 +136,14 @@ class EntryLedger:
             self._kinds.clear()
             self.stored = self.as_full = self.full_stored = self.note_stored = 0
             self._base = self._seen = self.first
-            self.overview = Overview(columns.stored, self.first)
+            self.changes = ChangeSums(columns, self.first)
+            self.moments = Moments(columns.timestamp_ns, self.first)
+            self._ranges.clear()
         self._kinds.extend(columns.kind[self._seen : total])
         self._add(self._seen, total, 1)
         self._seen = total
+        self.changes.catch_up(total)
+        self.moments.catch_up(total)
 
     def begin_at(self, first: int) -> None:
         """Count no entry before `first` any more: those were dropped."""
@@ -176,8 +153,11 @@ class EntryLedger:
                 # Nothing of what was counted is kept.
                 self._kinds.clear()
                 self._base = self._seen = first
-            self.first = self.overview.first = first
+                self.changes = ChangeSums(self._columns, first)
+                self.moments = Moments(self._columns.timestamp_ns, first)
+            self.first = first
             self._longest = (-1, 0)
+            self._ranges.clear()
 
     def _add(self, start: int, stop: int, sign: int) -> None:
         """Count the entries from `start` to `stop - 1`, or take them out again."""
@@ -208,6 +188,29 @@ class EntryLedger:
         first, place = self.first - self._base, seq - self._base
         start = max(self._kinds.rfind(_FULL, first, place + 1), first)
         return place - start - self._kinds.count(_NOTE, start, place + 1)
+
+    def facts(self, start: int, stop: int) -> RangeFacts:
+        """Return what is drawn of the entries from `start` to `stop - 1`."""
+        found = self._ranges.get((start, stop))
+        if found is None:
+            if len(self._ranges) >= _RANGES_KEPT:
+                self._ranges.clear()
+            low, high = start - self._base, stop - self._base
+            fulls, notes = self._kinds.count(_FULL, low, high), self._kinds.count(_NOTE, low, high)
+            found = RangeFacts(self.changes.between(start, stop), fulls, notes, self.deepest(start, stop))
+            self._ranges[start, stop] = found
+        return found
+
+    def deepest(self, start: int, stop: int) -> int:
+        """Return the most deltas that lie between one of the entries from `start` to `stop - 1` and its full snapshot."""
+        base = self._base
+        next_full = self._kinds.find(_FULL, start - base, stop - base)
+        if next_full < 0:
+            return self.depth(stop - 1)
+        last_full = self._kinds.rfind(_FULL, start - base, stop - base)
+        parts = self._kinds[next_full:last_full].replace(_NOTE, b"").split(_FULL)
+        before = self.depth(base + next_full - 1) if base + next_full > start else 0
+        return max(before, self.depth(stop - 1), *map(len, parts))
 
     def full_count(self) -> int:
         """Return how many full snapshots there are."""

@@ -1,25 +1,39 @@
-"""The timeline above the panes: overview, chain strip and lanes, drawn and scrubbed."""
+"""The timeline above the panes: axis, bars of changes and the ticks of full snapshots, drawn and scrubbed."""
 
 from __future__ import annotations
 
-import math
+import datetime as dt
 from bisect import bisect_left
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Final
 
 from msgspec import Struct
 from textual import events
 from textual.message import Message
 
+from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad
+from unspool_tui.view.axis import Axis, Moments, entry_axis, long_gaps, shown_count, time_axis, window_start
 from unspool_tui.view.model import View
-from unspool_tui.view.overview import EntryLedger, bin_of, entry_at, window_start
+from unspool_tui.view.overview import EntryLedger
 from unspool_tui.widgets.lines import LinesView
 
-_ROOM_FOR_LABELS = 100
+_ROOM_FOR_LABELS: Final = 100
 """Width from which the lines are named."""
-LABEL = 7
-_STYLES = ("delta", "full", "note")
+LABEL: Final = 12
+_ROOM_FOR_AXIS: Final = 30
+"""Lines of the terminal from which the axis is drawn."""
+_MOST_GAPS: Final = 6
+_GAP_COLUMNS: Final = 20
+"""Columns that a gap takes on an axis of time where there is room for its words."""
+_NARROW_GAP: Final = 5
+_DEPTHS: Final = 4
+"""Colours of the chain depth."""
+_LABEL_GAP: Final = 3
+"""Columns of line between two labels of the axis, at least."""
+TINT: Final = "@range"
+"""Behind the name of a style: on the ground of what lies between base and head."""
 
 
 def margin(width: int) -> int:
@@ -32,31 +46,176 @@ def span(width: int) -> int:
     return max(1, width - margin(width) - 1)
 
 
-class Strip(Struct, frozen=True):
-    """The part of the chain that is shown entry by entry.
+def height_for(lines: int) -> int:
+    """Return the lines of the timeline on a terminal of so many lines."""
+    return 2 if lines < _ROOM_FOR_AXIS else 3
+
+
+class Ground(Struct, frozen=True):
+    """What all lines of the timeline are drawn on.
 
     Attributes:
-        start: its first entry.
-        kinds: kind of each entry, as `Columns` of the engine numbers them.
+        axis: the cells.
+        width: cells of a line, label included.
+        head: the column of the head; None where it is not in sight.
+        tinted: the columns between base and head; empty where there is no base.
+        glyphs: the characters.
     """
 
-    start: int
-    kinds: Sequence[int]
+    axis: Axis
+    width: int
+    head: int | None
+    tinted: range
+    glyphs: Glyphs
+
+    @property
+    def columns(self) -> int:
+        """Columns that the cells take."""
+        return self.axis.cells * self.axis.scale
+
+    def row(self, name: str, cells: Sequence[str], styles: Sequence[str]) -> Row:
+        """Return a line of one character and one style a column, with head and range marked."""
+        looks = list(styles)
+        for column in self.tinted:
+            looks[column] += TINT
+        if self.head is not None:
+            for column in range(self.head, min(len(looks), self.head + self.axis.scale)):
+                looks[column] = "bar.head"
+        return Row((_label(name, self.width), *_runs(cells, looks)))
+
+    def spread(self, cells: Sequence[str]) -> str:
+        """Return a character a column of what there is a cell; neighbours stay apart where there is room."""
+        scale = self.axis.scale
+        if scale == 1:
+            return "".join(cells)
+        return "".join(cell * (scale - 1) + (" " if scale > 2 else cell) for cell in cells)
 
 
-def overview_row(view: View, bins: Sequence[int], strip: Strip, width: int, glyphs: Glyphs) -> Row:
-    """Return the bars: the largest entry of each bin, on a logarithmic scale, with head and search hits."""
-    columns = span(width)
-    heights = _heights(tuple(bins), glyphs.bars)
-    head = bin_of(view.head, view.total, columns, view.first)
-    first = bin_of(strip.start, view.total, columns, view.first)
-    last = bin_of(max(0, strip.start + len(strip.kinds) - 1), view.total, columns, view.first)
-    styles = ["bar"] * first + ["bar.window"] * (last + 1 - first) + ["bar"] * (len(heights) - last - 1)
-    cells = list(heights)
-    for column in _hit_bins(view, columns):
-        cells[column], styles[column] = glyphs.hit, "hit"
-    styles[head] = "bar.head"
-    return Row((_label("bytes", width), *_runs(cells, styles)))
+def ground_of(view: View, axis: Axis, width: int, glyphs: Glyphs) -> Ground:
+    """Return what the lines of a view are drawn on."""
+    head = axis.cell_of(view.head) * axis.scale if axis.holds(view.head) else None
+    tinted = range(0)
+    if view.base is not None and view.base != view.head:
+        low, high = sorted((view.base, view.head))
+        if low < axis.stop and high >= axis.start:
+            tinted = range(axis.cell_of(low) * axis.scale, (axis.cell_of(high) + 1) * axis.scale)
+    return Ground(axis, width, head, tinted, glyphs)
+
+
+def changes_row(ground: Ground, ledger: EntryLedger) -> Row:
+    """Return the bars: how many atoms the entries of each cell changed, as the share of the most of any."""
+    edges, bars = ground.axis.edges, ground.glyphs.bars
+    counts = [ledger.facts(start, stop).changes if start < stop else 0 for start, stop in pairwise(edges)]
+    most = max(counts, default=0)
+    cells = [bars[-(-count * len(bars) // most) - 1] if count else " " for count in counts]
+    text = ground.spread(cells)
+    return ground.row("changes", text, ["bar.window"] * len(text))
+
+
+def tick_row(view: View, ground: Ground, ledger: EntryLedger) -> Row:
+    """Return the ticks: full snapshots, deltas and notes, in the colour of the chain's depth, and what is marked."""
+    axis, longest = ground.axis, ledger.longest()
+    cells: list[str] = []
+    styles: list[str] = []
+    for start, stop in pairwise(axis.edges):
+        glyph, style = _tick(ledger, start, stop, longest, ground.glyphs)
+        cells += [glyph, *" " * (axis.scale - 1)]
+        styles += [style] * axis.scale
+    for seq, (glyph, style) in _marks(view, axis, ground.glyphs).items():
+        column = axis.cell_of(seq) * axis.scale
+        cells[column], styles[column] = glyph, style
+    if ground.head is not None:
+        cells[ground.head] = ground.glyphs.head
+    return ground.row("chain", cells, styles)
+
+
+def _tick(ledger: EntryLedger, start: int, stop: int, longest: int, glyphs: Glyphs) -> Span:
+    if start >= stop:
+        return " ", "delta"
+    facts = ledger.facts(start, stop)
+    if facts.fulls == stop - start:
+        return glyphs.full if facts.fulls == 1 else glyphs.fulls, "full"
+    if facts.notes == stop - start:
+        return glyphs.note, "note"
+    if facts.fulls == 1:
+        return glyphs.full, "full"
+    level = facts.depth * _DEPTHS // (longest + 1)
+    return glyphs.fulls if facts.fulls else glyphs.delta, f"depth.{level}"
+
+
+def _marks(view: View, axis: Axis, glyphs: Glyphs) -> dict[int, Span]:
+    """Return by entry what is marked in sight; of a cell with many hits, one."""
+    marks: dict[int, Span] = {}
+    hits, found = view.search.hits, view.search.found
+    if found:
+        for start, stop in pairwise(axis.edges):
+            # With more hits than columns, each cell is asked for one: no walk over a million hits.
+            index = bisect_left(hits, start, 0, found)
+            if index < found and hits[index] < stop:
+                marks[hits[index]] = (glyphs.hit, "hit")
+    for seq in view.bookmarks[bisect_left(view.bookmarks, axis.start) : bisect_left(view.bookmarks, axis.stop)]:
+        marks[seq] = (glyphs.bookmark, "bookmark")
+    if view.base is not None and axis.holds(view.base):
+        marks[view.base] = (glyphs.base, "base")
+    return marks
+
+
+Line = tuple[str, str, list[str]]
+"""The name of a line, and its characters and styles by column, before head and range are marked in it."""
+
+
+def axis_line(ground: Ground, times: Sequence[int], zone: dt.tzinfo | None) -> Line:
+    """Return the line of dates and clock times, gaps in words."""
+    axis, glyphs = ground.axis, ground.glyphs
+    line = [glyphs.rail] * ground.columns
+    free = [True] * ground.columns
+    styles = ["border"] * ground.columns
+
+    def write(column: int, text: str, style: str, *, around: int = 0) -> bool:
+        place = range(max(0, column - around), min(ground.columns, column + len(text) + around))
+        if column + len(text) > ground.columns or not all(free[at] for at in place):
+            return False
+        for at, character in enumerate(text, column):
+            line[at], styles[at] = character, style
+        for at in place:
+            free[at] = False
+        return True
+
+    for gap in axis.gaps:
+        words = f" gap {format_units.duration(gap.length_ns)} "
+        if gap.columns:
+            dots = (gap.columns - len(words)) // 2
+            text = f"{glyphs.delta * dots}{words}{glyphs.delta * dots}" if dots > 0 else glyphs.delta
+            text = (text + glyphs.delta * gap.columns)[: gap.columns]
+            write(gap.column, text, "faint")
+        else:
+            write(gap.column, f"{glyphs.gap}{words.strip()}", "faint", around=1)
+    first, reach = times[axis.start], times[axis.stop - 1] - times[axis.start]
+    column = 0
+    while column < ground.columns:
+        cell = axis.cell_at(column)
+        text = ""
+        if free[column] and axis.edges[cell] < axis.edges[cell + 1]:
+            text = format_units.moment(times[axis.edges[cell]], zone, reach)
+        column += len(text) + _LABEL_GAP if text and write(column, text, "dim", around=1) else 1
+    return format_units.day(first, zone), "".join(line), styles
+
+
+def told(ledger: EntryLedger, axis: Axis, column: int, zone: dt.tzinfo | None, glyphs: Glyphs) -> str:
+    """Return in a line what stands at a column: the entry that a click goes to, when it was and what it changed."""
+    seq, cell = axis.entry_at(column), axis.cell_at(column)
+    columns = ledger.columns
+    time = columns.timestamp_ns[seq]
+    counts = ((glyphs.added, columns.added), (glyphs.modified, columns.modified), (glyphs.deleted, columns.deleted))
+    changed = [f"{sign}{numbers[seq]}" for sign, numbers in counts if numbers[seq]]
+    parts = [
+        f"#{seq:,} {format_units.day(time, zone)} {format_units.clock(time, zone)}",
+        " ".join(changed) or "=",
+    ]
+    entries = axis.edges[cell + 1] - axis.edges[cell]
+    if entries > 1:
+        parts.append(f"one of {entries:,}")
+    return f" {glyphs.delta} ".join(parts)
 
 
 def _runs(cells: Sequence[str], styles: Sequence[str]) -> Spans:
@@ -70,67 +229,13 @@ def _runs(cells: Sequence[str], styles: Sequence[str]) -> Spans:
     return tuple(spans)
 
 
-@lru_cache(maxsize=4)
-def _heights(bins: tuple[int, ...], bars: str) -> str:
-    low, high = math.log1p(min(bins)), math.log1p(max(bins))
-    steps = len(bars) - 1
-    reach = high - low
-    if reach <= 0:
-        return bars[steps // 3] * len(bins)
-    return "".join(bars[round((math.log1p(size) - low) / reach * steps)] for size in bins)
-
-
-def _hit_bins(view: View, columns: int) -> frozenset[int]:
-    found, hits = view.search.found, view.search.hits
-    if not found:
-        return frozenset()
-    if found <= columns:
-        return frozenset(bin_of(hits[index], view.total, columns, view.first) for index in range(found))
-    # With more hits than columns, ask each bin whether a hit falls into it: no walk over a million hits.
-    count = min(columns, view.count)
-    marked = set()
-    for place in range(count):
-        start, stop = (view.first + edge * view.count // count for edge in (place, place + 1))
-        index = bisect_left(hits, start, 0, found)
-        if index < found and hits[index] < stop:
-            marked.add(place)
-    return frozenset(marked)
-
-
-def chain_row(view: View, strip: Strip, width: int, glyphs: Glyphs) -> Row:
-    """Return the strip around the head: full snapshots, deltas, notes, base, bookmarks, hits and the head itself."""
-    signs = (glyphs.delta, glyphs.full, glyphs.note)
-    cells = [signs[kind] for kind in strip.kinds]
-    styles = [_STYLES[kind] for kind in strip.kinds]
-    for seq, (glyph, style) in _marks(view, strip, glyphs).items():
-        cells[seq - strip.start], styles[seq - strip.start] = glyph, style
-    place = view.head - strip.start
-    cells[place], styles[place] = glyphs.head, "head"
-    return Row((_label("chain", width), *_runs(cells, styles)))
-
-
-def _marks(view: View, strip: Strip, glyphs: Glyphs) -> dict[int, Span]:
-    end = strip.start + len(strip.kinds)
-    marks: dict[int, Span] = {}
-    hits, found = view.search.hits, view.search.found
-    for index in range(bisect_left(hits, strip.start, 0, found), found):
-        if hits[index] >= end:
-            break
-        marks[hits[index]] = (glyphs.hit, "hit")
-    for seq in view.bookmarks[bisect_left(view.bookmarks, strip.start) : bisect_left(view.bookmarks, end)]:
-        marks[seq] = (glyphs.bookmark, "bookmark")
-    if view.base is not None and strip.start <= view.base < end:
-        marks[view.base] = (glyphs.base, "base")
-    return marks
-
-
-def lane_row(name: str, counts: Sequence[int], width: int, glyphs: Glyphs) -> Row:
-    """Return the lane of one pinned atom: how often it changed in each bin."""
+def lane_row(ground: Ground, name: str, counts: Sequence[int]) -> Row:
+    """Return the lane of an atom: how many entries of each cell changed it, as the share of the most of any."""
     most = max(counts, default=0)
-    steps = len(glyphs.heat) - 1
-    cells = "".join(glyphs.heat[min(steps, -(-count * steps // most)) if most else 0] for count in counts)
-    label: Spans = (_label(name, width),)
-    return Row((*label, (cells, "heat")))
+    steps = len(ground.glyphs.heat) - 1
+    cells = [ground.glyphs.heat[min(steps, -(-count * steps // most)) if most else 0] for count in counts]
+    text = ground.spread(cells)
+    return ground.row(name, text, ["heat"] * len(text))
 
 
 def _label(text: str, width: int) -> Span:
@@ -143,11 +248,8 @@ def waiting_row(text: str, width: int) -> Row:
     return Row((_label("", width), (text, "dim")))
 
 
-_OVERVIEW_LINE = 0
-
-
 class TimelineView(LinesView):
-    """Where in history: all of it above, the entries around the head below, a lane a pinned atom under them."""
+    """Where in history: the axis, what changed along it, and how it is stored."""
 
     DEFAULT_CSS = "TimelineView { height: 2; width: 1fr; }"
 
@@ -170,76 +272,189 @@ class TimelineView(LinesView):
             self.by = by
             super().__init__()
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
-        super().__init__(id=id)
-        self._start = 0
-        self._room = 0
-        self._total = self._first = 0
-        self._dragged: int | None = None
-        self.lanes = 0
+    class Zoomed(Message):
+        """The wheel turned over the timeline to show more or less of it."""
 
-    def show(self, view: View, ledger: EntryLedger, lanes: Sequence[tuple[str, Sequence[int]]]) -> None:
-        """Show a view."""
+        def __init__(self, by: int) -> None:
+            self.by = by
+            super().__init__()
+
+    class Pointed(Message):
+        """The mouse came to another place of the timeline, or left it."""
+
+        def can_replace(self, message: Message) -> bool:
+            """Only where it is now matters."""
+            return isinstance(message, TimelineView.Pointed)
+
+    def __init__(self, height: int, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
+        """Take so many lines of the screen."""
+        super().__init__(id=id)
+        self.axis = entry_axis(0, 0, 1)
+        self.height = 0
+        self.take_lines(height)
+        self._moments: Moments | None = None
+        self._axis_row: tuple[Axis, Line] | None = None
+        self._start = 0
+        self._shown = 0
+        self._anchor: tuple[int, float] | None = None
+        self._axis_of: tuple[int, ...] = ()
+        self._dragged = False
+        self._pointer: tuple[int, int] | None = None
+
+    def take_lines(self, height: int) -> None:
+        """Take so many lines of the screen."""
+        if height != self.height:
+            self.height = height
+            self.styles.height = height
+
+    def show(
+        self,
+        view: View,
+        ledger: EntryLedger,
+        zone: dt.tzinfo | None,
+        lanes: Callable[[Axis], Sequence[tuple[str, Sequence[int]]]],
+    ) -> None:
+        """Show a view.
+
+        Args:
+            view: what is looked at.
+            ledger: sums over the entries.
+            zone: time zone of the axis.
+            lanes: gives the names of lanes, and their counts by cell.
+        """
         width, glyphs = self.columns, self.pen.glyphs
-        self._total, self._first = view.total, view.first
         if not view.total:
+            self.axis = entry_axis(0, 0, 1)
             self.show_rows([waiting_row("waiting for the first entry", width)])
             return
-        room = span(width)
-        if room != self._room:
-            self._room, self._start = room, view.head - room // 2
-        self._start = window_start(self._start, view.head, room, view.total, view.first)
-        strip = Strip(self._start, ledger.columns.kind[self._start : min(view.total, self._start + room)])
-        rows: list[Row] = [
-            overview_row(view, ledger.overview.bins(room), strip, width, glyphs)
-            if ledger.ready
-            else waiting_row(f"reading {view.count:,} entries", width),
-            chain_row(view, strip, width, glyphs),
-        ]
-        rows.extend(lane_row(name, counts, width, glyphs) for name, counts in lanes)
-        self.show_rows(rows)
+        if not ledger.ready:
+            self.axis = entry_axis(view.first, view.total, span(width))
+            self.show_rows([waiting_row(f"reading {view.count:,} entries", width)])
+            return
+        self._lay_out(view, ledger, span(width))
+        ground = ground_of(view, self.axis, width, glyphs)
+        rows = [changes_row(ground, ledger), tick_row(view, ground, ledger)]
+        rows += [lane_row(ground, name, counts) for name, counts in lanes(self.axis)]
+        if self.height > len(rows):
+            rows.insert(0, self._axis_line(ground, ledger, zone))
+        self.show_rows(self._with_pointer(rows, ledger, zone))
 
-    def entry_under(self, x: int, line: int) -> int | None:
-        """Return the entry at a place of the timeline; places beside it mean its ends."""
-        if not self._total:
+    def _axis_line(self, ground: Ground, ledger: EntryLedger, zone: dt.tzinfo | None) -> Row:
+        """Return the line of dates; its words stay while the axis does."""
+        if self._axis_row is None or self._axis_row[0] is not self.axis:
+            self._axis_row = self.axis, axis_line(ground, ledger.columns.timestamp_ns, zone)
+        name, cells, styles = self._axis_row[1]
+        if ground.head is not None:
+            cells = cells[: ground.head] + ground.glyphs.head_above + cells[ground.head + 1 :]
+        return ground.row(name, cells, styles)
+
+    def _lay_out(self, view: View, ledger: EntryLedger, columns: int) -> None:
+        """Choose the part that is shown, and its cells."""
+        shown = shown_count(view.count, view.timeline_zoom)
+        if shown != self._shown:
+            kept, share = self._anchor or (view.head, 0.5)
+            self._shown, self._start = shown, max(view.first, min(kept - int(shown * share), view.total - shown))
+        self._anchor = None
+        self._start = window_start(self._start, view.head, shown, view.total, view.first)
+        start, stop = self._start, self._start + shown
+        key = (start, stop, columns, view.timeline_by_time)
+        if key == self._axis_of and self._moments is ledger.moments:
+            return
+        self._axis_of, self._moments = key, ledger.moments
+        if view.timeline_by_time:
+            gap_columns = _GAP_COLUMNS if columns >= _ROOM_FOR_LABELS - LABEL - 1 else _NARROW_GAP
+            self.axis = time_axis(ledger.moments, start, stop, columns, gap_columns)
+        else:
+            self.axis = entry_axis(start, stop, columns, long_gaps(ledger.moments, start, stop, _MOST_GAPS))
+
+    def _with_pointer(self, rows: list[Row], ledger: EntryLedger, zone: dt.tzinfo | None) -> list[Row]:
+        """Say on a line that the pointer is not on what is under it."""
+        if self._pointer is None:
+            return rows
+        x, y = self._pointer
+        column, width = x - margin(self.columns), self.columns
+        text = f" {told(ledger, self.axis, column, zone, self.pen.glyphs)} "[:width]
+        place = max(0, min(x - len(text) // 2, width - len(text)))
+        line = 1 if y == 0 else 0
+        under = rows[line].left
+        rows[line] = Row((*_first_cells(under, place), (text, "chip.filter"), *_from_cell(under, place + len(text))))
+        return rows
+
+    def entry_under(self, x: int) -> int | None:
+        """Return the entry at a column; columns beside the timeline mean its ends."""
+        if not self.axis.stop:
             return None
-        width = self.columns
-        column = x - margin(width)
-        if line == 1:
-            return max(self._first, min(self._start + column, self._total - 1))
-        return entry_at(column, self._total, span(width), self._first)
+        return self.axis.entry_at(x - margin(self.columns))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        """Begin to scrub on the line that was hit."""
-        seq = self.entry_under(event.x, event.y)
+        """Begin to scrub."""
+        seq = self.entry_under(event.x)
         if seq is None or event.button != 1:
             return
         event.stop()
-        self._dragged = event.y
+        self._dragged = True
         self.capture_mouse()
         self.post_message(self.Scrubbed(seq, jump=True))
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Scrub while the button is held."""
-        if self._dragged is None:
-            return
+        """Scrub while the button is held, and tell what is under the pointer."""
         event.stop()
-        seq = self.entry_under(event.x, self._dragged)
-        if seq is not None:
+        seq = self.entry_under(event.x)
+        if self._dragged and seq is not None:
             self.post_message(self.Scrubbed(seq, jump=False))
+        self._point((event.x, event.y))
+
+    def on_leave(self, event: events.Leave) -> None:
+        """Tell nothing any more."""
+        self._point(None)
+
+    def _point(self, pointer: tuple[int, int] | None) -> None:
+        if pointer != self._pointer:
+            self._pointer = pointer
+            self.post_message(self.Pointed())
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         """End scrubbing."""
-        if self._dragged is not None:
-            self._dragged = None
+        if self._dragged:
+            self._dragged = False
             self.release_mouse()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Go forward with the wheel."""
-        event.stop()
-        self.post_message(self.Turned(10 if event.shift or event.ctrl else 1))
+        """Go forward with the wheel, or show more."""
+        self._turn(event, 1)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Go back with the wheel."""
+        """Go back with the wheel, or show less."""
+        self._turn(event, -1)
+
+    def _turn(self, event: events.MouseEvent, by: int) -> None:
         event.stop()
-        self.post_message(self.Turned(-10 if event.shift or event.ctrl else -1))
+        if not event.ctrl:
+            self.post_message(self.Turned(by * 10 if event.shift else by))
+            return
+        seq = self.entry_under(event.x)
+        if seq is not None and self._shown:
+            # What is under the pointer stays there.
+            self._anchor = seq, (seq - self._start) / self._shown
+            self.post_message(self.Zoomed(-by))
+
+
+def _first_cells(spans: Spans, count: int) -> Spans:
+    """Return the first cells of spans whose characters take one cell each."""
+    kept: list[Span] = []
+    for text, style in spans:
+        if count <= 0:
+            break
+        kept.append((text[:count], style))
+        count -= len(text)
+    return tuple(kept)
+
+
+def _from_cell(spans: Spans, start: int) -> Spans:
+    """Return spans from a cell on."""
+    kept: list[Span] = []
+    for text, style in spans:
+        if start < len(text):
+            kept.append((text[max(0, start) :], style))
+        start -= len(text)
+    return tuple(kept)

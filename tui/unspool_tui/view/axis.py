@@ -1,0 +1,336 @@
+"""The axis of the timeline: which entries each of its cells stands for, by entry or by time, the whole or a part."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from heapq import nlargest
+from itertools import accumulate, pairwise
+from operator import sub
+from typing import Final
+
+from msgspec import Struct
+
+BLOCK: Final = 512
+"""Entries whose times are summed up together; a million entries make 2,000 blocks."""
+LEAST_SHOWN: Final = 8
+"""Entries that the closest view of the axis shows."""
+_MOST_GAPS: Final = 8
+_GAP_ROOM: Final = 12
+"""Columns for each gap that is cut out, at least: more gaps than that would leave nothing of the rest."""
+_GAP_SHARE: Final = 8
+"""A gap is cut out when it is longer than this part of the time that is shown."""
+_GAP_TIMES: Final = 4
+"""And this many times longer than entries are usually apart."""
+
+Jump = tuple[int, int]
+"""How many nanoseconds passed, and the entry that ended them."""
+
+
+class Gap(Struct, frozen=True):
+    """A time in which nothing was recorded.
+
+    Attributes:
+        column: the first column of the gap; on an axis by entry, the column of the entry that ends it.
+        columns: the columns it takes; 0 on an axis by entry.
+        length_ns: how long it is.
+    """
+
+    column: int
+    columns: int
+    length_ns: int
+
+
+class Axis(Struct, frozen=True):
+    """Cells from left to right, and the entries that each stands for.
+
+    Attributes:
+        edges: the first entry of each cell, and one past the last entry of all. A cell whose edge is that of the next
+            holds no entry.
+        scale: columns that a cell takes.
+        gaps: the longest times without entries.
+        by_time: cells are equal parts of time; else equal numbers of entries.
+    """
+
+    edges: tuple[int, ...]
+    scale: int = 1
+    gaps: tuple[Gap, ...] = ()
+    by_time: bool = False
+
+    @property
+    def cells(self) -> int:
+        """How many cells there are."""
+        return len(self.edges) - 1
+
+    @property
+    def start(self) -> int:
+        """The first entry shown."""
+        return self.edges[0]
+
+    @property
+    def stop(self) -> int:
+        """One past the last entry shown."""
+        return self.edges[-1]
+
+    def holds(self, seq: int) -> bool:
+        """Whether an entry is shown."""
+        return self.start <= seq < self.stop
+
+    def cell_of(self, seq: int) -> int:
+        """Return the cell of an entry; of one that is not shown, the cell on that side."""
+        return max(0, min(bisect_right(self.edges, seq) - 1, self.cells - 1))
+
+    def cell_at(self, column: int) -> int:
+        """Return the cell at a column; columns beside the axis mean its ends."""
+        return max(0, min(column // self.scale, self.cells - 1))
+
+    def beside(self, seq: int, by: int) -> int:
+        """Return the entry that the next cell with entries stands for, before (`-1`) or after (`+1`) that of an entry.
+
+        Beyond the ends it is the entry next to what is shown, and the timeline moves on.
+        """
+        cell = self.cell_of(seq)
+        if by > 0:
+            stop = self.edges[cell + 1]
+            return stop if stop >= self.stop else self._within(self.cell_of(stop))
+        start = self.edges[cell]
+        return start - 1 if start <= self.start else self._within(self.cell_of(start - 1))
+
+    def _within(self, cell: int) -> int:
+        return self.entry_at(cell * self.scale)
+
+    def entry_at(self, column: int) -> int:
+        """Return the entry that a click on a column means.
+
+        The first column is the first entry and the last column the newest; between them the middle of the cell. Where a
+        cell holds no entry, it is the one before.
+        """
+        cell = self.cell_at(column)
+        start, stop = self.edges[cell], self.edges[cell + 1]
+        if cell == self.cells - 1 and column > 0:
+            return stop - 1
+        if cell == 0:
+            return start
+        return max(self.start, (start + stop) // 2 if start < stop else start - 1)
+
+
+class Moments:
+    """Times of a growing column, for finding entries by time without going over all of them.
+
+    Times may go backwards: an entry stands at the latest time of all up to it, so that the order of entries is the order
+    on the axis.
+    """
+
+    __slots__ = ("_base", "_block", "_column", "_first", "_jumps", "_latest", "_sorted")
+
+    def __init__(self, column: Sequence[int], first: int = 0, block: int = BLOCK) -> None:
+        """Read a column of times.
+
+        Args:
+            column: nanoseconds since the epoch; it may grow.
+            first: the first entry that counts.
+            block: entries that are summed up together.
+        """
+        self._block = block
+        self._column = column
+        self._first = first
+        self._base = first // self._block
+        self._latest: list[int] = []
+        self._jumps: list[int] = []
+        self._sorted: list[bool] = []
+
+    def catch_up(self, total: int) -> None:
+        """Sum up the blocks that are complete; a shorter column is summed up anew."""
+        done = self._base + len(self._latest)
+        if done > total // self._block:
+            for kept in (self._latest, self._jumps, self._sorted):
+                kept.clear()
+            done = self._base
+        for block in range(done, total // self._block):
+            times = list(self._running(block * self._block, (block + 1) * self._block))
+            before = self._latest[-1] if self._latest else times[0]
+            self._jumps.append(max(times[0] - before, max(map(sub, times[1:], times), default=0)))
+            self._latest.append(times[-1])
+            start = max(block * self._block, self._first)
+            self._sorted.append(list(self._column[start : (block + 1) * self._block]) == times)
+
+    def _running(self, start: int, stop: int) -> Iterator[int]:
+        """Return the latest times of the entries of a block, or of the rest behind the last whole block."""
+        at = start // self._block - self._base
+        times = self._column[max(start, self._first) : stop]
+        if at <= 0 or not self._latest:
+            return accumulate(times, max)
+        running = accumulate(times, max, initial=self._latest[min(at, len(self._latest)) - 1])
+        next(running)
+        return running
+
+    def latest(self, seq: int) -> int:
+        """Return the latest time of all entries up to one."""
+        *_, found = self._running(seq // self._block * self._block, seq + 1)
+        return found
+
+    def first_at(self, time: int, stop: int) -> int:
+        """Return the first entry that stands at or after a time; `stop` where none before that does."""
+        place = bisect_left(self._latest, time)
+        start = max((self._base + place) * self._block, self._first)
+        if place < len(self._latest):
+            end = (self._base + place + 1) * self._block
+            if self._sorted[place]:
+                return min(stop, bisect_left(self._column, time, start, end))
+            return min(stop, next(seq for seq in range(start, end) if self._column[seq] >= time))
+        rest = self._column[start:stop]
+        return next((start + at for at, found in enumerate(rest) if found >= time), stop)
+
+    def jumps(self, start: int, stop: int, most: int) -> list[Jump]:
+        """Return the longest times between two neighbours of a range, longest first."""
+        base, whole = self._base, len(self._latest)
+        first_block, last_block = -(-start // self._block), min(stop // self._block, base + whole)
+        blocks = range(first_block, last_block)
+        longest = nlargest(most, blocks, key=lambda block: self._jumps[block - base])
+        ranges = [(block * self._block, (block + 1) * self._block) for block in longest]
+        if first_block > last_block or first_block == last_block == 0:
+            ranges.append((start, stop))
+        else:
+            ranges += [(start, min(first_block * self._block, stop)), (max(last_block * self._block, start), stop)]
+        found = {jump for low, high in ranges for jump in self._between(max(low, start + 1), high)}
+        return nlargest(most, found)
+
+    def _between(self, start: int, stop: int) -> Iterator[Jump]:
+        """Yield how long after the entry before each entry of a range stands."""
+        while start < stop:
+            edge = min(stop, (start // self._block + 1) * self._block)
+            times = list(self._running(start // self._block * self._block, edge))
+            skip = start - max(start // self._block * self._block, self._first)
+            before = self.latest(start - 1)
+            times = [before, *times[skip:]]
+            yield from (
+                (late - early, start + at) for at, (early, late) in enumerate(pairwise(times)) if late > early
+            )
+            start = edge
+
+
+def roomy(count: int) -> int:
+    """Round a growing number up a little, so that what is laid out by it stays where it is for a while."""
+    if count <= 2 * LEAST_SHOWN:
+        return count
+    quantum = 1 << max(0, count.bit_length() - 6)
+    return -(-count // quantum) * quantum
+
+
+def shown_count(count: int, zoom: int) -> int:
+    """Return how many of `count` entries are shown at a zoom: half as many with each step."""
+    return max(min(count, LEAST_SHOWN), count >> zoom)
+
+
+def deepest_zoom(count: int) -> int:
+    """Return the last zoom that shows fewer entries than the one before."""
+    zoom = 0
+    while shown_count(count, zoom + 1) < shown_count(count, zoom):
+        zoom += 1
+    return zoom
+
+
+def window_start(start: int, head: int, shown: int, total: int, first: int = 0) -> int:
+    """Return the first entry of the part that is shown.
+
+    It moves by half of what is shown when the head leaves it, so that most steps repaint two columns, not all.
+    """
+    if total - first <= shown:
+        return first
+    if head < start or head >= start + shown:
+        start = head - shown // 2
+    return max(first, min(start, total - shown))
+
+
+def entry_axis(start: int, stop: int, columns: int, jumps: Sequence[Jump] = ()) -> Axis:
+    """Return an axis on which every cell stands for the same number of entries.
+
+    Args:
+        start: the first entry shown.
+        stop: one past the last.
+        columns: the columns there are.
+        jumps: the longest times between two entries; see `Moments.jumps`.
+    """
+    count = stop - start
+    room = roomy(count)
+    cells = max(1, min(columns, room))
+    edges = [start + place * room // cells for place in range(cells)]
+    edges = [*edges[: bisect_left(edges, stop)], stop]
+    axis = Axis(tuple(edges), max(1, columns // cells))
+    gaps = [Gap(axis.cell_of(seq) * axis.scale, 0, length) for length, seq in jumps]
+    return Axis(axis.edges, axis.scale, tuple(sorted(gaps, key=lambda gap: gap.column)))
+
+
+class _Piece(Struct):
+    """Entries between two gaps that are cut out."""
+
+    start: int
+    stop: int
+    begin_ns: int
+    end_ns: int
+
+
+def time_axis(moments: Moments, start: int, stop: int, columns: int, gap_columns: int) -> Axis:
+    """Return an axis on which every cell stands for the same time, gaps cut out; by entry where all have one time.
+
+    Args:
+        moments: the times.
+        start: the first entry shown.
+        stop: one past the last.
+        columns: the columns there are.
+        gap_columns: the columns that a gap is drawn with.
+    """
+    cuts = _cuts(moments, start, stop, min(_MOST_GAPS, columns // max(_GAP_ROOM, 2 * gap_columns)))
+    pieces = list(_pieces(moments, start, stop, cuts))
+    spans = [piece.end_ns - piece.begin_ns for piece in pieces]
+    if not sum(spans):
+        return entry_axis(start, stop, columns)
+    # What is behind the newest entry is room for those to come.
+    spans[-1] = roomy(spans[-1])
+    widths = _shared(spans, columns - gap_columns * len(cuts))
+    edges: list[int] = []
+    gaps: list[Gap] = []
+    for piece, span, width in zip(pieces, spans, widths, strict=True):
+        if edges:
+            gaps.append(Gap(len(edges), gap_columns, cuts[len(gaps)][0]))
+            # Empty cells begin with the entry that follows them.
+            edges += [piece.start] * gap_columns
+        edges.append(piece.start)
+        for place in range(1, width):
+            begin = piece.begin_ns - (-span * place // width)
+            edges.append(max(piece.start, min(moments.first_at(begin, piece.stop), piece.stop)))
+    return Axis((*edges, stop), gaps=tuple(gaps), by_time=True)
+
+
+def _cuts(moments: Moments, start: int, stop: int, most: int) -> list[Jump]:
+    """Return the gaps that are cut out, in order: those that would leave little room for all else."""
+    return sorted(long_gaps(moments, start, stop, most), key=lambda jump: jump[1])
+
+
+def long_gaps(moments: Moments, start: int, stop: int, most: int) -> list[Jump]:
+    """Return the times without entries that stand out from the others of a range, longest first."""
+    if most < 1 or stop - start < 3:
+        return []
+    rest = moments.latest(stop - 1) - moments.latest(start)
+    left = stop - start - 1
+    found: list[Jump] = []
+    for length, seq in moments.jumps(start, stop, most):
+        left -= 1
+        stands_out = length * _GAP_SHARE > rest and left and length * left > _GAP_TIMES * (rest - length)
+        if not stands_out or rest == length:
+            break
+        rest -= length
+        found.append((length, seq))
+    return found
+
+
+def _pieces(moments: Moments, start: int, stop: int, cuts: Sequence[Jump]) -> Iterator[_Piece]:
+    for low, high in pairwise((start, *(seq for _, seq in cuts), stop)):
+        yield _Piece(low, high, moments.latest(low), moments.latest(high - 1))
+
+
+def _shared(spans: Sequence[int], columns: int) -> list[int]:
+    """Return how many columns each span of time gets: at least one, the others by length."""
+    free, whole = columns - len(spans), sum(spans)
+    edges = [0, *accumulate(spans)]
+    return [1 + free * high // whole - free * low // whole for low, high in pairwise(edges)]
