@@ -101,7 +101,7 @@ async def test_playing_moves_the_head_by_itself_until_the_end(shop_file: Path) -
     async with drive(make_app(open_file(shop_file), at=0)) as driver:
         await driver.press("shift+up", "shift+up", "shift+up", "shift+down")
         assert driver.view.speed == 5
-        driver.app.main.take_key("p", "p")
+        await driver.press("p")
         assert driver.view.playing
         assert "▶ 60/s" in driver.line(0)
         driver.app.main.apply(replace(driver.view, head=max(190, driver.view.head)))
