@@ -27,7 +27,7 @@ Jump = tuple[int, int]
 """How many nanoseconds passed, and the entry that ended them."""
 
 
-class Gap(Struct, frozen=True):
+class TimeGap(Struct, frozen=True):
     """A time in which nothing was recorded.
 
     Attributes:
@@ -54,7 +54,7 @@ class Axis(Struct, frozen=True):
 
     edges: tuple[int, ...]
     scale: int = 1
-    gaps: tuple[Gap, ...] = ()
+    gaps: tuple[TimeGap, ...] = ()
     by_time: bool = False
 
     @property
@@ -257,7 +257,7 @@ def entry_axis(start: int, stop: int, columns: int, jumps: Sequence[Jump] = ()) 
     edges = [start + place * room // cells for place in range(cells)]
     edges = [*edges[: bisect_left(edges, stop)], stop]
     axis = Axis(tuple(edges), max(1, columns // cells))
-    gaps = [Gap(axis.cell_of(seq) * axis.scale, 0, length) for length, seq in jumps]
+    gaps = [TimeGap(axis.cell_of(seq) * axis.scale, 0, length) for length, seq in jumps]
     return Axis(axis.edges, axis.scale, tuple(sorted(gaps, key=lambda gap: gap.column)))
 
 
@@ -289,10 +289,10 @@ def time_axis(moments: Moments, start: int, stop: int, columns: int, gap_columns
     spans[-1] = roomy(spans[-1])
     widths = _shared(spans, columns - gap_columns * len(cuts))
     edges: list[int] = []
-    gaps: list[Gap] = []
+    gaps: list[TimeGap] = []
     for piece, span, width in zip(pieces, spans, widths, strict=True):
         if edges:
-            gaps.append(Gap(len(edges), gap_columns, cuts[len(gaps)][0]))
+            gaps.append(TimeGap(len(edges), gap_columns, cuts[len(gaps)][0]))
             # Empty cells begin with the entry that follows them.
             edges += [piece.start] * gap_columns
         edges.append(piece.start)
