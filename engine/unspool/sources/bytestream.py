@@ -45,6 +45,8 @@ def compression_of(head: bytes) -> str | None:
 
 def _spelling(path: Path) -> str:
     """Return what to do about a file that is not there: the name in its folder that was probably meant, if one is near."""
+    if path.parts[:1] in (("http:",), ("https:",)):
+        return "unspool reads files of this machine: download it first"
     try:
         with os.scandir(path.parent) as found:
             names = [item.name for item in islice(found, _MOST_NAMES)]

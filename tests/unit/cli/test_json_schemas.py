@@ -147,6 +147,16 @@ def test_what_is_printed_of_upkeep_is_what_is_promised(shop: str, tmp_path: Path
     printed("formats", "formats")
 
 
+def test_what_is_printed_of_notes_is_what_is_promised(shop: str, tmp_path: Path, printed: Printed) -> None:
+    copy = tmp_path / "noted.unspool"
+    copy.write_bytes(Path(shop).read_bytes())
+    assert run(["note", str(copy), "7", "here it begins"]) == 0
+    assert run(["note", str(copy), "7", "till.revenue", "too low"]) == 0
+    assert len(printed("notes", "notes", str(copy))[0]["notes"]) == 2
+    assert printed("log", "log", str(copy), "7")[0]["notes"]
+    assert printed("show", "show", str(copy), "7")[0]["notes"]
+
+
 def test_what_is_printed_of_events_is_what_is_promised(tmp_path: Path, printed: Printed) -> None:
     source, log, other = tmp_path / "settings.py", str(tmp_path / "log.db"), str(tmp_path / "other.db")
     source.write_text("A = 1\n")

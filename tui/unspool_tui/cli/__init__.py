@@ -138,8 +138,19 @@ FINE, FOUND_PROBLEMS, WRONG_USAGE, UNREADABLE, INTERRUPTED = 0, 1, 2, 3, 130
 COLLECT_AFTER: Final = 50_000
 """Objects made until the garbage collector looks at them; a start makes thousands that all stay."""
 _OWN_OPTIONS: Final = ("--help", "-h", "--version")
-_WORDS: Final = {"help": "--help", "version": "--version"}
+_WORDS: Final = {"help": "--help", "version": "--version", "-V": "--version"}
 """What people type as commands; a file of that name goes first."""
+_MEANT: Final[Mapping[str, str]] = {
+    "annotate": "blame", "cat": "show", "checkout": "jump", "cmp": "compare", "du": "bytes", "dump": "export",
+    "find": "search", "fsck": "doctor", "grep": "search", "head": "log", "history": "log", "import": "convert",
+    "info": "stats", "list": "log", "ls": "log", "merge": "open --merge", "mv": "convert", "print": "show",
+    "ps": "attach", "record": "run", "repair": "doctor --repair", "rewind": "jump", "set-by": "blame", "size": "bytes",
+    "status": "stats", "tail": "log --follow", "trace": "run", "tui": "open", "ui": "open", "undo": "jump",
+    "verify": "doctor", "view": "open", "watch": "open", "web": "serve", "who": "blame",
+}  # fmt: skip
+"""What people type who know other tools, and the command that does it here."""
+_MANY: Final = ("open", "compare", "serve")
+"""Commands that read several sources, in any order."""
 _ALL_COMMANDS: Final = "unspool.all_commands"
 _DEFAULT: Final = "open"
 _LAST_FAILED: Final = "--last-failed"
@@ -192,9 +203,11 @@ class CommandLine(click.Group):
             args = _with_last_failed(args[1:])
         if args and args[0] in _WORDS and not os.path.lexists(args[0]):
             ctx.meta[_ALL_COMMANDS] = args == ["help"]
+            if args[1:] and args[1] not in COMMANDS:
+                self._refuse_misspelt_command(ctx, [args[1], "--help"])
             args = [*args[1:2], _WORDS[args[0]]]
         if args and args[0] not in COMMANDS and args[0] not in _OWN_OPTIONS:
-            self._refuse_misspelt_command(ctx, args[0])
+            self._refuse_misspelt_command(ctx, args)
             args = [_DEFAULT, *args]
         return super().parse_args(ctx, args)
 
@@ -207,14 +220,25 @@ class CommandLine(click.Group):
             return FINE
 
     @staticmethod
-    def _refuse_misspelt_command(ctx: click.Context, word: str) -> None:
-        if word.startswith("-") or ":" in word or os.path.lexists(word):
+    def _refuse_misspelt_command(ctx: click.Context, args: Sequence[str]) -> None:
+        """Refuse a first word that is neither a command nor a source, before it is taken for a source.
+
+        Args:
+            ctx: of the call.
+            args: its words; the first is no command.
+
+        Raises:
+            UsageError: it names the command that was probably meant.
+        """
+        word = args[0]
+        if word.startswith("-") or set(word) & set(":./\\") or os.path.lexists(word):
             return
         import difflib  # only a misspelt command needs it
 
-        near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.7)
-        if near:
-            raise click.UsageError(f"There is no command and no file {word!r}. Did you mean {near[0]!r}?", ctx)
+        meant = _MEANT.get(word) or next(iter(difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.6)), "")
+        if meant or len(args) > 1:
+            hint = f" Did you mean {meant!r}?" if meant else ""
+            raise click.UsageError(f"There is no command and no file {word!r}.{hint}", ctx)
 
 
 def _shortened(summary: str, limit: int = 45) -> str:
@@ -327,7 +351,10 @@ class _Refusals:
 
     def swapped(self, error: UnspoolError) -> str:
         """Return what is to be said of operands in the wrong order; "" where they are not."""
-        if not isinstance(error, UnreadableSource) or "no such file" not in str(error):
+        if not isinstance(error, UnreadableSource) or "no such file" not in str(error) or self._words[0] in _MANY:
+            return ""
+        first = next((word for word in self._words[1:] if not word.startswith("-")), "")
+        if visible(first) not in str(error):
             return ""
         there = [word for word in self._words[1:] if not word.startswith("-") and os.path.isfile(word)]  # noqa: PTH113
         return f"; SOURCE comes first: is it {visible(there[0])}?" if there and self._words[0] in COMMANDS else ""

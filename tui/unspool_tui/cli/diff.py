@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -12,7 +11,6 @@ import click
 
 from unspool.delta.identity import pattern_of
 from unspool.delta.structural import changed_part, is_told_by_lines, text_hunks
-from unspool.errors import EntryNotFound
 from unspool.model.entries import ChangeKind, Op, OpKind, caller_of, iso_time
 from unspool.model.keys import format_path
 from unspool.model.values import MISSING, Value
@@ -117,17 +115,10 @@ def _asked_for(common: Common, history: History, entry: str, to_entry: str | Non
 
     Raises:
         EntryNotFound: a word names no entry.
-        UsageError: it names another source.
+        UsageError: it names a file.
     """
     if to_entry is None and not is_range(entry):
-        try:
-            return history.changes(entry_named(common, history, entry))
-        except EntryNotFound:
-            if os.path.exists(entry):  # noqa: PTH110 - any text may be given, and a path object refuses some
-                raise click.UsageError(
-                    f"diff compares entries of one history; two are compared by `unspool compare {common.source} {entry}`."
-                ) from None
-            raise
+        return history.changes(entry_named(common, history, entry))
     if to_entry is None:
         return history.diff(*range_named(common, history, entry))
     return history.diff(entry_named(common, history, entry), entry_named(common, history, to_entry))

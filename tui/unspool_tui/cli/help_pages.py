@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any, Final
 
 import click
+
+_LONG_OPTION: Final = re.compile(r"--[a-z]")
 
 START: Final = (
     ("unspool demo", "watch a small shop record itself"),
@@ -121,6 +125,26 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
 
 class HelpfulCommand(click.Command):
     """A command whose help shows its own options, then examples, then the options that all commands share."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse misspelt options where others pass: `-1` names an entry, `--jsn` does not."""
+        if ctx.ignore_unknown_options and ctx.allow_interspersed_args:
+            self._refuse_misspelt_option(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def _refuse_misspelt_option(self, ctx: click.Context, args: list[str]) -> None:
+        options = {
+            name: param for param in self.get_params(ctx) if isinstance(param, click.Option) for name in param.opts
+        }
+        takes_next = False
+        for word in args:
+            if word == "--":
+                return
+            name = word.partition("=")[0]
+            known = options.get(name)
+            if known is None and not takes_next and _LONG_OPTION.match(name):
+                raise click.NoSuchOption(name, possibilities=get_close_matches(name, options), ctx=ctx)
+            takes_next = known is not None and not known.is_flag and not known.count and "=" not in word
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options before the common ones."""

@@ -122,6 +122,17 @@ TRAVELED: Final = record(
     }
 )
 REWRITTEN: Final = record({"entries": INTEGER, "before": INTEGER, "after": INTEGER})
+NOTE: Final = record(
+    {
+        "id": TEXT,
+        "entry": null_or(INTEGER),
+        "path": TEXT,
+        "text": TEXT,
+        "bookmark": TRUTH,
+        "written": TEXT,
+        "was?": record({"entry": INTEGER, "timestamp": TEXT, "action": TEXT}),
+    }
+)
 _SIDE: Final = record(
     {"seq": null_or(INTEGER), "action": TEXT, "last_common": null_or(INTEGER), "unchanging": INTEGER}
 )
@@ -283,6 +294,7 @@ PRINTED: Final[Mapping[str, Printed]] = {
                 "full_bytes": INTEGER,
                 "meta": map_of(ANY),
                 "context?": map_of(ANY),
+                "notes?": list_of(NOTE),
             }
         ),
         is_lines=True,
@@ -290,7 +302,15 @@ PRINTED: Final[Mapping[str, Printed]] = {
     "show": Printed(
         1,
         record(
-            {"seq": INTEGER, "timestamp": TIME, "action": TEXT, "state?": map_of(ANY), "path?": TEXT, "value?": ANY}
+            {
+                "seq": INTEGER,
+                "timestamp": TIME,
+                "action": TEXT,
+                "state?": map_of(ANY),
+                "path?": TEXT,
+                "notes?": list_of(NOTE),
+                "value?": ANY,
+            }
         ),
     ),
     "shape": Printed(
@@ -610,6 +630,7 @@ PRINTED: Final[Mapping[str, Printed]] = {
         record({"spool": TEXT, "history": TEXT, "shipped": INTEGER, "skipped": INTEGER, "left": INTEGER}),
         is_lines=True,
     ),
+    "notes": Printed(1, record({"place": null_or(TEXT), "notes": list_of(NOTE), "problems": list_of(TEXT)})),
     "formats": Printed(1, list_of(record({"name": TEXT, "title": TEXT, "live": TRUTH, "aliases": list_of(TEXT)}))),
 }
 """What each command prints, by its name; `blame-writes` is `blame --writes`, `error` what is refused under `--json`."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from unspool.errors import PathNotFound
+from unspool.errors import EntryNotFound, PathNotFound, PathSyntaxError
 from unspool.history.history import Contexts
 from unspool.model.entries import KINDS, EntryKind, iso_time, passed_over_in
 from unspool.model.json_text import to_json
@@ -60,10 +60,12 @@ _NAMED: Final = 12
 """Atoms named to whoever misspelt one."""
 
 
-@command("log")
+@command("log", context_settings={"ignore_unknown_options": True})
 @source_command()
 @click.argument("entries_named", metavar="[A..B]", required=False)
-@click.option("-n", "--count", type=click.IntRange(min=0), metavar="N", help="Only the newest N of them.")
+@click.option(
+    "-n", "--count", "--tail", "--limit", type=click.IntRange(min=0), metavar="N", help="Only the newest N of them."
+)
 @click.option("--since", metavar="ENTRY", help="Only entries from this one or this time on, such as 12:00:18.")
 @click.option("--until", metavar="ENTRY", help="Only entries up to this one or this time.")
 @click.option("--atom", metavar="A", shell_complete=complete_atom, help="Only entries that changed this atom.")
@@ -314,13 +316,29 @@ def show_command(common: Common, entry: str, atom: str | None, path_text: str | 
         raise click.UsageError("--atom and --path exclude each other: a path begins with its atom.")
     with opened(common) as history:
         with Output(common) as out:
-            seq = entry_named(common, history, entry)
+            try:
+                seq = entry_named(common, history, entry)
+            except EntryNotFound:
+                if path_text is None and _has_path(history, entry):
+                    raise click.UsageError(
+                        f"{entry!r} is no entry but a value of the newest one: `unspool show {common.source} --path {entry}`."
+                    ) from None
+                raise
             noted = noted_of(common, history)
             if path_text is None:
                 _show_state(out, history, seq, atom, noted, as_json)
             else:
                 _show_value(out, history, seq, parse_path(path_text), as_json)
         return judge(common, history.verdict)
+
+
+def _has_path(history: History, text: str) -> bool:
+    """Whether the newest state has a value at a path that was typed where no path is taken."""
+    try:
+        _at(history.view(-1), parse_path(text), len(history) - 1)
+    except (PathSyntaxError, PathNotFound, EntryNotFound):
+        return False
+    return True
 
 
 def _show_state(out: Output, history: History, number: int, atom: str | None, noted: Noted, as_json: bool) -> None:

@@ -90,7 +90,7 @@ def open_command(
     places = [*at_entries, *[None] * (len(sources) - len(at_entries))]
     select = parse_path(address) if address else ()
     if not stdout_is_terminal():
-        return _print_each([replace(common, source=source) for source in sources], places)
+        return _print_each([replace(common, source=source) for source in sources], places, select)
     if _STANDARD_INPUT in sources:
         _give_the_keyboard_back()
     if len(sources) == 1:
@@ -121,13 +121,19 @@ def print_all(common: Common, history: History, at_entry: str | None = None) -> 
         print_entries(out, iter(history), noted_of(common, history))
 
 
-def _print_each(commons: Sequence[Common], places: Sequence[str | None]) -> int:
-    """Print one source after the other, each under its name; those that are refused are told on standard error."""
+def _print_each(commons: Sequence[Common], places: Sequence[str | None], select: Address) -> int:
+    """Print one source after the other, each under its name; those that are refused are told on standard error.
+
+    Raises:
+        EntryNotFound: the first source has no atom of the name that was asked for.
+    """
     codes = []
     refused = 0
     for number, (common, at_entry) in enumerate(zip(commons, places, strict=True)):
         try:
             with opened(common) as history:
+                if select and not number:
+                    _check_atom(history, -1, str(select[0]))
                 if number > refused:
                     click.echo()
                 print_all(common, history, at_entry)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from unspool.delta.identity import canonical_identity
-from unspool.errors import ConfigError, UnspoolError
+from unspool.errors import ConfigError, EntryNotFound, UnspoolError
 from unspool.model import limits
 from unspool_tui.cli.help_pages import CommonOption, command
 from unspool_tui.rendering.sanitize import visible
@@ -256,7 +256,15 @@ def entry_named(common: Common, history: History, text: str) -> int:
     """
     from unspool.query import entry_names  # loaded by the commands that name entries
 
-    return entry_names.entry_named(history, text, bookmarks=_bookmarks(common, history, text))
+    try:
+        return entry_names.entry_named(history, text, bookmarks=_bookmarks(common, history, text))
+    except EntryNotFound:
+        if os.path.exists(text):  # noqa: PTH110 - any text may be given, and a path object refuses some
+            raise click.UsageError(
+                f"{text!r} is a file, and this command reads one SOURCE: `unspool open A B` shows several side by side, "
+                "`unspool compare A B` compares two, merge:A:B joins them."
+            ) from None
+        raise
 
 
 def range_named(common: Common, history: History, text: str) -> tuple[int, int]:
