@@ -56,3 +56,8 @@ def test_costs_take_the_room_that_is_left_and_say_what_they_are(width: int, said
     assert text.endswith(f"{said} ")
     assert ("entry 746/746" in text) == (width >= 72)
     assert "reading" in shown(View(total=747, head=746), "shop.unspool", None, width)
+
+
+def test_a_file_that_saves_nothing_says_so() -> None:
+    assert "1.2x larger  chain 0" in shown(View(total=2, head=1), "new.jsonl", Cost(12, 10, 0), 100)
+    assert "x" not in shown(View(total=2, head=1), "new.json", Cost(12, 10, 0), 64)[20:]

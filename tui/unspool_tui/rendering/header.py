@@ -128,7 +128,8 @@ def _program(view: View) -> list[Span]:
 
 def _costs(cost: Cost) -> tuple[Spans, ...]:
     """Return what the history costs at several lengths, the longest first."""
-    stored, times = format_units.size(cost.stored), format_units.ratio(cost.as_full, cost.stored)
+    stored, word = format_units.size(cost.stored), "smaller" if cost.as_full >= cost.stored else "larger"
+    times = format_units.ratio(max(cost.as_full, cost.stored), min(cost.as_full, cost.stored))
     chain: Span = (f"chain {cost.depth} ", "dim")
     if not cost.stored:
         return ((chain,),)
@@ -136,14 +137,14 @@ def _costs(cost: Cost) -> tuple[Spans, ...]:
         (
             (stored, "text"),
             (" stored   ", "faint"),
-            (times, "good"),
-            (" smaller than whole states   ", "faint"),
+            (times, "good" if word == "smaller" else "dim"),
+            (f" {word} than whole states   ", "faint"),
             (str(cost.depth), "text"),
             (f" {'delta' if cost.depth == 1 else 'deltas'} from a full one ", "faint"),
         ),
-        ((f"{stored} stored  ", "dim"), (f"{times} smaller  ", "good"), chain),
-        ((f"{stored}  ", "dim"), (f"{times}  ", "good"), chain),
-        ((f"{times}  ", "good"), chain),
+        ((f"{stored} stored  ", "dim"), (f"{times} {word}  ", "good"), chain),
+        ((f"{stored}  ", "dim"), (f"{times}  " if word == "smaller" else "", "good"), chain),
+        ((f"{times}  " if word == "smaller" else "", "good"), chain),
         (chain,),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,15 @@ from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
 from unspool.errors import ConfigError
+from unspool_tui.rendering.contrast import (
+    LEAST_APART,
+    LEAST_OF_MARKS,
+    LEAST_OF_TEXT,
+    STEPS,
+    contrast,
+    readable,
+    seen_apart,
+)
 from unspool_tui.settings import DEFAULT_THEME
 
 _ATTRIBUTES: Final[Mapping[str, str]] = {
@@ -67,10 +76,17 @@ _GROUND_ATTRIBUTES: Final[Mapping[str, str]] = {
 
 
 class Ink(Struct, frozen=True):
-    """Colours of one style name: names of theme colours, with an optional share mixed in from another."""
+    """Colours of one style name.
+
+    Attributes:
+        fore: name of the colour of the text.
+        back: name of the colour behind it; empty for the ground it stands on.
+        mark: it draws shapes, which are seen with less contrast than letters are read with.
+    """
 
     fore: str
     back: str = ""
+    mark: bool = False
     bold: bool = False
     italic: bool = False
     underline: bool = False
@@ -88,36 +104,36 @@ INKS: Final[Mapping[str, Ink]] = {
     "title.focus": Ink("text", bold=True),
     "badge": Ink("muted"),
     "badge.focus": Ink("primary", bold=True),
-    "border": Ink("line"),
-    "border.focus": Ink("primary"),
-    "thumb": Ink("muted"),
-    "thumb.focus": Ink("primary"),
-    "added": Ink("success"),
-    "added.name": Ink("success", bold=True),
-    "added.word": Ink("text", back="success_soft", bold=True),
-    "removed": Ink("error"),
-    "removed.name": Ink("error"),
-    "removed.word": Ink("text", back="error_soft"),
+    "border": Ink("line", mark=True),
+    "border.focus": Ink("primary", mark=True),
+    "thumb": Ink("muted", mark=True),
+    "thumb.focus": Ink("primary", mark=True),
+    "added": Ink("gain"),
+    "added.name": Ink("gain", bold=True),
+    "added.word": Ink("text", back="gain_soft", bold=True),
+    "removed": Ink("loss"),
+    "removed.name": Ink("loss"),
+    "removed.word": Ink("text", back="loss_soft"),
     "modified": Ink("warning"),
     "moved": Ink("secondary"),
-    "arrow": Ink("faint"),
-    "old": Ink("error"),
-    "new": Ink("success"),
+    "arrow": Ink("faint", mark=True),
+    "old": Ink("loss"),
+    "new": Ink("gain"),
     "full": Ink("secondary", bold=True),
-    "delta": Ink("faint"),
+    "delta": Ink("faint", mark=True),
     "note": Ink("warning"),
     "base": Ink("background", back="accent", bold=True),
     "bookmark": Ink("accent", bold=True),
     "hit": Ink("accent", bold=True),
     "head": Ink("background", back="primary", bold=True),
-    "bar": Ink("line_strong"),
-    "bar.window": Ink("primary"),
+    "bar": Ink("line_strong", mark=True),
+    "bar.window": Ink("primary", mark=True),
     "depth.0": Ink("muted"),
     "depth.1": Ink("success"),
     "depth.2": Ink("warning"),
     "depth.3": Ink("accent", bold=True),
     "bar.head": Ink("background", back="primary", bold=True),
-    "heat": Ink("secondary"),
+    "heat": Ink("secondary", mark=True),
     "chip.brand": Ink("background", back="primary", bold=True),
     "chip.live": Ink("background", back="success", bold=True),
     "chip.paused": Ink("background", back="warning", bold=True),
@@ -147,18 +163,18 @@ _GROUNDS: Final[Mapping[str, str]] = {
     "cursor": "cursor",
     "blurred": "cursor_blurred",
     "bar": "bar",
-    "added": "success_ground",
-    "removed": "error_ground",
+    "added": "gain_ground",
+    "removed": "loss_ground",
     "range": "range",
 }
 
 
 class Palette:
-    """Styles by name on a ground, made once each."""
+    """Styles by name on a ground, made once each; every one of them can be read there."""
 
     __slots__ = ("_colours", "_made")
 
-    def __init__(self, colours: Mapping[str, RichColor] | None) -> None:
+    def __init__(self, colours: Mapping[str, Color] | None) -> None:
         """Resolve names with these colours; None draws with attributes only (`NO_COLOR`)."""
         self._colours = colours
         self._made: dict[tuple[str, str], Style] = {}
@@ -182,19 +198,81 @@ class Palette:
     def _ink(self, name: str, ground: str) -> Style:
         colours = self._colours or {}
         ink = INKS.get(name, INKS["text"])
-        back = ink.back or _GROUNDS.get(ground, "background")
-        return Style(
-            color=colours[ink.fore],
-            bgcolor=colours[back],
-            bold=ink.bold or None,
-            italic=ink.italic or None,
-            underline=ink.underline or None,
-            strike=ink.strike or None,
-            dim=ink.dim or None,
-        )
+        back = colours[ink.back or _GROUNDS.get(ground, "background")]
+        least = LEAST_OF_MARKS if ink.mark else LEAST_OF_TEXT
+        fore = readable(colours[ink.fore], back, colours["text"], least)
+        return _styled(ink, fore.rich_color, back.rich_color)
+
+
+class TerminalPalette(Palette):
+    """Styles of the terminal's own sixteen colours, which nobody can mix or measure.
+
+    What is behind a text is the terminal's background, or its colours are swapped: so a style is as readable as its
+    colour is on that background, and the cursor's row as the terminal's text is.
+    """
+
+    __slots__ = ("_names",)
+
+    def __init__(self, *, dark: bool) -> None:
+        """Take the colours that are readable on a dark or on a light background."""
+        super().__init__({})
+        self._names = _ON_DARK if dark else _ON_LIGHT
+
+    def _ink(self, name: str, ground: str) -> Style:
+        ink = INKS.get(name, INKS["text"])
+        if ground == "cursor" and not ink.back:
+            return _styled(ink, _DEFAULT, _DEFAULT, reverse=True)
+        colour = RichColor.parse(self._names.get(ink.back or ink.fore, "default"))
+        return _styled(ink, colour, _DEFAULT, reverse=bool(ink.back), underline=ground == "range")
+
+
+def _styled(
+    ink: Ink, fore: RichColor, back: RichColor, *, reverse: bool = False, underline: bool = False
+) -> Style:
+    return Style(
+        color=fore,
+        bgcolor=back,
+        bold=ink.bold or None,
+        italic=ink.italic or None,
+        underline=underline or ink.underline or None,
+        strike=ink.strike or None,
+        reverse=reverse or None,
+    )
 
 
 MONOCHROME: Final = Palette(None)
+_DEFAULT: Final = RichColor.parse("default")
+_ON_DARK: Final[Mapping[str, str]] = {
+    "primary": "bright_cyan",
+    "secondary": "bright_magenta",
+    "accent": "bright_yellow",
+    "success": "bright_green",
+    "warning": "bright_yellow",
+    "error": "bright_red",
+    "gain": "bright_cyan",
+    "loss": "bright_red",
+    "gain_soft": "bright_cyan",
+    "loss_soft": "bright_red",
+    "muted": "bright_black",
+    "faint": "bright_black",
+    "line": "bright_black",
+    "line_strong": "bright_black",
+}
+_ON_LIGHT: Final[Mapping[str, str]] = {
+    "primary": "blue",
+    "secondary": "blue",
+    "accent": "red",
+    "success": "blue",
+    "warning": "red",
+    "error": "red",
+    "gain": "blue",
+    "loss": "red",
+    "gain_soft": "blue",
+    "loss_soft": "red",
+    "line": "bright_black",
+    "line_strong": "bright_black",
+}
+"""Colours that are not named here are the terminal's text: its green, yellow and cyan cannot be read on white."""
 
 
 def palette_from(variables: Mapping[str, str], *, dark: bool, ansi: bool) -> Palette:
@@ -206,69 +284,77 @@ def palette_from(variables: Mapping[str, str], *, dark: bool, ansi: bool) -> Pal
         ansi: the theme uses the terminal's own sixteen colours, which cannot be mixed.
     """
     if ansi:
-        return Palette({name: RichColor.parse(colour) for name, colour in _ANSI.items()})
+        return TerminalPalette(dark=dark)
     base = {name: _colour(variables, name) for name in _WANTED}
     ground, text = base["background"], base["foreground"]
-    mixed = {
-        "text": text,
-        "background": ground,
-        "primary": base["primary"],
-        "secondary": _readable(base["secondary"], ground, text),
-        "accent": base["accent"],
-        "success": base["success"],
-        "warning": base["warning"],
-        "error": base["error"],
-        "muted": ground.blend(text, 0.62),
-        "faint": ground.blend(text, 0.40 if dark else 0.50),
-        "line": ground.blend(text, 0.20 if dark else 0.28),
-        "line_strong": ground.blend(text, 0.34),
+    grounds = {
         "bar": ground.blend(text, 0.07),
         "range": ground.blend(base["accent"], 0.22),
-        "cursor": ground.blend(base["primary"], 0.30 if dark else 0.22),
+        "cursor": _cursor_ground(ground, base["primary"], text, dark=dark),
         "cursor_blurred": ground.blend(text, 0.10),
-        "success_soft": ground.blend(base["success"], 0.32),
-        "error_soft": ground.blend(base["error"], 0.36),
-        "success_ground": ground.blend(base["success"], 0.10),
-        "error_ground": ground.blend(base["error"], 0.10),
     }
-    return Palette({name: colour.rich_color for name, colour in mixed.items()})
+    gain, loss = _told_apart(base["success"], base["error"], (ground, *grounds.values()), text, dark=dark)
+    return Palette(
+        {
+            **base,
+            **grounds,
+            "text": text,
+            "gain": gain,
+            "loss": loss,
+            "muted": ground.blend(text, 0.62),
+            "faint": ground.blend(text, 0.40 if dark else 0.50),
+            "line": ground.blend(text, 0.20 if dark else 0.28),
+            "line_strong": ground.blend(text, 0.34),
+            "gain_soft": ground.blend(gain, 0.32),
+            "loss_soft": ground.blend(loss, 0.36),
+            "gain_ground": ground.blend(gain, 0.10),
+            "loss_ground": ground.blend(loss, 0.10),
+        }
+    )
 
 
 _WANTED: Final = ("background", "foreground", "primary", "secondary", "accent", "success", "warning", "error")
-_ANSI: Final[Mapping[str, str]] = {
-    "text": "default",
-    "background": "default",
-    "primary": "blue",
-    "secondary": "cyan",
-    "accent": "yellow",
-    "success": "green",
-    "warning": "yellow",
-    "error": "red",
-    "muted": "bright_black",
-    "faint": "bright_black",
-    "line": "bright_black",
-    "line_strong": "bright_black",
-    "bar": "default",
-    "range": "bright_black",
-    "cursor": "bright_black",
-    "cursor_blurred": "default",
-    "success_soft": "green",
-    "error_soft": "red",
-    "success_ground": "default",
-    "error_ground": "default",
-}
-_LEAST_CONTRAST: Final = 0.28
-"""Least difference in brightness between a text colour and the background; some themes' secondary is darker."""
+_GAIN_POLES: Final = (Color(90, 200, 250), Color(0, 84, 160))
+_LOSS_POLES: Final = (Color(255, 150, 70), Color(176, 58, 0))
+"""Blue and orange, on dark and on light: what is left of colour without green, at both its ends."""
 
 
 def _colour(variables: Mapping[str, str], name: str) -> Color:
     return Color.parse(variables[name]).with_alpha(1.0)
 
 
-def _readable(colour: Color, ground: Color, text: Color) -> Color:
-    if abs(colour.brightness - ground.brightness) >= _LEAST_CONTRAST:
-        return colour
-    return colour.blend(text, 0.5)
+def _cursor_ground(ground: Color, primary: Color, text: Color, *, dark: bool) -> Color:
+    """Return what is behind the cursor's row: no more of a colour than leaves room for others in front of it."""
+    shares = (0.30, 0.26, 0.22, 0.18, 0.14) if dark else (0.22, 0.18, 0.14)
+    tried = [ground.blend(primary, share) for share in shares]
+    return next((each for each in tried if contrast(each, text) >= _ROOM), tried[-1])
+
+
+_ROOM: Final = 6.5
+"""Contrast of plain text on the cursor's row, below which coloured text would be driven to one colour."""
+
+
+def _told_apart(
+    gain: Color, loss: Color, grounds: Sequence[Color], text: Color, *, dark: bool
+) -> tuple[Color, Color]:
+    """Return the colours of what was added and removed: the theme's, moved apart as far as eyes without green need."""
+    gain_pole, loss_pole = _GAIN_POLES[not dark], _LOSS_POLES[not dark]
+    best, furthest = (gain, loss), 0.0
+    for step in range(STEPS + 1):
+        share = step / STEPS
+        pair = gain.blend(gain_pole, share), loss.blend(loss_pole, share)
+        apart = min(
+            seen_apart(*(readable(colour, ground, text, LEAST_OF_TEXT) for colour in pair)) for ground in grounds
+        )
+        if apart > furthest:
+            best, furthest = pair, apart
+        if apart >= LEAST_APART + _SPARE:
+            break
+    return best
+
+
+_SPARE: Final = 1.0
+"""Distance that rounding, and other ways to work out what such eyes see, may take from a pair."""
 
 
 UNSPOOL: Final = Theme(
