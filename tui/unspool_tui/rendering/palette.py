@@ -226,9 +226,7 @@ class TerminalPalette(Palette):
         return _styled(ink, colour, _DEFAULT, reverse=bool(ink.back), underline=ground == "range")
 
 
-def _styled(
-    ink: Ink, fore: RichColor, back: RichColor, *, reverse: bool = False, underline: bool = False
-) -> Style:
+def _styled(ink: Ink, fore: RichColor, back: RichColor, *, reverse: bool = False, underline: bool = False) -> Style:
     return Style(
         color=fore,
         bgcolor=back,
