@@ -293,6 +293,22 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action("bookmark", ("b",), "bookmark", "Set or remove a bookmark on the head.", FIND, _some_entries),
     Action("bookmark.go", ("'",), "bookmarks", "Choose a bookmark to go to.", FIND, _bookmarked),
+    Action(
+        "note",
+        ("i",),
+        "note",
+        "Write a note on the selected value (Changes, Inspect) or on the entry (History), kept beside the history.",
+        FIND,
+        _some_entries,
+    ),
+    Action(
+        "note.list",
+        ('"',),
+        "notes",
+        "List the notes; bookmarks that are to travel go among them.",
+        FIND,
+        _some_entries,
+    ),
     Action("yank", ("y",), "copy", "Copy the value, key, path, jq path, JSON Patch or a link.", SHARE, _some_entries),
     Action("export", ("E",), "export", "Write the state, the patch or a picture to a file.", SHARE, _some_entries),
     Action("plot", ("s",), "plot", "Draw the selected number over the whole history.", LOOK, _a_selection),
@@ -463,6 +479,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "minus": "-",
     "equals_sign": "=",
     "grave_accent": "`",
+    "quotation_mark": '"',
 }
 _SHOWN: Final[Mapping[str, str]] = {
     "up": "↑",

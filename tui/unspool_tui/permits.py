@@ -23,6 +23,7 @@ class Reach(StrEnum):
     Attributes:
         SCREEN: nothing; what it shows, marks or copies ends with the session.
         KEPT: it holds now, and the app keeps it for the next time where it remembers at all.
+        HISTORY: it writes beside the history, for all who look at it.
         FILES: it writes files that the person names.
         SOURCES: it opens something that was not named when the app was started.
         MACHINE: it runs a program, or reaches into one that runs.
@@ -30,6 +31,7 @@ class Reach(StrEnum):
 
     SCREEN = "screen"
     KEPT = "kept"
+    HISTORY = "history"
     FILES = "files"
     SOURCES = "sources"
     MACHINE = "machine"
@@ -51,11 +53,12 @@ REACHES: Final[Mapping[str, Reach]] = {
         jump.forward follow play play.faster play.slower move.up move.down move.page_up move.page_down move.top move.bottom
         fold unfold open toggle pane.next pane.prev pane.history pane.changes pane.inspect pane.stats pane.zoom
         inspect.mode changes.unchanged changes.words wrap history.gaps base.mark base.clear base.swap against
-        search search.next search.prev filter bisect check bookmark bookmark.go yank plot pin bytes simulate chains
+        search search.next search.prev filter bisect check bookmark bookmark.go note.list yank plot pin bytes simulate chains
         tab.next tab.prev tab.go tab.compare palette help log reread copy escape
         """,
     ),
     **_each(Reach.MACHINE, "program.jump program.look program.back program.skip program.pause"),
+    **_each(Reach.HISTORY, "note"),
     **_each(Reach.KEPT, "choose identity theme quit"),
     **_each(Reach.FILES, "export chains.repair"),
 }

@@ -28,14 +28,15 @@ class QuestionKind(IntEnum):
     STORY = 5
     LEAVES = 6
     PATHS = 7
-    FILTER = 8
-    SEARCH = 9
-    ACTIONS = 10
-    LEDGER = 11
-    STATS = 12
-    CHAINS = 13
-    TASK = 14
-    EXPORT = 15
+    NOTES = 8
+    FILTER = 9
+    SEARCH = 10
+    ACTIONS = 11
+    LEDGER = 12
+    STATS = 13
+    CHAINS = 14
+    TASK = 15
+    EXPORT = 16
 
 
 class Reply(Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unspool_tui.controls import app, export, navigation, program, search, tabs, timeline, view
+from unspool_tui.controls import app, export, navigation, notes, program, search, tabs, timeline, view
 from unspool_tui.screens.protocols import Controls, HistoryScreen
 
 
@@ -14,11 +14,15 @@ def _begun(main: HistoryScreen) -> None:
     if main.scene.history.is_foreign:
         tabs.offer_many(main)
     program.watch(main)
+    notes.read_notes(main)
 
 
 def _is_read(main: HistoryScreen) -> None:
     if main.unchecked:
         view.check_identity(main, main.unchecked)
+    if main.scene.history.is_foreign:
+        # Those on entries that were still to be read have no place yet.
+        notes.read_notes(main)
 
 
 CONTROLS: Final = Controls(
@@ -30,6 +34,7 @@ CONTROLS: Final = Controls(
         **tabs.CONTROLS,
         **export.CONTROLS,
         **program.CONTROLS,
+        **notes.CONTROLS,
         **app.CONTROLS,
     },
     begun=_begun,

@@ -222,7 +222,8 @@ class HistoryPane:
         above = rows[index - 1] if index else None
         digits = len(str(view.tip))
         days = self._goes_over_days(view, columns)
-        key = (seq, above, seq == view.head, self._mark(view, seq), view.gaps, days, width, digits)
+        written = view.notes.texts.get(seq, "")
+        key = (seq, above, seq == view.head, self._mark(view, seq), written, view.gaps, days, width, digits)
         made = self._made.get(key)
         if made is None:
             made = self._make(view, columns, seq, above, width)
@@ -251,6 +252,7 @@ class HistoryPane:
             gaps=view.gaps,
             days=self._goes_over_days(view, columns),
             is_first=seq == view.first,
+            written=view.notes.texts.get(seq, ""),
         )
         return history_row(facts, columns, view.total, width, self._glyphs, self._zone)
 
@@ -266,6 +268,8 @@ class HistoryPane:
             return glyphs.base, "base"
         if view.bookmarks and _holds(view.bookmarks, seq, len(view.bookmarks)):
             return glyphs.bookmark, "bookmark"
+        if seq in view.notes.texts:
+            return glyphs.written, "written"
         if view.search.found and _holds(view.search.hits, seq, view.search.found):
             return glyphs.hit, "hit"
         return " ", "text"
@@ -335,11 +339,12 @@ class EntryFacts(Struct, frozen=True):
         above: the entry of the row above; None for the first row.
         action: why it happened.
         atoms: atoms it changed; empty where there is no room for them.
-        mark: base, bookmark or hit, as glyph and style.
+        mark: base, bookmark, note or hit, as glyph and style.
         head: it is the entry being looked at.
         gaps: show the time since the entry before.
         days: the history goes over days, so the clock alone would not tell when.
         is_first: no entry is kept before it.
+        written: the notes that people wrote on it; empty where there are none.
     """
 
     seq: int
@@ -351,6 +356,7 @@ class EntryFacts(Struct, frozen=True):
     gaps: bool = False
     days: bool = False
     is_first: bool = False
+    written: str = ""
 
 
 def wants_atoms(width: int) -> bool:
@@ -373,6 +379,7 @@ def history_row(
         facts.mark if facts.mark[0] != " " else (" ", plain),
         (glyphs.note, "note") if note else (glyphs.full if full else glyphs.delta, "full" if full else plain),
         (f" {on_grid(facts.action[:80])}", "text"),
+        *(((f"  {on_grid(facts.written[:80])}", "written"),) if facts.written else ()),
         *_atoms(facts, glyphs),
     )
     right: Spans = ((" " * _COUNTS, "faint"),) if note else _counts(columns, seq, glyphs)

@@ -269,11 +269,13 @@ class InspectPane:
     def _value_row(self, node: OutlineNode, view: View, width: int) -> Row:
         origin = self.origin(node, view)
         # While scrubbing, most values are the very objects they were at the entry before.
-        key = (node.address, node.unfolded, origin.seq, origin.older, origin.seq == view.head, width)
+        at = view.notes.values.get(node.address)
+        noted = None if at is None else view.head in at
+        key = (node.address, node.unfolded, origin.seq, origin.older, origin.seq == view.head, width, noted)
         made = self._made.get(key)
         if made is not None and made[0] is node.value:
             return made[1]
-        row = inspect_row(node, origin, view.head, width, self._glyphs)
+        row = inspect_row(node, origin, view.head, width, self._glyphs, noted=noted)
         if len(self._made) >= _ROWS_KEPT:
             self._made.pop(next(iter(self._made)))
         self._made[key] = (node.value, row)

@@ -122,6 +122,7 @@ INKS: Final[Mapping[str, Ink]] = {
     "full": Ink("secondary", bold=True),
     "delta": Ink("faint", mark=True),
     "note": Ink("warning"),
+    "written": Ink("accent"),
     "base": Ink("background", back="accent", bold=True),
     "bookmark": Ink("accent", bold=True),
     "hit": Ink("accent", bold=True),

@@ -213,8 +213,19 @@ class Origin(Struct, frozen=True):
 UNKNOWN = Origin()
 
 
-def inspect_row(node: OutlineNode, origin: Origin, head: int, width: int, glyphs: Glyphs) -> Row:
-    """Return the row of one value."""
+def inspect_row(
+    node: OutlineNode, origin: Origin, head: int, width: int, glyphs: Glyphs, *, noted: bool | None = None
+) -> Row:
+    """Return the row of one value.
+
+    Args:
+        node: the value.
+        origin: who last set it.
+        head: the entry looked at.
+        width: cells there are.
+        glyphs: the characters.
+        noted: people wrote notes on it, at this entry (True) or at others (False); None where nobody did.
+    """
     container = container_of(node.value)
     fold = " " if container is None else glyphs.opened if node.unfolded else glyphs.closed
     fresh = origin.seq == head and node.depth == 0 and not origin.older
@@ -230,6 +241,8 @@ def inspect_row(node: OutlineNode, origin: Origin, head: int, width: int, glyphs
         (" ", "text"),
     )
     right = _origin(origin, head)
+    if noted is not None:
+        right = ((f"{glyphs.written} ", "written" if noted else "faint"), *right)
     if container is None:
         room = width - spans_width(left) - spans_width(right) - 1
         return Row((*left, *preview(node.value, max(8, room))), right)

@@ -35,6 +35,7 @@ from unspool_tui.worker import QuestionKind, Reply, Worker
 if TYPE_CHECKING:
     from unspool.history.stats import HistoryStats
     from unspool_tui.session import PlaceRestorer
+    from unspool_tui.shown_notes import NoteDesk
 
 WHEEL_ROWS: Final = 3
 """Rows that one notch of the wheel scrolls."""
@@ -107,6 +108,7 @@ class MainScreen(Screen[None]):
         self.restorer: PlaceRestorer | None = None
         self.unchecked: Mapping[str, str] = {}
         self.follower = SourceFollower(self)
+        self.notes: NoteDesk | None = None
         self.at_end: list[Callable[[], object]] = []
         self.panels = {pane: Panel(pane) for pane in Pane}
         self.scroll_memory = ScrollMemory()
@@ -388,6 +390,7 @@ def _take_reply(main: MainScreen, reply: Reply) -> None:
         case (
             QuestionKind.TRAVEL
             | QuestionKind.PATHS
+            | QuestionKind.NOTES
             | QuestionKind.FILTER
             | QuestionKind.SEARCH
             | QuestionKind.ACTIONS

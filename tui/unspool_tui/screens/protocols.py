@@ -15,6 +15,7 @@ from unspool_tui.panes.scene import Scene
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.follower import Pump, SourceFollower
 from unspool_tui.screens.messages import MessageLog, Work
+from unspool_tui.shown_notes import NoteDesk
 from unspool_tui.tabs import Tabs
 from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Pane, View, Width
@@ -101,6 +102,7 @@ class HistoryScreen(Pump, Protocol):
         first_filter: the filter to begin with.
         timeline: what is above the panes.
         unchecked: identity keys given just now; what they do not match is said once the source is read.
+        notes: reads and writes notes; None before they were asked for.
         at_end: called when the screen stops.
     """
 
@@ -123,6 +125,7 @@ class HistoryScreen(Pump, Protocol):
     timeline: TimelineView
     first_filter: str
     unchecked: Mapping[str, str]
+    notes: NoteDesk | None
     at_end: list[Callable[[], object]]
 
     @property

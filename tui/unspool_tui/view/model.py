@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, StrEnum
 
 from msgspec import Struct, field
@@ -105,6 +105,20 @@ class RecordingProgram(Struct, frozen=True):
     follows: bool = False
 
 
+class NoteMarks(Struct, frozen=True):
+    """Where people wrote notes; bookmarks are none of them.
+
+    Attributes:
+        entries: the entries with notes, ascending.
+        texts: what is said on each of them, in one line.
+        values: the values with notes, and at which entries.
+    """
+
+    entries: tuple[int, ...] = ()
+    texts: Mapping[int, str] = {}
+    values: Mapping[Path, tuple[int, ...]] = {}
+
+
 SPEEDS: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 0.0)
 """Entries a second while playing; 0 keeps the real gaps between entries."""
 
@@ -121,6 +135,7 @@ class View(Struct, frozen=True):
         base: the entry marked as base.
         against: what the head is compared with.
         bookmarks: marked entries, ascending.
+        notes: where people wrote notes.
         jumps: the jump list.
         focus: the pane that takes movement keys.
         zoomed: only the focused pane is shown.
@@ -159,6 +174,7 @@ class View(Struct, frozen=True):
     base: int | None = None
     against: Against = Against.PREVIOUS
     bookmarks: tuple[int, ...] = ()
+    notes: NoteMarks = field(default_factory=NoteMarks)
     jumps: Jumps = field(default_factory=Jumps)
     focus: Pane = Pane.HISTORY
     zoomed: bool = False

@@ -153,6 +153,9 @@ def _marks(view: View, axis: Axis, glyphs: Glyphs) -> dict[int, Span]:
             index = bisect_left(hits, start, 0, found)
             if index < found and hits[index] < stop:
                 marks[hits[index]] = (glyphs.hit, "hit")
+    written = view.notes.entries
+    for seq in written[bisect_left(written, axis.start) : bisect_left(written, axis.stop)]:
+        marks[seq] = (glyphs.written, "written")
     for seq in view.bookmarks[bisect_left(view.bookmarks, axis.start) : bisect_left(view.bookmarks, axis.stop)]:
         marks[seq] = (glyphs.bookmark, "bookmark")
     if view.base is not None and axis.holds(view.base):
