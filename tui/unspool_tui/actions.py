@@ -363,6 +363,13 @@ ACTIONS: Final[tuple[Action, ...]] = (
         _can("pause"),
     ),
     Action(
+        "program.list",
+        ("A",),
+        "live programs",
+        "List the programs that are recorded, with how they are, and the Python processes that can be attached to.",
+        PROGRAM,
+    ),
+    Action(
         "tab.next", ("L", "ctrl+pagedown"), "next tab", "Bring the next source to the front.", SOURCES, _other_tabs
     ),
     Action(

@@ -30,6 +30,7 @@ from unspool_tui.view.model import Pane
 
 if TYPE_CHECKING:
     from unspool.history.history import History
+    from unspool_tui.live_programs import AttachedProgram
 
 COLLECT_AFTER: Final = (20_000, 50, 1_000)
 """Garbage collection thresholds: drawing makes thousands of short-lived strips, which the defaults collect mid-frame."""
@@ -78,6 +79,7 @@ class UnspoolApp(App[None]):
         self._glyphs = glyphs(ascii_only=settings.ascii if options.ascii is None else options.ascii)
         self._monochrome = bool(options.no_color) or not settings.color or "NO_COLOR" in os.environ
         self.wants_mouse = settings.mouse if options.no_mouse is None else not options.no_mouse
+        self.attached: dict[int, AttachedProgram] = {}
         self.tabs = tabs if tabs is not None else Tabs([Tab(None, at, history)])
         self.tab_screens = TabScreens(self, self.tabs, settings, options, self._glyphs, follow=follow)
         chosen = "" if history is None else self.tab_screens.session_of(self.tabs.front_tab, history).theme
@@ -131,8 +133,10 @@ class UnspoolApp(App[None]):
             self.screen.refresh()
 
     def on_unmount(self) -> None:
-        """Remember the places."""
+        """Remember the places, and leave the programs that were attached to from here."""
         self.tab_screens.end()
+        for program in self.attached.values():
+            program.forget()
 
     @on(TabTold)
     def _told(self, message: TabTold) -> None:

@@ -24,10 +24,10 @@ from unspool_tui.screens.main import MainScreen
 from unspool_tui.screens.protocols import Controls
 from unspool_tui.session import PlaceRestorer, SourceSession, forget_gone
 from unspool_tui.settings import Settings, UiOptions
-from unspool_tui.source import keep_choice, keep_identity
+from unspool_tui.source import NamedSource, keep_choice, keep_identity
 from unspool_tui.tabs import Tab, Tabs, UnopenedSource
 from unspool_tui.view import moves
-from unspool_tui.view.model import View
+from unspool_tui.view.model import RecordingProgram, View
 from unspool_tui.widgets.panel import TabLine
 
 
@@ -134,7 +134,13 @@ class TabScreens:
     def _screen_for(self, tab: Tab, history: History, session: SourceSession) -> MainScreen:
         scene = Scene(history, Appearance(self._glyphs, self._options.zone))
         place = None if tab.at is None else _resolved(tab.at, history)
-        empty = View(total=len(history), first=history.first, tabs=len(self.tabs), permits=self._options.permits)
+        empty = View(
+            total=len(history),
+            first=history.first,
+            tabs=len(self.tabs),
+            permits=self._options.permits,
+            program=tab.program,
+        )
         view = session.restore(empty, at=place, follow=self._follow)
         # A foreign source is read beside the screen: more entries than are known here may be there by now.
         waits = tab.at is None and session.furthest >= (view.tip if history.is_foreign else view.total)
@@ -197,6 +203,24 @@ class TabScreens:
         elif at is not None:
             self.tabs.front_tab.at = at
         self._bring(self.tabs.front_tab)
+
+    def open(self, source: NamedSource, program: RecordingProgram | None = None) -> None:
+        """Bring a source to the front, as a tab of its own unless it is one already.
+
+        Args:
+            source: what to show.
+            program: which of the programs that record into it is asked for something; None for any.
+        """
+        number = self.tabs.place_of(source)
+        tab = self.tabs.all[number]
+        tab.program = program
+        main = self._screens.get(tab)
+        if main is not None and program is not None:
+            main.apply(replace(main.view, program=program))
+        for other in self._screens.values():
+            if other.view.tabs != len(self.tabs):
+                other.show_tabs(len(self.tabs))
+        self.show(number)
 
     def _leave(self, tab: Tab) -> None:
         main = self._screens.get(tab)

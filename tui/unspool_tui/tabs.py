@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from unspool.sources.watch import FileWatcher
     from unspool_tui.rendering.header import Label
     from unspool_tui.session import SourceSession
+    from unspool_tui.view.model import RecordingProgram
 
 CLOSING_SECONDS: Final = 0.5
 """How long leaving waits for sources to be closed; the process ends after it, and its temporary files with it."""
@@ -41,6 +42,7 @@ class Tab(Struct, eq=False):
         fallback: the source without the part that was chosen last time, in case that is not there any more.
         note: what to tell when it comes to the front.
         given: identity keys that were given just now; what they do not match is told once the source is read.
+        program: which of the programs that record into it is asked for something; None for any.
     """
 
     source: NamedSource | None
@@ -56,6 +58,7 @@ class Tab(Struct, eq=False):
     fallback: NamedSource | None = None
     note: str = ""
     given: Mapping[str, str] = field(default_factory=dict)
+    program: RecordingProgram | None = None
 
     @property
     def name(self) -> str:
@@ -193,6 +196,15 @@ class Tabs:
     def front_tab(self) -> Tab:
         """The tab in front."""
         return self.all[self.front]
+
+    def place_of(self, source: NamedSource) -> int:
+        """Return the number of the tab of a source; one is added where there is none."""
+        for number, tab in enumerate(self.all):
+            if tab.source is not None and tab.source.key == source.key:
+                return number
+        self.all.append(Tab(source))
+        self._names = []
+        return len(self.all) - 1
 
     def name(self, number: int) -> str:
         """Return a name that tells a tab from the others."""

@@ -16,7 +16,7 @@ from unspool.control.channel import (
     Skip,
     TravelRefused,
 )
-from unspool.control.client import ControlClient, served_at
+from unspool.control.client import ControlClient, ServedRecording, served_at, served_recordings
 from unspool.control.server import ControlServer, Request
 
 __all__ = [
@@ -33,7 +33,9 @@ __all__ = [
     "Pause",
     "Request",
     "Resume",
+    "ServedRecording",
     "Skip",
     "TravelRefused",
     "served_at",
+    "served_recordings",
 ]

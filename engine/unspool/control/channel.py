@@ -64,6 +64,8 @@ class Instance(msgspec.Struct, frozen=True):
         at: the entry that it was put back to, while nothing was recorded after it; None: it runs its newest state.
         looking: it was put there only to be looked at; `back` returns.
         paused: its recording is paused.
+        troubles: why not all is recorded that happens now: `behind`, `capped`.
+        pid: its process; 0 where that is the one that serves the channel, or not known.
     """
 
     id: str
@@ -72,6 +74,8 @@ class Instance(msgspec.Struct, frozen=True):
     at: int | None = None
     looking: bool = False
     paused: bool = False
+    troubles: tuple[str, ...] = ()
+    pid: int = 0
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):

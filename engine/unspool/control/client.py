@@ -6,7 +6,8 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -18,6 +19,7 @@ from unspool.control.channel import (
     LONGEST_REPLY,
     MOST_INSTANCES,
     PROTOCOL,
+    SUFFIX,
     Answer,
     Back,
     ControlUnavailable,
@@ -39,6 +41,7 @@ from unspool.control.channel import (
     control_places,
     encode,
     read_reply,
+    runtime_folder,
 )
 
 _CHUNK: Final = 64 << 10
@@ -46,6 +49,13 @@ _PATIENCE_S: Final = 1.0
 """Seconds after which it is worth saying why an answer takes its time."""
 _MOST_WAITING: Final = 1_000
 """Lines that may come before an answer."""
+
+_GREETING_S: Final = 0.5
+_ALL_S: Final = 3.0
+"""Seconds that looking for all programs may take."""
+_MOST_SERVED: Final = 200
+_LISTENS: Final = 0x10000
+"""The flag of a socket that somebody listens at, in the table of the kernel."""
 
 OnWaiting = Callable[[str], None]
 
@@ -55,18 +65,23 @@ class ControlClient:
 
     Attributes:
         pid: the program's process.
+        file: the recording, as the program names it.
         instances: who can be reached there, as of the last message.
     """
 
     pid: int
+    file: Path
     instances: tuple[Instance, ...]
 
-    def __init__(self, file: str | os.PathLike[str], *, timeout: float = 5.0) -> None:
+    def __init__(
+        self, file: str | os.PathLike[str], *, timeout: float = 5.0, place: str | os.PathLike[str] | None = None
+    ) -> None:
         """Connect.
 
         Args:
             file: the recording.
             timeout: seconds to wait for the program's greeting.
+            place: the socket; looked for where None.
 
         Raises:
             ControlUnavailable: no program serves this recording, or what serves it is none.
@@ -74,7 +89,7 @@ class ControlClient:
         self._file = os.fspath(file)
         self._received = bytearray()
         self._ids = 0
-        self._socket = _connected(file, timeout)
+        self._socket = _connected(file, timeout, None if place is None else Path(place))
         try:
             hello = self._reply(time.monotonic() + timeout)
         except TravelRefused as error:
@@ -89,6 +104,7 @@ class ControlClient:
                 f"{self._file}: the program speaks another version of the control channel; use one unspool for both"
             )
         self.pid = hello.pid
+        self.file = Path(hello.file)
         self.instances = _clean_instances(hello.instances)
 
     def jump(
@@ -283,10 +299,66 @@ def served_at(file: str | os.PathLike[str]) -> Path | None:
     return None
 
 
-def _connected(file: str | os.PathLike[str], timeout: float) -> socket.socket:
+@dataclass(frozen=True, slots=True)
+class ServedRecording:
+    """A program that records into a file and can be asked for something.
+
+    Attributes:
+        file: the recording.
+        pid: the program's process, or that of its host.
+        instances: who can be reached there.
+    """
+
+    file: Path
+    pid: int
+    instances: tuple[Instance, ...]
+
+
+def served_recordings(folders: Iterable[str | os.PathLike[str]] = ()) -> list[ServedRecording]:
+    """Return the programs of this user that can be asked for something, in the order of their files.
+
+    Linux names all sockets that somebody listens at; elsewhere only those are found that are beside recordings in some folders, or in
+    the runtime folder.
+
+    Args:
+        folders: where recordings may be.
+    """
+    found: dict[Path, ServedRecording] = {}
+    end = time.monotonic() + _ALL_S
+    for place in _sockets(folders):
+        if len(found) == _MOST_SERVED or time.monotonic() > end:
+            break
+        # Beside the file it is called after that; in the runtime folder only its greeting tells.
+        try:
+            with ControlClient(os.fspath(place).removesuffix(SUFFIX), timeout=_GREETING_S, place=place) as client:
+                if place in control_places(client.file):
+                    found[client.file] = ServedRecording(client.file, client.pid, client.instances)
+        except (ControlUnavailable, OSError, ValueError):
+            # It has ended, or is none of ours: who listens there decides what it says.
+            continue
+    return [found[file] for file in sorted(found)]
+
+
+def _sockets(folders: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
+    """Yield where control channels may be, those that nobody listens at among them."""
+    try:
+        table = Path("/proc/net/unix").read_bytes().splitlines()[1:]
+    except OSError:
+        places = [place for folder in folders for place in sorted(Path(folder).glob(f"*{SUFFIX}"))]
+        yield from [*places, *sorted(runtime_folder().glob("*.ctl"))]
+        return
+    for line in table:
+        parts = line.split(maxsplit=7)
+        if len(parts) == 8 and int(parts[3], 16) & _LISTENS:
+            place = Path(os.fsdecode(parts[7]))
+            if place.name.endswith(SUFFIX) or (place.suffix == ".ctl" and place.parent == runtime_folder()):
+                yield place
+
+
+def _connected(file: str | os.PathLike[str], timeout: float, place: Path | None) -> socket.socket:
     """Connect to the program that serves a recording."""
     name = os.fspath(file)
-    place = served_at(file)
+    place = place or served_at(file)
     if place is None:
         raise ControlUnavailable(
             f"{name}: no program that can travel records into it; start one with Recorder(…, on_travel=…), or `unspool run`"
@@ -314,9 +386,10 @@ def _clean_instances(instances: Iterable[Instance]) -> tuple[Instance, ...]:
             id=bounded_text(instance.id),
             name=bounded_text(instance.name or instance.id),
             can=bounded_texts(instance.can),
+            troubles=bounded_texts(instance.troubles),
         )
         for instance in tuple(instances)[:MOST_INSTANCES]
     )
 
 
-__all__ = ["ControlClient", "served_at"]
+__all__ = ["ControlClient", "ServedRecording", "served_at", "served_recordings"]

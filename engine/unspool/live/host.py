@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ _JUMP_WITHIN_S: Final = 5.0
 """Seconds that the program may take until none of its code is running, so that it can be put back."""
 _ENDING_S: Final = 10.0
 """Seconds that a program that is gone may still be read for, without a word."""
+_TROUBLED_S: Final = 2.0
+"""Seconds after which a trouble that did not show again is over."""
 _MOST_SAID: Final = 500
 """Letters of a line for people."""
 
@@ -396,7 +399,11 @@ class AgentTravel:
         """The entry of the last jump is recorded."""
         abilities = [*program.can, "look"] if "jump" in program.can else [*program.can]
         can = tuple(name for name in ("jump", "look", "pause", "resume") if name in abilities)
-        self._instance = Instance(id=_INSTANCE, name=program.name or f"process {program.pid}", can=can)
+        self._instance = Instance(
+            id=_INSTANCE, name=program.name or f"process {program.pid}", can=can, pid=program.pid
+        )
+        self._troubles: dict[str, float] = {}
+        """By trouble: when it last showed."""
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._server: ControlServer | None = None
         try:
@@ -414,22 +421,32 @@ class AgentTravel:
             self._server = None
 
     def recorded(self, message: Mapping[str, Value]) -> None:
-        """Take note of an entry: what comes after a jump is the program's newest state."""
+        """Take note of an entry: what comes after a jump is the program's newest state, and it may not be all that happened."""
+        now = time.monotonic()
+        if message.get("merged"):
+            self._troubles["capped" if message.get("capped") else "behind"] = now
+        troubles = tuple(sorted(name for name, since in self._troubles.items() if now - since < _TROUBLED_S))
+        if troubles != self._instance.troubles:
+            self._become(at=self._instance.at, looking=self._instance.looking, troubles=troubles)
         if message.get("action") == _JUMP:
             self._has_landed.set()
         if self._instance.at is not None and message.get("action") != _JUMP:
             self._home = None
             self._become(at=None, looking=False)
 
-    def _become(self, *, at: int | None, looking: bool, paused: bool | None = None) -> None:
+    def _become(
+        self, *, at: int | None, looking: bool, paused: bool | None = None, troubles: tuple[str, ...] | None = None
+    ) -> None:
         now = self._instance
         self._instance = Instance(
             id=now.id,
             name=now.name,
             can=now.can,
+            pid=now.pid,
             at=at,
             looking=looking,
             paused=now.paused if paused is None else paused,
+            troubles=now.troubles if troubles is None else troubles,
         )
         server = self._server
         if server is not None:

@@ -34,7 +34,8 @@ from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.opening import show
 from unspool_tui.cli.options import Common, opened, stdout_is_terminal
 from unspool_tui.cli.output import Output
-from unspool_tui.cli.program_terminal import Message, ProgramTerminal, TerminalStatus
+from unspool_tui.cli.program_terminal import ProgramTerminal, TerminalStatus
+from unspool_tui.live_programs import Message
 from unspool_tui.rendering.sanitize import visible
 
 _SUFFIX: Final = ".unspool"
@@ -137,14 +138,18 @@ def _wanted(function: Callable[..., int | None]) -> Callable[..., int | None]:
 class _Words(ProgramListener):
     """Says what the host hears on standard error."""
 
-    def __init__(self, quiet: bool, again: tuple[list[str], list[str]], over: threading.Event | None) -> None:
+    def __init__(
+        self, file: Path, quiet: bool, again: tuple[list[str], list[str]], over: threading.Event | None
+    ) -> None:
         """Begin.
 
         Args:
+            file: what is recorded into.
             quiet: say nothing but errors.
             again: the words of the command before and after the options that name what to record.
             over: is set when the agent has left.
         """
+        self._file = file
         self._quiet = quiet
         self._again = again
         self._over = over
@@ -157,7 +162,7 @@ class _Words(ProgramListener):
 
     def recorded(self) -> None:
         if self.status is not None:
-            self.status.say(recorded=True)
+            self.status.say(recorded=True, file=os.fspath(self._file.absolute()))
 
     def said(self, text: str, level: str) -> None:
         if not self._quiet or level == "error":
@@ -472,10 +477,10 @@ class _Recording:
         self._quiet = around.common.quiet
         self._file = around.named(name)
         self._was_there = self._file.exists()
-        self._words = words = _Words(self._quiet, again, over)
+        self._words = words = _Words(self._file, self._quiet, again, over)
         self.host = Host(Recorder(self._file, on_error="raise"), self._file, words, user=user)
         if around.status is not None:
-            words.status = TerminalStatus(around.status, self._watch)
+            words.status = TerminalStatus(around.status, self._watch, over.set if over is not None else lambda: None)
 
     def _watch(self, names: list[str]) -> None:
         try:

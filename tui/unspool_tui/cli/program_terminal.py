@@ -25,11 +25,11 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from unspool.errors import ConfigError
+from unspool_tui.live_programs import Message, status_messages
 
 _KEPT: Final = 256 * 1024
 """Bytes of what the program prints behind the screen that are kept; the newest."""
 _CHUNK: Final = 1 << 16
-_LONGEST_LINE: Final = 1 << 20
 _LOOK_S: Final = 0.1
 _ENDING_S: Final = 10.0
 
@@ -37,19 +37,21 @@ _SCREEN_KEY: Final = b"\x1d"
 """Ctrl-], which telnet leaves by, and hardly a program reads."""
 _END_OF_INPUT: Final = b"\x04"
 
-Message = dict[str, Any]
 _SHOW_AGAIN: Final[Message] = {"recorded": True}
 
 
 class TerminalStatus:
     """The other end: how the command that records tells the one that shows the screen how far it is."""
 
-    def __init__(self, descriptor: int, watch: Callable[[list[str]], None]) -> None:
+    def __init__(
+        self, descriptor: int, watch: Callable[[list[str]], None], gone: Callable[[], object] = lambda: None
+    ) -> None:
         """Take the terminal for this process and those it starts, and listen.
 
         Args:
             descriptor: of the socket that was inherited.
             watch: is told which names to watch, in a thread.
+            gone: is called there when nobody shows the recording any more.
 
         Raises:
             ConfigError: there is no such socket.
@@ -62,6 +64,7 @@ class TerminalStatus:
         except OSError as error:
             raise ConfigError(f"--status: {error.strerror or error}") from None
         self._watch = watch
+        self._gone = gone
         threading.Thread(target=self._listen, name="unspool status", daemon=True).start()
 
     def say(self, **message: Any) -> None:
@@ -70,24 +73,11 @@ class TerminalStatus:
             self._socket.sendall(json.dumps(message).encode() + b"\n")
 
     def _listen(self) -> None:
-        for message in _messages(self._socket):
+        for message in status_messages(self._socket):
             names = message.get("watch")
             if isinstance(names, list):
                 self._watch([str(name) for name in names])
-
-
-def _messages(connection: socket.socket) -> Iterator[Message]:
-    rest = b""
-    while True:
-        try:
-            data = connection.recv(_CHUNK)
-        except OSError:
-            return
-        if not data or len(rest) > _LONGEST_LINE:
-            return
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            yield json.loads(line)
+        self._gone()
 
 
 class ProgramTerminal:

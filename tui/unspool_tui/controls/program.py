@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,10 +18,13 @@ from msgspec.structs import replace
 from unspool.control import Answer, ControlClient, Instance, TravelRefused, served_at
 from unspool.errors import UnspoolError
 from unspool_tui.screens.menu import Menu, MenuLine
+from unspool_tui.screens.modal import Prompt
+from unspool_tui.source import NamedSource
 from unspool_tui.view.model import RecordingProgram
 
 if TYPE_CHECKING:
-    from unspool_tui.screens.protocols import HistoryScreen
+    from unspool_tui.live_programs import LiveProgram, Message
+    from unspool_tui.screens.protocols import HistoryApp, HistoryScreen
 
 LOOK_SECONDS: Final = 1.0
 """Between two looks whether a program serves the source by now."""
@@ -29,6 +32,8 @@ _STEP_SECONDS: Final = 0.05
 """Between two looks where the head is, while the program shows it."""
 _GREETING_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 10.0
+_DIGITS: Final = 10
+"""Numbers that one key chooses in a menu."""
 _MOST_TOLD: Final = 20
 """Lines of an answer that the message log gets."""
 
@@ -239,10 +244,96 @@ def _tell_answer(main: HistoryScreen, done: str, answer: Answer) -> None:
         main.flash(f"{done}{f'; {answer.message}' if answer.message else ''}")
 
 
+def list_programs(main: HistoryScreen) -> None:
+    """List what runs: Enter opens a recording, or attaches."""
+    from unspool_tui.screens.programs import ProgramsPage  # loaded when it is first opened
+
+    def leave(pid: int) -> bool:
+        program = main.unspool_app.attached.get(pid)
+        if program is None or not program.is_running:
+            return False
+        program.leave()
+        return True
+
+    main.open(ProgramsPage(main, partial(_choose_program, main), leave))
+
+
+def _choose_program(main: HistoryScreen, program: LiveProgram) -> None:
+    if program.file is None:
+        _ask_what_to_record(main, program.pid)
+        return
+    instance = None if program.instance is None else _program_of(program.instance, follows=False)
+    main.unspool_app.tab_screens.open(NamedSource(os.fspath(program.file)), instance)
+
+
+def _ask_what_to_record(main: HistoryScreen, pid: int) -> None:
+    """Ask for names, and attach; where none are given, it is told what changes most."""
+    before = main.unspool_app.attached.get(pid)
+    if before is not None and before.is_running:
+        main.flash(f"process {pid} is being attached to already", "warning")
+        return
+
+    def typed(text: str | None) -> None:
+        if text is not None:
+            _attach(main, pid, text.split())
+
+    hint = "what to record: NAME, module:NAME, @Class …, several with blanks between; nothing lists what changes most"
+    main.open(Prompt(f"watch in {pid}", hint, history=main.typed.setdefault("attach", [])), typed)
+
+
+def _attach(main: HistoryScreen, pid: int, names: Sequence[str]) -> None:
+    from unspool_tui.live_programs import AttachedProgram  # no program is attached to by most who look
+
+    def tell(message: Message) -> None:
+        # The screen it was begun at may be behind another one by then.
+        app = main.unspool_app
+        app.main.call_later(partial(_attached, app, pid, message))
+
+    try:
+        main.unspool_app.attached[pid] = AttachedProgram(pid, names, tell)
+    except UnspoolError as error:
+        main.flash(str(error), "error")
+        return
+    main.flash(f"attaching to process {pid}")
+
+
+def _attached(app: HistoryApp, pid: int, message: Message) -> None:
+    """Take what is said of a program that is attached to."""
+    main = app.main
+    if message.get("recorded") and isinstance(message.get("file"), str):
+        app.tab_screens.open(NamedSource(message["file"]))
+        app.main.flash(f"process {pid} is recorded; it is left with this screen, or by D in its list (A)")
+    elif isinstance(message.get("found"), list):
+        _choose_names(app, pid, [str(name) for name in message["found"]])
+    elif message.get("said"):
+        main.flash(str(message["said"]), "warning")
+    elif "ended" in message:
+        program = app.attached.pop(pid, None)
+        if program is not None and not message["ended"]:
+            main.flash(f"process {pid} was left")
+
+
+def _choose_names(app: HistoryApp, pid: int, names: Sequence[str]) -> None:
+    """Have one of what changes most recorded, unless something else is in front by now."""
+    program, main = app.attached.get(pid), app.main
+    if program is None:
+        return
+    lines = [MenuLine(str(number) if number < _DIGITS else "", name, name) for number, name in enumerate(names, 1)]
+
+    def chosen(name: str | None) -> None:
+        if name is None:
+            program.leave()
+        else:
+            program.watch([name])
+
+    main.open(Menu(f"Record what of process {pid}?", lines), chosen)
+
+
 CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "program.jump": jump,
     "program.look": look,
     "program.back": back,
     "program.skip": skip,
     "program.pause": pause,
+    "program.list": list_programs,
 }

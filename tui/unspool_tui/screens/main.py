@@ -234,6 +234,12 @@ class MainScreen(Screen[None]):
             # Nobody sees it; its label in the line of tabs is what may have changed.
             self.unspool_app.main.repaint()
 
+    def show_tabs(self, count: int) -> None:
+        """Show the line of tabs, which is not there while there is one source only."""
+        if not self.query(TabLine) and self.is_mounted:
+            self.mount(TabLine(self.unspool_app.tab_screens.show, id="tabs"), before="#header")
+        self.apply(replace(self.view, tabs=count))
+
     def on_screen_resume(self) -> None:
         """Paint what changed while another tab was in front."""
         if self.view.tabs > 1:

@@ -11,14 +11,16 @@ from textual.geometry import Size
 
 from unspool.model.keys import Path
 from unspool_tui.actions import Action, Keymap
+from unspool_tui.live_programs import AttachedProgram
 from unspool_tui.panes.scene import Scene
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.follower import Pump, SourceFollower
 from unspool_tui.screens.messages import MessageLog, Work
 from unspool_tui.shown_notes import NoteDesk
+from unspool_tui.source import NamedSource
 from unspool_tui.tabs import Tabs
 from unspool_tui.view.filters import Keep, Rows
-from unspool_tui.view.model import Pane, View, Width
+from unspool_tui.view.model import Pane, RecordingProgram, View, Width
 from unspool_tui.widgets.panel import Panel, ScrollMemory
 from unspool_tui.widgets.timeline import TimelineView
 from unspool_tui.worker import QuestionKind, Reply, Worker
@@ -37,6 +39,9 @@ class TabSwitcher(Protocol):
 
     def show(self, number: int, at: int | None = None) -> None:
         """Bring a tab to the front, at an entry where one is given."""
+
+    def open(self, source: NamedSource, program: RecordingProgram | None = None) -> None:
+        """Bring a source to the front, as a tab of its own unless it is one already; and which of its programs is asked."""
 
     def show_line(self) -> None:
         """Draw the line of tabs."""
@@ -74,6 +79,10 @@ class HistoryApp(Protocol):
     @property
     def tab_screens(self) -> TabSwitcher:
         """Their screens."""
+
+    @property
+    def attached(self) -> dict[int, AttachedProgram]:
+        """Programs that were attached to from the screen, by process."""
 
     def theme_names(self) -> list[str]:
         """Return the themes to choose from."""
