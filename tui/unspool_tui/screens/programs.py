@@ -110,10 +110,7 @@ class ProgramsPage(Page):
 
     def told(self, width: int) -> list[Row]:
         """Return what there is to say of the program under the cursor."""
-        if self._told:
-            lines = [(self._told, "warning")]
-        else:
-            lines = [(text, "dim") for text in self._meaning()]
+        lines = [(self._told, "warning")] if self._told else [(text, "dim") for text in self._meaning()]
         return [
             Row(((f" {line}", style),))
             for text, style in lines
