@@ -45,6 +45,39 @@ def test_paths_are_offered_where_a_command_takes_one(shop: Path) -> None:
         assert offered(command, str(shop), "cart.") == ["cart.items", "cart.total"]
 
 
+def test_files_are_left_to_the_shell_wherever_a_source_stands() -> None:
+    for words in (
+        ("log", "sh"),
+        ("compare", "a.unspool", "sh"),
+        ("open", "a.unspool", "sh"),
+        ("convert", "a", "sh"),
+        ("so",),
+    ):
+        assert offered(*words) == [words[-1]]
+
+
+def test_files_are_offered_beside_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "show.jsonl").touch()
+    (tmp_path / "other.jsonl").touch()
+    assert offered("sho") == ["show", "show.jsonl"]
+
+
+def test_formats_are_offered_by_name() -> None:
+    assert offered("log", "--format", "lang") == ["langgraph"]
+    assert offered("export", "--from", "jso") == ["jsonl", "json-patch"]
+
+
+def test_entries_are_offered_by_the_ends_and_the_newest_numbers(shop: Path) -> None:
+    assert offered("show", str(shop), "la") == ["latest", "latest~1"]
+    assert offered("diff", str(shop), "") == ["latest", "latest~1", "first", "1", "0"]
+    assert offered("diff", str(shop), "0..l") == ["0..latest", "0..latest~1"]
+    assert offered("log", str(shop), "--since", "fi") == ["first"]
+    assert offered("blame", str(shop), "--at", "1") == ["1"]
+    assert offered("jump", str(shop), "fir") == ["first"]
+    assert offered("show", "nothing-here.unspool", "l") == []
+
+
 def test_names_that_act_on_a_terminal_are_not_offered(shop: Path) -> None:
     assert offered("blame", str(shop), "cart.") == ["cart.items", "cart.total"]
     assert offered("blame", str(shop), "cart[") == []

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 import click
@@ -151,6 +152,7 @@ _MEANT: Final[Mapping[str, str]] = {
 """What people type who know other tools, and the command that does it here."""
 _MANY: Final = ("open", "compare", "serve")
 """Commands that read several sources, in any order."""
+_MOST_FILES: Final = 5_000
 _ALL_COMMANDS: Final = "unspool.all_commands"
 _DEFAULT: Final = "open"
 _LAST_FAILED: Final = "--last-failed"
@@ -195,7 +197,14 @@ class CommandLine(click.Group):
             for name, listed in COMMANDS.items()
             if name.startswith(incomplete)
         ]
-        return names + click.Command.shell_complete(self, ctx, incomplete)
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        if not names or options:
+            # A source may stand in the place of a command; the shell knows the names of files best.
+            return options or [CompletionItem(incomplete, type="file")]
+        # Bash takes either words or files: beside commands, files are words.
+        with os.scandir() as found:
+            files = [item.name for item in islice(found, _MOST_FILES) if item.name.startswith(incomplete)]
+        return [*names, *(CompletionItem(name) for name in sorted(files) if name.isprintable() and " " not in name)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `open` before a source that stands alone, and what tests left in the place of `--last-failed`."""

@@ -21,6 +21,7 @@ from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import (
     Common,
     Meter,
+    complete_entry,
     complete_path,
     entry_named,
     json_option,
@@ -59,7 +60,12 @@ _MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "di
 @source_command()
 @click.argument("path_text", metavar="[PATH]", required=False, shell_complete=complete_path)
 @click.option(
-    "--at", "at_entry", default="latest", metavar="ENTRY", help="The entry to look back from; the last one."
+    "--at",
+    "at_entry",
+    default="latest",
+    metavar="ENTRY",
+    shell_complete=complete_entry,
+    help="The entry to look back from; the last one.",
 )
 @click.option("--writes", "all_writes", is_flag=True, help="List every write of the value at PATH, oldest first.")
 @click.option(
@@ -215,7 +221,12 @@ _DEEPEST: Final = 12
 @source_command()
 @click.argument("path_text", metavar="PATH", shell_complete=complete_path)
 @click.option(
-    "--at", "at_entry", default="latest", metavar="ENTRY", help="The entry to look back from; the last one."
+    "--at",
+    "at_entry",
+    default="latest",
+    metavar="ENTRY",
+    shell_complete=complete_entry,
+    help="The entry to look back from; the last one.",
 )
 @click.option(
     "--links", type=click.IntRange(min=1, max=5_000), metavar="N", help="End after N values of the chain; 48."

@@ -20,6 +20,8 @@ from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import (
     Common,
+    complete_entry,
+    complete_file,
     entry_named,
     json_option,
     judge,
@@ -65,8 +67,8 @@ _LONGEST_LINE: Final = 160
 
 @command("diff", context_settings={"ignore_unknown_options": True})
 @source_command()
-@click.argument("entry", metavar="A|A..B", default="latest")
-@click.argument("to_entry", metavar="[B]", required=False)
+@click.argument("entry", metavar="A|A..B", shell_complete=complete_entry, default="latest")
+@click.argument("to_entry", metavar="[B]", shell_complete=complete_entry, required=False)
 @json_option()
 @click.option("--patch", "as_patch", is_flag=True, help="Print an RFC 6902 JSON Patch.")
 @click.option("--deepdiff", "as_delta", is_flag=True, help="Print DeepDiff's Delta as JSON.")
@@ -270,7 +272,7 @@ _RELATIONS: Final = {
 
 @command("compare")
 @source_command()
-@click.argument("other", metavar="B")
+@click.argument("other", metavar="B", shell_complete=complete_file)
 @click.option(
     "--ignore", multiple=True, metavar="PATTERN", help="Let this path differ: clock, rows[*].seen; repeatable."
 )

@@ -27,6 +27,7 @@ from unspool_tui.cli.notes import Noted, note_lines, noted_of, noted_shape
 from unspool_tui.cli.options import (
     Common,
     complete_atom,
+    complete_entry,
     complete_path,
     entry_named,
     json_option,
@@ -62,12 +63,19 @@ _NAMED: Final = 12
 
 @command("log", context_settings={"ignore_unknown_options": True})
 @source_command()
-@click.argument("entries_named", metavar="[A..B]", required=False)
+@click.argument("entries_named", metavar="[A..B]", shell_complete=complete_entry, required=False)
 @click.option(
     "-n", "--count", "--tail", "--limit", type=click.IntRange(min=0), metavar="N", help="Only the newest N of them."
 )
-@click.option("--since", metavar="ENTRY", help="Only entries from this one or this time on, such as 12:00:18.")
-@click.option("--until", metavar="ENTRY", help="Only entries up to this one or this time.")
+@click.option(
+    "--since",
+    metavar="ENTRY",
+    shell_complete=complete_entry,
+    help="Only entries from this one or this time on, such as 12:00:18.",
+)
+@click.option(
+    "--until", metavar="ENTRY", shell_complete=complete_entry, help="Only entries up to this one or this time."
+)
 @click.option("--atom", metavar="A", shell_complete=complete_atom, help="Only entries that changed this atom.")
 @click.option("--kind", type=click.Choice(["full", "delta", "note"]), help="Only entries of this kind.")
 @click.option(
@@ -301,7 +309,7 @@ def print_rows(out: Output, entries: Iterable[Entry], noted: Noted) -> None:
 
 @command("show", context_settings={"ignore_unknown_options": True})
 @source_command()
-@click.argument("entry", metavar="[ENTRY]", default="latest")
+@click.argument("entry", metavar="[ENTRY]", shell_complete=complete_entry, default="latest")
 @click.option("--atom", metavar="A", shell_complete=complete_atom, help="Only this atom.")
 @click.option("--path", "path_text", metavar="P", shell_complete=complete_path,
               help="Only the value at this path, such as cart.items[2].qty.")  # fmt: skip
@@ -389,7 +397,13 @@ _DEEPEST: Final = 48
 @command("shape")
 @source_command()
 @click.argument("path_text", metavar="[PATH]", required=False, shell_complete=complete_path)
-@click.option("--at", "at_entry", metavar="ENTRY", help="The state at this entry; all entries without.")
+@click.option(
+    "--at",
+    "at_entry",
+    metavar="ENTRY",
+    shell_complete=complete_entry,
+    help="The state at this entry; all entries without.",
+)
 @skip_damaged_option
 @json_option()
 def shape_command(

@@ -14,6 +14,7 @@ from unspool.model.values import Value
 from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import (
     Common,
+    complete_entry,
     complete_path,
     entry_named,
     json_option,
@@ -35,7 +36,7 @@ _UNREAD = 1
 
 @command("note", context_settings={"ignore_unknown_options": True})
 @source_command()
-@click.argument("entry", metavar="ENTRY")
+@click.argument("entry", metavar="ENTRY", shell_complete=complete_entry)
 @click.argument("words", metavar="[PATH] TEXT", nargs=-1, required=True, shell_complete=complete_path)
 @click.option("--replace", "replaced", metavar="ID", help="In the place of this note; `notes` tells its id.")
 def note_command(common: Common, entry: str, words: tuple[str, ...], replaced: str | None) -> int:

@@ -22,6 +22,7 @@ from unspool.sources.opening import open_history
 from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import (
     Common,
+    complete_entry,
     complete_path,
     entry_named,
     judge,
@@ -53,6 +54,7 @@ _MOST_NAMES = 100
     "at_entries",
     multiple=True,
     metavar="ENTRY",
+    shell_complete=complete_entry,
     help="Begin at this entry: a number, -1, latest, a time, words of its action. Given again, for the next SOURCE.",
 )
 @click.option(

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -21,6 +21,8 @@ from unspool_tui.cli.help_pages import CommonOption, command
 from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from unspool.history.history import History, StateView
     from unspool.history.verdict import Verdict
     from unspool_tui.source import NamedSource
@@ -151,11 +153,17 @@ def source_command(
         for option in reversed(_OPTIONS):
             decorated = option(decorated)
         decorated = _common(
-            format_option, "source_format", metavar="NAME", help="Format of the source; see `formats`."
+            format_option,
+            "source_format",
+            metavar="NAME",
+            shell_complete=complete_format,
+            help="Format of the source; see `formats`.",
         )(decorated)
         if many:
-            return click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)(decorated)
-        return click.argument("source")(decorated)
+            return click.argument(
+                "sources", metavar="SOURCE...", nargs=-1, required=True, shell_complete=complete_file
+            )(decorated)
+        return click.argument("source", shell_complete=complete_file)(decorated)
 
     return decorate
 
@@ -433,6 +441,47 @@ def completion_command(shell: str) -> None:
     click.echo(kind(root, {}, "unspool", "_UNSPOOL_COMPLETE").source().rstrip("\n"))
 
 
+def complete_file(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Leave names of files to the shell, which knows them best."""
+    from click.shell_completion import CompletionItem  # only a shell that completes needs it
+
+    return [CompletionItem(typed, type="file")]
+
+
+def complete_format(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Return the names of formats that begin with what is typed."""
+    # Only a shell that completes needs these.
+    from click.shell_completion import CompletionItem
+
+    from unspool.sources.registry import FORMATS
+
+    return [CompletionItem(each.name, help=each.title) for each in FORMATS if each.name.startswith(typed)]
+
+
+def complete_entry(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Return names of entries that begin with what is typed: the ends, and the newest numbers with their actions."""
+    from click.shell_completion import CompletionItem  # only a shell that completes needs it
+
+    before, dots, word = typed.rpartition("..")
+    with _completed(context) as history:
+        if history is None or not len(history):
+            return []
+        named = {name: len(history) - 1 - back for back, name in enumerate(("latest", "latest~1", "latest~2"))}
+        named |= {"first": history.first}
+        newest = range(len(history) - 1, max(history.first - 1, len(history) - 1 - _NEWEST), -1)
+        named |= {str(seq): seq for seq in newest}
+        return [
+            CompletionItem(f"{before}{dots}{name}", help=visible(history[seq].action)[:_LONGEST_HELP])
+            for name, seq in named.items()
+            if name.startswith(word) and history.first <= seq < len(history)
+        ]
+
+
+_NEWEST: Final = 1000
+"""Entries, from the newest on, whose numbers are offered."""
+_LONGEST_HELP: Final = 60
+
+
 def complete_path(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """Return the paths into the source's newest state that begin with what is typed."""
     from unspool.query.entry_names import completions  # only a shell that completes needs it
@@ -455,24 +504,52 @@ def complete_atom(context: click.Context, parameter: click.Parameter, typed: str
 def _offered(context: click.Context, typed: str, offer: Callable[[StateView, str], list[str]]) -> list[str]:
     """Return what is offered for the state a command line asks about; nothing where its source cannot be read."""
 
+    with _completed(context) as history:
+        if history is None:
+            return []
+        given = _given(context)
+        named_entry = given.get("at_entry", given.get("entry"))
+        try:
+            state = history.view(
+                -1 if named_entry is None else entry_named(_common_of(given), history, str(named_entry))
+            )
+        except (UnspoolError, click.UsageError):
+            return []
+        # A shell takes a line for each, and shows it as it is.
+        return [text for text in offer(state, typed) if text.isprintable()]
+
+
+def _given(context: click.Context) -> dict[str, Any]:
+    """Return what was typed so far, by the names of the parameters."""
     given: dict[str, Any] = context.params
     if given.get("source") is None and context.args:
         # An option whose value is being typed ends click's reading, before the words that are no options are assigned.
         read = context.command.make_context("", list(context.args), context.parent, resilient_parsing=True)
         given = read.params
+    return given
+
+
+def _common_of(given: Mapping[str, Any]) -> Common:
     named = {name: given[name] for name in ("identity", "folds", "select", "time") if given.get(name)}
-    common = Common(given.get("source") or "", format=given.get("source_format"), quiet=True, **named)
+    source = given.get("source") or str(given.get("file") or "") or next(iter(given.get("sources") or ()), "")
+    return Common(source, format=given.get("source_format"), quiet=True, **named)
+
+
+@contextmanager
+def _completed(context: click.Context) -> Iterator[History | None]:
+    """Open the source of a command line that is being typed, and read it for a second at most; None where it cannot be read."""
+    common = _common_of(_given(context))
     if common.source in ("", "-"):
-        return []
-    try:
-        with opened(common, wait=False) as history:
+        yield None
+        return
+    with ExitStack() as stack:
+        try:
+            history = stack.enter_context(opened(common, wait=False))
             _read_awhile(history)
-            named_entry = given.get("at_entry", given.get("entry"))
-            state = history.view(-1 if named_entry is None else entry_named(common, history, str(named_entry)))
-            # A shell takes a line for each, and shows it as it is.
-            return [text for text in offer(state, typed) if text.isprintable()]
-    except UnspoolError:
-        return []
+        except UnspoolError:
+            yield None
+            return
+        yield history
 
 
 def _read_awhile(history: History) -> None:

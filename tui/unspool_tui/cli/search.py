@@ -19,6 +19,7 @@ from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import (
     Common,
     Meter,
+    complete_entry,
     complete_expression,
     entry_named,
     json_option,
@@ -163,7 +164,13 @@ def _print_hit(out: Output, hit: Hit, as_json: bool) -> None:
     metavar="E",
     help="Ask a Python expression with the atoms as names. It is executed: type only what you trust.",
 )
-@click.option("--at", "at_entry", metavar="ENTRY", help="Look only along the line that leads to this entry.")
+@click.option(
+    "--at",
+    "at_entry",
+    metavar="ENTRY",
+    shell_complete=complete_entry,
+    help="Look only along the line that leads to this entry.",
+)
 @click.option("--single", is_flag=True, help="It flips once: search in halves.")
 @first_options("entries at which the answer changes")
 @fail_if_option("an entry where it holds")

@@ -12,7 +12,7 @@ from unspool.errors import ConfigError
 from unspool_tui.cli.disk_usage import refuse_foreign
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.help_pages import command
-from unspool_tui.cli.options import Common, entry_named, json_option
+from unspool_tui.cli.options import Common, complete_entry, entry_named, json_option
 from unspool_tui.cli.output import Output
 from unspool_tui.rendering.sanitize import visible
 
@@ -37,7 +37,7 @@ def _asking() -> Options:
 
 @command("jump", context_settings={"ignore_unknown_options": True})
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-@click.argument("entry", metavar="[ENTRY]", required=False)
+@click.argument("entry", metavar="[ENTRY]", shell_complete=complete_entry, required=False)
 @click.option("--look", is_flag=True, help="Only show the entry, until `jump --back`.")
 @click.option("--back", is_flag=True, help="Go on from where the program was before it was put back.")
 @_asking()
@@ -113,7 +113,11 @@ def resume_command(file: Path, instance: str | None, timeout: float, as_json: bo
               help="Makes the next state of a state and an event. Its module is imported and run.")  # fmt: skip
 @click.option("--skip", required=True, metavar="N,N", help="Entries to leave out.")
 @click.option(
-    "--at", default="latest", metavar="ENTRY", help="The end of the line that is replayed; the newest entry."
+    "--at",
+    default="latest",
+    metavar="ENTRY",
+    shell_complete=complete_entry,
+    help="The end of the line that is replayed; the newest entry.",
 )
 @json_option()
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
