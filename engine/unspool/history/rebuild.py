@@ -130,6 +130,8 @@ class _Cursor:
 
     Attributes:
         run: the run.
+        first: number of its first entry.
+        stop: one past its last one.
         seq: the entry.
         state: the state there.
         undo: how to step back, the last step last; as many steps as there is room for.
@@ -137,6 +139,8 @@ class _Cursor:
     """
 
     run: RecordRun
+    first: int
+    stop: int
     seq: int
     state: EncodedState
     undo: deque[Undo] = field(default_factory=deque)
@@ -250,11 +254,11 @@ class RecordLine:
 
     def _find(self, seq: int) -> _Cursor | None:
         here = self._here
-        if here is not None and here.run.first <= seq < here.run.stop:
+        if here is not None and here.first <= seq < here.stop:
             return here
         for cursor in self._cursors.values():
-            if cursor.run.first <= seq < cursor.run.stop:
-                self._here = self._cursors.get(cursor.run.first)
+            if cursor.first <= seq < cursor.stop:
+                self._here = self._cursors.get(cursor.first)
                 return cursor
         return None
 
@@ -267,7 +271,7 @@ class RecordLine:
         state = self._replayed(run, seq)
         size = sum(map(len, state.values()))
         self._fresh_bytes += size
-        self._here = _Cursor(run, seq, state)
+        self._here = _Cursor(run, run.first, run.stop, seq, state)
         self._cursors.put(run.first, self._here, size)
         return self._here
 

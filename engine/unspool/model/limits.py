@@ -115,8 +115,11 @@ def asked_for() -> Limits:
     """
     if _InForce.chosen is not None:
         return _InForce.chosen
+    # Asked for each frame that is read; a look-up that fails costs several times one that says that nothing is there.
+    if VARIABLE not in os.environ:
+        return DEFAULT_LIMITS
     try:
-        return _of_variable(os.environ.get(VARIABLE, ""))
+        return _of_variable(os.environ[VARIABLE])
     except ConfigError as error:
         raise ConfigError(f"{VARIABLE}: {error}") from None
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from unspool.delta.structural import Identity
 from unspool.errors import ExpressionError
@@ -106,9 +106,8 @@ class EntryMatcher(Protocol):
         """Return what matches in an entry's state and is not so in the state before."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A part of a state on the way to what changed."""
+class _Place(NamedTuple):
+    """A part of a state on the way to a change."""
 
     path: Path
     text: str
@@ -131,6 +130,7 @@ class TextLook:
         self._identity = identity
         self._free_of_it: dict[str, bytes] = {}
         """Values of atoms that hold nothing of what is looked for."""
+        self._step = lru_cache(maxsize=4096, typed=True)(self._looked_at_step)
 
     def hits(self, asked: AskedEntry) -> list[Hit]:
         """See `EntryMatcher.hits`; a key or path on the way to several changes is told once."""
@@ -179,10 +179,8 @@ class TextLook:
         path = (*holder.path, step)
         if not self._query.looks_at_names:
             return _Place(path, "", False), None
-        text = holder.text + _spelled(step)
-        # A number may be an index, which is no key.
-        name = "" if isinstance(step, int) else spell_key(step)
-        key = self._query.find(name) if name else None
+        spelled, name, key = self._step(step)
+        text = holder.text + spelled
         if key is not None:
             return _Place(path, text, True), _hit(seq, path, HitKind.KEY, name, key)
         if holder.named:
@@ -191,6 +189,12 @@ class TextLook:
         if span is None:
             return _Place(path, text, False), None
         return _Place(path, text, True), _hit(seq, path, HitKind.PATH, text, span)
+
+    def _looked_at_step(self, step: Step) -> tuple[str, str, Span | None]:
+        """Return how a step is spelled in a path, how as a key, and where the key matches; keys come again and again."""
+        # A number may be an index, which is no key.
+        name = "" if isinstance(step, int) else spell_key(step)
+        return format_path((step,), root="$")[1:], name, self._query.find(name) if name else None
 
     def _inside(self, seq: int, place: _Place, value: bytes) -> Iterator[Hit]:
         """Yield what matches in a part that is new or another one."""
@@ -260,11 +264,6 @@ def leaf_text(value: Value) -> str:
     if isinstance(value, bytes | bytearray):
         return value.decode(errors="replace")
     return value if isinstance(value, str) else in_one_line(value, in_full=True)
-
-
-@lru_cache(maxsize=4096)
-def _spelled(step: Step) -> str:
-    return format_path((step,), root="$")[1:]
 
 
 def _hit(seq: int, path: Path, kind: HitKind, text: str, span: Span) -> Hit:

@@ -7,8 +7,7 @@ enumeration, a tuple of leaves, a value nested too deeply to be taken apart). No
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from unspool.delta.identity import GONE, align
 from unspool.delta.structural import Identity, identity_at, same_value
@@ -127,8 +126,7 @@ def _type_of(value: Value) -> str:
     return value.type_name if isinstance(value, Tagged | Unrepresentable) else type(value).__name__
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """A part that two values do not share.
 
     Attributes:
