@@ -51,7 +51,7 @@ LOOKS = {
     "export menu": Look(("E",)),
     "export prompt": Look(("E", "s", "see:writes ~")),
     "bisect prompt": Look(("B", *_typed("cart.total > `0`"))),
-    "bisect answer": Look(("B", *_typed("requests > `120`"), "enter", "see:Where this changes")),
+    "bisect answer": Look(("B", *_typed("requests > `120`"), "enter", "see:entries rebuilt")),
     "theme preview": Look(("t", "down")),
     "plot": Look((*_NUMBER, "s", ""), 0),
     "lanes": Look((*_NUMBER, "P", "2", "g", "P", ""), 0),

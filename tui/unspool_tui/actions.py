@@ -94,6 +94,10 @@ def _bookmarked(view: View) -> str:
     return "" if view.bookmarks else "no bookmark yet (b sets one)"
 
 
+def _listed(view: View) -> str:
+    return "" if view.dock.open or view.dock.count else "nothing is listed yet: / B W K and ' list what they find"
+
+
 def _other_tabs(view: View) -> str:
     return "" if view.tabs > 1 else "only one source is open (unspool open A B)"
 
@@ -229,6 +233,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("pane.changes", ("2",), "Changes", "Focus Changes.", MOVE),
     Action("pane.inspect", ("3",), "Inspect", "Focus Inspect.", MOVE),
     Action("pane.stats", ("4",), "Stats", "Focus Stats.", MOVE),
+    Action("pane.results", ("5",), "Results", "Focus the list of results.", MOVE, _listed),
     Action(
         "timeline",
         ("6",),
@@ -430,6 +435,9 @@ def against_name(view: View) -> str:
 
 
 HINTS: Final[tuple[Hint, ...]] = (
+    Hint(("move.down", "move.up"), "preview", (Pane.RESULTS,)),
+    Hint(("open",), "go there", (Pane.RESULTS,)),
+    Hint(("escape",), "back", (Pane.RESULTS,)),
     Hint(("step.prev", "step.next"), "step"),
     Hint(("atom.prev", "atom.next"), "value", _DETAILS),
     Hint(("full.prev", "full.next"), "full", (Pane.HISTORY,)),

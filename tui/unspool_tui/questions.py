@@ -27,18 +27,22 @@ if TYPE_CHECKING:
     from unspool.query.disk_usage import Footprint
     from unspool.query.doctor.diagnosis import Diagnosis, ExaminationWatch
     from unspool.query.expressions import Expression
+    from unspool.query.findings import CheckFinding
+    from unspool.query.path_writes import PathWrite
     from unspool.query.repair import RepairReport
     from unspool.query.simulator import Simulation
     from unspool.query.why import Why
 
 EARLIER: Final = 4
 """Earlier writers of a value that are told; there is no room for more."""
-MOST_WRITES: Final = 500
+MOST_WRITES: Final = 20_000
 """Writes of a value that are listed."""
 MOST_KINDS: Final = 200
 """Kinds of paths whose bytes are listed."""
 _MOST_PARTS: Final = 200
 """Values that are told where two histories part."""
+_WRITTEN: Final = 40
+"""Characters of a written value."""
 Story = tuple[Path, int, Origin]
 """A value's address, the entry it was looked at, and who set it."""
 
@@ -153,38 +157,69 @@ class ValueWrite(Struct, frozen=True):
         seq: the entry.
         kind: `added`, `modified`, `deleted` or `unchanged`.
         address: where the value stands there.
-        told: the value before and after, as text.
+        before: the value before, as text; empty where it is the same, or where there was none.
+        after: the value there, as text; empty where it was deleted.
         action: why.
     """
 
     seq: int
     kind: str
     address: Path
-    told: str
+    before: str
+    after: str
     action: str
 
 
-def writes(history: History, address: Path, head: int, cancelled: Cancelled) -> tuple[list[ValueWrite], str]:
-    """Return the writes of a value at or before an entry, newest first, with those that left it as it was.
+class ValueWrites(Struct, frozen=True):
+    """A part of the writes of a value.
 
-    Returns:
-        The writes, and in a word or two why they are not all; empty when they are.
+    Attributes:
+        writes: those since the part before, newest first.
+        looked_at: entries gone back so far.
+        short: with the last part, why they are not all; empty when they are.
+    """
+
+    writes: list[ValueWrite]
+    looked_at: int
+    short: str = ""
+
+
+def writes(history: History, address: Path, head: int, cancelled: Cancelled) -> Iterator[ValueWrites]:
+    """Yield the writes of a value at or before an entry, newest first, with those that left it as it was.
 
     Raises:
         UnspoolError: nothing stands there.
     """
-    from unspool.query.path_writes import all_writes  # loaded with the first such question
+    from unspool.query.lineage import StateReader  # loaded with the first such question
 
-    listed = all_writes(
-        history, address, head, unchanged=True, most=MOST_WRITES, skip_damaged=True, cancelled=cancelled
-    )
-    found = []
-    for write in listed.writes:
-        values = [preview_text(value, 30) for value in (write.old, write.new) if value is not MISSING]
-        told = values[-1] if write.kind in ("unchanged", "older") else " → ".join(values)
-        found.append(ValueWrite(write.seq, str(write.kind), write.path, told, history.action(write.seq)))
-    short = "partial: not all entries could be read" if listed.problems else "the newest"
-    return found, "" if listed.complete else short
+    from unspool.query.path_writes import follow_back  # loaded with the first such question
+
+    reader = StateReader(history, skip_damaged=True)
+    done = many = 0
+    found: list[ValueWrite] = []
+
+    def progress(looked_at: int, _: int) -> None:
+        nonlocal done
+        done = looked_at
+
+    until = perf_counter() + PART_SECONDS
+    for write in follow_back(reader, address, head, unchanged=True, cancelled=cancelled, progress=progress):
+        found.append(_value_write(history, write))
+        many += 1
+        if many == MOST_WRITES:
+            break
+        if perf_counter() >= until:
+            yield ValueWrites(found, done)
+            found = []
+            until = perf_counter() + PART_SECONDS
+    short = f"only the newest {MOST_WRITES:,}" if many == MOST_WRITES else unread(reader.problems)
+    yield ValueWrites(found, done, short)
+
+
+def _value_write(history: History, write: PathWrite) -> ValueWrite:
+    old, new = ("" if value is MISSING else preview_text(value, _WRITTEN) for value in (write.old, write.new))
+    before = "" if write.kind in ("unchanged", "older") else old
+    return ValueWrite(write.seq, str(write.kind), write.path, before, new, history.action(write.seq))
 
 
 def bytes_of(history: History, progress: Callable[[int, int], None], cancelled: Cancelled) -> Footprint:
@@ -287,15 +322,20 @@ def repair_into(
     return repair(history, out, progress=progress, cancelled=cancelled)
 
 
-def check_all(history: History, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> CheckReport:
-    """Return what the checkers find in a history.
+def check_all(
+    history: History,
+    progress: Callable[[int, int], None],
+    cancelled: Callable[[], bool],
+    found: Callable[[CheckFinding], object],
+) -> CheckReport:
+    """Return what the checkers find in a history; `found` gets each finding as soon as it is there.
 
     Raises:
         UnspoolError: an installed checker cannot be used.
     """
     from unspool.query.checkers import check  # loaded with the first such question
 
-    return check(history, progress=progress, cancelled=cancelled)
+    return check(history, progress=progress, cancelled=cancelled, found=found)
 
 
 PART_SECONDS: Final = 0.006

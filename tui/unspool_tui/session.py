@@ -152,7 +152,7 @@ class SourceSession(Struct):
             against=str(view.against),
             bookmarks=list(view.bookmarks),
             jumps=list(view.jumps.back[-20:]),
-            focus=view.focus.value,
+            focus=(view.focus if view.focus is not Pane.RESULTS else Pane.HISTORY).value,
             side=view.side.value,
             selected=format_path(view.selected) if view.selected else "",
             unfolded=[format_path(address) for address in list(view.unfolded)[:MOST_ADDRESSES]],
@@ -207,7 +207,8 @@ def forget_gone(folder: Path, now: float) -> int:
 
 
 def _pane(number: int) -> Pane:
-    return Pane(number) if number in {pane.value for pane in Pane} else Pane.HISTORY
+    # Results are not remembered, so a place in them would be nowhere.
+    return Pane(number) if number in {pane.value for pane in Pane if pane is not Pane.RESULTS} else Pane.HISTORY
 
 
 def _address(text: str) -> Address:

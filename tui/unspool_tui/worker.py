@@ -23,20 +23,21 @@ class QuestionKind(IntEnum):
     DETAIL = 0
     REFRESH = 1
     ROWS = 2
-    TRAVEL = 3
-    ORIGINS = 4
-    STORY = 5
-    LEAVES = 6
-    PATHS = 7
-    NOTES = 8
-    FILTER = 9
-    SEARCH = 10
-    ACTIONS = 11
-    LEDGER = 12
-    STATS = 13
-    CHAINS = 14
-    TASK = 15
-    EXPORT = 16
+    RESULTS = 3
+    TRAVEL = 4
+    ORIGINS = 5
+    STORY = 6
+    LEAVES = 7
+    PATHS = 8
+    NOTES = 9
+    FILTER = 10
+    SEARCH = 11
+    ACTIONS = 12
+    LEDGER = 13
+    STATS = 14
+    CHAINS = 15
+    TASK = 16
+    EXPORT = 17
 
 
 class Reply(Struct, frozen=True):

@@ -365,6 +365,7 @@ def check(
     plugins: Mapping[str, Plugin] | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    found: Callable[[CheckFinding], object] | None = None,
 ) -> CheckReport:
     """Run checkers over a history; one pass serves them all.
 
@@ -374,6 +375,7 @@ def check(
         plugins: checkers besides the built-in ones, by name; those that are installed when None.
         progress: told how far it is.
         cancelled: asked whether to stop; what was found so far is returned then.
+        found: gets each finding that is listed as soon as it is there, in the order in which they are found.
 
     Raises:
         ConfigError: a rule names an unknown checker or option.
@@ -382,7 +384,7 @@ def check(
     own = installed_checkers() if plugins is None else plugins
     wanted = (*DEFAULT_RULES, *(Rule(name, name, {}) for name in own)) if rules is None else tuple(rules)
     _refuse_unknown(wanted, own)
-    book = _Book(history)
+    book = _Book(history, found)
     checkers = [(rule, checker_of(rule)) for rule in wanted if rule.check in BUILT_IN]
     invariants = [checker for _, checker in checkers if isinstance(checker, Invariant)]
     for invariant in invariants:
@@ -413,8 +415,9 @@ def _refuse_unknown(rules: Iterable[Rule], plugins: Mapping[str, Plugin]) -> Non
 class _Book:
     """Findings as they come."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, found: Callable[[CheckFinding], object] | None) -> None:
         self._history = history
+        self._tell = found
         self._findings: list[CheckFinding] = []
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
@@ -424,7 +427,11 @@ class _Book:
             self.counts[finding.checker] += 1
             if self.counts[finding.checker] <= LISTED:
                 told = self._with_lead(finding)
-                self._findings.append(told if severity is None else replace(told, severity=severity))
+                if severity is not None:
+                    told = replace(told, severity=severity)
+                self._findings.append(told)
+                if self._tell is not None:
+                    self._tell(told)
 
     def _with_lead(self, finding: CheckFinding) -> CheckFinding:
         """Return a finding with the action, time and line of code of its entry, as far as that entry reads."""

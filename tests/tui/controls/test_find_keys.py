@@ -96,8 +96,13 @@ async def test_bookmarks_are_set_listed_and_gone_to(shop_file: Path) -> None:
         await driver.press("b", ".", ".", "b")
         assert driver.view.bookmarks == (40, 42)
         assert "40◆" in driver.panel(Pane.HISTORY)
-        await driver.press("'", "1")
+        await driver.press("'", "k")
         assert driver.view.head == 40
+        assert "cart" in driver.panel(Pane.RESULTS)
+        await driver.press("escape")
+        assert driver.view.head == 42
+        await driver.press("'", "k", "enter")
+        assert (driver.view.head, driver.view.focus) == (40, Pane.HISTORY)
         await driver.press("b")
         assert driver.view.bookmarks == (42,)
 
@@ -158,8 +163,10 @@ async def test_bisect_lists_the_entries_at_which_an_answer_changes(shop_file: Pa
         assert "column" in driver.text()
         await driver.type("`120`")
         await driver.press("enter")
-        await driver.until(lambda: "Where this changes" in driver.text())
-        assert "#121  holds" in driver.text()
+        await driver.until(lambda: "entries rebuilt" in driver.panel(Pane.RESULTS))
+        assert "where this changes: requests > `120`" in driver.text()
+        assert "#121 holds     false → true" in driver.panel(Pane.RESULTS)
+        assert driver.view.head == 199
         await driver.press("enter")
         assert driver.view.head == 121
         assert driver.view.search.found == 1
@@ -175,7 +182,7 @@ async def test_checkers_tell_what_they_find_and_lead_there(tmp_path: Path) -> No
     async with drive(make_app(history, at=0)) as driver:
         await driver.press("K")
         await driver.until(lambda: f"{len(expected):,} finding" in driver.text())
-        line = next(line for line in driver.text().split("\n") if f"#{first.seq} " in line)
+        line = next(line for line in driver.panel(Pane.RESULTS).split("\n") if f"#{first.seq} " in line)
         assert first.checker in line
         await driver.press("g")
         await driver.press("enter")

@@ -46,8 +46,9 @@ async def test_all_writes_of_a_record_are_listed_with_those_that_left_it_alone(t
         main = driver.app.main
         main.apply(select(main.view, ("cart", 0, "qty")))
         await driver.press("W")
-        await driver.until(lambda: "Writes of" in driver.text())
-        told = driver.text()
+        await driver.until(lambda: not driver.view.dock.running)
+        told = driver.panel(Pane.RESULTS)
+        assert "Writes of cart[0].qty" in told
         for line in ("#5 + 3", "#4 - 2", "#3 = 2", "#2 ~ 1 → 2", "#1 = 1", "#0 + 1"):
             assert line in told
         assert told.index("#5 + 3") < told.index("#4 - 2") < told.index("#0 + 1")
@@ -101,6 +102,7 @@ async def test_bisect_tells_how_many_entries_it_left_alone(shop_file: Path) -> N
         await ask(driver, "B", "session.open")
         await driver.until(lambda: "entries rebuilt" in driver.line(-1))
         await driver.press("escape")
+        assert not driver.view.dock.open
         hits = list(driver.view.search.hits)
         assert len(hits) > 2
         await driver.press("n")
@@ -126,7 +128,8 @@ async def test_writes_over_damage_are_listed_as_partial(tmp_path: Path) -> None:
         main = driver.app.main
         main.apply(select(main.view, ("session", "user_id")))
         await driver.press("W")
-        await driver.until(lambda: "Writes of session.user_id, partial" in driver.text())
+        await driver.until(lambda: "partial: " in driver.panel(Pane.RESULTS))
+        assert "Writes of session.user_id" in driver.panel(Pane.RESULTS)
 
 
 @pytest.mark.parametrize(("key", "text"), [("/", "requests"), ("B", "@ != null && requests == `-1`")])

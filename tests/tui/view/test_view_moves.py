@@ -114,7 +114,11 @@ def test_panes_shown_depend_on_width_focus_and_zoom() -> None:
     view = moves.focus(View(), Pane.STATS)
     assert moves.shown_panes(view, Width.NARROW) == (Pane.HISTORY, Pane.STATS)
     assert moves.shown_panes(view, Width.WIDE) == (Pane.HISTORY, Pane.CHANGES, Pane.STATS)
-    assert moves.shown_panes(view, Width.ULTRA) == tuple(Pane)
+    assert moves.shown_panes(view, Width.ULTRA) == (Pane.HISTORY, Pane.CHANGES, Pane.INSPECT, Pane.STATS)
+    listing = moves.list_results(view)
+    assert moves.shown_panes(listing, Width.ULTRA) == tuple(Pane)
+    assert moves.shown_panes(listing, Width.NARROW) == (Pane.HISTORY, Pane.RESULTS)
+    assert moves.shown_panes(moves.focus(listing, Pane.HISTORY), Width.NARROW) == (Pane.HISTORY, Pane.STATS)
     assert moves.shown_panes(moves.toggle_zoom(view), Width.ULTRA) == (Pane.STATS,)
     assert moves.cycle_focus(View(), Width.WIDE, -1).focus is Pane.INSPECT
 

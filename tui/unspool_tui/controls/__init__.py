@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unspool_tui.controls import app, export, navigation, notes, program, search, tabs, timeline, view
+from unspool_tui.controls import app, export, navigation, notes, program, results, search, tabs, timeline, view
 from unspool_tui.screens.protocols import Controls, HistoryScreen
 
 
@@ -29,6 +29,7 @@ CONTROLS: Final = Controls(
     actions={
         **navigation.CONTROLS,
         **search.CONTROLS,
+        **results.CONTROLS,
         **view.CONTROLS,
         **timeline.CONTROLS,
         **tabs.CONTROLS,

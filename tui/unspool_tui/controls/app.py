@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from unspool.errors import UnspoolError
 from unspool.query.entry_names import SHAPES, looks_like_place
 from unspool_tui.actions import ACTIONS, BY_ID, GROUPS, Action, Keymap, show_key
-from unspool_tui.controls import navigation, search
+from unspool_tui.controls import navigation, results, search
 from unspool_tui.rendering.line import BLANK, Glyphs, Row, pad, width_of, wrap_words
 from unspool_tui.screens.menu import Menu, MenuLine
 from unspool_tui.screens.messages import log_rows
@@ -29,6 +29,7 @@ _PANES = {
     Pane.HISTORY: "one row an entry: number, full, delta or note, time, what was added, changed and deleted, bytes",
     Pane.CHANGES: "what differs from the entry before, from the base, or from live",
     Pane.INSPECT: "the whole state at the head, each value with the entry that last set it",
+    Pane.RESULTS: "what was found: entry, value before and after, who and when; the head follows the cursor",
     Pane.STATS: "what the history costs, measured: bytes, chains, rebuild times, cache",
 }
 
@@ -184,8 +185,11 @@ def escape(main: HistoryScreen) -> None:
         main.apply(replace(view, search=replace(view.search, running=False)))
         looked_at = f"{view.search.looked_at:,} of {view.count:,} entries"
         main.flash(f"stopped after {looked_at}; what was found so far is partial", "warning")
+        results.stop_filling(main)
     elif main.work.stop():
-        return
+        results.stop_filling(main)
+    elif view.focus is Pane.RESULTS and not view.zoomed:
+        results.leave(main)
     elif view.playing:
         navigation.stop_playing(main)
     elif view.zoomed:

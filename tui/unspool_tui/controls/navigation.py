@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from unspool.model.keys import Path
 from unspool_tui import questions
+from unspool_tui.controls import results
 from unspool_tui.panes.change_list import Item, Shown
 from unspool_tui.panes.changes import address_of
 from unspool_tui.view import moves
@@ -173,6 +174,8 @@ def by_rows(main: HistoryScreen, rows: int) -> None:
         panel = main.panels[pane]
         main.scroll_memory.scroll(pane, view, max(0, min(panel.top + rows, panel.count - panel.page)))
         main.repaint()
+    elif pane is Pane.RESULTS:
+        results.to_row(main, view.dock.cursor + rows)
     elif pane is Pane.HISTORY:
         tell_beginning(main, is_there=rows < 0 and view.head == view.first)
         main.apply(moves.step(view, main.rows, rows))
@@ -287,6 +290,8 @@ def open_row(main: HistoryScreen) -> None:
             main.apply(moves.focus(moves.reveal(view, item.address), Pane.INSPECT))
     elif pane is Pane.INSPECT:
         _open_value(main, view)
+    elif pane is Pane.RESULTS:
+        results.choose(main)
 
 
 def _open_value(main: HistoryScreen, view: View) -> None:
@@ -334,6 +339,8 @@ def count(main: HistoryScreen, pane: Pane) -> int:
             return len(main.scene.changes.items)
         case Pane.INSPECT:
             return main.scene.inspect.count()
+        case Pane.RESULTS:
+            return main.view.dock.count
     return main.panels[pane].count
 
 
@@ -346,6 +353,8 @@ def row(main: HistoryScreen, pane: Pane) -> int:
             return main.scene.changes.cursor(main.view) or 0
         case Pane.INSPECT:
             return main.scene.inspect.cursor(main.view) or 0
+        case Pane.RESULTS:
+            return main.view.dock.cursor
     return main.panels[pane].top
 
 
@@ -364,6 +373,8 @@ def at(main: HistoryScreen, view: View, pane: Pane, place: int) -> View:
         case Pane.INSPECT:
             node = main.scene.inspect.node(place)
             return replace(view, inspect_row=place, selected=node.address if node is not None else view.selected)
+        case Pane.RESULTS:
+            return moves.preview(view, place, main.scene.results.list[place])
     return view
 
 

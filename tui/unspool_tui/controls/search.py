@@ -1,4 +1,4 @@
-"""Search, filter and bookmarks; questions over the whole history, and the writes of a value."""
+"""Search, filter and bookmarks; questions over the whole history."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from unspool.model.keys import format_path
 from unspool.query import SEARCHED
-from unspool_tui.questions import AnswerChange, ValueWrite, check_question, check_search, search, turns, writes
-from unspool_tui.rendering import format_units
-from unspool_tui.screens.menu import Menu, MenuLine
+from unspool_tui.controls import results
+from unspool_tui.questions import AnswerChange, check_question, check_search, search, turns
 from unspool_tui.screens.modal import Prompt
 from unspool_tui.view import filters, moves
 from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Filter, SearchState
+from unspool_tui.view.results import ListKind, ResultRow
 from unspool_tui.worker import SLICE_SECONDS, QuestionKind, Reply
 
 if TYPE_CHECKING:
@@ -56,11 +55,12 @@ def offering(main: HistoryScreen) -> Callable[[str], list[str]]:
 
 
 def start_search(main: HistoryScreen, text: str) -> None:
-    """Look through all entries; hits appear as they are found, and the head goes to the first."""
+    """Look through all entries; hits are listed as they are found, and the head goes to the first."""
     hits = array("q")
     main.hit_paths = {}
-    main.view = replace(main.view, search=SearchState(text, hits, 0, True))
     started = main.view.head
+    listed = results.open_list(main, ListKind.SEARCH, text, total=main.view.count)
+    main.view = replace(main.view, search=SearchState(text, hits, 0, True))
     arrived, unread = False, ""
 
     def take(reply: Reply) -> None:
@@ -69,6 +69,8 @@ def start_search(main: HistoryScreen, text: str) -> None:
         if reply.value is not None:
             hits.extend(reply.value.seqs)
             main.hit_paths.update(zip(reply.value.seqs, reply.value.paths, strict=True))
+            listed.looked_at = reply.value.looked_at
+            results.add(main, listed, map(ResultRow, reply.value.seqs, reply.value.paths))
             found = replace(found, found=len(hits), looked_at=reply.value.looked_at)
             unread = reply.value.unread
         main.apply(replace(main.view, search=replace(found, running=not reply.done)))
@@ -76,6 +78,8 @@ def start_search(main: HistoryScreen, text: str) -> None:
         if not arrived and hits and (hits[-1] >= started or reply.done) and main.view.head == started:
             arrived = True
             _to_hit(main, 0)
+        if reply.done:
+            results.finish(main, listed, unread)
         if reply.done and reply.error is None:
             main.flash(_told(found.found, text) + (f"; {unread}" if unread else ""), "warning" if unread else "text")
 
@@ -114,6 +118,7 @@ def _to_hit(main: HistoryScreen, step: int) -> None:
     moved = moves.jump_to(view, seq)
     path = main.hit_paths.get(seq, ())
     main.apply(moves.reveal(moved, path) if path else moved)
+    results.point_at(main, seq)
 
 
 def go(main: HistoryScreen, seq: str | None) -> None:
@@ -201,26 +206,6 @@ def bookmark(main: HistoryScreen) -> None:
     main.flash(f"bookmark {'set on' if view.head in view.bookmarks else 'removed from'} #{view.head}")
 
 
-def go_to_bookmark(main: HistoryScreen) -> None:
-    """Choose a bookmark to go to."""
-    times, zone = main.scene.ledger.columns.timestamp_ns, main.scene.look.zone
-    choices = [
-        MenuLine(
-            str(place + 1) if place < 9 else "",
-            f"#{seq}  {format_units.clock(times[seq], zone)}",
-            str(seq),
-            main.scene.book.action(seq)[:40],
-        )
-        for place, seq in enumerate(main.view.bookmarks)
-    ]
-
-    main.open(Menu("Bookmarks", choices, at=str(main.view.head)), lambda seq: go(main, seq))
-
-
-_MOST_LISTED: Final = 500
-"""Lines of a menu of places; all of them are ticks in the timeline."""
-
-
 def ask_bisect(main: HistoryScreen) -> None:
     """Ask a question about the state, and find the entries at which its answer changes."""
 
@@ -235,10 +220,11 @@ def ask_bisect(main: HistoryScreen) -> None:
 
 
 def start_bisect(main: HistoryScreen, text: str) -> None:
-    """Find where the answer to a question changes; the places become hits to travel between, as they are found."""
+    """Find where the answer to a question changes; the places are listed as they are found, and `n` and `N` travel between them."""
     hits = array("q")
     found: list[AnswerChange] = []
     main.hit_paths = {}
+    listed = results.open_list(main, ListKind.QUESTION, f"where this changes: {text}", total=main.view.count)
     main.view = replace(main.view, search=SearchState(f"? {text}", hits, 0, True))
 
     def take(reply: Reply) -> None:
@@ -246,6 +232,8 @@ def start_bisect(main: HistoryScreen, text: str) -> None:
         if reply.value is not None:
             found.extend(reply.value.turns)
             hits.extend(turn.seq for turn in reply.value.turns)
+            listed.looked_at = reply.value.looked_at
+            results.add(main, listed, map(_turned, reply.value.turns))
             search = replace(search, found=len(hits), looked_at=reply.value.looked_at)
             told, complete = reply.value.told, reply.value.complete
         if reply.done and not found:
@@ -254,59 +242,17 @@ def start_bisect(main: HistoryScreen, text: str) -> None:
         if told:
             many = "1 entry" if len(found) == 1 else f"{len(found):,} entries"
             where = f"changes at {many}" if found else "the answer never changes"
+            listed.said = told
             main.flash(f"{text}: {where}; {told}", "text" if complete else "warning")
-        # Whoever types into something else by now must not lose keys to a menu; n and N travel between the places.
-        if reply.done and found and reply.error is None and main.is_uncovered:
-            _choose_turn(main, text, found)
+        if reply.done:
+            results.finish(main, listed, listed.said)
 
     told = f"asking every entry: {text}"
     main.ask(QuestionKind.SEARCH, lambda: turns(main.scene.history, text, main.worker.withdrawn), take, told=told)
 
 
-def _choose_turn(main: HistoryScreen, text: str, found: list[AnswerChange]) -> None:
-    choices = [
-        MenuLine(
-            "", f"#{turn.seq}  {'holds' if turn.holds else 'no longer'}", str(turn.seq), f"{turn.old} → {turn.new}"
-        )
-        for turn in found[:_MOST_LISTED]
-    ]
-    main.open(Menu(f"Where this changes: {text[:60]}", choices), lambda seq: go(main, seq))
-
-
-_MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "=", "older": "<"}
-
-
-def list_writes(main: HistoryScreen) -> None:
-    """List the entries that wrote the selected value up to the head, those that left it as it was too."""
-    history, address, head, withdrawn = main.scene.history, main.view.selected, main.view.head, main.worker.withdrawn
-
-    def take(reply: Reply) -> None:
-        if reply.error is not None:
-            return
-        found: list[ValueWrite] = reply.value[0]
-        short = reply.value[1]
-        by_seq = {str(write.seq): write for write in found}
-        choices = [
-            MenuLine("", f"#{write.seq} {_MARKS[write.kind]} {write.told[:40]}", str(write.seq), write.action[:30])
-            for write in found
-        ]
-
-        def chosen(seq: str | None) -> None:
-            if seq is not None:
-                write = by_seq[seq]
-                main.apply(replace(moves.jump_to(main.view, write.seq), selected=write.address))
-
-        title = f"Writes of {format_path(address[-3:], root='')[:40]}{', ' if short else ''}{short}"
-        main.open(Menu(title, choices, at=str(head)), chosen)
-
-    main.ask(QuestionKind.TRAVEL, lambda: writes(history, address, head, withdrawn), take)
-
-
-def ask_checks(main: HistoryScreen) -> None:
-    """Have the checkers look for faults of the app that recorded."""
-    from unspool_tui.screens.chains import ChecksScreen  # loaded when it is first opened
-
-    main.open(ChecksScreen(main))
+def _turned(turn: AnswerChange) -> ResultRow:
+    return ResultRow(turn.seq, (), "holds" if turn.holds else "no longer", turn.old, turn.new)
 
 
 def ask_why(main: HistoryScreen) -> None:
@@ -322,9 +268,6 @@ CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "search.prev": search_prev,
     "filter": ask_filter,
     "bookmark": bookmark,
-    "bookmark.go": go_to_bookmark,
     "bisect": ask_bisect,
-    "check": ask_checks,
     "why": ask_why,
-    "writes": list_writes,
 }

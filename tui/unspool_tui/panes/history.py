@@ -207,6 +207,11 @@ _FOOTING: Final = 10
 """Cells of the footing that its frame takes."""
 
 
+def goes_over_days(view: View, columns: EntryColumns) -> bool:
+    """Whether the clock alone would not tell when an entry was."""
+    return knows(columns, view.tip) and columns.timestamp_ns[view.tip] - columns.timestamp_ns[view.first] > _ONE_DAY
+
+
 class HistoryPane:
     """Makes rows of the history list; a row that was made stays until what it shows changes."""
 
@@ -221,7 +226,7 @@ class HistoryPane:
         seq = rows[index]
         above = rows[index - 1] if index else None
         digits = len(str(view.tip))
-        days = self._goes_over_days(view, columns)
+        days = goes_over_days(view, columns)
         written = view.notes.texts.get(seq, "")
         key = (seq, above, seq == view.head, self._mark(view, seq), written, view.gaps, days, width, digits)
         made = self._made.get(key)
@@ -250,17 +255,11 @@ class HistoryPane:
             mark=self._mark(view, seq),
             head=seq == view.head,
             gaps=view.gaps,
-            days=self._goes_over_days(view, columns),
+            days=goes_over_days(view, columns),
             is_first=seq == view.first,
             written=view.notes.texts.get(seq, ""),
         )
         return history_row(facts, columns, view.total, width, self._glyphs, self._zone)
-
-    @staticmethod
-    def _goes_over_days(view: View, columns: EntryColumns) -> bool:
-        return (
-            knows(columns, view.tip) and columns.timestamp_ns[view.tip] - columns.timestamp_ns[view.first] > _ONE_DAY
-        )
 
     def _mark(self, view: View, seq: int) -> Span:
         glyphs = self._glyphs

@@ -13,6 +13,7 @@ from unspool_tui.panes.detail import NOTHING, QUICK_SECONDS, Decoded, Detail, Lo
 from unspool_tui.panes.history import EARLY_FROM, EarlyColumns, EntryBook, HistoryPane, Lanes, always
 from unspool_tui.panes.inspect import NO_STORY, InspectPane, LeafBook, OriginBook
 from unspool_tui.panes.names import ActionCounts
+from unspool_tui.panes.results import ResultsPane
 from unspool_tui.panes.stats import StatsPane
 from unspool_tui.rendering.line import Glyphs
 from unspool_tui.view.model import View
@@ -52,6 +53,7 @@ class Scene:
         self.list = HistoryPane(self.book, look.glyphs, look.zone)
         self.changes = ChangesPane(look.glyphs)
         self.inspect = InspectPane(self.origins, self.leaves, look.glyphs)
+        self.results = ResultsPane(self.book, look.glyphs, look.zone)
         self.stats = StatsPane(history, look.glyphs)
         self.lanes = Lanes(history)
         self.actions = ActionCounts()
@@ -147,6 +149,7 @@ class Scene:
             self.origins.forget()
             self.leaves.forget()
             self.list.forget()
+            self.results.forget()
             self.detail = NOTHING
         self.ledger.begin_at(self.history.first)
         if self.ledger.ready:

@@ -10,7 +10,6 @@ from unspool_tui.rendering.line import Glyphs, Row, Spans, on_grid, pad, wrap_wo
 
 if TYPE_CHECKING:
     from unspool.query.chain_table import ChainFigures
-    from unspool.query.findings import CheckFinding
 
 _BAR = 9
 _NAME = 17
@@ -121,26 +120,5 @@ def finding_line(severity: str, place: str, meaning: str, where: str, glyphs: Gl
             (f"{pad(on_grid(place[:_LONGEST]), 24)} ", "text"),
             (f"{severity:<9} ", style),
             (on_grid(told[:_LONGEST]), "text"),
-        )
-    )
-
-
-def check_heading() -> Row:
-    """Return the names of the columns of what checkers find."""
-    return Row(((f"   {'entry':<9} {'severity':<8} {'checker':<12} what", "faint"),), ground="bar")
-
-
-def check_line(found: CheckFinding) -> Row:
-    """Return the line of one thing that a checker found, with the action and the line of code of its entry."""
-    style = {"error": "error", "warning": "warning"}.get(found.severity, "dim")
-    lead = "  ".join(part for part in (found.action, str(found.caller or "")) if part)
-    return Row(
-        (
-            (f"   {f'#{found.seq:,}':<9} ", "dim"),
-            (f"{found.severity:<8} ", style),
-            (f"{pad(on_grid(found.checker[:_LONGEST]), 12)} ", "text"),
-            (f"{on_grid(found.path[:_LONGEST])} ", "key"),
-            (f"{on_grid(found.message[:_LONGEST])}  ", "dim"),
-            (on_grid(lead[:_LONGEST]), "faint"),
         )
     )

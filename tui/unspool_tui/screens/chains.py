@@ -1,4 +1,4 @@
-"""The pages on faults: chains and what the doctor finds, what the checkers find of the app."""
+"""The page on chains and what the doctor finds."""
 
 from __future__ import annotations
 
@@ -17,12 +17,9 @@ from textual.containers import Horizontal, Vertical
 from unspool.errors import UnspoolError
 from unspool_tui import questions
 from unspool_tui.panes.stats import atom_rows
-from unspool_tui.rendering import format_units
 from unspool_tui.rendering.chain_lines import (
     chain_heading,
     chain_row,
-    check_heading,
-    check_line,
     finding_heading,
     finding_line,
     finding_rows,
@@ -54,7 +51,6 @@ from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
     from unspool.query.chain_table import ChainTable
-    from unspool.query.checkers import CheckReport
     from unspool.query.doctor.chains import ChainRow
     from unspool.query.doctor.diagnosis import Diagnosis, Finding
     from unspool_tui.screens.protocols import HistoryScreen
@@ -518,73 +514,3 @@ class ChainsScreen(Page):
     def _repaired(self, report: Any) -> None:
         kept = f"{report.kept:,} of {report.entries:,} entries as recorded, {len(report.holes):,} holes"
         self.main_screen.flash(f"{report.out}: {kept}", "good")
-
-
-class ChecksScreen(Page):
-    """Runs the checkers and lists what they find."""
-
-    TITLE_OF_LIST = "Findings, oldest first"
-    KEYS = (("Enter", "go there"), ("K", "check again"))
-
-    def __init__(self, main: HistoryScreen) -> None:
-        super().__init__(main)
-        self._report: CheckReport | None = None
-
-    def on_mount(self) -> None:
-        """Begin at once: that is what the page was opened for."""
-        super().on_mount()
-        self.check()
-
-    def count(self) -> int:
-        """See `Page.count`."""
-        return 0 if self._report is None else len(self._report.findings)
-
-    def row(self, index: int, width: int) -> Row:
-        """See `Page.row`."""
-        if self._report is None:
-            return Row()
-        return check_line(self._report.findings[index])
-
-    def heading(self, width: int) -> Row:
-        """See `Page.heading`."""
-        return check_heading()
-
-    def told(self, width: int) -> list[Row]:
-        """Return what came of it, in numbers, and what could not be checked."""
-        report = self._report
-        if report is None:
-            return [Row(((" stopped: ", "dim"), ("K", "key"), (" has the checkers look at every entry", "dim")))]
-        total = sum(report.counts.values())
-        style, said = (
-            ("warning", format_units.count(total, "finding")) if total else ("good", "the checkers found nothing")
-        )
-        parts = "  ".join(f"{on_grid(name)} {count:,}" for name, count in report.counts.items())
-        rows = [Row(((f" {said} ", style), (f" in {report.entries:,} entries  {parts}", "dim")))]
-        return rows + [
-            Row(((f" not checked: {on_grid(text[:300])}", "faint"),))
-            for text in (*report.doubts, *report.problems)[:3]
-        ]
-
-    def letter(self, character: str) -> bool:
-        """Check again."""
-        if character == "K":
-            self.check()
-        return character == "K"
-
-    def choose(self) -> None:
-        """Go to the entry that a finding shows at."""
-        if self._report is not None and self._report.findings:
-            seq = self._report.findings[self.cursor].seq
-            self.main_screen.apply(moves.jump_to(self.main_screen.view, seq))
-            self.dismiss(None)
-
-    def check(self) -> None:
-        """Have the checkers look at every entry."""
-        history, withdrawn = self.main_screen.scene.history, self.main_screen.worker.withdrawn
-        self.work(lambda tell: questions.check_all(history, tell, withdrawn), self._checked)
-
-    def _checked(self, report: CheckReport) -> None:
-        self._report = report
-        self.cursor = min(self.cursor, max(0, self.count() - 1))
-        seqs = (found.seq for found in report.findings)
-        mark_entries(self.main_screen, f"check: {sum(report.counts.values()):,}", seqs)

@@ -116,7 +116,7 @@ class MainScreen(Screen[None]):
         self.timeline = TimelineView(height_for(lines), id="timeline")
 
     def compose(self) -> ComposeResult:
-        """Lay out the lines and the four panels."""
+        """Lay out the lines and the panels."""
         if self.view.tabs > 1:
             yield TabLine(self.unspool_app.tab_screens.show, id="tabs")
         yield LinesView(id="header")
@@ -127,6 +127,7 @@ class MainScreen(Screen[None]):
                 yield self.panels[Pane.CHANGES]
                 yield self.panels[Pane.INSPECT]
                 yield self.panels[Pane.STATS]
+            yield self.panels[Pane.RESULTS]
         yield LinesView(id="footer")
         yield LinesView(id="too-small")
 
@@ -375,6 +376,9 @@ def _take_reply(main: MainScreen, reply: Reply) -> None:
             _take_total(main, reply.value)
         case QuestionKind.ROWS:
             main.scene.book.learn(reply.value)
+            main.repaint()
+        case QuestionKind.RESULTS:
+            main.scene.results.learn(reply.value)
             main.repaint()
         case QuestionKind.ORIGINS:
             head, found = reply.value

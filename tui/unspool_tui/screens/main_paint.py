@@ -10,6 +10,7 @@ from unspool.model.keys import Path
 from unspool_tui.actions import hints, show_key
 from unspool_tui.panes.detail import DetailRequest, request_of
 from unspool_tui.panes.history import ROOM_FOR_LANES, nothing_rows
+from unspool_tui.panes.results import look_up
 from unspool_tui.questions import leaf_writers, tell_story
 from unspool_tui.rendering.header import Cost, Marks, flash_row, footer, header
 from unspool_tui.rendering.line import BLANK, Row, wrap_words
@@ -196,6 +197,17 @@ class Painter:
                     main.worker.ask(QuestionKind.STATS, scene.history.stats)
                 rows_now = scene.stats.rows(view, scene.ledger, panel.inner_width)
                 panel.show(Listed(rows_now), scene.stats.frame(view), None, top=top)
+            case Pane.RESULTS:
+                columns = scene.ledger.columns
+                source = Made(view.dock.count, lambda index, width: scene.results.row(view, columns, index, width))
+                panel.show(source, scene.results.frame(view), view.dock.cursor if view.dock.count else None, top=top)
+                self._look_up_results(view, panel)
+
+    def _look_up_results(self, view: View, panel: Panel) -> None:
+        """Have the worker find out what the results in sight did to their values."""
+        history, wanted = self._main.scene.history, self._main.scene.results.unknown(view, panel.top, panel.page)
+        if wanted:
+            self._main.worker.ask(QuestionKind.RESULTS, lambda: look_up(history, wanted))
 
     def _look_back(self, view: View) -> list[str] | None:
         """Find out who last set what will be in sight, before it is drawn.

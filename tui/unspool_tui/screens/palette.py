@@ -226,8 +226,10 @@ class CommandPalette(Modal[PaletteTarget]):
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
-        self._look(event.value)
-        self.paint()
+        # Word of earlier letters may come after an Enter that took all of them.
+        if event.value == event.input.value:
+            self._look(event.value)
+            self.paint()
 
     def _look(self, text: str) -> None:
         """Find what fits what is typed; also when Enter comes before the change was told."""

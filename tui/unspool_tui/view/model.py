@@ -12,12 +12,13 @@ from unspool_tui.permits import EVERYTHING, Permits
 
 
 class Pane(Enum):
-    """The four panes, by the digit that focuses them."""
+    """The panes, by the digit that focuses them; results are a strip or take the place of another."""
 
     HISTORY = 1
     CHANGES = 2
     INSPECT = 3
     STATS = 4
+    RESULTS = 5
 
 
 class Against(StrEnum):
@@ -81,6 +82,36 @@ class SearchState(Struct, frozen=True):
     found: int = 0
     running: bool = False
     looked_at: int = 0
+
+
+class StartPlace(Struct, frozen=True):
+    """Where somebody was before going through results; see `View` for the attributes."""
+
+    head: int
+    follow: bool
+    paused_total: int
+    selected: Path
+    unfolded: frozenset[Path]
+    jumps: Jumps
+    focus: Pane
+
+
+class Dock(Struct, frozen=True):
+    """The list of results on the screen; its rows are in a `ResultList`.
+
+    Attributes:
+        open: it is shown.
+        cursor: the selected row.
+        count: rows of the list that belong to this view.
+        running: it is still being filled.
+        start: where going through it began; None while it has no focus.
+    """
+
+    open: bool = False
+    cursor: int = 0
+    count: int = 0
+    running: bool = False
+    start: StartPlace | None = None
 
 
 class RecordingProgram(Struct, frozen=True):
@@ -154,6 +185,7 @@ class View(Struct, frozen=True):
         mode: how Inspect shows the state.
         filter: which entries the list shows.
         search: the running or last search.
+        dock: the list of results.
         playing: the head moves by itself.
         speed: index into `SPEEDS`.
         gaps: the list shows the time since the entry before instead of the clock.
@@ -193,6 +225,7 @@ class View(Struct, frozen=True):
     mode: InspectMode = InspectMode.TREE
     filter: Filter = field(default_factory=Filter)
     search: SearchState = field(default_factory=SearchState)
+    dock: Dock = field(default_factory=Dock)
     playing: bool = False
     speed: int = 3
     gaps: bool = False

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from unspool.model.keys import Path
 from unspool_tui.view.axis import deepest_zoom
 from unspool_tui.view.filters import Rows
-from unspool_tui.view.model import SPEEDS, Against, InspectMode, Jumps, Pane, View, Width
+from unspool_tui.view.model import SPEEDS, Against, Dock, InspectMode, Jumps, Pane, StartPlace, View, Width
+from unspool_tui.view.results import ResultRow
 
 JUMP_LIMIT = 100
 """How many places the jump list remembers."""
@@ -123,24 +124,82 @@ def shown_panes(view: View, width: Width) -> tuple[Pane, ...]:
     if view.zoomed:
         return (view.focus,)
     if width is Width.NARROW:
-        return (Pane.HISTORY, view.side)
+        return (Pane.HISTORY, Pane.RESULTS if view.focus is Pane.RESULTS else view.side)
+    strip = (Pane.RESULTS,) if view.dock.open else ()
     if width is Width.WIDE:
         lower = view.side if view.side is Pane.STATS else Pane.INSPECT
-        return (Pane.HISTORY, Pane.CHANGES, lower)
-    return tuple(Pane)
+        return (Pane.HISTORY, Pane.CHANGES, lower, *strip)
+    return (Pane.HISTORY, Pane.CHANGES, Pane.INSPECT, Pane.STATS, *strip)
 
 
 def focus(view: View, pane: Pane) -> View:
     """Give a pane the movement keys; where it was hidden it takes the side place."""
+    if pane is Pane.RESULTS:
+        return focus_results(view)
+    if view.focus is Pane.RESULTS:
+        view = stay(view)
     side = view.side if pane is Pane.HISTORY else pane
     return replace(view, focus=pane, side=side, timeline_focused=False)
 
 
 def cycle_focus(view: View, width: Width, by: int) -> View:
     """Focus the next pane; a narrow screen goes through those that share the side place too."""
-    panes = tuple(Pane) if width is not Width.WIDE or view.zoomed else shown_panes(view, width)
+    every = tuple(pane for pane in Pane if pane is not Pane.RESULTS or view.dock.open)
+    panes = every if width is not Width.WIDE or view.zoomed else shown_panes(view, width)
     place = panes.index(view.focus) if view.focus in panes else 0
     return focus(view, panes[(place + by) % len(panes)])
+
+
+def focus_results(view: View) -> View:
+    """Give the list of results the movement keys, and remember where that was."""
+    start = view.dock.start or StartPlace(
+        view.head, view.follow, view.paused_total, view.selected, view.unfolded, view.jumps, view.focus
+    )
+    return replace(view, focus=Pane.RESULTS, dock=replace(view.dock, open=True, start=start))
+
+
+def list_results(view: View) -> View:
+    """Show a new list of results, still empty, with the focus; what an earlier list led to is kept."""
+    if view.focus is Pane.RESULTS:
+        view = stay(view)
+    return focus_results(replace(view, dock=Dock(running=True)))
+
+
+def preview(view: View, row: int, result: ResultRow) -> View:
+    """Put the cursor of the list on a row and the head on its entry."""
+    there = replace(move_to(view, result.seq), dock=replace(view.dock, cursor=row))
+    return reveal(there, result.address) if result.address else there
+
+
+def stay(view: View) -> View:
+    """Leave the list for where it led: the jump list leads back."""
+    start = view.dock.start
+    if start is None:
+        return view
+    focus = start.focus if start.focus is not Pane.RESULTS else Pane.HISTORY
+    jumps = view.jumps
+    if view.head != start.head and start.head not in jumps.back[-1:]:
+        jumps = Jumps((*jumps.back, start.head)[-JUMP_LIMIT:], ())
+    return replace(view, focus=focus, jumps=jumps, dock=replace(view.dock, start=None))
+
+
+def return_to_start(view: View) -> View:
+    """Close the list and go back to where going through it began."""
+    start, closed = view.dock.start, replace(view.dock, open=False, start=None)
+    if start is None:
+        return replace(view, dock=closed)
+    following = start.follow and view.tip >= 0
+    return replace(
+        view,
+        head=view.tip if following else clamp(view, start.head),
+        follow=following,
+        paused_total=start.paused_total,
+        selected=start.selected,
+        unfolded=start.unfolded,
+        jumps=start.jumps,
+        focus=start.focus if start.focus is not Pane.RESULTS else Pane.HISTORY,
+        dock=closed,
+    )
 
 
 def toggle_zoom(view: View) -> View:
@@ -281,6 +340,9 @@ def grown(view: View, total: int, first: int = 0) -> View:
     """Take note of new (or, after a truncation, fewer) entries, and of the first one that is kept."""
     head = total - 1 if view.follow else view.head
     base = view.base if view.base is not None and first <= view.base < total else None
+    if total < view.total:
+        # Results of entries that are gone lead nowhere.
+        view = replace(view, dock=Dock(), focus=Pane.HISTORY if view.focus is Pane.RESULTS else view.focus)
     return replace(
         view,
         total=total,

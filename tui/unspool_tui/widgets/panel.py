@@ -253,4 +253,6 @@ def _cursor(pane: Pane, view: View) -> object:
             return view.selected, view.change_row, view.folded, view.opened
         case Pane.INSPECT:
             return view.selected, view.inspect_row, view.unfolded, view.mode
+        case Pane.RESULTS:
+            return view.dock.cursor
     return None

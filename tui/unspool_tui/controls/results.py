@@ -1,0 +1,221 @@
+"""The list of results: opened by a search, a question, writes, checks, bookmarks; gone through with the head following."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from unspool.errors import UnspoolError
+from unspool.model.keys import Path, format_path
+from unspool.model.paths import parse_path
+from unspool_tui import questions
+from unspool_tui.rendering import format_units
+from unspool_tui.screens.follower import after
+from unspool_tui.view import moves
+from unspool_tui.view.model import Pane
+from unspool_tui.view.results import ListKind, ResultList, ResultRow
+from unspool_tui.worker import QuestionKind, Reply
+
+if TYPE_CHECKING:
+    from unspool.query.checkers import CheckReport
+    from unspool.query.findings import CheckFinding
+    from unspool_tui.screens.protocols import HistoryScreen
+
+_LOOK_EVERY: Final = 0.1
+"""Seconds between two looks at what the worker has found."""
+
+
+def open_list(main: HistoryScreen, kind: ListKind, title: str, *, total: int = 0) -> ResultList:
+    """Show a new list, still empty and said to be filled, and give it the focus."""
+    results = ResultList(kind, title, total=total)
+    main.scene.results.show(results)
+    main.apply(moves.list_results(main.view))
+    return results
+
+
+def is_shown(main: HistoryScreen, results: ResultList) -> bool:
+    """Whether a list is still the one that is shown."""
+    return main.scene.results.list is results
+
+
+def add(main: HistoryScreen, results: ResultList, rows: Iterable[ResultRow]) -> None:
+    """Add rows to a list, and show them where it is still the one that is shown."""
+    for row in rows:
+        results.add(row)
+    if is_shown(main, results):
+        main.apply(replace(main.view, dock=replace(main.view.dock, count=len(results))))
+        main.repaint()
+
+
+def finish(main: HistoryScreen, results: ResultList, said: str) -> None:
+    """Say of a list that it is complete, or why it is not; a list without rows is closed."""
+    results.said = said
+    if not is_shown(main, results):
+        return
+    if not len(results):
+        leave(main)
+    else:
+        main.apply(replace(main.view, dock=replace(main.view.dock, running=False)))
+        main.repaint()
+
+
+def stop_filling(main: HistoryScreen) -> None:
+    """Say that a list is partial, because somebody stopped the looking."""
+    if main.view.dock.running:
+        finish(main, main.scene.results.list, f"stopped: partial ({main.scene.results.list.progress()})")
+
+
+def to_row(main: HistoryScreen, row: int) -> None:
+    """Put the cursor on a row, and the head on its entry."""
+    count = main.view.dock.count
+    if count:
+        row = max(0, min(row, count - 1))
+        main.apply(moves.preview(main.view, row, main.scene.results.list[row]))
+
+
+def point_at(main: HistoryScreen, seq: int) -> None:
+    """Put the cursor of the list on an entry that was gone to in another way, where it has it."""
+    dock = main.view.dock
+    row = main.scene.results.list.row_of(seq) if dock.open else None
+    if row is not None and row < dock.count:
+        main.apply(replace(main.view, dock=replace(dock, cursor=row)))
+
+
+def choose(main: HistoryScreen) -> None:
+    """Stay where the row under the cursor leads, and give the keys back."""
+    if not main.view.dock.count:
+        main.flash("nothing is listed yet" if main.view.dock.running else "nothing is listed", "warning")
+        return
+    to_row(main, main.view.dock.cursor)
+    main.apply(moves.stay(main.view))
+
+
+def leave(main: HistoryScreen) -> None:
+    """Close the list and return to where going through it began."""
+    main.apply(moves.return_to_start(main.view))
+
+
+def focus(main: HistoryScreen) -> None:
+    """Focus the list."""
+    main.apply(moves.focus(main.view, Pane.RESULTS))
+
+
+def list_bookmarks(main: HistoryScreen) -> None:
+    """List the bookmarks, with what is selected at each."""
+    view = main.view
+    results = open_list(main, ListKind.BOOKMARKS, "Bookmarks")
+    add(main, results, (ResultRow(seq, view.selected) for seq in view.bookmarks))
+    at = next((row for row, seq in enumerate(view.bookmarks) if seq >= view.head), len(view.bookmarks) - 1)
+    main.apply(replace(main.view, dock=replace(main.view.dock, cursor=at)))
+    finish(main, results, "")
+
+
+_MARKS: Final = {"added": "+", "modified": "~", "deleted": "-", "unchanged": "=", "older": "<"}
+
+
+def list_writes(main: HistoryScreen) -> None:
+    """List the entries that wrote the selected value up to the head, those that left it as it was too."""
+    history, address, head, withdrawn = main.scene.history, main.view.selected, main.view.head, main.worker.withdrawn
+    results = open_list(main, ListKind.WRITES, f"Writes of {_short(address)}", total=head + 1)
+
+    def take(reply: Reply) -> None:
+        if reply.value is not None:
+            results.looked_at = reply.value.looked_at
+            add(main, results, map(_written, reply.value.writes))
+            results.said = reply.value.short
+        if reply.done:
+            finish(main, results, results.said)
+            if reply.error is None and not len(results):
+                main.flash(
+                    f"no write of {_short(address)} was found; {results.said or 'all entries were looked at'}",
+                    "warning",
+                )
+
+    told = f"looking for the writes of {_short(address)}"
+    main.ask(QuestionKind.TASK, lambda: questions.writes(history, address, head, withdrawn), take, told=told)
+
+
+def _short(address: Path) -> str:
+    return format_path(address[-3:], root="")[:40]
+
+
+def _written(write: questions.ValueWrite) -> ResultRow:
+    return ResultRow(write.seq, write.address, _MARKS[write.kind], write.before, write.after, write.action)
+
+
+def list_findings(main: HistoryScreen) -> None:
+    """Have the checkers look for faults of the app that recorded, and list what they find as they find it."""
+    from unspool_tui.screens.chains import mark_entries  # loaded with the first such question
+
+    history, withdrawn, total = main.scene.history, main.worker.withdrawn, main.view.total
+    results = open_list(main, ListKind.CHECKS, "Findings of the checkers", total=total)
+    found: list[CheckFinding] = []
+
+    def tell(done: int, _: int) -> None:
+        results.looked_at = done
+
+    def take(reply: Reply) -> None:
+        if reply.error is not None:
+            finish(main, results, "")
+            return
+        report: CheckReport = reply.value
+        complete = _in_order(main, results, report)
+        mark_entries(main, f"check: {sum(report.counts.values()):,}", (one.seq for one in report.findings))
+        finish(main, complete, _told(report))
+        if not report.findings:
+            main.flash(_told(report), "good" if report.complete else "warning")
+        for text in (*report.doubts, *report.problems):
+            main.messages.add(f"not checked: {text}", "warning")
+
+    def watch() -> None:
+        if is_shown(main, results) and main.view.dock.running:
+            fresh = found[len(results) :]
+            add(main, results, map(_finding, fresh))
+            after(main, _LOOK_EVERY, watch)
+
+    work = lambda: questions.check_all(history, tell, withdrawn, found.append)  # noqa: E731 - one name, one use
+    main.ask(QuestionKind.TASK, work, take, told="checking every entry")
+    watch()
+
+
+def _in_order(main: HistoryScreen, listed: ResultList, report: CheckReport) -> ResultList:
+    """Put the findings in the order of entries; the cursor stays on the one it is on."""
+    ordered = ResultList(ListKind.CHECKS, listed.title)
+    for finding in report.findings:
+        ordered.add(_finding(finding))
+    if is_shown(main, listed):
+        dock = main.view.dock
+        at = listed[dock.cursor] if dock.cursor < len(listed) else None
+        row = next((row for row in range(len(ordered)) if ordered[row] == at), 0)
+        main.scene.results.show(ordered)
+        main.apply(replace(main.view, dock=replace(dock, count=len(ordered), cursor=row)))
+    return ordered
+
+
+def _told(report: CheckReport) -> str:
+    total = sum(report.counts.values())
+    many = format_units.count(total, "finding") if total else "the checkers found nothing"
+    by_checker = ", ".join(f"{count:,} {name}" for name, count in report.counts.items())
+    left = len(report.doubts) + len(report.problems)
+    doubts = f"; {left} not checked (! tells what)" if left else ""
+    return f"{many} in {report.entries:,} entries{f': {by_checker}' if by_checker else ''}{doubts}"
+
+
+def _finding(found: CheckFinding) -> ResultRow:
+    address: Path = ()
+    with suppress(UnspoolError):
+        # The path of a finding may be a pattern, which stands nowhere.
+        address = parse_path(found.path) if found.path else ()
+    who = "  ".join(part for part in (found.action, str(found.caller or "")) if part)
+    return ResultRow(found.seq, address, found.severity, "", f"{found.checker}: {found.message}", who)
+
+
+CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
+    "bookmark.go": list_bookmarks,
+    "writes": list_writes,
+    "check": list_findings,
+    "pane.results": focus,
+}
