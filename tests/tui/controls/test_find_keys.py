@@ -32,7 +32,7 @@ async def test_search_finds_entries_marks_them_and_travels_between_them(shop_fil
         assert driver.view.head == hits[1]
         await driver.press("N", "N")
         assert driver.view.head == hits[-1]
-        assert "▴" in driver.line(1)
+        assert any("▴" in driver.line(number) for number in (1, 2, 3))
         await driver.press("escape", "escape")
         assert not driver.view.search.text
 

@@ -15,7 +15,7 @@ from unspool.model.paths import child_of
 from unspool.model.wire import decode
 from unspool_tui.panes.history import EntryBook, goes_over_days, knows
 from unspool_tui.rendering import format_units
-from unspool_tui.rendering.line import Glyphs, PaneFrame, Row, Span, Spans, crop, on_grid, pad, width_of
+from unspool_tui.rendering.line import Glyphs, PaneFrame, Row, Span, Spans, crop, on_grid, pad, spans_width, width_of
 from unspool_tui.rendering.values import preview_text
 from unspool_tui.view.model import Pane, View
 from unspool_tui.view.overview import EntryColumns
@@ -29,6 +29,8 @@ _VALUE: Final = 40
 _LARGEST: Final = 64 << 10
 """Wire bytes of a value that is decoded for a row; of a larger one the size is told."""
 _ROOM_FOR_WHO: Final = 60
+_LEAST_OF_WHO: Final = 6
+"""Cells below which an action says nothing."""
 _MOST_STEPS: Final = 20
 _STYLES: Final[Mapping[str, str]] = {
     "+": "added",
@@ -137,7 +139,7 @@ class ResultsPane:
                 (f"{on_grid(_tail(result.address, max(12, width // (3 if width >= _ROOM_FOR_WHO else 4))))} ", "key")
             )
         left += self._values(result, seen)
-        return Row(tuple(left), self._who_and_when(result, view, columns, width))
+        return Row(tuple(left), self._who_and_when(result, view, columns, width, width - spans_width(left)))
 
     def _values(self, result: ResultRow, seen: SeenWrite | None) -> list[Span]:
         if result.after is None and not result.address:
@@ -151,16 +153,17 @@ class ResultsPane:
             said.append((f" {self._glyphs.arrow} ", "arrow"))
         return [*said, (on_grid(after), "new" if before else "strong")]
 
-    def _who_and_when(self, result: ResultRow, view: View, columns: EntryColumns, width: int) -> Spans:
-        when = ""
+    def _who_and_when(self, result: ResultRow, view: View, columns: EntryColumns, width: int, room: int) -> Spans:
+        """Return the action and the clock; where there is little room, as much of the action as the value leaves."""
+        when, roomy = "", width >= _ROOM_FOR_WHO
         if knows(columns, result.seq):
             time = columns.timestamp_ns[result.seq]
             days = goes_over_days(view, columns)
             when = format_units.day_and_clock(time, self._zone) if days else format_units.clock(time, self._zone)
-        who = self._book.action(result.seq) if result.who is None else result.who
-        room = width // 3 if width >= _ROOM_FOR_WHO else width // 4
-        when = when if width >= _ROOM_FOR_WHO else when.partition(".")[0][-8:]
-        return ((f"  {crop(on_grid(who[:200]), room)}  ", "dim"), (f"{when} ", "faint"))
+            when = when if roomy else when.partition(".")[0][-8:]
+        who = on_grid((self._book.action(result.seq) if result.who is None else result.who)[:200])
+        room = max(width // 3 if roomy else 0, room - len(when) - 5)
+        return ((f"  {crop(who, room)}  " if room >= _LEAST_OF_WHO else "  ", "dim"), (f"{when} ", "faint"))
 
     def frame(self, view: View) -> PaneFrame:
         """Return the frame: what was asked, how far the looking is, and where the cursor stands."""
