@@ -191,7 +191,6 @@ def writes(history: History, address: Path, head: int, cancelled: Cancelled) -> 
         UnspoolError: nothing stands there.
     """
     from unspool.query.lineage import StateReader  # loaded with the first such question
-
     from unspool.query.path_writes import follow_back  # loaded with the first such question
 
     reader = StateReader(history, skip_damaged=True)
