@@ -28,6 +28,7 @@ from unspool_tui.cli.output import diff_shape, entry_shape, show_shape, stats_sh
 
 if TYPE_CHECKING:
     from unspool.history.verdict import Problem
+    from unspool.sources.written_notes import SourceNotes
 
 _HITS: Final = 200
 _PROBLEMS: Final = 3
@@ -44,9 +45,15 @@ Tool = Callable[..., str]
 class HistoryTools:
     """What can be asked about one history; every answer is JSON text."""
 
-    def __init__(self, history: History) -> None:
-        """Answer about an open history, which is brought up to date before each question."""
+    def __init__(self, history: History, notes: SourceNotes | None = None) -> None:
+        """Answer about an open history, which is brought up to date before each question.
+
+        Args:
+            history: what is asked about.
+            notes: what people wrote on it; None where that has no place.
+        """
         self._history = history
+        self._notes = notes
 
     def list_entries(self, start: int = 0, count: int = 50, atom: str = "") -> str:
         """List entries in order: number, kind, time, action, how many atoms changed, sizes.
@@ -172,6 +179,16 @@ class HistoryTools:
         shape: dict[str, Value] = {"looked_at": running.looked_at, "more": more, "complete": running.complete}
         return answer({**shape, **_short_of(running.problems, patience), "hits": hits}, "hits", "a smaller limit")
 
+    def notes(self) -> str:
+        """List the notes that people wrote on entries and values; entry is null where a note's entry is not there any more."""
+        from unspool.sources.written_notes import NotesRead, placed  # loaded with the first such question
+        from unspool_tui.cli.notes import note_shape
+
+        history = self._now()
+        read = NotesRead() if self._notes is None else self._notes.read()
+        shapes: list[Value] = [note_shape(one) for one in placed(read.notes, history)]
+        return answer({"problems": list(read.problems), "notes": shapes}, "notes", "`unspool notes`")
+
     def stats(self) -> str:
         """Tell counts, chains, sizes, codecs, bytes by atom, rebuild times and health."""
         return answer(stats_shape(self._now().stats()), "atoms", "the entries one by one")
@@ -184,7 +201,8 @@ class HistoryTools:
         """Return the tools by name."""
         return {
             "list": self.list_entries, "show": self.show, "diff": self.diff, "blame": self.blame, "why": self.why,
-            "shape": self.shape, "bisect": self.bisect, "search": self.search, "stats": self.stats,
+            "shape": self.shape, "bisect": self.bisect, "search": self.search, "notes": self.notes,
+            "stats": self.stats,
         }  # fmt: skip
 
 
@@ -259,8 +277,8 @@ class Desk:
             self._turn.release()
 
 
-def make_server(history: History) -> Any:
-    """Return an MCP server over a history.
+def make_server(history: History, notes: SourceNotes | None = None) -> Any:
+    """Return an MCP server over a history and the notes on it, both of which are only read.
 
     Raises:
         MissingExtra: the package `mcp` is not installed.
@@ -271,7 +289,7 @@ def make_server(history: History) -> Any:
         f"Values, keys, actions and names in answers and errors are {RECORDED['recorded']}.",
     )
     desk = Desk(_from_package("exceptions", "ToolError", "ToolError"))
-    for name, tool in HistoryTools(history).tools().items():
+    for name, tool in HistoryTools(history, notes).tools().items():
         server.tool(name=name, description=_plain(tool.__doc__))(desk.asked(tool))
     return server
 

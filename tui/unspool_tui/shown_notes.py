@@ -85,6 +85,7 @@ class NotesShown(Struct, frozen=True):
             tuple(sorted(texts)),
             {seq: " / ".join(" ".join(text.split()) for text in said) for seq, said in texts.items()},
             {address: tuple(seqs) for address, seqs in values.items()},
+            self.placed,
         )
 
 

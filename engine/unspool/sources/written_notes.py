@@ -251,6 +251,18 @@ class SourceNotes:
                 gone.append(known)
             return tuple(gone)
 
+    def copy_to(self, out: str) -> Path:
+        """Write all notes on this part beside a copy of it, and return the file.
+
+        Raises:
+            See `add`.
+        """
+        beside = SourceNotes(out)
+        beside.add(*(replace(note, part="") for note in self.read().notes))
+        if beside.place is None:
+            raise ConfigError(f"{out}: notes cannot be kept beside it")
+        return beside.place
+
     def to_keep(self) -> tuple[int, str, tuple[str, ...]]:
         """Return how many notes are on this part, all of them as a native file keeps them, and what cannot be read."""
         read = self.read()

@@ -119,3 +119,15 @@ def test_bookmarks_go_along_when_asked(
     # On another machine.
     monkeypatch.setenv("XDG_STATE_HOME", f"{shop}-elsewhere")
     assert json.loads(ask(capsys, "show", shop, "mark:2", "--json"))["seq"] == 4
+
+
+@pytest.mark.parametrize(
+    ("out", "told"), [("o.jsonl", "1 note written to"), ("o.json", "1 note that somebody wrote")]
+)
+def test_an_export_takes_notes_along_or_says_that_it_does_not(
+    shop: str, tmp_path: Path, out: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask(capsys, "note", shop, "3", "kept")
+    format_name = "jsonl" if out.endswith("l") else "redux"
+    assert run(["export", shop, str(tmp_path / out), "--format", format_name]) == 0
+    assert told in capsys.readouterr().err

@@ -277,6 +277,7 @@ async def test_the_official_client_lists_and_calls_tools_over_standard_input(
             "bisect",
             "search",
             "shape",
+            "notes",
             "stats",
             "why",
         }

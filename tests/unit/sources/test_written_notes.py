@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from unspool.model.limits import Limits, use
 from unspool.sources import written_notes
 from unspool.sources.converting import convert
 from unspool.sources.entries import Reading
+from unspool.sources.exports import ExportOptions, export_lines
 from unspool.sources.written_notes import (
     NoteChange,
     SourceNotes,
@@ -319,3 +321,43 @@ def test_damaged_notes_do_not_keep_a_source_from_being_converted(tmp_path: Path,
     converted = convert(str(shop), tmp_path / "out.unspool", Reading(follow=False))
     assert converted.entries == 6
     assert len(converted.problems) == 1
+
+
+def exported(path: Path, name: str, **asked: Any) -> str:
+    with open_history(path) as history:
+        notes = tuple(placed(SourceNotes(str(path), history=history).read().notes, history))
+        return "\n".join(export_lines(history, name, ExportOptions(notes=notes, **asked)))
+
+
+def test_a_report_tells_notes_under_their_entry_and_lets_none_act(shop: Path) -> None:
+    write(shop, 2, "<script>alert(1)</script>\nsecond \u202e line", "n")
+    write(shop, 3, "")
+    text = exported(shop, "html")
+    assert '<p class="said"><b>n</b> &lt;script&gt;alert(1)&lt;/script&gt;<br>second \\u202e line</p></li>' in text
+    assert text.count('class="said"') == 1
+
+
+def test_a_report_tells_notes_of_entries_that_it_leaves_out(tmp_path: Path) -> None:
+    path = record(tmp_path / "long.unspool", 60)
+    write(path, 31, "in the middle")
+    text = exported(path, "html", max_bytes=300)
+    assert "Notes on entry 31, which this report leaves out:" in text
+    assert "in the middle" in text
+
+
+def test_a_table_has_notes_in_its_last_column_and_no_formula(shop: Path) -> None:
+    assert "notes" not in exported(shop, "csv", paths=("n",))
+    write(shop, 2, "=1+1")
+    lines = exported(shop, "csv", paths=("n",)).splitlines()
+    assert lines[0].endswith(",notes")
+    assert lines[3].endswith(",'=1+1")
+
+
+def test_notes_beside_an_export_are_found_again_in_it(shop: Path, tmp_path: Path) -> None:
+    write(shop, 2, "here")
+    out = tmp_path / "out.jsonl"
+    out.write_text(exported(shop, "jsonl") + "\n")
+    assert SourceNotes(str(shop)).copy_to(str(out)) == tmp_path / "out.jsonl-notes"
+    with open_history(out, follow=False) as history:
+        (found,) = placed(SourceNotes(str(out), history=history).read().notes, history)
+    assert (found.seq, found.note.text) == (2, "here")

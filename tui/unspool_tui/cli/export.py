@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from unspool.files import write_whole
 from unspool.model.addresses import is_postgres, without_password
 from unspool.model.paths import parse_path
 from unspool_tui.cli.help_pages import command
-from unspool_tui.cli.notes import tell_unread
+from unspool_tui.cli.notes import found_notes, tell_unread
 from unspool_tui.cli.options import (
     Common,
     json_option,
@@ -32,6 +33,7 @@ from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from unspool.recorder.targets import Shipment
+    from unspool.sources.written_notes import PlacedNote, SourceNotes
 
 
 @command("export")
@@ -64,6 +66,8 @@ def export_command(
     name = target_format or export_for(out).name
     options = ExportOptions(paths, max_bytes or DEFAULT_REPORT_BYTES, time.time_ns())
     with opened(common) as history:
+        notes, found = found_notes(common, history)
+        options = replace(options, notes=found)
         lines = export_lines(history, name, options)
         if out == "-":
             with Output(common) as output, shown_progress(common, "writing") as progress:
@@ -76,13 +80,27 @@ def export_command(
                 click.echo(
                     f"unspool: {len(history) - history.first} entries written to {visible(out)} as {name}", err=True
                 )
-        lost = "" if common.quiet else losses(history, name)
+        kept = keep_beside(common, out, name, notes, found)
+        lost = "" if common.quiet else losses(history, name, written_notes=0 if kept else len(found))
         if lost:
             click.echo(f"unspool: {lost}", err=True)
         missing = options.holes.told()
         if missing:
             click.echo(f"unspool: {visible(missing)}", err=True)
         return max(judge(common, history.verdict), 1 if missing else 0)
+
+
+def keep_beside(common: Common, out: str, name: str, notes: SourceNotes, found: Sequence[PlacedNote]) -> bool:
+    """Write notes beside a file that was exported, where its format has them there; say whether all of them are told."""
+    from unspool.sources.exports import export_named  # loaded by the one command that needs it
+
+    told = export_named(name).written_notes
+    if not found or told != "beside" or out == "-":
+        return not found or told == "inside"
+    place = notes.copy_to(out)
+    if not common.quiet:
+        click.echo(f"unspool: {count(len(found), 'note')} written to {visible(str(place))}", err=True)
+    return True
 
 
 def refuse_same_file(source: str, out: str) -> None:

@@ -107,19 +107,25 @@ def notes_of(common: Common, history: History) -> SourceNotes:
     return SourceNotes(source.name, select=source.select, history=history)
 
 
+def found_notes(common: Common, history: History) -> tuple[SourceNotes, tuple[PlacedNote, ...]]:
+    """Return the notes on the source of a call with their entries, and say what cannot be read of them."""
+    from unspool.sources.written_notes import placed  # loaded by the commands that list or write notes
+
+    notes = notes_of(common, history)
+    read = notes.read()
+    if not common.quiet:
+        tell_unread(common, read.problems)
+    return notes, tuple(placed(read.notes, history))
+
+
 Noted = Mapping[int, Sequence["PlacedNote"]]
 """Notes by the entry that they are on."""
 
 
 def noted_of(common: Common, history: History) -> Noted:
     """Return the notes on each entry of the source of a call, and say what cannot be read of them."""
-    from unspool.sources.written_notes import placed  # loaded by the commands that list or write notes
-
-    read = notes_of(common, history).read()
-    if not common.quiet:
-        tell_unread(common, read.problems)
     by_entry: dict[int, list[PlacedNote]] = {}
-    for one in placed(read.notes, history):
+    for one in found_notes(common, history)[1]:
         if one.seq is not None:
             by_entry.setdefault(one.seq, []).append(one)
     return by_entry

@@ -136,10 +136,11 @@ def mcp_command(common: Common) -> int:
     """Answer questions about SOURCE over standard input and output, as an MCP server; SOURCE is only read."""
     if common.source == "-":
         raise click.UsageError("standard input carries the questions; give a file.")
+    from unspool_tui.cli.notes import notes_of  # the other command of this module goes without
     from unspool_tui.mcp_server import make_server  # the other command of this module goes without
 
     with opened(common, follow=True) as history:
-        server = make_server(history)
+        server = make_server(history, notes_of(common, history))
         code = judge(common, history.verdict)
         server.run(transport="stdio")
         return code

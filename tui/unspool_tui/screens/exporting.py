@@ -228,7 +228,7 @@ def _whole(name: str) -> Texts:
         )
 
         chosen = (format_path(view.selected, root=""),) if view.selected else ()
-        options = ExportOptions(chosen, made_ns=time_ns())
+        options = ExportOptions(chosen, made_ns=time_ns(), notes=view.notes.all)
         return (f"{line}\n" for line in export_lines(history, name, options))
 
     return texts

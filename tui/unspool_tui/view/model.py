@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum, StrEnum
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from unspool.model.keys import Path
 from unspool_tui.permits import EVERYTHING, Permits
+
+if TYPE_CHECKING:
+    from unspool.sources.written_notes import PlacedNote
 
 
 class Pane(Enum):
@@ -143,11 +147,13 @@ class NoteMarks(Struct, frozen=True):
         entries: the entries with notes, ascending.
         texts: what is said on each of them, in one line.
         values: the values with notes, and at which entries.
+        all: the notes themselves, for what writes them out.
     """
 
     entries: tuple[int, ...] = ()
     texts: Mapping[int, str] = {}
     values: Mapping[Path, tuple[int, ...]] = {}
+    all: tuple[PlacedNote, ...] = ()
 
 
 SPEEDS: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 0.0)

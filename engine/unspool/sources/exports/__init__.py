@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import PurePath
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from unspool.errors import ConfigError, EntryDropped
 from unspool.history.history import History, StateView
@@ -16,6 +16,9 @@ from unspool.model.values import Value
 from unspool.query.lineage import forks
 from unspool.query.repair import hole_in
 from unspool.sources.tagged_values import TAGGED, to_tagged
+
+if TYPE_CHECKING:
+    from unspool.sources.written_notes import PlacedNote
 
 MIB: Final = 1024 * 1024
 DEFAULT_REPORT_BYTES: Final = 8 * MIB
@@ -67,12 +70,14 @@ class ExportOptions:
         paths: which values a table shows, as people write paths (`cart.items[0].qty`).
         max_bytes: about how large a report may get; entries are sampled to keep to it.
         made_ns: when the report is made, in nanoseconds since the epoch; None to leave it out.
+        notes: what people wrote on the history; see `Export.written_notes`.
         holes: gets what was passed over.
     """
 
     paths: tuple[str, ...] = ()
     max_bytes: int = DEFAULT_REPORT_BYTES
     made_ns: int | None = None
+    notes: tuple[PlacedNote, ...] = ()
     holes: Holes = field(default_factory=Holes, compare=False)
 
 
@@ -163,7 +168,9 @@ class Export:
         suffix: how files of this format alone end; empty where others end so too.
         opens_again: unspool opens what was written, with equal states.
         keeps_forks: it says which entry another one follows; other formats know one line only.
-        keeps_notes: it tells notes from other entries.
+        keeps_notes: it tells entries that are notes from others.
+        written_notes: where what people wrote on the history is told: in the file, or in a file of notes beside it;
+            empty where the times of entries are not exact enough to find these again.
     """
 
     name: str
@@ -173,6 +180,7 @@ class Export:
     opens_again: bool = True
     keeps_forks: bool = False
     keeps_notes: bool = False
+    written_notes: Literal["inside", "beside", ""] = ""
 
     def load(self) -> Writer:
         """Import the module of the format and return its writer."""
@@ -182,13 +190,15 @@ class Export:
 
 EXPORTS: Final = (
     Export("jsonl", "JSON Lines of states, one entry a line", "text_forms.jsonl_lines", ".jsonl", keeps_forks=True,
-           keeps_notes=True),
-    Export("json-patch", "the first state, then an RFC 6902 patch a line", "text_forms.json_patch_lines", keeps_notes=True),
+           keeps_notes=True, written_notes="beside"),
+    Export("json-patch", "the first state, then an RFC 6902 patch a line", "text_forms.json_patch_lines", keeps_notes=True,
+           written_notes="beside"),
     Export("nexus", "nexus-state export list 1.0 of full snapshots", "text_forms.nexus_lines"),
     Export("redux", "Redux DevTools lifted state, for its Import button", "text_forms.redux_lines"),
-    Export("csv", "a table of chosen paths over time", "text_forms.csv_lines", ".csv", opens_again=False),
+    Export("csv", "a table of chosen paths over time", "text_forms.csv_lines", ".csv", opens_again=False,
+           written_notes="inside"),
     Export("html", "a report in one file, for any browser, without network", "html_report.html_lines", ".html",
-           opens_again=False, keeps_forks=True, keeps_notes=True),
+           opens_again=False, keeps_forks=True, keeps_notes=True, written_notes="inside"),
 )  # fmt: skip
 """The formats to export to; the first is the default."""
 
@@ -252,8 +262,14 @@ def export_lines(history: History, name: str, options: ExportOptions | None = No
     return export_named(name).load()(history, options or ExportOptions())
 
 
-def losses(history: History, name: str) -> str:
-    """Say what of a history a format has no words for, or return "" where it tells everything."""
+def losses(history: History, name: str, *, written_notes: int = 0) -> str:
+    """Say what of a history a format has no words for, or return "" where it tells everything.
+
+    Args:
+        history: what is written.
+        name: the format.
+        written_notes: how many notes of people are told neither in the file nor beside it.
+    """
     export, lost = export_named(name), []
     # The first entry follows none.
     count = 0 if export.keeps_forks else sum(1 for _ in forks(history, 0, len(history))) - 1
@@ -264,4 +280,11 @@ def losses(history: History, name: str) -> str:
     if notes:
         which = "1 note stands" if notes == 1 else f"{notes} notes stand"
         lost.append(f"{which} in it as any entry that changes nothing")
+    if written_notes:
+        which = (
+            "1 note that somebody wrote on it is"
+            if written_notes == 1
+            else f"{written_notes} notes that people wrote on it are"
+        )
+        lost.append(f"{which} not told; `unspool notes` lists them")
     return "; ".join(lost)

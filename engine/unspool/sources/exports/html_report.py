@@ -7,11 +7,12 @@ import hashlib
 import html
 import math
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import islice
 from pathlib import PurePath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from unspool.delta.apply import encoded_patch
 from unspool.history.history import History
@@ -19,12 +20,16 @@ from unspool.history.verdict import Verdict
 from unspool.model.encoding import encode
 from unspool.model.entries import NOTE, Entry, EntryKind, iso_time
 from unspool.model.json_text import to_json
+from unspool.model.keys import format_path
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.lineage import forks
 from unspool.sources.exports import ExportOptions, Holes, entries_of
 from unspool.sources.tagged_values import Part, list_part, object_part, rewritten
+
+if TYPE_CHECKING:
+    from unspool.sources.written_notes import PlacedNote, WrittenNote
 
 _ACTIVE: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 """Categories of characters that act instead of showing: controls, bidi marks, lone surrogates, separators."""
@@ -177,6 +182,7 @@ def _part(value: Value) -> Part | Value:
 
 
 _SHOWN_PROBLEMS = 5
+_SHOWN_ELSEWHERE: Final = 50
 _SIGNS = {
     EntryKind.FULL: '<i class="full">F</i>',
     EntryKind.DELTA: "<i>·</i>",
@@ -197,11 +203,14 @@ def html_lines(history: History, options: ExportOptions) -> Iterator[str]:
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>{shown(title)} – unspool</title>"
     yield f"<style>{style}</style></head><body>"
-    yield from _header(history, data, options, title)
+    written = _written_on(options.notes)
+    yield from _header(
+        history, data, options, title, {seq: said for seq, said in written.items() if seq not in wanted}
+    )
     yield '<div class="line"><canvas id="timeline" aria-label="Bytes by entry; drag to scrub"></canvas></div>'
     yield '<main><section><h2>Entries <input id="filter" type="search" placeholder="filter" aria-label="Filter"></h2>'
     yield '<ol id="entries" class="scroll">'
-    yield from map(_row, entries)
+    yield from (_row(entry, written.pop(entry.seq, ())) for entry in entries)
     yield "</ol></section>"
     yield '<section><h2>Changes <small id="where"></small></h2><div id="changes" class="scroll">'
     yield '<noscript><p class="quiet">Changes and states need JavaScript; the entries do not.</p></noscript>'
@@ -223,7 +232,22 @@ def _policy(style: str, script: str) -> str:
     )
 
 
-def _header(history: History, data: ReportData, options: ExportOptions, title: str) -> Iterator[str]:
+def _written_on(notes: Iterable[PlacedNote]) -> dict[int | None, list[WrittenNote]]:
+    """Return what people wrote, by entry; bookmarks say nothing to whoever reads a report."""
+    written: dict[int | None, list[WrittenNote]] = {}
+    for one in notes:
+        if not one.note.is_bookmark:
+            written.setdefault(one.seq, []).append(one.note)
+    return written
+
+
+def _header(
+    history: History,
+    data: ReportData,
+    options: ExportOptions,
+    title: str,
+    elsewhere: Mapping[int | None, Sequence[WrittenNote]],
+) -> Iterator[str]:
     place = "" if title == history.source_name else f'<span class="from">{shown(history.source_name)}</span>'
     yield f'<header><div class="top"><h1>{shown(title)}</h1>{place}</div>'
     count = len(history) - history.first
@@ -241,6 +265,13 @@ def _header(history: History, data: ReportData, options: ExportOptions, title: s
         facts.append(f"<span>report made {shown(_short(options.made_ns))} UTC</span>")
     yield f'<div class="facts">{"".join(facts)}</div>'
     yield from _notes(history.verdict, data, count)
+    for seq, said in islice(elsewhere.items(), _SHOWN_ELSEWHERE):
+        where = (
+            "an entry that is not in this history" if seq is None else f"entry {seq}, which this report leaves out"
+        )
+        yield f'<div class="note">Notes on {where}:{"".join(map(_said, said[:_SHOWN_ELSEWHERE]))}</div>'
+    if len(elsewhere) > _SHOWN_ELSEWHERE:
+        yield f'<p class="note">{len(elsewhere) - _SHOWN_ELSEWHERE} more entries that are not shown have notes.</p>'
     yield "</header>"
 
 
@@ -261,14 +292,20 @@ def _notes(verdict: Verdict, data: ReportData, total: int) -> Iterator[str]:
         yield f'<p class="note bad">Only a part of the source could be read: {listed}{f" and {more} more" if more > 0 else ""}</p>'
 
 
-def _row(entry: Entry) -> str:
+def _said(note: WrittenNote) -> str:
+    path = f"<b>{shown(format_path(note.steps, root=''))}</b> " if note.path else ""
+    lines = "<br>".join(map(shown, note.text.split("\n")))
+    return f'<p class="said">{path}{lines}</p>'
+
+
+def _row(entry: Entry, notes: Iterable[WrittenNote]) -> str:
     marks = (("add", "+", entry.added), ("mod", "~", entry.modified), ("del", "−", entry.deleted))
     counts = " ".join(f'<span class="{kind}">{glyph}{count}</span>' for kind, glyph, count in marks if count)
     kind = _SIGNS[entry.kind]
     time = shown(_short(entry.timestamp_ns, "microseconds"))
     return (
         f'<li><b>{entry.seq}</b>{kind}<span class="act">{shown(entry.action)}</span><span class="num">{counts}</span>'
-        f"<time>{time}</time></li>"
+        f"<time>{time}</time>{''.join(map(_said, notes))}</li>"
     )
 
 

@@ -296,7 +296,8 @@ def csv_lines(history: History, options: ExportOptions) -> Iterator[str]:
     """Yield a header and a row an entry: `seq,timestamp,action`, then a column a path.
 
     Numbers are written as they are, text as it is (with an apostrophe before what a spreadsheet would take for a
-    formula), true and false as such, containers as JSON; a cell is empty where the path leads nowhere.
+    formula), true and false as such, containers as JSON; a cell is empty where the path leads nowhere. Where people
+    wrote notes, the last column has those on the entry.
 
     Raises:
         ConfigError: no path was chosen; the message names some that hold numbers.
@@ -309,11 +310,18 @@ def csv_lines(history: History, options: ExportOptions) -> Iterator[str]:
 
 
 def _rows(history: History, paths: list[Path], options: ExportOptions) -> Iterator[str]:
-    yield _row(["seq", "timestamp", "action", *(_safe(format_path(path, root="")) for path in paths)])
+    notes: dict[int, list[str]] = {}
+    for one in options.notes:
+        if one.seq is not None and not one.note.is_bookmark:
+            path = f"{format_path(one.note.steps, root='')}: " if one.note.path else ""
+            notes.setdefault(one.seq, []).append(path + one.note.text)
+    also = ["notes"] if notes else []
+    yield _row(["seq", "timestamp", "action", *(_safe(format_path(path, root="")) for path in paths), *also])
     for entry in entries_of(history, len(history)):
         view = options.holes.view(history, entry.seq)
         cells = [_cell(_value_at(view, path)) for path in paths]
-        yield _row([str(entry.seq), exact_time(entry.timestamp_ns), _safe(entry.action), *cells])
+        said = [_safe("\n".join(notes.get(entry.seq, ())))] if also else []
+        yield _row([str(entry.seq), exact_time(entry.timestamp_ns), _safe(entry.action), *cells, *said])
 
 
 def _row(cells: list[str]) -> str:
