@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import PurePath as FilePath
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from unspool.errors import UnspoolError
 from unspool.model.entries import caller_of
 from unspool.model.keys import Path
 from unspool.model.limits import Cancelled
 from unspool.model.values import MISSING
+from unspool_tui.rendering.labels import as_float, difference, is_number
 from unspool_tui.rendering.values import Origin, preview_text
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 EARLIER: Final = 4
 """Earlier writers of a value that are told; there is no room for more."""
+LATER: Final = 3
+"""Later writes of a value that are looked up."""
 MOST_WRITES: Final = 20_000
 """Writes of a value that are listed."""
 MOST_KINDS: Final = 200
@@ -60,7 +63,9 @@ class Arrival(Struct, frozen=True):
 
 
 def tell_story(history: History, address: Path, head: int, cancelled: Cancelled) -> Iterator[Story | None]:
-    """Yield who set a value as of an entry; None between, so that the worker can turn to other things."""
+    """Yield who set a value as of an entry, then the same with who sets it next; None between, so that the worker can
+    turn to other things.
+    """
     from unspool.query.path_writes import writes_of  # loaded with the first such question
 
     writes = []
@@ -70,19 +75,47 @@ def tell_story(history: History, address: Path, head: int, cancelled: Cancelled)
         if len(writes) > EARLIER + 1:
             break
         yield None
-    if writes:
-        first, *earlier = writes
-        if first.kind == "older":
-            yield address, head, Origin(first.seq, older=True)
-            return
-        seqs = tuple(write.seq for write in earlier[:EARLIER])
-        before = preview_text(first.old, 40) if first.old is not MISSING else ""
+    if not writes:
+        return
+    first, *earlier = writes
+    if first.kind == "older":
+        origin = Origin(first.seq, older=True)
+    else:
         (entry,) = history[first.seq : first.seq + 1]
-        caller = caller_of(entry.meta)
-        place = "" if caller is None else f"{FilePath(caller.file).name}:{caller.line}"
         (now,) = history[head : head + 1]
-        age = now.timestamp_ns - entry.timestamp_ns
-        yield address, head, Origin(first.seq, entry.action, seqs, len(earlier) > EARLIER, before, place, age)
+        origin = Origin(
+            first.seq,
+            entry.action,
+            tuple(write.seq for write in earlier[:EARLIER]),
+            len(earlier) > EARLIER,
+            before=preview_text(first.old, 40) if first.old is not MISSING else "",
+            caller=caller_of(entry.meta),
+            age_ns=now.timestamp_ns - entry.timestamp_ns,
+            by=difference(first.old, first.new),
+        )
+    yield address, head, origin
+    for later in _later(history, address, head, cancelled):
+        if later is None:
+            yield None
+        else:
+            told = [write.new for write in (*reversed(writes), *later)]
+            numbers = tuple(as_float(value) for value in told if isinstance(value, int | float) and is_number(value))
+            yield address, head, replace(origin, later=later[0].seq if later else -1, numbers=numbers)
+
+
+def _later(history: History, address: Path, head: int, cancelled: Cancelled) -> Iterator[list[PathWrite] | None]:
+    """Yield the next writes of a value once they are known; None between."""
+    from unspool.query.path_writes import writes_after  # loaded with the first such question
+
+    found = []
+    for write in writes_after(history, address, head, unchanged=True, cancelled=cancelled):
+        if write.kind != "unchanged":
+            found.append(write)
+        if len(found) >= LATER:
+            break
+        yield None
+    if not cancelled():
+        yield found
 
 
 def previous_write(history: History, address: Path, before: int, cancelled: Cancelled) -> Arrival | None:

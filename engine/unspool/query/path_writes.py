@@ -418,13 +418,27 @@ def previous_write(history: History, path: Path, before: int, *, cancelled: Canc
 def next_write(
     history: History, path: Path, after: int, *, line: int | None = None, cancelled: Cancelled = never
 ) -> PathWrite | None:
-    """Return the first write of a value after an entry, or None.
+    """Return the first write of a value after an entry, or None; see `writes_after` for arguments and what is raised."""
+    return next(writes_after(history, path, after, line=line, cancelled=cancelled), None)
+
+
+def writes_after(
+    history: History,
+    path: Path,
+    after: int,
+    *,
+    line: int | None = None,
+    unchanged: bool = False,
+    cancelled: Cancelled = never,
+) -> Iterator[PathWrite]:
+    """Yield the writes of a value after an entry, oldest first.
 
     Args:
         history: where to look.
         path: where the value stands at entry `after`.
         after: the entry from which to look on.
         line: an entry to which the line to follow leads; None follows the branch as it was recorded, to its end.
+        unchanged: also yield entries that changed the atom and left the value as it was.
         cancelled: ends the walk when it says yes.
 
     Raises:
@@ -445,12 +459,13 @@ def next_write(
             where, value = tracker.path, tracker.value
             state = None if cancelled() else reader.state(entry)
             if state is None:
-                return None
+                return
             outcome = tracker.move(state.get(atom), back=False)
             if outcome in _ONWARD:
                 place = where if outcome is Outcome.GONE else tracker.path
-                return PathWrite(entry, _ONWARD[outcome], place, value, tracker.value)
-    return None
+                yield PathWrite(entry, _ONWARD[outcome], place, value, tracker.value)
+            elif unchanged and outcome is Outcome.SAME:
+                yield PathWrite(entry, WriteKind.UNCHANGED, tracker.path, value, tracker.value)
 
 
 _ONWARD = {Outcome.DIFFERENT: WriteKind.MODIFIED, Outcome.GONE: WriteKind.DELETED, Outcome.FOUND: WriteKind.ADDED}

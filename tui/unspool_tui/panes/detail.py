@@ -11,10 +11,11 @@ from msgspec import Struct
 
 from unspool.errors import EntryNotKept, UnspoolError
 from unspool.history.history import EMPTY, StateView, without_context
-from unspool.model.entries import EntryKind, passed_over_in
+from unspool.model.entries import EntryKind, SourceLine, caller_of, passed_over_in
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool_tui.panes.change_list import OPEN_BY_ITSELF
+from unspool_tui.rendering.labels import ValueChange, largest_change
 from unspool_tui.view.model import View
 
 if TYPE_CHECKING:
@@ -148,6 +149,9 @@ class Detail(Struct, frozen=True, eq=False):
         note: what the head says, where it is a note, and what is known besides.
         passed_over: calls before the head that its recorder left out: any of them may have made the changes.
         unknown: why it is not known what changed, though the state is; empty where it is known.
+        action: why the entry at the head happened.
+        caller: the line of code that recorded it; None where that was not kept.
+        largest: the change that tells most; None where nothing changed.
     """
 
     request: DetailRequest
@@ -158,6 +162,9 @@ class Detail(Struct, frozen=True, eq=False):
     note: tuple[str, Mapping[str, Value]] | None = None
     passed_over: int = 0
     unknown: str = ""
+    action: str = ""
+    caller: SourceLine | None = None
+    largest: ValueChange | None = None
 
 
 NOTHING: Final = Detail(DetailRequest(-1, None, 0))
@@ -181,13 +188,21 @@ def load_detail(history: History, decoded: Decoded, request: DetailRequest) -> D
         state = SharedState(history.view(request.head), decoded)
         entry = history[request.head : request.head + 1][0]
         _prepare(() if diff is None else diff.changes)
+        largest = None if diff is None else largest_change(diff.changes)
     except UnspoolError as error:
         return Detail(request, problem=str(error))
-    note = (entry.action, without_context(entry.meta)) if entry.kind is EntryKind.NOTE else None
-    passed_over = passed_over_in(entry.meta)
-    if diff is None:
-        return Detail(request, state, note=note, passed_over=passed_over, unknown=unknown)
-    return Detail(request, state, diff.changes, diff.from_seq, note=note, passed_over=passed_over)
+    return Detail(
+        request,
+        state,
+        () if diff is None else diff.changes,
+        -1 if diff is None else diff.from_seq,
+        note=(entry.action, without_context(entry.meta)) if entry.kind is EntryKind.NOTE else None,
+        passed_over=passed_over_in(entry.meta),
+        unknown=unknown,
+        action=entry.action,
+        caller=caller_of(entry.meta),
+        largest=largest,
+    )
 
 
 def _prepare(changes: Sequence[Change]) -> None:

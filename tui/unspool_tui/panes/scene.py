@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from unspool_tui.panes.answer import AnswerStrip, EntryAnswer
 from unspool_tui.panes.changes import ChangesPane
 from unspool_tui.panes.detail import NOTHING, QUICK_SECONDS, Decoded, Detail, LoadingPace, request_of
-from unspool_tui.panes.history import EARLY_FROM, EarlyColumns, EntryBook, HistoryPane, Lanes, always
+from unspool_tui.panes.history import EARLY_FROM, EarlyColumns, EntryBook, HistoryPane, Lanes, always, knows
 from unspool_tui.panes.inspect import NO_STORY, InspectPane, LeafBook, OriginBook
 from unspool_tui.panes.names import ActionCounts
 from unspool_tui.panes.results import ResultsPane
@@ -55,6 +56,7 @@ class Scene:
         self.inspect = InspectPane(self.origins, self.leaves, look.glyphs)
         self.results = ResultsPane(self.book, look.glyphs, look.zone)
         self.stats = StatsPane(history, look.glyphs)
+        self.strip = AnswerStrip(look.glyphs)
         self.lanes = Lanes(history)
         self.actions = ActionCounts()
         self.changes.identity = history.identity
@@ -111,6 +113,20 @@ class Scene:
 
     def _size(self, view: View) -> int:
         return self.ledger.columns.full_bytes[view.head] if 0 <= view.head < view.total else 0
+
+    def answer(self, view: View) -> EntryAnswer:
+        """Return what is known of the head without waiting for its details."""
+        head, columns = view.head, self.ledger.columns
+        if not 0 <= head < view.total:
+            return EntryAnswer(-1)
+        detail = self.detail
+        late = self.wants_detail(view)
+        action = self.book.action(head) if late else detail.action
+        since = head - 1 if late or view.other is not None or detail.from_seq < 0 else detail.from_seq
+        gap = None
+        if since >= view.first and knows(columns, head) and knows(columns, since):
+            gap = columns.timestamp_ns[head] - columns.timestamp_ns[since]
+        return EntryAnswer(head, action, gap, since, None if late else detail.caller, late)
 
     def current(self, view: View) -> Detail:
         """Return the detail of a view, loaded now where the panes have not caught up with it yet."""

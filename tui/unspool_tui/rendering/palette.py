@@ -27,6 +27,7 @@ from unspool_tui.settings import DEFAULT_THEME
 
 _ATTRIBUTES: Final[Mapping[str, str]] = {
     "strong": "bold",
+    "place": "underline",
     "title": "bold",
     "title.focus": "bold",
     "badge": "dim",
@@ -100,6 +101,7 @@ INKS: Final[Mapping[str, Ink]] = {
     "dim": Ink("muted"),
     "faint": Ink("faint"),
     "accent": Ink("accent"),
+    "place": Ink("accent", underline=True),
     "title": Ink("muted", bold=True),
     "title.focus": Ink("text", bold=True),
     "badge": Ink("muted"),

@@ -9,12 +9,14 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
+from unspool.model.entries import SourceLine
 from unspool.model.json_text import to_json
 from unspool.model.keys import spell_key
 from unspool.model.paths import step_of
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, Value
 from unspool_tui.rendering import format_units
+from unspool_tui.rendering.labels import file_and_line
 from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad, spans_width, wrap_text
 from unspool_tui.view.outline import OutlineNode, container_of, in_order, whole_number
 
@@ -198,6 +200,9 @@ class Origin(Struct, frozen=True):
         caller: the line of code that recorded the entry, where the recording kept it; likewise.
         age_ns: how long before the head it was set; likewise.
         older: it was set at that entry or in what was dropped before it.
+        by: how much a number changed by then, `+12.50`; likewise.
+        later: the next entry that sets it; None while that is not known, -1 where none does.
+        numbers: what it was from write to write around there, where it is a number; the last ones may be later writes.
     """
 
     seq: int | None = None
@@ -205,9 +210,12 @@ class Origin(Struct, frozen=True):
     earlier: tuple[int, ...] = ()
     more: bool = False
     before: str = ""
-    caller: str = ""
+    caller: SourceLine | None = None
     age_ns: int = 0
     older: bool = False
+    by: str = ""
+    later: int | None = None
+    numbers: tuple[float, ...] = ()
 
 
 UNKNOWN = Origin()
@@ -293,7 +301,7 @@ def story(origin: Origin, glyphs: Glyphs) -> Spans:
     if origin.age_ns:
         spans.append((f" {format_units.duration(origin.age_ns)} ago", "faint"))
     if origin.caller:
-        spans.append((f"  {on_grid(origin.caller)}", "accent"))
+        spans.append((f"  {file_and_line(origin.caller)}", "accent"))
     if origin.before:
         spans += [("  was ", "faint"), (origin.before, "old")]
     if origin.earlier:

@@ -28,7 +28,7 @@ from unspool_tui.view import moves
 from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Pane, View, Width
 from unspool_tui.widgets.lines import LinesView
-from unspool_tui.widgets.panel import Box, Framed, Panel, ScrollMemory, TabLine
+from unspool_tui.widgets.panel import Box, Framed, Panel, ScrollMemory, StripView, TabLine
 from unspool_tui.widgets.timeline import TimelineView, height_for
 from unspool_tui.worker import QuestionKind, Reply, Worker
 
@@ -70,6 +70,7 @@ class MainScreen(Screen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-tall")]
 
     header = getters.query_one("#header", LinesView)
+    strip = getters.query_one("#strip", StripView)
     footer = getters.query_one("#footer", LinesView)
     notice = getters.query_one("#too-small", LinesView)
 
@@ -121,6 +122,7 @@ class MainScreen(Screen[None]):
             yield TabLine(self.unspool_app.tab_screens.show, id="tabs")
         yield LinesView(id="header")
         yield self.timeline
+        yield StripView(id="strip")
         with Box(id="body"):
             yield self.panels[Pane.HISTORY]
             with Box(id="details"):
@@ -396,7 +398,7 @@ def _take_reply(main: MainScreen, reply: Reply) -> None:
         case QuestionKind.STORY:
             if reply.value is not None:
                 main.scene.inspect.story = reply.value
-                main.painter.origins_known()
+                main.painter.story_known()
         case (
             QuestionKind.TRAVEL
             | QuestionKind.PATHS

@@ -8,18 +8,20 @@ from typing import Final, Protocol
 
 from unspool.model.keys import Path
 from unspool_tui.actions import hints, show_key
+from unspool_tui.panes.answer import FRAMED_FROM, framed
 from unspool_tui.panes.detail import DetailRequest, request_of
 from unspool_tui.panes.history import ROOM_FOR_LANES, nothing_rows
 from unspool_tui.panes.results import look_up
 from unspool_tui.questions import leaf_writers, tell_story
 from unspool_tui.rendering.header import Cost, Marks, flash_row, footer, header
 from unspool_tui.rendering.line import BLANK, Row, wrap_words
+from unspool_tui.rendering.values import UNKNOWN
 from unspool_tui.screens.follower import after
 from unspool_tui.screens.protocols import HistoryScreen
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane, View
 from unspool_tui.widgets.lines import LinesView
-from unspool_tui.widgets.panel import Listed, Made, Panel, RowSource
+from unspool_tui.widgets.panel import Listed, Made, Panel, RowSource, StripView
 from unspool_tui.widgets.timeline import height_for
 from unspool_tui.worker import QuestionKind
 
@@ -45,6 +47,11 @@ class Painted(HistoryScreen, Protocol):
     @property
     def header(self) -> LinesView:
         """The first line."""
+
+    @property
+    @property
+    def strip(self) -> StripView:
+        """What happened, and the story of a value."""
 
     @property
     def footer(self) -> LinesView:
@@ -86,11 +93,14 @@ class Painter:
         shown = moves.shown_panes(view, main.width_class)
         explains = Pane.INSPECT in shown and not self.stale
         unknown = self._look_back(view) if explains else []
+        self._strip(view)
         for pane in shown:
             self._panel(view, pane)
         self._read_rows()
         if explains:
             self._look_up(view, unknown)
+        if not self.stale:
+            self._want_story(view)
 
     def _read_rows(self) -> None:
         """Have the worker read what the list could not ask for itself."""
@@ -107,8 +117,9 @@ class Painter:
     @property
     def unsettled(self) -> bool:
         """Something about what is in sight is still to be looked up."""
-        view, told = self._main.view, self._main.scene.inspect.story[:2]
-        waiting = self._story == (view.selected, view.head) and self._telling
+        view, scene = self._main.view, self._main.scene
+        told = scene.inspect.story[:2]
+        waiting = self._story == (scene.strip.asked(view, scene.detail), view.head) and self._telling
         return self._calming or (waiting and told != self._story)
 
     def _arrange(self, view: View) -> None:
@@ -152,6 +163,22 @@ class Painter:
             main.footer.show_rows([footer(self._keys(view), width)])
         if main.notice.display:
             main.notice.show_rows(self._too_small())
+
+    def _strip(self, view: View) -> None:
+        """Tell what happened at the head, and of the value in question who set it."""
+        main, scene = self._main, self._main.scene
+        strip, glyphs = main.strip, main.pen.glyphs
+        has_frame = main.size.height >= FRAMED_FROM
+        address, head, origin = scene.inspect.story
+        if (address, head) != (scene.strip.asked(view, scene.detail), scene.detail.request.head):
+            origin = UNKNOWN
+        width = strip.columns - 2 if has_frame else strip.columns
+        rows = scene.strip.rows(view, scene.detail, scene.answer(view), origin, (), width)
+        if has_frame:
+            rows = framed(rows, strip.columns, glyphs)
+        if strip.styles.height is None or strip.styles.height.value != len(rows):
+            strip.styles.height = len(rows)
+        strip.show_rows(rows)
 
     def _keys(self, view: View) -> list[tuple[str, str]]:
         keymap = self._main.keymap
@@ -236,16 +263,21 @@ class Painter:
             main.worker.ask(QuestionKind.ORIGINS, lambda: (head, scene.origins.look_up(unknown, head)))
         if unknown is not None:
             self._explain_leaves(head, main.panels[Pane.INSPECT])
-        wanted = (view.selected, head)
-        if view.selected and wanted not in (scene.inspect.story[:2], self._story):
+
+    def _want_story(self, view: View) -> None:
+        """Have the worker find out who set the value in question, once somebody rests there."""
+        main, scene, head = self._main, self._main.scene, view.head
+        address = scene.strip.asked(view, scene.detail)
+        wanted = (address, head)
+        if address and wanted not in (scene.inspect.story[:2], self._story):
             self._story, self._telling = wanted, True
-            after(main, _REST_SECONDS, lambda: self._tell_story(view.selected, head))
+            after(main, _REST_SECONDS, lambda: self._tell_story(address, head))
 
     def _tell_story(self, address: Path, head: int) -> None:
-        """Look up who set the selected value, if it is still selected: nobody reads it while moving past."""
+        """Look up who set the value in question, if it still is in question: nobody reads it while moving past."""
         main = self._main
         self._telling = False
-        if (main.view.selected, main.view.head) == (address, head):
+        if (main.scene.strip.asked(main.view, main.scene.detail), main.view.head) == (address, head):
             history = main.scene.history
             main.worker.ask(QuestionKind.STORY, lambda: tell_story(history, address, head, main.worker.withdrawn))
 
@@ -282,3 +314,11 @@ class Painter:
         if not self.stale and Pane.INSPECT in moves.shown_panes(main.view, main.width_class):
             self._panel(main.view, Pane.INSPECT)
             self._explain_leaves(main.view.head, main.panels[Pane.INSPECT])
+
+    def story_known(self) -> None:
+        """Tell the story of the value in question, and in Inspect too where it is selected."""
+        main = self._main
+        self._strip(main.view)
+        address, _, origin = main.scene.inspect.story
+        if address == main.view.selected and origin.later is None:
+            self.origins_known()

@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
-from unspool_tui.rendering.line import BLANK, Row, differs_until
+from unspool_tui.rendering.line import BLANK, Row, differs_until, spans_width, width_of
 from unspool_tui.rendering.paint import Pen, paint_row
 from unspool_tui.rendering.sanitize import without_active
 
@@ -125,6 +125,25 @@ class LinesView(Widget, can_focus=False):
             strip = self._strips[key] = self.draw(row, width)
         self._drawn[y] = strip
         return strip
+
+    def style_at(self, x: int, y: int) -> str:
+        """Return the name of the style at a place; empty beside what is written."""
+        if not 0 <= y < len(self._rows):
+            return ""
+        row, width = self._rows[y], self.columns
+        edge = 1 if row.edge else 0
+        place = edge
+        right = width - edge - spans_width(row.right)
+        for text, style in row.left:
+            place += width_of(text)
+            if x < min(place, right):
+                return style
+        place = right
+        for text, style in row.right:
+            if place <= x < place + width_of(text):
+                return style
+            place += width_of(text)
+        return ""
 
     def draw(self, row: Row, width: int) -> Strip:
         """Draw one row; called once for each row that is not in the cache."""

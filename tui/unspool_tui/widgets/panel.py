@@ -184,6 +184,25 @@ class Framed(LinesView):
         self.post_message(self.Pushed(self, by) if sideways else self.Wheeled(self, by))
 
 
+class StripView(Framed):
+    """The answer strip: lines with or without a frame; a line of code in them can be clicked."""
+
+    DEFAULT_CSS = "StripView { width: 1fr; height: 2; }"
+
+    class Chosen(Message):
+        """A line of code was clicked: that of the entry on the first line, of the value on the second."""
+
+        def __init__(self, line: int) -> None:
+            self.line = line
+            super().__init__()
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell that a line of code was hit."""
+        if self.style_at(event.x, event.y) == "place":
+            event.stop()
+            self.post_message(self.Chosen(event.y))
+
+
 class Panel(Framed):
     """One of the four panels of the main screen."""
 
