@@ -69,6 +69,10 @@ def app(history: ManyEntries, home: Path) -> Target:
 def app_at(path: Path, home: Path, name: str, *options: str) -> Target:
     """Return the app on a file with options."""
     places = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "STATE", "DATA", "CACHE")}
+    closed = home / "state" / "unspool" / "closed-cards.json"
+    closed.parent.mkdir(parents=True, exist_ok=True)
+    # What a first run tells takes lines that later ones have for the panes.
+    closed.write_text('{"cards": ["app"]}')
     command = (sys.executable, "-m", "unspool_tui.cli", "open", str(path), *options)
     return Target(name, command, r"unspool .*? ([\d,]+)/[\d,]+ ", r"unspool .*? [\d,]+/[\d,]+ ", places)
 

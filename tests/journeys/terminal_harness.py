@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Mapping
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Self
@@ -122,6 +123,15 @@ def _whole_characters(data: bytes, *, last: bool) -> int:
     return len(data)
 
 
+def _close_card(environment: Mapping[str, str]) -> None:
+    """Be somebody who has closed the card of a first run: it takes lines from the panes."""
+    state = environment.get("XDG_STATE_HOME")
+    if state is not None:
+        closed = Path(state) / "unspool" / "closed-cards.json"
+        closed.parent.mkdir(parents=True, exist_ok=True)
+        closed.write_text('{"cards": ["app"]}')
+
+
 class Terminal:
     """A program in a pseudo-terminal."""
 
@@ -136,6 +146,7 @@ class Terminal:
         self._slave = slave
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(env or {})}
         environment.pop("NO_COLOR", None)
+        _close_card(environment)
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
         )

@@ -25,7 +25,14 @@ NOON: Final = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 
 
 def run(
-    file: str, *, rate: float, seconds: float | None, seed: int, bug: bool = False, parent: int | None = None
+    file: str,
+    *,
+    rate: float,
+    seconds: float | None,
+    seed: int,
+    bug: bool = False,
+    parent: int | None = None,
+    before: int = 0,
 ) -> None:
     """Run the shop and record every step.
 
@@ -36,11 +43,21 @@ def run(
         seed: see `Shop`.
         bug: let it be the shop with a mistake in it.
         parent: process to end with.
+        before: steps that are recorded at once, as if they lay behind already.
     """
-    start = time.monotonic()
-    with Recorder(file, caller=True, on_error="raise") as recorder:
+    moments = count()
+    begun = time.time_ns()
+
+    def clock() -> int:
+        behind = before - next(moments)
+        return begun - int(behind / rate * 1e9) if behind > 0 else time.time_ns()
+
+    with Recorder(file, caller=True, on_error="raise", clock=clock) as recorder:
         shop = (HastyShop if bug else Shop)(seed, recorder)
         shop.open()
+        for _ in range(before):
+            shop.step()
+        start = time.monotonic()
         step = 0
         while seconds is None or step < rate * seconds:
             step += 1
@@ -78,6 +95,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same day (0)")
     parser.add_argument("--steps", type=int, default=None, metavar="N", help="N steps at once, without waiting")
     parser.add_argument("--bug", action="store_true", help="the shop with a mistake in it")
+    parser.add_argument("--before", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--parent", type=int, default=None, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.rate <= 0:
@@ -95,6 +113,7 @@ def main() -> None:
                 seed=given.seed,
                 bug=given.bug,
                 parent=given.parent,
+                before=given.before,
             )
     except UnspoolError as error:
         sys.exit(str(error))

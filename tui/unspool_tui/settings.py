@@ -149,6 +149,7 @@ class UiOptions(Struct, frozen=True):
         zone: time zone of clock times; None is the machine's.
         select: address (atom first) to show in Inspect at first; empty leaves what was selected.
         permits: what the person at the screen may do; a visitor's place is never remembered.
+        card: what is told at first: `app`, unless it was closed before, or `demo`; empty for nothing.
     """
 
     ascii: bool | None = None
@@ -160,3 +161,4 @@ class UiOptions(Struct, frozen=True):
     zone: dt.tzinfo | None = None
     select: Address = ()
     permits: Permits = EVERYTHING
+    card: str = ""

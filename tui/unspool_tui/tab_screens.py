@@ -15,6 +15,7 @@ from textual.screen import Screen
 from unspool.errors import EntryNotFound
 from unspool.history.history import History
 from unspool_tui.actions import Keymap
+from unspool_tui.first_run import CardView, card_named, remember_closed
 from unspool_tui.panes.scene import Appearance, Scene
 from unspool_tui.places import state_folder
 from unspool_tui.rendering.header import tab_row
@@ -90,6 +91,8 @@ class TabScreens:
         self._follow = follow
         self._screens: dict[Tab, MainScreen] = {}
         self._modes: dict[MainScreen, str] = {}
+        may_tell = settings.remember and not options.permits.visitor
+        self._card = card_named(options.card) if may_tell and options.card else None
         self.chosen_theme: str | None = None
         """The theme chosen since the start, empty when it is that of the settings; None when none was."""
 
@@ -147,6 +150,8 @@ class TabScreens:
         if waits:
             view = replace(view, follow=False)
         main = MainScreen(scene, view, Keymap(self._settings.keys), self._app.pen, _load_controls)
+        if self._card is not None:
+            main.card = CardView(self._card, main.keymap, self.close_card)
         poll = self._options.poll
         main.follower.poll = poll if poll is not None else self._settings.poll or None
         main.follower.enabled = self._follow
@@ -308,6 +313,16 @@ class TabScreens:
     def remember_theme(self, name: str) -> None:
         """Keep a theme for the sources that are open; the settings' own is not kept, so that it can be changed there."""
         self.chosen_theme = "" if name == self._settings.theme else name
+
+    def close_card(self) -> None:
+        """Take what is told at first away, for good."""
+        if self._card is not None:
+            remember_closed(self._card)
+            self._card = None
+        for main in self.screens():
+            if main.card is not None:
+                main.card.display = False
+                main.card = None
 
     def remember_identity(self, identity: Mapping[str, str]) -> None:
         """Keep identity keys for the source in front."""

@@ -167,6 +167,7 @@ def show(
     select: Address = (),
     permits: Permits | None = None,
     remember: bool = True,
+    card: str = "app",
 ) -> None:
     """Show a history, or several as tabs, in the terminal UI until the user leaves.
 
@@ -179,6 +180,7 @@ def show(
         select: what is selected at first.
         permits: what the person may do; None for everything.
         remember: the place is kept for the next time; pointless for a file that goes away at the end.
+        card: what is told at first; see `UiOptions`.
     """
     if select and history is not None:
         _check_atom(history, -1 if at_entry is None else at_entry, str(select[0]))
@@ -196,6 +198,7 @@ def show(
         select=select,
         permits=permits or EVERYTHING,
         remember=remember,
+        card=card,
     )
     if tabs is None:
         tabs = Tabs([Tab(source_of(common, follow=follow), at_entry, history, given=common.identity)])
@@ -344,6 +347,8 @@ def _give_the_keyboard_back() -> None:
 
 _START_LIMIT_S: Final = 20.0
 _STOP_LIMIT_S: Final = 5.0
+_MORNING: Final = 120
+"""Moments that the demo begins with in the app."""
 _SHORT_RUN_S: Final = 2.0
 """How long the program runs where there is no terminal to show it in."""
 
@@ -359,7 +364,9 @@ _SHORT_RUN_S: Final = 2.0
 @click.option("--seconds", type=click.FloatRange(min=0), default=None, help="Stop the program after so long.")
 @click.option("--seed", type=int, default=0, help="The same seed gives the same day.")
 @click.option("--steps", type=click.IntRange(min=0), metavar="N", help="Record N moments at once, then look at them.")
-@click.option("--bug", is_flag=True, help="A shop with a mistake in it; docs/story.md finds it.")
+@click.option(
+    "--bug/--no-bug", default=True, help="A shop with a mistake in it, which docs/story.md finds; the default."
+)
 @click.option(
     "--file", "file", type=click.Path(path_type=Path, dir_okay=False), help="Keep the history in this file."
 )
@@ -392,13 +399,17 @@ def demo_command(
     with ScratchFolder() as folder:
         path = file or folder / "shop.unspool"
         common = replace(common, source=str(path))
-        with shop_running(path, rate=rate, seconds=seconds, seed=seed, steps=steps, bug=bug) as process:
-            live = is_shown and steps is None
+        live = is_shown and steps is None
+        # There is something to look back on from the start, unless the file has a past of its own.
+        before = _MORNING if live and not len_of(path) else 0
+        with shop_running(
+            path, rate=rate, seconds=seconds, seed=seed, steps=steps, bug=bug, before=before
+        ) as process:
             if not live:
                 process.wait()
             with opened(common, follow=live) as history:
                 if is_shown:
-                    show(common, history, None, follow=live, remember=file is not None)
+                    show(common, history, None, follow=live, remember=file is not None, card="demo" if bug else "app")
                 else:
                     print_all(common, history)
                 return judge(common, history.verdict)
@@ -406,7 +417,14 @@ def demo_command(
 
 @contextmanager
 def shop_running(
-    path: Path, *, rate: float, seconds: float | None, seed: int, steps: int | None = None, bug: bool = False
+    path: Path,
+    *,
+    rate: float,
+    seconds: float | None,
+    seed: int,
+    steps: int | None = None,
+    bug: bool = False,
+    before: int = 0,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run the shop as a process of its own, from its first entry on; it ends with this block.
 
@@ -420,7 +438,9 @@ def shop_running(
         arguments += ["--steps", str(steps)]
     if bug:
         arguments.append("--bug")
-    before = len_of(path)
+    if before:
+        arguments += ["--before", str(before)]
+    known = len_of(path)
     process = subprocess.Popen(
         [sys.executable, "-m", "unspool_tui.demo_app", *arguments],
         stdin=subprocess.DEVNULL,
@@ -428,7 +448,7 @@ def shop_running(
         stderr=subprocess.PIPE,
     )
     try:
-        _wait_for_entry(process, path, before)
+        _wait_for_entry(process, path, known)
         yield process
     finally:
         process.terminate()

@@ -174,12 +174,14 @@ def reread(main: HistoryScreen) -> None:
 
 
 def escape(main: HistoryScreen) -> None:
-    """Leave what is innermost: a running search, playing, zoom, reading the source, the search, the filter."""
+    """Leave what is innermost: the card of a first run, a running search, playing, zoom, reading the source, the search, the filter."""
     view = main.view
     if main.flash_text is not None:
         main.flash_text = None
         main.repaint()
-    if view.search.running:
+    if main.card is not None:
+        main.unspool_app.tab_screens.close_card()
+    elif view.search.running:
         main.worker.cancel(QuestionKind.SEARCH)
         main.work.end(QuestionKind.SEARCH)
         main.apply(replace(view, search=replace(view.search, running=False)))

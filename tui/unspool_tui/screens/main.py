@@ -15,6 +15,7 @@ from textual.screen import Screen
 from unspool.errors import UnspoolError
 from unspool.model.keys import Path
 from unspool_tui.actions import Action, Keymap
+from unspool_tui.first_run import CardView
 from unspool_tui.panes.detail import request_of
 from unspool_tui.panes.scene import Scene, full_ledger
 from unspool_tui.rendering.header import short_name
@@ -107,6 +108,7 @@ class MainScreen(Screen[None]):
         self.keep: Keep | None = None
         self.first_filter = ""
         self.restorer: PlaceRestorer | None = None
+        self.card: CardView | None = None
         self.unchecked: Mapping[str, str] = {}
         self.follower = SourceFollower(self)
         self.notes: NoteDesk | None = None
@@ -130,6 +132,8 @@ class MainScreen(Screen[None]):
                 yield self.panels[Pane.INSPECT]
                 yield self.panels[Pane.STATS]
             yield self.panels[Pane.RESULTS]
+        if self.card is not None:
+            yield self.card
         yield LinesView(id="footer")
         yield LinesView(id="too-small")
 

@@ -157,6 +157,8 @@ class Painter:
         lanes = len(view.pinned) if width >= ROOM_FOR_LANES else 0
         main.timeline.take_lines(height_for(main.size.height) + lanes)
         main.timeline.show(view, ledger, scene.look.zone, lambda axis: scene.lanes.rows(view, axis) if lanes else [])
+        if main.card is not None:
+            main.card.show_card(main.size)
         if main.flash_text is not None:
             main.footer.show_rows([flash_row(*main.flash_text)])
         else:

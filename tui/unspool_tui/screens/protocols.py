@@ -11,6 +11,7 @@ from textual.geometry import Size
 
 from unspool.model.keys import Path
 from unspool_tui.actions import Action, Keymap
+from unspool_tui.first_run import CardView
 from unspool_tui.live_programs import AttachedProgram
 from unspool_tui.panes.scene import Scene
 from unspool_tui.rendering.paint import Pen
@@ -51,6 +52,9 @@ class TabSwitcher(Protocol):
 
     def reopen(self, select: Mapping[str, str]) -> None:
         """Show another part of the source in front."""
+
+    def close_card(self) -> None:
+        """Take what is told at first away, for good."""
 
     def remember_theme(self, name: str) -> None:
         """Keep a theme for the sources that are open."""
@@ -113,6 +117,7 @@ class HistoryScreen(Pump, Protocol):
         unchecked: identity keys given just now; what they do not match is said once the source is read.
         notes: reads and writes notes; None before they were asked for.
         at_end: called when the screen stops.
+        card: what is told at first, until it is closed.
     """
 
     view: View
@@ -136,6 +141,7 @@ class HistoryScreen(Pump, Protocol):
     unchecked: Mapping[str, str]
     notes: NoteDesk | None
     at_end: list[Callable[[], object]]
+    card: CardView | None
 
     @property
     def app(self) -> App[Any]:
