@@ -174,14 +174,12 @@ def reread(main: HistoryScreen) -> None:
 
 
 def escape(main: HistoryScreen) -> None:
-    """Leave what is innermost: the card of a first run, a running search, playing, zoom, reading the source, the search, the filter."""
+    """Leave what is innermost: a running search, playing, the card of a first run, zoom, reading the source, the search, the filter."""
     view = main.view
     if main.flash_text is not None:
         main.flash_text = None
         main.repaint()
-    if main.card is not None:
-        main.unspool_app.tab_screens.close_card()
-    elif view.search.running:
+    if view.search.running:
         main.worker.cancel(QuestionKind.SEARCH)
         main.work.end(QuestionKind.SEARCH)
         main.apply(replace(view, search=replace(view.search, running=False)))
@@ -194,6 +192,8 @@ def escape(main: HistoryScreen) -> None:
         results.leave(main)
     elif view.playing:
         navigation.stop_playing(main)
+    elif main.card is not None:
+        main.unspool_app.tab_screens.close_card()
     elif view.zoomed:
         main.apply(moves.toggle_zoom(view))
     elif not main.scene.history.progress.is_finished:
