@@ -7,6 +7,7 @@ their path. What cannot be put back safely is left as it is, and told.
 from __future__ import annotations
 
 import binascii
+import operator
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -67,6 +68,7 @@ class WriteBack:
         self._force = force
         self._writes: list[Callable[[], None]] = []
         self._depth = 0
+        self._whys: dict[type, str] = {}
         self.report = Report()
 
     def plan(self, state: Cell) -> None:
@@ -195,7 +197,9 @@ class WriteBack:
 
     def _merged_container(self, value: Any, cell: Cell, path: str) -> Any:
         kind = cell[0]
-        why = self._why_not(type(value))
+        why = self._whys.get(type(value))
+        if why is None:
+            why = self._whys[type(value)] = self._why_not(type(value))
         if why:
             if self._is_unchanged(value, cell, path):
                 return value
@@ -226,6 +230,9 @@ class WriteBack:
     def _items(self, before: list[Any], cells: list[Cell], path: str) -> list[Any]:
         after = []
         for place, item in enumerate(cells):
+            if place < len(before) and _is_already(before[place], item):
+                after.append(before[place])
+                continue
             at = f"{path}[{place}]"
             if place < len(before):
                 after.append(self._merged(before[place], item, at))
@@ -260,11 +267,16 @@ class WriteBack:
         return tuple.__new__(type(value), after)
 
     def _merge_dict(self, value: Any, cell: Cell, path: str) -> None:
-        methods: Any = next(base for base in mro_of(type(value)) if base is dict or type_name(base) == _ORDERED)
+        methods: Any = dict
+        if type(value) is not dict:
+            methods = next(base for base in mro_of(type(value)) if base is dict or type_name(base) == _ORDERED)
         before = dict(methods.items(value))
         after: dict[Any, Any] = {}
         for key_cell, item in zip(cell[1], cell[2], strict=True):
-            key = self._key(key_cell, before, path)
+            key = key_cell if type(key_cell) is str else self._key(key_cell, before, path)
+            if key in before and _is_already(before[key], item):
+                after[key] = before[key]
+                continue
             at = path + _step(key)
             found = self._merged(before[key], item, at) if key in before else self._made_or_not(item, at)
             if found is not LOST:
@@ -318,6 +330,8 @@ class WriteBack:
         held_names, held, _ = shape.read(value, sys.maxsize)
         before = dict(zip(held_names or [], held, strict=False))
         for name, item in zip(names, cells, strict=True):
+            if name in before and _is_already(before[name], item):
+                continue
             at = f"{path}.{name}" if path else name
             if name in before:
                 after = self._merged(before[name], item, at)
@@ -495,12 +509,22 @@ def _step(key: Any) -> str:
     return f"[{key!r}]" if type(key) in (int, float, bool, type(None), bytes) else f"[{short_name(type(key))}]"
 
 
+def _is_already(value: Any, cell: Cell) -> bool:
+    """Whether a plain value is what a cell stands for; False also where that takes a closer look."""
+    kind = type(cell)
+    return kind is type(value) and kind in _ALIKE and bool(value == cell)
+
+
+_ALIKE = frozenset((int, str, bool, type(None)))
+"""Types whose values are the same where they are equal."""
+
+
 def _same_cell(left: Cell, right: Cell) -> bool:
     return type(left) is type(right) and repr(left) == repr(right)
 
 
 def _same_objects(left: list[Any], right: list[Any]) -> bool:
-    return len(left) == len(right) and all(a is b for a, b in zip(left, right, strict=True))
+    return len(left) == len(right) and all(map(operator.is_, left, right))
 
 
 def _same_members(left: Any, right: set[Any]) -> bool:
