@@ -21,8 +21,14 @@ from unspool.history import History
 from unspool.model import limits
 from unspool.model.limits import Limits
 from unspool.store import FileStore
-from unspool_tui import mcp_server
-from unspool_tui.mcp_server import Desk, HistoryTools
+from unspool_tui import mcp_answers, mcp_server
+from unspool_tui.mcp_answers import Desk
+from unspool_tui.mcp_server import HistoryTools
+
+TOOLS = {
+    "sources", "list", "show", "diff", "blame", "writes", "why", "shape", "bisect", "search", "compare", "check", "doctor",
+    "bytes", "notes", "stats",
+}  # fmt: skip
 
 
 class Refusal(Exception):
@@ -39,7 +45,7 @@ def shop(tmp_path: Path) -> tuple[Path, list[dict[str, Any]]]:
 def tools(shop: tuple[Path, list[dict[str, Any]]]) -> Any:
     with History(FileStore.open(shop[0])) as history:
         yield {
-            name: lambda tool=tool, **given: json.loads(tool(**given))
+            name: lambda tool=tool, **given: json.loads(tool(**given, as_json=True))
             for name, tool in HistoryTools(history).tools().items()
         }
 
@@ -148,7 +154,7 @@ async def test_a_question_that_is_given_up_is_told_so() -> None:
 
     def counting() -> str:
         begun.set()
-        patience = mcp_server.patience_now()
+        patience = mcp_answers.patience_now()
         while not patience():
             pass
         told.set()
@@ -183,7 +189,7 @@ def test_an_answer_that_is_too_long_is_cut_and_says_so(
     part: str,
 ) -> None:
     with History(FileStore.open(shop[0])) as history:
-        tool = HistoryTools(history).tools()[name]
+        tool, given = HistoryTools(history).tools()[name], {**given, "as_json": True}
         longest = len(tool(**given))
         floor = 450
         # Measured times differ in length from call to call.
@@ -221,7 +227,7 @@ def test_a_long_text_is_told_from_its_beginning(tmp_path: Path) -> None:
     with Recorder(tmp_path / "long.unspool") as recorder:
         recorder.record({"text": "\x00é" * 100_000})
     with History(FileStore.open(tmp_path / "long.unspool")) as history:
-        text = HistoryTools(history).show(path="text")
+        text = HistoryTools(history).show(path="text", as_json=True)
         assert len(text) <= limits.DEFAULT_LIMITS.answer_characters
         told = json.loads(text)
         assert told["value"]
@@ -244,7 +250,7 @@ def test_what_cannot_be_read_is_named_in_the_answer(tmp_path: Path) -> None:
     with History(FileStore.open(path)) as history:
         given = {"blame": {"entry": hole.stop + 2}, "bisect": {"expression": "stock"}, "search": {"text": "nowhere"}}
         for name, words in given.items():
-            told = json.loads(HistoryTools(history).tools()[name](**words))
+            told = json.loads(HistoryTools(history).tools()[name](**words, as_json=True))
             assert told["unread"]["entries"] > 0
             assert told["unread"]["first"][0].startswith("entry ")
             assert told["complete"] is False
@@ -269,22 +275,14 @@ async def test_the_official_client_lists_and_calls_tools_over_standard_input(
         hello = await session.initialize()
         assert _named(hello, "server_info", "serverInfo").name == "unspool"
         listed = (await session.list_tools()).tools
-        assert {tool.name for tool in listed} == {
-            "list",
-            "show",
-            "diff",
-            "blame",
-            "bisect",
-            "search",
-            "shape",
-            "notes",
-            "stats",
-            "why",
-        }
+        assert {tool.name for tool in listed} == TOOLS
+        assert all(tool.annotations.readOnlyHint for tool in listed)
         assert all(tool.description for tool in listed)
 
         async def call(name: str, **given: Any) -> Any:
-            result = await session.call_tool(name, given)
+            result = await session.call_tool(name, {**given, "as_json": True})
+            assert len(result.content) == 1
+            assert _named(result, "structured_content", "structuredContent") is None
             return json.loads(result.content[0].text)
 
         assert (await call("list", count=2))["total"] == len(states)
@@ -322,10 +320,10 @@ def test_notes_are_listed_as_what_they_are_and_never_blamed(tmp_path: Path) -> N
         recorder.record({"a": 1, "b": 2}, "two")
     with History(FileStore.open(path)) as history:
         tools = HistoryTools(history).tools()
-        listed = json.loads(tools["list"]())["entries"]
+        listed = json.loads(tools["list"](as_json=True))["entries"]
         assert [(entry["kind"], entry["action"]) for entry in listed][1] == ("note", "look here")
         assert (listed[1]["added"], listed[1]["modified"], listed[1]["deleted"]) == (0, 0, 0)
-        assert json.loads(tools["stats"]())["notes"] == 1
-        assert json.loads(tools["show"](entry=1))["state"] == {"a": 1}
-        assert json.loads(tools["blame"](path="a", entry=1))["values"][0]["seq"] == 0
-        assert json.loads(tools["diff"](a=0, b=1))["changes"] == []
+        assert json.loads(tools["stats"](as_json=True))["notes"] == 1
+        assert json.loads(tools["show"](entry=1, as_json=True))["state"] == {"a": 1}
+        assert json.loads(tools["blame"](path="a", entry=1, as_json=True))["values"][0]["seq"] == 0
+        assert json.loads(tools["diff"](a=0, b=1, as_json=True))["changes"] == []

@@ -124,7 +124,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     ),
     "mcp": CommandEntry(
         "serve",
-        "Answer questions about SOURCE over standard input and output, as an MCP server; SOURCE is only read.",
+        "Answer questions about each SOURCE over standard input and output, as an MCP server; a SOURCE is only read.",
     ),
     "formats": CommandEntry("export", "List the formats that can be opened; their names are what --format takes."),
     "schema": CommandEntry(

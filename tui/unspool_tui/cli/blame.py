@@ -99,7 +99,7 @@ def blame_command(
             if as_json:
                 out.json(writes_shape(listed, history, path))
             else:
-                _print_writes(out, listed, history, path)
+                print_writes(out, listed, history, path)
             return conclude(common, judge(common, history.verdict), listed.problems, interruption)
 
         with shown_progress(common, "looking back") as progress:
@@ -109,7 +109,7 @@ def blame_command(
         if as_json:
             out.json(blame_shape(found))
         else:
-            _print_blame(out, found)
+            print_blame(out, found)
         return conclude(common, judge(common, history.verdict), found.problems, interruption)
 
 
@@ -140,7 +140,8 @@ def blame_shape(found: Blame) -> dict[str, Value]:
     }
 
 
-def _print_blame(out: Output, found: Blame) -> None:
+def print_blame(out: Output, found: Blame) -> None:
+    """Write what `blame` shows people."""
     out.line(out.paint(f"entry {found.at}: {format_units.count(len(found.values), 'value')}", "head"))
     out.line(out.paint(f"{'set at':>8}  {'before':>8}  value", "dim"))
     for value in found.values:
@@ -189,7 +190,8 @@ def writes_shape(listed: Writes, history: History, path: Path) -> dict[str, Valu
     }
 
 
-def _print_writes(out: Output, listed: Writes, history: History, path: Path) -> None:
+def print_writes(out: Output, listed: Writes, history: History, path: Path) -> None:
+    """Write what `blame --writes` shows people."""
     out.line(out.paint(f"{format_path(path)}: {format_units.count(len(listed.writes), 'write')}", "head"))
     for write in listed.writes:
         _print_write(out, history, write)
@@ -268,7 +270,7 @@ def why_command(
         if as_json:
             out.json(why_shape(found, history))
         else:
-            _print_why(out, found, history, common.source)
+            print_why(out, found, history, common.source)
         return conclude(common, judge(common, history.verdict), found.problems, interruption)
 
 
@@ -333,7 +335,8 @@ def _guess_shape(guess: Guess) -> dict[str, Value]:
     }
 
 
-def _print_why(out: Output, found: Why, history: History, source: str) -> None:
+def print_why(out: Output, found: Why, history: History, source: str) -> None:
+    """Write what `why` shows people."""
     heading = (
         f"{format_path(found.path)} at entry {found.at}: {format_units.count(len(found.links), 'value')} in its chain"
     )

@@ -108,7 +108,7 @@ def diff_command(
             elif in_words:
                 _print_words(out, diff)
             else:
-                _print_diff(out, diff, history[diff.to_seq])
+                print_diff(out, diff, history[diff.to_seq])
         return max(judge(common, history.verdict), gate(fail_if, is_found=bool(diff.changes)))
 
 
@@ -154,7 +154,8 @@ def _print_words(out: Output, diff: Diff) -> None:
                 out.line(visible(explain_op(change.atom, op, brief)))
 
 
-def _print_diff(out: Output, diff: Diff, entry: Entry) -> None:
+def print_diff(out: Output, diff: Diff, entry: Entry) -> None:
+    """Write what `diff` shows people."""
     since = "nothing" if diff.from_seq < 0 else f"entry {diff.from_seq}"
     out.line(out.paint(f"{since} to {diff.to_seq}: {_summary(diff)}", "head"))
     why = happened(entry.action, caller_of(entry.meta))
@@ -308,7 +309,7 @@ def compare_command(
             if as_json:
                 out.json(divergence_shape(found))
             else:
-                _print_divergence(out, found)
+                print_divergence(out, found)
         is_same = found.relation is not None and found.relation.value == "same"
         gated = gate(fail_if, is_found=not is_same, is_known=found.complete)
         code = max(judge(common, first.verdict), judge(other_common, second.verdict), gated)
@@ -355,7 +356,8 @@ def _difference_shape(part: PathDifference) -> dict[str, Value]:
     return shape
 
 
-def _print_divergence(out: Output, found: Divergence) -> None:
+def print_divergence(out: Output, found: Divergence) -> None:
+    """Write what `compare` shows people."""
     relation = "interrupted before that was known" if found.relation is None else _RELATIONS[found.relation.value]
     out.line(out.paint(relation, "head"))
     out.line(f"  in common   {entries(found.common)}")

@@ -56,7 +56,7 @@ def bytes_command(
             if as_json:
                 out.json(footprint_shape(found))
             else:
-                _print_footprint(out, found, top)
+                print_footprint(out, found, top)
         return conclude(common, judge(common, history.verdict), found.problems, interruption)
 
 
@@ -76,7 +76,8 @@ def footprint_shape(found: Footprint) -> dict[str, Value]:
     }
 
 
-def _print_footprint(out: Output, found: Footprint, top: int) -> None:
+def print_footprint(out: Output, found: Footprint, top: int) -> None:
+    """Write what `bytes` shows people."""
     total = f"{format_units.size(found.stored_bytes)} in records of {entries(found.entries)}"
     out.line(out.paint(f"{total}, {format_units.size(found.full_bytes)} as whole states", "head"))
     for title, shares in (("atoms", found.atoms), ("paths", found.paths)):

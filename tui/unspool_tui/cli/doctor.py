@@ -80,7 +80,7 @@ def doctor_command(
             output.json(diagnosis_shape(diagnosis) | more)
         else:
             made = None if report is None or not report.complete else report.out
-            _print_diagnosis(output, diagnosis, _Advice(without_password(common.source), made))
+            print_diagnosis(output, diagnosis, Advice(without_password(common.source), made))
             if crossed is not None:
                 _print_cross_check(output, crossed)
             if report is not None:
@@ -125,7 +125,7 @@ def _patient(common: Common) -> Iterator[str | History]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Advice:
+class Advice:
     """How remedies are spelt for whoever ran this command.
 
     Attributes:
@@ -146,7 +146,8 @@ class _Advice:
         return remedy.replace("FILE", visible(self.source))
 
 
-def _print_diagnosis(out: Output, diagnosis: Diagnosis, advice: _Advice) -> None:
+def print_diagnosis(out: Output, diagnosis: Diagnosis, advice: Advice) -> None:
+    """Write what `doctor` shows people."""
     partly = "" if diagnosis.complete else ", as far as it was examined"
     out.line(out.paint(f"{visible(diagnosis.source)}: {diagnosis.verdict.value}{partly}", "head"))
     read = "all read" if diagnosis.readable == diagnosis.entries else f"{diagnosis.readable} read"
@@ -170,7 +171,7 @@ def _print_diagnosis(out: Output, diagnosis: Diagnosis, advice: _Advice) -> None
         out.line(f"  and {count} more of {code}")
 
 
-def _print_notes(out: Output, notes: list[Finding], advice: _Advice) -> None:
+def _print_notes(out: Output, notes: list[Finding], advice: Advice) -> None:
     """Nothing is wrong with these, so those of one kind stand together."""
     if len(notes) == 1:
         _print_finding(out, notes[0], advice)
@@ -184,7 +185,7 @@ def _print_notes(out: Output, notes: list[Finding], advice: _Advice) -> None:
     out.line(f"          remedy: {advice.of(notes[0])}")
 
 
-def _print_finding(out: Output, finding: Finding, advice: _Advice, *, is_advised: bool = True) -> None:
+def _print_finding(out: Output, finding: Finding, advice: Advice, *, is_advised: bool = True) -> None:
     """Print a finding; what to do about it only where the one before did not say the same."""
     label = out.paint(f"{finding.severity.value:<7}", _ROLES[finding.severity.value])
     out.line(f"  {label} {visible(finding.place)}: {visible(finding.meaning)} [{finding.code.value}]")
@@ -260,12 +261,13 @@ def check_command(common: Common, rules_file: Path | None, severity: str, mine: 
             if as_json:
                 out.json(check_shape(report))
             else:
-                _print_report(out, report)
+                print_report(out, report)
         code = 1 if report.matters(severity) else _NOT_CHECKED if report.doubts or not report.complete else 0
         return conclude(common, max(code, judge(common, history.verdict)), (), interruption)
 
 
-def _print_report(out: Output, report: CheckReport) -> None:
+def print_report(out: Output, report: CheckReport) -> None:
+    """Write what `check` shows people."""
     from unspool.query.checkers import together  # loaded by the one command that needs it
 
     total = sum(report.counts.values())

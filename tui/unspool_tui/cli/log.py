@@ -423,7 +423,7 @@ def shape_command(
         if as_json:
             out.json(shape_shape(found, seq))
         else:
-            _print_shape(out, found, seq)
+            print_shape(out, found, seq)
         return conclude(common, judge(common, history.verdict), found.problems, interruption)
 
 
@@ -461,7 +461,8 @@ def _tally_shape(tally: KindTally) -> dict[str, Value]:
     return told
 
 
-def _print_shape(out: Output, found: Shape, at_entry: int | None) -> None:
+def print_shape(out: Output, found: Shape, at_entry: int | None) -> None:
+    """Write what `shape` shows people."""
     where = f"over {entries(found.looked_at)}" if at_entry is None else f"at entry {at_entry}"
     out.line(out.paint(visible(f"{format_path(found.path)} {where}"), "head"))
     for line in _lines(found.place, "", "", 0):

@@ -114,6 +114,19 @@ class Output:
             self._spool.close()
 
 
+class TextOutput(Output):
+    """Collects what a command shows people as plain lines, for those who are not answered on standard output."""
+
+    def __init__(self) -> None:
+        """Begin with no lines."""
+        self.is_terminal = self.ascii = self._has_color = self._may_page = False
+        self.lines: list[str] = []
+
+    def raw(self, text: str) -> None:
+        """Add a line."""
+        self.lines.append(text)
+
+
 def _paged(text: IO[bytes]) -> bool:
     """Show what is longer than the screen in the person's pager, and wait until they leave it.
 

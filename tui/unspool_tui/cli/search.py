@@ -137,13 +137,14 @@ def _print_hits(common: Common, hits: Iterable[Hit], as_json: bool, progress: Me
             if whole.is_terminal:
                 progress.clear()
                 with Output(common) as piece:
-                    _print_hit(piece, hit, as_json)
+                    print_hit(piece, hit, as_json)
             else:
-                _print_hit(whole, hit, as_json)
+                print_hit(whole, hit, as_json)
     return count
 
 
-def _print_hit(out: Output, hit: Hit, as_json: bool) -> None:
+def print_hit(out: Output, hit: Hit, as_json: bool) -> None:
+    """Write a line of what `search` shows people, or its JSON."""
     if as_json:
         out.json(hit.shape())
         return
@@ -209,7 +210,7 @@ def bisect_command(
             if as_json:
                 out.json(bisection_shape(found, history, given[0]))
             else:
-                _print_bisection(out, found, history, given[0], most, is_change=change is not None)
+                print_bisection(out, found, history, given[0], most, is_change=change is not None)
         holds = bool(found.holds_first or found.holds_last or any(flip.holds for flip in found.flips))
         is_known = found.complete and not found.failures and not found.single
         code = max(judge(common, history.verdict), gate(fail_if, is_found=holds, is_known=is_known))
@@ -275,9 +276,10 @@ def _unchanging(found: Bisection, history: History) -> str:
     return f"holds at every entry{kept}" if found.holds_first else f"never holds: it does not hold at any entry{kept}"
 
 
-def _print_bisection(
+def print_bisection(
     out: Output, found: Bisection, history: History, expression: str, most: int | None, *, is_change: bool
 ) -> None:
+    """Write what `bisect` shows people."""
     out.line(out.paint(visible(expression), "head"))
     if found.holds_first is None:
         out.line("no entries")

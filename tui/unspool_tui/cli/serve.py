@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,16 +132,19 @@ def _app_command(common: Common, sources: Sequence[str], no_follow: bool, allow_
 
 
 @command("mcp")
-@source_command()
-def mcp_command(common: Common) -> int:
-    """Answer questions about SOURCE over standard input and output, as an MCP server; SOURCE is only read."""
-    if common.source == "-":
+@source_command(many=True)
+def mcp_command(common: Common, sources: tuple[str, ...]) -> int:
+    """Answer questions about each SOURCE over standard input and output, as an MCP server; a SOURCE is only read."""
+    if "-" in sources:
         raise click.UsageError("standard input carries the questions; give a file.")
     from unspool_tui.cli.notes import notes_of  # the other command of this module goes without
     from unspool_tui.mcp_server import make_server  # the other command of this module goes without
 
-    with opened(common, follow=True) as history:
-        server = make_server(history, notes_of(common, history))
-        code = judge(common, history.verdict)
+    with ExitStack() as stack:
+        commons = [replace(common, source=source) for source in sources]
+        histories = [stack.enter_context(opened(each, follow=True)) for each in commons]
+        notes = [notes_of(each, history) for each, history in zip(commons, histories, strict=True)]
+        server = make_server(*histories, notes=notes)
+        code = max(judge(each, history.verdict) for each, history in zip(commons, histories, strict=True))
         server.run(transport="stdio")
         return code
