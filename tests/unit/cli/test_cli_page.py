@@ -23,7 +23,7 @@ ALWAYS = {"--ascii", "--no-color", "--no-mouse", "--poll", "--quiet"}
 def options_of(command: click.Command) -> list[tuple[str, ...]]:
     """Return the names of each of a command's options; those that one command sets for another are nobody else's."""
     options = [param for param in command.params if isinstance(param, click.Option)]
-    return [tuple(option.opts) for option in options if not option.hidden]
+    return [(*option.opts, *option.secondary_opts) for option in options if not option.hidden]
 
 
 @click.command()
