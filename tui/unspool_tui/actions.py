@@ -314,7 +314,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
         FIND,
         _some_entries,
     ),
-    Action("yank", ("y",), "copy", "Copy the value, key, path, jq path, JSON Patch or a link.", SHARE, _some_entries),
+    Action(
+        "yank",
+        ("y",),
+        "copy",
+        "Copy the value, key, path, jq path, JSON Patch, a test, Python or a link.",
+        SHARE,
+        _some_entries,
+    ),
     Action("export", ("E",), "export", "Write the state, the patch or a picture to a file.", SHARE, _some_entries),
     Action("plot", ("s",), "plot", "Draw the selected number over the whole history.", LOOK, _a_selection),
     Action(

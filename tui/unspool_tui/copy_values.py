@@ -20,6 +20,7 @@ from unspool.model.keys import Path, Step, format_path, spell_key
 from unspool.model.paths import MEMBER_FIELDS, step_of, value_parts
 from unspool.model.values import MISSING, Tagged, Value
 from unspool.query.entry_names import NoSuchPlace
+from unspool_tui.copy_python import NoTest, change_test, opening_lines
 from unspool_tui.panes.detail import Detail
 from unspool_tui.rendering.sanitize import visible
 from unspool_tui.view.model import View
@@ -97,6 +98,18 @@ def jq_path(state: Mapping[str, Value], address: Path) -> str:
 _JSON_TAGS: Final[dict[type, tuple[str]]] = {tuple: ("$tuple",), set: ("$set",), frozenset: ("$frozenset",)}
 
 
+def python_text(history: History, view: View, detail: Detail) -> str:
+    """Return the Python that opens the history and takes the selected value."""
+    value: Value = detail.state
+    for step in view.selected:
+        if not isinstance(value, Mapping | list | tuple):
+            raise NoTest("this value lies inside of an object; y p copies its path")
+        value = value_at({"": value}, ("", step))
+        if value is MISSING:
+            raise NoSuchPlace(f"{format_path(view.selected[:20])} is not there at #{view.head}")
+    return opening_lines(source_argument(history), view.head, view.selected, value)
+
+
 def patch_text(history: History, detail: Detail) -> str:
     """Return the RFC 6902 JSON Patch that turns the compared state into that of the head."""
     old = {} if detail.from_seq < 0 else history.state(detail.from_seq)
@@ -135,6 +148,13 @@ COPY_KINDS: Final = (
         "s", "whole state as JSON", lambda history, view, detail: to_json(dict(detail.state), indent=2), _always
     ),
     COPY_ENTRY,
+    CopyKind("t", "test of this change (pytest)", change_test, _some_entries),
+    CopyKind(
+        "c",
+        "Python that opens this value",
+        lambda history, view, detail: python_text(history, view, detail),
+        _selected,
+    ),
     CopyKind("l", "command that opens this place", lambda history, view, detail: link(history, view), _always),
 )
 

@@ -1,0 +1,397 @@
+"""Python to take along: a test of one change that runs as it is, and the lines that open a value."""
+
+from __future__ import annotations
+
+import keyword
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from unspool.delta.apply import apply_ops
+from unspool.delta.structural import diff_values
+from unspool.errors import ContradictoryDelta, ExpressionError, UnspoolError
+from unspool.model.entries import Op, OpKind, caller_of, iso_time
+from unspool.model.keys import Path, Step, spell_key
+from unspool.model.values import MISSING, Value, strict_equal
+from unspool_tui.panes.detail import Detail
+from unspool_tui.rendering.sanitize import visible
+from unspool_tui.view.model import View
+
+if TYPE_CHECKING:
+    from unspool.history.history import History
+    from unspool.query.expressions import Expression
+
+MOST_CHARACTERS: Final = 40_000
+"""Characters of a test; a terminal takes 56 KB to copy."""
+_WHOLE: Final = 2_000
+"""Wire bytes up to which an atom stands in a test as it is; of a larger one, what the test does not touch is left out."""
+_LARGEST: Final = 8 << 20
+"""Wire bytes of an atom that is looked at for a test."""
+_DEEPEST: Final = 60
+"""Levels of a value; Python's own parser takes 200 brackets at most."""
+_LINE: Final = 100
+_NAME: Final = 50
+_ASKED: Final = "? "
+"""What stands before the question in the text of a search that asked one."""
+_MOST_BITS: Final = 14_000
+"""Bits of a whole number that Python reads in decimal digits."""
+
+
+class NoTest(UnspoolError):
+    """No Python can be made of what is selected; the message says why."""
+
+
+class _Sides(Struct, frozen=True):
+    """The atoms that a test needs, as JSON types.
+
+    Attributes:
+        old: before the change.
+        new: after it.
+        changed: those that it changes.
+        large: those that do not stand in the test whole.
+    """
+
+    old: dict[str, Value]
+    new: dict[str, Value]
+    changed: tuple[str, ...]
+    large: frozenset[str]
+
+
+def change_test(history: History, view: View, detail: Detail) -> str:
+    """Return a pytest of the change that is shown: the state before as a fixture, the change, and what it led to.
+
+    It asserts the answers before and after to the question that was asked last (`B`) where the change may have to do with it, else the
+    selected value where the change set it, else the first value that it set. Values are JSON types, as questions see them.
+
+    Raises:
+        NoTest: there is no change, or it is too large.
+        UnspoolError: the entry cannot be rebuilt.
+    """
+    if detail.problem or not detail.changes:
+        raise NoTest(detail.problem or detail.unknown or f"#{view.head} changed nothing: there is nothing to test")
+    question = _question(view, {change.atom for change in detail.changes})
+    sides = _sides(history, detail, question)
+    ops = {atom: _ops(sides, atom) for atom in sides.changed}
+    if question is None:
+        target = _target(sides, view.selected, ops)
+        imports, before, after = [], [], [_asserted(sides, target)]
+        kept = [target] if target else []
+    else:
+        imports = ["from unspool import Expression", "", f"QUESTION = Expression({question.text!r})"]
+        before, after, kept = [_answer(question, sides.old)], [_answer(question, sides.new)], []
+    told = "before the first entry" if detail.from_seq < 0 else f"at #{detail.from_seq}"
+    lines = [
+        *_heading(history, view),
+        "import pytest",
+        *imports,
+        "\n\n@pytest.fixture\ndef state():",
+        f'    """The state {told}, as far as it is needed here."""',
+        f"    return {literal(_fixture(sides, ops, kept), 4)}",
+        "\n\ndef change(state):",
+        f'    """Change the state as #{view.head} did; call your own code here instead."""',
+        *(f"    {line}" for atom in sides.changed for line in _statements(sides, atom, ops[atom])),
+        f"\n\ndef {_name(history.action(view.head), view.head)}(state):",
+        *(f"    {line}" for line in (*before, "change(state)", *after)),
+        "",
+    ]
+    text = "\n".join(lines)
+    if len(text) > MOST_CHARACTERS:
+        raise NoTest(
+            f"a test of #{view.head} would take {len(text):,} characters, of {MOST_CHARACTERS:,} at most; "
+            "E exports its JSON Patch and its state"
+        )
+    return text
+
+
+def _heading(history: History, view: View) -> list[str]:
+    entry = history[view.head]
+    caller = caller_of(entry.meta)
+    told = [f"#{entry.seq}", iso_time(entry.timestamp_ns), entry.action, "" if caller is None else str(caller)]
+    source = f"# Made by unspool of {history.source_name}"
+    return [_comment(source), _comment("# " + "  ".join(filter(None, told)))]
+
+
+def _comment(text: str) -> str:
+    """Return a comment that ends with its line, whatever its text is."""
+    return visible(text[:300]).encode("utf-8", "replace").decode()
+
+
+def _name(action: str, seq: int) -> str:
+    words = re.sub(r"\W+", "_", action[:_NAME].lower(), flags=re.ASCII).strip("_")
+    return f"test_{words}" if words and not keyword.iskeyword(words) else f"test_entry_{seq}"
+
+
+def _question(view: View, changed: set[str]) -> Expression | None:
+    """Return the question that was asked last, where it is one about states and the change may have to do with its answer."""
+    if not view.search.text.startswith(_ASKED):
+        return None
+    from unspool.query.expressions import Expression  # loaded with the first test of a question
+
+    try:
+        question = Expression(view.search.text.removeprefix(_ASKED))
+    except ExpressionError:
+        return None
+    return question if question.reads is None or question.reads & changed else None
+
+
+def _answer(question: Expression, values: dict[str, Value]) -> str:
+    holds = question.fresh().ask_values(values).holds
+    return f"assert {'' if holds else 'not '}QUESTION.ask_values(state).holds"
+
+
+def _sides(history: History, detail: Detail, question: Expression | None) -> _Sides:
+    from unspool.query.expression_functions import plain  # loaded with the first test
+
+    forms: dict[str, bytes] = {}
+    if question is not None and detail.from_seq >= 0:
+        wire = history.view(detail.from_seq).wire
+        forms = {atom: wire[atom] for atom in (wire if question.reads is None else question.reads) if atom in wire}
+    whole = frozenset(forms)
+    after: dict[str, bytes] = {}
+    for change in detail.changes:
+        if change.old_bytes is not None:
+            forms[change.atom] = change.old_bytes
+        if change.new_bytes is not None:
+            after[change.atom] = change.new_bytes
+    for atom, form in (*forms.items(), *after.items()):
+        if len(form) > _LARGEST:
+            raise NoTest(f"{visible(atom[:60])} is too large for a test: {len(form):,} bytes; E exports its states")
+    old = {atom: plain(form) for atom, form in forms.items()}
+    changed = tuple(change.atom for change in detail.changes)
+    new = {atom: value for atom, value in old.items() if atom not in changed}
+    new |= {atom: plain(form) for atom, form in after.items()}
+    large = frozenset(atom for atom, form in forms.items() if len(form) > _WHOLE and atom not in whole)
+    return _Sides(old, new, changed, large)
+
+
+def _ops(sides: _Sides, atom: str) -> tuple[Op, ...] | None:
+    """Return the steps inside an atom; None where it is set or removed as a whole."""
+    if atom not in sides.old or atom not in sides.new:
+        return None
+    old, new = sides.old[atom], sides.new[atom]
+    ops = diff_values(old, new)
+    if not ops or any(not op.path for op in ops):
+        return None
+    try:
+        return ops if strict_equal(apply_ops(old, ops), new) else None
+    except ContradictoryDelta:
+        return None
+
+
+def _statements(sides: _Sides, atom: str, ops: tuple[Op, ...] | None) -> list[str]:
+    """Return the statements that change an atom."""
+    if atom not in sides.new:
+        return [f"del {_spelled((atom,))}"]
+    if ops is None:
+        return [f"{_spelled((atom,))} = {literal(sides.new[atom], 4)}"]
+    return [line for op in ops for line in _statement(atom, op)]
+
+
+def _statement(atom: str, op: Op) -> list[str]:
+    *around, last = op.path
+    place = _spelled((atom, *op.path))
+    if op.kind is OpKind.REMOVE:
+        return [f"del {place}"]
+    lines, value = [], "moved"
+    if op.kind is OpKind.MOVE:
+        *source, step = op.source
+        lines = [f"moved = {_spelled((atom, *source))}.pop({_step(step)})"]
+    else:
+        value = literal(op.new, 4)
+    if op.kind is not OpKind.REPLACE and isinstance(last, int):
+        return [*lines, f"{_spelled((atom, *around))}.insert({last}, {value})"]
+    return [*lines, f"{place} = {value}"]
+
+
+def _spelled(path: Iterable[Step]) -> str:
+    return "state" + "".join(f"[{_step(step)}]" for step in path)
+
+
+def _step(step: Step) -> str:
+    return repr(step) if isinstance(step, str | int) else repr(spell_key(step))
+
+
+def _target(sides: _Sides, selected: Path, ops: Mapping[str, tuple[Op, ...] | None]) -> Path:
+    """Return the value that is asserted: the selected one where the change set or removed it, else the first of those."""
+    chosen = _plain_path(sides.new, selected) or _plain_path(sides.old, selected)
+    if chosen and _differs(sides, chosen):
+        return _nearest(sides, chosen)
+    for atom in sides.changed:
+        for op in ops[atom] or ():
+            path = (atom, *(op.path[:-1] if _shifts(op) else op.path))
+            if _differs(sides, path):
+                return _nearest(sides, path)
+    return (sides.changed[0],)
+
+
+def _nearest(sides: _Sides, path: Path) -> Path:
+    """Return the outermost of the values on a path that are gone after the change; the path itself where none is."""
+    return next((path[:depth] for depth in range(1, len(path)) if _at(sides.new, path[:depth]) is MISSING), path)
+
+
+def _differs(sides: _Sides, path: Path) -> bool:
+    old, new = _at(sides.old, path), _at(sides.new, path)
+    return (old is MISSING) is not (new is MISSING) or not (old is MISSING or strict_equal(old, new))
+
+
+def _plain_path(values: Mapping[str, Value], path: Path) -> Path | None:
+    """Return an address as it leads into JSON types; None where nothing stands there."""
+    value: Value = values
+    found: list[Step] = []
+    for step in path:
+        if isinstance(value, list):
+            own: Step = step
+        else:
+            own = step if isinstance(step, str) else spell_key(step)
+        value = _at_step(value, own)
+        if value is MISSING:
+            return None
+        found.append(own)
+    return tuple(found)
+
+
+def _at_step(value: Value, step: Step) -> Value:
+    if isinstance(value, Mapping):
+        return value.get(step, MISSING)
+    if isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
+        return value[step]
+    return MISSING
+
+
+def _at(values: Mapping[str, Value], path: Path) -> Value:
+    value: Value = values
+    for step in path:
+        value = _at_step(value, step)
+    return value
+
+
+def _asserted(sides: _Sides, path: Path) -> str:
+    value, place = _at(sides.new, path), _spelled(path)
+    if value is MISSING:
+        *around, last = path
+        holder = _at(sides.new, tuple(around)) if around else sides.new
+        if isinstance(holder, Mapping):
+            return f"assert {_step(last)} not in {_spelled(around)}"
+        return (
+            f"assert len({_spelled(around)}) == {len(holder)}"
+            if isinstance(holder, list)
+            else "assert state is not None"
+        )
+    if value is None or isinstance(value, bool):
+        return f"assert {place} is {value!r}"
+    text = literal(value, 4)
+    # A number that is none equals nothing, not even itself.
+    return f"assert repr({place}) == repr({text})" if "float(" in text else f"assert {place} == {text}"
+
+
+def _fixture(sides: _Sides, ops: Mapping[str, tuple[Op, ...] | None], kept: Iterable[Path]) -> dict[str, Value]:
+    """Return the state before, without what the test does not touch of large atoms."""
+    found: dict[str, Value] = {}
+    for atom, value in sides.old.items():
+        steps = ops.get(atom) or ()
+        if atom in sides.changed and ops.get(atom) is None:
+            # It is set anew as a whole, whatever it was.
+            found[atom] = value if atom not in sides.large else None
+        elif atom in sides.large:
+            wanted = [path for op in steps for path in (op.path, op.source) if path]
+            wanted += [path[1:] for path in kept if path[0] == atom]
+            shifted = {op.path[:-1] for op in steps if _shifts(op)} | {op.source[:-1] for op in steps if op.source}
+            found[atom] = _touched(value, frozenset(wanted), frozenset(shifted), ())
+        else:
+            found[atom] = value
+    return found
+
+
+def _shifts(op: Op) -> bool:
+    return op.kind in (OpKind.ADD, OpKind.REMOVE, OpKind.MOVE) and isinstance(op.path[-1], int)
+
+
+def _touched(value: Value, wanted: frozenset[Path], shifted: frozenset[Path], at: Path) -> Value:
+    """Return a value with only what lies along some paths; where items of a list move, all of it."""
+    inside = frozenset(path for path in wanted if len(path) > len(at) and path[: len(at)] == at)
+    if not inside or at in wanted or at in shifted:
+        return value
+    steps = {path[len(at)] for path in inside}
+    if isinstance(value, Mapping):
+        return {key: _touched(item, wanted, shifted, (*at, key)) for key, item in value.items() if key in steps}
+    if isinstance(value, list):
+        return [
+            _touched(item, wanted, shifted, (*at, place)) if place in steps else None
+            for place, item in enumerate(value)
+        ]
+    return value
+
+
+def literal(value: Value, indent: int, depth: int = 0) -> str:
+    """Spell a value of JSON types as Python does, over several lines where one is too short.
+
+    Raises:
+        NoTest: it is nested too deeply for Python to read.
+    """
+    if depth > _DEEPEST:
+        raise NoTest(f"a value is nested too deeply for a test: more than {_DEEPEST} levels")
+    if isinstance(value, Mapping):
+        items = [f"{key!r}: {literal(item, indent + 4, depth + 1)}" for key, item in value.items()]
+        return _bracketed("{", items, "}", indent)
+    if isinstance(value, list | tuple):
+        return _bracketed("[", _items(value, indent, depth), "]", indent)
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
+    if type(value) is int and value.bit_length() > _MOST_BITS:
+        return hex(value)
+    if value is not None and type(value) not in (str, int, bool, float, bytes):
+        raise NoTest(f"a value is nested too deeply for a test, beside a {type(value).__name__}")
+    return repr(value)
+
+
+def _items(value: list[Value] | tuple[Value, ...], indent: int, depth: int) -> list[str]:
+    """Spell the items of a list; many in a row that were left out are one."""
+    items: list[str] = []
+    place = 0
+    while place < len(value):
+        stop = place
+        while stop < len(value) and value[stop] is None:
+            stop += 1
+        if stop - place > 3:
+            items.append(f"*[None] * {stop - place}")
+            place = stop
+        else:
+            items.append(literal(value[place], indent + 4, depth + 1))
+            place += 1
+    return items
+
+
+def _bracketed(start: str, items: list[str], end: str, indent: int) -> str:
+    line = f"{start}{', '.join(items)}{end}"
+    if len(line) + indent <= _LINE and "\n" not in line:
+        return line
+    inner = "".join(f"\n{' ' * (indent + 4)}{item}," for item in items)
+    return f"{start}{inner}\n{' ' * indent}{end}"
+
+
+def opening_lines(source: str, head: int, address: Path, value: Value) -> str:
+    """Return the lines that open a history and take the value at an address.
+
+    Args:
+        source: what to open.
+        head: the entry.
+        address: where the value stands; every step below the atom a text key or an index.
+        value: what is there, for the reader.
+
+    Raises:
+        NoTest: the value stands inside of something that is no dict and no list.
+    """
+    atom, *steps = address
+    if not all(isinstance(step, str | int) for step in steps):
+        raise NoTest("a key on the way to this value is no text and no number; y p copies its path")
+    below = "".join(f"[{step!r}]" for step in steps)
+    told = visible(repr(value)[:60]) if not isinstance(value, Mapping | list) else ""
+    comment = _comment(f"  # {told}") if told else ""
+    return (
+        "from unspool import open_history\n\n"
+        f"with open_history({source!r}) as history:\n"
+        f"    value = history.value({head}, {str(atom)!r}){below}{comment}\n"
+    )
