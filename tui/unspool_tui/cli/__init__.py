@@ -55,6 +55,10 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
         "listen",
         "Record stores of running apps, each into a file of its own in DIR, and let the screen put them back.",
     ),
+    "step": CommandEntry(
+        "step",
+        "Step through SOURCE by typed lines, answered in plain sentences: for screen readers, and over a pipe.",
+    ),
     "log": CommandEntry("log", "List the entries, oldest first: all of them, one, or those from A to B."),
     "show": CommandEntry("log", "Print the state at ENTRY, the newest one unless another is named."),
     "shape": CommandEntry(

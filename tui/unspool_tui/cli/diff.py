@@ -106,7 +106,7 @@ def diff_command(
                 new = {change.atom: change.new for change in changed if change.new_bytes is not None}
                 out.raw(deepdiff_delta(old, new))
             elif in_words:
-                _print_words(out, diff)
+                print_words(out, diff)
             else:
                 print_diff(out, diff, history[diff.to_seq])
         return max(judge(common, history.verdict), gate(fail_if, is_found=bool(diff.changes)))
@@ -135,7 +135,7 @@ def _print_patch(out: Output, diff: Diff, identity: Identity | None) -> None:
     out.json(portable(encoded_patch(old, new, identity)))
 
 
-def _print_words(out: Output, diff: Diff) -> None:
+def print_words(out: Output, diff: Diff) -> None:
     """Tell the very steps that the other views show: records of a list are told apart by their keys here too."""
     from unspool_tui.panes.change_list import explain_op  # only --words needs it
 

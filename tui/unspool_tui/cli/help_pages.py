@@ -21,7 +21,7 @@ START: Final = (
 """The five things that most people come for."""
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Look": ("open", "demo", "serve", "log", "show", "shape", "diff", "stats", "bytes", "notes"),
+    "Look": ("open", "demo", "serve", "step", "log", "show", "shape", "diff", "stats", "bytes", "notes"),
     "Ask": ("blame", "why", "search", "bisect", "compare", "check"),
     "Record": ("run", "attach", "listen", "events", "note", "jump", "skip", "pause", "resume", "replay"),
     "Keep": ("convert", "export", "compact", "vacuum", "ship", "doctor", "simulate"),
@@ -49,6 +49,10 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     ),
     "serve": (("unspool serve app.unspool", "print the address for a browser on this machine"),),
     "listen": (("unspool listen recordings/", "Redux DevTools' clients connect to port 8000"),),
+    "step": (
+        ("unspool step app.unspool", "one question a line, answered in sentences"),
+        ("unspool step app.unspool --at 94 < questions.txt", "the same over a pipe"),
+    ),
     "log": (
         ("unspool log app.unspool -n 20", "the newest twenty"),
         ("unspool log app.unspool --since 12:00:18 --atom carts", "what changed an atom since then"),
