@@ -45,14 +45,14 @@ _MOST_WRITES: Final = 20
 _LONGEST_VALUE: Final = 4_000
 
 
-class Place(NamedTuple):
+class Found(NamedTuple):
     """Somewhere that `hit N` goes to, and the sentence that tells of it."""
 
     seq: int
     told: str
 
 
-class Action(NamedTuple):
+class Typed(NamedTuple):
     """Something that can be typed.
 
     Attributes:
@@ -107,34 +107,34 @@ class Walk:
         self._out = out
         self._head = len(history) - 1
         self._total = len(history)
-        self._found: list[Place] = []
-        self._coming: Iterator[Place] = iter(())
+        self._found: list[Found] = []
+        self._coming: Iterator[Found] = iter(())
         self._cancelled: Cancelled = lambda: False
         self._ended = False
         self.actions = self._all()
         self._by_word = {word: action for action in self.actions for word in (action.name, action.short) if word}
 
-    def _all(self) -> tuple[Action, ...]:
+    def _all(self) -> tuple[Typed, ...]:
         return (
-            Action("where", "w", "", "Say where you are, and what is noted there.", self._where),
-            Action("next", "n", "[N]", "Go to the entry after, or N further.", lambda rest: self._by(rest, 1)),
-            Action("previous", "p", "[N]", "Go to the entry before, or N back.", lambda rest: self._by(rest, -1)),
-            Action("first", "", "", "Go to the first entry.", lambda rest: self._go("first")),
-            Action("last", "l", "", "Go to the newest entry.", lambda rest: self._go("latest")),
-            Action("go", "g", "ENTRY", "Go to an entry: a number, a time, words of its action.", self._go),
-            Action("changes", "c", "[ENTRY]", "Say what this entry changed, or what changed since ENTRY.", self._changes),
-            Action("value", "v", "[PATH]", "Say what stands at a path here; without one, what atoms there are.", self._value),
-            Action("who", "", "PATH", "Say which entry set the value at a path, and from what.", self._who),
-            Action("writes", "", "PATH", "List the entries that set the value at a path, newest first.", self._writes),
-            Action("find", "f", "TEXT", "Find a text, qty > 3, or = EXPRESSION, in all entries.", self._find),
-            Action("bisect", "b", "EXPRESSION", "Find the entries where an answer changes.", self._bisect),
-            Action("hit", "", "N", "Go to one of what was found last.", self._hit),
-            Action("more", "m", "", "List more of what was found last.", self._more),
-            Action("notes", "", "", "List the notes that people wrote.", self._notes),
-            Action("note", "", "[on PATH:] TEXT", "Write a note on this entry, or on a value here.", self._note),
-            Action("unnote", "", "ID", "Remove a note; `notes` tells its id.", self._unnote),
-            Action("help", "h", "[WORD]", "Say what can be typed.", self._help),
-            Action("quit", "q", "", "End.", self._quit),
+            Typed("where", "w", "", "Say where you are, and what is noted there.", self._where),
+            Typed("next", "n", "[N]", "Go to the entry after, or N further.", lambda rest: self._by(rest, 1)),
+            Typed("previous", "p", "[N]", "Go to the entry before, or N back.", lambda rest: self._by(rest, -1)),
+            Typed("first", "", "", "Go to the first entry.", lambda rest: self._go("first")),
+            Typed("last", "l", "", "Go to the newest entry.", lambda rest: self._go("latest")),
+            Typed("go", "g", "ENTRY", "Go to an entry: a number, a time, words of its action.", self._go),
+            Typed("changes", "c", "[ENTRY]", "Say what this entry changed, or what changed since ENTRY.", self._changes),
+            Typed("value", "v", "[PATH]", "Say what stands at a path here; without one, what atoms there are.", self._value),
+            Typed("who", "", "PATH", "Say which entry set the value at a path, and from what.", self._who),
+            Typed("writes", "", "PATH", "List the entries that set the value at a path, newest first.", self._writes),
+            Typed("find", "f", "TEXT", "Find a text, qty > 3, or = EXPRESSION, in all entries.", self._find),
+            Typed("bisect", "b", "EXPRESSION", "Find the entries where an answer changes.", self._bisect),
+            Typed("hit", "", "N", "Go to one of what was found last.", self._hit),
+            Typed("more", "m", "", "List more of what was found last.", self._more),
+            Typed("notes", "", "", "List the notes that people wrote.", self._notes),
+            Typed("note", "", "[on PATH:] TEXT", "Write a note on this entry, or on a value here.", self._note),
+            Typed("unnote", "", "ID", "Remove a note; `notes` tells its id.", self._unnote),
+            Typed("help", "h", "[WORD]", "Say what can be typed.", self._help),
+            Typed("quit", "q", "", "End.", self._quit),
         )  # fmt: skip
 
     def run(self, at_entry: str, *, is_terminal: bool) -> int:
@@ -324,12 +324,12 @@ class Walk:
             yield "Nothing set it as far as the history goes"
         else:
             yield self._told_write(first)
-            self._list(iter([Place(first.seq, self._told_write(first))]), tell=False)
+            self._list(iter([Found(first.seq, self._told_write(first))]), tell=False)
             yield "hit 1 goes there"
 
     def _writes(self, rest: str) -> Iterator[str]:
         written = self._history.path_writes(self._path(rest, "writes"), self._here(), cancelled=self._is_stopped)
-        yield from self._list((Place(write.seq, self._told_write(write)) for write in written), most=_MOST_WRITES)
+        yield from self._list((Found(write.seq, self._told_write(write)) for write in written), most=_MOST_WRITES)
 
     def _told_write(self, write: PathWrite) -> str:
         entry = self._history[write.seq]
@@ -353,7 +353,7 @@ class Walk:
 
         running = self._history.search(parse_search(rest), skip_damaged=True, cancelled=self._is_stopped)
         hits = (
-            Place(hit.seq, f"entry {hit.seq}, {hit.kind.value}{f' at {visible(hit.place)}' if hit.place else ''}: {visible(hit.text)}")
+            Found(hit.seq, f"entry {hit.seq}, {hit.kind.value}{f' at {visible(hit.place)}' if hit.place else ''}: {visible(hit.text)}")
             for hit in running
         )  # fmt: skip
         yield from self._list(hits)
@@ -368,7 +368,7 @@ class Walk:
             partly = "" if found.complete else " as far as it was asked"
             yield f"It {'holds' if found.holds_first else 'does not hold'} at every entry{partly}"
         yield from self._list(
-            (Place(flip.seq, self._told_flip(flip.seq, holds=flip.holds)) for flip in found.flips), is_empty_told=True
+            (Found(flip.seq, self._told_flip(flip.seq, holds=flip.holds)) for flip in found.flips), is_empty_told=True
         )
         yield from (visible(doubt) for doubt in found.doubts)
         if found.failures:
@@ -381,7 +381,7 @@ class Walk:
         return f"from entry {seq} on it {'holds' if holds else 'no longer holds'}{f': {visible(action)}' if action else ''}"
 
     def _list(
-        self, places: Iterator[Place], *, most: int = _MOST_HITS, tell: bool = True, is_empty_told: bool = False
+        self, places: Iterator[Found], *, most: int = _MOST_HITS, tell: bool = True, is_empty_told: bool = False
     ) -> Iterator[str]:
         """Begin a new list of what was found, and tell its first lines."""
         self._found, self._coming = [], places
@@ -447,7 +447,7 @@ class Walk:
 
     def _help(self, rest: str) -> Iterator[str]:
         wanted = self._by_word.get(rest.lower())
-        chosen: Sequence[Action] = [wanted] if wanted is not None else self.actions
+        chosen: Sequence[Typed] = [wanted] if wanted is not None else self.actions
         for action in chosen:
             short = f", or {action.short}" if action.short else ""
             yield f"{action.name}{f' {action.usage}' if action.usage else ''}{short}: {action.help}"
