@@ -51,7 +51,7 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "listen": (("unspool listen recordings/", "Redux DevTools' clients connect to port 8000"),),
     "step": (
         ("unspool step app.unspool", "one question a line, answered in sentences"),
-        ("unspool step app.unspool --at 94 < questions.txt", "the same over a pipe"),
+        ("unspool step app.unspool --at 94", "beginning at an entry; lines may come over a pipe"),
     ),
     "log": (
         ("unspool log app.unspool -n 20", "the newest twenty"),
