@@ -21,19 +21,11 @@ import msgspec
 
 from unspool.errors import PathSyntaxError
 from unspool.model.encoded import FormShape, NotSplittable, map_views, shape_of
-from unspool.model.keys import Path, Step, format_path
-from unspool.model.paths import parse_path, unwrapped
+from unspool.model.keys import Path, format_path
+from unspool.model.paths import PathPattern, parse_path, parse_pattern, spell_pattern, unwrapped
 
 Record = Mapping[str, msgspec.Raw | bytes]
 """A record of a list: the wire forms of its fields."""
-
-ANY: Final = "[*]"
-"""Stands for every item of a list."""
-_PIECES: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\[\*?\]')
-"""Quoted keys, which may hold anything, and the marks for every item."""
-
-Steps = tuple[Step | None, ...]
-"""A pattern of paths; None stands for every item of a list."""
 
 
 def identity_pattern(text: str) -> str:
@@ -53,37 +45,18 @@ def identity_pattern(text: str) -> str:
     return spell_pattern(steps)
 
 
-def pattern_steps(text: str) -> Steps:
-    """Return the steps of a pattern.
+def pattern_steps(text: str) -> PathPattern:
+    """Return the steps of a pattern of lists.
 
     Raises:
-        PathSyntaxError: it is no path.
+        PathSyntaxError: it is no pattern.
     """
-    if text.startswith("/"):
-        return tuple(None if step == "*" else step for step in parse_path(text))
-    steps: list[Step | None] = []
-    start = 0
-    for match in _PIECES.finditer(text):
-        if match[0].startswith('"'):
-            continue
-        steps += [*_parsed(text, start, match.start()), None]
-        start = match.end()
-    return (*steps, *_parsed(text, start, len(text)))
-
-
-def _parsed(text: str, start: int, stop: int) -> tuple[Step, ...]:
     try:
-        return parse_path(text[start:stop]) if start < stop else ()
+        return parse_pattern(text)
     except PathSyntaxError:
         raise PathSyntaxError(
             f'{text!r} is no path of a list; write Incidents[*], orders[*].lines or $["odd key"]'
         ) from None
-
-
-def spell_pattern(steps: Steps) -> str:
-    """Spell a pattern in the form in which lists are looked up."""
-    parts = [ANY if step is None else format_path((step,), root="") for step in steps]
-    return ".".join(parts).replace(".[", "[")
 
 
 def pattern_of(path: Path) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from unspool.delta.identity import GONE, align, identity_values, record_of
+from unspool.delta.identity import GONE, align, identity_values, pattern_of, record_of
 from unspool.model.encoded import FormShape, NotSplittable, shape_of, shared_ends, split_list, split_map
 from unspool.model.encoding import encode
 from unspool.model.entries import Op, OpKind
@@ -209,12 +209,7 @@ def identity_at(identity: Identity | None, path: Path) -> str | None:
         return None
     pattern = format_path(tuple(step for step in path if not isinstance(step, int)), root="")
     starred = format_path(path, root="")
-    return identity.get(starred) or identity.get(pattern) or identity.get(_star(path)) or None
-
-
-def _star(path: Path) -> str:
-    parts = ["[*]" if isinstance(step, int) else format_path((step,), root="") for step in path]
-    return ".".join(parts).replace(".[", "[")
+    return identity.get(starred) or identity.get(pattern) or identity.get(pattern_of(path)) or None
 
 
 def _diff_objects(

@@ -1,4 +1,4 @@
-"""What a value is made of, one level at a time: the parts of wire forms, and of decoded values.
+"""What a value is made of, one level at a time, and reading paths and patterns of paths.
 
 Objects with keys of any type, lists, and the fields of tagged values (dataclasses, records, what adapters give) are looked
 into alike; how an object's type wraps its fields is no step of a path. A member of an enumeration has the fields `name`
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, cast
 from unspool.errors import CorruptHistory, PathSyntaxError, UnsupportedValue
 from unspool.model.encoded import FormShape, NotSplittable, extension_of, list_views, shape_of, split_list, split_map
 from unspool.model.encoding import encode
-from unspool.model.keys import Key, Path, Step, spelled_form, spelled_value, step_of_form
+from unspool.model.keys import Key, Path, Step, format_path, spelled_form, spelled_value, step_of_form
 from unspool.model.tags import Tag, Tagged
 from unspool.model.values import Value
 from unspool.model.wire import decode
@@ -262,10 +262,23 @@ def with_content(value: Value, content: Value) -> Value:
     return content
 
 
-_TOKEN: Final = re.compile(
-    r"""\.?(?P<key>[^\W\d][\w-]*) | \[(?P<index>-?\d+)\] | \["(?P<quoted>(?:[^"\\]|\\.)*)"\] | \.(?P<digits>\d+)""",
-    re.VERBOSE,
-)
+class Glob(str):
+    """A name in a pattern of paths, in which `*` and `?` match within one step."""
+
+    __slots__ = ()
+
+
+PathPattern = tuple[Step | None, ...]
+"""A path that may stand for several: None is every item of a list, and a `Glob` every key that fits it."""
+
+_INDEX: Final = r"\[(?P<index>-?\d+)\]"
+_QUOTED: Final = r'\["(?P<quoted>(?:[^"\\]|\\.)*)"\]'
+_EVERY: Final = r"\[(?P<every>\*?)\]"
+_STEP: Final = rf"\.?(?P<key>[^\W\d][\w-]*) | {_INDEX} | {_QUOTED} | \.(?P<digits>\d+)"
+_OF_PATHS: Final = re.compile(_STEP, re.VERBOSE)
+_OF_PATTERNS: Final = re.compile(rf"{_EVERY} | {_STEP}", re.VERBOSE)
+_OF_GLOBS: Final = re.compile(rf'\.?(?P<name>[^\s.\[\]"]+) | {_EVERY} | {_INDEX} | {_QUOTED}', re.VERBOSE)
+_WILD: Final = re.compile(r"[*?]")
 
 
 def parse_path(text: str) -> Path:
@@ -279,25 +292,81 @@ def parse_path(text: str) -> Path:
     """
     if text.startswith("/"):
         return parse_pointer(text)
+    return cast(Path, _read(text, _OF_PATHS))
+
+
+def parse_pattern(text: str, *, globs: bool = False) -> PathPattern:
+    """Read a pattern of paths: a path, or a pointer, in which `[*]` stands for every item of a list.
+
+    Args:
+        text: such as `orders[*].lines` or `/orders/*/lines`.
+        globs: whether `*` and `?` match within names too, which may then hold any letter but blanks, dots and brackets:
+            `cart*.items[*].sku`. Quoted keys are meant as they stand.
+
+    Raises:
+        PathSyntaxError: the text is no pattern; the message names the column.
+    """
+    if text.startswith("/"):
+        return tuple(_pointed(step, globs=globs) for step in parse_pointer(text))
+    return _read(text, _OF_GLOBS if globs else _OF_PATTERNS)
+
+
+def _pointed(step: Step, *, globs: bool) -> Step | None:
+    if step == "*":
+        return None
+    return Glob(step) if globs and isinstance(step, str) and _WILD.search(step) else step
+
+
+def _read(text: str, grammar: re.Pattern[str]) -> PathPattern:
     body = text[1:] if text.startswith("$") else text
     offset = len(text) - len(body)
-    steps: list[Step] = []
+    steps: list[Step | None] = []
     position = 0
     while position < len(body):
-        match = _TOKEN.match(body, position)
+        match = grammar.match(body, position)
         if match is None:
-            key, position = key_at(text, position + offset)
+            try:
+                key, end = key_at(text, position + offset)
+            except PathSyntaxError:
+                if grammar is _OF_PATHS:
+                    raise
+                column = position + offset + 1
+                raise PathSyntaxError(f"{text!r} is no pattern: stuck at column {column}; {_PATTERNS}") from None
             steps.append(key)
-            position -= offset
+            position = end - offset
             continue
-        if match["key"] is not None:
-            steps.append(match["key"])
-        elif match["quoted"] is not None:
-            steps.append(re.sub(r"\\(.)", r"\1", match["quoted"]))
-        else:
-            steps.append(_number(match["index"] if match["index"] is not None else match["digits"]))
+        steps.append(_step_in(match))
         position = match.end()
     return tuple(steps)
+
+
+def _step_in(match: re.Match[str]) -> Step | None:
+    kind = match.lastgroup or ""
+    found = match[kind]
+    if kind == "every":
+        return None
+    if kind == "quoted":
+        return re.sub(r"\\(.)", r"\1", found)
+    if kind == "name":
+        return Glob(found) if _WILD.search(found) else str(found)
+    return found if kind == "key" else _number(found)
+
+
+_PATTERNS: Final = 'write orders[*].lines, or $["odd key"]; where keys may be left open, cart*.items[*].sku'
+
+
+def spell_pattern(pattern: PathPattern, *, root: str = "") -> str:
+    """Spell a pattern without globs as `parse_pattern` reads it: `orders[*].lines`.
+
+    Args:
+        pattern: the steps.
+        root: what stands for the value that it starts at.
+    """
+    spelled = root
+    for step in pattern:
+        part = "[*]" if step is None else format_path((step,), root="")
+        spelled += part if not spelled or part.startswith("[") else f".{part}"
+    return spelled
 
 
 def read_key(text: str) -> Step:

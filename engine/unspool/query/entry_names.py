@@ -22,11 +22,11 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Final
 
-from unspool.delta.identity import Steps, canonical_identity, key_paths, pattern_steps, spell_pattern
+from unspool.delta.identity import canonical_identity, key_paths, pattern_steps
 from unspool.errors import CorruptHistory, EntryNotFound, PathSyntaxError, UnspoolError, near_name
 from unspool.history.history import History, StateView
 from unspool.model.keys import Path, Step, format_path
-from unspool.model.paths import child_of, content_of, parse_path, parts_of, value_parts
+from unspool.model.paths import PathPattern, child_of, content_of, parse_path, parts_of, spell_pattern, value_parts
 from unspool.model.values import Value
 
 _LOOKED_AT: Final = 12
@@ -94,7 +94,7 @@ def _spread(first: int, stop: int) -> list[int]:
     return sorted(places, reverse=True)
 
 
-def _lists(history: History, seq: int, steps: Steps) -> Iterator[list[Value]]:
+def _lists(history: History, seq: int, steps: PathPattern) -> Iterator[list[Value]]:
     """Yield the lists that a pattern names in a state; one that cannot be read has none."""
     try:
         state = history.view(seq)
@@ -133,7 +133,7 @@ def _all_lists(history: History) -> Iterator[str]:
     """Yield the patterns of the lists of records in the newest state, outer ones first."""
     try:
         state = history.view(-1)
-        pending: list[tuple[Steps, Value]] = [((name,), state[name]) for name in state]
+        pending: list[tuple[PathPattern, Value]] = [((name,), state[name]) for name in state]
     except CorruptHistory:
         return
     for place, (steps, value) in enumerate(pending):

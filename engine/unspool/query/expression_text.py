@@ -356,7 +356,7 @@ class DoubtWatch:
             return ""
         if kind == "field":
             step = format_path((node["value"],), root="")
-            path = self._places[id(node)] = step if not prefix else f"{prefix}.{step}".replace(".[", "[")
+            path = self._places[id(node)] = f"{prefix}.{step}" if prefix and step[0] != "[" else prefix + step
             return path
         if kind in ("subexpression", "index_expression", "pipe"):
             for child in inner:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ from unspool.delta.identity import names_identity
 from unspool.errors import EntryNotKept, ExpressionError, PathSyntaxError, UnspoolError, nearest
 from unspool.history.diff import Diff
 from unspool.history.history import History, StateView
+from unspool.model import paths
 from unspool.model.entries import Entry, EntryKind, OpKind, SourceLine
 from unspool.model.keys import Path, Step, format_path, spell_key
-from unspool.model.paths import content_of, key_at, value_parts
+from unspool.model.paths import Glob, content_of, value_parts
 from unspool.model.values import MISSING, Tagged, Unrepresentable, Value
 
 _LONGEST: Final = 40
@@ -63,7 +63,6 @@ Pattern = tuple[str, ...]
 
 _MOST_NAMES: Final = 64
 """Names remembered of one place, to suggest from."""
-_TOKEN: Final = re.compile(r"""\.?([^\s.\[\]"]+)|\[(\*|\d+)\]|\["((?:[^"\\]|\\.)*)"\]""")
 
 
 def parse_pattern(text: str) -> Pattern:
@@ -72,24 +71,13 @@ def parse_pattern(text: str) -> Pattern:
     Raises:
         ExpressionError: the text is no pattern; the message names the column.
     """
-    body = text[1:] if text.startswith("$") else text
-    steps: list[str] = []
-    place = 0
-    while place < len(body):
-        match = _TOKEN.match(body, place)
-        if match is None:
-            try:
-                key, place = key_at(body, place)
-            except PathSyntaxError:
-                column = len(text) - len(body) + place + 1
-                raise ExpressionError(
-                    f"{text!r} is no pattern: stuck at column {column}; write cart*.items[*].sku"
-                ) from None
-            steps.append(escape(spell_key(key)))
-            continue
-        steps.append(next(group for group in match.groups() if group is not None))
-        place = match.end()
-    return tuple(steps)
+    try:
+        steps = paths.parse_pattern(text, globs=True)
+    except PathSyntaxError as error:
+        raise ExpressionError(str(error)) from None
+    return tuple(
+        "*" if step is None else step if isinstance(step, Glob) else escape(spell_key(step)) for step in steps
+    )
 
 
 def covers(pattern: Pattern, path: Path) -> bool:
@@ -168,10 +156,10 @@ class PatternWatch:
             return ""
         wanted = self._pattern[self._reached]
         suggested = "" if _is_wild(wanted) else nearest(wanted, self._names)
-        return f"no entry has {spell_pattern(self._pattern[: self._reached + 1])}{suggested}"
+        return f"no entry has {spell_globs(self._pattern[: self._reached + 1])}{suggested}"
 
 
-def spell_pattern(pattern: Pattern) -> str:
+def spell_globs(pattern: Pattern) -> str:
     """Spell a pattern for people."""
     return ".".join(pattern)
 
@@ -259,12 +247,6 @@ def _identity_of(record: Value) -> tuple[str, Value]:
         if isinstance(field, str) and isinstance(value, str | int) and names_identity(field):
             return field, value
     return "", None
-
-
-def shape_of_path(path: Path) -> str:
-    """Spell a path with every list index as `[*]`: what all records of a list have in common."""
-    parts = ["[*]" if isinstance(step, int) else format_path((step,), root="") for step in path]
-    return ".".join(parts).replace(".[", "[")
 
 
 _TOLD: Final = 1000

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from unspool.delta.identity import names_identity
+from unspool.delta.identity import names_identity, pattern_of
 from unspool.model.keys import Path
 from unspool.model.paths import content_of, value_parts
 from unspool.model.values import MISSING, Value
@@ -22,10 +22,9 @@ from unspool.query.findings import (
     brief,
     covers,
     found,
-    shape_of_path,
     spell,
+    spell_globs,
     spell_in,
-    spell_pattern,
 )
 
 _LISTS: Final = 10_000
@@ -75,7 +74,7 @@ class Duplicate:
                 place = spell_in(path, change.new, keys).place
                 if self._scope.holds(path) and place not in looked_at:
                     looked_at.add(place)
-                    yield from self._look(place, shape_of_path(path), items, seq)
+                    yield from self._look(place, pattern_of(path), items, seq)
             yield from self._end(touches, seq)
 
     def _look(self, place: str, shape: str, items: list[Value], seq: int) -> Iterator[CheckFinding]:
@@ -355,7 +354,7 @@ class Orphan:
                 continue
             lost.add(key)
             if key not in self._lost:
-                text = f"refers to {brief(value)}, which {spell_pattern(self._target)} does not have"
+                text = f"refers to {brief(value)}, which {spell_globs(self._target)} does not have"
                 yield CheckFinding(self._scope.name, seq, spell(path), text, seq)
         # A reference that stays broken is told once.
         self._lost = lost

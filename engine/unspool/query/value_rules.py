@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from unspool.delta.identity import names_identity
+from unspool.delta.identity import names_identity, pattern_of
 from unspool.model.cache import BoundedCache
 from unspool.model.keys import Path
 from unspool.model.paths import content_of, parts_inside
 from unspool.model.values import MISSING, Tagged, Value, strict_equal
-from unspool.query.findings import CheckFinding, Moment, Scope, Touch, brief, shape_of_path, spell, type_name
+from unspool.query.findings import CheckFinding, Moment, Scope, Touch, brief, spell, type_name
 from unspool.query.value_parts import children
 
 _PLACES: Final = 50_000
@@ -197,7 +197,7 @@ class Drift:
             for part in _types_in(touch):
                 if not self._scope.holds(part.path):
                     continue
-                shape = shape_of_path(part.path)
+                shape = pattern_of(part.path)
                 if part.is_mixed:
                     self._mixed.add(shape)
                 if shape in self._mixed:

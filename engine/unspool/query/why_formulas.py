@@ -19,8 +19,8 @@ from typing import Final
 
 from unspool.delta.structural import Identity
 from unspool.model.encoded import FormShape, shape_of
-from unspool.model.keys import Path, Step, format_path
-from unspool.model.paths import DEEPEST, content_of, parts_inside
+from unspool.model.keys import Path
+from unspool.model.paths import DEEPEST, content_of, parts_inside, spell_pattern
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.lineage import Wire
@@ -230,19 +230,9 @@ def members_of(state: Mapping[str, bytes], pattern: Path) -> Iterator[tuple[Path
             places.append(((*path, wanted), parts[wanted]))
 
 
-def spell_pattern(pattern: Path) -> str:
-    """Spell a path that may hold stars: `$.lines[*].total`, `$.stock.*.qty`."""
-    pieces: list[str] = []
-    run: list[Step] = []
-    for step in pattern:
-        if step == STAR:
-            pieces += [format_path(tuple(run), root="") if pieces else format_path(tuple(run)), "[*]"]
-            run = []
-        else:
-            run.append(step)
-    tail = format_path(tuple(run), root="") if pieces else format_path(tuple(run))
-    joined = "".join(pieces)
-    return f"{joined}.{tail}" if joined and tail and not tail.startswith("[") else joined + tail
+def spell_starred(pattern: Path) -> str:
+    """Spell a path that may hold stars: `$.lines[*].total`."""
+    return spell_pattern(tuple(None if step == STAR else step for step in pattern), root="$")
 
 
 _NEAR: Final = 1e-9
@@ -289,7 +279,7 @@ class Term:
 
     def spelled(self) -> str:
         """Return it as text."""
-        return spell_pattern(self.path) + (" before" if self.before else "")
+        return spell_starred(self.path) + (" before" if self.before else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,6 +451,5 @@ __all__ = [
     "members_of",
     "number_of",
     "patterns_of",
-    "spell_pattern",
     "written_by",
 ]
