@@ -20,7 +20,7 @@ from unspool.events.canonical import PROTO_KEY, canonical_json, has_lone_surroga
 from unspool.events.database import PAYLOAD_WORDS, SCHEMA_VERSION, Database, place_of
 from unspool.events.records import BrokenLink, DatabaseError, Event, EventType, SpaceStorage, StorageReport
 from unspool.model.json_exact import parse_doubles
-from unspool.model.values import Value
+from unspool.model.values import Value, walk
 
 Moment = bytes
 """A moment as bytes that sort in time order: microseconds since the epoch, then any finer digits."""
@@ -201,16 +201,7 @@ def broken_link(event: Event, previous: Event | None) -> BrokenLink | None:
 
 def _holds_uncovered(payload: Value) -> bool:
     """Whether a payload holds what the canonical form leaves out: anybody could have put it there afterwards."""
-    pending = [payload]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, Mapping):
-            if PROTO_KEY in value:
-                return True
-            pending.extend(value.values())
-        elif isinstance(value, list | tuple):
-            pending.extend(value)
-    return False
+    return any(isinstance(value, Mapping) and PROTO_KEY in value for value in walk(payload))
 
 
 def _link(event: Event, reason: str, expected: str | None, actual: str | None) -> BrokenLink:

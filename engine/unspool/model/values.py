@@ -7,7 +7,7 @@ import datetime as dt
 import decimal
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -90,6 +90,33 @@ class Unrepresentable:
 
 
 _NUMBERS: Final = (int, float)
+
+
+def walk(value: Value, *, keys: bool = False) -> Iterator[Value]:
+    """Yield a value and all that it holds, at any depth and without recursion; what holds something comes before it.
+
+    Args:
+        value: it holds itself nowhere.
+        keys: whether to go into the keys of mappings too.
+    """
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        yield item
+        kind = type(item)
+        if kind in _SCALARS:
+            continue
+        if kind is Tagged:
+            pending.append(item.value)
+        elif kind is dict or isinstance(item, Mapping):
+            if keys:
+                pending.extend(item)
+            pending.extend(item.values())
+        elif isinstance(item, list | tuple | set | frozenset):
+            pending.extend(item)
+
+
+_SCALARS: Final = frozenset((str, bytes, int, float, bool, type(None)))
 
 
 def strict_equal(left: Value, right: Value) -> bool:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import translate
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -18,7 +19,7 @@ from unspool.errors import ConfigError
 from unspool.model.encoding import REFERENCE, encode
 from unspool.model.keys import key_of
 from unspool.model.paths import content_of, parse_path
-from unspool.model.values import Tagged, Value
+from unspool.model.values import Tagged, Value, walk
 from unspool.model.wire import decode
 
 REDACTED: Final = "[redacted]"
@@ -377,6 +378,8 @@ _SEQUENCES: Final = (list, tuple, set, frozenset)
 _HOLDING: Final = (tuple, frozenset, Tagged)
 _MOST_SEEN: Final = 500_000
 """Parts of a value after which references are no longer written out where patterns treat both places differently."""
+_HOLDERS: Final = (*_SEQUENCES, Mapping, Tagged, bool)
+"""What has no text of its own to learn."""
 _NOWHERE: Final = object()
 _ROWS: Final = "index"
 _COLUMNS: Final = "columns"
@@ -423,19 +426,11 @@ class _Whole:
 
     def is_too_much(self, target: Value, reference: Tagged) -> bool:
         """Whether a reference cannot be written out: it stands within what it stands for, or enough was seen."""
-        todo = [target]
-        while todo and self.seen < _MOST_SEEN:
-            self.seen += 1
-            item = todo.pop()
-            if item is reference:
+        for item in walk(target):
+            if item is reference or self.seen >= _MOST_SEEN:
                 return True
-            if type(item) is dict:
-                todo.extend(item.values())
-            elif type(item) in _SEQUENCES:
-                todo.extend(item)
-            elif type(item) is Tagged:
-                todo.append(item.value)
-        return bool(todo)
+            self.seen += 1
+        return False
 
 
 class _Numbered:
@@ -545,17 +540,8 @@ def _key_texts(key: Value) -> tuple[str, ...]:
 
 def _learn(value: Value, secrets: set[str]) -> None:
     """Add the texts of a value that is left out."""
-    todo, seen = [value], 0
-    while todo and seen < _MOST_LEARNED:
-        item = todo.pop()
-        seen += 1
-        if isinstance(item, Mapping):
-            todo.extend(item.values())
-        elif isinstance(item, list | tuple | set | frozenset):
-            todo.extend(item)
-        elif type(item) is Tagged:
-            todo.append(item.value)
-        elif item is not None and not isinstance(item, bool):
+    for item in islice(walk(value), _MOST_LEARNED):
+        if item is not None and not isinstance(item, _HOLDERS):
             text = item.decode("utf-8", "replace") if isinstance(item, bytes | bytearray) else str(item)
             if len(text) >= _SHORTEST_SECRET and text != REDACTED:
                 secrets.add(text)

@@ -21,7 +21,7 @@ from unspool.control.channel import Back, Instance, Jump, Look, Pause, Resume
 from unspool.control.server import ControlServer, Request
 from unspool.errors import UnspoolError
 from unspool.model.encoding import REFERENCE
-from unspool.model.values import Tagged, Unrepresentable, Value
+from unspool.model.values import Tagged, Unrepresentable, Value, walk
 from unspool.model.wire import decode
 from unspool.recorder.redact import REDACTED
 
@@ -242,21 +242,11 @@ def _whole_atoms(forms: Mapping[str, bytes]) -> tuple[dict[str, Value], dict[str
 
 def _missing_part(value: Value) -> str:
     """Return why a recorded value is not what the app had; empty where it is."""
-    pending = [value]
-    while pending:
-        held = pending.pop()
-        kind = type(held)
-        if kind is Unrepresentable:
+    for held in walk(value, keys=True):
+        if type(held) is Unrepresentable:
             return f"a {held.type_name} in it was not kept ({held.reason})"
-        if kind is Tagged:
-            if held.type_name == REFERENCE:
-                return "it refers to itself, or to what stands elsewhere"
-            pending.append(held.value)
-        elif kind is dict:
-            pending += held.keys()
-            pending += held.values()
-        elif kind in (list, tuple, set, frozenset):
-            pending += held
+        if type(held) is Tagged and held.type_name == REFERENCE:
+            return "it refers to itself, or to what stands elsewhere"
     return ""
 
 

@@ -11,11 +11,12 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final, Literal, NamedTuple, NoReturn
 
 from unspool.errors import RegionError
 from unspool.model.limits import in_force, json_holds_more_than
-from unspool.model.values import Value
+from unspool.model.values import Value, walk
 from unspool.regions.address import Position
 from unspool.regions.checks import (
     MAX_NESTING,
@@ -302,17 +303,11 @@ def survey(values: Iterable[Value]) -> Tables:
     """Return the tables that spell some values briefly: the most frequent texts and key sets first."""
     texts: Counter[str] = Counter()
     shapes: Counter[tuple[str, ...]] = Counter()
-    pending = list(values)
-    pending.reverse()
-    while pending:
-        value = pending.pop()
-        if type(value) is str:
-            texts[value] += 1
-        elif isinstance(value, dict):
-            shapes[tuple(value)] += 1
-            pending.extend(value.values())
-        elif isinstance(value, list):
-            pending.extend(value)
+    for part in chain.from_iterable(map(walk, values)):
+        if type(part) is str:
+            texts[part] += 1
+        elif isinstance(part, dict):
+            shapes[tuple(part)] += 1
     repeated = (text for text, count in texts.most_common() if count > 1 or len(text) > _LONG_TEXT)
     return Tables(tuple(repeated), tuple(shape for shape, _ in shapes.most_common()))
 

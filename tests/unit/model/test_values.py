@@ -16,7 +16,7 @@ from unspool.errors import PathSyntaxError
 from unspool.model.json_text import to_json
 from unspool.model.keys import Path, format_path, to_pointer
 from unspool.model.paths import parse_path, parse_pointer
-from unspool.model.values import json_equal, strict_equal
+from unspool.model.values import Tagged, Value, json_equal, strict_equal, walk
 
 DIFFERENT = [
     (1, True),
@@ -116,3 +116,27 @@ def test_json_text_goes_to_any_depth() -> None:
         value = [value]
     assert to_json(value) == "[" * 10_000 + "1" + "]" * 10_000
     assert len(to_json(value, indent=2)) < 10_000 * 500
+
+
+def _all_of(value: Value) -> list[Value]:
+    inner: list[Value] = []
+    if isinstance(value, dict):
+        inner = [*value, *value.values()]
+    elif isinstance(value, list | tuple | set | frozenset):
+        inner = list(value)
+    elif isinstance(value, Tagged):
+        inner = [value.value]
+    return [value, *(part for item in inner for part in _all_of(item))]
+
+
+@given(values)
+def test_walking_meets_every_part_once(value: Value) -> None:
+    assert sorted(map(repr, walk(value, keys=True))) == sorted(map(repr, _all_of(value)))
+    assert next(walk(value)) is value
+
+
+def test_walking_goes_to_any_depth() -> None:
+    value: Value = "end"
+    for _ in range(50_000):
+        value = {"in": [Tagged("Box", value)]}
+    assert sum(part == "end" for part in walk(value) if isinstance(part, str)) == 1

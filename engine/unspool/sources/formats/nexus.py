@@ -16,7 +16,7 @@ from unspool.model.entries import NO_META
 from unspool.model.json_exact import BrokenText
 from unspool.model.limits import Limits, in_force
 from unspool.model.tags import Tagged, Unrepresentable
-from unspool.model.values import MISSING, State, Value, json_equal
+from unspool.model.values import MISSING, State, Value, json_equal, walk
 from unspool.sources.entries import (
     OTHER,
     TIME_FROM_FILE,
@@ -96,17 +96,8 @@ def _open(value: Value) -> CopiedContainer:
 
 
 def _objects_by_id(document: Value) -> dict[str, Value]:
-    found: dict[str, Value] = {}
-    pending = [document]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            if isinstance(value.get(_ID), str):
-                found[value[_ID]] = value
-            pending.extend(value.values())
-        elif isinstance(value, list):
-            pending.extend(value)
-    return found
+    objects = (value for value in walk(document) if isinstance(value, dict))
+    return {value[_ID]: value for value in objects if isinstance(value.get(_ID), str)}
 
 
 def revive_typed(document: Value, limits: Limits | None = None) -> tuple[Value, int]:
