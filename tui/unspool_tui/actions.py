@@ -296,6 +296,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         "check", ("K",), "check", "Have the checkers look for faults: leaks, thrashing, drift.", FIND, _some_entries
     ),
+    Action(
+        "watch",
+        ("=",),
+        "watch",
+        "Tell the selected path or an expression all the time, and mark where its truth changes; again takes it away.",
+        FIND,
+        _some_entries,
+    ),
     Action("bookmark", ("b",), "bookmark", "Set or remove a bookmark on the head.", FIND, _some_entries),
     Action("bookmark.go", ("'",), "bookmarks", "Choose a bookmark to go to.", FIND, _bookmarked),
     Action(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_ADDRESSES: Final = 500
 """Unfolded places remembered."""
+MOST_WATCHES: Final = 20
+"""Watches there may be."""
 
 
 class RememberedPlace(msgspec.Struct, omit_defaults=True):
@@ -48,6 +50,7 @@ class RememberedPlace(msgspec.Struct, omit_defaults=True):
     gaps: bool = False
     speed: int = 3
     pinned: list[str] = []
+    watches: list[str] = []
     timeline_by_time: bool = False
     filter: str = ""
     chosen_theme: str = ""
@@ -132,6 +135,7 @@ class SourceSession(Struct):
             gaps=place.gaps,
             speed=place.speed if 0 <= place.speed <= 6 else 3,
             pinned=tuple(place.pinned),
+            watches=tuple(place.watches[:MOST_WATCHES]),
             timeline_by_time=place.timeline_by_time,
         )
 
@@ -163,6 +167,7 @@ class SourceSession(Struct):
             gaps=view.gaps,
             speed=view.speed,
             pinned=list(view.pinned),
+            watches=list(view.watches),
             timeline_by_time=view.timeline_by_time,
             filter=view.filter.text,
             chosen_theme=self.theme if theme is None else theme,

@@ -27,17 +27,19 @@ class QuestionKind(IntEnum):
     TRAVEL = 4
     ORIGINS = 5
     STORY = 6
-    LEAVES = 7
-    PATHS = 8
-    NOTES = 9
-    FILTER = 10
-    SEARCH = 11
-    ACTIONS = 12
-    LEDGER = 13
-    STATS = 14
-    CHAINS = 15
-    TASK = 16
-    EXPORT = 17
+    WATCHED = 7
+    LEAVES = 8
+    PATHS = 9
+    NOTES = 10
+    FILTER = 11
+    SEARCH = 12
+    ACTIONS = 13
+    LEDGER = 14
+    STATS = 15
+    CHAINS = 16
+    COURSES = 17
+    TASK = 18
+    EXPORT = 19
 
 
 class Reply(Struct, frozen=True):

@@ -137,6 +137,8 @@ class FunctionPredicate:
         return StateAnswer(value, bool(value), reads)
 
 
+Told = Callable[[int, StateAnswer], object]
+"""Gets an entry that was asked, and what it answered."""
 _WINDOW: Final = 1024
 """Entries whose changed atoms are looked up at once."""
 
@@ -144,7 +146,8 @@ _WINDOW: Final = 1024
 class _Asking:
     """One question put to entries of one history, with what came of it."""
 
-    def __init__(self, history: History, predicate: Predicate, skip_damaged: bool) -> None:
+    def __init__(self, history: History, predicate: Predicate, skip_damaged: bool, told: Told | None = None) -> None:
+        self.told = told
         self.history = history
         self.predicate = predicate
         self.reader = StateReader(history, skip_damaged=skip_damaged)
@@ -165,6 +168,8 @@ class _Asking:
             self.failure = self.failure or f"entry {seq}: {answer.failure}"
         self.first = self.first or answer
         self.last = answer
+        if self.told is not None:
+            self.told(seq, answer)
         return answer
 
     def result(
@@ -192,15 +197,23 @@ class Bisecting:
     def __init__(
         self,
         history: History,
-        question: Expression | PythonQuestion | Function | str,
+        question: Expression | PythonQuestion | Predicate | Function | str,
         *,
         at: int | None = None,
+        since: int = 0,
         assume_single_flip: bool = False,
         most: int | None = None,
         skip_damaged: bool = False,
         cancelled: Cancelled = never,
+        told: Told | None = None,
     ) -> None:
-        """Prepare; see `bisect` for arguments and what is raised."""
+        """Prepare; see `bisect` for the other arguments and what is raised.
+
+        Args:
+            question: what is asked; a `Predicate` besides what `bisect` takes.
+            since: where all entries are asked, the first of them; those before it were asked already.
+            told: gets every entry that is asked, with its answer.
+        """
         if isinstance(question, str):
             question = Expression(question)
         elif isinstance(question, Expression):
@@ -215,9 +228,12 @@ class Bisecting:
             question = question.fresh()
             question.refuse_unknown(history)
             predicate, self._doubts = question, question.doubts
+        elif isinstance(question, Predicate):
+            predicate = question
         else:
             predicate = FunctionPredicate(question)
-        self._asking = _Asking(history, predicate, skip_damaged)
+        self._asking = _Asking(history, predicate, skip_damaged, told)
+        self._since = since
         self._single = assume_single_flip
         self._most = most
         self._cancelled = cancelled
@@ -227,7 +243,7 @@ class Bisecting:
             self._line = Places(line_to(history, history.resolve(at), predicate.reads))
         elif assume_single_flip and len(history):
             self._line = Places(line_to(history, len(history) - 1, predicate.reads))
-        self.entries = len(history) - history.first if self._line is None else len(self._line)
+        self.entries = len(history) - max(since, history.first) if self._line is None else len(self._line)
         """Entries in question."""
 
     def steps(self) -> Iterator[int]:
@@ -241,7 +257,7 @@ class Bisecting:
             self._complete = _halve(asking, line, self._cancelled)
             yield self.entries
             return
-        stretches = _as_read(asking) if line is None else line.pieces(_WINDOW)
+        stretches = _as_read(asking, self._since) if line is None else line.pieces(_WINDOW)
         for done in _scan(asking, stretches):
             if self._cancelled() or self._has_enough():
                 return
@@ -307,9 +323,9 @@ def bisect(
     return running.result()
 
 
-def _as_read(asking: _Asking) -> Iterator[Stretch]:
+def _as_read(asking: _Asking, since: int) -> Iterator[Stretch]:
     """Yield all entries as stretches; a part's fork counts where the question reads atoms of that part only."""
-    for stretch in windows(asking.history, size=_WINDOW):
+    for stretch in windows(asking.history, since, size=_WINDOW):
         if concerns(stretch.part, asking.predicate.reads):
             yield stretch
         else:

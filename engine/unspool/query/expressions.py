@@ -19,7 +19,7 @@ from copy import copy
 from dataclasses import dataclass
 from time import monotonic
 from types import CodeType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from jmespath.exceptions import JMESPathError
 from jmespath.visitor import Options, TreeInterpreter
@@ -63,6 +63,7 @@ class StateAnswer:
     failure: str = ""
 
 
+@runtime_checkable
 class Predicate(Protocol):
     """Something that can be asked of every state."""
 

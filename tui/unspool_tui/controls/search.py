@@ -11,8 +11,10 @@ from msgspec.structs import replace
 
 from unspool.query import SEARCHED
 from unspool_tui.controls import results
+from unspool_tui.panes.watches import check_watch, spelled
 from unspool_tui.questions import AnswerChange, check_question, check_search, search, turns
 from unspool_tui.screens.modal import Prompt
+from unspool_tui.session import MOST_WATCHES
 from unspool_tui.view import filters, moves
 from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Filter, SearchState
@@ -85,6 +87,31 @@ def start_search(main: HistoryScreen, text: str) -> None:
 
     main.ask(QuestionKind.SEARCH, lambda: search(main.scene.history, text, main.worker.withdrawn), take)
     main.repaint()
+
+
+def watch(main: HistoryScreen) -> None:
+    """Take away the watch of the selected path, or ask for a path or an expression to watch."""
+    selected = spelled(main.view.selected) if main.view.selected else ""
+
+    def typed(text: str | None) -> None:
+        if text is not None and text.strip():
+            main.typed.setdefault("watch", []).append(text)
+            toggle_watch(main, text.strip())
+
+    if selected in main.view.watches:
+        toggle_watch(main, selected)
+        return
+    hint = "a path or an expression whose value is told all the time; the same again takes it away"
+    before, complete = main.typed.get("watch", ()), offering(main)
+    main.open(Prompt("=", hint, text=selected, check=check_watch, history=before, complete=complete), typed)
+
+
+def toggle_watch(main: HistoryScreen, text: str) -> None:
+    """Watch a path or an expression from now on, or no longer."""
+    view = moves.toggle_watch(main.view, text, MOST_WATCHES)
+    if text not in view.watches:
+        main.flash(f"no longer watched: {text}")
+    main.apply(replace(view, flips=main.scene.watches.flips(view.watches)))
 
 
 def _told(found: int, text: str) -> str:
@@ -269,5 +296,6 @@ CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "filter": ask_filter,
     "bookmark": bookmark,
     "bisect": ask_bisect,
+    "watch": watch,
     "why": ask_why,
 }

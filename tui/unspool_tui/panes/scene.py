@@ -16,6 +16,7 @@ from unspool_tui.panes.inspect import NO_STORY, InspectPane, LeafBook, OriginBoo
 from unspool_tui.panes.names import ActionCounts
 from unspool_tui.panes.results import ResultsPane
 from unspool_tui.panes.stats import StatsPane
+from unspool_tui.panes.watches import WatchBook
 from unspool_tui.rendering.line import Glyphs
 from unspool_tui.view.model import View
 from unspool_tui.view.overview import EntryLedger
@@ -57,6 +58,7 @@ class Scene:
         self.results = ResultsPane(self.book, look.glyphs, look.zone)
         self.stats = StatsPane(history, look.glyphs)
         self.strip = AnswerStrip(look.glyphs)
+        self.watches = WatchBook()
         self.lanes = Lanes(history)
         self.actions = ActionCounts()
         self.changes.identity = history.identity
@@ -165,6 +167,7 @@ class Scene:
             self.origins.forget()
             self.leaves.forget()
             self.list.forget()
+            self.watches.forget()
             self.results.forget()
             self.detail = NOTHING
         self.ledger.begin_at(self.history.first)

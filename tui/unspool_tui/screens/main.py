@@ -399,6 +399,10 @@ def _take_reply(main: MainScreen, reply: Reply) -> None:
             main.painter.origins_known()
         case QuestionKind.STATS:
             _take_stats(main, reply.value)
+        case QuestionKind.WATCHED | QuestionKind.COURSES:
+            if reply.value is not None:
+                main.scene.watches.learn(reply.value)
+                main.painter.watches_known()
         case QuestionKind.STORY:
             if reply.value is not None:
                 main.scene.inspect.story = reply.value

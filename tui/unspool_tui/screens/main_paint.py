@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from time import monotonic, perf_counter
 from typing import Final, Protocol
 
+from msgspec.structs import replace
+
 from unspool.model.keys import Path
 from unspool_tui.actions import hints, show_key
 from unspool_tui.panes.answer import FRAMED_FROM, framed
@@ -101,6 +103,7 @@ class Painter:
             self._look_up(view, unknown)
         if not self.stale:
             self._want_story(view)
+            self._ask_watches(view)
 
     def _read_rows(self) -> None:
         """Have the worker read what the list could not ask for itself."""
@@ -175,7 +178,8 @@ class Painter:
         if (address, head) != (scene.strip.asked(view, scene.detail), scene.detail.request.head):
             origin = UNKNOWN
         width = strip.columns - 2 if has_frame else strip.columns
-        rows = scene.strip.rows(view, scene.detail, scene.answer(view), origin, (), width)
+        watched = [scene.watches.row(view.watches, view.head, width, glyphs)] if view.watches else []
+        rows = scene.strip.rows(view, scene.detail, scene.answer(view), origin, watched, width)
         if has_frame:
             rows = framed(rows, strip.columns, glyphs)
         if strip.styles.height is None or strip.styles.height.value != len(rows):
@@ -265,6 +269,28 @@ class Painter:
             main.worker.ask(QuestionKind.ORIGINS, lambda: (head, scene.origins.look_up(unknown, head)))
         if unknown is not None:
             self._explain_leaves(head, main.panels[Pane.INSPECT])
+
+    def _ask_watches(self, view: View) -> None:
+        """Have the worker find out what the watches in sight are at the head, and were over the whole history."""
+        main, book, history = self._main, self._main.scene.watches, self._main.scene.history
+        shown, head = book.in_sight(view.watches, main.strip.columns), view.head
+        if not shown or not view.total:
+            return
+        if book.wants_now(shown, head) and not main.worker.owes(QuestionKind.WATCHED):
+            main.worker.ask(QuestionKind.WATCHED, lambda: book.ask_now(history, shown, head))
+        if book.wants_course(shown, view.total) and not main.worker.owes(QuestionKind.COURSES):
+            main.worker.ask(QuestionKind.COURSES, lambda: book.ask_courses(history, shown, main.worker.withdrawn))
+
+    def watches_known(self) -> None:
+        """Tell what was found out about watches, and find out what is not yet."""
+        main = self._main
+        flips = main.scene.watches.flips(main.view.watches)
+        if flips != main.view.flips:
+            main.apply(replace(main.view, flips=flips))
+            return
+        self._strip(main.view)
+        if not self.stale:
+            self._ask_watches(main.view)
 
     def _want_story(self, view: View) -> None:
         """Have the worker find out who set the value in question, once somebody rests there."""

@@ -195,6 +195,8 @@ class View(Struct, frozen=True):
         playing: the head moves by itself.
         speed: index into `SPEEDS`.
         gaps: the list shows the time since the entry before instead of the clock.
+        watches: paths (`$.a.b`) and expressions whose value is told all the time.
+        flips: entries at which watches began or ceased to hold, ascending: ticks in the timeline.
         pinned: atoms that have a lane of their own in the timeline, before all others.
         timeline_zoom: how many times the timeline shows half as many entries as before; 0 shows all.
         timeline_by_time: its columns are equal parts of time; else equal numbers of entries.
@@ -235,6 +237,8 @@ class View(Struct, frozen=True):
     playing: bool = False
     speed: int = 3
     gaps: bool = False
+    watches: tuple[str, ...] = ()
+    flips: tuple[int, ...] = ()
     pinned: tuple[str, ...] = ()
     timeline_zoom: int = 0
     timeline_by_time: bool = False

@@ -297,6 +297,13 @@ def zoom_timeline(view: View, by: int) -> View:
     return replace(view, timeline_zoom=max(0, min(min(view.timeline_zoom, deepest) + by, deepest)))
 
 
+def toggle_watch(view: View, text: str, limit: int) -> View:
+    """Watch a path or an expression, or no longer; of too many the oldest goes."""
+    if text in view.watches:
+        return replace(view, watches=tuple(one for one in view.watches if one != text))
+    return replace(view, watches=(*view.watches, text)[-limit:])
+
+
 def toggle_pin(view: View, atom: str, limit: int) -> View:
     """Give an atom a lane of its own in the timeline, or take it away; the oldest of too many goes."""
     if atom in view.pinned:

@@ -156,6 +156,8 @@ def _marks(view: View, axis: Axis, glyphs: Glyphs) -> dict[int, Span]:
     written = view.notes.entries
     for seq in written[bisect_left(written, axis.start) : bisect_left(written, axis.stop)]:
         marks[seq] = (glyphs.written, "written")
+    for seq in view.flips[bisect_left(view.flips, axis.start) : bisect_left(view.flips, axis.stop)]:
+        marks[seq] = (glyphs.cross, "flip")
     for seq in view.bookmarks[bisect_left(view.bookmarks, axis.start) : bisect_left(view.bookmarks, axis.stop)]:
         marks[seq] = (glyphs.bookmark, "bookmark")
     if view.base is not None and axis.holds(view.base):
