@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from torture.agents import AgentFaults, Oracle
 from torture.campaign import Campaign
 from torture.damage import Cuts, FirstCuts, FirstFlips, FirstLiveFlips, Flips, LiveFlips, Rows
 from torture.databases import Databases
@@ -32,5 +33,7 @@ CAMPAIGNS: dict[str, type[Campaign]] = {
         HostileGit,
         Databases,
         Web,
+        Oracle,
+        AgentFaults,
     )
 }

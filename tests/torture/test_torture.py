@@ -20,6 +20,7 @@ SLICE = {
     "flips": 10, "flips, format 1": 8, "cuts": 8, "cuts, format 1": 6, "live flips": 10, "live flips, format 1": 8,
     "rows": 12, "power cuts": 15, "I/O faults": 15, "kills": 1, "exhaustion": 1, "re-entry": 4,
     "readers": 12, "git settings": 2, "postgres": 1, "web": 5,
+    "agent": 2, "agent faults": 2,
 }  # fmt: skip
 """Cases of each campaign; chosen so that each takes a few seconds."""
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import os
-import random
 import signal
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from support.agent_trials import bare, faulty_trial
 from support.live_host import Host, each_python, monitored, pythons, record
-from unspool.live import agent_source
 
 PROGRAMS = {
     "destructors": """\
@@ -191,13 +187,6 @@ X["raised"] = ValueError(Odd())
 }
 
 
-def bare(folder: Path, version: str, source: str) -> subprocess.CompletedProcess[str]:
-    (folder / "app.py").write_text(source)
-    return subprocess.run(
-        [pythons()[version], "app.py"], cwd=folder, capture_output=True, text=True, check=False, timeout=60
-    )
-
-
 @pytest.mark.parametrize("version", each_python())
 @pytest.mark.parametrize("case", PROGRAMS)
 def test_what_a_program_does_stays_its_own(tmp_path: Path, case: str, version: str) -> None:
@@ -293,99 +282,20 @@ raise ValueError("no changed-secret here")
     assert seen.entries[-1]["state"]["a"][1]["name"] == "ann"
 
 
-def planted(seed: int) -> tuple[str, str]:
-    """Return the agent with a fault at a random statement that happens at every so many of its runs, and its place."""
-    chance = random.Random(seed)
-    tree = ast.parse(agent_source())
-    bodies: list[tuple[str, list[ast.stmt]]] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name not in (
-            "run",
-            "_program",
-            "_run_file",
-            "_hide_own_frames",
-        ):
-            bodies += [
-                (node.name, inner.body)
-                for inner in ast.walk(node)
-                if isinstance(inner, ast.FunctionDef | ast.For | ast.If | ast.While | ast.Try)
-            ]
-    name, body = chance.choice(bodies)
-    every = chance.choice((1, 2, 5, 20))
-    fault = chance.choice(
-        ("ZeroDivisionError('planted')", "MemoryError()", "KeyError('planted')", "RuntimeError('x')")
-    )
-    at = chance.randrange(len(body) + 1)
-    body[at:at] = ast.parse(f"if _plant({every}): raise {fault}").body
-    source = ast.unparse(ast.fix_missing_locations(tree))
-    head = "_planted = [0]\ndef _plant(every):\n    _planted[0] += 1\n    return _planted[0] % every == 0\n"
-    lines = source.split("\n")
-    place = next(number for number, line in enumerate(lines) if line.startswith("from __future__")) + 1
-    return "\n".join([*lines[:place], head, *lines[place:]]), f"{name}: {fault} every {every}"
-
-
-VICTIM = """\
-import threading
-class Item:
-    def __init__(self, n): self.n = n
-class Shop:
-    def __init__(self): self.items, self.by, self.log = [], {}, set()
-    def add(self, n):
-        self.items.append(Item(n))
-        self.by[n] = [n]
-        self.log |= {n}
-        if n % 3 == 0: del self.items[0]
-        return n
-X = Shop()
-def work():
-    for n in range(10): X.add(n)
-    try:
-        X.add(None)
-    except TypeError as error:
-        print("as ever:", error)
-thread = threading.Thread(target=work)
-thread.start()
-thread.join()
-work()
-X.by.clear()
-print(len(X.items), X.by, len(X.log))
-raise SystemExit(3)
-"""
 FAULTS = int(os.environ.get("UNSPOOL_AGENT_FAULTS", "3"))
-
-
-def faulty(folder: Path, seed: int, version: str) -> None:
-    alone = bare(folder, version, VICTIM)
-    source, place = planted(seed)
-    host = Host(folder)
-    host.agent_file.write_text(source)
-    settle = ("statement", "line", "return", "call")[seed % 4]
-    try:
-        config: dict[str, Any] = {"watch": ["X"], "settle": settle, "exact": seed % 3 == 0, "redact": ["log"]}
-        process = host.start(pythons()[version], "app.py", config=config)
-        try:
-            host.accept(5)
-            host.read(None, 30)
-        except (TimeoutError, AssertionError):
-            pass
-        out, err = process.communicate(timeout=30)
-    finally:
-        host.close()
-    err = "".join(line for line in err.splitlines(True) if not line.startswith("unspool: not recorded"))
-    assert (out, err, process.returncode) == (alone.stdout, alone.stderr, alone.returncode), (seed, place)
 
 
 @pytest.mark.parametrize("version", monitored())
 def test_a_fault_anywhere_in_the_agent_never_reaches_the_program(tmp_path: Path, version: str) -> None:
     for seed in range(FAULTS):
-        faulty(tmp_path, seed, version)
+        faulty_trial(tmp_path, seed, version)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", pythons())
 def test_many_faults_never_reach_the_program(tmp_path: Path, version: str) -> None:
     for seed in range(1000, 1060):
-        faulty(tmp_path, seed, version)
+        faulty_trial(tmp_path, seed, version)
 
 
 def test_a_program_that_is_killed_loses_nothing_that_was_sent(tmp_path: Path) -> None:
