@@ -128,3 +128,67 @@ def test_what_only_came_about_is_offered_too(tmp_path: Path, version: str) -> No
     seen = record(tmp_path, "import json\nDATA = json.loads('{\"a\": [1, {}]}')\nN = 3\n", version)
     (message,) = seen.of_kind("found")
     assert [(item["watch"], item["new"]) for item in message["names"]] == [("app:DATA", True)]
+
+
+IN_MAIN = """\
+import sys
+SHARED = {"n": 0}
+
+class Server:
+    def __init__(self):
+        self.served = 0
+
+    def run(self):
+        seen, shared = [], SHARED
+        for line in sys.stdin:
+            self.served += 1
+            seen.append(line)
+            shared["n"] += 1
+            helper()
+            print("ran", flush=True)
+
+def helper():
+    own = []
+    own.append(1)
+
+Server().run()
+"""
+
+
+@pytest.mark.parametrize("version", monitored())
+def test_locals_of_functions_that_run_for_long_are_offered_and_recorded_from_where_they_are(
+    tmp_path: Path, version: str
+) -> None:
+    host = Host(tmp_path)
+    (tmp_path / "app.py").write_text(IN_MAIN)
+    try:
+        process = host.start(
+            pythons()[version], "app.py", config={"sweep": 20, "discover": 0.1, "rate": 0}, talks=True
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def turn() -> None:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "ran\n"
+
+        turn()
+        host.accept()
+        while not host.seen.of_kind("found"):
+            turn()
+            host.ask("sweep")
+        names = {item["watch"] for item in host.seen.of_kind("found")[0]["names"]}
+        assert names == {"app:SHARED", "app:Server.run.self", "app:Server.run.seen"}
+        assert host.ask("watch", names=["app:Server.run.self", "app:Server.run.seen"])["ok"]
+        before = host.seen.entries[-1]["state"]["Server.run.self"][1]["served"]
+        assert before > 0
+        turn()
+        host.ask("sweep")
+        assert host.seen.entries[-1]["state"]["Server.run.self"][1]["served"] == before + 1
+        assert len(host.seen.entries[-1]["state"]["Server.run.seen"]) == before + 1
+        assert [entry["line"] for entry in host.seen.entries[-2:]] == [11, 12]
+    finally:
+        host.close()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sys
 import time
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
+from unspool.live.agent.following import LOST, Scope
 from unspool.live.agent.recording import Session
 from unspool.live.agent.shapes import Shape, Shapes
-from unspool.live.agent.sites import Place
+from unspool.live.agent.sites import CodeSites, Place
 from unspool.live.agent.wire import mro_of, type_name
 
 _MOST_NAMES = 20
@@ -54,6 +55,8 @@ class Discovery:
         self._counts: dict[int, _Counted] = {}
         self._prints: dict[str, tuple[int, ...]] = {}
         self._changes: dict[str, int] = {}
+        self._running: set[tuple[int, int]] = set()
+        """Calls of functions that were under way at the last look."""
         self._old = {name for name, _ in self._candidates()}
         """Names that stood for something before anybody counted."""
         self.is_over = False
@@ -72,7 +75,7 @@ class Discovery:
         """Tell what was found, once it is time and there is anything."""
         if self.is_over:
             return
-        candidates = self._candidates()
+        candidates = [*self._candidates(), *self._locals()]
         if not self._has_events:
             self._compare(candidates)
         if not is_last and time.monotonic() - self._began < self._seconds:
@@ -115,6 +118,36 @@ class Discovery:
                 elif self._shape(value) is not None:
                     found.append((f"{place}:{name}", value))
         return found
+
+    def _locals(self) -> list[tuple[str, Any]]:
+        """Return the names of containers in functions of the project that have been running since the last look."""
+        session = self._session
+        found: list[tuple[str, Any]] = []
+        before, self._running = self._running, set()
+        if not self._has_events:
+            return found
+        for thread, top in list(sys._current_frames().items()):
+            frame: FrameType | None = None if thread == session.where.timer_thread else top
+            while frame is not None:
+                code = frame.f_code
+                sites = session.codes.get(id(code))
+                if sites is not None and not sites.is_traced and code.co_name != "<module>":
+                    call = (id(frame), id(code))
+                    self._running.add(call)
+                    if call in before and "<locals>" not in code.co_qualname:
+                        found += self._locals_of(frame, sites)
+                frame = frame.f_back
+        return found[:_MOST_CANDIDATES]
+
+    def _locals_of(self, frame: FrameType, sites: CodeSites) -> list[tuple[str, Any]]:
+        code, scope = frame.f_code, Scope(frame, sites)
+        module = self._session.names.module_name_of(str(frame.f_globals.get("__name__", "")))
+        values = [(name, scope.value(name)) for name in (*code.co_varnames, *code.co_cellvars)]
+        return [
+            (f"{module}:{code.co_qualname}.{name}", value)
+            for name, value in values
+            if value is not LOST and type not in mro_of(type(value)) and self._shape(value) is not None
+        ]
 
     def _is_own(self, kind: type) -> bool:
         """Whether a class is one of the project's."""
@@ -164,6 +197,9 @@ class Discovery:
         found: list[tuple[int, str, str, int, Place | None]] = []
         reached: set[int] = set()
         for name, value in candidates:
+            if id(value) in reached and "." in name.rpartition(":")[2]:
+                # A local that is another name of what a module holds.
+                continue
             below = self._below(value)
             counted = [
                 known for oid, item in below.items() if (known := self._counts.get(oid)) and known.kind is type(item)

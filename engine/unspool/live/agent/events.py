@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -296,15 +296,19 @@ class Monitoring:
     def _entered(self, sites: CodeSites, frame: FrameType) -> None:
         """Take the arguments of a function whose locals are watched."""
         code = sites.code
-        frames = self._session.names.frames[code.co_qualname]
+        if self._take_locals(sites, frame, argument_names(code)):
+            place = self._session.where.places.of(code, code.co_firstlineno)
+            self._session.rebind(place, frame, must_look=True)
+
+    def _take_locals(self, sites: CodeSites, frame: FrameType, names: Iterable[str]) -> bool:
+        """Take what watched ones among some locals are now; return whether any is watched."""
+        frames = self._session.names.frames[sites.code.co_qualname]
         found = False
-        for name in argument_names(code):
+        for name in names:
             if name in sites.local_names or "*" in sites.local_names:
                 frames.set(id(frame), name, local_value(frame, name, sites))
                 found = True
-        if found:
-            place = self._session.where.places.of(code, code.co_firstlineno)
-            self._session.rebind(place, frame, must_look=True)
+        return found
 
     def _called(self, sites: CodeSites, frame: FrameType) -> None:
         code, session = sites.code, self._session
@@ -585,12 +589,19 @@ class Monitoring:
         self.instrument_running()
 
     def instrument_running(self) -> None:
-        """See what functions do that run already, in any thread."""
+        """See what functions do that run already, in any thread, and take those of their locals that are watched."""
         for top in list(sys._current_frames().values()):
             frame: FrameType | None = top
+            holding: list[tuple[CodeSites, FrameType]] = []
             while frame is not None:
-                self.prepare(frame.f_code, str(frame.f_globals.get("__name__", "")))
+                sites = self.prepare(frame.f_code, str(frame.f_globals.get("__name__", "")))
+                if sites is not None and sites.local_names:
+                    holding.append((sites, frame))
                 frame = frame.f_back
+            # Of a recursion those of the innermost call count.
+            for sites, frame in reversed(holding):
+                code = frame.f_code
+                self._take_locals(sites, frame, (*code.co_varnames, *code.co_cellvars, *code.co_freevars))
 
     @property
     def has_disabled(self) -> bool:
