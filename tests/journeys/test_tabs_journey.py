@@ -110,7 +110,7 @@ def test_in_a_pipe_each_source_is_printed_under_its_name(sources: list[str]) -> 
     assert done.returncode == 1
     names = [line for line in done.stdout.splitlines() if line in sources or line.endswith("shop.unspool")]
     assert len(names) == 2
-    assert done.stdout.count("bytes by atom") == 2
+    assert done.stdout.count("values by atom") == 2
     assert "visit 29" in done.stdout
     assert done.stderr.count("noise.bin") == 1
 

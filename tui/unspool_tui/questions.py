@@ -330,14 +330,13 @@ _TIMED_AT_ONCE: Final = 32
 """Entries whose rebuilding is timed before the screen is told."""
 
 
-def rebuild_times(history: History, first: int, last: int) -> Iterator[dict[int, int]]:
+def rebuild_times(history: History, first: int, last: int) -> Iterator[dict[int, float]]:
     """Yield how long the states from one entry to another take to rebuild, in nanoseconds, some at a time; damaged ones are left out."""
     for start in range(first, last + 1, _TIMED_AT_ONCE):
         found = {}
         for seq in range(start, min(start + _TIMED_AT_ONCE, last + 1)):
             with suppress(UnspoolError):
-                # The better of two: what another program did to one of them is no cost of this chain.
-                found[seq] = min(history.rebuild_ns(seq), history.rebuild_ns(seq))
+                found[seq] = history.rebuild_us(seq) * 1000
         yield found
 
 

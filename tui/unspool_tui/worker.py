@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from enum import IntEnum
 from time import perf_counter
 from typing import Any, Final
 
 from msgspec import Struct
+
+from unspool.history.rebuild import aside
 
 SLICE_SECONDS: Final = 0.010
 """How long a stream of answers runs before more urgent questions get a turn."""
@@ -68,6 +71,8 @@ class _Job(Struct):
 
 class Worker:
     """Takes questions, answers the most urgent first, hands replies over.
+
+    Only the state that somebody looks at counts as a move of theirs; all else is read aside.
 
     A question is a function; when it returns an iterator, its items are parts of the answer, worked off in slices.
     """
@@ -180,16 +185,20 @@ class Worker:
 
     def _work(self, kind: QuestionKind, job: _Job) -> None:
         try:
-            if job.stream is None:
-                answer = job.work()
-                if not isinstance(answer, Iterator):
-                    self._hand_over(Reply(kind, job.ticket, answer))
-                    return
-                job.stream = answer
-            self._slice(kind, job, job.stream)
+            with nullcontext() if kind is QuestionKind.DETAIL else aside():
+                self._answer(kind, job)
         except Exception as error:  # noqa: BLE001 - told where the app can show it; this thread must go on
             self._drop(kind, job)
             self._hand_over(Reply(kind, job.ticket, error=error))
+
+    def _answer(self, kind: QuestionKind, job: _Job) -> None:
+        if job.stream is None:
+            answer = job.work()
+            if not isinstance(answer, Iterator):
+                self._hand_over(Reply(kind, job.ticket, answer))
+                return
+            job.stream = answer
+        self._slice(kind, job, job.stream)
 
     def _slice(self, kind: QuestionKind, job: _Job, stream: Iterator[Any]) -> None:
         until = perf_counter() + SLICE_SECONDS

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
-from unspool.codec.records import replay
 from unspool.delta.structural import Identity
 from unspool.errors import CorruptHistory, EntryNotFound, EntryNotKept
 from unspool.history.diff import Diff, diff_states, fork_base
-from unspool.history.rebuild import RecordLine, SnapshotReconstructor
+from unspool.history.rebuild import RecordLine, SnapshotReconstructor, cold_rebuild_us, is_aside
 from unspool.history.verdict import (
     COMPLETE,
     FINISHED,
@@ -82,6 +80,8 @@ class StateView(Mapping[str, Value]):
 
 _STATES_KEPT = 64
 """States that a history keeps rebuilt."""
+_STATES_KEPT_ASIDE = 8
+"""States that it keeps for work aside, which most often goes from one entry to the next."""
 EMPTY = -1
 """Number that stands for the empty state before the first entry, where a diff may be taken from it."""
 
@@ -114,6 +114,7 @@ class History:
         self._watch = watch
         self._records = RecordLine(store)
         self._reconstructor = SnapshotReconstructor(max_states=_STATES_KEPT)
+        self._reconstructor_aside = SnapshotReconstructor(max_states=_STATES_KEPT_ASIDE)
         self._columns = Columns()
         self._columns_lock = threading.Lock()
         self._known = len(store)
@@ -208,10 +209,13 @@ class History:
     def view(self, index: int) -> StateView:
         """Return the state at an entry to look at; atoms are decoded when they are looked at."""
         seq = self.resolve(index)
-        return StateView(seq, self._reconstructor.state(self._records, seq))
+        return StateView(seq, self._state(seq))
 
     def _state(self, seq: int) -> EncodedState:
-        return self._reconstructor.state(self._records, seq)
+        if not is_aside():
+            return self._reconstructor.state(self._records, seq)
+        held: EncodedState | None = self._reconstructor.peek(seq)
+        return self._reconstructor_aside.state(self._records, seq) if held is None else held
 
     def value(self, index: int, atom: str) -> Value:
         """Return one atom's value at an entry, safe to change; the rest of the state is not rebuilt.
@@ -221,7 +225,9 @@ class History:
             KeyError: the state has no such atom.
             CorruptHistory: the atom cannot be rebuilt.
         """
-        form = self._records.atom(self._reconstructor, self.resolve(index), atom)
+        seq = self.resolve(index)
+        aside = is_aside() and not self._reconstructor.holds(seq)
+        form = self._records.atom(self._reconstructor_aside if aside else self._reconstructor, seq, atom)
         if form is None:
             raise KeyError(atom)
         return decode(form)
@@ -299,10 +305,10 @@ class History:
         """Read every record once and return measured facts; damage is told in them, never raised."""
         from unspool.history.stats import measure  # a screen shows itself before it measures anything
 
-        return measure(self._store, self.columns(), self._state, self._reconstructor, self.verdict)
+        return measure(self._store, self.columns(), self.cache_stats(), self.verdict)
 
-    def rebuild_ns(self, seq: int) -> int:
-        """Return how long the state at an entry takes to rebuild from its full snapshot, in nanoseconds.
+    def rebuild_us(self, seq: int) -> float:
+        """Return how long the state at an entry takes to rebuild, in microseconds.
 
         What is held of other states does not shorten it, it is not kept, and it counts in no statistics.
 
@@ -310,10 +316,7 @@ class History:
             EntryNotFound: there is no such entry.
             CorruptHistory: the state cannot be rebuilt.
         """
-        run = self._store.run(self.resolve(seq))
-        started = time.perf_counter_ns()
-        replay(run, seq, self._store.atom_name)
-        return time.perf_counter_ns() - started
+        return cold_rebuild_us(self._store, self.resolve(seq))
 
     def shares(self) -> dict[str, tuple[int, int]]:
         """Return each atom's changes and record bytes by name; what cannot be read is left out."""
@@ -324,11 +327,11 @@ class History:
         return self._reconstructor.holds(seq)
 
     def cache_stats(self) -> CacheStats:
-        """Return how the rebuild cache has served so far."""
+        """Return how the rebuild cache has served so far; what was read `aside` counts for nothing."""
         return self._reconstructor.get_cache_stats()
 
     def rebuild_times_us(self) -> list[float]:
-        """Return the times of the last rebuilds in microseconds."""
+        """Return the times of the last rebuilds that were not done `aside`, in microseconds."""
         return self._reconstructor.rebuild_times_us()
 
     def file_bytes(self) -> int:

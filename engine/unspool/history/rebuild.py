@@ -11,6 +11,9 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -81,6 +84,10 @@ class SnapshotReconstructor:
         line.keep(self._cache, at, state, size, prefetched=False)
         return state
 
+    def peek(self, key: object) -> Any | None:
+        """Return one cached state without counting that, by what its line keeps it under; None where it is not there."""
+        return self._cache.peek(key)
+
     def holds(self, key: object) -> bool:
         """Whether a state is in the cache, by what its line keeps it under."""
         return key in self._cache
@@ -114,6 +121,27 @@ class SnapshotReconstructor:
     def rebuild_times_us(self) -> list[float]:
         """Return the times of the last rebuilds that were no cache hits, in microseconds."""
         return [elapsed / 1000 for elapsed in self._times_ns.copy()]
+
+
+_IS_ASIDE: ContextVar[bool] = ContextVar("is_aside", default=False)
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Have work in this thread leave alone which states are held and how moves were served.
+
+    Those tell of somebody who looks at one state after the other; a search over all of them would tell of itself.
+    """
+    token = _IS_ASIDE.set(True)
+    try:
+        yield
+    finally:
+        _IS_ASIDE.reset(token)
+
+
+def is_aside() -> bool:
+    """Whether this thread works aside; see `aside`."""
+    return _IS_ASIDE.get()
 
 
 _RUNS_KEPT: Final = 6
@@ -441,3 +469,21 @@ class DeltaLine(ABC, Generic[StateT]):
             state = self.follow(route, None)
         self.taken = route
         return state, self.size(at, state)
+
+
+def cold_rebuild_us(store: Store, seq: int) -> float:
+    """Return how long the state at an entry takes to rebuild with nothing held of any state, in microseconds.
+
+    The better of two runs counts: what another program did to one of them is no cost of the history.
+
+    Raises:
+        EntryNotFound, CorruptHistory: as `RecordLine.rebuild`.
+    """
+    return min(_rebuilt_in_us(store, seq), _rebuilt_in_us(store, seq))
+
+
+def _rebuilt_in_us(store: Store, seq: int) -> float:
+    cold, records = SnapshotReconstructor(), RecordLine(store)
+    started = time.perf_counter_ns()
+    cold.state(records, seq)
+    return (time.perf_counter_ns() - started) / 1000

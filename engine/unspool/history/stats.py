@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import compress
-from typing import Final
+from typing import Final, Self
 
 from unspool.codec.records import RecordCodec
 from unspool.errors import EntryDropped, UnspoolError
-from unspool.history.rebuild import SnapshotReconstructor
+from unspool.history.rebuild import cold_rebuild_us
 from unspool.history.verdict import Verdict, VerdictStatus
 from unspool.model.cache import CacheStats
-from unspool.model.encoded import EncodedState
 from unspool.model.entries import FULL, HOLE_ATOM, NOTE
 from unspool.store.forks import passed_over_by
 from unspool.store.keeping import first_of, told_dropped
@@ -34,7 +33,7 @@ class AtomStats:
 
     Attributes:
         changes: entries that changed it.
-        stored_bytes: bytes those entries' records spent on it.
+        stored_bytes: bytes of its values in those records; what stands around values in a record is in none.
     """
 
     changes: int
@@ -51,6 +50,37 @@ class RebuildTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """What a history takes: the figures that every screen and command tells.
+
+    Attributes:
+        on_disk: bytes on disk, side files included; 0 where it takes none.
+        records: bytes of the records as they were recorded, before blocks are compressed.
+        whole: bytes if every entry but the notes were stored whole.
+    """
+
+    on_disk: int = 0
+    records: int = 0
+    whole: int = 0
+
+    @classmethod
+    def of(cls, store: Store, columns: Columns) -> Self:
+        """Add up the sizes of a store, whose columns begin with the first entry that is kept."""
+        whole = sum(size for size, kind in zip(columns.full_bytes, columns.kind, strict=True) if kind != NOTE)
+        return cls(store.file_bytes(), sum(columns.stored), whole)
+
+    @property
+    def held(self) -> int:
+        """What it takes where it is: on disk, or as records in memory."""
+        return self.on_disk or self.records
+
+    @property
+    def ratio(self) -> float:
+        """How many times smaller it is than whole states; 1.0 for an empty history."""
+        return self.whole / self.held if self.held and self.whole else 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryStats:
     """What `unspool stats` tells.
 
@@ -64,15 +94,12 @@ class HistoryStats:
         passed_over: calls that recorders with a bound on their pace left out, as entries say.
         chains: full snapshots with the deltas that follow each.
         longest_chain: deltas of the longest chain.
-        stored_bytes: record bytes as recorded, before block compression.
-        full_bytes: bytes if every entry but the notes were stored whole.
-        ratio: `full_bytes / stored_bytes`; 1.0 for an empty history.
-        file_bytes: bytes on disk, side files included.
+        sizes: what it takes on disk, as records, and as whole states.
         codecs: entries but notes by codec.
         codec_ratios: by codec, the bytes that its entries would take stored whole over those they take.
         atoms: each atom's share, by name.
-        rebuild_us: rebuild times.
-        cache: how the cache has served.
+        rebuild_us: rebuild times of a sample, with nothing held of any state.
+        cache: how the cache has served those who looked at one state after the other.
         health: the chains at a glance.
         problems: what made it less than healthy.
         verdict: how much of the source could be read.
@@ -87,10 +114,7 @@ class HistoryStats:
     passed_over: int
     chains: int
     longest_chain: int
-    stored_bytes: int
-    full_bytes: int
-    ratio: float
-    file_bytes: int
+    sizes: Sizes
     codecs: Mapping[str, int]
     codec_ratios: Mapping[str, float]
     atoms: Mapping[str, AtomStats]
@@ -100,6 +124,26 @@ class HistoryStats:
     problems: tuple[str, ...]
     verdict: Verdict
 
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the records as they were recorded; see `Sizes`."""
+        return self.sizes.records
+
+    @property
+    def full_bytes(self) -> int:
+        """Bytes if every entry but the notes were stored whole; see `Sizes`."""
+        return self.sizes.whole
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes on disk; see `Sizes`."""
+        return self.sizes.on_disk
+
+    @property
+    def ratio(self) -> float:
+        """How many times smaller it is than whole states; see `Sizes`."""
+        return self.sizes.ratio
+
 
 _SAMPLES: Final = 24
 """Entries rebuilt to tell the rebuild time, spread evenly over the history."""
@@ -108,11 +152,17 @@ _SAMPLES: Final = 24
 def measure(
     store: Store,
     columns: Columns,
-    state: Callable[[int], EncodedState],
-    reconstructor: SnapshotReconstructor,
+    cache: CacheStats,
     verdict: Verdict,
 ) -> HistoryStats:
-    """Verify every checksum and return what was found; damage is told in `health`, never raised."""
+    """Verify every checksum and return what was found; damage is told in `health`, never raised.
+
+    Args:
+        store: where the records are.
+        columns: its columns.
+        cache: how the cache of rebuilt states has served.
+        verdict: how much of the source could be read.
+    """
     problems: list[str] = []
     shares = store.shares(problems)
     first = first_of(store)
@@ -122,10 +172,9 @@ def measure(
         problems.append(f"{unreadable:,} entries cannot be read; run `unspool doctor`")
     if verdict.is_damaged:
         problems.extend(f"{problem.place}: {problem.message}" for problem in verdict.problems)
-    times = _rebuild_times(state, reconstructor, first, len(store), problems)
+    times = _rebuild_times(store, first, problems)
     full, notes = columns.kind.count(FULL), columns.kind.count(NOTE)
-    stored = sum(columns.stored)
-    full_bytes = sum(size for size, kind in zip(columns.full_bytes, columns.kind, strict=True) if kind != NOTE)
+    sizes = Sizes.of(store, columns)
     health = Health.BROKEN if problems else Health.HEALTHY
     if store.atom_number(HOLE_ATOM) is not None:
         gaps.append(f"holes stand for entries that are lost; `unspool log --atom {HOLE_ATOM}` lists them")
@@ -142,15 +191,12 @@ def measure(
         passed_over=passed_over_by(store),
         chains=full,
         longest_chain=longest_chain(columns),
-        stored_bytes=stored,
-        full_bytes=full_bytes,
-        ratio=full_bytes / stored if stored else 1.0,
-        file_bytes=store.file_bytes(),
+        sizes=sizes,
         codecs={_codec(code): count for code, count in _counts(columns).items()},
         codec_ratios=_ratios(columns),
         atoms={atom: AtomStats(*shares[atom]) for atom in sorted(shares, key=lambda atom: -shares[atom][1])},
         rebuild_us=times,
-        cache=reconstructor.get_cache_stats(),
+        cache=cache,
         health=health,
         problems=tuple(dict.fromkeys(problems)),
         verdict=verdict,
@@ -202,25 +248,18 @@ def longest_chain(columns: Columns) -> int:
     return max((len(chain) for chain in kinds.split(b"\x01")), default=0)
 
 
-def _rebuild_times(
-    state: Callable[[int], EncodedState],
-    reconstructor: SnapshotReconstructor,
-    first: int,
-    stop: int,
-    problems: list[str],
-) -> RebuildTimes:
-    count = stop - first
-    # Only a history nobody has moved through yet is sampled; real moves tell more than samples.
-    if len(reconstructor.rebuild_times_us()) < _SAMPLES:
-        for place in range(min(_SAMPLES, count)):
-            try:
-                state(first + place * count // min(_SAMPLES, count))
-            except EntryDropped:
-                # A gap was told as a whole.
-                continue
-            except UnspoolError as error:
-                problems.append(str(error))
-    times = sorted(reconstructor.rebuild_times_us())
+def _rebuild_times(store: Store, first: int, problems: list[str]) -> RebuildTimes:
+    count = len(store) - first
+    times = []
+    for place in range(min(_SAMPLES, count)):
+        try:
+            times.append(cold_rebuild_us(store, first + place * count // min(_SAMPLES, count)))
+        except EntryDropped:
+            # A gap was told as a whole.
+            continue
+        except UnspoolError as error:
+            problems.append(str(error))
+    times.sort()
     if not times:
         return RebuildTimes(0.0, 0.0, 0.0)
     return RebuildTimes(times[len(times) // 2], times[min(len(times) - 1, len(times) * 95 // 100)], times[-1])

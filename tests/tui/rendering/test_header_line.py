@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unspool.history.stats import Sizes
 from unspool_tui.rendering.header import Cost, Marks, header
 from unspool_tui.rendering.line import ASCII, UNICODE, Glyphs
 from unspool_tui.rendering.paint import Pen, segments
@@ -36,7 +37,7 @@ def test_position_and_mode_are_whole_at_every_width(
     name: str, total: int, paused: int, stored: int, depth: int, width: int, follow: bool
 ) -> None:
     view = View(total=total, head=total - 1, follow=follow, paused_total=max(0, total - paused))
-    text = shown(view, name, Cost(stored, stored * 3, depth), width)
+    text = shown(view, name, Cost(Sizes(stored, stored * 2, stored * 3), "on disk", depth), width)
     assert f"{total - 1:,}/{total - 1:,}" in text
     assert (" LIVE follow " if follow else f" PAUSED +{view.missed:,} " if view.missed else " PAUSED ") in text
     assert re.search(r"(chain \d+ |from a full one |  )$", text), "costs are whole or left out"
@@ -47,12 +48,18 @@ def test_position_and_mode_are_whole_at_every_width(
     [
         (60, "chain 4"),
         (80, "1.2 MiB  19.1x  chain 4"),
-        (100, "1.2 MiB stored  19.1x smaller  chain 4"),
-        (130, "1.2 MiB stored   19.1x smaller than whole states   4 deltas from a full one"),
+        (100, "1.2 MiB on disk  19.1x smaller  chain 4"),
+        (140, "1.2 MiB on disk   19.1x smaller than whole states   4 deltas from a full one"),
     ],
 )
 def test_costs_take_the_room_that_is_left_and_say_what_they_are(width: int, said: str) -> None:
-    text = shown(View(total=747, head=746), "shop.unspool", Cost(1_250_000, 23_900_000, 4), width, ASCII)
+    text = shown(
+        View(total=747, head=746),
+        "shop.unspool",
+        Cost(Sizes(1_250_000, 14_000_000, 23_900_000), "on disk", 4),
+        width,
+        ASCII,
+    )
     assert text.endswith(f"{said} ")
     assert ("entry 746/746" in text) == (width >= 72)
     assert "reading" in shown(View(total=747, head=746), "shop.unspool", None, width)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from unspool.history.diff import diff_states
 from unspool.history.history import StateView
+from unspool.history.stats import Sizes
 from unspool.model.encoding import encode
 from unspool_tui.panes.change_list import change_list, wrapped
 from unspool_tui.panes.changes import Sheet, change_row
@@ -83,7 +84,9 @@ def test_json_and_raw_show_any_value_harmlessly(value: Any, width: int) -> None:
 @given(texts, texts, widths)
 def test_names_and_actions_are_inert(name: str, action: str, width: int) -> None:
     view = View(total=3, head=1, selected=(name,), pinned=(name,))
-    assert_harmless(header(view, name, Cost(1, 2, 3), width, UNICODE, Marks(True, True, "3%")), width)
+    assert_harmless(
+        header(view, name, Cost(Sizes(1, 2, 3), "on disk", 3), width, UNICODE, Marks(True, True, "3%")), width
+    )
     columns = EarlyColumns.__new__(EarlyColumns)
     for column in ("timestamp_ns", "kind", "added", "modified", "deleted", "stored", "full_bytes"):
         setattr(columns, column, [0, 1, 2])

@@ -42,8 +42,9 @@ class SteadyHistory(History):
     def file_bytes(self) -> int:
         return 65_536
 
-    def rebuild_ns(self, seq: int) -> int:
-        return 21_000 + super().rebuild_ns(seq) * 0
+    def rebuild_us(self, seq: int) -> float:
+        super().rebuild_us(seq)
+        return 21.0
 
 
 def steady(path: Path, **options: Any) -> UnspoolApp:

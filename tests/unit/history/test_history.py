@@ -115,7 +115,7 @@ def test_stats_agree_with_the_entries(tmp_path: Path) -> None:
         assert stats.entries == len(entries) == stats.full + stats.delta
         assert stats.stored_bytes == sum(entry.stored_bytes for entry in entries)
         assert stats.full_bytes == sum(entry.full_bytes for entry in entries)
-        assert stats.ratio == pytest.approx(stats.full_bytes / stats.stored_bytes)
+        assert stats.ratio == pytest.approx(stats.full_bytes / stats.file_bytes)
         assert stats.file_bytes == path.stat().st_size
         assert stats.chains == stats.full
         assert sum(stats.codecs.values()) == 200

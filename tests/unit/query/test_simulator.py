@@ -315,7 +315,7 @@ def test_a_slow_or_heavy_configuration_is_not_recommended_however_small() -> Non
     whole = candidate("none", 400, 100)
     best, reason = recommend([slow, heavy, good, whole])
     assert best == good
-    assert "10.0 times smaller than full snapshots" in reason
+    assert "a file of full snapshots would take 10.0 times as much" in reason
 
 
 def test_a_small_saving_is_not_worth_chains() -> None:

@@ -13,7 +13,6 @@ from unspool.errors import UnreadableSource
 from unspool.model.values import Value
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.help_pages import command
-from unspool_tui.cli.log import human_bytes
 from unspool_tui.cli.options import Common, json_option, judge, opened, shown_progress, source_command
 from unspool_tui.cli.output import Output, conclude, entries, problem_shapes, simulation_shape, skip_damaged_option
 from unspool_tui.rendering import format_units
@@ -56,7 +55,7 @@ def bytes_command(
             if as_json:
                 out.json(footprint_shape(found))
             else:
-                print_footprint(out, found, top)
+                print_footprint(out, found, history.file_bytes(), top)
         return conclude(common, judge(common, history.verdict), found.problems, interruption)
 
 
@@ -76,9 +75,10 @@ def footprint_shape(found: Footprint) -> dict[str, Value]:
     }
 
 
-def print_footprint(out: Output, found: Footprint, top: int) -> None:
-    """Write what `bytes` shows people."""
-    total = f"{format_units.size(found.stored_bytes)} in records of {entries(found.entries)}"
+def print_footprint(out: Output, found: Footprint, on_disk: int, top: int) -> None:
+    """Write what `bytes` shows people; `on_disk` is what the history takes there, 0 where that is not known."""
+    held = f"{format_units.size(on_disk)} on disk, " if on_disk else ""
+    total = f"{held}{format_units.size(found.stored_bytes)} in records of {entries(found.entries)}"
     out.line(out.paint(f"{total}, {format_units.size(found.full_bytes)} as whole states", "head"))
     for title, shares in (("atoms", found.atoms), ("paths", found.paths)):
         _print_shares(out, title, shares, found.stored_bytes, top)
@@ -134,9 +134,7 @@ def _print_exclusion(out: Output, exclusion: Exclusion, found: Footprint) -> Non
     out.line(f"without {name}: {saved} less, {whole} less in whole states, {entries(exclusion.entries)} fewer")
 
 
-_HEADING = (
-    f"{'codec and strategy':<40} {'file':>9} {'whole':>9} {'full':>5} {'longest':>7} {'rebuild':>17} {'record':>17}"
-)
+_HEADING = f"{'codec and strategy':<40} {'sample':>10} {'whole':>10} {'full':>5} {'longest':>7} {'rebuild':>17} {'record':>17}"
 
 
 @command("simulate")
@@ -178,7 +176,7 @@ def _print_simulation(out: Output, simulation: Simulation) -> None:
 def _row(out: Output, candidate: Candidate) -> str:
     rebuild, record = candidate.rebuild_us, candidate.record_us
     text = (
-        f"{candidate.name:<40} {human_bytes(candidate.file_bytes):>9} {human_bytes(candidate.projected_bytes):>9} "
+        f"{candidate.name:<40} {format_units.size(candidate.file_bytes):>10} {format_units.size(candidate.projected_bytes):>10} "
         f"{candidate.full:>5} {candidate.longest_chain:>7} {rebuild.p50:>8.0f}/{rebuild.p95:<8.0f} "
         f"{record.p50:>8.0f}/{record.p95:<8.0f}"
     )
@@ -221,7 +219,7 @@ def tell(common: Common, report: SizeReport, out: Path, *, as_json: bool) -> Non
         with Output(common) as output:
             output.json({"entries": report.entries, "before": report.before, "after": report.after})
     elif not common.quiet:
-        sizes = f"{human_bytes(report.before)} before, {human_bytes(report.after)} now"
+        sizes = f"{format_units.size(report.before)} before, {format_units.size(report.after)} now"
         click.echo(f"unspool: {visible(str(out))}: {report.entries} entries; {sizes}", err=True)
 
 

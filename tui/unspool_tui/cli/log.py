@@ -49,6 +49,7 @@ from unspool_tui.cli.output import (
     skip_damaged_option,
     stats_shape,
 )
+from unspool_tui.rendering.format_units import place_of_bytes, size, smaller
 from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
@@ -509,7 +510,6 @@ def _opened(place: Place, tally: KindTally, name: str, indent: str, depth: int, 
 
 
 _SHOWN_ATOMS: Final = 20
-_UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 
 
 @command("stats")
@@ -527,15 +527,6 @@ def stats_command(common: Common, as_json: bool) -> int:
         return judge(common, history.verdict)
 
 
-def human_bytes(count: float) -> str:
-    """Spell a number of bytes for people."""
-    unit = 0
-    while count >= 1000 and unit < len(_UNITS) - 1:
-        count /= 1000
-        unit += 1
-    return f"{count:.0f} {_UNITS[unit]}" if unit == 0 else f"{count:.1f} {_UNITS[unit]}"
-
-
 def _notes(count: int) -> str:
     return f", {count} {'note' if count == 1 else 'notes'}" if count else ""
 
@@ -543,7 +534,8 @@ def _notes(count: int) -> str:
 def print_stats(out: Output, stats: HistoryStats, name: str, *, is_converted: bool) -> None:
     """Write the facts for people; of a foreign source the size is that of its native copy, and is called so."""
     out.line(out.paint(visible(name), "head"))
-    rebuild = stats.rebuild_us
+    rebuild, sizes, cache = stats.rebuild_us, stats.sizes, stats.cache
+    place = place_of_bytes(on_disk=bool(sizes.on_disk), is_foreign=is_converted)
     dropped = visible(stats.dropped)
     passed = f"{stats.passed_over} calls were passed over, as max_hz or budget asked"
     facts = (
@@ -551,16 +543,14 @@ def print_stats(out: Output, stats: HistoryStats, name: str, *, is_converted: bo
         *([("", dropped)] if stats.dropped else []),
         *([("", passed)] if stats.passed_over else []),
         ("chains", f"{stats.chains}, longest {stats.longest_chain}"),
-        (
-            "stored",
-            f"{human_bytes(stats.stored_bytes)} of {human_bytes(stats.full_bytes)} full, ratio {stats.ratio:.1f}",
-        ),
-        ("file", f"{human_bytes(stats.file_bytes)}{', as a native file' if is_converted else ''}"),
+        ("size", f"{size(sizes.held)} {place}, {smaller(sizes.whole, sizes.held)} than whole states"),
+        ("records", f"{size(sizes.records)}, {size(sizes.whole)} as whole states"),
         ("codecs", ", ".join(f"{visible(name)} {count}" for name, count in stats.codecs.items()) or "none"),
         ("rebuild", f"p50 {rebuild.p50:.0f} us, p95 {rebuild.p95:.0f} us, max {rebuild.max:.0f} us"),
-        (
-            "cache",
-            f"{stats.cache.size} of {stats.cache.max_size}, {stats.cache.hits} hits, {stats.cache.misses} misses",
+        *(
+            [("cache", f"{cache.size} of {cache.max_size}, {cache.hits} hits, {cache.misses} misses")]
+            if cache.size
+            else []
         ),
         ("health", stats.health.value),
         ("source", stats.verdict.status.value),
@@ -575,8 +565,8 @@ def print_stats(out: Output, stats: HistoryStats, name: str, *, is_converted: bo
 def _print_atoms(out: Output, stats: HistoryStats) -> None:
     ranked = sorted(stats.atoms.items(), key=lambda item: -item[1].stored_bytes)
     if ranked:
-        out.line(f"  {out.paint('bytes by atom', 'dim')}")
+        out.line(f"  {out.paint('values by atom', 'dim')}")
     for name, atom in ranked[:_SHOWN_ATOMS]:
-        out.line(f"    {human_bytes(atom.stored_bytes):>10}  {atom.changes:>8} changes  {visible(name)}")
+        out.line(f"    {size(atom.stored_bytes):>10}  {atom.changes:>8} changes  {visible(name)}")
     if len(ranked) > _SHOWN_ATOMS:
         out.line(f"    and {len(ranked) - _SHOWN_ATOMS} more atoms")

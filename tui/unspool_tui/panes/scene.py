@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from unspool.history.stats import Sizes
 from unspool_tui.panes.answer import AnswerStrip, EntryAnswer
 from unspool_tui.panes.changes import ChangesPane
 from unspool_tui.panes.detail import NOTHING, QUICK_SECONDS, Decoded, Detail, LoadingPace, request_of
@@ -23,6 +25,10 @@ from unspool_tui.view.overview import EntryLedger
 
 if TYPE_CHECKING:
     from unspool.history.history import History
+
+
+_WEIGH_SECONDS: Final = 1.0
+"""Seconds between two looks at the size on disk."""
 
 
 class Appearance(Struct, frozen=True):
@@ -62,9 +68,21 @@ class Scene:
         self.lanes = Lanes(history)
         self.actions = ActionCounts()
         self.changes.identity = history.identity
+        self._on_disk, self._weighed = history.file_bytes(), monotonic()
         self._rests: Callable[[], bool] = always
         self._may_ask: bool | None = None
         self.book.may_ask = self.lanes.may_ask = self.may_ask
+
+    def weigh(self) -> None:
+        """Find out what the history takes on disk; safe in the worker, and no more often than somebody could read it."""
+        now = monotonic()
+        if now - self._weighed >= _WEIGH_SECONDS:
+            self._weighed = now
+            self._on_disk = self.history.file_bytes()
+
+    def sizes(self) -> Sizes:
+        """Return what the history takes, as far as that is known."""
+        return Sizes(self._on_disk, self.ledger.stored, self.ledger.as_full)
 
     def wrong(self) -> bool:
         """Whether the source could not be read completely."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, field
 
+from unspool.history.stats import Sizes
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Glyphs, PaneFrame, Row, Span, Spans, on_grid, pad, wrap_words
 from unspool_tui.view.model import Pane, View
@@ -33,12 +34,12 @@ class HistoryFacts(Struct, frozen=True):
         full: full snapshots among them.
         notes: notes among them.
         delta_bytes: bytes of the deltas' records.
-        stored: bytes stored.
-        as_full: bytes if every entry but the notes were full.
-        file_bytes: size of the file; 0 where there is none.
+        full_bytes: bytes of the full snapshots' records.
+        sizes: what the history takes on disk, as records, and as whole states.
+        place: where the bytes are that are told first; see `format_units.place_of_bytes`.
         depth: deltas between the head and its full snapshot.
         longest: entries of the longest chain.
-        rebuild: p50, p95 and worst time to rebuild a state, in nanoseconds.
+        moves: p50, p95 and worst time to rebuild a state that somebody moved to, in nanoseconds.
         cache: states held, most held, hits, misses, evictions.
     """
 
@@ -46,12 +47,12 @@ class HistoryFacts(Struct, frozen=True):
     full: int = 0
     notes: int = 0
     delta_bytes: int = 0
-    stored: int = 0
-    as_full: int = 0
-    file_bytes: int = 0
+    full_bytes: int = 0
+    sizes: Sizes = Sizes()
+    place: str = ""
     depth: int = 0
     longest: int = 0
-    rebuild: tuple[float, float, float] | None = None
+    moves: tuple[float, float, float] | None = None
     cache: tuple[int, int, int, int, int] | None = None
 
 
@@ -63,36 +64,41 @@ class Measured(Struct, frozen=True):
         atoms: bytes and changes by atom, largest first.
         health: the verdict; empty while nothing was measured.
         problems: what is wrong, one line each.
+        rebuild: p50, p95 and worst time to rebuild a state with nothing held of any, in nanoseconds.
     """
 
     codecs: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     atoms: Sequence[tuple[str, int, int]] = ()
     health: str = ""
     problems: tuple[str, ...] = ()
+    rebuild: tuple[float, float, float] | None = None
 
 
 def stats_rows(facts: HistoryFacts, measured: Measured, width: int, glyphs: Glyphs) -> list[Row]:
     """Return all rows of Stats."""
     delta = facts.entries - facts.full - facts.notes
+    sizes, smaller = facts.sizes, format_units.smaller(facts.sizes.whole, facts.sizes.held)
     rows = [
         _fact("entries", f"{facts.entries:,}"),
         _fact("", f"{facts.full:,} full", f"{delta:,} delta"),
-        _fact("stored", format_units.size(facts.stored), format_units.ratio(facts.as_full, facts.stored), "good"),
-        _fact("as full", format_units.size(facts.as_full)),
+        _fact("size", format_units.size(sizes.held), facts.place),
+        _fact("", smaller, "than whole states"),
+        _fact("records", format_units.size(sizes.records)),
+        _fact("as full", format_units.size(sizes.whole)),
     ]
     if facts.notes:
         rows.insert(2, _fact("", format_units.count(facts.notes, "note")))
-    if facts.file_bytes:
-        rows.append(_fact("file", format_units.size(facts.file_bytes)))
     rows.append(_fact("mean", format_units.size(facts.delta_bytes // max(1, delta)), "a delta"))
-    rows.append(_fact("", format_units.size((facts.stored - facts.delta_bytes) // max(1, facts.full)), "a full"))
+    rows.append(_fact("", format_units.size(facts.full_bytes // max(1, facts.full)), "a full"))
     rows.append(_fact("chain", f"{facts.depth}", f"of {facts.longest:,} at most"))
     rows.append(_fact("", format_units.count(facts.full, "chain")))
-    if facts.rebuild is not None:
-        middle, slow, worst = (format_units.duration(value) for value in facts.rebuild)
+    if measured.rebuild is not None:
+        middle, slow, worst = (format_units.duration(value) for value in measured.rebuild)
         rows.append(_fact("rebuild", slow, "p95"))
         rows.append(_fact("", middle, "p50"))
         rows.append(_fact("", worst, "longest"))
+    if facts.moves is not None:
+        rows.append(_fact("moves", format_units.duration(facts.moves[1]), "p95 of yours"))
     if facts.cache is not None:
         rows.extend(_cache(*facts.cache))
     for codec, (count, ratio) in sorted(measured.codecs.items(), key=lambda pair: -pair[1][0])[:4]:
@@ -103,7 +109,7 @@ def stats_rows(facts: HistoryFacts, measured: Measured, width: int, glyphs: Glyp
         lines = wrap_words(on_grid(problem[:400]), width - 3, _MOST_LINES)
         rows.extend(Row(((f"  {line}", "warning"),)) for line in lines)
     if measured.atoms:
-        rows += [BLANK, Row((("  where the bytes are", "title"),)), *atom_rows(measured.atoms, width, glyphs)]
+        rows += [BLANK, Row((("  values by atom", "title"),)), *atom_rows(measured.atoms, width, glyphs)]
     return rows
 
 
@@ -210,23 +216,23 @@ class StatsPane(Struct):
         """Take over measured facts (`unspool.history.HistoryStats`)."""
         self._measured = measured_facts(stats)
 
-    def rows(self, view: View, ledger: EntryLedger, width: int) -> list[Row]:
-        """Return all rows."""
-        return stats_rows(self._facts(view, ledger), self._measured, width, self.glyphs)
+    def rows(self, view: View, ledger: EntryLedger, sizes: Sizes, width: int) -> list[Row]:
+        """Return all rows; `sizes` is what the history takes."""
+        return stats_rows(self._facts(view, ledger, sizes), self._measured, width, self.glyphs)
 
-    def _facts(self, view: View, ledger: EntryLedger) -> HistoryFacts:
+    def _facts(self, view: View, ledger: EntryLedger, sizes: Sizes) -> HistoryFacts:
         cache, times = self.history.cache_stats(), sorted(self.history.rebuild_times_us())
         return HistoryFacts(
             entries=view.count,
             full=ledger.full_count(),
             notes=ledger.note_count(),
             delta_bytes=ledger.delta_bytes,
-            stored=ledger.stored,
-            as_full=ledger.as_full,
-            file_bytes=self.history.file_bytes(),
+            full_bytes=ledger.full_stored,
+            sizes=sizes,
+            place=format_units.place_of_bytes(on_disk=bool(sizes.on_disk), is_foreign=self.history.is_foreign),
             depth=ledger.depth(view.head) if view.total else 0,
             longest=ledger.longest(),
-            rebuild=_percentiles(times),
+            moves=_percentiles(times),
             cache=(cache.size, cache.max_size, cache.hits, cache.misses, cache.evictions),
         )
 
@@ -247,9 +253,11 @@ def _percentiles(times: list[float]) -> tuple[float, float, float] | None:
 
 def measured_facts(stats: Any) -> Measured:
     """Read what the engine measured."""
+    times = stats.rebuild_us
     return Measured(
         codecs={name: (count, stats.codec_ratios.get(name, 1.0)) for name, count in stats.codecs.items()},
         atoms=tuple((name, atom.stored_bytes, atom.changes) for name, atom in stats.atoms.items()),
+        rebuild=(times.p50 * 1e3, times.p95 * 1e3, times.max * 1e3),
         health=str(stats.health),
         problems=tuple(stats.problems)[:20],
     )

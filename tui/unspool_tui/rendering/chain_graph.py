@@ -47,7 +47,7 @@ class Link(Struct, frozen=True):
     stored: int
     read: int
     depth: int
-    rebuild_ns: int | None = None
+    rebuild_ns: float | None = None
     action: str = ""
     follows: int | None = None
     is_last: bool = False

@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from unspool.history.stats import Sizes
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, crop, on_grid, spans_width, width_of
 from unspool_tui.view.model import SPEEDS, Against, View
@@ -19,13 +20,13 @@ class Cost(Struct, frozen=True):
     """What the history costs.
 
     Attributes:
-        stored: bytes stored.
-        as_full: bytes if every entry were a full snapshot.
+        sizes: what it takes on disk, as records, and as whole states.
+        place: where the bytes are that are told first; see `format_units.place_of_bytes`.
         depth: deltas between the head and its full snapshot.
     """
 
-    stored: int
-    as_full: int
+    sizes: Sizes
+    place: str
     depth: int
 
 
@@ -128,23 +129,24 @@ def _program(view: View) -> list[Span]:
 
 def _costs(cost: Cost) -> tuple[Spans, ...]:
     """Return what the history costs at several lengths, the longest first."""
-    stored, word = format_units.size(cost.stored), "smaller" if cost.as_full >= cost.stored else "larger"
-    times = format_units.ratio(max(cost.as_full, cost.stored), min(cost.as_full, cost.stored))
+    sizes = cost.sizes
+    held, times = format_units.size(sizes.held), format_units.smaller(sizes.whole, sizes.held)
     chain: Span = (f"chain {cost.depth} ", "dim")
-    if not cost.stored:
+    if not sizes.held:
         return ((chain,),)
     return (
         (
-            (stored, "text"),
-            (" stored   ", "faint"),
-            (times, "good" if word == "smaller" else "dim"),
-            (f" {word} than whole states   ", "faint"),
+            (held, "text"),
+            (f" {cost.place}   ", "faint"),
+            (times, "good" if sizes.ratio >= 1 else "warning"),
+            (" than whole states   ", "faint"),
             (str(cost.depth), "text"),
             (f" {'delta' if cost.depth == 1 else 'deltas'} from a full one ", "faint"),
         ),
-        ((f"{stored} stored  ", "dim"), (f"{times} {word}  ", "good"), chain),
-        ((f"{stored}  ", "dim"), (f"{times}  " if word == "smaller" else "", "good"), chain),
-        ((f"{times}  " if word == "smaller" else "", "good"), chain),
+        ((f"{held} {cost.place}  ", "dim"), (f"{times}  ", "good"), chain),
+        *(((f"{held}  ", "dim"), (f"{format_units.ratio(sizes.whole, sizes.held)}  ", "good"), chain),)
+        * (sizes.ratio >= 1),
+        ((f"{held}  ", "dim"), chain),
         (chain,),
     )
 

@@ -294,8 +294,8 @@ class ChainsScreen(Page):
         stats = self.main_screen.scene.history.cache_stats()
         rows = [Row(((" states around the head", "title"),)), self._cache(width - 8, 1), *cache_words(stats), BLANK]
         if not self._atoms:
-            return [*rows, Row(((" bytes by atom: not measured yet", "faint"),))]
-        return [*rows, Row(((" bytes by atom", "title"),)), *atom_rows(self._atoms, width, self.pen.glyphs)]
+            return [*rows, Row(((" values by atom: not measured yet", "faint"),))]
+        return [*rows, Row(((" values by atom", "title"),)), *atom_rows(self._atoms, width, self.pen.glyphs)]
 
     def _cache(self, cells: int, least: int) -> Row:
         main = self.main_screen

@@ -63,7 +63,7 @@ class FootprintScreen(Page):
         """Return how much there is in all."""
         if self._found is None:
             return [Row(((" not counted to the end: Escape goes back", "dim"),))]
-        return footprint_summary(self._found)
+        return footprint_summary(self._found, self.main_screen.scene.sizes().on_disk)
 
     def letter(self, character: str) -> bool:
         """Show another list."""
@@ -80,11 +80,13 @@ _NUMBERS: Final = 42
 """Columns that the numbers take, to the left of the names."""
 
 
-def footprint_summary(found: Footprint) -> list[Row]:
-    """Return what is told above the list."""
+def footprint_summary(found: Footprint, on_disk: int) -> list[Row]:
+    """Return what is told above the list; `on_disk` is what the history takes there, 0 for nothing."""
     entries = "1 entry" if found.entries == 1 else f"{found.entries:,} entries"
+    held = f" {format_units.size(on_disk)} on disk," if on_disk else ""
     text = f" {format_units.size(found.stored_bytes)} in records of {entries}"
-    rows = [Row(((text, "strong"), (f", {format_units.size(found.full_bytes)} as whole states", "dim")))]
+    whole = f", {format_units.size(found.full_bytes)} as whole states"
+    rows = [Row(((held, "strong"), (text, "text"), (whole, "dim")))]
     if found.problems:
         first = found.problems[0].place
         rows.append(Row(((f" partial: {len(found.problems):,} could not be read, from {first} on", "warning"),)))

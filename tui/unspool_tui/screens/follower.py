@@ -374,6 +374,7 @@ class SourceFollower:
             self.has_all = is_read
             history.columns()
             self._gone = next((path.name for path in history.watch_paths if _is_missed(path)), "")
+            self._main.scene.weigh()
             return len(history)
 
         self._main.worker.ask(QuestionKind.REFRESH, refresh)

@@ -15,6 +15,7 @@ from unspool_tui.panes.detail import DetailRequest, request_of
 from unspool_tui.panes.history import ROOM_FOR_LANES, nothing_rows
 from unspool_tui.panes.results import look_up
 from unspool_tui.questions import leaf_writers, tell_story
+from unspool_tui.rendering.format_units import place_of_bytes
 from unspool_tui.rendering.header import Cost, Marks, flash_row, footer, header
 from unspool_tui.rendering.line import BLANK, Row, wrap_words
 from unspool_tui.rendering.values import UNKNOWN
@@ -152,7 +153,11 @@ class Painter:
         width, glyphs = main.size.width, main.pen.glyphs
         late = bool(self._asked_at) and monotonic() - self._asked_at >= LATE_SECONDS
         ledger = scene.ledger
-        cost = Cost(ledger.stored, ledger.as_full, ledger.depth(view.head)) if ledger.ready else None
+        cost = None
+        if ledger.ready:
+            sizes = scene.sizes()
+            place = place_of_bytes(on_disk=bool(sizes.on_disk), is_foreign=scene.history.is_foreign)
+            cost = Cost(sizes, place, ledger.depth(view.head))
         marks = Marks(late, scene.wrong(), scene.reading(), scene.stats.ailment, main.follower.pulse())
         main.header.show_rows([header(view, scene.history.source_name, cost, width, glyphs, marks)])
         if view.tabs > 1:
@@ -228,7 +233,7 @@ class Painter:
             case Pane.STATS:
                 if scene.stats.wants_measuring(view):
                     main.worker.ask(QuestionKind.STATS, scene.history.stats)
-                rows_now = scene.stats.rows(view, scene.ledger, panel.inner_width)
+                rows_now = scene.stats.rows(view, scene.ledger, scene.sizes(), panel.inner_width)
                 panel.show(Listed(rows_now), scene.stats.frame(view), None, top=top)
             case Pane.RESULTS:
                 columns = scene.ledger.columns

@@ -40,7 +40,7 @@ class ChainScreen(Page):
         super().__init__(main)
         self._table = table
         self._place = place
-        self._times: dict[int, int] = {}
+        self._times: dict[int, float] = {}
         self._read: Sequence[int] = ()
         self._largest = 1
         self._turn_to(place)
