@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -305,7 +306,7 @@ class History:
         """Read every record once and return measured facts; damage is told in them, never raised."""
         from unspool.history.stats import measure  # a screen shows itself before it measures anything
 
-        return measure(self._store, self.columns(), self.cache_stats(), self.verdict)
+        return measure(self._store, self.columns(), self.file_bytes(), self.cache_stats(), self.verdict)
 
     def rebuild_us(self, seq: int) -> float:
         """Return how long the state at an entry takes to rebuild, in microseconds.
@@ -335,8 +336,19 @@ class History:
         return self._reconstructor.rebuild_times_us()
 
     def file_bytes(self) -> int:
-        """Return the bytes on disk, side files included."""
-        return self._store.file_bytes()
+        """Return the bytes that the source takes on disk, side files included; 0 where that is not known, as of a folder."""
+        if self._feeder is None:
+            return self._store.file_bytes()
+        found = 0
+        for path in self._feeder.watch_paths:
+            try:
+                told = path.stat()
+            except OSError:
+                continue
+            if not stat.S_ISREG(told.st_mode):
+                return 0
+            found += told.st_size
+        return found
 
     @property
     def store(self) -> Store:

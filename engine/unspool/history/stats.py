@@ -54,7 +54,7 @@ class Sizes:
     """What a history takes: the figures that every screen and command tells.
 
     Attributes:
-        on_disk: bytes on disk, side files included; 0 where it takes none.
+        on_disk: bytes of the source on disk, side files included; 0 where it has none, or that is not known.
         records: bytes of the records as they were recorded, before blocks are compressed.
         whole: bytes if every entry but the notes were stored whole.
     """
@@ -64,14 +64,14 @@ class Sizes:
     whole: int = 0
 
     @classmethod
-    def of(cls, store: Store, columns: Columns) -> Self:
-        """Add up the sizes of a store, whose columns begin with the first entry that is kept."""
+    def of(cls, columns: Columns, on_disk: int) -> Self:
+        """Add up the sizes in columns, which begin with the first entry that is kept."""
         whole = sum(size for size, kind in zip(columns.full_bytes, columns.kind, strict=True) if kind != NOTE)
-        return cls(store.file_bytes(), sum(columns.stored), whole)
+        return cls(on_disk, sum(columns.stored), whole)
 
     @property
     def held(self) -> int:
-        """What it takes where it is: on disk, or as records in memory."""
+        """What it takes on disk, or in records where that is not known."""
         return self.on_disk or self.records
 
     @property
@@ -152,6 +152,7 @@ _SAMPLES: Final = 24
 def measure(
     store: Store,
     columns: Columns,
+    on_disk: int,
     cache: CacheStats,
     verdict: Verdict,
 ) -> HistoryStats:
@@ -160,6 +161,7 @@ def measure(
     Args:
         store: where the records are.
         columns: its columns.
+        on_disk: bytes that the history takes on disk.
         cache: how the cache of rebuilt states has served.
         verdict: how much of the source could be read.
     """
@@ -174,7 +176,7 @@ def measure(
         problems.extend(f"{problem.place}: {problem.message}" for problem in verdict.problems)
     times = _rebuild_times(store, first, problems)
     full, notes = columns.kind.count(FULL), columns.kind.count(NOTE)
-    sizes = Sizes.of(store, columns)
+    sizes = Sizes.of(columns, on_disk)
     health = Health.BROKEN if problems else Health.HEALTHY
     if store.atom_number(HOLE_ATOM) is not None:
         gaps.append(f"holes stand for entries that are lost; `unspool log --atom {HOLE_ATOM}` lists them")

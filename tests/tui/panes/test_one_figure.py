@@ -72,6 +72,10 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         _OPEN.pop().close()
 
 
+def _bytes_of(path: Path) -> int:
+    return path.stat().st_size
+
+
 def _asked(*words: str) -> str:
     stream = io.TextIOWrapper(io.BytesIO(), "utf-8", newline="\n")
     with redirect_stdout(stream):
@@ -95,18 +99,18 @@ async def test_every_place_tells_the_same_figures(source: Path) -> None:
     assert (spread["stored_bytes"], spread["full_bytes"]) == (records, whole)
     assert facts["ratio"] == pytest.approx(whole / disk)
     times = smaller(whole, disk)
-    place = "as a native file" if source.suffix == ".jsonl" else "on disk"
+    assert disk >= _bytes_of(source)
     printed = _asked("stats", str(source))
-    assert f"{size(disk)} {place}, {times} than whole states" in printed
-    assert f"{size(records)}, {size(whole)} as whole states" in printed
+    for line in (f"on disk  {size(disk)}", f"records  {size(records)}", f"as full  {size(whole)}, {times} than that"):
+        assert line in printed
 
     async with drive(make_app(open_history(source, follow=False), at=0), size=(140, 40)) as driver:
         await driver.until(lambda: driver.app.main.scene.ledger.ready)
         await driver.until(lambda: driver.view.total == facts["entries"])
         await driver.settle()
-        assert f"{size(disk)} {place}   {times} than whole states" in driver.line(0)
+        assert f"{size(disk)} on disk   {times} than whole states" in driver.line(0)
         pane = await _until_measured(driver)
-        for label, told in (("size", size(disk)), ("records", size(records)), ("as full", size(whole))):
+        for label, told in (("on disk", size(disk)), ("records", size(records)), ("as full", size(whole))):
             assert re.search(rf"{label} +{re.escape(told)}", pane), label
         assert f"{facts['entries']:,}" in pane
         assert f"of {facts['longest_chain']:,} at most" in pane

@@ -37,7 +37,7 @@ def test_position_and_mode_are_whole_at_every_width(
     name: str, total: int, paused: int, stored: int, depth: int, width: int, follow: bool
 ) -> None:
     view = View(total=total, head=total - 1, follow=follow, paused_total=max(0, total - paused))
-    text = shown(view, name, Cost(Sizes(stored, stored * 2, stored * 3), "on disk", depth), width)
+    text = shown(view, name, Cost(Sizes(stored, stored * 2, stored * 3), depth), width)
     assert f"{total - 1:,}/{total - 1:,}" in text
     assert (" LIVE follow " if follow else f" PAUSED +{view.missed:,} " if view.missed else " PAUSED ") in text
     assert re.search(r"(chain \d+ |from a full one |  )$", text), "costs are whole or left out"
@@ -56,7 +56,7 @@ def test_costs_take_the_room_that_is_left_and_say_what_they_are(width: int, said
     text = shown(
         View(total=747, head=746),
         "shop.unspool",
-        Cost(Sizes(1_250_000, 14_000_000, 23_900_000), "on disk", 4),
+        Cost(Sizes(1_250_000, 14_000_000, 23_900_000), 4),
         width,
         ASCII,
     )
@@ -66,5 +66,5 @@ def test_costs_take_the_room_that_is_left_and_say_what_they_are(width: int, said
 
 
 def test_a_file_that_saves_nothing_says_so() -> None:
-    assert "1.2x larger  chain 0" in shown(View(total=2, head=1), "new.jsonl", Cost(12, 10, 0), 100)
-    assert "x" not in shown(View(total=2, head=1), "new.json", Cost(12, 10, 0), 64)[20:]
+    assert "1.2x larger  chain 0" in shown(View(total=2, head=1), "new.jsonl", Cost(Sizes(12, 11, 10), 0), 100)
+    assert "x" not in shown(View(total=2, head=1), "new.json", Cost(Sizes(12, 11, 10), 0), 64)[20:]

@@ -84,9 +84,7 @@ def test_json_and_raw_show_any_value_harmlessly(value: Any, width: int) -> None:
 @given(texts, texts, widths)
 def test_names_and_actions_are_inert(name: str, action: str, width: int) -> None:
     view = View(total=3, head=1, selected=(name,), pinned=(name,))
-    assert_harmless(
-        header(view, name, Cost(Sizes(1, 2, 3), "on disk", 3), width, UNICODE, Marks(True, True, "3%")), width
-    )
+    assert_harmless(header(view, name, Cost(Sizes(1, 2, 3), 3), width, UNICODE, Marks(True, True, "3%")), width)
     columns = EarlyColumns.__new__(EarlyColumns)
     for column in ("timestamp_ns", "kind", "added", "modified", "deleted", "stored", "full_bytes"):
         setattr(columns, column, [0, 1, 2])

@@ -24,6 +24,7 @@ from unspool.snapshots.chains import chain_states
 from unspool.snapshots.history_manager import DeltaAwareHistoryManager
 from unspool.snapshots.snapshot import DeltaSnapshot, Snapshot
 from unspool_tui.cli import run
+from unspool_tui.rendering.format_units import size as size_told
 
 
 @given(
@@ -166,11 +167,11 @@ def test_stats_says_whose_size_it_prints(tmp_path: Path, capsys: pytest.CaptureF
     path, kept = tmp_path / "states.jsonl", tmp_path / "kept.unspool"
     path.write_text('{"a": 1}\n{"a": 2}\n')
     assert run(["stats", str(path)]) == 0
-    assert "KB, as a native file" in capsys.readouterr().out
+    assert "on disk  18 B" in capsys.readouterr().out
     assert run(["convert", str(path), str(kept)]) == 0
     capsys.readouterr()
     assert run(["stats", str(kept)]) == 0
-    assert "as a native file" not in capsys.readouterr().out
+    assert f"on disk  {size_told(kept.stat().st_size)}" in capsys.readouterr().out
 
 
 def test_values_that_the_package_wrote_are_restored_outside_snapshots_too(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ from unspool_tui.cli.output import (
     skip_damaged_option,
     stats_shape,
 )
-from unspool_tui.rendering.format_units import place_of_bytes, size, smaller
+from unspool_tui.rendering.format_units import size, smaller
 from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
@@ -523,7 +523,7 @@ def stats_command(common: Common, as_json: bool) -> int:
             if as_json:
                 out.json(stats_shape(stats))
             else:
-                print_stats(out, stats, history.source_name, is_converted=history.is_foreign)
+                print_stats(out, stats, history.source_name)
         return judge(common, history.verdict)
 
 
@@ -531,11 +531,10 @@ def _notes(count: int) -> str:
     return f", {count} {'note' if count == 1 else 'notes'}" if count else ""
 
 
-def print_stats(out: Output, stats: HistoryStats, name: str, *, is_converted: bool) -> None:
-    """Write the facts for people; of a foreign source the size is that of its native copy, and is called so."""
+def print_stats(out: Output, stats: HistoryStats, name: str) -> None:
+    """Write the facts for people."""
     out.line(out.paint(visible(name), "head"))
     rebuild, sizes, cache = stats.rebuild_us, stats.sizes, stats.cache
-    place = place_of_bytes(on_disk=bool(sizes.on_disk), is_foreign=is_converted)
     dropped = visible(stats.dropped)
     passed = f"{stats.passed_over} calls were passed over, as max_hz or budget asked"
     facts = (
@@ -543,8 +542,9 @@ def print_stats(out: Output, stats: HistoryStats, name: str, *, is_converted: bo
         *([("", dropped)] if stats.dropped else []),
         *([("", passed)] if stats.passed_over else []),
         ("chains", f"{stats.chains}, longest {stats.longest_chain}"),
-        ("size", f"{size(sizes.held)} {place}, {smaller(sizes.whole, sizes.held)} than whole states"),
-        ("records", f"{size(sizes.records)}, {size(sizes.whole)} as whole states"),
+        *([("on disk", size(sizes.on_disk))] if sizes.on_disk else []),
+        ("records", size(sizes.records)),
+        ("as full", f"{size(sizes.whole)}, {smaller(sizes.whole, sizes.held)} than that"),
         ("codecs", ", ".join(f"{visible(name)} {count}" for name, count in stats.codecs.items()) or "none"),
         ("rebuild", f"p50 {rebuild.p50:.0f} us, p95 {rebuild.p95:.0f} us, max {rebuild.max:.0f} us"),
         *(

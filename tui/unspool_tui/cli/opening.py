@@ -118,7 +118,7 @@ def print_all(common: Common, history: History, at_entry: str | None = None) -> 
     with Output(common) as out:
         if at_entry is not None:
             entry_named(common, history, at_entry)
-        print_stats(out, history.stats(), history.source_name, is_converted=history.is_foreign)
+        print_stats(out, history.stats(), history.source_name)
         out.line()
         print_entries(out, iter(history), noted_of(common, history))
 

@@ -36,7 +36,6 @@ class HistoryFacts(Struct, frozen=True):
         delta_bytes: bytes of the deltas' records.
         full_bytes: bytes of the full snapshots' records.
         sizes: what the history takes on disk, as records, and as whole states.
-        place: where the bytes are that are told first; see `format_units.place_of_bytes`.
         depth: deltas between the head and its full snapshot.
         longest: entries of the longest chain.
         moves: p50, p95 and worst time to rebuild a state that somebody moved to, in nanoseconds.
@@ -49,7 +48,6 @@ class HistoryFacts(Struct, frozen=True):
     delta_bytes: int = 0
     full_bytes: int = 0
     sizes: Sizes = Sizes()
-    place: str = ""
     depth: int = 0
     longest: int = 0
     moves: tuple[float, float, float] | None = None
@@ -81,21 +79,22 @@ def stats_rows(facts: HistoryFacts, measured: Measured, width: int, glyphs: Glyp
     rows = [
         _fact("entries", f"{facts.entries:,}"),
         _fact("", f"{facts.full:,} full", f"{delta:,} delta"),
-        _fact("size", format_units.size(sizes.held), facts.place),
-        _fact("", smaller, "than whole states"),
+        *([_fact("on disk", format_units.size(sizes.on_disk))] if sizes.on_disk else []),
         _fact("records", format_units.size(sizes.records)),
         _fact("as full", format_units.size(sizes.whole)),
+        _fact("", smaller, "than that", "good" if sizes.ratio >= 1 else "warning"),
     ]
     if facts.notes:
         rows.insert(2, _fact("", format_units.count(facts.notes, "note")))
+    if measured.health:
+        rows.insert(0, _health(measured.health, glyphs))
     rows.append(_fact("mean", format_units.size(facts.delta_bytes // max(1, delta)), "a delta"))
     rows.append(_fact("", format_units.size(facts.full_bytes // max(1, facts.full)), "a full"))
     rows.append(_fact("chain", f"{facts.depth}", f"of {facts.longest:,} at most"))
     rows.append(_fact("", format_units.count(facts.full, "chain")))
     if measured.rebuild is not None:
         middle, slow, worst = (format_units.duration(value) for value in measured.rebuild)
-        rows.append(_fact("rebuild", slow, "p95"))
-        rows.append(_fact("", middle, "p50"))
+        rows.append(_fact("rebuild", middle, f"p50, {slow} p95"))
         rows.append(_fact("", worst, "longest"))
     if facts.moves is not None:
         rows.append(_fact("moves", format_units.duration(facts.moves[1]), "p95 of yours"))
@@ -103,8 +102,6 @@ def stats_rows(facts: HistoryFacts, measured: Measured, width: int, glyphs: Glyp
         rows.extend(_cache(*facts.cache))
     for codec, (count, ratio) in sorted(measured.codecs.items(), key=lambda pair: -pair[1][0])[:4]:
         rows.append(_fact("codec", f"{on_grid(codec[:20])} {ratio:.1f}x", f"{count:,}"))
-    if measured.health:
-        rows.append(_health(measured.health, glyphs))
     for problem in measured.problems:
         lines = wrap_words(on_grid(problem[:400]), width - 3, _MOST_LINES)
         rows.extend(Row(((f"  {line}", "warning"),)) for line in lines)
@@ -229,7 +226,6 @@ class StatsPane(Struct):
             delta_bytes=ledger.delta_bytes,
             full_bytes=ledger.full_stored,
             sizes=sizes,
-            place=format_units.place_of_bytes(on_disk=bool(sizes.on_disk), is_foreign=self.history.is_foreign),
             depth=ledger.depth(view.head) if view.total else 0,
             longest=ledger.longest(),
             moves=_percentiles(times),

@@ -36,11 +36,6 @@ def smaller(whole: int, part: int) -> str:
     return f"{ratio(whole, part)} smaller" if whole >= part else f"{ratio(part, whole)} larger"
 
 
-def place_of_bytes(*, on_disk: bool, is_foreign: bool) -> str:
-    """Return where the bytes of a history are: a foreign source is kept as a native file of its own while it is open."""
-    return "in memory" if not on_disk else "as a native file" if is_foreign else "on disk"
-
-
 def clock(timestamp_ns: int, zone: dt.tzinfo | None) -> str:
     """Return the time of day with milliseconds: `12:04:31.120`."""
     seconds, rest = divmod(timestamp_ns, _SECOND)

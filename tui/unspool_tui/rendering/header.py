@@ -21,12 +21,10 @@ class Cost(Struct, frozen=True):
 
     Attributes:
         sizes: what it takes on disk, as records, and as whole states.
-        place: where the bytes are that are told first; see `format_units.place_of_bytes`.
         depth: deltas between the head and its full snapshot.
     """
 
     sizes: Sizes
-    place: str
     depth: int
 
 
@@ -129,7 +127,7 @@ def _program(view: View) -> list[Span]:
 
 def _costs(cost: Cost) -> tuple[Spans, ...]:
     """Return what the history costs at several lengths, the longest first."""
-    sizes = cost.sizes
+    sizes, place = cost.sizes, "on disk" if cost.sizes.on_disk else "in records"
     held, times = format_units.size(sizes.held), format_units.smaller(sizes.whole, sizes.held)
     chain: Span = (f"chain {cost.depth} ", "dim")
     if not sizes.held:
@@ -137,13 +135,13 @@ def _costs(cost: Cost) -> tuple[Spans, ...]:
     return (
         (
             (held, "text"),
-            (f" {cost.place}   ", "faint"),
+            (f" {place}   ", "faint"),
             (times, "good" if sizes.ratio >= 1 else "warning"),
             (" than whole states   ", "faint"),
             (str(cost.depth), "text"),
             (f" {'delta' if cost.depth == 1 else 'deltas'} from a full one ", "faint"),
         ),
-        ((f"{held} {cost.place}  ", "dim"), (f"{times}  ", "good"), chain),
+        ((f"{held} {place}  ", "dim"), (f"{times}  ", "good"), chain),
         *(((f"{held}  ", "dim"), (f"{format_units.ratio(sizes.whole, sizes.held)}  ", "good"), chain),)
         * (sizes.ratio >= 1),
         ((f"{held}  ", "dim"), chain),

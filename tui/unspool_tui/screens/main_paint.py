@@ -15,7 +15,6 @@ from unspool_tui.panes.detail import DetailRequest, request_of
 from unspool_tui.panes.history import ROOM_FOR_LANES, nothing_rows
 from unspool_tui.panes.results import look_up
 from unspool_tui.questions import leaf_writers, tell_story
-from unspool_tui.rendering.format_units import place_of_bytes
 from unspool_tui.rendering.header import Cost, Marks, flash_row, footer, header
 from unspool_tui.rendering.line import BLANK, Row, wrap_words
 from unspool_tui.rendering.values import UNKNOWN
@@ -155,9 +154,7 @@ class Painter:
         ledger = scene.ledger
         cost = None
         if ledger.ready:
-            sizes = scene.sizes()
-            place = place_of_bytes(on_disk=bool(sizes.on_disk), is_foreign=scene.history.is_foreign)
-            cost = Cost(sizes, place, ledger.depth(view.head))
+            cost = Cost(scene.sizes(), ledger.depth(view.head))
         marks = Marks(late, scene.wrong(), scene.reading(), scene.stats.ailment, main.follower.pulse())
         main.header.show_rows([header(view, scene.history.source_name, cost, width, glyphs, marks)])
         if view.tabs > 1:
