@@ -358,11 +358,12 @@ class HistoryTools:
 
         patience = patience_now()
         most = max(top, 1)
-        found = footprint(self._now(source), top=most, skip_damaged=True, cancelled=patience)
+        history = self._now(source)
+        found = footprint(history, top=most, skip_damaged=True, cancelled=patience)
         if as_json:
             return answer({**footprint_shape(found), **short_of(found.problems, patience)}, "paths", "a smaller top")
         page = TextOutput()
-        print_footprint(page, found, most)
+        print_footprint(page, found, history.file_bytes(), most)
         return self._with_gaps(page, found.problems, patience, "a smaller top")
 
     def stats(self, source: str = "", as_json: bool = False) -> str:
@@ -372,7 +373,7 @@ class HistoryTools:
         if as_json:
             return answer(stats_shape(found), "atoms", "the entries one by one")
         page = TextOutput()
-        print_stats(page, found, history.source_name, is_converted=history.is_foreign)
+        print_stats(page, found, history.source_name)
         return told(page, "the entries one by one")
 
     def _now(self, source: str = "") -> History:
