@@ -151,7 +151,7 @@ COPY_KINDS: Final = (
     CopyKind("t", "test of this change (pytest)", change_test, _some_entries),
     CopyKind(
         "c",
-        "Python that opens this value",
+        "Python that opens it",
         lambda history, view, detail: python_text(history, view, detail),
         _selected,
     ),

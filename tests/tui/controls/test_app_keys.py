@@ -97,3 +97,14 @@ async def test_q_leaves_and_the_place_is_remembered(shop_file: Path) -> None:
         assert driver.view.head == 77
         assert driver.view.bookmarks == (77,)
         assert driver.view.focus.name == "CHANGES"
+
+
+@pytest.mark.parametrize(("opens", "stray"), [("y", "j6"), ("t", "x"), ("?", "x"), ("c", "x"), ("!", "w")])
+async def test_an_open_menu_says_when_a_key_is_not_its_own(shop_file: Path, opens: str, stray: str) -> None:
+    async with drive(make_app(open_file(shop_file), at=100), (80, 24)) as driver:
+        await driver.press(opens, *stray)
+        assert f"{stray[-1]} does nothing; Esc leaves" in driver.text()
+        await driver.press("j")
+        assert "does nothing" not in driver.text()
+        await driver.press("f5", "escape", ".")
+        assert driver.view.head == 101

@@ -69,13 +69,39 @@ async def test_a_filtered_list_is_what_stepping_goes_through(shop_file: Path) ->
         expected = [seq for seq in range(200) if history.action(seq) == "sign in"]
         assert list(driver.app.main.rows) == expected
         assert f"FILTER {len(expected)}" in driver.line(0)
-        await driver.press(".", ".")
+        assert driver.view.head == expected[0]
+        await driver.press(".")
         assert driver.view.head == expected[1]
         await driver.press("\\")
         await driver.press("home", "!", "enter")
         assert len(driver.app.main.rows) == 200 - len(expected)
         await driver.press("escape", "escape")
         assert len(driver.app.main.rows) == 200
+
+
+async def test_a_filtered_list_keeps_its_cursor_on_the_nearest_entry(shop_file: Path) -> None:
+    history = open_file(shop_file)
+    async with drive(make_app(history, at=100)) as driver:
+        shown = [seq for seq in range(200) if history.action(seq) == "edit banner"]
+        nearest = min(shown, key=lambda seq: abs(seq - 100))
+        await driver.press("\\")
+        await driver.type('action:"edit banner"')
+        await driver.press("enter")
+        assert driver.view.head == nearest
+        assert f">{nearest:>3}" in driver.panel(Pane.HISTORY)
+        await driver.press("escape")
+        assert driver.view.head == nearest
+        await driver.press("ctrl+o")
+        assert driver.view.head == 100
+
+
+async def test_a_filter_while_following_leaves_the_head_and_shows_the_newest_that_pass(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file)), (80, 24)) as driver:
+        await driver.press("\\")
+        await driver.type("kind:delta seq<150")
+        await driver.press("enter")
+        assert (driver.view.head, driver.view.follow) == (199, True)
+        assert "149" in driver.panel(Pane.HISTORY)
 
 
 async def test_a_wrong_filter_says_what_would_be_right_and_keeps_the_prompt(shop_file: Path) -> None:

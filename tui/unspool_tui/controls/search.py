@@ -164,14 +164,20 @@ def ask_filter(main: HistoryScreen) -> None:
     def typed(text: str | None) -> None:
         if text is not None:
             main.typed["filter"].append(text)
-            start_filter(main, text.strip())
+            start_filter(main, text.strip(), moving=True)
 
     prompt = Prompt("\\", filters.HELP, text=main.view.filter.text, check=check, history=main.typed["filter"])
     main.open(prompt, typed)
 
 
-def start_filter(main: HistoryScreen, text: str) -> None:
-    """Show only the entries that pass; without a text show all again."""
+def start_filter(main: HistoryScreen, text: str, *, moving: bool = False) -> None:
+    """Show only the entries that pass; without a text show all again.
+
+    Args:
+        main: the main screen.
+        text: the filter.
+        moving: let the head go to the nearest entry that passes, so that the list keeps its cursor; not while following.
+    """
     main.worker.cancel(QuestionKind.FILTER)
     if not text:
         main.keep = None
@@ -180,7 +186,7 @@ def start_filter(main: HistoryScreen, text: str) -> None:
         return
     keep = filters.compile_filter(filters.parse_filter(text), main.scene.history)
     total = main.view.total
-    first = main.view.first
+    first, started = main.view.first, main.view.head
     rows = main.rows = Rows(total, array("q"), first=first)
     main.keep = keep
     main.apply(replace(main.view, filter=Filter(text, 0, True)))
@@ -191,6 +197,8 @@ def start_filter(main: HistoryScreen, text: str) -> None:
         main.apply(replace(main.view, filter=replace(main.view.filter, count=len(rows), running=not reply.done)))
         if reply.done:
             extend_rows(main, total, main.view.total)
+            if moving and main.view.head == started and not main.view.follow:
+                main.apply(moves.onto_rows(main.view, rows))
 
     main.ask(QuestionKind.FILTER, lambda: _pass_through(keep, first, total), take)
 

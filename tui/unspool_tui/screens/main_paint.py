@@ -218,6 +218,9 @@ class Painter:
                 if not len(rows) and view.filter.text and not view.filter.running:
                     source = Listed(nothing_rows(self._main.keymap.shown("filter"), panel.inner_width))
                 cursor = position if position < len(rows) and rows[position] == view.head else None
+                if cursor is None and top is None:
+                    # The filter leaves the head out: the place where it would be stays in sight.
+                    top = moves.keep_visible(panel.top, min(position, len(rows) - 1), panel.page, len(rows))
                 panel.show(source, scene.list.frame(view, rows, columns, panel.inner_width), cursor, top=top)
             case Pane.CHANGES:
                 scene.changes.update(view, scene.detail, panel.inner_width)

@@ -15,6 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from unspool.errors import UnspoolError
+from unspool_tui.actions import show_key
 from unspool_tui.rendering.line import PaneFrame, Row, on_grid
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.protocols import HistoryApp, Result
@@ -81,8 +82,8 @@ class Modal(ModalScreen[Result]):
             self.ahead = (*self.ahead, (key, character))
         elif key == "escape":
             self.leave()
-        elif not self.press(key, character):
-            self._write(key, character)
+        elif not self.press(key, character) and not self._write(key, character):
+            self.refuse(key, character)
 
     def use_pen(self, pen: Pen) -> None:
         """Draw in other colours."""
@@ -112,9 +113,27 @@ class Modal(ModalScreen[Result]):
         elif event.key == "escape":
             event.stop()
             self.leave()
-        elif self.press(event.key, event.character) or self._into_line(event):
-            event.stop()
-            event.prevent_default()
+        else:
+            self._unsay()
+            if self.press(event.key, event.character) or self._into_line(event):
+                event.stop()
+                event.prevent_default()
+            else:
+                self.refuse(event.key, event.character)
+
+    def refuse(self, key: str, character: str | None) -> None:
+        """Say that a key means nothing here, until another one does; lines to type into take any key."""
+        framed = self.query(Framed)
+        if framed and not self.query(Input):
+            shown = character if character is not None and character.isprintable() else show_key(key)
+            framed.first().said = f"{on_grid(shown)} does nothing; Esc leaves"
+            self.paint()
+
+    def _unsay(self) -> None:
+        for framed in self.query(Framed):
+            if framed.said:
+                framed.said = ""
+                self.paint()
 
     def typed_ahead(self, event: events.Key) -> None:
         """Give a key to the screen behind, which the person already sees or expects."""

@@ -67,6 +67,15 @@ def step(view: View, rows: Rows, count: int) -> View:
     return follow_at_end(moved) if count > 0 else moved
 
 
+def onto_rows(view: View, rows: Rows) -> View:
+    """Put the head on the nearest entry of a (filtered) list, and remember where it was."""
+    if not len(rows):
+        return view
+    position = rows.position(view.head)
+    beside = [rows[row] for row in (position - 1, position) if 0 <= row < len(rows)]
+    return jump_to(view, min(beside, key=lambda seq: abs(seq - view.head)))
+
+
 def edge(view: View, rows: Rows, *, last: bool) -> View:
     """Jump to the first or last entry of the list; at the newest of all, go on with those that arrive."""
     if not len(rows):

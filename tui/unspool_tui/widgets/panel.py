@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 from textual import events
 from textual.containers import Container
 from textual.message import Message
 from textual.strip import Strip
 
 from unspool_tui.rendering.header import TabRow
-from unspool_tui.rendering.line import BLANK, PaneFrame, Row, bottom_row, top_row
+from unspool_tui.rendering.line import BLANK, PaneFrame, Row, bottom_row, crop, top_row
 from unspool_tui.rendering.paint import paint_framed, paint_row
 from unspool_tui.view.model import Pane, View
 from unspool_tui.view.moves import keep_visible, thumb
@@ -100,6 +101,8 @@ class Framed(LinesView):
         super().__init__(id=id)
         self.top = 0
         self.count = 0
+        self.said = ""
+        """Stands at the lower edge in place of the footing, for a moment."""
 
     @property
     def page(self) -> int:
@@ -134,6 +137,8 @@ class Framed(LinesView):
             if index == cursor and index < count:
                 row = row._replace(ground=ground)
             rows.append(row._replace(edge=_EDGES[frame.focused, first <= place < first + length]))
+        if self.said:
+            frame = replace(frame, left=((crop(self.said, max(1, width - 4)), "warning"),), right=())
         rows.append(bottom_row(frame, self.pen.glyphs))
         self.show_rows(rows)
 
