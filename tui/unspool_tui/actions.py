@@ -291,6 +291,9 @@ ACTIONS: Final[tuple[Action, ...]] = (
         _some_entries,
     ),
     Action(
+        "actions", ("a",), "actions", "Count the actions; Enter shows only the entries of one.", FIND, _some_entries
+    ),
+    Action(
         "bisect", ("B",), "bisect", "Find the entries at which the answer to a question changes.", FIND, _some_entries
     ),
     Action(

@@ -234,6 +234,13 @@ def extend_rows(main: HistoryScreen, before: int, total: int) -> None:
         main.apply(replace(main.view, filter=replace(main.view.filter, count=len(main.rows))))
 
 
+def ask_actions(main: HistoryScreen) -> None:
+    """List the actions by how often they happened, and filter by one."""
+    from unspool_tui.screens.action_counts import ActionsPage  # loaded when it is first opened
+
+    main.open(ActionsPage(main, lambda text: start_filter(main, text, moving=True), lambda seq: go(main, str(seq))))
+
+
 def bookmark(main: HistoryScreen) -> None:
     """Set or remove a bookmark on the head."""
     view = moves.toggle_bookmark(main.view)
@@ -302,6 +309,7 @@ CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "search.next": search_next,
     "search.prev": search_prev,
     "filter": ask_filter,
+    "actions": ask_actions,
     "bookmark": bookmark,
     "bisect": ask_bisect,
     "watch": watch,

@@ -70,8 +70,8 @@ def finding_rows(severity: str, place: str, meaning: str, remedy: str, width: in
     return [*told, *(Row((("   ", "text"), (line, "dim"))) for line in helps)]
 
 
-def progress_row(done: int, total: int, width: int, glyphs: Glyphs) -> Row:
-    """Return a bar of how far the doctor is."""
+def progress_row(done: int, total: int, width: int, glyphs: Glyphs, left: str = "") -> Row:
+    """Return a bar of how far some work is; `left` says how long the rest takes."""
     room = max(10, min(40, width - 40))
     filled = done * room // max(1, total)
     return Row(
@@ -81,7 +81,7 @@ def progress_row(done: int, total: int, width: int, glyphs: Glyphs) -> Row:
             (glyphs.bar_rest * (room - filled), "border"),
             (f" {done:,} of {total:,}", "dim"),
         ),
-        (("Esc stops ", "faint"),),
+        ((f"{left}  Esc stops " if left else "Esc stops ", "faint"),),
     )
 
 

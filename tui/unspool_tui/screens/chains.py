@@ -23,7 +23,6 @@ from unspool_tui.rendering.chain_lines import (
     finding_heading,
     finding_line,
     finding_rows,
-    progress_row,
     summary_row,
 )
 from unspool_tui.rendering.chain_wall import (
@@ -309,7 +308,7 @@ class ChainsScreen(Page):
             return [Row(((f" {self._refused}", "warning"),))]
         found, glyphs = self._diagnosis, self.pen.glyphs
         if self._progress is not None:
-            rows = [progress_row(*self._progress, width, glyphs)]
+            rows = [self.progress_row(width)]
         elif found is None:
             rows = [Row(((" not examined yet: ", "dim"), ("D", "key"), (" has the doctor check every entry", "dim")))]
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from unspool_tui.rendering.header import footer
 from unspool_tui.rendering.line import PaneFrame, Row
 from unspool_tui.screens.follower import after
 from unspool_tui.screens.modal import Modal
+from unspool_tui.view.results import seconds_left
 from unspool_tui.widgets.lines import LinesView
 from unspool_tui.widgets.panel import Framed, Made
 from unspool_tui.worker import QuestionKind, Reply
@@ -49,6 +51,7 @@ class Page(Modal[None]):
         self.main_screen = main
         self.cursor = 0
         self._progress: tuple[int, int] | None = None
+        self._began = 0.0
 
     def compose(self) -> ComposeResult:
         """Lay out what is told, the heading, the list and the keys."""
@@ -84,12 +87,17 @@ class Page(Modal[None]):
     def paint(self) -> None:
         """Show what is known so far."""
         width, above = self.app.size.width, self.query_one("#told", LinesView)
-        rows = self.told(width) if self._progress is None else [progress_row(*self._progress, width, self.pen.glyphs)]
+        rows = self.told(width) if self._progress is None else [self.progress_row(width)]
         above.styles.height = len(rows)
         above.show_rows(rows)
         self.query_one("#heading", LinesView).show_rows([self.heading(width)])
         self.paint_list()
         self.query_one("#keys", LinesView).show_rows([footer([("j k", "move"), *self.KEYS, ("Esc", "back")], width)])
+
+    def progress_row(self, width: int) -> Row:
+        """Return how far the work is, and how long the rest will take."""
+        done, total = self._progress or (0, 0)
+        return progress_row(done, total, width, self.pen.glyphs, seconds_left(done, total, monotonic() - self._began))
 
     def paint_list(self) -> None:
         """Show the list with its cursor."""
@@ -162,7 +170,7 @@ class Page(Modal[None]):
                 self.paint()
                 after(self, _LOOK_EVERY, watch)
 
-        self._progress = (0, self.main_screen.view.total)
+        self._progress, self._began = (0, self.main_screen.view.total), monotonic()
         self.main_screen.ask(QuestionKind.TASK, lambda: work(progress.tell), take)
         watch()
 

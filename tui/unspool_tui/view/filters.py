@@ -71,6 +71,12 @@ def parse_filter(text: str) -> tuple[FilterTerm, ...]:
     return tuple(terms)
 
 
+def filter_of_action(action: str, *, inverted: bool = False) -> str:
+    """Return the filter that shows the entries of an action, or hides them; a quote in it cannot be asked for exactly."""
+    longest = max(action.split('"'), key=len)
+    return f'{"!" if inverted else ""}action{"=" if longest == action else ":"}"{longest}"'
+
+
 def _unknown(field: str) -> str:
     near = get_close_matches(field, TEXT_FIELDS + NUMBER_FIELDS, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(TEXT_FIELDS + NUMBER_FIELDS)}"
