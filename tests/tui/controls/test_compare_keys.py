@@ -22,7 +22,7 @@ async def test_every_pane_compares_with_a_marked_base(shop_file: Path) -> None:
         await driver.press("m", ".", ".")
         assert "#50 base → #52" in driver.panel(Pane.CHANGES)
         assert "vs base" in driver.line(0)
-        assert "b" in driver.line(2)
+        assert "b" in driver.line(3)
         await driver.press("x")
         assert (driver.view.head, driver.view.base) == (50, 52)
         await driver.press("M")
