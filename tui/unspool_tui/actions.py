@@ -255,6 +255,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
         LOOK,
         _some_entries,
     ),
+    Action(
+        "timeline.part",
+        ("#",),
+        "lanes of a part",
+        "Show the lanes of one part of the source only, such as a thread; chosen again, all but those.",
+        LOOK,
+        _some_entries,
+    ),
     Action("pane.zoom", ("z",), "zoom", "Give the focused pane the whole screen, or take it back.", LOOK),
     Action("inspect.mode", ("v",), "tree, JSON, raw", "Show the state as a tree, as JSON or raw.", LOOK),
     Action("changes.unchanged", ("u",), "unchanged", "List the atoms that did not change, or hide them.", LOOK),
@@ -336,7 +344,12 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("export", ("E",), "export", "Write the state, the patch or a picture to a file.", SHARE, _some_entries),
     Action("plot", ("s",), "plot", "Draw the selected number over the whole history.", LOOK, _a_selection),
     Action(
-        "pin", ("P",), "pin", "Give the selected atom a lane in the timeline, or take it away.", LOOK, _a_selection
+        "pin",
+        ("P",),
+        "pin",
+        "Give the selected atom a lane above all others in the timeline, or take it away.",
+        LOOK,
+        _a_selection,
     ),
     Action(
         "bytes",
@@ -513,6 +526,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "equals_sign": "=",
     "grave_accent": "`",
     "quotation_mark": '"',
+    "number_sign": "#",
 }
 _SHOWN: Final[Mapping[str, str]] = {
     "up": "↑",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
-from enum import IntEnum
+from enum import IntEnum, auto
 from time import perf_counter
 from typing import Any, Final
 
@@ -16,6 +16,9 @@ from unspool.history.rebuild import aside
 SLICE_SECONDS: Final = 0.010
 """How long a stream of answers runs before more urgent questions get a turn."""
 
+_SHORT_SLICE_SECONDS: Final = 0.003
+"""How long what nobody asked for runs before others get a turn: a key waits for the rest of a slice."""
+
 PATIENCE_SECONDS: Final = 0.004
 """How long the screen waits for quick answers to be done, before it leaves to the worker what it would ask itself."""
 
@@ -23,26 +26,27 @@ PATIENCE_SECONDS: Final = 0.004
 class QuestionKind(IntEnum):
     """Kinds of questions, most urgent first."""
 
-    DETAIL = 0
-    REFRESH = 1
-    ROWS = 2
-    RESULTS = 3
-    TRAVEL = 4
-    ORIGINS = 5
-    STORY = 6
-    WATCHED = 7
-    LEAVES = 8
-    PATHS = 9
-    NOTES = 10
-    FILTER = 11
-    SEARCH = 12
-    ACTIONS = 13
-    LEDGER = 14
-    STATS = 15
-    CHAINS = 16
-    COURSES = 17
-    TASK = 18
-    EXPORT = 19
+    DETAIL = auto()
+    REFRESH = auto()
+    ROWS = auto()
+    RESULTS = auto()
+    TRAVEL = auto()
+    ORIGINS = auto()
+    STORY = auto()
+    WATCHED = auto()
+    LEAVES = auto()
+    PATHS = auto()
+    NOTES = auto()
+    FILTER = auto()
+    SEARCH = auto()
+    ACTIONS = auto()
+    LEDGER = auto()
+    LANES = auto()
+    STATS = auto()
+    CHAINS = auto()
+    COURSES = auto()
+    TASK = auto()
+    EXPORT = auto()
 
 
 class Reply(Struct, frozen=True):
@@ -201,7 +205,7 @@ class Worker:
         self._slice(kind, job, job.stream)
 
     def _slice(self, kind: QuestionKind, job: _Job, stream: Iterator[Any]) -> None:
-        until = perf_counter() + SLICE_SECONDS
+        until = perf_counter() + (_SHORT_SLICE_SECONDS if kind is QuestionKind.LANES else SLICE_SECONDS)
         for part in stream:
             if self._tickets.get(kind) != job.ticket:
                 self._give_up(job)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from unspool.errors import CorruptHistory, EntryNotKept, ReadOnlyHistory, UnspoolError
 from unspool.files import PRIVATE
 from unspool.model.entries import ChangeKind, Entry
-from unspool.store.blocks import TailRow, damaged
+from unspool.store.blocks import KIND_BITS, TailRow, damaged
 from unspool.store.layout import FileConnection
 from unspool.store.protocol import Columns, Draft, RecordRun
 from unspool.store.reader import FileReader
@@ -61,6 +61,20 @@ def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, i
     if len(known) < len(numbers):
         problems.append(f"the names of {len(numbers) - len(known)} atoms are missing; run `unspool doctor`")
     return {names[number]: (tally.changes.get(number, 0), tally.spent.get(number, 0)) for number in known}
+
+
+def write_counts_of(reader: FileReader) -> dict[str, int] | None:
+    """Return how many entries changed each atom, by name, as the file has counted them; None where it has not."""
+    tally, _, rows, _ = reader.call(_parts, reader)
+    if tally is None:
+        return None
+    changes = tally.changes
+    for row in rows:
+        for item in row.changed:
+            number = item >> KIND_BITS
+            changes[number] = changes.get(number, 0) + 1
+    names = reader.names()
+    return {names[number]: count for number, count in changes.items() if number < len(names)}
 
 
 def _parts(
@@ -298,6 +312,10 @@ class FileStore:
     def shares(self, problems: list[str]) -> dict[str, tuple[int, int]]:
         """See `Store.shares`."""
         return shares_of(self._reader, problems)
+
+    def write_counts(self) -> dict[str, int] | None:
+        """See `CountsWrites.write_counts`."""
+        return write_counts_of(self._reader)
 
     def atom_number(self, atom: str) -> int | None:
         """See `Store.atom_number`."""

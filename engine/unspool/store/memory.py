@@ -69,12 +69,16 @@ class MemoryStore:
 
     def shares(self, problems: list[str]) -> dict[str, tuple[int, int]]:
         """See `Store.shares`."""
-        changes = Counter(atom for changed in self._changed for atom, _ in changed)
+        changes = self.write_counts()
         tally = empty_tally()
         for record in self._records:
             tally.add_record(record)
         spent = {self._names[number]: size for number, size in tally.spent.items()}
-        return {atom: (changes[atom], spent.get(atom, 0)) for atom in {**spent, **changes}}
+        return {atom: (changes.get(atom, 0), spent.get(atom, 0)) for atom in {**spent, **changes}}
+
+    def write_counts(self) -> dict[str, int]:
+        """See `CountsWrites.write_counts`."""
+        return Counter(atom for changed in self._changed for atom, _ in changed)
 
     def intern(self, atom: str) -> int:
         """See `Store.intern`."""

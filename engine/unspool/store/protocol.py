@@ -277,6 +277,14 @@ class TellsNotes(Protocol):
 
 
 @runtime_checkable
+class CountsWrites(Protocol):
+    """A store that may know how often each atom was changed without looking at every entry."""
+
+    def write_counts(self) -> dict[str, int] | None:
+        """Return how many entries changed each atom, by name; None where that is not known."""
+
+
+@runtime_checkable
 class MayBeCutShort(Protocol):
     """A store that may hold less than what was written to it."""
 

@@ -1,4 +1,4 @@
-"""What is drawn over the whole history: lanes of pinned atoms, a number's plot."""
+"""What is drawn over the whole history: a number's plot."""
 
 from __future__ import annotations
 
@@ -16,18 +16,6 @@ action = pytest.mark.action
 async def _select(driver: Driver, *address: str | int) -> None:
     driver.app.main.apply(select(driver.app.main.view, address))
     await driver.settle()
-
-
-@action("pin")
-async def test_a_pinned_atom_has_a_lane_that_shows_when_it_changed(shop_file: Path) -> None:
-    async with drive(make_app(open_file(shop_file), at=100)) as driver:
-        await _select(driver, "draft")
-        await driver.press("P")
-        lane = driver.line(4)
-        assert lane.startswith(" draft ")
-        assert "█" in lane
-        await driver.press("P")
-        assert "draft" not in driver.line(3)
 
 
 @action("plot")

@@ -29,9 +29,7 @@ from unspool_tui.screens.exporting import safe_stem
 from unspool_tui.screens.menu import Menu, MenuLine
 from unspool_tui.screens.messages import LoggedMessage, log_rows
 from unspool_tui.screens.plot import Plot, plot_rows
-from unspool_tui.view.axis import entry_axis
 from unspool_tui.view.model import View
-from unspool_tui.widgets.timeline import ground_of, lane_row, span
 
 numbers = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False), st.integers(-(10**300), 10**300))
 
@@ -65,11 +63,8 @@ def test_the_message_log_is_inert(told: list[tuple[str, str]], place: str, width
         assert_harmless(row, width)
 
 
-@given(texts, st.lists(st.integers(0, 10**9), max_size=30), widths)
-def test_lanes_and_menus_are_inert(name: str, counts: list[int], width: int) -> None:
-    view = View(total=max(1, len(counts)), pinned=(name,))
-    ground = ground_of(view, entry_axis(0, view.total, span(width)), width, UNICODE)
-    assert_harmless(lane_row(ground, name, (counts or [0])[: ground.axis.cells]), width)
+@given(texts, widths)
+def test_menus_are_inert(name: str, width: int) -> None:
     menu = Menu(name, [MenuLine("", name, name, name)])
     assert_harmless(menu._row(0, width), width)
 

@@ -14,6 +14,7 @@ from unspool_tui.controls import results
 from unspool_tui.panes.change_list import Item, Shown
 from unspool_tui.panes.changes import address_of
 from unspool_tui.view import moves
+from unspool_tui.view.lanes import LaneKind
 from unspool_tui.view.model import SPEEDS, Pane, View, Width
 from unspool_tui.view.outline import container_of
 from unspool_tui.worker import QuestionKind, Reply
@@ -168,9 +169,11 @@ def stop_playing(main: HistoryScreen) -> None:
 
 
 def by_rows(main: HistoryScreen, rows: int) -> None:
-    """Move the cursor of the focused pane; Stats has none and scrolls."""
+    """Move the cursor of the focused pane; Stats has none and scrolls, and the timeline goes from lane to lane."""
     view, pane = main.view, main.view.focus
-    if pane is Pane.STATS:
+    if view.timeline_focused:
+        by_lane(main, rows)
+    elif pane is Pane.STATS:
         panel = main.panels[pane]
         main.scroll_memory.scroll(pane, view, max(0, min(panel.top + rows, panel.count - panel.page)))
         main.repaint()
@@ -188,6 +191,16 @@ def by_cell(main: HistoryScreen, by: int) -> None:
     seq = main.timeline.axis.beside(main.view.head, by)
     tell_beginning(main, is_there=by < 0 and main.view.head == main.view.first)
     main.apply(moves.move_to(main.view, seq))
+
+
+def by_lane(main: HistoryScreen, by: int) -> None:
+    """Select the atom of the next lane of the timeline."""
+    atoms = [lane.name for lane in main.timeline.lanes if lane.kind is LaneKind.ATOM]
+    if not atoms:
+        return
+    selected = str(main.view.selected[0]) if main.view.selected else ""
+    place = atoms.index(selected) + by if selected in atoms else (0 if by > 0 else len(atoms) - 1)
+    main.apply(moves.reveal(main.view, (atoms[max(0, min(place, len(atoms) - 1))],)))
 
 
 def tell_beginning(main: HistoryScreen, *, is_there: bool) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from array import array
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeVar, overload
 
 from msgspec import Struct
@@ -16,7 +14,6 @@ from unspool.errors import UnspoolError
 from unspool.model.entries import FULL, KINDS, NOTE, Entry
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Glyphs, PaneFrame, Row, Span, Spans, on_grid, spans_width, wrap_words
-from unspool_tui.view.axis import Axis
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import Pane, View
 from unspool_tui.view.overview import EntryColumns
@@ -426,49 +423,3 @@ def _counts(columns: EntryColumns, seq: int, glyphs: Glyphs) -> Spans:
 
 def _short(number: int) -> str:
     return str(number) if number < 1000 else f"{number // 1000}k" if number < 1_000_000 else f"{number // 1_000_000}M"
-
-
-MOST_LANES = 6
-ROOM_FOR_LANES = 100
-"""EntryColumns of the terminal from which pinned atoms get their lanes."""
-
-
-class Lanes:
-    """Counts writes by bin; only new entries are asked for."""
-
-    def __init__(self, history: History) -> None:
-        self._history = history
-        self.may_ask: Callable[[], bool] = always
-        self._writes: dict[str, array[int]] = {}
-        self._asked: dict[str, int] = {}
-        self._counts: dict[str, tuple[Axis, tuple[int, ...]]] = {}
-
-    def rows(self, view: View, axis: Axis) -> list[tuple[str, tuple[int, ...]]]:
-        """Return the name and the counts of each pinned atom."""
-        return [(atom, self._count(atom, view, axis)) for atom in view.pinned]
-
-    def _count(self, atom: str, view: View, axis: Axis) -> tuple[int, ...]:
-        total = view.total
-        known = self._counts.get(atom)
-        if known is None or known[0] is not axis:
-            if self._asked.get(atom) != total and not self.may_ask():
-                # Counted when the worker reads nothing.
-                return known[1] if known is not None and known[0].cells == axis.cells else (0,) * axis.cells
-            writes = self._all_writes(atom, total)
-            places = [bisect_left(writes, edge) for edge in axis.edges]
-            known = self._counts[atom] = (axis, tuple(after - before for before, after in pairwise(places)))
-        return known[1]
-
-    def _all_writes(self, atom: str, total: int) -> array[int]:
-        writes = self._writes.setdefault(atom, array("q"))
-        asked = self._asked.get(atom, 0)
-        if asked > total:
-            del writes[:]
-            asked = 0
-        if asked < total:
-            try:
-                writes.extend(self._history.writes(atom, asked, total))
-            except UnspoolError:
-                return writes
-            self._asked[atom] = total
-        return writes

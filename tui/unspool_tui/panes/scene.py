@@ -13,8 +13,9 @@ from unspool.history.stats import Sizes
 from unspool_tui.panes.answer import AnswerStrip, EntryAnswer
 from unspool_tui.panes.changes import ChangesPane
 from unspool_tui.panes.detail import NOTHING, QUICK_SECONDS, Decoded, Detail, LoadingPace, request_of
-from unspool_tui.panes.history import EARLY_FROM, EarlyColumns, EntryBook, HistoryPane, Lanes, always, knows
+from unspool_tui.panes.history import EARLY_FROM, EarlyColumns, EntryBook, HistoryPane, always, knows
 from unspool_tui.panes.inspect import NO_STORY, InspectPane, LeafBook, OriginBook
+from unspool_tui.panes.lanes import LaneBook
 from unspool_tui.panes.names import ActionCounts
 from unspool_tui.panes.results import ResultsPane
 from unspool_tui.panes.stats import StatsPane
@@ -65,7 +66,7 @@ class Scene:
         self.stats = StatsPane(history, look.glyphs)
         self.strip = AnswerStrip(look.glyphs)
         self.watches = WatchBook()
-        self.lanes = Lanes(history)
+        self.lanes = LaneBook(history)
         self.actions = ActionCounts()
         self.changes.identity = history.identity
         self._on_disk, self._weighed = history.file_bytes(), monotonic()
@@ -187,6 +188,7 @@ class Scene:
             self.list.forget()
             self.watches.forget()
             self.results.forget()
+            self.lanes.forget()
             self.detail = NOTHING
         self.ledger.begin_at(self.history.first)
         if self.ledger.ready:

@@ -139,6 +139,8 @@ INKS: Final[Mapping[str, Ink]] = {
     "depth.3": Ink("accent", bold=True),
     "bar.head": Ink("background", back="primary", bold=True),
     "heat": Ink("secondary", mark=True),
+    "lane.part": Ink("accent", mark=True),
+    "lane.value": Ink("success", mark=True),
     "chip.brand": Ink("background", back="primary", bold=True),
     "chip.live": Ink("background", back="success", bold=True),
     "chip.paused": Ink("background", back="warning", bold=True),

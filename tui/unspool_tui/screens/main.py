@@ -27,10 +27,11 @@ from unspool_tui.screens.modal import Modal
 from unspool_tui.screens.protocols import Controls, Dialog, HistoryApp, Result
 from unspool_tui.view import moves
 from unspool_tui.view.filters import Keep, Rows
+from unspool_tui.view.lanes import LaneKind
 from unspool_tui.view.model import Pane, View, Width
 from unspool_tui.widgets.lines import LinesView
 from unspool_tui.widgets.panel import Box, Framed, Panel, ScrollMemory, StripView, TabLine
-from unspool_tui.widgets.timeline import TimelineView, height_for
+from unspool_tui.widgets.timeline import TimelineView, height_for, lane_room
 from unspool_tui.worker import QuestionKind, Reply, Worker
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class MainScreen(Screen[None]):
         self.panels = {pane: Panel(pane) for pane in Pane}
         self.scroll_memory = ScrollMemory()
         self.painter = Painter(self)
-        self.timeline = TimelineView(height_for(lines), id="timeline")
+        self.timeline = TimelineView(height_for(lines, lane_room(lines, len(view.pinned))), id="timeline")
 
     def compose(self) -> ComposeResult:
         """Lay out the lines and the panels."""
@@ -351,7 +352,13 @@ class MainScreen(Screen[None]):
     @on(TimelineView.Scrubbed)
     def _scrubbed(self, message: TimelineView.Scrubbed) -> None:
         move = moves.jump_to if message.jump else moves.move_to
-        self.apply(moves.follow_at_end(move(self.view, message.seq)))
+        view, seq = self.view, message.seq
+        if message.lane is not None:
+            lane, axis, column = message.lane
+            seq = self.scene.lanes.entry_for(lane, axis, column)
+            if lane.kind is LaneKind.ATOM:
+                view = moves.reveal(view, (lane.name,))
+        self.apply(moves.follow_at_end(move(view, seq)))
 
     @on(TimelineView.Turned)
     def _turned(self, message: TimelineView.Turned) -> None:
@@ -394,6 +401,8 @@ def _take_reply(main: MainScreen, reply: Reply) -> None:
             main.scene.ledger = reply.value
             main.scene.ledger.catch_up(main.view.total)
             main.repaint()
+        case QuestionKind.LANES:
+            main.painter.lanes_known(done=reply.done)
         case QuestionKind.LEAVES:
             main.scene.leaves.learn(*reply.value)
             main.painter.origins_known()
@@ -432,9 +441,14 @@ def _take_stats(main: MainScreen, stats: HistoryStats) -> None:
 
 def _tell(main: MainScreen, reply: Reply) -> None:
     error = reply.error
-    if reply.kind in (QuestionKind.STORY, QuestionKind.LEAVES, QuestionKind.ORIGINS) and isinstance(
-        error, UnspoolError
-    ):
+    if reply.kind is QuestionKind.LANES:
+        main.painter.lanes_known(done=True)
+    if reply.kind in (
+        QuestionKind.STORY,
+        QuestionKind.LEAVES,
+        QuestionKind.ORIGINS,
+        QuestionKind.LANES,
+    ) and isinstance(error, UnspoolError):
         # Asked unasked, beside what the person does: a value that is not there needs no word.
         return
     assert error is not None

@@ -12,7 +12,7 @@ from unspool.model.keys import Path
 from unspool_tui.actions import hints, show_key
 from unspool_tui.panes.answer import FRAMED_FROM, framed
 from unspool_tui.panes.detail import DetailRequest, request_of
-from unspool_tui.panes.history import ROOM_FOR_LANES, nothing_rows
+from unspool_tui.panes.history import nothing_rows
 from unspool_tui.panes.results import look_up
 from unspool_tui.questions import leaf_writers, tell_story
 from unspool_tui.rendering.header import Cost, Marks, flash_row, footer, header
@@ -24,11 +24,13 @@ from unspool_tui.view import moves
 from unspool_tui.view.model import Pane, View
 from unspool_tui.widgets.lines import LinesView
 from unspool_tui.widgets.panel import Listed, Made, Panel, RowSource, StripView
-from unspool_tui.widgets.timeline import height_for
+from unspool_tui.widgets.timeline import height_for, lane_room
 from unspool_tui.worker import QuestionKind
 
 _REST_SECONDS: Final = 0.06
 """How long a value must be selected before its story is looked up."""
+_LANES_REST_SECONDS: Final = 0.12
+"""After a paint until what lanes lack is worked out: nothing is read for them while keys are held."""
 _CALM_SECONDS: Final = 0.1
 """Between two heads while following; shorter gaps count as a rush."""
 LATE_SECONDS: Final = 0.08
@@ -64,6 +66,10 @@ class Painted(HistoryScreen, Protocol):
         """What is shown in place of everything where the terminal is too small."""
 
     @property
+    def is_in_front(self) -> bool:
+        """It is the screen of the tab that is looked at."""
+
+    @property
     def classes(self) -> frozenset[str]:
         """The style classes of the screen."""
 
@@ -83,6 +89,8 @@ class Painter:
         self._last_origins = (-1, 0.0)
         self._calming = False
         self._telling = False
+        self._lanes_due = False
+        self._working_out: tuple[object, ...] = ()
 
     def paint(self) -> None:
         """Show the view of the main screen."""
@@ -123,7 +131,7 @@ class Painter:
         view, scene = self._main.view, self._main.scene
         told = scene.inspect.story[:2]
         waiting = self._story == (scene.strip.asked(view, scene.detail), view.head) and self._telling
-        return self._calming or (waiting and told != self._story)
+        return self._calming or self._lanes_due or bool(self._working_out) or (waiting and told != self._story)
 
     def _arrange(self, view: View) -> None:
         main = self._main
@@ -159,9 +167,7 @@ class Painter:
         main.header.show_rows([header(view, scene.history.source_name, cost, width, glyphs, marks)])
         if view.tabs > 1:
             main.unspool_app.tab_screens.show_line()
-        lanes = len(view.pinned) if width >= ROOM_FOR_LANES else 0
-        main.timeline.take_lines(height_for(main.size.height) + lanes)
-        main.timeline.show(view, ledger, scene.look.zone, lambda axis: scene.lanes.rows(view, axis) if lanes else [])
+        self._timeline(view)
         if main.card is not None:
             main.card.show_card(main.size)
         if main.flash_text is not None:
@@ -187,6 +193,37 @@ class Painter:
         if strip.styles.height is None or strip.styles.height.value != len(rows):
             strip.styles.height = len(rows)
         strip.show_rows(rows)
+
+    def _timeline(self, view: View) -> None:
+        """Show the timeline with what is known of its lanes, and have the worker find out the rest when keys rest."""
+        main, scene = self._main, self._main.scene
+        room = lane_room(main.size.height, len(view.pinned))
+        lanes = scene.lanes.lanes(view, scene.ledger, room)
+        main.timeline.take_lines(height_for(main.size.height, room if scene.lanes.unranked else len(lanes)))
+        main.timeline.show(
+            view, scene.ledger, scene.look.zone, lanes, lambda axis: scene.lanes.rows(lanes, axis, scene.ledger)
+        )
+        if not room or self._lanes_due or not scene.ledger.ready:
+            return
+        # What was asked for goes on while entries arrive; another part of the axis goes before it.
+        asked = (lanes, main.timeline.axis.start, view.timeline_zoom, view.timeline_by_time, main.timeline.columns)
+        if (asked != self._working_out) and scene.lanes.lacks(lanes, main.timeline.axis, view.total):
+            self._lanes_due = True
+            after(main, _LANES_REST_SECONDS, lambda: self._work_out_lanes(asked))
+
+    def _work_out_lanes(self, asked: tuple[object, ...]) -> None:
+        main = self._main
+        self._lanes_due, self._working_out = False, asked
+        book, ledger, total = main.scene.lanes, main.scene.ledger, main.view.total
+        lanes, axis = main.timeline.lanes, main.timeline.axis
+        main.worker.ask(QuestionKind.LANES, lambda: book.work_out(lanes, axis, ledger, total))
+
+    def lanes_known(self, *, done: bool) -> None:
+        """Paint the timeline again, now that more is known of its lanes."""
+        if done:
+            self._working_out = ()
+        if self._main.is_in_front:
+            self._timeline(self._main.view)
 
     def _keys(self, view: View) -> list[tuple[str, str]]:
         keymap = self._main.keymap

@@ -18,6 +18,7 @@ from unspool_tui.rendering.line import Glyphs, PaneFrame, Row, Span, on_grid
 from unspool_tui.screens.modal import Modal
 from unspool_tui.view import moves
 from unspool_tui.view.axis import entry_axis
+from unspool_tui.view.lanes import number_of
 from unspool_tui.view.outline import value_at
 from unspool_tui.widgets.panel import Framed, Listed
 from unspool_tui.worker import QuestionKind, Reply
@@ -130,13 +131,7 @@ def _number(history: History, decoded: Decoded, address: Path, seq: int) -> floa
         value = value_at(SharedState(history.view(seq), decoded), address)
     except UnspoolError:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
+    return number_of(value)
 
 
 def last_of(column: int, total: int, width: int) -> int:

@@ -198,6 +198,7 @@ class View(Struct, frozen=True):
         watches: paths (`$.a.b`) and expressions whose value is told all the time.
         flips: entries at which watches began or ceased to hold, ascending: ticks in the timeline.
         pinned: atoms that have a lane of their own in the timeline, before all others.
+        hidden_parts: parts of the source, such as threads or merged recordings, whose lanes are not shown.
         timeline_zoom: how many times the timeline shows half as many entries as before; 0 shows all.
         timeline_by_time: its columns are equal parts of time; else equal numbers of entries.
         timeline_focused: it takes the keys to the left and right, in place of the pane.
@@ -240,6 +241,7 @@ class View(Struct, frozen=True):
     watches: tuple[str, ...] = ()
     flips: tuple[int, ...] = ()
     pinned: tuple[str, ...] = ()
+    hidden_parts: frozenset[str] = frozenset()
     timeline_zoom: int = 0
     timeline_by_time: bool = False
     timeline_focused: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -313,11 +314,22 @@ def toggle_watch(view: View, text: str, limit: int) -> View:
     return replace(view, watches=(*view.watches, text)[-limit:])
 
 
-def toggle_pin(view: View, atom: str, limit: int) -> View:
-    """Give an atom a lane of its own in the timeline, or take it away; the oldest of too many goes."""
+MOST_PINNED = 12
+"""Atoms that can be pinned; there is no room for more lanes."""
+
+
+def toggle_pin(view: View, atom: str) -> View:
+    """Give an atom a lane above all others, or let it go back among them; the oldest of too many goes."""
     if atom in view.pinned:
         return replace(view, pinned=tuple(name for name in view.pinned if name != atom))
-    return replace(view, pinned=(*view.pinned, atom)[-limit:])
+    return replace(view, pinned=(*view.pinned, atom)[-MOST_PINNED:])
+
+
+def choose_part(view: View, part: str, parts: Sequence[str]) -> View:
+    """Show the lanes of one part only; of that part alone already, hide its lanes and show all others."""
+    others = frozenset(parts) - {part}
+    alone = part not in view.hidden_parts and others <= view.hidden_parts
+    return replace(view, hidden_parts=frozenset((part,)) if alone else others)
 
 
 def keep_visible(top: int, cursor: int | None, page: int, total: int) -> int:

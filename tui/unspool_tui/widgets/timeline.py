@@ -15,6 +15,7 @@ from textual.message import Message
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad
 from unspool_tui.view.axis import Axis, Moments, entry_axis, long_gaps, shown_count, time_axis, window_start
+from unspool_tui.view.lanes import Lane, LaneKind, LaneRow
 from unspool_tui.view.model import View
 from unspool_tui.view.overview import EntryLedger
 from unspool_tui.widgets.lines import LinesView
@@ -22,8 +23,15 @@ from unspool_tui.widgets.lines import LinesView
 _ROOM_FOR_LABELS: Final = 100
 """Width from which the lines are named."""
 LABEL: Final = 12
-_ROOM_FOR_AXIS: Final = 30
-"""Lines of the terminal from which the axis is drawn."""
+_ROOM_FOR_LONG_LABELS: Final = 160
+_LONG_LABEL: Final = 20
+ROOM_FOR_PINNED: Final = 30
+"""Lines of the terminal from which the axis is drawn, and lanes of pinned atoms."""
+_ROOM_FOR_LANES: Final = 40
+"""Lines from which there are lanes whatever is pinned."""
+_WITHOUT_LANES: Final = 3
+_FEW_LANES: Final = 2
+_MOST_LANES: Final = 9
 _MOST_GAPS: Final = 6
 _GAP_COLUMNS: Final = 20
 """Columns that a gap takes on an axis of time where there is room for its words."""
@@ -36,19 +44,28 @@ TINT: Final = "@range"
 """Behind the name of a style: on the ground of what lies between base and head."""
 
 
-def margin(width: int) -> int:
-    """Return the column at which the timeline itself begins."""
-    return LABEL if width >= _ROOM_FOR_LABELS else 1
+def margin(width: int, height: int = 2) -> int:
+    """Return the column at which the timeline itself begins, where it has so many lines."""
+    if width >= _ROOM_FOR_LONG_LABELS and height > _WITHOUT_LANES:
+        return _LONG_LABEL
+    return LABEL if width >= _ROOM_FOR_LABELS or height > _WITHOUT_LANES else 1
 
 
-def span(width: int) -> int:
+def span(width: int, height: int = 2) -> int:
     """Return how many columns the timeline itself has."""
-    return max(1, width - margin(width) - 1)
+    return max(1, width - margin(width, height) - 1)
 
 
-def height_for(lines: int) -> int:
+def height_for(lines: int, lanes: int) -> int:
     """Return the lines of the timeline on a terminal of so many lines."""
-    return 2 if lines < _ROOM_FOR_AXIS else 3
+    return 2 if lines < ROOM_FOR_PINNED else _WITHOUT_LANES + lanes
+
+
+def lane_room(lines: int, pinned: int) -> int:
+    """Return how many lanes there is room for on a terminal of so many lines, where so many atoms are pinned."""
+    if lines < ROOM_FOR_PINNED:
+        return 0
+    return min(_FEW_LANES, pinned) if lines < _ROOM_FOR_LANES else min(_MOST_LANES, lines // 5 - _WITHOUT_LANES)
 
 
 class Ground(Struct, frozen=True):
@@ -60,6 +77,8 @@ class Ground(Struct, frozen=True):
         head: the column of the head; None where it is not in sight.
         tinted: the columns between base and head; empty where there is no base.
         glyphs: the characters.
+        label: the column at which the cells begin.
+        focused: the timeline takes movement keys.
     """
 
     axis: Axis
@@ -67,21 +86,37 @@ class Ground(Struct, frozen=True):
     head: int | None
     tinted: range
     glyphs: Glyphs
+    label: int
+    focused: bool = False
 
     @property
     def columns(self) -> int:
         """Columns that the cells take."""
         return self.axis.cells * self.axis.scale
 
-    def row(self, name: str, cells: Sequence[str], styles: Sequence[str]) -> Row:
-        """Return a line of one character and one style a column, with head and range marked."""
-        looks = list(styles)
+    def row(self, name: str, cells: Sequence[str], styles: Sequence[str], label: str = "faint") -> Row:
+        """Return a line of one character and one style a column, with head and range marked.
+
+        Args:
+            name: what is written before it.
+            cells: the characters.
+            styles: their styles.
+            label: the style of the name.
+        """
+        looks, glyphs = list(styles), self.glyphs
         for column in self.tinted:
             looks[column] += TINT
         if self.head is not None:
             for column in range(self.head, min(len(looks), self.head + self.axis.scale)):
                 looks[column] = "bar.head"
-        return Row((_label(name, self.width), *_runs(cells, looks)))
+                if cells[column] == glyphs.block:
+                    # A cell that is all ink would hide the ground that marks the head.
+                    cells = (*cells[:column], glyphs.bars[-2], *cells[column + 1 :])
+        if label == "faint" and self.focused:
+            label = "key"
+        room = self.label
+        named = f" {pad(on_grid(name[:60]), room - 2)} " if room > 1 else self.glyphs.cursor if self.focused else " "
+        return Row(((named, label), *_runs(cells, looks)))
 
     def spread(self, cells: Sequence[str]) -> str:
         """Return a character a column of what there is a cell; neighbours stay apart where there is room."""
@@ -91,7 +126,7 @@ class Ground(Struct, frozen=True):
         return "".join(cell * (scale - 1) + (" " if scale > 2 else cell) for cell in cells)
 
 
-def ground_of(view: View, axis: Axis, width: int, glyphs: Glyphs) -> Ground:
+def ground_of(view: View, axis: Axis, width: int, glyphs: Glyphs, label: int = LABEL) -> Ground:
     """Return what the lines of a view are drawn on."""
     head = axis.cell_of(view.head) * axis.scale if axis.holds(view.head) else None
     tinted = range(0)
@@ -99,7 +134,7 @@ def ground_of(view: View, axis: Axis, width: int, glyphs: Glyphs) -> Ground:
         low, high = sorted((view.base, view.head))
         if low < axis.stop and high >= axis.start:
             tinted = range(axis.cell_of(low) * axis.scale, (axis.cell_of(high) + 1) * axis.scale)
-    return Ground(axis, width, head, tinted, glyphs)
+    return Ground(axis, width, head, tinted, glyphs, label, view.timeline_focused)
 
 
 def changes_row(ground: Ground, ledger: EntryLedger) -> Row:
@@ -206,9 +241,16 @@ def axis_line(ground: Ground, times: Sequence[int], zone: dt.tzinfo | None) -> L
     return format_units.day(first, zone), "".join(line), styles
 
 
-def told(ledger: EntryLedger, axis: Axis, column: int, zone: dt.tzinfo | None, glyphs: Glyphs) -> str:
-    """Return in a line what stands at a column: the entry that a click goes to, when it was and what it changed."""
-    seq, cell = axis.entry_at(column), axis.cell_at(column)
+def told(
+    ledger: EntryLedger, axis: Axis, column: int, zone: dt.tzinfo | None, glyphs: Glyphs, row: LaneRow | None = None
+) -> str:
+    """Return in a line what stands at a column: the entry that a click goes to, when it was and what it changed.
+
+    Of a lane, the number there and how much it differs from that of the cell before.
+    """
+    cell = axis.cell_at(column)
+    figures = None if row is None else row.cells[cell]
+    seq = axis.entry_at(column) if figures is None or figures.last < 0 else figures.last
     columns = ledger.columns
     time = columns.timestamp_ns[seq]
     counts = ((glyphs.added, columns.added), (glyphs.modified, columns.modified), (glyphs.deleted, columns.deleted))
@@ -220,7 +262,19 @@ def told(ledger: EntryLedger, axis: Axis, column: int, zone: dt.tzinfo | None, g
     entries = axis.edges[cell + 1] - axis.edges[cell]
     if entries > 1:
         parts.append(f"one of {entries:,}")
+    parts += [_lane_told(row, cell)] if row is not None else []
     return f" {glyphs.delta} ".join(parts)
+
+
+def _lane_told(row: LaneRow, cell: int) -> str:
+    name = on_grid(row.lane.name[:40])
+    numbers = row.numbers()
+    number, before = numbers[cell], numbers[cell - 1] if cell else None
+    if number is None:
+        figures = row.cells[cell]
+        return f"{name} {'…' if figures is None else format_units.count(figures.writes, 'write')}"
+    step = "" if before is None or before == number else f" ({number - before:+,.10g})"
+    return f"{name} {number:,.10g}{step}"
 
 
 def _runs(cells: Sequence[str], styles: Sequence[str]) -> Spans:
@@ -234,23 +288,51 @@ def _runs(cells: Sequence[str], styles: Sequence[str]) -> Spans:
     return tuple(spans)
 
 
-def lane_row(ground: Ground, name: str, counts: Sequence[int]) -> Row:
-    """Return the lane of an atom: how many entries of each cell changed it, as the share of the most of any."""
-    most = max(counts, default=0)
-    steps = len(ground.glyphs.heat) - 1
-    cells = [ground.glyphs.heat[min(steps, -(-count * steps // most)) if most else 0] for count in counts]
-    text = ground.spread(cells)
-    return ground.row(name, text, ["heat"] * len(text))
+def lane_row(ground: Ground, row: LaneRow, view: View) -> Row:
+    """Return a lane: the value of a number over time, else how many entries of each cell changed it; notes and errors."""
+    lane, glyphs = row.lane, ground.glyphs
+    selected = bool(view.selected) and lane.kind is LaneKind.ATOM and lane.name == view.selected[0]
+    label = "accent" if selected else "strong" if lane.name in view.pinned and lane.kind is LaneKind.ATOM else "dim"
+    if lane.kind is LaneKind.NOTES:
+        marks = [glyphs.note if cell is not None and cell.writes else " " for cell in row.cells]
+        for cell in row.errors:
+            marks[cell] = glyphs.cross
+        text = "".join(mark + " " * (ground.axis.scale - 1) for mark in marks)
+        return ground.row(lane.name, text, ["error" if mark == glyphs.cross else "note" for mark in text], label)
+    numbers = row.numbers() if lane.kind is LaneKind.ATOM else []
+    if any(number is not None for number in numbers):
+        text = ground.spread(_spark(numbers, glyphs.bars))
+        for gap in ground.axis.gaps:
+            text = text[: gap.column] + " " * gap.columns + text[gap.column + gap.columns :]
+        return ground.row(lane.name, text, ["lane.value"] * len(text), label)
+    counts = [0 if cell is None else cell.writes for cell in row.cells]
+    text = ground.spread(_heat(counts, glyphs.heat))
+    return ground.row(lane.name, text, ["lane.part" if lane.kind is LaneKind.PART else "heat"] * len(text), label)
 
 
-def _label(text: str, width: int) -> Span:
-    room = margin(width)
-    return (f" {pad(on_grid(text[:60]), room - 2)} " if room > 1 else " "), "faint"
+def _spark(numbers: Sequence[float | None], bars: str) -> list[str]:
+    """Return a bar a number, from the lowest to the highest of them."""
+    known = [number for number in numbers if number is not None]
+    low, high = min(known), max(known)
+    # The span of the largest numbers is none that a float can hold; half of it is.
+    reach = high / 2 - low / 2
+    steps = len(bars) - 1
+    if not reach:
+        return [" " if number is None else bars[steps // 2] for number in numbers]
+    return [
+        " " if number is None else bars[min(steps, round((number / 2 - low / 2) / reach * steps))]
+        for number in numbers
+    ]
+
+
+def _heat(counts: Sequence[int], heat: str) -> list[str]:
+    most, steps = max(counts, default=0), len(heat) - 1
+    return [heat[min(steps, -(-count * steps // most)) if most else 0] for count in counts]
 
 
 def waiting_row(text: str, width: int) -> Row:
     """Return a line that tells what is being waited for."""
-    return Row((_label("", width), (text, "dim")))
+    return Row(((" " * margin(width), "text"), (text, "dim")))
 
 
 class TimelineView(LinesView):
@@ -261,9 +343,17 @@ class TimelineView(LinesView):
     class Scrubbed(Message):
         """The head shall go to an entry."""
 
-        def __init__(self, seq: int, *, jump: bool) -> None:
+        def __init__(self, seq: int, *, jump: bool, lane: tuple[Lane, Axis, int] | None = None) -> None:
+            """Tell where to go.
+
+            Args:
+                seq: the entry.
+                jump: it is no part of a drag.
+                lane: the lane that was hit, on which axis and at which column; the entry is then the one that changed it.
+            """
             self.seq = seq
             self.jump = jump
+            self.lane = lane
             super().__init__()
 
         def can_replace(self, message: Message) -> bool:
@@ -305,6 +395,8 @@ class TimelineView(LinesView):
         self._axis_of: tuple[int, ...] = ()
         self._dragged = False
         self._pointer: tuple[int, int] | None = None
+        self.lanes: tuple[Lane, ...] = ()
+        self._lane_rows: Sequence[LaneRow] = ()
 
     def take_lines(self, height: int) -> None:
         """Take so many lines of the screen."""
@@ -317,7 +409,8 @@ class TimelineView(LinesView):
         view: View,
         ledger: EntryLedger,
         zone: dt.tzinfo | None,
-        lanes: Callable[[Axis], Sequence[tuple[str, Sequence[int]]]],
+        lanes: tuple[Lane, ...],
+        known: Callable[[Axis], Sequence[LaneRow]],
     ) -> None:
         """Show a view.
 
@@ -325,9 +418,11 @@ class TimelineView(LinesView):
             view: what is looked at.
             ledger: sums over the entries.
             zone: time zone of the axis.
-            lanes: gives the names of lanes, and their counts by cell.
+            lanes: the lanes, from above.
+            known: gives what is known of them along an axis.
         """
         width, glyphs = self.columns, self.pen.glyphs
+        self.lanes, self._lane_rows = lanes, ()
         if not view.total:
             self.axis = entry_axis(0, 0, 1)
             self.show_rows([waiting_row("waiting for the first entry", width)])
@@ -336,12 +431,14 @@ class TimelineView(LinesView):
             self.axis = entry_axis(view.first, view.total, span(width))
             self.show_rows([waiting_row(f"reading {view.count:,} entries", width)])
             return
-        self._lay_out(view, ledger, span(width))
-        ground = ground_of(view, self.axis, width, glyphs)
+        self._lay_out(view, ledger, span(width, self.height))
+        ground = ground_of(view, self.axis, width, glyphs, margin(width, self.height))
         rows = [changes_row(ground, ledger), tick_row(view, ground, ledger)]
-        rows += [lane_row(ground, name, counts) for name, counts in lanes(self.axis)]
-        if self.height > len(rows):
+        if self.height >= _WITHOUT_LANES:
             rows.insert(0, self._axis_line(ground, ledger, zone))
+        if lanes:
+            self._lane_rows = known(self.axis)
+            rows += [lane_row(ground, row, view) for row in self._lane_rows]
         self.show_rows(self._with_pointer(rows, ledger, zone))
 
     def _axis_line(self, ground: Ground, ledger: EntryLedger, zone: dt.tzinfo | None) -> Row:
@@ -377,8 +474,9 @@ class TimelineView(LinesView):
         if self._pointer is None:
             return rows
         x, y = self._pointer
-        column, width = x - margin(self.columns), self.columns
-        text = f" {told(ledger, self.axis, column, zone, self.pen.glyphs)} "[:width]
+        column, width = x - margin(self.columns, self.height), self.columns
+        lane = self._lane_rows[y - _WITHOUT_LANES] if 0 <= y - _WITHOUT_LANES < len(self._lane_rows) else None
+        text = f" {told(ledger, self.axis, column, zone, self.pen.glyphs, lane)} "[:width]
         place = max(0, min(x - len(text) // 2, width - len(text)))
         line = 1 if y == 0 else 0
         under = rows[line].left
@@ -389,7 +487,13 @@ class TimelineView(LinesView):
         """Return the entry at a column; columns beside the timeline mean its ends."""
         if not self.axis.stop:
             return None
-        return self.axis.entry_at(x - margin(self.columns))
+        return self.axis.entry_at(x - margin(self.columns, self.height))
+
+    def _lane_under(self, x: int, y: int) -> tuple[Lane, Axis, int] | None:
+        place = y - _WITHOUT_LANES
+        if not 0 <= place < len(self._lane_rows):
+            return None
+        return self._lane_rows[place].lane, self.axis, x - margin(self.columns, self.height)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         """Begin to scrub."""
@@ -399,7 +503,7 @@ class TimelineView(LinesView):
         event.stop()
         self._dragged = True
         self.capture_mouse()
-        self.post_message(self.Scrubbed(seq, jump=True))
+        self.post_message(self.Scrubbed(seq, jump=True, lane=self._lane_under(event.x, event.y)))
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """Scrub while the button is held, and tell what is under the pointer."""

@@ -1,0 +1,252 @@
+"""The lanes of the timeline: figures against a slow oracle, what is drawn of them, and what the keys and the mouse do there."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile_texts import assert_harmless, texts, widths
+from hypothesis import given
+from hypothesis import strategies as st
+from textual import events
+from tui_driver import Driver, drive, make_app, open_file
+
+from unspool import Recorder
+from unspool.history.history import History
+from unspool.store.memory import MemoryStore
+from unspool_tui.panes.lanes import LaneBook, is_error
+from unspool_tui.panes.scene import full_ledger
+from unspool_tui.rendering.line import ASCII, UNICODE
+from unspool_tui.view.axis import Axis, entry_axis
+from unspool_tui.view.lanes import (
+    NOTES,
+    CellFigures,
+    Lane,
+    LaneKind,
+    LaneRow,
+    Ranking,
+    atom_lane,
+    lanes_of,
+    parts_of,
+    ranked,
+)
+from unspool_tui.view.model import View
+from unspool_tui.view.moves import choose_part, select
+from unspool_tui.widgets.timeline import LABEL, ground_of, lane_room, lane_row, margin, span
+
+action = pytest.mark.action
+
+values = st.one_of(
+    st.integers(-5, 5), st.floats(allow_nan=True), st.booleans(), st.text(max_size=3), st.none(), st.just(10**400)
+)
+states = st.lists(
+    st.dictionaries(st.sampled_from(["a", "b", "c d", "e"]), values, max_size=4), min_size=1, max_size=60
+)
+
+
+def recorded(told: list[dict[str, Any]]) -> History:
+    store = MemoryStore("lanes")
+    with Recorder(store, on_error="raise") as recorder:
+        for state in told:
+            recorder.record(state, "step")
+    return History(store)
+
+
+def worked_out(book: LaneBook, lanes: tuple[Lane, ...], axis: Axis, history: History) -> list[LaneRow]:
+    ledger = full_ledger(history)
+    for _ in book.work_out(lanes, axis, ledger, len(history)):
+        pass
+    assert not book.lacks(lanes, axis, len(history))
+    return book.rows(lanes, axis, ledger)
+
+
+@given(states, st.integers(1, 30), st.data())
+def test_figures_are_those_of_the_entries_of_each_cell(
+    told: list[dict[str, Any]], columns: int, data: st.DataObject
+) -> None:
+    with recorded(told) as history:
+        book, total = LaneBook(history), len(history)
+        lanes = tuple(atom_lane(atom) for atom in ("a", "b", "c d", "e"))
+        start = data.draw(st.integers(0, total - 1))
+        stop = data.draw(st.integers(start + 1, total))
+        # A second axis must not be misled by what is remembered of the first.
+        for axis in (entry_axis(0, total, columns), entry_axis(start, stop, columns)):
+            for row in worked_out(book, lanes, axis, history):
+                numbers = row.numbers()
+                drawn = any(number is not None for number in numbers)
+                for cell, (low, high) in enumerate(pairwise(axis.edges)):
+                    writes = [seq for seq in range(low, high) if row.lane.name in dict(history.changed_atoms(seq))]
+                    figures = row.cells[cell]
+                    assert figures is not None
+                    assert (figures.writes, figures.last) == (len(writes), writes[-1] if writes else -1)
+                    value = history.state(high - 1).get(row.lane.name)
+                    is_number = type(value) in (int, float) and value != 10**400 and math.isfinite(value)
+                    if drawn:
+                        assert numbers[cell] == (value if is_number else None)
+
+
+@given(texts, texts, st.lists(st.tuples(st.integers(0, 9), st.one_of(st.none(), st.floats())), max_size=40), widths)
+def test_lanes_are_inert_whatever_they_are_called(
+    name: str, part: str, cells: list[tuple[int, float | None]], width: int
+) -> None:
+    total = max(1, len(cells))
+    axis = entry_axis(0, total, span(width, 8))
+    view = View(total=total, head=0, base=total - 1, selected=(name,), pinned=(name,), timeline_focused=True)
+    figures = [
+        CellFigures(writes, 0, True, value if value is None or math.isfinite(value) else None)
+        for writes, value in [*cells, (0, None)][: axis.cells]
+    ]
+    for lane in (atom_lane(name), Lane(LaneKind.PART, part, (name,)), NOTES):
+        for glyphs in (UNICODE, ASCII):
+            ground = ground_of(view, axis, width, glyphs, margin(width, 8))
+            assert_harmless(lane_row(ground, LaneRow(lane, figures, frozenset((0,))), view), width)
+
+
+def test_pinned_lanes_come_first_then_notes_parts_and_the_most_active() -> None:
+    ranking = Ranking(("a x", "b x", "a y"), {"a": ("a x", "a y"), "b": ("b x",)}, 9)
+    lanes = lanes_of(View(pinned=("a y",)), ranking, notes=True, most=9)
+    assert [lane.name for lane in lanes] == ["a y", "notes", "a", "b", "a x", "b x"]
+    alone = choose_part(View(), "b", ("a", "b"))
+    assert [lane.name for lane in lanes_of(alone, ranking, notes=False, most=9)] == ["b", "b x"]
+    hidden = choose_part(alone, "b", ("a", "b"))
+    assert [lane.name for lane in lanes_of(hidden, ranking, notes=False, most=9)] == ["a", "a x", "a y"]
+    assert len(lanes_of(View(), ranking, notes=True, most=2)) == 2
+
+
+def test_parts_are_told_by_names_and_by_never_changing_together() -> None:
+    atoms = ["run1 cart", "run1 till", "run2 cart"]
+    assert parts_of(atoms, [["run1 cart", "run1 till"], ["run2 cart"]]) == {
+        "run1": ("run1 cart", "run1 till"),
+        "run2": ("run2 cart",),
+    }
+    assert parts_of(["first name", "first line", "last name"], [["first name", "last name"]]) == {}
+    assert parts_of(["a b", "c d"], []) == {}
+    assert parts_of([*atoms, "alone"], []) == {}
+
+
+def test_among_fifty_thousand_atoms_the_most_active_are_found() -> None:
+    changes = {f"atom {number}": number % 977 for number in range(50_000)}
+    ranking = ranked(changes, (), 50_000)
+    assert len(ranking.atoms) == 64
+    assert {changes[atom] for atom in ranking.atoms[:51]} == {976}
+
+
+def test_what_makes_an_error() -> None:
+    assert is_error({"level": "ERROR"})
+    assert is_error({"raised": {"type": "ValueError"}})
+    assert not is_error({"level": "info"})
+    assert not is_error({"level": 50})
+
+
+def test_room_for_lanes_grows_with_the_terminal() -> None:
+    assert [lane_room(lines, 4) for lines in (24, 30, 39, 40, 50, 60, 200)] == [0, 2, 2, 5, 7, 9, 9]
+
+
+@pytest.fixture
+def noted(tmp_path: Path) -> Path:
+    path = tmp_path / "noted.unspool"
+    with Recorder(path, on_error="raise") as recorder:
+        for step in range(60):
+            recorder.record({"n": step % 7, "name": f"step {step}"}, f"step {step}")
+            if step == 20:
+                recorder.note("slow", level="warning")
+            if step == 40:
+                recorder.note("lost", level="error")
+    return path
+
+
+def _lane(driver: Driver, name: str) -> str:
+    return next(line for line in driver.text().splitlines()[1:12] if line.startswith(f" {name} "))
+
+
+async def test_numbers_are_drawn_as_values_and_notes_and_errors_have_a_lane(noted: Path) -> None:
+    async with drive(make_app(open_file(noted), at=0)) as driver:
+        await driver.until(lambda: "▁" in _lane(driver, "n") and "█" in _lane(driver, "n"))
+        await driver.until(lambda: "✗" in _lane(driver, "notes"))
+        assert _lane(driver, "notes").count("○") == 1
+        # Every entry but the two notes writes it.
+        assert sorted(set(_lane(driver, "name").strip().removeprefix("name").strip())) == [" ", "█"]
+        # The cursor is a column of every line.
+        assert driver.app.main.timeline.height == 3 + 3
+
+
+async def test_plain_characters_show_the_same_timeline(noted: Path) -> None:
+    async with drive(make_app(open_file(noted), at=0, ascii=True)) as driver:
+        await driver.until(lambda: "x" in _lane(driver, "notes"))
+        for line in driver.text().splitlines()[1:7]:
+            assert line.isascii()
+        assert "#" in _lane(driver, "n")
+
+
+async def test_a_click_on_a_lane_goes_to_the_write_with_the_atom_selected_and_the_value_is_told(
+    shop_file: Path,
+) -> None:
+    async with drive(make_app(open_file(shop_file), at=0)) as driver:
+        timeline, history = driver.app.main.timeline, driver.app.main.scene.history
+        place = next(at for at, lane in enumerate(timeline.lanes) if lane.name == "draft")
+        cell = timeline.axis.cell_of(next(history.writes("draft", 50)))
+        await driver.click(timeline, LABEL + cell * timeline.axis.scale, 3 + place)
+        assert driver.view.head in set(history.writes("draft"))
+        assert timeline.axis.cell_of(driver.view.head) == cell
+        assert driver.view.selected == ("draft",)
+        number = next(at for at, lane in enumerate(timeline.lanes) if lane.name == "requests")
+        pointer = events.MouseMove(None, 60, 4 + number, 0, 0, 0, False, False, False, 60, 4 + number)
+        pointer.set_sender(driver.app)
+        driver.app.post_message(pointer)
+        await driver.settle()
+        assert "requests " in driver.line(1)
+        assert "(+2)" in driver.line(1)
+
+
+async def test_up_and_down_go_from_lane_to_lane(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=50)) as driver:
+        names = [lane.name for lane in driver.app.main.timeline.lanes]
+        await driver.press("6", "j", "j", "k", "j")
+        assert driver.view.selected == (names[1],)
+        await driver.press(*["j"] * 9)
+        assert driver.view.selected == (names[-1],)
+        assert driver.view.head == 50
+
+
+@action("pin")
+async def test_a_pinned_atom_is_the_first_lane_also_where_others_have_no_room(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=100), (100, 32)) as driver:
+        driver.app.main.apply(select(driver.view, ("draft",)))
+        await driver.press("P")
+        await driver.until(lambda: "█" in _lane(driver, "draft"))
+        assert driver.app.main.timeline.height == 4
+        await driver.press("P")
+        assert "1 History" in driver.line(4)
+
+
+@action("timeline.part")
+async def test_a_part_has_the_lanes_for_itself_or_gives_them_up(tmp_path: Path) -> None:
+    paths = []
+    for run in ("one", "two"):
+        paths.append(tmp_path / f"{run}.unspool")
+        with Recorder(paths[-1], on_error="raise") as recorder:
+            for step in range(20):
+                recorder.record({"cart": [step], "till": step}, f"{run} {step}")
+    from unspool import open_history  # only here, for a source of several files
+
+    with open_history("merge:" + ":".join(map(str, paths))) as history:
+        async with drive(make_app(history, at=5), (120, 50)) as driver:
+            await driver.until(lambda: any(line.startswith(" one ") for line in driver.text().splitlines()))
+            await driver.press("#", "1")
+            names = [lane.name for lane in driver.app.main.timeline.lanes]
+            assert names == ["one", "one cart", "one till"]
+            await driver.press("#", "1")
+            names = [lane.name for lane in driver.app.main.timeline.lanes]
+            assert names == ["two", "two cart", "two till"]
+            await driver.press("#", "a")
+            assert len(driver.app.main.timeline.lanes) == 6
+
+
+@action("timeline.part")
+async def test_a_source_without_parts_says_so(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=5), (80, 24)) as driver:
+        await driver.press("#")
+        assert "no parts" in driver.line(-1)
