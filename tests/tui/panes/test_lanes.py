@@ -167,8 +167,8 @@ async def test_numbers_are_drawn_as_values_and_notes_and_errors_have_a_lane(note
         await driver.until(lambda: "▁" in _lane(driver, "n") and "█" in _lane(driver, "n"))
         await driver.until(lambda: "✗" in _lane(driver, "notes"))
         assert _lane(driver, "notes").count("○") == 1
-        # Every entry but the two notes writes it.
-        assert sorted(set(_lane(driver, "name").strip().removeprefix("name").strip())) == [" ", "█"]
+        # Every entry but the two notes writes it; the head stands on the first.
+        assert sorted(_lane(driver, "name")[LABEL:].rstrip()) == [" ", " ", "▇", *"█" * 59]
         # The cursor is a column of every line.
         assert driver.app.main.timeline.height == 3 + 3
 
