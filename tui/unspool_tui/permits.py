@@ -58,7 +58,7 @@ REACHES: Final[Mapping[str, Reach]] = {
         """,
     ),
     **_each(Reach.MACHINE, "program.jump program.look program.back program.skip program.pause program.list"),
-    **_each(Reach.HISTORY, "note"),
+    **_each(Reach.HISTORY, "note bookmark.keep"),
     **_each(Reach.KEPT, "choose identity theme quit"),
     **_each(Reach.FILES, "export chains.repair"),
 }

@@ -66,6 +66,11 @@ class NotesShown(Struct, frozen=True):
         """The entries that bookmarks among the notes are on, ascending."""
         return tuple(sorted({one.seq for one in self.placed if one.note.is_bookmark and one.seq is not None}))
 
+    @property
+    def listed(self) -> tuple[PlacedNote, ...]:
+        """The notes whose entry is there."""
+        return tuple(one for one in self.placed if one.seq is not None)
+
     def at(self, seq: int, address: Address) -> PlacedNote | None:
         """Return the newest note with words on an entry or a value at it."""
         there = [one for one in self.placed if one.seq == seq and not one.note.is_bookmark]

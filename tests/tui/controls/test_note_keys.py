@@ -64,13 +64,12 @@ async def test_a_note_on_the_entry_and_one_on_a_value(shop: Path) -> None:
         assert driver.view.notes.values == {selected: (4,)}
         assert driver.view.notes.texts[4] == "look at this / wrong"
         await driver.press(".", ".", "1", "quotation_mark")
-        await driver.until(lambda: "Notes" in driver.text())
-        await driver.press("2")
-        await driver.until(lambda: driver.view.head == 4)
-        assert (driver.view.selected, driver.view.focus) == (selected, Pane.INSPECT)
-        # `i` writes on that note again; empty removes it.
+        await driver.until(lambda: driver.view.focus is Pane.RESULTS and driver.view.dock.count == 2)
+        await driver.press("j")
+        assert (driver.view.head, driver.view.selected) == (4, selected)
+        # `i` writes on the note under the cursor again; empty removes it.
         await driver.press("i", *["backspace"] * 5, "enter")
-        await driver.until(lambda: not driver.view.notes.values)
+        await driver.until(lambda: not driver.view.notes.values and driver.view.dock.count == 1)
     assert kept(shop) == [(4, "", "look at this")]
 
 
@@ -85,7 +84,7 @@ async def test_notes_that_are_there_are_shown_and_looking_writes_nothing(shop: P
         assert "\x1b" not in driver.text()
         await driver.press("quotation_mark")
         await driver.until(lambda: "Notes" in driver.text())
-        await driver.press("escape", "i", "escape")
+        await driver.press("escape", "1", "i", "escape")
     assert contents(shop.parent) == before
 
 
@@ -124,11 +123,10 @@ async def test_a_damaged_file_of_notes_is_told_and_left_alone(shop: Path) -> Non
     assert contents(shop.parent)["shop.unspool-notes"] == b"{"
 
 
+@action("bookmark.keep")
 async def test_bookmarks_are_kept_among_the_notes_when_asked_and_begin_the_next_look(shop: Path) -> None:
     async with drive(make_app(open_file(shop), at=2)) as driver:
-        await driver.press("b", ".", ".", "b", "quotation_mark")
-        await driver.until(lambda: "keep 2 more" in driver.text())
-        await driver.press("b")
+        await driver.press("b", ".", ".", "b", "ctrl+b")
         await driver.until(beside(shop).exists)
     assert kept(shop) == [(2, "", ""), (4, "", "")]
     async with drive(make_app(open_file(shop), at=0)) as driver:
@@ -141,10 +139,8 @@ async def test_a_note_whose_entry_is_gone_is_listed_and_says_so(shop: Path) -> N
     SourceNotes(str(shop)).add(replace(note, time_ns=1, action="earlier"))
     async with drive(make_app(open_file(shop), at=3)) as driver:
         await driver.press("quotation_mark")
-        await driver.until(lambda: "gone" in driver.text())
-        await driver.press("1")
-        await driver.until(lambda: "not in this history" in driver.text())
-        assert driver.view.head == 3
+        await driver.until(lambda: "1 whose entry is gone" in driver.text())
+        assert driver.view.notes.entries == ()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -9,13 +9,13 @@ from msgspec.structs import replace
 
 from unspool.model.keys import Path as Address
 from unspool.model.keys import format_path
+from unspool_tui.controls import results
 from unspool_tui.rendering.header import short_name
 from unspool_tui.rendering.line import on_grid
-from unspool_tui.screens.menu import Menu, MenuLine
 from unspool_tui.screens.modal import Prompt
 from unspool_tui.shown_notes import NoteDesk, NoteDraft, NotesShown
-from unspool_tui.view import moves
 from unspool_tui.view.model import Pane, View
+from unspool_tui.view.results import ListKind, ResultRow
 from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _NEW_LINE: Final = "⏎"
 """Stands for the end of a line where a note of several is edited in one."""
-_MOST_LISTED: Final = 500
 
 
 def read_notes(main: HistoryScreen) -> None:
@@ -86,86 +85,81 @@ def place_of_note(view: View) -> Address:
 
 
 def write_note(main: HistoryScreen) -> None:
-    """Ask for a note on the selected value, or on the entry at the head."""
-    seq, address = main.view.head, place_of_note(main.view)
+    """Ask for a note on the selected value or on the entry at the head; in the list of notes, for the one under the cursor."""
     desk = desk_of(main)
-    seen = desk.shown.at(seq, address)
+    seq, address, seen = main.view.head, place_of_note(main.view), _under_cursor(main, desk)
+    if seen is not None and seen.seq is not None:
+        seq, address = seen.seq, seen.note.steps
+    else:
+        seen = desk.shown.at(seq, address)
     on = f"#{seq}" + (f" {format_path(address[-3:], root='')[:40]}" if address else "")
+    before = main.typed.setdefault("note", [])
 
     def typed(text: str | None) -> None:
-        if text is not None:
-            before.append(text)
-            desk.write(NoteDraft(seq, address, text.replace(_NEW_LINE, "\n"), seen))
-            _ask(main, desk.work)
+        if text is None:
+            return
+        before.append(text)
+        desk.write(NoteDraft(seq, address, text.replace(_NEW_LINE, "\n"), seen))
+        _ask(main, desk.work, lambda: _list_again(main, desk))
 
     hint = on_grid(f"note on {on}; kept beside the history{', empty removes it' if seen else ''}")
-    # What could not be written comes back with the arrow keys.
-    before = main.typed.setdefault("note", [])
     text = "" if seen is None else seen.note.text.replace("\n", _NEW_LINE)
+    # What could not be written comes back with the arrow keys.
     main.open(Prompt("note", hint, text=text, history=before), typed)
 
 
+def _under_cursor(main: HistoryScreen, desk: NoteDesk) -> PlacedNote | None:
+    view, listed = main.view, main.scene.results.list
+    if view.focus is not Pane.RESULTS or listed.kind is not ListKind.NOTES or not view.dock.count:
+        return None
+    found = desk.shown.listed
+    return found[view.dock.cursor] if view.dock.cursor < len(found) else None
+
+
 def list_notes(main: HistoryScreen) -> None:
-    """List the notes, and go to the one that is chosen."""
+    """List the notes, those too that somebody else wrote meanwhile."""
     desk = desk_of(main)
-    _ask(main, desk.read, lambda: _choose_note(main, desk))
+    _ask(main, desk.read, lambda: _show_list(main, desk))
 
 
-_KEEP: Final = "keep"
-
-
-def _choose_note(main: HistoryScreen, desk: NoteDesk) -> None:
-    if not main.is_uncovered:
-        # Whoever types into something else by now must not lose keys to a menu.
+def _show_list(main: HistoryScreen, desk: NoteDesk) -> None:
+    shown = desk.shown
+    gone = [one for one in shown.placed if one.seq is None]
+    told = f"{len(gone)} whose entry is gone: `unspool notes` lists them" if gone else ""
+    if not shown.listed:
+        main.flash(told or "no notes yet (i writes one)", "warning" if gone else "text")
         return
-    placed = desk.shown.placed[:_MOST_LISTED]
-    lines = [_line(number, one) for number, one in enumerate(placed)]
-    loose = [seq for seq in main.view.bookmarks if seq not in desk.shown.bookmarks]
-    if loose and not main.view.permits.visitor:
-        lines.append(MenuLine("b", f"keep {len(loose)} more of your bookmarks here", _KEEP, "so that they travel"))
-    if not lines:
-        main.flash("no notes yet (i writes one)")
-        return
-
-    def chosen(value: str | None) -> None:
-        if value == _KEEP:
-            desk.keep_bookmarks(loose)
-            _ask(main, desk.work)
-        elif value is not None:
-            go_to_note(main, placed[int(value)])
-
-    place = "" if desk.shown.place is None else f": {short_name(str(desk.shown.place))}"
-    at = next((str(number) for number, one in enumerate(placed) if one.seq == main.view.head), "")
-    main.open(Menu(f"Notes{place}", lines, at=at), chosen)
+    place = "" if shown.place is None else f" in {short_name(str(shown.place))}"
+    found = results.open_list(main, ListKind.NOTES, f"Notes{place}")
+    results.add(main, found, map(_row, shown.listed))
+    at = next((row for row, one in enumerate(shown.listed) if one.seq == main.view.head), 0)
+    main.apply(replace(main.view, dock=replace(main.view.dock, cursor=at)))
+    results.finish(main, found, told)
 
 
-def _line(number: int, one: PlacedNote) -> MenuLine:
+def _list_again(main: HistoryScreen, desk: NoteDesk) -> None:
+    """Show in the list of notes what became of it, where it is looked at."""
+    if main.view.dock.open and main.scene.results.list.kind is ListKind.NOTES:
+        if desk.shown.listed:
+            _show_list(main, desk)
+        else:
+            results.leave(main)
+
+
+def _row(one: PlacedNote) -> ResultRow:
     note = one.note
-    entry = f"#{one.seq}" if one.seq is not None else "gone"
-    path = f" {format_path(note.steps[-3:], root='')[:30]}" if note.path else ""
-    text = " ".join(note.text.split())[:60] or "(bookmark)"
-    key = str(number + 1) if number < 9 else ""
-    return MenuLine(key, f"{entry}{path}  {text}", str(number), note.action[:30])
+    return ResultRow(one.seq or 0, note.steps, after=" ".join(note.text.split()) or "(bookmark)")
 
 
-def go_to_note(main: HistoryScreen, one: PlacedNote) -> None:
-    """Go to the entry of a note, and to the value that it is on."""
-    if one.seq is None:
-        note = one.note
-        main.flash(
-            f"that note was on entry {note.entry} ({note.action[:40]}), which is not in this history", "warning"
-        )
-        return
-    view = moves.jump_to(main.view, one.seq)
-    if one.note.path:
-        # Where `i` writes on it again.
-        view = replace(moves.reveal(view, one.note.steps), focus=Pane.INSPECT, side=Pane.INSPECT)
-    else:
-        view = replace(view, focus=Pane.HISTORY)
-    main.apply(view)
+def keep_bookmarks(main: HistoryScreen) -> None:
+    """Put the bookmarks among the notes, so that they go where the history goes."""
+    desk = desk_of(main)
+    desk.keep_bookmarks(main.view.bookmarks)
+    _ask(main, desk.work)
 
 
 CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "note": write_note,
     "note.list": list_notes,
+    "bookmark.keep": keep_bookmarks,
 }
