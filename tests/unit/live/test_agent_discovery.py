@@ -192,3 +192,31 @@ def test_locals_of_functions_that_run_for_long_are_offered_and_recorded_from_whe
         assert [entry["line"] for entry in host.seen.entries[-2:]] == [11, 12]
     finally:
         host.close()
+
+
+ALL_IN_MAIN = """\
+def add(cart, what):
+    cart["items"].append(what)
+
+def main():
+    cart, prices = {"items": [], "n": 0}, {"tea": 1}
+    for n in range(9):
+        cart["n"] += prices["tea"]
+        add(cart, n)
+        if n > 5: cart["full"] = True
+    print(cart["n"])
+
+main()
+"""
+
+
+@pytest.mark.parametrize("version", monitored())
+def test_variables_of_a_function_that_has_ended_are_offered_to_be_recorded_by_running_it_again(
+    tmp_path: Path, version: str
+) -> None:
+    seen = record(tmp_path, ALL_IN_MAIN, version)
+    (message,) = seen.of_kind("found")
+    assert found(message) == {"app:main.cart": 12}
+    again = record(tmp_path, ALL_IN_MAIN, version, watch=["app:main.cart"])
+    assert again.entries[-2]["state"]["main.cart"]["n"] == 9
+    assert again.out == "9\n"

@@ -6,6 +6,8 @@ program made and changed between two turns is told of too when it ends: as new, 
 
 from __future__ import annotations
 
+import ast
+import os
 import sys
 import time
 from types import FrameType, ModuleType
@@ -15,6 +17,7 @@ from unspool.live.agent.following import LOST, Scope
 from unspool.live.agent.recording import Session
 from unspool.live.agent.shapes import Shape, Shapes
 from unspool.live.agent.sites import CodeSites, Place
+from unspool.live.agent.tracing import argument_names
 from unspool.live.agent.wire import mro_of, type_name
 
 _MOST_NAMES = 20
@@ -24,6 +27,27 @@ _MOST_NODES = 2_000
 """Objects that are looked at below one name."""
 _ROW = 200
 _FIXED = (tuple, frozenset)
+
+
+def _changed_roots(line: str) -> list[str]:
+    """Return the names that a line of source begins with where it changes something, such as `cart` in `cart.items.append(1)`."""
+    try:
+        tree = ast.parse(line)
+    except (SyntaxError, ValueError):
+        try:
+            # The head of a block.
+            tree = ast.parse(f"{line} pass")
+        except (SyntaxError, ValueError):
+            return []
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute | ast.Subscript):
+            inner: ast.expr = node
+            while isinstance(inner, ast.Attribute | ast.Subscript):
+                inner = inner.value
+            if isinstance(inner, ast.Name):
+                found.append(inner.id)
+    return found
 
 
 class _Counted:
@@ -80,7 +104,7 @@ class Discovery:
             self._compare(candidates)
         if not is_last and time.monotonic() - self._began < self._seconds:
             return
-        found = self._found(candidates)
+        found = self._found(candidates, is_over=is_last)
         if is_last and (not found or not self._has_events):
             found += self._new(candidates, {name for _, name, *_ in found})[: _MOST_NAMES - len(found)]
         if not found and not is_last:
@@ -193,7 +217,9 @@ class Discovery:
                 self._changes[name] = self._changes.get(name, 0) + 1
             self._prints[name] = now
 
-    def _found(self, candidates: list[tuple[str, Any]]) -> list[tuple[int, str, str, int, Place | None]]:
+    def _found(
+        self, candidates: list[tuple[str, Any]], *, is_over: bool
+    ) -> list[tuple[int, str, str, int, Place | None]]:
         found: list[tuple[int, str, str, int, Place | None]] = []
         reached: set[int] = set()
         for name, value in candidates:
@@ -212,7 +238,48 @@ class Discovery:
                 found.append((times, name, type_name(type(value)), len(below), place))
         # What a name leads to comes first: it can be put back, too.
         found.sort(key=lambda item: -item[0])
-        return [*found, *sorted(self._by_class(reached), key=lambda item: -item[0])][:_MOST_NAMES]
+        ended = self._by_variable(reached) if is_over else []
+        for others in (ended, self._by_class(reached)):
+            found += sorted(others, key=lambda item: -item[0])
+        return found[:_MOST_NAMES]
+
+    def _by_variable(self, reached: set[int]) -> list[tuple[int, str, str, int, Place | None]]:
+        """Return variables of functions that have ended, by the lines that changed what they held."""
+        totals: dict[str, tuple[int, int, str, Place]] = {}
+        names: dict[int, str] = {}
+        for oid, known in self._counts.items():
+            place = known.place
+            if oid in reached or place is None or "<" in place.name:
+                continue
+            # What is of a class of the project is offered by its class.
+            if self._shapes.leaf(known.kind) is not None or self._is_own(known.kind):
+                continue
+            if place.id not in names:
+                names[place.id] = self._variable_at(place)
+            name = names[place.id]
+            if name:
+                times, count, _, _ = totals.get(name, (0, 0, "", place))
+                totals[name] = (times + known.times, count + 1, type_name(known.kind), place)
+        # What is new with each call, and changed once, is no state.
+        return [
+            (times, name, kind, count, place)
+            for name, (times, count, kind, place) in totals.items()
+            if times > count or count == 1
+        ]
+
+    def _variable_at(self, place: Place) -> str:
+        """Return the name of the variable whose object a line changes; "" where it has none of its function's own."""
+        codes = (sites.code for sites in self._session.codes.values())
+        code = next((one for one in codes if (one.co_qualname, one.co_filename) == (place.name, place.file)), None)
+        if code is None:
+            return ""
+        own = {*code.co_varnames, *code.co_cellvars} - {*argument_names(code)}
+        root = next((root for root in _changed_roots(place.text) if root in own), "")
+        for key, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None) if root and type(module) is ModuleType else None
+            if type(file) is str and os.path.abspath(file) == os.path.abspath(place.file):
+                return f"{self._session.names.module_name_of(key)}:{place.name}.{root}"
+        return ""
 
     def _new(
         self, candidates: list[tuple[str, Any]], known: set[str]
