@@ -560,20 +560,11 @@ def _number(cell: Any) -> Any:
     return int(cell[1], 16) if type(cell) is list and cell[0] == "int" else cell
 
 
-def _moment(kind: str) -> Callable[..., Any]:
-    def make(text: str, zone: str | None = None) -> Any:
-        module = sys.modules.get("datetime")
-        if module is None:
-            raise _Refused("datetime is not loaded")
-        made = getattr(module, kind).fromisoformat(text.removesuffix("~"))
-        if zone is not None:
-            zones = sys.modules.get("zoneinfo")
-            if zones is None:
-                raise _Refused("zoneinfo is not loaded")
-            made = made.replace(tzinfo=zones.ZoneInfo(zone))
-        return made.replace(fold=1) if text.endswith("~") else made
-
-    return make
+def _moment(kind: str, text: str, zone: str | None = None) -> Any:
+    made = _loaded("datetime", kind).fromisoformat(text.removesuffix("~"))
+    if zone is not None:
+        made = made.replace(tzinfo=_loaded("zoneinfo", "ZoneInfo")(zone))
+    return made.replace(fold=1) if text.endswith("~") else made
 
 
 def _loaded(module: str, name: str) -> Any:
@@ -598,9 +589,9 @@ _MAKERS: dict[str, Callable[..., Any]] = {
         binascii.a2b_base64(text) if kind is None else bytearray(binascii.a2b_base64(text))
     ),
     "complex": lambda real, imaginary: complex(float(real), float(imaginary)),
-    "datetime": _moment("datetime"),
-    "date": _moment("date"),
-    "time": _moment("time"),
+    "datetime": lambda *parts: _moment("datetime", *parts),
+    "date": lambda *parts: _moment("date", *parts),
+    "time": lambda *parts: _moment("time", *parts),
     "timedelta": lambda days, seconds, micros: _loaded("datetime", "timedelta")(days, seconds, micros),
     "decimal": lambda text: _loaded("decimal", "Decimal")(text),
     "uuid": lambda text: _loaded("uuid", "UUID")(text),
