@@ -399,6 +399,10 @@ class DeltaLine(ABC, Generic[StateT]):
     def at_hand(self, cache: BoundedCache[Any, Any], at: int) -> StateT | None:
         """Return a state that was rebuilt before, or None; nothing is counted."""
 
+    def may_be_ahead(self, cache: BoundedCache[Any, Any], at: int) -> bool:
+        """Whether a state behind a position may be at hand; False saves looking there."""
+        return True
+
     def can_invert(self, at: int) -> bool:
         """Whether the delta of a position can be inverted."""
         return True
@@ -418,7 +422,7 @@ class DeltaLine(ABC, Generic[StateT]):
         """
         back: Route | None = None
         start, spent = at, 0.0
-        ahead, saved, is_open = at, 0.0, True
+        ahead, saved, is_open = at, 0.0, self.may_be_ahead(cache, at)
         while True:
             forward: Route | None = None
             is_delta, is_at_hand, cost = self.look(cache, start)

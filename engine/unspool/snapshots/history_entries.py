@@ -274,13 +274,14 @@ class EntryLine(DeltaLine[Snapshot]):
         self._nodes: dict[int, HistoryNode | None] = {0: node}
 
     def _node(self, at: int) -> HistoryNode | None:
-        try:
-            return self._nodes[at]
-        except KeyError:
-            nearer = self._node(at + 1 if at < 0 else at - 1)
-            node = None if nearer is None else nearer.parent if at < 0 else nearer.redo
-            self._nodes[at] = node
-            return node
+        nodes = self._nodes
+        if at in nodes:
+            return nodes[at]
+        near = at + 1 if at < 0 else at - 1
+        # Ways are searched step by step, so the nearer one is nearly always there.
+        nearer = nodes[near] if near in nodes else self._node(near)
+        node = nodes[at] = None if nearer is None else nearer.parent if at < 0 else nearer.redo
+        return node
 
     def _kept(self, at: int) -> HistoryNode:
         node = self._node(at)
@@ -289,8 +290,8 @@ class EntryLine(DeltaLine[Snapshot]):
 
     def find(self, cache: BoundedCache[Any, Any], at: int) -> Snapshot | None:
         """See `StateLine`."""
-        node = self._kept(at)
-        return self._states.pinned(node) or cache.get(node.serial)
+        serial = self._kept(at).serial
+        return self._states.pinned(serial) or cache.get(serial)
 
     def keep(self, cache: BoundedCache[Any, Any], at: int, state: Snapshot, size: int, *, prefetched: bool) -> None:
         """See `StateLine`."""
@@ -301,15 +302,19 @@ class EntryLine(DeltaLine[Snapshot]):
         node = self._node(at)
         if node is None:
             return False, False, 0
-        record, is_at_hand = node.record, self._states.pinned(node) is not None or node.serial in cache
-        if record.is_full:
-            return False, is_at_hand, record.packed_bytes
-        return True, is_at_hand, record.packed_bytes + DELTA_OVERHEAD_BYTES
+        record, serial = node.record, node.serial
+        is_at_hand = serial in cache or self._states.pinned(serial) is not None
+        cost = record.packed_bytes
+        return (False, is_at_hand, cost) if record.is_full else (True, is_at_hand, cost + DELTA_OVERHEAD_BYTES)
+
+    def may_be_ahead(self, cache: BoundedCache[Any, Any], at: int) -> bool:
+        """See `DeltaLine`."""
+        return len(cache) > 0 or self._states.may_be_pinned_after(self._kept(at).serial)
 
     def at_hand(self, cache: BoundedCache[Any, Any], at: int) -> Snapshot | None:
         """See `DeltaLine`."""
-        node = self._kept(at)
-        return self._states.pinned(node) or cache.peek(node.serial)
+        serial = self._kept(at).serial
+        return self._states.pinned(serial) or cache.peek(serial)
 
     def size(self, at: int, state: Snapshot) -> int:
         """See `DeltaLine`."""
@@ -319,7 +324,7 @@ class EntryLine(DeltaLine[Snapshot]):
         """See `DeltaLine`."""
         writer, node = self._states.writer, self._kept(route.target)
         begin = writer.full(self._kept(route.start).record) if start is None else start
-        last_first = (writer.bytes_of(self._kept(at).record) for at in reversed(route.deltas()))
+        last_first = [writer.bytes_of(self._kept(at).record) for at in reversed(route.deltas())]
         return Snapshot(node.id, lay_on(begin.state, last_first, forward=route.is_forward), node.metadata)
 
 
@@ -367,11 +372,16 @@ class States:
         if self._pinned is not None:
             self._pinned.clear()
 
-    def pinned(self, node: HistoryNode) -> Snapshot | None:
+    def pinned(self, serial: int) -> Snapshot | None:
         """Return a state that is kept outside the cache: the current one, or all of them."""
-        if self._current is not None and self._current[0] == node.serial:
-            return self._current[1]
-        return None if self._pinned is None else self._pinned.get(node.serial)
+        current = self._current
+        if current is not None and current[0] == serial:
+            return current[1]
+        return None if self._pinned is None else self._pinned.get(serial)
+
+    def may_be_pinned_after(self, serial: int) -> bool:
+        """Whether the state of a later entry may be kept outside the cache; entries that follow one are later."""
+        return self._pinned is not None or (self._current is not None and self._current[0] > serial)
 
     def of(self, node: HistoryNode) -> Snapshot:
         """Return the full state of an entry."""
@@ -383,7 +393,7 @@ class States:
 
     def warm(self, node: HistoryNode) -> None:
         """Rebuild a state ahead of its being asked for."""
-        if self.pinned(node) is None and not self.reconstructor.holds(node.serial):
+        if self.pinned(node.serial) is None and not self.reconstructor.holds(node.serial):
             self.reconstructor.warm(EntryLine(self, node), 0)
 
 
