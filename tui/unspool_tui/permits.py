@@ -57,7 +57,9 @@ REACHES: Final[Mapping[str, Reach]] = {
         tab.next tab.prev tab.go tab.compare palette help log reread copy escape
         """,
     ),
-    **_each(Reach.MACHINE, "program.jump program.look program.back program.skip program.pause program.list"),
+    **_each(
+        Reach.MACHINE, "line.open program.jump program.look program.back program.skip program.pause program.list"
+    ),
     **_each(Reach.HISTORY, "note bookmark.keep"),
     **_each(Reach.KEPT, "choose identity theme quit"),
     **_each(Reach.FILES, "export chains.repair"),

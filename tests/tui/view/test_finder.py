@@ -23,6 +23,7 @@ def found(names: list[str], query: str) -> list[str]:
         ("THEME", ["Theme"]),
         ("tto", ["carts.ada.total", "till.total_today"]),
         ("ada car", ["carts.ada.total"]),
+        ("cat", ["carts.ada.total", "carts"]),
         ("zebra", []),
         ("  ", []),
     ],

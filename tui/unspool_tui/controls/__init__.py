@@ -41,6 +41,7 @@ CONTROLS: Final = Controls(
     begun=_begun,
     is_read=_is_read,
     grown=search.extend_rows,
+    edit=app.edit,
     clicked=navigation.click,
 )
 """A test holds its actions to the registry."""

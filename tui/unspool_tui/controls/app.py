@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
+from textual.app import SuspendNotSupported
 
 from unspool.errors import UnspoolError
+from unspool.model.entries import SourceLine
 from unspool.query.entry_names import SHAPES, looks_like_place
 from unspool_tui.actions import ACTIONS, BY_ID, GROUPS, Action, Keymap, show_key
 from unspool_tui.controls import navigation, results, search
 from unspool_tui.rendering.line import BLANK, Glyphs, Row, pad, width_of, wrap_words
 from unspool_tui.screens.menu import Menu, MenuLine
-from unspool_tui.screens.messages import log_rows
+from unspool_tui.screens.messages import log_rows, told_as
 from unspool_tui.screens.modal import ReaderScreen
 from unspool_tui.screens.palette import CommandPalette, PaletteTarget, TargetKind, place_named
+from unspool_tui.source_lines import editor_command, file_of, run_editor
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane, View
 from unspool_tui.worker import QuestionKind
@@ -32,6 +36,28 @@ _PANES = {
     Pane.RESULTS: "what was found: entry, value before and after, who and when; the head follows the cursor",
     Pane.STATS: "what the history costs, measured: bytes, chains, rebuild times, cache",
 }
+
+
+def open_line(main: HistoryScreen) -> None:
+    """Open the line of code that wrote the selected value, else that of the entry."""
+    place = main.scene.line_of_code(main.view, of_value=bool(main.view.selected))
+    if place is None:
+        main.flash("no line of code is known here: Recorder(caller=True) and unspool run keep them", "warning")
+    else:
+        edit(main, place)
+
+
+def edit(main: HistoryScreen, place: SourceLine) -> None:
+    """Open a line of code in the person's editor; the screen comes back when that ends."""
+    try:
+        command = editor_command(file_of(place, main.scene.history.watch_paths), place.line, os.environ)
+        with main.app.suspend():
+            run_editor(command)
+    except UnspoolError as error:
+        main.flash(told_as(error), "error")
+    except SuspendNotSupported:
+        main.flash("the screen cannot step aside for an editor here", "error")
+    main.repaint()
 
 
 def help_rows(view: View, keymap: Keymap, glyphs: Glyphs, width: int) -> list[Row]:
@@ -215,6 +241,7 @@ CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "help": show_help,
     "theme": theme,
     "log": show_log,
+    "line.open": open_line,
     "reread": reread,
     "escape": escape,
     "quit": leave,

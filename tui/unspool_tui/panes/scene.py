@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from unspool.history.stats import Sizes
+from unspool.model.entries import SourceLine
 from unspool_tui.panes.answer import AnswerStrip, EntryAnswer
 from unspool_tui.panes.changes import ChangesPane
 from unspool_tui.panes.detail import NOTHING, QUICK_SECONDS, Decoded, Detail, LoadingPace, request_of
@@ -148,6 +149,14 @@ class Scene:
         if since >= view.first and knows(columns, head) and knows(columns, since):
             gap = columns.timestamp_ns[head] - columns.timestamp_ns[since]
         return EntryAnswer(head, action, gap, since, None if late else detail.caller, late)
+
+    def line_of_code(self, view: View, *, of_value: bool) -> SourceLine | None:
+        """Return the line of code that wrote the value in question, or that recorded the head; None where it is not known."""
+        if self.wants_detail(view):
+            return None
+        address, head, origin = self.inspect.story
+        asked = (self.strip.asked(view, self.detail), view.head)
+        return origin.caller if of_value and (address, head) == asked else self.detail.caller
 
     def current(self, view: View) -> Detail:
         """Return the detail of a view, loaded now where the panes have not caught up with it yet."""

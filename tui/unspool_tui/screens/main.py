@@ -13,8 +13,9 @@ from textual.message import Message
 from textual.screen import Screen
 
 from unspool.errors import UnspoolError
+from unspool.model.entries import SourceLine
 from unspool.model.keys import Path
-from unspool_tui.actions import Action, Keymap
+from unspool_tui.actions import BY_ID, Action, Keymap
 from unspool_tui.first_run import CardView
 from unspool_tui.panes.detail import request_of
 from unspool_tui.panes.scene import Scene, full_ledger
@@ -324,6 +325,20 @@ class MainScreen(Screen[None]):
     def _clicked(self, message: Framed.Clicked) -> None:
         if isinstance(message.framed, Panel):
             self._load_controls().clicked(self, message.framed.pane, message.row, message.twice)
+
+    @on(StripView.Chosen)
+    def _line_chosen(self, message: StripView.Chosen) -> None:
+        place = self.scene.line_of_code(self.view, of_value=message.line > 0)
+        if place is not None:
+            self.open_line(place)
+
+    def open_line(self, place: SourceLine) -> None:
+        """Open a line of code in the person's editor, or say why that is refused."""
+        reason = BY_ID["line.open"].refusal(self.view)
+        if reason:
+            self.flash(reason, "warning")
+        else:
+            self._load_controls().edit(self, place)
 
     @on(Framed.Wheeled)
     def _wheeled(self, message: Framed.Wheeled) -> None:

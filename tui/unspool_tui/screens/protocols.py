@@ -9,6 +9,7 @@ from msgspec import Struct
 from textual.app import App
 from textual.geometry import Size
 
+from unspool.model.entries import SourceLine
 from unspool.model.keys import Path
 from unspool_tui.actions import Action, Keymap
 from unspool_tui.first_run import CardView
@@ -186,6 +187,9 @@ class HistoryScreen(Pump, Protocol):
     def do(self, action_id: str) -> None:
         """Do an action without asking whether it applies."""
 
+    def open_line(self, place: SourceLine) -> None:
+        """Open a line of code in the person's editor, or say why that is refused."""
+
     def take_key(self, key: str, character: str | None) -> bool:
         """Do what a key means; say whether it meant something."""
 
@@ -202,6 +206,7 @@ class Controls(Struct, frozen=True):
         begun: the first paint is done.
         is_read: all of the source that is there was read.
         grown: entries from the first number to before the second are new.
+        edit: a line of code shall be opened in the person's editor.
         clicked: a row of a panel was hit, -1 beside the rows; whether it was hit twice.
     """
 
@@ -209,4 +214,5 @@ class Controls(Struct, frozen=True):
     begun: Control
     is_read: Control
     grown: Callable[[HistoryScreen, int, int], None]
+    edit: Callable[[HistoryScreen, SourceLine], None]
     clicked: Callable[[HistoryScreen, Pane, int, bool], None]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
+from unspool.model.entries import SourceLine
 from unspool.model.keys import Path, format_path
 from unspool.model.values import MISSING
 from unspool_tui import questions
 from unspool_tui.rendering import format_units
+from unspool_tui.rendering.labels import file_and_line
 from unspool_tui.rendering.line import BLANK, Row, on_grid
 from unspool_tui.rendering.values import preview_text
 from unspool_tui.screens.page import Page
@@ -32,11 +33,13 @@ class WhyRow(NamedTuple):
         row: what it shows.
         seq: the entry; None where there is nowhere to go.
         address: the value.
+        place: the line of code that wrote it; None where that is not known.
     """
 
     row: Row
     seq: int | None
     address: Path
+    place: SourceLine | None = None
 
 
 def why_heading() -> Row:
@@ -66,7 +69,7 @@ def why_rows(found: Why) -> list[WhyRow]:
     rows: list[WhyRow] = []
     for link in found.in_order():
         seq = None if link.write is None else link.write.seq
-        rows.append(WhyRow(_link_row(link), seq, link.path))
+        rows.append(WhyRow(_link_row(link), seq, link.path, link.caller))
         for guess in link.guesses:
             led = next((found.links[s.link] for s in guess.sources if s.link is not None), None)
             goes = led is not None and led.write is not None
@@ -89,7 +92,7 @@ def _link_row(link: CauseLink) -> Row:
     before = "" if link.old is MISSING else f"{preview_text(link.old, 30)} → "
     why = link.action
     if link.caller is not None:
-        why += f"  {PurePath(link.caller.file).name}:{link.caller.line}"
+        why += f"  {file_and_line(link.caller)}"
     return Row(
         (
             (f" {seq:>10}  {_indent(link.depth)}", "text"),
@@ -123,7 +126,7 @@ def _indent(depth: int) -> str:
 class WhyScreen(Page):
     """Follows the causes of a value back, and lists them with what is guessed of them."""
 
-    KEYS = (("Enter", "go there"), ("Y", "why that"))
+    KEYS = (("Enter", "go there"), ("Y", "why that"), ("$", "open the line"))
 
     def __init__(self, main: HistoryScreen, address: Path, head: int) -> None:
         """Ask for the value at an address as of an entry."""
@@ -170,6 +173,9 @@ class WhyScreen(Page):
 
     def letter(self, character: str) -> bool:
         """Ask for the causes of the value under the cursor, as of the entry that wrote it."""
+        if character == "$":
+            self._open_line()
+            return True
         if character != "Y":
             return False
         if self._rows:
@@ -177,6 +183,15 @@ class WhyScreen(Page):
             if chosen.seq is not None:
                 self._ask(chosen.address, chosen.seq)
         return True
+
+    def _open_line(self) -> None:
+        """Open the line of code of the row in the person's editor."""
+        main = self.main_screen
+        place = self._rows[self.cursor].place if self._rows else None
+        if place is not None:
+            main.open_line(place)
+        else:
+            main.flash("no line of code is known of this row", "warning")
 
     def choose(self) -> None:
         """Go to the entry that wrote the value of a row, and select the value."""
