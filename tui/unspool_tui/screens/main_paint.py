@@ -346,7 +346,9 @@ class Painter:
     def _tell_story(self, address: Path, head: int) -> None:
         """Look up who set the value in question, if it still is in question: nobody reads it while moving past."""
         main = self._main
-        self._telling = False
+        if self._story == (address, head):
+            # A later one may already be waited for.
+            self._telling = False
         if (main.scene.strip.asked(main.view, main.scene.detail), main.view.head) == (address, head):
             history = main.scene.history
             main.worker.ask(QuestionKind.STORY, lambda: tell_story(history, address, head, main.worker.withdrawn))
