@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import errno
-import fcntl
 import os
 import shutil
 import stat
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from unspool import system
 from unspool.errors import ConfigError, StorageFailed, UnreadableSource
 
 PRIVATE: Final = 0o600
@@ -46,7 +46,7 @@ def create_private(path: Path, mode: int = PRIVATE) -> int:
         FileExistsError: something has the name already.
         OSError: the folder takes no such file.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
+    descriptor = os.open(path, system.TO_WRITE | os.O_CREAT | os.O_EXCL | system.NO_FOLLOW, PRIVATE)
     set_mode(descriptor, mode)
     return descriptor
 
@@ -54,7 +54,7 @@ def create_private(path: Path, mode: int = PRIVATE) -> int:
 def set_mode(descriptor: int, mode: int) -> None:
     """Give an open file its permissions; file systems without any are left as they are."""
     with suppress(PermissionError, NotImplementedError):
-        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+        if hasattr(os, "fchmod") and stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
             os.fchmod(descriptor, mode)
 
 
@@ -108,7 +108,7 @@ def take_lock(place: Path, mode: int = PRIVATE) -> int | None:
     while True:
         descriptor = _opened(place, mode)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            system.lock(descriptor)
         except BlockingIOError:
             os.close(descriptor)
             return None
@@ -127,7 +127,7 @@ def _opened(place: Path, mode: int) -> int:
     except FileExistsError:
         pass
     try:
-        return os.open(place, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(place, system.TO_WRITE | system.NO_FOLLOW | system.NO_WAIT)
     except FileNotFoundError:
         # Unlinked between the two attempts.
         return _opened(place, mode)
@@ -163,7 +163,7 @@ def foreign_owner(path: Path, *, to_write: bool = False) -> str:
     except OSError:
         return ""
     wanted = os.R_OK | (os.W_OK if to_write else 0)
-    if status.st_uid == os.geteuid() or os.access(path, wanted, effective_ids=os.access in os.supports_effective_ids):
+    if system.is_mine(status) or os.access(path, wanted, effective_ids=os.access in os.supports_effective_ids):
         return ""
     mode, told = ("0o660", "write to") if to_write else ("0o640", "read")
     return (
@@ -283,7 +283,7 @@ def _sweep_once() -> None:
 def _remove_folder_if_left(folder: Path) -> None:
     """Remove a folder that is ours and that no living process holds."""
     status = folder.lstat()
-    is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    is_ours = stat.S_ISDIR(status.st_mode) and system.is_mine(status)
     if not is_ours or stat.S_IMODE(status.st_mode) & 0o077 or not (folder / _MARK).is_file():
         return
     lock = take_lock(folder / _MARK)
@@ -368,7 +368,7 @@ def sync_folder(folder: Path) -> None:
         OSError: the disk refused.
     """
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(folder, system.TO_READ)
     except PermissionError:
         # A folder that may be written to and not read; the file itself is safe by then.
         return
@@ -400,7 +400,7 @@ def _begin(out: Path) -> tuple[Path, int]:
             raise _refused(out, error) from None
         with suppress(OSError):
             # Where the file system has no locks nothing is swept either.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            system.lock(descriptor)
         if is_named(part, descriptor):
             return part, descriptor
         os.close(descriptor)
@@ -440,7 +440,7 @@ def _take_after(out: Path, descriptor: int) -> None:
     except FileNotFoundError:
         return
     own = os.fstat(descriptor)
-    if (known.st_uid, known.st_gid) != (own.st_uid, own.st_gid):
+    if (known.st_uid, known.st_gid) != (own.st_uid, own.st_gid) and hasattr(os, "fchown"):
         with suppress(OSError):
             os.fchown(descriptor, known.st_uid, known.st_gid)
     set_mode(descriptor, stat.S_IMODE(known.st_mode))
@@ -483,13 +483,13 @@ def _sweep(folder: Path) -> None:
 
 
 def _remove_part_if_left(part: Path) -> None:
-    descriptor = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(part, system.TO_WRITE | system.NO_FOLLOW | system.NO_WAIT)
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink != 1:
+        if not stat.S_ISREG(status.st_mode) or not system.is_mine(status) or status.st_nlink != 1:
             return
         # Refused while its writer lives.
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        system.lock(descriptor)
         if is_named(part, descriptor):
             _remove(part)
     finally:

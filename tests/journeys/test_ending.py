@@ -156,7 +156,7 @@ def test_a_command_ends_in_the_middle_of_its_question(
 
 _DEAF = """
 import sys, time
-from unspool.files.leftovers import ScratchFolder
+from unspool.files import ScratchFolder
 from unspool_tui.cli.ending import end_when_told, interruptible, was_told
 end_when_told()
 folder = ScratchFolder()

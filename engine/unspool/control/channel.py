@@ -18,6 +18,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from unspool import system
 from unspool.errors import UnspoolError
 from unspool.files import make_folder
 
@@ -238,8 +239,8 @@ def runtime_folder() -> Path:
     # Programs that were not started from a session have no such variable, and must find the same folder; platformdirs
     # gives other ones from version to version, and the program and whoever looks at it may have two of them.
     given = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
-    user = Path("/run/user", str(os.geteuid()))
-    own = f"runtime-{os.geteuid()}"
+    user = Path("/run/user", str(system.user()))
+    own = f"runtime-{system.user()}"
     if given.is_absolute():
         folders = [given / "unspool"]
     else:
@@ -266,7 +267,7 @@ def make_runtime_folder(folder: Path) -> None:
     """
     make_folder(folder)
     status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+    if not stat.S_ISDIR(status.st_mode) or not system.is_mine(status) or stat.S_IMODE(status.st_mode) & 0o077:
         raise ControlUnavailable(
             f"{folder}: not a folder that only you may enter; remove it, or set XDG_RUNTIME_DIR to one that is"
         )

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from unspool import system
 from unspool.control.channel import (
     LONGEST_LINE,
     LONGEST_REPLY,
@@ -363,6 +364,7 @@ def _connected(file: str | os.PathLike[str], timeout: float, place: Path | None)
         raise ControlUnavailable(
             f"{name}: no program that can travel records into it; start one with Recorder(…, on_travel=…), or `unspool run`"
         )
+    system.require_local_sockets("going back in a program")
     if os.geteuid() not in (place.lstat().st_uid, 0):
         raise ControlUnavailable(f"{name}: its program runs for another user; ask that user")
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

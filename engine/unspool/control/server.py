@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from unspool import system
 from unspool.control.channel import (
     LONGEST_LINE,
     LONGEST_REPLY,
@@ -424,6 +425,7 @@ def _listen(file: str) -> tuple[socket.socket, Path, tuple[int, int]]:
 
 
 def _bound(place: Path) -> socket.socket:
+    system.require_local_sockets("a program that can be put back")
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         try:

@@ -26,7 +26,7 @@ VARIABLE: Final = "UNSPOOL_AGENT"
 _NAMED: Final = ("-m", "-c")
 _TOOLS: Final = ("pipx", "uv")
 """What installs programs into environments of their own, in which no other program's libraries are."""
-_FROM_KEYS: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+_FROM_KEYS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGQUIT", "SIGHUP") if hasattr(signal, name))
 """Signals that a terminal sends to all of its foreground processes at once."""
 
 

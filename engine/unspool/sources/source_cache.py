@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 import platformdirs
 
+from unspool import system
 from unspool.errors import UnreadableSource, UnspoolError
 from unspool.files import drop_lock, make_folder, take_lock, write_whole
 from unspool.history.verdict import FINISHED, ChainFault, Progress, Verdict
@@ -490,7 +491,7 @@ def _folder() -> Path | None:
     except (OSError, RuntimeError):
         # No home, or a read-only one.
         return None
-    is_private = status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077
+    is_private = system.is_mine(status) and (os.name == "nt" or not stat.S_IMODE(status.st_mode) & 0o077)
     return folder if is_private else None
 
 

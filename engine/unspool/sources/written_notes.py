@@ -29,6 +29,7 @@ import platformdirs
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from unspool import system
 from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files import PRIVATE, drop_lock, make_folder, take_lock, whole_file
 from unspool.history.history import History
@@ -467,7 +468,7 @@ def _bytes_of(place: Path) -> bytes | None:
     """
     try:
         # A pipe of that name would wait for whoever writes to it, and a link may lead anywhere.
-        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(place, system.TO_READ | system.NO_FOLLOW | system.NO_WAIT)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -7,7 +7,6 @@ change is rolled back, and an empty file loses its log. What is opened here has 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sqlite3
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
+from unspool import system
 from unspool.errors import UnreadableSource
 from unspool.files import ScratchFolder
 from unspool.store.wal import WalScan, WalState, log_of, scan_wal
@@ -297,11 +297,14 @@ def is_recording(path: Path) -> bool:
     Its lock is asked for in shared mode and let go of at once.
     """
     try:
-        descriptor = os.open(f"{path}-lock", os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(
+            f"{path}-lock",
+            (system.TO_READ if system.fcntl is not None else system.TO_WRITE) | system.NO_WAIT | system.NO_FOLLOW,
+        )
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        system.lock(descriptor, is_shared=True)
     except OSError:
         return True
     finally:

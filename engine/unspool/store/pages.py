@@ -15,6 +15,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Final
 
+from unspool import system
 from unspool.store.databases import page_size_in
 from unspool.store.wal import WalFrame, WalScan, log_of, scan_wal
 
@@ -69,17 +70,17 @@ class DatabasePages:
             UnreadableSource: its log cannot be read.
         """
         is_gone = log is not None and not path.exists()
-        self._main = os.open(os.devnull if is_gone else path, os.O_RDONLY | os.O_CLOEXEC)
+        self._main = os.open(os.devnull if is_gone else path, system.TO_READ)
         self._log = -1
         log = log_of(path) if log is None else log
         self.page_size = self._usable = _USUAL_PAGE_SIZE
         self.size = os.fstat(self._main).st_size
-        head = os.pread(self._main, _FIRST_PAGE_HEADER, 0)
+        head = system.read_at(self._main, _FIRST_PAGE_HEADER, 0)
         claimed = page_size_in(head)
         self.log: WalScan | None = scan_wal(log, claimed)
         if self.log is not None:
             with suppress(OSError):
-                self._log = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
+                self._log = os.open(log, system.TO_READ)
         self._frames: Sequence[WalFrame] = () if self.log is None or self._log < 0 else self.log.frames
         self._versions: dict[int, list[int]] = {}
         for place, frame in enumerate(self._frames):
@@ -134,10 +135,10 @@ class DatabasePages:
 
     def _main_page(self, number: int) -> bytes:
         """Return a page of the file: less of the last one where the file ends in it."""
-        return os.pread(self._main, self.page_size, (number - 1) * self.page_size)
+        return system.read_at(self._main, self.page_size, (number - 1) * self.page_size)
 
     def _log_page(self, place: int) -> bytes:
-        data = os.pread(self._log, self.page_size, self._frames[place].offset)
+        data = system.read_at(self._log, self.page_size, self._frames[place].offset)
         return data if len(data) == self.page_size else b""
 
     def _page_as_of(self, number: int, place: int) -> bytes:

@@ -25,6 +25,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
+from unspool import system
 from unspool.errors import CorruptHistory, NewerSchema, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files import PRIVATE, foreign_owner, make_if_missing
 from unspool.store.databases import BoundedConnection, DatabaseView, Stamp, damage_of_log, open_untouched, stamp_of
@@ -141,7 +142,7 @@ class ReadConnection:
         if self._view is not DatabaseView.AT_REST:
             return
         try:
-            self._guard = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            self._guard = os.open(self.path, system.TO_READ)
         except OSError:
             return
         try:

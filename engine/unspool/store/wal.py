@@ -19,6 +19,7 @@ from pathlib import Path
 from struct import Struct
 from typing import BinaryIO, Final
 
+from unspool import system
 from unspool.errors import StorageFailed, UnreadableSource
 from unspool.files import write_whole
 
@@ -153,7 +154,7 @@ def bytes_in_use(log: Path) -> int:
     except FileNotFoundError:
         return 0
     with stream:
-        header = os.pread(stream.fileno(), HEADER_BYTES, 0)
+        header = system.read_at(stream.fileno(), HEADER_BYTES, 0)
         if len(header) < HEADER_BYTES:
             return 0
         salts = header[16:24]
@@ -162,7 +163,7 @@ def bytes_in_use(log: Path) -> int:
         low, high = 0, (os.fstat(stream.fileno()).st_size - HEADER_BYTES) // length
         while low < high:
             middle = (low + high) // 2
-            if os.pread(stream.fileno(), len(salts), HEADER_BYTES + middle * length + 8) == salts:
+            if system.read_at(stream.fileno(), len(salts), HEADER_BYTES + middle * length + 8) == salts:
                 low = middle + 1
             else:
                 high = middle

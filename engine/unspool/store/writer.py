@@ -6,7 +6,6 @@ SQLite goes on writing to a file that was deleted, and would write over one that
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import secrets
 import sqlite3
@@ -19,6 +18,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
+from unspool import system
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files import PRIVATE, check_mode, drop_lock, foreign_owner, take_lock
 from unspool.store.databases import is_recording
@@ -80,7 +80,7 @@ class Presence:
             return
         with suppress(OSError):
             # A forked child may have the same descriptor.
-            fcntl.fcntl(hold, fcntl.F_OFD_SETLK, _lock_words(fcntl.F_UNLCK))
+            system.fcntl.fcntl(hold, system.fcntl.F_OFD_SETLK, _lock_words(system.fcntl.F_UNLCK))
         os.close(hold)
 
     def abandon(self) -> None:
@@ -146,14 +146,14 @@ def _held(name: str) -> int:
     SQLite's own lock belongs to the process, and goes as soon as anything in it closes the file, as a look at its first
     bytes does. The next tool that leaves the file would then take itself for the last, and remove the log under us.
     """
-    if not hasattr(fcntl, "F_OFD_SETLK"):
+    if system.fcntl is None or not hasattr(system.fcntl, "F_OFD_SETLK"):
         return -1
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(name, system.TO_READ)
     except OSError:
         return -1
     try:
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _lock_words(fcntl.F_RDLCK))
+        system.fcntl.fcntl(descriptor, system.fcntl.F_OFD_SETLK, _lock_words(system.fcntl.F_RDLCK))
     except OSError:
         # File systems without such locks.
         os.close(descriptor)

@@ -85,7 +85,7 @@ def test_nobody_elses_unfinished_file_is_touched(command: str, tmp_path: Path) -
 
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
     program = (
-        "import sys\nfrom pathlib import Path\nfrom unspool.files.whole import whole_file\n"
+        "import sys\nfrom pathlib import Path\nfrom unspool.files import whole_file\n"
         "with whole_file(Path(sys.argv[1])) as part:\n"
         "    Path(str(part) + '-wal').write_bytes(b'x')\n    print(part, flush=True)\n    sys.stdin.read()\n"
     )

@@ -19,11 +19,13 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
+from unspool.system import ENDING
+
 PATIENCE_S: Final = 0.4
 """Seconds that a question has to stop where it is, before it is interrupted."""
 LAST_S: Final = 0.85
 """Seconds after which the process ends, whatever it is doing."""
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS: Final = ENDING
 
 
 class ToldToEnd(KeyboardInterrupt):
@@ -81,7 +83,9 @@ class _Ending:
         time.sleep(PATIENCE_S)
         if self.stoppable is not None and self.stoppable.came:
             # A signal, and not only its handler: the main thread may sleep.
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            signal.raise_signal(signal.SIGINT) if not hasattr(signal, "pthread_kill") else signal.pthread_kill(
+                threading.main_thread().ident or 0, signal.SIGINT
+            )
         time.sleep(max(0.0, begun + LAST_S - time.monotonic()))
         # Where it was never loaded, nothing is left behind; to load it now could wait for a lock for ever.
         leftovers = sys.modules.get("unspool.files")

@@ -29,6 +29,7 @@ from unspool.live.processes import Process, processes
 from unspool.live.sampling import py_spy
 from unspool.live.sampling import sample as take_samples
 from unspool.recorder import Recorder
+from unspool.system import require_local_sockets
 from unspool_tui.cli.ending import was_told
 from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.opening import show
@@ -241,6 +242,7 @@ def _complete_program(context: click.Context, parameter: click.Parameter, typed:
 )
 def run_command(wanted: Wanted, around: _Around, words: tuple[str, ...], python: str | None) -> int:
     """Run a program and record what it does to the objects that are watched; it needs no line of unspool in it."""
+    require_local_sockets("unspool run")
     if words[0].startswith("-") and words[0] not in ("-m", "-c"):
         raise click.UsageError(f"no such option: {words[0]}; the program stands after --")
     options = [*_as_words(wanted), *(("--python", python) if python else ())]
@@ -283,6 +285,7 @@ def attach_command(
     wanted: Wanted, around: _Around, pid: int | None, sample: bool, every: float, seconds: float | None
 ) -> int:
     """Record a Python program that is running, by its PID, until Ctrl-C; without a PID, list those that can be attached to."""
+    require_local_sockets("unspool attach")
     if pid is None:
         found = _list_processes()
         if not around.is_shown or not found:

@@ -7,18 +7,14 @@ it, and what it prints is kept. When the person leaves the screen, that is shown
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
-import pty
 import select
 import signal
 import socket
 import subprocess
 import sys
-import termios
 import threading
-import tty
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
@@ -26,6 +22,13 @@ from typing import Any, Final, Self
 
 from unspool.errors import ConfigError
 from unspool_tui.live_programs import Message, status_messages
+
+with suppress(ImportError):
+    # Windows has none of these; `unspool run` says so before it comes here.
+    import fcntl
+    import pty
+    import termios
+    import tty
 
 _KEPT: Final = 256 * 1024
 """Bytes of what the program prints behind the screen that are kept; the newest."""

@@ -12,7 +12,6 @@ import hmac
 import html
 import ipaddress
 import secrets
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
@@ -22,6 +21,7 @@ from aiohttp import web
 from msgspec import Struct, field
 
 from unspool.errors import ConfigError
+from unspool.system import ENDING
 from unspool_tui.serving import clamped
 from unspool_tui.serving.visit import MOST_MESSAGE_BYTES, SERVER_ENDED, Visit, VisitLimits
 
@@ -204,7 +204,7 @@ class Server:
     async def _serve(self, ready: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         told = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ENDING:
             loop.add_signal_handler(number, told.set)
         runner = web.AppRunner(
             self._application(),

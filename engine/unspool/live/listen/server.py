@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +19,7 @@ from unspool.live.listen.histories import Histories, Kept
 from unspool.live.listen.ingest import PREFIX, Ingest
 from unspool.live.listen.shim_store import PATH as SHIM_PATH
 from unspool.live.listen.shim_store import ShimPage
+from unspool.system import ENDING
 
 _SCRIPT_PATH: Final = "/shim.js"
 _END_S: Final = 2.0
@@ -115,7 +115,7 @@ class Listener:
 
     async def _until_told(self, ready: Callable[[Listening], None]) -> None:
         end = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ENDING:
             asyncio.get_running_loop().add_signal_handler(number, end.set)
         await self.serve(ready, end)
 
