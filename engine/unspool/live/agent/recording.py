@@ -540,11 +540,12 @@ class Session(Turns):
             held, self._held = self._held, Patch()
             held.add(patch)
             patch = held
-        message["rows"], message["splices"] = patch.rows, patch.splices
         if self._gone:
             patch.gone += self._gone
             self._gone = []
-        message["gone"] = patch.gone
+        for name, found in (("rows", patch.rows), ("splices", patch.splices), ("gone", patch.gone)):
+            if found:
+                message[name] = found
         if patch.is_cut:
             message["cut"] = True
         caller = message.pop("caller", None)

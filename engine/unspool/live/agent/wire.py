@@ -9,12 +9,13 @@ from __future__ import annotations
 import binascii
 import enum
 import json
+import json.encoder
 import math
 import select
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 Cell = Any
@@ -187,12 +188,22 @@ def _member_cell(name: str, value: Any) -> Cell:
     return ["enum", name, str(fields.get("_name_", "")), inner]
 
 
-_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
+_encoder = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False)
+_make_encoder: Any = getattr(json.encoder, "c_make_encoder", None)
+# `encode` makes a new one for each message, which takes as long as a short message does.
+_pieces: Callable[[Any, int], Iterable[str]] | None = (
+    None
+    if _make_encoder is None
+    else _make_encoder(
+        None, _encoder.default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False
+    )
+)
 
 
 def message_line(message: dict[str, Any]) -> bytes:
     """Return a message as a line of ASCII."""
-    return _encode(message).encode("ascii") + b"\n"
+    text = _encoder.encode(message) if _pieces is None else "".join(_pieces(message, 0))
+    return text.encode("ascii") + b"\n"
 
 
 class Outlet(Protocol):
