@@ -663,3 +663,11 @@ def show_key(key: str) -> str:
     if key in _SHOWN:
         return _SHOWN[key]
     return key.replace("ctrl+", "^")
+
+
+def key_of_shown(shown: str) -> str:
+    """Return the key that people read so; the inverse of `show_key`."""
+    known = next((key for key, text in _SHOWN.items() if text == shown), None)
+    if known is not None:
+        return known
+    return f"ctrl+{shown[1:]}" if shown.startswith("^") and len(shown) > 1 else shown

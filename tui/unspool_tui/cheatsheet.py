@@ -20,6 +20,8 @@ _TAIL = """
 | Where | What |
 |---|---|
 | timeline | click or drag scrubs, and what is under the pointer is told; the wheel steps, with Shift by ten; with Ctrl it zooms |
+| a key below, a chip above, a mode in the title of Inspect | click does what it says |
+| a number such as `#747` in Changes, Inspect, the answer or what is told below | click goes to that entry |
 | a row | click selects it, a second click opens it |
 | a panel | the wheel scrolls it and leaves head and cursor where they are |
 """

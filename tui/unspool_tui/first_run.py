@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from textual import events
 from textual.geometry import Size
 
 from unspool.errors import UnspoolError
@@ -129,6 +130,6 @@ class CardView(LinesView):
             self.styles.height = len(rows)
         self.show_rows(rows)
 
-    def on_click(self) -> None:
+    def on_click(self, event: events.Click) -> None:
         """Be closed."""
         self._close()

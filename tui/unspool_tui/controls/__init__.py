@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from unspool_tui.controls import app, export, navigation, notes, program, results, search, tabs, timeline, view
+from unspool_tui.controls import (
+    app,
+    export,
+    navigation,
+    notes,
+    pointing,
+    program,
+    results,
+    search,
+    tabs,
+    timeline,
+    view,
+)
 from unspool_tui.screens.protocols import Controls, HistoryScreen
 
 
@@ -43,5 +55,6 @@ CONTROLS: Final = Controls(
     grown=search.extend_rows,
     edit=app.edit,
     clicked=navigation.click,
+    word_clicked=pointing.word_clicked,
 )
 """A test holds its actions to the registry."""

@@ -158,6 +158,51 @@ def spans_width(spans: Iterable[Span]) -> int:
     return total
 
 
+class Pointed(NamedTuple):
+    """What stands at a place of a row.
+
+    Attributes:
+        word: the characters there up to the next blanks; empty on a blank.
+        span: the span that it is a part of.
+        style: the style of that span.
+        key: the key that is told last before that place, or there; empty where none is.
+    """
+
+    word: str
+    span: str
+    style: str
+    key: str
+
+
+def pointed_at(row: Row, x: int, width: int) -> Pointed | None:
+    """Return what stands at a cell of a row; None beside what it shows.
+
+    Args:
+        row: the row.
+        x: the cell, from the left.
+        width: cells of the row, with its edges.
+    """
+    edge = 1 if row.edge else 0
+    stop = width - edge - spans_width(row.right)
+    spans, at = (row.left, edge) if x < stop else (row.right, stop)
+    key = ""
+    for text, style in spans:
+        if style == "key" and text.strip():
+            key = text.split()[0]
+        size = width_of(text)
+        if at <= x < at + size:
+            before, after = text[: _characters(text, x - at)], text[_characters(text, x - at) :]
+            word = "" if not after or after[0].isspace() else before.split(" ")[-1] + after.split(" ")[0]
+            return Pointed(word, text, style, word if style == "key" and word else key)
+        at += size
+    return None
+
+
+def _characters(text: str, cells: int) -> int:
+    """Return how many characters end at or before a cell."""
+    return cells if text.isascii() else len(set_cell_size(text, cells))
+
+
 def differs_until(before: Row, after: Row, width: int) -> int:
     """Return how many cells from the left can differ between two rows; those to the right need no repaint.
 

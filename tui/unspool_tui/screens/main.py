@@ -340,6 +340,10 @@ class MainScreen(Screen[None]):
         else:
             self._load_controls().edit(self, place)
 
+    @on(LinesView.WordClicked)
+    def _word_clicked(self, message: LinesView.WordClicked) -> None:
+        self._load_controls().word_clicked(self, message.lines.id or "", message.pointed)
+
     @on(Framed.Wheeled)
     def _wheeled(self, message: Framed.Wheeled) -> None:
         if isinstance(message.framed, Panel):

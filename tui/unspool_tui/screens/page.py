@@ -11,6 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from unspool_tui.actions import key_of_shown
 from unspool_tui.rendering.chain_lines import progress_row
 from unspool_tui.rendering.header import footer
 from unspool_tui.rendering.line import PaneFrame, Row
@@ -185,6 +186,15 @@ class Page(Modal[None]):
             self.cursor = row
             self.paint()
         return row >= 0
+
+    @on(LinesView.WordClicked)
+    def _key_clicked(self, message: LinesView.WordClicked) -> None:
+        if message.lines.id == "keys" and message.pointed.key:
+            key = key_of_shown(message.pointed.key)
+            if key == "escape":
+                self.leave()
+            else:
+                self.press(key, key if len(key) == 1 else None)
 
     @on(Framed.Wheeled)
     def _wheeled(self, message: Framed.Wheeled) -> None:

@@ -15,6 +15,7 @@ from unspool_tui.actions import Action, Keymap
 from unspool_tui.first_run import CardView
 from unspool_tui.live_programs import AttachedProgram
 from unspool_tui.panes.scene import Scene
+from unspool_tui.rendering.line import Pointed
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.follower import Pump, SourceFollower
 from unspool_tui.screens.messages import MessageLog, Work
@@ -208,6 +209,7 @@ class Controls(Struct, frozen=True):
         grown: entries from the first number to before the second are new.
         edit: a line of code shall be opened in the person's editor.
         clicked: a row of a panel was hit, -1 beside the rows; whether it was hit twice.
+        word_clicked: something written was hit, in the widget of an id.
     """
 
     actions: Mapping[str, Control]
@@ -216,3 +218,4 @@ class Controls(Struct, frozen=True):
     grown: Callable[[HistoryScreen, int, int], None]
     edit: Callable[[HistoryScreen, SourceLine], None]
     clicked: Callable[[HistoryScreen, Pane, int, bool], None]
+    word_clicked: Callable[[HistoryScreen, str, Pointed], None]

@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
-from unspool_tui.rendering.line import BLANK, Row, differs_until, spans_width, width_of
+from unspool_tui.rendering.line import BLANK, Pointed, Row, differs_until, pointed_at
 from unspool_tui.rendering.paint import Pen, paint_row
 from unspool_tui.rendering.sanitize import without_active
 
@@ -25,6 +25,14 @@ _NEARLY_ALL: Final = 1.25
 
 class LinesView(Widget, can_focus=False):
     """Rows drawn through the Line API without a style cache of Textual's own."""
+
+    class WordClicked(Message):
+        """Something that is written was clicked."""
+
+        def __init__(self, lines: LinesView, pointed: Pointed) -> None:
+            self.lines = lines
+            self.pointed = pointed
+            super().__init__()
 
     ALLOW_SELECT: ClassVar[bool] = False
     DEFAULT_CSS = "LinesView { overflow: hidden; }"
@@ -126,28 +134,19 @@ class LinesView(Widget, can_focus=False):
         self._drawn[y] = strip
         return strip
 
-    def style_at(self, x: int, y: int) -> str:
-        """Return the name of the style at a place; empty beside what is written."""
-        if not 0 <= y < len(self._rows):
-            return ""
-        row, width = self._rows[y], self.columns
-        edge = 1 if row.edge else 0
-        place = edge
-        right = width - edge - spans_width(row.right)
-        for text, style in row.left:
-            place += width_of(text)
-            if x < min(place, right):
-                return style
-        place = right
-        for text, style in row.right:
-            if place <= x < place + width_of(text):
-                return style
-            place += width_of(text)
-        return ""
+    def written_at(self, x: int, y: int) -> Pointed | None:
+        """Return what is written at a place; None beside it."""
+        return pointed_at(self._rows[y], x, self.columns) if 0 <= y < len(self._rows) else None
 
     def draw(self, row: Row, width: int) -> Strip:
         """Draw one row; called once for each row that is not in the cache."""
         return paint_row(row, width, self._pen)
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell what is written where it was clicked; widgets of rows to choose from tell the row besides."""
+        pointed = self.written_at(event.x, event.y)
+        if event.chain == 1 and pointed is not None and pointed.span.strip():
+            self.post_message(self.WordClicked(self, pointed))
 
     def _forget(self) -> None:
         self._strips.clear()

@@ -203,7 +203,8 @@ class StripView(Framed):
 
     def on_click(self, event: events.Click) -> None:
         """Tell that a line of code was hit."""
-        if self.style_at(event.x, event.y) == "place":
+        written = self.written_at(event.x, event.y)
+        if written is not None and written.style == "place":
             event.stop()
             self.post_message(self.Chosen(event.y))
 
