@@ -90,9 +90,9 @@ async def test_the_mouse_follows_where_it_comes_to_the_end(shop_file: Path) -> N
     async with drive(make_app(open_file(shop_file), follow=True)) as driver:
         main = driver.app.main
         panel, timeline = main.panels[Pane.HISTORY], main.timeline
-        await _send(driver, _mouse(events.MouseScrollUp, 10, 10))
+        await _send(driver, _mouse(events.MouseScrollUp, 10, 20))
         assert not driver.view.follow
-        await _send(driver, _mouse(events.MouseScrollDown, 10, 10))
+        await _send(driver, _mouse(events.MouseScrollDown, 10, 20))
         assert driver.view.follow
         await driver.click(panel, 5, 4)
         assert not driver.view.follow
@@ -121,7 +121,7 @@ async def test_the_wheel_scrolls_a_panel_without_moving_the_head(shop_file: Path
     async with drive(make_app(open_file(shop_file), at=100)) as driver:
         panel = driver.app.main.panels[Pane.HISTORY]
         before = panel.top
-        await _send(driver, _mouse(events.MouseScrollDown, 10, 10))
+        await _send(driver, _mouse(events.MouseScrollDown, 10, 20))
         assert panel.top == before + 3
         assert driver.view.head == 100
         await driver.press(".")
