@@ -284,14 +284,14 @@ class EntryLine(DeltaLine[Snapshot]):
         return node
 
     def _kept(self, at: int) -> HistoryNode:
-        node = self._node(at)
+        node = self._nodes.get(at) or self._node(at)
         assert node is not None, "a delta always has its parent kept"
         return node
 
     def find(self, cache: BoundedCache[Any, Any], at: int) -> Snapshot | None:
         """See `StateLine`."""
-        serial = self._kept(at).serial
-        return self._states.pinned(serial) or cache.get(serial)
+        # What is pinned is never asked for by way of the cache.
+        return cache.get(self._kept(at).serial)
 
     def keep(self, cache: BoundedCache[Any, Any], at: int, state: Snapshot, size: int, *, prefetched: bool) -> None:
         """See `StateLine`."""
@@ -299,7 +299,7 @@ class EntryLine(DeltaLine[Snapshot]):
 
     def look(self, cache: BoundedCache[Any, Any], at: int) -> tuple[bool, bool, float]:
         """See `DeltaLine`."""
-        node = self._node(at)
+        node = self._nodes.get(at) or self._node(at)
         if node is None:
             return False, False, 0
         record, serial = node.record, node.serial
@@ -385,7 +385,7 @@ class States:
 
     def of(self, node: HistoryNode) -> Snapshot:
         """Return the full state of an entry."""
-        return self.reconstructor.state(EntryLine(self, node), 0)
+        return self.pinned(node.serial) or self.reconstructor.state(EntryLine(self, node), 0)
 
     def once(self, node: HistoryNode) -> Snapshot:
         """Return the full state of an entry for storing it anew: neither kept nor counted."""
