@@ -76,7 +76,7 @@ class RecordingMiddleware:
             try:
                 await self._app(scope, receive, pass_on)
             finally:
-                # Known only now: what is further in routes the request, and tells who sent it.
+                # Known only now: what is further in routes the request, and finds who sent it.
                 span.place = self._callers.of_function(scope.get("endpoint"))
                 if self._user is not None:
                     span.facts["user"] = self._named(scope, self._user)

@@ -60,7 +60,7 @@ def failed_frames(error: BaseException, redaction: Redaction) -> list[dict[str, 
         atoms.append([f"{number} {place}" for place in range(len(values))])
         for atom, (name, value) in zip(atoms[-1], values.items(), strict=True):
             if time.monotonic() < end:
-                # Below its name, which tells whether it is a secret.
+                # Below its name, which shows whether it is a secret.
                 recorder.update({atom: {name: value if _is_meant(value) else f"<{type_name(type(value))}>"}})
     state = History(taken).state(-1) if len(taken) else {}
     return [
@@ -105,7 +105,7 @@ _MOST_SHOWN: Final = 10
 
 
 class Keeping:
-    """Keeps what the tests of one run recorded; with several processes, each keeps its own and one tells of all."""
+    """Keeps what the tests of one run recorded; with several processes, each keeps its own and one reports all."""
 
     def __init__(self, config: pytest.Config) -> None:
         """Begin a run; what failed in the one before is forgotten.

@@ -54,7 +54,7 @@ _Trail = tuple["_Trail", Step] | None
 
 
 def json_obstacle(value: Value) -> str | None:
-    """Say why JSON would not give a value back exactly; None where it would.
+    """Return why JSON would not give a value back exactly; None where it would.
 
     Returns:
         One line with the place: `"a tuple at $.changes.a"`.
@@ -102,7 +102,7 @@ def dump_sorted(value: Value) -> bytes:
     """Return sorted JSON with Python's default separators, all ASCII, byte for byte as the original wrote it.
 
     Raises:
-        TypeError, ValueError, RecursionError: as `json.dumps`; `json_obstacle` tells beforehand.
+        TypeError, ValueError, RecursionError: as `json.dumps`; `json_obstacle` finds out beforehand.
     """
     return json.dumps(value, sort_keys=True).encode("ascii")
 

@@ -154,7 +154,7 @@ _QUALIFIERS: Final = ("module", "mode", "namespace", "kind", "type", "group", "a
 _TOGETHER: Final = (("mode", "type", "name"), ("kind", "namespace", "name"))
 """Fields that identify together wherever all of them stand, whatever one alone would tell."""
 _EXACT, _INNER_EXACT, _CLEAR, _INNER_CLEAR, _COMPOSITE, _WEAK, _OTHER = range(7)
-"""How well a key's name tells that it is an identity; the best first."""
+"""How clearly a key's name is that of an identity; the best first."""
 _CERTAIN: Final = frozenset((_EXACT, _INNER_EXACT, _CLEAR, _COMPOSITE))
 
 
@@ -213,7 +213,7 @@ def _spelt(path: Path) -> str:
 
 
 def own_key(records: Sequence[Record]) -> str:
-    """Return the clearest key that tells the records of one list apart by itself, or ""."""
+    """Return the clearest key that identifies the records of one list by itself, or ""."""
     if len(records) < 2:
         return ""
     return next((key for key in own_keys(records[0]) if _unique_values(records, key)), "")
@@ -234,7 +234,7 @@ def twice(records: Sequence[Record], key: str) -> tuple[bytes, ...]:
 def detect_key(
     old: Sequence[Record], new: Sequence[Record], everything: Callable[[], Iterable[Sequence[Record]]]
 ) -> str:
-    """Return the key that tells records apart, or "".
+    """Return the key that identifies records, or "".
 
     Args:
         old: the old records that differ from all new ones.

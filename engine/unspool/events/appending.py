@@ -104,7 +104,7 @@ def check_payload(payload: object) -> None:
         if not isinstance(value, Mapping | list | tuple):
             _check_leaf(value, path)
         elif id(value) not in seen:
-            # A part met before is checked already; whether it holds itself, the canonical form tells.
+            # A part met before is checked already; writing the canonical form finds out whether it holds itself.
             seen.add(id(value))
             for step, child in value.items() if isinstance(value, Mapping) else enumerate(value):
                 if isinstance(value, Mapping):

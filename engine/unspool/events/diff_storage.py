@@ -78,7 +78,7 @@ def write_diff_event(
     scope_metadata: ScopeMetadata | Mapping[str, Value],
     source_hash: str,
 ) -> Event:
-    """Append what changed in a space's source (`space_evolved`).
+    """Append the changes of a space's source (`space_evolved`).
 
     The diff is applied before it is written: every value before must be there, and the result must have the hash.
 

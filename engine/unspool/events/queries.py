@@ -152,7 +152,7 @@ def _page(
     places: Sequence[Place],
     question: tuple[str, ...],
 ) -> EventPage:
-    """Cut the one row too many that tells whether there is a next page."""
+    """Cut the one row too many, which shows that there is a next page."""
     items = tuple(event_of(row, column) for row in rows[: page.limit])
     more = len(rows) > page.limit
     if not more:

@@ -93,7 +93,7 @@ def _day_number(year: int, month: int, day: int) -> int:
 StateReducer = Callable[[Value, Event], Value]
 """Folds one event into a state; the first call gets None. It must not change the state it is given."""
 Clock = Callable[[], str]
-"""Tells the present moment as an ISO 8601 timestamp."""
+"""Returns the present moment as an ISO 8601 timestamp."""
 
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
@@ -119,9 +119,9 @@ class EventLogConfig:
         max_events_per_query: the largest page; bigger limits are cut down to it.
         snapshot_interval: a snapshot is made by itself after so many new events of a space; 0 for never.
         state_reducer: folds events into states.
-        reducer_name: tells snapshots of one reducer from another's; by default the function's own full name.
+        reducer_name: keeps snapshots of reducers apart; by default the function's own full name.
         id_generator: makes ids of events and snapshots.
-        clock: tells the time where a function is not given one.
+        clock: gives the time where a function is not given one.
         max_bytes: budget for `estimated_bytes`; None for none. From 90 % on no new space is opened, at 100 %
             nothing is written.
         schema_version: of the database; this program knows one.

@@ -81,7 +81,7 @@ class Change:
             if before is None or after is None:
                 continue
             old, new = own_key(before), own_key(after)
-            # Of a list of one record nothing is known; a key that still tells all apart was only passed over.
+            # Of a list of one record nothing is known; a key that is still unique was only passed over.
             if old != new and len(before) > 1 and len(after) > 1:
                 found.append(KeyChange((self.atom, *path), old, new, twice(after, old) if old else ()))
         return tuple(found)
@@ -119,7 +119,7 @@ def _records_at(form: bytes, path: Path) -> list[Record] | None:
 
 
 _MOST_RECORDS = 20_000
-"""Records of a list beyond which nothing is said of what tells them apart."""
+"""Records of a list beyond which no identity key is reported."""
 
 
 @dataclass(frozen=True, slots=True)

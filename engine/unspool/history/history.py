@@ -374,7 +374,7 @@ class History:
 
     @property
     def store(self) -> Store:
-        """The store it reads from, for rooms that ask more of it than a history tells."""
+        """The store it reads from, for rooms that ask more of it than a history offers."""
         return self._store
 
     @property
@@ -460,7 +460,7 @@ class Contexts:
         self._last: tuple[int, Mapping[str, Value] | None] = (-2, None)
 
     def of(self, entry: Entry) -> Mapping[str, Value] | None:
-        """Return an entry's surroundings; None where they were not recorded, or what tells them cannot be read."""
+        """Return an entry's surroundings; None where they were not recorded, or their entry cannot be read."""
         found = self._stated(entry)
         self._last = (entry.seq, found)
         return found

@@ -51,7 +51,7 @@ class RebuildTimes:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What a history takes: the figures that every screen and command tells.
+    """What a history takes: the figures that every screen and command shows.
 
     Attributes:
         on_disk: bytes of the source on disk, side files included; 0 where it has none, or that is not known.
@@ -82,7 +82,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class HistoryStats:
-    """What `unspool stats` tells.
+    """What `unspool stats` reports.
 
     Attributes:
         entries: entries in all; those that a bound on the recording dropped do not count.

@@ -167,7 +167,7 @@ def shared_from(left: bytes, left_at: int, right: bytes, right_at: int) -> int:
         else:
             high = middle
     one, other = left[left_at + low : left_at + high], right[right_at + low : right_at + high]
-    # The lowest bit in which two little-endian numbers differ tells the first byte that does.
+    # The lowest bit in which two little-endian numbers differ is in the first byte that does.
     different = int.from_bytes(one, "little") ^ int.from_bytes(other, "little")
     return low + ((different & -different).bit_length() - 1 >> 3) if different else high
 

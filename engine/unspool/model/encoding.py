@@ -34,7 +34,7 @@ _LEAF_KEPT: Final = 1024
 """Bytes of a leaf that is still written where there is no room for more."""
 _TOLD_STEPS: Final = 40
 _TOLD: Final = 400
-"""Steps and letters of a path that a message tells."""
+"""Steps and letters of a path that a message shows."""
 _MOST_PROBLEMS: Final = 16
 """Markers that messages tell of; the others stand in the value."""
 _CLOCK_EVERY: Final = 512

@@ -128,7 +128,7 @@ CONTEXT: Final = "unspool.context"
 SAME: Final = True
 """Stands for the surroundings of the entry before."""
 SAME_META: Final[Mapping[str, Value]] = MappingProxyType({CONTEXT: SAME})
-"""The meta of an entry that tells nothing else; this very object, so that it need not be looked into."""
+"""The meta of an entry that has no facts; this very object, so that it need not be looked into."""
 RESTATED: Final = 64
 """Entries after which surroundings are told again though they are the same, so that nobody looks far for them."""
 

@@ -98,7 +98,7 @@ def parse(data: bytes, limits: Limits | None = None) -> Parsed:
         limits: bounds of what comes out of it; those of the process when None.
 
     Raises:
-        BrokenText: the bytes are no JSON; `is_cut_short` tells that more bytes could mend it.
+        BrokenText: the bytes are no JSON; `is_cut_short` where more bytes could complete it.
         TooMuch: it holds more than the limits allow.
     """
     limits = limits or in_force()

@@ -248,7 +248,7 @@ _TOKEN_BYTES: Final = _token_table()
 
 @lru_cache(maxsize=1)
 def _run_pattern() -> re.Pattern[bytes]:
-    """Return what matches a run of values whose size their first byte tells: most values, and many times faster."""
+    """Return the expression for a run of values whose size follows from their first byte: most values, and many times faster."""
     by_size: dict[int, bytearray] = {}
     for first, size in enumerate(_TOKEN_BYTES):
         if first not in _LENGTH_BYTES:

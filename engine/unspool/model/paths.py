@@ -461,7 +461,7 @@ def parse_pointer(pointer: str) -> Path:
 
 
 def pointer_steps(pointer: str) -> list[str]:
-    """Return the steps of an RFC 6901 JSON Pointer as texts: what it points into tells which of them are indexes.
+    """Return the steps of an RFC 6901 JSON Pointer as texts: which of them are indexes depends on the value it points into.
 
     Raises:
         PathSyntaxError: the text does not start with a slash.

@@ -166,7 +166,7 @@ def _same_float(left: float, right: float) -> bool:
 
 
 def _told(key: Value) -> Value:
-    """Return what tells a key or member of a set from all others that are not strictly the same."""
+    """Return a form of a key or member of a set that equals no form of one that is not strictly the same."""
     kind = type(key)
     if kind is str or kind is int or kind is bytes:
         return kind, key
@@ -195,7 +195,7 @@ _TEXT: Final = frozenset((str,))
 
 
 def _by_key(mapping: Mapping[Value, Value]) -> dict[Value, Value]:
-    """Return the values of a mapping by what tells its keys apart."""
+    """Return the values of a mapping by forms of its keys that differ where the keys do."""
     return {key if type(key) is str else _told(key): value for key, value in mapping.items()}
 
 

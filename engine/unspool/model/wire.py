@@ -54,7 +54,7 @@ class ChangedMeanwhile(RuntimeError):
 
 
 def is_race(error: BaseException) -> bool:
-    """Whether an error tells that something was changed while it was looked at, so that looking again may help."""
+    """Whether an error means that something was changed while it was looked at, so that looking again may help."""
     return isinstance(error, RuntimeError) and (
         # As Python says of a dict or set that changes its size while it is walked.
         isinstance(error, ChangedMeanwhile) or "during iteration" in str(error)

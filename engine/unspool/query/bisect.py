@@ -402,7 +402,7 @@ def _candidates(asking: _Asking, stretch: Stretch) -> Iterable[int]:
 
 
 def _may_differ(asking: _Asking, before: StateAnswer, seq: int) -> bool:
-    """Whether an entry may answer otherwise than the one it follows, as far as what it changed tells."""
+    """Whether an entry may answer otherwise than the one it follows, judged by what it changed."""
     if asking.predicate.reads is not None:
         return True
     try:

@@ -37,7 +37,7 @@ _NAMED: Final = 4
 
 
 def unmatched(history: History, identity: Mapping[str, str] | None) -> tuple[str, ...]:
-    """Return a sentence for each identity key that tells nothing apart: no such list, or no record with such a key.
+    """Return a sentence for each identity key that identifies nothing: no such list, or no record with such a key.
 
     Args:
         history: where to look; an empty history has nothing to say yet.

@@ -306,7 +306,7 @@ def _as_float(name: str, work: Callable[[], Decimal]) -> float:
 
 
 def _same(value: Value) -> Hashable:
-    """Return what tells a value from all others: numbers by value, true apart from 1, objects whatever their order."""
+    """Return a form of a value that equals that of no other: numbers by value, true apart from 1, objects whatever their order."""
     if isinstance(value, bool):
         return bool, value
     if isinstance(value, dict):

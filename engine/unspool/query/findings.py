@@ -174,14 +174,14 @@ def spell(path: Path) -> str:
 
 
 class RecordKeys:
-    """What tells the records of the lists of one value apart; worked out once for each list."""
+    """The identities of the records in the lists of one value; worked out once for each list."""
 
     def __init__(self) -> None:
         """Know no list."""
         self._counts: dict[tuple[Path, str], Counter[Value]] = {}
 
     def of(self, path: Path, records: list[Value], index: int) -> str:
-        """Return what tells a record from all others of its list, or "" where nothing does.
+        """Return what identifies a record among all others of its list, or "" where nothing does.
 
         Args:
             path: where the list stands.
@@ -215,12 +215,12 @@ class Spelled(NamedTuple):
 
 
 def spell_in(path: Path, atom: Value, keys: RecordKeys) -> Spelled:
-    """Spell a path of a state; records of lists by what tells them apart, so that it stays when they move.
+    """Spell a path of a state; records of lists by what identifies them, so that the path stays when they move.
 
     Args:
         path: the path, which starts with the atom's name.
         atom: the atom's value, in which the records are looked up.
-        keys: what tells the records of this value's lists apart, kept from path to path.
+        keys: the identities of the records of this value's lists, kept from path to path.
     """
     spelled = [format_path(path[:1], root="")]
     is_certain = True
@@ -250,7 +250,7 @@ def _identity_of(record: Value) -> tuple[str, Value]:
 
 
 _TOLD: Final = 1000
-"""Entries that do not read which are told; a doctor tells them all."""
+"""Entries that do not read which are reported; a doctor reports them all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Outcome(Enum):
 
 
 class RecordMark(NamedTuple):
-    """What tells a record of a list from the others.
+    """What identifies a record of a list.
 
     Attributes:
         key: the identity key.
@@ -167,7 +167,7 @@ class Tracker:
         return next((at for at, item in enumerate(parts) if _field(item, mark.key) == mark.value), None)
 
     def _keep_marks(self, levels: list[_Level]) -> None:
-        """Remember what tells the list items apart that are there now and will not be in the next version."""
+        """Remember the identities of the list items that are there now and will not be in the next version."""
         ends = len(levels) - 1
         for depth in range(max(ends, 0), len(self._levels) - 1):
             parts, step = self._levels[depth].parts, self._steps[depth]
@@ -196,7 +196,7 @@ def _paired(here: Sequence[bytes], index: int, there: Sequence[bytes], key: str 
 
 
 def _mark(items: Sequence[bytes], index: int, key: str | None) -> RecordMark | None:
-    """Return what tells a record of a list from the others, if anything does."""
+    """Return what identifies a record of a list, if anything does."""
     fields = record_of(items[index])
     if fields is None:
         return None
@@ -268,7 +268,7 @@ def writes_of(
     """Yield the writes of a value at or before an entry, newest first.
 
     A value that was deleted and came back has writes on both sides of the gap: object keys by name, list items where
-    an identity key tells that it is the same record.
+    an identity key shows that it is the same record.
 
     Args:
         history: where to look.

@@ -308,7 +308,7 @@ class LeakFloor:
 
 
 def _member_of(touch: Touch, depth: int) -> str:
-    """Return what tells the member of a table at a depth of a touched path from the others."""
+    """Return what identifies the member of a table at a depth of a touched path."""
     step = touch.path[depth]
     if isinstance(step, int) and depth == len(touch.path) - 1:
         value = touch.old if touch.new is MISSING else touch.new

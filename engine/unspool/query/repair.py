@@ -446,7 +446,7 @@ def repair(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> RepairReport:
-    """Write a new file with all that is intact in a damaged one; docs/health.md tells what stands for the rest.
+    """Write a new file with all that is intact in a damaged one; docs/health.md describes what takes the place of the rest.
 
     Args:
         target: the damaged file, or an open history of any source; never changed.
@@ -592,7 +592,7 @@ def _take_over(path: Path, facts: dict[str, FactValue], source: str, number_of: 
 
 
 def _half(progress: Progress | None, half: int) -> Progress | None:
-    """Return what tells one half of the work as such."""
+    """Return the progress callable of one half of the work."""
     if progress is None:
         return None
     return lambda done, total: progress(half * total + done, 2 * total)

@@ -119,7 +119,7 @@ _TOP: Final = _Place((), "$", False)
 
 
 class TextLook:
-    """Looks for a query in what is `SEARCHED` of what changed."""
+    """Looks for a query in what is `SEARCHED` of the changes."""
 
     needs_before = False
 
@@ -133,7 +133,7 @@ class TextLook:
         self._step = lru_cache(maxsize=4096, typed=True)(self._looked_at_step)
 
     def hits(self, asked: AskedEntry) -> list[Hit]:
-        """See `EntryMatcher.hits`; a key or path on the way to several changes is told once."""
+        """See `EntryMatcher.hits`; a key or path on the way to several changes is reported once."""
         seq, old, new = asked.seq, asked.old, asked.new
         found: list[Hit] = []
         places: dict[Path, _Place] = {(): _TOP}
@@ -534,7 +534,7 @@ class Search:
         self.complete = not self.problems and not self.cut
 
     def _in_action(self, seq: int) -> list[Hit]:
-        """Return the hit in an entry's action, which is told of damaged entries and notes too."""
+        """Return the hit in an entry's action, reported for damaged entries and notes too."""
         query = self._look.in_actions
         if query is None or not (action := self._reader.action(seq)):
             return []
@@ -605,7 +605,7 @@ def search(
 
 
 def _looking(history: History, query: Asked) -> tuple[EntryMatcher, Callable[[], tuple[str, ...]]]:
-    """Return what looks for a query, and what tells which parts of it can hardly be meant."""
+    """Return the matcher of a query, and a function that returns which parts of it can hardly be meant."""
     if isinstance(query, str):
         return TextLook(TextQuery(query), history.identity), tuple
     if isinstance(query, ComparisonQuery):

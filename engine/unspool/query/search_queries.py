@@ -23,7 +23,7 @@ Span = tuple[int, int]
 
 
 class Query(Protocol):
-    """Says of texts and values whether they are looked for."""
+    """Decides whether texts and values match."""
 
     @property
     def looks_at_names(self) -> bool:

@@ -147,7 +147,7 @@ Changed = list[tuple[int, ChangeKind]]
 
 
 class Differences:
-    """What changed from each sampled entry to the next; the same for every codec."""
+    """The changes from each sampled entry to the next; the same for every codec."""
 
     def __init__(self, entries: Sequence[SampleEntry]) -> None:
         """Compare neighbours."""
@@ -245,7 +245,7 @@ _QUERY: Final = (
 _LARGEST_BLOCK: Final = 128
 """Entries of the largest block that a recorder writes; larger ones come from compacting."""
 _ENOUGH: Final = 64
-"""Sealed entries from which on a file tells how dense it is."""
+"""Sealed entries from which on the density of a file is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +297,7 @@ def density_of(path: Path) -> Density:
 
 
 def reference_of(history: History) -> FileFacts | None:
-    """Return what a history's own file tells; None where it is not as one recorder with one setting wrote it."""
+    """Return the settings that a history's own file shows; None where it is not as one recorder with one setting wrote it."""
     store = history.store
     if not isinstance(store, FileStore):
         return None

@@ -105,8 +105,8 @@ class Overwrite:
 
     Entries belong to one action when their meta has the same `action_id`, or where there is none, when they carry
     the same action and follow each other within a few milliseconds. Many entries in a row with one name are no action
-    but a stream of them, such as the ticks of a game; a name tells nothing there. Where entries of different names follow
-    each other as fast, as in a replay or a test, being close tells nothing either.
+    but a stream of them, such as the ticks of a game; a name proves nothing there. Where entries of different names follow
+    each other as fast, as in a replay or a test, being close proves nothing either.
     """
 
     def __init__(self, scope: Scope, *, within_ms: float = 50.0) -> None:

@@ -290,7 +290,7 @@ class _Chain:
             self._explain(self._links[number])
         for _, number in self._pending:
             self._links[number].end = f"not followed: {self._stopped}"
-        # What was judged in a hurry may have other causes than it tells.
+        # What was judged in a hurry may have other causes than those found.
         self._is_over()
         found = self._links[first or 0].path
         return Why(at, found, tuple(self._links), self._stopped, self._looked_at, self._reader.problems)

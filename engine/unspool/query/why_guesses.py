@@ -512,7 +512,7 @@ def _times(path: Path, lately: Mapping[Path, int]) -> int:
 def _shares(
     usable: Sequence[Known], record: Path, atom: Path, lately: Mapping[Path, int]
 ) -> Callable[[Known], float]:
-    """Return what tells how likely each value is to be used: the fewer are as near, the likelier each of them."""
+    """Return a weight for how likely each value is to be used: the fewer are as near, the likelier each of them."""
     size = len(record)
     written = sum(one.written and not one.before for one in usable) or 1
     gone = sum(one.before for one in usable) or 1

@@ -227,7 +227,7 @@ _BASES: Final[Contents] = (
     (random.Random, "state", random.Random.getstate),
     (pathlib.PurePath, "value", pathlib.PurePath.__str__),
 )
-"""Types whose objects hold what no field tells, or in fields of their own making, where an app builds on them."""
+"""Types whose objects hold what no field shows, or in fields of their own making, where an app builds on them."""
 
 
 _LISTED: Final = 1024
@@ -458,7 +458,7 @@ _registered: Final[dict[type, Callable[[Value], Value]]] = {}
 
 
 def adapter(kind: type[Kept]) -> Callable[[Callable[[Kept], Value]], Callable[[Kept], Value]]:
-    """Say how objects of a class, and of its subclasses, are recorded.
+    """Register how objects of a class, and of its subclasses, are recorded.
 
     The decorated function is given an object and returns what is kept of it: plain values, or other objects. It is kept
     as `Tagged` under the object's own type, and goes before built-in adapters. What it raises costs that object only.

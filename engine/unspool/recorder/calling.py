@@ -224,7 +224,7 @@ class LastSurroundings:
         return meta if self._named is None else {**(meta or {}), CONTEXT: self._named(form)}
 
     def keep(self, form: Form | None, meta: Mapping[str, Value] | None) -> None:
-        """Take note of a written entry's surroundings, and of the meta that tells them."""
+        """Take note of a written entry's surroundings, and of the meta that holds them."""
         is_same = meta is SAME_META or (meta is not None and meta.get(CONTEXT) is SAME)
         self._since = self._since + 1 if is_same else 1
         self._form = form
@@ -314,7 +314,7 @@ class FactsReader:
         Args:
             encoding: how facts are kept, and what is left out of them.
             callers: adds the line of a call; None to leave it out.
-            surroundings: tells what surrounds a call; None to leave it out.
+            surroundings: finds what surrounds a call; None to leave it out.
             clock: gives nanoseconds since the epoch.
         """
         self._encoding = encoding

@@ -105,7 +105,7 @@ class Captured(msgspec.Struct, frozen=True):
 
 
 class Capture:
-    """Remembers the last captured state and tells what changed since."""
+    """Remembers the last captured state and returns the changes since."""
 
     def __init__(self, encoding: Encoding, *, immutable: bool = False) -> None:
         """Start with the empty state.
@@ -396,7 +396,7 @@ def recording_strategy(strategy: str | FullSnapshotStrategy) -> FullSnapshotStra
 
 
 def strategy_name(strategy: FullSnapshotStrategy) -> str:
-    """Return the name that a strategy can be made from again; "" where its settings are more than its name tells."""
+    """Return the name that a strategy can be made from again; "" where its settings are more than its name holds."""
     try:
         return strategy.name if recording_strategy(strategy.name) == strategy else ""
     except (ConfigError, AttributeError):
@@ -433,7 +433,7 @@ class DeltaWriter:
     """Writes the records of entries that are not wanted full, at a cost that is bounded by the state's size.
 
     A patch along the structure of a value costs Python time for each of its steps. An atom that would take many of
-    them is written as a frame, and so are its next few changes: what changed widely once will do so again.
+    them is written as a frame, and so are its next few changes: an atom that changed widely once will do so again.
     """
 
     __slots__ = ("_codec", "_intern", "_takes_frames", "_wide")

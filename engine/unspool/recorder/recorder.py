@@ -1,4 +1,4 @@
-"""`Recorder`: what an app calls. It never hurts its host."""
+"""`Recorder`: what an app calls. It never harms the app that it runs in."""
 
 from __future__ import annotations
 
@@ -744,7 +744,7 @@ class Recorder:
         return self._travel is not None and (self._travel.paused or self._travel.is_in_app)
 
     def _hold_back(self, atoms: Mapping[str, Value]) -> None:
-        """Pass a call over; the next entry tells of it. What the app does while it is put back is no call of its own."""
+        """Pass a call over; the next entry counts it. What the app does while it is put back is no call of its own."""
         if self._travel is None or not self._travel.is_in_app:
             self._pace.put_off(atoms)
             self._pace.pass_over()

@@ -434,7 +434,7 @@ class _Whole:
 
 
 class _Numbered:
-    """Tells names apart that became the same when secrets were taken out of them."""
+    """Numbers names that became the same when secrets were taken out of them."""
 
     def __init__(self) -> None:
         self._used: dict[Value, int] = {}

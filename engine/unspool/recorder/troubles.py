@@ -1,4 +1,4 @@
-"""What goes wrong while recording: told once of each kind, counted, and never raised into an app that did not ask."""
+"""Failures of recording: reported once of each kind, counted, and never raised into an app that did not ask."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Trouble(Enum):
 
 
 class Troubles:
-    """Counts and tells what went wrong in one recorder.
+    """Counts and reports what went wrong in one recorder.
 
     Attributes:
         skipped: calls that should have recorded something and did not.

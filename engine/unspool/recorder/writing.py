@@ -179,10 +179,10 @@ def share_of(budget: str | float) -> float:
 
 
 class Pace:
-    """Says which calls are recorded, and counts the others.
+    """Decides which calls are recorded, and counts the others.
 
     Attributes:
-        passed: one item for each call passed over that no entry tells of yet. A list, since adding to it and taking
+        passed: one item for each call passed over that no entry counts yet. A list, since adding to it and taking
             from its beginning lose nothing whatever other threads and signal handlers do meanwhile.
     """
 
@@ -263,7 +263,7 @@ class Pace:
             self._debt_s += (self._clock() - began) / self._share
 
     def told(self, count: int) -> None:
-        """Take note that an entry tells of so many calls passed over."""
+        """Take note that an entry counts so many calls passed over."""
         del self.passed[:count]
         self._told += count
 
@@ -313,7 +313,7 @@ class EntryWriter:
             identity: keys of lists to keep in the store; None leaves what it has.
             skip_unchanged: write nothing for a state that equals the one before.
             named: gives surroundings by name, where they are recorded.
-            pace: counts the calls that were passed over, which the next entry with a state tells of.
+            pace: counts the calls that were passed over, which the next entry with a state holds.
 
         Raises:
             UnspoolError: the store cannot be read or written.
@@ -508,7 +508,7 @@ class EntryWriter:
     def _is_pointless(self, record: Record, result: CaptureResult) -> bool:
         """Whether a delta would be no smaller than its state and tell no more either.
 
-        A tiny state of which only a part changed stays a delta: its few bytes say what changed.
+        A tiny state of which only a part changed stays a delta: its few bytes show the change.
         """
         size = result.base.size
         if self._codec is not DeltaStrategy.AUTO or len(record.payload) < size:
@@ -520,7 +520,7 @@ class EntryWriter:
         return len(self.store) == first_of(self.store) or (self._forwards is not None and self._forwards.begins_anew)
 
     def _changes_since(self, parent: int, part: Collection[str] | None, result: CaptureResult) -> list[AtomForms]:
-        """Return what changed since an earlier entry; where only a server has that, it is worked out there later."""
+        """Return the changes since an earlier entry; where only a server has that, it is worked out there later."""
         if self._forwards is not None and 0 <= parent < len(self.store) and not self._forwards.holds(parent):
             return result.changes
         origin = self.state_of(parent)

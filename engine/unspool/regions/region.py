@@ -64,7 +64,7 @@ class ItemStack(Thing, frozen=True):
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells stacks of a tile apart, and their order: plain ones first."""
+        """The order of the stacks of a tile: plain ones first."""
         return (self.item_id, "" if self.metadata is None else canonical(self.metadata))
 
     @classmethod

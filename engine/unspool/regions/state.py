@@ -176,7 +176,7 @@ def plain(value: Any) -> Value:
 
 
 SNAPSHOT_FORM: Final = "unspool region snapshot 1"
-"""The field `form` of every snapshot, which tells it from other region documents."""
+"""The field `form` of every snapshot, which no other region document has."""
 
 _THINGS: Final[Mapping[str, Any]] = {
     Layer.ITEMS: tuple[ItemStack, ...],

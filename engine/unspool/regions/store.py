@@ -350,7 +350,7 @@ class RegionStore:
 
 
 Clock = Callable[[], int]
-"""Says the current tick."""
+"""Returns the current tick."""
 
 _NOWHERE: Final = unknown_region()
 

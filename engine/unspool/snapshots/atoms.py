@@ -182,7 +182,7 @@ class AtomEntry(tuple[Value, ...]):
         """Return an entry for a value that is in wire form already."""
         return _new_entry(cls, (encoded, kind, name, atom_id, origin))
 
-    encoded: bytes = _field(0, "Wire form of the value; empty where a change tells the value by ops instead.")
+    encoded: bytes = _field(0, "Wire form of the value; empty where a change gives the value by ops instead.")
     type: str = _field(1, 'Kind of the atom; "" where a foreign delta does not tell it.')
     name: str | None = _field(2, "Display name, if it has one.")
     atom_id: str | None = _field(3, "Id of the atom in its app, if it has one.")

@@ -2,7 +2,7 @@
 
 A delta may name the delta before it, the snapshot before it, or the chain's full snapshot. The last is written in two
 senses: "the change since the snapshot before", filed under the full one, and "all that changed since the full one".
-The base timestamp tells which. Where it is silent, the old values do: they must be what is there. Where these fit
+The base timestamp decides which. Where it is missing, the old values do: they must be what is there. Where these fit
 both, our own deltas (which name the snapshot they lead to) mean what matches the number of atoms and the bytes they
 tell of it, else the full snapshot; foreign ones mean the snapshot before.
 """
@@ -81,7 +81,7 @@ class ChainWalk:
     def ends_at(self, delta: DeltaSnapshot) -> bool:
         """Whether a delta stands where the walk is: by name, or because it can only mean an end that has no name.
 
-        The second needs something that tells it: the time of its base, or where that is not told an old value, which
+        The second needs evidence: the time of its base, or where that is missing an old value, which
         is compared when the delta is applied. A name that nothing supports may be that of any other chain.
         """
         if delta.base_snapshot_id in self._here:
@@ -165,7 +165,7 @@ def _fitting(delta: DeltaSnapshot, candidates: tuple[Replay, Replay]) -> list[Re
 
 
 def _leads_to_target(delta: DeltaSnapshot, replay: Replay) -> bool:
-    """Whether a state has the number of atoms and the bytes the delta tells of its target."""
+    """Whether a state has the number of atoms and the bytes that the delta gives for its target."""
     result, meta = snapshot_at(delta, replay), delta.metadata
     return len(result.state) == meta.atom_count and meta.original_size in (0, packed_size(result))
 

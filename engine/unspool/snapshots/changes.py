@@ -158,7 +158,7 @@ _SMALLEST: Final = 64
 
 
 def difference(old: bytes, new: bytes, options: DeltaOptions, atom: str) -> bytes | None:
-    """Return what tells how one wire form became another, found by structure.
+    """Return the ops by which one wire form became another, found by structure.
 
     Args:
         old: the wire form before.

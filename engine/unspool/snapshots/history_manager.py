@@ -98,7 +98,7 @@ class Listeners:
 
 @dataclass(frozen=True, slots=True)
 class StandardStats:
-    """What any history tells.
+    """What any history reports.
 
     Attributes:
         total: entries kept.
@@ -149,7 +149,7 @@ class ManagerStats:
     """Numbers of a history manager.
 
     Attributes:
-        standard: what any history tells.
+        standard: what any history reports.
         delta: what storing deltas does.
         memory_efficiency: stored bytes over the bytes of full snapshots; 1 where there are no deltas.
     """

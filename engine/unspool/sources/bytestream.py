@@ -26,7 +26,7 @@ from unspool.sources.entries import Findings
 _MAGIC: Final = ((b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\x00", "xz"))
 _MARKS: Final = ((codecs.BOM_UTF32_LE, "utf-32-le", 1), (codecs.BOM_UTF32_BE, "utf-32-be", 0),
                  (codecs.BOM_UTF16_LE, "utf-16-le", 1), (codecs.BOM_UTF16_BE, "utf-16-be", 0))  # fmt: skip
-"""Marks, the encoding each tells of, and which byte of an ASCII character in it is zero."""
+"""Marks, the encoding of each, and which byte of an ASCII character in it is zero."""
 _MAX_WINDOW: Final = 1 << 31
 """Largest zstd window that is accepted: what `zstd --long=31` writes."""
 _CHUNK: Final = 1 << 18
@@ -120,7 +120,7 @@ class _Bounded(io.RawIOBase):
 
 
 class _Zstd(io.RawIOBase):
-    """Reads zstd frames one after the other, and tells a frame that is cut short from one that is damaged."""
+    """Reads zstd frames one after the other, and distinguishes a frame that is cut short from one that is damaged."""
 
     def __init__(self, source: IO[bytes]) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ class _Recoded(io.RawIOBase):
 
 
 def encoding_of(head: bytes) -> str | None:
-    """Name the encoding that the mark at the start of a text tells of, where it is not UTF-8; else None."""
+    """Return the encoding that the mark at the start of a text names, where it is not UTF-8; else None."""
     for mark, encoding, zero in _MARKS:
         # The first sign of JSON or of a table is one of ASCII; bytes of another kind may begin like a mark.
         if head.startswith(mark) and len(head) > len(mark) + 1 and head[len(mark) + zero] == 0:

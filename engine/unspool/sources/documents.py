@@ -68,7 +68,7 @@ def _missing() -> MissingExtra:
 
 @lru_cache(maxsize=1)
 def _resolver() -> Callable[[str], Value]:
-    """Return what tells what a plain scalar stands for."""
+    """Return the function that finds what a plain scalar stands for."""
     try:
         from ruamel.yaml import YAML  # an extra
         from ruamel.yaml.error import YAMLError
@@ -89,7 +89,7 @@ def _resolver() -> Callable[[str], Value]:
                 try:
                     return YAML(typ="safe", pure=True).load(text)
                 except (YAMLError, ValueError, TypeError, OverflowError, AttributeError, IndexError, KeyError):
-                    # The careful reader tells of it with its place.
+                    # The careful reader reports it with its place.
                     raise _Unusual from None
         return text
 

@@ -78,7 +78,7 @@ class Probe:
         folds: how channels that a file stores as writes are folded, by channel name.
         is_growing: more is known to come (standard input), so one complete line is the first of several.
         select: which part of a file that holds several is wanted, such as `{"player": "alice"}`.
-        kind: the kind of document that was asked for by name, such as `toml`; "" where the content tells.
+        kind: the kind of document that was asked for by name, such as `toml`; "" where the content decides.
         is_several: the file holds several documents one after the other, once it was read: an entry each.
         broken: why the file is no document, once that was asked; "" where it is one, or nothing resembles one.
     """

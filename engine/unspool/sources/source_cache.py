@@ -92,7 +92,7 @@ def fingerprint(source: str, reading: Reading) -> Fingerprint | None:
             return _of_git(source, reading)
         return _of_path(source, reading)
     except (OSError, UnreadableSource):
-        # Whoever reads it tells why it cannot be read.
+        # Whoever reads it reports why it cannot be read.
         return None
 
 
@@ -130,7 +130,7 @@ def _may_be_read(entry: os.DirEntry[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Stamp:
-    """A file as the file system tells of it; which device it lies on is left out, for that may change with every start."""
+    """A file as the file system describes it; which device it lies on is left out, for that may change with every start."""
 
     name: str
     inode: int
@@ -248,7 +248,7 @@ OFF: Final = "UNSPOOL_NO_CACHE"
 SMALLEST: Final = 16 * 1024
 """Bytes of a source below which it is read as quickly as it is looked up; files of the kernel that change unseen have none."""
 _RESTED_NS: Final = 2_000_000_000
-"""How old the newest change of a source must be: a file system that counts in two seconds tells no two changes apart."""
+"""How old the newest change of a source must be: a file system that counts in two seconds gives two changes the same time."""
 _CHUNK: Final = 1 << 20
 _MOST_OF_IT: Final = 2
 """Part of the cache that one source may take: half of it."""
@@ -384,7 +384,7 @@ class _Keeper:
         if feeder.reader.findings.pending or not feeder.progress.is_finished or _size_of(file) > most:
             return None
         if self.seen.size is None and feeder.verdict.problems:
-            # What is missing in a repository may be fetched, and no commit tells of that.
+            # What is missing in a repository may be fetched, and no commit shows that.
             return None
         # An error of the disk leaves entries in the tail, where they can be read as well.
         with suppress(UnspoolError):
@@ -392,7 +392,7 @@ class _Keeper:
         verdict, watched = feeder.verdict, feeder.watch_paths
         # Anything may go wrong with a disk, or with a folder that somebody removes meanwhile; the answer is there.
         with suppress(OSError, UnspoolError):
-            # What changed while it was read may be half old and half new.
+            # A file that changed while it was read may be half old and half new.
             if fingerprint(self.source, self.reading) == self.seen:
                 self._keep(feeder, verdict, watched, file)
         return KeptFeeder(feeder.source_name, verdict, watched, feeder.chain_faults, feeder.close)

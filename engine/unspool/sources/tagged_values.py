@@ -157,7 +157,7 @@ class CopiedContainer:
 
 
 MarkerOf = Callable[[dict[str, Value]], Leaf | Reference | None]
-"""Says what a marker object stands for; None for an ordinary object."""
+"""Returns what a marker object stands for; None for an ordinary object."""
 Opener = Callable[[Value], CopiedContainer]
 """Begins the copy of an object or list."""
 

@@ -76,7 +76,7 @@ class FolderEvents(threading.Thread):
         try:
             reason = self._serve()
         finally:
-            # Also where the callback raised: nobody must wait for changes that nobody tells.
+            # Also where the callback raised: nobody must wait for changes that nobody reports.
             self._close()
             if not self._is_stopped:
                 self._on_lost(reason)
@@ -187,7 +187,7 @@ _REMOTE_KINDS: Final = frozenset(
     ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "prl_fs", "afs", "ceph", "lustre", "gfs2",
      "glusterfs", "beegfs", "orangefs", "ncpfs", "coda")
 )  # fmt: skip
-"""File systems that other machines write to; the kernel tells only of what this one writes."""
+"""File systems that other machines write to; the kernel reports only what this one writes."""
 
 
 class FileWatcher:
@@ -230,7 +230,7 @@ class FileWatcher:
         return self._thread is not None
 
     def start(self) -> None:
-        """Begin; changes from now on are told. Where the operating system tells of none, see `trouble`."""
+        """Begin; changes from now on are reported. Where the operating system reports none, see `trouble`."""
         if not self._paths or self._observer is not None or self._thread is not None:
             return
         self._stopping.clear()
@@ -415,7 +415,7 @@ def _plain(name: bytes) -> bytes:
 
 
 def _event_kinds() -> list[type[FileSystemEvent]]:
-    from watchdog import events  # not loaded where the kernel tells of changes itself
+    from watchdog import events  # not loaded where the kernel reports changes itself
 
     # Opening and reading are left out: reading the file ourselves must not wake us again.
     return [events.FileCreatedEvent, events.FileModifiedEvent, events.FileMovedEvent, events.FileDeletedEvent,

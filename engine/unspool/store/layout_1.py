@@ -130,7 +130,7 @@ class FirstLayout(Layout):
         return found
 
     def damaged_names(self, connection: FileConnection) -> set[int]:
-        """See `Layout.damaged_names`; nothing tells."""
+        """See `Layout.damaged_names`; this layout cannot know."""
         return set()
 
     def add_names(self, connection: FileConnection, fresh: Sequence[tuple[int, bytes]]) -> None:
@@ -146,7 +146,7 @@ class FirstLayout(Layout):
         return checked_row(values)
 
     def follows(self, before: int, row: TailRow) -> bool:
-        """See `Layout.follows`; nothing tells."""
+        """See `Layout.follows`; this layout cannot know."""
         return True
 
     def last_sum(self, connection: FileConnection) -> int:
@@ -221,11 +221,11 @@ class FirstLayout(Layout):
         return RawBlock(BlockHead._make((*facts, 0, 0, 0, 0)), columns, records, 0)
 
     def is_sound(self, block: RawBlock, head: BlockHead) -> bool:
-        """See `Layout.is_sound`; nothing tells."""
+        """See `Layout.is_sound`; this layout cannot know."""
         return True
 
     def is_certain(self, block: RawBlock) -> bool:
-        """See `Layout.is_certain`; nothing tells but the metadata, which is of so many entries."""
+        """See `Layout.is_certain`; only the metadata shows it, which is of so many entries."""
         head = block.head
         try:
             blocks.decode_columns(head.first, head.entries, block.columns)  # type: ignore[arg-type]
@@ -291,7 +291,7 @@ def _may_be_fact(key: object, value: FactValue) -> bool:
 
 
 def _names_by_index(connection: FileConnection) -> dict[object, object]:
-    """Return the names of atoms as the index over them tells; nothing where that does not read."""
+    """Return the names of atoms from the index over them; nothing where that does not read."""
     try:
         return dict(connection.execute("SELECT id, name FROM atom INDEXED BY sqlite_autoindex_atom_1"))
     except sqlite3.DatabaseError:

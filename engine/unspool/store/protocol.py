@@ -220,7 +220,7 @@ class Forwards(Sink, Protocol):
 
     Attributes:
         confirms: whether every entry is to be confirmed by the server.
-        news: what people should be told, a line each; whoever tells it takes it out.
+        news: what people should know, a line each; whoever reports it takes it out.
     """
 
     confirms: bool

@@ -253,7 +253,7 @@ class Sealer:
         self._drop(connection)
 
     def seal_all(self, runs: Iterable[tuple[int, int]]) -> None:
-        """Seal runs of rows on the calling thread, as far as it goes; `failure` tells why it went no further."""
+        """Seal runs of rows on the calling thread, as far as it goes; `failure` holds why it went no further."""
         for start, stop in runs:
             if self.failure is None:
                 self._attempt(start, stop)

@@ -101,7 +101,7 @@ def newest_entry(connection: FileConnection, mark: EndMark | None) -> int:
 
 
 def rows_behind_gap(connection: FileConnection) -> int:
-    """Return how many rows of the tail stand behind a gap in a file whose format tells their numbers by their order alone."""
+    """Return how many rows of the tail stand behind a gap in a file whose format numbers them by their order alone."""
     if connection.layout.tells_end:
         return 0
     stop = _last_in_row(connection) + 1

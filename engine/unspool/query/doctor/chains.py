@@ -103,7 +103,7 @@ def rules_of(recordings: Iterable[Recording], *, is_repaired: bool = False) -> C
 
 
 def rules_in(connection: FileConnection) -> ChainRules:
-    """Return the rules that a native file tells."""
+    """Return the rules that a native file names."""
     try:
         repaired = connection.layout.fact(connection, REPAIRED_FROM)
         return rules_of(read_recordings(connection), is_repaired=repaired is not None)

@@ -71,7 +71,7 @@ def read_names(connection: FileConnection, report: Report) -> Names:
 
 
 def _names_by_index(connection: FileConnection) -> dict[int, str]:
-    """Return the names as the index over them tells; nothing where that does not read."""
+    """Return the names from the index over them; nothing where that does not read."""
     try:
         rows = connection.execute(_INDEX).fetchall()
     except sqlite3.DatabaseError:
@@ -462,7 +462,7 @@ def _in_order(rows: list[tuple[int, TailRow | Fault]], cursor: int, total: int, 
 
 
 def facts_of(row: TailRow) -> Facts:
-    """Return what a tail row tells besides its record."""
+    """Return the facts of a tail row besides its record."""
     record = row.record
     size = len(record.payload)
     return Facts(row.time_ns, record.codec, row.action, row.changed, row.extra, size, row.full_bytes)

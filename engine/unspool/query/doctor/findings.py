@@ -288,7 +288,7 @@ class FindingLog:
 Touched = list[tuple[str, bytes | None]]
 """Atoms that a delta wrote, each with its wire form before."""
 Report = Callable[[Code, int | None, int | None, str], None]
-"""Where a source tells what it finds besides faults of entries."""
+"""Where a source reports what it finds besides faults of entries."""
 
 PLACEHOLDER: Final = "atom#{number}"
 """Name of an atom whose name was lost."""

@@ -77,7 +77,7 @@ class Collection:
         scope: which kind of record its members are.
         name: what expressions call it in the record it stands in.
         value: its members as they are.
-        keys: what tells the members apart, in their order.
+        keys: the identities of the members, in their order.
         members: each member with its columns, by key.
         is_certain: whether keys are the same from entry to entry; a place in a list is not.
         sums: what numeric columns of the members come to.
@@ -352,7 +352,7 @@ def _unlike(kept: Collection, value: dict[str, Value] | list[Value]) -> tuple[in
 
 
 def _keys_of(items: list[Value], taken: AbstractSet[Value]) -> tuple[bool, list[Value]]:
-    """Return what tells members of a list apart, and whether that holds from entry to entry."""
+    """Return the key that identifies members of a list, and whether that holds from entry to entry."""
     first = items[0] if items else None
     if isinstance(first, dict):
         for name in filter(names_identity, first):

@@ -26,7 +26,7 @@ DEFAULT_REPORT_BYTES: Final = 8 * MIB
 
 
 class Holes:
-    """Entries that never arrived, as an export tells of them: the last state there is, with a note in it.
+    """Entries that never arrived, as an export shows them: the last state there is, with a note in it.
 
     Attributes:
         passed_over: why each of them is missing, by number.
@@ -168,7 +168,7 @@ class Export:
         suffix: how files of this format alone end; empty where others end so too.
         opens_again: unspool opens what was written, with equal states.
         keeps_forks: it says which entry another one follows; other formats know one line only.
-        keeps_notes: it tells entries that are notes from others.
+        keeps_notes: entries that are notes can be distinguished from others.
         written_notes: where what people wrote on the history is told: in the file, or in a file of notes beside it;
             empty where the times of entries are not exact enough to find these again.
     """
@@ -237,7 +237,7 @@ def export_named(name: str) -> Export:
 
 
 def export_for(file_name: str) -> Export:
-    """Return the format that a file's name tells of; the default one where it has no ending that tells anything.
+    """Return the format of a file by its name's ending; the default one where no format has that ending.
 
     Raises:
         ConfigError: the ending is that of something that cannot be written.
@@ -253,7 +253,7 @@ def export_lines(history: History, name: str, options: ExportOptions | None = No
     """Yield a history as the lines of a text file, without their ends.
 
     Entries that arrive meanwhile are not written. For those that never arrived a hole is written, and `options.holes`
-    tells of them when all lines are drawn.
+    reports them when all lines are drawn.
 
     Raises:
         ConfigError: there is no such format, or an option is not valid for it.
@@ -263,7 +263,7 @@ def export_lines(history: History, name: str, options: ExportOptions | None = No
 
 
 def losses(history: History, name: str, *, written_notes: int = 0) -> str:
-    """Say what of a history a format has no words for, or return "" where it tells everything.
+    """Return what of a history a format cannot express, or "" where it can express everything.
 
     Args:
         history: what is written.

@@ -116,7 +116,7 @@ class _Typed:
         self._ids = count(1)
 
     def head(self) -> dict[str, Value]:
-        """Return what tells an object whose keys are escaped from a plain one."""
+        """Return the marks of an object whose keys are escaped."""
         return {"__id": f"obj_{next(self._ids)}", "__type": "Object"}
 
     def member(self, atom: str, value: Value) -> tuple[str, bool]:

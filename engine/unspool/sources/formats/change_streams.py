@@ -224,14 +224,14 @@ class ChangeRecords:
 
 
 def _contradicts(row: dict[str, Value], before: dict[str, Value]) -> bool:
-    """Whether a change tells of the row before it what is not so; it may tell of some of its fields only."""
+    """Whether a change contradicts the row before it; it may name some of its fields only."""
     return any(
         value != _UNAVAILABLE and not (key in row and strict_equal(row[key], value)) for key, value in before.items()
     )
 
 
 def _key_of(row: dict[str, Value]) -> Hashable:
-    """Return what tells a row apart: its usual key, else all of it."""
+    """Return what identifies a row: its usual key, else all of it."""
     names = [*(key for key in _KEYS if key in row), *(key for key in row if key.lower().endswith("id"))]
     return _hashable(row[names[0]] if names else row)
 

@@ -93,7 +93,7 @@ class FolderFile:
     Attributes:
         name: its name in the folder.
         signature: size and time (ns) on disk.
-        timestamp_ns: the time that an index or its name tells; None where the file's own counts.
+        timestamp_ns: the time from an index or its name; None where the file's own counts.
         label: what an index says of it.
     """
 

@@ -183,7 +183,7 @@ def _meta(event: Event, facts: EventMetadata, *, has_source: bool) -> dict[str, 
 
 
 PlaceOf = Callable[[str, int], str]
-"""Says where an event is, given its space and number."""
+"""Returns where an event is, given its space and number."""
 SeqAt = Callable[[str, int], int | None]
 """Gives the entry of the first event of a space from a number on that made one."""
 _BEGINNINGS = (EventType.SPACE_CREATED, EventType.SPACE_FORKED)

@@ -127,7 +127,7 @@ _KEPT: Final = 4096
 
 @dataclass(slots=True)
 class Accumulated:
-    """A channel's value at a checkpoint, as far as the file tells it.
+    """A channel's value at a checkpoint, as far as the file holds it.
 
     Attributes:
         seed: the nearest snapshot of the channel; None where it started empty.
@@ -256,7 +256,7 @@ class CheckpointRow:
         namespace: the subgraph it belongs to; "" for the graph itself.
         id: its id.
         parent: the checkpoint it follows, if any.
-        metadata: what LangGraph tells besides.
+        metadata: further facts from LangGraph.
     """
 
     thread: str

@@ -243,7 +243,7 @@ class NexusChains:
                 text = f"the delta {_short(identity)} stands on {_short(name)}, which is not in the file"
             else:
                 text = f"the delta {_short(identity)} stands on {_short(name)}, which comes only later, at {where}"
-            # A delta on its own is shown with what it tells of its base, as two entries.
+            # A delta on its own is shown with what it implies of its base, as two entries.
             last = read.seq + read.made - 1 if read.made > 1 else None
             severity = None if last is None or total > read.made else "warning"
             yield read.fault("severed-base", text, last=last, severity=severity)
@@ -256,7 +256,7 @@ class NexusChains:
 
 
 def _contradicts(base: State, name: str, change: dict[str, Value]) -> bool:
-    """Whether a change tells of a value before it that its base does not have."""
+    """Whether a change names a value before it that its base does not have."""
     if change.get("changeType") == "added":
         return name in base
     if name not in base:
@@ -429,7 +429,7 @@ class SnapshotRecords:
         if base is None:
             if self._states:
                 raise UnusableRecord(f"the delta {delta['id']!r} stands on {base_id!r}, which is not in the file")
-            # A delta on its own tells what its atoms were before; that much of its base is known.
+            # A delta on its own holds what its atoms were before; that much of its base is known.
             base = {name: change.get("oldValue") for name, change in changes.items() if _kind(change) != "added"}
             self._states[str(base_id)] = base
             self._lost += 1

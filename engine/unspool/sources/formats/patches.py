@@ -128,7 +128,7 @@ def _shortened(document: Value, path: list[Value], length: Value) -> tuple[Value
 
 
 def state_before(inverse: list[dict[str, Value]]) -> dict[str, Value]:
-    """Return what the inverse of some operations tells of an otherwise unknown object: the values that they bring back."""
+    """Return what the inverse of some operations shows of an otherwise unknown object: the values that they bring back."""
     known: dict[str, Value] = {}
     for operation in inverse:
         steps = _steps(operation["path"])
@@ -309,7 +309,7 @@ class PatchRecords:
         yield self._entry(record, operations, default_ns)
 
     def _before(self, record: dict[str, Value], inverse: list[Value], default_ns: int) -> SourceEntry:
-        """Return the entry of what the inverse of the first patches tells of the state before: the values they bring back."""
+        """Return the entry of what the inverse of the first patches shows of the state before: the values they bring back."""
         self._document = PatchedDocument(state_before(inverse), self._limits)
         entry = self._entry(record, None, default_ns)
         return replace(entry, action="", meta={**entry.meta, "known": "what the inverse patches tell"}, entry_id=None)

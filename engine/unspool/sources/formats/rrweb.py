@@ -1,4 +1,4 @@
-"""rrweb recordings: a full copy of a page, then what changed in it.
+"""rrweb recordings: a full copy of a page, then the changes in it.
 
 Atoms: `page` (address and size), `nodes` (the document, a flat object of nodes by id), `inputs`, `scroll`, `mouse`.
 """
@@ -93,7 +93,7 @@ def _listed(document: Value) -> list[Value] | None:
 def unpacked(record: Value) -> Value:
     """Return an event that was packed into a text (@rrweb/packer), or whose parts were (posthog-js), as it was before.
 
-    What does not unpack is returned as it is: what reads the event tells of it.
+    What does not unpack is returned as it is: the reader of the event reports it.
     """
     if isinstance(record, str):
         return _unfolded(record, record)
