@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.history.verdict import Problem
     from unspool.query.bisect import Flip
+    from unspool.query.chain_projection import Alternative
     from unspool.query.chain_table import ChainTable
     from unspool.query.checkers import CheckReport
     from unspool.query.compare import Divergence
@@ -290,6 +291,21 @@ def chain_table(history: History) -> ChainTable:
     # What was read of a foreign source was recorded by a rule of ours, which is none of the source's.
     rules = rules_of(()) if history.is_foreign else rules_of_history(history)
     return ChainTable(history.columns(), rules, history.first)
+
+
+def other_rule(history: History, rule: str, table: ChainTable, cancelled: Cancelled) -> Callable[[], Alternative]:
+    """Return what works out what another rule would make of the chains of a table; safe in the worker."""
+    from unspool.query.chain_projection import alternative  # loaded with the first such question
+
+    now, chains = table.newest_rule, len(table)
+    return lambda: alternative(history, rule, now=now, chains=chains, cancelled=cancelled)
+
+
+def other_rules(table: ChainTable) -> list[str]:
+    """Return the rules that may be compared with the one of a table."""
+    from unspool.query.chain_projection import ALTERNATIVES  # loaded with the first such question
+
+    return [rule for rule in ALTERNATIVES if rule != table.newest_rule]
 
 
 class ChainExtras(Struct, frozen=True):

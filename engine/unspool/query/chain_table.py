@@ -141,6 +141,11 @@ class ChainTable:
         """The rule that ends its chains, by name."""
         return self._rules.name
 
+    @property
+    def newest_rule(self) -> str:
+        """The rule that ended the newest chain, by name."""
+        return self._rules.rules[-1].name
+
     def extend(self, total: int) -> bool:
         """Take in the entries up to `total`; return whether any was new. A chain that grew is unexamined again."""
         if total <= self.total:

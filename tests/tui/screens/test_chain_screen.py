@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -109,6 +110,23 @@ async def test_the_wall_is_walked_zoomed_and_clicked(tmp_path: Path) -> None:
         assert "chain 1 of 300" in driver.text()
         await driver.click(screen.query_one("#list", Framed), 4, 1, times=2)
         assert f"Chain {1 + 3 // (58 // band)} of 300" in driver.text()
+
+
+async def test_another_rule_lies_over_the_wall_until_escape(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=100), size=(120, 24)) as driver:
+        await driver.press("c", "S")
+        await driver.until(lambda: "with changes:20: 3 strips more, " in driver.line(0))
+        assert re.search(r"(more|less) to rebuild, .* (more|less) on disk; tried on 200", driver.line(0))
+        table = driver.app.screen.table  # type: ignore[attr-defined]
+        drawn = driver.text().split("bytes")[0].count("F")
+        assert drawn >= len(table) + 3
+        await driver.press("S")
+        await driver.until(lambda: "with changes:50: 3 strips fewer" in driver.line(0))
+        await driver.press("escape")
+        assert "not examined yet" in driver.line(0)
+        assert driver.app.screen is not driver.app.main
+        await driver.press("D")
+        await driver.until(lambda: "healthy" in driver.line(0))
 
 
 async def test_many_chains_share_a_place_and_enter_shows_them(tmp_path: Path) -> None:

@@ -154,6 +154,26 @@ def test_a_light_modal(snap_compare: Compare, shop_file: Path) -> None:
     assert snap_compare(app, terminal_size=(120, 40), run_before=after(LOOKS["palette"]))
 
 
+@pytest.mark.parametrize("theme", ["unspool-light", "ansi-dark"])
+def test_the_wall_of_chains_in_other_colours(
+    snap_compare: Compare, hurt_file: Path, theme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = LOOKS["chains with findings"]
+    monkeypatch.chdir(hurt_file.parent)
+    app = steady(Path(hurt_file.name), at=look.at, settings=Settings(theme=theme))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=after(look))
+
+
+@pytest.mark.parametrize("look", ["chains with findings"])
+def test_the_wall_of_chains_without_colour(
+    snap_compare: Compare, hurt_file: Path, look: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.chdir(hurt_file.parent)
+    app = steady(Path(hurt_file.name), at=LOOKS[look].at)
+    assert snap_compare(app, terminal_size=(80, 24), run_before=after(LOOKS[look]))
+
+
 @pytest.mark.parametrize("size", [(58, 14), (60, 16), (300, 80)], ids=["58x14", "60x16", "300x80"])
 def test_the_smallest_and_the_largest_terminal(snap_compare: Compare, shop_file: Path, size: tuple[int, int]) -> None:
     assert snap_compare(steady(shop_file, at=136), terminal_size=size, run_before=after(LOOKS["main"]))

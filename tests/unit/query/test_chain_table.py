@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from unspool import Recorder, open_history
 from unspool.codec.records import RecordCodec
 from unspool.model.entries import DELTA, FULL, NOTE
+from unspool.query.chain_projection import alternative, starts_by
 from unspool.query.chain_table import ChainHealth, ChainTable
 from unspool.query.doctor.chains import rules_of, rules_of_history
 from unspool.query.doctor.diagnosis import diagnose
+from unspool.query.lineage import forks as forks_of
 from unspool.store.protocol import HOLE, Columns
 
 _KINDS = st.lists(
@@ -156,3 +158,31 @@ def test_chains_with_damage_are_broken_and_the_others_sound(
         assert bad
         assert {place for place in range(len(table)) if table[place].health is ChainHealth.BROKEN} == bad
         assert table.unexamined() == 0
+
+
+@pytest.mark.parametrize("rule", ["changes:4", "changes:9", "significance:1"])
+def test_the_rule_of_now_begins_the_chains_that_are_there(tmp_path: Path, rule: str) -> None:
+    path = tmp_path / "x.unspool"
+    with Recorder(path, strategy=rule) as recorder:
+        for number in range(120):
+            wide = {f"a{place}": number for place in range(3 if number % 17 == 5 else 1)}
+            recorder.record(
+                {"text": "x" * 500, "a0": 0, "a1": 0, "a2": 0, **wide},
+                "count",
+                parent_seq=30 if number == 61 else None,
+            )
+    with open_history(path) as history:
+        table = ChainTable(history.columns(), rules_of_history(history))
+        table.extend(len(history))
+        forks = [fork.seq for fork in forks_of(history, 1, len(history))]
+        starts, complete = starts_by(history.columns(), rule, apart=forks)
+        assert complete
+        assert list(starts) == [table[place].first for place in range(len(table))]
+        other = alternative(history, "changes:30", now=rule, chains=len(table))
+        assert (other.complete, other.sampled) == (True, 120)
+        assert other.more == len(other.starts) - len(table) < 0
+        assert other.between(0, 119) == list(other.starts)
+        assert all(other.begins(seq) == (seq in list(other.starts)) for seq in range(120))
+        asked = iter(range(3))
+        stopped = alternative(history, "changes:30", now=rule, chains=1, cancelled=lambda: next(asked, None) is None)
+        assert not stopped.complete

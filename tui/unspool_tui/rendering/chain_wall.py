@@ -11,7 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from statistics import median_low
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -20,6 +20,9 @@ from unspool.query.chain_table import ChainFigures, ChainGroup, ChainHealth, Cha
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, spans_width
 from unspool_tui.view.overview import EntryColumns
+
+if TYPE_CHECKING:
+    from unspool.query.chain_projection import Alternative
 
 _STRIPS: Final = ((5, 16), (3, 8), (2, 5), (1, 3))
 """Lines of a tower, and the least cells of a strip for which it is drawn that high."""
@@ -122,7 +125,13 @@ class Wall:
     """A laid out wall; drawn once, and then row by row with a cursor."""
 
     def __init__(
-        self, table: ChainTable, columns: EntryColumns, layout: WallLayout, glyphs: Glyphs, part: range | None = None
+        self,
+        table: ChainTable,
+        columns: EntryColumns,
+        layout: WallLayout,
+        glyphs: Glyphs,
+        part: range | None = None,
+        other: Alternative | None = None,
     ) -> None:
         """Draw all items.
 
@@ -132,7 +141,9 @@ class Wall:
             layout: how they are laid out.
             glyphs: the characters.
             part: the chains that are shown; all of them where none are given.
+            other: what another rule would come to, drawn over them; None for nothing.
         """
+        self._other = other
         self.layout = layout
         self._table = table
         self._columns = columns
@@ -215,7 +226,12 @@ class Wall:
         reach = self._reach[number]
         rest = layout.slot - 1 - reach
         cells, depths = self._cells(group, reach)
-        strip: list[Span] = [(sign(group.health, glyphs), _BLOCKS[group.health]), *cells, (" " * rest, "text")]
+        begins = self._other is None or self._other.begins(self._table.bounds(group.start)[0])
+        strip: list[Span] = [
+            (sign(group.health, glyphs), _BLOCKS[group.health] if begins else "border"),
+            *cells,
+            (" " * rest, "text"),
+        ]
         return [*self._tower(group, [0, *depths], rest), strip]
 
     def _tower(self, group: ChainGroup, depths: Sequence[int], rest: int) -> list[list[Span]]:
@@ -254,6 +270,8 @@ class Wall:
         first, last = table.bounds(group.start)
         marks = dict.fromkeys(table.forks_in(first, last), (glyphs.fork, "accent"))
         marks |= dict.fromkeys(table.holes_in(first, last), (glyphs.hole, "error"))
+        if self._other is not None:
+            marks |= dict.fromkeys(self._other.between(first + 1, last), (glyphs.full, "base"))
         begins = first + (columns.kind[first] == FULL)
         start = begins
         style = STYLES[group.health]
@@ -346,6 +364,26 @@ def _wrapped(words: Sequence[Spans], width: int) -> list[Row]:
             line = [(" ", "text")]
         line += [*word, ("  ", "text")]
     return [*rows, Row(tuple(line))]
+
+
+def other_row(other: Alternative, width: int) -> Row:
+    """Return in one line what another rule would come to."""
+    strips = "as many strips"
+    if other.more:
+        strips = f"{format_units.count(abs(other.more), 'strip')} {'more' if other.more > 0 else 'fewer'}"
+    said: list[Span] = [(" with ", "dim"), (on_grid(other.rule), "base"), (f": {strips}", "strong")]
+    if not other.sampled:
+        return Row((*said, (", not tried to the end: what it costs is not known", "warning")))
+    took = format_units.duration(abs(other.rebuild_us) * 1e3)
+    size = format_units.size(abs(other.file_bytes))
+    said += [(", ", "dim"), _compared(took, other.rebuild_us), (" to rebuild, ", "dim")]
+    said += [_compared(size, other.file_bytes), (" on disk", "dim")]
+    tried = f"; tried on {other.sampled:,} of its entries"
+    return Row((*said, (tried, "dim"))) if spans_width(said) + len(tried) <= width else Row(tuple(said))
+
+
+def _compared(told: str, change: float) -> Span:
+    return f"{told} {'more' if change > 0 else 'less'}", "warning" if change > 0 else "good"
 
 
 def group_title(table: ChainTable, group: ChainGroup) -> str:

@@ -32,6 +32,7 @@ from unspool_tui.rendering.chain_wall import (
     group_title,
     lay_out,
     legend_rows,
+    other_row,
     verdict_row,
 )
 from unspool_tui.rendering.header import footer
@@ -49,6 +50,7 @@ from unspool_tui.widgets.panel import Framed, Listed
 from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
+    from unspool.query.chain_projection import Alternative
     from unspool.query.chain_table import ChainTable
     from unspool.query.doctor.chains import ChainRow
     from unspool.query.doctor.diagnosis import Diagnosis, Finding
@@ -118,7 +120,9 @@ class Listing(StrEnum):
 class ChainsScreen(Page):
     """All chains as a wall, their limits, and what the doctor says of them."""
 
-    KEYS = (("Enter", "open"), ("D", "doctor"), ("v", "as a list"), ("F", "findings"), ("R", "repair"))
+    KEYS = (
+        ("Enter", "open"), ("D", "doctor"), ("S", "other rule"), ("v", "as a list"), ("F", "findings"), ("R", "repair"),
+    )  # fmt: skip
 
     def __init__(self, main: HistoryScreen) -> None:
         super().__init__(main)
@@ -130,6 +134,9 @@ class ChainsScreen(Page):
         """The chains that are shown, where not all of them are; the narrowest part last."""
         self._examination = Examination()
         self._diagnosis: Diagnosis | None = None
+        self._other: Alternative | None = None
+        self._trying = ""
+        """The rule that is being tried; empty while the doctor is at work, or nobody."""
         self._refused = ""
         self._atoms: Sequence[tuple[str, int, int]] = main.scene.stats.atoms
         self._forks_until, self._has_extras = self.table.first, False
@@ -262,9 +269,9 @@ class ChainsScreen(Page):
         if not len(part):
             framed.show(Listed([Row(((" nothing was recorded yet", "dim"),))]), self._wall_frame(part), None)
             return
-        key = (layout, self._version, part, id(glyphs))
+        key = (layout, self._version, part, id(glyphs), None if self._other is None else self._other.rule)
         if self._wall is None or self._wall[0] != key:
-            self._wall = (key, Wall(self.table, self.table.columns, layout, glyphs, part))
+            self._wall = (key, Wall(self.table, self.table.columns, layout, glyphs, part, self._other))
         wall = self._wall[1]
         item, head = wall.item_of(self._place), self.table.place(self.main_screen.view.head)
         rows = wall.rows(item, head, self._swept())
@@ -275,7 +282,7 @@ class ChainsScreen(Page):
 
     def _swept(self) -> int:
         """Return the chain that the doctor is at, -1 while it is not at work."""
-        return -1 if self._progress is None else self.table.place(self._progress[0])
+        return -1 if self._progress is None or self._trying else self.table.place(self._progress[0])
 
     def _wall_frame(self, part: range) -> PaneFrame:
         more: Spans = ()
@@ -309,6 +316,10 @@ class ChainsScreen(Page):
         found, glyphs = self._diagnosis, self.pen.glyphs
         if self._progress is not None:
             rows = [self.progress_row(width)]
+            if self._trying:
+                rows = [Row(((f" trying {self._trying} on a sample", "text"),), (("Esc stops ", "faint"),))]
+        elif self._other is not None:
+            rows = [other_row(self._other, width)]
         elif found is None:
             rows = [Row(((" not examined yet: ", "dim"), ("D", "key"), (" has the doctor check every entry", "dim")))]
         else:
@@ -375,6 +386,8 @@ class ChainsScreen(Page):
             self._ask_repair()
         elif character == "F":
             self._turn_to_findings()
+        elif character == "S":
+            self._try_other()
         elif character == "v":
             self._list(Listing.TABLE if self._listing is Listing.WALL else Listing.WALL)
         elif character == "+":
@@ -384,6 +397,27 @@ class ChainsScreen(Page):
         else:
             return False
         return True
+
+    def _try_other(self) -> None:
+        """Lay the next other rule over the wall; after the last one, none."""
+        rules = questions.other_rules(self.table)
+        at = 0 if self._other is None else rules.index(self._other.rule) + 1
+        if at == len(rules):
+            self._other = None
+            self.paint()
+            return
+        if self.table.total < self.main_screen.view.total:
+            self._refuse("other rule: the chains are still being read")
+            return
+        main = self.main_screen
+        tried = questions.other_rule(main.scene.history, rules[at], self.table, main.worker.withdrawn)
+        self._trying = rules[at]
+        self._listing = Listing.WALL
+        self.work(lambda tell: tried(), self._tried)
+
+    def _tried(self, other: Alternative) -> None:
+        self._trying = ""
+        self._other = other
 
     def _list(self, listing: Listing) -> None:
         self._listing = listing
@@ -417,8 +451,12 @@ class ChainsScreen(Page):
         self.paint()
 
     def leave(self) -> None:
-        """Stop the work, show all chains again, or go back."""
-        if self._progress is None and self._part and self._listing is Listing.WALL:
+        """Stop the work, show the chains as they are, show all of them again, or go back."""
+        self._trying = ""
+        if self._progress is None and self._other is not None:
+            self._other = None
+            self.paint()
+        elif self._progress is None and self._part and self._listing is Listing.WALL:
             self._part.clear()
             self.paint()
         else:
@@ -476,6 +514,7 @@ class ChainsScreen(Page):
         """Have the doctor look at every entry, and list what it found where that is wanted."""
         history, withdrawn = self.main_screen.scene.history, self.main_screen.worker.withdrawn
         self._examination = watch = Examination()
+        self._other, self._trying = None, ""
         self.work(
             lambda tell: questions.examine(history, tell, withdrawn, watch),
             lambda found: self._examined(found, then_list),
