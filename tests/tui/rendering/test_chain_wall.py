@@ -122,7 +122,7 @@ def test_a_hole_and_a_fork_stand_where_they_are() -> None:
 
 @given(sizes=st.lists(st.integers(0, 10**9), max_size=30), width=st.integers(1, 200))
 def test_the_bar_of_bytes_fits(sizes: list[int], width: int) -> None:
-    row = bytes_row([(f"atom {n}", size, 1) for n, size in enumerate(sorted(sizes, reverse=True))], width)
+    row = bytes_row([(f"atom {n}", size, 1) for n, size in enumerate(sorted(sizes, reverse=True))], width, UNICODE)
     assert spans_width(row.left) <= max(width, len(" bytes not measured yet"))
 
 
@@ -160,3 +160,17 @@ def test_the_columns_of_a_chain_stand_under_their_names(link: Link, width: int) 
     assert not [
         text for text, _ in row.left if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in text)
     ]
+
+
+@given(lengths=_LENGTHS, data=st.data())
+def test_the_cursor_is_a_shape_over_its_strip_too(lengths: list[int], data: st.DataObject) -> None:
+    table = table_of(lengths)
+    layout = lay_out(len(table), 90, 30)
+    cursor = data.draw(st.integers(0, layout.count - 1))
+    rows = Wall(table, table.columns, layout, UNICODE).rows(cursor, -1)
+    text = ["".join(text for text, _ in row.left) for row in rows]
+    if layout.has_strip:
+        band, column = divmod(cursor, layout.per_band)
+        marked = text[band * layout.lines][column * layout.slot : (column + 1) * layout.slot]
+        assert UNICODE.opened in marked
+        assert sum(line.count(UNICODE.opened) for line in text) == marked.count(UNICODE.opened)

@@ -200,6 +200,12 @@ class Wall:
         if not self.layout.has_strip:
             return [(text, style) for text, _ in drawn]
         rest = "key" if style == "head" else "heat"
+        if not line and style == "head":
+            # Where there is no colour, the cursor is a row of marks over its chain.
+            glyphs = self._glyphs
+            return [
+                (text.replace(glyphs.limit, glyphs.opened).replace(" ", glyphs.opened), rest) for text, _ in drawn
+            ]
         return [(text, style if line == self.layout.tower and not at else rest) for at, (text, _) in enumerate(drawn)]
 
     def _reaches(self, groups: Sequence[ChainGroup]) -> list[int]:

@@ -15,12 +15,13 @@ _LEAST: Final = 2
 """Cells of the smallest part that is drawn by itself."""
 
 
-def bytes_row(atoms: Sequence[tuple[str, int, int]], width: int) -> Row:
+def bytes_row(atoms: Sequence[tuple[str, int, int]], width: int, glyphs: Glyphs) -> Row:
     """Return one bar in which each atom takes the room of its share of the bytes, with its name as far as it fits.
 
     Args:
         atoms: name, bytes and changes of each atom, the largest first.
         width: cells of the row.
+        glyphs: how to draw.
     """
     label = " bytes "
     room = width - len(label) - 1
@@ -37,10 +38,11 @@ def bytes_row(atoms: Sequence[tuple[str, int, int]], width: int) -> Row:
         text = on_grid(name[:100])
         if cells > len(text) + len(share) + 2:
             text = f"{text} {share}"
-        spans.append((pad(f" {text}", cells), _SHADES[number % len(_SHADES)]))
+        edge = glyphs.vertical if spans[1:] else " "
+        spans.append((pad(f"{edge}{text}", cells), _SHADES[number % len(_SHADES)]))
         used += cells
     if used < room:
-        spans.append((pad(" other" if room - used > 7 else "", room - used), "block.unknown"))
+        spans.append((pad(f"{glyphs.vertical}other" if room - used > 7 else "", room - used), "block.unknown"))
     return Row(tuple(spans))
 
 

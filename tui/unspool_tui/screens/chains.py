@@ -294,7 +294,7 @@ class ChainsScreen(Page):
         return PaneFrame(0, self.title_of_list(), more=more, right=((place, "dim"),), focused=True)
 
     def _memory_below(self, width: int) -> list[Row]:
-        return [bytes_row(self._atoms, width), self._cache(width - 8, 1)]
+        return [bytes_row(self._atoms, width, self.pen.glyphs), self._cache(width - 8, 1)]
 
     def _memory_beside(self, width: int) -> list[Row]:
         stats = self.main_screen.scene.history.cache_stats()
