@@ -18,6 +18,8 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("NO_COLOR", raising=False)
+    # Every key that a test presses is waited for until the story of its value is told.
+    monkeypatch.setattr("unspool_tui.screens.main_paint._REST_SECONDS", 0.02)
     for name in ("WAYLAND_DISPLAY", "DISPLAY", "SSH_TTY", "SSH_CONNECTION"):
         monkeypatch.delenv(name, raising=False)
 

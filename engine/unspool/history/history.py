@@ -115,6 +115,9 @@ class History:
             watch: gives the files whose change means that there may be new entries, where the store knows better.
         """
         self._store = store
+        # A protocol's members are looked for one by one each time it is asked whether a store has them.
+        self._tells_notes = store if isinstance(store, TellsNotes) else None
+        self._may_be_cut = store if isinstance(store, MayBeCutShort) else None
         self._feeder = feeder
         self.identity = identity
         self._path = path
@@ -311,7 +314,7 @@ class History:
 
     def notes(self) -> Callable[[int], bool]:
         """Return what says whether an entry of now is a note, without reading it."""
-        if isinstance(self._store, TellsNotes) and not self._store.may_hold_notes():
+        if self._tells_notes is not None and not self._tells_notes.may_hold_notes():
             return lambda seq: False
         kinds = self.columns().kind
         return lambda seq: seq < len(kinds) and kinds[seq] == NOTE
@@ -382,12 +385,13 @@ class History:
         """How much of the source could be read."""
         if self._feeder is not None:
             return self._feeder.verdict
-        if not isinstance(self._store, MayBeCutShort):
+        store = self._may_be_cut
+        if store is None:
             return COMPLETE
         found = COMPLETE
-        if damage := self._store.damage:
+        if damage := store.damage:
             found = cut_short(self.source_name, damage, is_damaged=True)
-        elif doubt := self._store.doubt:
+        elif doubt := store.doubt:
             found = cut_short(self.source_name, doubt, is_damaged=False)
         return replace(found, notes=(self.told_dropped(),)) if self.first else found
 

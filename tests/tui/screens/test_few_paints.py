@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,14 @@ async def test_the_first_frame_shows_all_panels(shop_file: Path, monkeypatch: py
 
 async def test_a_step_repaints_only_the_rows_it_changes(shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: dict[str, set[int]] = {}
-    refresh = LinesView.refresh
+    draw_soon = LinesView.draw_soon
 
-    def watched(self: LinesView, *regions: Region, **how: Any) -> LinesView:
+    def watched(self: LinesView, regions: Sequence[Region]) -> None:
         rows.setdefault(str(self.id), set()).update(region.y for region in regions)
-        return refresh(self, *regions, **how)
+        draw_soon(self, regions)
 
     async with drive(make_app(open_file(shop_file), at=50)) as driver:
-        monkeypatch.setattr(LinesView, "refresh", watched)
+        monkeypatch.setattr(LinesView, "draw_soon", watched)
         await driver.press(".")
         history = driver.app.main.panels[Pane.HISTORY]
         # The row that was left, the one that was reached, and the frame's lower line with the place.

@@ -217,15 +217,20 @@ class HistoryPane:
         self._glyphs = glyphs
         self._zone = zone
         self._made: dict[tuple[object, ...], Row] = {}
+        self._view: View | None = None
+        self._columns: EntryColumns | None = None
+        self._alike: tuple[object, ...] = ()
+        """What all rows of a view have in common."""
 
     def row(self, view: View, rows: Rows, columns: EntryColumns, index: int, width: int) -> Row:
         """Return the row at a place of the list."""
+        if self._view is not view or self._columns is not columns:
+            self._view, self._columns = view, columns
+            self._alike = (view.gaps, goes_over_days(view, columns), len(str(view.tip)))
         seq = rows[index]
         above = rows[index - 1] if index else None
-        digits = len(str(view.tip))
-        days = goes_over_days(view, columns)
         written = view.notes.texts.get(seq, "")
-        key = (seq, above, seq == view.head, self._mark(view, seq), written, view.gaps, days, width, digits)
+        key = (seq, above, seq == view.head, self._mark(view, seq), written, width, self._alike)
         made = self._made.get(key)
         if made is None:
             made = self._make(view, columns, seq, above, width)

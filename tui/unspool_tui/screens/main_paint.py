@@ -27,7 +27,7 @@ from unspool_tui.widgets.panel import Listed, Made, Panel, RowSource, StripView
 from unspool_tui.widgets.timeline import height_for, lane_room
 from unspool_tui.worker import QuestionKind
 
-_REST_SECONDS: Final = 0.06
+_REST_SECONDS: Final = 0.12
 """How long a value must be selected before its story is looked up."""
 _LANES_REST_SECONDS: Final = 0.12
 """After a paint until what lanes lack is worked out: nothing is read for them while keys are held."""
@@ -91,6 +91,8 @@ class Painter:
         self._telling = False
         self._lanes_due = False
         self._working_out: tuple[object, ...] = ()
+        self._footer_key: tuple[list[tuple[str, str]], int] | None = None
+        self._footer_row = BLANK
 
     def paint(self) -> None:
         """Show the view of the main screen."""
@@ -173,7 +175,7 @@ class Painter:
         if main.flash_text is not None:
             main.footer.show_rows([flash_row(*main.flash_text)])
         else:
-            main.footer.show_rows([footer(self._keys(view), width)])
+            main.footer.show_rows([self._footer(view, width)])
         if main.notice.display:
             main.notice.show_rows(self._too_small())
 
@@ -224,6 +226,12 @@ class Painter:
             self._working_out = ()
         if self._main.is_in_front:
             self._timeline(self._main.view)
+
+    def _footer(self, view: View, width: int) -> Row:
+        key = (self._keys(view), width)
+        if key != self._footer_key:
+            self._footer_key, self._footer_row = key, footer(*key)
+        return self._footer_row
 
     def _keys(self, view: View) -> list[tuple[str, str]]:
         keymap = self._main.keymap

@@ -168,11 +168,13 @@ class OutlineNode(Struct, frozen=True):
 class Outline:
     """The rows of a state under a set of unfolded addresses."""
 
-    __slots__ = ("_count", "_firsts", "_inside", "_runs", "_unfolded")
+    __slots__ = ("_count", "_firsts", "_inside", "_nodes", "_runs", "_unfolded")
 
     def __init__(self, state: Mapping[str, Value], unfolded: frozenset[Path]) -> None:
         """Lay out a state; only the unfolded containers are looked into."""
         self._unfolded = unfolded
+        self._nodes: dict[int, OutlineNode] = {}
+        """Nodes that were asked for: a paint asks for those in sight several times."""
         self._runs: list[RowRun] = []
         self._inside: dict[Path, list[RowRun]] = {}
         self._count = self._lay_out(_Keyed(state))
@@ -183,6 +185,12 @@ class Outline:
 
     def node(self, row: int) -> OutlineNode:
         """Return the node on a row."""
+        node = self._nodes.get(row)
+        if node is None:
+            node = self._nodes[row] = self._made(row)
+        return node
+
+    def _made(self, row: int) -> OutlineNode:
         run = self._runs[bisect_right(self._firsts, row) - 1]
         position = run.start + row - run.first_row
         address = (*run.parent, run.container.step(position))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import ClassVar, Final
 
 from rich.text import Text
@@ -91,20 +92,32 @@ class LinesView(Widget, can_focus=False):
         """Show these rows from the top; lines that stay the same are not repainted."""
         new = tuple(rows)
         old, self._rows = self._rows, new
-        if old == new or not self._seen:
+        if not self._seen:
             # What was never drawn will be drawn whole.
             return
-        width, height = self.columns, self.lines
+        width = self.columns
         changed = []
-        for y in range(min(height, max(len(old), len(new)))):
-            before, after = (old[y] if y < len(old) else BLANK), (new[y] if y < len(new) else BLANK)
-            if before != after:
+        for y, (before, after) in zip(range(self.lines), zip_longest(old, new, fillvalue=BLANK), strict=False):
+            if before is not after and before != after:
                 self._drawn.pop(y, None)
                 until = differs_until(before, after, width)
                 # A strip cut just before its end costs more than the few cells it saves.
                 changed.append(Region(0, y, until if until * _NEARLY_ALL < width else width, 1))
         if changed:
-            self.refresh(*changed)
+            self.draw_soon(changed)
+
+    def draw_soon(self, regions: Sequence[Region]) -> None:
+        """Have parts of the widget drawn with the next frame.
+
+        What `refresh` does by three messages a widget, of which all would arrive before that frame anyway.
+        """
+        if not self.is_running or not self.display:
+            self.refresh(*regions)
+            return
+        self._set_dirty(*regions)
+        screen = self.screen
+        screen._dirty_widgets.add(self)
+        screen.check_idle()
 
     def render(self) -> Text:
         """Return nothing: `render_lines` does the work."""

@@ -103,6 +103,8 @@ class Framed(LinesView):
         self.count = 0
         self.said = ""
         """Stands at the lower edge in place of the footing, for a moment."""
+        self._edged: list[tuple[Row, str, str, Row]] = []
+        """Rows as they came, their ground and edge, and what was made of them, by line."""
 
     @property
     def page(self) -> int:
@@ -128,15 +130,24 @@ class Framed(LinesView):
             return
         count, page, width = len(source), self.page, self.inner_width
         self.place(count, cursor, top=top)
-        ground = "cursor" if frame.focused else "blurred"
         rows = [top_row(frame, self.pen.glyphs)]
         first, length = thumb(self.top, page, count)
+        on_cursor = "cursor" if frame.focused else "blurred"
+        edges = _EDGES[frame.focused, False], _EDGES[frame.focused, True]
+        edged: list[tuple[Row, str, str, Row]] = []
+        before = iter(self._edged)
         for place in range(page):
             index = self.top + place
             row = source.row(index, width) if index < count else BLANK
-            if index == cursor and index < count:
-                row = row._replace(ground=ground)
-            rows.append(row._replace(edge=_EDGES[frame.focused, first <= place < first + length]))
+            ground = on_cursor if index == cursor and index < count else row.ground
+            edge = edges[first <= place < first + length]
+            known = next(before, None)
+            # The very row of the last time spares comparing all its text to find that it need not be drawn.
+            if known is None or known[0] is not row or known[1] != ground or known[2] != edge:
+                known = (row, ground, edge, Row(row.left, row.right, ground, row.fill, row.fill_style, edge))
+            edged.append(known)
+            rows.append(known[3])
+        self._edged = edged
         if self.said:
             frame = replace(frame, left=((crop(self.said, max(1, width - 4)), "warning"),), right=())
         rows.append(bottom_row(frame, self.pen.glyphs))

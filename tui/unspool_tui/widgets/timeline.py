@@ -389,6 +389,9 @@ class TimelineView(LinesView):
         self.take_lines(height)
         self._moments: Moments | None = None
         self._axis_row: tuple[Axis, Line] | None = None
+        self._made: list[Row] = []
+        self._made_of: tuple[object, ...] = ()
+        self._made_on: tuple[object, ...] = ()
         self._start = 0
         self._shown = 0
         self._anchor: tuple[int, float] | None = None
@@ -433,9 +436,24 @@ class TimelineView(LinesView):
             return
         self._lay_out(view, ledger, span(width, self.height))
         ground = ground_of(view, self.axis, width, glyphs, margin(width, self.height))
-        rows = [changes_row(ground, ledger), tick_row(view, ground, ledger)]
-        if self.height >= _WITHOUT_LANES:
-            rows.insert(0, self._axis_line(ground, ledger, zone))
+        marked = (
+            view.base,
+            view.bookmarks,
+            view.flips,
+            view.notes.entries,
+            view.search.found,
+            view.total,
+            self.height,
+        )
+        same = (self.axis, ledger, view.search.hits, glyphs)
+        key = (ground.head, ground.tinted, width, marked)
+        if key != self._made_of or any(one is not other for one, other in zip(same, self._made_on, strict=True)):
+            # Most steps leave the head in its cell.
+            self._made = [changes_row(ground, ledger), tick_row(view, ground, ledger)]
+            if self.height >= _WITHOUT_LANES:
+                self._made.insert(0, self._axis_line(ground, ledger, zone))
+            self._made_of, self._made_on = key, same
+        rows = list(self._made)
         if lanes:
             self._lane_rows = known(self.axis)
             rows += [lane_row(ground, row, view) for row in self._lane_rows]
