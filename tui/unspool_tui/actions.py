@@ -450,6 +450,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
         _other_tabs,
     ),
     Action(
+        "tab.link",
+        ("&",),
+        "link tabs",
+        "Scrub this tab and another together, by time, entry or action; where they part is marked in both.",
+        SOURCES,
+        _other_tabs,
+    ),
+    Action(
         "palette",
         (":", "ctrl+p"),
         "command",
@@ -537,6 +545,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "dollar_sign": "$",
     "grave_accent": "`",
     "quotation_mark": '"',
+    "ampersand": "&",
     "number_sign": "#",
 }
 _SHOWN: Final[Mapping[str, str]] = {

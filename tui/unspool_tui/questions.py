@@ -184,6 +184,18 @@ def part(first: History, second: History, progress: Callable[[int], None], cance
     return compare(first, second, most=_MOST_PARTS, skip_damaged=True, cancelled=look)
 
 
+def told_parting(found: Divergence) -> str:
+    """Say in a few words where two histories part, the first one being the one that is looked at."""
+    first, second = found.first.seq, found.second.seq
+    if found.relation is None:
+        return "where they part is not known: stopped"
+    if first is None and second is None:
+        return "both go through the same states"
+    here = "this one ends" if first is None else f"#{first:,} here"
+    there = "the other ends" if second is None else f"#{second:,} there"
+    return f"they part at {here}, {there}"
+
+
 class ValueWrite(Struct, frozen=True):
     """An entry that wrote a value, or its atom and not the value.
 

@@ -16,6 +16,7 @@ from unspool.errors import EntryNotFound
 from unspool.history.history import History
 from unspool_tui.actions import Keymap
 from unspool_tui.first_run import CardView, card_named, remember_closed
+from unspool_tui.linked import Link
 from unspool_tui.panes.scene import Appearance, Scene
 from unspool_tui.places import state_folder
 from unspool_tui.rendering.header import tab_row
@@ -30,6 +31,7 @@ from unspool_tui.tabs import Tab, Tabs, UnopenedSource
 from unspool_tui.view import moves
 from unspool_tui.view.model import RecordingProgram, View
 from unspool_tui.widgets.panel import TabLine
+from unspool_tui.worker import QuestionKind, Reply
 
 
 class TabbedApp(Protocol):
@@ -93,6 +95,7 @@ class TabScreens:
         self._modes: dict[MainScreen, str] = {}
         may_tell = settings.remember and not options.permits.visitor
         self._card = card_named(options.card) if may_tell and options.card else None
+        self._link: Link | None = None
         self.chosen_theme: str | None = None
         """The theme chosen since the start, empty when it is that of the settings; None when none was."""
 
@@ -145,6 +148,8 @@ class TabScreens:
             program=tab.program,
         )
         view = session.restore(empty, at=place, follow=self._follow)
+        if self._link is not None:
+            view = replace(view, parting=self._link.parting_of(tab))
         # A foreign source is read beside the screen: more entries than are known here may be there by now.
         waits = tab.at is None and session.furthest >= (view.tip if history.is_foreign else view.total)
         if waits:
@@ -200,6 +205,7 @@ class TabScreens:
         """
         if number == self.tabs.front or not 0 <= number < len(self.tabs):
             return
+        linked = self._counterpart_in(self.tabs.all[number]) if at is None else None
         self._leave(self.tabs.front_tab)
         self.tabs.front = number
         main = self._screens.get(self.tabs.front_tab)
@@ -207,6 +213,10 @@ class TabScreens:
             main.apply(moves.jump_to(main.view, at))
         elif at is not None:
             self.tabs.front_tab.at = at
+        elif linked is not None and main is not None:
+            main.apply(moves.move_to(main.view, linked))
+        elif linked is not None:
+            self.tabs.front_tab.at = linked
         self._bring(self.tabs.front_tab)
 
     def open(self, source: NamedSource, program: RecordingProgram | None = None) -> None:
@@ -226,6 +236,47 @@ class TabScreens:
             if other.view.tabs != len(self.tabs):
                 other.show_tabs(len(self.tabs))
         self.show(number)
+
+    @property
+    def link(self) -> Link | None:
+        """The tabs that are scrubbed together; None where none are, or one of them shows something else by now."""
+        if self._link is not None and not self._link.holds:
+            self.join(None)
+        return self._link
+
+    def join(self, link: Link | None) -> None:
+        """Scrub two tabs together from now on, or none any more; again to show what was found since."""
+        before, self._link = self._link, link
+        self.tabs.linked = () if link is None else link.tabs
+        for tab in {*(before.tabs if before else ()), *self.tabs.linked}:
+            main = self._screens.get(tab)
+            if main is not None:
+                main.apply(replace(main.view, parting=None if link is None else link.parting_of(tab)))
+        self._app.main.repaint()
+
+    def _counterpart_in(self, tab: Tab) -> int | None:
+        link, front = self.link, self.tabs.front_tab
+        if link is None or link.other(front) is not tab:
+            return None
+        main = self._screens.get(front)
+        return None if main is None else link.counterpart(front, main.view.head)
+
+    def told_link(self) -> str:
+        """Return what the first line says of the link of the tab in front; empty where it has none."""
+        link, front = self.link, self.tabs.front_tab
+        other, main = None if link is None else link.other(front), self._screens.get(front)
+        if link is None or other is None or main is None:
+            return ""
+        if link.is_behind and not main.worker.owes(QuestionKind.LINK):
+            main.ask(QuestionKind.LINK, lambda: link.catch_up(main.worker.withdrawn), self._caught_up)
+        return link.told(front, self.tabs.name(self.tabs.all.index(other)), main.view.head)
+
+    def _caught_up(self, reply: Reply) -> None:
+        if reply.error is not None:
+            # The screen tells why; to try again with every paint would tell it for ever.
+            self.join(None)
+        elif reply.done:
+            self._app.main.repaint()
 
     def _leave(self, tab: Tab) -> None:
         main = self._screens.get(tab)

@@ -183,6 +183,8 @@ class Tabs:
         """
         self.all = list(tabs)
         self.front = front
+        self.linked: tuple[Tab, ...] = ()
+        """Those that are scrubbed together."""
         self._names: list[str] = []
         self._one_by_one = threading.Lock()
         self._tell: Callable[[Tab], object] = lambda tab: None
@@ -217,7 +219,13 @@ class Tabs:
         from unspool_tui.rendering.header import Label  # draws with Rich, which the command line does without
 
         return [
-            Label(self.name(number), tab.new if number != self.front else 0, tab.opening, bool(tab.error))
+            Label(
+                self.name(number),
+                tab.new if number != self.front else 0,
+                tab.opening,
+                bool(tab.error),
+                linked=tab in self.linked,
+            )
             for number, tab in enumerate(self.all)
         ]
 

@@ -39,6 +39,7 @@ class QuestionKind(IntEnum):
     NOTES = auto()
     FILTER = auto()
     SEARCH = auto()
+    LINK = auto()
     ACTIONS = auto()
     LEDGER = auto()
     LANES = auto()

@@ -6,15 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from unspool_tui import questions
+from unspool_tui.linked import Link, LinkBy
 from unspool_tui.rendering.header import Label
 from unspool_tui.screens.menu import LateMenu, Menu, MenuLine
 from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
+    from unspool.history.history import History
+    from unspool.query.compare import Divergence
     from unspool.sources.probe import Choice
     from unspool_tui.screens.protocols import HistoryScreen
     from unspool_tui.tabs import Tabs
 
+_LATER: Final = "is being opened; try again in a moment"
 _DIGITS: Final = 9
 """Tabs that one key chooses in the menu."""
 
@@ -60,12 +65,76 @@ def compare_tabs(main: HistoryScreen) -> None:
     other = tabs.all[number]
     if other.history is None:
         tabs.want(other)
-        why = "cannot be opened" if other.error else "is being opened; try again in a moment"
+        why = "cannot be opened" if other.error else _LATER
         main.flash(f"compare: {tabs.name(number)} {why}", "warning")
     elif not main.view.total or not len(other.history):
         main.flash("compare: one of the two histories has no entry yet", "warning")
     else:
         main.open(CompareScreen(main, tabs, number))
+
+
+_UNLINK: Final = "unlink"
+_WAYS: Final = (
+    MenuLine("t", "by time", LinkBy.TIME, "or by time since the first entry, where no time is common"),
+    MenuLine("e", "by entry number", LinkBy.ENTRY),
+    MenuLine("a", "by action", LinkBy.ACTION, "the n-th of a name with the n-th"),
+)
+
+
+def link_tabs(main: HistoryScreen) -> None:
+    """Choose a tab to scrub together with, and how; or unlink."""
+    tabs = main.unspool_app.tabs
+    others = [number for number in range(len(tabs)) if number != tabs.front]
+    if len(others) == 1:
+        _choose_way(main, others[0])
+        return
+    choices = [
+        MenuLine(str(number + 1) if number < _DIGITS else "", tabs.name(number), str(number)) for number in others
+    ]
+    main.open(Menu("Link with", choices), lambda number: None if number is None else _choose_way(main, int(number)))
+
+
+def _choose_way(main: HistoryScreen, number: int) -> None:
+    tabs, switcher = main.unspool_app.tabs, main.unspool_app.tab_screens
+    link = switcher.link
+    is_linked = link is not None and link.other(tabs.front_tab) is tabs.all[number]
+    unlink = (MenuLine("u", "unlink", _UNLINK),) if is_linked else ()
+
+    def chosen(way: str | None) -> None:
+        if way == _UNLINK:
+            switcher.join(None)
+            main.flash(f"no longer linked with {tabs.name(number)}")
+        elif way is not None:
+            _link(main, number, LinkBy(way))
+
+    title = f"Scrub together with {tabs.name(number)[:40]}"
+    at = str(link.by) if link is not None and is_linked else ""
+    main.open(Menu(title, (*_WAYS, *unlink), at=at), chosen)
+
+
+def _link(main: HistoryScreen, number: int, by: LinkBy) -> None:
+    tabs, switcher = main.unspool_app.tabs, main.unspool_app.tab_screens
+    here, other = tabs.front_tab, tabs.all[number]
+    if here.history is None or other.history is None:
+        tabs.want(other)
+        main.flash(f"link: {tabs.name(number)} {'cannot be opened' if other.error else _LATER}", "warning")
+        return
+    link, withdrawn = Link(here, other, by), main.worker.withdrawn
+
+    def take(reply: Reply) -> None:
+        if reply.error is not None or reply.value is None:
+            return
+        switcher.join(link)
+        told = f"linked with {tabs.name(number)} {link.told_by}"
+        if reply.value is not True:
+            told += f"; {questions.told_parting(reply.value)}"
+        main.flash(told)
+
+    def compare(first: History, second: History) -> Divergence:
+        return questions.part(first, second, lambda done: None, withdrawn)
+
+    told = f"looking where this and {tabs.name(number)} part"
+    main.ask(QuestionKind.LINK, lambda: link.prepare(compare, withdrawn), take, told=told)
 
 
 _ALL: Final = "all"
@@ -153,5 +222,6 @@ CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "tab.prev": partial(beside, step=-1),
     "tab.go": choose_tab,
     "tab.compare": compare_tabs,
+    "tab.link": link_tabs,
     "choose": choose_part,
 }

@@ -267,6 +267,8 @@ class HistoryPane:
         glyphs = self._glyphs
         if seq == view.base:
             return glyphs.base, "base"
+        if seq == view.parting:
+            return glyphs.parting, "parting"
         if view.bookmarks and _holds(view.bookmarks, seq, len(view.bookmarks)):
             return glyphs.bookmark, "bookmark"
         if seq in view.notes.texts:
@@ -340,7 +342,7 @@ class EntryFacts(Struct, frozen=True):
         above: the entry of the row above; None for the first row.
         action: why it happened.
         atoms: atoms it changed; empty where there is no room for them.
-        mark: base, bookmark, note or hit, as glyph and style.
+        mark: base, parting entry, bookmark, note or hit, as glyph and style.
         head: it is the entry being looked at.
         gaps: show the time since the entry before.
         days: the history goes over days, so the clock alone would not tell when.

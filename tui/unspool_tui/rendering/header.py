@@ -36,6 +36,7 @@ class Marks(Struct, frozen=True):
         wrong: the source could not be read completely.
         reading: how far reading the source has come, `34%`; empty when it is read.
         health: what is wrong with the chains, in a word; empty while nothing is known to be.
+        link: which entry of a linked tab stands for the head, and how it is found; empty without a link.
         pulse: why what is shown may be older than the source, `looked 4 s ago`, or `polling`; empty while it is live.
     """
 
@@ -44,6 +45,7 @@ class Marks(Struct, frozen=True):
     reading: str = ""
     health: str = ""
     pulse: str = ""
+    link: str = ""
 
 
 def header(view: View, source: str, cost: Cost | None, width: int, glyphs: Glyphs, marks: Marks) -> Row:
@@ -70,6 +72,7 @@ def header(view: View, source: str, cost: Cost | None, width: int, glyphs: Glyph
         (f"{glyphs.ellipsis} " if marks.late else "  ", "warning"),
         *(((f" READING {marks.reading} ", "chip.filter"), (" ", "text")) if marks.reading else ()),
         *_modes(view, glyphs, marks.pulse),
+        *(((f" {glyphs.linked} {on_grid(marks.link)} ", "chip.filter"), (" ", "text")) if marks.link else ()),
     )
     room = width - spans_width(left) - 1
     costs = _costs(cost) if cost is not None else ((("reading ", "faint"),),)
@@ -201,12 +204,14 @@ class Label(Struct, frozen=True):
         new: entries that arrived since it was in front.
         opening: it is being opened.
         refused: it could not be opened.
+        linked: it is scrubbed together with another.
     """
 
     name: str
     new: int = 0
     opening: bool = False
     refused: bool = False
+    linked: bool = False
 
 
 class TabRow(Struct, frozen=True):
@@ -268,6 +273,8 @@ def _spans(number: int, label: Label, is_front: bool, room: int, glyphs: Glyphs)
         spans.append((f" {glyphs.ellipsis}", "faint"))
     elif label.new:
         spans.append((f" +{label.new:,}", "accent"))
+    if label.linked:
+        spans.append((f" {glyphs.linked}", "accent"))
     return [*spans, (closed, "key")]
 
 

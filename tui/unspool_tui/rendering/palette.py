@@ -126,6 +126,7 @@ INKS: Final[Mapping[str, Ink]] = {
     "delta": Ink("faint", mark=True),
     "note": Ink("warning"),
     "written": Ink("accent"),
+    "parting": Ink("error", bold=True),
     "base": Ink("background", back="accent", bold=True),
     "bookmark": Ink("accent", bold=True),
     "hit": Ink("accent", bold=True),

@@ -439,6 +439,7 @@ def _take_reply(main: MainScreen, reply: Reply) -> None:
             QuestionKind.TRAVEL
             | QuestionKind.PATHS
             | QuestionKind.NOTES
+            | QuestionKind.LINK
             | QuestionKind.FILTER
             | QuestionKind.SEARCH
             | QuestionKind.ACTIONS

@@ -165,7 +165,8 @@ class Painter:
         cost = None
         if ledger.ready:
             cost = Cost(scene.sizes(), ledger.depth(view.head))
-        marks = Marks(late, scene.wrong(), scene.reading(), scene.stats.ailment, main.follower.pulse())
+        link = main.unspool_app.tab_screens.told_link() if view.tabs > 1 else ""
+        marks = Marks(late, scene.wrong(), scene.reading(), scene.stats.ailment, main.follower.pulse(), link)
         main.header.show_rows([header(view, scene.history.source_name, cost, width, glyphs, marks)])
         if view.tabs > 1:
             main.unspool_app.tab_screens.show_line()

@@ -13,6 +13,7 @@ from unspool.model.entries import SourceLine
 from unspool.model.keys import Path
 from unspool_tui.actions import Action, Keymap
 from unspool_tui.first_run import CardView
+from unspool_tui.linked import Link
 from unspool_tui.live_programs import AttachedProgram
 from unspool_tui.panes.scene import Scene
 from unspool_tui.rendering.line import Pointed
@@ -48,6 +49,16 @@ class TabSwitcher(Protocol):
 
     def show_line(self) -> None:
         """Draw the line of tabs."""
+
+    @property
+    def link(self) -> Link | None:
+        """The tabs that are scrubbed together; None where none are."""
+
+    def join(self, link: Link | None) -> None:
+        """Scrub two tabs together from now on, or none any more; again to show what was found since."""
+
+    def told_link(self) -> str:
+        """Return what the first line says of the link of the tab in front; empty where it has none."""
 
     def settle(self) -> None:
         """Give the tab in front its own screen as soon as it is open."""

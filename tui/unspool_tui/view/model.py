@@ -173,6 +173,7 @@ class View(Struct, frozen=True):
         against: what the head is compared with.
         bookmarks: marked entries, ascending.
         notes: where people wrote notes.
+        parting: the first entry that a linked tab has not; None where that is not known, or there is none.
         jumps: the jump list.
         focus: the pane that takes movement keys.
         zoomed: only the focused pane is shown.
@@ -215,6 +216,7 @@ class View(Struct, frozen=True):
     base: int | None = None
     against: Against = Against.PREVIOUS
     bookmarks: tuple[int, ...] = ()
+    parting: int | None = None
     notes: NoteMarks = field(default_factory=NoteMarks)
     jumps: Jumps = field(default_factory=Jumps)
     focus: Pane = Pane.HISTORY

@@ -195,6 +195,8 @@ def _marks(view: View, axis: Axis, glyphs: Glyphs) -> dict[int, Span]:
         marks[seq] = (glyphs.cross, "flip")
     for seq in view.bookmarks[bisect_left(view.bookmarks, axis.start) : bisect_left(view.bookmarks, axis.stop)]:
         marks[seq] = (glyphs.bookmark, "bookmark")
+    if view.parting is not None and axis.holds(view.parting):
+        marks[view.parting] = (glyphs.parting, "parting")
     if view.base is not None and axis.holds(view.base):
         marks[view.base] = (glyphs.base, "base")
     return marks
