@@ -13,7 +13,7 @@ from tui_driver import Driver, drive
 
 from unspool import open_history
 from unspool.recorder import Recorder
-from unspool_tui.linked import Link, LinkBy
+from unspool_tui.linked import TabLink, LinkBy
 from unspool_tui.questions import part
 from unspool_tui.rendering.line import UNICODE
 from unspool_tui.tabs import Tab
@@ -39,10 +39,10 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
     return record(tmp_path / "a.unspool", A), record(tmp_path / "b.unspool", B)
 
 
-def linked(first: Path, second: Path, by: LinkBy) -> tuple[Link, Tab, Tab]:
+def linked(first: Path, second: Path, by: LinkBy) -> tuple[TabLink, Tab, Tab]:
     """Return a link of two files that all is known of."""
     tabs = [Tab(None, history=open_history(path, follow=False)) for path in (first, second)]
-    link = Link(tabs[0], tabs[1], by)
+    link = TabLink(tabs[0], tabs[1], by)
     for _ in link.prepare(lambda one, other: part(one, other, lambda done: None, lambda: False), lambda: False):
         pass
     return link, tabs[0], tabs[1]

@@ -134,7 +134,7 @@ def _actions(history: History, start: int, stop: int) -> Iterator[str]:
             yield f"\0{seq}"
 
 
-class Link:
+class TabLink:
     """Two tabs that are scrubbed together."""
 
     def __init__(self, first: Tab, second: Tab, by: LinkBy) -> None:

@@ -16,7 +16,7 @@ from unspool.errors import EntryNotFound
 from unspool.history.history import History
 from unspool_tui.actions import Keymap
 from unspool_tui.first_run import CardView, card_named, remember_closed
-from unspool_tui.linked import Link
+from unspool_tui.linked import TabLink
 from unspool_tui.panes.scene import Appearance, Scene
 from unspool_tui.places import state_folder
 from unspool_tui.rendering.header import tab_row
@@ -95,7 +95,7 @@ class TabScreens:
         self._modes: dict[MainScreen, str] = {}
         may_tell = settings.remember and not options.permits.visitor
         self._card = card_named(options.card) if may_tell and options.card else None
-        self._link: Link | None = None
+        self._link: TabLink | None = None
         self.chosen_theme: str | None = None
         """The theme chosen since the start, empty when it is that of the settings; None when none was."""
 
@@ -238,13 +238,13 @@ class TabScreens:
         self.show(number)
 
     @property
-    def link(self) -> Link | None:
+    def link(self) -> TabLink | None:
         """The tabs that are scrubbed together; None where none are, or one of them shows something else by now."""
         if self._link is not None and not self._link.holds:
             self.join(None)
         return self._link
 
-    def join(self, link: Link | None) -> None:
+    def join(self, link: TabLink | None) -> None:
         """Scrub two tabs together from now on, or none any more; again to show what was found since."""
         before, self._link = self._link, link
         self.tabs.linked = () if link is None else link.tabs

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from unspool_tui import questions
-from unspool_tui.linked import Link, LinkBy
+from unspool_tui.linked import TabLink, LinkBy
 from unspool_tui.rendering.header import Label
 from unspool_tui.screens.menu import LateMenu, Menu, MenuLine
 from unspool_tui.worker import QuestionKind, Reply
@@ -119,7 +119,7 @@ def _link(main: HistoryScreen, number: int, by: LinkBy) -> None:
         tabs.want(other)
         main.flash(f"link: {tabs.name(number)} {'cannot be opened' if other.error else _LATER}", "warning")
         return
-    link, withdrawn = Link(here, other, by), main.worker.withdrawn
+    link, withdrawn = TabLink(here, other, by), main.worker.withdrawn
 
     def take(reply: Reply) -> None:
         if reply.error is not None or reply.value is None:

@@ -13,7 +13,7 @@ from unspool.model.entries import SourceLine
 from unspool.model.keys import Path
 from unspool_tui.actions import Action, Keymap
 from unspool_tui.first_run import CardView
-from unspool_tui.linked import Link
+from unspool_tui.linked import TabLink
 from unspool_tui.live_programs import AttachedProgram
 from unspool_tui.panes.scene import Scene
 from unspool_tui.rendering.line import Pointed
@@ -51,10 +51,10 @@ class TabSwitcher(Protocol):
         """Draw the line of tabs."""
 
     @property
-    def link(self) -> Link | None:
+    def link(self) -> TabLink | None:
         """The tabs that are scrubbed together; None where none are."""
 
-    def join(self, link: Link | None) -> None:
+    def join(self, link: TabLink | None) -> None:
         """Scrub two tabs together from now on, or none any more; again to show what was found since."""
 
     def told_link(self) -> str:
