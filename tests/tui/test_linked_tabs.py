@@ -13,7 +13,7 @@ from tui_driver import Driver, drive
 
 from unspool import open_history
 from unspool.recorder import Recorder
-from unspool_tui.linked import TabLink, LinkBy
+from unspool_tui.linked import LinkBy, TabLink
 from unspool_tui.questions import part
 from unspool_tui.rendering.line import UNICODE
 from unspool_tui.tabs import Tab

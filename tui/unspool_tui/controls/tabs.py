@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from unspool_tui import questions
-from unspool_tui.linked import TabLink, LinkBy
+from unspool_tui.linked import LinkBy, TabLink
 from unspool_tui.rendering.header import Label
 from unspool_tui.screens.menu import LateMenu, Menu, MenuLine
 from unspool_tui.worker import QuestionKind, Reply
