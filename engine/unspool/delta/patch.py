@@ -36,6 +36,7 @@ from unspool.model.encoded import (
     text_size,
 )
 from unspool.model.limits import in_force
+from unspool.model.tags import Tag
 
 SMALLEST_PATCHED: Final = 64
 """Bytes below which a value is written whole: a patch would not be smaller."""
@@ -249,7 +250,8 @@ def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> No
     """Write how `new` is made of `old`, which starts at `at` in the base."""
     shape = shape_of(new)
     if shape is not shape_of(old) or shape is FormShape.LEAF:
-        _write_bytes(program, old, at, new)
+        if depth >= _DEEPEST or not _write_holder(program, old, at, new, depth):
+            _write_bytes(program, old, at, new)
         return
     old_header, new_header = header_size(old), header_size(new)
     start, end = shared_ends(old, old_header, new, new_header)
@@ -278,6 +280,39 @@ def _write(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> No
     else:
         program.put(put)
     program.copy(at + old_end, at + len(old))
+
+
+def _write_holder(program: _Program, old: bytes, at: int, new: bytes, depth: int) -> bool:
+    """Write a tagged value whose content is a list, such as an object with its fields; return whether it was one."""
+    old_header, new_header = _LEAF_HEADERS.get(old[0], 0), _LEAF_HEADERS.get(new[0], 0)
+    if len(new) < SMALLEST_PATCHED or old[0] not in _EXTENSIONS or new[0] not in _EXTENSIONS:
+        return False
+    if old[old_header - 1] not in _HOLDERS or old[old_header - 1] != new[new_header - 1]:
+        return False
+    before, after = old[old_header:], new[new_header:]
+    if shape_of(before) is not FormShape.LIST or shape_of(after) is not FormShape.LIST:
+        return False
+    program.put(new[:new_header])
+    if old[old_header - 1] != Tag.TAGGED:
+        _write(program, before, at + old_header, after, depth + 1)
+        return True
+    try:
+        parts, fresh = list_views(before), list_views(after)
+    except NotSplittable:
+        parts = fresh = []
+    if not parts or len(parts) != len(fresh):
+        _write(program, before, at + old_header, after, depth + 1)
+        return True
+    # A class and its content stand where they stood, however much of the content is another.
+    body = at + old_header + header_size(before)
+    program.copy(at + old_header, body)
+    _write_items(program, parts, body, fresh, compress(count(), map(ne, parts, fresh)), depth)
+    return True
+
+
+_EXTENSIONS: Final = frozenset((0xC7, 0xC8, 0xC9))
+_HOLDERS: Final = frozenset((Tag.TUPLE, Tag.SET, Tag.FROZENSET, Tag.PAIRS, Tag.TAGGED))
+"""Tags of values whose content is the wire form of a list."""
 
 
 def _write_bytes(program: _Program, old: bytes, at: int, new: bytes) -> None:

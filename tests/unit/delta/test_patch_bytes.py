@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from unspool.delta.patch import apply_patch, make_patch
 from unspool.model.encoding import encode
+from unspool.model.tags import Tagged
 
 
 @pytest.mark.parametrize("size", [3_000, 200_000])
@@ -60,3 +61,51 @@ def test_objects_far_down_whose_keys_changed_are_followed_to_the_value_that_stay
     assert patch is not None
     assert apply_patch(nested("a"), patch) == nested("b")
     assert len(patch) < len(nested("b")) - 1000
+
+
+HELD = {
+    "object": lambda items: Tagged("app.Shop", {"name": "ada", "items": items}),
+    "list of a class": lambda items: Tagged("app.Items", items),
+    "tuple": tuple,
+    "object in an object": lambda items: Tagged("app.Shop", {"cart": Tagged("app.Cart", {"items": tuple(items)})}),
+    "keys that are no text": lambda items: {1: items, 2: 0},
+}
+"""Values of tags that hold a list, or make it of one."""
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_what_is_added_to_a_list_within_an_object_is_written_alone(kind: str) -> None:
+    items = [Tagged("app.Item", {"n": number, "name": f"item {number}"}) for number in range(1_000)]
+    more = Tagged("app.Item", {"n": -1, "name": "one more"})
+    for changed in ([*items, more], [more, *items], items[1:], items[:-1], [*items[:500], more, *items[501:], more]):
+        old, new = encode(HELD[kind](items)), encode(HELD[kind](changed))
+        patch = make_patch(old, new)
+        assert patch is not None
+        assert apply_patch(old, patch) == new
+        assert len(patch) < 250
+
+
+_TAGGED = st.recursive(
+    st.one_of(st.integers(-3, 300), st.text("ab", max_size=40), st.binary(max_size=20)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=12),
+        st.lists(inner, max_size=12).map(tuple),
+        st.dictionaries(st.text("abc", max_size=3), inner, max_size=6),
+        st.dictionaries(st.integers(0, 9), inner, max_size=6),
+        st.builds(Tagged, st.sampled_from(("app.A", "app.LongerName")), inner),
+        st.frozensets(st.integers(0, 99), max_size=30),
+    ),
+    max_leaves=30,
+)
+
+
+@given(_TAGGED, _TAGGED, st.integers(0, 400))
+def test_tagged_values_come_back_exactly(before: object, after: object, padding: int) -> None:
+    rest = ["p" * padding, list(range(padding))]
+    for old_value, new_value in (
+        ([before, rest], [after, rest]),
+        (Tagged("app.S", {"x": before, "r": rest}), Tagged("app.S", {"x": after, "r": rest})),
+    ):
+        old, new = encode(old_value), encode(new_value)
+        patch = make_patch(old, new)
+        assert patch is None or (apply_patch(old, patch) == new and len(patch) < len(new))
