@@ -45,6 +45,7 @@ class QuestionKind(IntEnum):
     LANES = auto()
     STATS = auto()
     CHAINS = auto()
+    HEADLINES = auto()
     COURSES = auto()
     TASK = auto()
     EXPORT = auto()

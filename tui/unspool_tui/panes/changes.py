@@ -17,6 +17,7 @@ from unspool.model.values import MISSING, Value
 from unspool_tui.panes.change_list import Item, Shown, change_list, text_row, whole_value_op, wrapped
 from unspool_tui.panes.detail import NOTHING, Detail
 from unspool_tui.rendering import format_units
+from unspool_tui.rendering.labels import record_name, record_names, told_path
 from unspool_tui.rendering.line import (
     BLANK,
     Glyphs,
@@ -97,7 +98,7 @@ class ChangesPane:
         key = (index, width)
         made = self._made.get(key)
         if made is None:
-            made = self._made[key] = change_row(self.items[index], Sheet(width, self._glyphs))
+            made = self._made[key] = change_row(self.items[index], Sheet(width, self._glyphs, self._detail.state))
         return made
 
     def count(self) -> int:
@@ -220,10 +221,12 @@ class Sheet(Struct, frozen=True):
     Attributes:
         width: cells of a line.
         glyphs: characters to draw with.
+        state: what the entry left: it tells the names of records.
     """
 
     width: int
     glyphs: Glyphs
+    state: Mapping[str, Value] = {}
 
     @property
     def split(self) -> bool:
@@ -331,7 +334,7 @@ def _op_row(address: Path, op: Op, sheet: Sheet) -> Row:
         OpKind.MOVE: (glyphs.moved, "moved"),
     }
     sign, style = signs.get(op.kind, (glyphs.modified, "modified"))
-    label = path_spans(address[1:], op.key, sheet.name_room - 2)
+    label = path_spans(address[1:], op.key, sheet.name_room - 2, _names(address, op, sheet.state))
     room = sheet.value_room
     if not sheet.split and _are_wide(op.old, op.new, room):
         # Names stand in a column where there is room for it.
@@ -352,8 +355,34 @@ def _op_row(address: Path, op: Op, sheet: Sheet) -> Row:
     return Row((*left, *_old_new(op.old, op.new, room, sheet)))
 
 
-def path_spans(path: Path, key: str, room: int) -> Spans:
-    """Return a path in a column of fixed width; a long one keeps its end, which tells more than its beginning."""
+def _names(address: Path, op: Op, state: Mapping[str, Value]) -> dict[int, str]:
+    """Return the names of the records around a step, by their place inside of the atom."""
+    if op.kind is OpKind.MOVE:
+        # While things move, an index is that of no record in the end.
+        return {}
+    names = record_names(address[:-1] if op.kind is OpKind.REMOVE else address, state)
+    if op.kind is OpKind.REMOVE and address and isinstance(address[-1], int) and (name := record_name(op.old)):
+        names[len(address) - 1] = name
+    return {place - 1: name for place, name in names.items()}
+
+
+def path_spans(path: Path, key: str, room: int, names: Mapping[int, str] | None = None) -> Spans:
+    """Return a path in a column of fixed width; a long one keeps its end, which tells more than its beginning.
+
+    Args:
+        path: the steps inside of the atom.
+        key: how the record around it is identified; told where it has no name.
+        room: cells of the column.
+        names: names of the records that the path leads through, by the place of their step.
+    """
+    if names:
+        text = told_path(path, names)
+        place = max(names)
+        if width_of(text) > room:
+            inside = format_path(path[place + 1 :], root="$")[1:]
+            kept = crop(on_grid(inside[:200]), max(6, room * 3 // 5))
+            text = crop(names[place], max(4, room - width_of(kept))) + kept
+        return ((pad(text, room), "text"),)
     # Only the last steps can be seen; spelling a path of ten thousand steps would be for nothing.
     text = on_grid(format_path(path[-24:], root="")[-400:]) or "(value)"
     named = on_grid(key[:40])

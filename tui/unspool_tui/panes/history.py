@@ -5,14 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar, overload
 
 from msgspec import Struct
 
 from unspool.errors import UnspoolError
 from unspool.model.entries import FULL, KINDS, NOTE, Entry
+from unspool_tui.panes.answer import headline
 from unspool_tui.rendering import format_units
+from unspool_tui.rendering.labels import largest_change, record_names
 from unspool_tui.rendering.line import BLANK, Glyphs, PaneFrame, Row, Span, Spans, on_grid, spans_width, wrap_words
 from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import Pane, View
@@ -42,15 +44,21 @@ class EntryBook:
     what is not known is left out, and remembered as `missing` for the worker to look up.
     """
 
-    __slots__ = ("_actions", "_atoms", "_history", "may_ask", "missing")
+    __slots__ = ("_actions", "_atoms", "_headlines", "_history", "_sample", "common", "may_ask", "missing", "untold")
 
     def __init__(self, history: History) -> None:
         """Ask a history."""
         self._history = history
         self._actions: OrderedDict[int, str] = OrderedDict()
         self._atoms: OrderedDict[int, tuple[str, ...]] = OrderedDict()
+        self._headlines: OrderedDict[int, str] = OrderedDict()
+        self._sample: dict[int, str] = {}
+        self.common = ""
+        """What the actions begin with, where they all begin alike: it tells nothing of any of them."""
         self.may_ask: Callable[[], bool] = always
         self.missing: set[int] = set()
+        self.untold: set[int] = set()
+        """Entries whose action says nothing, and whose largest change is not known yet."""
 
     def action(self, seq: int) -> str:
         """Return why an entry happened; damage reads as nothing, the panes that need the entry tell it."""
@@ -70,6 +78,59 @@ class EntryBook:
             stop += 1
         for seq, action in self._actions_of(start, stop).items():
             _keep(self._actions, seq, action)
+            self._compare(seq, action)
+
+    def _compare(self, seq: int, action: str) -> None:
+        """Find out from the first actions that are seen what all of them begin with."""
+        if len(self._sample) >= _SAMPLE or not action:
+            return
+        self._sample[seq] = action
+        if len(self._sample) == _SAMPLE:
+            self.common = common_beginning(list(self._sample.values()))
+
+    def said(self, seq: int) -> str:
+        """Return what the action of an entry says that those of all others do not; empty where that is nothing."""
+        action = self.action(seq)
+        if not self.common or not action.startswith(self.common):
+            return action
+        rest = action[len(self.common) :].strip()
+        # Only another number or date says no more.
+        return rest if any(character.isalpha() for character in rest) else ""
+
+    def headline(self, seq: int) -> str | None:
+        """Return the largest change of an entry in a few words; None where that is not known yet."""
+        known = self._headlines.get(seq)
+        if known is None:
+            self.untold.add(seq)
+        return known
+
+    def take_untold(self) -> tuple[int, ...]:
+        """Return the entries whose largest change is wanted, and forget that it was."""
+        untold, self.untold = self.untold, set()
+        return tuple(sorted(untold))
+
+    def tell(self, seqs: Iterable[int], glyphs: Glyphs) -> Iterator[dict[int, str]]:
+        """Yield the largest changes of entries, one after the other; safe in the worker."""
+        for seq in seqs:
+            yield {seq: self._largest(seq, glyphs)}
+
+    def _largest(self, seq: int, glyphs: Glyphs) -> str:
+        try:
+            change = largest_change(self._history.changes(seq).changes)
+            if change is None:
+                return ""
+            state = self._history.view(seq)
+            atom = str(change.address[0])
+            # The atom is decoded for the names of its records only where that is quick.
+            is_small = atom in state and len(state.encoded(atom)) <= _LARGEST_NAMED
+            return headline(change, record_names(change.address, state) if is_small else {}, glyphs)
+        except UnspoolError:
+            return ""
+
+    def learn_headlines(self, told: Mapping[int, str]) -> None:
+        """Take over what `tell` found."""
+        for seq, text in told.items():
+            _keep(self._headlines, seq, text)
 
     def _actions_of(self, start: int, stop: int) -> dict[int, str]:
         try:
@@ -109,11 +170,36 @@ class EntryBook:
         for seq, (action, atoms) in facts.items():
             _keep(self._actions, seq, action)
             _keep(self._atoms, seq, atoms)
+            self._compare(seq, action)
 
     def forget(self) -> None:
         """Ask anew: the history was cut or replaced."""
         self._actions.clear()
         self._atoms.clear()
+        self._headlines.clear()
+        self._sample.clear()
+        self.common = ""
+
+
+_SAMPLE: Final = 16
+"""Actions that are compared to find out what all of them begin with."""
+_LEAST_COMMON: Final = 6
+"""Characters that they must begin with alike."""
+_LARGEST_NAMED: Final = 1 << 20
+"""Wire bytes of an atom that is decoded for the names of its records."""
+
+
+def common_beginning(actions: Sequence[str]) -> str:
+    """Return the words that all of some actions begin with; empty where those are few."""
+    first, last = min(actions), max(actions)
+    if first == last:
+        return first
+    length = next(
+        (place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first)
+    )
+    while length and (first[length - 1].isalnum() or first[length - 1] in "_-."):
+        length -= 1
+    return first[:length] if length >= _LEAST_COMMON else ""
 
 
 def _keep(book: OrderedDict[int, T], seq: int, answer: T) -> None:
@@ -230,11 +316,11 @@ class HistoryPane:
         seq = rows[index]
         above = rows[index - 1] if index else None
         written = view.notes.texts.get(seq, "")
-        key = (seq, above, seq == view.head, self._mark(view, seq), written, width, self._alike)
+        key = (seq, above, self._book.common, seq == view.head, self._mark(view, seq), written, width, self._alike)
         made = self._made.get(key)
         if made is None:
             made = self._make(view, columns, seq, above, width)
-            if seq in self._book.missing or not _is_known(columns, seq, above):
+            if seq in self._book.missing or seq in self._book.untold or not _is_known(columns, seq, above):
                 # The worker looks up what this row lacks.
                 return made
             if len(self._made) >= _ROWS_KEPT:
@@ -252,7 +338,7 @@ class HistoryPane:
         facts = EntryFacts(
             seq,
             above=above,
-            action=self._book.action(seq),
+            action=self._book.said(seq) or self._told(columns, seq),
             atoms=self._book.atoms(seq) if wants_atoms(width) else (),
             mark=self._mark(view, seq),
             head=seq == view.head,
@@ -262,6 +348,12 @@ class HistoryPane:
             written=view.notes.texts.get(seq, ""),
         )
         return history_row(facts, columns, view.total, width, self._glyphs, self._zone)
+
+    def _told(self, columns: EntryColumns, seq: int) -> str:
+        """Return what changed most, of an entry whose action says nothing."""
+        if seq in self._book.missing or columns.kind[seq] == NOTE:
+            return ""
+        return self._book.headline(seq) or ""
 
     def _mark(self, view: View, seq: int) -> Span:
         glyphs = self._glyphs
@@ -340,7 +432,7 @@ class EntryFacts(Struct, frozen=True):
     Attributes:
         seq: its number.
         above: the entry of the row above; None for the first row.
-        action: why it happened.
+        action: why it happened, or else what changed most.
         atoms: atoms it changed; empty where there is no room for them.
         mark: base, parting entry, bookmark, note or hit, as glyph and style.
         head: it is the entry being looked at.

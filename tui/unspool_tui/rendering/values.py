@@ -16,7 +16,7 @@ from unspool.model.paths import step_of
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, Value
 from unspool_tui.rendering import format_units
-from unspool_tui.rendering.labels import file_and_line
+from unspool_tui.rendering.labels import file_and_line, record_name
 from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad, spans_width, wrap_text
 from unspool_tui.view.outline import OutlineNode, container_of, in_order, whole_number
 
@@ -254,10 +254,12 @@ def inspect_row(
     if container is None:
         room = width - spans_width(left) - spans_width(right) - 1
         return Row((*left, *preview(node.value, max(8, room))), right)
+    name = record_name(node.value) if isinstance(step, int) and node.depth else ""
+    named: Spans = ((f"  {name}", "strong"),) if name else ()
     held: Spans = (
         () if node.unfolded else (("  ", "text"), *_dimmed(preview(node.value, max(8, width - indent - 24))))
     )
-    return Row((*left, (shape(node.value), "json.type"), *held), right)
+    return Row((*left, (shape(node.value), "json.type"), *named, *held), right)
 
 
 def _key_room(width: int) -> int:

@@ -412,6 +412,10 @@ def _take_reply(main: MainScreen, reply: Reply) -> None:
         case QuestionKind.RESULTS:
             main.scene.results.learn(reply.value)
             main.repaint()
+        case QuestionKind.HEADLINES:
+            if reply.value is not None:
+                main.scene.book.learn_headlines(reply.value)
+            main.repaint()
         case QuestionKind.ORIGINS:
             head, found = reply.value
             main.scene.origins.learn(found, head)

@@ -89,6 +89,7 @@ class Painter:
         self._last_origins = (-1, 0.0)
         self._calming = False
         self._telling = False
+        self._headlines_due = False
         self._lanes_due = False
         self._working_out: tuple[object, ...] = ()
         self._footer_key: tuple[list[tuple[str, str]], int] | None = None
@@ -121,6 +122,21 @@ class Painter:
         missing = book.take_missing()
         if missing:
             self._main.worker.ask(QuestionKind.ROWS, lambda: book.look_up(missing))
+        untold = book.take_untold()
+        if untold and not self._headlines_due and not self._main.worker.owes(QuestionKind.HEADLINES):
+            # While somebody scrolls, nobody reads them.
+            self._headlines_due = True
+            after(self._main, _REST_SECONDS, self._tell_headlines)
+
+    def _tell_headlines(self) -> None:
+        """Have the worker find out the largest changes of the rows in sight whose action says nothing."""
+        main, book = self._main, self._main.scene.book
+        self._headlines_due = False
+        if Pane.HISTORY in moves.shown_panes(main.view, main.width_class):
+            self._panel(main.view, Pane.HISTORY)
+        untold, glyphs = book.take_untold(), main.pen.glyphs
+        if untold:
+            main.worker.ask(QuestionKind.HEADLINES, lambda: book.tell(untold, glyphs))
 
     @property
     def stale(self) -> bool:
@@ -133,7 +149,13 @@ class Painter:
         view, scene = self._main.view, self._main.scene
         told = scene.inspect.story[:2]
         waiting = self._story == (scene.strip.asked(view, scene.detail), view.head) and self._telling
-        return self._calming or self._lanes_due or bool(self._working_out) or (waiting and told != self._story)
+        return (
+            self._calming
+            or self._headlines_due
+            or self._lanes_due
+            or bool(self._working_out)
+            or (waiting and told != self._story)
+        )
 
     def _arrange(self, view: View) -> None:
         main = self._main
