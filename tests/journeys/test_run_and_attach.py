@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -377,3 +379,42 @@ def _first(found: str) -> int:
 
 def _who(found: str) -> str:
     return found.partition('"who":"')[2].partition('"')[0]
+
+
+@needs_monitoring
+def test_a_program_from_the_package_index_is_recorded_and_blame_names_its_line(tmp_path: Path) -> None:
+    """The demo of `rich.progress`, which draws until it is told to end."""
+    import rich.progress  # only its place is of interest: the program runs under another Python
+
+    own = Path(rich.progress.__file__)
+    libraries = tmp_path / "libraries"
+    libraries.mkdir()
+    for name in ("rich", "pygments", "markdown_it", "mdurl"):
+        (libraries / name).symlink_to(own.parent.parent / name)
+    lines = own.read_text().splitlines()
+    environment = {**os.environ, "PYTHONPATH": str(libraries)}
+    words = (
+        "run",
+        "--headless",
+        "--python",
+        PYTHON,
+        "--watch",
+        "@Task",
+        "--prefix",
+        own.parent,
+        "-o",
+        "demo.unspool",
+    )
+    with going(
+        *map(str, words), "--", "-m", "rich.progress",
+        cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        file = tmp_path / "demo.unspool"
+        wait_until(lambda: count(file) > 15, "entries")
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    blame = run("blame", "demo.unspool", '$["Task#1"].completed', "--json", folder=tmp_path)
+    (found,) = json.loads(blame.stdout)["values"]
+    assert found["certain"]
+    assert found["caller"]["function"] == "Progress.update"
+    assert lines[found["caller"]["line"] - 1].strip() == "task.completed += advance"
