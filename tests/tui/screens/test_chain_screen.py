@@ -15,6 +15,7 @@ from tui_driver import Driver, drive, make_app, open_file
 from unspool import Recorder, open_history
 from unspool.query.doctor import diagnosis
 from unspool_tui.rendering.chain_wall import lay_out
+from unspool_tui.screens import chains
 from unspool_tui.screens.chains import ChainsScreen
 from unspool_tui.widgets.panel import Framed
 
@@ -177,6 +178,21 @@ async def test_what_nobody_could_read_and_forks_are_drawn_where_they_are(tmp_pat
         place = driver.app.screen.table.place(20)  # type: ignore[attr-defined]
         await driver.press(*["l"] * place, "enter")
         assert "fork: follows #12" in driver.text()
+
+
+async def test_a_long_history_is_taken_in_between_keys(shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chains, "_AT_ONCE", 1)
+    monkeypatch.setattr(chains, "_TURN_SECONDS", 0.0)
+    async with drive(make_app(open_file(shop_file), at=199), size=(80, 24)) as driver:
+        await driver.press("c")
+        screen = driver.app.screen
+        assert isinstance(screen, ChainsScreen)
+        await driver.press("S")
+        if screen.table.total < 200:
+            assert "still being read" in driver.line(0)
+        await driver.until(lambda: screen.table.total == 200)
+        await driver.press("j")
+        await driver.until(lambda: "chain 7 of 7" in driver.text())
 
 
 async def test_what_was_stopped_is_not_called_sound(shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

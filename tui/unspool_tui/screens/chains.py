@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, field
@@ -27,6 +28,7 @@ from unspool_tui.rendering.chain_lines import (
 )
 from unspool_tui.rendering.chain_wall import (
     Wall,
+    WallLayout,
     figures_row,
     group_rows,
     group_title,
@@ -73,8 +75,12 @@ def mark_entries(main: HistoryScreen, text: str, seqs: Iterable[int]) -> int:
 
 
 _MOST_FINDINGS: Final = 6
-_AT_ONCE: Final = 1 << 14
-"""Entries that are taken in between two looks at the keys."""
+_AT_ONCE: Final = 1 << 12
+"""Entries that are taken in between two looks at the clock."""
+_TURN_SECONDS: Final = 0.012
+"""How long entries are taken in between two looks at the keys."""
+_REBUILD_SECONDS: Final = 0.25
+"""Seconds between two drawings of the wall while chains are taken in or examined: each goes over all that are shown."""
 _ROOM_BESIDE: Final = 100
 """Columns from which memory is told beside the wall; it is told in two lines below otherwise."""
 _ROOM_BELOW: Final = 20
@@ -128,6 +134,9 @@ class ChainsScreen(Page):
         super().__init__(main)
         self.table = questions.chain_table(main.scene.history)
         self._listing = Listing.WALL
+        self._takes_in = self._moved = False
+        self._built = 0.0
+        """When the wall was drawn last."""
         self._place = 0
         """The chosen chain; the cursor counts findings while those are listed."""
         self._part: list[range] = []
@@ -175,18 +184,24 @@ class ChainsScreen(Page):
         )
 
     def _take_in(self) -> None:
-        head, total = self.main_screen.view.head, self.main_screen.view.total
-        was_all = not self._place or self._place == len(self.table) - 1
-        if self.table.extend(min(self.table.total + _AT_ONCE, total)):
-            self._version += 1
-            if was_all:
-                self._place = self.table.place(head)
-        if self.table.total < total:
+        """Take in entries for as long as no key waits for it, and go on in the next turn."""
+        total, until = self.main_screen.view.total, perf_counter() + _TURN_SECONDS
+        self._takes_in = True
+        while self.table.total < total:
+            self._version += self.table.extend(min(self.table.total + _AT_ONCE, total))
+            if perf_counter() >= until:
+                break
+        if not self._moved:
+            self._place = self.cursor = self.table.place(self.main_screen.view.head)
+        self._takes_in = self.table.total < total
+        if self._takes_in:
             after(self, LEAST_WAIT, self._take_in_more)
 
     def _take_in_more(self) -> None:
-        if self.is_current and self.table.total < self.main_screen.view.total:
-            self._take_in()
+        if not self.is_attached:
+            return
+        self._take_in()
+        if self.is_current and (not self._takes_in or monotonic() - self._built > _REBUILD_SECONDS):
             self.paint()
 
     def _take_extras(self, reply: Reply) -> None:
@@ -225,7 +240,7 @@ class ChainsScreen(Page):
     def paint(self) -> None:
         """Show what is known so far."""
         self._version += self._examination.hand_over(self.table)
-        if self.table.total < self.main_screen.view.total:
+        if self.table.total < self.main_screen.view.total and not self._takes_in:
             self._take_in()
         size = self.app.size
         is_wall = self._listing is Listing.WALL
@@ -270,7 +285,9 @@ class ChainsScreen(Page):
             framed.show(Listed([Row(((" nothing was recorded yet", "dim"),))]), self._wall_frame(part), None)
             return
         key = (layout, self._version, part, id(glyphs), None if self._other is None else self._other.rule)
-        if self._wall is None or self._wall[0] != key:
+        busy = self._takes_in or self._progress is not None
+        if self._wall is None or (self._wall[0] != key and not (busy and self._is_fresh(layout, part))):
+            self._built = monotonic()
             self._wall = (key, Wall(self.table, self.table.columns, layout, glyphs, part, self._other))
         wall = self._wall[1]
         item, head = wall.item_of(self._place), self.table.place(self.main_screen.view.head)
@@ -279,6 +296,12 @@ class ChainsScreen(Page):
         memory = self.query_one("#memory", Framed)
         if memory.display:
             memory.show(Listed(self._memory_beside(memory.inner_width)), PaneFrame(0, "Memory"), None, top=0)
+
+    def _is_fresh(self, layout: WallLayout, part: range) -> bool:
+        """Whether the wall at hand is laid out as wanted, and too new to be drawn again while work goes on."""
+        wall = None if self._wall is None else self._wall[1]
+        is_same = wall is not None and (wall.layout, wall.part) == (layout, part)
+        return is_same and monotonic() - self._built < _REBUILD_SECONDS
 
     def _swept(self) -> int:
         """Return the chain that the doctor is at, -1 while it is not at work."""
@@ -374,6 +397,7 @@ class ChainsScreen(Page):
             super().move(by)
             return
         part = self._part[-1] if self._part else range(len(self.table))
+        self._moved = True
         self._place = self.cursor = max(part.start, min(self._place + by, part.stop - 1))
         self.paint()
 
