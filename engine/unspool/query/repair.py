@@ -45,7 +45,7 @@ from unspool.store.file import FileStore
 from unspool.store.keeping import KEEP, bound_in
 from unspool.store.layout import CREATED_NS, HISTORY_ID, REPAIRED_FROM, FactValue
 from unspool.store.protocol import HOLE_META, Draft
-from unspool.store.recordings import IDENTITY_KEY, recordings_among, row_of
+from unspool.store.recordings import IDENTITY_KEY, WRITTEN_NOTES, recordings_among, row_of
 from unspool.store.schema import connect_writer
 
 _NAMED: Final = 1000
@@ -436,7 +436,7 @@ def left_out(verdict: Verdict, faults: Sequence[ChainFault]) -> tuple[str, ...]:
     return (*told, f"{verdict.dropped} more problems of the source") if verdict.dropped else tuple(told)
 
 
-_KEPT: Final = (CREATED_NS, IDENTITY_KEY)
+_KEPT: Final = (CREATED_NS, IDENTITY_KEY, WRITTEN_NOTES)
 
 
 def repair(

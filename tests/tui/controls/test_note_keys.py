@@ -12,6 +12,7 @@ from tui_driver import Driver, drive, make_app, open_file
 
 from unspool import open_history
 from unspool.sources.written_notes import SourceNotes, new_note
+from unspool_tui.permits import Permits
 from unspool_tui.rendering.line import UNICODE
 from unspool_tui.view.model import Pane
 
@@ -160,3 +161,10 @@ async def test_notes_are_ticks_in_the_timeline(shop: Path) -> None:
         await driver.settle()
         lines = driver.text().split("\n")[1:4]
         assert sum(line.count(UNICODE.written) for line in lines) == 2
+
+
+def test_a_visitor_reads_notes_and_writes_none() -> None:
+    visitor = Permits(visitor=True, below=Path("/tmp"))
+    assert visitor.why_not("note.list") == ""
+    assert visitor.why_not("note")
+    assert visitor.why_not("bookmark.keep")

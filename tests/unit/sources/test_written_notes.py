@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from unspool import Recorder, open_history
 from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource
 from unspool.model.limits import Limits, use
+from unspool.query.repair import repair
 from unspool.sources import written_notes
 from unspool.sources.converting import convert
 from unspool.sources.entries import Reading
@@ -292,7 +293,9 @@ def test_converting_takes_notes_into_the_file_and_compacting_leaves_them_there(t
     assert (converted.notes, converted.problems) == (2, ())
     assert not out.with_name("out.unspool-notes").exists()
     compact(out, small)
-    for path in (out, small):
+    mended = tmp_path / "mended.unspool"
+    repair(out, mended)
+    for path in (out, small, mended):
         assert texts(path) == ["first", ""]
         with open_history(path) as history:
             assert bookmarks_among(SourceNotes(str(path), history=history).read().notes, history) == [2]
