@@ -235,6 +235,13 @@ ACTIONS: Final[tuple[Action, ...]] = (
         _some_entries,
     ),
     Action("toggle", ("space",), "fold or unfold", "Fold or unfold the row.", MOVE),
+    Action(
+        "jump.row",
+        (";",),
+        "jump to row",
+        "Put letters beside the rows of the focused pane; one goes to its row.",
+        MOVE,
+    ),
     Action("pane.next", ("tab",), "next pane", "Focus the next pane.", MOVE),
     Action("pane.prev", ("shift+tab",), "previous pane", "Focus the pane before.", MOVE),
     Action("pane.history", ("1",), "History", "Focus History.", MOVE),
@@ -272,6 +279,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
         _some_entries,
     ),
     Action("pane.zoom", ("z",), "zoom", "Give the focused pane the whole screen, or take it back.", LOOK),
+    Action("pane.wider", ("|",), "wider", "Make the focused pane wider, the list of results higher.", LOOK),
+    Action("pane.narrower", ("_",), "narrower", "Make the focused pane narrower, the list of results lower.", LOOK),
     Action("inspect.mode", ("v",), "tree, JSON, raw", "Show the state as a tree, as JSON or raw.", LOOK),
     Action("changes.unchanged", ("u",), "unchanged", "List the atoms that did not change, or hide them.", LOOK),
     Action("changes.words", ("e",), "in words", "Explain the changes in sentences.", LOOK),
@@ -546,6 +555,9 @@ _NAMES: Final[Mapping[str, str]] = {
     "grave_accent": "`",
     "quotation_mark": '"',
     "ampersand": "&",
+    "vertical_line": "|",
+    "underscore": "_",
+    "semicolon": ";",
     "number_sign": "#",
 }
 _SHOWN: Final[Mapping[str, str]] = {

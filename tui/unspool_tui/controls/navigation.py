@@ -399,6 +399,22 @@ def click(main: HistoryScreen, pane: Pane, place: int, twice: bool) -> None:
         open_row(main)
 
 
+def jump_to_row(main: HistoryScreen) -> None:
+    """Put letters beside the rows of the focused pane, and go to the row whose letter is pressed."""
+    from unspool_tui.screens.jump import RowLetters  # loaded when it is first opened
+
+    pane = main.view.focus
+    if pane is Pane.STATS or not count(main, pane):
+        main.flash("jump to row: this pane has no rows to go to", "warning")
+        return
+
+    def chosen(place: int | None) -> None:
+        if place is not None:
+            click(main, pane, place, twice=False)
+
+    main.open(RowLetters(main, main.panels[pane]), chosen)
+
+
 CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "step.prev": step_prev,
     "step.next": step_next,
@@ -423,6 +439,7 @@ CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "fold": fold,
     "unfold": unfold,
     "toggle": toggle,
+    "jump.row": jump_to_row,
     "open": open_row,
     "pane.next": partial(cycle, by=1),
     "pane.prev": partial(cycle, by=-1),

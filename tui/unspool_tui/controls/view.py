@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from unspool.errors import ConfigError
 from unspool_tui.screens.menu import Menu, MenuLine
 from unspool_tui.screens.modal import Prompt
 from unspool_tui.view import moves
-from unspool_tui.view.model import Against, Pane
+from unspool_tui.view.model import Against, Pane, Width
 from unspool_tui.view.outline import value_at
 from unspool_tui.worker import QuestionKind, Reply
 
@@ -23,6 +24,38 @@ if TYPE_CHECKING:
 def zoom(main: HistoryScreen) -> None:
     """Give the focused pane the whole screen, or take it back."""
     main.apply(moves.toggle_zoom(main.view))
+
+
+_STEP: Final = {Pane.RESULTS: 2}
+_LEAST_WIDTH: Final = 20
+_LEAST_HEIGHT: Final = 4
+_LEFT_LINES: Final = 10
+"""Lines that are left to the panes above the list of results."""
+
+
+def resize(main: HistoryScreen, by: int) -> None:
+    """Make the focused pane wider (`1`) or narrower (`-1`); the list of results higher or lower."""
+    view, width = main.view, main.width_class
+    if view.zoomed:
+        main.flash("a pane that has the whole screen has no other size (z gives it back)", "warning")
+        return
+    pane, sign = moves.sized_pane(view, width)
+    panel = main.panels[pane]
+    if pane is Pane.RESULTS:
+        now, least, most = (
+            panel.region.height,
+            _LEAST_HEIGHT,
+            panel.region.bottom - main.timeline.region.bottom - _LEFT_LINES,
+        )
+    else:
+        others = sum(1 for one in moves.shown_panes(view, width) if one is not Pane.RESULTS) - 1
+        beside = others if width is Width.ULTRA else 1
+        now, least, most = panel.region.width, _LEAST_WIDTH, main.size.width - beside * _LEAST_WIDTH
+    cells = max(least, min(now + by * sign * _STEP.get(pane, 4), most))
+    if cells == now:
+        main.flash(f"this pane cannot be made {'larger' if by > 0 else 'smaller'}", "warning")
+    else:
+        main.apply(moves.give_size(view, width, pane, cells))
 
 
 def mode(main: HistoryScreen) -> None:
@@ -185,6 +218,8 @@ def check_identity(main: HistoryScreen, identity: Mapping[str, str], said: str =
 
 CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "pane.zoom": zoom,
+    "pane.wider": partial(resize, by=1),
+    "pane.narrower": partial(resize, by=-1),
     "inspect.mode": mode,
     "changes.unchanged": unchanged,
     "changes.words": words,

@@ -162,6 +162,12 @@ def spans_width(spans: Iterable[Span]) -> int:
     return total
 
 
+def lettered(row: Row, letter: str) -> Row:
+    """Return a row with a letter in its first cell, which shows no part of a value."""
+    (text, style), *rest = row.left or ((" ", "text"),)
+    return row._replace(left=((letter, "match"), (text[1:], style), *rest))
+
+
 class Pointed(NamedTuple):
     """What stands at a place of a row.
 

@@ -83,6 +83,7 @@ class Painter:
     def __init__(self, main: Painted) -> None:
         self._main = main
         self._classes: list[str] = []
+        self._sizes: dict[Pane, int] = {}
         self._asked_at = 0.0
         self._requested: DetailRequest | None = None
         self._story: tuple[Path, int] = ((), -1)
@@ -165,6 +166,22 @@ class Painter:
             if main.classes & every != set(wanted):
                 main.set_classes([name for name in main.classes if name not in every] + wanted)
             self._classes = wanted
+        self._give_sizes(view)
+
+    def _give_sizes(self, view: View) -> None:
+        """Give panes the sizes that a person wants in this layout, and the others back what the layout has for them."""
+        width = self._main.width_class
+        wanted = {} if view.zoomed else {size.pane: size.cells for size in view.sizes if size.layout is width}
+        for pane in self._sizes.keys() | wanted.keys():
+            cells = wanted.get(pane)
+            if cells != self._sizes.get(pane):
+                styles, rule = self._main.panels[pane].styles, "height" if pane is Pane.RESULTS else "width"
+                for name in (rule, f"min_{rule}", f"max_{rule}"):
+                    if cells is None:
+                        styles.clear_rule(name)
+                    else:
+                        setattr(styles, name, cells)
+        self._sizes = wanted
 
     def _load(self, view: View) -> None:
         main = self._main

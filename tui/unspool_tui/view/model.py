@@ -118,6 +118,20 @@ class Dock(Struct, frozen=True):
     start: StartPlace | None = None
 
 
+class PaneSize(Struct, frozen=True):
+    """A pane that was made wider or narrower, the list of results higher or lower.
+
+    Attributes:
+        layout: in which layout.
+        pane: which pane; those beside it take what is left.
+        cells: columns, or of the results lines.
+    """
+
+    layout: Width
+    pane: Pane
+    cells: int
+
+
 class RecordingProgram(Struct, frozen=True):
     """A program that records into the source and can be asked to go back.
 
@@ -193,6 +207,7 @@ class View(Struct, frozen=True):
         filter: which entries the list shows.
         search: the running or last search.
         dock: the list of results.
+        sizes: panes that were given a size of their own.
         playing: the head moves by itself.
         speed: index into `SPEEDS`.
         gaps: the list shows the time since the entry before instead of the clock.
@@ -237,6 +252,7 @@ class View(Struct, frozen=True):
     filter: Filter = field(default_factory=Filter)
     search: SearchState = field(default_factory=SearchState)
     dock: Dock = field(default_factory=Dock)
+    sizes: tuple[PaneSize, ...] = ()
     playing: bool = False
     speed: int = 3
     gaps: bool = False

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from unspool.model.keys import Path
 from unspool_tui.view.axis import deepest_zoom
 from unspool_tui.view.filters import Rows
-from unspool_tui.view.model import SPEEDS, Against, Dock, InspectMode, Jumps, Pane, StartPlace, View, Width
+from unspool_tui.view.model import SPEEDS, Against, Dock, InspectMode, Jumps, Pane, PaneSize, StartPlace, View, Width
 from unspool_tui.view.results import ResultRow
 
 JUMP_LIMIT = 100
@@ -210,6 +210,23 @@ def return_to_start(view: View) -> View:
         focus=start.focus if start.focus is not Pane.RESULTS else Pane.HISTORY,
         dock=closed,
     )
+
+
+def sized_pane(view: View, width: Width) -> tuple[Pane, int]:
+    """Return whose size changes when the focused pane is made wider (`1`), and whether it shrinks then (`-1`)."""
+    pane = view.focus
+    if pane is Pane.HISTORY or (pane is Pane.RESULTS and width is not Width.NARROW):
+        return pane, 1
+    if width is not Width.ULTRA:
+        return Pane.HISTORY, -1
+    # Inspect takes what the others leave.
+    return (Pane.CHANGES, -1) if pane is Pane.INSPECT else (pane, 1)
+
+
+def give_size(view: View, width: Width, pane: Pane, cells: int) -> View:
+    """Give a pane a size of its own in a layout."""
+    others = tuple(size for size in view.sizes if (size.layout, size.pane) != (width, pane))
+    return replace(view, sizes=(*others, PaneSize(width, pane, cells)))
 
 
 def toggle_zoom(view: View) -> View:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from unspool_tui.rendering.header import TabRow
-from unspool_tui.rendering.line import BLANK, PaneFrame, Row, bottom_row, crop, top_row
+from unspool_tui.rendering.line import BLANK, PaneFrame, Row, bottom_row, crop, lettered, top_row
 from unspool_tui.rendering.paint import paint_framed, paint_row
 from unspool_tui.view.model import Pane, View
 from unspool_tui.view.moves import keep_visible, thumb
@@ -105,6 +105,8 @@ class Framed(LinesView):
         """Stands at the lower edge in place of the footing, for a moment."""
         self._edged: list[tuple[Row, str, str, Row]] = []
         """Rows as they came, their ground and edge, and what was made of them, by line."""
+        self.letters: Mapping[int, str] = {}
+        """By row, the letter that stands in its first cell while a row is chosen by one."""
 
     @property
     def page(self) -> int:
@@ -139,6 +141,8 @@ class Framed(LinesView):
         for place in range(page):
             index = self.top + place
             row = source.row(index, width) if index < count else BLANK
+            if self.letters and index in self.letters:
+                row = lettered(row, self.letters[index])
             ground = on_cursor if index == cursor and index < count else row.ground
             edge = edges[first <= place < first + length]
             known = next(before, None)
