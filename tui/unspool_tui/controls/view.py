@@ -40,17 +40,16 @@ def resize(main: HistoryScreen, by: int) -> None:
         main.flash("a pane that has the whole screen has no other size (z gives it back)", "warning")
         return
     pane, sign = moves.sized_pane(view, width)
-    panel = main.panels[pane]
+    region = main.panels[pane].region
+    # Keys may come faster than the screen is laid out anew.
+    wanted = next((size.cells for size in view.sizes if (size.layout, size.pane) == (width, pane)), None)
     if pane is Pane.RESULTS:
-        now, least, most = (
-            panel.region.height,
-            _LEAST_HEIGHT,
-            panel.region.bottom - main.timeline.region.bottom - _LEFT_LINES,
-        )
+        now, least = wanted or region.height, _LEAST_HEIGHT
+        most = region.bottom - main.timeline.region.bottom - _LEFT_LINES
     else:
         others = sum(1 for one in moves.shown_panes(view, width) if one is not Pane.RESULTS) - 1
-        beside = others if width is Width.ULTRA else 1
-        now, least, most = panel.region.width, _LEAST_WIDTH, main.size.width - beside * _LEAST_WIDTH
+        now, least = wanted or region.width, _LEAST_WIDTH
+        most = main.size.width - (others if width is Width.ULTRA else 1) * _LEAST_WIDTH
     cells = max(least, min(now + by * sign * _STEP.get(pane, 4), most))
     if cells == now:
         main.flash(f"this pane cannot be made {'larger' if by > 0 else 'smaller'}", "warning")
