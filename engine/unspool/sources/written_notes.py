@@ -511,6 +511,20 @@ def _parsed(data: bytes, place: str) -> _Content:
     return content
 
 
+def kept_text(source: str, notes: Iterable[WrittenNote]) -> str:
+    """Return notes as a native file keeps them; "" for none.
+
+    Args:
+        source: what they were written on, for whoever reads them; "" to leave that out.
+        notes: the notes.
+
+    Raises:
+        ConfigError: they are too many.
+    """
+    kept = tuple(replace(note, part="") for note in notes)
+    return _text_of(_Content(VERSION, without_password(_clean(source)), kept)).decode() if kept else ""
+
+
 def _text_of(content: _Content) -> bytes:
     """Return the bytes of a file of notes.
 

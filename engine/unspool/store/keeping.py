@@ -111,6 +111,10 @@ class MayBegin(Protocol):
         """The bound, as it was asked for; "" where the store does not say."""
 
 
+SHARED: Final = "share"
+"""The bound of a file that was made of a part of another history."""
+
+
 def first_of(store: object) -> int:
     """Return the first entry that a store keeps."""
     # Asked with every entry; to ask whether the store is a `MayBegin` costs a tenth of recording one.
@@ -125,6 +129,8 @@ def bound_in(fact: FactValue) -> str:
 
 def by_bound(bound: str) -> str:
     """Return by what entries were dropped, for people."""
+    if bound == SHARED:
+        return "`unspool share`"
     return f"keep={bound!r}" if bound else "keep"
 
 

@@ -93,6 +93,10 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "bytes": CommandEntry("disk_usage", "Tell which atoms, paths, actions and codecs the bytes of a history go to."),
     "convert": CommandEntry("export", "Keep SOURCE as the native file OUT."),
     "export": CommandEntry("export", "Write SOURCE to the file OUT; - is standard output."),
+    "share": CommandEntry(
+        "export",
+        "Write some entries of SOURCE to hand on, with the notes on them, without what is nobody else's business.",
+    ),
     "events": CommandEntry("events", "Keep the history of source files, and verify, export and import event logs."),
     "jump": CommandEntry(
         "travel",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -19,10 +19,12 @@ from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.notes import found_notes, tell_unread
 from unspool_tui.cli.options import (
     Common,
+    complete_entry,
     json_option,
     judge,
     keep_matching,
     opened,
+    range_named,
     shown_progress,
     source_command,
     source_of,
@@ -205,6 +207,89 @@ def convert_command(common: Common, out: Path, strategy: str, codec: str, force:
         notes = f" and {count(converted.notes, 'note')}" if converted.notes else ""
         click.echo(f"unspool: {converted.entries} entries{notes} written to {visible(str(out))}", err=True)
     return max(judge(common, converted.verdict), tell_unread(common, converted.problems))
+
+
+@command("share")
+@source_command()
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.html|OUT.unspool")
+@click.option(
+    "--range",
+    "span",
+    metavar="A..B",
+    shell_complete=complete_entry,
+    help="Only these entries, which keep their numbers; all by default.",
+)
+@click.option(
+    "--redact",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out the values of this key (password) or path (user.*.token); repeatable.",
+)
+@click.option(
+    "--redact-text",
+    "texts",
+    multiple=True,
+    metavar="REGEX",
+    help="Leave out what matches of every text: values, keys, actions, notes; repeatable.",
+)
+@click.option("--question", default="", metavar="TEXT", help="html: what whoever gets it is to look at.")
+@click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
+def share_command(
+    common: Common,
+    out: Path,
+    span: str | None,
+    patterns: tuple[str, ...],
+    texts: tuple[str, ...],
+    question: str,
+    force: bool,
+) -> int:
+    """Write some entries of SOURCE to hand on, with the notes on them, without what is nobody else's business.
+
+    OUT is a report for any browser, or a native file with the same entries. The source is not changed.
+    """
+    if out.suffix.lower() not in (".html", ".htm", ".unspool"):
+        raise click.UsageError(
+            f"{out.name} says neither: name it {out.stem}.html for a report, or {out.stem}.unspool"
+        )
+    # Loaded by the one command that needs it.
+    from unspool.files import ScratchFolder
+    from unspool.recorder.redact import Redaction
+    from unspool.sources.sharing import share
+
+    refuse_same_file(common.source, str(out))
+    if not force:
+        refuse_what_is_there(out)
+    redaction = Redaction(patterns, text=texts) if patterns or texts else None
+    with opened(common) as history, ExitStack() as stack:
+        first, last = range_named(common, history, span) if span else (history.first, len(history) - 1)
+        _, found = found_notes(common, history)
+        is_page = out.suffix.lower() != ".unspool"
+        made = stack.enter_context(ScratchFolder()) / "shared.unspool" if is_page else out
+        with shown_progress(common, "sharing") as progress:
+            notes = share(
+                history, made, first, last, redaction=redaction, notes=found, overwrites=force, progress=progress
+            )
+        if is_page:
+            _write_page(common, history.source_name, made, out, question)
+        if not common.quiet:
+            told = f" and {count(notes, 'note')}" if notes else ""
+            without = "" if redaction is None else f", without {', '.join((*patterns, *texts))}"
+            click.echo(
+                f"unspool: entries {first} to {last}{told} written to {visible(str(out))}{visible(without)}", err=True
+            )
+        return judge(common, history.verdict)
+
+
+def _write_page(common: Common, source: str, made: Path, out: Path, question: str) -> None:
+    """Write the report of what is shared; nothing of the source itself is read for it."""
+    from unspool.sources.exports import ExportOptions, export_lines  # loaded by the one command that needs it
+
+    title = PurePath(source).name or source
+    with opened(Common(str(made), quiet=True)) as shared:
+        _, found = found_notes(Common(str(made), quiet=True), shared)
+        options = ExportOptions(made_ns=time.time_ns(), notes=found, title=title, question=question)
+        write_file(out, export_lines(shared, "html", options))
 
 
 @command("formats")

@@ -24,7 +24,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Look": ("open", "demo", "serve", "step", "log", "show", "shape", "diff", "stats", "bytes", "notes"),
     "Ask": ("blame", "why", "search", "bisect", "compare", "check"),
     "Record": ("run", "attach", "listen", "events", "note", "jump", "skip", "pause", "resume", "replay"),
-    "Keep": ("convert", "export", "compact", "vacuum", "ship", "doctor", "simulate"),
+    "Keep": ("convert", "export", "share", "compact", "vacuum", "ship", "doctor", "simulate"),
     "More": ("mcp", "formats", "schema", "completion"),
 }
 """Every command, by what it is for; a test holds this to the list of commands."""
@@ -95,6 +95,13 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "export": (
         ("unspool export app.unspool report.html", "a report for any browser"),
         ("unspool export app.unspool - --format jsonl", "all states, a line each"),
+    ),
+    "share": (
+        (
+            "unspool share app.unspool bug.html --range 90..99 --redact password",
+            "ten entries as a page, to send to somebody",
+        ),
+        ("unspool share app.unspool part.unspool --range latest~50..latest", "the end of a day as a file of its own"),
     ),
     "events": (("unspool events record settings.py --log history.db", "keep what is saved from now on"),),
     "jump": (

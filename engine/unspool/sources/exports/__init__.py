@@ -71,6 +71,8 @@ class ExportOptions:
         max_bytes: about how large a report may get; entries are sampled to keep to it.
         made_ns: when the report is made, in nanoseconds since the epoch; None to leave it out.
         notes: what people wrote on the history; see `Export.written_notes`.
+        title: what a report is called; the name of its source where empty.
+        question: what whoever gets a report is to look at, in their words; empty for nothing.
         holes: gets what was passed over.
     """
 
@@ -78,6 +80,8 @@ class ExportOptions:
     max_bytes: int = DEFAULT_REPORT_BYTES
     made_ns: int | None = None
     notes: tuple[PlacedNote, ...] = ()
+    title: str = ""
+    question: str = ""
     holes: Holes = field(default_factory=Holes, compare=False)
 
 

@@ -18,7 +18,7 @@ from unspool.delta.apply import encoded_patch
 from unspool.history.history import History
 from unspool.history.verdict import Verdict
 from unspool.model.encoding import encode
-from unspool.model.entries import NOTE, Entry, EntryKind, iso_time
+from unspool.model.entries import CALLER, NOTE, Entry, EntryKind, caller_of, iso_time
 from unspool.model.json_text import to_json
 from unspool.model.keys import format_path
 from unspool.model.tags import Unrepresentable
@@ -70,7 +70,8 @@ class ReportData:
     Attributes:
         seqs: the entries shown.
         base: the state at the first of them.
-        patches: the RFC 6902 patch to each from the one it follows; an empty one for the first.
+        patches: the RFC 6902 patch to each from the one it follows, its operations in the short form of the page: letter, path,
+            and value or source; an empty one for the first.
         follows: which of the entries shown each one follows, by its place: its nearest ancestor among them.
         left_out: changes of values that are too large to be shown.
     """
@@ -104,6 +105,12 @@ def report_data(history: History, max_bytes: int, holes: Holes) -> ReportData:
             step *= 2
         else:
             limit = max(_SMALLEST_LIMIT, limit // _LARGEST_SHARE)
+
+
+def _short_op(op: Mapping[str, Value]) -> list[Value]:
+    kind = str(op["op"])
+    rest = [op["from"]] if kind == "move" else [op["value"]] if "value" in op else []
+    return [kind[:3], op["path"], *rest]
 
 
 def _ancestors(seqs: tuple[int, ...], parents: Mapping[int, int | None]) -> tuple[int, ...]:
@@ -143,7 +150,7 @@ class _Collector:
                 text = self.base = page_json({atom: decode(data) for atom, data in after.items()})
                 self.patches.append("[]")
             else:
-                text = page_json(encoded_patch(before, after, self._history.identity))
+                text = page_json([*map(_short_op, encoded_patch(before, after, self._history.identity))])
                 self.patches.append(text)
             self._room -= len(text)
             if self._room < 0 and number < len(seqs) - 1:
@@ -196,7 +203,7 @@ def html_lines(history: History, options: ExportOptions) -> Iterator[str]:
     wanted = set(data.seqs)
     entries = [entry for entry in entries_of(history, len(history)) if entry.seq in wanted]
     style, script = (files(__package__).joinpath(name).read_text("utf-8") for name in ("report.css", "report.js"))
-    title = PurePath(history.source_name).name or history.source_name
+    title = options.title or PurePath(history.source_name).name or history.source_name
     yield "<!doctype html>"
     yield '<html lang="en"><head><meta charset="utf-8">'
     yield f'<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">'
@@ -207,18 +214,23 @@ def html_lines(history: History, options: ExportOptions) -> Iterator[str]:
     yield from _header(
         history, data, options, title, {seq: said for seq, said in written.items() if seq not in wanted}
     )
-    yield '<div class="line"><canvas id="timeline" aria-label="Bytes by entry; drag to scrub"></canvas></div>'
-    yield '<main><section><h2>Entries <input id="filter" type="search" placeholder="filter" aria-label="Filter"></h2>'
-    yield '<ol id="entries" class="scroll">'
-    yield from (_row(entry, written.pop(entry.seq, ())) for entry in entries)
+    yield '<div class="line"><canvas id="timeline" role="slider" tabindex="0" aria-label="Entry; bars are bytes"></canvas></div>'
+    yield '<main><section><h2>Entries <input id="filter" type="search" placeholder="filter" '
+    yield 'aria-label="Filter by action, line, name or value"></h2>'
+    yield '<ol id="entries" class="scroll" role="listbox" aria-label="Entries">'
+    places = _Places()
+    yield from (_row(entry, places, written.pop(entry.seq, ())) for entry in entries)
     yield "</ol></section>"
-    yield '<section><h2>Changes <small id="where"></small></h2><div id="changes" class="scroll">'
+    yield '<section><h2>Changes <small id="where"></small><button id="base" class="more" aria-pressed="false">compare from here</button></h2>'
+    yield '<div id="changes" class="scroll" tabindex="0" role="region" aria-label="Changes">'
     yield '<noscript><p class="quiet">Changes and states need JavaScript; the entries do not.</p></noscript>'
     yield "</div></section>"
-    yield '<section><h2>State <small id="at"></small></h2><div id="tree" class="scroll"></div></section></main>'
-    yield "<footer><kbd>←</kbd> <kbd>→</kbd> step &nbsp; <kbd>Home</kbd> <kbd>End</kbd> ends &nbsp; <kbd>/</kbd> filter"
+    yield '<section><h2>State <small id="at"></small></h2><p id="who" class="quiet" aria-live="polite"></p>'
+    yield '<div id="tree" class="scroll" tabindex="0" role="region" aria-label="State"></div></section></main>'
+    yield '<p id="live" class="unseen" aria-live="polite"></p>'
+    yield "<footer><kbd>←</kbd> <kbd>→</kbd> step &nbsp; <kbd>Home</kbd> <kbd>End</kbd> ends &nbsp; <kbd>/</kbd> filter &nbsp; <kbd>m</kbd> compare from here"
     yield " &nbsp; drag the timeline to scrub</footer>"
-    yield from _embedded(entries, data)
+    yield from _embedded(entries, data, places)
     yield f"<script>{script}</script></body></html>"
 
 
@@ -248,7 +260,11 @@ def _header(
     title: str,
     elsewhere: Mapping[int | None, Sequence[WrittenNote]],
 ) -> Iterator[str]:
-    place = "" if title == history.source_name else f'<span class="from">{shown(history.source_name)}</span>'
+    place = (
+        ""
+        if options.title or title == history.source_name
+        else f'<span class="from">{shown(history.source_name)}</span>'
+    )
     yield f'<header><div class="top"><h1>{shown(title)}</h1>{place}</div>'
     count = len(history) - history.first
     facts = [f"<span><b>{count:,}</b> entries</span>"]
@@ -264,6 +280,8 @@ def _header(
     if options.made_ns is not None:
         facts.append(f"<span>report made {shown(_short(options.made_ns))} UTC</span>")
     yield f'<div class="facts">{"".join(facts)}</div>'
+    if options.question:
+        yield f'<p class="note asked"><b>Question:</b> {shown(options.question)}</p>'
     yield from _notes(history.verdict, data, count)
     for seq, said in islice(elsewhere.items(), _SHOWN_ELSEWHERE):
         where = (
@@ -298,26 +316,54 @@ def _said(note: WrittenNote) -> str:
     return f'<p class="said">{path}{lines}</p>'
 
 
-def _row(entry: Entry, notes: Iterable[WrittenNote]) -> str:
+class _Places:
+    """Lines of code and days, each told once: hundreds of entries come from the same few."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, int] = {}
+        self._day = ""
+
+    def time(self, entry: Entry) -> str:
+        """Return when an entry was recorded, with the day where that is another than before."""
+        text = _short(entry.timestamp_ns, "microseconds")
+        day, _, clock = text.partition(" ")
+        is_new, self._day = day != self._day, day
+        return text if is_new else clock
+
+    def number(self, entry: Entry) -> str:
+        """Return the attribute that names the line behind an entry; "" where none is known."""
+        line = caller_of(entry.meta)
+        return "" if line is None else f" data-l={self.told.setdefault(str(line), len(self.told))}"
+
+
+def _row(entry: Entry, places: _Places, notes: Iterable[WrittenNote]) -> str:
     marks = (("add", "+", entry.added), ("mod", "~", entry.modified), ("del", "−", entry.deleted))
-    counts = " ".join(f'<span class="{kind}">{glyph}{count}</span>' for kind, glyph, count in marks if count)
+    counts = " ".join(f"<i class={kind}>{glyph}{count}</i>" for kind, glyph, count in marks if count)
     kind = _SIGNS[entry.kind]
-    time = shown(_short(entry.timestamp_ns, "microseconds"))
+    time = shown(places.time(entry))
+    told = counts if counts.count("<") == 2 else f"<span class=num>{counts}</span>"
     return (
-        f'<li><b>{entry.seq}</b>{kind}<span class="act">{shown(entry.action)}</span><span class="num">{counts}</span>'
+        f"<li{places.number(entry)}><b>{entry.seq}</b>{kind}<span>{shown(entry.action)}</span>{told}"
         f"<time>{time}</time>{''.join(map(_said, notes))}</li>"
     )
 
 
-def _embedded(entries: list[Entry], data: ReportData) -> Iterator[str]:
-    meta: list[Value] = [dict(entry.meta) or None for entry in entries]
+def _embedded(entries: list[Entry], data: ReportData, places: _Places) -> Iterator[str]:
+    # The line of code stands in the row already.
+    meta: dict[str, Value] = {}
+    for number, entry in enumerate(entries):
+        facts = {name: fact for name, fact in entry.meta.items() if name != CALLER or caller_of(entry.meta) is None}
+        if facts:
+            meta[str(number)] = facts
+    is_plain = all(follows == max(number - 1, 0) for number, follows in enumerate(data.follows))
     yield '<script id="data" type="application/json">{'
     yield f'"seqs":{page_json(list(data.seqs))},'
     yield f'"bytes":{page_json([entry.stored_bytes for entry in entries])},'
     yield f'"full":{page_json([int(entry.kind is EntryKind.FULL) for entry in entries])},'
     yield f'"meta":{page_json(meta)},'
+    yield f'"lines":{page_json(list(places.told))},'
     yield f'"base":{data.base},'
-    yield f'"follows":{page_json(list(data.follows))},'
+    yield f'"follows":{page_json([] if is_plain else list(data.follows))},'
     yield '"patches":['
     for number, patch in enumerate(data.patches):
         yield patch + ("," if number < len(data.patches) - 1 else "")
@@ -326,7 +372,7 @@ def _embedded(entries: list[Entry], data: ReportData) -> Iterator[str]:
 
 def _short(timestamp_ns: int, unit: str = "seconds") -> str:
     text = iso_time(timestamp_ns)[:-1].replace("T", " ")
-    return text if unit == "microseconds" else text.partition(".")[0]
+    return text.rstrip("0").rstrip(".") if unit == "microseconds" else text.partition(".")[0]
 
 
 def _size(count: float) -> str:

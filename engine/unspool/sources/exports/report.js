@@ -6,6 +6,11 @@
   const states = [data.base];
   const open = new Set();
   let head = -1;
+  let base = -1;
+  const part = (n, kind) => rows[n].querySelector(kind)?.textContent ?? "";
+  if (!data.follows.length) data.follows = rows.map((_, n) => Math.max(0, n - 1));
+  const OPS = { add: "add", rem: "remove", rep: "replace", mov: "move" };
+  data.patches = data.patches.map((patch) => patch.map(([op, path, rest]) => (op === "mov" ? { op: "move", path, from: rest } : { op: OPS[op], path, value: rest })));
 
   // Text is only ever put in as text; what would act instead of showing is spelled out.
   const spell = (c) => `\\u${c.codePointAt(0).toString(16).padStart(4, "0")}`;
@@ -18,6 +23,12 @@
     element.append(...parts);
     return element;
   };
+  for (const row of rows) {
+    if (row.dataset.l) row.append(make("span", "place", ...inert(data.lines[row.dataset.l])));
+    row.setAttribute("role", "option");
+    row.setAttribute("aria-selected", "false");
+    row.tabIndex = -1;
+  }
 
   // Values: JSON, and objects of one key with a dollar for what JSON cannot say.
   const isTag = (value) => plain(value) !== undefined;
@@ -153,11 +164,42 @@
     if (op.op === "add" || op.op === "replace") parts.push(make("span", "now", ...inert(brief(op.value))));
     return parts;
   };
+  const escaped = (key) => String(key).replace(/~/g, "~0").replace(/\//g, "~1");
+  const same = (a, b) => a === b || JSON.stringify(a) === JSON.stringify(b);
+  // The steps from one state to another: members by name, lists by position.
+  const between = (was, now, path = "") => {
+    const isList = Array.isArray(was);
+    if (!isBox(was) || !isBox(now) || isList !== Array.isArray(now)) return same(was, now) ? [] : [{ op: "replace", path, value: now }];
+    const ops = [];
+    const keys = isList ? [...now.keys()].slice(0, was.length) : Object.keys(now);
+    for (const key of keys) {
+      const place = `${path}/${escaped(key)}`;
+      if (!isList && own(was, key) === undefined && !Object.keys(was).includes(key)) ops.push({ op: "add", path: place, value: now[key] });
+      else if (was[key] !== now[key]) ops.push(...between(was[key], now[key], place));
+    }
+    if (isList) {
+      for (let n = was.length - 1; n >= now.length; n--) ops.push({ op: "remove", path: `${path}/${n}` });
+      for (let n = was.length; n < now.length; n++) ops.push({ op: "add", path: `${path}/${n}`, value: now[n] });
+    } else for (const key of Object.keys(was)) if (!Object.keys(now).includes(key)) ops.push({ op: "remove", path: `${path}/${escaped(key)}` });
+    return ops;
+  };
+  const stepsTo = (index) => {
+    if (base >= 0 && base !== index) return [stateAt(base), between(stateAt(base), stateAt(index))];
+    if (index) return [stateAt(data.follows[index]), data.patches[index]];
+    return [{}, Object.keys(data.base).map((atom) => ({ op: "add", path: `/${escaped(atom)}`, value: data.base[atom] }))];
+  };
+  // Who set a value: the nearest entry before whose steps touch its place, what is around it, or a part of it.
+  const writer = (index, path) => {
+    for (let n = index; n > 0; n = data.follows[n])
+      for (const op of data.patches[n])
+        for (const touched of op.from ? [op.path, op.from] : [op.path])
+          if (touched === path || path.startsWith(`${touched}/`) || touched.startsWith(`${path}/`)) return n;
+    return 0;
+  };
   const changes = (index) => {
-    const first = Object.keys(data.base).map((atom) => ({ op: "add", path: `/${atom.replace(/~/g, "~0").replace(/\//g, "~1")}`, value: data.base[atom] }));
-    let state = index ? stateAt(index - 1) : {};
+    let [state, ops] = stepsTo(index);
     const groups = new Map();
-    for (const op of index ? data.patches[index] : first) {
+    for (const op of ops) {
       const path = steps(op.path);
       const was = at(state, path);
       const whole = path.length === 1;
@@ -182,7 +224,7 @@
     const keys = Object.keys(box);
     const kids = make("div", "kids");
     const grow = (from) => {
-      for (const key of keys.slice(from, from + CHILDREN)) kids.append(...node(key, box[key], `${path}/${key.replace(/~/g, "~0").replace(/\//g, "~1")}`, hits));
+      for (const key of keys.slice(from, from + CHILDREN)) kids.append(...node(key, box[key], `${path}/${escaped(key)}`, hits));
       if (keys.length > from + CHILDREN) {
         const more = make("button", "more", `${keys.length - from - CHILDREN} more`);
         more.onclick = () => { more.remove(); grow(from + CHILDREN); };
@@ -194,13 +236,14 @@
   };
   const node = (key, value, path, hits) => {
     const row = make("div", hits.has(path) ? "row hit" : "row");
-    const name = make("span", "key", ...inert(key));
+    const name = make("button", "key", ...inert(key));
+    if (path[0] === "/") name.onclick = () => blame(path);
+    else name.disabled = true;
     if (!isBox(value)) {
-      row.append(make("button", "", ""), name, leaf(value));
-      row.firstChild.disabled = true;
+      row.append(make("span", "fold"), name, leaf(value));
       return [row];
     }
-    const button = make("button", "", "▸");
+    const button = make("button", "fold", "▸");
     const [tag] = Object.keys(value);
     if (/^\$(tuple|set|frozenset|pairs)$/.test(tag) && Array.isArray(value[tag])) {
       row.append(make("span", "val z", tag.slice(1)));
@@ -219,7 +262,8 @@
       button.setAttribute("aria-expanded", String(Boolean(kids)));
     };
     button.onclick = toggle;
-    name.onclick = toggle;
+    button.setAttribute("aria-expanded", "false");
+    button.setAttribute("aria-label", `parts of ${name.textContent}`);
     if (open.has(path) || hits.has(path)) {
       const wasOpen = open.has(path);
       kids = branch(value, path, hits);
@@ -242,6 +286,14 @@
     const kids = branch(stateAt(index), "", hits);
     kids.className = "";
     return kids;
+  };
+  const told = (n) => [`entry ${data.seqs[n]}`, part(n, ":scope > span:not([class])"), part(n, ".place")].filter(Boolean).join(", ");
+  const blame = (path) => {
+    const n = writer(head, path);
+    const link = make("button", "more", `entry ${data.seqs[n]}`);
+    link.onclick = () => go(n);
+    const words = [pathText(stateAt(head), steps(path)), n ? " was set at " : " was there at ", link, " ", part(n, ":scope > span:not([class])"), " ", part(n, ".place")];
+    $("who").replaceChildren(...words.flatMap((part) => (typeof part === "string" ? inert(part) : [part])));
   };
 
   // The timeline: bytes an entry took; full entries stand out.
@@ -270,14 +322,33 @@
   const go = (index) => {
     const next = Math.max(0, Math.min(rows.length - 1, index));
     if (next === head || !rows.length) return;
-    if (head >= 0) rows[head].className = "";
+    if (head >= 0) select(head, false);
     head = next;
-    rows[head].className = "on";
-    rows[head].scrollIntoView({ block: "nearest" });
-    $("where").textContent = head ? `#${data.seqs[data.follows[head]]} → #${data.seqs[head]}` : `#${data.seqs[head]}`;
+    select(head, true);
+    const toHead = () => rows[head].scrollIntoView({ block: "nearest" });
+    toHead();
+    // Rows that were never drawn are taken for lower than they are.
+    requestAnimationFrame(toHead);
+    if ($("entries").contains(document.activeElement)) rows[head].focus();
+    paint();
+  };
+  const select = (n, isOn) => {
+    rows[n].classList.toggle("on", isOn);
+    rows[n].setAttribute("aria-selected", String(isOn));
+    rows[n].tabIndex = isOn ? 0 : -1;
+  };
+  const paint = () => {
+    const from = base >= 0 && base !== head ? base : data.follows[head];
+    $("where").textContent = head || base >= 0 ? `#${data.seqs[from]} → #${data.seqs[head]}` : `#${data.seqs[head]}`;
     $("at").textContent = `@ #${data.seqs[head]}`;
+    $("base").textContent = base < 0 ? "compare from here" : `stop comparing from #${data.seqs[base]}`;
+    $("base").setAttribute("aria-pressed", String(base >= 0));
+    $("who").replaceChildren("Choose a name in the state for the entry that set its value.");
+    canvas.setAttribute("aria-valuenow", String(data.seqs[head]));
+    canvas.setAttribute("aria-valuetext", told(head));
+    $("live").textContent = told(head);
     const facts = data.meta[head];
-    const said = facts ? [about(facts)] : [];
+    const said = facts && base < 0 ? [about(facts)] : [];
     const found = changes(head);
     $("changes").replaceChildren(...said, ...(found.length ? found : [make("p", "quiet", "Nothing changed here.")]));
     $("tree").replaceChildren(tree(head));
@@ -291,12 +362,20 @@
   rows.forEach((row, n) => { row.onclick = () => go(n); });
   canvas.onpointerdown = (event) => { canvas.setPointerCapture(event.pointerId); scrub(event); };
   canvas.onpointermove = scrub;
+  // Names and values too: what an entry changed is searched as the text that it is.
+  const texts = [];
+  const textOf = (n) => (texts[n] ??= `${rows[n].textContent} ${JSON.stringify(n ? data.patches[n] : data.base)}`.toLowerCase());
   $("filter").oninput = (event) => {
     const words = event.target.value.toLowerCase();
-    rows.forEach((row) => { row.hidden = !row.textContent.toLowerCase().includes(words); });
+    let left = 0;
+    rows.forEach((row, n) => { row.hidden = !textOf(n).includes(words); left += row.hidden ? 0 : 1; });
+    $("live").textContent = `${left} of ${rows.length} entries`;
   };
+  const compare = () => { base = base < 0 ? head : -1; if (head >= 0) paint(); };
+  $("base").onclick = compare;
   document.onkeydown = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.tagName === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
     if (event.target === $("filter")) {
       if (event.key === "Escape" || event.key === "Enter") event.target.blur();
       return;
@@ -306,11 +385,14 @@
     else if (event.key === "Home") go(0);
     else if (event.key === "End") go(rows.length - 1);
     else if (event.key === "/") $("filter").focus();
+    else if (event.key === "m") compare();
     else return;
     event.preventDefault();
   };
   window.onresize = draw;
   matchMedia("(prefers-color-scheme: dark)").onchange = draw;
+  canvas.setAttribute("aria-valuemin", String(data.seqs[0] ?? 0));
+  canvas.setAttribute("aria-valuemax", String(data.seqs[data.seqs.length - 1] ?? 0));
   const asked = data.seqs.indexOf(Number(location.hash.slice(1)));
   go(location.hash && asked >= 0 ? asked : rows.length - 1);
 })();

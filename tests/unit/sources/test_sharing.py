@@ -1,0 +1,114 @@
+"""A part of a history that is handed on: the same entries under the same numbers, and nothing of what was left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.examples import examples
+from support.recording import record_shop
+from support.values import json_states
+from unspool import Recorder, open_history
+from unspool_tui.cli import run
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    path = tmp_path / "app.unspool"
+    with Recorder(path) as recorder:
+        for number in range(40):
+            users = {"ada": {"password": f"hunter{number}", "name": "Ada Byron"}, "n": number}
+            recorder.record(
+                {"users": users, "n": number}, action=f"login password=hunter{number} by Ada Byron {number}"
+            )
+    assert run(["note", str(path), "12", "hunter12 is what Ada Byron typed", "--quiet"]) == 0
+    assert run(["note", str(path), "30", "elsewhere", "--quiet"]) == 0
+    return path
+
+
+@settings(max_examples=examples(40))
+@given(states=st.lists(json_states, min_size=1, max_size=12), data=st.data())
+def test_entries_are_the_same_under_the_same_numbers(
+    states: list[dict[str, object]], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("shared")
+    with Recorder(folder / "a.unspool") as recorder:
+        for number, state in enumerate(states):
+            recorder.record(state, action=f"step {number}", timestamp_ns=number)
+    first = data.draw(st.integers(0, len(states) - 1))
+    last = data.draw(st.integers(first, len(states) - 1))
+    assert (
+        run(["share", str(folder / "a.unspool"), str(folder / "b.unspool"), "--range", f"{first}..{last}", "-q"]) == 0
+    )
+    with open_history(folder / "a.unspool") as whole, open_history(folder / "b.unspool") as part:
+        assert (part.first, len(part)) == (first, last + 1)
+        for seq in range(first, last + 1):
+            assert part.state(seq) == whole.state(seq)
+            assert (part[seq].action, part[seq].timestamp_ns) == (whole[seq].action, whole[seq].timestamp_ns)
+
+
+@pytest.mark.parametrize("name", ["out.html", "out.unspool"])
+def test_nothing_of_what_is_left_out_is_in_the_file(secrets: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    words = ["--range", "10..20", "--redact", "password", "--redact-text", "Ada Byron"]
+    assert run(["share", str(secrets), str(out), *words]) == 0
+    if name.endswith(".unspool"):
+        assert run(["export", str(out), str(tmp_path / "all.jsonl"), "--quiet"]) == 0
+        text = (tmp_path / "all.jsonl").read_text() + out.read_bytes().decode("latin-1")
+        with open_history(out) as history:
+            assert [history.state(seq)["n"] for seq in range(10, 21)] == list(range(10, 21))
+    else:
+        text = out.read_text()
+        assert str(tmp_path) not in text
+    assert "hunter" not in text
+    assert "Byron" not in text
+    assert "elsewhere" not in text
+    assert "[redacted]" in text
+
+
+def test_notes_and_the_question_come_along(secrets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["share", str(secrets), str(tmp_path / "b.unspool"), "--range", "10..20"]) == 0
+    assert "1 note" in capsys.readouterr().err
+    assert run(["notes", str(tmp_path / "b.unspool"), "--json"]) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert (note["entry"], note["text"]) == (12, "hunter12 is what Ada Byron typed")
+    assert run(["share", str(secrets), str(tmp_path / "b.html"), "--range", "10..20", "--question", "why <b>?"]) == 0
+    page = (tmp_path / "b.html").read_text()
+    assert "why &lt;b&gt;?" in page
+    assert "is what Ada Byron typed" in page
+
+
+def test_a_source_and_a_file_that_is_there_are_left_alone(secrets: Path, tmp_path: Path) -> None:
+    before = secrets.read_bytes()
+    out = tmp_path / "there.html"
+    out.write_text("mine")
+    assert run(["share", str(secrets), str(out)]) == 3
+    assert out.read_text() == "mine"
+    assert run(["share", str(secrets), str(out), "--force"]) == 0
+    assert run(["share", str(secrets), str(secrets)]) == 3
+    assert run(["share", str(secrets), str(tmp_path / "out.pdf")]) == 2
+    assert secrets.read_bytes() == before
+
+
+def test_any_source_is_shared_and_forks_keep_what_they_follow(tmp_path: Path) -> None:
+    lines = tmp_path / "states.jsonl"
+    lines.write_text("".join(f'{{"count": {number}}}\n' for number in range(9)))
+    assert run(["share", str(lines), str(tmp_path / "a.unspool"), "--range", "3..6", "-q"]) == 0
+    with open_history(tmp_path / "a.unspool") as history:
+        assert [history.state(seq)["count"] for seq in range(3, 7)] == [3, 4, 5, 6]
+    record_shop(tmp_path / "forked.unspool", 12)
+    with Recorder(tmp_path / "forked.unspool") as recorder:
+        recorder.record({"n": 1}, action="aside", parent_seq=8)
+        recorder.record({"n": 2}, action="long before", parent_seq=2)
+    assert (
+        run(["share", str(tmp_path / "forked.unspool"), str(tmp_path / "b.unspool"), "--range", "6..13", "-q"]) == 0
+    )
+    with open_history(tmp_path / "b.unspool") as history:
+        assert history[12].parent_seq == 8
+        assert history.state(12) == {"n": 1}
+        assert history.state(13) == {"n": 2}
+        assert "followed entry 2" in str(dict(history[13].meta))
