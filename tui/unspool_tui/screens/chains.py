@@ -377,7 +377,8 @@ class ChainsScreen(Page):
         return [Row(title), *group_rows(group, self.pen.glyphs)]
 
     def press(self, key: str, character: str | None) -> bool:
-        """Move over the wall in two directions; all else as on every page."""
+        """Move over the wall in two directions; all else as on every page. What was refused before is told no longer."""
+        self._refused = ""
         if self._listing is not Listing.WALL or self._wall is None:
             return super().press(key, character)
         layout = self._wall[1].layout
@@ -403,7 +404,6 @@ class ChainsScreen(Page):
 
     def letter(self, character: str) -> bool:
         """Examine, repair, or show the chains otherwise."""
-        self._refused = ""
         if character == "D":
             self.examine()
         elif character == "R":
